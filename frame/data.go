@@ -1,0 +1,109 @@
+package frame
+
+import (
+	"slices"
+	"strconv"
+)
+
+// Data carries octets of a message's content (RFC 9113 §6.1).
+type Data struct {
+	StreamID  uint32
+	EndStream bool
+	Padded    bool
+	PadLength uint8 // octets of padding, when Padded
+	Data      []byte
+}
+
+// ParseData decodes the payload p that came with header h. Data is a view into p. Every error is a *ConnError.
+func ParseData(h Header, p []byte) (Data, error) {
+	if h.StreamID == 0 {
+		return Data{}, errNoStream(TypeData)
+	}
+	f := Data{StreamID: h.StreamID, EndStream: h.Flags.Has(FlagEndStream), Data: p}
+	if h.Flags.Has(FlagPadded) {
+		return f.unpad()
+	}
+	return f, nil
+}
+
+func (f Data) unpad() (Data, error) {
+	var err error
+	f.Padded = true
+	if f.Data, f.PadLength, err = unpad(TypeData, f.Data, 0); err != nil {
+		return Data{}, err
+	}
+	return f, nil
+}
+
+// FlowLen returns the octets that f takes from the flow-control windows: the whole payload, with the padding
+// (RFC 9113 §6.1).
+func (f Data) FlowLen() int { return len(f.Data) + padLen(f.Padded, f.PadLength) }
+
+// Append appends the wire form of f to b and returns the longer slice.
+func (f Data) Append(b []byte) []byte {
+	h := f.FrameHeader()
+	b = slices.Grow(b, HeaderLen+int(h.Length))
+	b = h.Append(b)
+	if !f.Padded {
+		return append(b, f.Data...)
+	}
+	b = append(b, f.PadLength)
+	b = append(b, f.Data...)
+	return appendPadding(b, f.PadLength)
+}
+
+// FrameHeader returns the header with which Append writes f.
+func (f Data) FrameHeader() Header {
+	return Header{
+		Length:   uint32(f.FlowLen()),
+		Type:     TypeData,
+		Flags:    flagsIf(f.EndStream, FlagEndStream) | flagsIf(f.Padded, FlagPadded),
+		StreamID: f.StreamID,
+	}
+}
+
+// String describes f in one line.
+func (f Data) String() string { return f.FrameHeader().String() + padString(f.Padded, f.PadLength) }
+
+// unpad takes the Pad Length field and the padding off p, the payload of a frame of type t that has fixed octets between
+// the two (RFC 9113 §6.1, §6.2, §6.6).
+func unpad(t Type, p []byte, fixed int) (rest []byte, pad uint8, err error) {
+	if len(p) == 0 {
+		return nil, 0, errSize(t, "has no room for Pad Length")
+	}
+	pad = p[0]
+	end := len(p) - int(pad)
+	switch {
+	case end <= 0: // "the length of the frame payload or greater"
+		return nil, 0, errPadding(t)
+	case len(p) < 1+fixed:
+		return nil, 0, errSize(t, "is too short for its fields")
+	case end < 1+fixed:
+		return nil, 0, errPadding(t)
+	}
+	return p[1:end:end], pad, nil
+}
+
+//go:noinline
+func errPadding(t Type) error {
+	return NewConnError(ProtocolError, section(t), t.String()+" padding is longer than its payload")
+}
+
+// padLen returns the octets that Pad Length and the padding take.
+func padLen(padded bool, pad uint8) int {
+	if padded {
+		return 1 + int(pad)
+	}
+	return 0
+}
+
+var zeros [255]byte
+
+func appendPadding(b []byte, pad uint8) []byte { return append(b, zeros[:pad]...) }
+
+func padString(padded bool, pad uint8) string {
+	if !padded {
+		return ""
+	}
+	return " pad=" + strconv.Itoa(int(pad))
+}
