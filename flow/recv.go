@@ -1,0 +1,121 @@
+package flow
+
+import "fmt"
+
+// A RecvWindow is the credit that we have given the peer for one stream, or for
+// the connection. Every octet of its size is in one of three places: credit
+// that the peer still has (Available), octets received and not released yet
+// (Held), and credit released but not announced yet (Unsent).
+// The zero value is a window of 0.
+type RecvWindow struct {
+	size  uint32 // what the peer may have outstanding when nothing is held
+	avail int32  // credit the peer has; negative after a smaller initial size
+	held  uint32 // received, not released
+}
+
+// NewRecvWindow returns a window whose whole size, 0 to MaxWindow, is with the
+// peer.
+func NewRecvWindow(size uint32) RecvWindow {
+	var w RecvWindow
+	w.Init(size)
+	return w
+}
+
+// Init makes w a fresh window of size octets, 0 to MaxWindow, all of them with
+// the peer.
+func (w *RecvWindow) Init(size uint32) {
+	checkSize(size)
+	*w = RecvWindow{size: size, avail: int32(size)}
+}
+
+func checkSize(size uint32) {
+	if size > MaxWindow {
+		panic(fmt.Sprintf("BUG: flow: a receive window of %d octets", size))
+	}
+}
+
+// Size returns the size of the window in octets.
+func (w *RecvWindow) Size() uint32 { return w.size }
+
+// Available returns how much the peer may still send, in octets. It is negative
+// after Shift took away more than was left.
+func (w *RecvWindow) Available() int32 { return w.avail }
+
+// Held returns how many octets were received and not released yet.
+func (w *RecvWindow) Held() uint32 { return w.held }
+
+// Unsent returns the credit that is free and not announced yet, in octets.
+func (w *RecvWindow) Unsent() uint32 { return uint32(max(w.unsent(), 0)) }
+
+// unsent is negative while a window that was made smaller still has too much
+// credit outside.
+func (w *RecvWindow) unsent() int64 {
+	return int64(w.size) - int64(w.avail) - int64(w.held)
+}
+
+// Receive records that a DATA frame used n octets, padding and Pad Length
+// included (RFC 9113 §6.9.1). It returns false, and changes nothing, when the
+// peer did not have that much: a FLOW_CONTROL_ERROR.
+func (w *RecvWindow) Receive(n uint32) bool {
+	if int64(n) > int64(w.avail) {
+		// An empty DATA frame is free, also on a window below 0.
+		return n == 0
+	}
+	w.avail -= int32(n)
+	w.held += n
+	return true
+}
+
+// Release gives back n octets that Receive recorded. It returns the increment
+// of the WINDOW_UPDATE that the caller must send now, or 0 while less than half
+// of the size would be announced. It panics when less than n octets are held.
+func (w *RecvWindow) Release(n uint32) (increment uint32) {
+	if n > w.held {
+		panic(fmt.Sprintf("BUG: flow: releasing %d octets of %d held", n, w.held))
+	}
+	w.held -= n
+	if free := w.unsent(); free > 0 && 2*free >= int64(w.size) {
+		return w.Flush()
+	}
+	return 0
+}
+
+// Flush returns all credit that is free and not announced yet, however little,
+// as the increment of a WINDOW_UPDATE that the caller must send now; 0 when
+// there is none.
+func (w *RecvWindow) Flush() (increment uint32) {
+	free := w.unsent()
+	if free <= 0 {
+		return 0
+	}
+	w.avail += int32(free)
+	return uint32(free)
+}
+
+// Resize changes the size to size octets, 0 to MaxWindow. A larger window
+// returns the increment of the WINDOW_UPDATE that the caller must send now. A
+// smaller one returns 0: the credit outside cannot be called back, so releases
+// are kept until the window has shrunk.
+func (w *RecvWindow) Resize(size uint32) (increment uint32) {
+	checkSize(size)
+	grown := size > w.size
+	w.size = size
+	if grown {
+		return w.Flush()
+	}
+	return 0
+}
+
+// Shift moves size and credit by delta: the peer has acknowledged our change of
+// SETTINGS_INITIAL_WINDOW_SIZE, and both sides change the windows of all streams
+// without a WINDOW_UPDATE (RFC 9113 §6.9.2). It returns false, and changes
+// nothing, when the size would leave 0 to MaxWindow.
+func (w *RecvWindow) Shift(delta int32) bool {
+	size := int64(w.size) + int64(delta)
+	if size < 0 || size > MaxWindow {
+		return false
+	}
+	w.size = uint32(size)
+	w.avail += delta
+	return true
+}

@@ -1,0 +1,56 @@
+package stream
+
+// MaxID is the largest stream identifier (RFC 9113 §5.1.1).
+const MaxID = 1<<31 - 1
+
+// IDs gives out and checks the stream identifiers of one connection
+// (RFC 9113 §5.1.1): odd for streams that the client opens, even for the
+// server's, strictly rising on each side. Make one with NewIDs.
+type IDs struct {
+	next   uint32 // what Next gives out; above MaxID when exhausted
+	local  uint32 // highest given out, 0 before the first
+	remote uint32 // highest accepted, 0 before the first
+	parity uint32 // lowest bit of our own identifiers
+}
+
+// NewIDs returns the identifiers of a connection on which we are the client, or
+// the server.
+func NewIDs(client bool) IDs {
+	if client {
+		return IDs{next: 1, parity: 1}
+	}
+	return IDs{next: 2}
+}
+
+// Next gives out the identifier of the next stream that we open or promise. It
+// returns false when all are used up: a client opens another connection then, a
+// server sends GOAWAY.
+func (i *IDs) Next() (id uint32, ok bool) {
+	if i.next > MaxID {
+		return 0, false
+	}
+	id = i.next
+	i.next += 2
+	i.local = id
+	return id, true
+}
+
+// IsLocal reports whether id belongs to the streams that we open.
+func (i *IDs) IsLocal(id uint32) bool { return id&1 == i.parity }
+
+// Idle reports whether the stream id is idle: no stream of its side with this
+// or a higher identifier has been opened or reserved. Identifiers that were
+// skipped are closed, not idle. 0 is never idle.
+func (i *IDs) Idle(id uint32) bool {
+	if i.IsLocal(id) {
+		return id > i.local
+	}
+	return id > i.remote
+}
+
+// LastLocal returns the highest identifier that Next gave out, 0 before that.
+func (i *IDs) LastLocal() uint32 { return i.local }
+
+// LastRemote returns the highest identifier that the peer opened or reserved, 0
+// before that.
+func (i *IDs) LastRemote() uint32 { return i.remote }

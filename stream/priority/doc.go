@@ -1,0 +1,2 @@
+// Package priority decides which stream sends next.
+package priority

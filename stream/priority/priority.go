@@ -1,0 +1,55 @@
+package priority
+
+// Params are the priority of a stream, as the peer or the application states
+// it. Two schemes share the struct; Extensible and Tree say which of them is
+// present. The zero Params state nothing: each Scheduler has its default.
+type Params struct {
+	// Extensible: Urgency and Incremental were stated (RFC 9218 §4).
+	Extensible bool
+	// Urgency is 0 (first) to 7 (last); the default is 3.
+	Urgency uint8
+	// Incremental: the response is useful piece by piece, so it may share its
+	// turn with others of the same urgency.
+	Incremental bool
+
+	// Tree: DependsOn, Exclusive and Weight were stated (RFC 7540 §5.3).
+	Tree bool
+	// DependsOn is the parent stream; 0 is the root.
+	DependsOn uint32
+	// Exclusive makes the stream the only child of DependsOn.
+	Exclusive bool
+	// Weight is the value on the wire, 0 to 255, for weights 1 to 256.
+	Weight uint8
+}
+
+// A Node is a stream in the eyes of a Scheduler. Embed it in the stream, so that
+// opening one allocates nothing, and leave it where it is from Open to Close.
+// A Node belongs to one Scheduler.
+type Node struct {
+	ID    uint32 // of the stream
+	Owner any    // the stream: whoever gets the Node from Next finds it here
+
+	prev, next *Node // ring of those that are ready; nil when not ready
+	credit     int64 // octets left in this turn
+	open       bool
+}
+
+// A Scheduler decides which of the streams that are ready sends next.
+type Scheduler interface {
+	// Open adds a stream, not ready. n.ID must be set.
+	Open(n *Node, p Params)
+	// Close removes a stream, ready or not. The Node may be used again after.
+	Close(n *Node)
+	// Adjust changes a priority. The stream may be open, idle (the priority is
+	// for when it opens) or closed.
+	Adjust(id uint32, p Params)
+	// Ready says that n has something to send and may send it. Idempotent.
+	Ready(n *Node)
+	// Unready says that n has nothing to send or no credit. Idempotent.
+	Unready(n *Node)
+	// Next returns who sends next, nil when nobody is ready. n stays ready, and
+	// Next returns it again until Sent or Unready changes that.
+	Next() *Node
+	// Sent says that n has sent a frame with a payload of bytes octets.
+	Sent(n *Node, bytes int)
+}

@@ -1,0 +1,59 @@
+package stream
+
+import "fmt"
+
+// A Verdict says what to do about an event. The zero Verdict is none.
+type Verdict uint8
+
+// The verdicts. Allowed and Ignored are no errors.
+const (
+	// Allowed: go on with the frame.
+	Allowed Verdict = iota + 1
+	// Ignored: do the least that keeps the connection in step (decode the
+	// field block, count DATA against the connection window and give the
+	// credit back) and drop the frame. For a local event: send nothing.
+	Ignored
+	// StreamProtocolError: answer RST_STREAM PROTOCOL_ERROR.
+	StreamProtocolError
+	// StreamClosedError: answer RST_STREAM STREAM_CLOSED.
+	StreamClosedError
+	// ConnProtocolError: end the connection with GOAWAY PROTOCOL_ERROR.
+	ConnProtocolError
+	// ConnStreamClosed: end the connection with GOAWAY STREAM_CLOSED.
+	ConnStreamClosed
+	// Misuse: a local event that the state does not permit; nothing may be
+	// sent. It is the caller's mistake, not the peer's.
+	Misuse
+
+	numVerdicts = iota + 1
+)
+
+var verdictNames = [numVerdicts]string{
+	Allowed:             "allowed",
+	Ignored:             "ignored",
+	StreamProtocolError: "stream error PROTOCOL_ERROR",
+	StreamClosedError:   "stream error STREAM_CLOSED",
+	ConnProtocolError:   "connection error PROTOCOL_ERROR",
+	ConnStreamClosed:    "connection error STREAM_CLOSED",
+	Misuse:              "misuse",
+}
+
+// String returns the verdict in words, as in docs/STATES.md.
+func (v Verdict) String() string {
+	if int(v) < len(verdictNames) && verdictNames[v] != "" {
+		return verdictNames[v]
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+// A MisuseError is a local event that the state of the stream does not permit.
+type MisuseError struct {
+	StreamID uint32
+	Event    Event
+	State    State
+}
+
+// Error says what was tried in which state.
+func (e *MisuseError) Error() string {
+	return fmt.Sprintf("stream %d: cannot %v in state %v", e.StreamID, e.Event, e.State)
+}
