@@ -1,13 +1,12 @@
 package stream
 
-// MaxID is the largest stream identifier (RFC 9113 §5.1.1).
-const MaxID = 1<<31 - 1
+import "github.com/sluice-go/sluice/frame"
 
 // IDs gives out and checks the stream identifiers of one connection
 // (RFC 9113 §5.1.1): odd for streams that the client opens, even for the
 // server's, strictly rising on each side. Make one with NewIDs.
 type IDs struct {
-	next   uint32 // what Next gives out; above MaxID when exhausted
+	next   uint32 // what Next gives out; above frame.MaxStreamID when exhausted
 	local  uint32 // highest given out, 0 before the first
 	remote uint32 // highest accepted, 0 before the first
 	parity uint32 // lowest bit of our own identifiers
@@ -26,7 +25,7 @@ func NewIDs(client bool) IDs {
 // returns false when all are used up: a client opens another connection then, a
 // server sends GOAWAY.
 func (i *IDs) Next() (id uint32, ok bool) {
-	if i.next > MaxID {
+	if i.next > frame.MaxStreamID {
 		return 0, false
 	}
 	id = i.next
@@ -35,8 +34,26 @@ func (i *IDs) Next() (id uint32, ok bool) {
 	return id, true
 }
 
+// Accept checks the identifier of a stream that the peer opens with HEADERS or
+// promises with PUSH_PROMISE, and takes note of it: lower idle identifiers of the
+// peer are closed from then on. It returns a *frame.ConnError PROTOCOL_ERROR when
+// the identifier is 0, one of ours, or not higher than all before; then nothing
+// changes.
+func (i *IDs) Accept(id uint32) error {
+	if id == 0 || id > frame.MaxStreamID || i.IsLocal(id) {
+		return frame.NewConnError(frame.ProtocolError, sectionIDs, "stream identifier that the peer may not open")
+	}
+	if id <= i.remote {
+		return frame.NewConnError(frame.ProtocolError, sectionIDs, "stream identifier not higher than those before")
+	}
+	i.remote = id
+	return nil
+}
+
+const sectionIDs = "RFC 9113 §5.1.1"
+
 // IsLocal reports whether id belongs to the streams that we open.
-func (i *IDs) IsLocal(id uint32) bool { return id&1 == i.parity }
+func (i *IDs) IsLocal(id uint32) bool { return id != 0 && id&1 == i.parity }
 
 // Idle reports whether the stream id is idle: no stream of its side with this
 // or a higher identifier has been opened or reserved. Identifiers that were

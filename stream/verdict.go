@@ -1,6 +1,10 @@
 package stream
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sluice-go/sluice/frame"
+)
 
 // A Verdict says what to do about an event. The zero Verdict is none.
 type Verdict uint8
@@ -45,6 +49,38 @@ func (v Verdict) String() string {
 	}
 	return fmt.Sprintf("Verdict(%d)", uint8(v))
 }
+
+// Err returns the error that v stands for, given what happened on which stream
+// and in which state: a *frame.StreamError, a *frame.ConnError or a
+// *MisuseError; nil for Allowed and Ignored.
+func (v Verdict) Err(streamID uint32, e Event, s State) error {
+	switch v {
+	case Allowed, Ignored:
+		return nil
+	case StreamProtocolError:
+		return frame.NewStreamError(streamID, frame.ProtocolError, section(e), reason(e, s))
+	case StreamClosedError:
+		return frame.NewStreamError(streamID, frame.StreamClosed, section(e), reason(e, s))
+	case ConnProtocolError:
+		return frame.NewConnError(frame.ProtocolError, section(e), reason(e, s))
+	case ConnStreamClosed:
+		return frame.NewConnError(frame.StreamClosed, section(e), reason(e, s))
+	case Misuse:
+		return &MisuseError{streamID, e, s}
+	}
+	panic(fmt.Sprintf("BUG: stream: no error for %v", v))
+}
+
+// section is where RFC 9113 says what is wrong with e.
+func section(e Event) string {
+	if e == RecvPushPromise || e == RecvPromising {
+		return "RFC 9113 §6.6"
+	}
+	return "RFC 9113 §5.1"
+}
+
+// reason has nothing of the peer's in it but which of our words are chosen.
+func reason(e Event, s State) string { return e.String() + " in state " + s.String() }
 
 // A MisuseError is a local event that the state of the stream does not permit.
 type MisuseError struct {
