@@ -1,6 +1,10 @@
 package stream
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"fmt"
+
+	"github.com/sluice-go/sluice/frame"
+)
 
 // IDs gives out and checks the stream identifiers of one connection
 // (RFC 9113 §5.1.1): odd for streams that the client opens, even for the
@@ -14,11 +18,11 @@ type IDs struct {
 
 // NewIDs returns the identifiers of a connection on which we are the client, or
 // the server.
-func NewIDs(client bool) IDs {
+func NewIDs(client bool) *IDs {
 	if client {
-		return IDs{next: 1, parity: 1}
+		return &IDs{next: 1, parity: 1}
 	}
-	return IDs{next: 2}
+	return &IDs{next: 2}
 }
 
 // Next gives out the identifier of the next stream that we open or promise. It
@@ -32,6 +36,19 @@ func (i *IDs) Next() (id uint32, ok bool) {
 	i.next += 2
 	i.local = id
 	return id, true
+}
+
+// Exhausted reports whether Next has no identifier left to give out.
+func (i *IDs) Exhausted() bool { return i.next > frame.MaxStreamID }
+
+// Skip makes id the next one that Next gives out. The identifiers of ours below
+// it are skipped: they count as closed as soon as id is in use. It panics unless
+// id is one of ours and not below what Next would give out.
+func (i *IDs) Skip(id uint32) {
+	if !i.IsLocal(id) || id < i.next || id > frame.MaxStreamID {
+		panic(fmt.Sprintf("BUG: stream: skipping to identifier %d, next is %d", id, i.next))
+	}
+	i.next = id
 }
 
 // Accept checks the identifier of a stream that the peer opens with HEADERS or

@@ -17,8 +17,6 @@ const (
 	// field block, count DATA against the connection window and give the
 	// credit back) and drop the frame. For a local event: send nothing.
 	Ignored
-	// StreamProtocolError: answer RST_STREAM PROTOCOL_ERROR.
-	StreamProtocolError
 	// StreamClosedError: answer RST_STREAM STREAM_CLOSED.
 	StreamClosedError
 	// ConnProtocolError: end the connection with GOAWAY PROTOCOL_ERROR.
@@ -33,13 +31,12 @@ const (
 )
 
 var verdictNames = [numVerdicts]string{
-	Allowed:             "allowed",
-	Ignored:             "ignored",
-	StreamProtocolError: "stream error PROTOCOL_ERROR",
-	StreamClosedError:   "stream error STREAM_CLOSED",
-	ConnProtocolError:   "connection error PROTOCOL_ERROR",
-	ConnStreamClosed:    "connection error STREAM_CLOSED",
-	Misuse:              "misuse",
+	Allowed:           "allowed",
+	Ignored:           "ignored",
+	StreamClosedError: "stream error STREAM_CLOSED",
+	ConnProtocolError: "connection error PROTOCOL_ERROR",
+	ConnStreamClosed:  "connection error STREAM_CLOSED",
+	Misuse:            "misuse",
 }
 
 // String returns the verdict in words, as in docs/STATES.md.
@@ -57,8 +54,6 @@ func (v Verdict) Err(streamID uint32, e Event, s State) error {
 	switch v {
 	case Allowed, Ignored:
 		return nil
-	case StreamProtocolError:
-		return frame.NewStreamError(streamID, frame.ProtocolError, section(e), reason(e, s))
 	case StreamClosedError:
 		return frame.NewStreamError(streamID, frame.StreamClosed, section(e), reason(e, s))
 	case ConnProtocolError:
