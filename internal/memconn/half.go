@@ -1,0 +1,212 @@
+package memconn
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// maxSegment is how much of a paced link travels as one piece: small enough that a bandwidth limit looks
+// like a stream and not like bursts.
+const maxSegment = 16 << 10
+
+// segment is a run of bytes that arrives at one moment.
+type segment struct {
+	data  []byte
+	ready time.Time // zero: at once
+}
+
+// half is one direction of a connection.
+type half struct {
+	mu   sync.Mutex
+	cond sync.Cond // waits of the reader and of writers; one condition, both sides look again
+
+	opts     Options
+	segs     []segment
+	size     int       // bytes written and not yet read
+	linkFree time.Time // when the simulated link has sent what it was given
+	arrival  *time.Timer
+
+	writeClosed bool // no more bytes will come: the reader gets io.EOF after the last
+	readClosed  bool // the reader is gone: writes fail
+	read, write deadline
+
+	reads, writes int
+}
+
+func newHalf(o Options) *half {
+	h := &half{opts: o}
+	h.cond.L = &h.mu
+	h.read.half, h.write.half = h, h
+	return h
+}
+
+// Read takes what has arrived, at most len(p) bytes.
+func (h *half) Read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reads++
+	for {
+		switch {
+		case h.readClosed:
+			return 0, net.ErrClosed
+		case h.read.expired():
+			return 0, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
+		}
+		if n := h.takeLocked(p); n > 0 {
+			h.cond.Broadcast() // room for writers
+			return n, nil
+		}
+		if h.writeClosed && h.size == 0 {
+			return 0, io.EOF
+		}
+		h.cond.Wait()
+	}
+}
+
+// takeLocked copies arrived bytes to p, or arms the timer for the next ones.
+func (h *half) takeLocked(p []byte) int {
+	if h.opts.MaxRead > 0 && len(p) > h.opts.MaxRead {
+		p = p[:h.opts.MaxRead]
+	}
+	n := 0
+	for n < len(p) && len(h.segs) > 0 {
+		s := &h.segs[0]
+		if wait := h.untilReady(s); wait > 0 {
+			if n == 0 {
+				h.wakeAfterLocked(wait)
+			}
+			break
+		}
+		k := copy(p[n:], s.data)
+		n += k
+		if s.data = s.data[k:]; len(s.data) == 0 {
+			h.segs[0] = segment{}
+			h.segs = h.segs[1:]
+		}
+	}
+	if h.size -= n; h.size == 0 {
+		h.segs = nil
+	}
+	return n
+}
+
+func (h *half) untilReady(s *segment) time.Duration {
+	if s.ready.IsZero() {
+		return 0
+	}
+	return time.Until(s.ready)
+}
+
+func (h *half) wakeAfterLocked(d time.Duration) {
+	if h.arrival != nil {
+		h.arrival.Stop()
+	}
+	h.arrival = time.AfterFunc(d, h.wake)
+}
+
+func (h *half) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cond.Broadcast()
+}
+
+// Write puts p in the buffer and waits while it is full.
+func (h *half) Write(p []byte) (n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writes++
+	for {
+		switch {
+		case h.writeClosed:
+			return n, net.ErrClosed
+		case h.readClosed:
+			return n, syscall.EPIPE
+		case h.write.expired():
+			return n, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return n, nil
+		}
+		if room := h.opts.Buffer - h.size; room > 0 {
+			k := min(room, len(p))
+			h.putLocked(p[:k])
+			n, p = n+k, p[k:]
+			h.cond.Broadcast()
+			continue
+		}
+		h.cond.Wait()
+	}
+}
+
+func (h *half) putLocked(p []byte) {
+	h.size += len(p)
+	if h.opts.Latency <= 0 && h.opts.Bandwidth <= 0 {
+		h.segs = append(h.segs, segment{data: append([]byte(nil), p...)})
+		return
+	}
+	now := time.Now()
+	if h.linkFree.Before(now) {
+		h.linkFree = now
+	}
+	for len(p) > 0 {
+		k := min(len(p), maxSegment)
+		if bw := h.opts.Bandwidth; bw > 0 {
+			h.linkFree = h.linkFree.Add(time.Duration(int64(k) * int64(time.Second) / bw))
+		}
+		h.segs = append(h.segs, segment{append([]byte(nil), p[:k]...), h.linkFree.Add(h.opts.Latency)})
+		p = p[k:]
+	}
+}
+
+func (h *half) closeWrite() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writeClosed = true
+	h.write.stop()
+	h.cond.Broadcast()
+}
+
+func (h *half) closeRead() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.readClosed = true
+	h.segs, h.size = nil, 0
+	h.read.stop()
+	if h.arrival != nil {
+		h.arrival.Stop()
+	}
+	h.cond.Broadcast()
+}
+
+// deadline belongs to one side of a half and is guarded by its lock.
+type deadline struct {
+	half  *half
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) set(t time.Time) {
+	d.half.mu.Lock()
+	defer d.half.mu.Unlock()
+	d.stop()
+	if d.at = t; !t.IsZero() {
+		if wait := time.Until(t); wait > 0 {
+			d.timer = time.AfterFunc(wait, d.half.wake)
+		}
+	}
+	d.half.cond.Broadcast()
+}
+
+func (d *deadline) expired() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+}
