@@ -70,14 +70,33 @@ func (w *RecvWindow) Receive(n uint32) bool {
 // of the WINDOW_UPDATE that the caller must send now, or 0 while less than half
 // of the size would be announced. It panics when less than n octets are held.
 func (w *RecvWindow) Release(n uint32) (increment uint32) {
+	w.release(n)
+	return w.due()
+}
+
+func (w *RecvWindow) due() (increment uint32) {
+	if 2*w.unsent() < int64(w.size) {
+		return 0
+	}
+	return w.Flush()
+}
+
+// ReleaseShared is Release for a window that many readers share, the window of a
+// connection. It returns 0 while less than half of what is not held would be
+// announced: octets that one reader holds do not keep credit from the others.
+func (w *RecvWindow) ReleaseShared(n uint32) (increment uint32) {
+	w.release(n)
+	if 2*w.unsent() < int64(w.size)-int64(w.held) {
+		return 0
+	}
+	return w.Flush()
+}
+
+func (w *RecvWindow) release(n uint32) {
 	if n > w.held {
 		panic(fmt.Sprintf("BUG: flow: releasing %d octets of %d held", n, w.held))
 	}
 	w.held -= n
-	if free := w.unsent(); free > 0 && 2*free >= int64(w.size) {
-		return w.Flush()
-	}
-	return 0
 }
 
 // Flush returns all credit that is free and not announced yet, however little,
@@ -94,8 +113,10 @@ func (w *RecvWindow) Flush() (increment uint32) {
 
 // Resize changes the size to size octets, 0 to MaxWindow. A larger window
 // returns the increment of the WINDOW_UPDATE that the caller must send now. A
-// smaller one returns 0: the credit outside cannot be called back, so releases
-// are kept until the window has shrunk.
+// smaller one returns 0: the credit outside cannot be called back, so what is
+// released is kept until the window has shrunk. Neither needs the peer's
+// consent, so this is how the connection's window, which no setting changes,
+// gets another size than 65,535.
 func (w *RecvWindow) Resize(size uint32) (increment uint32) {
 	checkSize(size)
 	grown := size > w.size
@@ -109,13 +130,22 @@ func (w *RecvWindow) Resize(size uint32) (increment uint32) {
 // Shift moves size and credit by delta: the peer has acknowledged our change of
 // SETTINGS_INITIAL_WINDOW_SIZE, and both sides change the windows of all streams
 // without a WINDOW_UPDATE (RFC 9113 §6.9.2). It returns false, and changes
-// nothing, when the size would leave 0 to MaxWindow.
-func (w *RecvWindow) Shift(delta int32) bool {
+// nothing, when the size or the peer's credit would leave the range of a window.
+// What was free below half of
+// the old size can be more than half of a smaller one, and no Release may come
+// any more: then Shift returns the increment that the caller must send now.
+//
+// Streams that were open before the acknowledgement must be shifted, also when
+// the setting is smaller: whoever believes that the peer has more credit than it
+// has waits for DATA that cannot come.
+func (w *RecvWindow) Shift(delta int32) (increment uint32, ok bool) {
 	size := int64(w.size) + int64(delta)
-	if size < 0 || size > MaxWindow {
-		return false
+	// A window that Resize has made smaller may have more outside than its size.
+	out := int64(w.avail) + int64(w.held) + int64(delta)
+	if size < 0 || size > MaxWindow || out > MaxWindow {
+		return 0, false
 	}
 	w.size = uint32(size)
 	w.avail += delta
-	return true
+	return w.due(), true
 }
