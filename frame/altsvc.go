@@ -42,7 +42,7 @@ func (f AltSvc) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f AltSvc) FrameHeader() Header {
-	return Header{Length: uint32(2 + len(f.Origin) + len(f.Value)), Type: TypeAltSvc, StreamID: f.StreamID}
+	return Header{Length: lengthOf(2 + len(f.Origin) + len(f.Value)), Type: TypeAltSvc, StreamID: f.StreamID}
 }
 
 // String describes f in one line.

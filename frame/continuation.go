@@ -27,7 +27,7 @@ func (f Continuation) Append(b []byte) []byte {
 // FrameHeader returns the header with which Append writes f.
 func (f Continuation) FrameHeader() Header {
 	return Header{
-		Length:   uint32(len(f.Fragment)),
+		Length:   lengthOf(len(f.Fragment)),
 		Type:     TypeContinuation,
 		Flags:    flagsIf(f.EndHeaders, FlagEndHeaders),
 		StreamID: f.StreamID,

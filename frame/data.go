@@ -15,22 +15,19 @@ type Data struct {
 }
 
 // ParseData decodes the payload p that came with header h. Data is a view into p. Every error is a *ConnError.
-func ParseData(h Header, p []byte) (Data, error) {
+func ParseData(h Header, p []byte) (f Data, err error) {
 	if h.StreamID == 0 {
-		return Data{}, errNoStream(TypeData)
+		return f, errNoStream(TypeData)
 	}
-	f := Data{StreamID: h.StreamID, EndStream: h.Flags.Has(FlagEndStream), Data: p}
+	// Field by field: a literal would be built aside and copied, which costs more than all the rest.
+	f.StreamID = h.StreamID
+	f.EndStream = h.Flags.Has(FlagEndStream)
+	f.Data = p
 	if h.Flags.Has(FlagPadded) {
-		return f.unpad()
-	}
-	return f, nil
-}
-
-func (f Data) unpad() (Data, error) {
-	var err error
-	f.Padded = true
-	if f.Data, f.PadLength, err = unpad(TypeData, f.Data, 0); err != nil {
-		return Data{}, err
+		f.Padded = true
+		if f.Data, f.PadLength, err = unpad(TypeData, p, 0); err != nil {
+			return Data{}, err
+		}
 	}
 	return f, nil
 }
@@ -55,7 +52,7 @@ func (f Data) Append(b []byte) []byte {
 // FrameHeader returns the header with which Append writes f.
 func (f Data) FrameHeader() Header {
 	return Header{
-		Length:   uint32(f.FlowLen()),
+		Length:   lengthOf(f.FlowLen()),
 		Type:     TypeData,
 		Flags:    flagsIf(f.EndStream, FlagEndStream) | flagsIf(f.Padded, FlagPadded),
 		StreamID: f.StreamID,

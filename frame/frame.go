@@ -79,7 +79,7 @@ type Frame interface {
 
 // Parse decodes the payload p that came with header h into the frame type that h names. A type that this package does not
 // know gives Unknown. Byte slices in the result are views into p. Errors are those of the typed parsers; with an error
-// that is a *StreamError the frame is returned as well where it could be decoded.
+// the Frame is nil.
 func Parse(h Header, p []byte) (Frame, error) {
 	switch h.Type {
 	case TypeData:

@@ -40,7 +40,7 @@ func (f GoAway) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f GoAway) FrameHeader() Header {
-	return Header{Length: uint32(8 + len(f.DebugData)), Type: TypeGoAway}
+	return Header{Length: lengthOf(8 + len(f.DebugData)), Type: TypeGoAway}
 }
 
 // String describes f in one line.

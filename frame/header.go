@@ -2,6 +2,7 @@ package frame
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 )
 
@@ -91,6 +92,10 @@ func appendHeader(b []byte, length int, t Type, f Flags, id uint32) []byte {
 		byte(f),
 		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
+
+// lengthOf makes a length field of n octets. What does not fit becomes a length that Append refuses, instead of another one
+// that it would not.
+func lengthOf(n int) uint32 { return uint32(min(uint64(n), math.MaxUint32)) }
 
 // checkHeader panics on a header that has no wire form. Only a fault in the calling program leads there.
 func checkHeader(length int, id uint32) {

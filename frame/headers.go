@@ -18,21 +18,18 @@ type Headers struct {
 //
 // A priority that makes the stream depend on itself is not an error here but in PriorityParam.Check, because the field
 // block of such a frame has to be decoded before the stream may be reset (RFC 9113 §4.3).
-func ParseHeaders(h Header, p []byte) (Headers, error) {
+func ParseHeaders(h Header, p []byte) (f Headers, err error) {
 	if h.StreamID == 0 {
-		return Headers{}, errNoStream(TypeHeaders)
+		return f, errNoStream(TypeHeaders)
 	}
-	f := Headers{
-		StreamID:   h.StreamID,
-		EndStream:  h.Flags.Has(FlagEndStream),
-		EndHeaders: h.Flags.Has(FlagEndHeaders),
-		Fragment:   p,
-	}
+	f.StreamID = h.StreamID
+	f.EndStream = h.Flags.Has(FlagEndStream)
+	f.EndHeaders = h.Flags.Has(FlagEndHeaders)
+	f.Fragment = p
 	if h.Flags&(FlagPadded|FlagPriority) != 0 {
-		err := f.parseOptional(h.Flags)
-		return f, err
+		err = f.parseOptional(h.Flags)
 	}
-	return f, nil
+	return f, err
 }
 
 // parseOptional takes the optional fields off Fragment.
@@ -64,6 +61,9 @@ func (f Headers) Append(b []byte) []byte {
 	h := f.FrameHeader()
 	b = slices.Grow(b, HeaderLen+int(h.Length))
 	b = h.Append(b)
+	if !f.Padded && !f.HasPriority {
+		return append(b, f.Fragment...)
+	}
 	if f.Padded {
 		b = append(b, f.PadLength)
 	}
@@ -79,17 +79,20 @@ func (f Headers) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f Headers) FrameHeader() Header {
+	return Header{Length: lengthOf(f.payloadLen()), Type: TypeHeaders, Flags: f.flags(), StreamID: f.StreamID}
+}
+
+func (f *Headers) payloadLen() int {
 	n := len(f.Fragment) + padLen(f.Padded, f.PadLength)
 	if f.HasPriority {
 		n += priorityLen
 	}
-	return Header{
-		Length: uint32(n),
-		Type:   TypeHeaders,
-		Flags: flagsIf(f.EndStream, FlagEndStream) | flagsIf(f.EndHeaders, FlagEndHeaders) |
-			flagsIf(f.Padded, FlagPadded) | flagsIf(f.HasPriority, FlagPriority),
-		StreamID: f.StreamID,
-	}
+	return n
+}
+
+func (f *Headers) flags() Flags {
+	return flagsIf(f.EndStream, FlagEndStream) | flagsIf(f.EndHeaders, FlagEndHeaders) |
+		flagsIf(f.Padded, FlagPadded) | flagsIf(f.HasPriority, FlagPriority)
 }
 
 // String describes f in one line.

@@ -66,7 +66,7 @@ func (f Origin) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f Origin) FrameHeader() Header {
-	return Header{Length: uint32(len(f.payload)), Type: TypeOrigin}
+	return Header{Length: lengthOf(len(f.payload)), Type: TypeOrigin}
 }
 
 // String describes f in one line.

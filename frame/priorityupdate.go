@@ -43,7 +43,7 @@ func (f PriorityUpdate) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f PriorityUpdate) FrameHeader() Header {
-	return Header{Length: uint32(4 + len(f.Value)), Type: TypePriorityUpdate}
+	return Header{Length: lengthOf(4 + len(f.Value)), Type: TypePriorityUpdate}
 }
 
 // String describes f in one line.

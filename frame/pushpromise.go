@@ -66,7 +66,7 @@ func (f PushPromise) Append(b []byte) []byte {
 // FrameHeader returns the header with which Append writes f.
 func (f PushPromise) FrameHeader() Header {
 	return Header{
-		Length:   uint32(padLen(f.Padded, f.PadLength) + promisedLen + len(f.Fragment)),
+		Length:   lengthOf(padLen(f.Padded, f.PadLength) + promisedLen + len(f.Fragment)),
 		Type:     TypePushPromise,
 		Flags:    flagsIf(f.EndHeaders, FlagEndHeaders) | flagsIf(f.Padded, FlagPadded),
 		StreamID: f.StreamID,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
-	"slices"
 )
 
 const settingLen = 6 // octets of a Setting on the wire
@@ -18,8 +17,7 @@ type Settings struct {
 
 // NewSettings returns a SETTINGS frame with s in this order. AppendSettings writes one without making it first.
 func NewSettings(s ...Setting) Settings {
-	p := make([]byte, 0, settingLen*len(s))
-	return Settings{payload: appendEach(p, s)}
+	return Settings{payload: appendEach(make([]byte, 0, settingLen*len(s)), s)}
 }
 
 // ParseSettings decodes the payload p that came with header h. The result is a view into p. Every error is a *ConnError.
@@ -68,7 +66,7 @@ func (f Settings) Append(b []byte) []byte {
 
 // FrameHeader returns the header with which Append writes f.
 func (f Settings) FrameHeader() Header {
-	return Header{Length: uint32(len(f.payload)), Type: TypeSettings, Flags: flagsIf(f.Ack, FlagAck)}
+	return Header{Length: lengthOf(len(f.payload)), Type: TypeSettings, Flags: flagsIf(f.Ack, FlagAck)}
 }
 
 // String describes f in one line.
@@ -82,8 +80,9 @@ func (f Settings) String() string {
 
 // AppendSettings appends a SETTINGS frame with s in this order to b and returns the longer slice.
 func AppendSettings(b []byte, s ...Setting) []byte {
-	b = slices.Grow(b, HeaderLen+settingLen*len(s))
-	b = appendHeader(b, settingLen*len(s), TypeSettings, 0, 0)
+	n := settingLen * len(s)
+	checkHeader(n, 0)
+	b = append(b, byte(n>>16), byte(n>>8), byte(n), byte(TypeSettings), 0, 0, 0, 0, 0)
 	return appendEach(b, s)
 }
 

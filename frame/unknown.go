@@ -19,7 +19,7 @@ func (f Unknown) Append(b []byte) []byte {
 // FrameHeader returns the header with which Append writes f.
 func (f Unknown) FrameHeader() Header {
 	h := f.Header
-	h.Length = uint32(len(f.Payload))
+	h.Length = lengthOf(len(f.Payload))
 	return h
 }
 
