@@ -131,9 +131,9 @@ func (w *RecvWindow) Resize(size uint32) (increment uint32) {
 // SETTINGS_INITIAL_WINDOW_SIZE, and both sides change the windows of all streams
 // without a WINDOW_UPDATE (RFC 9113 §6.9.2). It returns false, and changes
 // nothing, when the size or the peer's credit would leave the range of a window.
-// What was free below half of
-// the old size can be more than half of a smaller one, and no Release may come
-// any more: then Shift returns the increment that the caller must send now.
+// What was free below half of the old size can be more than half of a smaller
+// one, and no Release may come any more: then Shift returns the increment that
+// the caller must send now.
 //
 // Streams that were open before the acknowledgement must be shifted, also when
 // the setting is smaller: whoever believes that the peer has more credit than it

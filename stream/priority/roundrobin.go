@@ -1,77 +1,113 @@
 package priority
 
-// quantum is the turn of a stream in octets: one DATA frame of the size that
-// every peer accepts (RFC 9113 §4.2).
+import "fmt"
+
+// quantum is what one turn is worth, in octets: one DATA frame of the size that
+// every peer accepts (RFC 9113 §4.2). A larger one would make others wait longer,
+// a smaller one would cut such frames' turns in two.
 const quantum = 1 << 14
 
-// frameHeader is charged for every frame, so that small frames are not free.
+// frameHeader is charged for every frame, so that small and empty frames are not
+// free.
 const frameHeader = 9
 
+// roundRobin is deficit round robin (Shreedhar and Varghese, 1995) with debts in
+// place of deficits: a frame is not known before it is sent, so a turn lasts
+// until its credit is used up and what went beyond counts against the next one.
 type roundRobin struct {
-	head *Node // whose turn it is; the ring goes on with head.next
+	head  *Node // whose turn it is; the ring of ready nodes goes on with head.next
+	begun bool  // head has got the credit for this turn
 }
 
 // NewRoundRobin returns a Scheduler that ignores priorities and gives every
-// ready stream the same share of octets.
+// ready stream the same share of octets. A stream that becomes ready waits for
+// one turn of each other stream at most.
 func NewRoundRobin() Scheduler { return new(roundRobin) }
 
+// Open adds n, not ready.
 func (r *roundRobin) Open(n *Node, _ Params) {
 	if n.open {
-		panic("BUG: priority: stream opened twice")
+		panic(fmt.Sprintf("BUG: priority: stream %d opened twice", n.ID))
 	}
 	n.open = true
-	n.credit = quantum
+	n.credit = 0
 }
 
+// Close removes n. Closing it again does nothing.
 func (r *roundRobin) Close(n *Node) {
 	r.Unready(n)
 	n.open = false
 }
 
+// Adjust does nothing: all streams are equal.
 func (r *roundRobin) Adjust(uint32, Params) {}
 
+// Ready puts n behind all others that are ready.
 func (r *roundRobin) Ready(n *Node) {
-	if !n.open {
-		panic("BUG: priority: a closed stream is ready")
-	}
 	if n.next != nil {
 		return
 	}
+	if !n.open {
+		panic(fmt.Sprintf("BUG: priority: stream %d is ready and not open", n.ID))
+	}
+	// Credit of a turn that was not used up is lost, a debt stays: a stream that
+	// is ready now and then is treated like one that always is.
+	n.credit = min(n.credit, 0)
 	if r.head == nil {
 		n.prev, n.next = n, n
-		r.head = n
+		r.head, r.begun = n, false
 		return
 	}
 	n.prev, n.next = r.head.prev, r.head
 	n.prev.next, n.next.prev = n, n
 }
 
+// Unready takes n out of the ring. If it was its turn, the turn is over.
 func (r *roundRobin) Unready(n *Node) {
 	if n.next == nil {
 		return
 	}
-	if n.next == n {
+	if r.head == n {
+		r.pass()
+	}
+	if r.head == n { // it was alone
 		r.head = nil
 	} else {
 		n.prev.next, n.next.prev = n.next, n.prev
-		if r.head == n {
-			r.head = n.next
-		}
 	}
 	n.prev, n.next = nil, nil
 }
 
+// pass ends the turn of the head.
+func (r *roundRobin) pass() {
+	r.head, r.begun = r.head.next, false
+}
+
+// Next returns whose turn it is.
 func (r *roundRobin) Next() *Node {
 	if r.head == nil {
 		return nil
 	}
-	for r.head.credit <= 0 {
-		r.head.credit += quantum
-		r.head = r.head.next
+	for {
+		n := r.head
+		if !r.begun {
+			if n.next == n {
+				n.credit = max(n.credit, 0) // alone: it owes nobody
+			}
+			n.credit += quantum
+			r.begun = true
+		}
+		if n.credit > 0 {
+			return n
+		}
+		r.pass()
 	}
-	return r.head
 }
 
+// Sent charges n for a frame, and ends its turn when the credit is used up.
 func (r *roundRobin) Sent(n *Node, bytes int) {
 	n.credit -= int64(bytes) + frameHeader
+	if n == r.head && n.credit <= 0 {
+		r.pass()
+	}
 }
