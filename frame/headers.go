@@ -19,17 +19,22 @@ type Headers struct {
 // A priority that makes the stream depend on itself is not an error here but in PriorityParam.Check, because the field
 // block of such a frame has to be decoded before the stream may be reset (RFC 9113 §4.3).
 func ParseHeaders(h Header, p []byte) (f Headers, err error) {
-	if h.StreamID == 0 {
-		return f, errNoStream(TypeHeaders)
-	}
-	f.StreamID = h.StreamID
-	f.EndStream = h.Flags.Has(FlagEndStream)
-	f.EndHeaders = h.Flags.Has(FlagEndHeaders)
-	f.Fragment = p
-	if h.Flags&(FlagPadded|FlagPriority) != 0 {
-		err = f.parseOptional(h.Flags)
-	}
+	err = f.parse(h.StreamID, h.Flags, p) // see Data.parse
 	return f, err
+}
+
+func (f *Headers) parse(id uint32, flags Flags, p []byte) error {
+	if id == 0 {
+		return errNoStream(TypeHeaders)
+	}
+	f.StreamID = id
+	f.EndStream = flags.Has(FlagEndStream)
+	f.EndHeaders = flags.Has(FlagEndHeaders)
+	f.Fragment = p
+	if flags&(FlagPadded|FlagPriority) != 0 {
+		return f.parseOptional(flags)
+	}
+	return nil
 }
 
 // parseOptional takes the optional fields off Fragment.
