@@ -1,0 +1,179 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// meaning says what a field name means to this package, beyond being a key of an http.Header.
+type meaning uint8
+
+const (
+	meansNothing            meaning = iota
+	meansHost                       // request: moves to Request.Host
+	meansExpect                     // request: 100-continue
+	meansTrailer                    // request: announces keys of Request.Trailer
+	meansConnection                 // response: not sent (RFC 9113 §8.2.2), "close" ends the connection
+	meansConnectionSpecific         // response: not sent
+	meansContentLength              // response: sent by us, in one form
+	meansContentType                // response: no sniffing
+	meansDate                       // response: no date of ours
+)
+
+// fieldName is a field name in its two spellings: as RFC 9113 §8.2 has it on the wire and as net/http's keys.
+type fieldName struct {
+	lower, canon string
+	meaning      meaning
+}
+
+// commonNames are found in the table without allocation.
+var commonNames = []string{
+	"accept", "accept-ch", "accept-charset", "accept-encoding", "accept-language", "accept-patch", "accept-ranges",
+	"access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
+	"access-control-allow-origin", "access-control-expose-headers", "access-control-max-age",
+	"access-control-request-headers", "access-control-request-method", "age", "allow", "alt-svc",
+	"authorization", "cache-control", "content-disposition", "content-encoding", "content-language",
+	"content-location", "content-range", "content-security-policy", "cookie", "cross-origin-embedder-policy",
+	"cross-origin-opener-policy", "cross-origin-resource-policy", "dnt", "early-data", "etag", "expires", "forwarded",
+	"from", "grpc-accept-encoding", "grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin",
+	"grpc-timeout", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
+	"last-modified", "link", "location", "max-forwards", "nel", "origin", "permissions-policy", "pragma",
+	"priority", "proxy-authenticate", "proxy-authorization", "range", "referer", "referrer-policy", "refresh",
+	"report-to", "reporting-endpoints", "retry-after", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+	"sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "sec-gpc", "sec-websocket-accept",
+	"sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "server",
+	"server-timing", "set-cookie", "strict-transport-security", "te", "timing-allow-origin", "traceparent",
+	"tracestate", "upgrade-insecure-requests", "user-agent", "vary", "via", "warning", "www-authenticate",
+	"x-content-type-options", "x-csrf-token", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+	"x-frame-options", "x-powered-by", "x-real-ip", "x-request-id", "x-requested-with", "x-xss-protection",
+}
+
+var namesWithMeaning = map[string]meaning{
+	"host":              meansHost,
+	"expect":            meansExpect,
+	"trailer":           meansTrailer,
+	"connection":        meansConnection,
+	"keep-alive":        meansConnectionSpecific,
+	"proxy-connection":  meansConnectionSpecific,
+	"transfer-encoding": meansConnectionSpecific,
+	"upgrade":           meansConnectionSpecific,
+	"content-length":    meansContentLength,
+	"content-type":      meansContentType,
+	"date":              meansDate,
+}
+
+// nameSlots is a power of two, about four times the number of names.
+const nameSlots = 512
+
+var nameTable = makeNameTable()
+
+func makeNameTable() (t [nameSlots]*fieldName) {
+	names := make([]fieldName, 0, len(commonNames)+len(namesWithMeaning))
+	for _, s := range commonNames {
+		names = append(names, fieldName{s, http.CanonicalHeaderKey(s), meansNothing})
+	}
+	for s, m := range namesWithMeaning {
+		names = append(names, fieldName{s, http.CanonicalHeaderKey(s), m})
+	}
+	for i := range names {
+		slot := hashName(names[i].lower) % nameSlots
+		for t[slot] != nil {
+			slot = (slot + 1) % nameSlots
+		}
+		t[slot] = &names[i]
+	}
+	return t
+}
+
+// hashName is the same for both spellings of a name, and looks at few octets of it.
+func hashName(s string) uint32 {
+	n := len(s)
+	if n == 0 {
+		return 0
+	}
+	const fold = 0x20 // upper case to lower, and of '-' and digits a mere renaming
+	h := uint32(n)*0x9e3779b1 + uint32(s[0]|fold)*0x85ebca77 + uint32(s[n/2]|fold)*0xc2b2ae3d + uint32(s[n-1]|fold)*0x27d4eb2f
+	return h ^ h>>15
+}
+
+// nameByLower finds a field name by its spelling on the wire, which must be a token in lower case.
+func nameByLower(s string) *fieldName {
+	h := hashName(s)
+	for i := h; ; i++ {
+		n := nameTable[i%nameSlots]
+		if n == nil {
+			break
+		}
+		if n.lower == s {
+			return n
+		}
+	}
+	if n := learned.get(h); n != nil && n.lower == s {
+		return n
+	}
+	s = strings.Clone(s) // s may be a piece of something large
+	return learned.put(h, &fieldName{lower: s, canon: http.CanonicalHeaderKey(s)})
+}
+
+// nameByKey finds a field name by a key of an http.Header, which a handler may have spelled in any way. It is
+// nil for a key that is no field name.
+func nameByKey(key string) *fieldName {
+	h := hashName(key)
+	for i := h; ; i++ {
+		n := nameTable[i%nameSlots]
+		if n == nil {
+			break
+		}
+		if n.canon == key {
+			return n
+		}
+	}
+	if n := learned.get(h); n != nil && n.canon == key {
+		return n
+	}
+	if !validToken(key) {
+		return nil
+	}
+	lower := strings.ToLower(key)
+	if canon := http.CanonicalHeaderKey(key); canon != key {
+		return nameByLower(lower)
+	}
+	return learned.put(h, &fieldName{lower: lower, canon: strings.Clone(key)})
+}
+
+// learnedNames remembers names that are not in the table. It does not grow: a name goes where its hash says, in
+// the place of what was there (CVE-2022-41717 is what an unbounded cache leads to).
+type learnedNames [128]atomic.Pointer[fieldName]
+
+// maxLearnedName bounds what one entry can hold on to.
+const maxLearnedName = 64
+
+var learned learnedNames
+
+func (l *learnedNames) get(h uint32) *fieldName { return l[h%uint32(len(l))].Load() }
+
+func (l *learnedNames) put(h uint32, n *fieldName) *fieldName {
+	if len(n.lower) <= maxLearnedName {
+		l[h%uint32(len(l))].Store(n)
+	}
+	return n
+}
+
+// tokenOctets are the characters of a field name (RFC 9110 §5.6.2).
+var tokenOctets = func() (t [256]bool) {
+	for c := range t {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		t[c] = letter || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", byte(c)) >= 0
+	}
+	return t
+}()
+
+func validToken(s string) bool {
+	for i := range len(s) {
+		if !tokenOctets[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,31 @@
+// Package server answers HTTP/2 with the handlers of net/http.
+//
+// It owns what net/http's server owns above the connection: listeners, ALPN and the choice between HTTP/1.1
+// and HTTP/2, the http.Request and http.ResponseWriter of an exchange, which goroutine runs a handler, and
+// graceful shutdown. It holds no rule of the protocol: frames, windows and streams belong to package conn.
+// HTTP/1.1 on the same port is answered by an http.Server inside.
+//
+// There are three ways in. A [Server] takes the place of an http.Server:
+//
+//	srv := &server.Server{Addr: ":8443", Handler: mux}
+//	err := srv.ListenAndServeTLS("cert.pem", "key.pem")
+//
+// [Configure] plugs HTTP/2 into an http.Server that exists, in place of the one that net/http brings. And
+// [Server.ServeConn] serves one connection over any net.Conn.
+//
+// Handlers see what net/http documents: everything of http.ResponseController, trailers both ways, 1xx
+// responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. Where this package
+// and net/http's own HTTP/2 differ, the difference is listed here:
+//   - Requests of one connection may share a goroutine while they are quick; see [Dispatch].
+//   - A handler that waits in Request.Body.Read is woken when the client resets the stream.
+//   - A response that ends before its declared Content-Length is reset, not ended.
+//   - A :path that is no valid URL is answered with 400, an Expect other than 100-continue with 417.
+//   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
+//
+// All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
+// handler, as in net/http; Request.Body may be read and closed by others.
+//
+// # Limitations
+//
+// Push is not implemented yet: the ResponseWriter is an http.Pusher whose Push returns http.ErrNotSupported.
+package server
