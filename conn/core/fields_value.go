@@ -1,0 +1,203 @@
+package core
+
+import "strings"
+
+// class is a set of character classes of RFC 9110 and RFC 3986.
+type class uint8
+
+const (
+	classToken     class = 1 << iota // tchar
+	classLower                       // tchar without uppercase letters: a field name of HTTP/2
+	classAuthority                   // unreserved, pct-encoded, sub-delims, and : [ ]
+	classPath                        // visible, and not #; octets over 0x7f as browsers do send them
+	classValue                       // field-vchar, SP and HTAB
+	classScheme                      // letters, digits, + - .
+	classDigit
+	classUpper
+)
+
+var classes = makeClasses()
+
+func makeClasses() (t [256]class) {
+	const (
+		digits = "0123456789"
+		lower  = "abcdefghijklmnopqrstuvwxyz"
+		upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	)
+	set := func(chars string, c class) {
+		for i := range len(chars) {
+			t[chars[i]] |= c
+		}
+	}
+	set(digits, classDigit|classLower|classToken|classAuthority|classScheme)
+	set(lower, classLower|classToken|classAuthority|classScheme)
+	set(upper, classUpper|classToken|classAuthority|classScheme)
+	set("!#$%&'*+-.^_`|~", classLower|classToken)
+	set("-._~%!$&'()*+,;=:[]", classAuthority)
+	set("+-.", classScheme)
+	for c := range 256 {
+		if c > ' ' && c != '#' && c != 0x7f {
+			t[c] |= classPath
+		}
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			t[c] |= classValue
+		}
+	}
+	return t
+}
+
+func all(s string, c class) bool {
+	for i := range len(s) {
+		if classes[s[i]]&c == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// validValue tells whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5). It looks at eight octets at a
+// time, as values are long and nearly always plain text.
+func validValue(s string) bool {
+	const ones = 0x0101010101010101
+	for len(s) >= 8 {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		below := (x - ones*' ') &^ x // high bit of some octet: there is an octet below SP
+		del := x ^ ones*0x7f         // an octet 0 where there was DEL
+		below |= (del - ones) &^ del // high bit: there is an octet 0
+		if below&(ones*0x80) != 0 && !all(s[:8], classValue) {
+			return false
+		}
+		s = s[8:]
+	}
+	return all(s, classValue)
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// valueFault judges the value of a field of kind k. num is the number in it, where the kind has one.
+func valueFault(k kind, s string) (num int64, f fault) {
+	if s != "" && (isSpace(s[0]) || isSpace(s[len(s)-1])) {
+		return 0, faultValueSpace
+	}
+	if !validValue(s) {
+		return 0, faultValue
+	}
+	switch k {
+	case kindMethod:
+		if s == "" || !all(s, classToken) {
+			f = faultMethod
+		}
+	case kindScheme:
+		if s == "" || !all(s, classScheme) || !isLetter(s[0]) {
+			f = faultScheme
+		}
+	case kindAuthority:
+		if !validAuthority(s) {
+			f = faultAuthority
+		}
+	case kindPath:
+		if !validPath(s) {
+			f = faultPath
+		}
+	case kindProtocol:
+		if s == "" || !all(s, classToken) {
+			f = faultProtocol
+		}
+	case kindStatus:
+		if num = parseDecimal(s); len(s) != 3 || num < 100 {
+			f = faultStatus
+		}
+	case kindTE:
+		if !strings.EqualFold(s, "trailers") {
+			f = faultTE
+		}
+	case kindContentLength:
+		if num = parseDecimal(s); num < 0 {
+			f = faultContentLength
+		}
+	}
+	return num, f
+}
+
+// parseDecimal gives the value of s, or -1 when s is not 1*DIGIT or overflows.
+func parseDecimal(s string) int64 {
+	const most = 1<<63 - 1
+	if s == "" {
+		return -1
+	}
+	var n uint64
+	for i := range len(s) {
+		d := uint64(s[i] - '0')
+		if d > 9 || n > (most-d)/10 {
+			return -1
+		}
+		n = n*10 + d
+	}
+	return int64(n)
+}
+
+// validPath tells whether s is an absolute path with an optional query, or the asterisk form. That a whole URL or
+// a path without its slash is neither keeps rules on paths from being passed by.
+func validPath(s string) bool {
+	return s != "" && (s[0] == '/' && all(s, classPath) || s == "*")
+}
+
+// validAuthority tells whether s is host [":" port] with a host that is not empty, and no userinfo (RFC 9110 §4.2.1,
+// RFC 3986 §3.2.2). What stands between brackets is not looked at more closely than by its characters.
+func validAuthority(s string) bool {
+	if !all(s, classAuthority) {
+		return false
+	}
+	host, port := splitPort(s)
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		host = host[1 : len(host)-1]
+		return !strings.ContainsAny(host, "[]") && all(port, classDigit)
+	}
+	return host != "" && !strings.ContainsAny(host, ":[]") && all(port, classDigit)
+}
+
+// splitPort cuts s at the colon before the port; a colon within brackets is none.
+func splitPort(s string) (host, port string) {
+	for i := len(s) - 1; i >= 0 && s[i] != ']'; i-- {
+		if s[i] == ':' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+func hasPort(authority string) bool {
+	_, port := splitPort(authority)
+	return port != ""
+}
+
+// sameAuthority tells whether a and b name the same host and port, after the normalization of RFC 3986 §6.2.3.
+func sameAuthority(scheme, a, b string) bool {
+	if strings.EqualFold(a, b) {
+		return true
+	}
+	hostA, portA := splitPort(a)
+	hostB, portB := splitPort(b)
+	return strings.EqualFold(hostA, hostB) && effectivePort(scheme, portA) == effectivePort(scheme, portB)
+}
+
+func effectivePort(scheme, port string) string {
+	if port != "" {
+		return port
+	}
+	if strings.EqualFold(scheme, "https") {
+		return "443"
+	}
+	if strings.EqualFold(scheme, "http") {
+		return "80"
+	}
+	return ""
+}
+
+// isWeb tells whether scheme is one whose authority is mandatory (RFC 9113 §8.3.1).
+func isWeb(scheme string) bool {
+	return scheme == "https" || scheme == "http" || strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
