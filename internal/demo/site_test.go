@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -63,7 +64,7 @@ func TestTileIsWellFormed(t *testing.T) {
 		d := xml.NewDecoder(strings.NewReader(body(t, get(t, s, fmt.Sprintf("/tile/%d.svg", n)))))
 		for {
 			_, err := d.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
