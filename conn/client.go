@@ -1,0 +1,47 @@
+package conn
+
+import "github.com/sluice-go/sluice/conn/core"
+
+// OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113 §8.3.1), and with end
+// if it has no body. Nothing is flushed. The error is core.ErrNoStream while the peer's limit of streams is
+// reached, and core.ErrNoMoreStreams when another connection is needed. Client only.
+func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.phase != alive {
+		return nil, core.ErrNoMoreStreams
+	}
+	c.ensureOut()
+	head := false
+	for _, f := range fields {
+		if f.Name == ":method" {
+			head = f.Value == "HEAD"
+			break
+		}
+	}
+	s, err := c.core.Open(fields, head, end)
+	if err != nil {
+		return nil, err
+	}
+	st := s.Owner.(*Stream)
+	st.finished = end
+	c.handleEvents()
+	return st, nil
+}
+
+// Head waits for the final head of the response and returns it; it is valid until Release. The error is as of Read.
+func (st *Stream) Head() (*core.Message, error) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	for !st.gotHead {
+		switch {
+		case st.err != nil:
+			return nil, st.err
+		case st.readBy.passed:
+			return nil, errDeadline
+		}
+		st.canRead.Wait()
+	}
+	return &st.cs.Head, nil
+}

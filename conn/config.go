@@ -1,0 +1,180 @@
+package conn
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Config holds the settings of one connection. The zero value is ready to use: zero means the default that
+// a field's comment names, and what is out of range is brought into it. A Config is copied when a
+// connection starts; the caller's value is never changed.
+//
+// Fields that net/http's HTTP2Config has keep its names and meanings.
+type Config struct {
+	// MaxConcurrentStreams is how many streams the peer may have open at once
+	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2). Default 250.
+	MaxConcurrentStreams int
+
+	// MaxDecoderHeaderTableSize bounds the HPACK table for what the peer sends
+	// (SETTINGS_HEADER_TABLE_SIZE), in octets. Default 4096.
+	MaxDecoderHeaderTableSize int
+
+	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the peer allows, in octets.
+	// Default 4096.
+	MaxEncoderHeaderTableSize int
+
+	// MaxReadFrameSize is the largest frame payload that the peer may send (SETTINGS_MAX_FRAME_SIZE), in
+	// octets, 16384 to 16777215. Default 16384.
+	MaxReadFrameSize int
+
+	// MaxReceiveBufferPerConnection is the connection's receive window, in octets, 65535 to 2^31-1.
+	// Default 1 MiB.
+	MaxReceiveBufferPerConnection int
+
+	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in octets, at
+	// most 2^31-1: as much as the peer may send ahead of the reader. Default 512 KiB.
+	MaxReceiveBufferPerStream int
+
+	// MaxUnreadPerConnection is how many octets of DATA that nobody has read yet the connection holds before
+	// it stops giving connection credit back to the peer. Up to there a stream that is not read costs the
+	// other streams nothing. Default 8 MiB.
+	MaxUnreadPerConnection int
+
+	// SendPingTimeout is how long nothing may arrive before a PING asks whether the peer is still there.
+	// Default 0: no PING is sent.
+	SendPingTimeout time.Duration
+
+	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
+	PingTimeout time.Duration
+
+	// WriteByteTimeout ends the connection when a write makes no progress for this long. Default 30 s;
+	// negative: no limit.
+	WriteByteTimeout time.Duration
+
+	// CountError, if set, is called with a short fixed name for every protocol error that is found.
+	CountError func(errType string)
+
+	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for each field
+	// on top of name and value). Default 64 KiB.
+	MaxHeaderBytes int
+
+	// MaxHeaderFields bounds the number of field lines of a header block, every crumb of a cookie counted.
+	// Default 200.
+	MaxHeaderFields int
+
+	// PrefaceTimeout is how long the peer may take to send its preface and first SETTINGS. Default 10 s;
+	// negative: no limit.
+	PrefaceTimeout time.Duration
+
+	// SettingsTimeout is how long the peer may take to acknowledge our SETTINGS (RFC 9113 §6.5.3). Default
+	// 10 s; negative: no limit.
+	SettingsTimeout time.Duration
+
+	// HeaderTimeout is how long the peer may take from the first octet of a frame or header block to its last.
+	// Default 10 s; negative: no limit.
+	HeaderTimeout time.Duration
+
+	// IdleTimeout ends a connection that had no open stream for this long, with GOAWAY. Default 0: never.
+	IdleTimeout time.Duration
+
+	// StallTimeout resets a stream whose data has waited for the peer's flow-control window for this long.
+	// Default 5 minutes; negative: no limit.
+	StallTimeout time.Duration
+
+	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A
+	// random tenth is added or taken so that connections opened together do not end together. Default 0: no limit.
+	MaxConnectionAge time.Duration
+
+	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before the
+	// connection is closed. It holds for drains by age and by Shutdown. Default 0: no limit.
+	MaxConnectionAgeGrace time.Duration
+
+	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). Default false.
+	EnableConnectProtocol bool
+
+	// EnablePush lets the server push (SETTINGS_ENABLE_PUSH, RFC 9113 §8.4). Client only. Default false.
+	EnablePush bool
+
+	// Limits bounds what the peer can make the connection do. Zero fields mean defaults.
+	Limits core.Limits
+
+	// Scheduler makes the scheduler that decides which stream sends next. Default: round robin.
+	Scheduler func() priority.Scheduler
+
+	// Tracer, if set, sees every frame in and out.
+	Tracer Tracer
+
+	// Received are octets of the peer that were read from the socket before the connection was made, to be
+	// handled as if they came from its first read.
+	Received []byte
+
+	// Upgrade, if set, begins a server connection that came from an HTTP/1.1 request with "Upgrade: h2c"
+	// (RFC 7540 §3.2).
+	Upgrade *Upgrade
+}
+
+// Upgrade is the HTTP/1.1 request that became stream 1 of an HTTP/2 connection (RFC 7540 §3.2).
+type Upgrade struct {
+	Settings []byte       // the decoded HTTP2-Settings field: a SETTINGS payload
+	Request  core.Message // the request; it has no body
+}
+
+const (
+	defaultMaxConcurrentStreams = 250 // as net/http
+	defaultHeaderTableSize      = 4096
+	defaultConnWindow           = 1 << 20
+	defaultStreamWindow         = 512 << 10
+	defaultMaxUnread            = 8 << 20
+	defaultMaxHeaderBytes       = 64 << 10
+	defaultMaxHeaderFields      = 200
+	defaultPingTimeout          = 15 * time.Second
+	defaultWriteByteTimeout     = 30 * time.Second
+	defaultHandshakeTimeout     = 10 * time.Second // preface, SETTINGS acknowledgement, header block
+	defaultStallTimeout         = 5 * time.Minute
+)
+
+// clampOr returns v brought into lo..hi, or def where v is not positive.
+func clampOr(v, def, lo, hi int) uint32 {
+	if v <= 0 {
+		v = def
+	}
+	return uint32(min(max(v, lo), hi))
+}
+
+// timeoutOr returns d, def for 0, and 0 (none) for a negative d.
+func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 0) }
+
+// core translates c into the settings of the machine below.
+func (c *Config) core(role core.Role) core.Config {
+	cc := core.Config{
+		Role:                  role,
+		MaxConcurrentStreams:  clampOr(c.MaxConcurrentStreams, defaultMaxConcurrentStreams, 1, frame.MaxStreamID),
+		DecoderTableSize:      clampOr(c.MaxDecoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
+		EncoderTableSize:      clampOr(c.MaxEncoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
+		MaxReadFrameSize:      clampOr(c.MaxReadFrameSize, frame.MinMaxSize, frame.MinMaxSize, frame.MaxMaxSize),
+		ConnWindow:            clampOr(c.MaxReceiveBufferPerConnection, defaultConnWindow, frame.DefaultWindow, frame.MaxWindow),
+		StreamWindow:          clampOr(c.MaxReceiveBufferPerStream, defaultStreamWindow, 1, frame.MaxWindow),
+		MaxUnread:             int64(clampOr(c.MaxUnreadPerConnection, defaultMaxUnread, 1, 1<<31-1)),
+		MaxHeaderBytes:        clampOr(c.MaxHeaderBytes, defaultMaxHeaderBytes, 1, 1<<31-1),
+		MaxHeaderFields:       int(clampOr(c.MaxHeaderFields, defaultMaxHeaderFields, 1, 1<<31-1)),
+		EnableConnectProtocol: c.EnableConnectProtocol,
+		EnablePush:            c.EnablePush,
+		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, defaultHandshakeTimeout),
+		SettingsTimeout:       timeoutOr(c.SettingsTimeout, defaultHandshakeTimeout),
+		HeaderTimeout:         timeoutOr(c.HeaderTimeout, defaultHandshakeTimeout),
+		StallTimeout:          timeoutOr(c.StallTimeout, defaultStallTimeout),
+		IdleTimeout:           max(c.IdleTimeout, 0),
+		PingInterval:          max(c.SendPingTimeout, 0),
+		PingTimeout:           timeoutOr(c.PingTimeout, defaultPingTimeout),
+		DrainGrace:            max(c.MaxConnectionAgeGrace, 0),
+		Limits:                c.Limits,
+	}
+	if c.Scheduler != nil {
+		cc.Scheduler = c.Scheduler()
+	}
+	return cc
+}

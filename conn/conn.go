@@ -1,0 +1,238 @@
+package conn
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Handler is who uses a connection: it is told what the peer begins.
+type Handler interface {
+	// HandleStreams gets the streams that one read of the socket opened, in order, on the read goroutine, outside
+	// any lock. It must not block and must not keep the slice. Every stream handed over must be Released exactly
+	// once. From then on the handler owns the flush of what it causes: whoever answers calls Conn.Flush once
+	// it has nothing more to append.
+	HandleStreams(batch []*Stream)
+
+	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer. It is called
+	// outside any lock, by the goroutine that will wait, and must not block.
+	StreamBlocked(s *Stream)
+
+	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or back (idle is
+	// true). Changes that undo each other at once may go unreported. It is called outside the connection's lock.
+	ConnState(idle bool)
+}
+
+// Conn is a living HTTP/2 connection. All methods may be called from any goroutine, Serve from one.
+//
+// Who owns what:
+//   - the goroutine in Serve alone owns the receive buffer and core's Decode;
+//   - mu guards everything else of core and the fields below it; it is never held over a system call, a callback
+//     or a channel operation;
+//   - whoever has set flushing owns the socket's write side until it clears it;
+//   - readers and writers of streams wait on their stream's own conditions.
+type Conn struct {
+	nc      net.Conn
+	cfg     Config
+	handler Handler
+	role    core.Role
+
+	in    receiver      // owned by the goroutine in Serve
+	done  chan struct{} // closed when Serve returns
+	tasks sync.WaitGroup
+
+	report struct { // serializes ConnState
+		sync.Mutex
+		told activity // what the handler was told last
+	}
+
+	mu        sync.Mutex
+	core      *core.Conn
+	opened    []*Stream  // by the peer, not handed to the handler yet
+	notes     []endNote  // OnEnd functions to be called once mu is free
+	flushing  bool       // somebody owns the write side
+	outBuf    *buffer    // whose memory core's output uses
+	room      *sync.Cond // the output became shorter, or the connection is over
+	phase     phase
+	err       error // why the connection ended, set with phase
+	activity  activity
+	peerKnown bool // its SETTINGS have come
+	timer     alarm
+	ageAt     time.Time // when the connection is to be drained for its age
+	wrote     writeDeadline
+	stats     ioStats
+}
+
+// activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have come.
+type activity uint8
+
+const (
+	unknown activity = iota
+	active           // streams are open
+	idle
+)
+
+// phase is how far a connection has come.
+type phase uint8
+
+const (
+	alive     phase = iota
+	finishing       // the last frames are to be sent, then the socket is half-closed; no stream is left
+	lingering       // half-closed: what still comes is thrown away, for a bounded time
+	dead            // the socket is closed
+)
+
+type ioStats struct {
+	reads, writes           uint64
+	bytesRead, bytesWritten uint64
+}
+
+// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes in the end. Serve runs it.
+func NewServer(nc net.Conn, cfg Config, h Handler) *Conn {
+	return newConn(nc, cfg, h, core.Server)
+}
+
+// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes in the end. Serve runs it.
+// h may be nil where the server does not push.
+func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
+	return newConn(nc, cfg, h, core.Client)
+}
+
+func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
+	c := &Conn{nc: nc, cfg: cfg, handler: h, role: role, done: make(chan struct{})}
+	c.room = sync.NewCond(&c.mu)
+	c.in.init(nc, cfg.Received)
+	c.cfg.Received = nil
+	cc := cfg.core(role)
+	cc.NewStream = c.newStream
+	c.core = core.New(cc)
+	now := time.Now()
+	if age := cfg.MaxConnectionAge; age > 0 {
+		tenth := age / 10
+		c.ageAt = now.Add(age - tenth + rand.N(2*tenth+1))
+	}
+	c.ensureOut()
+	c.core.Start(now)
+	return c
+}
+
+// NetConn returns the underlying connection. Reading, writing or closing it breaks the connection.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Done returns a channel that is closed when Serve has returned.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Stats are counters of a connection.
+type Stats struct {
+	core.Counts
+	Reads, Writes           uint64 // calls of the socket's Read and Write
+	BytesRead, BytesWritten uint64
+	Streams                 int   // open now
+	Unread                  int64 // octets of DATA that nobody has read yet
+	SendWindow              int64 // octets that the peer's connection window has room for
+}
+
+// Stats returns the counters so far.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{
+		Counts: c.core.Counts(),
+		Reads:  c.stats.reads, Writes: c.stats.writes,
+		BytesRead: c.stats.bytesRead, BytesWritten: c.stats.bytesWritten,
+		Streams: c.core.NumStreams(), Unread: c.core.Unread(), SendWindow: c.core.SendWindow(),
+	}
+}
+
+// PeerSettings returns the peer's settings in force (RFC 9113 §6.5).
+func (c *Conn) PeerSettings() core.Settings {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.PeerSettings()
+}
+
+// unlock releases mu and then calls whom it concerns.
+func (c *Conn) unlock() {
+	now := c.activity
+	switch {
+	case c.core.NumStreams() > 0:
+		now = active
+	case c.peerKnown:
+		now = idle
+	}
+	changed := now != c.activity
+	if !changed && len(c.notes) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.activity = now
+	notes := c.notes
+	c.notes = nil
+	c.mu.Unlock()
+	for _, n := range notes {
+		n.f(n.err)
+	}
+	if changed && c.handler != nil {
+		c.reportState()
+	}
+}
+
+// reportState tells the handler of the connection's state, in order, and only of changes.
+func (c *Conn) reportState() {
+	c.report.Lock()
+	defer c.report.Unlock()
+	c.mu.Lock()
+	now := c.activity
+	c.mu.Unlock()
+	if now != c.report.told {
+		c.report.told = now
+		c.handler.ConnState(now == idle)
+	}
+}
+
+// endNote is a call that waits until mu is free.
+type endNote struct {
+	f   func(error)
+	err error
+}
+
+// handleEvents takes what core has found.
+func (c *Conn) handleEvents() {
+	for {
+		e, ok := c.core.NextEvent()
+		if !ok {
+			return
+		}
+		var st *Stream
+		if e.Stream != nil {
+			st = e.Stream.Owner.(*Stream)
+		}
+		switch e.Kind {
+		case core.EventHeaders:
+			st.head(e.End)
+			if c.role == core.Server {
+				c.opened = append(c.opened, st)
+			}
+		case core.EventData:
+			st.receive(e.Data, e.End)
+		case core.EventTrailers:
+			st.receiveTrailers(e.Message.Fields)
+		case core.EventDrained:
+			st.drained = true
+			st.canWrite.Broadcast()
+		case core.EventReset:
+			st.end(e.Err)
+		case core.EventClosed:
+			st.closed = true
+			st.recycle()
+		case core.EventSettings:
+			c.peerKnown = true
+		case core.EventPush:
+			c.core.Reset(e.Stream, frame.RefusedStream)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Role is the side of the connection that a Conn plays.
+type Role uint8
+
+// The two roles (RFC 9113 §2).
+const (
+	Server Role = iota
+	Client
+)
+
+func (r Role) String() string {
+	if r == Client {
+		return "client"
+	}
+	return "server"
+}
+
+// Config holds the settings of a Conn, every one of them explicit: package conn knows the defaults. Only
+// Limits has defaults here, and a nil Scheduler means round robin. A duration of 0 means no limit.
+type Config struct {
+	Role Role
+
+	// What we tell the peer in SETTINGS (RFC 9113 §6.5.2).
+	MaxConcurrentStreams  uint32
+	DecoderTableSize      uint32
+	MaxReadFrameSize      uint32
+	StreamWindow          uint32 // SETTINGS_INITIAL_WINDOW_SIZE
+	MaxHeaderBytes        uint32
+	EnableConnectProtocol bool // server: RFC 8441 §3
+	EnablePush            bool // client
+
+	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included
+	EncoderTableSize uint32 // cap on the HPACK table that we encode with
+	ConnWindow       uint32 // the connection's receive window, at least 65535
+	MaxUnread        int64  // octets of unread DATA up to which connection credit is given back at once
+
+	PrefaceTimeout  time.Duration // until the peer's first SETTINGS
+	SettingsTimeout time.Duration // until our SETTINGS are acknowledged
+	HeaderTimeout   time.Duration // from the first octet of a frame or header block to its last
+	StallTimeout    time.Duration // data waits for the peer's window
+	IdleTimeout     time.Duration // no stream is open
+	PingInterval    time.Duration // nothing received: ask with PING
+	PingTimeout     time.Duration // until that PING is answered
+	DrainGrace      time.Duration // from the start of a drain to its forced end
+
+	// PrefaceDone says that the client preface has been read by someone else. Server only.
+	PrefaceDone bool
+
+	// NewStream gives the memory for a Stream. Nil means new(Stream).
+	NewStream func() *Stream
+
+	Scheduler priority.Scheduler
+	Limits    Limits
+}
+
+func (cfg *Config) settings(b []frame.Setting) []frame.Setting {
+	if cfg.Role == Client {
+		push := uint32(0)
+		if cfg.EnablePush {
+			push = 1
+		}
+		b = append(b, frame.Setting{ID: frame.SettingEnablePush, Value: push})
+	}
+	if cfg.Role == Server || cfg.EnablePush {
+		b = append(b, frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: cfg.MaxConcurrentStreams})
+	}
+	b = append(b,
+		frame.Setting{ID: frame.SettingInitialWindowSize, Value: cfg.StreamWindow},
+		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: cfg.MaxHeaderBytes},
+	)
+	if cfg.MaxReadFrameSize != frame.MinMaxSize {
+		b = append(b, frame.Setting{ID: frame.SettingMaxFrameSize, Value: cfg.MaxReadFrameSize})
+	}
+	if cfg.DecoderTableSize != defaultTableSize {
+		b = append(b, frame.Setting{ID: frame.SettingHeaderTableSize, Value: cfg.DecoderTableSize})
+	}
+	if cfg.Role == Server && cfg.EnableConnectProtocol {
+		b = append(b, frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1})
+	}
+	return b
+}
+
+// Settings are the peer's settings in force (RFC 9113 §6.5.2).
+type Settings struct {
+	HeaderTableSize       uint32
+	EnablePush            bool
+	MaxConcurrentStreams  uint32 // 2^32-1: no limit given
+	InitialWindowSize     uint32
+	MaxFrameSize          uint32
+	MaxHeaderListSize     uint32 // 2^32-1: no limit given
+	EnableConnectProtocol bool
+	NoRFC7540Priorities   bool
+}
+
+const defaultTableSize = 4096 // RFC 9113 §6.5.2
+
+func initialSettings() Settings {
+	return Settings{
+		HeaderTableSize:      defaultTableSize,
+		EnablePush:           true,
+		MaxConcurrentStreams: 1<<32 - 1,
+		InitialWindowSize:    frame.DefaultWindow,
+		MaxFrameSize:         frame.MinMaxSize,
+		MaxHeaderListSize:    1<<32 - 1,
+	}
+}

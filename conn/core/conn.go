@@ -1,0 +1,165 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/flow"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Conn is one HTTP/2 connection without I/O, in either role. See the package documentation for how bytes
+// and events pass through it and for which of its parts may be used by two goroutines.
+type Conn struct {
+	cfg Config
+	in  inbound // owned by the reader
+
+	// Everything below is guarded by the caller's lock.
+
+	now      time.Time // of the last call that brought one
+	peer     Settings
+	ids      *stream.IDs
+	streams  stream.Table[*Stream]
+	graves   stream.Graveyard
+	sched    priority.Scheduler
+	send     flow.SendWindow
+	recv     flow.RecvWindow
+	enc      *blockEncoder
+	limit    limiter
+	counts   Counts
+	life     lifetime
+	unread   int64 // octets of DATA that were not consumed
+	owed     int64 // of them, connection credit that is held back because unread is over MaxUnread
+	shutdown shutdownState
+	fatal    *frame.ConnError
+
+	localStreams, remoteStreams int // open or half-closed, by who opened them
+
+	out       []byte
+	events    []Event
+	nextEvent int
+}
+
+// New returns a connection that is about to begin. Start begins it.
+func New(cfg Config) *Conn {
+	if cfg.NewStream == nil {
+		cfg.NewStream = func() *Stream { return new(Stream) }
+	}
+	if cfg.Scheduler == nil {
+		cfg.Scheduler = priority.NewRoundRobin()
+	}
+	c := &Conn{
+		cfg:   cfg,
+		peer:  initialSettings(),
+		ids:   stream.NewIDs(cfg.Role == Client),
+		sched: cfg.Scheduler,
+		enc:   newBlockEncoder(cfg.EncoderTableSize),
+		limit: limiter{Limits: cfg.Limits.withDefaults()},
+	}
+	c.in.init(&cfg, c.limit.MaxContinuations)
+	c.send.Add(frame.DefaultWindow)
+	c.recv.Init(cfg.ConnWindow)
+	return c
+}
+
+// Start appends our connection preface: SETTINGS, behind the client's magic octets in the role of a client,
+// and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits one packet.
+func (c *Conn) Start(now time.Time) {
+	c.now = now
+	if c.cfg.Role == Client {
+		c.out = append(c.out, frame.Preface...)
+	}
+	var list [8]frame.Setting
+	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
+	c.counts.FramesOut++
+	if extra := c.cfg.ConnWindow - frame.DefaultWindow; extra > 0 {
+		c.appendWindowUpdate(0, extra)
+	}
+	c.life.start(now, &c.cfg)
+}
+
+// Output takes what waits to be sent and leaves swap, emptied, in its place.
+func (c *Conn) Output(swap []byte) []byte {
+	b := c.out
+	c.out = swap[:0]
+	c.limit.queuedControl = 0
+	return b
+}
+
+// OutputLen returns how many octets wait to be taken by Output.
+func (c *Conn) OutputLen() int { return len(c.out) }
+
+// PeerSettings returns the peer's settings in force.
+func (c *Conn) PeerSettings() Settings { return c.peer }
+
+// Role returns the side that c plays.
+func (c *Conn) Role() Role { return c.cfg.Role }
+
+// Counts returns the counters so far.
+func (c *Conn) Counts() Counts { return c.counts }
+
+// NumStreams returns how many streams are open, half-closed or reserved.
+func (c *Conn) NumStreams() int { return c.streams.Len() }
+
+// Streams calls f for every stream in the table. f must not open or close streams.
+func (c *Conn) Streams(f func(*Stream)) {
+	for _, s := range c.streams.All() {
+		f(s)
+	}
+}
+
+// Unread returns how many octets of DATA were received and not consumed.
+func (c *Conn) Unread() int64 { return c.unread }
+
+// SendWindow returns how many octets the peer's window for the connection has room for.
+func (c *Conn) SendWindow() int64 { return int64(c.send.Available()) }
+
+// Err returns the connection error that ended c, or nil.
+func (c *Conn) Err() error {
+	if c.fatal == nil {
+		return nil
+	}
+	return c.fatal
+}
+
+// Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what was wrong
+// (RFC 9113 §5.4.1). After it Decode and Apply must not be called. Only the first call counts.
+func (c *Conn) Fail(err *frame.ConnError) {
+	if c.fatal != nil {
+		return
+	}
+	c.fatal = err
+	c.counts.LastError = err.Code
+	debug := err.Reason
+	if err.Section != "" {
+		debug += " (" + err.Section + ")"
+	}
+	c.appendGoAway(c.ids.LastRemote(), err.Code, debug)
+}
+
+// closeStream takes s out of the table. The event is the last that names it.
+func (c *Conn) closeStream(s *Stream) {
+	c.graves.Add(s.ID, s.state)
+	c.streams.Delete(s.ID)
+	c.sched.Close(&s.node)
+	if c.ids.IsLocal(s.ID) {
+		c.localStreams--
+	} else {
+		c.remoteStreams--
+	}
+	s.out = outgoing{}
+	if c.streams.Len() == 0 {
+		c.life.idleSince = c.now
+	}
+	c.emit(Event{Kind: EventClosed, Stream: s})
+}
+
+// local moves s by an event of ours that the caller has made sure is allowed.
+func (c *Conn) local(s *Stream, e stream.Event) {
+	r := s.state.On(e)
+	if r.Verdict != stream.Allowed {
+		panic("BUG: " + e.String() + " in state " + s.state.String())
+	}
+	s.state = r.Next
+}

@@ -1,0 +1,200 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// inbound is the reader's half: it cuts frames and decodes header blocks. It shares nothing with the rest, so
+// that the reader can work while other goroutines append to the output under the lock.
+type inbound struct {
+	server        bool
+	prefaceLeft   string // octets of the client preface still to come
+	settingsFirst bool   // the next frame must be SETTINGS
+	maxFrame      uint32
+	maxBlock      int // compressed octets of one header block
+	maxConts      int
+
+	block   *blockDecoder
+	pending headerBlock // of which CONTINUATION must follow, when open
+
+	// What the last Decode found, for Apply.
+	got     frame.Header
+	payload []byte
+	ready   bool // got is to be applied
+	head    headerBlock
+	msg     Message
+}
+
+// headerBlock is a HEADERS or PUSH_PROMISE frame with its CONTINUATION frames.
+type headerBlock struct {
+	open        bool
+	streamID    uint32
+	promisedID  uint32 // of PUSH_PROMISE
+	endStream   bool
+	hasPriority bool
+	priority    frame.PriorityParam
+	conts       int
+	octets      int
+}
+
+func (in *inbound) init(cfg *Config, maxConts int) {
+	in.server = cfg.Role == Server
+	if in.server && !cfg.PrefaceDone {
+		in.prefaceLeft = frame.Preface
+	}
+	in.settingsFirst = true
+	in.maxFrame = cfg.MaxReadFrameSize
+	in.maxBlock = max(2*int(cfg.MaxHeaderBytes), frame.MinMaxSize)
+	in.maxConts = maxConts
+	if fit := int(cfg.MaxHeaderBytes/frame.MinMaxSize) * 2; maxConts >= 0 && fit > maxConts {
+		in.maxConts = fit // a block within the limits must have room
+	}
+	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113 §6.5.3).
+	in.block = newBlockDecoder(max(cfg.DecoderTableSize, defaultTableSize), cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
+}
+
+// Decode takes at most one frame off b and returns the number of octets it took: 0 when b holds less than a
+// whole frame. The frame takes effect with the next Apply. b must stay as it is until the events of that
+// Apply have been taken. An error is a *frame.ConnError, to be handed to Fail.
+//
+// Decode touches only what the reader owns: it needs no lock, but must not run at the same time as itself,
+// Apply or Receive.
+func (c *Conn) Decode(b []byte) (n int, err error) {
+	in := &c.in
+	in.ready = false
+	if in.prefaceLeft != "" {
+		return in.preface(b)
+	}
+	h, p, n, err := frame.Split(b, in.maxFrame)
+	if n == 0 {
+		return 0, err
+	}
+	in.got, in.payload = h, p
+	if in.settingsFirst {
+		if h.Type != frame.TypeSettings || h.Flags.Has(frame.FlagAck) {
+			return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "first frame is not SETTINGS")
+		}
+		in.settingsFirst = false
+	}
+	if in.pending.open && (h.Type != frame.TypeContinuation || h.StreamID != in.pending.streamID) {
+		return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.10", "header block interrupted by another frame")
+	}
+	switch h.Type {
+	case frame.TypeHeaders:
+		err = in.headers(h, p)
+	case frame.TypePushPromise:
+		err = in.pushPromise(h, p)
+	case frame.TypeContinuation:
+		err = in.continuation(h, p)
+	default:
+		in.ready = true
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// Partial tells whether more octets are needed to complete what has begun: a header block, or the frame
+// that b, the octets left over by Decode, begins; want is the length of the latter.
+func (c *Conn) Partial(b []byte) (partial bool, want int) {
+	if len(b) >= frame.HeaderLen && c.in.prefaceLeft == "" {
+		want = frame.HeaderLen + int(frame.ParseHeader(b).Length)
+	}
+	return len(b) > 0 || c.in.pending.open, want
+}
+
+func (in *inbound) preface(b []byte) (int, error) {
+	n := min(len(b), len(in.prefaceLeft))
+	if string(b[:n]) != in.prefaceLeft[:n] {
+		return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "invalid connection preface")
+	}
+	in.prefaceLeft = in.prefaceLeft[n:]
+	return n, nil
+}
+
+func (in *inbound) headers(h frame.Header, p []byte) error {
+	f, err := frame.ParseHeaders(h, p)
+	if err != nil {
+		return err
+	}
+	in.pending = headerBlock{
+		streamID: f.StreamID, endStream: f.EndStream,
+		hasPriority: f.HasPriority, priority: f.Priority,
+	}
+	if f.HasPriority && f.Priority.DependsOn == f.StreamID {
+		// RFC 9113 §5.3.2 knows the error no more, RFC 7540 §5.3.1 made it a stream error. A connection error
+		// gives nobody a way to make us send resets.
+		return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
+	}
+	return in.fragment(f.Fragment, f.EndHeaders)
+}
+
+func (in *inbound) pushPromise(h frame.Header, p []byte) error {
+	if in.server {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §8.4", "PUSH_PROMISE from a client")
+	}
+	f, err := frame.ParsePushPromise(h, p)
+	if err != nil {
+		return err
+	}
+	in.pending = headerBlock{streamID: f.StreamID, promisedID: f.PromisedID}
+	return in.fragment(f.Fragment, f.EndHeaders)
+}
+
+func (in *inbound) continuation(h frame.Header, p []byte) error {
+	if !in.pending.open {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.10", "CONTINUATION without HEADERS before it")
+	}
+	f, err := frame.ParseContinuation(h, p)
+	if err != nil {
+		return err
+	}
+	in.pending.conts++
+	if len(f.Fragment) == 0 {
+		in.pending.conts++
+	}
+	if over(in.pending.conts, in.maxConts) {
+		return calm("too_many_continuations")
+	}
+	return in.fragment(f.Fragment, f.EndHeaders)
+}
+
+func (in *inbound) fragment(p []byte, end bool) error {
+	in.pending.octets += len(p)
+	if in.pending.octets > in.maxBlock {
+		return calm("header block too long")
+	}
+	if err := in.block.write(p); err != nil {
+		return err
+	}
+	if !end {
+		in.pending.open = true
+		return nil
+	}
+	in.head = in.pending
+	in.pending = headerBlock{}
+	in.ready = true
+	return in.block.finish(&in.msg)
+}
+
+// Receive is Decode and Apply for every whole frame in b, for a caller with one goroutine. It returns how many
+// octets it took. Events that view b must be taken before b changes; so Receive stops after each frame that
+// has one, and more tells to call it again with the rest.
+func (c *Conn) Receive(b []byte, now time.Time) (n int, more bool, err error) {
+	for {
+		k, err := c.Decode(b[n:])
+		if err != nil || k == 0 {
+			return n, false, err
+		}
+		n += k
+		if err := c.Apply(now); err != nil {
+			return n, false, err
+		}
+		if c.nextEvent < len(c.events) {
+			return n, true, nil
+		}
+	}
+}

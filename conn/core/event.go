@@ -1,0 +1,72 @@
+package core
+
+import "github.com/sluice-go/sluice/frame"
+
+// EventKind tells what happened.
+type EventKind uint8
+
+// The kinds of Event, with the fields that each fills beside Stream.
+const (
+	// EventHeaders: the head of a request (server) or the final head of a response (client) has arrived; it is
+	// in Stream.Head. End is set when no body follows. On a server the stream is new.
+	EventHeaders EventKind = iota + 1
+	// EventInformational: a 1xx response has arrived. Message is valid until the next Decode.
+	EventInformational
+	// EventData: DATA has arrived; Data is a view into the bytes given to Decode. Whoever takes the event owes
+	// a Consume for every octet, sooner or later. End is set with END_STREAM.
+	EventData
+	// EventTrailers: the trailer section, and with it the end, has arrived. Message is valid until the next Decode.
+	EventTrailers
+	// EventDrained: all data that was queued on the stream is in the output.
+	EventDrained
+	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err says how.
+	EventReset
+	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset too.
+	EventClosed
+	// EventPush: the peer has promised Stream in answer to Parent; the promised request is in Stream.Head.
+	EventPush
+	// EventSettings: the peer's SETTINGS are in force; see Conn.PeerSettings.
+	EventSettings
+	// EventPingAck: our PING with Ping as its data was answered.
+	EventPingAck
+	// EventGoAway: the peer sent GOAWAY; Err is a *frame.ConnError with its code, last stream and debug data.
+	EventGoAway
+)
+
+// Event is one thing that happened on the connection. Which fields are set depends on the Kind.
+type Event struct {
+	Kind    EventKind
+	End     bool
+	Stream  *Stream
+	Parent  *Stream
+	Message *Message
+	Data    []byte
+	Ping    [8]byte
+	Err     error
+}
+
+// NextEvent returns the next event in order, and whether there was one.
+func (c *Conn) NextEvent() (Event, bool) {
+	if c.nextEvent == len(c.events) {
+		clear(c.events) // hold on to nothing
+		c.events, c.nextEvent = c.events[:0], 0
+		return Event{}, false
+	}
+	c.nextEvent++
+	return c.events[c.nextEvent-1], true
+}
+
+func (c *Conn) emit(e Event) { c.events = append(c.events, e) }
+
+// Counts counts what has passed over the connection.
+type Counts struct {
+	FramesIn, FramesOut uint64
+	DataIn, DataOut     uint64 // octets of DATA payload, padding excluded
+	StreamsOpened       uint64 // by either side
+	ResetsIn, ResetsOut uint64
+	PingsIn, PingsOut   uint64
+	SettingsIn          uint64 // without acknowledgements
+	WindowUpdatesIn     uint64
+	WindowUpdatesOut    uint64
+	LastError           frame.Code // of the connection error that ended it
+}

@@ -1,0 +1,250 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// lifetime is what a connection's clock is held against.
+type lifetime struct {
+	prefaceBy  time.Time // the peer's first SETTINGS are due
+	settingsBy time.Time // the acknowledgement of our SETTINGS is due
+	partialBy  time.Time // the frame or header block that has begun is due
+	stallAt    time.Time // look for stalled streams
+	lastRecv   time.Time
+	idleSince  time.Time
+	pingAt     time.Time // when the keepalive PING was sent
+	pingSent   bool
+
+	settingsRecv  bool
+	settingsAcked bool
+}
+
+// What the connection asks with PING for itself.
+var (
+	drainPing     = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'g', 'o'}
+	keepalivePing = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'k', 'a'}
+)
+
+func (l *lifetime) start(now time.Time, cfg *Config) {
+	l.prefaceBy = after(now, cfg.PrefaceTimeout)
+	l.settingsBy = after(now, cfg.SettingsTimeout)
+	l.lastRecv, l.idleSince = now, now
+}
+
+// received notes that a frame has arrived: the peer is alive.
+func (l *lifetime) received(now time.Time) {
+	l.lastRecv = now
+	l.pingSent = false
+}
+
+func (l *lifetime) stallFrom(now time.Time, cfg *Config) {
+	if l.stallAt.IsZero() && cfg.StallTimeout > 0 {
+		l.stallAt = now.Add(cfg.StallTimeout)
+	}
+}
+
+// after returns now+d, or no time for no duration.
+func after(now time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return now.Add(d)
+}
+
+// SetPartial tells whether the octets received so far end within a frame or a header block, as Partial says, and
+// with a frame how long it is. A frame may take the header timeout and a second for each KiB of its length.
+func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
+	l := &c.life
+	switch {
+	case !partial:
+		l.partialBy = time.Time{}
+	case l.partialBy.IsZero() && c.cfg.HeaderTimeout > 0:
+		l.partialBy = now.Add(c.cfg.HeaderTimeout + time.Duration(want>>10)*time.Second)
+	}
+}
+
+// Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
+// harm. The time only ever moves to earlier by calls of Start, Shutdown, Queue and SetPartial.
+func (c *Conn) Deadline() (at time.Time, ok bool) {
+	l := &c.life
+	earliest := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if !l.settingsRecv {
+		earliest(l.prefaceBy)
+	}
+	if !l.settingsAcked {
+		earliest(l.settingsBy)
+	}
+	earliest(l.partialBy)
+	earliest(l.stallAt)
+	earliest(c.idleAt())
+	earliest(c.pingDue())
+	earliest(c.shutdown.at)
+	return at, !at.IsZero()
+}
+
+// idleAt returns when the connection will have been idle for too long.
+func (c *Conn) idleAt() time.Time {
+	if c.streams.Len() > 0 || c.shutdown.step != running {
+		return time.Time{}
+	}
+	return after(c.life.idleSince, c.cfg.IdleTimeout)
+}
+
+// pingDue returns when a keepalive PING is to be sent or, when one is under way, given up. A PING is sent only
+// when nothing has arrived for the interval, so never two without something from the peer between.
+func (c *Conn) pingDue() time.Time {
+	switch {
+	case c.cfg.PingInterval <= 0:
+		return time.Time{}
+	case c.life.pingSent:
+		return after(c.life.pingAt, c.cfg.PingTimeout)
+	default:
+		return c.life.lastRecv.Add(c.cfg.PingInterval)
+	}
+}
+
+// Tick does what time asks for. An error is a *frame.ConnError, to be handed to Fail.
+func (c *Conn) Tick(now time.Time) error {
+	if c.fatal != nil {
+		return nil
+	}
+	c.now = now
+	l := &c.life
+	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+	switch {
+	case !l.settingsRecv && due(l.prefaceBy):
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "no connection preface in time")
+	case !l.settingsAcked && due(l.settingsBy):
+		return frame.NewConnError(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time")
+	case due(l.partialBy):
+		return calm("frame or header block not completed in time")
+	case l.pingSent && due(c.pingDue()):
+		return frame.NewConnError(frame.NoError, "RFC 9113 §6.7", "PING not answered in time")
+	}
+	if due(l.stallAt) {
+		c.resetStalled()
+	}
+	if due(c.idleAt()) {
+		c.Shutdown(now)
+	}
+	if due(c.pingDue()) {
+		c.Ping(keepalivePing)
+		l.pingSent, l.pingAt = true, now
+	}
+	return c.shutdown.tick(now, c)
+}
+
+// minProgress is how many octets a second a stream must be able to send, over StallTimeout, not to count as
+// stalled: a peer that opens its window octet by octet holds memory as one that never does.
+const minProgress = 64
+
+// resetStalled ends the streams whose data has waited for the peer's windows for too long.
+func (c *Conn) resetStalled() {
+	l, timeout := &c.life, c.cfg.StallTimeout
+	l.stallAt = time.Time{}
+	var stalled []*Stream
+	for _, s := range c.streams.All() {
+		o := &s.out
+		if !o.waiting() {
+			continue
+		}
+		if !o.since.Add(timeout).After(c.now) {
+			if o.sent < int(timeout/time.Second)*minProgress || o.sent == 0 {
+				stalled = append(stalled, s)
+				continue
+			}
+			o.since, o.sent = c.now, 0
+		}
+		if at := o.since.Add(timeout); l.stallAt.IsZero() || at.Before(l.stallAt) {
+			l.stallAt = at
+		}
+	}
+	for _, s := range stalled {
+		c.resetStream(s, &frame.StreamError{
+			StreamID: s.ID, Code: frame.Cancel, Section: "RFC 9113 §10.5",
+			Reason: "the peer's window stayed closed for too long",
+		})
+	}
+}
+
+// drainStep is how far a graceful shutdown has come.
+type drainStep uint8
+
+const (
+	running        drainStep = iota
+	drainAnnounced           // GOAWAY with the highest identifier is sent; what is in flight still counts
+	drainFinal               // GOAWAY with the last stream is sent: nothing new is processed
+)
+
+// shutdownState is the state of GOAWAY in both directions (RFC 9113 §6.8).
+type shutdownState struct {
+	step    drainStep
+	last    uint32    // the last stream of the final GOAWAY
+	at      time.Time // of the next step: the final GOAWAY, or the end of the grace
+	graceBy time.Time
+
+	peerGone bool
+	peerLast uint32
+}
+
+// drainWait bounds the wait for the answer to the PING between the two GOAWAY frames.
+const drainWait = time.Second
+
+// Shutdown begins to drain the connection in two steps: GOAWAY with the highest stream identifier and a PING,
+// and when its answer, or a second, has passed and with it every request that was in flight, GOAWAY with the last
+// stream that is processed (RFC 9113 §6.8). Drained tells when all streams have ended.
+func (c *Conn) Shutdown(now time.Time) {
+	if c.fatal != nil || c.shutdown.step != running {
+		return
+	}
+	c.now = now
+	c.shutdown.step = drainAnnounced
+	c.shutdown.at = now.Add(drainWait)
+	c.shutdown.graceBy = after(now, c.cfg.DrainGrace)
+	c.appendGoAway(frame.MaxStreamID, frame.NoError, "")
+	c.Ping(drainPing)
+}
+
+// finishDrain sends the final GOAWAY.
+func (c *Conn) finishDrain() {
+	c.shutdown.step = drainFinal
+	c.shutdown.last = c.ids.LastRemote()
+	c.shutdown.at = c.shutdown.graceBy
+	c.appendGoAway(c.shutdown.last, frame.NoError, "")
+}
+
+func (d *shutdownState) tick(now time.Time, c *Conn) error {
+	if d.at.IsZero() || d.at.After(now) {
+		return nil
+	}
+	if d.step == drainAnnounced {
+		c.finishDrain()
+		if d.at.IsZero() || d.at.After(now) {
+			return nil
+		}
+	}
+	return frame.NewConnError(frame.NoError, "", "streams still ran when the grace of the shutdown was over")
+}
+
+// beyond tells whether the peer opened stream id after the final GOAWAY, so that it is not processed.
+func (d *shutdownState) beyond(id uint32, c *Conn) bool {
+	return d.step == drainFinal && !c.ids.IsLocal(id) && id > d.last
+}
+
+// Draining tells whether a shutdown has begun on either side.
+func (c *Conn) Draining() bool { return c.shutdown.step != running || c.shutdown.peerGone }
+
+// Drained tells whether the connection is over in good order: a drain has come to its end, or the peer has sent
+// GOAWAY, and no stream is left.
+func (c *Conn) Drained() bool {
+	if c.streams.Len() > 0 {
+		return false
+	}
+	return c.shutdown.step == drainFinal || c.shutdown.peerGone && c.cfg.Role == Client
+}

@@ -1,0 +1,130 @@
+package core
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Limits bounds what a peer can make a connection do with frames that cost the peer next to nothing. Zero
+// means the default, a negative value no limit. Going over a limit is a connection error ENHANCE_YOUR_CALM.
+//
+// The rates are token buckets: a burst, refilled by so many a second. What the peer may have sent before it
+// learned of our own RST_STREAM is never charged.
+type Limits struct {
+	// ResetBurst and ResetRate bound streams that end by RST_STREAM, whoever sends it: rapid reset
+	// (CVE-2023-44487) and requests made to be reset by us (CVE-2025-8671). Default 200 and 50 a second.
+	ResetBurst, ResetRate int
+
+	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING, PRIORITY, SETTINGS after the
+	// first, WINDOW_UPDATE beyond ten for each DATA frame sent, frames on closed streams
+	// (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
+	GlitchBurst, GlitchRate int
+
+	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing (CVE-2019-9518).
+	// Default 100 and 10 a second.
+	EmptyBurst, EmptyRate int
+
+	// MaxContinuations bounds the CONTINUATION frames of one header block; an empty one counts twice
+	// (VU#421644). Default 8.
+	MaxContinuations int
+
+	// MaxQueuedControl bounds the answers (PING and SETTINGS acknowledgements, RST_STREAM) that wait while
+	// the peer does not read. Default 1000.
+	MaxQueuedControl int
+
+	// MaxSmallData bounds DATA frames of fewer than 64 octets that lie unread. Default 20,000.
+	MaxSmallData int
+
+	// MaxSettings bounds the settings of one SETTINGS frame. Default 32.
+	MaxSettings int
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		ResetBurst:       cmp.Or(l.ResetBurst, 200),
+		ResetRate:        cmp.Or(l.ResetRate, 50),
+		GlitchBurst:      cmp.Or(l.GlitchBurst, 1000),
+		GlitchRate:       cmp.Or(l.GlitchRate, 100),
+		EmptyBurst:       cmp.Or(l.EmptyBurst, 100),
+		EmptyRate:        cmp.Or(l.EmptyRate, 10),
+		MaxContinuations: cmp.Or(l.MaxContinuations, 8),
+		MaxQueuedControl: cmp.Or(l.MaxQueuedControl, 1000),
+		MaxSmallData:     cmp.Or(l.MaxSmallData, 20_000),
+		MaxSettings:      cmp.Or(l.MaxSettings, 32),
+	}
+}
+
+// over tells whether n is over a limit, of which a negative one is none.
+func over(n, limit int) bool { return limit >= 0 && n > limit }
+
+// bucket is a token bucket kept as one point in time: when it will be full again.
+type bucket struct{ full time.Time }
+
+// take takes one token and tells whether there was one.
+func (b *bucket) take(now time.Time, burst, rate int) bool {
+	if burst < 0 || rate < 0 {
+		return true
+	}
+	each := time.Second / time.Duration(max(rate, 1))
+	if b.full.Before(now) {
+		b.full = now
+	}
+	if b.full.Sub(now) > each*time.Duration(burst-1) {
+		return false
+	}
+	b.full = b.full.Add(each)
+	return true
+}
+
+// limiter holds what Limits is checked against.
+type limiter struct {
+	Limits
+	resets, glitches, empties bucket
+
+	windowUpdates int // WINDOW_UPDATE frames that are free: ten for each DATA frame sent
+	smallData     int // small DATA frames unread, over all streams
+	queuedControl int // answers appended since the output was last taken
+}
+
+func calm(reason string) error {
+	return frame.NewConnError(frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
+}
+
+func (l *limiter) reset(now time.Time, reason string) error {
+	if l.resets.take(now, l.ResetBurst, l.ResetRate) {
+		return nil
+	}
+	return calm(reason)
+}
+
+func (l *limiter) glitch(now time.Time) error {
+	if l.glitches.take(now, l.GlitchBurst, l.GlitchRate) {
+		return nil
+	}
+	return calm("too_many_glitches")
+}
+
+func (l *limiter) empty(now time.Time) error {
+	if l.empties.take(now, l.EmptyBurst, l.EmptyRate) {
+		return nil
+	}
+	return calm("too_many_data_frames: empty")
+}
+
+func (l *limiter) windowUpdate(now time.Time) error {
+	if l.windowUpdates > 0 {
+		l.windowUpdates--
+		return nil
+	}
+	return l.glitch(now)
+}
+
+func (l *limiter) control() error {
+	l.queuedControl++
+	if over(l.queuedControl, l.MaxQueuedControl) {
+		return calm("too_many_queued_answers")
+	}
+	return nil
+}

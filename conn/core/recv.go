@@ -1,0 +1,194 @@
+package core
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// Apply lets the frame of the last Decode take effect: it changes state, appends answers to the output and
+// queues events. now is the present time. An error is a *frame.ConnError, to be handed to Fail. Errors of one
+// stream are dealt with here: RST_STREAM is appended and EventReset queued.
+func (c *Conn) Apply(now time.Time) error {
+	c.now = now
+	c.life.received(now)
+	c.counts.FramesIn++
+	if !c.in.ready {
+		return nil // a header block that goes on
+	}
+	c.in.ready = false
+	return c.scope(c.apply(c.in.got, c.in.payload))
+}
+
+func (c *Conn) apply(h frame.Header, p []byte) error {
+	switch h.Type {
+	case frame.TypeData:
+		return c.recvData(h, p)
+	case frame.TypeHeaders:
+		return c.recvHeaders(&c.in.head)
+	case frame.TypeContinuation: // the end of either kind of block
+		if c.in.head.promisedID != 0 {
+			return c.recvPushPromise(&c.in.head)
+		}
+		return c.recvHeaders(&c.in.head)
+	case frame.TypePushPromise:
+		return c.recvPushPromise(&c.in.head)
+	case frame.TypePriority:
+		return c.recvPriority(h, p)
+	case frame.TypeRSTStream:
+		return c.recvRSTStream(h, p)
+	case frame.TypeSettings:
+		return c.recvSettings(h, p)
+	case frame.TypePing:
+		return c.recvPing(h, p)
+	case frame.TypeGoAway:
+		return c.recvGoAway(h, p)
+	case frame.TypeWindowUpdate:
+		return c.recvWindowUpdate(h, p)
+	case frame.TypePriorityUpdate:
+		return c.recvPriorityUpdate(h, p)
+	default:
+		// ALTSVC and ORIGIN may be ignored (RFC 7838 §4, RFC 8336 §2.1), unknown types must be (RFC 9113 §5.5).
+		return c.limit.glitch(c.now)
+	}
+}
+
+// scope deals with the errors of streams and returns those of the connection.
+func (c *Conn) scope(err error) error {
+	if err == nil {
+		return nil
+	}
+	var se *frame.StreamError
+	if errors.As(err, &se) {
+		return c.streamError(se)
+	}
+	return err
+}
+
+// streamError ends a stream for a fault of the peer (RFC 9113 §5.4.2).
+func (c *Conn) streamError(se *frame.StreamError) error {
+	if err := c.limit.reset(c.now, "too_many_internal_resets"); err != nil {
+		return err
+	}
+	if s, ok := c.streams.Get(se.StreamID); ok {
+		c.resetStream(s, se)
+	} else if c.ids.Idle(se.StreamID) {
+		// RST_STREAM must not be sent for an idle stream (RFC 9113 §6.4).
+		return frame.NewConnError(se.Code, se.Section, se.Reason+", on an idle stream")
+	} else {
+		c.graves.Add(se.StreamID, stream.ClosedResetLocal)
+		c.appendRSTStream(se.StreamID, se.Code)
+	}
+	return c.limit.control()
+}
+
+// onClosed judges a frame on a stream that is not in the table: by how the stream was closed, where that is
+// remembered, or as on an idle one. Of closed streams that are forgotten, or were skipped (RFC 9113 §5.1.1), late
+// frames are dropped: they may have crossed our RST_STREAM.
+func (c *Conn) onClosed(id uint32, e stream.Event) error {
+	if c.shutdown.beyond(id, c) {
+		return nil // opened after our GOAWAY: never processed (RFC 9113 §6.8)
+	}
+	st, known := c.graves.State(id)
+	if c.ids.Idle(id) {
+		st, known = stream.Idle, true
+	}
+	if !known {
+		return c.limit.glitch(c.now)
+	}
+	return st.On(e).Verdict.Err(id, e, st)
+}
+
+// step moves s by an event of the peer. A nil error with ok false means that the frame is to be ignored.
+func (c *Conn) step(s *Stream, e stream.Event) (ok bool, err error) {
+	r := s.state.On(e)
+	if r.Verdict == stream.Allowed {
+		s.state = r.Next
+		return true, nil
+	}
+	return false, r.Verdict.Err(s.ID, e, s.state)
+}
+
+func (c *Conn) recvPriority(h frame.Header, p []byte) error {
+	f, err := frame.ParsePriority(h, p)
+	if err != nil {
+		return err
+	}
+	if f.DependsOn == f.StreamID {
+		return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
+	}
+	if err := c.limit.glitch(c.now); err != nil {
+		return err
+	}
+	c.sched.Adjust(f.StreamID, treeParams(f.PriorityParam))
+	return nil
+}
+
+func (c *Conn) recvPriorityUpdate(h frame.Header, p []byte) error {
+	if c.cfg.Role == Client {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")
+	}
+	if _, err := frame.ParsePriorityUpdate(h, p); err != nil {
+		return err
+	}
+	return c.limit.glitch(c.now)
+}
+
+func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
+	f, err := frame.ParseRSTStream(h, p)
+	if err != nil {
+		return err
+	}
+	c.counts.ResetsIn++
+	s, ok := c.streams.Get(f.StreamID)
+	if !ok {
+		if err := c.limit.glitch(c.now); err != nil {
+			return err
+		}
+		return c.onClosed(f.StreamID, stream.RecvReset)
+	}
+	if ok, err := c.step(s, stream.RecvReset); !ok {
+		return err
+	}
+	if !c.ids.IsLocal(s.ID) {
+		if err := c.limit.reset(c.now, "too_many_resets"); err != nil {
+			return err
+		}
+	}
+	c.emit(Event{Kind: EventReset, Stream: s, Err: &frame.StreamError{
+		StreamID: s.ID, Code: f.Code, Initiator: frame.Remote, Reason: "reset by the peer",
+	}})
+	c.closeStream(s)
+	return nil
+}
+
+func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
+	f, err := frame.ParseWindowUpdate(h, p)
+	s, open := c.streams.Get(h.StreamID)
+	if err != nil && (open || h.StreamID == 0) {
+		return err
+	}
+	c.counts.WindowUpdatesIn++
+	if err := c.limit.windowUpdate(c.now); err != nil {
+		return err
+	}
+	if h.StreamID == 0 {
+		if !c.send.Add(f.Increment) {
+			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.1", "connection window above 2^31-1")
+		}
+		return nil // Fill finds who can go on
+	}
+	if !open {
+		return c.onClosed(h.StreamID, stream.RecvWindowUpdate)
+	}
+	if ok, err := c.step(s, stream.RecvWindowUpdate); !ok {
+		return err
+	}
+	if !s.send.Add(f.Increment) {
+		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9.1", "stream window above 2^31-1")
+	}
+	c.wake(s)
+	return nil
+}

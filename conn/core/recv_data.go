@@ -1,0 +1,126 @@
+package core
+
+import (
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// smallDataSize is the payload below which a DATA frame counts as small: what is kept of it costs the peer
+// hardly more than the frame header.
+const smallDataSize = 64
+
+// recvData handles DATA (RFC 9113 §6.1). Every octet of the payload, padding included, is taken from the
+// connection's window first and given back on every path: at once where the data is dropped, and by hold and
+// Consume where it is kept.
+func (c *Conn) recvData(h frame.Header, p []byte) error {
+	f, err := frame.ParseData(h, p)
+	if err != nil {
+		return err
+	}
+	if !c.recv.Receive(h.Length) {
+		return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
+	}
+	s, ok := c.streams.Get(f.StreamID)
+	if !ok {
+		c.giveBack(h.Length)
+		return c.onClosed(f.StreamID, stream.RecvData)
+	}
+	if err := c.acceptData(s, &f, h.Length); err != nil {
+		c.giveBack(h.Length)
+		return err
+	}
+	padding := h.Length - uint32(len(f.Data))
+	c.giveBack(padding)
+	c.counts.DataIn += uint64(len(f.Data))
+	c.hold(s, len(f.Data))
+	if f.EndStream {
+		if err := c.recvEnd(s); err != nil {
+			c.Consume(s, len(f.Data)) // nobody will see them
+			return err
+		}
+	} else if inc := s.recv.Release(padding); inc > 0 {
+		c.appendWindowUpdate(s.ID, inc)
+	}
+	c.emit(Event{Kind: EventData, Stream: s, Data: f.Data, End: f.EndStream})
+	c.closeIfDone(s)
+	return nil
+}
+
+// acceptData decides whether DATA may come on s, and takes length octets from the stream's window.
+func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) error {
+	if ok, err := c.step(s, stream.RecvData); !ok {
+		return err
+	}
+	if !s.headRecv {
+		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "DATA before the response's HEADERS")
+	}
+	if !s.recv.Receive(length) {
+		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the stream's window")
+	}
+	s.recvBody += int64(len(f.Data))
+	if s.noBody && s.recvBody > 0 {
+		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9110 §6.4.1", "content in a response that has none")
+	}
+	if s.Head.ContentLength >= 0 && !s.noBody && s.recvBody > s.Head.ContentLength {
+		return badLength(s.ID)
+	}
+	if len(f.Data) == 0 && !f.EndStream {
+		return c.limit.empty(c.now)
+	}
+	if len(f.Data) < smallDataSize && s.unread > 0 {
+		s.smallData++
+		c.limit.smallData++
+		if over(c.limit.smallData, c.limit.MaxSmallData) {
+			return calm("too_many_data_frames")
+		}
+	}
+	return nil
+}
+
+// giveBack returns n octets of connection credit to the peer.
+func (c *Conn) giveBack(n uint32) {
+	if inc := c.recv.Release(n); inc > 0 {
+		c.appendWindowUpdate(0, inc)
+	}
+}
+
+// hold accounts for n octets that wait to be consumed. Their connection credit goes back to the peer at once,
+// so that a stream which nobody reads does not take the window from the others; only its own window closes.
+// Beyond MaxUnread octets on the connection the credit is held back until something has been consumed: that
+// bounds the memory.
+func (c *Conn) hold(s *Stream, n int) {
+	s.unread += int64(n)
+	c.unread += int64(n)
+	if c.unread <= c.cfg.MaxUnread {
+		c.giveBack(uint32(n))
+	} else {
+		c.owed += int64(n)
+	}
+}
+
+// Consume says that n octets of EventData are in the hands of whoever wanted them, or dropped. The peer gets
+// credit for as many.
+func (c *Conn) Consume(s *Stream, n int) {
+	if n == 0 {
+		return
+	}
+	s.unread -= int64(n)
+	c.unread -= int64(n)
+	if s.unread < 0 {
+		panic("BUG: consumed more DATA than was received")
+	}
+	if s.unread == 0 {
+		c.limit.smallData -= s.smallData
+		s.smallData = 0
+	}
+	if c.owed > 0 {
+		// owed is what exceeds MaxUnread, no more.
+		if back := c.owed - max(c.unread-c.cfg.MaxUnread, 0); back > 0 {
+			c.owed -= back
+			c.giveBack(uint32(back))
+		}
+	}
+	if inc := s.recv.Release(uint32(n)); inc > 0 && s.state.CanReceive() && c.fatal == nil {
+		c.appendWindowUpdate(s.ID, inc)
+	}
+}

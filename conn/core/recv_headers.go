@@ -1,0 +1,199 @@
+package core
+
+import (
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// recvHeaders handles a whole header block that began with HEADERS: a request, a response, or trailers
+// (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table, whatever comes of it.
+func (c *Conn) recvHeaders(b *headerBlock) error {
+	s, ok := c.streams.Get(b.streamID)
+	switch {
+	case ok && s.headRecv:
+		return c.recvTrailers(s, b)
+	case ok:
+		return c.recvResponse(s, b)
+	case c.cfg.Role == Server && c.ids.Idle(b.streamID):
+		return c.recvRequest(b)
+	default:
+		return c.headersOnClosed(b.streamID)
+	}
+}
+
+// headersOnClosed judges HEADERS on a stream that is not in the table and may not be opened.
+func (c *Conn) headersOnClosed(id uint32) error {
+	if err := c.limit.glitch(c.now); err != nil {
+		return err
+	}
+	if _, known := c.graves.State(id); !known && !c.shutdown.beyond(id, c) {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §5.1.1", "HEADERS on a stream that may not be opened")
+	}
+	return c.onClosed(id, stream.RecvHeaders)
+}
+
+// recvRequest opens a stream of the peer's (RFC 9113 §5.1.1, §8.3.1).
+func (c *Conn) recvRequest(b *headerBlock) error {
+	if err := c.ids.Accept(b.streamID); err != nil {
+		return err
+	}
+	if c.shutdown.beyond(b.streamID, c) {
+		return nil
+	}
+	if c.remoteStreams >= int(c.cfg.MaxConcurrentStreams) {
+		return frame.NewStreamError(b.streamID, frame.RefusedStream, "RFC 9113 §5.1.2", "more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+	}
+	m := &c.in.msg
+	if section, reason := m.checkRequest(c.cfg.EnableConnectProtocol); reason != "" && !m.TooLarge {
+		return frame.NewStreamError(b.streamID, frame.ProtocolError, section, reason)
+	}
+	if b.endStream && m.ContentLength > 0 {
+		return badLength(b.streamID)
+	}
+	s := c.newStream(b.streamID, stream.Idle)
+	c.takeHead(s)
+	c.local(s, stream.RecvHeaders)
+	if b.endStream {
+		c.local(s, stream.RecvEndStream)
+	}
+	if b.hasPriority {
+		c.sched.Adjust(s.ID, treeParams(b.priority))
+	}
+	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
+	return nil
+}
+
+// recvResponse handles the head of a response, interim or final (RFC 9113 §8.3.2).
+func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
+	if ok, err := c.step(s, stream.RecvHeaders); !ok {
+		return err
+	}
+	m := &c.in.msg
+	if section, reason := m.checkResponse(); reason != "" && !m.TooLarge {
+		return frame.NewStreamError(s.ID, frame.ProtocolError, section, reason)
+	}
+	if m.Status >= 100 && m.Status < 200 {
+		if b.endStream {
+			return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "interim response ends the stream")
+		}
+		c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
+		return nil
+	}
+	s.noBody = s.noBody || m.Status == 304 || m.Status == 204
+	if b.endStream && m.ContentLength > 0 && !s.noBody {
+		return badLength(s.ID)
+	}
+	c.takeHead(s)
+	if b.endStream {
+		c.local(s, stream.RecvEndStream)
+	}
+	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
+	c.closeIfDone(s)
+	return nil
+}
+
+// recvTrailers handles the second header block of a message (RFC 9113 §8.1).
+func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
+	if ok, err := c.step(s, stream.RecvHeaders); !ok {
+		return err
+	}
+	if !b.endStream {
+		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "trailers without END_STREAM")
+	}
+	m := &c.in.msg
+	if section, reason := m.checkTrailers(); reason != "" {
+		return frame.NewStreamError(s.ID, frame.ProtocolError, section, reason)
+	}
+	if m.TooLarge {
+		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5.1", "trailers too large")
+	}
+	if err := c.recvEnd(s); err != nil {
+		return err
+	}
+	c.emit(Event{Kind: EventTrailers, Stream: s, End: true, Message: m})
+	c.closeIfDone(s)
+	return nil
+}
+
+// recvEnd moves s by END_STREAM and checks the length of what came (RFC 9113 §8.1.1).
+func (c *Conn) recvEnd(s *Stream) error {
+	if !s.noBody && s.headRecv && s.Head.ContentLength >= 0 && s.recvBody != s.Head.ContentLength {
+		return badLength(s.ID)
+	}
+	if ok, err := c.step(s, stream.RecvEndStream); !ok {
+		return err
+	}
+	return nil
+}
+
+// recvPushPromise reserves the promised stream (RFC 9113 §6.6, §8.4).
+func (c *Conn) recvPushPromise(b *headerBlock) error {
+	if !c.cfg.EnablePush {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §8.4", "PUSH_PROMISE although push is disabled")
+	}
+	parent, ok := c.streams.Get(b.streamID)
+	if !ok {
+		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the same, and refused.
+		if st, _ := c.graves.State(b.streamID); st != stream.ClosedResetLocal {
+			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
+		}
+		if err := c.ids.Accept(b.promisedID); err != nil {
+			return err
+		}
+		return frame.NewStreamError(b.promisedID, frame.Cancel, "RFC 9113 §6.6", "promised on a stream that was reset")
+	}
+	if st := parent.state; !c.ids.IsLocal(parent.ID) || st != stream.Open && st != stream.HalfClosedLocal {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
+	}
+	if err := c.ids.Accept(b.promisedID); err != nil {
+		return err
+	}
+	if c.shutdown.beyond(b.promisedID, c) {
+		return nil
+	}
+	m := &c.in.msg
+	if section, reason := m.checkRequest(false); reason != "" {
+		return frame.NewStreamError(b.promisedID, frame.ProtocolError, section, reason)
+	}
+	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
+		return frame.NewStreamError(b.promisedID, frame.ProtocolError, "RFC 9113 §8.4", "promised request is not safe, cacheable and without content")
+	}
+	if c.remoteStreams >= int(c.cfg.MaxConcurrentStreams) {
+		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §5.1.2", "more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+	}
+	s := c.newStream(b.promisedID, stream.Idle)
+	c.local(s, stream.RecvPushPromise)
+	s.Head, c.in.msg = *m, s.Head
+	s.noBody = s.Head.Method == "HEAD"
+	c.emit(Event{Kind: EventPush, Stream: s, Parent: parent})
+	return nil
+}
+
+// takeHead makes the message that was just decoded the head of s. The two change memory, so nothing is copied
+// and nothing allocated once the fields of both have grown.
+func (c *Conn) takeHead(s *Stream) {
+	s.Head, c.in.msg = c.in.msg, s.Head
+	s.headRecv = true
+}
+
+func (c *Conn) newStream(id uint32, st stream.State) *Stream {
+	s := c.cfg.NewStream()
+	c.initStream(s, id, st)
+	return s
+}
+
+// closeIfDone takes s out of the table when it is closed and nothing waits to be sent on it.
+func (c *Conn) closeIfDone(s *Stream) {
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
+}
+
+func badLength(id uint32) error {
+	return frame.NewStreamError(id, frame.ProtocolError, "RFC 9113 §8.1.1", "content-length differs from the length of the content")
+}
+
+func treeParams(p frame.PriorityParam) priority.Params {
+	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
+}

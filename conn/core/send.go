@@ -1,0 +1,199 @@
+package core
+
+import (
+	"errors"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// Errors of our own side. Each is returned before anything was sent.
+var (
+	// ErrClosed: the stream, or our half of it, is closed.
+	ErrClosed = errors.New("http2: stream is closed for sending")
+	// ErrBusy: data that was queued before still waits.
+	ErrBusy = errors.New("http2: data still waits on the stream")
+	// ErrOrder: data before the final header section, or a second one.
+	ErrOrder = errors.New("http2: message parts out of order")
+	// ErrNoStream: no stream can be opened now: the peer's SETTINGS_MAX_CONCURRENT_STREAMS are open.
+	ErrNoStream = errors.New("http2: the peer's limit of concurrent streams is reached")
+	// ErrNoMoreStreams: no stream can be opened on this connection any more: GOAWAY was sent or received, or
+	// the identifiers are used up (RFC 9113 §5.1.1). Another connection is needed.
+	ErrNoMoreStreams = errors.New("http2: the connection takes no more streams")
+)
+
+// CanOpen tells whether Open would succeed: nil, ErrNoStream or ErrNoMoreStreams.
+func (c *Conn) CanOpen() error {
+	switch {
+	case c.fatal != nil || c.shutdown.peerGone || c.shutdown.step != running || c.ids.LastLocal() >= frame.MaxStreamID-1:
+		return ErrNoMoreStreams
+	case uint32(c.localStreams) >= c.peer.MaxConcurrentStreams:
+		return ErrNoStream
+	}
+	return nil
+}
+
+// Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is HEAD, whose
+// response describes content that is not sent.
+func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
+	if c.cfg.Role != Client {
+		panic("BUG: a server opens streams by promise only")
+	}
+	if err := c.CanOpen(); err != nil {
+		return nil, err
+	}
+	id, ok := c.ids.Next()
+	if !ok {
+		return nil, ErrNoMoreStreams
+	}
+	s := c.newStream(id, stream.Idle)
+	s.noBody = head
+	s.headSent = true
+	c.local(s, stream.SendHeaders)
+	c.appendHeaders(s.ID, fields, end)
+	if end {
+		c.sentEnd(s)
+	}
+	return s, nil
+}
+
+// SendHead appends the head of a response: interim (1xx; end must be false) or final. Server only.
+func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
+	if !s.state.CanSend() && s.state != stream.ReservedLocal {
+		return ErrClosed
+	}
+	if s.headSent || interim && end {
+		return ErrOrder
+	}
+	s.headSent = !interim
+	c.local(s, stream.SendHeaders)
+	c.appendHeaders(s.ID, fields, end)
+	if end {
+		c.sentEnd(s)
+	}
+	return nil
+}
+
+// Queue hands over data for s, and with end the end of the stream: END_STREAM on the last DATA frame, or on
+// trailers where there are any. What the windows, the scheduler and Fill let pass goes to the output; until
+// EventDrained the rest is still in data, which must stay as it is until then or until Unqueue. trailers
+// are used until EventDrained, too.
+func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
+	switch {
+	case !s.state.CanSend() || s.out.end:
+		return ErrClosed
+	case !s.headSent:
+		return ErrOrder
+	case s.out.waiting():
+		return ErrBusy
+	}
+	s.out = outgoing{data: data, trailers: trailers, end: end, stopRecv: s.out.stopRecv, since: c.now}
+	if len(data) == 0 {
+		c.drained(s, false)
+		return nil
+	}
+	c.wake(s)
+	c.life.stallFrom(c.now, &c.cfg)
+	return nil
+}
+
+// Keep makes a copy of what Queue has left waiting, so that the caller's memory is free again.
+func (c *Conn) Keep(s *Stream) {
+	if s.out.waiting() && !s.out.owned {
+		s.out.data = append([]byte(nil), s.out.data...)
+		s.out.trailers = append([]Field(nil), s.out.trailers...)
+		s.out.owned = true
+	}
+}
+
+// Unqueue takes back what Queue has left waiting and returns how many octets that was. The end that was
+// queued with it is not sent.
+func (c *Conn) Unqueue(s *Stream) int {
+	n := len(s.out.data)
+	if n > 0 {
+		s.out = outgoing{stopRecv: s.out.stopRecv}
+		c.sched.Unready(&s.node)
+	}
+	return n
+}
+
+// Fill moves queued data to the output, in the order that the scheduler decides, until the output holds limit
+// octets, nobody is ready or the connection's window is used up.
+func (c *Conn) Fill(limit int) {
+	if c.fatal != nil {
+		return
+	}
+	for len(c.out) < limit && c.send.Available() > 0 {
+		n := c.sched.Next()
+		if n == nil {
+			return
+		}
+		c.sendChunk(n.Owner.(*Stream))
+	}
+}
+
+// sendChunk appends one DATA frame of what s has queued.
+func (c *Conn) sendChunk(s *Stream) {
+	o := &s.out
+	n := min(len(o.data), int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize))
+	last := n == len(o.data)
+	ends := last && o.end && len(o.trailers) == 0
+	c.appendData(s, o.data[:n], ends)
+	o.data = o.data[n:]
+	o.sent += n
+	c.sched.Sent(&s.node, n)
+	if !last {
+		if s.send.Available() <= 0 {
+			c.sched.Unready(&s.node)
+		}
+		return
+	}
+	c.sched.Unready(&s.node)
+	c.drained(s, ends)
+}
+
+// appendData appends DATA and takes it from both windows.
+func (c *Conn) appendData(s *Stream, p []byte, end bool) {
+	c.out = frame.Data{StreamID: s.ID, EndStream: end, Data: p}.Append(c.out)
+	s.send.Take(len(p))
+	c.send.Take(len(p))
+	c.counts.FramesOut++
+	c.counts.DataOut += uint64(len(p))
+	c.limit.windowUpdates = min(c.limit.windowUpdates+10, 1<<16)
+}
+
+// drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If the end was
+// queued and no DATA frame has carried it, trailers or an empty DATA frame do.
+func (c *Conn) drained(s *Stream, ended bool) {
+	o := s.out
+	s.out = outgoing{stopRecv: o.stopRecv}
+	c.emit(Event{Kind: EventDrained, Stream: s})
+	if !o.end {
+		return
+	}
+	switch {
+	case ended:
+	case len(o.trailers) > 0:
+		c.local(s, stream.SendHeaders)
+		c.appendHeaders(s.ID, o.trailers, true)
+	default:
+		c.appendData(s, nil, true)
+	}
+	c.sentEnd(s)
+	if o.stopRecv {
+		c.Reset(s, frame.NoError)
+	}
+}
+
+// sentEnd moves s by our END_STREAM.
+func (c *Conn) sentEnd(s *Stream) {
+	c.local(s, stream.SendEndStream)
+	c.closeIfDone(s)
+}
+
+// wake tells the scheduler that s can send, if it can.
+func (c *Conn) wake(s *Stream) {
+	if s.out.waiting() && s.send.Available() > 0 {
+		c.sched.Ready(&s.node)
+	}
+}

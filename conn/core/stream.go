@@ -1,0 +1,87 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/flow"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Stream is one stream of a Conn. Its memory may be used again once EventClosed was taken.
+type Stream struct {
+	// ID is the stream's identifier (RFC 9113 §5.1.1).
+	ID uint32
+	// Owner belongs to whoever drives the Conn.
+	Owner any
+	// Head is the request that opened the stream (server, pushed) or the final response head (client). Its
+	// Fields belong to the stream.
+	Head Message
+
+	state stream.State
+	node  priority.Node // in the scheduler
+	send  flow.SendWindow
+	recv  flow.RecvWindow
+
+	recvBody  int64 // octets of DATA received, padding excluded
+	noBody    bool  // content-length describes a body that is not sent: answer to HEAD, or 304
+	headRecv  bool  // final head received
+	headSent  bool  // final head sent
+	smallData int   // small DATA frames unread
+	unread    int64 // octets that were not consumed yet
+
+	out outgoing
+}
+
+// outgoing is what a stream still has to send.
+type outgoing struct {
+	data     []byte  // waits for window and turn; the caller's memory unless owned
+	trailers []Field // follow data, and end the stream
+	owned    bool    // data is a copy of ours
+	end      bool    // END_STREAM follows data
+	stopRecv bool    // RST_STREAM(NO_ERROR) follows the end (RFC 9113 §8.1)
+
+	since time.Time // when the present wait was begun or last judged
+	sent  int       // octets sent since then
+}
+
+func (o *outgoing) waiting() bool { return len(o.data) > 0 }
+
+// State returns the stream's state (RFC 9113 §5.1).
+func (s *Stream) State() stream.State { return s.state }
+
+// RemoteEnded tells whether the peer has sent all it had to send.
+func (s *Stream) RemoteEnded() bool { return s.state == stream.HalfClosedRemote || s.state.Closed() }
+
+// SendWindow returns how many octets the peer's window for this stream has room for; it may be negative.
+func (s *Stream) SendWindow() int64 { return int64(s.send.Available()) }
+
+// Queued returns how many octets wait to be sent.
+func (s *Stream) Queued() int { return len(s.out.data) }
+
+// init makes s a new stream; it keeps the memory of its fields.
+func (c *Conn) initStream(s *Stream, id uint32, st stream.State) {
+	fields := s.Head.Fields[:0]
+	*s = Stream{ID: id, Owner: s.Owner, state: st, Head: Message{Fields: fields, ContentLength: -1}}
+	s.node.ID, s.node.Owner = id, s
+	s.recv.Init(c.streamWindow())
+	s.send.Add(c.peer.InitialWindowSize)
+	c.streams.Put(id, s)
+	c.counts.StreamsOpened++
+	if c.ids.IsLocal(id) {
+		c.localStreams++
+	} else {
+		c.remoteStreams++
+	}
+	c.sched.Open(&s.node, priority.Params{})
+}
+
+// streamWindow returns the receive window of a new stream. Until the peer has acknowledged our SETTINGS it may
+// take the initial value for granted (RFC 9113 §6.5.3), so a smaller one does not hold before.
+func (c *Conn) streamWindow() uint32 {
+	if c.life.settingsAcked {
+		return c.cfg.StreamWindow
+	}
+	return max(c.cfg.StreamWindow, frame.DefaultWindow)
+}

@@ -1,0 +1,28 @@
+package core
+
+import (
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// Upgrade begins a connection that came from an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540 §3.2): settings is
+// the payload of its HTTP2-Settings field, and the request is stream 1, half-closed (remote). It is to be called
+// after Start. The client's preface still comes. Server only.
+func (c *Conn) Upgrade(settings []byte, request Message) error {
+	f, err := frame.ParseSettings(frame.Header{Length: uint32(len(settings)), Type: frame.TypeSettings}, settings)
+	if err != nil {
+		return err
+	}
+	if err := c.applySettings(&f); err != nil {
+		return err
+	}
+	if err := c.ids.Accept(1); err != nil {
+		return err
+	}
+	s := c.newStream(1, stream.Idle)
+	s.Head, s.headRecv = request, true
+	c.local(s, stream.RecvHeaders)
+	c.local(s, stream.RecvEndStream)
+	c.emit(Event{Kind: EventHeaders, Stream: s, End: true})
+	return nil
+}

@@ -1,0 +1,27 @@
+// Package conn is an HTTP/2 connection alive: package core with a socket, a lock, a clock and goroutines. It gives its
+// users a *Stream for each exchange, with blocking reads and writes, deadlines and resets, and no types of net/http.
+// Packages server and client build on it; programs that want HTTP/2 as it is can do the same.
+//
+// # Goroutines
+//
+// Serve is the one goroutine that a connection keeps: it reads, and handles everything that one read brought before
+// the next. Writing is done by whoever has something to send and calls Flush, or waits in Stream.Write: one at a time
+// takes all that is ready, of all streams, in one write. Only where nobody else would, a goroutine is started that
+// flushes and ends. The reader itself never writes, so that two peers which both write cannot wait for each other.
+//
+// # Locks
+//
+// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a callback or a
+// channel operation. Readers and writers of streams wait on conditions of their stream. The second lock,
+// Conn.report, only keeps calls of Handler.ConnState in order; it is taken before Conn.mu.
+//
+// # Memory
+//
+// A connection on which nothing happens holds no buffers: those for input and output come from pools when there is
+// something in them, and DATA that waits for its reader is kept in chunks that grow with use.
+//
+// # Limitations
+//
+// A write on TLS that times out after some progress ends the connection, since crypto/tls cannot go on after it. On
+// sockets other than TCP and Unix ones, and on systems other than Unix, an idle connection holds its read buffer.
+package conn

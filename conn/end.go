@@ -1,0 +1,166 @@
+package conn
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Shutdown drains the connection with GOAWAY in two steps (RFC 9113 §6.8): requests that are in flight are still
+// taken, the streams that run may finish, then the connection closes and Serve returns. It does not wait.
+func (c *Conn) Shutdown() {
+	c.mu.Lock()
+	c.ensureOut()
+	c.core.Shutdown(time.Now())
+	c.arm()
+	c.flushSoonLocked()
+	c.unlock()
+}
+
+// Close closes the connection now. Streams that are open fail.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if c.phase < dead {
+		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection closed by this side", Cause: errClosed})
+	}
+	c.unlock()
+	return nil
+}
+
+// CloseWithError sends GOAWAY with code and debug, and closes the connection once they are written. Streams that
+// are open fail.
+func (c *Conn) CloseWithError(code frame.Code, debug string) {
+	c.fail(&frame.ConnError{Code: code, Reason: debug})
+}
+
+// fail ends the connection with GOAWAY for err, which is a *frame.ConnError.
+func (c *Conn) fail(err error) {
+	var ce *frame.ConnError
+	if !errors.As(err, &ce) {
+		ce = &frame.ConnError{Code: frame.InternalError, Reason: "internal error", Cause: err}
+	}
+	c.mu.Lock()
+	defer c.unlock()
+	if c.phase != alive {
+		return
+	}
+	c.ensureOut()
+	c.core.Fail(ce)
+	c.phase = finishing
+	if c.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
+		c.err = ce
+	}
+	c.count(ce)
+	c.endStreams(ce)
+	c.wakeAll()
+	c.flushSoonLocked()
+	// A write that is under way may wait for a peer that reads no more.
+	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords))
+}
+
+// die closes the socket. It is called with mu held; err is why the connection ended, if that is not known already.
+func (c *Conn) die(err error) {
+	if c.phase == dead {
+		return
+	}
+	c.phase = dead
+	if c.err == nil {
+		c.err = err
+	}
+	lost := c.err
+	if lost == nil {
+		lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+	}
+	c.endStreams(lost)
+	c.wakeAll()
+	// Close of a TLS connection may write an alert, so not under mu and not in the reader's way.
+	c.tasks.Add(1)
+	go func() { // ends when the socket is closed; Serve waits for it
+		defer c.tasks.Done()
+		_ = c.nc.Close()
+	}()
+}
+
+// endStreams fails every stream that is open.
+func (c *Conn) endStreams(err error) {
+	c.core.Streams(func(s *core.Stream) {
+		st := s.Owner.(*Stream)
+		st.end(err)
+		st.closed = true
+	})
+}
+
+// wakeAll wakes who waits for the connection.
+func (c *Conn) wakeAll() { c.room.Broadcast() }
+
+// count reports an error to Config.CountError.
+func (c *Conn) count(ce *frame.ConnError) {
+	if f := c.cfg.CountError; f != nil {
+		name := "conn_" + ce.Code.String()
+		c.notes = append(c.notes, endNote{f: func(error) { f(name) }})
+	}
+}
+
+// alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings too early looks
+// again.
+type alarm struct {
+	t    *time.Timer
+	at   time.Time // when it will ring; zero: it is not set
+	dead bool
+}
+
+func (a *alarm) stop() {
+	a.dead = true
+	if a.t != nil {
+		a.t.Stop()
+	}
+}
+
+// arm sets the timer for what comes next.
+func (c *Conn) arm() {
+	at, ok := c.core.Deadline()
+	if !c.ageAt.IsZero() && (!ok || c.ageAt.Before(at)) {
+		at, ok = c.ageAt, true
+	}
+	a := &c.timer
+	if !ok || a.dead || !a.at.IsZero() && !at.Before(a.at) {
+		return
+	}
+	a.at = at
+	if a.t == nil {
+		a.t = time.AfterFunc(time.Until(at), c.ring)
+	} else {
+		a.t.Reset(time.Until(at))
+	}
+}
+
+// ring runs in the timer's own goroutine.
+func (c *Conn) ring() {
+	c.mu.Lock()
+	if c.phase != alive || c.timer.dead {
+		c.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	c.timer.at = time.Time{}
+	c.ensureOut()
+	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
+		c.ageAt = time.Time{}
+		c.core.Shutdown(now)
+	}
+	err := c.core.Tick(now)
+	c.handleEvents()
+	if err == nil {
+		c.arm()
+		if c.core.OutputLen() > 0 || c.core.Drained() {
+			c.flushSoonLocked()
+		}
+	}
+	c.dropOut()
+	c.unlock()
+	if err != nil {
+		c.fail(err)
+	}
+}

@@ -1,0 +1,264 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// receiver is what the goroutine in Serve owns.
+type receiver struct {
+	wait waiter  // reads without holding a buffer while nothing is there; nil where the socket cannot
+	buf  *buffer // nil while nothing has been read
+	n    int     // octets in buf
+	want int     // length of the frame that has begun, when known
+}
+
+func (r *receiver) init(nc net.Conn, received []byte) {
+	r.wait = newWaiter(nc)
+	if len(received) > 0 {
+		r.buf = readPool.Get().(*buffer)
+		if len(received) > len(r.buf.b) {
+			r.buf = &buffer{b: make([]byte, len(received))}
+		}
+		r.n = copy(r.buf.b, received)
+	}
+}
+
+// Serve runs the connection: it reads and handles what the peer sends until the connection has ended and
+// everything of it but the streams that were handed out is released. It returns why the connection ended,
+// nil after an end in good order.
+func (c *Conn) Serve() error {
+	defer close(c.done)
+	c.begin()
+	goOn := c.in.n == 0 || c.process()
+	for goOn {
+		if !c.waitRoom() {
+			break
+		}
+		if err := c.read(); err != nil {
+			c.readFailed(err)
+			break
+		}
+		goOn = c.process()
+	}
+	if !goOn {
+		c.linger()
+	}
+	c.shutdownIO()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// begin sends the first flight and starts the clock. An upgraded connection has its first request already.
+func (c *Conn) begin() {
+	c.mu.Lock()
+	var err error
+	if u := c.cfg.Upgrade; u != nil {
+		err = c.core.Upgrade(u.Settings, u.Request)
+		c.handleEvents()
+	}
+	c.arm()
+	c.unlock()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.handOver()
+	c.flushSoon()
+}
+
+// waitRoom waits while the peer lets so much output pile up that its requests are better not read, and tells
+// whether the connection goes on.
+func (c *Conn) waitRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.phase == alive && c.core.OutputLen() > outHigh {
+		c.flushSoonLocked()
+		c.room.Wait()
+	}
+	return c.phase < dead
+}
+
+// read takes what the socket has.
+func (c *Conn) read() error {
+	r := &c.in
+	if r.buf != nil && r.n == 0 && r.wait != nil {
+		readPool.Put(r.buf)
+		r.buf = nil
+	}
+	n, err := r.read(c.nc)
+	c.mu.Lock()
+	c.stats.reads++
+	c.stats.bytesRead += uint64(max(n, 0))
+	c.mu.Unlock()
+	r.n += max(n, 0)
+	if n > 0 {
+		return nil // an error will come again
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+func (r *receiver) read(nc net.Conn) (int, error) {
+	if r.buf == nil && r.wait != nil {
+		buf, n, err := r.wait.read()
+		r.buf = buf
+		return n, err
+	}
+	if r.buf == nil {
+		r.buf = readPool.Get().(*buffer)
+	}
+	if r.want > len(r.buf.b) {
+		larger := make([]byte, r.want)
+		copy(larger, r.buf.b[:r.n])
+		if len(r.buf.b) == readSize {
+			readPool.Put(r.buf)
+		}
+		r.buf = &buffer{b: larger}
+	}
+	return nc.Read(r.buf.b[r.n:])
+}
+
+// process handles every whole frame that was read and tells whether the connection goes on.
+func (c *Conn) process() bool {
+	now := time.Now()
+	r := &c.in
+	b := r.buf.b[:r.n]
+	for {
+		n, err := c.core.Decode(b)
+		if err != nil {
+			c.fail(err)
+			return false
+		}
+		if n == 0 {
+			break
+		}
+		if c.cfg.Tracer != nil {
+			c.trace(In, b[:n], now)
+		}
+		if !c.apply(now) {
+			return false
+		}
+		b = b[n:]
+	}
+	partial, want := c.core.Partial(b)
+	r.n = copy(r.buf.b, b)
+	r.want = want
+	if r.n == 0 && len(r.buf.b) > readSize {
+		r.buf = nil // made for one large frame
+	}
+	return c.afterRead(partial, want, now)
+}
+
+// apply lets one frame take effect and tells whether the connection goes on.
+func (c *Conn) apply(now time.Time) bool {
+	c.mu.Lock()
+	if c.phase != alive {
+		c.mu.Unlock()
+		return false
+	}
+	c.ensureOut()
+	err := c.core.Apply(now)
+	c.handleEvents()
+	c.unlock()
+	if err != nil {
+		c.fail(err)
+	}
+	return err == nil
+}
+
+// afterRead does what is due once all that one read brought has been handled: data that may go on is moved to
+// the output, new streams are handed over, and somebody is made to flush.
+func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
+	c.mu.Lock()
+	c.core.SetPartial(partial, want, now)
+	c.ensureOut()
+	c.core.Fill(fillLimit)
+	c.handleEvents()
+	c.arm()
+	flush := c.core.OutputLen() > 0 && len(c.opened) == 0 || c.core.Drained()
+	if flush {
+		c.flushSoonLocked()
+	}
+	goOn := c.phase == alive
+	c.unlock()
+	c.handOver()
+	return goOn
+}
+
+// handOver gives the streams that the peer has opened to the handler.
+func (c *Conn) handOver() {
+	c.mu.Lock()
+	batch := c.opened
+	c.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	c.handler.HandleStreams(batch)
+	// Only this goroutine appends to opened.
+	c.mu.Lock()
+	clear(batch)
+	c.opened = batch[:0]
+	if cap(batch) > 256 {
+		c.opened = nil
+	}
+	c.mu.Unlock()
+}
+
+// readFailed ends the connection for an error of the socket.
+func (c *Conn) readFailed(err error) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.phase != alive {
+		return // the end that was on its way
+	}
+	if errors.Is(err, io.EOF) && c.core.NumStreams() == 0 {
+		c.die(nil)
+		return
+	}
+	c.die(&frame.ConnError{
+		Code: frame.NoError, Initiator: frame.Remote, Reason: "connection lost", Cause: err,
+	})
+}
+
+// linger reads and throws away what the peer still sends after our last frame, so that closing the socket does not
+// destroy that frame on its way (a reset of the TCP connection would). It is bounded by a read deadline.
+func (c *Conn) linger() {
+	c.mu.Lock()
+	for c.phase == finishing {
+		c.room.Wait() // the flusher half-closes
+	}
+	on := c.phase == lingering
+	c.mu.Unlock()
+	if !on {
+		return
+	}
+	if c.in.buf == nil {
+		c.in.buf = readPool.Get().(*buffer)
+	}
+	for {
+		if _, err := c.nc.Read(c.in.buf.b); err != nil {
+			return
+		}
+	}
+}
+
+// shutdownIO releases all that is left. Nothing runs afterwards.
+func (c *Conn) shutdownIO() {
+	c.mu.Lock()
+	c.die(c.err)
+	c.timer.stop()
+	c.unlock()
+	c.tasks.Wait()
+	if b := c.in.buf; b != nil && len(b.b) == readSize {
+		readPool.Put(b)
+	}
+	c.in.buf = nil
+}

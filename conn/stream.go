@@ -1,0 +1,260 @@
+package conn
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Errors of streams, beside *frame.StreamError for a stream that was reset and *frame.ConnError for one that was
+// lost with its connection. What a passed deadline gives is os.ErrDeadlineExceeded.
+var (
+	// ErrReadClosed: Read after CloseRead.
+	ErrReadClosed = errors.New("http2: read on a stream after CloseRead")
+	errClosed     = net.ErrClosed
+	errDeadline   = os.ErrDeadlineExceeded
+)
+
+// Stream is one exchange on a connection. Its methods may be called from any goroutine, but only one may read and
+// one write at a time. After Release it must not be touched.
+type Stream struct {
+	c  *Conn
+	cs core.Stream
+
+	// Everything below is guarded by Conn.mu.
+
+	canRead  sync.Cond // body, its end, the head of a response, an error or a deadline
+	canWrite sync.Cond // drained, an error or a deadline
+
+	body     body
+	trailers []core.Field
+	gotHead  bool // client: the final head of the response has arrived
+	gotEnd   bool // END_STREAM has arrived
+	noRead   bool // CloseRead was called
+	drained  bool // all that Write or Finish has queued is in the output
+	finished bool // Finish was called
+	closed   bool // no longer in core's table
+	released bool
+	err      error // why the stream died early
+
+	readBy, writeBy deadline
+	onEnd           func(error)
+	owner           any
+	life            uint32 // counts the lives of this memory, so that a late timer finds out
+}
+
+var streamPool = sync.Pool{New: func() any { return new(Stream) }}
+
+// newStream gives core the memory for a stream.
+func (c *Conn) newStream() *core.Stream {
+	st := streamPool.Get().(*Stream)
+	st.c = c
+	st.cs.Owner = st
+	st.canRead.L, st.canWrite.L = &c.mu, &c.mu
+	return &st.cs
+}
+
+// recycle gives the memory of a stream back that nobody needs any more.
+func (st *Stream) recycle() {
+	if !st.released || !st.closed {
+		return
+	}
+	cs, chunks, trailers, life := st.cs, st.body.chunks, st.trailers, st.life
+	clear(cs.Head.Fields)
+	*st = Stream{cs: cs, life: life + 1}
+	st.body.chunks, st.trailers = chunks[:0], trailers[:0]
+	streamPool.Put(st)
+}
+
+// ID returns the stream's identifier (RFC 9113 §5.1.1).
+func (st *Stream) ID() uint32 { return st.cs.ID }
+
+// Conn returns the connection that the stream belongs to.
+func (st *Stream) Conn() *Conn { return st.c }
+
+// Message returns the head of the request on a server, and of the response on a client once Head has returned. It
+// is valid, and must not be changed, until Release.
+func (st *Stream) Message() *core.Message { return &st.cs.Head }
+
+// SetOwner keeps v for the user of the stream, until Release.
+func (st *Stream) SetOwner(v any) {
+	st.c.mu.Lock()
+	st.owner = v
+	st.c.mu.Unlock()
+}
+
+// Owner returns what SetOwner was given.
+func (st *Stream) Owner() any {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.owner
+}
+
+// Err returns why the stream died early, nil while it is alive and after a complete exchange.
+func (st *Stream) Err() error {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.err
+}
+
+// RemoteEnded tells whether the peer has sent all of its message.
+func (st *Stream) RemoteEnded() bool {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.gotEnd
+}
+
+// OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost with its
+// connection. f gets the reason, is called outside the connection's lock by whoever found out, at once if the
+// stream is dead already, and must not block. It is not called for a death after Release; one that has been called
+// before may still run then.
+func (st *Stream) OnEnd(f func(err error)) {
+	c := st.c
+	c.mu.Lock()
+	if st.err != nil {
+		c.notes = append(c.notes, endNote{f, st.err})
+	} else {
+		st.onEnd = f
+	}
+	c.unlock()
+}
+
+// Reset ends the stream at once with RST_STREAM (RFC 9113 §6.4) and flushes. Reads and writes fail. It does nothing
+// when the stream is closed.
+func (st *Stream) Reset(code frame.Code) {
+	c := st.c
+	c.mu.Lock()
+	if c.phase == alive {
+		c.ensureOut()
+		c.core.Reset(&st.cs, code)
+		c.handleEvents()
+		c.flushSoonLocked()
+	}
+	c.unlock()
+}
+
+// Release says that nobody needs the stream any more. What was given to Finish is still sent. Where our side
+// was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its side, it is told with
+// RST_STREAM(NO_ERROR) to stop, after our end (RFC 9113 §8.1). Nothing is flushed.
+func (st *Stream) Release() {
+	c := st.c
+	c.mu.Lock()
+	if st.released {
+		c.mu.Unlock()
+		panic("BUG: stream released twice")
+	}
+	st.readBy.stop()
+	st.dropBody()
+	st.onEnd = nil
+	if !st.closed && c.phase == alive {
+		c.ensureOut()
+		if st.finished {
+			c.core.StopRecv(&st.cs)
+		} else {
+			c.core.Reset(&st.cs, frame.Cancel)
+		}
+		c.handleEvents()
+	}
+	st.released = true
+	st.noRead = true
+	if st.closed {
+		st.writeBy.stop()
+	}
+	st.recycle()
+	c.unlock()
+}
+
+// head notes that the head of a message has arrived.
+func (st *Stream) head(end bool) {
+	st.gotHead = true
+	st.gotEnd = end
+	st.canRead.Broadcast()
+}
+
+// end notes that the stream has died.
+func (st *Stream) end(err error) {
+	if st.err != nil {
+		return
+	}
+	st.err = err
+	if st.c.role == core.Server {
+		st.dropBody() // a client may still read what had arrived
+	}
+	st.canRead.Broadcast()
+	st.canWrite.Broadcast()
+	if st.onEnd != nil {
+		st.c.notes = append(st.c.notes, endNote{st.onEnd, err})
+		st.onEnd = nil
+	}
+}
+
+// deadline is a point in time after which reads or writes fail. It costs a timer only where it is set.
+type deadline struct {
+	t      *time.Timer
+	passed bool
+}
+
+func (d *deadline) stop() {
+	if d.t != nil {
+		d.t.Stop()
+		d.t = nil
+	}
+}
+
+// SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time means never. It
+// may be moved again when it has passed.
+func (st *Stream) SetReadDeadline(t time.Time) error {
+	return st.setDeadline(&st.readBy, t, func() { st.canRead.Broadcast() })
+}
+
+// SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded; the zero time means never. A
+// stream that was Released, and still waits to send what Finish was given, is reset at that time.
+func (st *Stream) SetWriteDeadline(t time.Time) error {
+	return st.setDeadline(&st.writeBy, t, func() {
+		st.canWrite.Broadcast()
+		if st.released && !st.closed && st.c.phase == alive {
+			st.c.ensureOut()
+			st.c.core.Reset(&st.cs, frame.InternalError)
+			st.c.handleEvents()
+			st.c.flushSoonLocked()
+		}
+	})
+}
+
+// setDeadline moves d to t. passed is called with mu held.
+func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	if st.closed && st.err != nil {
+		return st.err
+	}
+	d.stop()
+	d.passed = false
+	if t.IsZero() {
+		return nil
+	}
+	wait := time.Until(t)
+	if wait <= 0 {
+		d.passed = true
+		passed()
+		return nil
+	}
+	life := st.life
+	var timer *time.Timer
+	timer = time.AfterFunc(wait, func() { // ends by itself; stopped when the stream is done
+		c.mu.Lock()
+		if st.c == c && st.life == life && d.t == timer {
+			d.passed = true
+			passed()
+		}
+		c.unlock()
+	})
+	d.t = timer
+	return nil
+}

@@ -1,0 +1,120 @@
+package conn
+
+import (
+	"io"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// Read reads the body of the peer's message. It waits until there is something, and returns io.EOF after the end of
+// the message, a *frame.StreamError or *frame.ConnError after the stream has died, and os.ErrDeadlineExceeded after
+// the read deadline.
+func (st *Stream) Read(p []byte) (int, error) {
+	c := st.c
+	c.mu.Lock()
+	if err := st.awaitBody(len(p)); err != nil {
+		c.unlock()
+		return 0, err
+	}
+	n := st.body.read(p)
+	flush := false
+	if n > 0 && c.phase == alive {
+		c.ensureOut()
+		before := c.core.OutputLen()
+		c.core.Consume(&st.cs, n)
+		flush = c.core.OutputLen() > before // credit that the peer may be waiting for
+	}
+	if flush {
+		c.flushLocked()
+	}
+	c.unlock()
+	return n, nil
+}
+
+// awaitBody waits until the body has something to read.
+func (st *Stream) awaitBody(want int) error {
+	c := st.c
+	told := false
+	for {
+		switch {
+		case st.noRead:
+			return ErrReadClosed
+		case st.readBy.passed:
+			return errDeadline
+		case st.body.size > 0 || want == 0 && st.err == nil && !st.gotEnd:
+			return nil
+		case st.gotEnd && (st.err == nil || c.role == core.Client):
+			return io.EOF
+		case st.err != nil:
+			return st.err
+		}
+		if !told {
+			told = true
+			st.tellBlocked()
+			continue // much may have changed
+		}
+		st.canRead.Wait()
+	}
+}
+
+// tellBlocked tells the handler that this goroutine is about to wait. It lets go of mu.
+func (st *Stream) tellBlocked() {
+	c := st.c
+	if c.handler == nil {
+		return
+	}
+	c.unlock()
+	c.handler.StreamBlocked(st)
+	c.mu.Lock()
+}
+
+// Trailers returns the trailer section of the peer's message (RFC 9113 §8.1) once Read has returned io.EOF. It is
+// valid until Release.
+func (st *Stream) Trailers() []core.Field {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.trailers
+}
+
+// CloseRead says that the rest of the peer's message is not wanted. What has arrived and what arrives later is
+// dropped, and credit for it given back; a Read that waits returns ErrReadClosed.
+func (st *Stream) CloseRead() {
+	c := st.c
+	c.mu.Lock()
+	st.noRead = true
+	st.dropBody()
+	if !st.closed && c.phase == alive {
+		c.ensureOut()
+		c.core.StopRecv(&st.cs)
+		c.handleEvents()
+	}
+	st.canRead.Broadcast()
+	c.unlock()
+}
+
+// dropBody throws away what was not read, and gives the peer credit for it.
+func (st *Stream) dropBody() {
+	n := st.body.drop()
+	if n > 0 && st.c.phase == alive {
+		st.c.ensureOut()
+		st.c.core.Consume(&st.cs, n)
+	}
+}
+
+// receive takes DATA.
+func (st *Stream) receive(p []byte, end bool) {
+	if st.noRead {
+		st.c.core.Consume(&st.cs, len(p))
+	} else {
+		st.body.append(p)
+	}
+	st.gotEnd = st.gotEnd || end
+	st.canRead.Broadcast()
+}
+
+// receiveTrailers takes the trailer section, which ends the message.
+func (st *Stream) receiveTrailers(fields []core.Field) {
+	st.trailers = append(st.trailers[:0], fields...)
+	st.gotEnd = true
+	st.canRead.Broadcast()
+}

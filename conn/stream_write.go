@@ -1,0 +1,135 @@
+package conn
+
+import (
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// keepLimit is how much of what Finish is given may be kept in memory until the peer's window opens. It bounds
+// what a peer with a closed window makes us hold for each stream.
+const keepLimit = 16 << 10
+
+// WriteHeaders appends a header section: on a server any number of interim responses (":status" 1xx), then the final
+// head, with end if no body and no trailers follow. Pseudo-header fields come first and names are in lowercase;
+// fields are not used after the return. Nothing is flushed.
+func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	return st.writeHeaders(fields, end)
+}
+
+func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
+	c := st.c
+	if err := st.writeErr(); err != nil {
+		return err
+	}
+	c.ensureOut()
+	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
+	if end {
+		st.finished = true
+	}
+	err := c.core.SendHead(&st.cs, fields, interim, end)
+	c.handleEvents()
+	return err
+}
+
+// Reply is WriteHeaders with a final head and Finish in one, for a response that is known as a whole.
+func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	end := len(p) == 0 && len(trailers) == 0
+	if err := st.writeHeaders(fields, end); err != nil || end {
+		return err
+	}
+	return st.finish(p, trailers)
+}
+
+// Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
+// for its turn among the streams and for the socket, writing to the socket itself where nobody does. Small data
+// may stay in the output until the next Flush.
+func (st *Stream) Write(p []byte) (int, error) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	if err := st.writeErr(); err != nil {
+		return 0, err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return st.queue(p, nil, false)
+}
+
+// Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16 KiB it never waits:
+// what the peer's window does not let pass is kept and sent later. Nothing need be flushed before; the end of a
+// small p may stay in the output until the next Flush.
+func (st *Stream) Finish(p []byte, trailers []core.Field) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	return st.finish(p, trailers)
+}
+
+func (st *Stream) finish(p []byte, trailers []core.Field) error {
+	if err := st.writeErr(); err != nil {
+		return err
+	}
+	st.finished = true
+	_, err := st.queue(p, trailers, true)
+	return err
+}
+
+// queue hands p to core and waits until it is in the output. It returns how much of p is.
+func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) {
+	c := st.c
+	c.ensureOut()
+	st.drained = false
+	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
+		return 0, err
+	}
+	c.core.Fill(fillLimit)
+	c.handleEvents()
+	if st.drained {
+		return len(p), nil
+	}
+	c.arm() // it may wait for too long
+	if end && len(p) <= keepLimit {
+		c.core.Keep(&st.cs)
+		return len(p), nil
+	}
+	told := false
+	for !st.drained {
+		if err := st.writeErr(); err != nil {
+			return len(p) - c.core.Unqueue(&st.cs), err
+		}
+		if !c.flushing && c.core.OutputLen() > 0 {
+			c.flushLocked()
+			continue
+		}
+		if !told {
+			told = true
+			st.tellBlocked()
+			continue
+		}
+		st.canWrite.Wait()
+	}
+	return len(p), nil
+}
+
+// writeErr tells why nothing can be written on st.
+func (st *Stream) writeErr() error {
+	switch {
+	case st.err != nil:
+		return st.err
+	case st.writeBy.passed:
+		return errDeadline
+	case st.c.phase != alive:
+		if st.c.err != nil {
+			return st.c.err
+		}
+		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package conn
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Direction tells who sent a frame.
+type Direction uint8
+
+// The two directions of a frame.
+const (
+	In  Direction = iota // the peer has sent it
+	Out                  // we send it
+)
+
+func (d Direction) String() string {
+	if d == Out {
+		return "out"
+	}
+	return "in"
+}
+
+// FrameTrace is one frame on its way.
+type FrameTrace struct {
+	Time      time.Time // when it was read or handed to the socket
+	Direction Direction
+	Header    frame.Header
+	Payload   []byte // valid during the call only
+}
+
+// Tracer sees every frame of the connections that it is set for. Frames of one direction come in their order on the
+// wire; the two directions may be reported by two goroutines at once, and a received frame before it takes effect. A
+// tracer that is slow slows the connection.
+type Tracer interface {
+	TraceFrame(c *Conn, f FrameTrace)
+}
+
+// trace reports the whole frames in b.
+func (c *Conn) trace(d Direction, b []byte, now time.Time) {
+	if strings.HasPrefix(string(b[:min(len(b), 4)]), frame.Preface[:4]) {
+		b = b[min(len(b), len(frame.Preface)):]
+	}
+	for {
+		h, p, n, err := frame.Split(b, frame.MaxMaxSize)
+		if n == 0 || err != nil {
+			return
+		}
+		c.cfg.Tracer.TraceFrame(c, FrameTrace{Time: now, Direction: d, Header: h, Payload: p})
+		b = b[n:]
+	}
+}

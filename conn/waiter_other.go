@@ -1,0 +1,12 @@
+//go:build !unix
+
+package conn
+
+import "net"
+
+// waiter reads without holding a buffer while nothing is there. There is none on this system.
+type waiter interface {
+	read() (*buffer, int, error)
+}
+
+func newWaiter(net.Conn) waiter { return nil }

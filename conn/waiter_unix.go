@@ -1,0 +1,74 @@
+//go:build unix
+
+package conn
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// waiter reads from a socket into a buffer that it takes from the pool only once there is something to read, so that
+// an idle connection holds none.
+type waiter interface {
+	read() (*buffer, int, error)
+}
+
+type rawWaiter struct {
+	raw  syscall.RawConn
+	try  func(fd uintptr) bool // made once
+	buf  *buffer
+	n    int
+	fail error
+}
+
+// newWaiter returns a waiter for a TCP or Unix socket, nil for anything else.
+func newWaiter(nc net.Conn) waiter {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return nil // what wraps a socket, such as TLS, reads in its own way
+	}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	w := &rawWaiter{raw: raw}
+	w.try = w.tryRead
+	return w
+}
+
+func (w *rawWaiter) read() (*buffer, int, error) {
+	w.n, w.fail = 0, nil
+	if err := w.raw.Read(w.try); err != nil {
+		return nil, 0, err
+	}
+	buf := w.buf
+	w.buf = nil
+	return buf, w.n, w.fail
+}
+
+// tryRead reads once and tells whether that is final; false waits for the socket to be readable.
+func (w *rawWaiter) tryRead(fd uintptr) bool {
+	buf := readPool.Get().(*buffer)
+	for {
+		n, err := syscall.Read(int(fd), buf.b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			readPool.Put(buf)
+			return false
+		case err != nil:
+			w.fail = &net.OpError{Op: "read", Net: "tcp", Err: err}
+		case n == 0:
+			w.fail = io.EOF
+		}
+		if w.fail != nil {
+			readPool.Put(buf)
+			return true
+		}
+		w.buf, w.n = buf, n
+		return true
+	}
+}
