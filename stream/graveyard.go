@@ -22,7 +22,7 @@ type Graveyard struct {
 	states Table[State]
 	ends   graves // ClosedEnd and ClosedResetRemote
 	resets graves // ClosedResetLocal
-	limits bool   // made by NewGraveyard: the limits are set
+	ready  bool   // the limits of the rings are set
 }
 
 // graves is a ring of identifiers in the order in which the streams closed.
@@ -39,7 +39,7 @@ func NewGraveyard(ends, resets int) Graveyard {
 	return Graveyard{
 		ends:   graves{limit: max(ends, 0)},
 		resets: graves{limit: max(resets, 0)},
-		limits: true,
+		ready:  true,
 	}
 }
 
@@ -51,7 +51,7 @@ func (g *Graveyard) Add(id uint32, s State) {
 	if !s.Closed() || id == 0 {
 		panic(fmt.Sprintf("BUG: stream: burying stream %d in state %v", id, s))
 	}
-	if !g.limits {
+	if !g.ready {
 		*g = NewGraveyard(DefaultEnds, DefaultResets)
 	}
 	ring := g.ring(s)

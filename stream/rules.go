@@ -12,201 +12,201 @@ type Rule struct {
 
 // Short names, only for the table below.
 const (
-	ok     = Allowed
-	skip   = Ignored
-	serr   = StreamClosedError
-	cproto = ConnProtocolError
-	cclose = ConnStreamClosed
-	bad    = Misuse
+	allow        = Allowed
+	ignore       = Ignored
+	streamClosed = StreamClosedError
+	connProtocol = ConnProtocolError
+	connClosed   = ConnStreamClosed
+	misuse       = Misuse
 )
 
 // rules answers "what if e happens in s?" for every pair (RFC 9113 §5.1).
 var rules = [numStates][numEvents]Rule{
 	Idle: {
-		SendHeaders:      {Open, ok},
-		SendData:         {Idle, bad},
-		SendEndStream:    {Idle, bad},
-		SendReset:        {Idle, bad},
-		SendPushPromise:  {ReservedLocal, ok},
-		SendPromising:    {Idle, bad},
-		SendWindowUpdate: {Idle, bad},
-		SendPriority:     {Idle, ok},
+		SendHeaders:      {Open, allow},
+		SendData:         {Idle, misuse},
+		SendEndStream:    {Idle, misuse},
+		SendReset:        {Idle, misuse},
+		SendPushPromise:  {ReservedLocal, allow},
+		SendPromising:    {Idle, misuse},
+		SendWindowUpdate: {Idle, misuse},
+		SendPriority:     {Idle, allow},
 
 		// "Receiving any frame other than HEADERS or PRIORITY on a stream in
 		// this state MUST be treated as a connection error of type
 		// PROTOCOL_ERROR." Whose stream it is, IDs.Accept checks.
-		RecvHeaders:      {Open, ok},
-		RecvData:         {Idle, cproto},
-		RecvEndStream:    {Idle, cproto},
-		RecvReset:        {Idle, cproto},
-		RecvPushPromise:  {ReservedRemote, ok},
-		RecvPromising:    {Idle, cproto},
-		RecvWindowUpdate: {Idle, cproto},
-		RecvPriority:     {Idle, ok},
+		RecvHeaders:      {Open, allow},
+		RecvData:         {Idle, connProtocol},
+		RecvEndStream:    {Idle, connProtocol},
+		RecvReset:        {Idle, connProtocol},
+		RecvPushPromise:  {ReservedRemote, allow},
+		RecvPromising:    {Idle, connProtocol},
+		RecvWindowUpdate: {Idle, connProtocol},
+		RecvPriority:     {Idle, allow},
 	},
 	ReservedLocal: {
-		SendHeaders:      {HalfClosedRemote, ok},
-		SendData:         {ReservedLocal, bad},
-		SendEndStream:    {ReservedLocal, bad},
-		SendReset:        {ClosedResetLocal, ok},
-		SendPushPromise:  {ReservedLocal, bad},
-		SendPromising:    {ReservedLocal, bad},
-		SendWindowUpdate: {ReservedLocal, bad},
-		SendPriority:     {ReservedLocal, ok},
+		SendHeaders:      {HalfClosedRemote, allow},
+		SendData:         {ReservedLocal, misuse},
+		SendEndStream:    {ReservedLocal, misuse},
+		SendReset:        {ClosedResetLocal, allow},
+		SendPushPromise:  {ReservedLocal, misuse},
+		SendPromising:    {ReservedLocal, misuse},
+		SendWindowUpdate: {ReservedLocal, misuse},
+		SendPriority:     {ReservedLocal, allow},
 
-		RecvHeaders:      {ReservedLocal, cproto},
-		RecvData:         {ReservedLocal, cproto},
-		RecvEndStream:    {ReservedLocal, cproto},
-		RecvReset:        {ClosedResetRemote, ok},
-		RecvPushPromise:  {ReservedLocal, cproto},
-		RecvPromising:    {ReservedLocal, cproto},
-		RecvWindowUpdate: {ReservedLocal, ok},
-		RecvPriority:     {ReservedLocal, ok},
+		RecvHeaders:      {ReservedLocal, connProtocol},
+		RecvData:         {ReservedLocal, connProtocol},
+		RecvEndStream:    {ReservedLocal, connProtocol},
+		RecvReset:        {ClosedResetRemote, allow},
+		RecvPushPromise:  {ReservedLocal, connProtocol},
+		RecvPromising:    {ReservedLocal, connProtocol},
+		RecvWindowUpdate: {ReservedLocal, allow},
+		RecvPriority:     {ReservedLocal, allow},
 	},
 	ReservedRemote: {
-		SendHeaders:      {ReservedRemote, bad},
-		SendData:         {ReservedRemote, bad},
-		SendEndStream:    {ReservedRemote, bad},
-		SendReset:        {ClosedResetLocal, ok},
-		SendPushPromise:  {ReservedRemote, bad},
-		SendPromising:    {ReservedRemote, bad},
-		SendWindowUpdate: {ReservedRemote, ok},
-		SendPriority:     {ReservedRemote, ok},
+		SendHeaders:      {ReservedRemote, misuse},
+		SendData:         {ReservedRemote, misuse},
+		SendEndStream:    {ReservedRemote, misuse},
+		SendReset:        {ClosedResetLocal, allow},
+		SendPushPromise:  {ReservedRemote, misuse},
+		SendPromising:    {ReservedRemote, misuse},
+		SendWindowUpdate: {ReservedRemote, allow},
+		SendPriority:     {ReservedRemote, allow},
 
-		RecvHeaders:      {HalfClosedLocal, ok},
-		RecvData:         {ReservedRemote, cproto},
-		RecvEndStream:    {ReservedRemote, cproto},
-		RecvReset:        {ClosedResetRemote, ok},
-		RecvPushPromise:  {ReservedRemote, cproto},
-		RecvPromising:    {ReservedRemote, cproto},
-		RecvWindowUpdate: {ReservedRemote, cproto},
-		RecvPriority:     {ReservedRemote, ok},
+		RecvHeaders:      {HalfClosedLocal, allow},
+		RecvData:         {ReservedRemote, connProtocol},
+		RecvEndStream:    {ReservedRemote, connProtocol},
+		RecvReset:        {ClosedResetRemote, allow},
+		RecvPushPromise:  {ReservedRemote, connProtocol},
+		RecvPromising:    {ReservedRemote, connProtocol},
+		RecvWindowUpdate: {ReservedRemote, connProtocol},
+		RecvPriority:     {ReservedRemote, allow},
 	},
 	Open: {
-		SendHeaders:      {Open, ok},
-		SendData:         {Open, ok},
-		SendEndStream:    {HalfClosedLocal, ok},
-		SendReset:        {ClosedResetLocal, ok},
-		SendPushPromise:  {Open, bad},
-		SendPromising:    {Open, ok},
-		SendWindowUpdate: {Open, ok},
-		SendPriority:     {Open, ok},
+		SendHeaders:      {Open, allow},
+		SendData:         {Open, allow},
+		SendEndStream:    {HalfClosedLocal, allow},
+		SendReset:        {ClosedResetLocal, allow},
+		SendPushPromise:  {Open, misuse},
+		SendPromising:    {Open, allow},
+		SendWindowUpdate: {Open, allow},
+		SendPriority:     {Open, allow},
 
-		RecvHeaders:      {Open, ok},
-		RecvData:         {Open, ok},
-		RecvEndStream:    {HalfClosedRemote, ok},
-		RecvReset:        {ClosedResetRemote, ok},
-		RecvPushPromise:  {Open, cproto}, // §6.6: the promised stream must be idle
-		RecvPromising:    {Open, ok},
-		RecvWindowUpdate: {Open, ok},
-		RecvPriority:     {Open, ok},
+		RecvHeaders:      {Open, allow},
+		RecvData:         {Open, allow},
+		RecvEndStream:    {HalfClosedRemote, allow},
+		RecvReset:        {ClosedResetRemote, allow},
+		RecvPushPromise:  {Open, connProtocol}, // §6.6: the promised stream must be idle
+		RecvPromising:    {Open, allow},
+		RecvWindowUpdate: {Open, allow},
+		RecvPriority:     {Open, allow},
 	},
 	HalfClosedLocal: {
-		SendHeaders:      {HalfClosedLocal, bad},
-		SendData:         {HalfClosedLocal, bad},
-		SendEndStream:    {HalfClosedLocal, bad},
-		SendReset:        {ClosedResetLocal, ok},
-		SendPushPromise:  {HalfClosedLocal, bad},
-		SendPromising:    {HalfClosedLocal, bad}, // §6.6: only on open and half-closed (remote)
-		SendWindowUpdate: {HalfClosedLocal, ok},
-		SendPriority:     {HalfClosedLocal, ok},
+		SendHeaders:      {HalfClosedLocal, misuse},
+		SendData:         {HalfClosedLocal, misuse},
+		SendEndStream:    {HalfClosedLocal, misuse},
+		SendReset:        {ClosedResetLocal, allow},
+		SendPushPromise:  {HalfClosedLocal, misuse},
+		SendPromising:    {HalfClosedLocal, misuse}, // §6.6: only on open and half-closed (remote)
+		SendWindowUpdate: {HalfClosedLocal, allow},
+		SendPriority:     {HalfClosedLocal, allow},
 
-		RecvHeaders:      {HalfClosedLocal, ok},
-		RecvData:         {HalfClosedLocal, ok},
-		RecvEndStream:    {ClosedEnd, ok},
-		RecvReset:        {ClosedResetRemote, ok},
-		RecvPushPromise:  {HalfClosedLocal, cproto},
-		RecvPromising:    {HalfClosedLocal, ok},
-		RecvWindowUpdate: {HalfClosedLocal, skip}, // sent before our END_STREAM arrived
-		RecvPriority:     {HalfClosedLocal, ok},
+		RecvHeaders:      {HalfClosedLocal, allow},
+		RecvData:         {HalfClosedLocal, allow},
+		RecvEndStream:    {ClosedEnd, allow},
+		RecvReset:        {ClosedResetRemote, allow},
+		RecvPushPromise:  {HalfClosedLocal, connProtocol},
+		RecvPromising:    {HalfClosedLocal, allow},
+		RecvWindowUpdate: {HalfClosedLocal, ignore}, // sent before our END_STREAM arrived
+		RecvPriority:     {HalfClosedLocal, allow},
 	},
 	HalfClosedRemote: {
-		SendHeaders:      {HalfClosedRemote, ok},
-		SendData:         {HalfClosedRemote, ok},
-		SendEndStream:    {ClosedEnd, ok},
-		SendReset:        {ClosedResetLocal, ok},
-		SendPushPromise:  {HalfClosedRemote, bad},
-		SendPromising:    {HalfClosedRemote, ok},
-		SendWindowUpdate: {HalfClosedRemote, ok},
-		SendPriority:     {HalfClosedRemote, ok},
+		SendHeaders:      {HalfClosedRemote, allow},
+		SendData:         {HalfClosedRemote, allow},
+		SendEndStream:    {ClosedEnd, allow},
+		SendReset:        {ClosedResetLocal, allow},
+		SendPushPromise:  {HalfClosedRemote, misuse},
+		SendPromising:    {HalfClosedRemote, allow},
+		SendWindowUpdate: {HalfClosedRemote, allow},
+		SendPriority:     {HalfClosedRemote, allow},
 
 		// "If an endpoint receives additional frames, other than
 		// WINDOW_UPDATE, PRIORITY, or RST_STREAM, for a stream that is in this
 		// state, it MUST respond with a stream error of type STREAM_CLOSED."
-		RecvHeaders:      {ClosedResetLocal, serr},
-		RecvData:         {ClosedResetLocal, serr},
-		RecvEndStream:    {ClosedResetLocal, serr},
-		RecvReset:        {ClosedResetRemote, ok},
-		RecvPushPromise:  {HalfClosedRemote, cproto},
-		RecvPromising:    {HalfClosedRemote, cproto}, // §6.6 is the stricter rule
-		RecvWindowUpdate: {HalfClosedRemote, ok},
-		RecvPriority:     {HalfClosedRemote, ok},
+		RecvHeaders:      {ClosedResetLocal, streamClosed},
+		RecvData:         {ClosedResetLocal, streamClosed},
+		RecvEndStream:    {ClosedResetLocal, streamClosed},
+		RecvReset:        {ClosedResetRemote, allow},
+		RecvPushPromise:  {HalfClosedRemote, connProtocol},
+		RecvPromising:    {HalfClosedRemote, connProtocol}, // §6.6 is the stricter rule
+		RecvWindowUpdate: {HalfClosedRemote, allow},
+		RecvPriority:     {HalfClosedRemote, allow},
 	},
 	ClosedEnd: {
-		SendHeaders:      {ClosedEnd, bad},
-		SendData:         {ClosedEnd, bad},
-		SendEndStream:    {ClosedEnd, bad},
-		SendReset:        {ClosedEnd, skip}, // nothing left to reset
-		SendPushPromise:  {ClosedEnd, bad},
-		SendPromising:    {ClosedEnd, bad},
-		SendWindowUpdate: {ClosedEnd, bad},
-		SendPriority:     {ClosedEnd, ok},
+		SendHeaders:      {ClosedEnd, misuse},
+		SendData:         {ClosedEnd, misuse},
+		SendEndStream:    {ClosedEnd, misuse},
+		SendReset:        {ClosedEnd, ignore}, // nothing left to reset
+		SendPushPromise:  {ClosedEnd, misuse},
+		SendPromising:    {ClosedEnd, misuse},
+		SendWindowUpdate: {ClosedEnd, misuse},
+		SendPriority:     {ClosedEnd, allow},
 
-		// The peer has broken its own END_STREAM. A stream error is no answer:
-		// "An endpoint MUST NOT send frames other than PRIORITY on a closed
-		// stream." It "MAY treat receipt of any other type of frame on a closed
-		// stream as a connection error of type STREAM_CLOSED".
-		RecvHeaders:      {ClosedEnd, cclose},
-		RecvData:         {ClosedEnd, cclose},
-		RecvEndStream:    {ClosedEnd, cclose},
-		RecvReset:        {ClosedEnd, skip}, // sent before our END_STREAM arrived
-		RecvPushPromise:  {ClosedEnd, cproto},
-		RecvPromising:    {ClosedEnd, cproto},
-		RecvWindowUpdate: {ClosedEnd, skip}, // sent before our END_STREAM arrived
-		RecvPriority:     {ClosedEnd, ok},
+		// The peer has broken its own END_STREAM. "An endpoint MAY treat receipt
+		// of any other type of frame on a closed stream as a connection error of
+		// type STREAM_CLOSED"; RFC 7540 §5.1 had a MUST here.
+		RecvHeaders:      {ClosedEnd, connClosed},
+		RecvData:         {ClosedEnd, connClosed},
+		RecvEndStream:    {ClosedEnd, connClosed},
+		RecvReset:        {ClosedEnd, ignore}, // sent before our END_STREAM arrived
+		RecvPushPromise:  {ClosedEnd, connProtocol},
+		RecvPromising:    {ClosedEnd, connProtocol},
+		RecvWindowUpdate: {ClosedEnd, ignore}, // sent before our END_STREAM arrived
+		RecvPriority:     {ClosedEnd, allow},
 	},
 	ClosedResetLocal: {
-		SendHeaders:      {ClosedResetLocal, bad},
-		SendData:         {ClosedResetLocal, bad},
-		SendEndStream:    {ClosedResetLocal, bad},
-		SendReset:        {ClosedResetLocal, skip}, // §5.4.2: not more than one
-		SendPushPromise:  {ClosedResetLocal, bad},
-		SendPromising:    {ClosedResetLocal, bad},
-		SendWindowUpdate: {ClosedResetLocal, bad},
-		SendPriority:     {ClosedResetLocal, ok},
+		SendHeaders:      {ClosedResetLocal, misuse},
+		SendData:         {ClosedResetLocal, misuse},
+		SendEndStream:    {ClosedResetLocal, misuse},
+		SendReset:        {ClosedResetLocal, ignore}, // §5.4.2: not more than one
+		SendPushPromise:  {ClosedResetLocal, misuse},
+		SendPromising:    {ClosedResetLocal, misuse},
+		SendWindowUpdate: {ClosedResetLocal, misuse},
+		SendPriority:     {ClosedResetLocal, allow},
 
 		// "The peer might have sent or enqueued for sending these frames before
 		// processing the RST_STREAM frame. An endpoint MUST minimally process
 		// and then discard any frames it receives in this state."
-		RecvHeaders:      {ClosedResetLocal, skip},
-		RecvData:         {ClosedResetLocal, skip},
-		RecvEndStream:    {ClosedResetLocal, skip},
-		RecvReset:        {ClosedResetLocal, skip},
-		RecvPushPromise:  {ClosedResetLocal, cproto},
-		RecvPromising:    {ClosedResetLocal, ok}, // the promised stream is reserved all the same
-		RecvWindowUpdate: {ClosedResetLocal, skip},
-		RecvPriority:     {ClosedResetLocal, ok},
+		RecvHeaders:      {ClosedResetLocal, ignore},
+		RecvData:         {ClosedResetLocal, ignore},
+		RecvEndStream:    {ClosedResetLocal, ignore},
+		RecvReset:        {ClosedResetLocal, ignore},
+		RecvPushPromise:  {ClosedResetLocal, connProtocol},
+		RecvPromising:    {ClosedResetLocal, allow}, // the promised stream is reserved all the same
+		RecvWindowUpdate: {ClosedResetLocal, ignore},
+		RecvPriority:     {ClosedResetLocal, allow},
 	},
 	ClosedResetRemote: {
-		SendHeaders:      {ClosedResetRemote, bad},
-		SendData:         {ClosedResetRemote, bad},
-		SendEndStream:    {ClosedResetRemote, bad},
-		SendReset:        {ClosedResetRemote, skip}, // §5.4.2: never in answer to RST_STREAM
-		SendPushPromise:  {ClosedResetRemote, bad},
-		SendPromising:    {ClosedResetRemote, bad},
-		SendWindowUpdate: {ClosedResetRemote, bad},
-		SendPriority:     {ClosedResetRemote, ok},
+		SendHeaders:      {ClosedResetRemote, misuse},
+		SendData:         {ClosedResetRemote, misuse},
+		SendEndStream:    {ClosedResetRemote, misuse},
+		SendReset:        {ClosedResetRemote, ignore}, // §5.4.2: never in answer to RST_STREAM
+		SendPushPromise:  {ClosedResetRemote, misuse},
+		SendPromising:    {ClosedResetRemote, misuse},
+		SendWindowUpdate: {ClosedResetRemote, misuse},
+		SendPriority:     {ClosedResetRemote, allow},
 
-		// Nothing can have been in flight: frames arrive in order. The answer
-		// moves the stream to ClosedResetLocal, so that a peer that goes on
-		// gets one RST_STREAM and not one a frame.
-		RecvHeaders:      {ClosedResetLocal, serr},
-		RecvData:         {ClosedResetLocal, serr},
-		RecvEndStream:    {ClosedResetLocal, serr},
-		RecvReset:        {ClosedResetRemote, skip},
-		RecvPushPromise:  {ClosedResetRemote, cproto},
-		RecvPromising:    {ClosedResetRemote, cproto},
-		RecvWindowUpdate: {ClosedResetRemote, skip},
-		RecvPriority:     {ClosedResetRemote, ok},
+		// Nothing can have been in flight: frames arrive in order. The stream
+		// error of RFC 7540 §5.1 spares the other streams. It moves the stream to
+		// ClosedResetLocal, so that a peer that goes on gets one RST_STREAM and
+		// not one a frame.
+		RecvHeaders:      {ClosedResetLocal, streamClosed},
+		RecvData:         {ClosedResetLocal, streamClosed},
+		RecvEndStream:    {ClosedResetLocal, streamClosed},
+		RecvReset:        {ClosedResetRemote, ignore},
+		RecvPushPromise:  {ClosedResetRemote, connProtocol},
+		RecvPromising:    {ClosedResetRemote, connProtocol},
+		RecvWindowUpdate: {ClosedResetRemote, ignore},
+		RecvPriority:     {ClosedResetRemote, allow},
 	},
 }
