@@ -8,7 +8,9 @@ const connection = (e) => e.serverTiming?.find((t) => t.name === 'conn')?.descri
 
 function show() {
   const page = performance.getEntriesByType('navigation')[0];
-  const resources = performance.getEntriesByType('resource').filter((e) => e.initiatorType !== 'fetch');
+  // The icon is the browser's own idea, long after the page; fetches are this script's.
+  const resources = performance.getEntriesByType('resource')
+    .filter((e) => e.initiatorType !== 'fetch' && !e.name.endsWith('/favicon.ico'));
   const all = [page, ...resources];
   const protocol = page.nextHopProtocol || 'unknown';
   const same = all.filter((e) => e.nextHopProtocol === protocol).length;
