@@ -59,7 +59,7 @@ func New(cfg Config) *Conn {
 	}
 	c.in.init(&cfg, c.limit.MaxContinuations)
 	c.send.Add(frame.DefaultWindow)
-	c.recv.Init(cfg.ConnWindow)
+	c.recv.Init(frame.DefaultWindow)
 	return c
 }
 
@@ -73,8 +73,8 @@ func (c *Conn) Start(now time.Time) {
 	var list [8]frame.Setting
 	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
 	c.counts.FramesOut++
-	if extra := c.cfg.ConnWindow - frame.DefaultWindow; extra > 0 {
-		c.appendWindowUpdate(0, extra)
+	if inc := c.recv.Resize(c.cfg.ConnWindow); inc > 0 {
+		c.appendWindowUpdate(0, inc)
 	}
 	c.life.start(now, &c.cfg)
 }

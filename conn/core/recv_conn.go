@@ -103,6 +103,16 @@ func (c *Conn) recvSettingsAck() error {
 	}
 	c.life.settingsAcked = true
 	c.in.block.setTableSize(c.cfg.DecoderTableSize)
+	if c.cfg.StreamWindow >= frame.DefaultWindow {
+		return nil
+	}
+	// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
+	for _, s := range c.streams.All() {
+		inc, _ := s.recv.Shift(int32(c.cfg.StreamWindow) - frame.DefaultWindow)
+		if inc > 0 && s.state.CanReceive() {
+			c.appendWindowUpdate(s.ID, inc)
+		}
+	}
 	return nil
 }
 

@@ -25,7 +25,7 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		c.giveBack(h.Length)
 		return c.onClosed(f.StreamID, stream.RecvData)
 	}
-	if err := c.acceptData(s, &f, h.Length); err != nil {
+	if ok, err := c.acceptData(s, &f, h.Length); !ok {
 		c.giveBack(h.Length)
 		return err
 	}
@@ -46,40 +46,42 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	return nil
 }
 
-// acceptData decides whether DATA may come on s, and takes length octets from the stream's window.
-func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) error {
+// acceptData decides whether DATA may come on s, and takes length octets from the stream's window. If not, and without
+// an error, the frame is to be ignored.
+func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err error) {
 	if ok, err := c.step(s, stream.RecvData); !ok {
-		return err
+		return false, err
 	}
 	if !s.headRecv {
-		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "DATA before the response's HEADERS")
+		return false, frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "DATA before the response's HEADERS")
 	}
 	if !s.recv.Receive(length) {
-		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the stream's window")
+		return false, frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the stream's window")
 	}
 	s.recvBody += int64(len(f.Data))
 	if s.noBody && s.recvBody > 0 {
-		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9110 §6.4.1", "content in a response that has none")
+		return false, frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9110 §6.4.1", "content in a response that has none")
 	}
 	if s.Head.ContentLength >= 0 && !s.noBody && s.recvBody > s.Head.ContentLength {
-		return badLength(s.ID)
+		return false, badLength(s.ID)
 	}
 	if len(f.Data) == 0 && !f.EndStream {
-		return c.limit.empty(c.now)
+		err := c.limit.empty(c.now)
+		return err == nil, err
 	}
 	if len(f.Data) < smallDataSize && s.unread > 0 {
 		s.smallData++
 		c.limit.smallData++
 		if over(c.limit.smallData, c.limit.MaxSmallData) {
-			return calm("too_many_data_frames")
+			return false, calm("too_many_data_frames")
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // giveBack returns n octets of connection credit to the peer.
 func (c *Conn) giveBack(n uint32) {
-	if inc := c.recv.Release(n); inc > 0 {
+	if inc := c.recv.ReleaseShared(n); inc > 0 {
 		c.appendWindowUpdate(0, inc)
 	}
 }

@@ -132,10 +132,13 @@ func (c *Conn) Fill(limit int) {
 	}
 }
 
+// maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams take turns.
+const maxChunk = 64 << 10
+
 // sendChunk appends one DATA frame of what s has queued.
 func (c *Conn) sendChunk(s *Stream) {
 	o := &s.out
-	n := min(len(o.data), int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize))
+	n := min(len(o.data), int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize), maxChunk)
 	last := n == len(o.data)
 	ends := last && o.end && len(o.trailers) == 0
 	c.appendData(s, o.data[:n], ends)
