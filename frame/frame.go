@@ -72,8 +72,8 @@ type Frame interface {
 	Append(b []byte) []byte
 	// FrameHeader returns the header with which Append writes the frame.
 	FrameHeader() Header
-	// String describes the frame in one line. It shows no payload except the debug data of GOAWAY and the text of
-	// extensions, quoted.
+	// String describes the frame in one line of printable ASCII. It shows every field but the octets of messages and field
+	// blocks; debug data and the text of extensions are quoted.
 	String() string
 }
 

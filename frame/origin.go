@@ -71,11 +71,11 @@ func (f Origin) FrameHeader() Header {
 
 // String describes f in one line.
 func (f Origin) String() string {
-	s := f.FrameHeader().String()
+	s := []byte(f.FrameHeader().String()) // grows by append: a peer may send thousands of entries
 	for o := range f.All() {
-		s += " " + strconv.QuoteToASCII(string(o))
+		s = strconv.AppendQuoteToASCII(append(s, ' '), string(o))
 	}
-	return s
+	return string(s)
 }
 
 // AppendOrigin appends an ORIGIN frame with the given origins to b and returns the longer slice. It panics if an origin

@@ -71,11 +71,11 @@ func (f Settings) FrameHeader() Header {
 
 // String describes f in one line.
 func (f Settings) String() string {
-	s := f.FrameHeader().String()
+	s := []byte(f.FrameHeader().String()) // grows by append: a peer may send thousands of settings
 	for v := range f.All() {
-		s += " " + v.String()
+		s = append(append(s, ' '), v.String()...)
 	}
-	return s
+	return string(s)
 }
 
 // AppendSettings appends a SETTINGS frame with s in this order to b and returns the longer slice.
