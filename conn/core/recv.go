@@ -116,9 +116,6 @@ func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if f.DependsOn == f.StreamID {
-		return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
-	}
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}

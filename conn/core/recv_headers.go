@@ -61,6 +61,9 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 		c.sched.Adjust(s.ID, treeParams(b.priority))
 	}
 	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
+	if s.ID == frame.MaxStreamID {
+		c.Shutdown(c.now) // the client has no identifier left: it needs a new connection (RFC 9113 §5.1.1)
+	}
 	return nil
 }
 
