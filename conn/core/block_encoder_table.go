@@ -19,10 +19,11 @@ type encoderTable struct {
 
 type encoderEntry struct {
 	name, value string
-	hash        uint32 // of the name
-	next        uint32 // number of the entry before with the same hash, modulo the length of heads
-	used        bool   // it has been found since it came
-	missed      uint8  // how often another value was wanted instead, while this was the newest
+	known       *knownName // what lookupName gave for the name: for a known one, the same each time
+	hash        uint32     // of the name
+	next        uint32     // number of the entry before with the same hash, modulo the length of heads
+	used        bool       // it has been found since it came
+	missed      uint8      // how often another value was wanted instead, while this was the newest
 }
 
 const (
@@ -35,7 +36,7 @@ func (t *encoderTable) entry(age uint32) *encoderEntry {
 }
 
 // find gives the age of the entry that is f, and that of the newest with its name; 0 for none.
-func (t *encoderTable) find(hash uint32, f *Field) (age, sameName uint32) {
+func (t *encoderTable) find(known *knownName, hash uint32, f *Field) (age, sameName uint32) {
 	if t.count == 0 {
 		return 0, 0
 	}
@@ -48,7 +49,7 @@ func (t *encoderTable) find(hash uint32, f *Field) (age, sameName uint32) {
 		}
 		before = a
 		e := t.entry(a)
-		if e.hash == hash && e.name == f.Name {
+		if e.known == known && (known.name != "" || e.hash == hash && e.name == f.Name) {
 			if e.value == f.Value {
 				e.used = true
 				return a, a
@@ -98,7 +99,7 @@ func (t *encoderTable) add(hash uint32, known *knownName, f *Field) {
 	}
 	t.last++
 	t.count++
-	*t.entry(1) = encoderEntry{name: name, value: value, hash: hash}
+	*t.entry(1) = encoderEntry{name: name, value: value, known: known, hash: hash}
 	t.link(1)
 }
 

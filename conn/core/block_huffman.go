@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -10,19 +11,17 @@ import (
 // octet and takes about three times as long. Codes of up to huffShort bits, which all common characters have, are
 // found with one look at a table; the code is canonical, so longer ones are found by comparing.
 
-const huffShort = 10
+const (
+	huffShort = 10
+	huffPair  = 12
+)
 
 var huffman = makeHuffman()
 
 type huffmanTables struct {
 	short [1 << huffShort]uint16 // symbol<<8 | length, by the next huffShort bits; 0 for a longer code
+	pairs [1 << huffPair]uint32  // by the next huffPair bits: two symbols, 8 bits for each, their length, and 2; or one; or 0
 	long  []huffmanLength
-	codes [256]huffmanCode // for encoding
-}
-
-type huffmanCode struct {
-	code uint32
-	bits uint8
 }
 
 // huffmanLength describes the codes of one length.
@@ -43,7 +42,6 @@ func makeHuffman() *huffmanTables {
 		bits := uint8(hpack.HuffmanEncodeLength(s)) // eight codes of n bits are n octets
 		copy(buf[:4], hpack.AppendHuffmanString(buf[:0], s))
 		code := binary.BigEndian.Uint32(buf[:4]) >> (32 - bits)
-		t.codes[sym] = huffmanCode{code, bits}
 		if bits <= huffShort {
 			from := code << (huffShort - bits)
 			for i := range uint32(1) << (huffShort - bits) {
@@ -58,6 +56,17 @@ func makeHuffman() *huffmanTables {
 		l.symbols = append(l.symbols, byte(sym))
 		l.limit = (code + 1) << (longest - bits)
 	}
+	for i := range uint32(1) << huffPair {
+		one := uint32(t.short[i>>(huffPair-huffShort)])
+		if one == 0 {
+			continue
+		}
+		t.pairs[i] = one>>8 | one&0xff<<16 | 1<<24
+		rest := i << (one & 0xff) & (1<<huffPair - 1)
+		if two := uint32(t.short[rest>>(huffPair-huffShort)]); two != 0 && one&0xff+two&0xff <= huffPair {
+			t.pairs[i] = one>>8 | two>>8<<8 | (one&0xff+two&0xff)<<16 | 2<<24
+		}
+	}
 	for _, l := range byLength {
 		if len(l.symbols) > 0 {
 			t.long = append(t.long, l)
@@ -69,45 +78,60 @@ func makeHuffman() *huffmanTables {
 // appendHuffmanDecoded appends what src says to dst. It is false when src is not well-formed (RFC 7541 §5.2).
 func appendHuffmanDecoded(dst, src []byte) ([]byte, bool) {
 	t := huffman
-	var x uint64 // the next bits, from the highest down
+	at := len(dst)
+	most := len(src)*8/5 + 1 // the shortest code has five bits; one octet more, as pairs are written
+	dst = slices.Grow(dst, most)[:at+most]
+	var x uint64 // the next bits, from the highest down; behind them some that are yet to be counted
 	var n uint   // how many of them there are
-	for {
-		if len(src) >= 8 {
-			x |= binary.BigEndian.Uint64(src) >> n
-			k := (64 - n) / 8
-			src = src[k:]
-			n += 8 * k
-			x &= ^uint64(0) << (64 - n) // what was read beyond whole octets comes again
-		} else {
-			for n <= 56 && len(src) > 0 {
-				x |= uint64(src[0]) << (56 - n)
-				src = src[1:]
-				n += 8
-			}
-		}
-		for n >= 30 || len(src) == 0 {
-			e := t.short[x>>(64-huffShort)]
-			bits := uint(e & 0xff)
-			if bits == 0 {
-				var sym byte
-				if sym, bits = t.longCode(uint32(x >> 34)); bits == 0 {
-					break
-				}
-				e = uint16(sym) << 8
-			}
-			if bits > n {
+	for len(src) >= 8 {
+		x |= binary.BigEndian.Uint64(src) >> n
+		src = src[(64-n)/8:]
+		n += (64 - n) &^ 7
+		for range 4 { // looks at less than 56 bits
+			e := t.pairs[x>>(64-huffPair)]
+			if e == 0 {
 				break
 			}
-			dst = append(dst, byte(e>>8))
+			out := dst[at : at+2 : at+2]
+			out[0], out[1] = byte(e), byte(e>>8)
+			at += int(e >> 24)
+			bits := uint(e>>16) & 63
 			x <<= bits
 			n -= bits
 		}
-		if len(src) == 0 || n >= 30 {
-			break
+		if n >= 30 && t.short[x>>(64-huffShort)] == 0 {
+			sym, bits := t.longCode(uint32(x >> 34))
+			if bits == 0 {
+				return dst[:at], false
+			}
+			dst[at] = sym
+			at++
+			x <<= bits
+			n -= bits
 		}
 	}
+	x &= ^(^uint64(0) >> n)
+	for {
+		for n <= 56 && len(src) > 0 {
+			x |= uint64(src[0]) << (56 - n)
+			src = src[1:]
+			n += 8
+		}
+		e := t.short[x>>(64-huffShort)]
+		sym, bits := byte(e>>8), uint(e&0xff)
+		if bits == 0 {
+			sym, bits = t.longCode(uint32(x >> 34))
+		}
+		if bits == 0 || bits > n {
+			break
+		}
+		dst[at] = sym
+		at++
+		x <<= bits
+		n -= bits
+	}
 	// What is left is padding: fewer than eight bits, all of them ones.
-	return dst, len(src) == 0 && n < 8 && x == ^(^uint64(0)>>n)
+	return dst[:at], n < 8 && x == ^(^uint64(0)>>n)
 }
 
 // longCode finds the code at the head of the 30 bits x. bits is 0 where there is none: x begins with EOS or padding.
@@ -118,19 +142,4 @@ func (t *huffmanTables) longCode(x uint32) (sym byte, bits uint) {
 		}
 	}
 	return 0, 0
-}
-
-// huffmanLen is the length of s in Huffman code.
-func huffmanLen(s string) int {
-	t := huffman
-	bits := 0
-	for i := range len(s) {
-		bits += int(t.codes[s[i]].bits)
-	}
-	return (bits + 7) / 8
-}
-
-// appendHuffman appends s in Huffman code.
-func appendHuffman(b []byte, s string) []byte {
-	return hpack.AppendHuffmanString(b, s)
 }

@@ -76,7 +76,7 @@ func (d *blockDecoder) stringLength(p []byte, i int) (start, n int) {
 
 // skipString drops a field from p[start:] on, whose next string has n octets.
 func (d *blockDecoder) skipString(p []byte, start, n int, what skipping, indexing bool) int {
-	d.m.TooLarge = true
+	d.tooLarge()
 	if indexing {
 		d.table.clear() // RFC 7541 §4.4: an entry larger than the table empties it
 	}
@@ -145,7 +145,7 @@ func (d *blockDecoder) newField(e *tableEntry, name, value encodedString, indexi
 		}
 		fresh = len(buf)
 		if fresh <= maxKnownName {
-			if known, _ := lookupName(string(buf)); known != nil {
+			if known, _ := lookupName(string(buf)); known.name != "" {
 				e.name, e.kind = known.name, known.kind
 				buf, fresh = buf[:0], 0
 			}
@@ -169,7 +169,7 @@ func (d *blockDecoder) newField(e *tableEntry, name, value encodedString, indexi
 		d.table.clear() // RFC 7541 §4.4
 	}
 	if !enters && !d.fits(size) {
-		d.m.TooLarge = true
+		d.tooLarge()
 		return true
 	}
 	if fresh > 0 {

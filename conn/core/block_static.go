@@ -4,14 +4,13 @@ package core
 // it, so that a field that is sent as one octet is not judged anew each time.
 type tableEntry struct {
 	name, value string
-	num         int64 // the number in value, for :status and content-length
+	num         int64  // the number in value, for :status and content-length
+	octets      uint32 // its size (RFC 7541 §4.1)
 	kind        kind
 	fault       fault
 }
 
-// size is that of RFC 7541 §4.1.
-func (e *tableEntry) size() uint64 { return fieldSize(e.name, e.value) }
-
+// fieldSize is the size of an entry (RFC 7541 §4.1).
 func fieldSize(name, value string) uint64 { return uint64(len(name)) + uint64(len(value)) + 32 }
 
 // lastStatic is the highest index of the static table; the dynamic table begins behind it (RFC 7541 §2.3.3).
@@ -23,18 +22,16 @@ var staticEntries = makeStaticEntries()
 func makeStaticEntries() (t [lastStatic + 1]tableEntry) {
 	for i := 1; i <= lastStatic; i++ {
 		s := staticTable[i]
-		e := tableEntry{name: s.name, value: s.value}
-		if known, _ := lookupName(s.name); known != nil {
-			e.kind = known.kind
-		}
-		e.judge()
-		t[i] = e
+		known, _ := lookupName(s.name)
+		t[i] = tableEntry{name: s.name, value: s.value, kind: known.kind}
+		t[i].judge()
 	}
 	return t
 }
 
 // judge fills what follows from the name, the kind and the value of e.
 func (e *tableEntry) judge() {
+	e.octets = uint32(fieldSize(e.name, e.value))
 	if e.fault = e.kind.nameFault(); e.fault == faultNone {
 		e.num, e.fault = valueFault(e.kind, e.value)
 	}

@@ -22,9 +22,8 @@ func (t *decoderTable) at(i uint64) *tableEntry {
 
 // add adds e, which must fit the whole table, and evicts what has to go for it (RFC 7541 §4.4).
 func (t *decoderTable) add(e *tableEntry) {
-	size := e.size()
-	t.evict(t.max - size)
-	t.size += size
+	t.evict(t.max - uint64(e.octets))
+	t.size += uint64(e.octets)
 	if int(t.count) == len(t.ring) {
 		t.grow()
 	}
@@ -52,7 +51,7 @@ func (t *decoderTable) clear() { t.evict(0) }
 func (t *decoderTable) evict(most uint64) {
 	for t.size > most {
 		e := t.at(uint64(t.count))
-		t.size -= e.size()
+		t.size -= uint64(e.octets)
 		t.count--
 		*e = tableEntry{} // hold on to no string
 	}

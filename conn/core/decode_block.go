@@ -1,10 +1,6 @@
 package core
 
-import (
-	"strings"
-
-	"github.com/sluice-go/sluice/frame"
-)
+import "github.com/sluice-go/sluice/frame"
 
 // blockDecoder turns header blocks into Messages: it decodes HPACK (RFC 7541), applies the limits while doing so,
 // and judges each field once. The reader of the connection owns it; there is no lock.
@@ -27,12 +23,14 @@ type blockDecoder struct {
 	maxFields int
 
 	// The block under way.
-	started bool // a field has been seen: no size update may follow
-	octets  uint64
-	lines   int
-	m       Message
-	crumbs  []string // cookies beyond the first
-	cookie  int      // 1 + the index of the first cookie in m.Fields
+	started    bool // a field has been seen: no size update may follow
+	octetsLeft uint64
+	linesLeft  int
+	m          Message
+	crumbs     []string // cookies beyond the first
+	cookie     int      // 1 + the index of the first cookie in m.Fields
+
+	joined string // the cookies of the block before, as a client tends to send the same again
 
 	held    []byte // the beginning of an incomplete representation
 	want    int    // held must be this long before it is worth another look
@@ -57,6 +55,7 @@ const (
 	maxHeldString    = 1 << 30 // whatever the limits say
 	keptScratch      = 512     // octets of buffers that outlive a block
 	keptFields       = 64      // likewise, fields
+	keptCookies      = 2048    // likewise, octets of joined cookies
 )
 
 // newBlockDecoder returns a decoder for a peer that has not yet acknowledged a SETTINGS_HEADER_TABLE_SIZE of
@@ -69,7 +68,7 @@ func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecode
 		maxFields: maxFields,
 	}
 	d.table.max = initialTableSize
-	d.m.ContentLength = -1
+	d.reset(nil)
 	return d
 }
 
@@ -128,34 +127,13 @@ func (d *blockDecoder) reset(storage []Field) {
 		storage = nil
 	}
 	d.m = Message{Fields: storage[:0], ContentLength: -1}
-	d.started, d.octets, d.lines, d.cookie = false, 0, 0, 0
+	d.started, d.cookie = false, 0
+	d.octetsLeft, d.linesLeft = d.maxOctets, d.maxFields
 	if cap(d.scratch) > keptScratch {
 		d.scratch = nil
 	}
 	if cap(d.held) > keptScratch {
 		d.held = nil
-	}
-}
-
-// joinCookies makes one field of the crumbs (RFC 9113 §8.2.3), copying each once.
-func (d *blockDecoder) joinCookies() {
-	f := &d.m.Fields[d.cookie-1]
-	n := len(f.Value)
-	for _, c := range d.crumbs {
-		n += len("; ") + len(c)
-	}
-	var b strings.Builder
-	b.Grow(n)
-	b.WriteString(f.Value)
-	for _, c := range d.crumbs {
-		b.WriteString("; ")
-		b.WriteString(c)
-	}
-	f.Value = b.String()
-	clear(d.crumbs)
-	d.crumbs = d.crumbs[:0]
-	if cap(d.crumbs) > keptFields {
-		d.crumbs = nil
 	}
 }
 

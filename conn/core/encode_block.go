@@ -1,5 +1,7 @@
 package core
 
+import "golang.org/x/net/http2/hpack"
+
 // blockEncoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection may use it.
 //
 // It is not x/net's encoder, as that spends 40 ns on a field that is already in its table: four lookups in maps of
@@ -38,11 +40,18 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 		e.peer = n
 		return
 	}
-	if !e.update || size < e.low {
+	if !e.update {
 		e.low = size
 	}
+	e.low = min(e.low, size)
 	e.update, e.peer = true, n
 	e.table.setMax(size)
+	if e.low < size {
+		// The next block says both (RFC 7541 §4.2). x/net's decoder takes a second size update only for an empty
+		// table, and no decoder can object to less than the least size.
+		e.low = 0
+		e.table.evict(0)
+	}
 }
 
 // append appends a whole block with the given fields to b. It keeps no reference to them.
@@ -70,9 +79,6 @@ const (
 
 func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
 	known, hash := lookupName(f.Name)
-	if known == nil {
-		known = &anyName
-	}
 	if f.Sensitive {
 		return appendLiteral(b, reprNever, known.first, f)
 	}
@@ -98,9 +104,6 @@ func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
 	return e.appendIndexed(b, known, hash, f)
 }
 
-// anyName stands for the names that nothing is known of.
-var anyName knownName
-
 // repeated tells whether value is that of the date field before.
 func (e *blockEncoder) repeated(value string) bool {
 	if value == string(e.date[:e.dateLen]) {
@@ -115,7 +118,7 @@ func (e *blockEncoder) repeated(value string) bool {
 
 // appendIndexed appends a field that is in the dynamic table or may enter it.
 func (e *blockEncoder) appendIndexed(b []byte, known *knownName, hash uint32, f *Field) []byte {
-	age, sameName := e.table.find(hash, f)
+	age, sameName := e.table.find(known, hash, f)
 	if age != 0 {
 		return appendInteger(b, reprIndexed, 7, lastStatic+age)
 	}
@@ -164,9 +167,9 @@ const minHuffman = 5
 // appendString appends s, Huffman coded where that is shorter (RFC 7541 §5.2).
 func appendString(b []byte, s string) []byte {
 	if len(s) >= minHuffman {
-		if n := huffmanLen(s); n < len(s) {
+		if n := int(hpack.HuffmanEncodeLength(s)); n < len(s) {
 			b = appendInteger(b, 0x80, 7, uint32(n))
-			return appendHuffman(b, s)
+			return hpack.AppendHuffmanString(b, s)
 		}
 	}
 	b = appendInteger(b, 0, 7, uint32(len(s)))

@@ -92,12 +92,13 @@ type knownName struct {
 // maxKnownName is the length of the longest known name.
 const maxKnownName = 32
 
-// lookupName finds what is known of name, and a hash of it. It is nil for a name without meaning here.
+// lookupName finds what is known of name, and a hash of it. For a name without meaning here it gives an entry
+// without a name.
 func lookupName(name string) (*knownName, uint32) {
 	h := hashName(name)
 	for i := h; ; i++ {
-		n := nameTable[i%nameSlots]
-		if n == nil || n.name == name {
+		n := &nameTable[i%nameSlots]
+		if n.name == name || n.name == "" {
 			return n, h
 		}
 	}
@@ -124,14 +125,13 @@ const (
 
 var nameTable = makeNameTable()
 
-func makeNameTable() (t [nameSlots]*knownName) {
-	names := knownNames() // one array, so that the names lie together
-	for i := range names {
-		slot := hashName(names[i].name)
-		for t[slot%nameSlots] != nil {
+func makeNameTable() (t [nameSlots]knownName) {
+	for _, n := range knownNames() {
+		slot := hashName(n.name)
+		for t[slot%nameSlots].name != "" {
 			slot++
 		}
-		t[slot%nameSlots] = &names[i]
+		t[slot%nameSlots] = n
 	}
 	return t
 }

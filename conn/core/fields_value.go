@@ -55,17 +55,11 @@ func all(s string, c class) bool {
 	return true
 }
 
-// validValue tells whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5). It looks at eight octets at a
-// time, as values are long and nearly always plain text.
+// validValue tells whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5).
 func validValue(s string) bool {
-	const ones = 0x0101010101010101
 	for len(s) >= 8 {
-		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		below := (x - ones*' ') &^ x // high bit of some octet: there is an octet below SP
-		del := x ^ ones*0x7f         // an octet 0 where there was DEL
-		below |= (del - ones) &^ del // high bit: there is an octet 0
-		if below&(ones*0x80) != 0 && !all(s[:8], classValue) {
+		x := eight(s)
+		if (hasBelow(x, ' ')|has(x, 0x7f))&highs != 0 && !all(s[:8], classValue) { // it may be just HTAB
 			return false
 		}
 		s = s[8:]
@@ -73,51 +67,83 @@ func validValue(s string) bool {
 	return all(s, classValue)
 }
 
+// validPath tells whether s is an absolute path with an optional query, or the asterisk form. That a whole URL or
+// a path without its slash is neither keeps rules on paths from being passed by.
+func validPath(s string) bool {
+	if s == "" || s[0] != '/' {
+		return s == "*"
+	}
+	for len(s) >= 8 {
+		x := eight(s)
+		if (hasBelow(x, ' '+1)|has(x, '#')|has(x, 0x7f))&highs != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	return all(s, classPath)
+}
+
+// Values are long and nearly always plain text, so eight octets are looked at at a time.
+
+const (
+	ones  = 0x0101010101010101
+	highs = ones * 0x80
+)
+
+func eight(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// hasBelow has a high bit set if and only if there is an octet below n in x; n is at most 0x80.
+func hasBelow(x, n uint64) uint64 { return (x - ones*n) &^ x }
+
+// has does so for an octet c.
+func has(x, c uint64) uint64 { x ^= ones * c; return (x - ones) &^ x }
+
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // valueFault judges the value of a field of kind k. num is the number in it, where the kind has one.
 func valueFault(k kind, s string) (num int64, f fault) {
-	if s != "" && (isSpace(s[0]) || isSpace(s[len(s)-1])) {
-		return 0, faultValueSpace
+	if k != kindPlain {
+		var ok bool
+		if num, ok, f = specialValue(k, s); ok {
+			return num, faultNone
+		}
 	}
-	if !validValue(s) {
+	switch {
+	case s != "" && (isSpace(s[0]) || isSpace(s[len(s)-1])):
+		return 0, faultValueSpace
+	case !validValue(s):
 		return 0, faultValue
 	}
+	return 0, f
+}
+
+// specialValue tells whether s is a valid value for a kind with a syntax of its own, and what is wrong when it is
+// not, if nothing more general is.
+func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	switch k {
 	case kindMethod:
-		if s == "" || !all(s, classToken) {
-			f = faultMethod
-		}
+		return 0, s != "" && all(s, classToken), faultMethod
 	case kindScheme:
-		if s == "" || !all(s, classScheme) || !isLetter(s[0]) {
-			f = faultScheme
-		}
+		return 0, s != "" && isLetter(s[0]) && all(s, classScheme), faultScheme
 	case kindAuthority:
-		if !validAuthority(s) {
-			f = faultAuthority
-		}
+		return 0, validAuthority(s), faultAuthority
 	case kindPath:
-		if !validPath(s) {
-			f = faultPath
-		}
+		return 0, validPath(s), faultPath
 	case kindProtocol:
-		if s == "" || !all(s, classToken) {
-			f = faultProtocol
-		}
+		return 0, s != "" && all(s, classToken), faultProtocol
 	case kindStatus:
-		if num = parseDecimal(s); len(s) != 3 || num < 100 {
-			f = faultStatus
-		}
+		num = parseDecimal(s)
+		return num, len(s) == 3 && num >= 100, faultStatus
 	case kindTE:
-		if !strings.EqualFold(s, "trailers") {
-			f = faultTE
-		}
+		return 0, strings.EqualFold(s, "trailers"), faultTE
 	case kindContentLength:
-		if num = parseDecimal(s); num < 0 {
-			f = faultContentLength
-		}
+		num = parseDecimal(s)
+		return num, num >= 0, faultContentLength
 	}
-	return num, f
+	return 0, false, faultNone
 }
 
 // parseDecimal gives the value of s, or -1 when s is not 1*DIGIT or overflows.
@@ -135,12 +161,6 @@ func parseDecimal(s string) int64 {
 		n = n*10 + d
 	}
 	return int64(n)
-}
-
-// validPath tells whether s is an absolute path with an optional query, or the asterisk form. That a whole URL or
-// a path without its slash is neither keeps rules on paths from being passed by.
-func validPath(s string) bool {
-	return s != "" && (s[0] == '/' && all(s, classPath) || s == "*")
 }
 
 // validAuthority tells whether s is host [":" port] with a host that is not empty, and no userinfo (RFC 9110 §4.2.1,

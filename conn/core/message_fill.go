@@ -1,28 +1,35 @@
 package core
 
 // fits tells whether a field of that size is within the limits.
-func (d *blockDecoder) fits(size uint64) bool {
-	return !d.m.TooLarge && d.octets+size <= d.maxOctets && d.lines < d.maxFields
+func (d *blockDecoder) fits(size uint64) bool { return size <= d.octetsLeft && d.linesLeft > 0 }
+
+// tooLarge ends what is collected of the message.
+func (d *blockDecoder) tooLarge() {
+	d.m.TooLarge = true
+	d.octetsLeft, d.linesLeft = 0, 0
 }
 
 // emit puts one field line into the message. Those that come after the limits have been exceeded are dropped.
 func (d *blockDecoder) emit(e *tableEntry, never bool) {
-	m := &d.m
-	size := e.size()
+	size := uint64(e.octets)
 	if !d.fits(size) {
-		m.TooLarge = true
+		d.tooLarge()
 		return
 	}
-	d.octets += size
-	d.lines++
+	d.octetsLeft -= size
+	d.linesLeft--
+	m := &d.m
 	if e.fault != faultNone {
 		m.note(e.fault)
 	}
-	if e.kind == kindPlain {
-		d.addField(e, never)
-		return
+	switch {
+	case e.kind == kindPlain:
+		m.addField(e, never)
+	case e.kind <= kindStatus:
+		m.addPseudo(e)
+	default:
+		d.emitSpecial(e, never)
 	}
-	d.emitSpecial(e, never)
 }
 
 // note records a fault; the first one counts.
@@ -32,25 +39,23 @@ func (m *Message) note(f fault) {
 	}
 }
 
-func (d *blockDecoder) addField(e *tableEntry, never bool) {
-	if d.m.Fields == nil {
-		d.m.Fields = make([]Field, 0, 8)
+func (m *Message) addField(e *tableEntry, never bool) {
+	if cap(m.Fields) == 0 {
+		m.Fields = make([]Field, 0, 8)
 	}
-	d.m.Fields = append(d.m.Fields, Field{Name: e.name, Value: e.value, Sensitive: never})
+	m.Fields = append(m.Fields, Field{Name: e.name, Value: e.value, Sensitive: never})
 }
 
-// emitSpecial is emit for fields that mean something to HTTP/2. Those whose name is malformed are not kept.
+// emitSpecial is emit for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
 func (d *blockDecoder) emitSpecial(e *tableEntry, never bool) {
 	m := &d.m
 	switch e.kind {
-	case kindMethod, kindScheme, kindAuthority, kindPath, kindProtocol, kindStatus:
-		m.addPseudo(e)
 	case kindHost:
 		if m.hosts == 0 {
 			m.host = e.value
 		}
 		m.hosts = min(m.hosts+1, 2)
-		d.addField(e, never)
+		m.addField(e, never)
 	case kindCookie:
 		d.addCookie(e, never)
 	case kindContentLength:
@@ -60,10 +65,10 @@ func (d *blockDecoder) emitSpecial(e *tableEntry, never bool) {
 		} else if e.fault == faultNone {
 			m.ContentLength = e.num
 		}
-		d.addField(e, never)
+		m.addField(e, never)
 	case kindTE:
 		m.te = true
-		d.addField(e, never)
+		m.addField(e, never)
 	}
 }
 
@@ -93,18 +98,5 @@ func (m *Message) addPseudo(e *tableEntry) {
 		if e.fault == faultNone {
 			m.Status = int(e.num)
 		}
-	}
-}
-
-// addCookie keeps the first cookie as a field and the others as crumbs for joinCookies.
-func (d *blockDecoder) addCookie(e *tableEntry, never bool) {
-	if d.cookie == 0 {
-		d.addField(e, never)
-		d.cookie = len(d.m.Fields)
-		return
-	}
-	d.crumbs = append(d.crumbs, e.value)
-	if never {
-		d.m.Fields[d.cookie-1].Sensitive = true
 	}
 }

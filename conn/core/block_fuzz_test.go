@@ -1,0 +1,194 @@
+package core
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// parts cuts the input of a fuzz target into strings.
+func parts(data []byte) []string { return strings.Split(string(data), "\n") }
+
+// FuzzBlockRoundTrip encodes any fields twice, and decodes them with x/net's decoder and with ours.
+func FuzzBlockRoundTrip(f *testing.F) {
+	f.Add([]byte(":status\n200\ncontent-type\ntext/html\ndate\nMon, 02 Nov 2026 15:04:05 GMT"), uint32(4096), uint32(4096))
+	f.Add([]byte("cookie\na=b\n\xff\xfe\n\x00\n\n\nX\ny\nx\n1\nx\n2\nx\n1"), uint32(100), uint32(64))
+	f.Add([]byte("authorization\nx\naccept-encoding\ngzip, deflate\n:path\n/"), uint32(0), uint32(1<<20))
+	f.Fuzz(func(t *testing.T, data []byte, limit, size uint32) {
+		var fields []Field
+		for ss := parts(data); len(ss) >= 2; ss = ss[2:] {
+			fields = append(fields, Field{Name: ss[0], Value: ss[1], Sensitive: len(ss[0]) > 4 && len(ss[0]) == len(ss[1])})
+		}
+		limit %= 1 << 20
+		size %= 1 << 20
+		e := newBlockEncoder(limit)
+		x := hpack.NewDecoder(4096, nil)
+		d := newBlockDecoder(4096, 1<<24, 1<<20)
+		for i := range 3 {
+			b := e.append(nil, fields)
+			if diff := cmp.Diff(plain(fields), plain(judge(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatal(diff)
+			}
+			var m Message
+			decodeInto(t, d, &m, b)
+			if m.TooLarge {
+				t.Fatal("too large")
+			}
+			checkSame(t, fields, &m)
+			if i == 0 {
+				e.setPeerTableSize(size)
+				x.SetAllowedMaxDynamicTableSize(size)
+				d.setTableSize(size)
+			}
+		}
+	})
+}
+
+// checkSame compares m with the fields that were sent, in as much as it keeps them.
+func checkSame(t *testing.T, fields []Field, m *Message) {
+	t.Helper()
+	pseudo := map[string]string{}
+	var regular []Field
+	cookie := -1
+	for _, f := range fields {
+		known, _ := lookupName(f.Name)
+		k := known.kind
+		if known.name == "" {
+			k = classifyName([]byte(f.Name))
+		}
+		switch {
+		case k.nameFault() != faultNone:
+		case f.IsPseudo():
+			if _, twice := pseudo[f.Name]; !twice {
+				pseudo[f.Name] = f.Value
+			}
+		case k == kindCookie && cookie >= 0:
+			regular[cookie].Value += "; " + f.Value
+		default:
+			if k == kindCookie {
+				cookie = len(regular)
+			}
+			regular = append(regular, f)
+		}
+	}
+	if diff := cmp.Diff(plain(regular), plain(m.Fields), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatal(diff)
+	}
+	got := []string{m.Method, m.Scheme, m.Authority, m.Path, m.Protocol}
+	for i, name := range []string{":method", ":scheme", ":authority", ":path", ":protocol"} {
+		if got[i] != pseudo[name] {
+			t.Fatalf("%s is %q, want %q", name, got[i], pseudo[name])
+		}
+	}
+}
+
+// FuzzBlockDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the same messages and
+// errors, as must x/net's decoder where the two mean to agree.
+func FuzzBlockDecoder(f *testing.F) {
+	for _, fields := range [][]Field{response20, request20, head("host: a", "te: trailers", "content-length: 5")} {
+		first, second := xnetTwice(f, fields)
+		f.Add(first, second, uint64(1), uint32(1<<16))
+	}
+	for _, block := range bombs() {
+		f.Add(block[:min(len(block), 500)], block[:min(len(block), 100)], uint64(2), uint32(300))
+	}
+	f.Add([]byte{0x20, 0x3f, 0xe1, 0x1f, 0x82}, []byte{0x40, 0x0a, 0xff}, uint64(3), uint32(0))
+	f.Add(literal(reprIncremental, strings.Repeat("n", 300), strings.Repeat("v", 300)), []byte{0xbe, 0x7e, 0x00}, uint64(4), uint32(100))
+	f.Fuzz(func(t *testing.T, first, second []byte, seed uint64, limit uint32) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		limit %= 1 << 17
+		whole, cut := newBlockDecoder(4096, limit, 20), newBlockDecoder(4096, limit, 20)
+		x := hpack.NewDecoder(4096, nil)
+		for _, block := range [][]byte{first, second} {
+			a, errA := decodeCut(whole, block, func() int { return 1 << 30 })
+			b, errB := decodeCut(cut, block, func() int { return 1 + r.IntN(5) })
+			if (errA == nil) != (errB == nil) {
+				t.Fatalf("whole: %v, cut: %v", errA, errB)
+			}
+			if errA != nil {
+				var ce *frame.ConnError
+				if !errors.As(errA, &ce) || ce.Code != frame.CompressionError || errA.Error() != errB.Error() {
+					t.Fatalf("whole: %v, cut: %v", errA, errB)
+				}
+				return
+			}
+			if diff := cmp.Diff(a, b, cmp.AllowUnexported(Message{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatal(diff)
+			}
+			checkTables(t, whole, cut)
+			a.checkRequest(true)
+			a.checkResponse()
+			a.checkTrailers()
+			if fields, err := x.DecodeFull(block); err == nil && !a.TooLarge {
+				checkSame(t, fields, a)
+			}
+		}
+	})
+}
+
+func decodeCut(d *blockDecoder, block []byte, next func() int) (*Message, error) {
+	if err := writeCut(d, block, next); err != nil {
+		return nil, err
+	}
+	m := new(Message)
+	return m, d.finish(m)
+}
+
+func checkTables(t *testing.T, a, b *blockDecoder) {
+	t.Helper()
+	if a.table.count != b.table.count || a.table.size != b.table.size || a.table.max != b.table.max {
+		t.Fatalf("tables of %d and %d entries", a.table.count, b.table.count)
+	}
+	size := uint64(0)
+	for i := range a.table.count {
+		x, y := a.table.at(uint64(i+1)), b.table.at(uint64(i+1))
+		if *x != *y {
+			t.Fatalf("entry %d is %+v and %+v", i+1, *x, *y)
+		}
+		size += uint64(x.octets)
+	}
+	if size != a.table.size || size > a.table.max {
+		t.Fatalf("%d octets in a table of %d, at most %d", size, a.table.size, a.table.max)
+	}
+}
+
+// FuzzHuffman compares our decoding of any octets with that of x/net.
+func FuzzHuffman(f *testing.F) {
+	for _, s := range []string{"", "a", "www.example.com", strings.Repeat("0", 100), "\x00\xff\n\x80~^|<>\\", strings.Repeat("\xff\xfe\x00", 30)} {
+		f.Add(hpack.AppendHuffmanString(nil, s))
+	}
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		want, err := hpack.HuffmanDecodeToString(in)
+		got, ok := appendHuffmanDecoded([]byte("x"), in)
+		if ok != (err == nil) {
+			t.Fatalf("%x: ok is %v, x/net says %v", in, ok, err)
+		}
+		if ok && string(got) != "x"+want {
+			t.Fatalf("%x gives %q, want %q", in, got, want)
+		}
+	})
+}
+
+func TestHuffmanAllSymbols(t *testing.T) {
+	var every []byte
+	for a := range 256 {
+		every = append(every, byte(a))
+		for b := range 256 {
+			s := string([]byte{byte(a), byte(b), byte(a)})
+			if got, ok := appendHuffmanDecoded(nil, hpack.AppendHuffmanString(nil, s)); !ok || string(got) != s {
+				t.Fatalf("%q gives %q, %v", s, got, ok)
+			}
+		}
+	}
+	if got, ok := appendHuffmanDecoded(nil, hpack.AppendHuffmanString(nil, string(every))); !ok || string(got) != string(every) {
+		t.Fatalf("all octets give %q, %v", got, ok)
+	}
+}

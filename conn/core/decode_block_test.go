@@ -1,0 +1,444 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// literal gives a literal field without Huffman coding; repr is reprPlain, reprIncremental or reprNever.
+func literal(repr byte, name, value string) []byte {
+	b := []byte{repr}
+	b = appendInteger(b, 0, 7, uint32(len(name)))
+	b = append(b, name...)
+	b = appendInteger(b, 0, 7, uint32(len(value)))
+	return append(b, value...)
+}
+
+func concat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+func TestDecodeErrors(t *testing.T) {
+	huff := func(octets ...byte) []byte {
+		return append([]byte{0x00, 1, 'x', 0x80 | byte(len(octets))}, octets...)
+	}
+	tests := []struct {
+		name    string
+		block   []byte
+		section string
+	}{
+		{"index 0", []byte{0x80}, "RFC 7541 §2.3.3"},
+		{"index behind the static table", []byte{0xbe}, "RFC 7541 §2.3.3"},
+		{"index of many octets", []byte{0xff, 0x80, 0x80, 0x01}, "RFC 7541 §2.3.3"},
+		{"index behind the dynamic table", concat(literal(reprIncremental, "a", "b"), []byte{0xbf}), "RFC 7541 §2.3.3"},
+		{"name index behind the tables", []byte{0x7e, 1, 'x'}, "RFC 7541 §2.3.3"},
+		{"name index behind the tables, not indexed", []byte{0x0f, 0x3e - 0x0f, 1, 'x'}, "RFC 7541 §2.3.3"},
+		{"integer of 10 octets", []byte{0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01}, "RFC 7541 §5.1"},
+		{"integer with 6 octets of zeros", []byte{0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00}, "RFC 7541 §5.1"},
+		{"integer 2^32", []byte{0xff, 0x81, 0xff, 0xff, 0xff, 0x0f}, "RFC 7541 §5.1"},
+		{"string length of 10 octets", []byte{0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, "RFC 7541 §5.1"},
+		{"size update of 10 octets", []byte{0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, "RFC 7541 §5.1"},
+		{"size update behind a field", []byte{0x82, 0x20}, "RFC 7541 §4.2"},
+		{"size update at the end", concat(literal(reprIncremental, "a", "b"), []byte{0x20}), "RFC 7541 §4.2"},
+		{"size update above the setting", []byte{0x3f, 0xe2, 0x1f}, "RFC 7541 §6.3"}, // 4097
+		{"EOS in a string", huff(0xff, 0xff, 0xff, 0xff), "RFC 7541 §5.2"},
+		{"EOS behind a symbol", huff(0x1f, 0xff, 0xff, 0xff, 0xff), "RFC 7541 §5.2"},
+		{"EOS within a long string", huff(0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0), "RFC 7541 §5.2"},
+		{"padding of 8 bits", huff(0x1c, 0x64, 0xff), "RFC 7541 §5.2"},
+		{"padding of zeros", huff(0x18), "RFC 7541 §5.2"},
+		{"padding of a zero among ones", huff(0x1e), "RFC 7541 §5.2"},
+		{"Huffman name with wrong padding", []byte{0x00, 0x81, 0x00, 1, 'x'}, "RFC 7541 §5.2"},
+		{"cut in an index", []byte{0xff}, "RFC 9113 §4.3"},
+		{"cut in a longer index", []byte{0xff, 0x80}, "RFC 9113 §4.3"},
+		{"cut before the name", []byte{0x40}, "RFC 9113 §4.3"},
+		{"cut in the length of the name", []byte{0x40, 0x7f}, "RFC 9113 §4.3"},
+		{"cut in the name", []byte{0x40, 2, 'a'}, "RFC 9113 §4.3"},
+		{"cut before the value", []byte{0x40, 1, 'a'}, "RFC 9113 §4.3"},
+		{"cut in the length of the value", []byte{0x40, 1, 'a', 0x7f}, "RFC 9113 §4.3"},
+		{"cut in the value", []byte{0x40, 1, 'a', 2, 'b'}, "RFC 9113 §4.3"},
+		{"cut in a size update", []byte{0x3f}, "RFC 9113 §4.3"},
+		{"cut in a name that is too long", concat([]byte{0x00}, appendInteger(nil, 0, 7, 1<<20), []byte("abc")), "RFC 9113 §4.3"},
+		{"cut behind a name that is too long", concat([]byte{0x00}, appendInteger(nil, 0, 7, 1<<17), make([]byte, 1<<17)), "RFC 9113 §4.3"},
+		{"cut in a value that is too long", concat([]byte{0x40, 1, 'a'}, appendInteger(nil, 0, 7, 1<<20), []byte("abc")), "RFC 9113 §4.3"},
+		{"cut behind the length of such a value", concat([]byte{0x40, 1, 'a'}, appendInteger(nil, 0, 7, 1<<20)), "RFC 9113 §4.3"},
+		{"error behind a value that is too long", concat([]byte{0x00, 1, 'a'}, appendInteger(nil, 0, 7, 1<<17), make([]byte, 1<<17), []byte{0x80}), "RFC 7541 §2.3.3"},
+		{"length too large behind a name that is too long", concat([]byte{0x00}, appendInteger(nil, 0, 7, 1<<17), make([]byte, 1<<17), bytes.Repeat([]byte{0xff}, 9)), "RFC 7541 §5.1"},
+	}
+	for _, test := range tests {
+		for _, step := range []int{1 << 30, 1} {
+			t.Run(fmt.Sprintf("%s/%d", test.name, step), func(t *testing.T) {
+				d := newBlockDecoder(4096, 1<<16, 100)
+				err := writeCut(d, test.block, func() int { return step })
+				var m Message
+				if err == nil {
+					err = d.finish(&m)
+				}
+				var ce *frame.ConnError
+				if !errors.As(err, &ce) || ce.Code != frame.CompressionError || ce.Section != test.section {
+					t.Fatalf("got %v, want COMPRESSION_ERROR of %s", err, test.section)
+				}
+				if again := d.write([]byte{0x82}); again != err {
+					t.Errorf("the next write gives %v", again)
+				}
+				if again := d.finish(&m); again != err {
+					t.Errorf("the next finish gives %v", again)
+				}
+			})
+		}
+	}
+}
+
+// writeCut writes b in fragments whose sizes next gives.
+func writeCut(d *blockDecoder, b []byte, next func() int) error {
+	for len(b) > 0 {
+		n := min(next(), len(b))
+		if err := d.write(bytes.Clone(b[:n])); err != nil { // a copy, as it may be overwritten after
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func TestDecodeTableSize(t *testing.T) {
+	update := func(n uint32) []byte { return appendInteger(nil, 0x20, 5, n) }
+	const due, above, over = "RFC 9113 §4.3.1", "RFC 9113 §4.3.1", "RFC 7541 §6.3"
+	tests := []struct {
+		name    string
+		sizes   []uint32 // acknowledged by the peer, one after the other
+		block   []byte
+		section string // of the error, or empty
+	}{
+		{"not changed", nil, []byte{0x82}, ""},
+		{"same", []uint32{4096}, []byte{0x82}, ""},
+		{"raised, not used", []uint32{8192}, []byte{0x82}, ""},
+		{"raised and used", []uint32{8192}, concat(update(8192), []byte{0x82}), ""},
+		{"raised and exceeded", []uint32{8192}, update(8193), over},
+		{"lowered by the peer on its own", nil, concat(update(0), []byte{0x82}), ""},
+		{"lowered and raised by the peer on its own", nil, concat(update(0), update(4096), []byte{0x82}), ""},
+		{"lowered and said", []uint32{100}, concat(update(100), []byte{0x82}), ""},
+		{"lowered and said with less", []uint32{100}, concat(update(10), []byte{0x82}), ""},
+		{"lowered and not said", []uint32{100}, []byte{0x82}, due},
+		{"lowered and not said, literal", []uint32{100}, literal(reprPlain, "a", "b"), due},
+		{"lowered and exceeded", []uint32{100}, update(101), over},
+		{"lowered, raised, said", []uint32{100, 4096}, concat(update(100), update(4096), []byte{0x82}), ""},
+		{"lowered, raised, said with less", []uint32{100, 4096}, concat(update(50), []byte{0x82}), ""},
+		{"lowered, raised, only the last said", []uint32{100, 4096}, concat(update(4096), []byte{0x82}), above},
+		{"lowered, raised, not said", []uint32{100, 4096}, []byte{0x82}, due},
+		{"lowered twice, less said", []uint32{100, 50}, concat(update(50), []byte{0x82}), ""},
+		{"lowered twice, then raised, more said", []uint32{50, 100}, concat(update(100), []byte{0x82}), above},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newBlockDecoder(4096, 1<<16, 100)
+			for _, n := range test.sizes {
+				d.setTableSize(n)
+			}
+			err := d.write(test.block)
+			var ce *frame.ConnError
+			switch {
+			case test.section == "" && err != nil:
+				t.Fatal(err)
+			case test.section != "" && (!errors.As(err, &ce) || ce.Section != test.section):
+				t.Fatalf("got %v, want an error of %s", err, test.section)
+			}
+		})
+	}
+}
+
+// A size update empties the table as far as need be (RFC 7541 §4.3).
+func TestDecodeEviction(t *testing.T) {
+	d := newBlockDecoder(4096, 1<<16, 100)
+	var m Message
+	decodeInto(t, d, &m, concat(literal(reprIncremental, "a", "1"), literal(reprIncremental, "b", "2")))
+	decodeInto(t, d, &m, []byte{0x20 | 0x1f, 68 - 0x1f, 0xbf, 0xbe}) // two entries of 34
+	if diff := cmp.Diff(lines("a: 1", "b: 2"), m.Fields); diff != "" {
+		t.Error(diff)
+	}
+	decodeInto(t, d, &m, []byte{0x20 | 0x1f, 67 - 0x1f, 0xbe})
+	if diff := cmp.Diff(lines("b: 2"), m.Fields); diff != "" {
+		t.Error(diff)
+	}
+	if err := d.write([]byte{0xbf}); err == nil {
+		t.Error("the entry that had to go is still there")
+	}
+}
+
+// A name may be taken from the entry that has to go for the new one (RFC 7541 §4.4).
+func TestDecodeNameOfEvicted(t *testing.T) {
+	d := newBlockDecoder(4096, 1<<16, 100)
+	var m Message
+	decodeInto(t, d, &m, concat([]byte{0x20 | 0x1f, 40 - 0x1f}, literal(reprIncremental, "name", "1")))
+	decodeInto(t, d, &m, []byte{0x7e, 1, '2', 0xbe})
+	if diff := cmp.Diff(lines("name: 2", "name: 2"), m.Fields); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDecodeTooLarge(t *testing.T) {
+	long := strings.Repeat("v", 5000)
+	request := []byte{0x82, 0x87, 0x84, 0x41, 1, 'h'} // 42+44+38+43 octets
+	tests := []struct {
+		name   string
+		octets uint32
+		fields int
+		more   []byte
+		want   []Field
+		large  bool
+		table  int // entries behind it, beside :authority; -1: no :authority either
+	}{
+		{"within", 300, 10, literal(reprIncremental, "a", "b"), lines("a: b"), false, 1},
+		{"octets exactly", 167 + 34, 10, literal(reprIncremental, "a", "b"), lines("a: b"), false, 1},
+		{"one octet too many", 167 + 33, 10, literal(reprIncremental, "a", "b"), nil, true, 1},
+		{"one octet too many, not indexed", 167 + 33, 10, literal(reprPlain, "a", "b"), nil, true, 0},
+		{"lines exactly", 300, 5, literal(reprPlain, "a", "b"), lines("a: b"), false, 0},
+		{"one line too many", 300, 4, literal(reprPlain, "a", "b"), nil, true, 0},
+		{"one line too many by index", 300, 4, []byte{0xbe}, nil, true, 0},
+		{"nothing more after that", 200, 10, concat(literal(reprPlain, "a", "bb"), literal(reprPlain, "c", "")), nil, true, 0},
+		{"table goes on after that", 200, 10, concat(literal(reprPlain, "a", "bb"), literal(reprIncremental, "c", "")), nil, true, 1},
+		{"long value", 300, 10, literal(reprPlain, "a", long), nil, true, 0},
+		{"long value by index empties the table", 300, 10, literal(reprIncremental, "a", long), nil, true, -1},
+		{"long name", 300, 10, literal(reprPlain, long, ""), nil, true, 0},
+		{"long name by index", 300, 10, literal(reprIncremental, long, ""), nil, true, -1},
+		{"over the table, not over the limit", 1 << 16, 10, literal(reprIncremental, "a", long), lines("a: " + long), false, -1},
+		{"very long value", 300, 10, literal(reprPlain, "a", strings.Repeat("v", 1<<17)), nil, true, 0},
+		{"very long value by index", 300, 10, literal(reprIncremental, "a", strings.Repeat("v", 1<<17)), nil, true, -1},
+		{"very long name", 300, 10, literal(reprPlain, strings.Repeat("n", 1<<17), "v"), nil, true, 0},
+		{"very long name by index", 300, 10, literal(reprIncremental, strings.Repeat("n", 1<<17), "v"), nil, true, -1},
+		{"very long name and value", 300, 10, literal(reprNever, strings.Repeat("n", 1<<17), strings.Repeat("v", 1<<17)), nil, true, 0},
+		{"long after too many", 200, 10, concat(literal(reprPlain, "a", "bb"), literal(reprPlain, "c", long), literal(reprIncremental, "d", "e")), nil, true, 1},
+		{"long name after too many", 200, 10, concat(literal(reprPlain, "a", "bb"), literal(reprPlain, long, long), literal(reprIncremental, "d", "e")), nil, true, 1},
+		{"empty after too many", 200, 10, concat(literal(reprPlain, "a", "bb"), literal(reprPlain, "", ""), literal(reprIncremental, "d", "")), nil, true, 1},
+	}
+	for _, test := range tests {
+		for _, step := range []int{1 << 30, 1, 7} {
+			t.Run(fmt.Sprintf("%s/%d", test.name, step), func(t *testing.T) {
+				d := newBlockDecoder(4096, test.octets, test.fields)
+				if err := writeCut(d, concat(request, test.more), func() int { return step }); err != nil {
+					t.Fatal(err)
+				}
+				var m Message
+				if err := d.finish(&m); err != nil {
+					t.Fatal(err)
+				}
+				want := Message{
+					Method: "GET", Scheme: "https", Authority: "h", Path: "/",
+					Fields: test.want, TooLarge: test.large, ContentLength: -1,
+				}
+				if diff := cmp.Diff(want, m, ignoreChecks, cmpopts.EquateEmpty()); diff != "" {
+					t.Error(diff)
+				}
+				if got := int(d.table.count); got != test.table+1 {
+					t.Errorf("%d entries in the table, want %d", got, test.table+1)
+				}
+				checkFault(t, faultNone)(m.checkRequest(false))
+				decodeInto(t, d, &m, []byte{0x83})
+				if m.TooLarge || m.Method != "POST" {
+					t.Errorf("the next block is too large: %v, with method %q", m.TooLarge, m.Method)
+				}
+			})
+		}
+	}
+}
+
+// What is missing may be among what was dropped, so that a 431 is the right answer.
+func TestTooLargeMisses(t *testing.T) {
+	d := newBlockDecoder(4096, 1000, 2)
+	var m Message
+	decodeInto(t, d, &m, []byte{0x82, 0x87, 0x84})
+	checkFault(t, faultNone)(m.checkRequest(false))
+	if !m.TooLarge || m.Method != "GET" {
+		t.Errorf("got %+v", m)
+	}
+	d = newBlockDecoder(4096, 10, 2)
+	decodeInto(t, d, &m, []byte{0x88})
+	checkFault(t, faultNone)(m.checkResponse())
+}
+
+// bombs are blocks that are small on the wire and large in memory (CVE-2016-6581, CVE-2026-49975).
+func bombs() map[string][]byte {
+	return map[string][]byte{
+		"large entry":     concat(literal(reprIncremental, "a", strings.Repeat("b", 4000)), bytes.Repeat([]byte{0xbe}, 16000)),
+		"empty values":    concat(literal(reprIncremental, "x", ""), bytes.Repeat([]byte{0xbe}, 30000)),
+		"cookie crumbs":   concat(literal(reprIncremental, "cookie", "a"), bytes.Repeat([]byte{0xbe}, 30000)),
+		"empty crumbs":    concat(literal(reprIncremental, "cookie", ""), bytes.Repeat([]byte{0xbe}, 30000)),
+		"literal crumbs":  bytes.Repeat([]byte{0x0f, 0x11, 0x01, 'a'}, 30000),
+		"short literals":  bytes.Repeat([]byte{0x00, 0x01, 'a', 0x00}, 30000),
+		"size updates":    concat(bytes.Repeat([]byte{0x20, 0x3f, 0xe1, 0x1f}, 30000), []byte{0x82}),
+		"long literals":   bytes.Repeat(literal(reprPlain, "a", strings.Repeat("b", 16000)), 60),
+		"long insertions": bytes.Repeat(literal(reprIncremental, "a", strings.Repeat("b", 4000)), 250),
+	}
+}
+
+func TestDecodeBombs(t *testing.T) {
+	for name, block := range bombs() {
+		t.Run(name, func(t *testing.T) {
+			d := newBlockDecoder(4096, 64<<10, 200)
+			var m Message
+			decodeInto(t, d, &m, block)
+			if len(m.Fields) > 200 {
+				t.Errorf("%d fields", len(m.Fields))
+			}
+			octets := 0
+			for _, f := range m.Fields {
+				octets += len(f.Name) + len(f.Value) + 32
+			}
+			if octets > 64<<10 {
+				t.Errorf("%d octets of fields", octets)
+			}
+			if cap(d.held) > keptScratch || cap(d.scratch) > keptScratch || cap(d.crumbs) > keptFields || cap(d.m.Fields) > keptFields {
+				t.Errorf("the decoder keeps buffers of %d, %d, %d, %d", cap(d.held), cap(d.scratch), cap(d.crumbs), cap(d.m.Fields))
+			}
+		})
+	}
+}
+
+// An unfinished block must not make us hold more than its limits.
+func TestDecodeHoldsLittle(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	d := newBlockDecoder(4096, 64<<10, 200)
+	if err := d.write(concat([]byte{0x00, 1, 'a'}, appendInteger(nil, 0, 7, 1<<30))); err != nil {
+		t.Fatal(err)
+	}
+	chunk := make([]byte, 16<<10)
+	for range 1000 {
+		if err := d.write(chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10 {
+		t.Errorf("16 MiB of a value took %d octets", got)
+	}
+	runtime.KeepAlive(d)
+}
+
+// A long Huffman literal in fragments of one octet must take linear time (CVE-2022-41723): but for the few octets of
+// its lengths, it is looked at once.
+func TestDecodeDrips(t *testing.T) {
+	const n = 100_000
+	text := hpack.AppendHuffmanString(nil, strings.Repeat("0", n))
+	str := append(appendInteger(nil, 0x80, 7, uint32(len(text))), text...)
+	block := concat([]byte{0x40}, str, str)
+	d := newBlockDecoder(4096, 1<<20, 200)
+	looks, want := 0, 0
+	for i := range block {
+		if err := d.write(block[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if d.want != want {
+			looks, want = looks+1, d.want
+		}
+	}
+	var m Message
+	if err := d.finish(&m); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Fields) != 1 || len(m.Fields[0].Value) != n || len(m.Fields[0].Name) != n {
+		t.Fatal("the field is not there")
+	}
+	if looks > 12 {
+		t.Errorf("looked at %d times", looks)
+	}
+}
+
+func TestDecoderIsLazy(t *testing.T) {
+	d := newBlockDecoder(4096, 64<<10, 200)
+	var m Message
+	decodeInto(t, d, &m, []byte{0x88})
+	if d.table.ring != nil || d.held != nil || d.scratch != nil {
+		t.Error("a decoder that has needed no table has one")
+	}
+	if n := testing.AllocsPerRun(100, func() { newBlockDecoder(4096, 64<<10, 200) }); n > 1 {
+		t.Errorf("a new decoder is %v allocations", n)
+	}
+}
+
+func TestDecodeAllocs(t *testing.T) {
+	for _, fields := range [][]Field{request5, request20} {
+		first, indexed := xnetTwice(t, fields)
+		if len(indexed) != len(fields) {
+			t.Fatalf("%d octets for %d fields", len(indexed), len(fields))
+		}
+		d := newBlockDecoder(4096, 64<<10, 200)
+		var m Message
+		decodeInto(t, d, &m, first)
+		allocs := testing.AllocsPerRun(100, func() {
+			decodeInto(t, d, &m, indexed)
+			if _, reason := m.checkRequest(false); reason != "" {
+				t.Fatal(reason)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%v allocations for %d indexed fields", allocs, len(fields))
+		}
+	}
+}
+
+// xnetTwice encodes the same fields twice with one encoder.
+func xnetTwice(t testing.TB, fields []Field) (first, second []byte) {
+	t.Helper()
+	var b bytes.Buffer
+	enc := hpack.NewEncoder(&b)
+	for range 2 {
+		first = second
+		b.Reset()
+		for _, f := range fields {
+			if err := enc.WriteField(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second = bytes.Clone(b.Bytes())
+	}
+	return first, second
+}
+
+// What the decoder says of a table entry is of no use if it says it of another.
+func TestStaticTable(t *testing.T) {
+	for i := 1; i <= lastStatic; i++ {
+		fields, err := hpack.NewDecoder(4096, nil).DecodeFull([]byte{0x80 | byte(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fields[0]
+		e := staticEntries[i]
+		if e.name != want.Name || e.value != want.Value || e.octets != want.Size() {
+			t.Errorf("entry %d is %q: %q with %d octets, want %v", i, e.name, e.value, e.octets, want)
+		}
+		known, _ := lookupName(e.name)
+		if known.name != e.name || int(known.first) > i || int(known.last) < i || known.kind != e.kind {
+			t.Errorf("entry %d is known as %+v", i, known)
+		}
+	}
+}
+
+func TestKnownNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, n := range knownNames() {
+		if seen[n.name] {
+			t.Errorf("%q is there twice", n.name)
+		}
+		seen[n.name] = true
+		if got, _ := lookupName(n.name); *got != n {
+			t.Errorf("%q is found as %+v", n.name, got)
+		}
+		if len(n.name) > maxKnownName {
+			t.Errorf("%q is longer than maxKnownName", n.name)
+		}
+	}
+	for _, name := range []string{"", "x", "Accept", "x-unheard-of", strings.Repeat("a", 1000)} {
+		if got, _ := lookupName(name); *got != (knownName{}) {
+			t.Errorf("%q is known as %+v", name, got)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package core
+
+import "strings"
+
+const crumbSeparator = "; "
+
+// addCookie keeps the first cookie as a field and the others as crumbs for joinCookies.
+func (d *blockDecoder) addCookie(e *tableEntry, never bool) {
+	if d.cookie == 0 {
+		d.m.addField(e, never)
+		d.cookie = len(d.m.Fields)
+		return
+	}
+	d.crumbs = append(d.crumbs, e.value)
+	if never {
+		d.m.Fields[d.cookie-1].Sensitive = true
+	}
+}
+
+// joinCookies makes one field of the crumbs (RFC 9113 §8.2.3), copying each once.
+func (d *blockDecoder) joinCookies() {
+	f := &d.m.Fields[d.cookie-1]
+	if d.isJoined(f.Value) {
+		f.Value = d.joined
+	} else {
+		f.Value = d.join(f.Value)
+		d.joined = ""
+		if len(f.Value) <= keptCookies {
+			d.joined = f.Value
+		}
+	}
+	clear(d.crumbs)
+	d.crumbs = d.crumbs[:0]
+	if cap(d.crumbs) > keptFields {
+		d.crumbs = nil
+	}
+}
+
+func (d *blockDecoder) join(first string) string {
+	n := len(first)
+	for _, c := range d.crumbs {
+		n += len(crumbSeparator) + len(c)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteString(first)
+	for _, c := range d.crumbs {
+		b.WriteString(crumbSeparator)
+		b.WriteString(c)
+	}
+	return b.String()
+}
+
+// isJoined tells whether join would give d.joined.
+func (d *blockDecoder) isJoined(first string) bool {
+	rest, ok := strings.CutPrefix(d.joined, first)
+	for i := 0; ok && i < len(d.crumbs); i++ {
+		if rest, ok = strings.CutPrefix(rest, crumbSeparator); ok {
+			rest, ok = strings.CutPrefix(rest, d.crumbs[i])
+		}
+	}
+	return ok && rest == ""
+}
