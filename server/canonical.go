@@ -18,6 +18,7 @@ const (
 	meansConnectionSpecific         // response: not sent
 	meansContentLength              // response: sent by us, in one form
 	meansContentType                // response: no sniffing
+	meansContentEncoding            // response: no sniffing unless empty
 	meansDate                       // response: no date of ours
 )
 
@@ -33,7 +34,7 @@ var commonNames = []string{
 	"access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
 	"access-control-allow-origin", "access-control-expose-headers", "access-control-max-age",
 	"access-control-request-headers", "access-control-request-method", "age", "allow", "alt-svc",
-	"authorization", "cache-control", "content-disposition", "content-encoding", "content-language",
+	"authorization", "cache-control", "content-disposition", "content-language",
 	"content-location", "content-range", "content-security-policy", "cookie", "cross-origin-embedder-policy",
 	"cross-origin-opener-policy", "cross-origin-resource-policy", "dnt", "early-data", "etag", "expires", "forwarded",
 	"from", "grpc-accept-encoding", "grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin",
@@ -60,6 +61,7 @@ var namesWithMeaning = map[string]meaning{
 	"upgrade":           meansConnectionSpecific,
 	"content-length":    meansContentLength,
 	"content-type":      meansContentType,
+	"content-encoding":  meansContentEncoding,
 	"date":              meansDate,
 }
 

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+)
+
+// arrival is a connection of a Server, from the moment it is there until it is known what it speaks.
+type arrival struct {
+	s    *Server
+	nc   net.Conn
+	ctx  context.Context
+	over chan struct{} // closed when the connection has ended; nil if nobody waits for that
+
+	clear *prefixConn // set for HTTP/1.1 on cleartext
+}
+
+// ServeConn serves one connection and returns when it has ended, or was taken over by a handler of HTTP/1.1
+// (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, and on cleartext, the client's first
+// octets say it. There is no listener, so BaseContext is not called.
+func (s *Server) ServeConn(nc net.Conn) {
+	s.init()
+	if s.inShutdown.Load() {
+		_ = nc.Close() // there is nobody to tell
+		return
+	}
+	over := make(chan struct{})
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, s.inner)
+	s.newArrival(ctx, nc, over).serve()
+	<-over
+}
+
+// newArrival notes a new connection. The caller serves it.
+func (s *Server) newArrival(ctx context.Context, nc net.Conn, over chan struct{}) *arrival {
+	if s.ConnContext != nil {
+		if ctx = s.ConnContext(ctx, nc); ctx == nil {
+			panic("ConnContext returned nil")
+		}
+	}
+	a := &arrival{s: s, nc: nc, ctx: ctx, over: over}
+	a.arriving()
+	a.setState(http.StateNew)
+	return a
+}
+
+func (a *arrival) arriving() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.s.arriving[a] = struct{}{}
+}
+
+// arrived notes that somebody else keeps the books of the connection.
+func (a *arrival) arrived() {
+	s := a.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.arriving, a)
+	if len(s.arriving) == 0 && s.allArrived != nil {
+		close(s.allArrived)
+		s.allArrived = nil
+	}
+}
+
+// ended closes the connection and tells whom it concerns.
+func (a *arrival) ended() {
+	_ = a.nc.Close() // it may be closed already
+	a.arrived()
+	a.setState(http.StateClosed)
+	a.finish()
+}
+
+// finish lets ServeConn return.
+func (a *arrival) finish() {
+	if a.over != nil {
+		close(a.over)
+	}
+}
+
+func (a *arrival) setState(state http.ConnState) {
+	if f := a.s.ConnState; f != nil {
+		f(a.nc, state)
+	}
+}
+
+// serve finds out what the client speaks, and serves it.
+func (a *arrival) serve() {
+	handedOver := false // to the http.Server inside
+	defer func() {
+		if reason := recover(); reason != nil && reason != http.ErrAbortHandler { // of a callback in TLSConfig
+			buf := make([]byte, 64<<10)
+			buf = buf[:runtime.Stack(buf, false)]
+			a.s.logf("http: panic serving %v: %v\n%s", a.nc.RemoteAddr(), reason, buf)
+		}
+		if !handedOver {
+			a.ended()
+		}
+	}()
+	state, ok := a.handshake()
+	if !ok {
+		return
+	}
+	p := a.s.protocols()
+	switch {
+	case state == nil:
+		handedOver = a.sniff(nil, p.HTTP1(), p.UnencryptedHTTP2())
+	case state.NegotiatedProtocol == protoTLS && p.HTTP2():
+		a.serveHTTP2(connTask{tls: state})
+	case state.NegotiatedProtocol == "" && a.over != nil:
+		handedOver = a.sniff(state, p.HTTP1(), p.HTTP2())
+	default:
+		handedOver = true
+		a.serveHTTP1(nil, state)
+	}
+}
+
+// serveHTTP2 returns when the connection has ended.
+func (a *arrival) serveHTTP2(t connTask) {
+	t.ctx, t.hs, t.handler, t.tracked = a.ctx, a.s.inner, a.s.handler(), a.arrived
+	a.s.eng.serve(a.nc, t)
+}
+
+// handshake does the TLS handshake where there is one to do. The state is nil on cleartext.
+func (a *arrival) handshake() (state *tls.ConnectionState, ok bool) {
+	h, isTLS := a.nc.(interface {
+		HandshakeContext(ctx context.Context) error
+	})
+	if !isTLS {
+		return connectionState(a.nc), true
+	}
+	if d := a.s.handshakeTimeout(); d > 0 {
+		_ = a.nc.SetDeadline(time.Now().Add(d)) // an error comes again with the handshake
+	}
+	if err := h.HandshakeContext(a.ctx); err != nil {
+		a.s.logf("http: TLS handshake error from %s: %v", a.nc.RemoteAddr(), handshakeError(err))
+		return nil, false
+	}
+	_ = a.nc.SetDeadline(time.Time{})
+	return connectionState(a.nc), true
+}
+
+// handshakeError answers a client that speaks HTTP/1.1 without TLS, and returns what to log.
+func handshakeError(err error) error {
+	var re tls.RecordHeaderError
+	if !errors.As(err, &re) || re.Conn == nil {
+		return err
+	}
+	switch string(re.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		_, _ = io.WriteString(re.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		return errors.New("client sent an HTTP request to an HTTPS server")
+	}
+	return err
+}
+
+// handshakeTimeout is the shortest of the timeouts that are set, as net/http has it, or else 10 s.
+func (s *Server) handshakeTimeout() time.Duration {
+	var least time.Duration
+	for _, d := range []time.Duration{s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout} {
+		if d > 0 && (least == 0 || d < least) {
+			least = d
+		}
+	}
+	return max(cmp.Or(least, s.PrefaceTimeout, defaultSniffTimeout), 0)
+}

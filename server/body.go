@@ -1,0 +1,77 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// requestBody is the Request.Body of a request that has one. Read may be called by one goroutine at a time, Close by
+// any, also after the handler has returned.
+type requestBody struct {
+	x             *exchange
+	present       bool        // the request has a body; set before the handler runs
+	needsContinue atomic.Bool // the client waits for 100 (Continue)
+	closed        atomic.Bool
+	sawEOF        atomic.Bool
+}
+
+// Read reads the body. The first one sends 100 (Continue) to a client that waits for it.
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closed.Load() || !b.x.enter() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	defer b.x.leave()
+	if b.sawEOF.Load() {
+		return 0, io.EOF
+	}
+	if b.needsContinue.Swap(false) {
+		b.x.resp.sendContinue()
+	}
+	n, err := b.x.s.Read(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.copyTrailers()
+		b.sawEOF.Store(true)
+	case errors.Is(err, conn.ErrReadClosed):
+		err = http.ErrBodyReadAfterClose
+	}
+	return n, err
+}
+
+// copyTrailers fills in the announced keys of Request.Trailer.
+func (b *requestBody) copyTrailers() {
+	want := b.x.req.Trailer
+	if want == nil {
+		return
+	}
+	for _, f := range b.x.s.Trailers() {
+		key := nameByLower(f.Name).canon
+		if have, ok := want[key]; ok {
+			want[key] = append(have, f.Value)
+		}
+	}
+}
+
+// Close drops the rest of the body and wakes a Read that waits for it.
+func (b *requestBody) Close() error {
+	if b.closed.Swap(true) || !b.x.enter() {
+		return nil
+	}
+	if !b.sawEOF.Load() {
+		b.x.s.CloseRead()
+	}
+	b.x.leave()
+	return nil
+}
+
+// finish ends the body when the handler has returned: whoever still reads is woken.
+func (b *requestBody) finish() {
+	if !b.closed.Swap(true) && !b.sawEOF.Load() {
+		b.x.s.CloseRead()
+	}
+}

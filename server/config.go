@@ -1,0 +1,193 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Config holds the settings of HTTP/2. The zero value is ready to use: zero means the default that a field's
+// comment names, and what is out of range is brought into it. The caller's value is never changed.
+//
+// Fields that net/http's HTTP2Config has keep its names and meanings. Where a field is zero here, the value of the
+// http.Server's HTTP2 field counts.
+type Config struct {
+	// MaxConcurrentStreams is how many streams a client may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS,
+	// RFC 9113 §5.1.2), and how many handlers run at once for one connection: a handler counts until it returns,
+	// whatever becomes of its stream. Default 250.
+	MaxConcurrentStreams int
+
+	// MaxDecoderHeaderTableSize bounds the HPACK table for what a client sends (SETTINGS_HEADER_TABLE_SIZE), in
+	// octets. Default 4096.
+	MaxDecoderHeaderTableSize int
+
+	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the client allows, in octets.
+	// Default 4096.
+	MaxEncoderHeaderTableSize int
+
+	// MaxReadFrameSize is the largest frame payload that a client may send (SETTINGS_MAX_FRAME_SIZE), in octets,
+	// 16384 to 16777215. Default 16384.
+	MaxReadFrameSize int
+
+	// MaxReceiveBufferPerConnection is a connection's receive window, in octets, 65535 to 2^31-1. Default 1 MiB.
+	MaxReceiveBufferPerConnection int
+
+	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in octets, at most
+	// 2^31-1: as much as a client may send ahead of the handler that reads it. Default 512 KiB.
+	MaxReceiveBufferPerStream int
+
+	// MaxUnreadPerConnection is how many octets of request bodies that no handler has read yet a connection holds
+	// before it stops giving connection credit back to the client. Default 8 MiB.
+	MaxUnreadPerConnection int
+
+	// SendPingTimeout is how long nothing may arrive before a PING asks whether the client is still there.
+	// Default 0: no PING is sent.
+	SendPingTimeout time.Duration
+
+	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
+	PingTimeout time.Duration
+
+	// WriteByteTimeout ends a connection when a write makes no progress for this long. Default 30 s; negative:
+	// no limit.
+	WriteByteTimeout time.Duration
+
+	// PermitProhibitedCipherSuites permits TLS 1.2 cipher suites that RFC 9113 §9.2.2 prohibits. Default false:
+	// such a connection is refused with INADEQUATE_SECURITY.
+	PermitProhibitedCipherSuites bool
+
+	// CountError, if set, is called with a short fixed name for every protocol error that is found, by several
+	// goroutines.
+	CountError func(errType string)
+
+	// MaxHeaderFields bounds the number of field lines of a request, every crumb of a cookie counted. A request
+	// over it is answered with 431. Default 200.
+	MaxHeaderFields int
+
+	// PrefaceTimeout is how long a client may take to send its preface and first SETTINGS, and on a port that
+	// serves HTTP/1.1 too to show which of the two it speaks. Default 10 s; negative: no limit.
+	PrefaceTimeout time.Duration
+
+	// SettingsTimeout is how long a client may take to acknowledge our SETTINGS (RFC 9113 §6.5.3). Default 10 s;
+	// negative: no limit.
+	SettingsTimeout time.Duration
+
+	// StallTimeout resets a stream whose data has waited for the client's flow-control window for this long.
+	// Default 5 minutes; negative: no limit.
+	StallTimeout time.Duration
+
+	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A random
+	// tenth is added or taken so that connections opened together do not end together. Default 0: no limit.
+	MaxConnectionAge time.Duration
+
+	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before the connection is
+	// closed. It holds for drains by age and by Shutdown. Default 0: no limit.
+	MaxConnectionAgeGrace time.Duration
+
+	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). A handler finds the
+	// protocol in Request.Header[":protocol"]. Default false.
+	EnableConnectProtocol bool
+
+	// AllowH2CUpgrade lets an HTTP/1.1 client on cleartext switch with "Upgrade: h2c" (RFC 7540 §3.2, which RFC
+	// 9113 has dropped). It holds for a Server whose Protocols include unencrypted HTTP/2; a request with a body
+	// is not upgraded. Default false.
+	AllowH2CUpgrade bool
+
+	// Dispatch says how handlers are run. Default DispatchElastic.
+	Dispatch Dispatch
+
+	// Limits bounds what a client can make a connection do. Zero fields mean defaults.
+	Limits core.Limits
+
+	// Scheduler makes the scheduler that decides which stream of a connection sends next. Default: round robin.
+	Scheduler func() priority.Scheduler
+
+	// Tracer, if set, sees every frame in and out.
+	Tracer conn.Tracer
+}
+
+// Dispatch is a way of running handlers.
+type Dispatch uint8
+
+const (
+	// DispatchElastic runs requests of one connection on one goroutine, one after another, as long as they are
+	// quick, and writes their responses together. More goroutines join as soon as a handler waits for its body,
+	// for flow control or for more than a millisecond, or when there is work for another CPU. Where handlers take
+	// more than 100 µs on average, each request gets a goroutine of its own.
+	DispatchElastic Dispatch = iota
+
+	// DispatchGoroutine gives each request a goroutine of its own.
+	DispatchGoroutine
+)
+
+// withHTTP2Config fills the zero fields of c from net/http's settings.
+func (c Config) withHTTP2Config(h *http.HTTP2Config) Config {
+	if h == nil {
+		return c
+	}
+	c.MaxConcurrentStreams = cmp.Or(c.MaxConcurrentStreams, h.MaxConcurrentStreams)
+	c.MaxDecoderHeaderTableSize = cmp.Or(c.MaxDecoderHeaderTableSize, h.MaxDecoderHeaderTableSize)
+	c.MaxEncoderHeaderTableSize = cmp.Or(c.MaxEncoderHeaderTableSize, h.MaxEncoderHeaderTableSize)
+	c.MaxReadFrameSize = cmp.Or(c.MaxReadFrameSize, h.MaxReadFrameSize)
+	c.MaxReceiveBufferPerConnection = cmp.Or(c.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection)
+	c.MaxReceiveBufferPerStream = cmp.Or(c.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream)
+	c.SendPingTimeout = cmp.Or(c.SendPingTimeout, h.SendPingTimeout)
+	c.PingTimeout = cmp.Or(c.PingTimeout, h.PingTimeout)
+	c.WriteByteTimeout = cmp.Or(c.WriteByteTimeout, h.WriteByteTimeout)
+	c.PermitProhibitedCipherSuites = c.PermitProhibitedCipherSuites || h.PermitProhibitedCipherSuites
+	if c.CountError == nil {
+		c.CountError = h.CountError
+	}
+	return c
+}
+
+// connConfig is what package conn needs of c and of the http.Server.
+func (c *Config) connConfig(hs *http.Server) conn.Config {
+	return conn.Config{
+		MaxConcurrentStreams:          c.MaxConcurrentStreams,
+		MaxDecoderHeaderTableSize:     c.MaxDecoderHeaderTableSize,
+		MaxEncoderHeaderTableSize:     c.MaxEncoderHeaderTableSize,
+		MaxReadFrameSize:              c.MaxReadFrameSize,
+		MaxReceiveBufferPerConnection: c.MaxReceiveBufferPerConnection,
+		MaxReceiveBufferPerStream:     c.MaxReceiveBufferPerStream,
+		MaxUnreadPerConnection:        c.MaxUnreadPerConnection,
+		SendPingTimeout:               c.SendPingTimeout,
+		PingTimeout:                   c.PingTimeout,
+		WriteByteTimeout:              c.WriteByteTimeout,
+		CountError:                    c.CountError,
+		MaxHeaderBytes:                hs.MaxHeaderBytes,
+		MaxHeaderFields:               cmp.Or(c.MaxHeaderFields, maxHeaderValueCount(hs)),
+		PrefaceTimeout:                c.PrefaceTimeout,
+		SettingsTimeout:               c.SettingsTimeout,
+		HeaderTimeout:                 cmp.Or(hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0)),
+		IdleTimeout:                   max(cmp.Or(hs.IdleTimeout, hs.ReadTimeout), 0),
+		StallTimeout:                  c.StallTimeout,
+		MaxConnectionAge:              c.MaxConnectionAge,
+		MaxConnectionAgeGrace:         c.MaxConnectionAgeGrace,
+		EnableConnectProtocol:         c.EnableConnectProtocol,
+		Limits:                        c.Limits,
+		Scheduler:                     c.Scheduler,
+		Tracer:                        c.Tracer,
+	}
+}
+
+// defaultMaxHandlers is conn's default for MaxConcurrentStreams.
+const defaultMaxHandlers = 250
+
+// maxHandlers is how many handlers of one connection run at once.
+func (c *Config) maxHandlers() int {
+	if c.MaxConcurrentStreams > 0 {
+		return c.MaxConcurrentStreams
+	}
+	return defaultMaxHandlers
+}
+
+// sniffTimeout bounds the time until a cleartext client has shown what it speaks; 0 is no limit.
+func (c *Config) sniffTimeout(hs *http.Server) time.Duration {
+	return max(cmp.Or(hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0), c.PrefaceTimeout, defaultSniffTimeout), 0)
+}
+
+const defaultSniffTimeout = 10 * time.Second

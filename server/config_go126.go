@@ -1,0 +1,11 @@
+//go:build !go1.27
+
+package server
+
+import "net/http"
+
+// maxHeaderValueCount is Server.MaxHeaderValueCount, which http.Server has since Go 1.27.
+func maxHeaderValueCount(*http.Server) int { return 0 }
+
+// copyNewFields copies the fields of s that http.Server has since Go 1.27.
+func (s *Server) copyNewFields(*http.Server) {}

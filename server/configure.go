@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+)
+
+// Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext
+// connections whose preface it has read.
+const (
+	protoTLS   = "h2"
+	protoClear = "unencrypted_http2"
+)
+
+// preface is what net/http has read from a cleartext connection when it hands it over (RFC 9113 §3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// Configure has hs serve HTTP/2 with this package, over TLS and, where hs.Protocols includes unencrypted HTTP/2, on
+// cleartext. It must be called before hs begins to serve, and changes hs.TLSConfig, hs.TLSNextProto and what
+// hs.Shutdown does. cfg may be nil.
+//
+// The settings of hs hold: its handler, timeouts, MaxHeaderBytes, ErrorLog, ConnState, BaseContext, ConnContext,
+// Protocols, and HTTP2 for every field that is zero in cfg. A stream that runs when hs.Shutdown is called may finish;
+// its connection is drained with GOAWAY.
+//
+// Configure fails if the TLS 1.2 cipher suites of hs.TLSConfig lack the one that RFC 9113 §9.2.2 requires.
+func Configure(hs *http.Server, cfg *Config) error {
+	if hs == nil {
+		return errors.New("server: Configure of a nil *http.Server")
+	}
+	if err := checkSuites(hs.TLSConfig); err != nil {
+		return err
+	}
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	e := newEngine(*cfg)
+	if hs.TLSConfig == nil {
+		hs.TLSConfig = &tls.Config{}
+	}
+	for _, proto := range []string{protoTLS, "http/1.1"} {
+		if !slices.Contains(hs.TLSConfig.NextProtos, proto) {
+			hs.TLSConfig.NextProtos = append(slices.Clip(hs.TLSConfig.NextProtos), proto)
+		}
+	}
+	if hs.TLSNextProto == nil {
+		hs.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
+	}
+	hs.TLSNextProto[protoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		e.takeOver(hs, c, h, nil)
+	}
+	hs.TLSNextProto[protoClear] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		wrapped, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn })
+		if !ok {
+			logf(hs.ErrorLog, "http2: cleartext connection came without one")
+			go c.Close() // it may block; there is nobody to wait for it
+			return
+		}
+		e.takeOver(hs, wrapped.UnencryptedNetConn(), h, []byte(preface))
+	}
+	hs.RegisterOnShutdown(e.shutdown)
+	return nil
+}
+
+// takeOver serves a connection that net/http hands over. The handler is net/http's own, with a method that gives
+// the context of the connection.
+func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received []byte) {
+	ctx := context.Background()
+	if b, ok := h.(interface{ BaseContext() context.Context }); ok {
+		ctx = b.BaseContext()
+	}
+	if ctx.Value(http.ServerContextKey) == nil {
+		ctx = context.WithValue(ctx, http.ServerContextKey, hs)
+	}
+	e.serve(nc, connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received})
+}

@@ -1,0 +1,273 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// dispatcher decides for one connection which goroutine runs which request.
+//
+// Requests wait in a queue. A worker is a goroutine that takes one after another from it, runs their handlers
+// and flushes when the queue is empty. While handlers are quick one worker does all, which saves the goroutine
+// switch for each request and lets many responses share one write. It is elastic, for a handler that takes
+// its time must not hold up those behind it, which it may even be waiting for:
+//
+//   - when a handler reaches a wait in one of our calls, another worker takes over (blocked);
+//   - when the queue has made no progress between two ticks of a timer, another worker starts, and what is
+//     finished is flushed (tick);
+//   - when the queue holds work for another CPU, a worker starts for it (wanted);
+//   - when handlers have been slow of late, there is a worker for each request (wanted).
+//
+// A worker ends when there is nothing to do, so a connection without requests has no goroutine here. The number of
+// workers, and so of running handlers, never exceeds the number of streams that the client may have open, and a
+// handler whose stream was reset still counts (CVE-2023-44487); the queue is bounded as well.
+type dispatcher struct {
+	sc    *serverConn
+	pace  *pace
+	limit int  // of workers
+	each  bool // a worker for each request
+
+	mu      sync.Mutex
+	queue   queue
+	workers int    // goroutines
+	running int    // of them, those whose handler has not returned
+	blocked int    // of the running, those that have waited in a call of ours
+	writing int    // of the others, those that flush
+	merging bool   // a worker has let others run and will flush for them
+	dirty   bool   // something is finished and perhaps not flushed
+	taken   uint64 // requests that a worker has begun
+	drains  uint64 // times that a worker has turned to the queue
+	timer   *time.Timer
+	armed   bool
+	atTick  uint64 // taken when the timer was armed
+}
+
+// tickInterval bounds how long a request waits behind a slow one, and a finished response for its flush.
+const tickInterval = time.Millisecond
+
+// queueFactor times the limit of workers is how many requests may wait. More wait only if the client resets
+// streams and opens new ones.
+const queueFactor = 4
+
+// add takes new requests, on the goroutine that reads the socket. It is false if the queue is too long.
+func (d *dispatcher) add(batch []*conn.Stream) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.queue.len()+len(batch) > queueFactor*d.limit {
+		return false
+	}
+	for _, s := range batch {
+		d.queue.push(s)
+	}
+	d.staffLocked()
+	if d.queue.len() > d.freeLocked() {
+		d.armLocked()
+	}
+	return true
+}
+
+// freeLocked is how many workers are about to look at the queue.
+func (d *dispatcher) freeLocked() int { return d.workers - d.running - d.writing }
+
+// staffLocked starts as many workers as are wanted.
+func (d *dispatcher) staffLocked() {
+	waiting := d.queue.len()
+	if waiting == 0 {
+		return
+	}
+	want := d.wantedLocked(waiting)
+	for d.workers < d.limit && d.workers-d.running < waiting && d.workers-d.blocked < want {
+		d.workers++
+		go d.work() // ends when it finds nothing to do
+	}
+}
+
+// wantedLocked is how many workers that are not blocked suit a queue of the given length.
+func (d *dispatcher) wantedLocked(waiting int) int {
+	if d.each || d.pace.slow() {
+		return d.limit
+	}
+	return d.pace.parallel(waiting)
+}
+
+// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none.
+func (d *dispatcher) next(last *exchange) *conn.Stream {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if last != nil {
+		d.endLocked(last)
+	}
+	for d.queue.len() > 0 {
+		s := d.queue.pop()
+		d.taken++
+		if s.Err() != nil {
+			s.Release() // was reset while it waited
+			continue
+		}
+		d.running++
+		if d.dirty {
+			d.armLocked()
+		}
+		return s
+	}
+	return nil
+}
+
+func (d *dispatcher) endLocked(x *exchange) {
+	d.running--
+	if x.blocked {
+		d.blocked--
+	}
+	x.over = true
+	d.dirty = true
+}
+
+// retire ends a worker unless there is something to do.
+func (d *dispatcher) retire() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.queue.len() > 0 {
+		return false
+	}
+	d.workers--
+	return true
+}
+
+// streamBlocked is called when a call of x's is about to wait for the client. What is finished is flushed, since
+// this goroutine may have been the one to do it.
+func (d *dispatcher) streamBlocked(x *exchange) {
+	d.mu.Lock()
+	if !x.blocked && !x.over {
+		x.blocked = true
+		d.blocked++
+	}
+	d.staffLocked()
+	d.dirty = false
+	d.mu.Unlock()
+	d.sc.c.Flush()
+}
+
+// outputPending notes that a handler that goes on has given output to the connection.
+func (d *dispatcher) outputPending() {
+	d.mu.Lock()
+	d.dirty = true
+	d.armLocked()
+	d.mu.Unlock()
+}
+
+func (d *dispatcher) armLocked() {
+	if d.armed {
+		return
+	}
+	d.armed = true
+	d.atTick = d.taken
+	if d.timer == nil {
+		d.timer = time.AfterFunc(tickInterval, d.tick)
+	} else {
+		d.timer.Reset(tickInterval)
+	}
+}
+
+// tick runs in the timer's goroutine.
+func (d *dispatcher) tick() {
+	d.mu.Lock()
+	d.armed = false
+	if d.queue.len() > 0 && d.taken == d.atTick && d.freeLocked() <= 0 {
+		d.pace.observe(tickInterval) // at least that
+		if d.workers < d.limit {
+			d.workers++
+			go d.work() // ends when it finds nothing to do
+		}
+		d.staffLocked()
+	}
+	flush := d.dirty
+	d.dirty = false
+	if d.queue.len() > 0 {
+		d.armLocked()
+	}
+	d.mu.Unlock()
+	if flush {
+		d.sc.c.Flush()
+	}
+}
+
+// served tells whether there has been a request.
+func (d *dispatcher) served() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.taken > 0
+}
+
+// stop is called when the connection has ended. Requests that wait are still taken, and found dead.
+func (d *dispatcher) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil && d.queue.len() == 0 {
+		d.timer.Stop()
+	}
+}
+
+// queue is a first-in first-out queue of streams that reuses its memory.
+type queue struct {
+	items []*conn.Stream
+	head  int
+}
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(s *conn.Stream) { q.items = append(q.items, s) }
+
+func (q *queue) pop() *conn.Stream {
+	s := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > keepQueue {
+			q.items = nil
+		}
+	} else if q.head >= keepQueue { // rarely empty: move up
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	return s
+}
+
+// keepQueue is how much memory an empty queue keeps, in streams.
+const keepQueue = 256
+
+// pace is how long the handlers of a server take, as a running mean. It is shared by its connections, and a
+// lost update does no harm.
+type pace struct {
+	mean  atomic.Int64 // ns
+	procs int          // GOMAXPROCS when the server was made
+}
+
+const (
+	// slowHandler is the mean from which each request gets a goroutine at once: the switch costs less than 1% then.
+	slowHandler = 100 * time.Microsecond
+	// parallelWork is how much queued work is worth waking another CPU.
+	parallelWork = 100 * time.Microsecond
+	// maxSample bounds what one slow handler does to the mean.
+	maxSample = 10 * slowHandler
+)
+
+// observe takes the duration of one handler, or the mean of some.
+func (p *pace) observe(d time.Duration) {
+	mean := p.mean.Load()
+	if next := mean + (int64(min(d, maxSample))-mean)/8; next != mean {
+		p.mean.Store(next)
+	}
+}
+
+func (p *pace) slow() bool { return p.mean.Load() > int64(slowHandler) }
+
+// parallel is how many CPUs the given number of requests can make use of.
+func (p *pace) parallel(waiting int) int {
+	work := time.Duration(p.mean.Load()) * time.Duration(waiting)
+	return max(1, min(p.procs, int(work/parallelWork)+1))
+}

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// upgradable is the handler of HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2).
+func (s *Server) upgradable(h http.Handler) http.Handler {
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if settings, ok := upgradeSettings(r); !ok || !upgrade(w, r, settings) {
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// upgradeSettings tells whether a request is a good request to switch to HTTP/2, and what settings it brings. One
+// with a body is not: its body would have to be kept until it is complete, and a proxy that does not know of the
+// upgrade could take what follows for another request.
+func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
+	field := r.Header["Http2-Settings"]
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
+		r.ContentLength != 0 || len(r.TransferEncoding) != 0 || !strings.HasPrefix(r.RequestURI, "/") ||
+		!hasToken(r.Header["Upgrade"], "h2c") ||
+		!hasToken(r.Header["Connection"], "upgrade") || !hasToken(r.Header["Connection"], "http2-settings") {
+		return nil, false
+	}
+	settings, err := base64.RawURLEncoding.Strict().DecodeString(field[0])
+	return settings, err == nil
+}
+
+// hasToken looks for a token in a comma-separated list.
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for t := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+// switchTimeout bounds how long the answer to an upgrade may wait for the client to read.
+const switchTimeout = 10 * time.Second
+
+// upgrade switches the connection of a request of HTTP/1.1. It is false if nothing was done.
+func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
+	a, ok := r.Context().Value(arrivalKey{}).(*arrival)
+	if !ok || a.clear == nil {
+		return false
+	}
+	request := upgradeRequest(r)
+	a.arriving() // http.Server is about to lose sight of it
+	received, err := a.clear.hijack(w)
+	if err != nil {
+		a.arrived()
+		return false
+	}
+	go func() { // ends with the connection; Shutdown waits for it
+		defer a.ended()
+		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // an error comes again with the write
+		if _, err := io.WriteString(a.nc, switching); err != nil {
+			return
+		}
+		_ = a.nc.SetWriteDeadline(time.Time{})
+		a.serveHTTP2(connTask{received: received, upgrade: &conn.Upgrade{Settings: settings, Request: request}})
+	}()
+	return true
+}
+
+// hijack takes the connection away from http.Server and returns what was read from it.
+func (c *prefixConn) hijack(w http.ResponseWriter) ([]byte, error) {
+	h, ok := w.(http.Hijacker)
+	if !ok {
+		return nil, http.ErrNotSupported
+	}
+	c.upgraded.Store(true) // before ConnState hears of it
+	_, buf, err := h.Hijack()
+	if err != nil {
+		c.upgraded.Store(false)
+		return nil, err
+	}
+	// The request is gone from the buffer; the client's preface may be there already.
+	received, _ := buf.Reader.Peek(buf.Reader.Buffered())
+	return append(slices.Clone(received), c.prefix...), nil
+}
+
+// upgradeRequest turns the request into what stream 1 begins with. Fields that describe the HTTP/1.1 connection
+// are left out (RFC 7540 §8.1.2.2).
+func upgradeRequest(r *http.Request) core.Message {
+	m := core.Message{
+		Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.RequestURI, ContentLength: -1,
+	}
+	for key, values := range r.Header {
+		name := nameByKey(key)
+		if name == nil || name.meaning == meansConnection || name.meaning == meansConnectionSpecific ||
+			name.lower == "te" || name.lower == "http2-settings" || hasToken(r.Header["Connection"], name.lower) {
+			continue
+		}
+		for _, v := range values {
+			m.Fields = append(m.Fields, core.Field{Name: name.lower, Value: v})
+		}
+	}
+	slices.SortStableFunc(m.Fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })
+	return m
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is HTTP/1.1.
+func (s *Server) newInner() *http.Server {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	hs := &http.Server{
+		Addr:                         s.Addr,
+		Handler:                      s.Handler,
+		DisableGeneralOptionsHandler: s.DisableGeneralOptionsHandler,
+		TLSConfig:                    s.TLSConfig,
+		ReadTimeout:                  s.ReadTimeout,
+		ReadHeaderTimeout:            s.ReadHeaderTimeout,
+		WriteTimeout:                 s.WriteTimeout,
+		IdleTimeout:                  s.IdleTimeout,
+		MaxHeaderBytes:               s.MaxHeaderBytes,
+		TLSNextProto:                 make(map[string]func(*http.Server, *tls.Conn, http.Handler)),
+		ConnState:                    s.innerState,
+		ErrorLog:                     s.ErrorLog,
+		BaseContext:                  func(l net.Listener) context.Context { return l.(*oneListener).ctx },
+		HTTP2:                        s.HTTP2,
+		Protocols:                    &p,
+	}
+	for proto, f := range s.TLSNextProto {
+		if proto != protoTLS && proto != protoClear {
+			hs.TLSNextProto[proto] = f
+		}
+	}
+	if all := s.protocols(); s.AllowH2CUpgrade && all.UnencryptedHTTP2() {
+		hs.Handler = s.upgradable(s.Handler)
+	}
+	s.copyNewFields(hs)
+	return hs
+}
+
+// serveHTTP1 hands the connection over to the http.Server inside, which runs it in a goroutine of its own. read is
+// what was read from it.
+func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
+	s, c := a.s, a.nc
+	tc, real := a.nc.(*tls.Conn)
+	switch {
+	case !real || len(read) > 0:
+		c = newPrefixConn(a, read, state)
+	case a.over != nil:
+		s.mu.Lock()
+		s.overTLS[tc] = a
+		s.mu.Unlock()
+	}
+	err := s.inner.Serve(&oneListener{ctx: context.WithValue(a.ctx, arrivalKey{}, a), c: c})
+	if !errors.Is(err, errOneConn) { // the server is closed
+		a.ended()
+		return
+	}
+	a.arrived()
+}
+
+// arrivalKey finds the *arrival in the context of an HTTP/1.1 request.
+type arrivalKey struct{}
+
+// innerState hears of the connections that the http.Server inside has.
+func (s *Server) innerState(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		return // was told when it was
+	}
+	end := state == http.StateHijacked || state == http.StateClosed
+	nc := c
+	var a *arrival
+	switch c := c.(type) {
+	case prefixed:
+		p := c.prefixConn()
+		if p.upgraded.Load() {
+			return // it goes on as HTTP/2
+		}
+		nc, a = p.Conn, p.arrival
+	case *tls.Conn:
+		if s.mu.Lock(); end {
+			a = s.overTLS[c]
+			delete(s.overTLS, c)
+		}
+		s.mu.Unlock()
+	}
+	if s.ConnState != nil {
+		s.ConnState(nc, state)
+	}
+	if end && a != nil {
+		a.finish()
+	}
+}
+
+// errOneConn is what a oneListener returns after its connection.
+var errOneConn = errors.New("server: no more connections")
+
+// oneListener gives one connection to an http.Server, and brings the context along.
+type oneListener struct {
+	ctx context.Context
+	c   net.Conn // nil when it is accepted
+}
+
+// Accept returns the connection, then an error.
+func (l *oneListener) Accept() (net.Conn, error) {
+	if l.c == nil {
+		return nil, errOneConn
+	}
+	c := l.c
+	l.c = nil
+	return c, nil
+}
+
+// Close does nothing: the connection belongs to who accepted it, or to who made the listener.
+func (l *oneListener) Close() error { return nil }
+
+// Addr is of no use, as there is no address to listen on.
+func (l *oneListener) Addr() net.Addr { return nil }
+
+// prefixConn is a connection of which something was read already.
+type prefixConn struct {
+	net.Conn
+	arrival  *arrival
+	prefix   []byte      // owned by whoever reads
+	upgraded atomic.Bool // goes on as HTTP/2
+}
+
+// tlsPrefixConn is one whose TLS net/http is to see.
+type tlsPrefixConn struct {
+	prefixConn
+	state tls.ConnectionState
+}
+
+type prefixed interface{ prefixConn() *prefixConn }
+
+func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
+	if state != nil {
+		return &tlsPrefixConn{prefixConn{Conn: a.nc, arrival: a, prefix: read}, *state}
+	}
+	a.clear = &prefixConn{Conn: a.nc, arrival: a, prefix: read}
+	return a.clear
+}
+
+func (c *prefixConn) prefixConn() *prefixConn { return c }
+
+// ConnectionState is how net/http knows TLS connections that are not of crypto/tls.
+func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }
+
+// Read reads the prefix first.
+func (c *prefixConn) Read(p []byte) (int, error) {
+	if len(c.prefix) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.prefix)
+	c.prefix = c.prefix[n:]
+	return n, nil
+}
+
+// ReadFrom lets net/http use sendfile.
+func (c *prefixConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+
+// CloseWrite half-closes, which net/http does to let the client read the last response.
+func (c *prefixConn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// NetConn returns the connection itself, as that of crypto/tls does.
+func (c *prefixConn) NetConn() net.Conn { return c.Conn }

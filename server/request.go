@@ -1,0 +1,144 @@
+package server
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// blankRequest is what WithContext copies.
+var blankRequest http.Request
+
+// makeRequest fills in the request and returns the handler for it, which is not the user's where the request is to
+// be refused.
+func (x *exchange) makeRequest(m *core.Message) http.Handler {
+	sc, r := x.sc, &x.req
+	// Only WithContext can set the context. The copy it makes does not escape, so nothing is allocated.
+	*r = *blankRequest.WithContext(&x.ctx)
+	r.Method = m.Method
+	r.URL = &x.url
+	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
+	r.Host = m.Authority
+	r.RemoteAddr = sc.remoteAddr
+	r.TLS = sc.tls
+	switch m.Method {
+	case http.MethodHead:
+		x.resp.flags = isHead
+	case http.MethodConnect:
+		x.resp.flags = isTunnel
+	}
+	h := sc.handler
+	expect := x.makeHeader(m)
+	if m.Method == "CONNECT" && m.Protocol == "" {
+		x.url.Host = m.Authority
+		r.RequestURI = m.Authority // as net/http does for HTTP/1.1
+	} else {
+		r.RequestURI = m.Path
+		if err := parsePath(&x.url, m.Path); err != nil && !m.TooLarge {
+			x.url = url.URL{}
+			h = badPath
+		}
+	}
+	x.makeBody(m)
+	switch {
+	case m.TooLarge:
+		h = tooLarge
+	case expect == "":
+	case strings.EqualFold(expect, "100-continue"):
+		x.body.needsContinue.Store(x.body.present)
+		delete(r.Header, "Expect")
+	default:
+		h = expectationFailed
+	}
+	if d := sc.writeTimeout; d > 0 {
+		_ = x.s.SetWriteDeadline(time.Now().Add(d)) // fails only on a dead stream
+	}
+	return h
+}
+
+func (x *exchange) makeBody(m *core.Message) {
+	r := &x.req
+	if x.s.RemoteEnded() {
+		r.Body = http.NoBody
+		return
+	}
+	x.body.present = true
+	r.Body = &x.body
+	r.ContentLength = m.ContentLength
+	if d := x.sc.readTimeout; d > 0 {
+		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+	}
+}
+
+// makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with
+// their capacity clamped so that appending to one does not write into the next. It returns the value of Expect.
+func (x *exchange) makeHeader(m *core.Message) (expect string) {
+	n := len(m.Fields)
+	if m.Protocol != "" {
+		n++
+	}
+	h := make(http.Header, n)
+	values := make([]string, n)
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		name := nameByLower(f.Name)
+		switch name.meaning {
+		case meansHost:
+			if x.req.Host == "" {
+				x.req.Host = f.Value
+			}
+			continue
+		case meansTrailer:
+			x.declareTrailers(f.Value)
+			continue
+		case meansExpect:
+			expect = f.Value
+		}
+		if have, ok := h[name.canon]; ok {
+			h[name.canon] = append(have, f.Value)
+			continue
+		}
+		values[0] = f.Value
+		h[name.canon] = values[:1:1]
+		values = values[1:]
+	}
+	if m.Protocol != "" {
+		values[0] = m.Protocol
+		h[":protocol"] = values[:1:1] // as net/http has it
+	}
+	x.req.Header = h
+	return expect
+}
+
+// declareTrailers makes the keys of Request.Trailer that a Trailer field announces.
+func (x *exchange) declareTrailers(v string) {
+	for key := range strings.SplitSeq(v, ",") {
+		key = http.CanonicalHeaderKey(textproto.TrimString(key))
+		switch key {
+		case "", "Transfer-Encoding", "Trailer", "Content-Length": // cannot be trailers (RFC 9110 §6.5.1)
+			continue
+		}
+		if x.req.Trailer == nil {
+			x.req.Trailer = make(http.Header)
+		}
+		x.req.Trailer[key] = nil
+	}
+}
+
+// The answers to requests that no handler is to see.
+var (
+	tooLarge = answer(http.StatusRequestHeaderFieldsTooLarge)
+	badPath  = answer(http.StatusBadRequest)
+	// expectationFailed: RFC 9110 §10.1.1 knows no expectation but 100-continue.
+	expectationFailed = answer(http.StatusExpectationFailed)
+)
+
+func answer(status int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, http.StatusText(status), status)
+	})
+}

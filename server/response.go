@@ -1,0 +1,211 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// errWriteAfterReturn is what a ResponseWriter gives when its handler has returned.
+var errWriteAfterReturn = errors.New("server: use of a ResponseWriter after its handler has returned")
+
+// response is the http.ResponseWriter of an exchange. Its lock is there for handlers that leave goroutines behind:
+// a call that comes late finds done set and touches neither the stream nor a buffer that others use by then. A
+// Write that waits for the client holds the lock; what must not wait for it (deadlines, CloseNotify) does not take
+// it.
+type response struct {
+	x *exchange
+
+	mu      sync.Mutex
+	header  http.Header // nil until asked for
+	scratch *scratch    // nil while there is nothing to keep in it
+	status  int         // 0 until WriteHeader
+	flags   responseFlags
+	length  int64 // the handler's Content-Length, -1 when there is none
+	written int64 // body octets that the handler has written
+
+	trailers []string // keys that the Trailer field announced
+
+	closed atomic.Pointer[chan bool] // what CloseNotify returned
+}
+
+// responseFlags say how far a response is and what its header holds.
+type responseFlags uint8
+
+const (
+	isHead      responseFlags = 1 << iota // the request was HEAD
+	isTunnel                              // the request was CONNECT
+	sentHeader                            // the final header section is with the connection
+	sentEnd                               // and so is END_STREAM
+	done                                  // the handler has returned
+	hasType                               // Content-Type is not to be sniffed
+	hasDate                               // the handler has its own Date, or wants none
+	closeWanted                           // "Connection: close"
+)
+
+func (w *response) is(f responseFlags) bool { return w.flags&f != 0 }
+
+var (
+	_ http.Flusher       = (*response)(nil)
+	_ http.Pusher        = (*response)(nil)
+	_ http.CloseNotifier = (*response)(nil) //nolint:staticcheck // deprecated, and part of the contract
+	_ io.StringWriter    = (*response)(nil)
+	_ io.ReaderFrom      = (*response)(nil)
+)
+
+// Header returns the header map. After WriteHeader it matters for trailers only.
+func (w *response) Header() http.Header {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.header == nil {
+		w.header = make(http.Header)
+	}
+	return w.header
+}
+
+// WriteHeader fixes the header. A 1xx status sends an interim response at once and leaves everything open.
+func (w *response) WriteHeader(code int) {
+	if w.writeHeader(code) {
+		w.x.sc.c.Flush()
+	}
+}
+
+func (w *response) writeHeader(code int) (flush bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.is(done) || w.status != 0 {
+		return false
+	}
+	if code < 100 || code > 999 {
+		panic(fmt.Sprintf("invalid WriteHeader code %v", code)) // the text of net/http
+	}
+	if code < 200 {
+		return w.informLocked(code)
+	}
+	w.snapshotLocked(code)
+	return false
+}
+
+// Write buffers p, or sends it when it does not fit.
+func (w *response) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writeLocked(p)
+}
+
+// WriteString is Write without a copy of s.
+func (w *response) WriteString(s string) (int, error) {
+	// Nobody changes what is given to Write, so the string may be lent.
+	return w.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
+const copySize = 64 << 10
+
+var copyPool = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// ReadFrom copies src with a buffer that other responses use again.
+func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
+	buf := copyPool.Get().(*[copySize]byte)
+	defer copyPool.Put(buf)
+	for {
+		k, rerr := src.Read(buf[:])
+		if k > 0 {
+			m, werr := w.Write(buf[:k])
+			n += int64(m)
+			if werr != nil {
+				return n, werr
+			}
+		}
+		switch {
+		case errors.Is(rerr, io.EOF):
+			return n, nil
+		case rerr != nil:
+			return n, rerr
+		}
+	}
+}
+
+// Flush sends what is buffered.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError sends what is buffered, the header at least, and reports a stream that has died.
+func (w *response) FlushError() error {
+	w.mu.Lock()
+	err := w.flushLocked()
+	w.mu.Unlock()
+	w.x.sc.c.Flush()
+	return err
+}
+
+func (w *response) flushLocked() error {
+	if w.is(done) {
+		return errWriteAfterReturn
+	}
+	if w.status == 0 {
+		w.snapshotLocked(http.StatusOK)
+	}
+	if err := w.sendLocked(w.buffered()); err != nil {
+		return err
+	}
+	w.putScratch()
+	return w.x.s.Err()
+}
+
+// SetReadDeadline sets the time after which reading the request body fails with os.ErrDeadlineExceeded.
+func (w *response) SetReadDeadline(t time.Time) error {
+	return w.x.withStream(func(s *conn.Stream) error { return s.SetReadDeadline(t) })
+}
+
+// SetWriteDeadline sets the time after which writing fails with os.ErrDeadlineExceeded. A response that is not
+// complete by then is reset.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	return w.x.withStream(func(s *conn.Stream) error { return s.SetWriteDeadline(t) })
+}
+
+// EnableFullDuplex does nothing: HTTP/2 is always full duplex.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// Push is not implemented yet and returns http.ErrNotSupported, as for a client that does not want pushes.
+func (w *response) Push(string, *http.PushOptions) error { return http.ErrNotSupported }
+
+// CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
+func (w *response) CloseNotify() <-chan bool {
+	if ch := w.closed.Load(); ch != nil {
+		return *ch
+	}
+	ch := make(chan bool, 1)
+	if !w.closed.CompareAndSwap(nil, &ch) {
+		return *w.closed.Load()
+	}
+	w.x.watch()
+	if w.x.dead.Load() { // perhaps before the channel was there
+		w.notifyClose()
+	}
+	return ch
+}
+
+func (w *response) notifyClose() {
+	if ch := w.closed.Load(); ch != nil {
+		select {
+		case *ch <- true:
+		default: // has its value
+		}
+	}
+}
+
+// abort ends the stream of a handler that gave up.
+func (w *response) abort(code frame.Code) {
+	w.x.s.Reset(code) // wakes a Write that has the lock
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flags |= done
+	w.putScratch()
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// statusDigits holds the decimal form of every status from 100 to 999.
+var statusDigits = func() string {
+	var b strings.Builder
+	for code := 100; code <= 999; code++ {
+		b.WriteString(strconv.Itoa(code))
+	}
+	return b.String()
+}()
+
+func statusField(code int) core.Field {
+	i := 3 * (code - 100)
+	return core.Field{Name: ":status", Value: statusDigits[i : i+3]}
+}
+
+// snapshotLocked fixes the status and, as fields, what is in the header map now.
+func (w *response) snapshotLocked(code int) {
+	w.x.body.needsContinue.Store(false) // a final status is answer enough
+	w.status = code
+	w.length = -1
+	t := w.getScratch()
+	fields := append(t.fields[:0], statusField(code))
+	for key, values := range w.header {
+		name := nameByKey(key)
+		if name == nil || !w.noteLocked(name.meaning, values) {
+			continue
+		}
+		for _, v := range values {
+			fields = appendField(fields, name.lower, v)
+		}
+	}
+	t.fields = fields
+}
+
+// noteLocked notes what a field of the final header means to us, and tells whether to send it.
+func (w *response) noteLocked(m meaning, values []string) bool {
+	switch m {
+	case meansConnectionSpecific:
+		return false
+	case meansConnection:
+		if len(values) > 0 && strings.EqualFold(values[0], "close") {
+			w.flags |= closeWanted
+		}
+		return false
+	case meansContentLength:
+		if len(values) > 0 {
+			if n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63); err == nil {
+				w.length = int64(n)
+			}
+		}
+		return false
+	case meansContentType:
+		w.flags |= hasType
+	case meansContentEncoding: // what is encoded cannot be sniffed
+		if len(values) > 0 && values[0] != "" {
+			w.flags |= hasType
+		}
+	case meansDate:
+		w.flags |= hasDate
+	case meansTrailer:
+		for _, v := range values {
+			w.declareTrailers(v)
+		}
+	}
+	return true
+}
+
+// completeLocked adds to the snapshot what we know better than the handler. p is the first part of the body, all of
+// it if whole is set.
+func (w *response) completeLocked(p []byte, whole bool) []core.Field {
+	fields := w.getScratch().fields
+	allowed := bodyAllowed(w.status)
+	tunnel := w.is(isTunnel) && w.status < 300 // what follows is no content (RFC 9110 §9.3.6)
+	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
+		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
+	}
+	length := w.length
+	if length < 0 && whole && allowed && (len(p) > 0 || !w.is(isHead)) {
+		length = int64(len(p))
+	}
+	if length >= 0 && !tunnel && w.status != http.StatusNoContent { // RFC 9110 §8.6
+		fields = append(fields, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
+	}
+	if !w.is(hasDate) {
+		fields = append(fields, core.Field{Name: "date", Value: dateNow()})
+	}
+	if w.is(closeWanted) {
+		w.x.sc.c.Shutdown()
+	}
+	w.scratch.fields = fields
+	return fields
+}
+
+// informLocked sends an interim response with the header map as it is (RFC 9110 §15.2).
+func (w *response) informLocked(code int) (flush bool) {
+	if code == http.StatusSwitchingProtocols { // has no meaning in HTTP/2 (RFC 9113 §8.6)
+		w.x.sc.logf("http: WriteHeader(101) ignored: HTTP/2 has no Upgrade")
+		return false
+	}
+	if code == http.StatusContinue {
+		w.x.body.needsContinue.Store(false)
+	}
+	fields := make([]core.Field, 1, 1+len(w.header))
+	fields[0] = statusField(code)
+	for key, values := range w.header {
+		name := nameByKey(key)
+		if name == nil || name.meaning == meansConnection || name.meaning == meansConnectionSpecific ||
+			name.meaning == meansContentLength {
+			continue
+		}
+		for _, v := range values {
+			fields = appendField(fields, name.lower, v)
+		}
+	}
+	return w.x.s.WriteHeaders(fields, false) == nil // an error comes again with the final response
+}
+
+var continueFields = []core.Field{statusField(http.StatusContinue)}
+
+// sendContinue sends 100 (Continue) unless the handler has answered. Nothing is flushed: that happens when the
+// reader finds nothing to read.
+func (w *response) sendContinue() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status == 0 && !w.is(done) {
+		_ = w.x.s.WriteHeaders(continueFields, false) // an error comes again with the read
+	}
+}
+
+// appendField appends a field unless its value is not valid (RFC 9110 §5.5), which net/http leaves out as well.
+func appendField(fields []core.Field, lower, value string) []core.Field {
+	value = textproto.TrimString(value)
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return fields
+		}
+	}
+	return append(fields, core.Field{Name: lower, Value: value})
+}

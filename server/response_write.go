@@ -1,0 +1,160 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// bufferSize is how much of a body is kept until it is sent. A response that fits as a whole gets a Content-Length.
+// It is what net/http uses.
+const bufferSize = 4 << 10
+
+// scratch is memory that a response needs for a while.
+type scratch struct {
+	fields []core.Field // the final header section, while it is not sent
+	n      int          // octets in buf
+	buf    [bufferSize]byte
+}
+
+var scratchPool = sync.Pool{New: func() any { return &scratch{fields: make([]core.Field, 0, 16)} }}
+
+// maxScratchFields is how large a header section may have been for its memory to be kept.
+const maxScratchFields = 64
+
+func (w *response) getScratch() *scratch {
+	if w.scratch == nil {
+		w.scratch = scratchPool.Get().(*scratch)
+	}
+	return w.scratch
+}
+
+// putScratch gives the memory back. What is in it is lost.
+func (w *response) putScratch() {
+	t := w.scratch
+	if t == nil {
+		return
+	}
+	w.scratch = nil
+	clear(t.fields) // do not hold on to the handler's strings
+	t.fields, t.n = t.fields[:0], 0
+	if cap(t.fields) <= maxScratchFields {
+		scratchPool.Put(t)
+	}
+}
+
+func (w *response) buffered() []byte {
+	if w.scratch == nil {
+		return nil
+	}
+	return w.scratch.buf[:w.scratch.n]
+}
+
+// writeLocked takes p as the next part of the body.
+func (w *response) writeLocked(p []byte) (n int, err error) {
+	if w.is(done) {
+		return 0, errWriteAfterReturn
+	}
+	if w.status == 0 {
+		w.snapshotLocked(http.StatusOK)
+	}
+	if !bodyAllowed(w.status) {
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+		return 0, http.ErrContentLength
+	}
+	for {
+		t := w.getScratch()
+		if len(p) <= bufferSize-t.n {
+			t.n += copy(t.buf[t.n:], p)
+			w.written += int64(len(p))
+			return n + len(p), nil
+		}
+		part := p
+		if t.n > 0 { // fill up, so that sniffing sees enough
+			part = p[:copy(t.buf[t.n:], p)]
+			t.n = bufferSize
+			err = w.sendLocked(t.buf[:])
+		} else {
+			err = w.sendLocked(p)
+		}
+		if err != nil {
+			return n, err
+		}
+		t.n = 0
+		n += len(part)
+		w.written += int64(len(part))
+		if p = p[len(part):]; len(p) == 0 {
+			return n, nil
+		}
+	}
+}
+
+// sendLocked hands the header, if that is not done yet, and p to the connection, to which more will follow.
+func (w *response) sendLocked(p []byte) error {
+	s := w.x.s
+	if !w.is(sentHeader) {
+		head := w.is(isHead)
+		fields := w.completeLocked(p, false)
+		w.flags |= sentHeader
+		if head {
+			w.flags |= sentEnd
+		}
+		if err := s.WriteHeaders(fields, head); err != nil {
+			return err
+		}
+	}
+	w.x.sc.d.outputPending()
+	if w.scratch != nil {
+		w.scratch.n = 0
+	}
+	if len(p) == 0 || w.is(isHead) {
+		return nil
+	}
+	_, err := s.Write(p)
+	return err
+}
+
+// finish ends the response when the handler has returned.
+func (w *response) finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.finishLocked()
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, http.ErrContentLength) {
+		w.x.s.Reset(frame.InternalError) // the client must not take what it has for a complete response
+	}
+	w.flags |= done
+	w.putScratch()
+}
+
+func (w *response) finishLocked() error {
+	if w.is(sentEnd) {
+		return nil
+	}
+	if w.status == 0 {
+		w.snapshotLocked(http.StatusOK)
+	}
+	if w.length >= 0 && w.written != w.length && !w.is(isHead) && bodyAllowed(w.status) {
+		return http.ErrContentLength
+	}
+	s, body := w.x.s, w.buffered()
+	if w.is(sentHeader) {
+		return s.Finish(body, w.trailerFields())
+	}
+	fields := w.completeLocked(body, true)
+	w.flags |= sentHeader | sentEnd
+	if w.is(isHead) {
+		return s.Reply(fields, nil, nil)
+	}
+	return s.Reply(fields, body, w.trailerFields())
+}
+
+// bodyAllowed tells whether a response with this status has content (RFC 9110 §6.4.1).
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}

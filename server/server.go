@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server serves HTTP/2, over TLS and on cleartext, and HTTP/1.1 on the same port. It takes the place of an
+// http.Server and has its fields, with their meanings; those of HTTP/2 are in Config. The zero value is ready to
+// use. Fields must not be changed once the server serves.
+type Server struct {
+	// Addr is the TCP address to listen on, "host:port". Default ":http", with TLS ":https".
+	Addr string
+
+	// Handler answers the requests. Default http.DefaultServeMux.
+	Handler http.Handler
+
+	// DisableGeneralOptionsHandler passes "OPTIONS *" to Handler; otherwise the answer is 200.
+	DisableGeneralOptionsHandler bool
+
+	// TLSConfig is the base of the configuration of ServeTLS and ListenAndServeTLS, which clone it.
+	TLSConfig *tls.Config
+
+	// ReadTimeout is how long reading a request's body may take after its header; on HTTP/1.1 header and body.
+	// Zero or negative: no limit.
+	ReadTimeout time.Duration
+
+	// ReadHeaderTimeout is how long a request's header may take from its first octet to its last. Zero:
+	// ReadTimeout, or else, with HTTP/2, 10 s. Negative: no limit.
+	ReadHeaderTimeout time.Duration
+
+	// WriteTimeout is how long a response may take from the request's header on. On HTTP/2 writes fail after it, and
+	// a response that is not complete is reset. Zero or negative: no limit.
+	WriteTimeout time.Duration
+
+	// IdleTimeout is how long a connection without requests is kept. Zero: ReadTimeout; zero too or negative: no
+	// limit.
+	IdleTimeout time.Duration
+
+	// MaxHeaderBytes bounds the header of a request; on HTTP/2 counted as RFC 9113 §6.5.2 says. A larger one is
+	// answered with 431. Default http.DefaultMaxHeaderBytes with HTTP/1.1, 64 KiB with HTTP/2.
+	MaxHeaderBytes int
+
+	// MaxHeaderValueCount is Config.MaxHeaderFields under the name that http.Server has since Go 1.27, and holds for
+	// HTTP/1.1 too where Go is that new.
+	MaxHeaderValueCount int
+
+	// DisableClientPriority is a field of http.Server since Go 1.27. The default scheduler does not heed the client's
+	// priorities anyhow.
+	DisableClientPriority bool
+
+	// TLSNextProto has functions that take over TLS connections with other ALPN protocols. A map that is not nil and
+	// has no "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for "h2" is not called.
+	TLSNextProto map[string]func(*http.Server, *tls.Conn, http.Handler)
+
+	// ConnState, if set, is called when a connection changes its state. A connection with HTTP/2 is active while it
+	// has streams.
+	ConnState func(net.Conn, http.ConnState)
+
+	// ErrorLog logs errors of accepting connections, panics of handlers and the like. Default: package log's
+	// standard logger.
+	ErrorLog *log.Logger
+
+	// BaseContext, if set, returns the base context of the requests of a listener. Default context.Background.
+	BaseContext func(net.Listener) context.Context
+
+	// ConnContext, if set, makes the context of a new connection from the base context, which has the value of
+	// http.ServerContextKey: the http.Server that answers HTTP/1.1 with the fields of this one.
+	ConnContext func(ctx context.Context, c net.Conn) context.Context
+
+	// HTTP2 holds for what is zero in Config.
+	HTTP2 *http.HTTP2Config
+
+	// Protocols are those that are served. Nil: HTTP/1.1, HTTP/2 over TLS, and HTTP/2 on cleartext by prior
+	// knowledge.
+	Protocols *http.Protocols
+
+	// Config holds the settings of HTTP/2.
+	Config
+
+	once  sync.Once
+	eng   *engine
+	inner *http.Server // answers HTTP/1.1; for requests of HTTP/2 it is the value of http.ServerContextKey
+
+	inShutdown atomic.Bool
+	accepting  sync.WaitGroup // calls of Serve
+
+	mu         sync.Mutex
+	listeners  map[*onceCloseListener]struct{}
+	arriving   map[*arrival]struct{}  // neither HTTP/2 nor HTTP/1.1 yet
+	allArrived chan struct{}          // closed when the last has; made by Shutdown
+	overTLS    map[*tls.Conn]*arrival // HTTP/1.1 connections that a ServeConn waits for
+	onShutdown []func()
+}
+
+// init makes what is behind the fields.
+func (s *Server) init() {
+	s.once.Do(func() {
+		cfg := s.Config
+		if cfg.MaxHeaderFields == 0 {
+			cfg.MaxHeaderFields = s.MaxHeaderValueCount
+		}
+		s.eng = newEngine(cfg)
+		s.inner = s.newInner()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.listeners = make(map[*onceCloseListener]struct{})
+		s.arriving = make(map[*arrival]struct{})
+		s.overTLS = make(map[*tls.Conn]*arrival)
+	})
+}
+
+// protocols are those that are served.
+func (s *Server) protocols() http.Protocols {
+	if s.Protocols != nil && *s.Protocols != (http.Protocols{}) {
+		return *s.Protocols
+	}
+	var p http.Protocols
+	p.SetHTTP1(true)
+	if s.Protocols != nil {
+		return p // set, but empty: as in Go 1.27
+	}
+	_, h2 := s.TLSNextProto[protoTLS]
+	p.SetHTTP2(s.TLSNextProto == nil || h2) // the historic way to turn HTTP/2 off
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// handler answers requests of HTTP/2 as http.Server does it inside.
+func (s *Server) handler() http.Handler {
+	if s.DisableGeneralOptionsHandler {
+		if s.Handler == nil {
+			return http.DefaultServeMux
+		}
+		return s.Handler
+	}
+	return &optionsHandler{s.Handler}
+}
+
+// optionsHandler answers "OPTIONS *" (RFC 9110 §9.3.7).
+type optionsHandler struct{ h http.Handler }
+
+func (o *optionsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.RequestURI == "*" && r.Method == http.MethodOptions:
+		w.Header().Set("Content-Length", "0")
+	case o.h == nil:
+		http.DefaultServeMux.ServeHTTP(w, r)
+	default:
+		o.h.ServeHTTP(w, r)
+	}
+}
+
+// SetKeepAlivesEnabled says whether connections stay open when a request is done, which they do by default.
+func (s *Server) SetKeepAlivesEnabled(v bool) {
+	s.init()
+	s.inner.SetKeepAlivesEnabled(v)
+	s.eng.setKeepAlives(v)
+}
+
+// Stats returns counters of the HTTP/2 connections.
+func (s *Server) Stats() Stats {
+	s.init()
+	return s.eng.stats()
+}
+
+func (s *Server) logf(format string, args ...any) { logf(s.ErrorLog, format, args...) }

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// serverConn is one HTTP/2 connection. It is the conn.Handler of its conn.Conn.
+type serverConn struct {
+	eng *engine
+	c   *conn.Conn
+	d   dispatcher
+
+	hs         *http.Server
+	handler    http.Handler
+	ctx        context.Context // of the connection; done when it has ended
+	tls        *tls.ConnectionState
+	remoteAddr string
+
+	readTimeout, writeTimeout time.Duration // for a request and its response; 0 is no limit
+}
+
+// HandleStreams takes requests from the goroutine that reads the socket.
+func (sc *serverConn) HandleStreams(batch []*conn.Stream) {
+	if sc.d.add(batch) {
+		return
+	}
+	sc.c.CloseWithError(frame.EnhanceYourCalm, "too_many_resets")
+	for _, s := range batch {
+		s.Release()
+	}
+}
+
+// StreamBlocked is told of a handler that is about to wait for the client.
+func (sc *serverConn) StreamBlocked(s *conn.Stream) {
+	if x, ok := s.Owner().(*exchange); ok {
+		sc.d.streamBlocked(x)
+	}
+}
+
+// ConnState passes on whether there are requests.
+func (sc *serverConn) ConnState(idle bool) {
+	state := http.StateActive
+	if idle {
+		state = http.StateIdle
+	}
+	if f := sc.hs.ConnState; f != nil {
+		f(sc.c.NetConn(), state)
+	}
+	if idle && sc.eng.noKeepAlives.Load() && sc.d.served() {
+		sc.c.Shutdown()
+	}
+}
+
+func (sc *serverConn) logf(format string, args ...any) { logf(sc.hs.ErrorLog, format, args...) }
+
+// connTask is a connection that is to be served, and what is known of it.
+type connTask struct {
+	hs       *http.Server
+	ctx      context.Context
+	handler  http.Handler
+	tls      *tls.ConnectionState // nil on cleartext
+	received []byte               // what was read from the socket
+	upgrade  *conn.Upgrade
+	tracked  func() // called when the engine has the connection in its books; may be nil
+}
+
+// newServerConn makes the connection, which lives from now on.
+func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
+	sc := &serverConn{
+		eng: e, hs: t.hs, handler: t.handler, ctx: t.ctx, tls: t.tls,
+		readTimeout: max(t.hs.ReadTimeout, 0), writeTimeout: max(t.hs.WriteTimeout, 0),
+	}
+	if a := nc.RemoteAddr(); a != nil {
+		sc.remoteAddr = a.String()
+	}
+	cfg := e.cfg.withHTTP2Config(t.hs.HTTP2)
+	sc.d = dispatcher{sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine}
+	cc := cfg.connConfig(t.hs)
+	cc.Received, cc.Upgrade = t.received, t.upgrade
+	sc.c = conn.NewServer(nc, cc, sc)
+	return sc
+}

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// Stats are counters of a server's HTTP/2 connections, of those that have ended as well as of those that are open.
+type Stats struct {
+	Connections uint64 // that were served
+	Open        int    // of them, now
+	Requests    uint64 // that were given to a handler
+	Running     int    // handlers now
+	Queued      int    // requests that wait for a handler now
+	Panics      uint64 // of handlers, without http.ErrAbortHandler
+
+	// Conn is the sum over the connections; Streams, Unread and SendWindow are of those that are open.
+	Conn conn.Stats
+}
+
+func (s *Stats) add(o Stats) {
+	s.Connections += o.Connections
+	s.Open += o.Open
+	s.Requests += o.Requests
+	s.Running += o.Running
+	s.Queued += o.Queued
+	addConnStats(&s.Conn, o.Conn)
+}
+
+func addConnStats(s *conn.Stats, o conn.Stats) {
+	s.FramesIn += o.FramesIn
+	s.FramesOut += o.FramesOut
+	s.DataIn += o.DataIn
+	s.DataOut += o.DataOut
+	s.StreamsOpened += o.StreamsOpened
+	s.ResetsIn += o.ResetsIn
+	s.ResetsOut += o.ResetsOut
+	s.PingsIn += o.PingsIn
+	s.PingsOut += o.PingsOut
+	s.SettingsIn += o.SettingsIn
+	s.WindowUpdatesIn += o.WindowUpdatesIn
+	s.WindowUpdatesOut += o.WindowUpdatesOut
+	if o.LastError != 0 {
+		s.LastError = o.LastError
+	}
+	s.Reads += o.Reads
+	s.Writes += o.Writes
+	s.BytesRead += o.BytesRead
+	s.BytesWritten += o.BytesWritten
+	s.Streams += o.Streams
+	s.Unread += o.Unread
+	s.SendWindow += o.SendWindow
+}
+
+// stats of one connection that has ended.
+func (sc *serverConn) stats() Stats {
+	s := Stats{Connections: 1, Conn: sc.c.Stats()}
+	s.Conn.Streams, s.Conn.Unread, s.Conn.SendWindow = 0, 0, 0
+	sc.d.mu.Lock()
+	defer sc.d.mu.Unlock()
+	s.Requests = sc.d.taken
+	return s
+}
+
+// stats of all connections.
+func (e *engine) stats() Stats {
+	e.mu.Lock()
+	sum := e.past
+	open := slices.Collect(maps.Keys(e.conns))
+	e.mu.Unlock()
+	for _, sc := range open {
+		s := Stats{Connections: 1, Open: 1, Conn: sc.c.Stats()}
+		sc.d.mu.Lock()
+		s.Requests, s.Running, s.Queued = sc.d.taken, sc.d.running, sc.d.queue.len()
+		sc.d.mu.Unlock()
+		sum.add(s)
+	}
+	sum.Panics = e.panics.Load()
+	return sum
+}
