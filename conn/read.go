@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -58,8 +59,11 @@ func (c *Conn) Serve() error {
 func (c *Conn) begin() {
 	c.mu.Lock()
 	var err error
-	if u := c.cfg.Upgrade; u != nil {
-		err = c.core.Upgrade(u.Settings, u.Request)
+	if u := c.cfg.Upgrade; u != nil && c.phase == alive {
+		request := u.Request
+		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
+		c.ensureOut()
+		err = c.core.Upgrade(u.Settings, request)
 		c.handleEvents()
 	}
 	c.arm()

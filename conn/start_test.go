@@ -1,0 +1,250 @@
+package conn
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// firstSettings are what a server with the zero Config announces.
+func firstSettings() frame.Settings {
+	return settings(
+		frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: defaultMaxConcurrentStreams},
+		initialWindow(defaultStreamWindow),
+		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: defaultMaxHeaderBytes},
+	)
+}
+
+func TestFirstFlightIsOneWrite(t *testing.T) {
+	for _, role := range []core.Role{core.Server, core.Client} {
+		t.Run(role.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := startTestPeer(t, role, Config{}, memconn.Options{})
+				synctest.Wait()
+				if _, writes := p.far.Calls(); writes != 1 {
+					t.Errorf("the first flight took %d writes", writes)
+				}
+				if n := p.far.Buffered(); n > 1200 {
+					t.Errorf("the first flight is %d octets long: more than fits one packet", n)
+				}
+				p.greet()
+				p.wantIdle("nothing follows the exchange of SETTINGS")
+			})
+		})
+	}
+}
+
+func TestServerDoesNotWaitForTheClientsPreface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
+		p.want("SETTINGS and WINDOW_UPDATE come at once", firstSettings(),
+			windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+		p.wantStates("nothing is known of the client", "")
+		p.send(raw(frame.Preface), settings())
+		p.want("the client's SETTINGS are acknowledged", settingsAck)
+		p.wantStates("the connection is idle after the preface", "idle")
+	})
+}
+
+func TestReceivedOctets(t *testing.T) {
+	var p testPeer
+	newPeerHPACK(&p)
+	var all []byte
+	for _, f := range []any{raw(frame.Preface), settings(), get(1)} {
+		all = p.encode(all, f)
+	}
+	for _, cut := range []int{1, 24, 30, 33, 40, len(all)} {
+		synctest.Test(t, func(t *testing.T) {
+			received := append([]byte(nil), all[:cut]...)
+			p := startTestPeer(t, core.Server, Config{Received: received}, memconn.Options{})
+			synctest.Wait()
+			clear(received) // it was copied, or handled
+			if cut < len(all) {
+				p.send(raw(all[cut:]))
+			}
+			check(t, "Reply", p.stream(1).Reply(status2(204), nil, nil))
+			p.stream(1).Release()
+			p.c.Flush()
+			p.want("the request is answered", firstSettings(),
+				windowUpdate(0, defaultConnWindow-frame.DefaultWindow), settingsAck, response(1, 204).endStream())
+		})
+	}
+}
+
+func TestReceivedMoreThanOneRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q testPeer
+		newPeerHPACK(&q)
+		b := q.encode(nil, raw(frame.Preface))
+		b = q.encode(b, settings())
+		for len(b) < 2*readSize {
+			b = q.encode(b, frame.Unknown{Header: frame.Header{Type: 0xbe}, Payload: make([]byte, 1000)})
+		}
+		b = q.encode(b, get(1))
+		p := startTestPeer(t, core.Server, Config{Received: b}, memconn.Options{})
+		p.stream(1).Release()
+		p.send(get(3))
+		p.stream(3).Release()
+	})
+}
+
+func TestPrefaceTimeout(t *testing.T) {
+	for _, said := range []raw{"", "PRI * HT", frame.Preface} {
+		synctest.Test(t, func(t *testing.T) {
+			p := startTestPeer(t, core.Server, Config{PrefaceTimeout: 3 * time.Second}, memconn.Options{})
+			p.send(said)
+			p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+			time.Sleep(3*time.Second - 10)
+			p.wantIdle("there is time left")
+			time.Sleep(10)
+			p.want("GOAWAY", goAway(0, frame.ProtocolError, "no connection preface in time (RFC 9113 §3.4)"))
+			p.wantEOF("the connection ends")
+			time.Sleep(lingerTime)
+			if err := p.wantServed("after lingering"); !errors.Is(err, frame.ProtocolError) {
+				t.Errorf("Serve returned %v", err)
+			}
+		})
+	}
+}
+
+func TestSettingsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Server, Config{SettingsTimeout: 5 * time.Second}, memconn.Options{})
+		p.send(raw(frame.Preface), settings())
+		for range p.frames() {
+		}
+		time.Sleep(5*time.Second - 10)
+		p.wantIdle("there is time left")
+		time.Sleep(10)
+		p.want("GOAWAY", goAway(0, frame.SettingsTimeout, "SETTINGS not acknowledged in time (RFC 9113 §6.5.3)"))
+		p.wantEOF("the connection ends")
+	})
+}
+
+func TestNoTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Server, Config{
+			PrefaceTimeout: -1, SettingsTimeout: -1, HeaderTimeout: -1, StallTimeout: -1, WriteByteTimeout: -1,
+		}, memconn.Options{})
+		p.send(raw(frame.Preface[:5]))
+		for range p.frames() {
+		}
+		time.Sleep(24 * time.Hour)
+		p.wantIdle("there is no limit")
+		p.send(raw(frame.Preface[5:]), settings())
+		time.Sleep(24 * time.Hour)
+		p.want("SETTINGS are acknowledged", settingsAck)
+		p.wantIdle("there is no limit")
+	})
+}
+
+func TestCloseWithErrorBeforeServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := makeTestPeer(t, core.Server, Config{}, memconn.Options{})
+		p.c.CloseWithError(frame.InadequateSecurity, "TLS 1.2 or higher is required")
+		p.serve()
+		p.want("SETTINGS come first all the same", firstSettings(),
+			windowUpdate(0, defaultConnWindow-frame.DefaultWindow),
+			goAway(0, frame.InadequateSecurity, "TLS 1.2 or higher is required"))
+		p.wantEOF("the connection ends")
+		time.Sleep(lingerTime)
+		if err := p.wantServed("after lingering"); !errors.Is(err, frame.InadequateSecurity) {
+			t.Errorf("Serve returned %v", err)
+		}
+	})
+}
+
+func TestCloseBeforeServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := makeTestPeer(t, core.Server, Config{MaxConnectionAge: time.Hour}, memconn.Options{})
+		check(t, "Close", p.c.Close())
+		p.serve()
+		if err := p.wantServed("at once"); err == nil {
+			t.Error("Serve returned no error")
+		}
+		p.wantEOF("nothing was said")
+	})
+}
+
+func upgradeSettings(s ...frame.Setting) []byte {
+	var b []byte
+	for _, s := range s {
+		b = binary.BigEndian.AppendUint16(b, uint16(s.ID))
+		b = binary.BigEndian.AppendUint32(b, s.Value)
+	}
+	return b
+}
+
+func upgradeRequest() core.Message {
+	return core.Message{
+		Method: "GET", Scheme: "http", Authority: "example.com", Path: "/", ContentLength: -1,
+		Fields: pairFields("accept", "*/*"),
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		req := upgradeRequest()
+		p := startTestPeer(t, core.Server, Config{Upgrade: &Upgrade{
+			Settings: upgradeSettings(initialWindow(3)), Request: req,
+		}}, memconn.Options{})
+		p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+		st := p.stream(1)
+		if m := st.Message(); m.Path != "/" || len(m.Fields) != 1 || !st.RemoteEnded() {
+			t.Errorf("stream 1 is %+v", m)
+		}
+		p.wantStates("the request makes the connection active", "active")
+		check(t, "Reply", st.Reply(status2(200), []byte("hello"), nil))
+		st.Release()
+		p.c.Flush()
+		p.want("the window of HTTP2-Settings holds", response(1, 200), data(1, "hel"))
+		p.send(raw(frame.Preface), settings(), windowUpdate(1, 10))
+		p.want("the preface comes afterwards", settingsAck, dataEnd(1, "lo"))
+		p.wantStates("stream 1 has ended", "active idle")
+
+		p.send(get(3).with("accept", "text/html"))
+		p.stream(3).Release()
+		if req.Fields[0].Value != "*/*" {
+			t.Error("the request that the caller gave was changed")
+		}
+	})
+}
+
+func TestUpgradeWithBadSettings(t *testing.T) {
+	for name, s := range map[string][]byte{
+		"length": {1, 2, 3},
+		"value":  upgradeSettings(initialWindow(1 << 31)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := startTestPeer(t, core.Server, Config{Upgrade: &Upgrade{Settings: s, Request: upgradeRequest()}}, memconn.Options{})
+				var last any
+				for last = range p.frames() {
+				}
+				if f, ok := last.(frame.GoAway); !ok || f.Code == frame.NoError {
+					t.Errorf("the last frame is %v", last)
+				}
+				p.wantEOF("the connection ends")
+			})
+		})
+	}
+}
+
+func TestUpgradeOfAConnectionThatIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := makeTestPeer(t, core.Server, Config{Upgrade: &Upgrade{Request: upgradeRequest()}}, memconn.Options{})
+		p.c.CloseWithError(frame.InternalError, "no")
+		p.serve()
+		time.Sleep(lingerTime)
+		_ = p.wantServed("after lingering")
+		if n := len(p.h.streams); n != 0 {
+			t.Errorf("%d streams were handed over", n)
+		}
+	})
+}
