@@ -26,10 +26,8 @@ func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
 	}
 	c.ensureOut()
 	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
-	if end {
-		st.finished = true
-	}
 	err := c.core.SendHead(&st.cs, fields, interim, end)
+	st.finished = st.finished || end && err == nil
 	c.handleEvents()
 	return err
 }
@@ -76,7 +74,6 @@ func (st *Stream) finish(p []byte, trailers []core.Field) error {
 	if err := st.writeErr(); err != nil {
 		return err
 	}
-	st.finished = true
 	_, err := st.queue(p, trailers, true)
 	return err
 }
@@ -89,6 +86,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
 		return 0, err
 	}
+	st.finished = end
 	c.core.Fill(fillLimit)
 	c.handleEvents()
 	if st.drained {
@@ -102,6 +100,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 	told := false
 	for !st.drained {
 		if err := st.writeErr(); err != nil {
+			st.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
 		if !c.flushing && c.core.OutputLen() > 0 {

@@ -73,8 +73,10 @@ func status2(code int, pairs ...string) []core.Field {
 	return append([]core.Field{{Name: ":status", Value: strconv.Itoa(code)}}, pairFields(pairs...)...)
 }
 
-func data(id uint32, s string) frame.Data    { return frame.Data{StreamID: id, Data: []byte(s)} }
-func dataEnd(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data: []byte(s), EndStream: true} }
+func data(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data: []byte(s)} }
+func dataEnd(id uint32, s string) frame.Data {
+	return frame.Data{StreamID: id, Data: []byte(s), EndStream: true}
+}
 
 func rstStream(id uint32, code frame.Code) frame.RSTStream {
 	return frame.RSTStream{StreamID: id, Code: code}
