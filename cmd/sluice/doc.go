@@ -1,0 +1,10 @@
+// Command sluice serves over HTTP/2 from the command line.
+//
+//	go run ./cmd/sluice serve
+//
+// starts a demo site on https://localhost:8443/ with a certificate made in
+// memory, and on http://localhost:8080/, and prints what to try. With --dir it
+// serves a directory instead; --help lists the flags.
+//
+// Limitations: serve is the only subcommand.
+package main

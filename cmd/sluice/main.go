@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-go/sluice/internal/serve"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the next one has its usual effect: it kills.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole command. It returns the exit status: 0 for success, 1 for
+// a failure that has been told on stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "sluice",
+		Short:         "HTTP/2 in pure Go, from the command line",
+		Version:       version(),
+		SilenceUsage:  true, // an error is one sentence, not a page of flags
+		SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(nil))
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "sluice:", err)
+		return 1
+	}
+	return 0
+}
+
+// serveCommand turns flags into serve.Options; adjust, if not nil, changes
+// them before they are used.
+func serveCommand(adjust func(*serve.Options)) *cobra.Command {
+	o := serve.Defaults()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a demo site, or a directory, over HTTP/2 and HTTP/1.1",
+		Example: `  sluice serve
+  sluice serve --dir ./public --https :443 --cert fullchain.pem --key key.pem --http ""
+  sluice serve --http 127.0.0.1:9000 --h2c-upgrade --verbose`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Out, o.Err, o.Version = cmd.OutOrStdout(), cmd.ErrOrStderr(), version()
+			if adjust != nil {
+				adjust(&o)
+			}
+			return serve.Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.HTTPS, "https", o.HTTPS, `address of the TLS listener; "" turns it off`)
+	f.StringVar(&o.HTTP, "http", o.HTTP, `address of the cleartext listener; "" turns it off`)
+	f.StringVar(&o.Dir, "dir", "", "serve this directory instead of the demo site")
+	f.StringVar(&o.CertFile, "cert", "", "PEM file with the certificate chain (default: self-signed, made in memory)")
+	f.StringVar(&o.KeyFile, "key", "", "PEM file with the private key of --cert")
+	f.StringSliceVar(&o.Hosts, "host", nil, "a further name or address for the self-signed certificate (may be repeated)")
+	f.BoolVar(&o.H2CUpgrade, "h2c-upgrade", false, `answer "Upgrade: h2c" on the cleartext listener (RFC 7540 §3.2)`)
+	f.IntVar(&o.MaxStreams, "max-streams", 0, "concurrent requests of a connection (default: the server's, see package server)")
+	f.IntVar(&o.MaxHeaderBytes, "max-header-bytes", 0, "size of a request's header section in octets (default: the server's)")
+	f.DurationVar(&o.HeaderTimeout, "header-timeout", 0, "time for a request's header section (default: the server's)")
+	f.DurationVar(&o.IdleTimeout, "idle-timeout", o.IdleTimeout, "time after which a connection without requests is closed; 0 is never")
+	f.DurationVar(&o.MaxAge, "max-age", 0, "age at which a connection is drained and closed; 0 is no limit")
+	f.DurationVar(&o.Drain, "drain", o.Drain, "time that running requests have after Ctrl-C")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log every request")
+	return cmd
+}
+
+// version is the module's version as the go command recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

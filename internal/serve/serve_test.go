@@ -1,0 +1,259 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A running is a server started by a test.
+type running struct {
+	t           *testing.T
+	https, http string // base URLs, "" when off
+	out, err    lockedBuffer
+	stop        context.CancelFunc
+	ended       chan error
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// start runs o on free ports of this machine until the test ends.
+func start(t *testing.T, o Options) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{t: t, stop: stop, ended: make(chan error, 1)}
+	ready := make(chan struct{})
+	o.Out, o.Err = &r.out, &r.err
+	o.Ready = func(https, http net.Addr) {
+		if https != nil {
+			r.https = "https://" + https.String()
+		}
+		if http != nil {
+			r.http = "http://" + http.String()
+		}
+		close(ready)
+	}
+	go func() { r.ended <- Run(ctx, o) }()
+	select {
+	case <-ready:
+	case err := <-r.ended:
+		stop()
+		t.Fatalf("it did not start: %v", err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+		r.ended <- nil
+	})
+	return r
+}
+
+// stopNow stops the server and returns what Run returned.
+func (r *running) stopNow() error {
+	r.stop()
+	err := <-r.ended
+	r.ended <- nil // for the clean-up
+	return err
+}
+
+// client speaks the protocols given, and trusts anybody.
+func client(t *testing.T, set func(*http.Protocols)) *http.Client {
+	var p http.Protocols
+	set(&p)
+	tr := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}
+
+func fetch(t *testing.T, c *http.Client, url string) (proto, body string) {
+	t.Helper()
+	res, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != 200 {
+		t.Fatalf("%s: %s: %s", url, res.Status, b)
+	}
+	return res.Proto, string(b)
+}
+
+func TestProtocols(t *testing.T) {
+	r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: 5 * time.Second})
+	for _, tt := range []struct {
+		name, base, want string
+		set              func(*http.Protocols)
+	}{
+		{"h2", r.https, "HTTP/2.0", func(p *http.Protocols) { p.SetHTTP2(true) }},
+		{"HTTP/1.1 over TLS", r.https, "HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) }},
+		{"h2c", r.http, "HTTP/2.0", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }},
+		{"HTTP/1.1", r.http, "HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			proto, got := fetch(t, client(t, tt.set), tt.base+"/info.json")
+			if proto != tt.want || !strings.Contains(got, `"protocol": "`+tt.want+`"`) {
+				t.Errorf("%s, and the server says %s", proto, got)
+			}
+		})
+	}
+}
+
+func TestStatsCount(t *testing.T) {
+	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second})
+	c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	if _, got := fetch(t, c, r.http+"/stats"); !strings.HasPrefix(got, "{") || len(got) < 20 {
+		t.Errorf("/stats: %s", got)
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := writePair(t, "own.test")
+	o.HTTPS, o.HTTP, o.Dir, o.Drain = "127.0.0.1:0", "127.0.0.1:0", dir, 5*time.Second
+	r := start(t, *o)
+	c := client(t, func(p *http.Protocols) { p.SetHTTP2(true) })
+	if proto, got := fetch(t, c, r.https+"/a.txt"); proto != "HTTP/2.0" || got != "from a file" {
+		t.Errorf("%s %q", proto, got)
+	}
+	res, err := c.Get(r.https + "/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 404 {
+		t.Errorf("the demo site is mixed into a directory: /stats gives %s", res.Status)
+	}
+	if out := r.out.String(); !strings.Contains(out, "certificate from "+o.CertFile) || strings.Contains(out, "-k ") {
+		t.Errorf("the banner does not know the certificate:\n%s", out)
+	}
+}
+
+// A request that runs when the signal comes is finished; one that takes longer
+// than --drain is cut off, and the error says so.
+func TestDrain(t *testing.T) {
+	for _, tt := range []struct {
+		name, path string
+		drain      time.Duration
+		want       string
+	}{
+		{"in time", "/stream?n=2&every=200ms", 20 * time.Second, ""},
+		{"too late", "/stream?n=2&every=30s", 50 * time.Millisecond, "some requests did not finish within 50ms and were cut off; --drain gives them longer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, Options{HTTP: "127.0.0.1:0", Drain: tt.drain})
+			c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+			res, err := c.Get(r.http + tt.path) // returns with the first line
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			err = r.stopNow()
+			b, readErr := io.ReadAll(res.Body)
+			if tt.want == "" {
+				if err != nil || readErr != nil || strings.Count(string(b), "\n") != 2 || !strings.HasSuffix(r.out.String(), "\nStopped.\n") {
+					t.Errorf("Run: %v; the answer: %q, %v", err, b, readErr)
+				}
+				return
+			}
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("Run: %v, want %s", err, tt.want)
+			}
+			if readErr == nil {
+				t.Errorf("the answer seems whole: %q", b)
+			}
+		})
+	}
+}
+
+func TestVerbose(t *testing.T) {
+	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second, Verbose: true})
+	c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	fetch(t, c, r.http+"/bytes/5")
+	res, err := c.Get(r.http + "/none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if err := r.stopNow(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`HTTP/2.0 GET "/bytes/5" 200 5 B`, `HTTP/2.0 GET "/none" 404 19 B`} {
+		if got := r.err.String(); !strings.Contains(got, want) {
+			t.Errorf("the log lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// Every command that is printed under "Try:" works as it is printed.
+func TestWhatIsPrintedWorks(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("curl must be there in CI:", err)
+		}
+		t.Skip("curl runs the printed commands and is not installed")
+	}
+	for _, o := range []Options{
+		{HTTPS: "127.0.0.1:0", HTTP: "localhost:0", H2CUpgrade: true},
+		{HTTP: "127.0.0.1:0"},
+		{HTTPS: ":0", HTTP: ":0", Dir: "."},
+	} {
+		o.Drain = 5 * time.Second
+		r := start(t, o)
+		_, list, _ := strings.Cut(r.out.String(), "Try:\n")
+		list, _, _ = strings.Cut(list, "\n\n")
+		for line := range strings.Lines(list) {
+			command, shows, ok := strings.Cut(line, "  # ")
+			if !ok {
+				t.Fatalf("not a command: %q", line)
+			}
+			command = strings.TrimSpace(command)
+			curl := strings.Replace(command, "curl ", "curl -sS --fail --max-time 30 -w '%{stderr}over %{http_version}\n' ", 1)
+			out, err := exec.CommandContext(t.Context(), "sh", "-c", curl).CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v\n%s", command, err, out)
+				continue
+			}
+			want := "over 2\n"
+			if strings.Contains(shows, "HTTP/1.1") {
+				want = "over 1.1\n"
+			}
+			if !strings.HasSuffix(string(out), want) {
+				t.Errorf("%s: not %s\n%s", command, want, out)
+			}
+		}
+	}
+}
