@@ -125,11 +125,15 @@ func (in *inbound) headers(h frame.Header, p []byte) error {
 		hasPriority: f.HasPriority, priority: f.Priority,
 	}
 	if f.HasPriority && f.Priority.DependsOn == f.StreamID {
-		// RFC 9113 §5.3.2 knows the error no more, RFC 7540 §5.3.1 made it a stream error. A connection error
-		// gives nobody a way to make us send resets.
-		return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
+		return errSelfDependency()
 	}
 	return in.fragment(f.Fragment, f.EndHeaders)
+}
+
+// errSelfDependency is for a stream that depends on itself. RFC 9113 §5.3.2 knows the error no more, RFC 7540 §5.3.1
+// made it a stream error. A connection error gives nobody a way to make us send resets.
+func errSelfDependency() error {
+	return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
 }
 
 func (in *inbound) pushPromise(h frame.Header, p []byte) error {

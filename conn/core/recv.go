@@ -77,28 +77,44 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 	} else if c.ids.Idle(se.StreamID) {
 		// RST_STREAM must not be sent for an idle stream (RFC 9113 §6.4).
 		return frame.NewConnError(se.Code, se.Section, se.Reason+", on an idle stream")
-	} else {
+	} else if st, _ := c.graves.State(se.StreamID); st != stream.ClosedResetLocal {
 		c.graves.Add(se.StreamID, stream.ClosedResetLocal)
 		c.appendRSTStream(se.StreamID, se.Code)
 	}
 	return c.limit.control()
 }
 
-// onClosed judges a frame on a stream that is not in the table: by how the stream was closed, where that is
-// remembered, or as on an idle one. Of closed streams that are forgotten, or were skipped (RFC 9113 §5.1.1), late
-// frames are dropped: they may have crossed our RST_STREAM.
+// onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as on an idle one.
+// Nothing is charged for what may have crossed our RST_STREAM.
 func (c *Conn) onClosed(id uint32, e stream.Event) error {
-	if c.shutdown.beyond(id, c) {
-		return nil // opened after our GOAWAY: never processed (RFC 9113 §6.8)
+	st, known := c.closedState(id)
+	if st == stream.ClosedResetLocal {
+		return nil
 	}
-	st, known := c.graves.State(id)
-	if c.ids.Idle(id) {
-		st, known = stream.Idle, true
+	charge := c.limit.glitch
+	if e == stream.RecvWindowUpdate {
+		charge = c.limit.windowUpdate
 	}
-	if !known {
-		return c.limit.glitch(c.now)
+	if err := charge(c.now); err != nil || !known {
+		return err
 	}
 	return st.On(e).Verdict.Err(id, e, st)
+}
+
+// closedState returns the state of a stream that is not in the table, and false where the peer's stream is forgotten
+// or was skipped (RFC 9113 §5.1.1). A stream of ours that is forgotten counts as reset by us, because it may have been
+// and the peer may not know yet; so does one that came after our GOAWAY and was never processed (RFC 9113 §6.8).
+func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
+	if c.ids.Idle(id) {
+		return stream.Idle, true
+	}
+	if c.shutdown.beyond(id, c) {
+		return stream.ClosedResetLocal, true
+	}
+	if st, known = c.graves.State(id); !known && c.ids.IsLocal(id) {
+		return stream.ClosedResetLocal, true
+	}
+	return st, known
 }
 
 // step moves s by an event of the peer. A nil error with ok false means that the frame is to be ignored.
@@ -113,13 +129,18 @@ func (c *Conn) step(s *Stream, e stream.Event) (ok bool, err error) {
 
 func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	f, err := frame.ParsePriority(h, p)
+	if f.StreamID != 0 && f.DependsOn == f.StreamID {
+		return errSelfDependency()
+	}
 	if err != nil {
 		return err
 	}
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}
-	c.sched.Adjust(f.StreamID, treeParams(f.PriorityParam))
+	if !c.peer.NoRFC7540Priorities { // RFC 9218 §2.1
+		c.sched.Adjust(f.StreamID, treeParams(f.PriorityParam))
+	}
 	return nil
 }
 
@@ -141,9 +162,6 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	c.counts.ResetsIn++
 	s, ok := c.streams.Get(f.StreamID)
 	if !ok {
-		if err := c.limit.glitch(c.now); err != nil {
-			return err
-		}
 		return c.onClosed(f.StreamID, stream.RecvReset)
 	}
 	if ok, err := c.step(s, stream.RecvReset); !ok {
@@ -162,12 +180,15 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 }
 
 func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
+	c.counts.WindowUpdatesIn++
 	f, err := frame.ParseWindowUpdate(h, p)
 	s, open := c.streams.Get(h.StreamID)
-	if err != nil && (open || h.StreamID == 0) {
+	if f.StreamID != 0 && !open { // an increment of 0 is the error of a stream that is there
+		return c.onClosed(f.StreamID, stream.RecvWindowUpdate)
+	}
+	if err != nil {
 		return err
 	}
-	c.counts.WindowUpdatesIn++
 	if err := c.limit.windowUpdate(c.now); err != nil {
 		return err
 	}
@@ -176,9 +197,6 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.1", "connection window above 2^31-1")
 		}
 		return nil // Fill finds who can go on
-	}
-	if !open {
-		return c.onClosed(h.StreamID, stream.RecvWindowUpdate)
 	}
 	if ok, err := c.step(s, stream.RecvWindowUpdate); !ok {
 		return err

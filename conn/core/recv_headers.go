@@ -24,10 +24,7 @@ func (c *Conn) recvHeaders(b *headerBlock) error {
 
 // headersOnClosed judges HEADERS on a stream that is not in the table and may not be opened.
 func (c *Conn) headersOnClosed(id uint32) error {
-	if err := c.limit.glitch(c.now); err != nil {
-		return err
-	}
-	if _, known := c.graves.State(id); !known && !c.shutdown.beyond(id, c) {
+	if st, known := c.closedState(id); !known || st == stream.Idle {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §5.1.1", "HEADERS on a stream that may not be opened")
 	}
 	return c.onClosed(id, stream.RecvHeaders)
@@ -138,7 +135,7 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	parent, ok := c.streams.Get(b.streamID)
 	if !ok {
 		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the same, and refused.
-		if st, _ := c.graves.State(b.streamID); st != stream.ClosedResetLocal {
+		if st, _ := c.closedState(b.streamID); st != stream.ClosedResetLocal {
 			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
 		}
 		if err := c.ids.Accept(b.promisedID); err != nil {
