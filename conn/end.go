@@ -12,10 +12,12 @@ import (
 // taken, the streams that run may finish, then the connection closes and Serve returns. It does not wait.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
-	c.ensureOut()
-	c.core.Shutdown(time.Now())
-	c.arm()
-	c.flushSoonLocked()
+	if c.phase == alive {
+		c.ensureOut()
+		c.core.Shutdown(time.Now())
+		c.arm()
+		c.flushSoonLocked()
+	}
 	c.unlock()
 }
 
@@ -65,15 +67,18 @@ func (c *Conn) die(err error) {
 	if c.phase == dead {
 		return
 	}
+	wasAlive := c.phase == alive
 	c.phase = dead
 	if c.err == nil {
 		c.err = err
 	}
-	lost := c.err
-	if lost == nil {
-		lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+	if wasAlive {
+		lost := c.err
+		if lost == nil {
+			lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+		}
+		c.endStreams(lost)
 	}
-	c.endStreams(lost)
 	c.wakeAll()
 	// Close of a TLS connection may write an alert, so not under mu and not in the reader's way.
 	c.tasks.Add(1)
@@ -83,7 +88,8 @@ func (c *Conn) die(err error) {
 	}()
 }
 
-// endStreams fails every stream that is open.
+// endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on
+// core's table holds streams whose memory may belong to another connection already, and must not be used.
 func (c *Conn) endStreams(err error) {
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)

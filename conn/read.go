@@ -46,9 +46,7 @@ func (c *Conn) Serve() error {
 		}
 		goOn = c.process()
 	}
-	if !goOn {
-		c.linger()
-	}
+	c.linger()
 	c.shutdownIO()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,6 +180,10 @@ func (c *Conn) apply(now time.Time) bool {
 // the output, new streams are handed over, and somebody is made to flush.
 func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.mu.Lock()
+	if c.phase != alive {
+		c.mu.Unlock()
+		return false
+	}
 	c.core.SetPartial(partial, want, now)
 	c.ensureOut()
 	c.core.Fill(fillLimit)

@@ -36,7 +36,7 @@ type Stream struct {
 	gotHead  bool // client: the final head of the response has arrived
 	gotEnd   bool // END_STREAM has arrived
 	noRead   bool // CloseRead was called
-	drained  bool // all that Write or Finish has queued is in the output
+	drained  bool // nothing that Write or Finish has queued waits for its way to the output
 	finished bool // Finish was called
 	closed   bool // no longer in core's table
 	released bool
@@ -56,6 +56,7 @@ func (c *Conn) newStream() *core.Stream {
 	st.c = c
 	st.cs.Owner = st
 	st.canRead.L, st.canWrite.L = &c.mu, &c.mu
+	st.drained = true
 	return &st.cs
 }
 
@@ -139,8 +140,9 @@ func (st *Stream) Reset(code frame.Code) {
 }
 
 // Release says that nobody needs the stream any more. What was given to Finish is still sent. Where our side
-// was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its side, it is told with
-// RST_STREAM(NO_ERROR) to stop, after our end (RFC 9113 §8.1). Nothing is flushed.
+// was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its side, it is told to stop,
+// after our end: a client with RST_STREAM(NO_ERROR) (RFC 9113 §8.1), a server with RST_STREAM(CANCEL). Nothing is
+// flushed.
 func (st *Stream) Release() {
 	c := st.c
 	c.mu.Lock()
@@ -176,9 +178,9 @@ func (st *Stream) head(end bool) {
 	st.canRead.Broadcast()
 }
 
-// end notes that the stream has died.
+// end notes that the stream has died. It has not if our message is complete and nobody wants more of the peer's.
 func (st *Stream) end(err error) {
-	if st.err != nil {
+	if st.err != nil || st.finished && st.drained && st.noRead {
 		return
 	}
 	st.err = err

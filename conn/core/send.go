@@ -183,14 +183,15 @@ func (c *Conn) drained(s *Stream, ended bool) {
 		c.appendData(s, nil, true)
 	}
 	c.sentEnd(s)
-	if o.stopRecv {
-		c.Reset(s, frame.NoError)
-	}
 }
 
-// sentEnd moves s by our END_STREAM.
+// sentEnd moves s by our END_STREAM, and stops the peer if StopRecv has asked for that.
 func (c *Conn) sentEnd(s *Stream) {
 	c.local(s, stream.SendEndStream)
+	if s.out.stopRecv && s.state == stream.HalfClosedLocal {
+		c.Reset(s, c.stopCode())
+		return
+	}
 	c.closeIfDone(s)
 }
 

@@ -90,16 +90,25 @@ func (c *Conn) Reset(s *Stream, code frame.Code) {
 	c.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: "reset by this side"})
 }
 
-// StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer is told so
-// with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete response.
+// StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer is told so:
+// a client with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete response, and a server with
+// RST_STREAM(CANCEL).
 func (c *Conn) StopRecv(s *Stream) {
 	switch {
 	case !s.state.CanReceive():
 	case s.state == stream.HalfClosedLocal:
-		c.Reset(s, frame.NoError)
+		c.Reset(s, c.stopCode())
 	default:
 		s.out.stopRecv = true
 	}
+}
+
+// stopCode is the code that tells the peer that the rest of its message is not wanted.
+func (c *Conn) stopCode() frame.Code {
+	if c.cfg.Role == Client {
+		return frame.Cancel
+	}
+	return frame.NoError
 }
 
 // resetStream ends s with RST_STREAM and the events for it.
