@@ -107,14 +107,14 @@ func (x *exchange) run(h http.Handler) {
 
 // aborted ends the stream of a handler that did not return.
 func (x *exchange) aborted(reason any) {
-	x.ctx.end(errHandlerReturned)
-	x.resp.abort(frame.InternalError)
 	if reason != nil && reason != http.ErrAbortHandler {
 		buf := make([]byte, 64<<10)
 		buf = buf[:runtime.Stack(buf, false)]
 		x.sc.logf("http: panic serving %v: %v\n%s", x.sc.remoteAddr, reason, buf)
 		x.sc.eng.panics.Add(1)
 	}
+	x.ctx.end(errHandlerReturned)
+	x.resp.abort(frame.InternalError)
 }
 
 // ended gives back what the exchange holds.

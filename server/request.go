@@ -1,12 +1,15 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 )
 
@@ -62,7 +65,7 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 
 func (x *exchange) makeBody(m *core.Message) {
 	r := &x.req
-	if x.s.RemoteEnded() {
+	if !hasBody(x.s) {
 		r.Body = http.NoBody
 		return
 	}
@@ -72,6 +75,15 @@ func (x *exchange) makeBody(m *core.Message) {
 	if d := x.sc.readTimeout; d > 0 {
 		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
 	}
+}
+
+// hasBody is false if the request ended with its header.
+func hasBody(s *conn.Stream) bool {
+	if !s.RemoteEnded() {
+		return true
+	}
+	_, err := s.Read(nil)
+	return !errors.Is(err, io.EOF) || len(s.Trailers()) > 0
 }
 
 // makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with

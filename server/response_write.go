@@ -140,6 +140,9 @@ func (w *response) finishLocked() error {
 		w.snapshotLocked(http.StatusOK)
 	}
 	if w.length >= 0 && w.written != w.length && !w.is(isHead) && bodyAllowed(w.status) {
+		if err := w.sendLocked(w.buffered()); err != nil {
+			return err
+		}
 		return http.ErrContentLength
 	}
 	s, body := w.x.s, w.buffered()

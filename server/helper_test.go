@@ -1,0 +1,138 @@
+//go:build !nethttpomithttp2
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// site is a server on in-memory connections, with net/http's client for HTTP/2 on cleartext.
+type site struct {
+	t      *testing.T
+	l      *memconn.Listener
+	client *http.Client
+	log    *syncBuffer
+	served chan error
+	close  func() error
+	h2     *Server      // of kind "server"
+	std    *http.Server // of the other kinds
+}
+
+const siteURL = "http://example.test"
+
+// The ways to serve that are to look alike.
+const (
+	kindNetHTTP   = "net-http"
+	kindServer    = "server"
+	kindConfigure = "configure"
+)
+
+// newSite starts a server. Inside a bubble of synctest, its end must be waited for with stop.
+func newSite(t *testing.T, kind string, h http.Handler, adjust ...any) *site {
+	t.Helper()
+	s := &site{t: t, l: memconn.Listen(memconn.Options{}), log: &syncBuffer{}, served: make(chan error, 1)}
+	var p, clientP http.Protocols
+	clientP.SetUnencryptedHTTP2(true)
+	s.client = &http.Client{Transport: &http.Transport{DialContext: s.l.Dial, Protocols: &clientP}}
+	p.SetUnencryptedHTTP2(true)
+	p.SetHTTP1(true)
+	logger := log.New(s.log, "", 0)
+	if kind == kindServer {
+		s.h2 = &Server{Handler: h, ErrorLog: logger}
+		for _, a := range adjust {
+			if f, ok := a.(func(*Server)); ok {
+				f(s.h2)
+			}
+		}
+		s.close = s.h2.Close
+		go func() { s.served <- s.h2.Serve(s.l) }()
+		return s
+	}
+	s.std = &http.Server{Handler: h, ErrorLog: logger, Protocols: &p}
+	cfg := &Config{}
+	for _, a := range adjust {
+		switch f := a.(type) {
+		case func(*http.Server):
+			f(s.std)
+		case func(*Config):
+			f(cfg)
+		}
+	}
+	if kind == kindConfigure {
+		if err := Configure(s.std, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.close = s.std.Close
+	go func() { s.served <- s.std.Serve(s.l) }()
+	return s
+}
+
+// stop ends client and server.
+func (s *site) stop() {
+	s.t.Helper()
+	s.client.CloseIdleConnections()
+	if err := s.close(); err != nil {
+		s.t.Errorf("Close: %v", err)
+	}
+	if err := <-s.served; err != http.ErrServerClosed { //nolint:errorlint // documented as this very value
+		s.t.Errorf("Serve: %v", err)
+	}
+}
+
+// get is a GET whose failure ends the test.
+func (s *site) get(path string) *http.Response {
+	s.t.Helper()
+	resp, err := s.client.Get(siteURL + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp
+}
+
+func (s *site) request(method, path string, body interface{ Read([]byte) (int, error) }) *http.Request {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), method, siteURL+path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// syncBuffer is a bytes.Buffer for several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// notes is what a script has seen, in order.
+type notes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notes) add(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, fmt.Sprintf(format, args...))
+}
