@@ -148,6 +148,7 @@ func (c *Conn) closeStream(s *Stream) {
 	} else {
 		c.remoteStreams--
 	}
+	s.unsent = len(s.out.data)
 	s.out = outgoing{}
 	if c.streams.Len() == 0 {
 		c.life.idleSince = c.now

@@ -106,14 +106,15 @@ func (c *Conn) Keep(s *Stream) {
 	}
 }
 
-// Unqueue takes back what Queue has left waiting and returns how many octets that was. The end that was
-// queued with it is not sent.
+// Unqueue takes back what Queue has left waiting and returns how many octets that was, or had been when the stream was
+// closed. The end that was queued with it is not sent.
 func (c *Conn) Unqueue(s *Stream) int {
 	n := len(s.out.data)
-	if n > 0 {
-		s.out = outgoing{stopRecv: s.out.stopRecv}
-		c.sched.Unready(&s.node)
+	if n == 0 {
+		return s.unsent
 	}
+	s.out = outgoing{stopRecv: s.out.stopRecv}
+	c.sched.Unready(&s.node)
 	return n
 }
 

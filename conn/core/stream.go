@@ -31,7 +31,8 @@ type Stream struct {
 	smallData int   // small DATA frames unread
 	unread    int64 // octets that were not consumed yet
 
-	out outgoing
+	out    outgoing
+	unsent int // octets that still waited when the stream was closed
 }
 
 // outgoing is what a stream still has to send.
