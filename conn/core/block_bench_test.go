@@ -114,39 +114,3 @@ func BenchmarkDecodeRequest(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkHuffmanDecode(b *testing.B) {
-	for _, s := range []string{"/assets/images/logo-4f2a1c.png?size=large", response4[3].Value} {
-		in := hpack.AppendHuffmanString(nil, s)
-		b.Run("sluice", func(b *testing.B) {
-			var out []byte
-			for b.Loop() {
-				out, _ = appendHuffmanDecoded(out[:0], in)
-			}
-		})
-		b.Run("xnet", func(b *testing.B) {
-			var out bytes.Buffer
-			for b.Loop() {
-				out.Reset()
-				_, _ = hpack.HuffmanDecode(&out, in)
-			}
-		})
-	}
-}
-
-func BenchmarkHuffmanEncode(b *testing.B) {
-	s := response4[3].Value
-	b.Run("sluice", func(b *testing.B) {
-		var out []byte
-		for b.Loop() {
-			out = appendString(out[:0], s)
-		}
-	})
-	b.Run("xnet", func(b *testing.B) {
-		var out []byte
-		for b.Loop() {
-			_ = hpack.HuffmanEncodeLength(s)
-			out = hpack.AppendHuffmanString(out[:0], s)
-		}
-	})
-}

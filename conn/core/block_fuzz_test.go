@@ -33,7 +33,7 @@ func FuzzBlockRoundTrip(f *testing.F) {
 		d := newBlockDecoder(4096, 1<<24, 1<<20)
 		for i := range 3 {
 			b := e.append(nil, fields)
-			if diff := cmp.Diff(plain(fields), plain(judge(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(plain(fields), plain(xnetDecode(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatal(diff)
 			}
 			var m Message
@@ -58,11 +58,7 @@ func checkSame(t *testing.T, fields []Field, m *Message) {
 	var regular []Field
 	cookie := -1
 	for _, f := range fields {
-		known, _ := lookupName(f.Name)
-		k := known.kind
-		if known.name == "" {
-			k = classifyName([]byte(f.Name))
-		}
+		k := judge(f.Name, f.Value).kind
 		switch {
 		case k.nameFault() != faultNone:
 		case f.IsPseudo():
@@ -90,7 +86,7 @@ func checkSame(t *testing.T, fields []Field, m *Message) {
 }
 
 // FuzzBlockDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the same messages and
-// errors, as must x/net's decoder where the two mean to agree.
+// errors, and what x/net's decoder gives at once where it agrees that there is no error.
 func FuzzBlockDecoder(f *testing.F) {
 	for _, fields := range [][]Field{response20, request20, head("host: a", "te: trailers", "content-length: 5")} {
 		first, second := xnetTwice(f, fields)
@@ -122,7 +118,6 @@ func FuzzBlockDecoder(f *testing.F) {
 			if diff := cmp.Diff(a, b, cmp.AllowUnexported(Message{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatal(diff)
 			}
-			checkTables(t, whole, cut)
 			a.checkRequest(true)
 			a.checkResponse()
 			a.checkTrailers()
@@ -139,56 +134,4 @@ func decodeCut(d *blockDecoder, block []byte, next func() int) (*Message, error)
 	}
 	m := new(Message)
 	return m, d.finish(m)
-}
-
-func checkTables(t *testing.T, a, b *blockDecoder) {
-	t.Helper()
-	if a.table.count != b.table.count || a.table.size != b.table.size || a.table.max != b.table.max {
-		t.Fatalf("tables of %d and %d entries", a.table.count, b.table.count)
-	}
-	size := uint64(0)
-	for i := range a.table.count {
-		x, y := a.table.at(uint64(i+1)), b.table.at(uint64(i+1))
-		if *x != *y {
-			t.Fatalf("entry %d is %+v and %+v", i+1, *x, *y)
-		}
-		size += uint64(x.octets)
-	}
-	if size != a.table.size || size > a.table.max {
-		t.Fatalf("%d octets in a table of %d, at most %d", size, a.table.size, a.table.max)
-	}
-}
-
-// FuzzHuffman compares our decoding of any octets with that of x/net.
-func FuzzHuffman(f *testing.F) {
-	for _, s := range []string{"", "a", "www.example.com", strings.Repeat("0", 100), "\x00\xff\n\x80~^|<>\\", strings.Repeat("\xff\xfe\x00", 30)} {
-		f.Add(hpack.AppendHuffmanString(nil, s))
-	}
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, in []byte) {
-		want, err := hpack.HuffmanDecodeToString(in)
-		got, ok := appendHuffmanDecoded([]byte("x"), in)
-		if ok != (err == nil) {
-			t.Fatalf("%x: ok is %v, x/net says %v", in, ok, err)
-		}
-		if ok && string(got) != "x"+want {
-			t.Fatalf("%x gives %q, want %q", in, got, want)
-		}
-	})
-}
-
-func TestHuffmanAllSymbols(t *testing.T) {
-	var every []byte
-	for a := range 256 {
-		every = append(every, byte(a))
-		for b := range 256 {
-			s := string([]byte{byte(a), byte(b), byte(a)})
-			if got, ok := appendHuffmanDecoded(nil, hpack.AppendHuffmanString(nil, s)); !ok || string(got) != s {
-				t.Fatalf("%q gives %q, %v", s, got, ok)
-			}
-		}
-	}
-	if got, ok := appendHuffmanDecoded(nil, hpack.AppendHuffmanString(nil, string(every))); !ok || string(got) != string(every) {
-		t.Fatalf("all octets give %q, %v", got, ok)
-	}
 }

@@ -1,41 +1,10 @@
 package core
 
-// tableEntry is an entry of either HPACK table as the decoder keeps it: the field, and what there is to say about
-// it, so that a field that is sent as one octet is not judged anew each time.
-type tableEntry struct {
-	name, value string
-	num         int64  // the number in value, for :status and content-length
-	octets      uint32 // its size (RFC 7541 §4.1)
-	kind        kind
-	fault       fault
-}
-
-// fieldSize is the size of an entry (RFC 7541 §4.1).
+// fieldSize is the size of an entry of a table, and of a field in a header list (RFC 7541 §4.1, RFC 9113 §6.5.2).
 func fieldSize(name, value string) uint64 { return uint64(len(name)) + uint64(len(value)) + 32 }
 
-// lastStatic is the highest index of the static table; the dynamic table begins behind it (RFC 7541 §2.3.3).
+// lastStatic is the highest index of the static table (RFC 7541 §2.3.3).
 const lastStatic = 61
-
-// staticEntries is staticTable as the decoder wants it.
-var staticEntries = makeStaticEntries()
-
-func makeStaticEntries() (t [lastStatic + 1]tableEntry) {
-	for i := 1; i <= lastStatic; i++ {
-		s := staticTable[i]
-		known, _ := lookupName(s.name)
-		t[i] = tableEntry{name: s.name, value: s.value, kind: known.kind}
-		t[i].judge()
-	}
-	return t
-}
-
-// judge fills what follows from the name, the kind and the value of e.
-func (e *tableEntry) judge() {
-	e.octets = uint32(fieldSize(e.name, e.value))
-	if e.fault = e.kind.nameFault(); e.fault == faultNone {
-		e.num, e.fault = valueFault(e.kind, e.value)
-	}
-}
 
 // staticTable is RFC 7541 Appendix A.
 var staticTable = [lastStatic + 1]struct{ name, value string }{

@@ -1,61 +1,53 @@
 package core
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"errors"
 
-// blockDecoder turns header blocks into Messages: it decodes HPACK (RFC 7541), applies the limits while doing so,
-// and judges each field once. The reader of the connection owns it; there is no lock.
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// blockDecoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each field is counted
+// and judged as it comes out. The reader of the connection owns it; there is no lock.
 //
-// It is not x/net's decoder, for three reasons. What it knows of a field stays in the table beside the field, so that
-// a request that comes as five indexed fields is neither looked up nor judged again. A string that is over the limits
-// is skipped without being held, and costs the message, not the connection. And a block that arrives in drips costs
-// time linear in its length.
+// A block is collected and then decoded at once, so that one that arrives in drips costs time linear in its length,
+// and no buffer of hpack.Decoder, which it would keep for good, grows with what a peer leaves incomplete.
 //
-// Memory is bounded by the limits: an incomplete field is held only up to the longer of the list limit and four times
-// the table size. A longer string than that cannot be an entry of the table even where Huffman coding stretched it,
-// so the state of the compression does not depend on its octets, and they are not looked at.
+// Once a message is over its limits the rest of the block is decoded only for the sake of the table. A string or block
+// longer than mostHeld is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
 type blockDecoder struct {
-	table      decoderTable
-	allowed    uint32 // what a size update may set
-	mustUpdate bool   // the next block must begin with a size update to
-	updateMost uint32 // no more than this
+	hpack      *hpack.Decoder // nil before the first block: an idle connection has no table
+	tableMax   uint32         // the size of the table in force
+	allowed    uint32         // what a size update may set
+	mustUpdate bool           // the next block must begin with a size update to
+	updateMost uint32         // no more than this
 
 	maxOctets uint64 // of a header list, as RFC 9113 §6.5.2 counts
 	maxFields int
 
-	// The block under way.
-	started    bool // a field has been seen: no size update may follow
+	block []byte // what has come of the block under way
+
+	// The message under way.
 	octetsLeft uint64
 	linesLeft  int
 	m          Message
 	crumbs     []string // cookies beyond the first
 	cookie     int      // 1 + the index of the first cookie in m.Fields
 
-	joined string // the cookies of the block before, as a client tends to send the same again
+	memo   []judgedField // what has been found of the fields of the last blocks, by their places in the block
+	joined string        // the cookies of the block before, as a client tends to send the same again
 
-	held    []byte // the beginning of an incomplete representation
-	want    int    // held must be this long before it is worth another look
-	skip    int    // octets of a string to drop
-	skipNow skipping
-
-	scratch []byte // decoded strings on their way to memory of their own
-	err     error  // sticky: after it the tables of the two sides differ
+	err error // sticky: after it the tables of the two sides differ
 }
 
-// skipping says what follows the octets that are being skipped.
-type skipping uint8
-
 const (
-	skipNothing skipping = iota
-	skipName             // a value, to be skipped too
-	skipValue            // the next field
-)
+	initialTableSize = 4096 // RFC 9113 §6.5.2
 
-const (
-	initialTableSize = 4096    // RFC 9113 §6.5.2
-	maxHeldString    = 1 << 30 // whatever the limits say
-	keptScratch      = 512     // octets of buffers that outlive a block
-	keptFields       = 64      // likewise, fields
-	keptCookies      = 2048    // likewise, octets of joined cookies
+	// What outlives a block, so that an idle connection holds little.
+	keptOctets  = 1024 // of the buffer for blocks
+	keptFields  = 64   // in a Message, and cookie crumbs
+	keptCookies = 2048 // octets of joined cookies
 )
 
 // newBlockDecoder returns a decoder for a peer that has not yet acknowledged a SETTINGS_HEADER_TABLE_SIZE of
@@ -63,20 +55,30 @@ const (
 // RFC 9113 §6.5.2, and at most maxFields field lines, among which pseudo-header fields and cookie crumbs count.
 func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecoder {
 	d := &blockDecoder{
+		tableMax:  initialTableSize,
 		allowed:   max(tableSize, initialTableSize),
 		maxOctets: uint64(maxListBytes),
 		maxFields: maxFields,
 	}
-	d.table.max = initialTableSize
 	d.reset(nil)
 	return d
+}
+
+// mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above the limit of the
+// header list that whoever overlooks that limit still gets an answer, and above all that can enter the table.
+func (d *blockDecoder) mostHeld() int {
+	return int(min(4*max(d.maxOctets, uint64(d.allowed)), 1<<30))
 }
 
 // setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is less than what the
 // peer's encoder may be using, its next block must begin by saying so (RFC 9113 §4.3.1, RFC 7541 §4.2).
 func (d *blockDecoder) setTableSize(n uint32) {
 	d.allowed = n
-	if uint64(n) >= d.table.max {
+	if d.hpack != nil {
+		d.hpack.SetAllowedMaxDynamicTableSize(n)
+		d.hpack.SetMaxStringLength(d.mostHeld())
+	}
+	if n >= d.tableMax {
 		return // an earlier, deeper cut stays in force
 	}
 	if !d.mustUpdate || n < d.updateMost {
@@ -87,26 +89,21 @@ func (d *blockDecoder) setTableSize(n uint32) {
 // write takes the next fragment of the block; it is not needed after the call. An error is a *frame.ConnError with
 // the code COMPRESSION_ERROR.
 func (d *blockDecoder) write(p []byte) error {
+	if d.err == nil && len(p) > d.mostHeld()-len(d.block) {
+		d.fail("RFC 9113 §4.3", "header block too long", nil)
+	}
 	if d.err != nil {
 		return d.err
 	}
-	if len(d.held) > 0 || d.skipNow != skipNothing {
-		if p = d.resume(p); d.err != nil {
-			return d.err
-		}
-	}
-	n := d.decode(p)
-	if n < len(p) && d.err == nil {
-		d.held = append(d.held, p[n:]...)
-	}
-	return d.err
+	d.block = append(d.block, p...)
+	return nil
 }
 
-// finish ends the block and fills m, whose Fields serve as storage for a later block. It fails like write when the
-// block ends within a field.
+// finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block. It fails like write
+// when the block is not well-formed.
 func (d *blockDecoder) finish(m *Message) error {
-	if d.err == nil && (len(d.held) > 0 || d.skipNow != skipNothing) {
-		d.fail("RFC 9113 §4.3", "header block ends within a field")
+	if d.err == nil {
+		d.decode()
 	}
 	if d.err != nil {
 		return d.err
@@ -127,123 +124,101 @@ func (d *blockDecoder) reset(storage []Field) {
 		storage = nil
 	}
 	d.m = Message{Fields: storage[:0], ContentLength: -1}
-	d.started, d.cookie = false, 0
-	d.octetsLeft, d.linesLeft = d.maxOctets, d.maxFields
-	if cap(d.scratch) > keptScratch {
-		d.scratch = nil
-	}
-	if cap(d.held) > keptScratch {
-		d.held = nil
+	d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
+	d.block = d.block[:0]
+	if cap(d.block) > keptOctets {
+		d.block = nil
 	}
 }
 
-func (d *blockDecoder) fail(section, reason string) {
-	d.err = frame.NewConnError(frame.CompressionError, section, reason)
+func (d *blockDecoder) fail(section, reason string, cause error) {
+	err := frame.NewConnError(frame.CompressionError, section, reason)
+	err.Cause = cause
+	d.err = err
 }
 
-// decode takes whole representations off p and returns how many octets they had. It stops at one that is
-// incomplete, having set d.want, or after setting d.err.
-func (d *blockDecoder) decode(p []byte) int {
-	i := 0
-	for i < len(p) {
-		b := p[i]
-		if b&0x80 == 0 { // RFC 7541 §6.2, §6.3
-			n := 0
-			if b&0xe0 == 0x20 {
-				n = d.sizeUpdate(p[i:])
-			} else if d.begin() {
-				n = d.literal(p[i:])
-			}
-			if n == 0 {
-				return i
-			}
-			i += n
-			continue
-		}
-		if !d.started && !d.begin() {
-			return i
-		}
-		index, n := uint64(b&0x7f), 1 // RFC 7541 §6.1
-		if index == 0x7f {
-			if index, n = d.integer(p[i:], 0x7f); n == 0 {
-				return i
-			}
-		}
-		e := d.entry(index)
-		if e == nil {
-			return i
-		}
-		i += n
-		d.emit(e, false)
+func (d *blockDecoder) decode() {
+	if len(d.block) == 0 {
+		return
 	}
-	return i
-}
-
-// begin is called before a field; it fails when a size update had to come first.
-func (d *blockDecoder) begin() bool {
+	if d.hpack == nil {
+		d.hpack = hpack.NewDecoder(d.tableMax, d.emit)
+		d.hpack.SetAllowedMaxDynamicTableSize(d.allowed)
+		d.hpack.SetMaxStringLength(d.mostHeld())
+	}
+	p := d.sizeUpdates(d.block)
+	if d.err != nil || len(p) == 0 {
+		return
+	}
 	if d.mustUpdate {
-		d.fail("RFC 9113 §4.3.1", "header block does not begin with the dynamic table size update that is due")
-		return false
+		d.fail("RFC 9113 §4.3.1", "header block does not begin with the dynamic table size update that is due", nil)
+		return
 	}
-	d.started = true
-	return true
+	_, err := d.hpack.Write(p)
+	if err != nil {
+		d.failDecoding(err)
+		return
+	}
+	if err := d.hpack.Close(); err != nil {
+		d.fail("RFC 9113 §4.3", "header block ends within a field", err)
+		return
+	}
+	if d.m.TooLarge {
+		d.hpack.SetEmitEnabled(true)
+	}
 }
 
-// entry finds the entry of an index, or fails.
-func (d *blockDecoder) entry(index uint64) *tableEntry {
-	if index-1 < lastStatic {
-		return &staticEntries[index]
-	}
-	e := d.table.at(index - lastStatic)
-	if e == nil {
-		d.fail("RFC 7541 §2.3.3", "index outside the tables")
-		return nil
-	}
-	return e
-}
-
-// sizeUpdate handles a dynamic table size update (RFC 7541 §6.3). It returns its length, or 0 as decode.
-func (d *blockDecoder) sizeUpdate(p []byte) int {
-	if d.started {
-		d.fail("RFC 7541 §4.2", "dynamic table size update behind a field")
-		return 0
-	}
-	size, n := d.integer(p, 0x1f)
+func (d *blockDecoder) failDecoding(err error) {
+	var index hpack.InvalidIndexError
+	var decoding hpack.DecodingError
 	switch {
-	case n == 0:
-		return 0
-	case size > uint64(d.allowed):
-		d.fail("RFC 7541 §6.3", "dynamic table size update above SETTINGS_HEADER_TABLE_SIZE")
-		return 0
-	case d.mustUpdate && size > uint64(d.updateMost):
-		d.fail("RFC 9113 §4.3.1", "dynamic table size update above the reduced SETTINGS_HEADER_TABLE_SIZE")
-		return 0
+	case errors.Is(err, hpack.ErrStringLength):
+		d.fail("RFC 9113 §4.3", "field too long", err)
+	case errors.Is(err, hpack.ErrInvalidHuffman):
+		d.fail("RFC 7541 §5.2", "invalid Huffman code", err)
+	case errors.As(err, &decoding) && errors.As(decoding.Err, &index):
+		d.fail("RFC 7541 §2.3.3", "index outside the tables", err)
+	default:
+		d.fail("RFC 7541 §3", "invalid header block", err)
 	}
-	d.mustUpdate = false
-	d.table.setMax(size)
-	return n
 }
 
-// integer reads an integer with a prefix of the bits in mask (RFC 7541 §5.1) and returns its length, or 0 as decode.
-// An integer of more than 31 bits, or of more octets than 32 bits need, is over our limits.
-func (d *blockDecoder) integer(p []byte, mask byte) (uint64, int) {
-	v := uint64(p[0] & mask)
-	if v < uint64(mask) {
-		return v, 1
-	}
-	for i := 1; i < len(p); i++ {
-		v += uint64(p[i]&0x7f) << (7 * (i - 1))
-		if p[i]&0x80 == 0 && v < 1<<31 {
-			return v, i + 1
+// sizeUpdates takes the dynamic table size updates off the head of p (RFC 7541 §4.2, §6.3). hpack.Decoder does not
+// know that one can be due, and refuses the second of two where the RFC asks for both.
+func (d *blockDecoder) sizeUpdates(p []byte) []byte {
+	for len(p) > 0 && p[0]&0xe0 == 0x20 {
+		size, n := readSizeUpdate(p)
+		switch {
+		case n == 0:
+			d.fail("RFC 7541 §5.1", "invalid integer in a dynamic table size update", nil)
+			return nil
+		case size > uint64(d.allowed):
+			d.fail("RFC 7541 §6.3", "dynamic table size update above SETTINGS_HEADER_TABLE_SIZE", nil)
+			return nil
+		case d.mustUpdate && size > uint64(d.updateMost):
+			d.fail("RFC 9113 §4.3.1", "dynamic table size update above the reduced SETTINGS_HEADER_TABLE_SIZE", nil)
+			return nil
 		}
-		if i == 5 {
-			break
+		d.mustUpdate = false
+		d.tableMax = uint32(size)
+		d.hpack.SetMaxDynamicTableSize(d.tableMax)
+		p = p[n:]
+	}
+	return p
+}
+
+// readSizeUpdate reads the integer of a size update and returns its length: 0 when it does not end, or has more
+// octets than 32 bits need (RFC 7541 §5.1).
+func readSizeUpdate(p []byte) (size uint64, n int) {
+	const prefix = 0x1f
+	if size = uint64(p[0] & prefix); size < prefix {
+		return size, 1
+	}
+	for i := 1; i < len(p) && i <= 5; i++ {
+		size += uint64(p[i]&0x7f) << (7 * (i - 1))
+		if p[i]&0x80 == 0 {
+			return size, i + 1
 		}
 	}
-	if len(p) > 5 || v >= 1<<31 {
-		d.fail("RFC 7541 §5.1", "integer too large")
-		return 0, 0
-	}
-	d.want = len(p) + 1
 	return 0, 0
 }

@@ -4,30 +4,37 @@ import "golang.org/x/net/http2/hpack"
 
 // blockEncoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection may use it.
 //
-// It is not x/net's encoder, as that spends 40 ns on a field that is already in its table: four lookups in maps of
-// whole fields, and a call to an io.Writer. Here one lookup of the name decides: a field that is whole in the static
-// table, or should stay out of the dynamic one (see policy), is appended at once; the others are found by walking the
-// few entries of that name.
+// A field that is whole in the static table, or should stay out of the dynamic one (see policy), is appended at once.
+// The others go to hpack.Encoder, or come from a memo of what it last made of them.
 //
 // It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header fields in front.
 type blockEncoder struct {
-	table encoderTable
-	cap   uint32 // we use no more than this, whatever the peer allows
-	peer  uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
+	hpack *hpack.Encoder // nil until a field is to enter the dynamic table
+	out   sliceWriter    // where hpack writes
 
+	cap    uint32 // we use no more than this, whatever the peer allows
+	peer   uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
+	size   uint32 // of the table in force
 	update bool   // the next block begins with a size update
 	low    uint32 // the least size since the last block
+
+	memo []indexedField // what was indexed in the last blocks, by place in the block
 
 	date    [29]byte // the last value of date
 	dateLen int
 }
 
+// indexedField is a field that is in the dynamic table, and how it is written as long as nothing enters the table.
+type indexedField struct {
+	name, value string
+	repr        [3]byte
+	n           uint8 // octets of repr; 0: none
+}
+
 // newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the peer's memory and of
 // ours, as RFC 7541 §4.1 counts.
 func newBlockEncoder(maxTableSize uint32) *blockEncoder {
-	e := &blockEncoder{cap: maxTableSize, peer: initialTableSize}
-	e.table.max = min(maxTableSize, initialTableSize)
-	return e
+	return &blockEncoder{cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize)}
 }
 
 // setPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
@@ -36,7 +43,7 @@ func newBlockEncoder(maxTableSize uint32) *blockEncoder {
 // before, as the peer may wait for that (RFC 9113 §4.3.1).
 func (e *blockEncoder) setPeerTableSize(n uint32) {
 	size := min(n, e.cap)
-	if n >= e.peer && size == e.table.max {
+	if n >= e.peer && size == e.size {
 		e.peer = n
 		return
 	}
@@ -44,27 +51,30 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 		e.low = size
 	}
 	e.low = min(e.low, size)
-	e.update, e.peer = true, n
-	e.table.setMax(size)
 	if e.low < size {
-		// The next block says both (RFC 7541 §4.2). x/net's decoder takes a second size update only for an empty
-		// table, and no decoder can object to less than the least size.
+		// The next block says both (RFC 7541 §4.2). The decoder of x/net takes a second size update only for an empty
+		// table, and none can object to less than the least size.
 		e.low = 0
-		e.table.evict(0)
+	}
+	e.update, e.peer, e.size = true, n, size
+	if e.hpack != nil {
+		e.hpack.SetMaxDynamicTableSize(e.low)
+		e.hpack.SetMaxDynamicTableSize(size)
+		e.settle()
 	}
 }
 
-// append appends a whole block with the given fields to b. It keeps no reference to them.
+// append appends a whole block with the given fields to b. The encoder may keep their strings, but not fields.
 func (e *blockEncoder) append(b []byte, fields []Field) []byte {
 	if e.update {
 		e.update = false
-		if e.low < e.table.max {
+		if e.low < e.size {
 			b = appendInteger(b, 0x20, 5, e.low)
 		}
-		b = appendInteger(b, 0x20, 5, e.table.max)
+		b = appendInteger(b, 0x20, 5, e.size)
 	}
 	for i := range fields {
-		b = e.appendField(b, &fields[i])
+		b = e.appendField(b, i, &fields[i])
 	}
 	return b
 }
@@ -77,8 +87,18 @@ const (
 	reprPlain       = 0x00 // 4
 )
 
-func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
-	known, hash := lookupName(f.Name)
+// shortCookie is the length below which a cookie is not indexed: whoever can make a client send cookies of their
+// choice could guess it by what compresses well (RFC 7541 §7.1.3).
+const shortCookie = 20
+
+func (e *blockEncoder) appendField(b []byte, place int, f *Field) []byte {
+	if place < len(e.memo) {
+		m := &e.memo[place]
+		if m.n != 0 && m.name == f.Name && m.value == f.Value && !f.Sensitive {
+			return append(b, m.repr[:m.n]...)
+		}
+	}
+	known := lookupName(f.Name)
 	if f.Sensitive {
 		return appendLiteral(b, reprNever, known.first, f)
 	}
@@ -93,7 +113,7 @@ func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
 	case policyNever:
 		return appendLiteral(b, reprNever, known.first, f)
 	case policyCookie:
-		if len(f.Value) < 20 {
+		if len(f.Value) < shortCookie {
 			return appendLiteral(b, reprNever, known.first, f)
 		}
 	case policyRepeat:
@@ -101,7 +121,10 @@ func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
 			return appendLiteral(b, reprPlain, known.first, f)
 		}
 	}
-	return e.appendIndexed(b, known, hash, f)
+	if fieldSize(f.Name, f.Value) > uint64(e.size)*3/4 {
+		return appendLiteral(b, reprPlain, known.first, f) // it would push out nearly everything else
+	}
+	return e.appendIndexed(b, place, f)
 }
 
 // repeated tells whether value is that of the date field before.
@@ -116,32 +139,60 @@ func (e *blockEncoder) repeated(value string) bool {
 	return false
 }
 
-// appendIndexed appends a field that is in the dynamic table or may enter it.
-func (e *blockEncoder) appendIndexed(b []byte, known *knownName, hash uint32, f *Field) []byte {
-	age, sameName := e.table.find(known, hash, f)
-	if age != 0 {
-		return appendInteger(b, reprIndexed, 7, lastStatic+age)
+// appendIndexed appends a field that is in the dynamic table or shall enter it.
+func (e *blockEncoder) appendIndexed(b []byte, place int, f *Field) []byte {
+	if e.hpack == nil {
+		e.hpack = hpack.NewEncoder(&e.out)
+		e.hpack.SetMaxDynamicTableSizeLimit(e.cap)
+		e.hpack.SetMaxDynamicTableSize(e.size)
+		e.settle()
 	}
-	index := uint32(known.first)
-	if index == 0 && sameName != 0 {
-		index = lastStatic + sameName
+	start := len(b)
+	e.out.b = b
+	_ = e.hpack.WriteField(*f) // fails only where sliceWriter does
+	b, e.out.b = e.out.b, nil
+	if b[start]&reprIndexed == 0 {
+		clear(e.memo) // a new entry: all the others have moved on
+		return b
 	}
-	if !e.table.wants(f, sameName) {
-		return appendLiteralIndex(b, reprPlain, 4, index, f)
-	}
-	b = appendLiteralIndex(b, reprIncremental, 6, index, f)
-	e.table.add(hash, known, f)
+	e.remember(place, f, b[start:])
 	return b
 }
 
-// appendLiteral appends a literal that does not enter the table, with the name from the static table when first
-// is not 0.
-func appendLiteral(b []byte, repr byte, first uint8, f *Field) []byte {
-	return appendLiteralIndex(b, repr, 4, uint32(first), f)
+// maxPlaces is how many fields of a block are remembered.
+const maxPlaces = 32
+
+func (e *blockEncoder) remember(place int, f *Field, repr []byte) {
+	if place >= maxPlaces || len(repr) > len(indexedField{}.repr) {
+		return
+	}
+	if place >= len(e.memo) {
+		e.memo = append(e.memo, make([]indexedField, place+1-len(e.memo))...)
+	}
+	m := &e.memo[place]
+	m.name, m.value, m.n = f.Name, f.Value, uint8(copy(m.repr[:], repr))
 }
 
-func appendLiteralIndex(b []byte, repr byte, bits uint8, index uint32, f *Field) []byte {
-	b = appendInteger(b, repr, bits, index)
+// settle makes hpack forget that it owes a size update, which it would write in front of its next field. We write our
+// own, as that may not be the first field of the block.
+func (e *blockEncoder) settle() {
+	_ = e.hpack.WriteField(Field{Name: ":method", Value: "GET"}) // whole in the static table: changes nothing
+	e.out.b = nil
+	clear(e.memo)
+}
+
+// sliceWriter appends what is written.
+type sliceWriter struct{ b []byte }
+
+func (w *sliceWriter) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+// appendLiteral appends a literal that does not enter the table, with the name from the static table when index is
+// not 0.
+func appendLiteral(b []byte, repr byte, index uint8, f *Field) []byte {
+	b = appendInteger(b, repr, 4, uint32(index))
 	if index == 0 {
 		b = appendString(b, f.Name)
 	}
@@ -167,7 +218,7 @@ const minHuffman = 5
 // appendString appends s, Huffman coded where that is shorter (RFC 7541 §5.2).
 func appendString(b []byte, s string) []byte {
 	if len(s) >= minHuffman {
-		if n := int(hpack.HuffmanEncodeLength(s)); n < len(s) {
+		if n := hpack.HuffmanEncodeLength(s); n < uint64(len(s)) {
 			b = appendInteger(b, 0x80, 7, uint32(n))
 			return hpack.AppendHuffmanString(b, s)
 		}

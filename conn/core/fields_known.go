@@ -1,7 +1,7 @@
 package core
 
 // knownNames lists the names of the static table, those with a rule of their own, and those that are common enough
-// that the decoder should not allocate them anew.
+// not to be judged octet by octet.
 func knownNames() []knownName {
 	names := []knownName{
 		{name: ":authority", kind: kindAuthority},

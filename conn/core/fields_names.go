@@ -46,14 +46,15 @@ func (k kind) nameFault() fault {
 }
 
 // classifyName gives the kind of a name that is not among the known ones.
-func classifyName(name []byte) kind {
+func classifyName(name string) kind {
 	switch {
 	case len(name) == 0:
 		return kindEmptyName
 	case name[0] == ':':
 		return kindUnknownPseudo
 	}
-	for _, c := range name {
+	for i := range len(name) {
+		c := name[i]
 		if classes[c]&classLower == 0 {
 			if classes[c]&classUpper != 0 {
 				return kindUpperName
@@ -89,23 +90,19 @@ type knownName struct {
 	last   uint8
 }
 
-// maxKnownName is the length of the longest known name.
-const maxKnownName = 32
-
-// lookupName finds what is known of name, and a hash of it. For a name without meaning here it gives an entry
+// lookupName finds what is known of name. For a name without meaning here it gives an entry
 // without a name.
-func lookupName(name string) (*knownName, uint32) {
-	h := hashName(name)
-	for i := h; ; i++ {
+func lookupName(name string) *knownName {
+	for i := hashName(name); ; i++ {
 		n := &nameTable[i%nameSlots]
 		if n.name == name || n.name == "" {
-			return n, h
+			return n
 		}
 	}
 }
 
 // hashName looks at few octets. Names that a peer makes to collide cost nothing in nameTable, which holds only our
-// own, and in an encoder's table its walks are bounded.
+// own.
 func hashName(name string) uint32 {
 	n := uint32(len(name))
 	if n == 0 {

@@ -5,13 +5,13 @@ import "strings"
 const crumbSeparator = "; "
 
 // addCookie keeps the first cookie as a field and the others as crumbs for joinCookies.
-func (d *blockDecoder) addCookie(e *tableEntry, never bool) {
+func (d *blockDecoder) addCookie(j *judgedField, never bool) {
 	if d.cookie == 0 {
-		d.m.addField(e, never)
+		d.m.addField(j, never)
 		d.cookie = len(d.m.Fields)
 		return
 	}
-	d.crumbs = append(d.crumbs, e.value)
+	d.crumbs = append(d.crumbs, j.value)
 	if never {
 		d.m.Fields[d.cookie-1].Sensitive = true
 	}

@@ -1,34 +1,76 @@
 package core
 
-// fits tells whether a field of that size is within the limits.
-func (d *blockDecoder) fits(size uint64) bool { return size <= d.octetsLeft && d.linesLeft > 0 }
-
-// tooLarge ends what is collected of the message.
-func (d *blockDecoder) tooLarge() {
-	d.m.TooLarge = true
-	d.octetsLeft, d.linesLeft = 0, 0
+// judgedField is a field and all there is to say about it.
+type judgedField struct {
+	name, value string
+	num         int64  // the number in value, for :status and content-length
+	octets      uint32 // its size in a header list
+	kind        kind
+	fault       fault
 }
 
-// emit puts one field line into the message. Those that come after the limits have been exceeded are dropped.
-func (d *blockDecoder) emit(e *tableEntry, never bool) {
-	size := uint64(e.octets)
-	if !d.fits(size) {
-		d.tooLarge()
-		return
+func judge(name, value string) judgedField {
+	j := judgedField{name: name, value: value, octets: uint32(fieldSize(name, value))}
+	known := lookupName(name)
+	if j.kind = known.kind; known.name == "" {
+		j.kind = classifyName(name)
 	}
-	d.octetsLeft -= size
-	d.linesLeft--
-	m := &d.m
-	if e.fault != faultNone {
-		m.note(e.fault)
+	if j.fault = j.kind.nameFault(); j.fault == faultNone {
+		j.num, j.fault = valueFault(j.kind, value)
+	}
+	return j
+}
+
+// A peer tends to send the same fields in the same order, message after message, and they come out of the table as
+// the very same strings. So what was found of the field at the same place last time nearly always holds.
+const (
+	maxMemo       = 32  // fields of a block that are remembered
+	maxMemoOctets = 320 // of a field that is remembered
+)
+
+// emit takes a field from hpack.Decoder.
+func (d *blockDecoder) emit(f Field) {
+	place := d.maxFields - d.linesLeft
+	if place < len(d.memo) {
+		if j := &d.memo[place]; j.name == f.Name && j.value == f.Value && j.octets != 0 {
+			d.add(j, f.Sensitive)
+			return
+		}
+	}
+	j := judge(f.Name, f.Value)
+	d.add(&j, f.Sensitive)
+	if j.octets > maxMemoOctets {
+		j = judgedField{} // with no octets it stands for no field
 	}
 	switch {
-	case e.kind == kindPlain:
-		m.addField(e, never)
-	case e.kind <= kindStatus:
-		m.addPseudo(e)
+	case place < len(d.memo):
+		d.memo[place] = j
+	case place == len(d.memo) && place < maxMemo:
+		d.memo = append(d.memo, j)
+	}
+}
+
+// add puts one field line into the message. When that is over the limits, so is the message, and the rest of the block
+// is not even decoded where the table can do without.
+func (d *blockDecoder) add(j *judgedField, never bool) {
+	if uint64(j.octets) > d.octetsLeft || d.linesLeft <= 0 {
+		d.m.TooLarge = true
+		d.hpack.SetEmitEnabled(false)
+		return
+	}
+	d.octetsLeft -= uint64(j.octets)
+	d.linesLeft--
+	m := &d.m
+	if j.fault != faultNone {
+		m.note(j.fault)
+	}
+	switch {
+	case j.kind == kindPlain:
+		m.addField(j, never)
+	case j.kind <= kindStatus:
+		m.addPseudo(j)
 	default:
-		d.emitSpecial(e, never)
+		d.addSpecial(j, never)
 	}
 }
 
@@ -39,42 +81,42 @@ func (m *Message) note(f fault) {
 	}
 }
 
-func (m *Message) addField(e *tableEntry, never bool) {
+func (m *Message) addField(j *judgedField, never bool) {
 	if cap(m.Fields) == 0 {
 		m.Fields = make([]Field, 0, 8)
 	}
-	m.Fields = append(m.Fields, Field{Name: e.name, Value: e.value, Sensitive: never})
+	m.Fields = append(m.Fields, Field{Name: j.name, Value: j.value, Sensitive: never})
 }
 
-// emitSpecial is emit for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
-func (d *blockDecoder) emitSpecial(e *tableEntry, never bool) {
+// addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
+func (d *blockDecoder) addSpecial(j *judgedField, never bool) {
 	m := &d.m
-	switch e.kind {
+	switch j.kind {
 	case kindHost:
 		if m.hosts == 0 {
-			m.host = e.value
+			m.host = j.value
 		}
 		m.hosts = min(m.hosts+1, 2)
-		m.addField(e, never)
+		m.addField(j, never)
 	case kindCookie:
-		d.addCookie(e, never)
+		d.addCookie(j, never)
 	case kindContentLength:
 		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest sender.
 		if m.ContentLength >= 0 {
 			m.note(faultDuplicateContentLength)
-		} else if e.fault == faultNone {
-			m.ContentLength = e.num
+		} else if j.fault == faultNone {
+			m.ContentLength = j.num
 		}
-		m.addField(e, never)
+		m.addField(j, never)
 	case kindTE:
 		m.te = true
-		m.addField(e, never)
+		m.addField(j, never)
 	}
 }
 
 // addPseudo keeps a pseudo-header field (RFC 9113 §8.3), the first of its name.
-func (m *Message) addPseudo(e *tableEntry) {
-	bit := pseudoSet(1) << (e.kind - kindMethod)
+func (m *Message) addPseudo(j *judgedField) {
+	bit := pseudoSet(1) << (j.kind - kindMethod)
 	if m.seen&bit != 0 {
 		m.note(faultDuplicatePseudo)
 		return
@@ -83,20 +125,20 @@ func (m *Message) addPseudo(e *tableEntry) {
 		m.note(faultLatePseudo)
 	}
 	m.seen |= bit
-	switch e.kind {
+	switch j.kind {
 	case kindMethod:
-		m.Method = e.value
+		m.Method = j.value
 	case kindScheme:
-		m.Scheme = e.value
+		m.Scheme = j.value
 	case kindAuthority:
-		m.Authority = e.value
+		m.Authority = j.value
 	case kindPath:
-		m.Path = e.value
+		m.Path = j.value
 	case kindProtocol:
-		m.Protocol = e.value
+		m.Protocol = j.value
 	case kindStatus:
-		if e.fault == faultNone {
-			m.Status = int(e.num)
+		if j.fault == faultNone {
+			m.Status = int(j.num)
 		}
 	}
 }
