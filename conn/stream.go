@@ -45,7 +45,6 @@ type Stream struct {
 	readBy, writeBy deadline
 	onEnd           func(error)
 	owner           any
-	life            uint32 // counts the lives of this memory, so that a late timer finds out
 }
 
 var streamPool = sync.Pool{New: func() any { return new(Stream) }}
@@ -65,9 +64,11 @@ func (st *Stream) recycle() {
 	if !st.released || !st.closed {
 		return
 	}
-	cs, chunks, trailers, life := st.cs, st.body.chunks, st.trailers, st.life
+	st.readBy.stop()
+	st.writeBy.stop()
+	cs, chunks, trailers := st.cs, st.body.chunks, st.trailers
 	clear(cs.Head.Fields)
-	*st = Stream{cs: cs, life: life + 1}
+	*st = Stream{cs: cs}
 	st.body.chunks, st.trailers = chunks[:0], trailers[:0]
 	streamPool.Put(st)
 }
@@ -150,7 +151,7 @@ func (st *Stream) Release() {
 		c.mu.Unlock()
 		panic("BUG: stream released twice")
 	}
-	st.readBy.stop()
+	st.readBy.stop() // the other may still be needed
 	st.dropBody()
 	st.onEnd = nil
 	if !st.closed && c.phase == alive {
@@ -164,9 +165,6 @@ func (st *Stream) Release() {
 	}
 	st.released = true
 	st.noRead = true
-	if st.closed {
-		st.writeBy.stop()
-	}
 	st.recycle()
 	c.unlock()
 }
@@ -197,35 +195,47 @@ func (st *Stream) end(err error) {
 
 // deadline is a point in time after which reads or writes fail. It costs a timer only where it is set.
 type deadline struct {
-	t      *time.Timer
+	clock  *clock // nil when none runs
 	passed bool
 }
 
+// clock is the timer of one deadline. It is memory of its own: a timer that goes off late, while the stream is being
+// released, must not look at a stream that serves another connection by then.
+type clock struct {
+	t  *time.Timer
+	on bool // guarded by Conn.mu; cleared when the deadline is moved or the stream done
+}
+
 func (d *deadline) stop() {
-	if d.t != nil {
-		d.t.Stop()
-		d.t = nil
+	if d.clock != nil {
+		d.clock.on = false
+		d.clock.t.Stop()
+		d.clock = nil
 	}
 }
 
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time means never. It
 // may be moved again when it has passed.
 func (st *Stream) SetReadDeadline(t time.Time) error {
-	return st.setDeadline(&st.readBy, t, func() { st.canRead.Broadcast() })
+	return st.setDeadline(&st.readBy, t, st.canRead.Broadcast)
 }
 
 // SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded; the zero time means never. A
 // stream that was Released, and still waits to send what Finish was given, is reset at that time.
 func (st *Stream) SetWriteDeadline(t time.Time) error {
-	return st.setDeadline(&st.writeBy, t, func() {
-		st.canWrite.Broadcast()
-		if st.released && !st.closed && st.c.phase == alive {
-			st.c.ensureOut()
-			st.c.core.Reset(&st.cs, frame.InternalError)
-			st.c.handleEvents()
-			st.c.flushSoonLocked()
-		}
-	})
+	return st.setDeadline(&st.writeBy, t, st.writeDeadlinePassed)
+}
+
+// writeDeadlinePassed is called with mu held.
+func (st *Stream) writeDeadlinePassed() {
+	c := st.c
+	st.canWrite.Broadcast()
+	if st.released && !st.closed && c.phase == alive {
+		c.ensureOut()
+		c.core.Reset(&st.cs, frame.InternalError)
+		c.handleEvents() // recycles st
+		c.flushSoonLocked()
+	}
 }
 
 // setDeadline moves d to t. passed is called with mu held.
@@ -247,16 +257,15 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 		passed()
 		return nil
 	}
-	life := st.life
-	var timer *time.Timer
-	timer = time.AfterFunc(wait, func() { // ends by itself; stopped when the stream is done
+	k := &clock{on: true}
+	k.t = time.AfterFunc(wait, func() { // ends by itself
 		c.mu.Lock()
-		if st.c == c && st.life == life && d.t == timer {
+		if k.on {
 			d.passed = true
 			passed()
 		}
 		c.unlock()
 	})
-	d.t = timer
+	d.clock = k
 	return nil
 }

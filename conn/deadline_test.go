@@ -1,0 +1,174 @@
+package conn
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+func TestReadDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(post(1))
+		read := func() (int, error) { return st.Read(make([]byte, 10)) }
+
+		check(t, "past", st.SetReadDeadline(time.Now().Add(-time.Second)))
+		p.start(read).want("a deadline in the past", 0, os.ErrDeadlineExceeded)
+
+		check(t, "future", st.SetReadDeadline(time.Now().Add(time.Second)))
+		k := p.start(read)
+		time.Sleep(time.Second - 1)
+		k.wantWaiting("it has not passed")
+		time.Sleep(1)
+		k.want("it has passed", 0, os.ErrDeadlineExceeded)
+		p.send(data(1, "abc"))
+		p.start(read).want("it stays", 0, os.ErrDeadlineExceeded)
+
+		check(t, "none", st.SetReadDeadline(time.Time{}))
+		p.start(read).want("it was taken away", 3, nil)
+
+		check(t, "future", st.SetReadDeadline(time.Now().Add(time.Second)))
+		k = p.start(read)
+		check(t, "later", st.SetReadDeadline(time.Now().Add(time.Minute)))
+		time.Sleep(59 * time.Second)
+		k.wantWaiting("it was moved")
+		check(t, "now", st.SetReadDeadline(time.Now()))
+		k.want("it was moved to now", 0, os.ErrDeadlineExceeded)
+
+		check(t, "future", st.SetReadDeadline(time.Now().Add(time.Second)))
+		p.send(dataEnd(1, "end"))
+		p.start(read).want("in time", 3, nil)
+		time.Sleep(time.Minute)
+		if err := st.Err(); err != nil {
+			t.Errorf("a read deadline ended the stream: %v", err)
+		}
+		st.Release()
+	})
+}
+
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{}, initialWindow(0))
+		st := p.respond(1)
+		write := func() (int, error) { return st.Write([]byte("hello")) }
+
+		check(t, "past", st.SetWriteDeadline(time.Now()))
+		p.start(write).want("a deadline in the past", 0, os.ErrDeadlineExceeded)
+
+		check(t, "future", st.SetWriteDeadline(time.Now().Add(time.Second)))
+		k := p.start(write)
+		p.send(windowUpdate(1, 2))
+		p.want("two octets", data(1, "he"))
+		time.Sleep(time.Second - 1)
+		k.wantWaiting("it has not passed")
+		time.Sleep(1)
+		k.want("it has passed, with two octets sent", 2, os.ErrDeadlineExceeded)
+		if err := st.Finish([]byte("x"), nil); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Finish: %v", err)
+		}
+		if err := st.WriteHeaders(status2(200), false); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("WriteHeaders: %v", err)
+		}
+
+		check(t, "none", st.SetWriteDeadline(time.Time{}))
+		k = p.start(func() (int, error) { return st.Write([]byte("llo")) })
+		k.wantWaiting("it was taken away")
+		p.send(windowUpdate(1, 10))
+		k.want("all is sent", 3, nil)
+		p.want("what was given up is not sent", data(1, "llo"))
+		check(t, "Finish", st.Finish(nil, nil))
+		st.Release()
+		p.c.Flush()
+		p.want("the end", dataEnd(1, ""))
+	})
+}
+
+// A Finish that has given up is not our end: Release resets the stream.
+func TestWriteDeadlineOfLargeFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{}, initialWindow(10))
+		st := p.respond(1)
+		check(t, "SetWriteDeadline", st.SetWriteDeadline(time.Now().Add(time.Second)))
+		k := p.start(func() (int, error) { return 0, st.Finish(make([]byte, 2*keepLimit), nil) })
+		p.want("as much as there is room for", data(1, string(make([]byte, 10))))
+		time.Sleep(time.Second)
+		k.want("it has passed", 0, os.ErrDeadlineExceeded)
+		st.Release()
+		p.c.Flush()
+		p.want("the response is not complete", rstStream(1, frame.Cancel))
+	})
+}
+
+func TestWriteDeadlineAfterRelease(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestPeer(t, Config{}, initialWindow(0))
+			st := p.respond(1)
+			check(t, "SetWriteDeadline", st.SetWriteDeadline(time.Now().Add(time.Minute)))
+			check(t, "Finish", st.Finish([]byte("kept"), nil))
+			st.Release()
+			time.Sleep(time.Minute - 1)
+			if late {
+				time.Sleep(1)
+				p.want("the peer had a minute", rstStream(1, frame.InternalError))
+			} else {
+				p.send(windowUpdate(1, 4))
+				p.want("in time", dataEnd(1, "kept"))
+			}
+			// The memory serves the next stream, to which the deadline means nothing.
+			next := p.respond(3)
+			time.Sleep(time.Hour)
+			p.send(windowUpdate(3, 1))
+			check(t, "Finish", next.Finish([]byte("x"), nil))
+			next.Release()
+			p.c.Flush()
+			p.want("the next stream", dataEnd(3, "x"))
+			if n := p.c.Stats().Streams; n != 0 {
+				t.Errorf("%d streams are open", n)
+			}
+		})
+	}
+}
+
+func TestDeadlineOfDeadStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(post(1))
+		p.send(rstStream(1, frame.Cancel))
+		if err := st.SetReadDeadline(time.Now().Add(time.Hour)); !errors.Is(err, frame.Cancel) {
+			t.Errorf("SetReadDeadline: %v", err)
+		}
+		if err := st.SetWriteDeadline(time.Now()); !errors.Is(err, frame.Cancel) {
+			t.Errorf("SetWriteDeadline: %v", err)
+		}
+		st.Release()
+	})
+}
+
+// Deadlines that pass at the moment at which their stream is released must not touch the stream that has its
+// memory next. The race detector watches.
+func TestDeadlinePassesDuringRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		q := newTestPeer(t, Config{})
+		for i := range 300 {
+			id := uint32(2*i + 1)
+			st := p.open(get(id))
+			at := time.Now().Add(time.Millisecond)
+			check(t, "SetReadDeadline", st.SetReadDeadline(at))
+			check(t, "SetWriteDeadline", st.SetWriteDeadline(at))
+			time.Sleep(time.Millisecond) // this goroutine and both timers wake at once
+			st.Release()
+			q.send(get(id))
+			next := q.stream(id)
+			if err := next.Reply(status2(200), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			next.Release()
+		}
+	})
+}
