@@ -230,7 +230,7 @@ func (c *Conn) readFailed(err error) {
 		return
 	}
 	c.die(&frame.ConnError{
-		Code: frame.NoError, Initiator: frame.Remote, Reason: "connection lost", Cause: err,
+		Code: frame.NoError, Reason: "connection lost", Cause: err,
 	})
 }
 

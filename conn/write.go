@@ -107,7 +107,7 @@ func (c *Conn) writeOnce() {
 	c.stats.bytesWritten += uint64(n)
 	c.room.Broadcast()
 	if err != nil && c.phase < dead {
-		c.die(&frame.ConnError{Code: frame.NoError, Initiator: frame.Remote, Reason: "connection lost", Cause: err})
+		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
 	}
 }
 

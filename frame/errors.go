@@ -60,7 +60,8 @@ func NewStreamError(id uint32, c Code, section, reason string) *StreamError {
 }
 
 // Error says in one line what happened, for example
-// "http2: connection error PROTOCOL_ERROR: DATA on stream 0 (RFC 9113 §6.1)".
+// "http2: connection error PROTOCOL_ERROR: DATA on stream 0 (RFC 9113 §6.1)", or
+// "http2: connection ended: connection lost: EOF" where nobody broke a rule.
 func (e *ConnError) Error() string {
 	if e.Initiator == Remote {
 		s := "http2: peer ended the connection with " + e.Code.String() +
@@ -69,6 +70,9 @@ func (e *ConnError) Error() string {
 			s += ", debug data " + strconv.QuoteToASCII(e.Debug)
 		}
 		return s + explain("", e.Reason, e.Cause)
+	}
+	if e.Code == NoError {
+		return "http2: connection ended" + explain(e.Section, e.Reason, e.Cause)
 	}
 	return "http2: connection error " + e.Code.String() + explain(e.Section, e.Reason, e.Cause)
 }

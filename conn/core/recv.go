@@ -13,13 +13,20 @@ import (
 // stream are dealt with here: RST_STREAM is appended and EventReset queued.
 func (c *Conn) Apply(now time.Time) error {
 	c.now = now
+	if !c.in.whole {
+		return nil // a piece of the preface
+	}
 	c.life.received(now)
 	c.counts.FramesIn++
 	if !c.in.ready {
 		return nil // a header block that goes on
 	}
 	c.in.ready = false
-	return c.scope(c.apply(c.in.got, c.in.payload))
+	c.life.partialSince = time.Time{} // what had begun is complete
+	c.timed = true
+	err := c.scope(c.apply(c.in.got, c.in.payload))
+	c.timed = false
+	return err
 }
 
 func (c *Conn) apply(h frame.Header, p []byte) error {
@@ -173,7 +180,7 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 		}
 	}
 	c.emit(Event{Kind: EventReset, Stream: s, Err: &frame.StreamError{
-		StreamID: s.ID, Code: f.Code, Initiator: frame.Remote, Reason: "reset by the peer",
+		StreamID: s.ID, Code: f.Code, Initiator: frame.Remote,
 	}})
 	c.closeStream(s)
 	return nil

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 )
@@ -137,8 +139,8 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 	switch {
 	case data == drainPing && c.shutdown.step == drainAnnounced:
 		c.finishDrain()
-	case data == keepalivePing:
-		c.life.pingSent = false
+	case data == keepalivePing && !c.life.pingAt.IsZero():
+		c.life.pingAt = time.Time{}
 	default:
 		c.emit(Event{Kind: EventPingAck, Ping: data})
 		return c.limit.glitch(c.now)
@@ -162,7 +164,7 @@ func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 	c.shutdown.peerGone, c.shutdown.peerLast = true, f.LastStreamID
 	c.emit(Event{Kind: EventGoAway, Err: &frame.ConnError{
 		Code: f.Code, Initiator: frame.Remote, LastStreamID: f.LastStreamID,
-		Reason: "the peer sent GOAWAY", Debug: string(f.DebugData),
+		Debug: string(f.DebugData),
 	}})
 	var refused []*Stream
 	for id, s := range c.streams.All() {
