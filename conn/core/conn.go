@@ -18,6 +18,7 @@ type Conn struct {
 	// Everything below is guarded by the caller's lock.
 
 	now      time.Time // of the last call that brought one
+	timed    bool      // that call is under way, so now is the present
 	peer     Settings
 	ids      *stream.IDs
 	streams  stream.Table[*Stream]
@@ -79,6 +80,17 @@ func (c *Conn) Start(now time.Time) {
 	c.life.start(now, &c.cfg)
 }
 
+// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the time of the last
+// call that did, which may be long ago when a peer waits for its answer. So call SetTime before a Queue that will have
+// to wait for the peer's window, and after what may have ended the last stream: the wait, and idleness, are counted
+// from then.
+func (c *Conn) SetTime(now time.Time) {
+	c.now = now
+	if c.life.idleGuess {
+		c.life.idleSince, c.life.idleGuess = now, false
+	}
+}
+
 // Output takes what waits to be sent and leaves swap, emptied, in its place.
 func (c *Conn) Output(swap []byte) []byte {
 	b := c.out
@@ -135,7 +147,11 @@ func (c *Conn) Fail(err *frame.ConnError) {
 	if err.Section != "" {
 		debug += " (" + err.Section + ")"
 	}
-	c.appendGoAway(c.ids.LastRemote(), err.Code, debug)
+	last := c.ids.LastRemote()
+	if c.shutdown.step == drainFinal {
+		last = c.shutdown.last // never more than was said before (RFC 9113 §6.8)
+	}
+	c.appendGoAway(last, err.Code, debug)
 }
 
 // closeStream takes s out of the table. The event is the last that names it.
@@ -151,7 +167,7 @@ func (c *Conn) closeStream(s *Stream) {
 	s.unsent = len(s.out.data)
 	s.out = outgoing{}
 	if c.streams.Len() == 0 {
-		c.life.idleSince = c.now
+		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
 	}
 	c.emit(Event{Kind: EventClosed, Stream: s})
 }

@@ -283,3 +283,5 @@ func summary(m *Message) string {
 	}
 	return strings.Join(s, " ")
 }
+
+func itoa(n uint32) string { return fmt.Sprint(n) }

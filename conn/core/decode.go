@@ -22,6 +22,7 @@ type inbound struct {
 	// What the last Decode found, for Apply.
 	got     frame.Header
 	payload []byte
+	whole   bool // it was a frame, not a piece of the preface
 	ready   bool // got is to be applied
 	head    headerBlock
 	msg     Message
@@ -63,7 +64,7 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 // Apply or Receive.
 func (c *Conn) Decode(b []byte) (n int, err error) {
 	in := &c.in
-	in.ready = false
+	in.whole, in.ready = false, false
 	if in.prefaceLeft != "" {
 		return in.preface(b)
 	}
@@ -71,7 +72,7 @@ func (c *Conn) Decode(b []byte) (n int, err error) {
 	if n == 0 {
 		return 0, err
 	}
-	in.got, in.payload = h, p
+	in.got, in.payload, in.whole = h, p, true
 	if in.settingsFirst {
 		if h.Type != frame.TypeSettings || h.Flags.Has(frame.FlagAck) {
 			return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "first frame is not SETTINGS")

@@ -10,12 +10,15 @@ import (
 type lifetime struct {
 	prefaceBy  time.Time // the peer's first SETTINGS are due
 	settingsBy time.Time // the acknowledgement of our SETTINGS is due
-	partialBy  time.Time // the frame or header block that has begun is due
 	stallAt    time.Time // look for stalled streams
 	lastRecv   time.Time
 	idleSince  time.Time
-	pingAt     time.Time // when the keepalive PING was sent
-	pingSent   bool
+	idleGuess  bool      // idleSince is a time in the past, the true one not known
+	pingAt     time.Time // when the keepalive PING was sent, until its answer
+	pingSent   bool      // and nothing has arrived since
+
+	partialSince time.Time     // when the frame or header block began that is not complete
+	partialTime  time.Duration // that it may take
 
 	settingsRecv  bool
 	settingsAcked bool
@@ -59,10 +62,20 @@ func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
 	l := &c.life
 	switch {
 	case !partial:
-		l.partialBy = time.Time{}
-	case l.partialBy.IsZero() && c.cfg.HeaderTimeout > 0:
-		l.partialBy = now.Add(c.cfg.HeaderTimeout + time.Duration(want>>10)*time.Second)
+		l.partialSince = time.Time{}
+		return
+	case l.partialSince.IsZero():
+		l.partialSince = now
 	}
+	l.partialTime = c.cfg.HeaderTimeout + time.Duration(want>>10)*time.Second
+}
+
+// partialBy returns when what has begun is due.
+func (c *Conn) partialBy() time.Time {
+	if c.life.partialSince.IsZero() || c.cfg.HeaderTimeout <= 0 {
+		return time.Time{}
+	}
+	return c.life.partialSince.Add(c.life.partialTime)
 }
 
 // Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
@@ -80,7 +93,7 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if !l.settingsAcked {
 		earliest(l.settingsBy)
 	}
-	earliest(l.partialBy)
+	earliest(c.partialBy())
 	earliest(l.stallAt)
 	earliest(c.idleAt())
 	earliest(c.pingDue())
@@ -114,7 +127,13 @@ func (c *Conn) Tick(now time.Time) error {
 	if c.fatal != nil {
 		return nil
 	}
-	c.now = now
+	c.now, c.timed = now, true
+	err := c.tick(now)
+	c.timed = false
+	return err
+}
+
+func (c *Conn) tick(now time.Time) error {
 	l := &c.life
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	switch {
@@ -122,7 +141,7 @@ func (c *Conn) Tick(now time.Time) error {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "no connection preface in time")
 	case !l.settingsAcked && due(l.settingsBy):
 		return frame.NewConnError(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time")
-	case due(l.partialBy):
+	case due(c.partialBy()):
 		return calm("frame or header block not completed in time")
 	case l.pingSent && due(c.pingDue()):
 		return frame.NewConnError(frame.NoError, "RFC 9113 §6.7", "PING not answered in time")
@@ -207,6 +226,9 @@ func (c *Conn) Shutdown(now time.Time) {
 	c.shutdown.step = drainAnnounced
 	c.shutdown.at = now.Add(drainWait)
 	c.shutdown.graceBy = after(now, c.cfg.DrainGrace)
+	if by := c.shutdown.graceBy; !by.IsZero() && by.Before(c.shutdown.at) {
+		c.shutdown.at = by
+	}
 	c.appendGoAway(frame.MaxStreamID, frame.NoError, "")
 	c.Ping(drainPing)
 }

@@ -1,0 +1,264 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// deadline checks when Tick wants to be called next; 0 is never.
+func (p *peer) deadline(why string, in time.Duration) {
+	p.tb.Helper()
+	at, ok := p.c.Deadline()
+	if ok != (in > 0) || ok && !at.Equal(p.now.Add(in)) {
+		p.tb.Fatalf("%s: the deadline is in %v (%v), want %v", why, at.Sub(p.now), ok, in)
+	}
+}
+
+func TestNoTimeouts(t *testing.T) {
+	p := newPeer(t, Server)
+	p.deadline("nothing is limited", 0)
+	p.tick(1000 * time.Hour)
+	p.wantQuiet("nothing is limited")
+}
+
+func TestPrefaceTimeout(t *testing.T) {
+	for _, role := range []Role{Server, Client} {
+		limited := func(cfg *Config) { cfg.PrefaceTimeout = 10 * time.Second }
+		p := newSilentPeer(t, role, limited)
+		p.deadline("from the start", 10*time.Second)
+		if role == Server {
+			p.send(frame.Preface[:10])
+		}
+		p.tick(10*time.Second - 1)
+		p.alive("not yet")
+		p.tick(1)
+		p.wantDead("no SETTINGS", frame.ProtocolError, "preface")
+
+		p = newSilentPeer(t, role, limited)
+		p.tick(10*time.Second - 1)
+		p.greet()
+		p.deadline("the preface is there", 0)
+		p.tick(time.Hour)
+		p.alive("just in time")
+	}
+}
+
+func TestSettingsTimeout(t *testing.T) {
+	limited := func(cfg *Config) { cfg.SettingsTimeout = 10 * time.Second }
+	p := newSilentPeer(t, Server, limited)
+	p.greet()
+	p.send(request(1).ends())
+	p.tick(10*time.Second - 1)
+	p.alive("not yet")
+	p.tick(1)
+	p.wantDead("no acknowledgement", frame.SettingsTimeout, "RFC 9113 §6.5.3")
+
+	p = newPeer(t, Server, limited)
+	p.deadline("acknowledged", 0)
+}
+
+// partial tells c what a caller tells it who has read as much as was sent.
+func (p *peer) partial() {
+	p.tb.Helper()
+	on, want := p.c.Partial(p.rest)
+	p.c.SetPartial(on, want, p.now)
+}
+
+func TestHeaderTimeout(t *testing.T) {
+	limited := func(cfg *Config) { cfg.HeaderTimeout = 10 * time.Second }
+	t.Run("a frame header", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send("\x00")
+		p.partial()
+		p.deadline("an octet of a frame header", 10*time.Second)
+		p.tick(9 * time.Second)
+		p.send("\x00\x00")
+		p.partial()
+		p.deadline("counted from the first octet", time.Second)
+		p.tick(time.Second)
+		p.wantDead("the frame is not complete", frame.EnhanceYourCalm, "in time")
+	})
+	t.Run("a large frame", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		b := dataOf(1, 4096).Append(nil)
+		p.send(request(1))
+		p.send(b[:5])
+		p.partial()
+		p.tick(9 * time.Second)
+		p.send(b[5:100])
+		p.partial()
+		p.deadline("a second more for each KiB", 5*time.Second)
+		p.send(b[100:])
+		p.partial()
+		p.deadline("complete", 0)
+	})
+	t.Run("a header block in drips", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(request(1).unfinished())
+		p.partial()
+		for range 5 {
+			p.tick(2*time.Second - 1)
+			p.send(raw(frame.TypeContinuation, 0, 1, 0x82))
+			p.partial()
+		}
+		p.alive("not yet")
+		p.tick(5)
+		p.wantDead("whole frames do not help", frame.EnhanceYourCalm, "in time")
+	})
+	// Reads of a busy peer always end within some frame.
+	t.Run("one frame after the other", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(request(1))
+		b := dataOf(1, 500).Append(nil)
+		half := b[:200]
+		p.send(half)
+		for range 100 {
+			p.partial()
+			p.tick(time.Second)
+			p.send(b[200:], half)
+			p.consume(1, -1)
+		}
+		p.alive("each frame is complete in a second")
+		p.partial()
+		p.deadline("counted anew", 10*time.Second)
+	})
+}
+
+func TestIdleTimeout(t *testing.T) {
+	limited := func(cfg *Config) { cfg.IdleTimeout = time.Minute }
+	t.Run("never used", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.deadline("from the start", time.Minute)
+		p.tick(time.Minute - 1)
+		p.wantQuiet("not yet")
+		p.tick(1)
+		p.want("two steps", "GOAWAY 2147483647 NO_ERROR ", drainPingLine)
+	})
+	t.Run("after a response", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(request(1).ends())
+		p.deadline("a stream is open", 0)
+		p.tick(time.Hour)
+		p.answer(1, true)
+		p.c.SetTime(p.now)
+		p.deadline("from the end of the last stream", time.Minute)
+	})
+	t.Run("the time is told after the stream has ended", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(request(1).ends())
+		p.now = p.now.Add(time.Hour)
+		p.answer(1, true)
+		p.c.SetTime(p.now)
+		p.deadline("from the end of the last stream", time.Minute)
+		p.now = p.now.Add(time.Second)
+		p.c.SetTime(p.now)
+		p.deadline("from the end still", 59*time.Second)
+	})
+	t.Run("the peer ends it", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(request(1).ends())
+		p.now = p.now.Add(time.Hour)
+		p.send(reset(1, frame.Cancel))
+		p.now = p.now.Add(time.Second)
+		p.c.SetTime(p.now)
+		p.deadline("from its RST_STREAM", 59*time.Second)
+	})
+}
+
+func TestKeepalive(t *testing.T) {
+	limited := func(cfg *Config) { cfg.PingInterval, cfg.PingTimeout = time.Minute, 15*time.Second }
+	p := newPeer(t, Server, limited)
+	p.deadline("from the last frame", time.Minute)
+	p.tick(30 * time.Second)
+	p.send(request(1).ends())
+	p.outcome()
+	p.tick(time.Minute - 1)
+	p.want("something has arrived")
+	p.tick(1)
+	p.want("nothing has arrived", `PING "sluiceka"`)
+	p.deadline("for the answer", 15*time.Second)
+	p.tick(15*time.Second - 1)
+	p.want("one PING at a time")
+	p.send(data(1, "any frame is a sign of life"))
+	p.tick(time.Second)
+	p.alive("the peer lives")
+	p.outcome()
+	p.tick(time.Minute)
+	p.want("once more", `PING "sluiceka"`)
+	p.tick(15 * time.Second)
+	p.wantDead("no answer", frame.NoError, "PING not answered")
+}
+
+func TestStallTimeout(t *testing.T) {
+	limited := func(cfg *Config) { cfg.StallTimeout = time.Minute }
+	// begin has a response of n octets wait behind a window of w.
+	begin := func(t *testing.T, w uint32, n int) *peer {
+		p := newPeer(t, Server, limited)
+		p.send(settings(setting(frame.SettingInitialWindowSize, w)), request(1).ends())
+		p.answer(1, false)
+		p.queue(1, n, true)
+		p.outcome()
+		return p
+	}
+	const stalled = "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"
+	t.Run("window of 0", func(t *testing.T) {
+		p := begin(t, 0, 1<<20)
+		p.deadline("from the first wait", time.Minute)
+		p.tick(time.Minute - 1)
+		p.wantQuiet("not yet")
+		p.tick(1)
+		if got := p.outcome(); got != stalled {
+			t.Errorf("got %q, want %q", got, stalled)
+		}
+		p.deadline("nobody waits", 0)
+	})
+	t.Run("connection window of 0", func(t *testing.T) {
+		p := begin(t, 1<<20, 1<<20) // 65535 octets go
+		p.tick(time.Minute)
+		p.wantQuiet("it has made progress")
+		p.tick(time.Minute)
+		if got := p.outcome(); got != stalled {
+			t.Errorf("got %q, want %q", got, stalled)
+		}
+	})
+	t.Run("drips", func(t *testing.T) {
+		p := begin(t, 0, 1<<20)
+		for range 12 {
+			p.send(update(1, 1))
+			p.flush()
+			p.tick(5 * time.Second)
+		}
+		if want := "reset 1 local CANCEL"; p.events[0] != want {
+			t.Errorf("events %q, want %q", p.events, want)
+		}
+	})
+	t.Run("slow and steady", func(t *testing.T) {
+		p := begin(t, 0, 1<<20)
+		for range 120 {
+			p.send(update(1, 64*5))
+			p.flush()
+			p.tick(5 * time.Second)
+		}
+		p.wantEvents("64 octets a second are enough")
+	})
+	t.Run("the wait begins late", func(t *testing.T) {
+		p := newPeer(t, Server, limited)
+		p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends())
+		p.answer(1, false)
+		p.now = p.now.Add(time.Hour)
+		p.c.SetTime(p.now)
+		p.queue(1, 100, true)
+		p.deadline("from Queue", time.Minute)
+	})
+	t.Run("what was taken back does not stall", func(t *testing.T) {
+		p := begin(t, 0, 1<<20)
+		if n := p.c.Unqueue(p.stream(1)); n != 1<<20 {
+			t.Errorf("%d octets were taken back", n)
+		}
+		p.tick(time.Minute)
+		p.wantQuiet("nothing waits")
+		p.deadline("nothing waits", 0)
+	})
+}
