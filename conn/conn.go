@@ -23,7 +23,8 @@ type Handler interface {
 	StreamBlocked(s *Stream)
 
 	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or back (idle is
-	// true). Changes that undo each other at once may go unreported. It is called outside the connection's lock.
+	// true), at first that the peer's SETTINGS have come. Calls are in order and never two at a time; changes that
+	// undo each other at once may go unreported. It is called outside the connection's lock and must not block.
 	ConnState(idle bool)
 }
 
@@ -45,11 +46,6 @@ type Conn struct {
 	done  chan struct{} // closed when Serve returns
 	tasks sync.WaitGroup
 
-	report struct { // serializes ConnState
-		sync.Mutex
-		told activity // what the handler was told last
-	}
-
 	mu        sync.Mutex
 	core      *core.Conn
 	opened    []*Stream  // by the peer, not handed to the handler yet
@@ -60,7 +56,9 @@ type Conn struct {
 	phase     phase
 	err       error // why the connection ended, set with phase
 	activity  activity
-	peerKnown bool // its SETTINGS have come
+	told      activity // what the handler was told last
+	telling   bool     // somebody is calling ConnState, and will tell of later changes, too
+	peerKnown bool     // its SETTINGS have come
 	timer     alarm
 	ageAt     time.Time // when the connection is to be drained for its age
 	wrote     writeDeadline
@@ -157,39 +155,42 @@ func (c *Conn) PeerSettings() core.Settings {
 
 // unlock releases mu and then calls whom it concerns.
 func (c *Conn) unlock() {
-	now := c.activity
 	switch {
 	case c.core.NumStreams() > 0:
-		now = active
+		c.activity = active
 	case c.peerKnown:
-		now = idle
+		c.activity = idle
 	}
-	changed := now != c.activity
-	if !changed && len(c.notes) == 0 {
+	tell := c.activity != c.told && !c.telling && c.handler != nil
+	if !tell && len(c.notes) == 0 {
 		c.mu.Unlock()
 		return
 	}
-	c.activity = now
+	c.telling = c.telling || tell
 	notes := c.notes
 	c.notes = nil
 	c.mu.Unlock()
 	for _, n := range notes {
 		n.f(n.err)
 	}
-	if changed && c.handler != nil {
-		c.reportState()
+	if tell {
+		c.tellState()
 	}
 }
 
-// reportState tells the handler of the connection's state, in order, and only of changes.
-func (c *Conn) reportState() {
-	c.report.Lock()
-	defer c.report.Unlock()
-	c.mu.Lock()
-	now := c.activity
-	c.mu.Unlock()
-	if now != c.report.told {
-		c.report.told = now
+// tellState tells the handler of the connection's state until it knows the present one. It is called with telling
+// set, which keeps the calls in order without a lock, so that they may come back to the connection.
+func (c *Conn) tellState() {
+	for {
+		c.mu.Lock()
+		now := c.activity
+		if now == c.told {
+			c.telling = false
+			c.mu.Unlock()
+			return
+		}
+		c.told = now
+		c.mu.Unlock()
 		c.handler.ConnState(now == idle)
 	}
 }

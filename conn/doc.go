@@ -12,8 +12,7 @@
 // # Locks
 //
 // There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a callback or a
-// channel operation. Readers and writers of streams wait on conditions of their stream. The second lock,
-// Conn.report, only keeps calls of Handler.ConnState in order; it is taken before Conn.mu.
+// channel operation. Readers and writers of streams wait on conditions of their stream.
 //
 // # Memory
 //
