@@ -158,8 +158,12 @@ func (c *Conn) unlock() {
 	switch {
 	case c.core.NumStreams() > 0:
 		c.activity = active
-	case c.peerKnown:
+	case c.peerKnown && c.activity != idle:
 		c.activity = idle
+		if c.cfg.IdleTimeout > 0 && c.phase == alive {
+			c.core.SetTime(time.Now())
+			c.arm() // nothing else may happen until that time
+		}
 	}
 	tell := c.activity != c.told && !c.telling && c.handler != nil
 	if !tell && len(c.notes) == 0 {

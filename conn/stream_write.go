@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"time"
+
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
 )
@@ -82,6 +84,9 @@ func (st *Stream) finish(p []byte, trailers []core.Field) error {
 func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) {
 	c := st.c
 	c.ensureOut()
+	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
+		c.core.SetTime(time.Now()) // from which the wait is counted
+	}
 	st.drained = false
 	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
 		return 0, err
