@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -47,7 +48,7 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	}
 	in.settingsFirst = true
 	in.maxFrame = cfg.MaxReadFrameSize
-	in.maxBlock = max(2*int(cfg.MaxHeaderBytes), frame.MinMaxSize)
+	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxSize), math.MaxInt32))
 	in.maxConts = maxConts
 	if fit := int(cfg.MaxHeaderBytes/frame.MinMaxSize) * 2; maxConts >= 0 && fit > maxConts {
 		in.maxConts = fit // a block within the limits must have room

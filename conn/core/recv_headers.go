@@ -38,7 +38,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	if c.shutdown.beyond(b.streamID, c) {
 		return nil
 	}
-	if c.remoteStreams >= int(c.cfg.MaxConcurrentStreams) {
+	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(b.streamID, frame.RefusedStream, "RFC 9113 §5.1.2", "more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
 	}
 	m := &c.in.msg
@@ -50,6 +50,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	}
 	s := c.newStream(b.streamID, stream.Idle)
 	c.takeHead(s)
+	s.tunnel = s.Head.Method == "CONNECT"
 	c.local(s, stream.RecvHeaders)
 	if b.endStream {
 		c.local(s, stream.RecvEndStream)
@@ -77,10 +78,17 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 		if b.endStream {
 			return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "interim response ends the stream")
 		}
+		if err := c.limit.glitch(c.now); err != nil {
+			return err
+		}
 		c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
 		return nil
 	}
 	s.noBody = s.noBody || m.Status == 304 || m.Status == 204
+	if s.connect && m.Status >= 200 && m.Status < 300 {
+		s.tunnel = true
+		m.ContentLength = -1 // to be ignored (RFC 9110 §9.3.6)
+	}
 	if b.endStream && m.ContentLength > 0 && !s.noBody {
 		return badLength(s.ID)
 	}
@@ -98,7 +106,10 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 	if ok, err := c.step(s, stream.RecvHeaders); !ok {
 		return err
 	}
-	if !b.endStream {
+	switch {
+	case s.tunnel:
+		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.5", "HEADERS in a tunnel")
+	case !b.endStream:
 		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "trailers without END_STREAM")
 	}
 	m := &c.in.msg
@@ -159,7 +170,7 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
 		return frame.NewStreamError(b.promisedID, frame.ProtocolError, "RFC 9113 §8.4", "promised request is not safe, cacheable and without content")
 	}
-	if c.remoteStreams >= int(c.cfg.MaxConcurrentStreams) {
+	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §5.1.2", "more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS")
 	}
 	s := c.newStream(b.promisedID, stream.Idle)

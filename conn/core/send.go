@@ -47,7 +47,7 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 		return nil, ErrNoMoreStreams
 	}
 	s := c.newStream(id, stream.Idle)
-	s.noBody = head
+	s.noBody, s.connect = head, isConnect(fields)
 	s.headSent = true
 	c.local(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, fields, end)
@@ -55,6 +55,19 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 		c.sentEnd(s)
 	}
 	return s, nil
+}
+
+// isConnect looks for CONNECT among the pseudo-header fields, which come first.
+func isConnect(fields []Field) bool {
+	for i := range fields {
+		switch name := fields[i].Name; {
+		case name == ":method":
+			return fields[i].Value == "CONNECT"
+		case name == "" || name[0] != ':':
+			return false
+		}
+	}
+	return false
 }
 
 // SendHead appends the head of a response: interim (1xx; end must be false) or final. Server only.

@@ -26,6 +26,8 @@ type Stream struct {
 
 	recvBody  int64 // octets of DATA received, padding excluded
 	noBody    bool  // content-length describes a body that is not sent: answer to HEAD, or 304
+	connect   bool  // client: the request is CONNECT, and 2xx makes a tunnel of the stream
+	tunnel    bool  // only DATA may come (RFC 9113 §8.5)
 	headRecv  bool  // final head received
 	headSent  bool  // final head sent
 	smallData int   // small DATA frames unread
