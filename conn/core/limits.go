@@ -18,8 +18,8 @@ type Limits struct {
 	ResetBurst, ResetRate int
 
 	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING, PRIORITY, SETTINGS after the
-	// first, WINDOW_UPDATE beyond ten for each DATA frame sent, frames on closed streams
-	// (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
+	// first, WINDOW_UPDATE beyond ten for each DATA frame sent, interim responses, unknown frames, frames on
+	// closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
 	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing (CVE-2019-9518).

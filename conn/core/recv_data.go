@@ -111,9 +111,13 @@ func (c *Conn) Consume(s *Stream, n int) {
 	if s.unread < 0 {
 		panic("BUG: consumed more DATA than was received")
 	}
-	if s.unread == 0 {
-		c.limit.smallData -= s.smallData
-		s.smallData = 0
+	if s.smallData > 0 {
+		// As large a part of the small frames is gone as of the octets, so a reader that never quite catches up is
+		// not charged for what it has read.
+		had := s.unread + int64(n)
+		gone := int((int64(s.smallData)*int64(n) + had - 1) / had)
+		s.smallData -= gone
+		c.limit.smallData -= gone
 	}
 	if c.owed > 0 {
 		// owed is what exceeds MaxUnread, no more.
