@@ -51,8 +51,8 @@ type Config struct {
 	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
 	PingTimeout time.Duration
 
-	// WriteByteTimeout ends the connection when a write makes no progress for this long. Default 30 s;
-	// negative: no limit.
+	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to two and a half
+	// times as long, since progress is looked at when time is up. Default 30 s; negative: no limit.
 	WriteByteTimeout time.Duration
 
 	// CountError, if set, is called with a short fixed name for every protocol error that is found.

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -18,8 +19,9 @@ type Handler interface {
 	// it has nothing more to append.
 	HandleStreams(batch []*Stream)
 
-	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer. It is called
-	// outside any lock, by the goroutine that will wait, and must not block.
+	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer, or to write more to
+	// the socket than it may take at once. It is called outside any lock, by the goroutine that will wait, once for
+	// such a call, and must not wait for a stream or for the end of the connection. It may flush.
 	StreamBlocked(s *Stream)
 
 	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or back (idle is
@@ -42,9 +44,11 @@ type Conn struct {
 	handler Handler
 	role    core.Role
 
-	in    receiver      // owned by the goroutine in Serve
-	done  chan struct{} // closed when Serve returns
-	tasks sync.WaitGroup
+	tls     bool          // nc is a TLS connection
+	in      receiver      // owned by the goroutine in Serve
+	writeBy time.Time     // the write deadline that is set on nc; owned by who flushes
+	done    chan struct{} // closed when Serve returns
+	tasks   sync.WaitGroup
 
 	mu        sync.Mutex
 	core      *core.Conn
@@ -61,7 +65,7 @@ type Conn struct {
 	peerKnown bool     // its SETTINGS have come
 	timer     alarm
 	ageAt     time.Time // when the connection is to be drained for its age
-	wrote     writeDeadline
+	finishBy  time.Time // when the connection is closed though its last frames are not written
 	stats     ioStats
 }
 
@@ -103,6 +107,7 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg, handler: h, role: role, done: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
+	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
 	c.cfg.Received = nil
 	cc := cfg.core(role)

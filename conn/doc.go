@@ -21,6 +21,7 @@
 //
 // # Limitations
 //
-// A write on TLS that times out after some progress ends the connection, since crypto/tls cannot go on after it. On
+// A peer on TLS must take a record of 16 KiB within Config.WriteByteTimeout, since crypto/tls cannot go on after a write
+// that was given up; on other sockets an octet is enough. On
 // sockets other than TCP and Unix ones, and on systems other than Unix, an idle connection holds its read buffer.
 package conn

@@ -50,16 +50,25 @@ func (c *Conn) fail(err error) {
 	}
 	c.ensureOut()
 	c.core.Fail(ce)
-	c.phase = finishing
+	c.finish()
 	if c.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
 		c.err = ce
 	}
 	c.count(ce)
 	c.endStreams(ce)
-	c.wakeAll()
 	c.flushSoonLocked()
-	// A write that is under way may wait for a peer that reads no more.
-	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords))
+}
+
+// lastWords bounds the time for the frames that say why the connection ends. A write that is under way may wait
+// for a peer that reads no more.
+const lastWords = 5 * time.Second
+
+// finish begins the end: what is in the output is still written.
+func (c *Conn) finish() {
+	c.phase = finishing
+	c.finishBy = time.Now().Add(lastWords)
+	c.timer.set(c.finishBy, c.ring)
+	c.wakeAll()
 }
 
 // die closes the socket. It is called with mu held; err is why the connection ended, if that is not known already.
@@ -124,33 +133,43 @@ func (a *alarm) stop() {
 	}
 }
 
+// set has the alarm ring at that time at the latest. f is always the same function.
+func (a *alarm) set(at time.Time, f func()) {
+	if a.dead || !a.at.IsZero() && !at.Before(a.at) {
+		return
+	}
+	a.at = at
+	if a.t == nil {
+		a.t = time.AfterFunc(time.Until(at), f)
+	} else {
+		a.t.Reset(time.Until(at))
+	}
+}
+
 // arm sets the timer for what comes next.
 func (c *Conn) arm() {
 	at, ok := c.core.Deadline()
 	if !c.ageAt.IsZero() && (!ok || c.ageAt.Before(at)) {
 		at, ok = c.ageAt, true
 	}
-	a := &c.timer
-	if !ok || a.dead || !a.at.IsZero() && !at.Before(a.at) {
-		return
-	}
-	a.at = at
-	if a.t == nil {
-		a.t = time.AfterFunc(time.Until(at), c.ring)
-	} else {
-		a.t.Reset(time.Until(at))
+	if ok {
+		c.timer.set(at, c.ring)
 	}
 }
 
 // ring runs in the timer's own goroutine.
 func (c *Conn) ring() {
 	c.mu.Lock()
-	if c.phase != alive || c.timer.dead {
+	if c.timer.dead {
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
 	c.timer.at = time.Time{}
+	if c.phase != alive {
+		c.ringAtEnd(now)
+		return
+	}
 	c.ensureOut()
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
@@ -169,4 +188,16 @@ func (c *Conn) ring() {
 	if err != nil {
 		c.fail(err)
 	}
+}
+
+// ringAtEnd is ring for a connection that is no longer alive. It lets go of mu.
+func (c *Conn) ringAtEnd(now time.Time) {
+	switch {
+	case c.phase != finishing:
+	case now.Before(c.finishBy):
+		c.timer.set(c.finishBy, c.ring) // it rang for something that no longer matters
+	default:
+		c.die(c.err)
+	}
+	c.unlock()
 }

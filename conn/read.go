@@ -71,7 +71,9 @@ func (c *Conn) begin() {
 		return
 	}
 	c.handOver()
-	c.flushSoon()
+	c.mu.Lock()
+	c.flushSoonLocked()
+	c.mu.Unlock()
 }
 
 // waitRoom waits while the peer lets so much output pile up that its requests are better not read, and tells
@@ -79,9 +81,17 @@ func (c *Conn) begin() {
 func (c *Conn) waitRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	waited := false
 	for c.phase == alive && c.core.OutputLen() > outHigh {
+		waited = true
+		c.core.SetPartial(false, 0, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
 		c.room.Wait()
+	}
+	if waited && c.phase == alive && c.in.buf != nil {
+		partial, want := c.core.Partial(c.in.buf.b[:c.in.n])
+		c.core.SetPartial(partial, want, time.Now())
+		c.arm()
 	}
 	return c.phase < dead
 }
@@ -189,14 +199,20 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.core.Fill(fillLimit)
 	c.handleEvents()
 	c.arm()
-	flush := c.core.OutputLen() > 0 && len(c.opened) == 0 || c.core.Drained()
-	if flush {
+	flush := c.core.OutputLen() > 0 || c.core.Drained()
+	handOver := len(c.opened) > 0
+	if flush && !handOver {
 		c.flushSoonLocked()
 	}
-	goOn := c.phase == alive
+	turn := c.stats.writes
 	c.unlock()
-	c.handOver()
-	return goOn
+	if handOver {
+		c.handOver()
+		if flush {
+			c.flushAfterHandler(turn)
+		}
+	}
+	return true
 }
 
 // handOver gives the streams that the peer has opened to the handler.

@@ -47,7 +47,7 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
-// for its turn among the streams and for the socket, writing to the socket itself where nobody does. Small data
+// for its turn among the streams and for the socket, writing to the socket itself where nobody does. The last 128 KiB
 // may stay in the output until the next Flush.
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
@@ -108,13 +108,13 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 			st.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
-		if !c.flushing && c.core.OutputLen() > 0 {
-			c.flushLocked()
-			continue
-		}
 		if !told {
 			told = true
 			st.tellBlocked()
+			continue
+		}
+		if !c.flushing && c.core.OutputLen() > 0 {
+			c.flushLocked()
 			continue
 		}
 		st.canWrite.Wait()

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -16,14 +17,8 @@ func (c *Conn) Flush() {
 	c.unlock()
 }
 
-// flushSoon makes another goroutine flush: the reader must not block in a write, or two peers that both write
+// flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers that both write
 // would wait for each other.
-func (c *Conn) flushSoon() {
-	c.mu.Lock()
-	c.flushSoonLocked()
-	c.mu.Unlock()
-}
-
 func (c *Conn) flushSoonLocked() {
 	if !c.flushing && c.phase < lingering {
 		c.flushing = true
@@ -38,6 +33,22 @@ func (c *Conn) flushTask() {
 	c.writeOut(0)
 	c.unlock()
 	c.tasks.Done()
+}
+
+// flushAfterHandler sees to it that output which is older than the streams that were just handed over leaves, however
+// long the handler takes. Who answers at once takes it along: the goroutines that the handler has started are let go
+// first. turn is the number of writes before.
+func (c *Conn) flushAfterHandler(turn uint64) {
+	c.mu.Lock()
+	if c.stats.writes == turn && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
+		c.tasks.Add(1)
+		go func() { // as flushTask
+			runtime.Gosched()
+			c.Flush()
+			c.tasks.Done()
+		}()
+	}
+	c.mu.Unlock()
 }
 
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
@@ -75,8 +86,7 @@ func (c *Conn) writeOut(turns int) {
 		c.writeOnce()
 	}
 	if c.phase == alive && c.core.Drained() {
-		c.phase = finishing
-		c.wakeAll()
+		c.finish()
 	}
 	if c.phase == finishing {
 		c.halfClose()
@@ -89,17 +99,12 @@ func (c *Conn) writeOnce() {
 	box := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
-	limit := c.writeTimeout()
 	c.mu.Unlock()
 
-	var now time.Time
-	if c.cfg.Tracer != nil || limit > 0 {
-		now = time.Now()
-	}
 	if c.cfg.Tracer != nil {
-		c.trace(Out, b, now)
+		c.trace(Out, b, time.Now())
 	}
-	n, err := c.write(b, limit, now)
+	n, err := c.write(b)
 	putOut(box, b)
 
 	c.mu.Lock()
@@ -111,39 +116,37 @@ func (c *Conn) writeOnce() {
 	}
 }
 
-// lastWords bounds the time for the frames that say why the connection ends.
-const lastWords = 5 * time.Second
-
-func (c *Conn) writeTimeout() time.Duration {
+// write writes b. A write that has made some progress before the timeout goes on. On TLS it cannot, since the state of
+// crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
+func (c *Conn) write(b []byte) (n int, err error) {
 	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
-	if c.phase == finishing && (limit == 0 || limit > lastWords) {
-		limit = lastWords
-	}
-	return limit
-}
-
-// writeDeadline is the deadline that is set on the socket. Moving it costs more than looking at it, so it is set
-// twice as far away as it must be, and moved when half of that has passed.
-type writeDeadline struct{ at time.Time }
-
-// write writes b. A write that has made some progress before the timeout goes on, but not on TLS, whose state
-// does not survive a timeout.
-func (c *Conn) write(b []byte, limit time.Duration, now time.Time) (n int, err error) {
 	for {
-		if limit > 0 && c.wrote.at.Sub(now) < limit {
-			c.wrote.at = now.Add(2 * limit)
-			if err := c.nc.SetWriteDeadline(c.wrote.at); err != nil {
-				return n, err
+		if limit > 0 {
+			// Moving the deadline costs more than looking at it, so it is set later than it must be.
+			if now := time.Now(); c.writeBy.Sub(now) < limit {
+				c.writeBy = now.Add(limit + limit/4)
+				if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
+					return n, err
+				}
 			}
 		}
-		k, err := c.nc.Write(b[n:])
+		piece := b[n:]
+		if c.tls && len(piece) > tlsRecord {
+			piece = piece[:tlsRecord]
+		}
+		k, err := c.nc.Write(piece)
 		n += k
-		if err == nil || k == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case err == nil && n == len(b):
+			return n, nil
+		case err != nil && (k == 0 || !errors.Is(err, os.ErrDeadlineExceeded)):
 			return n, err
 		}
-		now = time.Now()
 	}
 }
+
+// tlsRecord is the most that one record of TLS carries (RFC 8446 §5.1).
+const tlsRecord = 16 << 10
 
 // ensureOut gives core's output memory from the pool before something is appended.
 func (c *Conn) ensureOut() {

@@ -173,6 +173,9 @@ func (c *Conn) resetStalled() {
 		if !o.waiting() {
 			continue
 		}
+		if s.send.Available() > 0 && c.send.Available() > 0 {
+			o.since, o.sent = c.now, 0 // it waits for the socket, whose time is its own matter
+		}
 		if !o.since.Add(timeout).After(c.now) {
 			if o.sent < int(timeout/time.Second)*minProgress || o.sent == 0 {
 				stalled = append(stalled, s)
