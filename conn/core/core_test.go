@@ -33,6 +33,9 @@ type peer struct {
 	events  []string
 	err     error // that ended c
 	octets  int   // that c has sent
+
+	spent   int64            // octets of DATA payload sent, padding included
+	granted map[uint32]int64 // increments of WINDOW_UPDATE received, by stream
 }
 
 var epoch = time.Unix(1_000_000_000, 0)
@@ -74,7 +77,7 @@ func newSilentPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
 	p := &peer{
 		tb: tb, c: New(cfg), now: epoch,
 		dec:     hpack.NewDecoder(4096, nil),
-		streams: make(map[uint32]*Stream), unread: make(map[*Stream]int),
+		streams: make(map[uint32]*Stream), unread: make(map[*Stream]int), granted: make(map[uint32]int64),
 	}
 	p.enc = hpack.NewEncoder(&p.block)
 	p.c.Start(p.now)
@@ -101,6 +104,9 @@ func (p *peer) send(items ...any) {
 		switch it := it.(type) {
 		case frame.Frame:
 			p.rest = it.Append(p.rest)
+			if h := it.FrameHeader(); h.Type == frame.TypeData {
+				p.spent += int64(h.Length)
+			}
 		case message:
 			p.rest = it.append(p, p.rest)
 		case []byte:

@@ -194,6 +194,7 @@ func (p *peer) line(f frame.Frame, b *[]byte) string {
 	case frame.RSTStream:
 		return fmt.Sprintf("RST_STREAM %d %v", f.StreamID, f.Code)
 	case frame.WindowUpdate:
+		p.granted[f.StreamID] += int64(f.Increment)
 		return fmt.Sprintf("WINDOW_UPDATE %d %d", f.StreamID, f.Increment)
 	case frame.Settings:
 		return "SETTINGS" + flag(f.Ack, " ack")

@@ -30,7 +30,9 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		return err
 	}
 	padding := h.Length - uint32(len(f.Data))
-	c.giveBack(padding)
+	if padding > 0 {
+		c.giveBack(padding)
+	}
 	c.counts.DataIn += uint64(len(f.Data))
 	c.hold(s, len(f.Data))
 	if f.EndStream {
