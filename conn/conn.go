@@ -19,9 +19,9 @@ type Handler interface {
 	// it has nothing more to append.
 	HandleStreams(batch []*Stream)
 
-	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer, or to write more to
-	// the socket than it may take at once. It is called outside any lock, by the goroutine that will wait, once for
-	// such a call, and must not wait for a stream or for the end of the connection. It may flush.
+	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer or for the socket. It
+	// is called outside any lock, by the goroutine that will wait, once for such a call, and must not block on
+	// anything but a flush.
 	StreamBlocked(s *Stream)
 
 	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or back (idle is

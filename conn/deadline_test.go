@@ -172,3 +172,39 @@ func TestDeadlinePassesDuringRelease(t *testing.T) {
 		}
 	})
 }
+
+// Deadlines and resets reach a writer and a reader whose socket is blocked.
+func TestDeadlineWithBlockedSocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newBlockedPeer(t, Config{WriteByteTimeout: time.Hour, MaxReceiveBufferPerStream: 1000})
+		big, other, up := p.respondUnseen(1), p.respondUnseen(3), p.open(post(5))
+		check(t, "SetWriteDeadline", big.SetWriteDeadline(time.Now().Add(time.Second)))
+		k1 := p.start(func() (int, error) {
+			_, err := big.Write(make([]byte, 1<<20))
+			return 0, err
+		})
+		k2 := p.start(func() (int, error) {
+			_, err := other.Write(make([]byte, 1<<20))
+			return 0, err
+		})
+		p.send(data(5, string(make([]byte, 900))))
+		p.start(func() (int, error) { return up.Read(make([]byte, 900)) }).want("Read does not wait for its WINDOW_UPDATE", 900, nil)
+		time.Sleep(time.Second)
+		k1.want("the deadline", 0, os.ErrDeadlineExceeded)
+		p.send(rstStream(3, frame.Cancel))
+		k2.want("the reset", 0, frame.Cancel)
+		_ = p.nc.Close()
+		synctest.Wait()
+		for _, st := range []*Stream{big, other, up} {
+			st.Release()
+		}
+	})
+}
+
+// respondUnseen begins a response that the peer does not read yet.
+func (p *testPeer) respondUnseen(id uint32) *Stream {
+	p.t.Helper()
+	st := p.open(get(id))
+	check(p.t, "WriteHeaders", st.WriteHeaders(status2(200), false))
+	return st
+}

@@ -5,9 +5,10 @@
 // # Goroutines
 //
 // Serve is the one goroutine that a connection keeps: it reads, and handles everything that one read brought before
-// the next. Writing is done by whoever has something to send and calls Flush, or waits in Stream.Write: one at a time
-// takes all that is ready, of all streams, in one write. Only where nobody else would, a goroutine is started that
-// flushes and ends. The reader itself never writes, so that two peers which both write cannot wait for each other.
+// the next. Writing is done by whoever has something to send and calls Flush: one at a time takes all that is ready,
+// of all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The reader itself
+// never writes, so that two peers which both write cannot wait for each other; nor do the reads and writes of streams,
+// so that a blocked socket does not keep them beyond a reset or a deadline.
 //
 // # Locks
 //

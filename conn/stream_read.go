@@ -17,15 +17,13 @@ func (st *Stream) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n := st.body.read(p)
-	flush := false
 	if n > 0 && c.phase == alive {
 		c.ensureOut()
 		before := c.core.OutputLen()
 		c.core.Consume(&st.cs, n)
-		flush = c.core.OutputLen() > before // credit that the peer may be waiting for
-	}
-	if flush {
-		c.flushLocked()
+		if c.core.OutputLen() > before {
+			c.flushSoonLocked() // credit that the peer may be waiting for
+		}
 	}
 	c.unlock()
 	return n, nil

@@ -47,8 +47,8 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
-// for its turn among the streams and for the socket, writing to the socket itself where nobody does. The last 128 KiB
-// may stay in the output until the next Flush.
+// for its turn among the streams and for the socket, and has another goroutine flush. The last 128 KiB may stay in the
+// output until the next Flush.
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -113,9 +113,8 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 			st.tellBlocked()
 			continue
 		}
-		if !c.flushing && c.core.OutputLen() > 0 {
-			c.flushLocked()
-			continue
+		if c.core.OutputLen() > 0 {
+			c.flushSoonLocked() // not by this goroutine, which a reset or the deadline must reach
 		}
 		st.canWrite.Wait()
 	}

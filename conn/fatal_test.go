@@ -1,0 +1,269 @@
+package conn
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+func TestFatalError(t *testing.T) {
+	faults := []struct {
+		name  string
+		send  []any
+		code  frame.Code
+		debug string
+	}{
+		{"DATA on an idle stream", []any{data(5, "x")}, frame.ProtocolError, ""},
+		{"frame too large", []any{raw("\x00\x40\x01\x00\x00\x00\x00\x00\x01")}, frame.FrameSizeError, ""},
+		{"HPACK", []any{frame.Headers{StreamID: 3, EndHeaders: true, Fragment: []byte{0x80}}}, frame.CompressionError, ""},
+		{"SETTINGS", []any{settings(initialWindow(1 << 31))}, frame.FlowControlError, ""},
+		{"window", []any{windowUpdate(0, 1<<31-1)}, frame.FlowControlError, ""},
+	}
+	for _, tt := range faults {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var counted []string
+				p := newTestPeer(t, Config{CountError: func(s string) { counted = append(counted, s) }})
+				st := p.open(post(1))
+				k := p.start(func() (int, error) { return st.Read(make([]byte, 1)) })
+				// What follows the fault is not looked at, nor is it answered.
+				p.send(append(tt.send, ping("ignored?"), get(7), raw("garbage"))...)
+				var got []any
+				for f := range p.frames() {
+					got = append(got, f)
+				}
+				if len(got) != 1 {
+					t.Fatalf("got %v, want one GOAWAY", got)
+				}
+				g, ok := got[0].(frame.GoAway)
+				if !ok || g.Code != tt.code || g.LastStreamID != 1 || len(g.DebugData) < 10 {
+					t.Errorf("got %v", got[0])
+				}
+				k.want("readers are told", 0, tt.code)
+				p.wantEOF("our side is closed")
+				p.send(get(9), raw("more garbage"))
+				p.wantServing("lingering")
+				time.Sleep(lingerTime)
+				if err := p.wantServed("lingering has an end"); !errors.Is(err, tt.code) {
+					t.Errorf("Serve returned %v", err)
+				}
+				if len(p.h.streams) != 1 {
+					t.Errorf("streams after the fault were handed over: %v", p.h.streams)
+				}
+				if want := []string{"conn_" + tt.code.String()}; !slices.Equal(counted, want) {
+					t.Errorf("CountError was told %v, want %v", counted, want)
+				}
+				if _, err := p.nc.Write([]byte("x")); err == nil {
+					t.Error("the socket is open")
+				}
+				st.Release()
+			})
+		})
+	}
+}
+
+// The peer sends all the time: it can read the GOAWAY, and the connection ends after a second.
+func TestLingeringIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		start := time.Now()
+		p.send(data(1, "fault"))
+		for {
+			if _, err := p.nc.Write(make([]byte, 1000)); err != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if d := time.Since(start); d < lingerTime || d > lingerTime+20*time.Millisecond {
+			t.Errorf("the connection lingered for %v", d)
+		}
+		_ = p.wantServed("at once")
+		p.want("GOAWAY was there to read", goAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
+	})
+}
+
+// A peer that closes its side ends the lingering.
+func TestLingeringEndsWithThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		p.nc.Write(p.encode(nil, data(1, "fault")))
+		_ = p.nc.CloseWrite()
+		_ = p.wantServed("at once")
+		p.want("GOAWAY is not lost", goAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
+	})
+}
+
+// GOAWAY must not be overtaken by the end of the peer's side, whoever ends the connection.
+func TestGoAwayBeforeEOF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 100 {
+			p := newTestPeer(t, Config{})
+			p.nc.Write(p.encode(nil, ping("?")))
+			p.c.CloseWithError(frame.EnhanceYourCalm, "go")
+			_ = p.nc.CloseWrite()
+			_ = p.wantServed("at once")
+			var last any
+			for last = range p.frames() {
+			}
+			if g, ok := last.(frame.GoAway); !ok || g.Code != frame.EnhanceYourCalm {
+				t.Fatalf("the last frame is %v", last)
+			}
+		}
+	})
+}
+
+// A peer that reads nothing cannot keep the connection by it.
+func TestFatalErrorWithBlockedSocket(t *testing.T) {
+	for _, cfg := range []Config{{}, {WriteByteTimeout: -1}, {WriteByteTimeout: time.Hour}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newBlockedPeer(t, cfg)
+			st := p.open(get(1))
+			check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
+			k := p.start(func() (int, error) {
+				_, err := st.Write(make([]byte, 1<<20))
+				return 0, err
+			})
+			p.send(data(9, "fault"))
+			k.want("the stream is over, though its writer's write goes on", 0, frame.ProtocolError)
+			st.Release()
+			time.Sleep(lastWords + tick)
+			if err := p.wantServed("the last words took too long"); !errors.Is(err, frame.ProtocolError) {
+				t.Errorf("Serve returned %v", err)
+			}
+		})
+	}
+}
+
+// Nor can one that reads an octet now and then.
+func TestFatalErrorWithDrippingReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newBlockedPeer(t, Config{})
+		st := p.open(get(1))
+		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
+		k := p.start(func() (int, error) {
+			_, err := st.Write(make([]byte, 1<<20))
+			return 0, err
+		})
+		p.send(data(9, "fault"))
+		start := time.Now()
+		for {
+			if _, err := p.nc.Write([]byte{0}); err != nil {
+				break
+			}
+			_, _ = p.nc.Read(make([]byte, 1))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := time.Since(start); d > lastWords+time.Second {
+			t.Errorf("the connection lived on for %v", d)
+		}
+		k.want("stream is over", 0, frame.ProtocolError)
+		st.Release()
+	})
+}
+
+func TestCloseWithError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(post(1))
+		p.c.CloseWithError(frame.NoError, "")
+		p.c.CloseWithError(frame.InternalError, "too late")
+		p.want("the first counts", goAway(1, frame.NoError, ""))
+		if err := st.WriteHeaders(status2(200), true); !errors.Is(err, frame.NoError) {
+			t.Errorf("WriteHeaders: %v", err)
+		}
+		st.Release()
+		p.wantCleanEnd("NO_ERROR without a text is the end in good order")
+	})
+}
+
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(post(1))
+		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
+		check(t, "Close", p.c.Close())
+		check(t, "Close", p.c.Close())
+		if err := p.wantServed("at once"); err == nil {
+			t.Error("Serve returned no error")
+		}
+		if _, err := st.Write([]byte("x")); !errors.Is(err, frame.NoError) || errors.Is(err, core.ErrClosed) {
+			t.Errorf("Write: %v", err)
+		}
+		st.Release()
+		p.c.Flush()
+		p.wantEOF("nothing is said")
+	})
+}
+
+func TestHeaderTimeout(t *testing.T) {
+	var q testPeer
+	newPeerHPACK(&q)
+	block := q.block(get(1).fields)
+	drips := map[string][]byte{
+		"frame header": q.encode(nil, ping("12345678")),
+		"HEADERS":      frame.Headers{StreamID: 1, EndStream: true, EndHeaders: true, Fragment: block}.Append(nil),
+		"CONTINUATION": frame.Continuation{StreamID: 1, Fragment: block[2:], EndHeaders: true}.Append(
+			frame.Headers{StreamID: 1, EndStream: true, Fragment: block[:2]}.Append(nil)),
+	}
+	for name, b := range drips {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = 5 * time.Second
+				p := newTestPeer(t, Config{HeaderTimeout: timeout})
+				step := (timeout + time.Second) / time.Duration(len(b)-1)
+				start := time.Now()
+				for i := range b {
+					if _, err := p.nc.Write(b[i : i+1]); err != nil {
+						break
+					}
+					time.Sleep(step)
+				}
+				if d := time.Since(start); d < timeout {
+					t.Errorf("the connection ended after %v", d)
+				}
+				p.want("GOAWAY", goAway(0, frame.EnhanceYourCalm, "frame or header block not completed in time (RFC 9113 §10.5)"))
+				p.wantEOF("the connection ends")
+			})
+		})
+	}
+}
+
+// A peer that sends all the time, though no read ever ends with a frame, is not slow.
+func TestHeaderTimeoutSparesUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{HeaderTimeout: 5 * time.Second})
+		st := p.open(post(1))
+		st.CloseRead()
+		var b []byte
+		for range 120 {
+			b = data(1, string(make([]byte, 1000))).Append(b)
+			n := len(b) - 500 // the last frame is in two reads
+			p.send(raw(b[:n]))
+			b = b[n:]
+			time.Sleep(time.Second)
+		}
+		p.send(raw(b), ping("12345678"))
+		var last any
+		for last = range p.frames() {
+		}
+		if last != pingAck("12345678") {
+			t.Errorf("the last frame is %v", last)
+		}
+		st.Release()
+	})
+}
+
+func TestSlowFirstFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Server, Config{}, memconn.Options{MaxRead: 1})
+		p.greet()
+		p.send(get(1).with("one", "octet", "a", "read"))
+		p.stream(1).Release()
+	})
+}
