@@ -1,0 +1,307 @@
+package core
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// wantErr checks what a call of our own side returns.
+func wantErr(t *testing.T, why string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) || (got == nil) != (want == nil) {
+		t.Errorf("%s: %v, want %v", why, got, want)
+	}
+}
+
+func TestSendResponse(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1).ends())
+	p.outcome()
+	s := p.stream(1)
+	wantErr(t, "DATA before the head", p.c.Queue(s, []byte("x"), nil, false), ErrOrder)
+	wantErr(t, "103", p.c.SendHead(s, fields(":status: 103"), true, false), nil)
+	wantErr(t, "interim with an end", p.c.SendHead(s, fields(":status: 103"), true, true), ErrOrder)
+	wantErr(t, "DATA after 103", p.c.Queue(s, []byte("x"), nil, false), ErrOrder)
+	wantErr(t, "200", p.c.SendHead(s, fields(":status: 200"), false, false), nil)
+	wantErr(t, "a second head", p.c.SendHead(s, fields(":status: 200"), false, false), ErrOrder)
+	wantErr(t, "103 after 200", p.c.SendHead(s, fields(":status: 103"), true, false), ErrOrder)
+	wantErr(t, "content", p.c.Queue(s, []byte("abc"), nil, false), nil)
+	wantErr(t, "while content waits", p.c.Queue(s, []byte("d"), nil, false), ErrBusy)
+	p.flush()
+	wantErr(t, "nothing", p.c.Queue(s, nil, nil, false), nil)
+	wantErr(t, "the end", p.c.Queue(s, []byte("de"), fields("x: y"), true), nil)
+	wantErr(t, "after the end is queued", p.c.Queue(s, []byte("f"), nil, false), ErrClosed)
+	p.flush()
+	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3", "DATA 1 2", "HEADERS 1 x=y END_STREAM")
+	p.wantEvents("each part is told", "drained 1", "drained 1", "drained 1", "closed 1")
+	wantErr(t, "after the end", p.c.Queue(s, nil, nil, true), ErrClosed)
+	wantErr(t, "after the end", p.c.SendHead(s, fields(":status: 200"), false, false), ErrClosed)
+	p.c.Reset(s, frame.Cancel)
+	p.flush()
+	p.wantQuiet("a stream that is closed is not reset")
+}
+
+// The ways in which a message of ours ends.
+func TestEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		data     int
+		trailers []string
+		want     []string
+	}{
+		{"data", 3, nil, []string{"DATA 1 3 END_STREAM"}},
+		{"data and trailers", 3, []string{"x: y"}, []string{"DATA 1 3", "HEADERS 1 x=y END_STREAM"}},
+		{"nothing", 0, nil, []string{"DATA 1 0 END_STREAM"}},
+		{"trailers", 0, []string{"x: y"}, []string{"HEADERS 1 x=y END_STREAM"}},
+		{"two frames", 20_000, nil, []string{"DATA 1 16384", "DATA 1 3616 END_STREAM"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, Client)
+			p.open(false)
+			p.outcome()
+			p.queue(1, tt.data, true, tt.trailers...)
+			p.want("the end", tt.want...)
+			p.wantEvents("drained", "drained 1")
+			if st := p.stream(1).State(); st != stream.HalfClosedLocal {
+				t.Errorf("the state is %v", st)
+			}
+		})
+	}
+}
+
+// The end of a message needs no window.
+func TestEndWithoutWindow(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends(), request(3).ends())
+	p.answer(1, false)
+	p.answer(3, false)
+	p.outcome()
+	p.queue(1, 0, true)
+	p.queue(3, 0, true, "x: y")
+	p.want("ends", "DATA 1 0 END_STREAM", "HEADERS 3 x=y END_STREAM")
+}
+
+// Long blocks go in frames of the peer's size, and what is in them is whole.
+func TestLongBlock(t *testing.T) {
+	p := newPeer(t, Server)
+	long := "x: " + strings.Repeat("\x7f", 40_000) // not shorter in Huffman code
+	p.send(request(1).ends(), request(3).ends())
+	p.outcome()
+	p.answer(1, false, long)
+	p.want("three frames", "HEADERS 1 :status=200 x="+long[3:]+" in 3 frames")
+	p.send(settings(setting(frame.SettingMaxFrameSize, 50_000)))
+	p.outcome()
+	p.answer(3, true, long)
+	p.queue(1, 0, true, long)
+	p.want("one frame", "HEADERS 3 :status=200 x="+long[3:]+" END_STREAM", "HEADERS 1 x="+long[3:]+" END_STREAM")
+}
+
+// DATA is as large as the peer and the windows allow, and Fill stops where it is told to.
+func TestFill(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1).ends(), settings(setting(frame.SettingInitialWindowSize, 40_000)))
+	p.answer(1, false)
+	p.outcome()
+	if err := p.c.Queue(p.stream(1), make([]byte, 100_000), nil, true); err != nil {
+		t.Fatal(err)
+	}
+	p.c.Fill(0)
+	p.take()
+	p.want("no room")
+	p.c.Fill(1)
+	p.take()
+	p.want("room for one frame", "DATA 1 16384")
+	p.flush()
+	p.want("the stream's window", "DATA 1 16384", "DATA 1 7232")
+	if got := p.stream(1).Queued(); got != 60_000 {
+		t.Errorf("%d octets wait, want 60000", got)
+	}
+	p.send(update(1, 50_000))
+	p.flush()
+	p.want("the connection's window", "DATA 1 16384", "DATA 1 9151")
+	if got := p.c.SendWindow(); got != 0 {
+		t.Errorf("the connection's window is %d", got)
+	}
+	p.send(update(0, 1<<20), settings(setting(frame.SettingMaxFrameSize, 1<<20)))
+	p.flush()
+	p.want("the stream's again", "SETTINGS ack", "DATA 1 24465")
+	p.send(update(1, 1<<20))
+	p.flush()
+	p.want("the end", "DATA 1 10000 END_STREAM")
+	p.wantEvents("once all is in the output", "settings", "drained 1", "closed 1")
+}
+
+// Streams take turns.
+func TestTurns(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(update(0, 1<<20), request(1).ends(), request(3).ends(), request(5).ends())
+	for id := range 3 {
+		p.answer(ids(id), false)
+	}
+	p.outcome()
+	for id, n := range []int{40_000, 40_000, 5} {
+		if err := p.c.Queue(p.stream(ids(id)), make([]byte, n), nil, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.flush()
+	if at := slices.Index(p.out, "DATA 5 5 END_STREAM"); at < 0 || at > 4 {
+		t.Errorf("the short one waits for the long ones: %q", p.out)
+	}
+}
+
+// Keep copies what waits; Unqueue takes it back.
+func TestKeepUnqueue(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(settings(setting(frame.SettingInitialWindowSize, 4)), request(1).ends(), request(3).ends())
+	p.answer(1, false)
+	p.answer(3, false)
+	p.outcome()
+	b := []byte("12345678")
+	wantErr(t, "Queue", p.c.Queue(p.stream(1), b, fields("x: y"), true), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(3), b, fields("x: y"), true), nil)
+	p.flush()
+	p.c.Keep(p.stream(1))
+	p.c.Keep(p.stream(1))
+	copy(b, "xxxxxxxx")
+	if n := p.c.Unqueue(p.stream(3)); n != 4 {
+		t.Errorf("%d octets were taken back, want 4", n)
+	}
+	if n := p.c.Unqueue(p.stream(3)); n != 0 {
+		t.Errorf("%d octets were taken back, want 0", n)
+	}
+	p.outcome()
+	p.send(update(1, 9), update(3, 9))
+	p.c.Fill(1000)
+	if got := string(p.c.out); !strings.Contains(got, "5678") || strings.Contains(got, "xx") {
+		t.Errorf("what was kept is sent as %q", got)
+	}
+	p.flush()
+	p.want("one goes on", "DATA 1 4", "HEADERS 1 x=y END_STREAM")
+	p.queue(3, 1, true)
+	p.want("the other can begin again", "DATA 3 1 END_STREAM")
+}
+
+// What is queued goes with its stream.
+func TestQueueAndReset(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends(), request(3).ends())
+	for id := range 2 {
+		p.answer(ids(id), false)
+		p.queue(ids(id), 10, true)
+	}
+	p.outcome()
+	p.send(reset(1, frame.Cancel))
+	p.c.Reset(p.stream(3), frame.InternalError)
+	p.send(update(1, 100), update(3, 100))
+	p.flush()
+	p.want("no DATA", "RST_STREAM 3 INTERNAL_ERROR")
+	p.wantEvents("no drained", "reset 1 remote CANCEL", "closed 1", "reset 3 local INTERNAL_ERROR", "closed 3")
+	if p.c.sched.Next() != nil {
+		t.Error("a closed stream is to send")
+	}
+}
+
+// Identifiers end at 2^31-1: another connection is needed then, and no stream is harmed.
+func TestIdentifiersUsedUp(t *testing.T) {
+	p := newPeer(t, Client)
+	p.c.ids.Skip(frame.MaxStreamID - 2)
+	p.open(true)
+	if id := p.open(true); id != frame.MaxStreamID {
+		t.Errorf("the last identifier is %d", id)
+	}
+	wantErr(t, "CanOpen", p.c.CanOpen(), ErrNoMoreStreams)
+	_, err := p.c.Open(requestFields(), false, true)
+	wantErr(t, "Open", err, ErrNoMoreStreams)
+	p.send(response(frame.MaxStreamID).ends(), response(frame.MaxStreamID-2).ends())
+	p.alive("both are answered")
+
+	p = newPeer(t, Server)
+	p.send(request(frame.MaxStreamID).ends())
+	p.wantEvents("the last request is a request", "headers 2147483647 GET / end")
+	p.want("and the client needs a new connection", firstGoAway, drainPingLine)
+}
+
+// SETTINGS_MAX_CONCURRENT_STREAMS of the peer, up and down.
+func TestPeersMaxConcurrentStreams(t *testing.T) {
+	p := newPeer(t, Client)
+	limit := func(n uint32) { p.send(settings(setting(frame.SettingMaxConcurrentStreams, n))) }
+	limit(2)
+	p.open(true)
+	p.open(true)
+	wantErr(t, "two are open", p.c.CanOpen(), ErrNoStream)
+	limit(3)
+	p.open(true)
+	limit(1)
+	p.send(response(1).ends(), response(3).ends())
+	wantErr(t, "one is open", p.c.CanOpen(), ErrNoStream)
+	p.c.Reset(p.stream(5), frame.Cancel)
+	wantErr(t, "none is open", p.c.CanOpen(), nil)
+	limit(0)
+	_, err := p.c.Open(requestFields(), false, true)
+	wantErr(t, "none may be open", err, ErrNoStream)
+	limit(1)
+	p.open(true)
+}
+
+// StopRecv lets the response end, and only then stops the peer (RFC 9113 §8.1).
+func TestStopRecv(t *testing.T) {
+	begin := func() *peer {
+		p := newPeer(t, Server)
+		p.send(request(1))
+		p.outcome()
+		return p
+	}
+	const stopped = "RST_STREAM 1 NO_ERROR"
+	p := begin()
+	p.c.StopRecv(p.stream(1))
+	p.wantQuiet("the response has not ended")
+	p.answer(1, true)
+	p.want("the end is in HEADERS", "HEADERS 1 :status=200 END_STREAM", stopped)
+
+	p = begin()
+	p.answer(1, false)
+	p.c.StopRecv(p.stream(1))
+	p.queue(1, 100_000, true)
+	p.outcome()
+	p.send(data(1, "more"), update(0, 1<<20), update(1, 1<<20))
+	p.flush()
+	if last := p.out[len(p.out)-1]; last != stopped {
+		t.Errorf("the last frame is %q", last)
+	}
+
+	p = begin()
+	p.answer(1, true)
+	p.outcome()
+	p.c.StopRecv(p.stream(1))
+	p.take()
+	p.want("the response has ended", stopped)
+
+	p = begin()
+	p.c.StopRecv(p.stream(1))
+	p.send(dataEnd(1, "x"))
+	p.answer(1, true)
+	p.want("the peer has ended by itself", "HEADERS 1 :status=200 END_STREAM")
+	p.wantEvents("in peace", "data 1 1 end", "closed 1")
+}
+
+func TestCounts(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1), data(1, "12"), raw(frame.TypeData, 9, 1, 1, 'x', 0), ping("12345678"), update(0, 1), request(3), reset(3, 0))
+	p.answer(1, false)
+	p.queue(1, 7, true)
+	p.send(request(5))
+	p.c.Reset(p.stream(5), frame.Cancel)
+	want := Counts{
+		FramesIn: 10, FramesOut: 6, DataIn: 3, DataOut: 7, StreamsOpened: 3, ResetsIn: 1, ResetsOut: 1,
+		PingsIn: 1, SettingsIn: 1, WindowUpdatesIn: 1,
+	}
+	if got := p.c.Counts(); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
