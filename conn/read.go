@@ -145,15 +145,15 @@ func (c *Conn) process() bool {
 	b := r.buf.b[:r.n]
 	for {
 		n, err := c.core.Decode(b)
+		if c.cfg.Tracer != nil {
+			c.traceNext(b, n, err, now)
+		}
 		if err != nil {
 			c.fail(err)
 			return false
 		}
 		if n == 0 {
 			break
-		}
-		if c.cfg.Tracer != nil {
-			c.trace(In, b[:n], now)
 		}
 		if !c.apply(now) {
 			return false

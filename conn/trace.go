@@ -32,10 +32,22 @@ type FrameTrace struct {
 }
 
 // Tracer sees every frame of the connections that it is set for. Frames of one direction come in their order on the
-// wire; the two directions may be reported by two goroutines at once, and a received frame before it takes effect. A
-// tracer that is slow slows the connection.
+// wire; the two directions may be reported by two goroutines at once, and a received frame before it takes effect. The
+// frame that ends the connection by being wrong is the last of its direction, unless it is longer than the peer may
+// send. A tracer that is slow slows the connection.
 type Tracer interface {
 	TraceFrame(c *Conn, f FrameTrace)
+}
+
+// traceNext reports the frame that Decode has taken off b, or has found to be wrong.
+func (c *Conn) traceNext(b []byte, n int, err error, now time.Time) {
+	if err != nil {
+		// The whole frame, if it is one.
+		_, _, n, _ = frame.Split(b, frame.MaxMaxSize)
+	}
+	if n > 0 {
+		c.trace(In, b[:n], now)
+	}
 }
 
 // trace reports the whole frames in b.

@@ -1,0 +1,137 @@
+package conn
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// frameLog is a Tracer that keeps a line for each frame.
+type frameLog struct {
+	mu    sync.Mutex
+	conns map[*Conn]bool
+	times []time.Time
+	lines [2][]string // by direction
+	raw   [2][]byte
+}
+
+func (l *frameLog) TraceFrame(c *Conn, f FrameTrace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conns == nil {
+		l.conns = map[*Conn]bool{}
+	}
+	l.conns[c] = true
+	l.times = append(l.times, f.Time)
+	l.lines[f.Direction] = append(l.lines[f.Direction], fmt.Sprintf("%v %d %d+%d", f.Header.Type, f.Header.StreamID, f.Header.Length, len(f.Payload)))
+	l.raw[f.Direction] = append(f.Header.Append(l.raw[f.Direction]), f.Payload...)
+}
+
+func (l *frameLog) take(d Direction) []string {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := l.lines[d]
+	l.lines[d] = nil
+	return lines
+}
+
+func TestTracer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l frameLog
+		want := func(msg string, d Direction, lines ...string) {
+			t.Helper()
+			if got := l.take(d); !slices.Equal(got, lines) {
+				t.Errorf("%s: traced %v: %q, want %q", msg, d, got, lines)
+			}
+		}
+		time.Sleep(time.Hour)
+		p := startTestPeer(t, core.Server, Config{Tracer: &l}, memconn.Options{})
+		want("first flight", Out, "SETTINGS 0 18+18", "WINDOW_UPDATE 0 4+4")
+		p.send(raw(frame.Preface[:3]))
+		p.send(raw(frame.Preface[3:23]))
+		want("pieces of the preface are no frames", In)
+		p.send(raw(frame.Preface[23:]), settings(), settingsAck, post(1), data(1, "hello"))
+		lines := l.take(In)
+		if len(lines) != 4 || lines[0] != "SETTINGS 0 0+0" || lines[3] != "DATA 1 5+5" {
+			t.Errorf("traced %q", lines)
+		}
+		want("SETTINGS", Out, "SETTINGS 0 0+0")
+		st := p.stream(1)
+		check(t, "Reply", st.Reply(status2(200), []byte("answer"), pairFields("a", "b")))
+		want("nothing is sent yet", Out)
+		p.c.Flush()
+		if got := l.take(Out); len(got) != 3 || got[1] != "DATA 1 6+6" {
+			t.Errorf("traced %q", got)
+		}
+		st.Release()
+		p.c.Flush()
+		want("NO_ERROR", Out, "RST_STREAM 1 4+4")
+		b := p.encode(nil, data(0, "fault"))
+		p.send(raw(b[:11]))
+		want("half a frame", In)
+		p.send(raw(b[11:]), ping("not seen"))
+		want("the frame that ends the connection is seen, but none after it", In, "DATA 0 5+5")
+		if got := l.take(Out); len(got) != 1 {
+			t.Errorf("traced %q", got)
+		}
+		p.send(frame.Headers{StreamID: 3, Fragment: []byte("not seen")})
+		want("nothing is handled any more", In)
+		if len(l.conns) != 1 || !l.conns[p.c] {
+			t.Errorf("traced for %v", l.conns)
+		}
+		for _, at := range l.times {
+			if d := time.Since(at); d < 0 || d > time.Second {
+				t.Errorf("a frame was traced %v ago", d)
+			}
+		}
+	})
+}
+
+// What cannot be decoded is what one wants to see.
+func TestTracerSeesFramesThatAreWrong(t *testing.T) {
+	for _, bad := range []any{
+		frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0x80}},
+		frame.Continuation{StreamID: 1, Fragment: []byte("x")},
+		raw("\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00"), // HEADERS on stream 0
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var l frameLog
+			p := newTestPeer(t, Config{Tracer: &l})
+			_ = l.take(In)
+			p.send(bad, ping("not seen"))
+			if got := l.take(In); len(got) != 1 {
+				t.Errorf("traced %q", got)
+			}
+		})
+	}
+}
+
+// Both ends have seen the same.
+func TestTracersOfBothEndsAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up, down frameLog
+		cn, sn := memconn.Pipe(memconn.Options{MaxRead: 1000})
+		pair := newPair(t, cn, sn, Config{Tracer: &up}, Config{Tracer: &down}, echo)
+		for i := range 20 {
+			pair.roundTrip(pattern(uint32(i), i*3000))
+		}
+		pair.close()
+		for _, d := range []struct {
+			name      string
+			sent, got []byte
+		}{{"up", up.raw[Out], down.raw[In]}, {"down", down.raw[Out], up.raw[In]}} {
+			// The receiver may have stopped before the last frames.
+			if len(d.got) == 0 || len(d.got) > len(d.sent) || string(d.sent[:len(d.got)]) != string(d.got) {
+				t.Errorf("%s: sent %d octets of frames, received %d, not the same", d.name, len(d.sent), len(d.got))
+			}
+		}
+	})
+}
