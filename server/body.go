@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -33,12 +34,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.x.s.Read(p)
 	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // the end of a connection may wrap it
 		b.copyTrailers()
 		b.sawEOF.Store(true)
 	case errors.Is(err, conn.ErrReadClosed):
 		err = http.ErrBodyReadAfterClose
+	case errors.Is(err, io.EOF): // of the connection: nobody is to take it for the end of the body
+		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // on purpose
 	}
 	return n, err
 }

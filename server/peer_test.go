@@ -1,0 +1,200 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// peer is a client that is written frame by frame. It lives in a bubble: what came is looked at when everything
+// else has come to rest.
+type peer struct {
+	t      *testing.T
+	nc     *memconn.Conn
+	enc    *hpack.Encoder
+	block  bytes.Buffer
+	served chan struct{} // closed when ServeConn has returned
+	logs   *syncBuffer   // the server's ErrorLog
+
+	mu   sync.Mutex
+	seen []string // frames, rendered
+	deaf bool     // does not answer PING
+}
+
+// newPeer connects to srv and sends the preface with the given settings.
+func newPeer(t *testing.T, srv *Server, settings ...frame.Setting) *peer {
+	t.Helper()
+	p := dialPeer(t, srv)
+	p.write(frame.AppendSettings([]byte(frame.Preface), settings...))
+	p.write(frame.AppendSettingsAck(nil))
+	return p
+}
+
+// dialPeer connects to srv and sends nothing.
+func dialPeer(t *testing.T, srv *Server) *peer {
+	t.Helper()
+	client, server := memconn.Pipe(memconn.Options{})
+	p := &peer{t: t, nc: client, served: make(chan struct{}), logs: &syncBuffer{}}
+	if srv.ErrorLog == nil {
+		srv.ErrorLog = log.New(p.logs, "", 0)
+	}
+	p.enc = hpack.NewEncoder(&p.block)
+	go func() {
+		defer close(p.served)
+		srv.ServeConn(server)
+	}()
+	go p.read()
+	return p
+}
+
+// serving is a Server whose handler is f.
+func serving(f func(http.ResponseWriter, *http.Request)) *Server {
+	return &Server{Handler: http.HandlerFunc(f)}
+}
+
+func (p *peer) write(b []byte) {
+	p.t.Helper()
+	if _, err := p.nc.Write(b); err != nil {
+		p.note("write: closed")
+	}
+}
+
+func (p *peer) send(frames ...frame.Frame) {
+	p.t.Helper()
+	var b []byte
+	for _, f := range frames {
+		b = f.Append(b)
+	}
+	p.write(b)
+}
+
+// request makes the HEADERS of a request; fields are names and values, after :method and :path.
+func (p *peer) request(id uint32, method, path string, end bool, fields ...string) frame.Headers {
+	p.block.Reset()
+	all := []string{":method", method, ":scheme", "http", ":authority", "example.test", ":path", path}
+	if method == "CONNECT" && !strings.HasPrefix(path, "/") {
+		all = []string{":method", method, ":authority", path}
+	}
+	all = append(all, fields...)
+	for i := 0; i < len(all); i += 2 {
+		if err := p.enc.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return frame.Headers{StreamID: id, EndHeaders: true, EndStream: end, Fragment: bytes.Clone(p.block.Bytes())}
+}
+
+// get sends GET requests.
+func (p *peer) get(ids ...uint32) {
+	p.t.Helper()
+	var fs []frame.Frame
+	for _, id := range ids {
+		fs = append(fs, p.request(id, "GET", fmt.Sprintf("/%d", id), true))
+	}
+	p.send(fs...)
+}
+
+func data(id uint32, s string, end bool) frame.Data {
+	return frame.Data{StreamID: id, Data: []byte(s), EndStream: end}
+}
+
+func (p *peer) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, fmt.Sprintf(format, args...))
+}
+
+// read notes what comes until the connection ends.
+func (p *peer) read() {
+	var buf []byte
+	dec := hpack.NewDecoder(4096, nil)
+	chunk := make([]byte, 64<<10)
+	for {
+		n, err := p.nc.Read(chunk)
+		buf = append(buf, chunk[:n]...)
+		for {
+			h, payload, n, err := frame.Split(buf, frame.MaxMaxSize)
+			if err != nil || n == 0 {
+				break
+			}
+			p.came(dec, h, payload)
+			buf = buf[n:]
+		}
+		if err != nil {
+			p.note("closed")
+			return
+		}
+	}
+}
+
+func (p *peer) came(dec *hpack.Decoder, h frame.Header, payload []byte) {
+	end := ""
+	if h.Flags.Has(frame.FlagEndStream) {
+		end = " end"
+	}
+	switch h.Type {
+	case frame.TypeHeaders:
+		fields, err := dec.DecodeFull(payload)
+		if err != nil {
+			p.t.Error(err)
+		}
+		var b strings.Builder
+		for _, f := range fields {
+			if f.Name != "date" {
+				fmt.Fprintf(&b, " %s=%s", f.Name, f.Value)
+			}
+		}
+		p.note("HEADERS %d%s%s", h.StreamID, b.String(), end)
+	case frame.TypeData:
+		if len(payload) > 100 {
+			p.note("DATA %d %d octets%s", h.StreamID, len(payload), end)
+		} else {
+			p.note("DATA %d %q%s", h.StreamID, payload, end)
+		}
+	case frame.TypeRSTStream:
+		f, _ := frame.ParseRSTStream(h, payload)
+		p.note("RST_STREAM %d %v", h.StreamID, f.Code)
+	case frame.TypeGoAway:
+		f, _ := frame.ParseGoAway(h, payload)
+		p.note("GOAWAY %d %v %s", f.LastStreamID, f.Code, f.DebugData)
+	case frame.TypePing:
+		if f, _ := frame.ParsePing(h, payload); !f.Ack && !p.deaf {
+			f.Ack = true
+			_, _ = p.nc.Write(f.Append(nil))
+		}
+	}
+}
+
+// want waits until all is at rest and compares what came since the last time.
+func (p *peer) want(why string, frames ...string) {
+	p.t.Helper()
+	synctest.Wait()
+	if d := cmp.Diff(frames, p.take()); d != "" {
+		p.t.Errorf("%s (-want +got):\n%s", why, d)
+	}
+}
+
+func (p *peer) take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.seen
+	p.seen = nil
+	return seen
+}
+
+// close ends the connection and waits for the server's end of it.
+func (p *peer) close() {
+	_ = p.nc.Close()
+	<-p.served
+}
