@@ -49,6 +49,7 @@ type Config struct {
 	IdleTimeout     time.Duration // no stream is open
 	PingInterval    time.Duration // nothing received: ask with PING
 	PingTimeout     time.Duration // until that PING is answered
+	PingBudget      int           // such PINGs without HEADERS or DATA between them; 0: no limit
 	DrainGrace      time.Duration // from the start of a drain to its forced end
 
 	// PrefaceDone says that the client preface has been read by someone else. Server only.

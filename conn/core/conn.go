@@ -114,6 +114,9 @@ func (c *Conn) Counts() Counts { return c.counts }
 // NumStreams returns how many streams are open, half-closed or reserved.
 func (c *Conn) NumStreams() int { return c.streams.Len() }
 
+// LocalStreams returns how many of the streams that we opened are open or half-closed.
+func (c *Conn) LocalStreams() int { return c.localStreams }
+
 // Streams calls f for every stream in the table. f must not open or close streams.
 func (c *Conn) Streams(f func(*Stream)) {
 	for _, s := range c.streams.All() {

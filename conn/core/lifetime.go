@@ -16,6 +16,8 @@ type lifetime struct {
 	idleGuess  bool      // idleSince is a time in the past, the true one not known
 	pingAt     time.Time // when the keepalive PING was sent, until its answer
 	pingSent   bool      // and nothing has arrived since
+	pings      int       // keepalive PINGs since the last HEADERS or DATA in either direction
+	pingsOut   int       // PINGs of our user that were not answered
 
 	partialSince time.Time     // when the frame or header block began that is not complete
 	partialTime  time.Duration // that it may take
@@ -79,7 +81,8 @@ func (c *Conn) partialBy() time.Time {
 }
 
 // Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
-// harm. The time only ever moves to earlier by calls of Start, Shutdown, Queue and SetPartial.
+// harm. The time only ever moves to earlier by calls of Start, Shutdown, Open, Queue, Probe
+// and SetPartial.
 func (c *Conn) Deadline() (at time.Time, ok bool) {
 	l := &c.life
 	earliest := func(t time.Time) {
@@ -117,9 +120,28 @@ func (c *Conn) pingDue() time.Time {
 		return time.Time{}
 	case c.life.pingSent:
 		return after(c.life.pingAt, c.cfg.PingTimeout)
+	case c.cfg.PingBudget > 0 && c.life.pings >= c.cfg.PingBudget:
+		return time.Time{}
 	default:
 		return c.life.lastRecv.Add(c.cfg.PingInterval)
 	}
+}
+
+// Probe asks with a keepalive PING at once whether the peer is still there, if keepalive is on, no such PING is under
+// way and the budget allows it.
+func (c *Conn) Probe(now time.Time) {
+	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent || c.pingDue().IsZero() {
+		return
+	}
+	c.sendKeepalive(now)
+}
+
+func (c *Conn) sendKeepalive(now time.Time) {
+	c.Ping(keepalivePing)
+	l := &c.life
+	l.pingsOut-- // not our user's
+	l.pings++
+	l.pingSent, l.pingAt = true, now
 }
 
 // Tick does what time asks for. An error is a *frame.ConnError, to be handed to Fail.
@@ -153,8 +175,7 @@ func (c *Conn) tick(now time.Time) error {
 		c.Shutdown(now)
 	}
 	if due(c.pingDue()) {
-		c.Ping(keepalivePing)
-		l.pingSent, l.pingAt = true, now
+		c.sendKeepalive(now)
 	}
 	return c.shutdown.tick(now, c)
 }
@@ -232,8 +253,13 @@ func (c *Conn) Shutdown(now time.Time) {
 	if by := c.shutdown.graceBy; !by.IsZero() && by.Before(c.shutdown.at) {
 		c.shutdown.at = by
 	}
+	if c.cfg.Role == Client && !c.cfg.EnablePush {
+		c.finishDrain() // the peer opens no streams, so there is nothing to wait for
+		return
+	}
 	c.appendGoAway(frame.MaxStreamID, frame.NoError, "")
 	c.Ping(drainPing)
+	c.life.pingsOut-- // not our user's
 }
 
 // finishDrain sends the final GOAWAY.

@@ -39,6 +39,10 @@ type Limits struct {
 
 	// MaxSettings bounds the settings of one SETTINGS frame. Default 32.
 	MaxSettings int
+
+	// MaxInterim bounds the interim responses (1xx) to one request, whose octets together are bounded by
+	// Config.MaxHeaderBytes. Going over it is a stream error. Default 64.
+	MaxInterim int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -53,6 +57,7 @@ func (l Limits) withDefaults() Limits {
 		MaxQueuedControl: cmp.Or(l.MaxQueuedControl, 1000),
 		MaxSmallData:     cmp.Or(l.MaxSmallData, 20_000),
 		MaxSettings:      cmp.Or(l.MaxSettings, 32),
+		MaxInterim:       cmp.Or(l.MaxInterim, 64),
 	}
 }
 

@@ -112,7 +112,7 @@ var rateTests = []limitTest{
 		send:  func(p *peer, i int) { p.send(data(1, "x")) },
 	},
 	{
-		name: "interim responses", role: Client, burst: 1000, rate: 100, text: "too_many_glitches",
+		name: "interim responses", role: Client, limits: Limits{MaxInterim: -1}, burst: 1000, rate: 100, text: "too_many_glitches",
 		setup: func(p *peer) { p.open(true) },
 		send:  func(p *peer, i int) { p.send(response(1, ":status: 103")) },
 	},

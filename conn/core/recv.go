@@ -32,8 +32,10 @@ func (c *Conn) Apply(now time.Time) error {
 func (c *Conn) apply(h frame.Header, p []byte) error {
 	switch h.Type {
 	case frame.TypeData:
+		c.life.pings = 0
 		return c.recvData(h, p)
 	case frame.TypeHeaders:
+		c.life.pings = 0
 		return c.recvHeaders(&c.in.head)
 	case frame.TypeContinuation: // the end of either kind of block
 		if c.in.head.promisedID != 0 {

@@ -143,7 +143,10 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 		c.life.pingAt = time.Time{}
 	default:
 		c.emit(Event{Kind: EventPingAck, Ping: data})
-		return c.limit.glitch(c.now)
+		if c.life.pingsOut == 0 {
+			return c.limit.glitch(c.now)
+		}
+		c.life.pingsOut--
 	}
 	return nil
 }

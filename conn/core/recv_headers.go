@@ -81,8 +81,7 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 		if err := c.limit.glitch(c.now); err != nil {
 			return err
 		}
-		c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
-		return nil
+		return c.recvInterim(s, m)
 	}
 	s.noBody = s.noBody || m.Status == 304 || m.Status == 204
 	if s.connect && m.Status >= 200 && m.Status < 300 {
@@ -98,6 +97,20 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 	}
 	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
 	c.closeIfDone(s)
+	return nil
+}
+
+// recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110 §15.2), so that only
+// a limit ends them.
+func (c *Conn) recvInterim(s *Stream, m *Message) error {
+	s.interims++
+	for i := range m.Fields {
+		s.interimed += fieldSize(m.Fields[i].Name, m.Fields[i].Value)
+	}
+	if m.TooLarge || over(s.interims, c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes) {
+		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", "too_many_interim_responses")
+	}
+	c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
 	return nil
 }
 

@@ -49,6 +49,7 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 	s := c.newStream(id, stream.Idle)
 	s.noBody, s.connect = head, isConnect(fields)
 	s.headSent = true
+	c.life.pings = 0
 	c.local(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, fields, end)
 	if end {
@@ -174,6 +175,7 @@ func (c *Conn) appendData(s *Stream, p []byte, end bool) {
 	c.out = frame.Data{StreamID: s.ID, EndStream: end, Data: p}.Append(c.out)
 	s.send.Take(len(p))
 	c.send.Take(len(p))
+	c.life.pings = 0
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
 	c.limit.windowUpdates = min(c.limit.windowUpdates+10, 1<<16)

@@ -77,6 +77,7 @@ func (c *Conn) appendGoAway(last uint32, code frame.Code, debug string) {
 // connection uses for itself, which no random data will be.
 func (c *Conn) Ping(data [8]byte) {
 	c.out = frame.Ping{Data: data}.Append(c.out)
+	c.life.pingsOut++
 	c.counts.FramesOut++
 	c.counts.PingsOut++
 }

@@ -153,7 +153,7 @@ func TestGoAwayReceived(t *testing.T) {
 
 // A client that shuts down opens no streams and takes no promises.
 func TestClientShutdown(t *testing.T) {
-	p := newPeer(t, Client)
+	p := newPeer(t, Client, func(cfg *Config) { cfg.EnablePush = true })
 	p.open(true)
 	p.outcome()
 	p.c.Shutdown(p.now)
@@ -164,6 +164,21 @@ func TestClientShutdown(t *testing.T) {
 	}
 	p.send(frame.Ping{Ack: true, Data: drainPing}, response(1).ends())
 	p.want("second step", "GOAWAY 0 NO_ERROR ")
+	if !p.c.Drained() {
+		t.Error("not drained")
+	}
+}
+
+// Where the server cannot push, there is nothing in flight to wait for.
+func TestClientShutdownWithoutPush(t *testing.T) {
+	p := newPeer(t, Client)
+	p.open(true)
+	p.outcome()
+	p.c.Shutdown(p.now)
+	p.take()
+	p.want("one step", "GOAWAY 0 NO_ERROR ")
+	p.send(response(1).ends())
+	p.outcome()
 	if !p.c.Drained() {
 		t.Error("not drained")
 	}

@@ -24,14 +24,16 @@ type Stream struct {
 	send  flow.SendWindow
 	recv  flow.RecvWindow
 
-	recvBody  int64 // octets of DATA received, padding excluded
-	noBody    bool  // content-length describes a body that is not sent: answer to HEAD, or 304
-	connect   bool  // client: the request is CONNECT, and 2xx makes a tunnel of the stream
-	tunnel    bool  // only DATA may come (RFC 9113 §8.5)
-	headRecv  bool  // final head received
-	headSent  bool  // final head sent
-	smallData int   // small DATA frames unread
-	unread    int64 // octets that were not consumed yet
+	recvBody  int64  // octets of DATA received, padding excluded
+	noBody    bool   // content-length describes a body that is not sent: answer to HEAD, or 304
+	connect   bool   // client: the request is CONNECT, and 2xx makes a tunnel of the stream
+	tunnel    bool   // only DATA may come (RFC 9113 §8.5)
+	headRecv  bool   // final head received
+	headSent  bool   // final head sent
+	smallData int    // small DATA frames unread
+	interims  int    // interim responses received
+	interimed uint64 // their octets, as in a header list
+	unread    int64  // octets that were not consumed yet
 
 	out    outgoing
 	unsent int // octets that still waited when the stream was closed
