@@ -9,6 +9,7 @@ const (
 	outStart   = 4 << 10  // a few small responses
 	maxPooled  = 1 << 20  // a buffer that one large burst made larger is left to the collector
 	readSize   = 64 << 10 // what one read of the socket takes
+	waitSize   = 4 << 10  // with what a read begins that needs a buffer to wait
 	fillLimit  = 128 << 10
 	outHigh    = 512 << 10 // output beyond which nothing more is read from the peer
 	flushTurns = 16        // writes after which a caller's goroutine hands the flush over
@@ -16,7 +17,20 @@ const (
 
 var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outStart)} }}
 
-var readPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
+var (
+	readPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
+	waitPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitSize)} }}
+)
+
+// putRead gives a buffer for input back, unless it was made for one frame.
+func putRead(b *buffer) {
+	switch len(b.b) {
+	case readSize:
+		readPool.Put(b)
+	case waitSize:
+		waitPool.Put(b)
+	}
+}
 
 func putOut(b *buffer, used []byte) {
 	if cap(used) <= maxPooled {

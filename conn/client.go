@@ -21,6 +21,7 @@ func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	}
 	s, err := c.core.Open(fields, head, end)
 	if err != nil {
+		c.dropOut()
 		return nil, err
 	}
 	st := s.Owner.(*Stream)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -16,6 +17,17 @@ type receiver struct {
 	buf  *buffer // nil while nothing has been read
 	n    int     // octets in buf
 	want int     // length of the frame that has begun, when known
+	last int     // octets that the last read brought
+	full bool    // it has filled buf: there is more
+	idle bool    // no stream is open, so it may be long until the next octet
+}
+
+// release gives back the buffer that is empty, if the next read need not begin with one of its size.
+func (r *receiver) release() {
+	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || r.last <= waitSize)) {
+		putRead(r.buf)
+		r.buf = nil
+	}
 }
 
 func (r *receiver) init(nc net.Conn, received []byte) {
@@ -99,10 +111,7 @@ func (c *Conn) waitRoom() bool {
 // read takes what the socket has.
 func (c *Conn) read() error {
 	r := &c.in
-	if r.buf != nil && r.n == 0 && r.wait != nil {
-		readPool.Put(r.buf)
-		r.buf = nil
-	}
+	r.release()
 	n, err := r.read(c.nc)
 	c.mu.Lock()
 	c.stats.reads++
@@ -124,18 +133,31 @@ func (r *receiver) read(nc net.Conn) (int, error) {
 		r.buf = buf
 		return n, err
 	}
-	if r.buf == nil {
+	switch {
+	case r.buf == nil:
+		r.buf = waitPool.Get().(*buffer)
+	case r.full || r.want > len(r.buf.b):
+		r.grow()
+	}
+	n, err := nc.Read(r.buf.b[r.n:])
+	r.last, r.full = n, r.n+n == len(r.buf.b)
+	return n, err
+}
+
+// grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much again as it has
+// brought so far. What its header promises is not believed.
+func (r *receiver) grow() {
+	old, size := r.buf, len(r.buf.b)
+	switch {
+	case size < readSize:
 		r.buf = readPool.Get().(*buffer)
+	case r.want > size && r.n == size:
+		r.buf = &buffer{b: make([]byte, min(2*size, r.want))}
+	default:
+		return
 	}
-	if r.want > len(r.buf.b) {
-		larger := make([]byte, r.want)
-		copy(larger, r.buf.b[:r.n])
-		if len(r.buf.b) == readSize {
-			readPool.Put(r.buf)
-		}
-		r.buf = &buffer{b: larger}
-	}
-	return nc.Read(r.buf.b[r.n:])
+	copy(r.buf.b, old.b[:r.n])
+	putRead(old)
 }
 
 // process handles every whole frame that was read and tells whether the connection goes on.
@@ -179,7 +201,11 @@ func (c *Conn) apply(now time.Time) bool {
 	c.ensureOut()
 	err := c.core.Apply(now)
 	c.handleEvents()
-	c.unlock()
+	if c.role == core.Client && len(c.notes) == 0 {
+		c.mu.Unlock() // whom it concerns is told when all that was read is handled
+	} else {
+		c.unlock()
+	}
 	if err != nil {
 		c.fail(err)
 	}
@@ -205,6 +231,8 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 		c.flushSoonLocked()
 	}
 	turn := c.stats.writes
+	c.in.idle = c.core.NumStreams() == 0
+	c.dropOut()
 	c.unlock()
 	if handOver {
 		c.handOver()
@@ -263,7 +291,7 @@ func (c *Conn) linger() {
 		return
 	}
 	if c.in.buf == nil {
-		c.in.buf = readPool.Get().(*buffer)
+		c.in.buf = waitPool.Get().(*buffer)
 	}
 	for {
 		if _, err := c.nc.Read(c.in.buf.b); err != nil {
@@ -279,8 +307,8 @@ func (c *Conn) shutdownIO() {
 	c.timer.stop()
 	c.unlock()
 	c.tasks.Wait()
-	if b := c.in.buf; b != nil && len(b.b) == readSize {
-		readPool.Put(b)
+	if b := c.in.buf; b != nil {
+		putRead(b)
 	}
 	c.in.buf = nil
 }

@@ -42,6 +42,14 @@ type Stream struct {
 	released bool
 	err      error // why the stream died early
 
+	// Of a client's streams.
+	opened    uint64 // how often the output had been taken when the request was appended
+	unsent    bool   // it died before the request was written
+	woken     bool   // in clientState.woken
+	onInterim func(*core.Message)
+	parent    any          // owner of the stream on which this one was promised
+	promise   core.Message // the promised request
+
 	readBy, writeBy deadline
 	onEnd           func(error)
 	owner           any
@@ -61,7 +69,7 @@ func (c *Conn) newStream() *core.Stream {
 
 // recycle gives the memory of a stream back that nobody needs any more.
 func (st *Stream) recycle() {
-	if !st.released || !st.closed {
+	if !st.released || !st.closed || st.woken {
 		return
 	}
 	st.readBy.stop()
@@ -166,6 +174,7 @@ func (st *Stream) Release() {
 	st.released = true
 	st.noRead = true
 	st.recycle()
+	c.dropOut()
 	c.unlock()
 }
 
@@ -173,7 +182,7 @@ func (st *Stream) Release() {
 func (st *Stream) head(end bool) {
 	st.gotHead = true
 	st.gotEnd = end
-	st.canRead.Broadcast()
+	st.wakeReader()
 }
 
 // end notes that the stream has died. It has not if our message is complete and nobody wants more of the peer's.
@@ -182,6 +191,7 @@ func (st *Stream) end(err error) {
 		return
 	}
 	st.err = err
+	st.unsent = st.c.client.lost && st.opened == st.c.client.taken
 	if st.c.role == core.Server {
 		st.dropBody() // a client may still read what had arrived
 	}

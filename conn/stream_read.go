@@ -24,6 +24,7 @@ func (st *Stream) Read(p []byte) (int, error) {
 		if c.core.OutputLen() > before {
 			c.flushSoonLocked() // credit that the peer may be waiting for
 		}
+		c.dropOut()
 	}
 	c.unlock()
 	return n, nil
@@ -87,6 +88,7 @@ func (st *Stream) CloseRead() {
 		c.handleEvents()
 	}
 	st.canRead.Broadcast()
+	c.dropOut()
 	c.unlock()
 }
 
@@ -107,12 +109,12 @@ func (st *Stream) receive(p []byte, end bool) {
 		st.body.append(p)
 	}
 	st.gotEnd = st.gotEnd || end
-	st.canRead.Broadcast()
+	st.wakeReader()
 }
 
 // receiveTrailers takes the trailer section, which ends the message.
 func (st *Stream) receiveTrailers(fields []core.Field) {
 	st.trailers = append(st.trailers[:0], fields...)
 	st.gotEnd = true
-	st.canRead.Broadcast()
+	st.wakeReader()
 }

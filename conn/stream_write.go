@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 )
 
 // keepLimit is how much of what Finish is given may be kept in memory until the peer's window opens. It bounds
@@ -98,6 +97,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 		return len(p), nil
 	}
 	c.arm() // it may wait for too long
+	c.dropOut()
 	if end && len(p) <= keepLimit {
 		c.core.Keep(&st.cs)
 		return len(p), nil
@@ -129,10 +129,7 @@ func (st *Stream) writeErr() error {
 	case st.writeBy.passed:
 		return errDeadline
 	case st.c.phase != alive:
-		if st.c.err != nil {
-			return st.c.err
-		}
-		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+		return st.c.endErr()
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (c *Conn) flushSoonLocked() {
 // flushTask is a goroutine that flushes. It ends when the output is empty or the socket fails; Serve waits for it.
 func (c *Conn) flushTask() {
 	c.mu.Lock()
-	c.writeOut(0)
+	c.writeOut(0, false)
 	c.unlock()
 	c.tasks.Done()
 }
@@ -61,16 +61,18 @@ func (c *Conn) flushLocked() {
 		c.core.Fill(fillLimit)
 		c.handleEvents()
 		if c.core.OutputLen() == 0 {
+			c.dropOut()
 			return
 		}
 	}
 	c.flushing = true
-	c.writeOut(flushTurns)
+	c.writeOut(flushTurns, false)
 }
 
 // writeOut writes until nothing is left to write. It is called with flushing set, and clears it, unless it has
-// written turns times (0: no limit) and hands over to a goroutine: a caller must not be kept for others' sake.
-func (c *Conn) writeOut(turns int) {
+// written turns times (0: no limit) and hands over to a goroutine: a caller must not be kept for others' sake. It does so,
+// too, with noWait set, when the socket does not take all at once.
+func (c *Conn) writeOut(turns int, noWait bool) {
 	for n := 0; c.phase < lingering; n++ {
 		c.ensureOut()
 		c.core.Fill(fillLimit)
@@ -83,8 +85,11 @@ func (c *Conn) writeOut(turns int) {
 			go c.flushTask()
 			return
 		}
-		c.writeOnce()
+		if !c.writeOnce(noWait) {
+			return
+		}
 	}
+	c.dropOut()
 	if c.phase == alive && c.core.Drained() {
 		c.finish()
 	}
@@ -94,23 +99,48 @@ func (c *Conn) writeOut(turns int) {
 	c.flushing = false
 }
 
-// writeOnce writes the output with one call of the socket.
-func (c *Conn) writeOnce() {
+// writeOnce writes the output with one call of the socket. It returns false when a goroutine goes on.
+func (c *Conn) writeOnce(noWait bool) bool {
 	box := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
+	c.client.taken++
+	c.client.writing, c.client.held = c.client.held, 0
 	c.mu.Unlock()
 
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
-	n, err := c.write(b)
-	putOut(box, b)
+	n, err := 0, error(nil)
+	if noWait {
+		n, err = c.tryWrite(b)
+		if err == nil && n < len(b) && c.moreTask() {
+			go c.flushRest(box, b, n)
+			c.mu.Lock()
+			return false
+		}
+	}
+	if err == nil && n < len(b) {
+		var k int
+		k, err = c.write(b[n:])
+		n += k
+	}
+	c.wrote(box, b, n, err)
+	return true
+}
 
+// wrote notes that n octets of b were written. It leaves mu locked.
+func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
+	putOut(box, b)
 	c.mu.Lock()
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
+	c.client.changed = c.client.changed || c.client.writing > 0
+	c.client.writing = 0
 	c.room.Broadcast()
+	if err != nil && n == 0 {
+		c.client.taken-- // nothing of it has left
+	}
 	if err != nil && c.phase < dead {
 		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
 	}
@@ -119,16 +149,9 @@ func (c *Conn) writeOnce() {
 // write writes b. A write that has made some progress before the timeout goes on. On TLS it cannot, since the state of
 // crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
-	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
 	for {
-		if limit > 0 {
-			// Moving the deadline costs more than looking at it, so it is set later than it must be.
-			if now := time.Now(); c.writeBy.Sub(now) < limit {
-				c.writeBy = now.Add(limit + limit/4)
-				if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
-					return n, err
-				}
-			}
+		if err := c.moveWriteDeadline(); err != nil {
+			return n, err
 		}
 		piece := b[n:]
 		if c.tls && len(piece) > tlsRecord {
@@ -143,6 +166,21 @@ func (c *Conn) write(b []byte) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// moveWriteDeadline gives the next write its time. It is called by who flushes.
+func (c *Conn) moveWriteDeadline() error {
+	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
+	if limit <= 0 {
+		return nil
+	}
+	// Moving the deadline costs more than looking at it, so it is set later than it must be.
+	now := time.Now()
+	if c.writeBy.Sub(now) >= limit {
+		return nil
+	}
+	c.writeBy = now.Add(limit + limit/4)
+	return c.nc.SetWriteDeadline(c.writeBy)
 }
 
 // tlsRecord is the most that one record of TLS carries (RFC 8446 §5.1).
