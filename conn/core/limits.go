@@ -34,7 +34,7 @@ type Limits struct {
 	// the peer does not read. Default 1000.
 	MaxQueuedControl int
 
-	// MaxSmallData bounds DATA frames of fewer than 64 octets that lie unread. Default 20,000.
+	// MaxSmallData bounds DATA frames of fewer than 64 octets that lie unread. Default 50,000.
 	MaxSmallData int
 
 	// MaxSettings bounds the settings of one SETTINGS frame. Default 32.
@@ -55,7 +55,7 @@ func (l Limits) withDefaults() Limits {
 		EmptyRate:        cmp.Or(l.EmptyRate, 10),
 		MaxContinuations: cmp.Or(l.MaxContinuations, 8),
 		MaxQueuedControl: cmp.Or(l.MaxQueuedControl, 1000),
-		MaxSmallData:     cmp.Or(l.MaxSmallData, 20_000),
+		MaxSmallData:     cmp.Or(l.MaxSmallData, 50_000),
 		MaxSettings:      cmp.Or(l.MaxSettings, 32),
 		MaxInterim:       cmp.Or(l.MaxInterim, 64),
 	}
