@@ -188,25 +188,25 @@ func (p *peer) line(f frame.Frame, b *[]byte) string {
 		if frames > 1 {
 			s += fmt.Sprintf(" in %d frames", frames)
 		}
-		return s + flag(f.EndStream, " END_STREAM")
+		return s + when(f.EndStream, " END_STREAM")
 	case frame.Data:
-		return fmt.Sprintf("DATA %d %d", f.StreamID, len(f.Data)) + flag(f.EndStream, " END_STREAM")
+		return fmt.Sprintf("DATA %d %d", f.StreamID, len(f.Data)) + when(f.EndStream, " END_STREAM")
 	case frame.RSTStream:
 		return fmt.Sprintf("RST_STREAM %d %v", f.StreamID, f.Code)
 	case frame.WindowUpdate:
 		p.granted[f.StreamID] += int64(f.Increment)
 		return fmt.Sprintf("WINDOW_UPDATE %d %d", f.StreamID, f.Increment)
 	case frame.Settings:
-		return "SETTINGS" + flag(f.Ack, " ack")
+		return "SETTINGS" + when(f.Ack, " ack")
 	case frame.Ping:
-		return fmt.Sprintf("PING %q", f.Data[:]) + flag(f.Ack, " ack")
+		return fmt.Sprintf("PING %q", f.Data[:]) + when(f.Ack, " ack")
 	case frame.GoAway:
 		return fmt.Sprintf("GOAWAY %d %v %s", f.LastStreamID, f.Code, f.DebugData)
 	}
 	return f.String()
 }
 
-func flag(set bool, s string) string {
+func when(set bool, s string) string {
 	if set {
 		return s
 	}
@@ -236,7 +236,7 @@ func describe(e Event) string {
 	if e.Stream != nil {
 		id = e.Stream.ID
 	}
-	end := flag(e.End, " end")
+	end := when(e.End, " end")
 	switch e.Kind {
 	case EventHeaders:
 		return fmt.Sprintf("headers %d %s", id, summary(&e.Stream.Head)) + end

@@ -1,0 +1,319 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// A plan is what a stream is to carry. Both ends know it; what arrives is held against it.
+type plan struct {
+	id                uint32
+	head              bool // the request is HEAD
+	request, response letter
+	interim           [][]Field
+
+	killed  bool    // somebody has reset the stream
+	stopped [2]bool // by role: who has called StopRecv
+	refused bool
+}
+
+// A letter is one message.
+type letter struct {
+	fields   []Field
+	size     int // octets of content
+	trailers []Field
+}
+
+// bare tells that the head is all.
+func (l *letter) bare() bool { return l.size == 0 && len(l.trailers) == 0 }
+
+// A half is what one end knows of a stream.
+type half struct {
+	s    *Stream // nil when closed
+	plan *plan
+
+	headSent bool
+	interims int
+	sent     int // octets queued
+	ended    bool
+	queued   []byte // the last that was queued, nil when drained
+
+	gotHead, gotEnd bool
+	gotInterims     int
+	got, unread     int
+	reset           error
+}
+
+func (w *world) newPlan() *plan {
+	p := &plan{head: w.chance(8)}
+	method := "POST"
+	if p.head {
+		method = "HEAD"
+	}
+	p.request = w.newLetter([]string{":method: " + method, ":scheme: https", ":authority: example.com", ":path: /" + itoa(w.pick(1, 2, 3, 4, 5))})
+	status := "200"
+	if w.chance(8) {
+		status = itoa(w.pick(204, 304))
+	}
+	for range w.rng.IntN(3) {
+		p.interim = append(p.interim, fields(":status: 103", "link: x"))
+	}
+	p.response = w.newLetter([]string{":status: " + status})
+	if p.head || status != "200" {
+		p.response.size = 0
+	}
+	return p
+}
+
+func (w *world) newLetter(head []string) letter {
+	l := letter{size: int(w.pick(0, 0, 1, 100, 2000, 20_000, 70_000))}
+	l.size -= min(l.size, w.rng.IntN(10))
+	for range w.rng.IntN(4) {
+		head = append(head, fmt.Sprintf("x-%d: %d", w.rng.IntN(5), w.rng.IntN(20)))
+	}
+	if w.chance(3) {
+		head = append(head, fmt.Sprintf("content-length: %d", l.size))
+	}
+	l.fields = fields(head...)
+	if w.chance(4) {
+		l.trailers = fields("x-checksum: " + itoa(w.pick(1, 2, 3)))
+	}
+	return l
+}
+
+// content is octet i of what is sent on a stream in one direction.
+func content(id uint32, from Role, i int) byte {
+	return byte(i ^ i>>8 ^ i>>16 ^ int(id)<<1 ^ int(from))
+}
+
+// outgoing and incoming are the messages as n sees them.
+func (h *half) outgoing(n *node) *letter {
+	if n.c.Role() == Client {
+		return &h.plan.request
+	}
+	return &h.plan.response
+}
+
+func (h *half) incoming(n *node) *letter { return h.outgoing(n.other) }
+
+func (n *node) begin(s *Stream, p *plan) *half {
+	h := &half{s: s, plan: p}
+	n.halves[s.ID], n.owners[s] = h, h
+	n.open = append(n.open, s.ID)
+	return h
+}
+
+// send goes on with some message.
+func (n *node) send() {
+	h := n.any()
+	switch {
+	case h == nil || h.ended && h.queued == nil:
+		return
+	case n.c.Role() == Server && !h.headSent:
+		n.sendHead(h)
+	case h.queued != nil:
+		n.hesitate(h)
+	default:
+		n.sendBody(h, n.w.rng.IntN(50_000))
+	}
+	n.events()
+}
+
+func (n *node) sendHead(h *half) {
+	p := h.plan
+	if h.interims < len(p.interim) {
+		h.interims++
+		n.must(n.c.SendHead(h.s, p.interim[h.interims-1], true, false))
+		return
+	}
+	h.headSent = true
+	h.ended = p.response.bare() && n.w.chance(2)
+	n.must(n.c.SendHead(h.s, p.response.fields, false, h.ended))
+}
+
+func (n *node) sendBody(h *half, most int) {
+	l := h.outgoing(n)
+	b := make([]byte, min(most, l.size-h.sent))
+	for i := range b {
+		b[i] = content(h.plan.id, n.c.Role(), h.sent+i)
+	}
+	h.sent += len(b)
+	h.ended = h.sent == l.size && (len(b) == 0 || n.w.chance(2))
+	if len(b) > 0 {
+		h.queued = b
+	}
+	var trailers []Field
+	if h.ended {
+		trailers = l.trailers
+	}
+	n.must(n.c.Queue(h.s, b, trailers, h.ended))
+}
+
+// hesitate takes back what waits to be sent, or has it copied.
+func (n *node) hesitate(h *half) {
+	if n.w.chance(2) {
+		n.c.Keep(h.s)
+		clear(h.queued)
+		return
+	}
+	if k := n.c.Unqueue(h.s); k > 0 {
+		h.sent -= k
+		h.ended, h.queued = false, nil
+	}
+}
+
+func (n *node) must(err error) {
+	n.w.tb.Helper()
+	if err != nil {
+		n.w.failf("%v: %v", n.c.Role(), err)
+	}
+}
+
+// read consumes something that has arrived.
+func (n *node) read() {
+	for s, h := range n.unread() {
+		k := 1 + n.w.rng.IntN(h.unread)
+		if n.w.chance(2) {
+			k = h.unread
+		}
+		n.consume(s, h, k)
+		return
+	}
+}
+
+func (n *node) consume(s *Stream, h *half, k int) {
+	h.unread -= k
+	n.c.Consume(s, k)
+	n.recycle(s, h)
+}
+
+// unread finds what is unread, in an order that depends on the seed alone.
+func (n *node) unread() func(yield func(*Stream, *half) bool) {
+	return func(yield func(*Stream, *half) bool) {
+		var list []*Stream
+		for s, h := range n.owners {
+			if h.unread > 0 {
+				list = append(list, s)
+			}
+		}
+		slices.SortFunc(list, func(a, b *Stream) int { return int(a.ID) - int(b.ID) })
+		if k := len(list); k > 1 {
+			i := n.w.rng.IntN(k)
+			list = append(list[i:], list[:i]...)
+		}
+		for _, s := range list {
+			if !yield(s, n.owners[s]) {
+				return
+			}
+		}
+	}
+}
+
+// recycle gives the memory of a stream back that is closed and read.
+func (n *node) recycle(s *Stream, h *half) {
+	if h.s == nil && h.unread == 0 {
+		delete(n.owners, s)
+		n.free = append(n.free, s)
+	}
+}
+
+// events takes what the connection has found and holds it against the plan.
+func (n *node) events() {
+	for {
+		e, ok := n.c.NextEvent()
+		if !ok {
+			return
+		}
+		if e.Stream == nil {
+			continue
+		}
+		if e.Kind == EventHeaders && n.c.Role() == Server {
+			n.begin(e.Stream, n.w.plans[e.Stream.ID])
+		}
+		h := n.owners[e.Stream]
+		if h == nil || h.s == nil {
+			n.w.failf("%v: event on a stream that is closed: %s", n.c.Role(), describe(e))
+		}
+		n.event(e, h)
+	}
+}
+
+func (n *node) event(e Event, h *half) {
+	l := h.incoming(n)
+	switch e.Kind {
+	case EventHeaders:
+		h.gotHead = true
+		n.same(e, e.Stream.Head.Fields, l.fields)
+		n.end(e, h)
+	case EventInformational:
+		n.same(e, e.Message.Fields, h.plan.interim[h.gotInterims])
+		h.gotInterims++
+	case EventData:
+		for i, b := range e.Data {
+			if b != content(h.plan.id, n.other.c.Role(), h.got+i) {
+				n.w.failf("%v: octet %d of stream %d is %d", n.c.Role(), h.got+i, h.plan.id, b)
+			}
+		}
+		h.got += len(e.Data)
+		h.unread += len(e.Data)
+		if len(l.trailers) == 0 || !e.End {
+			n.end(e, h)
+		} else {
+			n.w.failf("%v: stream %d ended without trailers", n.c.Role(), h.plan.id)
+		}
+	case EventTrailers:
+		n.same(e, e.Message.Fields, l.trailers)
+		n.end(e, h)
+	case EventDrained:
+		h.queued = nil
+	case EventReset:
+		n.resetBy(e, h)
+	case EventClosed:
+		h.s = nil
+		i := slices.Index(n.open, h.plan.id)
+		n.open = slices.Delete(n.open, i, i+1)
+		n.recycle(e.Stream, h)
+	default:
+		n.w.failf("%v: %s", n.c.Role(), describe(e))
+	}
+}
+
+// same compares fields with those that were sent; pseudo-header fields are not among the former.
+func (n *node) same(e Event, got, want []Field) {
+	for len(want) > 0 && want[0].Name[0] == ':' {
+		want = want[1:]
+	}
+	if !slices.EqualFunc(got, want, func(a, b Field) bool { return a.Name == b.Name && a.Value == b.Value }) {
+		n.w.failf("%v: fields %v, want %v: %s", n.c.Role(), got, want, describe(e))
+	}
+}
+
+// end checks that a message that ends is whole.
+func (n *node) end(e Event, h *half) {
+	if !e.End {
+		return
+	}
+	if l := h.incoming(n); h.got != l.size || !h.gotHead || h.gotEnd {
+		n.w.failf("%v: %d octets of %d have arrived at the end: %s", n.c.Role(), h.got, l.size, describe(e))
+	}
+	h.gotEnd = true
+}
+
+// resetBy checks that a stream which ends early has a reason to.
+func (n *node) resetBy(e Event, h *half) {
+	var se *frame.StreamError
+	if !errors.As(e.Err, &se) {
+		n.w.failf("%v: %v", n.c.Role(), e.Err)
+	}
+	h.reset = e.Err
+	switch {
+	case h.plan.killed || h.plan.stopped[n.c.Role()] || h.plan.stopped[n.other.c.Role()]:
+	case se.Code == frame.RefusedStream && se.Initiator == frame.Remote && n.c.Role() == Client:
+		h.plan.refused = true
+	default:
+		n.w.failf("%v: nobody has reset the stream: %v", n.c.Role(), e.Err)
+	}
+}

@@ -1,0 +1,330 @@
+package core
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+var (
+	oneSeed = flag.Uint64("seed", 0, "the only seed that TestTwoCores runs, as a failure prints it")
+	seeds   = flag.Uint64("seeds", 1000, "how many seeds TestTwoCores runs; with -short a tenth")
+)
+
+// A client and a server back to back do random things, see what the other did later and in pieces, and in the end
+// everything that was sent has arrived, nothing is left over, and both agree on every window.
+func TestTwoCores(t *testing.T) {
+	if *oneSeed != 0 {
+		runWorld(t, *oneSeed)
+		return
+	}
+	n := *seeds
+	if testing.Short() {
+		n /= 10
+	}
+	var total Counts
+	for seed := range n {
+		w := runWorld(t, seed+1)
+		for _, n := range w.ends {
+			total.StreamsOpened += n.c.counts.StreamsOpened
+			total.ResetsOut += n.c.counts.ResetsOut
+			total.DataOut += n.c.counts.DataOut
+			total.SettingsIn += n.c.counts.SettingsIn
+			total.FramesIn += n.c.counts.FramesIn
+		}
+	}
+	t.Logf("%d seeds: %d streams, %d of them reset, %d octets of DATA, %d frames, %d times SETTINGS",
+		n, total.StreamsOpened/2, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn)
+}
+
+func FuzzTwoCores(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { runWorld(t, seed) })
+}
+
+// A world is the two ends of a connection. All that is random in it comes from one seed.
+type world struct {
+	tb   testing.TB
+	seed uint64
+	rng  *rand.Rand
+	now  time.Time
+	step int
+	calm bool // no more noise
+
+	ends  [2]*node // by Role
+	plans map[uint32]*plan
+	order []uint32 // of plans, as they were made
+}
+
+// A node is one end: a Conn, and whoever drives it.
+type node struct {
+	w     *world
+	c     *Conn
+	other *node
+
+	wire []byte // on the way from here to the other
+	in   []byte // arrived here, not decoded
+
+	halves  map[uint32]*half
+	owners  map[*Stream]*half // also of streams that are closed and unread
+	open    []uint32          // streams that live here, for picking one at random
+	free    []*Stream
+	changes [][]frame.Setting // of ours, on their way until the acknowledgement
+	acks    int
+	begun   bool // the first flight is on the wire
+	ended   bool // Shutdown was called
+}
+
+func runWorld(tb testing.TB, seed uint64) *world {
+	tb.Helper()
+	w := &world{tb: tb, seed: seed, rng: rand.New(rand.NewPCG(seed, 42)), now: epoch, plans: make(map[uint32]*plan)}
+	for i := range w.ends {
+		w.ends[i] = w.newNode()
+	}
+	for role, n := range w.ends {
+		n.c = New(w.config(Role(role), n))
+		n.other = w.ends[1-role]
+		n.c.Start(w.now)
+	}
+	for range 300 {
+		w.act()
+		if w.step++; w.step%16 == 0 {
+			w.check()
+		}
+	}
+	w.settle()
+	w.checkEnd()
+	return w
+}
+
+func (w *world) newNode() *node {
+	return &node{w: w, halves: make(map[uint32]*half), owners: make(map[*Stream]*half)}
+}
+
+func (w *world) config(role Role, n *node) Config {
+	cfg := testConfig(role)
+	cfg.MaxConcurrentStreams = w.pick(1, 3, 100)
+	cfg.DecoderTableSize = w.pick(0, 100, 4096, 1<<16)
+	cfg.EncoderTableSize = w.pick(0, 200, 4096)
+	cfg.MaxReadFrameSize = w.pick(1<<14, 1<<14, 1<<15, 1<<20)
+	cfg.StreamWindow = w.pick(1, 500, 65535, 1<<20, frame.MaxWindow)
+	cfg.ConnWindow = w.pick(65535, 1<<20, frame.MaxWindow)
+	cfg.MaxUnread = int64(w.pick(0, 20_000, 1<<30))
+	cfg.PingInterval = time.Duration(w.pick(0, 200)) * time.Millisecond
+	cfg.Limits = Limits{ResetBurst: -1, GlitchBurst: -1, EmptyBurst: -1, MaxQueuedControl: -1}
+	cfg.NewStream = n.newStream
+	return cfg
+}
+
+// newStream uses the memory of closed streams again.
+func (n *node) newStream() *Stream {
+	if k := len(n.free); k > 0 {
+		s := n.free[k-1]
+		n.free = n.free[:k-1]
+		return s
+	}
+	return new(Stream)
+}
+
+func (w *world) pick(values ...uint32) uint32 { return values[w.rng.IntN(len(values))] }
+
+// chance is true once in n times.
+func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+func (w *world) failf(format string, args ...any) {
+	w.tb.Helper()
+	w.tb.Fatalf("-seed %d: step %d: %s", w.seed, w.step, fmt.Sprintf(format, args...))
+}
+
+// act does one random thing.
+func (w *world) act() {
+	w.now = w.now.Add(time.Duration(w.rng.IntN(20)) * time.Millisecond)
+	n := w.ends[w.rng.IntN(2)]
+	switch w.rng.IntN(16) {
+	case 0, 1:
+		w.request()
+	case 2, 3, 4:
+		n.send()
+	case 5, 6:
+		n.read()
+	case 7, 8, 9:
+		n.move()
+	case 10, 11, 12:
+		n.deliver(1 + w.rng.IntN(1+len(n.other.wire)))
+	case 13:
+		n.tick()
+	case 14:
+		n.disturb()
+	case 15:
+		n.finishStep()
+	}
+}
+
+// finishStep does rare things.
+func (n *node) finishStep() {
+	switch n.w.rng.IntN(40) {
+	case 0:
+		n.ended = true
+		n.c.Shutdown(n.w.now)
+	case 1, 2, 3, 4, 5, 6:
+		n.change()
+	case 7, 8:
+		n.c.Ping([8]byte([]byte("question")))
+	}
+	n.events()
+}
+
+// disturb resets a stream, now and then, or says that it is not wanted.
+func (n *node) disturb() {
+	h := n.any()
+	if h == nil || !n.w.chance(3) {
+		return
+	}
+	if n.w.chance(3) {
+		h.plan.stopped[n.c.Role()] = true
+		n.c.StopRecv(h.s)
+	} else {
+		h.plan.killed = true
+		n.c.Reset(h.s, frame.Code(n.w.pick(uint32(frame.Cancel), uint32(frame.InternalError), 0)))
+	}
+	n.events()
+}
+
+// any picks a stream that lives here.
+func (n *node) any() *half {
+	if len(n.open) == 0 {
+		return nil
+	}
+	return n.halves[n.open[n.w.rng.IntN(len(n.open))]]
+}
+
+func (n *node) tick() {
+	if at, ok := n.c.Deadline(); ok && !at.After(n.w.now) {
+		if err := n.c.Tick(n.w.now); err != nil {
+			n.w.failf("%v: Tick: %v", n.c.Role(), err)
+		}
+		n.events()
+	}
+}
+
+// request makes the client open a stream.
+func (w *world) request() {
+	n := w.ends[Client]
+	if err := n.c.CanOpen(); err != nil {
+		if errors.Is(err, ErrNoMoreStreams) != n.c.Draining() {
+			w.failf("CanOpen: %v", err)
+		}
+		return
+	}
+	p := w.newPlan()
+	s, err := n.c.Open(p.request.fields, p.head, p.request.bare())
+	if err != nil {
+		w.failf("Open: %v", err)
+	}
+	p.id = s.ID
+	w.plans[p.id] = p
+	w.order = append(w.order, p.id)
+	h := n.begin(s, p)
+	h.headSent, h.ended = true, p.request.bare()
+	n.events()
+}
+
+// move takes output and puts it on the wire.
+func (n *node) move() {
+	n.c.Fill(n.w.rng.IntN(100_000))
+	n.events()
+	n.shake(n.c.Output(nil))
+}
+
+// deliver lets k octets arrive here.
+func (n *node) deliver(k int) {
+	k = min(k, len(n.other.wire))
+	n.in = append(n.in, n.other.wire[:k]...)
+	n.other.wire = n.other.wire[k:]
+	for {
+		k, err := n.c.Decode(n.in)
+		if err == nil && k == 0 {
+			break
+		}
+		if err == nil && n.c.in.whole && n.c.in.got.Type == frame.TypeSettings && n.c.in.got.Flags.Has(frame.FlagAck) {
+			n.acknowledged()
+		}
+		if err == nil {
+			err = n.c.Apply(n.w.now)
+			n.events()
+		}
+		if err != nil {
+			n.w.failf("%v: %v", n.c.Role(), err)
+		}
+		n.in = n.in[k:]
+	}
+	n.in = slices.Clip(n.in)
+}
+
+// change sends SETTINGS that the connection knows nothing of, and brings them into force when it is time.
+func (n *node) change() {
+	var list []frame.Setting
+	for range n.w.rng.IntN(4) {
+		switch n.w.rng.IntN(4) {
+		case 0:
+			list = append(list, setting(frame.SettingInitialWindowSize, n.w.pick(0, 1, 100, 65535, 1<<20, frame.MaxWindow)))
+		case 1:
+			size := n.w.pick(1<<14, 1<<15, 1<<24-1)
+			n.c.in.maxFrame = max(n.c.in.maxFrame, size)
+			list = append(list, setting(frame.SettingMaxFrameSize, size))
+		case 2:
+			list = append(list, setting(frame.SettingHeaderTableSize, n.w.pick(0, 50, 4096, 1<<16)))
+		case 3:
+			if n.c.Role() == Server {
+				list = append(list, setting(frame.SettingMaxConcurrentStreams, n.w.pick(0, 1, 50)))
+			}
+		}
+	}
+	n.sendSettings(list)
+}
+
+func (n *node) sendSettings(list []frame.Setting) {
+	n.c.out = frame.AppendSettings(n.c.out, list...)
+	n.changes = append(n.changes, list)
+}
+
+// acknowledged brings into force what the other has acknowledged. The first acknowledgement is for what Start sent.
+func (n *node) acknowledged() {
+	if n.acks++; n.acks == 1 {
+		return
+	}
+	if len(n.changes) == 0 {
+		n.w.failf("%v: acknowledgement of nothing", n.c.Role())
+	}
+	list := n.changes[0]
+	n.changes = n.changes[1:]
+	c := n.c
+	for _, set := range list {
+		switch set.ID {
+		case frame.SettingInitialWindowSize:
+			delta := int32(int64(set.Value) - int64(c.cfg.StreamWindow))
+			c.cfg.StreamWindow = set.Value
+			for id, s := range c.streams.All() {
+				inc, ok := s.recv.Shift(delta)
+				if !ok {
+					n.w.failf("%v: stream %d cannot be shifted by %d", c.Role(), id, delta)
+				}
+				if inc > 0 && s.state.CanReceive() {
+					c.appendWindowUpdate(id, inc)
+				}
+			}
+		case frame.SettingMaxFrameSize:
+			c.in.maxFrame = set.Value
+		case frame.SettingHeaderTableSize:
+			c.in.block.setTableSize(set.Value)
+		case frame.SettingMaxConcurrentStreams:
+			c.cfg.MaxConcurrentStreams = set.Value
+		}
+	}
+}
