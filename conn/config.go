@@ -51,6 +51,10 @@ type Config struct {
 	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
 	PingTimeout time.Duration
 
+	// PingBudget is how many such PINGs are sent without HEADERS or DATA in either direction between them, which
+	// servers count and punish. Default 0: no limit.
+	PingBudget int
+
 	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to two and a half
 	// times as long, since progress is looked at when time is up. Default 30 s; negative: no limit.
 	WriteByteTimeout time.Duration
@@ -170,6 +174,7 @@ func (c *Config) core(role core.Role) core.Config {
 		IdleTimeout:           max(c.IdleTimeout, 0),
 		PingInterval:          max(c.SendPingTimeout, 0),
 		PingTimeout:           timeoutOr(c.PingTimeout, defaultPingTimeout),
+		PingBudget:            max(c.PingBudget, 0),
 		DrainGrace:            max(c.MaxConnectionAgeGrace, 0),
 		Limits:                c.Limits,
 	}

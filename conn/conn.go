@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 )
 
 // Handler is who uses a connection: it is told what the peer begins.
@@ -16,7 +15,8 @@ type Handler interface {
 	// HandleStreams gets the streams that one read of the socket opened, in order, on the read goroutine, outside
 	// any lock. It must not block and must not keep the slice. Every stream handed over must be Released exactly
 	// once. From then on the handler owns the flush of what it causes: whoever answers calls Conn.Flush once
-	// it has nothing more to append.
+	// it has nothing more to append. A client gets the streams that the server has promised on streams with an Owner
+	// (RFC 9113 §8.4), where Config.EnablePush allows it.
 	HandleStreams(batch []*Stream)
 
 	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer or for the socket. It
@@ -67,6 +67,7 @@ type Conn struct {
 	ageAt     time.Time // when the connection is to be drained for its age
 	finishBy  time.Time // when the connection is closed though its last frames are not written
 	stats     ioStats
+	client    clientState
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have come.
@@ -109,6 +110,9 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.room = sync.NewCond(&c.mu)
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
+	if role == core.Client {
+		c.client.try = newTryWriter(nc)
+	}
 	c.cfg.Received = nil
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream
@@ -171,16 +175,27 @@ func (c *Conn) unlock() {
 		}
 	}
 	tell := c.activity != c.told && !c.telling && c.handler != nil
-	if !tell && len(c.notes) == 0 {
+	if len(c.client.woken) > 0 {
+		c.client.wake()
+	}
+	if !tell && len(c.notes) == 0 && !c.client.changed {
 		c.mu.Unlock()
 		return
 	}
 	c.telling = c.telling || tell
 	notes := c.notes
 	c.notes = nil
+	hook := c.client.slotHook
+	if !c.client.changed {
+		hook = nil
+	}
+	c.client.changed = false
 	c.mu.Unlock()
 	for _, n := range notes {
 		n.f(n.err)
+	}
+	if hook != nil {
+		hook()
 	}
 	if tell {
 		c.tellState()
@@ -238,11 +253,15 @@ func (c *Conn) handleEvents() {
 			st.end(e.Err)
 		case core.EventClosed:
 			st.closed = true
+			if c.role == core.Client {
+				c.slotClosed(st)
+			}
 			st.recycle()
 		case core.EventSettings:
 			c.peerKnown = true
-		case core.EventPush:
-			c.core.Reset(e.Stream, frame.RefusedStream)
+			c.client.changed = true
+		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
+			c.clientEvent(&e, st)
 		}
 	}
 }

@@ -15,6 +15,7 @@ func (c *Conn) Shutdown() {
 	if c.phase == alive {
 		c.ensureOut()
 		c.core.Shutdown(time.Now())
+		c.client.changed = true
 		c.arm()
 		c.flushSoonLocked()
 	}
@@ -78,6 +79,8 @@ func (c *Conn) die(err error) {
 	}
 	wasAlive := c.phase == alive
 	c.phase = dead
+	c.client.lost = wasAlive
+	c.client.changed = true
 	if c.err == nil {
 		c.err = err
 	}
@@ -100,6 +103,8 @@ func (c *Conn) die(err error) {
 // endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on
 // core's table holds streams whose memory may belong to another connection already, and must not be used.
 func (c *Conn) endStreams(err error) {
+	c.client.changed = true
+	c.failPings(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)
 		st.end(err)
@@ -174,6 +179,7 @@ func (c *Conn) ring() {
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
 		c.core.Shutdown(now)
+		c.client.changed = true
 	}
 	err := c.core.Tick(now)
 	c.handleEvents()

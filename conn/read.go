@@ -273,9 +273,10 @@ func (c *Conn) readFailed(err error) {
 		c.die(nil)
 		return
 	}
-	c.die(&frame.ConnError{
-		Code: frame.NoError, Reason: "connection lost", Cause: err,
-	})
+	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
+		err = g // the peer has said why
+	}
+	c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
 }
 
 // linger reads and throws away what the peer still sends after our last frame, so that closing the socket does not

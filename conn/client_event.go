@@ -1,0 +1,103 @@
+package conn
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// clientEvent takes those events that only a client's connection has.
+func (c *Conn) clientEvent(e *core.Event, st *Stream) {
+	switch e.Kind {
+	case core.EventInformational:
+		if f := st.onInterim; f != nil {
+			m := e.Message
+			c.notes = append(c.notes, endNote{f: func(error) { f(m) }})
+		}
+	case core.EventPush:
+		c.promised(st, e.Parent.Owner.(*Stream))
+	case core.EventPingAck:
+		if f := c.client.pings[e.Ping]; f != nil {
+			delete(c.client.pings, e.Ping)
+			c.notes = append(c.notes, endNote{f: f})
+		}
+	case core.EventGoAway:
+		c.client.goAway, _ = e.Err.(*frame.ConnError)
+		c.client.changed = true
+	}
+}
+
+// promised takes a stream that the server has promised. The head of the response may come before the handler sees the
+// stream, and in the same memory, so the promised request is copied.
+func (c *Conn) promised(st, parent *Stream) {
+	if c.handler == nil || parent.owner == nil || parent.released {
+		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it
+		st.released = true
+		return
+	}
+	st.parent = parent.owner
+	st.promise = st.cs.Head
+	st.promise.Fields = append([]core.Field(nil), st.cs.Head.Fields...)
+	st.finished = true // there is nothing that we could send
+	c.opened = append(c.opened, st)
+}
+
+// Ping sends a PING (RFC 9113 §6.7) and waits for its answer. It returns how long that took, or the error of ctx or of
+// the connection.
+func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
+	answer := make(chan error, 1) // one octet of data for each call: never blocks
+	start := time.Now()
+	data, err := c.startPing(func(err error) { answer <- err })
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case err = <-answer:
+	case <-ctx.Done():
+		err = ctx.Err()
+		c.mu.Lock()
+		delete(c.client.pings, data)
+		c.mu.Unlock()
+	}
+	return time.Since(start), err
+}
+
+// pingPrefix makes the data of our PINGs differ from those that the connection sends for itself.
+const pingPrefix = 0x53 << 56
+
+func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.phase != alive {
+		return data, c.endErr()
+	}
+	c.client.lastPing++
+	binary.BigEndian.PutUint64(data[:], pingPrefix|c.client.lastPing)
+	if c.client.pings == nil {
+		c.client.pings = make(map[[8]byte]func(error))
+	}
+	c.client.pings[data] = answered
+	c.ensureOut()
+	c.core.Ping(data)
+	c.flushSoonLocked()
+	return data, nil
+}
+
+// failPings ends the calls of Ping that wait when the connection is lost.
+func (c *Conn) failPings(err error) {
+	for _, f := range c.client.pings {
+		c.notes = append(c.notes, endNote{f, err})
+	}
+	c.client.pings = nil
+}
+
+// endErr is why a connection that is not alive has ended.
+func (c *Conn) endErr() error {
+	if c.err != nil {
+		return c.err
+	}
+	return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+}

@@ -1,0 +1,106 @@
+package conn
+
+import (
+	"runtime"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// Request is what OpenRequest sends.
+type Request struct {
+	// Fields are the header section, pseudo-header fields first (RFC 9113 §8.3.1).
+	Fields []core.Field
+	// Head tells that the method is HEAD, whose response describes content that is not sent.
+	Head bool
+	// End tells that Body and Trailers, which may be empty, are all that follows. Body is at most 16 KiB.
+	End      bool
+	Body     []byte
+	Trailers []core.Field
+
+	// Reserved tells that the stream uses a slot that Reserve has given. It is used up in any case.
+	Reserved bool
+	// Owner is as given to SetOwner.
+	Owner any
+	// OnEnd is as given to Stream.OnEnd; it may be called before OpenRequest returns.
+	OnEnd func(error)
+	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads the socket, and must
+	// not block. The message is valid during the call.
+	OnInterim func(*core.Message)
+}
+
+// OpenRequest opens a stream with a request and sends it, together with what other goroutines that run now are about
+// to send. It does not wait for the peer or the socket. Nothing of r is used after the return. The error is as of
+// Reserve, and then nothing was sent. Client only.
+func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
+	c.mu.Lock()
+	defer c.unlock()
+	if r.Reserved {
+		c.client.reserved--
+		c.client.changed = true
+	}
+	if err := c.slotErr(); err != nil {
+		return nil, err
+	}
+	c.ensureOut()
+	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
+	s, err := c.core.Open(r.Fields, r.Head, end)
+	if err != nil {
+		c.dropOut()
+		return nil, err
+	}
+	st := s.Owner.(*Stream)
+	st.owner, st.onEnd, st.onInterim = r.Owner, r.OnEnd, r.OnInterim
+	st.finished = end
+	st.opened = c.client.taken
+	c.handleEvents()
+	if r.End && !end {
+		// It fails only where the stream has died, which whoever waits for the response is told.
+		_ = st.finish(r.Body, r.Trailers)
+	}
+	if c.cfg.SendPingTimeout > 0 {
+		c.arm()
+	}
+	c.flushNoWaitLocked()
+	return st, nil
+}
+
+// Unsent tells of a stream that has died with its connection that nothing of its request has left us, so that the
+// peer cannot have acted on it. Client only.
+func (st *Stream) Unsent() bool {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.err != nil && st.unsent
+}
+
+// OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.
+func (st *Stream) OpenedBy() any { return st.parent }
+
+// Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client only.
+func (st *Stream) Promise() *core.Message { return &st.promise }
+
+// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not take at once, and
+// everything where it is no plain one, is left to another goroutine. What other goroutines that run now are about to
+// append goes along.
+func (c *Conn) FlushNoWait() {
+	c.mu.Lock()
+	c.flushNoWaitLocked()
+	c.unlock()
+}
+
+func (c *Conn) flushNoWaitLocked() {
+	if c.flushing || c.phase >= lingering || c.core.OutputLen() == 0 {
+		return
+	}
+	if c.client.try == nil {
+		c.flushSoonLocked()
+		return
+	}
+	c.flushing = true
+	if c.core.NumStreams() > 1 {
+		// Where there are more streams, more goroutines may have something for the same write.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	c.writeOut(flushTurns, true)
+}

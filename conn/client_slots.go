@@ -1,0 +1,185 @@
+package conn
+
+import (
+	"math"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+// clientState is what only the client's side of a connection has. It is guarded by Conn.mu.
+type clientState struct {
+	reserved int // slots that Reserve has given out
+	held     int // slots of streams whose RST_STREAM is in the output
+	writing  int // slots of streams whose RST_STREAM is being written
+
+	slotHook func()
+	changed  bool // the hook has something to be told
+
+	goAway *frame.ConnError // what the peer's last GOAWAY said
+	lost   bool             // the socket is gone: what is in the output will never be sent
+	taken  uint64           // how often the output was taken to be written
+
+	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
+	lastPing uint64
+
+	woken []*Stream // their readers are to be woken when everything that one read brought is handled
+	try   tryWriter
+}
+
+const (
+	// streamsAtFirst is how many streams a client opens before it knows the server's limit. A server that allows
+	// fewer refuses some, which costs a round trip each.
+	streamsAtFirst = 100
+	// streamsUnlimited stands for no limit: more streams go to another connection.
+	streamsUnlimited = 1000
+)
+
+// slots returns how many streams may be open at once.
+func (c *Conn) slots() int {
+	limit := c.core.PeerSettings().MaxConcurrentStreams
+	switch {
+	case !c.peerKnown:
+		return streamsAtFirst
+	case limit == math.MaxUint32:
+		return streamsUnlimited
+	default:
+		return int(min(limit, math.MaxInt32))
+	}
+}
+
+// inUse is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is written: the peer
+// cannot know before, and one that does not read would get ever more streams.
+func (c *Conn) inUse() int {
+	return c.core.LocalStreams() + c.client.reserved + c.client.held + c.client.writing
+}
+
+// slotErr tells whether a stream may be opened with a slot that is not reserved: nil, core.ErrNoStream or
+// core.ErrNoMoreStreams.
+func (c *Conn) slotErr() error {
+	switch {
+	case c.phase != alive || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
+		return core.ErrNoMoreStreams
+	case c.inUse() >= c.slots():
+		return core.ErrNoStream
+	}
+	return nil
+}
+
+// Reserve takes a slot for one stream, for OpenRequest or Unreserve to use up. The error is core.ErrNoStream while all
+// slots are taken, and core.ErrNoMoreStreams when another connection is needed. Client only.
+func (c *Conn) Reserve() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.slotErr()
+	if err == nil {
+		c.client.reserved++
+	}
+	return err
+}
+
+// Unreserve gives a slot back that Reserve has given.
+func (c *Conn) Unreserve() {
+	c.mu.Lock()
+	c.client.reserved--
+	if c.client.reserved < 0 {
+		c.mu.Unlock()
+		panic("BUG: more slots given back than were reserved")
+	}
+	c.client.changed = true
+	c.unlock()
+}
+
+// Slots tells how many slots are taken and how many are free. None is free on a connection that takes no more
+// streams. Client only.
+func (c *Conn) Slots() (taken, free int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != alive {
+		return 0, 0
+	}
+	taken = c.inUse()
+	if c.slotErr() == nil {
+		free = c.slots() - taken
+	}
+	return taken, free
+}
+
+// SetSlotHook sets a function that is called whenever a slot may have become free, the peer has changed its limit, or
+// the connection takes no more streams. It is called outside the connection's lock by whoever found out, at times by
+// two goroutines at once, and must not block. Client only, before Serve.
+func (c *Conn) SetSlotHook(f func()) { c.client.slotHook = f }
+
+// Err tells why the connection takes no more streams, nil while it does.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return c.err
+	case c.client.goAway != nil:
+		return c.client.goAway
+	case c.phase != alive || c.core.Draining():
+		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
+	case c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
+		return core.ErrNoMoreStreams
+	}
+	return nil
+}
+
+// GoAway returns what the peer's last GOAWAY said, nil if there was none.
+func (c *Conn) GoAway() *frame.ConnError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.client.goAway
+}
+
+// Probe asks with a PING at once whether the peer is still there, within the budget of Config.PingBudget and only where
+// keepalive is on.
+func (c *Conn) Probe() {
+	c.mu.Lock()
+	if c.phase == alive {
+		c.ensureOut()
+		c.core.Probe(time.Now())
+		c.arm()
+		if c.core.OutputLen() > 0 {
+			c.flushSoonLocked()
+		}
+		c.dropOut()
+	}
+	c.unlock()
+}
+
+// wake wakes the readers of streams for which one read of the socket has brought something.
+func (s *clientState) wake() {
+	for i, st := range s.woken {
+		st.woken = false
+		st.canRead.Broadcast()
+		st.recycle()
+		s.woken[i] = nil
+	}
+	s.woken = s.woken[:0]
+}
+
+// wakeReader wakes who reads st: a client's reader only when all that one read of the socket brought is handled, since
+// it would only wait for the lock.
+func (st *Stream) wakeReader() {
+	s := &st.c.client
+	switch {
+	case st.c.role != core.Client:
+		st.canRead.Broadcast()
+	case !st.woken:
+		st.woken = true
+		s.woken = append(s.woken, st)
+	}
+}
+
+// slotClosed notes that a stream is closed.
+func (c *Conn) slotClosed(st *Stream) {
+	if st.cs.State() == stream.ClosedResetLocal && st.cs.ID%2 == 1 {
+		c.client.held++ // RST_STREAM is in the output
+	}
+	c.client.changed = true
+}

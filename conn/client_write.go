@@ -1,0 +1,35 @@
+package conn
+
+// tryWriter writes to a socket without ever waiting for it. What it wrote may be less than it was given.
+type tryWriter interface {
+	tryWrite(b []byte) (int, error)
+}
+
+// flushRest is a goroutine that writes the rest of an output of which the socket has taken n octets, and flushes. It
+// ends as flushTask.
+func (c *Conn) flushRest(box *buffer, b []byte, n int) {
+	k, err := c.write(b[n:])
+	c.wrote(box, b, n+k, err)
+	c.writeOut(0, false)
+	c.unlock()
+	c.tasks.Done()
+}
+
+// moreTask tells whether a goroutine may be started, for which Serve will wait.
+func (c *Conn) moreTask() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == dead {
+		return false
+	}
+	c.tasks.Add(1)
+	return true
+}
+
+// tryWrite writes what the socket takes of b at once.
+func (c *Conn) tryWrite(b []byte) (int, error) {
+	if err := c.moveWriteDeadline(); err != nil {
+		return 0, err
+	}
+	return c.client.try.tryWrite(b)
+}

@@ -1,0 +1,59 @@
+//go:build unix
+
+package conn
+
+import (
+	"net"
+	"syscall"
+)
+
+type rawTryWriter struct {
+	raw  syscall.RawConn
+	try  func(fd uintptr) bool // made once
+	b    []byte
+	n    int
+	fail error
+}
+
+// newTryWriter returns a writer for a TCP or Unix socket, nil for anything else.
+func newTryWriter(nc net.Conn) tryWriter {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return nil
+	}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	w := &rawTryWriter{raw: raw}
+	w.try = w.once
+	return w
+}
+
+func (w *rawTryWriter) tryWrite(b []byte) (int, error) {
+	w.b, w.n, w.fail = b, 0, nil
+	err := w.raw.Write(w.try)
+	w.b = nil
+	if err == nil {
+		err = w.fail
+	}
+	return w.n, err
+}
+
+// once writes once. It never asks to be called again when the socket is writable.
+func (w *rawTryWriter) once(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), w.b)
+		switch err {
+		case nil:
+			w.n = n
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		default:
+			w.fail = &net.OpError{Op: "write", Net: "tcp", Err: err}
+		}
+		return true
+	}
+}
