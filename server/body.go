@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // requestBody is the Request.Body of a request that has one. Read may be called by one goroutine at a time, Close by
@@ -52,7 +53,7 @@ func (b *requestBody) copyTrailers() {
 		return
 	}
 	for _, f := range b.x.s.Trailers() {
-		key := nameByLower(f.Name).canon
+		key := httpfield.ByLower(f.Name).Canon
 		if have, ok := want[key]; ok {
 			want[key] = append(have, f.Value)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // upgradable is the handler of HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2).
@@ -106,13 +107,13 @@ func upgradeRequest(r *http.Request) core.Message {
 		Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.RequestURI, ContentLength: -1,
 	}
 	for key, values := range r.Header {
-		name := nameByKey(key)
-		if name == nil || name.meaning == meansConnection || name.meaning == meansConnectionSpecific ||
-			name.lower == "te" || name.lower == "http2-settings" || hasToken(r.Header["Connection"], name.lower) {
+		name := httpfield.ByKey(key)
+		if name == nil || name.Meaning == httpfield.Connection || name.Meaning == httpfield.ConnectionSpecific ||
+			name.Lower == "te" || name.Lower == "http2-settings" || hasToken(r.Header["Connection"], name.Lower) {
 			continue
 		}
 		for _, v := range values {
-			m.Fields = append(m.Fields, core.Field{Name: name.lower, Value: v})
+			m.Fields = append(m.Fields, core.Field{Name: name.Lower, Value: v})
 		}
 	}
 	slices.SortStableFunc(m.Fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })

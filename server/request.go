@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // blankRequest is what WithContext copies.
@@ -97,25 +98,25 @@ func (x *exchange) makeHeader(m *core.Message) (expect string) {
 	values := make([]string, n)
 	for i := range m.Fields {
 		f := &m.Fields[i]
-		name := nameByLower(f.Name)
-		switch name.meaning {
-		case meansHost:
+		name := httpfield.ByLower(f.Name)
+		switch name.Meaning {
+		case httpfield.Host:
 			if x.req.Host == "" {
 				x.req.Host = f.Value
 			}
 			continue
-		case meansTrailer:
+		case httpfield.Trailer:
 			x.declareTrailers(f.Value)
 			continue
-		case meansExpect:
+		case httpfield.Expect:
 			expect = f.Value
 		}
-		if have, ok := h[name.canon]; ok {
-			h[name.canon] = append(have, f.Value)
+		if have, ok := h[name.Canon]; ok {
+			h[name.Canon] = append(have, f.Value)
 			continue
 		}
 		values[0] = f.Value
-		h[name.canon] = values[:1:1]
+		h[name.Canon] = values[:1:1]
 		values = values[1:]
 	}
 	if m.Protocol != "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // statusDigits holds the decimal form of every status from 100 to 999.
@@ -31,43 +32,43 @@ func (w *response) snapshotLocked(code int) {
 	t := w.getScratch()
 	fields := append(t.fields[:0], statusField(code))
 	for key, values := range w.header {
-		name := nameByKey(key)
-		if name == nil || !w.noteLocked(name.meaning, values) {
+		name := httpfield.ByKey(key)
+		if name == nil || !w.noteLocked(name.Meaning, values) {
 			continue
 		}
 		for _, v := range values {
-			fields = appendField(fields, name.lower, v)
+			fields = appendField(fields, name.Lower, v)
 		}
 	}
 	t.fields = fields
 }
 
 // noteLocked notes what a field of the final header means to us, and tells whether to send it.
-func (w *response) noteLocked(m meaning, values []string) bool {
+func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 	switch m {
-	case meansConnectionSpecific:
+	case httpfield.ConnectionSpecific:
 		return false
-	case meansConnection:
+	case httpfield.Connection:
 		if len(values) > 0 && strings.EqualFold(values[0], "close") {
 			w.flags |= closeWanted
 		}
 		return false
-	case meansContentLength:
+	case httpfield.ContentLength:
 		if len(values) > 0 {
 			if n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63); err == nil {
 				w.length = int64(n)
 			}
 		}
 		return false
-	case meansContentType:
+	case httpfield.ContentType:
 		w.flags |= hasType
-	case meansContentEncoding: // what is encoded cannot be sniffed
+	case httpfield.ContentEncoding: // what is encoded cannot be sniffed
 		if len(values) > 0 && values[0] != "" {
 			w.flags |= hasType
 		}
-	case meansDate:
+	case httpfield.Date:
 		w.flags |= hasDate
-	case meansTrailer:
+	case httpfield.Trailer:
 		for _, v := range values {
 			w.declareTrailers(v)
 		}
@@ -113,13 +114,13 @@ func (w *response) informLocked(code int) (flush bool) {
 	fields := make([]core.Field, 1, 1+len(w.header))
 	fields[0] = statusField(code)
 	for key, values := range w.header {
-		name := nameByKey(key)
-		if name == nil || name.meaning == meansConnection || name.meaning == meansConnectionSpecific ||
-			name.meaning == meansContentLength {
+		name := httpfield.ByKey(key)
+		if name == nil || name.Meaning == httpfield.Connection || name.Meaning == httpfield.ConnectionSpecific ||
+			name.Meaning == httpfield.ContentLength {
 			continue
 		}
 		for _, v := range values {
-			fields = appendField(fields, name.lower, v)
+			fields = appendField(fields, name.Lower, v)
 		}
 	}
 	return w.x.s.WriteHeaders(fields, false) == nil // an error comes again with the final response

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // declareTrailers notes the keys that a Trailer field of the response announces.
@@ -53,12 +54,12 @@ func (w *response) trailerFields() []core.Field {
 }
 
 func appendTrailer(fields []core.Field, key string, values []string) []core.Field {
-	name := nameByKey(key)
+	name := httpfield.ByKey(key)
 	if name == nil {
 		return fields
 	}
 	for _, v := range values {
-		fields = appendField(fields, name.lower, v)
+		fields = appendField(fields, name.Lower, v)
 	}
 	return fields
 }

@@ -1,4 +1,4 @@
-package server
+package httpfield
 
 import (
 	"fmt"
@@ -9,16 +9,16 @@ import (
 
 func TestCommonNamesInTable(t *testing.T) {
 	for _, s := range commonNames {
-		if n := nameByLower(s); n.lower != s || n.canon != http.CanonicalHeaderKey(s) || n.meaning != meansNothing {
-			t.Errorf("nameByLower(%q) = %+v", s, n)
+		if n := ByLower(s); n.Lower != s || n.Canon != http.CanonicalHeaderKey(s) || n.Meaning != Plain {
+			t.Errorf("ByLower(%q) = %+v", s, n)
 		}
-		if n := nameByKey(http.CanonicalHeaderKey(s)); n == nil || n.lower != s {
-			t.Errorf("nameByKey of %q = %+v", s, n)
+		if n := ByKey(http.CanonicalHeaderKey(s)); n == nil || n.Lower != s {
+			t.Errorf("ByKey of %q = %+v", s, n)
 		}
 	}
 	for s, m := range namesWithMeaning {
-		if n := nameByKey(strings.ToUpper(s)); n == nil || n.lower != s || n.meaning != m {
-			t.Errorf("nameByKey of %q in capitals = %+v", s, n)
+		if n := ByKey(strings.ToUpper(s)); n == nil || n.Lower != s || n.Meaning != m {
+			t.Errorf("ByKey of %q in capitals = %+v", s, n)
 		}
 	}
 }
@@ -53,45 +53,45 @@ func TestNamesOutsideTheTable(t *testing.T) {
 		{"a\r\nb", ""},
 	} {
 		for range 2 { // the second time may find a learned name
-			n := nameByKey(c.key)
+			n := ByKey(c.key)
 			switch {
 			case n == nil && c.lower != "":
-				t.Errorf("nameByKey(%q) = nil", c.key)
-			case n != nil && n.lower != c.lower:
-				t.Errorf("nameByKey(%q) = %+v, want %q", c.key, n, c.lower)
+				t.Errorf("ByKey(%q) = nil", c.key)
+			case n != nil && n.Lower != c.lower:
+				t.Errorf("ByKey(%q) = %+v, want %q", c.key, n, c.lower)
 			}
 		}
 	}
-	if n := nameByLower("x-other-custom"); n.canon != "X-Other-Custom" {
+	if n := ByLower("x-other-custom"); n.Canon != "X-Other-Custom" {
 		t.Errorf("%+v", n)
 	}
 }
 
 func TestLearnedNamesDoNotGrow(t *testing.T) {
 	long := strings.Repeat("x", maxLearnedName+1)
-	if n := nameByLower(long); n.canon != "X"+long[1:] {
-		t.Errorf("long name: %q", n.canon)
+	if n := ByLower(long); n.Canon != "X"+long[1:] {
+		t.Errorf("long name: %q", n.Canon)
 	}
 	for i := range learned {
-		if n := learned[i].Load(); n != nil && len(n.lower) > maxLearnedName {
-			t.Errorf("remembers a name of %d octets", len(n.lower))
+		if n := learned[i].Load(); n != nil && len(n.Lower) > maxLearnedName {
+			t.Errorf("remembers a name of %d octets", len(n.Lower))
 		}
 	}
 	for i := range 10_000 {
 		s := fmt.Sprintf("x-%d", i)
-		if n := nameByLower(s); n.lower != s {
-			t.Fatalf("nameByLower(%q) = %+v", s, n)
+		if n := ByLower(s); n.Lower != s {
+			t.Fatalf("ByLower(%q) = %+v", s, n)
 		}
 	}
 }
 
 func TestKnownNamesDoNotAllocate(t *testing.T) {
-	nameByLower("x-learned-name")
+	ByLower("x-learned-name")
 	if n := testing.AllocsPerRun(100, func() {
-		nameByLower("content-type")
-		nameByKey("Content-Type")
-		nameByLower("x-learned-name")
-		nameByKey("X-Learned-Name")
+		ByLower("content-type")
+		ByKey("Content-Type")
+		ByLower("x-learned-name")
+		ByKey("X-Learned-Name")
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -99,6 +99,6 @@ func TestKnownNamesDoNotAllocate(t *testing.T) {
 
 func BenchmarkNameByLower(b *testing.B) {
 	for b.Loop() {
-		nameByLower("accept-encoding")
+		ByLower("accept-encoding")
 	}
 }
