@@ -1,0 +1,88 @@
+package sluice_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The program in README.md is one that compiles.
+func TestREADMEProgramCompiles(t *testing.T) {
+	programs := 0
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		if !strings.HasPrefix(block[1], "package main") {
+			continue // a few lines, not a program
+		}
+		programs++
+		file := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(file, []byte(block[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s\n%s", err, out, block[1])
+		}
+	}
+	if programs == 0 {
+		t.Error("there is no program in README.md")
+	}
+}
+
+// What the documents link to within the project is there.
+func TestLinks(t *testing.T) {
+	documents, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"docs/*.md", "examples/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, more...)
+	}
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, document := range documents {
+		text := read(t, document)
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := document
+			if target != "" {
+				path = filepath.Join(filepath.Dir(document), target)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s links to %s: %v", document, m[1], err)
+				continue
+			}
+			if fragment != "" && !headings(read(t, path))[fragment] {
+				t.Errorf("%s links to %s, which has no such heading", document, m[1])
+			}
+		}
+	}
+}
+
+// headings are the names under which the headings of a document can be linked
+// to.
+func headings(text string) map[string]bool {
+	names := make(map[string]bool)
+	drop := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ +(.+)$`).FindAllStringSubmatch(text, -1) {
+		name := drop.ReplaceAllString(strings.ToLower(m[1]), "")
+		names[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return names
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
