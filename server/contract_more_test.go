@@ -210,7 +210,7 @@ func TestContractDeadlines(t *testing.T) {
 		{"write", func(n *notes, w http.ResponseWriter, _ *http.Request) {
 			start := time.Now()
 			n.add("set %v", http.NewResponseController(w).SetWriteDeadline(start.Add(time.Second)))
-			_, err := io.Copy(w, zeros{})
+			_, err := io.Copy(w, zeros(0))
 			n.add("%t after %v", errors.Is(err, os.ErrDeadlineExceeded), time.Since(start))
 		}, func(n *notes, s *site) {
 			resp, err := s.client.Get(siteURL)
@@ -233,13 +233,6 @@ func TestContractDeadlines(t *testing.T) {
 			n.add("hijacker %t", isHijacker)
 		}, roundTrip("GET", "/", "")},
 	})
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
 }
 
 func TestContractHandlers(t *testing.T) {

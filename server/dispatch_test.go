@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // okHead is the head of a response whose body is "ok".
@@ -41,13 +42,13 @@ func TestOneWorkerWhileQuick(t *testing.T) {
 		mu.Unlock()
 	}, func(t *testing.T, p *peer) {
 		synctest.Wait()
-		_, before := p.nc.Calls()
+		_, before := p.nc.(*memconn.Conn).Calls()
 		p.get(1, 3, 5, 7, 9)
 		p.want("in order", ok(1, 3, 5, 7, 9)...)
 		if most != 1 {
 			t.Errorf("%d handlers at once", most)
 		}
-		if _, after := p.nc.Calls(); after != before+1 {
+		if _, after := p.nc.(*memconn.Conn).Calls(); after != before+1 {
 			t.Errorf("the test has written %d times", after-before)
 		}
 	})
@@ -241,10 +242,10 @@ func TestNothingRunsWhenIdle(t *testing.T) {
 		time.Sleep(time.Second)
 		for _, sc := range srv.eng.open() {
 			sc.d.mu.Lock()
-			defer sc.d.mu.Unlock()
 			if sc.d.workers != 0 || sc.d.running != 0 || sc.d.blocked != 0 || sc.d.writing != 0 || sc.d.armed {
 				t.Errorf("%+v", &sc.d)
 			}
+			sc.d.mu.Unlock()
 		}
 		p.close()
 	})

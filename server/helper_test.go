@@ -3,7 +3,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -105,24 +104,6 @@ func (s *site) request(method, path string, body interface{ Read([]byte) (int, e
 		s.t.Fatal(err)
 	}
 	return r
-}
-
-// syncBuffer is a bytes.Buffer for several goroutines.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // notes is what a script has seen, in order.

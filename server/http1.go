@@ -77,7 +77,7 @@ func (s *Server) innerState(c net.Conn, state http.ConnState) {
 	var a *arrival
 	switch c := c.(type) {
 	case prefixed:
-		p := c.prefixConn()
+		p := c.base()
 		if p.upgraded.Load() {
 			return // it goes on as HTTP/2
 		}
@@ -136,7 +136,8 @@ type tlsPrefixConn struct {
 	state tls.ConnectionState
 }
 
-type prefixed interface{ prefixConn() *prefixConn }
+// prefixed is what both have in common.
+type prefixed interface{ base() *prefixConn }
 
 func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
 	if state != nil {
@@ -146,7 +147,7 @@ func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn
 	return a.clear
 }
 
-func (c *prefixConn) prefixConn() *prefixConn { return c }
+func (c *prefixConn) base() *prefixConn { return c }
 
 // ConnectionState is how net/http knows TLS connections that are not of crypto/tls.
 func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,7 +22,7 @@ import (
 // else has come to rest.
 type peer struct {
 	t      *testing.T
-	nc     *memconn.Conn
+	nc     halfCloser
 	enc    *hpack.Encoder
 	block  bytes.Buffer
 	served chan struct{} // closed when ServeConn has returned
@@ -45,17 +46,28 @@ func newPeer(t *testing.T, srv *Server, settings ...frame.Setting) *peer {
 func dialPeer(t *testing.T, srv *Server) *peer {
 	t.Helper()
 	client, server := memconn.Pipe(memconn.Options{})
-	p := &peer{t: t, nc: client, served: make(chan struct{}), logs: &syncBuffer{}}
+	p := peerOn(t, client)
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = log.New(p.logs, "", 0)
 	}
-	p.enc = hpack.NewEncoder(&p.block)
 	go func() {
 		defer close(p.served)
 		srv.ServeConn(server)
 	}()
+	return p
+}
+
+// peerOn makes a peer of a connection.
+func peerOn(t *testing.T, nc halfCloser) *peer {
+	p := &peer{t: t, nc: nc, served: make(chan struct{}), logs: &syncBuffer{}}
+	p.enc = hpack.NewEncoder(&p.block)
 	go p.read()
 	return p
+}
+
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // serving is a Server whose handler is f.
@@ -197,4 +209,22 @@ func (p *peer) take() []string {
 func (p *peer) close() {
 	_ = p.nc.Close()
 	<-p.served
+}
+
+// syncBuffer is a bytes.Buffer for several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -1,0 +1,340 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// states records what ConnState is told, by connection in order of appearance.
+type states struct {
+	mu    sync.Mutex
+	conns []net.Conn
+	list  []string
+}
+
+func (s *states) note(nc net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.conns, nc)
+	if i < 0 {
+		i = len(s.conns)
+		s.conns = append(s.conns, nc)
+	}
+	s.list = append(s.list, fmt.Sprintf("%d %v", i, state))
+}
+
+func (s *states) want(t *testing.T, want ...string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.list, want) {
+		t.Errorf("states %q, want %q", s.list, want)
+	}
+}
+
+func okHandler(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, "ok")
+	if r.ProtoMajor == 1 {
+		_, _ = io.WriteString(w, " "+r.Proto)
+	}
+}
+
+// http1 sends one request of HTTP/1.1 on nc and returns the body of the response.
+func http1(t *testing.T, nc net.Conn, request string) string {
+	t.Helper()
+	if _, err := io.WriteString(nc, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Status + " " + string(body)
+}
+
+func TestSniff(t *testing.T) {
+	for _, c := range []struct {
+		name, send, want string
+	}{
+		{"HTTP/1.1", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK ok HTTP/1.1"},
+		{"begins like the preface", "PRIVATE / HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK ok HTTP/1.1"},
+		{"garbage", "hello\r\n\r\n", "400 Bad Request 400 Bad Request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := dialPeer(t, serving(okHandler))
+				nc := p.nc
+				for _, b := range []byte(c.send) { // in pieces
+					_, _ = nc.Write([]byte{b}) // the garbage is refused early
+					synctest.Wait()
+				}
+				synctest.Wait()
+				if got := strings.Join(p.take(), ""); got != "" && got != "closed" {
+					t.Errorf("frames: %s", got)
+				}
+				p.close()
+			})
+			synctest.Test(t, func(t *testing.T) {
+				client, server := memconn.Pipe(memconn.Options{})
+				go serving(okHandler).ServeConn(server)
+				if got := http1(t, client, c.send); got != c.want {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+				_ = client.Close()
+			})
+		})
+	}
+}
+
+func TestBadPreface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dialPeer(t, serving(okHandler))
+		p.write([]byte("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"))
+		synctest.Wait()
+		got := p.take()
+		if len(got) == 0 || !strings.HasPrefix(got[0], "GOAWAY 0 PROTOCOL_ERROR") {
+			t.Errorf("%q", got)
+		}
+		p.close()
+	})
+}
+
+func TestPrefaceInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dialPeer(t, serving(okHandler))
+		for _, b := range frame.AppendSettings([]byte(frame.Preface)) {
+			p.write([]byte{b})
+			synctest.Wait()
+		}
+		p.get(1)
+		p.want("an answer", ok(1)...)
+		p.close()
+	})
+}
+
+func TestSilentClient(t *testing.T) {
+	for name, c := range map[string]struct {
+		adjust func(*Server)
+		want   time.Duration
+	}{
+		"default":           {func(*Server) {}, 10 * time.Second},
+		"ReadHeaderTimeout": {func(s *Server) { s.ReadHeaderTimeout = 3 * time.Second }, 3 * time.Second},
+		"ReadTimeout":       {func(s *Server) { s.ReadTimeout = 4 * time.Second }, 4 * time.Second},
+		"PrefaceTimeout":    {func(s *Server) { s.PrefaceTimeout = 5 * time.Second }, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := serving(okHandler)
+				c.adjust(srv)
+				start := time.Now()
+				p := dialPeer(t, srv)
+				<-p.served
+				if d := time.Since(start); d != c.want {
+					t.Errorf("closed after %v, want %v", d, c.want)
+				}
+				p.want("the end", "closed")
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+func TestProtocols(t *testing.T) {
+	set := func(h1, h2, clear bool) *http.Protocols {
+		p := &http.Protocols{}
+		p.SetHTTP1(h1)
+		p.SetHTTP2(h2)
+		p.SetUnencryptedHTTP2(clear)
+		return p
+	}
+	for _, c := range []struct {
+		name      string
+		protocols *http.Protocols
+		h1, h2    bool
+	}{
+		{"nil", nil, true, true},
+		{"HTTP/1.1", set(true, false, false), true, false},
+		{"both", set(true, true, true), true, true},
+		{"no HTTP/1.1", set(false, false, true), false, true},
+		{"TLS only", set(true, true, false), true, false},
+		{"empty", &http.Protocols{}, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := serving(okHandler)
+				srv.Protocols = c.protocols
+				p := newPeer(t, srv)
+				p.get(1)
+				synctest.Wait()
+				if got := slices.Contains(p.take(), okHead(1)); got != c.h2 {
+					t.Errorf("HTTP/2: %t", got)
+				}
+				p.close()
+				client, server := memconn.Pipe(memconn.Options{})
+				go srv.ServeConn(server)
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				got, _ := io.ReadAll(client)
+				if ok := bytes.HasPrefix(got, []byte("HTTP/1.1 200")); ok != c.h1 {
+					t.Errorf("HTTP/1.1: %q", got)
+				}
+				_ = client.Close()
+			})
+		})
+	}
+}
+
+func TestConnState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var st states
+		srv := serving(okHandler)
+		srv.ConnState = st.note
+		p := newPeer(t, srv)
+		synctest.Wait()
+		st.want(t, "0 new", "0 idle")
+		p.get(1)
+		synctest.Wait()
+		st.want(t, "0 new", "0 idle", "0 active", "0 idle")
+		p.close()
+		st.want(t, "0 new", "0 idle", "0 active", "0 idle", "0 closed")
+
+		st = states{}
+		client, server := memconn.Pipe(memconn.Options{})
+		go srv.ServeConn(server)
+		http1(t, client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		synctest.Wait()
+		st.want(t, "0 new", "0 active", "0 idle")
+		_ = client.Close()
+		synctest.Wait()
+		st.want(t, "0 new", "0 active", "0 idle", "0 closed")
+		if st.conns[0] != net.Conn(server) {
+			t.Errorf("ConnState got a %T", st.conns[0])
+		}
+	})
+}
+
+// TestContexts: the context of a connection is made once, and handlers of both protocols find it.
+func TestContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type baseKey struct{}
+		type connKey struct{}
+		var mu sync.Mutex
+		made := 0
+		l := memconn.Listen(memconn.Options{})
+		srv := serving(func(w http.ResponseWriter, r *http.Request) {
+			ctx := r.Context()
+			_, isServer := ctx.Value(http.ServerContextKey).(*http.Server)
+			fmt.Fprintf(w, "%v %v %t %v", ctx.Value(baseKey{}), ctx.Value(connKey{}), isServer, ctx.Value(http.LocalAddrContextKey))
+		})
+		srv.BaseContext = func(got net.Listener) context.Context {
+			if got != net.Listener(l) {
+				t.Errorf("BaseContext got a %T", got)
+			}
+			return context.WithValue(context.Background(), baseKey{}, "base")
+		}
+		srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			mu.Lock()
+			defer mu.Unlock()
+			made++
+			return context.WithValue(ctx, connKey{}, made)
+		}
+		served := make(chan error)
+		go func() { served <- srv.Serve(l) }()
+		client, _ := l.Dial(t.Context(), "", "")
+		if got := http1(t, client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); got != "200 OK base 1 true server:1" {
+			t.Errorf("HTTP/1.1: %s", got)
+		}
+		nc, _ := l.Dial(t.Context(), "", "")
+		p := peerOn(t, nc.(*memconn.Conn))
+		p.write(frame.AppendSettings([]byte(frame.Preface)))
+		p.get(1)
+		synctest.Wait()
+		if got := p.take(); !slices.Contains(got, `DATA 1 "base 2 true server:1" end`) {
+			t.Errorf("HTTP/2: %q", got)
+		}
+		_ = client.Close()
+		_ = nc.Close()
+		_ = srv.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logs := &syncBuffer{}
+		srv := serving(okHandler)
+		srv.ErrorLog = log.New(logs, "", 0)
+		l := &flakyListener{Listener: memconn.Listen(memconn.Options{}), left: 3}
+		start := time.Now()
+		served := make(chan error)
+		go func() { served <- srv.Serve(l) }()
+		time.Sleep(time.Minute)
+		l.mu.Lock()
+		if got, want := l.last.Sub(start), (5+10+20)*time.Millisecond; got != want {
+			t.Errorf("tried again for %v, want %v", got, want)
+		}
+		l.mu.Unlock()
+		if got := strings.Count(logs.String(), "http: Accept error: flaky; retrying in "); got != 3 {
+			t.Errorf("logged:\n%s", logs)
+		}
+		l.mu.Lock()
+		l.fatal = errors.New("broken")
+		l.mu.Unlock()
+		_ = l.Listener.Close()
+		if err := <-served; err == nil || err.Error() != "broken" {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// flakyListener has temporary errors at first.
+type flakyListener struct {
+	net.Listener
+	mu    sync.Mutex
+	left  int
+	last  time.Time
+	fatal error
+}
+
+type temporaryError struct{ error }
+
+func (temporaryError) Temporary() bool { return true }
+
+func (l *flakyListener) Accept() (net.Conn, error) {
+	l.mu.Lock()
+	l.left--
+	l.last = time.Now()
+	left := l.left
+	l.mu.Unlock()
+	if left >= 0 {
+		return nil, temporaryError{errors.New("flaky")}
+	}
+	nc, err := l.Listener.Accept()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fatal != nil {
+		err = l.fatal
+	}
+	return nc, err
+}

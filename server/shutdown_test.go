@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// listening serves srv on a listener and returns a function that connects.
+func listening(t *testing.T, srv *Server) (dial func() *peer, served chan error) {
+	l := memconn.Listen(memconn.Options{})
+	served = make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	return func() *peer {
+		t.Helper()
+		nc, err := l.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := peerOn(t, nc.(*memconn.Conn))
+		p.write(frame.AppendSettings([]byte(frame.Preface)))
+		p.write(frame.AppendSettingsAck(nil))
+		synctest.Wait()
+		return p
+	}, served
+}
+
+func TestShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		srv := serving(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/1" {
+				<-release
+			}
+			_, _ = io.WriteString(w, "ok")
+		})
+		var called atomic.Int32
+		srv.RegisterOnShutdown(func() { called.Add(1) })
+		dial, served := listening(t, srv)
+		idle, busy := dial(), dial()
+		busy.deaf = true // its answer to PING is on the way for long
+		busy.get(1)
+		down := make(chan error)
+		go func() { down <- srv.Shutdown(context.Background()) }()
+		synctest.Wait()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		if called.Load() != 1 {
+			t.Error("RegisterOnShutdown's function was not called")
+		}
+		idle.want("both steps", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 0 NO_ERROR ", "closed")
+		busy.want("the first step", "GOAWAY 2147483647 NO_ERROR ")
+		busy.get(3) // was on its way
+		time.Sleep(tickInterval)
+		busy.want("still served", ok(3)...)
+		close(release)
+		time.Sleep(time.Minute)
+		got := strings.Join(busy.take(), "\n")
+		if want := strings.Join(ok(1), "\n"); !strings.Contains(got, want) || !strings.HasSuffix(got, "\nclosed") {
+			t.Errorf("the end of the busy connection:\n%s", got)
+		}
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := srv.Serve(memconn.Listen(memconn.Options{})); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve after Shutdown: %v", err)
+		}
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("ListenAndServe after Shutdown: %v", err)
+		}
+		_, _ = idle.nc.Close(), busy.nc.Close()
+	})
+}
+
+func TestShutdownHonoursContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		dial, served := listening(t, srv)
+		p := dial()
+		p.get(1)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		<-served
+		if err := srv.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		synctest.Wait()
+		if got := p.take(); got[len(got)-1] != "closed" {
+			t.Errorf("%q", got)
+		}
+		_ = p.nc.Close()
+	})
+}
+
+// TestShutdownWithHTTP1: a request of HTTP/1.1 may finish, too, and a client that says nothing is not waited for
+// for ever.
+func TestShutdownWithHTTP1(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(w, "slow")
+		})
+		srv.PrefaceTimeout = -1
+		l := memconn.Listen(memconn.Options{})
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		busy, _ := l.Dial(t.Context(), "", "")
+		silent, _ := l.Dial(t.Context(), "", "")
+		_, _ = io.WriteString(busy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		synctest.Wait()
+		start := time.Now()
+		down := make(chan error)
+		go func() { down <- srv.Shutdown(context.Background()) }()
+		got, _ := io.ReadAll(busy)
+		if !strings.HasSuffix(string(got), "slow") {
+			t.Errorf("%q", got)
+		}
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if d := time.Since(start); d < newConnGrace || d > newConnGrace+2*time.Second {
+			t.Errorf("Shutdown took %v", d)
+		}
+		<-served
+		_, _ = busy.Close(), silent.Close()
+	})
+}
+
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		srv.PrefaceTimeout = -1
+		l := memconn.Listen(memconn.Options{})
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		var conns []*memconn.Conn
+		for _, send := range []string{
+			frame.Preface + string(frame.AppendSettings(nil)), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "",
+		} {
+			nc, _ := l.Dial(t.Context(), "", "")
+			_, _ = io.WriteString(nc, send)
+			conns = append(conns, nc.(*memconn.Conn))
+		}
+		synctest.Wait()
+		if err := srv.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		for _, nc := range conns {
+			if _, err := io.ReadAll(nc); err != nil {
+				t.Errorf("client: %v", err)
+			}
+			_ = nc.Close()
+		}
+	})
+}
+
+func TestKeepAlivesDisabled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(okHandler)
+		dial, served := listening(t, srv)
+		used, fresh := dial(), dial()
+		used.get(1)
+		used.want("an answer", ok(1)...)
+		srv.SetKeepAlivesEnabled(false)
+		used.want("no more", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 1 NO_ERROR ", "closed")
+		fresh.want("not yet")
+		fresh.get(1)
+		fresh.want("once", append(ok(1), "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 1 NO_ERROR ", "closed")...)
+		_ = srv.Close()
+		<-served
+		_, _ = used.nc.Close(), fresh.nc.Close()
+	})
+}
+
+func TestConnectionCloseOfAHandler(t *testing.T) {
+	withPeer(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		_, _ = io.WriteString(w, "ok")
+	}, func(t *testing.T, p *peer) {
+		p.get(1)
+		synctest.Wait()
+		got := p.take()
+		if want := strings.Join(ok(1), "\n"); !strings.Contains(strings.Join(got, "\n"), want) || got[len(got)-1] != "closed" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestMaxConnectionAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(okHandler)
+		srv.MaxConnectionAge = time.Minute
+		start := time.Now()
+		p := newPeer(t, srv)
+		<-p.served
+		if d := time.Since(start); d < 54*time.Second || d > 67*time.Second {
+			t.Errorf("lived for %v", d)
+		}
+		p.want("drained", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 0 NO_ERROR ", "closed")
+		_ = p.nc.Close()
+	})
+}
+
+func TestIdleTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(okHandler)
+		srv.IdleTimeout = time.Minute
+		start := time.Now()
+		p := newPeer(t, srv)
+		time.Sleep(30 * time.Second)
+		p.get(1)
+		<-p.served
+		if d := time.Since(start); d < 90*time.Second || d > 95*time.Second {
+			t.Errorf("lived for %v", d)
+		}
+		_ = p.nc.Close()
+	})
+}
