@@ -30,11 +30,31 @@ func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	return st, nil
 }
 
+// ResponseHead is the head of a response and what was known of its content when it was asked for.
+type ResponseHead struct {
+	*core.Message      // valid until Release
+	NoBody        bool // nothing follows the head
+	Complete      bool // all of the response has arrived
+}
+
+// AwaitHead is Head that tells more.
+func (st *Stream) AwaitHead() (ResponseHead, error) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	m, err := st.awaitHead()
+	return ResponseHead{m, st.headEnd, st.gotEnd}, err
+}
+
 // Head waits for the final head of the response and returns it; it is valid until Release. The error is as of Read.
 func (st *Stream) Head() (*core.Message, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
+	return st.awaitHead()
+}
+
+func (st *Stream) awaitHead() (*core.Message, error) {
 	for !st.gotHead {
 		switch {
 		case st.err != nil:

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"runtime"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -41,6 +42,9 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	if err := c.slotErr(); err != nil {
 		return nil, err
 	}
+	if r.size() > uint64(c.core.PeerSettings().MaxHeaderListSize) {
+		return nil, ErrHeaderListSize
+	}
 	c.ensureOut()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
 	s, err := c.core.Open(r.Fields, r.Head, end)
@@ -62,6 +66,17 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	c.flushNoWaitLocked()
 	return st, nil
+}
+
+// ErrHeaderListSize: the server takes no header section of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
+var ErrHeaderListSize = errors.New("http2: request header list larger than the server's limit")
+
+// size is that of the header section as RFC 9113 §6.5.2 counts it.
+func (r *Request) size() (n uint64) {
+	for i := range r.Fields {
+		n += uint64(len(r.Fields[i].Name)) + uint64(len(r.Fields[i].Value)) + 32
+	}
+	return n
 }
 
 // Unsent tells of a stream that has died with its connection that nothing of its request has left us, so that the

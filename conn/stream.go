@@ -34,6 +34,7 @@ type Stream struct {
 	body     body
 	trailers []core.Field
 	gotHead  bool // client: the final head of the response has arrived
+	headEnd  bool // and nothing follows it
 	gotEnd   bool // END_STREAM has arrived
 	noRead   bool // CloseRead was called
 	drained  bool // nothing that Write or Finish has queued waits for its way to the output
@@ -181,7 +182,7 @@ func (st *Stream) Release() {
 // head notes that the head of a message has arrived.
 func (st *Stream) head(end bool) {
 	st.gotHead = true
-	st.gotEnd = end
+	st.gotEnd, st.headEnd = end, end
 	st.wakeReader()
 }
 
