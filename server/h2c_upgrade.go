@@ -15,10 +15,7 @@ import (
 )
 
 // upgradable is the handler of HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2).
-func (s *Server) upgradable(h http.Handler) http.Handler {
-	if h == nil {
-		h = http.DefaultServeMux
-	}
+func upgradable(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if settings, ok := upgradeSettings(r); !ok || !upgrade(w, r, settings) {
 			h.ServeHTTP(w, r)
@@ -32,7 +29,8 @@ func (s *Server) upgradable(h http.Handler) http.Handler {
 func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	field := r.Header["Http2-Settings"]
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
-		r.ContentLength != 0 || len(r.TransferEncoding) != 0 || !strings.HasPrefix(r.RequestURI, "/") ||
+		r.ContentLength != 0 || len(r.TransferEncoding) != 0 ||
+		!strings.HasPrefix(r.RequestURI, "/") && (r.RequestURI != "*" || r.Method != http.MethodOptions) ||
 		!hasToken(r.Header["Upgrade"], "h2c") ||
 		!hasToken(r.Header["Connection"], "upgrade") || !hasToken(r.Header["Connection"], "http2-settings") {
 		return nil, false

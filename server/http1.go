@@ -37,7 +37,8 @@ func (s *Server) newInner() *http.Server {
 		}
 	}
 	if all := s.protocols(); s.AllowH2CUpgrade && all.UnencryptedHTTP2() {
-		hs.Handler = s.upgradable(s.Handler)
+		// "OPTIONS *" may ask for the upgrade, too, so that it is answered behind it.
+		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.handler()), true
 	}
 	s.copyNewFields(hs)
 	return hs
