@@ -210,12 +210,12 @@ func TestConnState(t *testing.T) {
 		srv.ConnState = st.note
 		p := newPeer(t, srv)
 		synctest.Wait()
-		st.want(t, "0 new", "0 idle")
+		st.want(t, "0 new", "0 active", "0 idle")
 		p.get(1)
 		synctest.Wait()
-		st.want(t, "0 new", "0 idle", "0 active", "0 idle")
+		st.want(t, "0 new", "0 active", "0 idle", "0 active", "0 idle")
 		p.close()
-		st.want(t, "0 new", "0 idle", "0 active", "0 idle", "0 closed")
+		st.want(t, "0 new", "0 active", "0 idle", "0 active", "0 idle", "0 closed")
 
 		st = states{}
 		client, server := memconn.Pipe(memconn.Options{})

@@ -22,6 +22,7 @@ type serverConn struct {
 	ctx        context.Context // of the connection; done when it has ended
 	tls        *tls.ConnectionState
 	remoteAddr string
+	active     bool // was told to be; owned by ConnState, whose calls do not overlap
 
 	readTimeout, writeTimeout time.Duration // for a request and its response; 0 is no limit
 }
@@ -44,14 +45,17 @@ func (sc *serverConn) StreamBlocked(s *conn.Stream) {
 	}
 }
 
-// ConnState passes on whether there are requests.
+// ConnState passes on whether there are requests. A connection becomes idle for the first time when its preface
+// has come; net/http's rule is that it is active in between.
 func (sc *serverConn) ConnState(idle bool) {
-	state := http.StateActive
-	if idle {
-		state = http.StateIdle
-	}
 	if f := sc.hs.ConnState; f != nil {
-		f(sc.c.NetConn(), state)
+		if !idle || !sc.active {
+			sc.active = true
+			f(sc.c.NetConn(), http.StateActive)
+		}
+		if idle {
+			f(sc.c.NetConn(), http.StateIdle)
+		}
 	}
 	if idle && sc.eng.noKeepAlives.Load() && sc.d.served() {
 		sc.c.Shutdown()

@@ -113,7 +113,7 @@ func TestALPN(t *testing.T) {
 			_ = c.Close()
 			synctest.Wait()
 		}
-		st.want(t, "0 new", "0 idle", "0 active", "0 idle", "0 closed", "1 new", "1 active", "1 idle", "1 closed", "2 new", "2 active",
+		st.want(t, "0 new", "0 active", "0 idle", "0 active", "0 idle", "0 closed", "1 new", "1 active", "1 idle", "1 closed", "2 new", "2 active",
 			"2 idle", "2 closed")
 		for i, nc := range st.conns {
 			if _, ok := nc.(*tls.Conn); !ok {

@@ -1,0 +1,68 @@
+//go:build !nethttpomithttp2
+
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/sluice-go/sluice/server"
+)
+
+// A Server answers HTTP/1.1 and, to clients that know that it speaks it, HTTP/2 on the same cleartext port.
+func ExampleServer() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello by", r.Proto)
+	})}
+	go srv.Serve(l)
+
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	for _, tr := range []*http.Transport{{}, {Protocols: &h2c}} {
+		resp, err := (&http.Client{Transport: tr}).Get("http://" + l.Addr().String())
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		fmt.Print(string(body))
+		tr.CloseIdleConnections()
+	}
+	if err := srv.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// hello by HTTP/1.1
+	// hello by HTTP/2.0
+}
+
+// Configure plugs into an http.Server that exists, here that of httptest.
+func ExampleConfigure() {
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello by", r.Proto)
+	}))
+	if err := server.Configure(ts.Config, &server.Config{MaxConcurrentStreams: 100}); err != nil {
+		log.Fatal(err)
+	}
+	ts.EnableHTTP2 = true
+	ts.StartTLS()
+	defer ts.Close()
+
+	resp, err := ts.Client().Get(ts.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Print(string(body))
+	// Output: hello by HTTP/2.0
+}
