@@ -91,6 +91,18 @@ func TestClientHead(t *testing.T) {
 	})
 }
 
+func TestClientClosesReadBeforeTheHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{})
+		st := p.openStream(get(1))
+		p.c.Flush()
+		k := p.start(func() (int, error) { _, err := st.Head(); return 0, err })
+		st.CloseRead()
+		k.want("there will be none", 0, frame.Cancel)
+		st.Release()
+	})
+}
+
 // What had arrived before a reset can still be read (it may be all that is wanted).
 func TestClientReadsWhatCameBeforeTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -55,6 +55,7 @@ type Conn struct {
 	opened    []*Stream  // by the peer, not handed to the handler yet
 	notes     []endNote  // OnEnd functions to be called once mu is free
 	flushing  bool       // somebody owns the write side
+	flushSoon bool       // a goroutine was started that will flush if nobody does before
 	outBuf    *buffer    // whose memory core's output uses
 	room      *sync.Cond // the output became shorter, or the connection is over
 	phase     phase
@@ -108,6 +109,7 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg, handler: h, role: role, done: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
+	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
 	if role == core.Client {

@@ -68,7 +68,7 @@ const lastWords = 5 * time.Second
 func (c *Conn) finish() {
 	c.phase = finishing
 	c.finishBy = time.Now().Add(lastWords)
-	c.timer.set(c.finishBy, c.ring)
+	c.timer.set(c.finishBy)
 	c.wakeAll()
 }
 
@@ -127,6 +127,7 @@ func (c *Conn) count(ce *frame.ConnError) {
 // again.
 type alarm struct {
 	t    *time.Timer
+	f    func()    // what it calls
 	at   time.Time // when it will ring; zero: it is not set
 	dead bool
 }
@@ -138,14 +139,14 @@ func (a *alarm) stop() {
 	}
 }
 
-// set has the alarm ring at that time at the latest. f is always the same function.
-func (a *alarm) set(at time.Time, f func()) {
+// set has the alarm ring at that time at the latest.
+func (a *alarm) set(at time.Time) {
 	if a.dead || !a.at.IsZero() && !at.Before(a.at) {
 		return
 	}
 	a.at = at
 	if a.t == nil {
-		a.t = time.AfterFunc(time.Until(at), f)
+		a.t = time.AfterFunc(time.Until(at), a.f)
 	} else {
 		a.t.Reset(time.Until(at))
 	}
@@ -158,7 +159,7 @@ func (c *Conn) arm() {
 		at, ok = c.ageAt, true
 	}
 	if ok {
-		c.timer.set(at, c.ring)
+		c.timer.set(at)
 	}
 }
 
@@ -201,7 +202,7 @@ func (c *Conn) ringAtEnd(now time.Time) {
 	switch {
 	case c.phase != finishing:
 	case now.Before(c.finishBy):
-		c.timer.set(c.finishBy, c.ring) // it rang for something that no longer matters
+		c.timer.set(c.finishBy) // it rang for something that no longer matters
 	default:
 		c.die(c.err)
 	}

@@ -186,9 +186,11 @@ func (st *Stream) head(end bool) {
 	st.wakeReader()
 }
 
-// end notes that the stream has died. It has not if our message is complete and nobody wants more of the peer's.
+// end notes that the stream has died. On a server it has not if the response is complete and nobody wants more of the
+// request.
 func (st *Stream) end(err error) {
-	if st.err != nil || st.finished && st.drained && st.noRead {
+	complete := st.c.role == core.Server && st.finished && st.drained && st.noRead
+	if st.err != nil || complete {
 		return
 	}
 	st.err = err

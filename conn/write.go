@@ -20,15 +20,28 @@ func (c *Conn) Flush() {
 // flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers that both write
 // would wait for each other.
 func (c *Conn) flushSoonLocked() {
-	if !c.flushing && c.phase < lingering {
-		c.flushing = true
+	if !c.flushing && !c.flushSoon && c.phase < lingering {
+		c.flushSoon = true
 		c.tasks.Add(1)
 		go c.flushTask()
 	}
 }
 
-// flushTask is a goroutine that flushes. It ends when the output is empty or the socket fails; Serve waits for it.
+// flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is empty or the socket
+// fails; Serve waits for it.
 func (c *Conn) flushTask() {
+	c.mu.Lock()
+	c.flushSoon = false
+	if !c.flushing && c.phase < lingering {
+		c.flushing = true
+		c.writeOut(0, false)
+	}
+	c.unlock()
+	c.tasks.Done()
+}
+
+// flushRestTask is a goroutine that goes on with a flush that somebody has begun: flushing is set.
+func (c *Conn) flushRestTask() {
 	c.mu.Lock()
 	c.writeOut(0, false)
 	c.unlock()
@@ -82,7 +95,7 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 		}
 		if turns > 0 && n == turns {
 			c.tasks.Add(1)
-			go c.flushTask()
+			go c.flushRestTask()
 			return
 		}
 		if !c.writeOnce(noWait) {

@@ -1,0 +1,234 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// mood is what a client does to a stream that it has opened.
+type mood int
+
+const (
+	patient   mood = iota // echoes all of it
+	impatient             // resets it at some point
+	forgetful             // releases it at some point
+	deafened              // closes reading, sends the rest
+	hurried               // has deadlines
+	numOfMoods
+)
+
+// capricious is echo whose server is no better.
+func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
+	return func(st *Stream) {
+		mu.Lock()
+		n := rnd.IntN(20)
+		mu.Unlock()
+		switch n {
+		case 0:
+			return // released without a word
+		case 1:
+			st.Reset(frame.InternalError)
+			return
+		case 2:
+			_ = st.Reply(status2(200, "id", fmt.Sprint(st.ID())), pattern(st.ID(), 1000), nil)
+			return
+		case 3:
+			st.CloseRead()
+			_ = st.Reply(status2(204, "id", fmt.Sprint(st.ID())), nil, nil)
+			return
+		case 4:
+			_ = st.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_ = st.SetWriteDeadline(time.Now().Add(2 * time.Millisecond))
+		}
+		echo(st)
+	}
+}
+
+// misuse opens a stream, treats it as the mood says, and reports data that belongs to no one or to somebody else.
+func misuse(c *Conn, m mood, size, cut int) error {
+	st, err := c.OpenStream(post(0).fields, false)
+	if err != nil {
+		return err
+	}
+	defer c.Flush()
+	defer st.Release()
+	id := st.ID()
+	body := pattern(id, size)
+	if m == hurried {
+		_ = st.SetReadDeadline(time.Now().Add(3 * time.Millisecond))
+		_ = st.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		for rest := body; ; rest = rest[min(len(rest), cut):] {
+			if len(rest) <= cut {
+				_ = st.Finish(rest, pairFields("id", fmt.Sprint(id)))
+				break
+			}
+			if _, err := st.Write(rest[:cut]); err != nil {
+				break
+			}
+		}
+		c.Flush()
+	})
+	if m == deafened {
+		st.CloseRead()
+		return nil
+	}
+	h, err := st.Head()
+	if err != nil {
+		return nil // the server's caprice
+	}
+	if len(h.Fields) != 1 || h.Fields[0].Value != fmt.Sprint(id) {
+		return fmt.Errorf("stream %d has the head %v", id, h.Fields)
+	}
+	buf := make([]byte, cut)
+	for got := 0; ; {
+		n, err := st.Read(buf)
+		want := pattern(id, max(size, 1000)) // the server may have sent a thousand octets of its own
+		if got+n > len(want) || string(buf[:n]) != string(want[got:got+n]) {
+			return fmt.Errorf("stream %d has octets of another at %d", id, got)
+		}
+		got += n
+		switch {
+		case errors.Is(err, io.EOF):
+			for _, f := range st.Trailers() {
+				if f.Name == "id" && f.Value != fmt.Sprint(id) {
+					return fmt.Errorf("stream %d has trailers of %s", id, f.Value)
+				}
+			}
+			return nil
+		case err != nil:
+			return nil
+		case m == impatient && got > cut:
+			st.Reset(frame.Cancel)
+			return nil
+		case m == forgetful && got > cut:
+			wg.Wait() // nobody may use a stream that is released
+			return nil
+		}
+	}
+}
+
+// However streams end, their memory begins the next one clean. The race detector watches.
+func TestRecycledStreamsAreClean(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(seed, 1))
+				var mu sync.Mutex
+				cfg := Config{Limits: core.Limits{ResetBurst: -1, GlitchBurst: -1}, MaxReceiveBufferPerStream: 3000}
+				var pairs [3]*pair // connections that exchange the memory of their streams
+				for i := range pairs {
+					cn, sn := memconn.Pipe(memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
+					pairs[i] = newPair(t, cn, sn, cfg, cfg, capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
+				}
+				var wg sync.WaitGroup
+				slots := make(chan struct{}, 60)
+				for range 1500 {
+					p, m := pairs[rnd.IntN(len(pairs))], mood(rnd.IntN(int(numOfMoods)))
+					size, cut := rnd.IntN(1<<rnd.IntN(16)), 1+rnd.IntN(3000)
+					slots <- struct{}{}
+					wg.Go(func() {
+						if err := misuse(p.client, m, size, cut); err != nil {
+							t.Error(err)
+						}
+						<-slots
+					})
+				}
+				wg.Wait()
+				for _, p := range pairs {
+					p.wantClean()
+					for _, s := range []Stats{p.client.Stats(), p.server.Stats()} {
+						if s.Streams != 0 || s.Unread != 0 {
+							t.Errorf("streams are left: %+v", s)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// Ten thousand requests, of which many are reset, leave nothing behind.
+func TestManyRequestsLeakNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Limits: core.Limits{ResetBurst: -1}}
+		cn, sn := memconn.Pipe(memconn.Options{})
+		var running atomic.Int64
+		p := newPair(t, cn, sn, cfg, cfg, func(st *Stream) {
+			running.Add(1)
+			defer running.Add(-1)
+			if st.ID()%7 == 0 {
+				_, _ = st.Read(make([]byte, 1)) // until the reset
+				return
+			}
+			_ = st.Reply(status2(200), []byte("hello, world!"), nil)
+		})
+		one := func(rnd *rand.Rand) {
+			h := get(0)
+			h.end = rnd.IntN(2) == 0
+			st, err := p.client.OpenStream(h.fields, h.end)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			p.client.Flush()
+			if rnd.IntN(3) == 0 || st.ID()%7 == 0 {
+				st.Reset(frame.Cancel)
+			} else if _, err := st.Head(); err != nil {
+				t.Error(err)
+			}
+			st.Release()
+			p.client.Flush()
+		}
+		round := func(n int) {
+			var wg sync.WaitGroup
+			for i := range 10 {
+				wg.Go(func() {
+					rnd := rand.New(rand.NewPCG(uint64(n), uint64(i)))
+					for range n / 10 {
+						one(rnd)
+					}
+				})
+			}
+			wg.Wait()
+			synctest.Wait()
+		}
+		heap := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		round(1000)
+		before := heap()
+		round(10_000)
+		if n := running.Load(); n != 0 {
+			t.Errorf("%d handlers are still running", n)
+		}
+		if after := heap(); after > before+200<<10 {
+			t.Errorf("%d octets of memory, %d before", after, before)
+		}
+		for _, c := range []*Conn{p.client, p.server} {
+			if s := c.Stats(); s.Streams != 0 || s.Unread != 0 {
+				t.Errorf("Stats: %+v", s)
+			}
+		}
+		p.wantClean()
+	})
+}
