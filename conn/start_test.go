@@ -195,6 +195,7 @@ func TestUpgrade(t *testing.T) {
 			Settings: upgradeSettings(initialWindow(3)), Request: req,
 		}}, memconn.Options{})
 		p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+		p.send(raw(frame.Preface))
 		st := p.stream(1)
 		if m := st.Message(); m.Path != "/" || len(m.Fields) != 1 || !st.RemoteEnded() {
 			t.Errorf("stream 1 is %+v", m)
@@ -204,8 +205,8 @@ func TestUpgrade(t *testing.T) {
 		st.Release()
 		p.c.Flush()
 		p.want("the window of HTTP2-Settings holds", response(1, 200), data(1, "hel"))
-		p.send(raw(frame.Preface), settings(), windowUpdate(1, 10))
-		p.want("the preface comes afterwards", settingsAck, dataEnd(1, "lo"))
+		p.send(settings(), windowUpdate(1, 10))
+		p.want("the client's SETTINGS come afterwards", settingsAck, dataEnd(1, "lo"))
 		p.wantStates("stream 1 has ended", "active idle")
 
 		p.send(get(3).with("accept", "text/html"))

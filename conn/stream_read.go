@@ -72,6 +72,9 @@ func (st *Stream) tellBlocked() {
 func (st *Stream) Trailers() []core.Field {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
+	if len(st.trailers) == 0 {
+		return nil // not the memory of a former life
+	}
 	return st.trailers
 }
 
