@@ -93,27 +93,38 @@ func (d *dispatcher) wantedLocked(waiting int) int {
 	return d.pace.parallel(waiting)
 }
 
-// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none.
+// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none. Streams that
+// were reset while they waited are let go of, outside mu: that may call the user's ConnState.
 func (d *dispatcher) next(last *exchange) *conn.Stream {
+	for {
+		s := d.take(last)
+		if s == nil || s.Err() == nil {
+			return s
+		}
+		s.Release()
+		last = nil
+		d.mu.Lock()
+		d.running--
+		d.mu.Unlock()
+	}
+}
+
+// take takes a stream from the queue, for which the worker counts as running a handler.
+func (d *dispatcher) take(last *exchange) *conn.Stream {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if last != nil {
 		d.endLocked(last)
 	}
-	for d.queue.len() > 0 {
-		s := d.queue.pop()
-		d.taken++
-		if s.Err() != nil {
-			s.Release() // was reset while it waited
-			continue
-		}
-		d.running++
-		if d.dirty {
-			d.armLocked()
-		}
-		return s
+	if d.queue.len() == 0 {
+		return nil
 	}
-	return nil
+	d.taken++
+	d.running++
+	if d.dirty {
+		d.armLocked()
+	}
+	return d.queue.pop()
 }
 
 func (d *dispatcher) endLocked(x *exchange) {
