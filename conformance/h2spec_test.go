@@ -1,0 +1,181 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/summerwind/h2spec/config"
+	"github.com/summerwind/h2spec/generic"
+	"github.com/summerwind/h2spec/hpack"
+	"github.com/summerwind/h2spec/http2"
+	"github.com/summerwind/h2spec/spec"
+)
+
+// h2specCases is how many cases the suite for servers has: a case that gets lost on the way to a subtest shows.
+const h2specCases = 146
+
+// A specCase is one case of h2spec under the name that its own command line has for it.
+type specCase struct {
+	name string // group/section/number
+	*spec.TestCase
+}
+
+// h2specServerCases lists the suite in h2spec's order and numbering: in each section the plain cases, then the
+// strict ones, then the sections below it.
+func h2specServerCases() []specCase {
+	var all []specCase
+	var walk func(*spec.TestGroup)
+	walk = func(g *spec.TestGroup) {
+		for i, c := range slices.Concat(g.Tests, g.StrictTests) {
+			all = append(all, specCase{fmt.Sprintf("%s/%d", g.ID(), i+1), c})
+		}
+		for _, sub := range g.Groups {
+			walk(sub)
+		}
+	}
+	for _, g := range []*spec.TestGroup{generic.Spec(), http2.Spec(), hpack.Spec()} {
+		walk(g)
+	}
+	return all
+}
+
+// run plays the case against the server. It calls the case's own function on a fresh connection instead of
+// spec.TestCase.Test, which prints in colour to the standard output, indents by package variables and keeps its
+// result in the shared tree.
+func (c specCase) run(cfg config.Config) (err error) {
+	conn, err := spec.Dial(&cfg)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer func() {
+		// h2spec dereferences nil where a server sends a frame type that it does not know, or none at all.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("h2spec panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.Run(&cfg, conn)
+}
+
+// explain tells a failure in the words of the case.
+func (c specCase) explain(err error) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\n", c.Desc, c.Requirement)
+	var te *spec.TestError
+	switch {
+	case errors.Is(err, spec.ErrSkipped):
+		b.WriteString("h2spec skipped the case: the server gave it no occasion to check")
+	case errors.As(err, &te):
+		for i, e := range te.Expected {
+			label := "expected"
+			if i > 0 {
+				label = "      or"
+			}
+			fmt.Fprintf(&b, "%s: %s\n", label, e)
+		}
+		fmt.Fprintf(&b, "  actual: %s", te.Actual)
+	default:
+		fmt.Fprintf(&b, "   error: %v", err)
+	}
+	return b.String()
+}
+
+// specHandler is what h2spec wants to find at /: a body of some length for every method. The request is read to
+// its end first, so that a fault in it is found before the answer has closed the stream.
+func specHandler(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return // the stream is gone
+	}
+	io.WriteString(w, "hello, h2spec\n")
+}
+
+func TestH2SpecServer(t *testing.T) {
+	cases := h2specServerCases()
+	if len(cases) != h2specCases {
+		t.Errorf("h2spec has %d cases for servers, want %d", len(cases), h2specCases)
+	}
+	for _, secure := range []bool{false, true} {
+		name := "h2c"
+		if secure {
+			name = "tls"
+		}
+		t.Run(name, func(t *testing.T) {
+			// HTTP/2 only: on a port that takes HTTP/1.1 too, the invalid preface of case http2/3.5/2 is a bad
+			// request of HTTP/1.1, and answered in its words instead of with the close that the case wants.
+			ls := startServer(t, secure, http.HandlerFunc(specHandler), onlyHTTP2)
+			cfg := ls.h2specConfig(t)
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) {
+					if err := c.run(cfg); err != nil {
+						t.Error(c.explain(err))
+					}
+				})
+			}
+		})
+	}
+}
+
+// h2specConfig is h2spec's own default configuration, strict, pointed at the server.
+func (ls *liveServer) h2specConfig(t *testing.T) config.Config {
+	host, port, err := net.SplitHostPort(ls.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Config{
+		Host: host, Port: n, Path: "/",
+		Timeout:      2 * time.Second,
+		MaxHeaderLen: 4000,
+		Strict:       true,
+		TLS:          strings.HasPrefix(ls.URL, "https:"),
+		Insecure:     true,
+	}
+}
+
+// A server that says nothing fails a case, and the failure names what was expected and what came.
+func TestH2SpecFailureIsExplained(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	cfg := (&liveServer{Addr: l.Addr().String(), URL: "http://" + l.Addr().String()}).h2specConfig(t)
+	for _, c := range h2specServerCases() {
+		if c.name != "http2/3.5/1" {
+			continue
+		}
+		err := c.run(cfg)
+		if err == nil {
+			t.Fatal("the case passed against a server that closes every connection")
+		}
+		text := c.explain(err)
+		for _, want := range []string{c.Requirement, "expected: SETTINGS Frame", "actual: "} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the explanation lacks %q:\n%s", want, text)
+			}
+		}
+		return
+	}
+	t.Fatal("case http2/3.5/1 is not there")
+}
