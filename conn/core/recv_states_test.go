@@ -220,6 +220,8 @@ func TestOneReset(t *testing.T) {
 	p.want("a stream is reset once", "RST_STREAM 3 INTERNAL_ERROR")
 	p.send(reset(3, frame.Cancel), reset(3, frame.Cancel), reset(1, frame.Cancel))
 	p.want("RST_STREAM on closed streams has no answer")
+	p.send(raw(frame.TypePriority, 0, 3), raw(frame.TypePriority, 0, 1))
+	p.want("an error of a stream that we have reset already")
 }
 
 // No frame makes c send RST_STREAM on an idle stream: the peer would have to end the connection for that.

@@ -272,6 +272,9 @@ func (n *node) event(e Event, h *half) {
 	case EventReset:
 		n.resetBy(e, h)
 	case EventClosed:
+		if h.gotHead {
+			n.same(e, e.Stream.Head.Fields, l.fields) // as long as the stream lives
+		}
 		h.s = nil
 		i := slices.Index(n.open, h.plan.id)
 		n.open = slices.Delete(n.open, i, i+1)
