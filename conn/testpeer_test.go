@@ -163,12 +163,7 @@ func (p *testPeer) greet(s ...frame.Setting) {
 	if p.role == core.Server {
 		p.send(raw(frame.Preface), settings(s...), settingsAck)
 	} else {
-		synctest.Wait()
-		p.read()
-		if !bytes.HasPrefix(p.in, []byte(frame.Preface)) {
-			p.t.Fatalf("the client began with %q", p.in)
-		}
-		p.in = p.in[len(frame.Preface):]
+		p.readPreface()
 		p.send(settings(s...), settingsAck)
 	}
 	acked := false
@@ -180,6 +175,16 @@ func (p *testPeer) greet(s ...frame.Setting) {
 	if !acked {
 		p.t.Fatal("our SETTINGS were not acknowledged")
 	}
+}
+
+// readPreface takes what a client begins with.
+func (p *testPeer) readPreface() {
+	p.t.Helper()
+	p.read()
+	if !bytes.HasPrefix(p.in, []byte(frame.Preface)) {
+		p.t.Fatalf("the client began with %q", p.in)
+	}
+	p.in = p.in[len(frame.Preface):]
 }
 
 // send sends frames in one write.
