@@ -14,30 +14,42 @@ import (
 // requestBody is the Request.Body of a request that has one. Read may be called by one goroutine at a time, Close by
 // any, also after the handler has returned.
 type requestBody struct {
-	x             *exchange
-	present       bool        // the request has a body; set before the handler runs
-	needsContinue atomic.Bool // the client waits for 100 (Continue)
-	closed        atomic.Bool
-	sawEOF        atomic.Bool
+	x     *exchange
+	flags atomic.Uint32 // of the constants below
 }
+
+const (
+	bodyPresent  = 1 << iota // the request has a body; set before the handler runs
+	bodyContinue             // the client waits for 100 (Continue)
+	bodyClosed
+	bodySawEOF
+)
+
+func (b *requestBody) is(flag uint32) bool { return b.flags.Load()&flag != 0 }
+
+// set sets a flag and tells whether it was set before.
+func (b *requestBody) set(flag uint32) bool { return b.flags.Or(flag)&flag != 0 }
+
+// clear clears a flag and tells whether it was set before.
+func (b *requestBody) clear(flag uint32) bool { return b.flags.And(^flag)&flag != 0 }
 
 // Read reads the body. The first one sends 100 (Continue) to a client that waits for it.
 func (b *requestBody) Read(p []byte) (int, error) {
-	if b.closed.Load() || !b.x.enter() {
+	if b.is(bodyClosed) || !b.x.enter() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	defer b.x.leave()
-	if b.sawEOF.Load() {
+	if b.is(bodySawEOF) {
 		return 0, io.EOF
 	}
-	if b.needsContinue.Swap(false) {
+	if b.is(bodyContinue) && b.clear(bodyContinue) {
 		b.x.resp.sendContinue()
 	}
 	n, err := b.x.s.Read(p)
 	switch {
 	case err == io.EOF: //nolint:errorlint // the end of a connection may wrap it
 		b.copyTrailers()
-		b.sawEOF.Store(true)
+		b.set(bodySawEOF)
 	case errors.Is(err, conn.ErrReadClosed):
 		err = http.ErrBodyReadAfterClose
 	case errors.Is(err, io.EOF): // of the connection: nobody is to take it for the end of the body
@@ -62,10 +74,10 @@ func (b *requestBody) copyTrailers() {
 
 // Close drops the rest of the body and wakes a Read that waits for it.
 func (b *requestBody) Close() error {
-	if b.closed.Swap(true) || !b.x.enter() {
+	if b.set(bodyClosed) || !b.x.enter() {
 		return nil
 	}
-	if !b.sawEOF.Load() {
+	if !b.is(bodySawEOF) {
 		b.x.s.CloseRead()
 	}
 	b.x.leave()
@@ -74,7 +86,7 @@ func (b *requestBody) Close() error {
 
 // finish ends the body when the handler has returned: whoever still reads is woken.
 func (b *requestBody) finish() {
-	if !b.closed.Swap(true) && !b.sawEOF.Load() {
+	if !b.set(bodyClosed) && !b.is(bodySawEOF) {
 		b.x.s.CloseRead()
 	}
 }

@@ -30,6 +30,8 @@ type dispatcher struct {
 	limit int  // of workers
 	each  bool // a worker for each request
 
+	drains atomic.Uint32 // times that a worker has turned to the queue
+
 	mu      sync.Mutex
 	queue   queue
 	workers int    // goroutines
@@ -39,7 +41,6 @@ type dispatcher struct {
 	merging bool   // a worker has let others run and will flush for them
 	dirty   bool   // something is finished and perhaps not flushed
 	taken   uint64 // requests that a worker has begun
-	drains  uint64 // times that a worker has turned to the queue
 	timer   *time.Timer
 	armed   bool
 	atTick  uint64 // taken when the timer was armed
@@ -93,13 +94,14 @@ func (d *dispatcher) wantedLocked(waiting int) int {
 	return d.pace.parallel(waiting)
 }
 
-// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none. Streams that
-// were reset while they waited are let go of, outside mu: that may call the user's ConnState.
-func (d *dispatcher) next(last *exchange) *conn.Stream {
+// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none: then the
+// worker is to do what is returned as well. Streams that were reset while they waited are let go of, outside mu: that
+// may call the user's ConnState.
+func (d *dispatcher) next(last *exchange) (*conn.Stream, finale) {
 	for {
-		s := d.take(last)
+		s, f := d.take(last)
 		if s == nil || s.Err() == nil {
-			return s
+			return s, f
 		}
 		s.Release()
 		last = nil
@@ -109,22 +111,50 @@ func (d *dispatcher) next(last *exchange) *conn.Stream {
 	}
 }
 
+// finale is what a worker does that finds the queue empty.
+type finale uint8
+
+const (
+	flushNow finale = iota
+	flushAfterOthers
+	leave // another worker will flush
+)
+
 // take takes a stream from the queue, for which the worker counts as running a handler.
-func (d *dispatcher) take(last *exchange) *conn.Stream {
+func (d *dispatcher) take(last *exchange) (*conn.Stream, finale) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if last != nil {
 		d.endLocked(last)
 	}
-	if d.queue.len() == 0 {
-		return nil
+	if d.queue.len() > 0 {
+		d.taken++
+		d.running++
+		if d.dirty {
+			d.armLocked()
+		}
+		return d.queue.pop(), 0
 	}
-	d.taken++
-	d.running++
-	if d.dirty {
-		d.armLocked()
+	switch {
+	case d.merging:
+		d.workers--
+		return nil, leave
+	case d.running > d.blocked: // others that will have something to write, too
+		d.merging = true
+		return nil, flushAfterOthers
 	}
-	return d.queue.pop()
+	d.writing++
+	d.dirty = false
+	return nil, flushNow
+}
+
+// stopMerging is called when the others have had their turn.
+func (d *dispatcher) stopMerging() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.merging = false
+	d.writing++
+	d.dirty = false
 }
 
 func (d *dispatcher) endLocked(x *exchange) {
@@ -136,10 +166,11 @@ func (d *dispatcher) endLocked(x *exchange) {
 	d.dirty = true
 }
 
-// retire ends a worker unless there is something to do.
+// retire ends a worker that has flushed, unless there is something to do.
 func (d *dispatcher) retire() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.writing--
 	if d.queue.len() > 0 {
 		return false
 	}
@@ -219,66 +250,4 @@ func (d *dispatcher) stop() {
 	if d.timer != nil && d.queue.len() == 0 {
 		d.timer.Stop()
 	}
-}
-
-// queue is a first-in first-out queue of streams that reuses its memory.
-type queue struct {
-	items []*conn.Stream
-	head  int
-}
-
-func (q *queue) len() int { return len(q.items) - q.head }
-
-func (q *queue) push(s *conn.Stream) { q.items = append(q.items, s) }
-
-func (q *queue) pop() *conn.Stream {
-	s := q.items[q.head]
-	q.items[q.head] = nil
-	q.head++
-	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-		if cap(q.items) > keepQueue {
-			q.items = nil
-		}
-	} else if q.head >= keepQueue { // rarely empty: move up
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
-	}
-	return s
-}
-
-// keepQueue is how much memory an empty queue keeps, in streams.
-const keepQueue = 256
-
-// pace is how long the handlers of a server take, as a running mean. It is shared by its connections, and a
-// lost update does no harm.
-type pace struct {
-	mean  atomic.Int64 // ns
-	procs int          // GOMAXPROCS when the server was made
-}
-
-const (
-	// slowHandler is the mean from which each request gets a goroutine at once: the switch costs less than 1% then.
-	slowHandler = 100 * time.Microsecond
-	// parallelWork is how much queued work is worth waking another CPU.
-	parallelWork = 100 * time.Microsecond
-	// maxSample bounds what one slow handler does to the mean.
-	maxSample = 10 * slowHandler
-)
-
-// observe takes the duration of one handler, or the mean of some.
-func (p *pace) observe(d time.Duration) {
-	mean := p.mean.Load()
-	if next := mean + (int64(min(d, maxSample))-mean)/8; next != mean {
-		p.mean.Store(next)
-	}
-}
-
-func (p *pace) slow() bool { return p.mean.Load() > int64(slowHandler) }
-
-// parallel is how many CPUs the given number of requests can make use of.
-func (p *pace) parallel(waiting int) int {
-	work := time.Duration(p.mean.Load()) * time.Duration(waiting)
-	return max(1, min(p.procs, int(work/parallelWork)+1))
 }

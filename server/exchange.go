@@ -122,7 +122,7 @@ func (x *exchange) ended() {
 	if f := x.req.MultipartForm; f != nil {
 		_ = f.RemoveAll() // as net/http; temporary files that stay are no error of the request
 	}
-	if x.body.present {
+	if x.body.is(bodyPresent) {
 		x.body.finish()
 	}
 	if x.refs.Add(closing-1) == closing {

@@ -53,7 +53,9 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 		h = tooLarge
 	case expect == "":
 	case strings.EqualFold(expect, "100-continue"):
-		x.body.needsContinue.Store(x.body.present)
+		if x.body.is(bodyPresent) {
+			x.body.set(bodyContinue)
+		}
 		delete(r.Header, "Expect")
 	default:
 		h = expectationFailed
@@ -70,7 +72,7 @@ func (x *exchange) makeBody(m *core.Message) {
 		r.Body = http.NoBody
 		return
 	}
-	x.body.present = true
+	x.body.set(bodyPresent)
 	r.Body = &x.body
 	r.ContentLength = m.ContentLength
 	if d := x.sc.readTimeout; d > 0 {

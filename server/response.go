@@ -27,7 +27,7 @@ type response struct {
 	mu      sync.Mutex
 	header  http.Header // nil until asked for
 	scratch *scratch    // nil while there is nothing to keep in it
-	status  int         // 0 until WriteHeader
+	status  uint16      // 0 until WriteHeader
 	flags   responseFlags
 	length  int64 // the handler's Content-Length, -1 when there is none
 	written int64 // body octets that the handler has written

@@ -26,8 +26,10 @@ func statusField(code int) core.Field {
 
 // snapshotLocked fixes the status and, as fields, what is in the header map now.
 func (w *response) snapshotLocked(code int) {
-	w.x.body.needsContinue.Store(false) // a final status is answer enough
-	w.status = code
+	if w.x.body.is(bodyContinue) {
+		w.x.body.clear(bodyContinue) // a final status is answer enough
+	}
+	w.status = uint16(code)
 	w.length = -1
 	t := w.getScratch()
 	fields := append(t.fields[:0], statusField(code))
@@ -81,7 +83,7 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 	fields := w.getScratch().fields
 	allowed := bodyAllowed(w.status)
-	tunnel := w.is(isTunnel) && w.status < 300 // what follows is no content (RFC 9110 §9.3.6)
+	tunnel := w.is(isTunnel) && w.status < http.StatusMultipleChoices // what follows is no content (RFC 9110 §9.3.6)
 	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
 		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
 	}
@@ -109,7 +111,7 @@ func (w *response) informLocked(code int) (flush bool) {
 		return false
 	}
 	if code == http.StatusContinue {
-		w.x.body.needsContinue.Store(false)
+		w.x.body.clear(bodyContinue)
 	}
 	fields := make([]core.Field, 1, 1+len(w.header))
 	fields[0] = statusField(code)

@@ -158,6 +158,6 @@ func (w *response) finishLocked() error {
 }
 
 // bodyAllowed tells whether a response with this status has content (RFC 9110 §6.4.1).
-func bodyAllowed(status int) bool {
+func bodyAllowed(status uint16) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

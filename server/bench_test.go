@@ -1,0 +1,141 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"testing"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// blast is a client that only counts what comes back: each round sends a batch of requests in one write and waits
+// for as many ends of streams.
+type blast struct {
+	nc   *memconn.Conn
+	enc  *hpack.Encoder
+	out  []byte
+	in   []byte
+	id   uint32
+	body string
+	w    fragment
+}
+
+type fragment struct{ b []byte }
+
+func (f *fragment) Write(p []byte) (int, error) {
+	f.b = append(f.b, p...)
+	return len(p), nil
+}
+
+func newBlast(srv *Server) *blast {
+	client, server := memconn.Pipe(memconn.Options{})
+	go srv.ServeConn(server) // ends when the client closes
+	b := &blast{nc: client, id: 1, in: make([]byte, 0, 1<<20)}
+	b.enc = hpack.NewEncoder(&b.w)
+	b.out = frame.AppendSettings([]byte(frame.Preface))
+	b.out = frame.AppendSettingsAck(b.out)
+	b.out = frame.WindowUpdate{StreamID: 0, Increment: 1 << 30}.Append(b.out)
+	b.flush()
+	return b
+}
+
+func (b *blast) flush() {
+	if _, err := b.nc.Write(b.out); err != nil {
+		panic(err)
+	}
+	b.out = b.out[:0]
+}
+
+var blastFields = []hpack.HeaderField{
+	{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "127.0.0.1:8080"},
+	{Name: ":path", Value: "/"}, {Name: "user-agent", Value: "h2load nghttp2/1.52.0"},
+}
+
+func (b *blast) round(n int) {
+	for range n {
+		b.w.b = b.w.b[:0]
+		for _, f := range blastFields {
+			_ = b.enc.WriteField(f) // writes to memory
+		}
+		b.out = frame.Headers{StreamID: b.id, EndHeaders: true, EndStream: true, Fragment: b.w.b}.Append(b.out)
+		b.id += 2
+	}
+	b.flush()
+	for n > 0 {
+		k, err := b.nc.Read(b.in[len(b.in):cap(b.in)])
+		if err != nil {
+			panic(err)
+		}
+		b.in = b.in[:len(b.in)+k]
+		rest := b.in
+		for {
+			h, _, size, err := frame.Split(rest, frame.MaxMaxSize)
+			if size == 0 || err != nil {
+				break
+			}
+			if h.Type == frame.TypeRSTStream || h.Type == frame.TypeGoAway {
+				panic(h.String())
+			}
+			if h.Flags.Has(frame.FlagEndStream) && (h.Type == frame.TypeData || h.Type == frame.TypeHeaders) {
+				n--
+			}
+			rest = rest[size:]
+		}
+		b.in = b.in[:copy(b.in, rest)]
+	}
+}
+
+func helloHandler(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "Hello, world!") }
+
+// TestAllocationsPerRequest counts everything between the socket and the handler, and back.
+func TestAllocationsPerRequest(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		limit   float64
+	}{
+		{"small body", helloHandler, 6},
+		{"with header", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			helloHandler(w, r)
+		}, 9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBlast(serving(c.handler))
+			defer b.nc.Close()
+			const batch, rounds = 100, 50
+			b.round(batch) // pools fill up
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range rounds {
+				b.round(batch)
+			}
+			runtime.ReadMemStats(&after)
+			allocs := float64(after.Mallocs-before.Mallocs) / (batch * rounds)
+			octets := float64(after.TotalAlloc-before.TotalAlloc) / (batch * rounds)
+			t.Logf("%.2f allocations, %.0f octets a request", allocs, octets)
+			if allocs > c.limit && !raceEnabled {
+				t.Errorf("%.2f allocations a request, at most %v are allowed", allocs, c.limit)
+			}
+		})
+	}
+}
+
+func BenchmarkServer(b *testing.B) {
+	for _, batch := range []int{1, 100} {
+		b.Run(fmt.Sprintf("in flight %d", batch), func(b *testing.B) {
+			bl := newBlast(serving(helloHandler))
+			defer bl.nc.Close()
+			bl.round(batch)
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += batch {
+				bl.round(batch)
+			}
+		})
+	}
+}

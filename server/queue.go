@@ -1,0 +1,33 @@
+package server
+
+import "github.com/sluice-go/sluice/conn"
+
+// queue is a first-in first-out queue of streams that reuses its memory.
+type queue struct {
+	items []*conn.Stream
+	head  int
+}
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(s *conn.Stream) { q.items = append(q.items, s) }
+
+func (q *queue) pop() *conn.Stream {
+	s := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > keepQueue {
+			q.items = nil
+		}
+	} else if q.head >= keepQueue { // rarely empty: move up
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	return s
+}
+
+// keepQueue is how much memory an empty queue keeps, in streams.
+const keepQueue = 256
