@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"testing"
@@ -215,6 +216,27 @@ func TestSlowButSteadyPeer(t *testing.T) {
 			t.Errorf("%d octets have come", got)
 		}
 		st.Release()
+	})
+}
+
+// The same on TLS, where what is written in one call must be taken in one timeout.
+func TestSlowButSteadyPeerOnTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, size = 10 * time.Second, 300_000
+		cn, sn := memconn.Pipe(memconn.Options{Buffer: 4096, Bandwidth: 2000})
+		client, server := overTLS(t, cn, sn)
+		p := newPair(t, client, server, Config{MaxReceiveBufferPerStream: size}, Config{WriteByteTimeout: limit}, func(st *Stream) {
+			_ = st.Reply(status2(200), make([]byte, size), nil)
+		})
+		st, err := p.client.OpenStream(get(1).fields, true)
+		check(t, "OpenStream", err)
+		p.client.Flush()
+		got, err := io.ReadAll(st)
+		if len(got) != size || err != nil {
+			t.Errorf("%d octets have come, %v", len(got), err)
+		}
+		st.Release()
+		p.wantClean()
 	})
 }
 

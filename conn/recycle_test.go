@@ -138,7 +138,7 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 				}
 				var wg sync.WaitGroup
 				slots := make(chan struct{}, 60)
-				for range 1500 {
+				for range 800 {
 					p, m := pairs[rnd.IntN(len(pairs))], mood(rnd.IntN(int(numOfMoods)))
 					size, cut := rnd.IntN(1<<rnd.IntN(16)), 1+rnd.IntN(3000)
 					slots <- struct{}{}
@@ -158,6 +158,51 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 						}
 					}
 				}
+			})
+		})
+	}
+}
+
+// Connections that die in all ways, in the middle of everything, give the memory of their streams to those that live.
+func TestDyingConnectionsHarmNoOthers(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(seed, 2))
+				var mu sync.Mutex
+				limits := core.Limits{ResetBurst: -1, GlitchBurst: -1}
+				connect := func(handler func(*Stream)) (*pair, *memconn.Conn) {
+					cn, sn := memconn.Pipe(memconn.Options{MaxRead: 2000, Latency: 50 * time.Microsecond})
+					cfg := Config{Limits: limits, MaxReceiveBufferPerStream: 3000}
+					return newPair(t, cn, sn, cfg, cfg, handler), cn
+				}
+				survivor, _ := connect(echo)
+				var wg sync.WaitGroup
+				for i := range 40 {
+					p, cn := connect(capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
+					for range 10 {
+						m, size := mood(rnd.IntN(int(numOfMoods))), rnd.IntN(20_000)
+						wg.Go(func() { _ = misuse(p.client, m, size, 700) })
+					}
+					wg.Go(func() { survivor.roundTrip(pattern(uint32(i), 100*i)) })
+					time.Sleep(time.Duration(rnd.IntN(1500)) * time.Microsecond)
+					switch rnd.IntN(6) {
+					case 0:
+						_ = cn.Close()
+					case 1:
+						_ = p.server.Close()
+					case 2:
+						p.server.CloseWithError(frame.InternalError, "whim")
+					case 3:
+						p.client.CloseWithError(frame.NoError, "")
+					case 4:
+						_, _ = cn.Write(make([]byte, 9)) // DATA on stream 0, in the middle of something
+					case 5:
+						p.server.Shutdown()
+					}
+				}
+				wg.Wait()
+				survivor.wantClean()
 			})
 		})
 	}

@@ -11,10 +11,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
@@ -43,12 +45,10 @@ func tcpPair(t testing.TB) (client, server *net.TCPConn) {
 	return cn.(*net.TCPConn), sn.(*net.TCPConn)
 }
 
-var certificate = sync.OnceValues(func() (tls.Certificate, error) { return selfsigned.Certificate("localhost") })
-
 // overTLS puts TLS on both ends of a connection and shakes hands.
 func overTLS(t testing.TB, cn, sn net.Conn) (client, server *tls.Conn) {
 	t.Helper()
-	cert, err := certificate()
+	cert, err := selfsigned.Certificate("localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +106,39 @@ func TestPairOnSockets(t *testing.T) {
 			})
 		}
 	}
+}
+
+// deadlined notes the write deadline of a connection.
+type deadlined struct {
+	net.Conn
+	mu sync.Mutex
+	at time.Time
+}
+
+func (d *deadlined) SetWriteDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at = t
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// Reading from TLS may write, long after our last write: no deadline of ours may be left.
+func TestNoWriteDeadlineIsLeftOnTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cn, sn := memconn.Pipe(memconn.Options{})
+		d := &deadlined{Conn: sn}
+		client, server := overTLS(t, cn, d)
+		p := newPair(t, client, server, Config{}, Config{}, echo)
+		p.roundTrip(pattern(1, 100_000))
+		synctest.Wait()
+		d.mu.Lock()
+		at := d.at
+		d.mu.Unlock()
+		if !at.IsZero() {
+			t.Errorf("a write deadline in %v is left", time.Until(at))
+		}
+		p.client.Shutdown()
+	})
 }
 
 // A frame of 1 MiB, larger than any buffer to begin with.

@@ -84,11 +84,15 @@ func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
 	st.noRead = true
+	before := c.core.OutputLen()
 	st.dropBody()
 	if !st.closed && c.phase == alive {
 		c.ensureOut()
 		c.core.StopRecv(&st.cs)
 		c.handleEvents()
+	}
+	if c.core.OutputLen() > before {
+		c.flushSoonLocked() // credit that other streams may be waiting for
 	}
 	st.canRead.Broadcast()
 	c.dropOut()

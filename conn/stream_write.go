@@ -86,11 +86,10 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
 		c.core.SetTime(time.Now()) // from which the wait is counted
 	}
-	st.drained = false
 	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
 		return 0, err
 	}
-	st.finished = end
+	st.drained, st.finished = false, end
 	c.core.Fill(fillLimit)
 	c.handleEvents()
 	if st.drained {

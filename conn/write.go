@@ -174,7 +174,12 @@ func (c *Conn) write(b []byte) (n int, err error) {
 		n += k
 		switch {
 		case err == nil && n == len(b):
-			return n, nil
+			if c.tls && !c.writeBy.IsZero() {
+				// Reading may have to write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3).
+				c.writeBy = time.Time{}
+				err = c.nc.SetWriteDeadline(c.writeBy)
+			}
+			return n, err
 		case err != nil && (k == 0 || !errors.Is(err, os.ErrDeadlineExceeded)):
 			return n, err
 		}
