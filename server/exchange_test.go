@@ -206,3 +206,19 @@ func TestRefusedRequests(t *testing.T) {
 			check("unknown expectation", 7, 417)
 		})
 }
+
+// TestManyTrailersAnnounced: a few octets each must not become a large map.
+func TestManyTrailersAnnounced(t *testing.T) {
+	withPeer(t, func(_ http.ResponseWriter, r *http.Request) {
+		if n := len(r.Trailer); n != maxTrailers {
+			t.Errorf("%d keys", n)
+		}
+	}, func(_ *testing.T, p *peer) {
+		var keys strings.Builder
+		for i := range 3000 {
+			fmt.Fprintf(&keys, "%x,", i)
+		}
+		p.send(p.request(1, "GET", "/", true, "trailer", keys.String()))
+		p.want("answered", "HEADERS 1 :status=200 content-length=0 end")
+	})
+}

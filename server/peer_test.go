@@ -60,10 +60,12 @@ func dialPeer(t *testing.T, srv *Server) *peer {
 // peerOn makes a peer of a connection.
 func peerOn(t *testing.T, nc halfCloser) *peer {
 	p := &peer{t: t, nc: nc, served: make(chan struct{}), logs: &syncBuffer{}}
-	p.enc = hpack.NewEncoder(&p.block)
+	p.enc = newEncoder(p)
 	go p.read()
 	return p
 }
+
+func newEncoder(p *peer) *hpack.Encoder { return hpack.NewEncoder(&p.block) }
 
 type halfCloser interface {
 	net.Conn

@@ -129,6 +129,9 @@ func (x *exchange) makeHeader(m *core.Message) (expect string) {
 	return expect
 }
 
+// maxTrailers bounds the keys of Request.Trailer: each costs the client two octets, and us a hundred.
+const maxTrailers = 100
+
 // declareTrailers makes the keys of Request.Trailer that a Trailer field announces.
 func (x *exchange) declareTrailers(v string) {
 	for key := range strings.SplitSeq(v, ",") {
@@ -136,6 +139,9 @@ func (x *exchange) declareTrailers(v string) {
 		switch key {
 		case "", "Transfer-Encoding", "Trailer", "Content-Length": // cannot be trailers (RFC 9110 §6.5.1)
 			continue
+		}
+		if len(x.req.Trailer) == maxTrailers {
+			return
 		}
 		if x.req.Trailer == nil {
 			x.req.Trailer = make(http.Header)
