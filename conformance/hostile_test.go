@@ -19,6 +19,7 @@ const defaultMaxStreams = 250
 // of their stream; those for /read read their body first; others are answered at once.
 type gate struct {
 	running, most, started atomic.Int64
+	read                   atomic.Int64 // octets of bodies
 	open                   chan struct{}
 }
 
@@ -33,11 +34,17 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/block":
 		<-g.open
 	case "/read":
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		if _, err := io.Copy(g, r.Body); err != nil {
 			return
 		}
 	}
 	io.WriteString(w, helloBody)
+}
+
+// Write counts a body that is read.
+func (g *gate) Write(p []byte) (int, error) {
+	g.read.Add(int64(len(p)))
+	return len(p), nil
 }
 
 // startGate serves a gate in cleartext. It opens when the test ends.
@@ -60,7 +67,7 @@ func wantAlive(t *testing.T, ls *liveServer) {
 	})
 }
 
-// wantHandlers requires that never more than the limit of handlers ran at once.
+// wantAtMost requires that never more than the limit of handlers ran at once.
 func (g *gate) wantAtMost(t *testing.T, limit int64) {
 	t.Helper()
 	if most := g.most.Load(); most > limit {
