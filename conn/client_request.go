@@ -22,6 +22,8 @@ type Request struct {
 	Reserved bool
 	// Owner is as given to SetOwner.
 	Owner any
+	// Into, if set, gets the stream before any of the functions below is called.
+	Into **Stream
 	// OnEnd is as given to Stream.OnEnd; it may be called before OpenRequest returns.
 	OnEnd func(error)
 	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads the socket, and must
@@ -54,6 +56,9 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	st := s.Owner.(*Stream)
 	st.owner, st.onEnd, st.onInterim = r.Owner, r.OnEnd, r.OnInterim
+	if r.Into != nil {
+		*r.Into = st
+	}
 	st.finished = end
 	st.opened = c.client.taken
 	c.handleEvents()

@@ -112,6 +112,13 @@ func (c *Conn) Slots() (taken, free int) {
 // two goroutines at once, and must not block. Client only, before Serve.
 func (c *Conn) SetSlotHook(f func()) { c.client.slotHook = f }
 
+// IdleSince returns since when no stream is open, the zero time while one is.
+func (c *Conn) IdleSince() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.IdleSince()
+}
+
 // Err tells why the connection takes no more streams, nil while it does.
 func (c *Conn) Err() error {
 	c.mu.Lock()

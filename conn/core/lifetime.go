@@ -112,6 +112,14 @@ func (c *Conn) idleAt() time.Time {
 	return after(c.life.idleSince, c.cfg.IdleTimeout)
 }
 
+// IdleSince returns since when no stream is open, the zero time while one is.
+func (c *Conn) IdleSince() time.Time {
+	if c.streams.Len() > 0 {
+		return time.Time{}
+	}
+	return c.life.idleSince
+}
+
 // pingDue returns when a keepalive PING is to be sent or, when one is under way, given up. A PING is sent only
 // when nothing has arrived for the interval, so never two without something from the peer between.
 func (c *Conn) pingDue() time.Time {

@@ -1,0 +1,354 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// ClientConn is one HTTP/2 connection. It is an http.RoundTripper, and all its methods may be called by any goroutine.
+type ClientConn struct {
+	t    *Transport
+	c    *conn.Conn
+	key  Key
+	addr string
+	tls  *tls.ConnectionState
+
+	used    atomic.Bool  // it had a request
+	limited bool         // it takes so many requests
+	left    atomic.Int64 // and still that many
+	retired atomic.Bool  // it takes no more requests, and is closed when those that it has are over
+	shut    atomic.Bool  // it is being closed for that
+	hook    atomic.Pointer[func(*ClientConn)]
+	pooled  atomic.Pointer[func(*ClientConn)] // the pool's own hook
+
+	mu       sync.Mutex
+	reserved int             // by Reserve, for RoundTrip
+	waiting  []chan struct{} // calls of RoundTrip that wait for a slot
+}
+
+// newClientConn starts a connection.
+func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
+	cc := &ClientConn{t: t, key: key, addr: key.Addr}
+	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		state := s.ConnectionState()
+		cc.tls = &state
+	}
+	if a := nc.RemoteAddr(); a != nil {
+		cc.addr = a.String()
+	}
+	if n := t.MaxRequestsPerConn; t.disableKeepAlives() {
+		cc.limited = true
+		cc.left.Store(1)
+	} else if n > 0 {
+		cc.limited = true
+		cc.left.Store(n)
+	}
+	cc.c = conn.NewClient(nc, t.connConfig(), cc.handler())
+	cc.c.SetSlotHook(cc.slotsChanged)
+	t.counts.connsOpened.Add(1)
+	t.counts.conns.Add(1)
+	go func() { // ends with the connection
+		err := cc.c.Serve()
+		t.counts.connEnded(err)
+	}()
+	return cc
+}
+
+// handler returns what conn is to tell of pushes and states. A connection that takes no pushes has none, which is
+// cheaper.
+func (cc *ClientConn) handler() conn.Handler {
+	if cc.t.PushHandler == nil {
+		return nil
+	}
+	return (*connHandler)(cc)
+}
+
+// connHandler is the conn.Handler of a ClientConn.
+type connHandler ClientConn
+
+// HandleStreams takes what the server pushes.
+func (h *connHandler) HandleStreams(batch []*conn.Stream) {
+	for _, s := range batch {
+		(*ClientConn)(h).pushed(s)
+	}
+}
+
+// StreamBlocked has nothing to do: every request has its own goroutine.
+func (h *connHandler) StreamBlocked(*conn.Stream) {}
+
+// ConnState has nothing to do: the slot hook tells more.
+func (h *connHandler) ConnState(bool) {}
+
+// slotsChanged is told by conn that a stream may be opened, or that none can be any more.
+func (cc *ClientConn) slotsChanged() {
+	cc.mu.Lock()
+	for _, ch := range cc.waiting {
+		close(ch)
+	}
+	cc.waiting = nil
+	cc.mu.Unlock()
+	if cc.retired.Load() {
+		cc.closeIfIdle()
+	}
+	if f := cc.pooled.Load(); f != nil {
+		(*f)(cc)
+	}
+	if f := cc.hook.Load(); f != nil {
+		(*f)(cc)
+	}
+}
+
+// SetStateHook sets a function that is called when State may have changed by other means than calls of the methods of
+// ClientConn: a request has ended, the server has changed its limit of streams or said GOAWAY, the connection is lost. It
+// may be called by several goroutines at once, while a response's body is read or closed, for example, and must not
+// block. Nil is no function.
+func (cc *ClientConn) SetStateHook(f func(*ClientConn)) {
+	if f == nil {
+		cc.hook.Store(nil)
+		return
+	}
+	cc.hook.Store(&f)
+}
+
+// ConnState is the state of a ClientConn.
+type ConnState struct {
+	InFlight  int   // streams that are open or reserved
+	Available int   // streams that could be opened or reserved now
+	Err       error // why no request is taken any more, nil while requests are
+}
+
+// State returns the connection's state.
+func (cc *ClientConn) State() ConnState {
+	s := ConnState{Err: cc.c.Err()}
+	if s.Err == nil && cc.retired.Load() {
+		s.Err = errPoolClosed
+	}
+	s.InFlight, s.Available = cc.c.Slots()
+	if s.Err != nil {
+		s.Available = 0
+	}
+	return s
+}
+
+// Stats returns the connection's counters.
+func (cc *ClientConn) Stats() conn.Stats { return cc.c.Stats() }
+
+// CanTakeNewRequest tells whether a stream could be opened now.
+func (cc *ClientConn) CanTakeNewRequest() bool { return cc.State().Available > 0 }
+
+// acquire takes a slot, which the caller must use or give back to cc.c. It calls no hook.
+func (cc *ClientConn) acquire() error {
+	if cc.retired.Load() {
+		return core.ErrNoMoreStreams
+	}
+	if !cc.limited {
+		return cc.c.Reserve()
+	}
+	left := cc.left.Add(-1)
+	err := core.ErrNoMoreStreams
+	if left >= 0 {
+		err = cc.c.Reserve()
+	}
+	if err != nil {
+		cc.left.Add(1)
+		return err
+	}
+	if left == 0 {
+		cc.retired.Store(true)
+	}
+	return nil
+}
+
+// Reserve takes a stream for one call of RoundTrip, or of Release if there will be none. It fails when no stream is
+// available.
+func (cc *ClientConn) Reserve() error {
+	if err := cc.acquire(); err != nil {
+		if state := cc.c.Err(); state != nil {
+			return state
+		}
+		return err
+	}
+	cc.mu.Lock()
+	cc.reserved++
+	cc.mu.Unlock()
+	return nil
+}
+
+// Release gives back what Reserve has taken. It does nothing where nothing is reserved.
+func (cc *ClientConn) Release() {
+	if cc.takeReserved() {
+		cc.c.Unreserve()
+	}
+}
+
+func (cc *ClientConn) takeReserved() bool {
+	cc.mu.Lock()
+	defer cc.mu.Unlock()
+	if cc.reserved == 0 {
+		return false
+	}
+	cc.reserved--
+	return true
+}
+
+// RoundTrip sends a request on this connection, whatever its URL says, and waits for a stream where none is available
+// and Reserve was not called. It is never sent twice.
+func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := checkRequest(req); err != nil {
+		cc.Release()
+		closeBody(req)
+		return nil, err
+	}
+	if err := cc.awaitSlot(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	trace := httptrace.ContextClientTrace(req.Context())
+	cc.gotConn(trace)
+	src := newSource(req, -1)
+	resp, err := cc.attempt(req, src, trace)
+	if err != nil && src != nil {
+		src.close(false)
+	}
+	return resp, err
+}
+
+// awaitSlot takes a slot, one that was reserved first, and waits while there is none.
+func (cc *ClientConn) awaitSlot(req *http.Request) error {
+	if cc.takeReserved() {
+		return nil
+	}
+	for {
+		free := make(chan struct{})
+		cc.mu.Lock()
+		cc.waiting = append(cc.waiting, free)
+		cc.mu.Unlock()
+		err := cc.acquire()
+		if !errors.Is(err, core.ErrNoStream) {
+			cc.stopWaiting(free)
+			if err != nil {
+				if cause := cc.c.Err(); cause != nil {
+					err = cause
+				}
+				return &Error{Addr: cc.addr, Unprocessed: true, Err: err}
+			}
+			return nil
+		}
+		select {
+		case <-free:
+		case <-req.Context().Done():
+			cc.stopWaiting(free)
+			return req.Context().Err()
+		case <-req.Cancel: //nolint:staticcheck // deprecated, and part of the contract
+			cc.stopWaiting(free)
+			return errRequestCanceled
+		}
+	}
+}
+
+func (cc *ClientConn) stopWaiting(ch chan struct{}) {
+	cc.mu.Lock()
+	defer cc.mu.Unlock()
+	for i, w := range cc.waiting {
+		if w == ch {
+			cc.waiting = append(cc.waiting[:i], cc.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// attempt sends a request once. A slot is reserved for it.
+func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
+	ctx := req.Context()
+	if err := ctx.Err(); err != nil {
+		cc.c.Unreserve()
+		return nil, err
+	}
+	cc.used.Store(true)
+	cc.t.counts.requests.Add(1)
+	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
+	if err := x.send(src, true); err != nil {
+		if isUnprocessed(err) {
+			err = &Error{Addr: cc.addr, Unprocessed: true, Err: err}
+		}
+		return nil, err
+	}
+	if req.Close || hasToken(req.Header["Connection"], "close") {
+		cc.retire()
+	}
+	x.watch(ctx)
+	return x.await()
+}
+
+// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo it.
+func wantsGzip(t *Transport, req *http.Request) bool {
+	return !t.disableCompression() && len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 &&
+		req.Method != http.MethodHead
+}
+
+// retire has the connection take no more requests, and close when those that it has are over.
+func (cc *ClientConn) retire() {
+	if !cc.retired.Swap(true) {
+		cc.slotsChanged()
+	}
+	cc.closeIfIdle()
+}
+
+func (cc *ClientConn) closeIfIdle() {
+	if inFlight, _ := cc.c.Slots(); inFlight == 0 && !cc.shut.Swap(true) {
+		cc.c.Shutdown()
+	}
+}
+
+// Ping sends a PING and waits for its answer. The error is that of ctx, or of the connection.
+func (cc *ClientConn) Ping(ctx context.Context) error {
+	_, err := cc.c.Ping(ctx)
+	return err
+}
+
+// RTT sends a PING and returns how long its answer took.
+func (cc *ClientConn) RTT(ctx context.Context) (time.Duration, error) { return cc.c.Ping(ctx) }
+
+// Shutdown has the connection take no more requests, and waits until those that it has are over and it is closed. When
+// ctx ends before that, its error is returned and the connection stays as it is; Close ends it.
+func (cc *ClientConn) Shutdown(ctx context.Context) error {
+	cc.retired.Store(true)
+	cc.c.Shutdown()
+	select {
+	case <-cc.c.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close closes the connection now. Requests that it has fail.
+func (cc *ClientConn) Close() error { return cc.c.Close() }
+
+// Done returns a channel that is closed when the connection has ended and nothing of it runs any more.
+func (cc *ClientConn) Done() <-chan struct{} { return cc.c.Done() }
+
+// Conn returns the connection beneath, for what has no place in net/http's types.
+func (cc *ClientConn) Conn() *conn.Conn { return cc.c }
+
+// gotConn calls the hook.
+func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
+	if trace == nil || trace.GotConn == nil {
+		return
+	}
+	info := httptrace.GotConnInfo{Conn: cc.c.NetConn(), Reused: cc.used.Load()}
+	if since := cc.c.IdleSince(); info.Reused && !since.IsZero() {
+		info.WasIdle, info.IdleTime = true, time.Since(since)
+	}
+	trace.GotConn(info)
+}

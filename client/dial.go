@@ -1,0 +1,188 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"time"
+)
+
+// target says where a request goes.
+func (t *Transport) target(req *http.Request) (*Target, error) {
+	u := req.URL
+	addr, err := hostPort(u.Scheme, u.Host)
+	if err != nil {
+		return nil, err
+	}
+	target := &Target{Key: Key{Scheme: u.Scheme, Addr: addr}, t: t}
+	p, err := t.proxyURL(req)
+	if err != nil || p == nil {
+		return target, err
+	}
+	target.proxy = &proxy{t: t, url: p}
+	target.Key.Proxy = p.String()
+	return target, nil
+}
+
+// tunnels tells whether we can connect to the target: without a proxy, or with CONNECT.
+func (t *Target) tunnels() bool {
+	return t.proxy == nil || t.proxy.url.Scheme == "http" || t.proxy.url.Scheme == "https"
+}
+
+// hostPort adds the port that a URL leaves out.
+func hostPort(scheme, host string) (string, error) {
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			var err error
+			if host, err = asciiHost(host); err != nil {
+				return "", err
+			}
+			break
+		}
+	}
+	name, port, ok := cutPort(host)
+	switch {
+	case ok && port != "":
+		return host, nil
+	case scheme == "https":
+		return name + ":443", nil
+	}
+	return name + ":80", nil
+}
+
+// cutPort cuts a host, which may be an IPv6 address in brackets, from its port.
+func cutPort(host string) (name, port string, ok bool) {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		return host[:i], host[i+1:], true
+	}
+	return host, "", false
+}
+
+// dial makes a connection to a target.
+func (t *Transport) dial(ctx context.Context, target *Target) (*ClientConn, error) {
+	t.counts.dials.Add(1)
+	nc, err := t.dialConn(ctx, target)
+	if err != nil {
+		t.counts.dialsFailed.Add(1)
+		return nil, err
+	}
+	return t.newClientConn(nc, target.Key), nil
+}
+
+// dialConn connects, through the proxy and with TLS where the target has them.
+func (t *Transport) dialConn(ctx context.Context, target *Target) (net.Conn, error) {
+	if target.Scheme == "https" && target.proxy == nil && t.DialTLSContext != nil {
+		nc, err := t.DialTLSContext(ctx, "tcp", target.Addr)
+		if err != nil {
+			return nil, err
+		}
+		return nc, t.checkProtocol(ctx, nc)
+	}
+	var nc net.Conn
+	var err error
+	if target.proxy != nil {
+		nc, err = target.proxy.connect(ctx, target.Addr)
+	} else {
+		nc, err = t.dialContext(ctx, "tcp", target.Addr)
+	}
+	if err != nil || target.Scheme != "https" {
+		return nc, err
+	}
+	tc, err := t.startTLS(ctx, nc, target.Addr, t.nextProtos())
+	if err != nil {
+		return nil, err
+	}
+	return tc, t.checkProtocol(ctx, tc)
+}
+
+// nextProtos is what we offer with ALPN.
+func (t *Transport) nextProtos() []string {
+	if t.protocols().HTTP1() {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"h2"}
+}
+
+// startTLS does the handshake on nc, which it closes when that fails.
+func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, protos []string) (*tls.Conn, error) {
+	cfg := t.TLSClientConfig
+	if cfg == nil {
+		cfg = &tls.Config{}
+	} else {
+		cfg = cfg.Clone()
+	}
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+		cfg.ServerName = host
+	}
+	if cfg.ClientSessionCache == nil && !cfg.SessionTicketsDisabled {
+		cfg.ClientSessionCache = t.once.sessions
+	}
+	cfg.NextProtos = protos
+	if slices.Contains(protos, "h2") {
+		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12) // RFC 9113 §9.2
+	}
+	tc := tls.Client(nc, cfg)
+	if err := t.handshake(ctx, tc); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return tc, nil
+}
+
+func (t *Transport) handshakeTimeout() time.Duration {
+	if t.TLSHandshakeTimeout == 0 {
+		return defaultTLSHandshake
+	}
+	return max(t.TLSHandshakeTimeout, 0)
+}
+
+func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
+	if d := t.handshakeTimeout(); d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, d, errHandshakeTimeout)
+		defer cancel()
+	}
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err := tc.HandshakeContext(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errHandshakeTimeout) {
+		err = errHandshakeTimeout
+	}
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(tc.ConnectionState(), err)
+	}
+	return err
+}
+
+// checkProtocol closes a connection on which HTTP/2 was not negotiated.
+func (t *Transport) checkProtocol(ctx context.Context, nc net.Conn) error {
+	var err error
+	if tc, ok := nc.(*tls.Conn); ok && !tc.ConnectionState().HandshakeComplete {
+		err = t.handshake(ctx, tc)
+	}
+	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); err == nil && ok {
+		if s.ConnectionState().NegotiatedProtocol != "h2" {
+			err = ErrHTTP1
+		}
+	} else if err == nil && t.protocols().HTTP1() {
+		err = ErrHTTP1 // no TLS that we know of: as net/http
+	}
+	if err != nil {
+		_ = nc.Close()
+	}
+	return err
+}
+
+var _ http.RoundTripper = (*Transport)(nil)

@@ -1,0 +1,29 @@
+// Package client is an alternative transport for net/http: HTTP/2 (RFC 9113) on package conn behind an
+// http.RoundTripper.
+//
+//	hc := &http.Client{Transport: &client.Transport{}}
+//
+// A Transport dials, keeps a pool of connections that knows how many streams each has free, sends requests again that a
+// server has not processed, asks with PING whether a silent server is still there, and takes pushes where it is told to.
+// HTTP/1.1 is left to net/http, where ALPN or the URL's scheme say so. Configure has an http.Transport use this
+// package instead of its own HTTP/2. NewClientConn gives one connection over any net.Conn.
+//
+// # Goroutines
+//
+// Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by
+// who sends a request, or, where the socket might block, by a goroutine that lives as long as the write. A request has
+// none of its own while it waits or is read, but one while its body is sent, if that is not small and in memory.
+//
+// Hooks of httptrace for interim responses are called by the goroutine that reads the connection and must not block.
+//
+// # Errors
+//
+// A request that fails by its connection or stream fails with an *Error, which says where, and whether the request may be
+// sent again. The end of a context gives the context's error. Nothing is sent again that the server might have processed.
+//
+// # Limitations
+//
+// Request bodies are sent without padding. Cookies are split where they can be; the order of other fields is that of the
+// map. A dial that was begun for a request goes on when that is given up. Through SOCKS proxies HTTP/1.1 is spoken.
+// Host names beyond ASCII are put in lower case and in Punycode, without the rest of IDNA.
+package client

@@ -1,0 +1,103 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+
+	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/server"
+)
+
+// serve starts a server of HTTP/2 on cleartext for the examples.
+func serve() (addr string, stop func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s", r.Proto, r.URL.Path)
+	})}
+	go srv.Serve(l)
+	return l.Addr().String(), func() { _ = srv.Close() }
+}
+
+// A Transport takes the place of net/http's. For https URLs the zero value is enough; HTTP/2 on cleartext is asked for.
+func Example() {
+	addr, stop := serve()
+	defer stop()
+
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &client.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	hc := &http.Client{Transport: transport}
+
+	resp, err := hc.Get("http://" + addr + "/hello")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(resp.Proto, string(body))
+	// Output: HTTP/2.0 HTTP/2.0 /hello
+}
+
+// Configure has an http.Transport use this package for HTTP/2, and leaves it all else.
+func ExampleConfigure() {
+	addr, stop := serve()
+	defer stop()
+
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	t1 := &http.Transport{Protocols: &protocols}
+	t2, err := client.Configure(t1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t1.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: t1}).Get("http://" + addr + "/")
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Proto, t2.Stats().Requests)
+	// Output: HTTP/2.0 1
+}
+
+// One connection over whatever carries octets.
+func ExampleTransport_NewClientConn() {
+	addr, stop := serve()
+	defer stop()
+
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cc, err := new(client.Transport).NewClientConn(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cc.Close()
+	if err := cc.Ping(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	req, err := http.NewRequest("GET", "http://"+addr+"/one", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := cc.RoundTrip(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	fmt.Println(string(body))
+	// Output: HTTP/2.0 /one
+}

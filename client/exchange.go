@@ -1,0 +1,397 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// exchange is one attempt to send a request, and its response, in one piece of memory. It is not reused, since the user
+// keeps parts of it; the stream is, and is given back when response and upload are done with it.
+type exchange struct {
+	cc    *ClientConn
+	s     *conn.Stream // between enter and leave, or by who holds one of refs
+	req   *http.Request
+	trace *httptrace.ClientTrace
+	up    *upload      // nil when there is no body, or it was sent with the head
+	refs  atomic.Int32 // who uses s: RoundTrip and then the response, the upload, and calls. See enter.
+
+	stop func() bool   // ends the watch of the context
+	done chan struct{} // closed when the response is over; nil unless Request.Cancel is set
+
+	mu       sync.Mutex
+	err      error // why this side has given up
+	returned bool  // RoundTrip has returned or is about to, with a response: nothing will be sent again
+	headSeen bool  // the head of the response, or what came in its place
+	over     bool  // the response is
+	eof      bool  // the response has come to its end
+	sent     bool  // the upload has come to its end
+	gotByte  bool  // GotFirstResponseByte was called
+
+	gzip bool
+	resp http.Response
+	body responseBody
+}
+
+// closing is added to refs when the response is over, or there will be none: no new call may begin.
+const closing = 1 << 30
+
+// enter begins a use of the stream by whatever goroutine, and tells whether it is still there.
+func (x *exchange) enter() bool {
+	for {
+		n := x.refs.Load()
+		if n&closing != 0 || n == 0 {
+			return false
+		}
+		if x.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave ends what enter has begun. Whoever leaves last gives the stream back.
+func (x *exchange) leave() {
+	if x.refs.Add(-1) == closing {
+		x.release()
+	}
+}
+
+// end says that the response is over, or that there will be none.
+func (x *exchange) end() {
+	x.mu.Lock()
+	was := x.over
+	x.over = true
+	x.mu.Unlock()
+	if was {
+		return
+	}
+	if x.stop != nil {
+		x.stop()
+	}
+	if x.done != nil {
+		close(x.done)
+	}
+	if x.refs.Add(closing-1) == closing {
+		x.release()
+	}
+}
+
+func (x *exchange) release() {
+	c := x.s.Conn()
+	x.s.Release()
+	c.FlushNoWait()
+}
+
+// send opens the stream. After an error nothing was sent.
+func (x *exchange) send(src *source, reserved bool) error {
+	req := x.req
+	b := fieldBuffers.Get().(*fieldBuffer)
+	defer b.free()
+	length := int64(0)
+	if src != nil {
+		length = bodyLength(req)
+	}
+	if err := b.requestFields(req, length, x.gzip); err != nil {
+		if reserved {
+			x.cc.c.Unreserve()
+		}
+		return err
+	}
+	r := conn.Request{
+		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil, Reserved: reserved, Owner: x, Into: &x.s,
+	}
+	if err := x.prepareBody(&r, b, src); err != nil {
+		if reserved {
+			x.cc.c.Unreserve()
+		}
+		return err
+	}
+	if x.trace != nil || x.up != nil && x.up.goAhead != nil {
+		r.OnInterim = x.interim
+	}
+	x.refs.Store(1)
+	if x.up != nil {
+		x.refs.Store(2)
+		r.OnEnd = x.died
+	}
+	if _, err := x.cc.c.OpenRequest(&r); err != nil {
+		return err
+	}
+	x.tellWritten(b.fields, src)
+	if x.up != nil {
+		go x.up.run() // ends with the stream; see there
+	}
+	return nil
+}
+
+// prepareBody puts a small body into r, or makes an upload for it.
+func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) error {
+	switch {
+	case src == nil && len(x.req.Trailer) == 0:
+		return nil
+	case src == nil || x.cc.t.expects(x.req) || !src.inMemory(smallBody):
+	default:
+		p := b.memory(int(src.left))
+		n, err := readFull(src, p)
+		if err != nil {
+			return err
+		}
+		trailers, err := trailerFields(x.req.Trailer)
+		if err != nil {
+			return err
+		}
+		r.Body, r.Trailers, r.End = p[:n], trailers, true
+		return nil
+	}
+	if src == nil {
+		var err error
+		r.Trailers, err = trailerFields(x.req.Trailer)
+		r.End = true
+		return err
+	}
+	x.up = &upload{x: x, src: src, gone: make(chan struct{})}
+	if x.cc.t.expects(x.req) {
+		x.up.goAhead = make(chan bool, 1)
+	}
+	return nil
+}
+
+// readFull reads a body that is in memory, and makes sure that it ends where it should.
+func readFull(src *source, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = src.read(n, p[n:])
+		n += k
+	}
+	if err == nil {
+		var more [1]byte
+		_, err = src.read(n, more[:])
+	}
+	if n < len(p) || !isEOF(err) {
+		return n, err
+	}
+	return n, nil
+}
+
+// expects tells whether the body waits for 100 (Continue).
+func (t *Transport) expects(req *http.Request) bool {
+	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
+}
+
+// tellWritten calls the hooks for a request whose head, and body where there is no upload, is on its way.
+func (x *exchange) tellWritten(fields []core.Field, src *source) {
+	if t := x.trace; t != nil {
+		traceFields(t, fields)
+		if t.WroteHeaders != nil {
+			t.WroteHeaders()
+		}
+		if x.up != nil && x.up.goAhead != nil && t.Wait100Continue != nil {
+			t.Wait100Continue()
+		}
+	}
+	if x.up == nil {
+		x.wroteRequest(nil)
+		if src != nil {
+			src.close(false)
+		}
+	}
+}
+
+// wroteRequest follows when all of the request is on its way, or will never be.
+func (x *exchange) wroteRequest(err error) {
+	if t := x.trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	if err != nil {
+		return
+	}
+	if d := x.cc.t.responseHeaderTimeout(); d > 0 {
+		x.mu.Lock()
+		if !x.headSeen {
+			_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+		}
+		x.mu.Unlock()
+	}
+}
+
+// watch has the end of the context, or of Request.Cancel, end the exchange.
+func (x *exchange) watch(ctx context.Context) {
+	if ctx.Done() != nil {
+		x.stop = context.AfterFunc(ctx, func() { x.cancel(ctx.Err(), frame.Cancel) })
+	}
+	if cancel := x.req.Cancel; cancel != nil { //nolint:staticcheck // deprecated, and part of the contract
+		x.done = make(chan struct{})
+		go func() { // ends with the response
+			select {
+			case <-cancel:
+				x.cancel(errRequestCanceled, frame.Cancel)
+			case <-x.done:
+			}
+		}()
+	}
+}
+
+// cancel gives up for the reason err.
+func (x *exchange) cancel(err error, code frame.Code) {
+	x.mu.Lock()
+	if x.err == nil && !x.over {
+		x.err = err
+	}
+	suspect := !x.headSeen
+	x.mu.Unlock()
+	if !x.enter() {
+		return
+	}
+	x.s.Reset(code)
+	if suspect {
+		x.cc.c.Probe() // it may be that nobody is there
+	}
+	x.leave()
+}
+
+// died is told that the stream has died early. It must not block.
+func (x *exchange) died(error) {
+	x.mu.Lock()
+	final := x.returned
+	x.mu.Unlock()
+	x.up.end()
+	if final {
+		x.up.src.close(true)
+	}
+}
+
+// interim takes an interim response, on the goroutine that reads the socket.
+func (x *exchange) interim(m *core.Message) {
+	x.firstByte()
+	t := x.trace
+	if m.Status == http.StatusContinue {
+		if t != nil && t.Got100Continue != nil {
+			t.Got100Continue()
+		}
+		if x.up != nil {
+			x.up.decide(true)
+		}
+	}
+	if t != nil && t.Got1xxResponse != nil {
+		if err := t.Got1xxResponse(m.Status, textproto.MIMEHeader(makeHeader(m.Fields, nil))); err != nil {
+			x.cancel(err, frame.Cancel)
+		}
+	}
+}
+
+func (x *exchange) firstByte() {
+	if x.trace == nil || x.trace.GotFirstResponseByte == nil {
+		return
+	}
+	x.mu.Lock()
+	was := x.gotByte
+	x.gotByte = true
+	x.mu.Unlock()
+	if !was {
+		x.trace.GotFirstResponseByte()
+	}
+}
+
+// await waits for the response.
+func (x *exchange) await() (*http.Response, error) {
+	head, err := x.s.AwaitHead()
+	if err == nil && head.TooLarge {
+		err = errHeaderTooLarge
+	}
+	x.mu.Lock()
+	x.headSeen = true
+	x.mu.Unlock()
+	if err != nil {
+		return nil, x.failed(err)
+	}
+	x.firstByte()
+	if x.cc.t.responseHeaderTimeout() > 0 {
+		_ = x.s.SetReadDeadline(time.Time{}) // it was for the head
+	}
+	if x.up != nil {
+		x.up.decide(head.Status < 300) // else the server has said what it thinks of the request without its body
+	}
+	x.makeResponse(head)
+	x.settle()
+	if head.NoBody {
+		x.responseDone()
+	} else if head.Complete && x.up == nil && x.stop != nil {
+		x.stop() // there is nothing left that could be cancelled
+	}
+	return &x.resp, nil
+}
+
+// responseDone and uploadDone end the exchange when both are. A response that is over before its request lets that go
+// on, for as long as the server takes it and the user neither cancels nor closes.
+func (x *exchange) responseDone() {
+	x.mu.Lock()
+	x.eof = true
+	both := x.up == nil || x.sent
+	x.mu.Unlock()
+	if both {
+		x.end()
+	}
+}
+
+func (x *exchange) uploadDone() {
+	x.mu.Lock()
+	x.sent = true
+	both := x.eof
+	x.mu.Unlock()
+	if both {
+		x.end()
+	}
+}
+
+// settle notes that the request will not be sent again.
+func (x *exchange) settle() {
+	x.mu.Lock()
+	x.returned = true
+	x.mu.Unlock()
+	if u := x.up; u != nil {
+		select {
+		case <-u.gone:
+			u.src.close(false)
+		default:
+		}
+	}
+}
+
+// failed ends an attempt without a response, and says why.
+func (x *exchange) failed(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errHeaderTimeout
+	}
+	unsent := x.s.Unsent()
+	id := x.s.ID()
+	if x.up != nil {
+		x.up.end()
+	}
+	x.mu.Lock()
+	if x.err != nil {
+		err = x.err
+		x.mu.Unlock()
+		x.reset()
+		return err
+	}
+	x.err = err
+	x.mu.Unlock()
+	x.reset()
+	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: err}
+}
+
+// reset ends the stream, if it has not ended, and the exchange.
+func (x *exchange) reset() {
+	x.s.Reset(frame.Cancel)
+	x.end()
+}

@@ -1,0 +1,128 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/internal/memconn"
+	"github.com/sluice-go/sluice/internal/selfsigned"
+	"github.com/sluice-go/sluice/server"
+)
+
+// h2cOnly has http URLs fetched with HTTP/2.
+func h2cOnly() *http.Protocols {
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(true)
+	return &p
+}
+
+// site is a server of ours in memory.
+type site struct {
+	t      testing.TB
+	l      *memconn.Listener
+	srv    *server.Server
+	served chan error
+}
+
+const siteURL = "http://example.test"
+
+func newSite(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *site {
+	t.Helper()
+	s := &site{t: t, l: memconn.Listen(memconn.Options{}), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
+	for _, f := range adjust {
+		f(s.srv)
+	}
+	go func() { s.served <- s.srv.Serve(s.l) }()
+	return s
+}
+
+// transport returns a Transport for the site.
+func (s *site) transport(adjust ...func(*Transport)) *Transport {
+	t := &Transport{DialContext: s.l.Dial, Protocols: h2cOnly(), Proxy: noProxy}
+	for _, f := range adjust {
+		f(t)
+	}
+	return t
+}
+
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
+
+// stop ends the site, and waits for the connections of tr.
+func (s *site) stop(tr *Transport) {
+	s.t.Helper()
+	if tr != nil {
+		tr.CloseIdleConnections()
+	}
+	_ = s.srv.Close()
+	if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
+		s.t.Errorf("Serve: %v", err)
+	}
+}
+
+func newRequest(t testing.TB, method, url string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// readAll reads a response's body and closes it.
+func readAll(t testing.TB, resp *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("body: %v", err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	return string(b)
+}
+
+// streamOnly hides what a reader can do beside reading.
+type streamOnly struct{ io.Reader }
+
+// testTLS returns the configurations of a server for example.test and 127.0.0.1, and of its clients.
+func testTLS(t testing.TB) (srv, cli *tls.Config) {
+	t.Helper()
+	cert, err := selfsigned.Certificate("example.test", "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(leaf)
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, &tls.Config{RootCAs: pool}
+}
+
+// listenTCP returns a listener on loopback that the test closes.
+func listenTCP(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func contains(s string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
+}

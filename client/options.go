@@ -1,0 +1,121 @@
+package client
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+const (
+	defaultMaxHeaderBytes   = 256 << 10
+	defaultMaxHeaderFields  = 1000
+	defaultSendPingTimeout  = 30 * time.Second
+	defaultConnWindow       = 16 << 20
+	defaultStreamWindow     = 4 << 20
+	defaultMaxUnread        = 64 << 20
+	defaultReplayBuffer     = 64 << 10
+	defaultMaxAttempts      = 8
+	defaultMaxPushedStreams = 100
+	defaultTLSHandshake     = 10 * time.Second
+)
+
+// The settings below are those of the http.Transport where Configure was given one. It may be changed after Configure, so
+// they are looked up when they are needed.
+
+func (t *Transport) disableKeepAlives() bool {
+	return t.DisableKeepAlives || t.t1 != nil && t.t1.DisableKeepAlives
+}
+
+func (t *Transport) disableCompression() bool {
+	return t.DisableCompression || t.t1 != nil && t.t1.DisableCompression
+}
+
+func (t *Transport) responseHeaderTimeout() time.Duration {
+	if t.t1 != nil {
+		return t.t1.ResponseHeaderTimeout
+	}
+	return t.ResponseHeaderTimeout
+}
+
+func (t *Transport) expectContinueTimeout() time.Duration {
+	if t.t1 != nil {
+		return t.t1.ExpectContinueTimeout
+	}
+	return t.ExpectContinueTimeout
+}
+
+func (t *Transport) idleConnTimeout() time.Duration {
+	if t.t1 != nil {
+		return t.t1.IdleConnTimeout
+	}
+	return t.IdleConnTimeout
+}
+
+func (t *Transport) maxIdleConns() int {
+	if t.t1 != nil {
+		return t.t1.MaxIdleConns
+	}
+	return t.MaxIdleConns
+}
+
+func (t *Transport) http2Config() *http.HTTP2Config {
+	h := t.HTTP2
+	if h == nil && t.t1 != nil {
+		h = t.t1.HTTP2
+	}
+	if h == nil {
+		h = &http.HTTP2Config{}
+	}
+	return h
+}
+
+func (t *Transport) strict() bool {
+	return t.StrictMaxConcurrentStreams || t.http2Config().StrictMaxConcurrentRequests
+}
+
+func (t *Transport) maxHeaderBytes() int {
+	n := t.MaxResponseHeaderBytes
+	if t.t1 != nil {
+		n = t.t1.MaxResponseHeaderBytes
+	}
+	return int(min(cmp.Or(max(n, 0), defaultMaxHeaderBytes), math.MaxInt32))
+}
+
+// replayBuffer returns how many octets of a body may be kept.
+func (t *Transport) replayBuffer() int { return max(cmp.Or(t.ReplayBuffer, defaultReplayBuffer), 0) }
+
+func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, defaultMaxAttempts), 1) }
+
+// connConfig is what package conn needs.
+func (t *Transport) connConfig() conn.Config {
+	h := t.http2Config()
+	cfg := conn.Config{
+		MaxConcurrentStreams:          cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams),
+		MaxDecoderHeaderTableSize:     cmp.Or(t.MaxDecoderHeaderTableSize, h.MaxDecoderHeaderTableSize),
+		MaxEncoderHeaderTableSize:     cmp.Or(t.MaxEncoderHeaderTableSize, h.MaxEncoderHeaderTableSize),
+		MaxReadFrameSize:              cmp.Or(t.MaxReadFrameSize, h.MaxReadFrameSize),
+		MaxReceiveBufferPerConnection: cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, defaultConnWindow),
+		MaxReceiveBufferPerStream:     cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
+		MaxUnreadPerConnection:        cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
+		SendPingTimeout:               max(cmp.Or(t.SendPingTimeout, h.SendPingTimeout, defaultSendPingTimeout), 0),
+		PingTimeout:                   cmp.Or(t.PingTimeout, h.PingTimeout),
+		PingBudget:                    1,
+		WriteByteTimeout:              cmp.Or(t.WriteByteTimeout, h.WriteByteTimeout),
+		CountError:                    t.CountError,
+		MaxHeaderBytes:                t.maxHeaderBytes(),
+		MaxHeaderFields:               cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
+		IdleTimeout:                   t.idleConnTimeout(),
+		MaxConnectionAge:              t.MaxConnectionAge,
+		EnablePush:                    t.PushHandler != nil,
+		Limits:                        t.Limits,
+		Scheduler:                     t.Scheduler,
+		Tracer:                        t.Tracer,
+	}
+	if cfg.CountError == nil {
+		cfg.CountError = h.CountError
+	}
+	return cfg
+}

@@ -1,0 +1,116 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// PushHandler is asked about what servers push.
+type PushHandler interface {
+	// HandlePush decides about one push, in a goroutine of its own. A push whose Response was not called when it
+	// returns is cancelled.
+	HandlePush(p *Push)
+}
+
+// PushHandlerFunc is a function that is a PushHandler.
+type PushHandlerFunc func(p *Push)
+
+// HandlePush calls f.
+func (f PushHandlerFunc) HandlePush(p *Push) { f(p) }
+
+// Push is a request that a server has promised to answer without being asked (RFC 9113 §8.4). It is GET or HEAD, without
+// a body, and for an origin that the server may speak for.
+type Push struct {
+	// Request is the promised request, and Parent the one in answer to which it was promised.
+	Request, Parent *http.Request
+
+	x     *exchange
+	taken atomic.Bool
+}
+
+// errPushTaken: the response was asked for twice, or the push was cancelled.
+var errPushTaken = errors.New("http2: response of a push asked for twice, or after HandlePush has returned")
+
+// Response waits for the pushed response, whose body must be closed. The end of ctx cancels it. It can be called once.
+func (p *Push) Response(ctx context.Context) (*http.Response, error) {
+	if p.taken.Swap(true) {
+		return nil, errPushTaken
+	}
+	p.x.watch(ctx)
+	return p.x.await()
+}
+
+// Cancel refuses the push, if Response was not called.
+func (p *Push) Cancel() {
+	if !p.taken.Swap(true) {
+		p.x.s.Reset(frame.Cancel)
+		p.x.end()
+	}
+}
+
+// pushed takes a promise, on the goroutine that reads the socket.
+func (cc *ClientConn) pushed(s *conn.Stream) {
+	parent, ok := s.OpenedBy().(*exchange)
+	if !ok {
+		panic("BUG: promise on a stream of nobody's")
+	}
+	x := &exchange{cc: cc, s: s}
+	x.refs.Store(1)
+	req, err := cc.promisedRequest(s.Promise(), parent.req)
+	if err != nil {
+		s.Reset(frame.ProtocolError)
+		x.end()
+		return
+	}
+	x.req = req
+	p := &Push{Request: req, Parent: parent.req, x: x}
+	go func() { // ends with the user's function
+		defer p.Cancel()
+		cc.t.PushHandler.HandlePush(p)
+	}()
+}
+
+// promisedRequest makes the request of a promise, if the server may speak for its origin (RFC 9113 §8.4, §10.1).
+func (cc *ClientConn) promisedRequest(m *core.Message, parent *http.Request) (*http.Request, error) {
+	u, err := url.ParseRequestURI(m.Path)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme, u.Host = m.Scheme, m.Authority
+	promised, err := hostPort(m.Scheme, m.Authority)
+	if err != nil {
+		return nil, err
+	}
+	host, err := requestHost(parent)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := hostPort(parent.URL.Scheme, host)
+	if err != nil {
+		return nil, err
+	}
+	if m.Scheme != parent.URL.Scheme || promised != asked && !cc.vouchesFor(promised, asked) {
+		return nil, errNotAuthoritative
+	}
+	return &http.Request{
+		Method: m.Method, URL: u, Host: m.Authority, Header: makeHeader(m.Fields, nil),
+		Proto: "HTTP/2.0", ProtoMajor: 2, TLS: cc.tls,
+	}, nil
+}
+
+var errNotAuthoritative = errors.New("http2: promise for an origin that the server does not speak for")
+
+// vouchesFor tells whether the server's certificate is valid for another host on the same port.
+func (cc *ClientConn) vouchesFor(promised, asked string) bool {
+	host, port, _ := cutPort(promised)
+	_, askedPort, _ := cutPort(asked)
+	return port == askedPort && cc.tls != nil && len(cc.tls.VerifiedChains) > 0 &&
+		cc.tls.PeerCertificates[0].VerifyHostname(host) == nil
+}

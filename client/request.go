@@ -1,0 +1,302 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/httpfield"
+)
+
+// checkRequest tells what makes a request impossible to send, in net/http's words.
+func checkRequest(req *http.Request) error {
+	switch {
+	case req.URL == nil:
+		return errors.New("http: nil Request.URL")
+	case req.Header == nil:
+		return errors.New("http: nil Request.Header")
+	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
+		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	case req.Method != "" && !httpfield.ValidToken(req.Method):
+		return fmt.Errorf("net/http: invalid method %q", req.Method)
+	case req.URL.Host == "":
+		return errors.New("http: no Host in request URL")
+	}
+	return nil
+}
+
+// fieldBuffer holds the fields of one request until they are encoded.
+type fieldBuffer struct {
+	fields []core.Field
+	body   []byte // and its body, where that is small
+}
+
+var fieldBuffers = sync.Pool{New: func() any { return &fieldBuffer{fields: make([]core.Field, 0, 24)} }}
+
+// memory returns room for n octets.
+func (b *fieldBuffer) memory(n int) []byte {
+	if cap(b.body) < n {
+		b.body = make([]byte, n)
+	}
+	return b.body[:n]
+}
+
+func (b *fieldBuffer) free() {
+	clear(b.fields)
+	b.fields = b.fields[:0]
+	fieldBuffers.Put(b)
+}
+
+const defaultUserAgent = "Go-http-client/2.0" // as net/http: servers know it
+
+// requestFields makes the header section of a request. What is always there comes first, always in the same places,
+// which makes it cheaper to encode.
+func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) error {
+	f := b.fields[:0]
+	host, err := requestHost(req)
+	if err != nil {
+		return err
+	}
+	method := req.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	protocol := ""
+	if vv := req.Header[":protocol"]; len(vv) > 0 { // RFC 8441 §4, as net/http has it
+		protocol = vv[0]
+	}
+	f = append(f, core.Field{Name: ":method", Value: method})
+	if method == http.MethodConnect && protocol == "" {
+		f = append(f, core.Field{Name: ":authority", Value: host})
+	} else {
+		path, err := requestPath(req, host)
+		if err != nil {
+			return err
+		}
+		f = append(f,
+			core.Field{Name: ":scheme", Value: req.URL.Scheme},
+			core.Field{Name: ":authority", Value: host},
+			core.Field{Name: ":path", Value: path})
+	}
+	if protocol != "" {
+		if method != http.MethodConnect {
+			return errors.New("http2: invalid :protocol header in non-CONNECT request")
+		}
+		f = append(f, core.Field{Name: ":protocol", Value: protocol})
+	}
+	if gzip {
+		f = append(f, core.Field{Name: "accept-encoding", Value: "gzip"})
+	}
+	if vv, ok := req.Header["User-Agent"]; !ok {
+		f = append(f, core.Field{Name: "user-agent", Value: defaultUserAgent})
+	} else if len(vv) > 0 && vv[0] != "" {
+		f = append(f, core.Field{Name: "user-agent", Value: vv[0]})
+	}
+	if length > 0 || length == 0 && (method == "POST" || method == "PUT" || method == "PATCH") {
+		f = append(f, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
+	}
+	if b.fields, err = appendHeader(f, req.Header); err != nil {
+		return err
+	}
+	return b.declareTrailers(req.Trailer)
+}
+
+// appendHeader appends what a header map holds, but for what requestFields sends in its own way.
+func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
+	for key, values := range h {
+		name := httpfield.ByKey(key)
+		if name == nil {
+			if key == ":protocol" {
+				continue
+			}
+			return f, fmt.Errorf("http2: invalid header field name %q", key)
+		}
+		switch name.Meaning {
+		case httpfield.Host, httpfield.ContentLength, httpfield.UserAgent:
+			continue
+		case httpfield.Connection, httpfield.ConnectionSpecific:
+			if err := checkConnectionField(name.Lower, values); err != nil {
+				return f, err
+			}
+			continue
+		case httpfield.TE:
+			if hasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
+				f = append(f, core.Field{Name: "te", Value: "trailers"})
+			}
+			continue
+		}
+		for _, v := range values {
+			if !validValue(v) {
+				return f, fmt.Errorf("http2: invalid header field value for %q", key) // which may be a secret
+			}
+			v = strings.Trim(v, " \t")
+			if name.Meaning == httpfield.Cookie {
+				f = appendCrumbs(f, v)
+				continue
+			}
+			f = append(f, core.Field{Name: name.Lower, Value: v, Sensitive: name.Meaning == httpfield.Credentials})
+		}
+	}
+	return f, nil
+}
+
+// appendCrumbs splits a cookie, so that the table can hold its parts (RFC 9113 §8.2.3).
+func appendCrumbs(f []core.Field, v string) []core.Field {
+	for v != "" {
+		crumb, rest, _ := strings.Cut(v, ";")
+		if crumb = strings.TrimRight(crumb, " \t"); crumb != "" {
+			f = append(f, core.Field{Name: "cookie", Value: crumb})
+		}
+		v = strings.TrimLeft(rest, " \t")
+	}
+	return f
+}
+
+// checkConnectionField judges fields that have no meaning in HTTP/2 (RFC 9113 §8.2.2) and are not sent: some ask for what
+// cannot be done.
+func checkConnectionField(name string, values []string) error {
+	for i, v := range values {
+		bad := false
+		switch name {
+		case "upgrade":
+			bad = v != "" && v != "chunked"
+		case "transfer-encoding":
+			bad = i > 0 || v != "" && v != "chunked"
+		case "connection":
+			bad = i > 0 || v != "" && !strings.EqualFold(v, "close") && !strings.EqualFold(v, "keep-alive")
+		}
+		if bad {
+			return fmt.Errorf("http2: invalid %s request header: %q", http.CanonicalHeaderKey(name), values)
+		}
+	}
+	return nil
+}
+
+// declareTrailers announces the keys of a request's trailer section (RFC 9110 §6.6.2).
+func (b *fieldBuffer) declareTrailers(trailer http.Header) error {
+	if len(trailer) == 0 {
+		return nil
+	}
+	keys := make([]string, 0, len(trailer))
+	for key := range trailer {
+		key = http.CanonicalHeaderKey(key)
+		switch key {
+		case "Transfer-Encoding", "Trailer", "Content-Length":
+			return fmt.Errorf("http2: invalid Trailer key %q", key)
+		}
+		if !httpfield.ValidToken(key) {
+			return fmt.Errorf("http2: invalid Trailer key %q", key)
+		}
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	b.fields = append(b.fields, core.Field{Name: "trailer", Value: strings.Join(keys, ",")})
+	return nil
+}
+
+// trailerFields makes the trailer section of a request.
+func trailerFields(trailer http.Header) ([]core.Field, error) {
+	if len(trailer) == 0 {
+		return nil, nil
+	}
+	var fields []core.Field
+	for key, values := range trailer {
+		name := httpfield.ByKey(key)
+		for _, v := range values {
+			if name == nil || !validValue(v) {
+				return nil, fmt.Errorf("http2: invalid trailer field %q", key)
+			}
+			fields = append(fields, core.Field{
+				Name: name.Lower, Value: strings.Trim(v, " \t"), Sensitive: name.Meaning == httpfield.Credentials,
+			})
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })
+	return fields, nil
+}
+
+// requestPath is the :path of a request (RFC 9113 §8.3.1).
+func requestPath(req *http.Request, host string) (string, error) {
+	path := req.URL.RequestURI()
+	if !validPath(path) {
+		path = strings.TrimPrefix(path, req.URL.Scheme+"://"+host)
+	}
+	if !validPath(path) {
+		return "", fmt.Errorf("http2: invalid request :path %q", req.URL.RequestURI())
+	}
+	return path, nil
+}
+
+func validPath(path string) bool {
+	if path == "*" {
+		return true
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return false
+		}
+	}
+	return path != "" && path[0] == '/'
+}
+
+// requestHost is the :authority of a request.
+func requestHost(req *http.Request) (string, error) {
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			return asciiHost(host)
+		}
+		if !hostOctets[host[i]] {
+			return "", errors.New("http2: invalid Host header")
+		}
+	}
+	return host, nil
+}
+
+// hostOctets are the characters of an authority without userinfo (RFC 3986 §3.2.2).
+var hostOctets = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]") {
+		t[c] = true
+	}
+	return t
+}()
+
+// validValue tells whether v is a field value (RFC 9110 §5.5).
+func validValue(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.Trim(part, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// traceFields calls the hook for every field that is sent.
+func traceFields(trace *httptrace.ClientTrace, fields []core.Field) {
+	if trace == nil || trace.WroteHeaderField == nil {
+		return
+	}
+	for _, f := range fields {
+		trace.WroteHeaderField(f.Name, []string{f.Value})
+	}
+}

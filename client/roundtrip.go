@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// roundTrip sends a request, as often as it takes and is safe.
+func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
+	trace := httptrace.ContextClientTrace(req.Context())
+	src := newSource(req, t.replayBuffer())
+	for n := 1; ; n++ {
+		resp, err := t.try(req, target, src, trace)
+		if err == nil {
+			return resp, nil
+		}
+		if errors.Is(err, noCachedConnError{}) {
+			if src != nil && src.isTouched() {
+				src.close(false) // net/http has its own way to get another
+			}
+			return nil, err
+		}
+		if t.fallsBack(err, target) {
+			return t.fallBack(req, src, target)
+		}
+		next, retry := t.again(req, src, err, n)
+		if retry == nil {
+			t.counts.retries.Add(1)
+			src = next
+			continue
+		}
+		if src != nil {
+			src.close(false)
+		}
+		return nil, retry
+	}
+}
+
+// try gets a connection and sends the request on it once.
+func (t *Transport) try(req *http.Request, target *Target, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(target.Addr)
+	}
+	cc, err := t.once.pool.Get(req, target)
+	if err != nil {
+		return nil, err
+	}
+	if t.once.own == nil && !cc.takeReserved() {
+		return nil, errNotReserved
+	}
+	cc.gotConn(trace)
+	return cc.attempt(req, src, trace)
+}
+
+// again prepares another attempt after the n-th has failed with err. The error is nil, or what RoundTrip is to return.
+func (t *Transport) again(req *http.Request, src *source, err error, n int) (*source, error) {
+	var ce *Error
+	if !errors.As(err, &ce) || !ce.Unprocessed || n >= t.maxAttempts() {
+		return nil, err
+	}
+	if src != nil {
+		next := src.again(req)
+		if next == nil {
+			return nil, fmt.Errorf("http2: cannot send the request again, of whose body more was sent than Transport.ReplayBuffer "+
+				"keeps, without Request.GetBody: %w", err)
+		}
+		src = next
+	}
+	return src, pause(req.Context(), err, n)
+}
+
+// pause waits before another attempt: not at first, nor where the server only moves on to another connection.
+func pause(ctx context.Context, err error, n int) error {
+	var se *frame.StreamError
+	if n <= 1 || !errors.As(err, &se) && errors.Is(err, core.ErrNoMoreStreams) {
+		return ctx.Err()
+	}
+	d := pauseUnit << min(n-2, 8)
+	timer := time.NewTimer(d + rand.N(d/4))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pauseUnit is what is waited before the second repetition; each further one waits twice as long.
+const pauseUnit = 10 * time.Millisecond
+
+// fallsBack tells whether the server wants HTTP/1.1, and may have it.
+func (t *Transport) fallsBack(err error, target *Target) bool {
+	if target.Scheme != "https" || !t.protocols().HTTP1() {
+		return false
+	}
+	var se *frame.StreamError
+	if errors.As(err, &se) && se.Initiator == frame.Remote && se.Code == frame.HTTP11Required {
+		return true
+	}
+	return errors.Is(err, ErrHTTP1)
+}
+
+// fallBack has net/http send the request.
+func (t *Transport) fallBack(req *http.Request, src *source, target *Target) (*http.Response, error) {
+	t.h1Only.add(target.Key)
+	if src != nil {
+		if src.isTouched() {
+			if req.GetBody == nil {
+				src.close(false)
+				return nil, fmt.Errorf("http2: the server wants HTTP/1.1, and the request has no GetBody: %w", frame.HTTP11Required)
+			}
+			src.close(true)
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			again := *req
+			again.Body = body
+			req = &again
+		}
+	}
+	return t.once.h1.RoundTrip(req)
+}

@@ -1,0 +1,244 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on cleartext, and leaves
+// HTTP/1.1 to net/http. The zero value is ready to use. It must not be copied, nor its fields be changed, after the
+// first request. It keeps connections, so it should be made once; all its methods may be called by any goroutine.
+//
+// Fields that http.Transport has mean what they mean there, but for Proxy and TLSHandshakeTimeout, whose zero values are
+// what http.DefaultTransport has. Fields of http.HTTP2Config are fields of Transport, too; where one is zero, that of HTTP2
+// counts.
+type Transport struct {
+	// Proxy returns the proxy for a request, nil for none. A nil Proxy is http.ProxyFromEnvironment. A request to
+	// an https URL, or with HTTP/2 on cleartext, goes through an http or https proxy with CONNECT; the user and password
+	// of the proxy's URL are sent as Basic credentials. Through a proxy of another kind net/http sends it, with
+	// HTTP/1.1.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// ProxyConnectHeader are fields for the CONNECT request, and GetProxyConnectHeader, if set, gives them instead.
+	ProxyConnectHeader    http.Header
+	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
+
+	// DialContext makes connections. Default: a net.Dialer with a timeout of 30 seconds.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// DialTLSContext makes connections for https URLs that do not go through a proxy. What it returns should have
+	// negotiated its protocol with ALPN.
+	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// TLSClientConfig is used for TLS, with NextProtos as Protocols demands. Where it has no ClientSessionCache, one is
+	// made, so that sessions are resumed.
+	TLSClientConfig *tls.Config
+
+	// TLSHandshakeTimeout bounds a handshake. Default 10 s; negative: no limit.
+	TLSHandshakeTimeout time.Duration
+
+	// Protocols says what may be spoken. Nil means HTTP/1.1 and HTTP/2 over TLS. With UnencryptedHTTP2 and without
+	// HTTP1, http URLs are fetched with HTTP/2 by prior knowledge (RFC 9113 §3.3).
+	Protocols *http.Protocols
+
+	// DisableKeepAlives uses each connection for one request only.
+	DisableKeepAlives bool
+
+	// DisableCompression does not ask for gzip. Otherwise a request without Accept-Encoding and Range asks for it, and
+	// the response is undone, with Response.Uncompressed set.
+	DisableCompression bool
+
+	// MaxIdleConns bounds the connections without a request, over all hosts. Default 0: no limit.
+	MaxIdleConns int
+
+	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they take wait. Default
+	// 0: no limit.
+	MaxConnsPerHost int
+
+	// IdleConnTimeout closes a connection that had no request for this long. Default 0: never.
+	IdleConnTimeout time.Duration
+
+	// ResponseHeaderTimeout bounds the time from a request's last octet to the response's head. Default 0: no limit.
+	ResponseHeaderTimeout time.Duration
+
+	// ExpectContinueTimeout is how long the body of a request with "Expect: 100-continue" waits for the server's
+	// word. Default 0: it does not wait.
+	ExpectContinueTimeout time.Duration
+
+	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts octets. Default
+	// 256 KiB.
+	MaxResponseHeaderBytes int64
+
+	// HTTP2 is as in http.Transport.
+	HTTP2 *http.HTTP2Config
+
+	// MaxResponseHeaderFields bounds the field lines of a response's head. Default 1000.
+	MaxResponseHeaderFields int
+
+	// StrictMaxConcurrentStreams has requests wait for a stream where the connection to their host has none free.
+	// Otherwise another connection is made.
+	StrictMaxConcurrentStreams bool
+
+	// MaxRequestsPerConn is how many requests a connection takes before another is made. Default 0: no limit.
+	MaxRequestsPerConn int64
+
+	// MaxConnectionAge is how long a connection takes requests, give or take a tenth. Default 0: no limit.
+	MaxConnectionAge time.Duration
+
+	// ReplayBuffer is how much of a request's body is kept while it is sent, so that a request which the server did not
+	// process can be sent again without GetBody. A body whose length is known to be larger is not kept. Default
+	// 64 KiB; negative: nothing is kept.
+	ReplayBuffer int
+
+	// MaxAttempts bounds how often one request is sent, all but the last of which the server did not process. Default
+	// 8.
+	MaxAttempts int
+
+	// PushHandler, if set, is asked about what servers push. Nil refuses push (SETTINGS_ENABLE_PUSH of 0).
+	PushHandler PushHandler
+
+	// MaxPushedStreams bounds the promises and pushed responses that a connection has at once. Default 100.
+	MaxPushedStreams int
+
+	// Pool, if set, takes the place of the Transport's own.
+	Pool Pool
+
+	// SendPingTimeout is how long nothing may arrive on a connection before a PING asks whether the server is still
+	// there. A second one is not sent before there was a request or response, since servers take that badly. Default
+	// 30 s; negative: never.
+	SendPingTimeout time.Duration
+
+	// PingTimeout is how long the answer may take. After it the connection is lost. Default 15 s.
+	PingTimeout time.Duration
+
+	// WriteByteTimeout ends a connection whose socket takes nothing for this long. Default 30 s; negative: never.
+	WriteByteTimeout time.Duration
+
+	// MaxDecoderHeaderTableSize and MaxEncoderHeaderTableSize bound the HPACK tables of a connection, in octets.
+	// Default 4096.
+	MaxDecoderHeaderTableSize, MaxEncoderHeaderTableSize int
+
+	// MaxReadFrameSize is the largest frame payload that a server may send, 16384 to 16777215. Default 16384.
+	MaxReadFrameSize int
+
+	// MaxReceiveBufferPerConnection is a connection's receive window. Default 16 MiB.
+	MaxReceiveBufferPerConnection int
+
+	// MaxReceiveBufferPerStream is a stream's receive window: how much of a response a server may send ahead of the
+	// reader. Default 4 MiB.
+	MaxReceiveBufferPerStream int
+
+	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a connection holds before it
+	// stops giving connection credit back. Default 64 MiB.
+	MaxUnreadPerConnection int
+
+	// CountError, if set, is called with a short fixed name for every protocol error that is found.
+	CountError func(errType string)
+
+	// Limits bounds what a server can make a connection do. Zero fields mean defaults.
+	Limits core.Limits
+
+	// Scheduler makes the scheduler that decides which request body of a connection sends next. Default: round robin.
+	Scheduler func() priority.Scheduler
+
+	// Tracer, if set, sees every frame in and out.
+	Tracer conn.Tracer
+
+	t1 *http.Transport // the transport that Configure was given
+
+	once struct {
+		sync.Once
+		pool     Pool
+		own      *pool // pool where it is the Transport's own, nil otherwise
+		h1       *http.Transport
+		sessions tls.ClientSessionCache
+	}
+	h1Only h1Marks
+	counts counters
+}
+
+// init makes what a Transport has beside its fields.
+func (t *Transport) init() {
+	t.once.Do(func() {
+		t.once.sessions = tls.NewLRUClientSessionCache(0)
+		t.once.pool = t.Pool
+		if t.Pool == nil {
+			t.once.own = newPool(t)
+			t.once.pool = t.once.own
+		}
+		if t.t1 == nil {
+			t.once.h1 = t.newHTTP1()
+		}
+	})
+}
+
+// RoundTrip implements http.RoundTripper. Errors of a connection or stream are of type *Error.
+//
+// A request that the server has certainly not processed is sent again: one that it refused with REFUSED_STREAM, that
+// came after the last stream of its GOAWAY, or of which nothing had been written when the connection was lost. Nothing
+// else is, whatever the method.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.init()
+	if t.t1 != nil {
+		return t.t1.RoundTrip(req)
+	}
+	if err := checkRequest(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	secure := req.URL.Scheme == "https"
+	protocols := t.protocols()
+	switch {
+	case secure && !protocols.HTTP2(), !secure && (protocols.HTTP1() || !protocols.UnencryptedHTTP2()):
+		return t.once.h1.RoundTrip(req)
+	}
+	target, err := t.target(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	if !target.tunnels() || secure && protocols.HTTP1() && t.h1Only.has(target.Key) {
+		return t.once.h1.RoundTrip(req)
+	}
+	return t.roundTrip(req, target)
+}
+
+// protocols returns what may be spoken.
+func (t *Transport) protocols() http.Protocols {
+	p := t.Protocols
+	if p == nil && t.t1 != nil {
+		p = t.t1.Protocols
+	}
+	if p != nil {
+		return *p
+	}
+	var all http.Protocols
+	all.SetHTTP1(true)
+	all.SetHTTP2(true)
+	return all
+}
+
+// CloseIdleConnections closes connections that have no request, and those that have one when it is over.
+func (t *Transport) CloseIdleConnections() {
+	t.init()
+	t.once.pool.CloseIdleConnections()
+	if t.once.h1 != nil {
+		t.once.h1.CloseIdleConnections()
+	}
+}
+
+// NewClientConn returns a connection over nc, on which the server speaks HTTP/2, that is not part of the pool. If nc has
+// a method ConnectionState, as *tls.Conn does, responses have its result as their TLS.
+func (t *Transport) NewClientConn(nc net.Conn) (*ClientConn, error) {
+	t.init()
+	return t.newClientConn(nc, Key{}), nil
+}
