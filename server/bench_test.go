@@ -16,13 +16,12 @@ import (
 // blast is a client that only counts what comes back: each round sends a batch of requests in one write and waits
 // for as many ends of streams.
 type blast struct {
-	nc   *memconn.Conn
-	enc  *hpack.Encoder
-	out  []byte
-	in   []byte
-	id   uint32
-	body string
-	w    fragment
+	nc  *memconn.Conn
+	enc *hpack.Encoder
+	out []byte
+	in  []byte
+	id  uint32
+	w   fragment
 }
 
 type fragment struct{ b []byte }
@@ -52,8 +51,11 @@ func (b *blast) flush() {
 }
 
 var blastFields = []hpack.HeaderField{
-	{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "127.0.0.1:8080"},
-	{Name: ":path", Value: "/"}, {Name: "user-agent", Value: "h2load nghttp2/1.52.0"},
+	{Name: ":method", Value: "GET"},
+	{Name: ":scheme", Value: "http"},
+	{Name: ":authority", Value: "127.0.0.1:8080"},
+	{Name: ":path", Value: "/"},
+	{Name: "user-agent", Value: "h2load nghttp2/1.52.0"},
 }
 
 func (b *blast) round(n int) {

@@ -167,11 +167,13 @@ func TestContractAbort(t *testing.T) {
 			synctest.Wait()
 			n.add("logged %t", strings.Contains(s.log.String(), "oh\n"))
 		}},
-		{"ErrAbortHandler", func(*notes, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		{
+			"ErrAbortHandler", func(*notes, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 			func(n *notes, s *site) {
 				roundTrip("GET", "/", "")(n, s)
 				n.add("logged %q", s.log.String())
-			}},
+			},
+		},
 		{"panic after flush", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "part")
 			w.(http.Flusher).Flush()

@@ -193,10 +193,14 @@ func TestContractStatus(t *testing.T) {
 				n.add("%s", resp.Header.Get("X-Ok"))
 			}
 		}},
-		{"fields", status(200, "", "X-A", "1", "X-A", "2", "x-lower", "v", "Set-Cookie", "a=b", "Set-Cookie", "c=d"),
-			roundTrip("GET", "/", "")},
-		{"invalid fields", status(200, "", "X A", "1", "X-B", "a\nb", ":status", "99", "X-C", "ok", "X-\u00e4", "1"),
-			roundTrip("GET", "/", "")},
+		{
+			"fields", status(200, "", "X-A", "1", "X-A", "2", "x-lower", "v", "Set-Cookie", "a=b", "Set-Cookie", "c=d"),
+			roundTrip("GET", "/", ""),
+		},
+		{
+			"invalid fields", status(200, "", "X A", "1", "X-B", "a\nb", ":status", "99", "X-C", "ok", "X-\u00e4", "1"),
+			roundTrip("GET", "/", ""),
+		},
 		{"panics on invalid code", func(n *notes, w http.ResponseWriter, _ *http.Request) {
 			defer func() { n.add("panic %v", recover()) }()
 			w.WriteHeader(99)

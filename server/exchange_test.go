@@ -32,7 +32,7 @@ func TestResetOfAHandlersStream(t *testing.T) {
 		if err := context.Cause(r.Context()); !errors.As(err, &se) || se.Code != frame.Cancel || se.Initiator != frame.Remote {
 			t.Errorf("cause: %v", err)
 		}
-		if err := r.Context().Err(); err != context.Canceled { //nolint:errorlint // documented as this very value
+		if err := r.Context().Err(); err != context.Canceled { // documented as this very value
 			t.Errorf("Err: %v", err)
 		}
 	}, func(_ *testing.T, p *peer) {

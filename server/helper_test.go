@@ -82,7 +82,7 @@ func (s *site) stop() {
 	if err := s.close(); err != nil {
 		s.t.Errorf("Close: %v", err)
 	}
-	if err := <-s.served; err != http.ErrServerClosed { //nolint:errorlint // documented as this very value
+	if err := <-s.served; err != http.ErrServerClosed { // documented as this very value
 		s.t.Errorf("Serve: %v", err)
 	}
 }

@@ -257,7 +257,9 @@ func TestCipherSuitesAreChecked(t *testing.T) {
 		t.Errorf("Configure: %v", err)
 	}
 	for _, good := range []*tls.Config{
-		nil, {}, {CipherSuites: lacking.CipherSuites, MinVersion: tls.VersionTLS13},
+		nil,
+		{},
+		{CipherSuites: lacking.CipherSuites, MinVersion: tls.VersionTLS13},
 		{CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}},
 	} {
 		if err := checkSuites(good); err != nil {
