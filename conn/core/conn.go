@@ -42,6 +42,9 @@ type Conn struct {
 	nextEvent int
 }
 
+// maxResets bounds how many streams that we have reset are remembered, which takes up to 20 octets each.
+const maxResets = 4096
+
 // New returns a connection that is about to begin. Start begins it.
 func New(cfg Config) *Conn {
 	if cfg.NewStream == nil {
@@ -58,6 +61,9 @@ func New(cfg Config) *Conn {
 		enc:   newBlockEncoder(cfg.EncoderTableSize),
 		limit: limiter{Limits: cfg.Limits.withDefaults()},
 	}
+	// The peer may have as many streams open, and so send frames on as many that we have reset, before it knows.
+	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)
+	c.graves = stream.NewGraveyard(stream.DefaultEnds, int(resets))
 	c.in.init(&cfg, c.limit.MaxContinuations)
 	c.send.Add(frame.DefaultWindow)
 	c.recv.Init(frame.DefaultWindow)

@@ -7,15 +7,19 @@
 // # Use
 //
 //	c := core.New(cfg)
-//	c.Start(now)                       // the first flight is in the output
+//	c.Start(now)                         // the first flight is in the output
 //	send(c.Output(nil))
-//	for b := range received {          // b begins with what was left over
+//	for b := range received {            // b begins with what was left over
 //		n, more, err := c.Receive(b, now)
 //		for e, ok := c.NextEvent(); ok; e, ok = c.NextEvent() { … }
 //		// Call Receive again with b[n:] while more is true. On an error: c.Fail(err), send, close.
-//		c.Fill(limit)                  // queued data that windows let pass
+//		c.SetPartial(partial, want, now) // of Partial, where frames must be complete in time
+//		c.Fill(limit)                    // queued data that windows let pass
 //		send(c.Output(nil))
 //	}
+//
+// Deadline tells when to call Tick, which does what time asks for: timeouts, keepalive, the steps of a shutdown. After
+// Drained, the connection can be closed.
 //
 // Everything that a peer can send ends in an event, in nothing, or in a *frame.ConnError returned to the caller, who
 // hands it to Fail. Errors of one stream are answered with RST_STREAM here and come as EventReset.

@@ -45,11 +45,17 @@ type Event struct {
 	Err     error
 }
 
+// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream.
+const maxKeptEvents = 256
+
 // NextEvent returns the next event in order, and whether there was one.
 func (c *Conn) NextEvent() (Event, bool) {
 	if c.nextEvent == len(c.events) {
 		clear(c.events) // hold on to nothing
 		c.events, c.nextEvent = c.events[:0], 0
+		if cap(c.events) > maxKeptEvents {
+			c.events = nil
+		}
 		return Event{}, false
 	}
 	c.nextEvent++

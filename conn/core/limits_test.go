@@ -189,6 +189,19 @@ func TestNotCharged(t *testing.T) {
 		p.send(trailers(1, "x: y"), reset(1, frame.Cancel))
 		p.alive("all may have crossed our RST_STREAM")
 	})
+	t.Run("trailers of all streams that we have reset", func(t *testing.T) {
+		p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 1000 })
+		for i := range 1000 {
+			p.send(request(ids(i)))
+		}
+		for i := range 1000 {
+			p.c.Reset(p.stream(ids(i)), frame.Cancel)
+		}
+		for i := range 1000 {
+			p.send(data(ids(i), "x"), trailers(ids(i), "x: y"))
+		}
+		p.alive("they were all open when the peer sent that")
+	})
 	t.Run("streams that we cancel", func(t *testing.T) {
 		p := newPeer(t, Client)
 		for i := range times {
