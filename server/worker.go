@@ -2,9 +2,12 @@ package server
 
 import "runtime"
 
-// flushEvery is after how many responses a worker flushes although more requests wait, so that the client can go
-// on with the first.
-const flushEvery = 128
+// After so many responses, or so many octets of them, a worker flushes although more requests wait: the client can
+// go on with the first, and the rest need not be kept in memory for long.
+const (
+	flushResponses = 128
+	flushOctets    = 64 << 10
+)
 
 // work runs requests until there is nothing to do.
 func (d *dispatcher) work() {
@@ -17,7 +20,7 @@ func (d *dispatcher) work() {
 	}()
 	for {
 		start := d.pace.start(d.drains.Add(1))
-		n := 0
+		n, octets := 0, int64(0)
 		var then finale
 		for {
 			s, f := d.next(last)
@@ -28,7 +31,9 @@ func (d *dispatcher) work() {
 			x, h := d.sc.newExchange(s)
 			last = x
 			x.run(h)
-			if n++; n%flushEvery == 0 {
+			n++
+			if octets += x.resp.written; n%flushResponses == 0 || octets >= flushOctets {
+				octets = 0
 				d.sc.c.Flush()
 			}
 		}
