@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"errors"
+
 	"context"
 	"encoding/binary"
 	"time"
@@ -25,7 +27,7 @@ func (c *Conn) clientEvent(e *core.Event, st *Stream) {
 			c.notes = append(c.notes, endNote{f: f})
 		}
 	case core.EventGoAway:
-		c.client.goAway, _ = e.Err.(*frame.ConnError)
+		errors.As(e.Err, &c.client.goAway)
 		c.client.changed = true
 	}
 }

@@ -108,6 +108,7 @@ func (e *blockEncoder) appendField(b []byte, place int, f *Field) []byte {
 		}
 	}
 	switch known.policy {
+	case policyIndex:
 	case policyPlain:
 		return appendLiteral(b, reprPlain, known.first, f)
 	case policyNever:

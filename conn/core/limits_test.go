@@ -22,9 +22,6 @@ type limitTest struct {
 
 func ids(i int) uint32 { return uint32(2*i + 1) }
 
-// noGlitches makes room for the limit under test.
-var noGlitches = Limits{GlitchBurst: -1}
-
 var rateTests = []limitTest{
 	{
 		name: "requests that the peer resets", burst: 200, rate: 50, text: "too_many_resets",

@@ -18,23 +18,28 @@ var connFrameTests = []frameTest{
 	{"6.5 half a setting", Server, false, []any{raw(frame.TypeSettings, 0, 0, 0, 1, 0)}, sizeError("6.5")},
 	{"6.5 a second ACK", Server, false, []any{frame.Settings{Ack: true}}, ""},
 	{
-		"6.5.2 ENABLE_PUSH of 2", Server, false, []any{settings(setting(frame.SettingEnablePush, 2))},
+		"6.5.2 ENABLE_PUSH of 2", Server, false,
+		[]any{settings(setting(frame.SettingEnablePush, 2))},
 		protocolError("6.5.2"),
 	},
 	{
-		"6.5.2 ENABLE_PUSH of a server", Client, false, []any{settings(setting(frame.SettingEnablePush, 1))},
+		"6.5.2 ENABLE_PUSH of a server", Client, false,
+		[]any{settings(setting(frame.SettingEnablePush, 1))},
 		protocolError("6.5.2"),
 	},
 	{
-		"6.5.2 no push of a server", Client, false, []any{settings(setting(frame.SettingEnablePush, 0))},
+		"6.5.2 no push of a server", Client, false,
+		[]any{settings(setting(frame.SettingEnablePush, 0))},
 		"SETTINGS ack; settings",
 	},
 	{
-		"6.5.2 window of 2^31", Server, false, []any{settings(setting(frame.SettingInitialWindowSize, 1<<31))},
+		"6.5.2 window of 2^31", Server, false,
+		[]any{settings(setting(frame.SettingInitialWindowSize, 1<<31))},
 		goAway(frame.FlowControlError, "RFC 9113 §6.5.2"),
 	},
 	{
-		"6.5.2 window of 2^31-1", Server, true, []any{settings(setting(frame.SettingInitialWindowSize, 1<<31-1))},
+		"6.5.2 window of 2^31-1", Server, true,
+		[]any{settings(setting(frame.SettingInitialWindowSize, 1<<31-1))},
 		"SETTINGS ack; settings",
 	},
 	{
@@ -43,16 +48,19 @@ var connFrameTests = []frameTest{
 		goAway(frame.FlowControlError, "RFC 9113 §6.9.2"),
 	},
 	{
-		"6.5.2 frames of 16383", Server, false, []any{settings(setting(frame.SettingMaxFrameSize, 1<<14-1))},
+		"6.5.2 frames of 16383", Server, false,
+		[]any{settings(setting(frame.SettingMaxFrameSize, 1<<14-1))},
 		protocolError("6.5.2"),
 	},
 	{"6.5.2 frames of 0", Client, false, []any{settings(setting(frame.SettingMaxFrameSize, 0))}, protocolError("6.5.2")},
 	{
-		"6.5.2 frames of 2^24", Server, false, []any{settings(setting(frame.SettingMaxFrameSize, 1<<24))},
+		"6.5.2 frames of 2^24", Server, false,
+		[]any{settings(setting(frame.SettingMaxFrameSize, 1<<24))},
 		protocolError("6.5.2"),
 	},
 	{
-		"6.5.2 frames of 2^24-1", Server, false, []any{settings(setting(frame.SettingMaxFrameSize, 1<<24-1))},
+		"6.5.2 frames of 2^24-1", Server, false,
+		[]any{settings(setting(frame.SettingMaxFrameSize, 1<<24-1))},
 		"SETTINGS ack; settings",
 	},
 	{
@@ -61,7 +69,8 @@ var connFrameTests = []frameTest{
 		"SETTINGS ack; settings",
 	},
 	{
-		"RFC 8441 3 value of 2", Client, false, []any{settings(setting(frame.SettingEnableConnectProtocol, 2))},
+		"RFC 8441 3 value of 2", Client, false,
+		[]any{settings(setting(frame.SettingEnableConnectProtocol, 2))},
 		goAway(frame.ProtocolError, "RFC 8441 §3"),
 	},
 	{
@@ -70,7 +79,8 @@ var connFrameTests = []frameTest{
 		}, goAway(frame.ProtocolError, "RFC 8441 §3"),
 	},
 	{
-		"RFC 9218 2.1 changed", Server, false, []any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
+		"RFC 9218 2.1 changed", Server, false,
+		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
 		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
 	},
 
@@ -84,23 +94,27 @@ var connFrameTests = []frameTest{
 	{"6.7 too long", Server, false, []any{raw(frame.TypePing, 0, 0, make([]byte, 9)...)}, sizeError("6.7")},
 
 	{
-		"6.8 GOAWAY", Server, true, []any{frame.GoAway{LastStreamID: 8, Code: frame.EnhanceYourCalm, DebugData: []byte("hm")}},
+		"6.8 GOAWAY", Server, true,
+		[]any{frame.GoAway{LastStreamID: 8, Code: frame.EnhanceYourCalm, DebugData: []byte("hm")}},
 		`goaway: http2: peer ended the connection with ENHANCE_YOUR_CALM, last stream 8, debug data "hm"`,
 	},
 	{"6.8 on a stream", Server, true, []any{raw(frame.TypeGoAway, 0, 1, make([]byte, 8)...)}, protocolError("6.8")},
 	{"6.8 too short", Server, false, []any{raw(frame.TypeGoAway, 0, 0, make([]byte, 7)...)}, sizeError("6.8")},
 	{
 		"6.8 last stream increases", Client, true,
-		[]any{frame.GoAway{LastStreamID: 3}, frame.GoAway{LastStreamID: 5}}, protocolError("6.8"),
+		[]any{frame.GoAway{LastStreamID: 3}, frame.GoAway{LastStreamID: 5}},
+		protocolError("6.8"),
 	},
 
 	{"RFC 9218 7.1 PRIORITY_UPDATE", Server, false, []any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}}, ""},
 	{
-		"RFC 9218 7.1 to a client", Client, false, []any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}},
+		"RFC 9218 7.1 to a client", Client, false,
+		[]any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
 	{
-		"RFC 9218 7.1 for stream 0", Server, false, []any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 0, 0)},
+		"RFC 9218 7.1 for stream 0", Server, false,
+		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 0, 0)},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
 	{"RFC 7838 4 ALTSVC", Client, false, []any{frame.AltSvc{Origin: []byte("https://x"), Value: []byte("clear")}}, ""},

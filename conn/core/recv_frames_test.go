@@ -41,19 +41,22 @@ var streamFrameTests = []frameTest{
 	{"6.2 padding longer than the payload", Server, false, []any{raw(frame.TypeHeaders, 0xc, 1, 9, 0x82)}, protocolError("6.2")},
 	{"6.2 no room for priority", Server, false, []any{raw(frame.TypeHeaders, 0x24, 1, 0, 0, 0, 0)}, sizeError("6.2")},
 	{
-		"6.2 self-dependency", Server, false, []any{request(1).withPriority(frame.PriorityParam{DependsOn: 1})},
+		"6.2 self-dependency", Server, false,
+		[]any{request(1).withPriority(frame.PriorityParam{DependsOn: 1})},
 		goAway(frame.ProtocolError, "RFC 7540 §5.3.1"),
 	},
 
 	{"6.3 PRIORITY on stream 0", Server, false, []any{raw(frame.TypePriority, 0, 0, 0, 0, 0, 0, 0)}, protocolError("6.3")},
 	{"6.3 PRIORITY", Server, true, []any{frame.Priority{StreamID: 1}, frame.Priority{StreamID: 99}}, ""},
 	{
-		"6.3 wrong size", Server, true, []any{raw(frame.TypePriority, 0, 1, 0, 0, 0, 0)},
+		"6.3 wrong size", Server, true,
+		[]any{raw(frame.TypePriority, 0, 1, 0, 0, 0, 0)},
 		"RST_STREAM 1 FRAME_SIZE_ERROR; reset 1 local FRAME_SIZE_ERROR; closed 1",
 	},
 	{"6.3 wrong size on an idle stream", Server, true, []any{raw(frame.TypePriority, 0, 3, 0, 0, 0, 0)}, sizeError("6.3")},
 	{
-		"6.3 self-dependency", Server, true, []any{frame.Priority{StreamID: 1, PriorityParam: frame.PriorityParam{DependsOn: 1}}},
+		"6.3 self-dependency", Server, true,
+		[]any{frame.Priority{StreamID: 1, PriorityParam: frame.PriorityParam{DependsOn: 1}}},
 		goAway(frame.ProtocolError, "RFC 7540 §5.3.1"),
 	},
 
@@ -72,7 +75,8 @@ var streamFrameTests = []frameTest{
 	{"6.9.1 connection window over 2^31-1", Server, true, []any{update(0, frame.MaxWindow)}, goAway(frame.FlowControlError, "RFC 9113 §6.9.1")},
 	{"6.9.1 connection window of 2^31-1", Server, true, []any{update(0, frame.MaxWindow-frame.DefaultWindow)}, ""},
 	{
-		"6.9.1 stream window over 2^31-1", Server, true, []any{update(1, frame.MaxWindow)},
+		"6.9.1 stream window over 2^31-1", Server, true,
+		[]any{update(1, frame.MaxWindow)},
 		"RST_STREAM 1 FLOW_CONTROL_ERROR; reset 1 local FLOW_CONTROL_ERROR; closed 1",
 	},
 	{"6.9.1 stream window of 2^31-1", Server, true, []any{update(1, frame.MaxWindow-frame.DefaultWindow)}, ""},
