@@ -111,7 +111,7 @@ func (s *source) readBody(p []byte) (int, error) {
 	if s.left >= 0 {
 		if s.left -= int64(n); s.left < 0 {
 			n, err = 0, errBodyTooLong
-		} else if err == io.EOF && s.left > 0 { //nolint:errorlint // a Reader's end is this very value
+		} else if err == io.EOF && s.left > 0 {
 			err = errBodyTooShort
 		}
 	}
