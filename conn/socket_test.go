@@ -228,33 +228,38 @@ func TestEndOfSocket(t *testing.T) {
 
 // GOAWAY must be readable although the peer has sent what was not read, for which TCP resets a connection that is
 // simply closed.
-func TestGoAwaySurvivesOnTCP(t *testing.T) {
-	for range 20 {
-		cn, sn := tcpPair(t)
-		c := NewServer(sn, Config{}, handlerFunc(func(*Stream) {}))
-		served := make(chan error, 1)
-		go func() { served <- c.Serve() }()
-		p := testPeer{t: t}
-		newPeerHPACK(&p)
-		b := p.encode(nil, raw(frame.Preface))
-		b = p.encode(b, settings())
-		b = p.encode(b, data(1, "fault"))
-		b = append(b, make([]byte, 1<<20)...)
-		_, _ = cn.Write(b)
-		_ = cn.CloseWrite()
-		got, err := io.ReadAll(cn)
-		if err != nil {
-			t.Fatalf("after %d octets: %v", len(got), err)
+func TestGoAwaySurvives(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for range 10 {
+			var cn, sn net.Conn = tcpPair(t)
+			if secure {
+				cn, sn = overTLS(t, cn, sn)
+			}
+			c := NewServer(sn, Config{}, handlerFunc(func(*Stream) {}))
+			served := make(chan error, 1)
+			go func() { served <- c.Serve() }()
+			p := testPeer{t: t}
+			newPeerHPACK(&p)
+			b := p.encode(nil, raw(frame.Preface))
+			b = p.encode(b, settings())
+			b = p.encode(b, data(1, "fault"))
+			b = append(b, make([]byte, 1<<20)...)
+			_, _ = cn.Write(b)
+			_ = cn.(interface{ CloseWrite() error }).CloseWrite()
+			got, err := io.ReadAll(cn)
+			if err != nil {
+				t.Fatalf("TLS %v: after %d octets: %v", secure, len(got), err)
+			}
+			p.in = got
+			var last any
+			for f, ok := p.next(); ok; f, ok = p.next() {
+				last = f
+			}
+			if g, ok := last.(frame.GoAway); !ok || g.Code != frame.ProtocolError {
+				t.Errorf("TLS %v: the last frame is %v", secure, last)
+			}
+			<-served
 		}
-		p.in = got
-		var last any
-		for f, ok := p.next(); ok; f, ok = p.next() {
-			last = f
-		}
-		if g, ok := last.(frame.GoAway); !ok || g.Code != frame.ProtocolError {
-			t.Errorf("the last frame is %v", last)
-		}
-		<-served
 	}
 }
 
