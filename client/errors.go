@@ -76,11 +76,20 @@ type truncated struct{ error }
 
 func (e truncated) Unwrap() []error { return []error{e.error, io.ErrUnexpectedEOF} }
 
-// bodyError gives the error of a response's body the form in which users look for it.
-func bodyError(err error) error {
+// tellingError gives the error of a stream the form in which users look for it: the end of a connection is no io.EOF,
+// which would be the end of a body.
+func tellingError(err error) error {
 	var se *frame.StreamError
-	if errors.As(err, &se) && se.Initiator == frame.Local && se.Section == "RFC 9113 §8.1.1" {
-		return truncated{err}
+	var ce *frame.ConnError
+	switch {
+	case errors.As(err, &se):
+		if se.Initiator == frame.Local && se.Section == "RFC 9113 §8.1.1" {
+			return truncated{err}
+		}
+	case errors.As(err, &ce) && errors.Is(err, io.EOF):
+		lost := *ce
+		lost.Cause = io.ErrUnexpectedEOF
+		return &lost
 	}
 	return err
 }

@@ -387,7 +387,7 @@ func (x *exchange) failed(err error) error {
 	x.err = err
 	x.mu.Unlock()
 	x.reset()
-	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: err}
+	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: tellingError(err)}
 }
 
 // reset ends the stream, if it has not ended, and the exchange.

@@ -207,9 +207,10 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 		}
 		return nil // Fill finds who can go on
 	}
-	if ok, err := c.step(s, stream.RecvWindowUpdate); !ok {
+	if _, err := c.step(s, stream.RecvWindowUpdate); err != nil {
 		return err
 	}
+	// Also where we have nothing left to send: "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets."
 	if !s.send.Add(f.Increment) {
 		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9.1", "stream window above 2^31-1")
 	}

@@ -1,0 +1,274 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// A peer is one connection of a server that the test plays, frame by frame, in a bubble of synctest.
+type peer struct {
+	t   *testing.T
+	nc  *memconn.Conn
+	r   *bufio.Reader
+	enc *hpack.Encoder
+	buf bytes.Buffer
+	dec *hpack.Decoder
+}
+
+// farm is where the Transport under test dials.
+type farm struct {
+	t  *testing.T
+	l  *memconn.Listener
+	tr *Transport
+}
+
+func newFarm(t *testing.T, adjust ...func(*Transport)) *farm {
+	return newFarmOn(t, memconn.Options{}, adjust...)
+}
+
+func newFarmOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *farm {
+	f := &farm{t: t, l: memconn.Listen(o)}
+	f.tr = &Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), Proxy: noProxy, MaxAttempts: 1}
+	for _, a := range adjust {
+		a(f.tr)
+	}
+	return f
+}
+
+// accept waits for a connection and exchanges prefaces.
+func (f *farm) accept(s ...frame.Setting) *peer {
+	f.t.Helper()
+	p := f.acceptSilent()
+	p.send(frame.NewSettings(s...), frame.Settings{Ack: true})
+	return p
+}
+
+// acceptSilent says nothing.
+func (f *farm) acceptSilent() *peer {
+	f.t.Helper()
+	nc, err := f.l.Accept()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p := &peer{t: f.t, nc: nc.(*memconn.Conn), r: bufio.NewReader(nc), dec: hpack.NewDecoder(4096, nil)}
+	p.enc = hpack.NewEncoder(&p.buf)
+	preface := make([]byte, len(frame.Preface))
+	if _, err := io.ReadFull(p.r, preface); err != nil || string(preface) != frame.Preface {
+		f.t.Fatalf("preface %q, %v", preface, err)
+	}
+	f.t.Cleanup(func() { _ = nc.Close() })
+	return p
+}
+
+// head is a header block.
+type head struct {
+	id     uint32
+	end    bool
+	fields []hpack.HeaderField
+}
+
+// get returns the value of a field.
+func (h head) get(name string) string {
+	for _, f := range h.fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// respond is the head of a response.
+func respond(id uint32, status int, pairs ...string) head {
+	h := head{id: id, fields: []hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(status)}}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		h.fields = append(h.fields, hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return h
+}
+
+func (h head) ends() head { h.end = true; return h }
+
+func body(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data: []byte(s)} }
+func bodyEnd(id uint32, s string) frame.Data {
+	return frame.Data{StreamID: id, Data: []byte(s), EndStream: true}
+}
+func goAway(last uint32, c frame.Code) frame.GoAway {
+	return frame.GoAway{LastStreamID: last, Code: c}
+}
+func rst(id uint32, c frame.Code) frame.RSTStream { return frame.RSTStream{StreamID: id, Code: c} }
+
+// block encodes a header block.
+func (p *peer) block(fields []hpack.HeaderField) []byte {
+	p.buf.Reset()
+	for _, f := range fields {
+		_ = p.enc.WriteField(f)
+	}
+	return bytes.Clone(p.buf.Bytes())
+}
+
+// send sends frames, heads and octets in one write. A connection that the client has closed is no error.
+func (p *peer) send(items ...any) {
+	var b []byte
+	for _, it := range items {
+		switch it := it.(type) {
+		case []byte:
+			b = append(b, it...)
+		case head:
+			b = frame.Headers{StreamID: it.id, EndStream: it.end, EndHeaders: true, Fragment: p.block(it.fields)}.Append(b)
+		case frame.Frame:
+			b = it.Append(b)
+		default:
+			p.t.Fatalf("cannot send %T", it)
+		}
+	}
+	_, _ = p.nc.Write(b)
+}
+
+// next waits for a frame; it passes over SETTINGS and WINDOW_UPDATE. It is nil at the end of the connection.
+func (p *peer) next() any {
+	p.t.Helper()
+	for {
+		var hb [frame.HeaderLen]byte
+		if _, err := io.ReadFull(p.r, hb[:]); err != nil {
+			return nil
+		}
+		h := frame.ParseHeader(hb[:])
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(p.r, payload); err != nil {
+			return nil
+		}
+		f, err := frame.Parse(h, payload)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		switch f := f.(type) {
+		case frame.Settings, frame.WindowUpdate:
+		case frame.Headers:
+			fields, err := p.dec.DecodeFull(f.Fragment)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return head{id: f.StreamID, end: f.EndStream, fields: fields}
+		default:
+			return f
+		}
+	}
+}
+
+// request waits for the head of a request.
+func (p *peer) request() head {
+	p.t.Helper()
+	f := p.next()
+	h, ok := f.(head)
+	if !ok {
+		p.t.Fatalf("want a request, got %v", f)
+	}
+	return h
+}
+
+// wantReset waits for RST_STREAM, past DATA and PING.
+func (p *peer) wantReset(id uint32, c frame.Code) {
+	p.t.Helper()
+	for {
+		switch f := p.next().(type) {
+		case frame.Data, frame.Ping:
+		case frame.RSTStream:
+			if f.StreamID != id || f.Code != c {
+				p.t.Fatalf("want RST_STREAM %d %v, got %v", id, c, f)
+			}
+			return
+		default:
+			p.t.Fatalf("want RST_STREAM %d %v, got %v", id, c, f)
+		}
+	}
+}
+
+// wantGoAway waits for GOAWAY, past everything else.
+func (p *peer) wantGoAway(c frame.Code) {
+	p.t.Helper()
+	for {
+		switch f := p.next().(type) {
+		case frame.GoAway:
+			if f.Code != c {
+				p.t.Fatalf("want GOAWAY %v, got %v", c, f)
+			}
+			return
+		case nil:
+			p.t.Fatal("the connection has ended without GOAWAY")
+		}
+	}
+}
+
+// result is a call of RoundTrip that runs.
+type result struct {
+	t    *testing.T
+	done chan struct{}
+	resp *http.Response
+	err  error
+	stop context.CancelFunc
+}
+
+// start begins a request.
+func (f *farm) start(req *http.Request) *result { return startOn(f.t, f.tr, req) }
+
+func startOn(t *testing.T, rt http.RoundTripper, req *http.Request) *result {
+	ctx, cancel := context.WithCancel(req.Context())
+	r := &result{t: t, done: make(chan struct{}), stop: cancel}
+	req = req.WithContext(ctx)
+	t.Cleanup(cancel)
+	go func() {
+		r.resp, r.err = rt.RoundTrip(req)
+		close(r.done)
+	}()
+	return r
+}
+
+func (f *farm) get() *result { return f.start(newRequest(f.t, "GET", siteURL+"/", nil)) }
+
+// response waits for a response.
+func (r *result) response() *http.Response {
+	r.t.Helper()
+	<-r.done
+	if r.err != nil {
+		r.t.Fatalf("RoundTrip: %v", r.err)
+	}
+	return r.resp
+}
+
+// wantErr waits for an error that is want.
+func (r *result) wantErr(want error) error {
+	r.t.Helper()
+	<-r.done
+	if r.err == nil || !errors.Is(r.err, want) {
+		r.t.Fatalf("RoundTrip: error %v, want %v", r.err, want)
+	}
+	return r.err
+}
+
+func (r *result) wantWaiting(why string) {
+	r.t.Helper()
+	synctest.Wait()
+	select {
+	case <-r.done:
+		r.t.Fatalf("%s: RoundTrip has returned %v, %v", why, r.resp, r.err)
+	default:
+	}
+}
+
+// close ends everything, so that a goroutine that is left fails the test.
+func (f *farm) close() {
+	f.tr.CloseIdleConnections()
+	_ = f.l.Close()
+}
