@@ -254,7 +254,7 @@ func (x *exchange) cancel(err error, code frame.Code) {
 	}
 	x.s.Reset(code)
 	if suspect {
-		x.cc.c.Probe() // it may be that nobody is there
+		x.s.Probe() // it may be that nobody is there
 	}
 	x.leave()
 }

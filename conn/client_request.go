@@ -60,7 +60,7 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 		*r.Into = st
 	}
 	st.finished = end
-	st.opened = c.client.taken
+	st.opened, st.reads = c.client.taken, c.stats.reads
 	c.handleEvents()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.

@@ -143,11 +143,12 @@ func (c *Conn) GoAway() *frame.ConnError {
 	return c.client.goAway
 }
 
-// Probe asks with a PING at once whether the peer is still there, within the budget of Config.PingBudget and only where
-// keepalive is on.
-func (c *Conn) Probe() {
+// Probe asks with a PING at once whether the peer is still there, if nothing was received since st was opened, within
+// the budget of Config.PingBudget and only where keepalive is on. Client only.
+func (st *Stream) Probe() {
+	c := st.c
 	c.mu.Lock()
-	if c.phase == alive {
+	if c.phase == alive && c.stats.reads == st.reads {
 		c.ensureOut()
 		c.core.Probe(time.Now())
 		c.arm()

@@ -45,6 +45,7 @@ type Stream struct {
 
 	// Of a client's streams.
 	opened    uint64 // how often the output had been taken when the request was appended
+	reads     uint64 // how often the socket had been read then
 	unsent    bool   // it died before the request was written
 	woken     bool   // in clientState.woken
 	onInterim func(*core.Message)
