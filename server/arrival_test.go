@@ -338,3 +338,32 @@ func (l *flakyListener) Accept() (net.Conn, error) {
 	}
 	return nc, err
 }
+
+// TestHijack: a handler of HTTP/1.1 takes the connection, and ServeConn returns.
+func TestHijack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var st states
+		srv := serving(func(w http.ResponseWriter, _ *http.Request) {
+			nc, buf, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go func() {
+				time.Sleep(time.Second)
+				line, _ := buf.ReadString('\n')
+				_, _ = io.WriteString(nc, "mine: "+line)
+				_ = nc.Close()
+			}()
+		})
+		srv.ConnState = st.note
+		client, server := memconn.Pipe(memconn.Options{})
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\nhello\n")
+		srv.ServeConn(server)
+		st.want(t, "0 new", "0 active", "0 hijacked")
+		if got, err := io.ReadAll(client); string(got) != "mine: hello\n" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		_ = client.Close()
+	})
+}

@@ -59,6 +59,9 @@ func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	}
 	err := s.inner.Serve(&oneListener{ctx: context.WithValue(a.ctx, arrivalKey{}, a), c: c})
 	if !errors.Is(err, errOneConn) { // the server is closed
+		s.mu.Lock()
+		delete(s.overTLS, tc)
+		s.mu.Unlock()
 		a.ended()
 		return
 	}
