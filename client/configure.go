@@ -97,7 +97,8 @@ type noCachedConnError struct{}
 
 // IsHTTP2NoCachedConnError is what net/http looks for.
 func (noCachedConnError) IsHTTP2NoCachedConnError() {}
-func (noCachedConnError) Error() string             { return "http2: no cached connection was available" }
+
+func (noCachedConnError) Error() string { return "http2: no cached connection was available" }
 
 // cachedTripper is a Transport that uses the connections of its pool only.
 type cachedTripper Transport

@@ -104,6 +104,7 @@ func body(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data
 func bodyEnd(id uint32, s string) frame.Data {
 	return frame.Data{StreamID: id, Data: []byte(s), EndStream: true}
 }
+
 func goAway(last uint32, c frame.Code) frame.GoAway {
 	return frame.GoAway{LastStreamID: last, Code: c}
 }

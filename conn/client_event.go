@@ -1,10 +1,9 @@
 package conn
 
 import (
-	"errors"
-
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
