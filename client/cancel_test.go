@@ -126,7 +126,7 @@ func TestCancel(t *testing.T) {
 						}
 						// The connection is as good as before.
 						r = f.get()
-						if h := p.request(); h.id != 3 {
+						if h := p.nextRequest(); h.id != 3 {
 							t.Errorf("stream %d", h.id)
 						}
 						p.send(respond(3, 204).ends())

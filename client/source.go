@@ -89,10 +89,10 @@ func (s *source) read(pos int, p []byte) (int, error) {
 				return n, s.err
 			}
 			return n, nil
-		case s.closed:
-			return 0, http.ErrBodyReadAfterClose
 		case s.err != nil:
 			return 0, s.err
+		case s.closed:
+			return 0, http.ErrBodyReadAfterClose
 		case !s.reading:
 			return s.readBody(p)
 		}
@@ -142,7 +142,7 @@ func (s *source) rewind() bool {
 		return true
 	case s.getBody != nil:
 	default:
-		return s.keep >= 0 && !s.closed
+		return s.keep >= 0 && (!s.closed || isEOF(s.err)) // then all of it is kept
 	}
 	return false
 }

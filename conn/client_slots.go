@@ -18,9 +18,10 @@ type clientState struct {
 	slotHook func()
 	changed  bool // the hook has something to be told
 
-	goAway *frame.ConnError // what the peer's last GOAWAY said
-	lost   bool             // the socket is gone: what is in the output will never be sent
-	taken  uint64           // how often the output was taken to be written
+	goAway   *frame.ConnError // what the peer's last GOAWAY said
+	lost     bool             // the socket is gone: what is in the output will never be sent
+	writeErr error            // the socket takes nothing more, and is only read to its end
+	taken    uint64           // how often the output was taken to be written
 
 	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
 	lastPing uint64
@@ -60,7 +61,7 @@ func (c *Conn) inUse() int {
 // core.ErrNoMoreStreams.
 func (c *Conn) slotErr() error {
 	switch {
-	case c.phase != alive || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
+	case c.phase != alive || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
 	case c.inUse() >= c.slots():
 		return core.ErrNoStream
@@ -128,6 +129,8 @@ func (c *Conn) Err() error {
 		return c.err
 	case c.client.goAway != nil:
 		return c.client.goAway
+	case c.client.writeErr != nil:
+		return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.client.writeErr}
 	case c.phase != alive || c.core.Draining():
 		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 	case c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value

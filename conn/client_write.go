@@ -1,5 +1,13 @@
 package conn
 
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
 // tryWriter writes to a socket without ever waiting for it. What it wrote may be less than it was given.
 type tryWriter interface {
 	tryWrite(b []byte) (int, error)
@@ -32,4 +40,22 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.client.try.tryWrite(b)
+}
+
+// readOnTime is how long a client reads on after a write has failed.
+const readOnTime = time.Second
+
+// readOn tells, when a write has failed with err, whether the connection is still read. A server that has closed it may
+// have said with GOAWAY before which requests it has not processed, and have answered others: what has arrived of that
+// is worth as much as ever. It is called with mu held.
+func (c *Conn) readOn(err error) bool {
+	if c.role != core.Client || c.phase != alive || errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	if c.client.writeErr == nil {
+		c.client.writeErr = err
+		c.client.changed = true
+		_ = c.nc.SetReadDeadline(time.Now().Add(readOnTime)) // on a dead socket reading fails anyway
+	}
+	return true
 }

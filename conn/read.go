@@ -274,6 +274,9 @@ func (c *Conn) readFailed(err error) {
 		c.die(nil)
 		return
 	}
+	if c.client.writeErr != nil {
+		err = c.client.writeErr
+	}
 	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
 		err = g // the peer has said why
 	}

@@ -90,6 +90,9 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 		c.ensureOut()
 		c.core.Fill(fillLimit)
 		c.handleEvents()
+		if c.client.writeErr != nil {
+			c.core.Output(c.core.Output(nil)) // nobody will read it
+		}
 		if c.core.OutputLen() == 0 {
 			break
 		}
@@ -154,7 +157,10 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	if err != nil && n == 0 {
 		c.client.taken-- // nothing of it has left
 	}
-	if err != nil && c.phase < dead {
+	switch {
+	case err == nil || c.phase == dead:
+	case c.readOn(err):
+	default:
 		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
 	}
 }
