@@ -247,6 +247,20 @@ func TestUpdatesAreBatched(t *testing.T) {
 	}
 }
 
+// A stream that has ended, or whose peer has, needs no credit.
+func TestNoUpdateAtTheEnd(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1))
+	for range 3 {
+		p.send(dataOf(1, 16384))
+	}
+	p.send(dataEnd(1, "x"))
+	p.outcome()
+	p.consume(1, -1)
+	p.want("nothing for stream 1")
+	p.wantLedger("all is read")
+}
+
 // A window below 65535 holds when the peer has acknowledged it, also for streams that were open before
 // (RFC 9113 §6.9.2), and whoever reads makes the peer go on.
 func TestSmallStreamWindow(t *testing.T) {

@@ -57,6 +57,8 @@ func TestSettingsTimeout(t *testing.T) {
 
 	p = newPeer(t, Server, limited)
 	p.deadline("acknowledged", 0)
+	p.tick(time.Hour)
+	p.alive("acknowledged")
 }
 
 // partial tells c what a caller tells it who has read as much as was sent.
@@ -134,7 +136,8 @@ func TestIdleTimeout(t *testing.T) {
 		p.tick(time.Minute - 1)
 		p.wantQuiet("not yet")
 		p.tick(1)
-		p.want("two steps", "GOAWAY 2147483647 NO_ERROR ", drainPingLine)
+		p.want("two steps", firstGoAway, drainPingLine)
+		p.deadline("the second step is all that is due", time.Second)
 	})
 	t.Run("after a response", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
@@ -191,74 +194,93 @@ func TestKeepalive(t *testing.T) {
 	p.wantDead("no answer", frame.NoError, "PING not answered")
 }
 
-func TestStallTimeout(t *testing.T) {
-	limited := func(cfg *Config) { cfg.StallTimeout = time.Minute }
-	// begin has a response of n octets wait behind a window of w.
-	begin := func(t *testing.T, w uint32, n int) *peer {
-		p := newPeer(t, Server, limited)
-		p.send(settings(setting(frame.SettingInitialWindowSize, w)), request(1).ends())
-		p.answer(1, false)
-		p.queue(1, n, true)
-		p.outcome()
-		return p
+// stall has a response of n octets wait behind a window of w, with a StallTimeout of a minute.
+func stall(t *testing.T, w uint32, n int) *peer {
+	t.Helper()
+	p := newPeer(t, Server, func(cfg *Config) { cfg.StallTimeout = time.Minute })
+	p.send(settings(setting(frame.SettingInitialWindowSize, w)), request(1).ends())
+	p.answer(1, false)
+	p.queue(1, n, true)
+	p.outcome()
+	return p
+}
+
+// wantStalled checks that stream 1 has just been reset for its stall, and only that.
+func (p *peer) wantStalled(why string) {
+	p.tb.Helper()
+	if got, want := p.outcome(), "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"; got != want {
+		p.tb.Errorf("%s: got %q, want %q", why, got, want)
 	}
-	const stalled = "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"
-	t.Run("window of 0", func(t *testing.T) {
-		p := begin(t, 0, 1<<20)
-		p.deadline("from the first wait", time.Minute)
-		p.tick(time.Minute - 1)
-		p.wantQuiet("not yet")
-		p.tick(1)
-		if got := p.outcome(); got != stalled {
-			t.Errorf("got %q, want %q", got, stalled)
-		}
-		p.deadline("nobody waits", 0)
-	})
-	t.Run("connection window of 0", func(t *testing.T) {
-		p := begin(t, 1<<20, 1<<20) // 65535 octets go
-		p.tick(time.Minute)
-		p.wantQuiet("it has made progress")
-		p.tick(time.Minute)
-		if got := p.outcome(); got != stalled {
-			t.Errorf("got %q, want %q", got, stalled)
-		}
-	})
-	t.Run("drips", func(t *testing.T) {
-		p := begin(t, 0, 1<<20)
-		for range 12 {
-			p.send(update(1, 1))
-			p.flush()
-			p.tick(5 * time.Second)
-		}
-		if want := "reset 1 local CANCEL"; p.events[0] != want {
-			t.Errorf("events %q, want %q", p.events, want)
-		}
-	})
-	t.Run("slow and steady", func(t *testing.T) {
-		p := begin(t, 0, 1<<20)
-		for range 120 {
-			p.send(update(1, 64*5))
-			p.flush()
-			p.tick(5 * time.Second)
-		}
-		p.wantEvents("64 octets a second are enough")
-	})
-	t.Run("the wait begins late", func(t *testing.T) {
-		p := newPeer(t, Server, limited)
-		p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends())
-		p.answer(1, false)
-		p.now = p.now.Add(time.Hour)
-		p.c.SetTime(p.now)
-		p.queue(1, 100, true)
-		p.deadline("from Queue", time.Minute)
-	})
-	t.Run("what was taken back does not stall", func(t *testing.T) {
-		p := begin(t, 0, 1<<20)
-		if n := p.c.Unqueue(p.stream(1)); n != 1<<20 {
-			t.Errorf("%d octets were taken back", n)
-		}
-		p.tick(time.Minute)
-		p.wantQuiet("nothing waits")
-		p.deadline("nothing waits", 0)
-	})
+}
+
+func TestStallTimeout(t *testing.T) {
+	p := stall(t, 0, 1<<20)
+	p.deadline("from the first wait", time.Minute)
+	p.tick(time.Minute - 1)
+	p.wantQuiet("not yet")
+	p.tick(1)
+	p.wantStalled("a window of 0")
+	p.deadline("nobody waits", 0)
+
+	p = stall(t, 1<<20, 1<<20) // 65535 octets go
+	p.tick(time.Minute)
+	p.wantQuiet("it has made progress")
+	p.tick(time.Minute)
+	p.wantStalled("a window of the connection of 0")
+}
+
+// A window that opens octet by octet stalls as well, and one that opens by 64 a second does not.
+func TestStallDrips(t *testing.T) {
+	p := stall(t, 0, 1<<20)
+	for range 12 {
+		p.send(update(1, 1))
+		p.flush()
+		p.tick(5 * time.Second)
+	}
+	p.wantEvents("drips", "reset 1 local CANCEL", "closed 1")
+
+	p = stall(t, 0, 1<<20)
+	for range 120 {
+		p.send(update(1, 64*5))
+		p.flush()
+		p.tick(5 * time.Second)
+	}
+	p.wantEvents("slow and steady")
+}
+
+// Each stream has a time of its own.
+func TestStallsApart(t *testing.T) {
+	p := stall(t, 0, 1<<20)
+	p.tick(30 * time.Second)
+	p.send(request(3).ends())
+	p.answer(3, false)
+	p.queue(3, 100, true)
+	p.send(update(1, 10_000))
+	p.flush()
+	p.tick(30 * time.Second)
+	p.deadline("stream 3, whose minute is half over", 30*time.Second)
+	p.outcome()
+	p.tick(30 * time.Second)
+	p.want("stream 3", "RST_STREAM 3 CANCEL")
+	p.outcome()
+	p.deadline("stream 1, counted anew when its minute was over", 30*time.Second)
+	p.tick(30 * time.Second)
+	p.wantStalled("stream 1")
+}
+
+func TestStallBeginsLate(t *testing.T) {
+	p := newPeer(t, Server, func(cfg *Config) { cfg.StallTimeout = time.Minute })
+	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends())
+	p.answer(1, false)
+	p.now = p.now.Add(time.Hour)
+	p.c.SetTime(p.now)
+	p.queue(1, 100, true)
+	p.deadline("from Queue", time.Minute)
+	if n := p.c.Unqueue(p.stream(1)); n != 100 {
+		t.Errorf("%d octets were taken back", n)
+	}
+	p.outcome()
+	p.tick(time.Minute)
+	p.wantQuiet("what was taken back does not stall")
+	p.deadline("nothing waits", 0)
 }

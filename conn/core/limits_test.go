@@ -159,6 +159,15 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// The first SETTINGS is no glitch.
+func TestFirstSettings(t *testing.T) {
+	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.GlitchBurst = 1 })
+	p.send(ping("12345678"))
+	p.alive("the first glitch")
+	p.send(ping("12345678"))
+	p.wantDead("the second", frame.EnhanceYourCalm, "too_many_glitches")
+}
+
 // A negative burst is no limit.
 func TestNoRates(t *testing.T) {
 	for _, tt := range rateTests {

@@ -83,7 +83,7 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 
 // giveBack returns n octets of connection credit to the peer.
 func (c *Conn) giveBack(n uint32) {
-	if inc := c.recv.ReleaseShared(n); inc > 0 {
+	if inc := c.recv.ReleaseShared(n); inc > 0 && c.fatal == nil {
 		c.appendWindowUpdate(0, inc)
 	}
 }

@@ -136,6 +136,17 @@ func TestFill(t *testing.T) {
 	p.wantEvents("once all is in the output", "settings", "drained 1", "closed 1")
 }
 
+// However large the frames that the peer takes, others have their turn.
+func TestLargeFrames(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30), setting(frame.SettingMaxFrameSize, 1<<20)), update(0, 1<<30))
+	p.send(request(1).ends())
+	p.answer(1, false)
+	p.outcome()
+	p.queue(1, 100_000, true)
+	p.want("in two", "DATA 1 65536", "DATA 1 34464 END_STREAM")
+}
+
 // Streams take turns.
 func TestTurns(t *testing.T) {
 	p := newPeer(t, Server)
@@ -167,7 +178,9 @@ func TestKeepUnqueue(t *testing.T) {
 	wantErr(t, "Queue", p.c.Queue(p.stream(3), b, fields("x: y"), true), nil)
 	p.flush()
 	p.c.Keep(p.stream(1))
-	p.c.Keep(p.stream(1))
+	if n := testing.AllocsPerRun(10, func() { p.c.Keep(p.stream(1)) }); n != 0 {
+		t.Error("what is kept is copied again")
+	}
 	copy(b, "xxxxxxxx")
 	if n := p.c.Unqueue(p.stream(3)); n != 4 {
 		t.Errorf("%d octets were taken back, want 4", n)

@@ -151,6 +151,43 @@ func TestGoAwayReceived(t *testing.T) {
 	p.want("as after its RST_STREAM", "RST_STREAM 3 STREAM_CLOSED")
 }
 
+// A client that goes away may still make requests.
+func TestGoAwayFromClient(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(frame.GoAway{}, request(1).ends())
+	p.events = p.events[1:]
+	p.wantEvents("a request", "headers 1 GET / end")
+	p.answer(1, true)
+	if p.c.Drained() {
+		t.Error("drained")
+	}
+}
+
+// The last stream of the final GOAWAY is judged like any that came before.
+func TestLastStreamOfDrain(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1).ends())
+	p.c.Shutdown(p.now)
+	p.send(frame.Ping{Ack: true, Data: drainPing})
+	p.answer(1, true)
+	p.send(data(1, "x"))
+	p.wantDead("DATA after END_STREAM", frame.StreamClosed, "RFC 9113 §5.1")
+}
+
+// A promise beyond the final GOAWAY is ignored, and what comes on the promised stream.
+func TestPushWhileDraining(t *testing.T) {
+	p := newPeer(t, Client, func(cfg *Config) { cfg.EnablePush = true })
+	p.open(true)
+	p.c.Shutdown(p.now)
+	p.send(frame.Ping{Ack: true, Data: drainPing})
+	p.outcome()
+	p.send(promise(1, 2, "x-custom: value"), response(2), data(2, "x"), reset(2, frame.Cancel))
+	p.wantQuiet("stream 2 is beyond the last")
+	p.wantLedger("dropped")
+	p.send(response(1, "x-custom: value").ends())
+	p.wantEvents("HPACK is in step", "headers 1 200 x-custom=value end", "closed 1")
+}
+
 // A client that shuts down opens no streams and takes no promises.
 func TestClientShutdown(t *testing.T) {
 	p := newPeer(t, Client, func(cfg *Config) { cfg.EnablePush = true })
@@ -187,11 +224,15 @@ func TestClientShutdownWithoutPush(t *testing.T) {
 // What an error leaves behind.
 func TestFail(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.c.cfg.MaxUnread = 0
+	p.send(request(1), request(3))
+	for range 3 {
+		p.send(dataOf(3, 16384))
+	}
 	p.answer(1, false)
 	p.outcome()
 	p.send(data(0, "x"))
-	p.want("the reason is in the debug data", "GOAWAY 1 PROTOCOL_ERROR DATA on stream 0 (RFC 9113 §6.1)")
+	p.want("the reason is in the debug data", "GOAWAY 3 PROTOCOL_ERROR DATA on stream 0 (RFC 9113 §6.1)")
 	if !errors.Is(p.c.Err(), frame.ProtocolError) || p.c.Counts().LastError != frame.ProtocolError {
 		t.Errorf("Err is %v, LastError %v", p.c.Err(), p.c.Counts().LastError)
 	}
@@ -203,6 +244,7 @@ func TestFail(t *testing.T) {
 	if err := p.c.Queue(p.stream(1), []byte("x"), nil, false); err != nil {
 		t.Errorf("Queue: %v", err)
 	}
+	p.consume(3, -1)
 	p.flush()
 	p.want("nothing follows GOAWAY")
 	if err := p.c.CanOpen(); !errors.Is(err, ErrNoMoreStreams) {
