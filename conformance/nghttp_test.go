@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,11 @@ var nghttpErrors = regexp.MustCompile(`(?m)^.*(\[ERROR\]|\[INVALID|Some requests
 func runNghttp(t *testing.T, args ...string) string {
 	t.Helper()
 	r := mustRunPeer(t, requirePeer(t, "nghttp"), args...)
-	for _, line := range nghttpErrors.FindAllString(r.stdout+r.stderr, -1) {
+	said := r.stderr
+	if slices.Contains(args, "-v") {
+		said += r.stdout // else that is the body alone
+	}
+	for _, line := range nghttpErrors.FindAllString(said, -1) {
 		if !strings.Contains(line, "error_code=NO_ERROR") {
 			t.Errorf("nghttp %q: %s\n%s", args, line, clip(r.stdout))
 		}
