@@ -1,0 +1,60 @@
+// server.mjs is node's http2 server: node server.mjs [KEY CERT]. It prints its port, and serves what site_test.go has at
+// the same paths until its standard input ends.
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import http2 from "node:http2";
+
+const [, , key, cert] = process.argv;
+
+const big = process.env.BIG_FILE ? readFileSync(process.env.BIG_FILE) : Buffer.alloc(0);
+
+const sha256 = (b) => createHash("sha256").update(b).digest("hex");
+
+const paths = {
+  "/hello": (stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end("hello, world\n");
+  },
+  "/big": (stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end(big);
+  },
+  "/upload": async (stream) => {
+    const hash = createHash("sha256");
+    let n = 0;
+    for await (const chunk of stream) {
+      hash.update(chunk);
+      n += chunk.length;
+    }
+    stream.respond({ ":status": 200 });
+    stream.end(`HTTP/2.0 ${n} ${hash.digest("hex")}`);
+  },
+  "/trailers": async (stream) => {
+    let late = {};
+    stream.on("trailers", (t) => { late = t; });
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    const reply = `body=${Buffer.concat(chunks)} x-client=${late["x-client"] ?? ""}`;
+    stream.respond({ ":status": 200, trailer: "x-checksum" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "x-checksum": sha256(reply), "x-late": "yes" }));
+    stream.end(reply);
+  },
+};
+
+const server = key
+  ? http2.createSecureServer({ key: readFileSync(key), cert: readFileSync(cert) })
+  : http2.createServer();
+
+server.on("stream", (stream, headers) => {
+  stream.on("error", () => {}); // a client that gives up
+  const serve = paths[headers[":path"]];
+  if (serve) {
+    serve(stream);
+  } else {
+    stream.respond({ ":status": 404 }, { endStream: true });
+  }
+});
+
+server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+process.stdin.on("end", () => process.exit(0)).resume();
