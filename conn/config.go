@@ -59,7 +59,8 @@ type Config struct {
 	// times as long, since progress is looked at when time is up. Default 30 s; negative: no limit.
 	WriteByteTimeout time.Duration
 
-	// CountError, if set, is called with a short fixed name for every protocol error that is found.
+	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's
+	// scope, and the name of its code: "stream_PROTOCOL_ERROR".
 	CountError func(errType string)
 
 	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for each field

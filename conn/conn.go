@@ -259,6 +259,8 @@ func (c *Conn) handleEvents() {
 				c.slotClosed(st)
 			}
 			st.recycle()
+		case core.EventFault:
+			c.count(e.Err)
 		case core.EventSettings:
 			c.peerKnown = true
 			c.client.changed = true

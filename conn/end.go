@@ -115,12 +115,22 @@ func (c *Conn) endStreams(err error) {
 // wakeAll wakes who waits for the connection.
 func (c *Conn) wakeAll() { c.room.Broadcast() }
 
-// count reports an error to Config.CountError.
-func (c *Conn) count(ce *frame.ConnError) {
-	if f := c.cfg.CountError; f != nil {
-		name := "conn_" + ce.Code.String()
-		c.notes = append(c.notes, endNote{f: func(error) { f(name) }})
+// count reports a fault of the peer to Config.CountError, by its scope and code: the names are few and fixed.
+func (c *Conn) count(err error) {
+	f := c.cfg.CountError
+	if f == nil {
+		return
 	}
+	var name string
+	var se *frame.StreamError
+	var ce *frame.ConnError
+	switch {
+	case errors.As(err, &se):
+		name = "stream_" + se.Code.String()
+	case errors.As(err, &ce):
+		name = "conn_" + ce.Code.String()
+	}
+	c.notes = append(c.notes, endNote{f: func(error) { f(name) }})
 }
 
 // alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings too early looks

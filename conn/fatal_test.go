@@ -267,3 +267,19 @@ func TestSlowFirstFlight(t *testing.T) {
 		p.stream(1).Release()
 	})
 }
+
+func TestStreamFaultsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counted []string
+		p := newTestPeer(t, Config{CountError: func(s string) { counted = append(counted, s) }})
+		p.send(get(1).with("Upper", "1"))
+		p.want("a request that opens no stream", rstStream(1, frame.ProtocolError))
+		st := p.open(post(3))
+		p.send(windowUpdate(3, 1<<31-1))
+		p.want("a fault on a stream", rstStream(3, frame.FlowControlError))
+		st.Release()
+		if want := []string{"stream_PROTOCOL_ERROR", "stream_FLOW_CONTROL_ERROR"}; !slices.Equal(counted, want) {
+			t.Errorf("CountError was told %v, want %v", counted, want)
+		}
+	})
+}

@@ -59,8 +59,8 @@ type Config struct {
 	// such a connection is refused with INADEQUATE_SECURITY.
 	PermitProhibitedCipherSuites bool
 
-	// CountError, if set, is called with a short fixed name for every protocol error that is found, by several
-	// goroutines.
+	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's
+	// scope, and the name of its code: "stream_PROTOCOL_ERROR". Several goroutines call it.
 	CountError func(errType string)
 
 	// MaxHeaderFields bounds the number of field lines of a request, every crumb of a cookie counted. A request

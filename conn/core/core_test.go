@@ -31,8 +31,9 @@ type peer struct {
 	unread  map[*Stream]int    // octets of EventData that the test has not consumed
 	out     []string
 	events  []string
-	err     error // that ended c
-	octets  int   // that c has sent
+	faults  []string // of streams
+	err     error    // that ended c
+	octets  int      // that c has sent
 
 	spent   int64            // octets of DATA payload sent, padding included
 	granted map[uint32]int64 // increments of WINDOW_UPDATE received, by stream

@@ -220,6 +220,10 @@ func (p *peer) takeEvents() {
 		if !ok {
 			return
 		}
+		if e.Kind == EventFault {
+			p.faults = append(p.faults, e.Err.Error())
+			continue // every one of them is seen by its RST_STREAM, too
+		}
 		if e.Stream != nil {
 			p.streams[e.Stream.ID] = e.Stream
 		}

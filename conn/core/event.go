@@ -21,6 +21,9 @@ const (
 	EventDrained
 	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err says how.
 	EventReset
+	// EventFault: the peer broke a rule on one stream, which is answered with RST_STREAM; Err is the *frame.StreamError.
+	// Where the stream exists, EventReset follows; Stream is not set, as a fault may keep one from being opened.
+	EventFault
 	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset too.
 	EventClosed
 	// EventPush: the peer has promised Stream in answer to Parent; the promised request is in Stream.Head.

@@ -81,6 +81,7 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 	if err := c.limit.reset(c.now, "too_many_internal_resets"); err != nil {
 		return err
 	}
+	c.emit(Event{Kind: EventFault, Err: se})
 	if s, ok := c.streams.Get(se.StreamID); ok {
 		c.resetStream(s, se)
 	} else if c.ids.Idle(se.StreamID) {
