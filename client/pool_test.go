@@ -1,0 +1,473 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+func maxStreams(n uint32) frame.Setting {
+	return frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: n}
+}
+
+// Requests at once share one dial.
+func TestPoolSharesDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int32
+		f := newFarm(t)
+		f.tr.DialContext = func(ctx context.Context, n, a string) (net.Conn, error) {
+			dials.Add(1)
+			time.Sleep(time.Second)
+			return f.l.Dial(ctx, n, a)
+		}
+		var calls []*result
+		for range 50 {
+			calls = append(calls, f.get())
+		}
+		p := f.accept()
+		for range calls {
+			p.send(respond(p.request().id, 204).ends())
+		}
+		for _, r := range calls {
+			r.response()
+		}
+		if n := dials.Load(); n != 1 {
+			t.Errorf("%d dials", n)
+		}
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// A failed dial fails all who waited for it, and the next request dials again.
+func TestPoolDialFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errDial := errors.New("no way")
+		var dials atomic.Int32
+		tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy, DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			time.Sleep(time.Second)
+			return nil, errDial
+		}}
+		for range 2 {
+			var calls []*result
+			for range 5 {
+				spy := &spyBody{Reader: strings.NewReader("x")}
+				calls = append(calls, startOn(t, tr, newRequest(t, "POST", siteURL, spy)))
+				defer spy.check(t)
+			}
+			for _, r := range calls {
+				r.wantErr(errDial)
+			}
+		}
+		if n := dials.Load(); n != 2 {
+			t.Errorf("%d dials", n)
+		}
+	})
+}
+
+// When all streams are taken, another connection is made, and then the one with the fewest is chosen.
+func TestPoolGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		first := f.get()
+		p := f.accept(maxStreams(2))
+		p.request()
+		synctest.Wait()
+		second, third := f.get(), f.get()
+		p.request()
+		q := f.accept(maxStreams(2))
+		q.request()
+		synctest.Wait()
+		// p has two, q has one: the next goes to q, and another to a third connection.
+		fourth := f.get()
+		q.request()
+		fifth := f.get()
+		r := f.accept(maxStreams(2))
+		r.request()
+		for i, c := range []struct {
+			p  *peer
+			id uint32
+		}{{p, 1}, {p, 3}, {q, 1}, {q, 3}, {r, 1}} {
+			c.p.send(respond(c.id, 204).ends())
+			_ = i
+		}
+		for _, call := range []*result{first, second, third, fourth, fifth} {
+			call.response()
+		}
+		if n := f.tr.Stats().Conns; n != 3 {
+			t.Errorf("%d connections", n)
+		}
+		f.close()
+		for _, p := range []*peer{p, q, r} {
+			_ = p.nc.Close()
+		}
+	})
+}
+
+// With a limit of connections, or of one connection's streams taken strictly, requests wait for a slot and are served in
+// order.
+func TestPoolWaits(t *testing.T) {
+	for name, adjust := range map[string]func(*Transport){
+		"MaxConnsPerHost": func(t *Transport) { t.MaxConnsPerHost = 1 },
+		"Strict":          func(t *Transport) { t.StrictMaxConcurrentStreams = true },
+		"HTTP2Config":     func(t *Transport) { t.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t, adjust)
+				first := f.get()
+				p := f.accept(maxStreams(1))
+				p.request()
+				synctest.Wait()
+				var waiting []*result
+				for i := range 3 {
+					waiting = append(waiting, f.start(newRequest(t, "GET", fmt.Sprint(siteURL, "/", i), nil)))
+					synctest.Wait()
+				}
+				waiting[1].stop() // gives up
+				waiting[1].wantErr(context.Canceled)
+				waiting[0].wantWaiting("no stream is free")
+				p.send(respond(1, 204).ends())
+				first.response()
+				for _, i := range []int{0, 2} {
+					h := p.request()
+					if h.get(":path") != fmt.Sprint("/", i) {
+						t.Errorf("request %q, want %d", h.get(":path"), i)
+					}
+					p.send(respond(h.id, 204).ends())
+					waiting[i].response()
+				}
+				// A higher limit serves at once who waits.
+				one, two := f.get(), f.get()
+				p.request()
+				synctest.Wait()
+				p.send(frame.NewSettings(maxStreams(5)))
+				p.request()
+				p.send(respond(7, 204).ends(), respond(9, 204).ends())
+				one.response()
+				two.response()
+				f.close()
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+// A server that lowers its limit below what was promised by the first guess refuses, and nothing is lost.
+func TestPoolFirstGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, retrying, func(t *Transport) { t.MaxConnsPerHost = 1 })
+		var calls []*result
+		for range 5 {
+			calls = append(calls, f.get())
+		}
+		p := f.acceptSilent()
+		var ids []uint32
+		for range calls {
+			ids = append(ids, p.request().id)
+		}
+		p.send(frame.NewSettings(maxStreams(2)), frame.Settings{Ack: true})
+		for _, id := range ids[2:] {
+			p.send(rst(id, frame.RefusedStream))
+		}
+		p.send(respond(ids[0], 204).ends(), respond(ids[1], 204).ends())
+		for range ids[2:] {
+			p.send(respond(p.request().id, 204).ends())
+		}
+		for _, r := range calls {
+			r.response()
+		}
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// GOAWAY moves new requests to a new connection while old ones finish.
+func TestPoolGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		old := f.get()
+		p := f.accept()
+		p.request()
+		p.send(respond(1, 200))
+		resp := old.response()
+		p.send(goAway(1, frame.NoError))
+		synctest.Wait()
+		r := f.get()
+		q := f.accept()
+		q.send(respond(q.request().id, 204).ends())
+		r.response()
+		p.send(bodyEnd(1, "finished"))
+		if got := readAll(t, resp); got != "finished" {
+			t.Errorf("%q", got)
+		}
+		if p.next() != nil {
+			t.Error("the old connection is still there")
+		}
+		f.close()
+		_ = q.nc.Close()
+	})
+}
+
+// Limits of a connection's life.
+func TestPoolRetires(t *testing.T) {
+	tests := []struct {
+		name   string
+		adjust func(*Transport)
+		req    func(*http.Request)
+		wait   time.Duration
+		conns  uint64 // after four requests
+	}{
+		{"defaults", func(*Transport) {}, nil, time.Hour, 1},
+		{"MaxRequestsPerConn", func(t *Transport) { t.MaxRequestsPerConn = 2 }, nil, 0, 2},
+		{"DisableKeepAlives", func(t *Transport) { t.DisableKeepAlives = true }, nil, 0, 4},
+		{"Request.Close", func(*Transport) {}, func(r *http.Request) { r.Close = true }, 0, 4},
+		{"Connection: close", func(*Transport) {}, func(r *http.Request) { r.Header.Set("Connection", "close") }, 0, 4},
+		{"IdleConnTimeout", func(t *Transport) { t.IdleConnTimeout = time.Minute }, nil, 2 * time.Minute, 4},
+		{"IdleConnTimeout, not reached", func(t *Transport) { t.IdleConnTimeout = time.Minute }, nil, 30 * time.Second, 1},
+		{"MaxConnectionAge", func(t *Transport) { t.MaxConnectionAge = time.Minute }, nil, 40 * time.Second, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, http.HandlerFunc(echoHandler))
+				tr := s.transport(tt.adjust)
+				for range 4 {
+					req := newRequest(t, "GET", siteURL, nil)
+					if tt.req != nil {
+						tt.req(req)
+					}
+					resp, err := tr.RoundTrip(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					readAll(t, resp)
+					time.Sleep(tt.wait)
+					synctest.Wait()
+				}
+				if st := tr.Stats(); st.ConnsOpened != tt.conns {
+					t.Errorf("%d connections, want %d", st.ConnsOpened, tt.conns)
+				}
+				s.stop(tr)
+				time.Sleep(time.Minute)
+				if n := tr.Stats().Conns; n != 0 {
+					t.Errorf("%d connections are left", n)
+				}
+			})
+		})
+	}
+}
+
+// Of idle connections those go that have been idle for longest.
+func TestPoolMaxIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, http.HandlerFunc(echoHandler))
+		tr := s.transport(func(t *Transport) { t.MaxIdleConns = 2 })
+		for i := range 5 {
+			resp, err := tr.RoundTrip(newRequest(t, "GET", fmt.Sprintf("http://host%d.test/", i), nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			readAll(t, resp)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if n := tr.Stats().Conns; n != 2 {
+			t.Errorf("%d connections", n)
+		}
+		resp, err := tr.RoundTrip(newRequest(t, "GET", "http://host4.test/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, resp)
+		if n := tr.Stats().ConnsOpened; n != 5 {
+			t.Errorf("the last one was closed: %d", n)
+		}
+		s.stop(tr)
+	})
+}
+
+// CloseIdleConnections leaves connections with requests alone.
+func TestPoolCloseIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		r := f.get()
+		p := f.accept()
+		p.request()
+		p.send(respond(1, 200))
+		resp := r.response()
+		f.tr.CloseIdleConnections()
+		p.send(bodyEnd(1, "ok"))
+		if got := readAll(t, resp); got != "ok" {
+			t.Errorf("%q", got)
+		}
+		synctest.Wait()
+		f.tr.CloseIdleConnections()
+		p.wantGoAway(frame.NoError)
+		if p.next() != nil {
+			t.Error("the connection is still there")
+		}
+		f.close()
+	})
+}
+
+// ownPool is a user's: one connection for each path.
+type ownPool struct {
+	mu    sync.Mutex
+	conns map[string]*ClientConn
+}
+
+func (p *ownPool) Get(req *http.Request, target *Target) (*ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cc := p.conns[req.URL.Path]
+	if cc == nil || cc.State().Err != nil {
+		var err error
+		if cc, err = target.Dial(req.Context()); err != nil {
+			return nil, err
+		}
+		p.conns[req.URL.Path] = cc
+	}
+	return cc, cc.Reserve()
+}
+
+func (p *ownPool) CloseIdleConnections() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cc := range p.conns {
+		_ = cc.Shutdown(context.Background())
+	}
+}
+
+func TestOwnPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, http.HandlerFunc(echoHandler))
+		tr := s.transport(func(t *Transport) { t.Pool = &ownPool{conns: map[string]*ClientConn{}} })
+		for range 3 {
+			for _, path := range []string{"/a", "/b"} {
+				resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				readAll(t, resp)
+			}
+		}
+		if n := tr.Stats().ConnsOpened; n != 2 {
+			t.Errorf("%d connections", n)
+		}
+		s.stop(tr)
+	})
+}
+
+// Reserve, Release and State of one connection.
+func TestClientConnState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		nc, _ := f.l.Dial(t.Context(), "", "")
+		cc, err := f.tr.NewClientConn(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var changes atomic.Int32
+		cc.SetStateHook(func(*ClientConn) { changes.Add(1) })
+		p := f.accept(maxStreams(2))
+		synctest.Wait()
+		want := func(why string, inFlight, available int) {
+			t.Helper()
+			synctest.Wait()
+			if s := cc.State(); s.InFlight != inFlight || s.Available != available || s.Err != nil || cc.CanTakeNewRequest() != (available > 0) {
+				t.Errorf("%s: %+v", why, s)
+			}
+		}
+		want("at first", 0, 2)
+		if cc.Reserve() != nil || cc.Reserve() != nil || cc.Reserve() == nil {
+			t.Error("Reserve")
+		}
+		want("reserved", 2, 0)
+		cc.Release()
+		want("one released", 1, 1)
+		cc.Release()
+		cc.Release() // no effect
+		want("all released", 0, 2)
+		_ = cc.Reserve()
+		r := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		p.request()
+		want("a request uses what was reserved", 1, 1)
+		r2 := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		r3 := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		p.request()
+		r3.wantWaiting("no stream is free")
+		before := changes.Load()
+		p.send(respond(1, 204).ends(), respond(3, 204).ends())
+		p.send(respond(p.request().id, 204).ends())
+		for _, r := range []*result{r, r2, r3} {
+			r.response()
+		}
+		want("all done", 0, 2)
+		if changes.Load() == before {
+			t.Error("the hook was not called")
+		}
+		go func() {
+			for {
+				f := p.next()
+				if f == nil {
+					return
+				}
+				if f, ok := f.(frame.Ping); ok && !f.Ack {
+					time.Sleep(time.Second)
+					p.send(frame.Ping{Ack: true, Data: f.Data})
+				}
+			}
+		}()
+		if rtt, err := cc.RTT(t.Context()); rtt != time.Second || err != nil {
+			t.Errorf("RTT %v, %v", rtt, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if err := cc.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ping: %v", err)
+		}
+		cancel()
+		if err := cc.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if s := cc.State(); s.Err == nil || s.Available != 0 || s.InFlight != 0 {
+			t.Errorf("in the end: %+v", s)
+		}
+		if _, err := cc.RoundTrip(newRequest(t, "GET", siteURL, nil)); err == nil {
+			t.Error("RoundTrip after Shutdown")
+		}
+		if err := cc.Ping(t.Context()); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Ping after Shutdown: %v", err)
+		}
+		f.close()
+	})
+}
+
+// A Ping that waits fails with its connection.
+func TestPingLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		nc, _ := f.l.Dial(t.Context(), "", "")
+		cc, _ := f.tr.NewClientConn(nc)
+		p := f.accept()
+		done := make(chan error)
+		go func() { done <- cc.Ping(t.Context()) }()
+		synctest.Wait()
+		_ = p.nc.Close()
+		if err := <-done; err == nil {
+			t.Errorf("Ping: %v", err)
+		}
+		f.close()
+	})
+}
