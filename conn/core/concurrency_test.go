@@ -3,8 +3,6 @@ package core
 import (
 	"sync"
 	"testing"
-
-	"github.com/sluice-go/sluice/frame"
 )
 
 // Decode needs no lock: it runs while others, who have it, answer what was applied before. Only the race detector can
@@ -16,70 +14,84 @@ func TestDecodeWithoutLock(t *testing.T) {
 	})
 	var wire []byte
 	for i := range requests {
-		id := ids(i)
-		for _, it := range []any{request(id, "x: y").cut(2), data(id, "content"), trailers(id, "z: 1"), ping("12345678")} {
-			switch it := it.(type) {
-			case message:
-				wire = it.append(p, wire)
-			case frame.Frame:
-				wire = it.Append(wire)
-			}
-		}
+		wire = request(ids(i), "x: y").cut(2).append(p, wire)
+		wire = data(ids(i), "content").Append(wire)
+		wire = trailers(ids(i), "z: 1").append(p, wire)
+		wire = ping("12345678").Append(wire)
 	}
 
-	var mu sync.Mutex // guards p.c, but for Decode, and heads
-	var heads []*Stream
-	cond := sync.NewCond(&mu)
+	a := &answerer{p: p}
+	a.cond.L = &a.mu
 	done := make(chan struct{})
 	go func() { // ends when it has answered all requests
 		defer close(done)
-		answered := 0
-		for answered < requests {
-			mu.Lock()
-			for len(heads) == 0 {
-				cond.Wait()
-			}
-			for _, s := range heads {
-				if s.Head.Fields[0].Name != "x" {
-					t.Errorf("stream %d: fields %v", s.ID, s.Head.Fields)
-				}
-				if err := p.c.SendHead(s, responseFields("x: y"), false, true); err != nil {
-					t.Error(err)
-				}
-				answered++
-			}
-			heads = heads[:0]
-			p.c.SetTime(p.now)
-			p.c.Fill(1000)
-			p.c.Output(nil)
-			mu.Unlock()
+		for left := requests; left > 0; {
+			left -= a.answer(t)
 		}
 	}()
-
 	for len(wire) > 0 {
 		n, err := p.c.Decode(wire)
 		if err != nil || n == 0 {
 			t.Fatalf("%d octets were taken: %v", n, err)
 		}
-		mu.Lock()
-		if err := p.c.Apply(p.now); err != nil {
-			t.Fatal(err)
-		}
-		for e, ok := p.c.NextEvent(); ok; e, ok = p.c.NextEvent() {
-			switch e.Kind {
-			case EventHeaders:
-				heads = append(heads, e.Stream)
-				cond.Signal()
-			case EventData:
-				p.c.Consume(e.Stream, len(e.Data))
-			default:
-			}
-		}
-		mu.Unlock()
+		a.apply(t)
 		wire = wire[n:]
 	}
 	<-done
 	if n := p.c.NumStreams(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
+}
+
+// An answerer answers requests from another goroutine than the reader's.
+type answerer struct {
+	p *peer
+
+	mu    sync.Mutex // guards all but Decode
+	cond  sync.Cond
+	heads []*Stream
+}
+
+// apply is what the reader does between two calls of Decode.
+func (a *answerer) apply(t *testing.T) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.p.c
+	if err := c.Apply(a.p.now); err != nil {
+		t.Fatal(err)
+	}
+	for e, ok := c.NextEvent(); ok; e, ok = c.NextEvent() {
+		switch e.Kind {
+		case EventHeaders:
+			a.heads = append(a.heads, e.Stream)
+			a.cond.Signal()
+		case EventData:
+			c.Consume(e.Stream, len(e.Data))
+		default:
+		}
+	}
+}
+
+// answer waits for requests and answers them.
+func (a *answerer) answer(t *testing.T) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.heads) == 0 {
+		a.cond.Wait()
+	}
+	c := a.p.c
+	for _, s := range a.heads {
+		if s.Head.Fields[0].Name != "x" {
+			t.Errorf("stream %d: fields %v", s.ID, s.Head.Fields)
+		}
+		if err := c.SendHead(s, responseFields("x: y"), false, true); err != nil {
+			t.Error(err)
+		}
+	}
+	n = len(a.heads)
+	a.heads = a.heads[:0]
+	c.SetTime(a.p.now)
+	c.Fill(1000)
+	c.Output(nil)
+	return n
 }

@@ -182,20 +182,19 @@ func TestNoRates(t *testing.T) {
 	}
 }
 
-// What the peer cannot know yet, or is none of its doing, is not charged.
-func TestNotCharged(t *testing.T) {
-	const times = 5000
-	t.Run("frames on a stream that we have reset", func(t *testing.T) {
+// What the peer sent before it learned of our RST_STREAM is not charged.
+func TestCrossedResets(t *testing.T) {
+	t.Run("one stream", func(t *testing.T) {
 		p := newPeer(t, Server)
 		p.send(request(1))
 		p.c.Reset(p.stream(1), frame.Cancel)
-		for range times {
+		for range many {
 			p.send(data(1, "x"), data(1, ""), update(1, 1))
 		}
 		p.send(trailers(1, "x: y"), reset(1, frame.Cancel))
 		p.alive("all may have crossed our RST_STREAM")
 	})
-	t.Run("trailers of all streams that we have reset", func(t *testing.T) {
+	t.Run("trailers of all streams", func(t *testing.T) {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 1000 })
 		for i := range 1000 {
 			p.send(request(ids(i)))
@@ -208,9 +207,9 @@ func TestNotCharged(t *testing.T) {
 		}
 		p.alive("they were all open when the peer sent that")
 	})
-	t.Run("streams that we cancel", func(t *testing.T) {
+	t.Run("requests that we cancel", func(t *testing.T) {
 		p := newPeer(t, Client)
-		for i := range times {
+		for i := range many {
 			id := p.open(true)
 			p.c.Reset(p.stream(id), frame.Cancel)
 			if i%2 == 0 {
@@ -220,23 +219,29 @@ func TestNotCharged(t *testing.T) {
 		p.take()
 		p.takeEvents()
 		p.outcome()
-		for i := range times {
+		for i := range many {
 			p.send(response(ids(i)), data(ids(i), "late"), trailers(ids(i), "x: y"))
 		}
 		p.send(reset(1, frame.NoError))
 		p.wantQuiet("late answers are dropped, also those to streams that are forgotten")
 		wantAccounts(t, p.c)
 	})
+}
+
+const many = 5000
+
+// Nor is what is none of the peer's doing, or what peers do.
+func TestNotCharged(t *testing.T) {
 	t.Run("streams of ours that the server refuses", func(t *testing.T) {
 		p := newPeer(t, Client)
-		for range times {
+		for range many {
 			p.send(reset(p.open(true), frame.RefusedStream))
 		}
 		p.alive("a refusal costs the server nothing")
 	})
 	t.Run("streams that the application resets", func(t *testing.T) {
 		p := newPeer(t, Server)
-		for i := range times {
+		for i := range many {
 			p.send(request(ids(i)))
 			p.c.Reset(p.stream(ids(i)), frame.InternalError)
 		}
@@ -244,27 +249,29 @@ func TestNotCharged(t *testing.T) {
 	})
 	t.Run("requests and answers", func(t *testing.T) {
 		p := newPeer(t, Server)
-		for i := range times {
+		for i := range many {
 			p.send(request(ids(i)), dataEnd(ids(i), "x"))
 			p.consume(ids(i), 1)
 			p.answer(ids(i), true)
 		}
 		p.alive("the life of a server")
 	})
-	t.Run("small frames that are read", func(t *testing.T) {
-		p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = 10 })
-		p.send(request(1), data(1, "12345"))
-		for range times {
-			p.send(data(1, "12345"), data(1, "12345"))
-			p.consume(1, 10)
-		}
-		p.alive("the reader lags behind by no more than a frame")
-		if n := p.c.limit.smallData; n != p.stream(1).smallData || n > 10 {
-			t.Errorf("%d small frames are unread, %d of the stream", n, p.stream(1).smallData)
-		}
-		p.consume(1, -1)
-		if n := p.c.limit.smallData; n != 0 {
-			t.Errorf("%d small frames are unread when all is read", n)
-		}
-	})
+}
+
+// A reader who is always a little behind is charged for what is unread, not for all that ever was.
+func TestSmallDataIsForgiven(t *testing.T) {
+	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = 10 })
+	p.send(request(1), data(1, "12345"))
+	for range many {
+		p.send(data(1, "12345"), data(1, "12345"))
+		p.consume(1, 10)
+	}
+	p.alive("the reader lags behind by no more than a frame")
+	if n := p.c.limit.smallData; n != p.stream(1).smallData || n > 10 {
+		t.Errorf("%d small frames are unread, %d of the stream", n, p.stream(1).smallData)
+	}
+	p.consume(1, -1)
+	if n := p.c.limit.smallData; n != 0 {
+		t.Errorf("%d small frames are unread when all is read", n)
+	}
 }
