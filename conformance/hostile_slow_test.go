@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"io"
+	"log"
 	"net/http"
 	"sync"
 	"testing"
@@ -28,7 +29,8 @@ func playSlow(t *testing.T, h http.Handler, o memconn.Options, play func(p *slow
 	synctest.Test(t, func(t *testing.T) {
 		near, far := memconn.Pipe(o)
 		ended := make(chan struct{})
-		p := &slowPeer{rawPeer: newRawPeer(t, near), server: &server.Server{Handler: h}, started: time.Now(), ended: ended}
+		srv := &server.Server{Handler: h, ErrorLog: log.New(newTestLog(t), "", 0)}
+		p := &slowPeer{rawPeer: newRawPeer(t, near), server: srv, started: time.Now(), ended: ended}
 		p.patience = time.Hour
 		for _, c := range configure {
 			c(p.server)
