@@ -111,7 +111,7 @@ func (c *Conn) flushNoWaitLocked() {
 	if c.flushing || c.phase >= lingering || c.core.OutputLen() == 0 {
 		return
 	}
-	if c.client.try == nil {
+	if c.try == nil {
 		c.flushSoonLocked()
 		return
 	}

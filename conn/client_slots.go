@@ -27,7 +27,6 @@ type clientState struct {
 	lastPing uint64
 
 	woken []*Stream // their readers are to be woken when everything that one read brought is handled
-	try   tryWriter
 }
 
 const (

@@ -39,7 +39,7 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 	if err := c.moveWriteDeadline(); err != nil {
 		return 0, err
 	}
-	return c.client.try.tryWrite(b)
+	return c.try.tryWrite(b)
 }
 
 // readOnTime is how long a client reads on after a write has failed.

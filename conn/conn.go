@@ -49,6 +49,7 @@ type Conn struct {
 	writeBy time.Time     // the write deadline that is set on nc; owned by who flushes
 	done    chan struct{} // closed when Serve returns
 	tasks   sync.WaitGroup
+	try     tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
 
 	mu        sync.Mutex
 	core      *core.Conn
@@ -112,9 +113,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
-	if role == core.Client {
-		c.client.try = newTryWriter(nc)
-	}
+	c.try = newTryWriter(nc)
 	c.cfg.Received = nil
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream

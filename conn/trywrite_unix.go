@@ -44,15 +44,15 @@ func (w *rawTryWriter) tryWrite(b []byte) (int, error) {
 // once writes once. It never asks to be called again when the socket is writable.
 func (w *rawTryWriter) once(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), w.b)
-		switch err {
-		case nil:
+		n, errno := sysWrite(int(fd), w.b)
+		switch errno {
+		case 0:
 			w.n = n
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 		default:
-			w.fail = &net.OpError{Op: "write", Net: "tcp", Err: err}
+			w.fail = &net.OpError{Op: "write", Net: "tcp", Err: errno}
 		}
 		return true
 	}

@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -52,15 +53,15 @@ func (w *rawWaiter) read() (*buffer, int, error) {
 func (w *rawWaiter) tryRead(fd uintptr) bool {
 	buf := readPool.Get().(*buffer)
 	for {
-		n, err := syscall.Read(int(fd), buf.b)
+		n, errno := sysRead(int(fd), buf.b)
 		switch {
-		case err == syscall.EINTR:
+		case errno == syscall.EINTR:
 			continue
-		case err == syscall.EAGAIN:
+		case errno == syscall.EAGAIN:
 			readPool.Put(buf)
 			return false
-		case err != nil:
-			w.fail = &net.OpError{Op: "read", Net: "tcp", Err: err}
+		case errno != 0:
+			w.fail = &net.OpError{Op: "read", Net: "tcp", Err: errno}
 		case n == 0:
 			w.fail = io.EOF
 		}
@@ -71,4 +72,11 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 		w.buf, w.n = buf, n
 		return true
 	}
+}
+
+// errnoOf returns the number of an error of package syscall.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return errno
 }

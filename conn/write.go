@@ -10,7 +10,7 @@ import (
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
-// along. It blocks while the socket does.
+// along. What a plain socket does not take at once is left to a goroutine; on TLS, Flush blocks while the socket does.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	c.flushLocked()
@@ -79,7 +79,7 @@ func (c *Conn) flushLocked() {
 		}
 	}
 	c.flushing = true
-	c.writeOut(flushTurns, false)
+	c.writeOut(flushTurns, c.try != nil)
 }
 
 // writeOut writes until nothing is left to write. It is called with flushing set, and clears it, unless it has

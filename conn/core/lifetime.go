@@ -82,7 +82,7 @@ func (c *Conn) partialBy() time.Time {
 
 // Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
 // harm. The time only ever moves to earlier by calls of Start, Shutdown, Open, Queue, Probe
-// and SetPartial.
+// and SetPartial, and when the last stream ends, from which on the connection is idle.
 func (c *Conn) Deadline() (at time.Time, ok bool) {
 	l := &c.life
 	earliest := func(t time.Time) {
