@@ -176,4 +176,5 @@ func (c netHTTPConn) Available() int { return c.cc.State().Available }
 func (c netHTTPConn) InFlight() int { return c.cc.State().InFlight }
 
 // errNoCached is what Pool.Get of our own returns for a request that must not dial.
-var errNoCached = fmt.Errorf("%w", noCachedConnError{})
+// net/http wants this very type, not one that wraps it.
+var errNoCached error = noCachedConnError{}

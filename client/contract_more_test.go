@@ -169,4 +169,3 @@ var moreScripts = []script{
 		n.response(rt.RoundTrip(request("GET", "/", nil, "Cookie", "a=1;b=2;  c=3; d", "Cookie", "e=5")))
 	}},
 }
-

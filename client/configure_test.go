@@ -1,0 +1,319 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/server"
+)
+
+// tlsSite is a server of ours on loopback with TLS.
+func tlsSite(t *testing.T, h http.Handler) (u string, trusted *http.Transport, own *Transport) {
+	t.Helper()
+	srvTLS, cliTLS := testTLS(t)
+	l := listenTCP(t)
+	srv := &server.Server{Handler: h, TLSConfig: srvTLS}
+	done := make(chan error)
+	go func() { done <- srv.ServeTLS(l, "", "") }()
+	t1 := &http.Transport{TLSClientConfig: cliTLS.Clone()}
+	own = &Transport{TLSClientConfig: cliTLS, Proxy: noProxy}
+	t.Cleanup(func() {
+		t1.CloseIdleConnections()
+		own.CloseIdleConnections()
+		_ = srv.Close()
+		<-done
+	})
+	return "https://" + l.Addr().String(), t1, own
+}
+
+func TestConfigureTLS(t *testing.T) {
+	u, t1, _ := tlsSite(t, http.HandlerFunc(echoHandler))
+	t2, err := Configure(t1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(t1.TLSClientConfig.NextProtos); got != "[h2 http/1.1]" {
+		t.Errorf("NextProtos %v", got)
+	}
+	var wg sync.WaitGroup
+	for i, rt := range []http.RoundTripper{t1, t2, t1, t1} {
+		wg.Go(func() {
+			want := fmt.Sprint("body ", i)
+			resp, err := rt.RoundTrip(newRequest(t, "POST", u, strings.NewReader(want)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got := readAll(t, resp); got != want || resp.ProtoMajor != 2 || resp.TLS == nil {
+				t.Errorf("%q, %v, TLS %v", got, resp.Proto, resp.TLS)
+			}
+		})
+		if i == 1 {
+			wg.Wait()
+		}
+	}
+	wg.Wait()
+	if s := t2.Stats(); s.Requests != 4 || s.Conns < 1 {
+		t.Errorf("%+v", s)
+	}
+	t1.CloseIdleConnections() // must reach our pool
+	if n := t2.once.own.total.Load(); n != 0 {
+		t.Errorf("%d connections after CloseIdleConnections", n)
+	}
+}
+
+func TestConfigureTwice(t *testing.T) {
+	t1 := &http.Transport{}
+	if _, err := Configure(t1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Configure(t1); err == nil {
+		t.Error("the second Configure did not fail")
+	}
+	if _, err := Configure(nil); err == nil {
+		t.Error("Configure(nil) did not fail")
+	}
+}
+
+// A connection that is lost, or full, or about to go is not used again.
+func TestConfigureNewConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
+		t2, err := Configure(t1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		get := func() *result { return startOn(t, t1, newRequest(t, "GET", siteURL, nil)) }
+		one := get()
+		p := f.accept(maxStreams(1))
+		p.request()
+		synctest.Wait()
+		two := get() // p is full
+		q := f.accept()
+		q.send(respond(q.request().id, 204).ends())
+		two.response()
+		p.send(respond(1, 204).ends(), goAway(1, frame.NoError))
+		one.response()
+		q.send(goAway(1, frame.NoError))
+		synctest.Wait()
+		post := startOn(t, t1, newRequest(t, "POST", siteURL, strings.NewReader("body")))
+		r := f.accept()
+		h := r.request()
+		r.send(goAway(0, frame.NoError)) // not processed: to be sent again with its body
+		s := f.accept()
+		h = s.nextRequest()
+		if h.get("content-length") != "4" {
+			t.Errorf("request %+v", h)
+		}
+		s.send(respond(h.id, 204).ends())
+		post.response()
+		if n := t2.Stats().ConnsOpened; n != 4 {
+			t.Errorf("%d connections", n)
+		}
+		t1.CloseIdleConnections()
+		f.close()
+		for _, p := range []*peer{p, q, r, s} {
+			_ = p.nc.Close()
+		}
+	})
+}
+
+// http.Transport.NewClientConn works.
+func TestConfigureNewClientConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
+		if _, err := Configure(t1); err != nil {
+			t.Fatal(err)
+		}
+		cc, err := t1.NewClientConn(t.Context(), "http", "example.test:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := f.accept(maxStreams(2))
+		synctest.Wait()
+		var changes atomic.Int32
+		cc.SetStateHook(func(*http.ClientConn) { changes.Add(1) })
+		if cc.Available() != 2 || cc.InFlight() != 0 || cc.Err() != nil {
+			t.Errorf("%d, %d, %v", cc.Available(), cc.InFlight(), cc.Err())
+		}
+		if err := cc.Reserve(); err != nil || cc.Available() != 1 || cc.InFlight() != 1 {
+			t.Errorf("Reserve: %v", err)
+		}
+		one := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		two := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		three := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		p.request()
+		p.request()
+		three.wantWaiting("no stream is free")
+		synctest.Wait()
+		before := changes.Load()
+		p.send(respond(1, 204).ends(), respond(3, 204).ends())
+		p.send(respond(p.request().id, 204).ends())
+		for _, r := range []*result{one, two, three} {
+			r.response()
+		}
+		synctest.Wait()
+		if changes.Load() == before {
+			t.Error("the hook was not called")
+		}
+		before = changes.Load()
+		_ = p.nc.Close()
+		synctest.Wait()
+		if cc.Err() == nil || changes.Load() == before || cc.Available() != 0 {
+			t.Errorf("lost: %v, %d calls of the hook", cc.Err(), changes.Load()-before)
+		}
+		_ = cc.Close()
+		f.close()
+	})
+}
+
+// A server that speaks HTTP/1.1 only is left to net/http, which is asked at once the next time.
+func TestHTTP1(t *testing.T) {
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", r.Proto, b)
+	}))
+	ts.StartTLS()
+	defer ts.Close()
+	tr := &Transport{TLSClientConfig: ts.Client().Transport.(*http.Transport).TLSClientConfig, Proxy: noProxy}
+	defer tr.CloseIdleConnections()
+	for range 3 {
+		resp, err := tr.RoundTrip(newRequest(t, "POST", ts.URL, streamOnly{strings.NewReader("body")}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != "HTTP/1.1 body" {
+			t.Errorf("%q", got)
+		}
+	}
+	if n := tr.Stats().Dials; n != 1 {
+		t.Errorf("asked %d times for HTTP/2", n)
+	}
+	only := &Transport{TLSClientConfig: tr.TLSClientConfig, Proxy: noProxy, Protocols: new(http.Protocols)}
+	only.Protocols.SetHTTP2(true)
+	spy := &spyBody{Reader: strings.NewReader("x")}
+	if _, err := only.RoundTrip(newRequest(t, "POST", ts.URL, spy)); err == nil || spy.closes != 1 {
+		t.Errorf("without HTTP/1.1: %v, closed %d", err, spy.closes)
+	}
+	plain := httptest.NewServer(ts.Config.Handler)
+	defer plain.Close()
+	resp, err := tr.RoundTrip(newRequest(t, "GET", plain.URL, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, resp); got != "HTTP/1.1 " {
+		t.Errorf("http URL: %q", got)
+	}
+}
+
+// HTTP_1_1_REQUIRED has the request sent with HTTP/1.1 (RFC 9113 §7).
+func TestHTTP11Required(t *testing.T) {
+	srvTLS, cliTLS := testTLS(t)
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", r.Proto, b)
+	}))
+	ts.TLS = srvTLS
+	ts.StartTLS()
+	defer ts.Close()
+	f := newFarm(t)
+	defer f.close()
+	tr := f.tr
+	tr.Protocols, tr.TLSClientConfig, tr.DialContext = nil, cliTLS, nil
+	u, _ := url.Parse(ts.URL)
+	target := &Target{Key: Key{Scheme: "https", Addr: u.Host}, t: tr}
+	tr.init()
+	nc, _ := f.l.Dial(t.Context(), "", "")
+	cc := tr.newClientConn(nc, target.Key)
+	tr.once.own.mu.Lock()
+	tr.once.own.add(tr.once.own.group(target), cc)
+	tr.once.own.mu.Unlock()
+	p := f.accept()
+	r := f.start(newRequest(t, "POST", ts.URL, strings.NewReader("body")))
+	p.send(rst(p.request().id, frame.HTTP11Required))
+	if got := readAll(t, r.response()); got != "HTTP/1.1 body" {
+		t.Errorf("%q", got)
+	}
+	tr.CloseIdleConnections()
+	_ = p.nc.Close()
+}
+
+// Over TLS: sessions are resumed, keys are logged, and a certificate that is not trusted is an error.
+func TestTLS(t *testing.T) {
+	u, _, tr := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }))
+	var keys strings.Builder
+	tr.TLSClientConfig.KeyLogWriter = &keys
+	tr.DisableKeepAlives = true
+	for i, want := range []string{"false", "true"} {
+		resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != want || resp.TLS == nil || resp.TLS.NegotiatedProtocol != "h2" {
+			t.Errorf("request %d: resumed %s, TLS %+v", i, got, resp.TLS)
+		}
+	}
+	if !strings.Contains(keys.String(), "CLIENT_TRAFFIC_SECRET_0") {
+		t.Error("no keys were logged")
+	}
+	if tr.TLSClientConfig.NextProtos != nil || tr.TLSClientConfig.ServerName != "" {
+		t.Error("the user's configuration was changed")
+	}
+	distrusting := &Transport{Proxy: noProxy}
+	if _, err := distrusting.RoundTrip(newRequest(t, "GET", u, nil)); err == nil || !contains(err.Error(), "certificate") {
+		t.Errorf("unknown authority: %v", err)
+	}
+}
+
+// A handshake that does not end is given up.
+func TestTLSHandshakeTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, func(t *Transport) { t.Protocols = nil })
+		start := time.Now()
+		r := f.start(newRequest(t, "GET", "https://example.test/", nil))
+		nc, err := f.l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wantErr(errHandshakeTimeout)
+		var timeout interface{ Timeout() bool }
+		if !errors.As(r.err, &timeout) || !timeout.Timeout() || time.Since(start) != 10*time.Second {
+			t.Errorf("%v after %v", r.err, time.Since(start))
+		}
+		_ = nc.Close()
+		f.close()
+	})
+}
+
+// A request that is given up while it waits for a dial does not wait for its end.
+func TestCancelDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, func(t *Transport) { t.Protocols = nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		spy := &spyBody{Reader: strings.NewReader("x")}
+		r := f.start(newRequest(t, "POST", "https://example.test/", spy).WithContext(ctx))
+		nc, err := f.l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wantErr(context.DeadlineExceeded)
+		spy.check(t)
+		_ = nc.Close()
+		f.close()
+	})
+}
