@@ -48,8 +48,9 @@ type Event struct {
 	Err     error
 }
 
-// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream.
-const maxKeptEvents = 256
+// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream. What the usual
+// number of streams gives at once has room.
+const maxKeptEvents = 1024
 
 // NextEvent returns the next event in order, and whether there was one.
 func (c *Conn) NextEvent() (Event, bool) {
