@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
@@ -125,4 +128,41 @@ func contains(s string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+// newTCPSite starts a server of ours for cleartext on loopback, and returns its URL.
+func newTCPSite(t testing.TB, h http.Handler) string {
+	t.Helper()
+	l := listenTCP(t)
+	srv := &server.Server{Handler: h}
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-done
+	})
+	return "http://" + l.Addr().String()
+}
+
+// notesList is a list that several goroutines write.
+type notesList struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notesList) add(s string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, s)
+}
+
+// want checks the list, and empties it.
+func (n *notesList) want(t *testing.T, why string, want ...string) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if d := cmp.Diff(want, n.list); d != "" {
+		t.Errorf("%s (-want +got):\n%s", why, d)
+	}
+	n.list = nil
 }
