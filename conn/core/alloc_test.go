@@ -142,6 +142,18 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// A hundred at once allocate nothing either.
+func TestNoAllocationsTogether(t *testing.T) {
+	d := newDuo(t)
+	d.head = responseFields("content-type: text/plain")
+	for range 10 {
+		d.exchange(100)
+	}
+	if n := testing.AllocsPerRun(50, func() { d.exchange(100) }); n != 0 {
+		t.Errorf("%v allocations for a hundred exchanges", n)
+	}
+}
+
 func BenchmarkExchange(b *testing.B) {
 	for _, tt := range []struct {
 		name   string

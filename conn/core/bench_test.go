@@ -31,12 +31,13 @@ type duo struct {
 	ends [2]*Conn  // by Role
 	out  [2][]byte // what they have sent
 	free []*Stream
+	head []Field // of responses
 	body []byte
 	left int // streams that the client has open
 }
 
 func newDuo(tb testing.TB) *duo {
-	d := &duo{tb: tb, body: []byte("Hello, world!")}
+	d := &duo{tb: tb, head: duoResponse, body: []byte("Hello, world!")}
 	for role := range d.ends {
 		cfg := testConfig(Role(role))
 		cfg.NewStream = func() *Stream {
@@ -98,7 +99,7 @@ func (d *duo) events(c *Conn) {
 	for e, ok := c.NextEvent(); ok; e, ok = c.NextEvent() {
 		switch {
 		case e.Kind == EventHeaders && c.Role() == Server:
-			err := c.SendHead(e.Stream, duoResponse, false, false)
+			err := c.SendHead(e.Stream, d.head, false, false)
 			if err == nil {
 				err = c.Queue(e.Stream, d.body, nil, true)
 			}

@@ -221,7 +221,7 @@ func TestManyStreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cost := func(n int) time.Duration {
 				least := time.Hour
-				for range 4 {
+				for range 3 {
 					p := newPeer(t, Client)
 					for range n {
 						p.open(false)
@@ -237,9 +237,9 @@ func TestManyStreams(t *testing.T) {
 				return least / time.Duration(n)
 			}
 			// Caches make it two or three times as much, work in proportion to the square forty times.
-			few, many := cost(500), cost(20_000)
+			few, many := cost(250), cost(10_000)
 			if many > 15*few {
-				t.Errorf("ending one of 20,000 streams takes %v, one of 500 %v", many, few)
+				t.Errorf("ending one of 10,000 streams takes %v, one of 250 %v", many, few)
 			}
 		})
 	}

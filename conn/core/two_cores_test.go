@@ -14,7 +14,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "the only seed that TestTwoCores runs, as a failure prints it")
-	seeds   = flag.Uint64("seeds", 1000, "how many seeds TestTwoCores runs; with -short a tenth")
+	seeds   = flag.Uint64("seeds", 400, "how many seeds TestTwoCores runs; with -short a tenth")
 )
 
 // A client and a server back to back do random things, see what the other did later and in pieces, and in the end
