@@ -12,5 +12,6 @@
 //
 // It does not test parsers, states or windows one by one; the tests of those packages do.
 //
-// Limitations: the peers' tests need a Unix system and leave out what the installed versions cannot do.
+// Limitations: the peers' tests leave out what the installed versions cannot do, and only on Unix are processes that
+// a peer has left behind killed with it.
 package conformance
