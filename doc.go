@@ -24,6 +24,9 @@
 //     writes.
 //   - [github.com/sluice-go/sluice/server]: the semantics of net/http's server
 //     on top, as a Server of its own or plugged into an http.Server.
+//   - [github.com/sluice-go/sluice/client]: the semantics of net/http's
+//     transport on top, as a Transport of its own or plugged into an
+//     http.Transport.
 //
 // The first five are pure: no goroutine, no clock, no I/O and no lock, so a
 // program with an event loop of its own can use them as they are.

@@ -56,8 +56,6 @@ func BenchmarkGet(b *testing.B) {
 			b.Run(fmt.Sprintf("c%d/%s", concurrency, name), func(b *testing.B) {
 				b.ReportAllocs()
 				var wg sync.WaitGroup
-				work := make(chan struct{}, concurrency)
-				_ = work
 				n := b.N
 				for i := range concurrency {
 					share := n / concurrency

@@ -95,12 +95,11 @@ func TestPoolGrows(t *testing.T) {
 		fifth := f.get()
 		r := f.accept(maxStreams(2))
 		r.request()
-		for i, c := range []struct {
+		for _, c := range []struct {
 			p  *peer
 			id uint32
 		}{{p, 1}, {p, 3}, {q, 1}, {q, 3}, {r, 1}} {
 			c.p.send(respond(c.id, 204).ends())
-			_ = i
 		}
 		for _, call := range []*result{first, second, third, fourth, fifth} {
 			call.response()

@@ -17,7 +17,8 @@ import (
 func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	src := newSource(req, t.replayBuffer())
-	for n := 1; ; n++ {
+	var n attempts
+	for {
 		resp, err := t.try(req, target, src, trace)
 		if err == nil {
 			return resp, nil
@@ -31,7 +32,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		if t.fallsBack(err, target) {
 			return t.fallBack(req, src, target)
 		}
-		next, retry := t.again(req, src, err, n)
+		next, retry := t.again(req, src, err, &n)
 		if retry == nil {
 			t.counts.retries.Add(1)
 			src = next
@@ -60,10 +61,35 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 	return cc.attempt(req, src, trace)
 }
 
-// again prepares another attempt after the n-th has failed with err. The error is nil, or what RoundTrip is to return.
-func (t *Transport) again(req *http.Request, src *source, err error, n int) (*source, error) {
+// attempts counts the attempts of one request.
+type attempts struct {
+	sent   int // that reached the connection, or failed to for another reason than the next
+	missed int // that found the connection taken out of service before a stream was opened: they cost the server nothing
+}
+
+// maxMissed bounds the attempts that are not counted as sent.
+const maxMissed = 64
+
+// failed counts an attempt that ended with err.
+func (n *attempts) failed(err error) {
+	if neverOpened(err) && n.missed < maxMissed {
+		n.missed++
+	} else {
+		n.sent++
+	}
+}
+
+// neverOpened tells whether err came before a stream was opened, because the connection takes no more.
+func neverOpened(err error) bool {
+	var se *frame.StreamError
+	return errors.Is(err, core.ErrNoMoreStreams) && !errors.As(err, &se)
+}
+
+// again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip is to return.
+func (t *Transport) again(req *http.Request, src *source, err error, n *attempts) (*source, error) {
+	n.failed(err)
 	var ce *Error
-	if !errors.As(err, &ce) || !ce.Unprocessed || n >= t.maxAttempts() {
+	if !errors.As(err, &ce) || !ce.Unprocessed || n.sent >= t.maxAttempts() {
 		return nil, err
 	}
 	if src != nil {
@@ -74,13 +100,12 @@ func (t *Transport) again(req *http.Request, src *source, err error, n int) (*so
 		}
 		src = next
 	}
-	return src, pause(req.Context(), err, n)
+	return src, pause(req.Context(), err, n.sent)
 }
 
 // pause waits before another attempt: not at first, nor where the server only moves on to another connection.
 func pause(ctx context.Context, err error, n int) error {
-	var se *frame.StreamError
-	if n <= 1 || !errors.As(err, &se) && errors.Is(err, core.ErrNoMoreStreams) {
+	if n <= 1 || neverOpened(err) {
 		return ctx.Err()
 	}
 	d := pauseUnit << min(n-2, 8)

@@ -1,0 +1,212 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// openRequest opens a stream with all of a request.
+func (p *testPeer) openRequest(h head, body string, tr ...string) *Stream {
+	p.t.Helper()
+	st, err := p.c.OpenRequest(&Request{Fields: h.fields, End: true, Body: []byte(body), Trailers: pairFields(tr...)})
+	check(p.t, "OpenRequest", err)
+	return st
+}
+
+func TestOpenRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{})
+		a, b, c := p.openRequest(get(1), ""), p.openRequest(post(3), "body"), p.openRequest(post(5), "body", "t", "v")
+		p.want("flushed by itself", get(1), post(3), dataEnd(3, "body"), post(5), data(5, "body"), trailers(5, "t", "v"))
+		p.send(response(1, 200).endStream(), response(3, 200), dataEnd(3, "x"), response(5, 200))
+		for i, want := range []ResponseHead{{NoBody: true, Complete: true}, {Complete: true}, {}} {
+			h, err := []*Stream{a, b, c}[i].AwaitHead()
+			if err != nil || h.Status != 200 || h.NoBody != want.NoBody || h.Complete != want.Complete {
+				t.Errorf("stream %d: %+v, %v", 2*i+1, h, err)
+			}
+		}
+		for _, st := range []*Stream{a, b, c} {
+			st.Release()
+		}
+	})
+}
+
+// A slot is free when the stream has ended, or its RST_STREAM has been written, and not before.
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Client, Config{}, memconn.Options{Buffer: 200})
+		want := func(why string, taken, free int) {
+			t.Helper()
+			synctest.Wait()
+			if a, b := p.c.Slots(); a != taken || b != free {
+				t.Errorf("%s: %d taken, %d free", why, a, b)
+			}
+		}
+		want("before SETTINGS", 0, streamsAtFirst)
+		p.greet()
+		want("no limit", 0, streamsUnlimited)
+		p.send(settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2}))
+		p.want("acknowledged", settingsAck)
+		check(t, "Reserve", p.c.Reserve())
+		st := p.openRequest(get(1), "")
+		want("one reserved, one open", 2, 0)
+		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoStream) {
+			t.Errorf("Reserve: %v", err)
+		}
+		p.c.Unreserve()
+		want("one open", 1, 1)
+		p.want("the request", get(1))
+		st.Release()
+		p.c.FlushNoWait()
+		p.want("reset", rstStream(1, frame.Cancel))
+		want("told", 0, 2)
+
+		// Now nothing is read: the request fills the connection, and RST_STREAM waits behind it.
+		st = p.openRequest(request(3, "GET", "/"+strings.Repeat("x", 1000)), "")
+		synctest.Wait()
+		st.Reset(frame.Cancel)
+		st.Release()
+		want("the peer has not been told", 1, 1)
+		p.read()
+		want("told", 0, 2)
+		p.in = nil
+		p.send(goAway(3, frame.NoError, ""))
+		want("after GOAWAY", 0, 0)
+		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoMoreStreams) {
+			t.Errorf("Reserve after GOAWAY: %v", err)
+		}
+		var ce *frame.ConnError
+		if err := p.c.Err(); !errors.As(err, &ce) || ce.LastStreamID != 3 || p.c.GoAway() == nil {
+			t.Errorf("Err after GOAWAY: %v", err)
+		}
+	})
+}
+
+// The hook is called whenever slots may have changed.
+func TestSlotHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := makeTestPeer(t, core.Client, Config{}, memconn.Options{})
+		calls := make(chan bool, 100)
+		p.c.SetSlotHook(func() { calls <- true })
+		p.serve()
+		p.greet()
+		for _, step := range []struct {
+			why string
+			do  func()
+		}{
+			{"SETTINGS", func() { p.send(settings()) }},
+			{"the end of a stream", func() {
+				st := p.openRequest(get(1), "")
+				p.send(response(1, 204).endStream())
+				st.Release()
+			}},
+			{"GOAWAY", func() { p.send(goAway(1, frame.NoError, "")) }},
+			{"Close", func() { _ = p.c.Close() }},
+		} {
+			for len(calls) > 0 {
+				<-calls
+			}
+			step.do()
+			synctest.Wait()
+			if len(calls) == 0 {
+				t.Errorf("%s: the hook was not called", step.why)
+			}
+		}
+	})
+}
+
+func TestPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{})
+		ping := func(ctx context.Context) *call {
+			return p.start(func() (int, error) {
+				d, err := p.c.Ping(ctx)
+				return int(d / time.Second), err
+			})
+		}
+		one, two := ping(t.Context()), ping(t.Context())
+		var sent []frame.Ping
+		for f := range p.frames() {
+			sent = append(sent, f.(frame.Ping))
+		}
+		if len(sent) != 2 || sent[0].Data == sent[1].Data {
+			t.Fatalf("PINGs %v", sent)
+		}
+		time.Sleep(time.Second)
+		p.send(frame.Ping{Ack: true, Data: sent[0].Data})
+		time.Sleep(time.Second)
+		p.send(frame.Ping{Ack: true, Data: sent[1].Data}, frame.Ping{Ack: true, Data: sent[1].Data})
+		for _, k := range []*call{one, two} {
+			synctest.Wait()
+			if !k.done || k.err != nil || k.n < 1 || k.n > 2 {
+				t.Errorf("Ping: %v, %d s, %v", k.done, k.n, k.err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		given := ping(ctx)
+		cancel()
+		given.want("cancelled", 0, context.Canceled)
+		lost := ping(t.Context())
+		_ = p.c.Close()
+		lost.want("closed", 0, net.ErrClosed)
+	})
+}
+
+// Interim responses are handed over in their order, before the head.
+func TestOnInterim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{})
+		var seen []int
+		var st *Stream
+		_, err := p.c.OpenRequest(&Request{
+			Fields: get(1).fields, End: true, Into: &st,
+			OnInterim: func(m *core.Message) { seen = append(seen, m.Status, len(m.Fields)) },
+		})
+		check(t, "OpenRequest", err)
+		p.send(response(1, 103).with("a", "b", "c", "d"), response(1, 102), response(1, 200).endStream())
+		if _, err := st.AwaitHead(); err != nil || len(seen) != 4 || seen[0] != 103 || seen[1] != 2 || seen[2] != 102 || seen[3] != 0 {
+			t.Errorf("%v, %v", seen, err)
+		}
+		st.Release()
+	})
+}
+
+// A header section that the server does not take is not sent.
+func TestHeaderListSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{}, frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 1000})
+		_, err := p.c.OpenRequest(&Request{Fields: request(1, "GET", "/"+strings.Repeat("x", 1000)).fields, End: true})
+		if !errors.Is(err, ErrHeaderListSize) {
+			t.Errorf("OpenRequest: %v", err)
+		}
+		p.wantIdle("nothing was sent")
+		p.openRequest(get(1), "").Release()
+	})
+}
+
+// Whether a lost request had left us.
+func TestUnsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Client, Config{}, memconn.Options{Buffer: 300})
+		p.greet()
+		sent := p.openRequest(request(1, "GET", "/"+strings.Repeat("x", 1000)), "") // fills the connection
+		synctest.Wait()
+		unsent := p.openRequest(get(3), "")
+		synctest.Wait()
+		_ = p.c.Close()
+		if sent.Unsent() || !unsent.Unsent() {
+			t.Errorf("sent: %v, unsent: %v", !sent.Unsent(), unsent.Unsent())
+		}
+		sent.Release()
+		unsent.Release()
+	})
+}
