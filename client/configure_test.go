@@ -111,10 +111,10 @@ func TestConfigureNewConnections(t *testing.T) {
 		synctest.Wait()
 		post := startOn(t, t1, newRequest(t, "POST", siteURL, strings.NewReader("body")))
 		r := f.accept()
-		h := r.request()
+		r.request()
 		r.send(goAway(0, frame.NoError)) // not processed: to be sent again with its body
 		s := f.accept()
-		h = s.nextRequest()
+		h := s.nextRequest()
 		if h.get("content-length") != "4" {
 			t.Errorf("request %+v", h)
 		}

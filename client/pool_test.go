@@ -390,8 +390,10 @@ func TestClientConnState(t *testing.T) {
 			}
 		}
 		want("at first", 0, 2)
-		if cc.Reserve() != nil || cc.Reserve() != nil || cc.Reserve() == nil {
-			t.Error("Reserve")
+		for i, ok := range []bool{true, true, false} {
+			if err := cc.Reserve(); (err == nil) != ok {
+				t.Errorf("call %d of Reserve: %v", i+1, err)
+			}
 		}
 		want("reserved", 2, 0)
 		cc.Release()

@@ -227,7 +227,7 @@ func (t *Transport) protocols() http.Protocols {
 	return all
 }
 
-// CloseIdleConnections closes connections that have no request, and those that have one when it is over.
+// CloseIdleConnections closes the connections that have no request now.
 func (t *Transport) CloseIdleConnections() {
 	t.init()
 	t.once.pool.CloseIdleConnections()

@@ -1,0 +1,65 @@
+package client
+
+import (
+	"net/http"
+	"runtime"
+	"testing"
+	"testing/synctest"
+)
+
+// Responses that nobody reads, with contexts that can be cancelled, keep no goroutine: a connection has one.
+func TestNoGoroutinePerStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		const streams = 50
+		var calls []*result
+		for range streams {
+			calls = append(calls, f.get())
+		}
+		p := f.accept()
+		for range streams {
+			p.send(respond(p.request().id, 200))
+		}
+		for _, r := range calls {
+			r.response()
+		}
+		synctest.Wait()
+		open := runtime.NumGoroutine()
+		for _, r := range calls {
+			_ = r.resp.Body.Close()
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n != open {
+			t.Errorf("%d goroutines with %d responses open, %d without", open, streams, n)
+		}
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// net/http's transport allocates 43 times for this, our server's part included.
+func TestAllocations(t *testing.T) {
+	hello := []byte("hello, world\n")
+	u := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(hello) }))
+	tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy}
+	defer tr.CloseIdleConnections()
+	buf := make([]byte, 64)
+	get := func() {
+		resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = resp.Body.Read(buf)
+		}
+		_ = resp.Body.Close()
+	}
+	for range 100 {
+		get()
+	}
+	if n := testing.AllocsPerRun(1000, get); n > 20 {
+		t.Errorf("%v allocations a request", n)
+	} else {
+		t.Logf("%v allocations a request", n)
+	}
+}
