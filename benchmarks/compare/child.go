@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -15,14 +16,6 @@ import (
 // to be. The program starts itself again instead of building another one, so
 // that both servers come from the same compiler with the same handler.
 const serveEnv = "SLUICE_COMPARE_SERVE"
-
-// The two servers, in the order in which they are measured.
-const (
-	nameSluice  = "sluice"
-	nameNetHTTP = "net/http"
-)
-
-var servers = []string{nameNetHTTP, nameSluice}
 
 var answer = []byte("Hello, World!")
 
@@ -32,15 +25,8 @@ func hello(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(answer) // a client that has gone makes h2load's count wrong
 }
 
-// A snapshot is what the server's process has used so far.
-type snapshot struct {
-	CPU    int64 `json:"cpu_us"` // user and system time in microseconds
-	Reads  int64 `json:"reads"`  // system calls that read; 0 when the system does not tell
-	Writes int64 `json:"writes"` // system calls that write
-}
-
 // serveAs is the child: it serves, tells its address in one line, and then
-// answers each line of in with a snapshot, until in ends.
+// answers each line of in with its lab.Usage, until in ends.
 func serveAs(name string, in io.Reader, out io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,11 +41,11 @@ func serveAs(name string, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, l.Addr())
 	enc := json.NewEncoder(out)
 	for lines := bufio.NewScanner(in); lines.Scan(); {
-		s, err := usage()
+		u, err := lab.Use()
 		if err != nil {
 			return err
 		}
-		if err := enc.Encode(s); err != nil {
+		if err := enc.Encode(u); err != nil {
 			return err
 		}
 	}
@@ -72,10 +58,10 @@ func newServer(name string) (serve func(net.Listener) error, closeServer func() 
 	var h2c http.Protocols
 	h2c.SetUnencryptedHTTP2(true)
 	switch name {
-	case nameSluice:
+	case lab.Sluice:
 		s := &server.Server{Handler: http.HandlerFunc(hello), Protocols: &h2c}
 		return s.Serve, s.Close, nil
-	case nameNetHTTP:
+	case lab.NetHTTP:
 		s := &http.Server{Handler: http.HandlerFunc(hello), Protocols: &h2c}
 		return s.Serve, s.Close, nil
 	}

@@ -8,11 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
 // The program starts itself as the server: in a test, itself is the test.
@@ -80,14 +81,6 @@ func TestParseH2load(t *testing.T) {
 	}
 }
 
-func TestParseCPUs(t *testing.T) {
-	for list, want := range map[string][]int{"0-1": {0, 1}, "3": {3}, "0-2,5,7-8": {0, 1, 2, 5, 7, 8}, "": nil, "x-1": nil, "1-y": nil} {
-		if got := parseCPUs(list); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %v, want %v", list, got, want)
-		}
-	}
-}
-
 func TestParseFlags(t *testing.T) {
 	c, err := parseFlags([]string{"-only", "-c1 -m1"})
 	if err != nil || len(c.scenarios) != 1 || !c.scenarios[0].alone() {
@@ -106,8 +99,8 @@ func made() *report {
 	r := &report{Environment: map[string]string{}, Scenarios: []scenario{s}}
 	for i, v := range []struct{ ours, theirs float64 }{{1, 10}, {2, 20}, {3, 12}} {
 		r.Rounds = append(r.Rounds,
-			measurement{Scenario: s, Server: nameNetHTTP, Round: i, CPU: v.theirs, ServerShare: 0.99, LoadShare: 0.2},
-			measurement{Scenario: s, Server: nameSluice, Round: i, CPU: v.ours, ServerShare: 0.6, LoadShare: 0.99, PerRead: 50})
+			measurement{Scenario: s, Server: lab.NetHTTP, Round: i, CPU: v.theirs, ServerShare: 0.99, LoadShare: 0.2},
+			measurement{Scenario: s, Server: lab.Sluice, Round: i, CPU: v.ours, ServerShare: 0.6, LoadShare: 0.99, PerRead: 50})
 	}
 	return r
 }

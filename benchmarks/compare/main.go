@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
 // A scenario is one way to load the server.
@@ -74,7 +75,7 @@ func main() {
 
 func parseFlags(args []string) (config, error) {
 	c := config{out: os.Stdout, progress: os.Stderr, scenarios: scenarios}
-	c.serverCPU, c.loadCPU = twoCPUs()
+	c.serverCPU, c.loadCPU = lab.TwoCPUs()
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.IntVar(&c.rounds, "rounds", 5, "rounds of each scenario and server")
 	f.IntVar(&c.requests, "n", 300_000, "requests of a round")
@@ -108,7 +109,7 @@ func run(ctx context.Context, c config) error {
 	rep := report{Environment: environment(c), Scenarios: c.scenarios}
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
-			for _, name := range servers {
+			for _, name := range lab.Sides {
 				m, err := measure(ctx, c, name, s)
 				if err != nil {
 					return fmt.Errorf("%s %v: %w", name, s, err)
@@ -128,11 +129,7 @@ func run(ctx context.Context, c config) error {
 		}
 	}
 	if c.jsonFile != "" {
-		b, err := json.MarshalIndent(rep, "", "\t")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.jsonFile, append(b, '\n'), 0o644); err != nil {
+		if err := lab.WriteJSON(c.jsonFile, rep); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
 // A measurement is one round of one server in one scenario.
@@ -34,27 +36,26 @@ func (c config) requestsOf(s scenario) int {
 }
 
 // measure runs one round: a fresh process, a tenth of the requests to warm it
-// up, and then all of them between two snapshots.
+// up, and then all of them between two looks at what it has used.
 func measure(ctx context.Context, c config, name string, s scenario) (m measurement, err error) {
 	n := c.requestsOf(s)
-	srv, err := startChild(ctx, name, c.serverCPU)
+	srv, err := lab.Start(ctx, serveEnv+"="+name, c.serverCPU)
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
-	if _, err := h2load(ctx, c.loadCPU, s, max(n/10, s.Clients), srv.addr); err != nil {
+	defer func() { err = errors.Join(err, srv.Stop()) }()
+	if _, err := h2load(ctx, c.loadCPU, s, max(n/10, s.Clients), srv.Greeting); err != nil {
 		return m, err
 	}
-	before, err := srv.snapshot()
+	var before, after lab.Usage
+	if err := srv.Ask("usage", &before); err != nil {
+		return m, err
+	}
+	ld, err := h2load(ctx, c.loadCPU, s, n, srv.Greeting)
 	if err != nil {
 		return m, err
 	}
-	ld, err := h2load(ctx, c.loadCPU, s, n, srv.addr)
-	if err != nil {
-		return m, err
-	}
-	after, err := srv.snapshot()
-	if err != nil {
+	if err := srv.Ask("usage", &after); err != nil {
 		return m, err
 	}
 	cpu := time.Duration(after.CPU-before.CPU) * time.Microsecond
@@ -66,17 +67,9 @@ func measure(ctx context.Context, c config, name string, s scenario) (m measurem
 		PerSecond:   float64(n) / ld.took.Seconds(),
 		ServerShare: cpu.Seconds() / ld.took.Seconds(),
 		LoadShare:   ld.cpu.Seconds() / ld.took.Seconds(),
-		PerRead:     per(n, after.Reads-before.Reads),
-		PerWrite:    per(n, after.Writes-before.Writes),
+		PerRead:     lab.Per(n, after.Reads-before.Reads),
+		PerWrite:    lab.Per(n, after.Writes-before.Writes),
 	}, nil
-}
-
-// per is n divided by calls, or 0 when calls were not counted.
-func per(n int, calls int64) float64 {
-	if calls <= 0 {
-		return 0
-	}
-	return float64(n) / float64(calls)
 }
 
 // straceAll runs each server once more under strace, which slows it down and
@@ -91,7 +84,7 @@ func straceAll(ctx context.Context, c config) error {
 	}
 	defer os.RemoveAll(dir)
 	for _, s := range c.scenarios {
-		for _, name := range servers {
+		for _, name := range lab.Sides {
 			n := max(c.requestsOf(s)/10, 1000)
 			table, err := straceOne(ctx, c, name, s, n, filepath.Join(dir, "table"))
 			if err != nil {
@@ -104,12 +97,12 @@ func straceAll(ctx context.Context, c config) error {
 }
 
 func straceOne(ctx context.Context, c config, name string, s scenario, n int, file string) ([]byte, error) {
-	srv, err := startChild(ctx, name, c.serverCPU, "strace", "-c", "-f", "-o", file)
+	srv, err := lab.Start(ctx, serveEnv+"="+name, c.serverCPU, "strace", "-c", "-f", "-o", file)
 	if err != nil {
 		return nil, err
 	}
-	_, err = h2load(ctx, c.loadCPU, s, n, srv.addr)
-	if err = errors.Join(err, srv.stop()); err != nil {
+	_, err = h2load(ctx, c.loadCPU, s, n, srv.Greeting)
+	if err = errors.Join(err, srv.Stop()); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(file)

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
 // A report is everything that was measured.
@@ -24,7 +25,7 @@ func environment(c config) map[string]string {
 		"go":     runtime.Version(),
 		"system": runtime.GOOS + "/" + runtime.GOARCH,
 		"h2load": "unknown",
-		"cpu":    cpuModel(),
+		"cpu":    lab.CPUModel(),
 		"pinned": "no: server and load share all CPUs",
 	}
 	if out, err := exec.Command("h2load", "--version").Output(); err == nil {
@@ -34,20 +35,6 @@ func environment(c config) map[string]string {
 		env["pinned"] = fmt.Sprintf("server on CPU %d, h2load on CPU %d", c.serverCPU, c.loadCPU)
 	}
 	return env
-}
-
-func cpuModel() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
 }
 
 // of returns one figure of every round of a server in a scenario, in order of
@@ -65,28 +52,12 @@ func cpu(m measurement) float64 { return m.CPU }
 
 // ratio is sluice's cost in parts of net/http's, medians of both.
 func (r *report) ratio(s scenario) float64 {
-	return median(r.of(s, nameSluice, cpu)) / median(r.of(s, nameNetHTTP, cpu))
+	return lab.Median(r.of(s, lab.Sluice, cpu)) / lab.Median(r.of(s, lab.NetHTTP, cpu))
 }
 
 // ratios returns the ratio of each round.
-func (r *report) ratios(s scenario) (v []float64) {
-	a, b := r.of(s, nameSluice, cpu), r.of(s, nameNetHTTP, cpu)
-	for i := range min(len(a), len(b)) {
-		v = append(v, a[i]/b[i])
-	}
-	return v
-}
-
-// median is 0 for no figures.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
+func (r *report) ratios(s scenario) []float64 {
+	return lab.Ratios(r.of(s, lab.Sluice, cpu), r.of(s, lab.NetHTTP, cpu))
 }
 
 // markdown writes the tables.
@@ -98,7 +69,7 @@ func (r *report) markdown(w io.Writer) error {
 	fmt.Fprintln(b, "| h2load | server | µs CPU/request, median (min to max) | requests/s | server's CPU | h2load's CPU | requests/read | requests/write |")
 	fmt.Fprintln(b, "|---|---|---:|---:|---:|---:|---:|---:|")
 	for _, s := range r.Scenarios {
-		for _, name := range servers {
+		for _, name := range lab.Sides {
 			r.row(b, s, name)
 		}
 	}
@@ -117,7 +88,7 @@ func (r *report) markdown(w io.Writer) error {
 }
 
 func (r *report) row(w io.Writer, s scenario, name string) {
-	mid := func(f func(measurement) float64) float64 { return median(r.of(s, name, f)) }
+	mid := func(f func(measurement) float64) float64 { return lab.Median(r.of(s, name, f)) }
 	v := r.of(s, name, cpu)
 	calls := func(f func(measurement) float64) string {
 		if n := mid(f); n > 0 {
@@ -126,7 +97,7 @@ func (r *report) row(w io.Writer, s scenario, name string) {
 		return "?"
 	}
 	fmt.Fprintf(w, "| `%v` | %s | **%.2f** (%.2f to %.2f) | %.0f | %.0f %% | %.0f %% | %s | %s |\n",
-		s, name, median(v), slices.Min(v), slices.Max(v),
+		s, name, lab.Median(v), slices.Min(v), slices.Max(v),
 		mid(func(m measurement) float64 { return m.PerSecond }),
 		100*mid(func(m measurement) float64 { return m.ServerShare }),
 		100*mid(func(m measurement) float64 { return m.LoadShare }),
@@ -134,18 +105,15 @@ func (r *report) row(w io.Writer, s scenario, name string) {
 		calls(func(m measurement) float64 { return m.PerWrite }))
 }
 
-// Above busy, a process that has one CPU is what holds the other up.
-const busy = 0.93
-
 // notes says where h2load was the slower of the two: the server was then not
 // saturated, found fewer requests in each read than it could have, and
 // requests/s says nothing about it.
 func (r *report) notes(w io.Writer) {
 	for _, s := range r.Scenarios {
-		for _, name := range servers {
-			ld := median(r.of(s, name, func(m measurement) float64 { return m.LoadShare }))
-			srv := median(r.of(s, name, func(m measurement) float64 { return m.ServerShare }))
-			if ld > busy && srv < busy {
+		for _, name := range lab.Sides {
+			ld := lab.Median(r.of(s, name, func(m measurement) float64 { return m.LoadShare }))
+			srv := lab.Median(r.of(s, name, func(m measurement) float64 { return m.ServerShare }))
+			if ld > lab.Busy && srv < lab.Busy {
 				fmt.Fprintf(w, "\n`%v`, %s: h2load was the limit (%.0f %% of its CPU, the server %.0f %% of its own), so requests/s is h2load's figure and the server batched less than it can.\n",
 					s, name, 100*ld, 100*srv)
 			}
