@@ -45,6 +45,7 @@ func prepare(t *testing.T) *foreignServer {
 		s.key:                             pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
 		s.cert:                            pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
 		filepath.Join(s.dir, "hello"):     []byte(helloBody),
+		filepath.Join(s.dir, "push"):      []byte(helloBody),
 		filepath.Join(s.dir, "big"):       bigBody(),
 		filepath.Join(s.dir, "trailers"):  []byte(helloBody),
 		filepath.Join(s.dir, "config"):    nil, // written by who needs it
@@ -140,10 +141,21 @@ func await(t *testing.T, port int) (addr string) {
 	}
 }
 
-// startNetHTTP serves the site with net/http's server.
+// startNetHTTP serves the site, and a page with a push, with net/http's server.
 func startNetHTTP(t *testing.T, secure bool) (addr string) {
 	t.Helper()
-	s := httptest.NewUnstartedServer(site())
+	mux := http.NewServeMux()
+	mux.Handle("/", site())
+	mux.HandleFunc("/push", func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(http.Pusher); ok {
+			if err := p.Push("/big", nil); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		io.WriteString(w, helloBody)
+	})
+	s := httptest.NewUnstartedServer(mux)
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP2(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -167,7 +179,7 @@ func startNghttpd(t *testing.T, secure bool) (addr string) {
 	s := prepare(t)
 	port := freePort(t)
 	args := []string{
-		"--address=127.0.0.1", "--htdocs=" + s.dir, "--echo-upload",
+		"--address=127.0.0.1", "--htdocs=" + s.dir, "--echo-upload", "--push=/push=/big",
 		"--trailer=x-checksum: " + checksum([]byte(helloBody)), "--trailer=x-late: yes",
 	}
 	if secure {

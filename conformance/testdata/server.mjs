@@ -20,6 +20,15 @@ const paths = {
     stream.respond({ ":status": 200 });
     stream.end(big);
   },
+  "/push": (stream) => {
+    if (!stream.pushAllowed) return paths["/hello"](stream);
+    stream.pushStream({ ":path": "/big" }, (err, pushed) => {
+      if (err) throw err;
+      pushed.on("error", () => {}); // a client that refuses it
+      paths["/big"](pushed);
+    });
+    paths["/hello"](stream);
+  },
   "/upload": async (stream) => {
     const hash = createHash("sha256");
     let n = 0;
@@ -42,9 +51,10 @@ const paths = {
   },
 };
 
+const options = { maxSessionMemory: 1000 }; // in megabytes; some pushes of /big exceed the default
 const server = key
-  ? http2.createSecureServer({ key: readFileSync(key), cert: readFileSync(cert) })
-  : http2.createServer();
+  ? http2.createSecureServer({ ...options, key: readFileSync(key), cert: readFileSync(cert) })
+  : http2.createServer(options);
 
 server.on("stream", (stream, headers) => {
   stream.on("error", () => {}); // a client that gives up
