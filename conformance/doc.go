@@ -1,6 +1,6 @@
-// Package conformance proves the server against judges that are not ours. It holds tests only.
+// Package conformance proves the server and the client against judges that are not ours. It holds tests only.
 //
-// It owns three kinds of proof, each against a server that runs in the test's own process on the loopback address:
+// It owns these kinds of proof, each on the loopback address and with our side in the test's own process. For the server:
 //
 //   - h2spec: every case of the h2spec suite for servers, strict ones included, is one subtest, over cleartext and
 //     over TLS: go test -run 'TestH2SpecServer/tls/http2/6.5.3/1' ./conformance
@@ -10,8 +10,17 @@
 //   - hostile peers: each known attack on HTTP/2 servers is sent frame by frame, and the test states what the server
 //     has to keep bounded and with which error it has to leave.
 //
+// For the client:
+//
+//   - h2spec: every case of its suite for clients: go test -run 'TestH2SpecClient/h2c/client/5.1/8' ./conformance
+//   - peers: the Transport talks to net/http's server, node, nghttpd, nginx, h2o, Caddy and our own, with the same rule
+//     for what is not installed. Their configuration is made by the tests, and nothing but loopback ports is used.
+//   - GOAWAY: ten thousand requests pass through hundreds of connections that end, in every way and at every moment, and
+//     each is acted on exactly once.
+//
+// The module in the folder rpc does the same with grpc-go and connect-go.
+//
 // It does not test parsers, states or windows one by one; the tests of those packages do.
 //
-// Limitations: the peers' tests leave out what the installed versions cannot do, and only on Unix are processes that
-// a peer has left behind killed with it.
+// Limitations: the peers' tests need a Unix system and leave out what the installed versions cannot do.
 package conformance
