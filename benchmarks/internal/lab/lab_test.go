@@ -54,7 +54,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := time.Duration(u.CPU) * time.Microsecond
-	if inside < before-tick || inside > after+2*tick {
+	if inside < before-20*time.Millisecond || inside > after+20*time.Millisecond {
 		t.Errorf("Use: %v, CPUOf: %v and %v", inside, before, after)
 	}
 	if _, err := CPUOf(0); err == nil {
