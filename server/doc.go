@@ -27,5 +27,5 @@
 //
 // # Limitations
 //
-// Push is not implemented yet: the ResponseWriter is an http.Pusher whose Push returns http.ErrNotSupported.
+// The server does not push: the ResponseWriter is an http.Pusher whose Push returns http.ErrNotSupported.
 package server

@@ -173,7 +173,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex does nothing: HTTP/2 is always full duplex.
 func (w *response) EnableFullDuplex() error { return nil }
 
-// Push is not implemented yet and returns http.ErrNotSupported, as for a client that does not want pushes.
+// Push returns http.ErrNotSupported, as for a client that does not want pushes: this server makes none.
 func (w *response) Push(string, *http.PushOptions) error { return http.ErrNotSupported }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
