@@ -62,7 +62,9 @@ func (st *Stream) awaitHead() (*core.Message, error) {
 		case st.readBy.passed:
 			return nil, errDeadline
 		}
-		st.canRead.Wait()
+		if !st.c.lead(st) {
+			st.canRead.Wait()
+		}
 	}
 	return &st.cs.Head, nil
 }

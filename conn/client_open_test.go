@@ -147,9 +147,11 @@ func TestPing(t *testing.T) {
 		p.send(frame.Ping{Ack: true, Data: sent[1].Data}, frame.Ping{Ack: true, Data: sent[1].Data})
 		for _, k := range []*call{one, two} {
 			synctest.Wait()
+			k.mu.Lock()
 			if !k.done || k.err != nil || k.n < 1 || k.n > 2 {
 				t.Errorf("Ping: %v, %d s, %v", k.done, k.n, k.err)
 			}
+			k.mu.Unlock()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		given := ping(ctx)

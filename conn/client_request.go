@@ -47,6 +47,7 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	if r.size() > uint64(c.core.PeerSettings().MaxHeaderListSize) {
 		return nil, ErrHeaderListSize
 	}
+	c.comesClosely()
 	c.ensureOut()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
 	s, err := c.core.Open(r.Fields, r.Head, end)

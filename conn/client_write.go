@@ -56,6 +56,7 @@ func (c *Conn) readOn(err error) bool {
 		c.client.writeErr = err
 		c.client.changed = true
 		_ = c.nc.SetReadDeadline(time.Now().Add(readOnTime)) // on a dead socket reading fails anyway
+		c.kickAgain()
 	}
 	return true
 }

@@ -110,6 +110,7 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg, handler: h, role: role, done: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
+	c.client.turn.serve.L = &c.mu
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)

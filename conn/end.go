@@ -113,7 +113,10 @@ func (c *Conn) endStreams(err error) {
 }
 
 // wakeAll wakes who waits for the connection.
-func (c *Conn) wakeAll() { c.room.Broadcast() }
+func (c *Conn) wakeAll() {
+	c.room.Broadcast()
+	c.client.turn.serve.Signal()
+}
 
 // count reports a fault of the peer to Config.CountError, by its scope and code: the names are few and fixed.
 func (c *Conn) count(err error) {

@@ -48,15 +48,8 @@ func (c *Conn) Serve() error {
 	defer close(c.done)
 	c.begin()
 	goOn := c.in.n == 0 || c.process()
-	for goOn {
-		if !c.waitRoom() {
-			break
-		}
-		if err := c.read(); err != nil {
-			c.readFailed(err)
-			break
-		}
-		goOn = c.process()
+	for goOn && c.takeTurn() {
+		goOn = c.readOnce()
 	}
 	c.linger()
 	c.shutdownIO()
@@ -310,6 +303,9 @@ func (c *Conn) shutdownIO() {
 	c.mu.Lock()
 	c.die(c.err)
 	c.timer.stop()
+	if t := c.client.turn.timer; t != nil {
+		t.Stop()
+	}
 	c.unlock()
 	c.tasks.Wait()
 	if b := c.in.buf; b != nil {

@@ -201,6 +201,7 @@ func (st *Stream) end(err error) {
 	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
+	st.kick()
 	if st.onEnd != nil {
 		st.c.notes = append(st.c.notes, endNote{st.onEnd, err})
 		st.onEnd = nil
@@ -231,7 +232,10 @@ func (d *deadline) stop() {
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time means never. It
 // may be moved again when it has passed.
 func (st *Stream) SetReadDeadline(t time.Time) error {
-	return st.setDeadline(&st.readBy, t, st.canRead.Broadcast)
+	return st.setDeadline(&st.readBy, t, func() {
+		st.canRead.Broadcast()
+		st.kick()
+	})
 }
 
 // SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded; the zero time means never. A

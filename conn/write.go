@@ -241,6 +241,7 @@ func (c *Conn) halfClose() {
 		ok = c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil
 	}
 	c.mu.Lock()
+	c.kickAgain()
 	switch {
 	case c.phase != finishing:
 	case ok:

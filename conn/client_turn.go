@@ -1,0 +1,187 @@
+package conn
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests that follow one another
+// closely without another at the same time: there the goroutine that waits for the response reads for itself, which
+// spares waking it, the dearest part of such a request. It has the turn from AwaitHead on until its head has come. When
+// nothing is open then, the turn is free for the next request, for a moment, after which Serve takes it back.
+//
+// Who has the turn owns receiver and core's Decode.
+type readTurn struct {
+	holder turnHolder
+	leader *Stream // has the turn
+	eager  bool    // requests follow one another closely
+	over   bool    // a leader has found the end of the connection
+	kicked bool    // the read deadline was set for the leader to look up
+
+	serve sync.Cond // Serve waits for its turn
+	timer *time.Timer
+	armed bool   // it runs
+	led   uint64 // how often a leader has had the turn
+	seen  uint64 // of these the timer knows
+}
+
+type turnHolder uint8
+
+const (
+	turnServe turnHolder = iota
+	turnLeader
+	turnFree
+)
+
+const (
+	// turnFreeTime is how long nobody reads at most.
+	turnFreeTime = 2 * time.Millisecond
+	// turnClose is how soon after another a request must come for the turn to be left free.
+	turnClose = 200 * time.Microsecond
+)
+
+// readOnce reads and handles what that brought, and tells whether the connection goes on. Its caller has the turn.
+func (c *Conn) readOnce() bool {
+	if !c.waitRoom() {
+		return false
+	}
+	if err := c.read(); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.lookUp() {
+			return true
+		}
+		c.readFailed(err)
+		return false
+	}
+	return c.process()
+}
+
+// takeTurn waits until it is Serve's turn, and tells whether there is something left to read.
+func (c *Conn) takeTurn() bool {
+	if c.role != core.Client {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &c.client.turn
+	if t.holder == turnServe && t.eager && c.phase == alive && c.core.NumStreams() == 0 {
+		c.freeTurn()
+	}
+	for t.holder != turnServe {
+		if t.holder == turnFree && (c.phase != alive || t.over) {
+			t.holder = turnServe
+			break
+		}
+		t.serve.Wait()
+	}
+	return !t.over
+}
+
+// freeTurn leaves the turn to who comes, or to Serve when nobody does.
+func (c *Conn) freeTurn() {
+	t := &c.client.turn
+	t.holder, t.leader = turnFree, nil
+	if t.armed {
+		return
+	}
+	t.armed = true
+	if t.timer == nil {
+		t.timer = time.AfterFunc(turnFreeTime, c.turnTimer) // ends by itself
+	} else {
+		t.timer.Reset(turnFreeTime)
+	}
+}
+
+// turnTimer gives the turn back to Serve if nobody had it for some time.
+func (c *Conn) turnTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &c.client.turn
+	t.armed = false
+	switch {
+	case t.holder != turnFree:
+	case t.led != t.seen && c.phase == alive:
+		t.seen = t.led
+		c.freeTurn()
+	default:
+		t.eager = false
+		c.serveTurn()
+	}
+}
+
+// serveTurn gives the turn to Serve.
+func (c *Conn) serveTurn() {
+	t := &c.client.turn
+	t.holder, t.leader = turnServe, nil
+	t.serve.Signal()
+}
+
+// lead reads for st, if the turn is free, until its head has come, and tells whether it has read. It lets go of mu.
+func (c *Conn) lead(st *Stream) bool {
+	t := &c.client.turn
+	if c.role != core.Client || t.holder != turnFree || c.phase != alive {
+		return false
+	}
+	t.holder, t.leader = turnLeader, st
+	t.led++
+	goOn := true
+	for goOn && !st.gotHead && st.err == nil && !st.readBy.passed {
+		c.unlock()
+		goOn = c.readOnce()
+		c.mu.Lock()
+	}
+	t.over = t.over || !goOn
+	if goOn && c.phase == alive && c.core.NumStreams() == 0 {
+		c.freeTurn()
+	} else {
+		c.serveTurn()
+	}
+	return true
+}
+
+// kick has a leader look up from the socket: its stream has died, or its deadline has passed.
+func (st *Stream) kick() {
+	if t := &st.c.client.turn; t.leader == st {
+		t.kicked = true
+		st.c.kickAgain()
+	}
+}
+
+// kickAgain repeats a kick after the read deadline was set for another reason, perhaps before the leader has seen it.
+func (c *Conn) kickAgain() {
+	if c.client.turn.kicked {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
+	}
+}
+
+// lookUp undoes kick, and tells whether that was why reading has failed.
+func (c *Conn) lookUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &c.client.turn
+	if !t.kicked {
+		return false
+	}
+	t.kicked = false
+	var by time.Time
+	switch {
+	case c.phase != alive: // see halfClose
+		by = time.Now().Add(lingerTime)
+	case c.client.writeErr != nil:
+		by = time.Now().Add(readOnTime)
+	}
+	return c.nc.SetReadDeadline(by) == nil
+}
+
+// comesClosely notes how closely requests follow one another. It is called before a stream is opened.
+func (c *Conn) comesClosely() {
+	t := &c.client.turn
+	if !t.eager && c.peerKnown && c.core.NumStreams() == 0 {
+		// No time at all passes only in a bubble of synctest, where somebody may wait for what a server sends.
+		gap := time.Since(c.core.IdleSince())
+		t.eager = gap > 0 && gap < turnClose
+	}
+}

@@ -1,0 +1,189 @@
+package conn
+
+import (
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// quickly has requests follow one another until who asks reads for itself, and returns the next stream's identifier.
+func (p *testPeer) quickly() uint32 {
+	p.t.Helper()
+	for id := uint32(1); id <= 7; id += 2 {
+		st := p.openRequest(get(id), "")
+		k := p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
+		p.want("the request", get(id))
+		p.send(response(id, 204).endStream())
+		k.want("the response", 0, nil)
+		st.Release()
+		time.Sleep(turnClose / 2)
+	}
+	if holder, led, _ := p.turn(); led == 0 || holder != turnFree {
+		p.t.Fatalf("nobody reads for himself: %v, %d times", holder, led)
+	}
+	return 9
+}
+
+// turn tells who reads.
+func (p *testPeer) turn() (turnHolder, uint64, *Stream) {
+	synctest.Wait()
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	t := &p.c.client.turn
+	return t.holder, t.led, t.leader
+}
+
+// leadRequest begins a request whose goroutine reads.
+func (p *testPeer) leadRequest(id uint32) (*Stream, *call) {
+	p.t.Helper()
+	st := p.openRequest(get(id), "")
+	k := p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
+	p.want("the request", get(id))
+	if _, _, leader := p.turn(); leader != st {
+		p.t.Fatal("the request does not read for itself")
+	}
+	return st, k
+}
+
+// Whatever ends the wait of who reads leaves a connection that is read.
+func TestReadTurn(t *testing.T) {
+	tests := []struct {
+		name string
+		end  func(p *testPeer, st *Stream)
+		want error
+		dead bool
+	}{
+		{"response", func(p *testPeer, st *Stream) { p.send(response(st.ID(), 204).endStream()) }, nil, false},
+		{"head only", func(p *testPeer, st *Stream) { p.send(response(st.ID(), 200)) }, nil, false},
+		{"cut response", func(p *testPeer, st *Stream) {
+			b := p.encode(nil, response(st.ID(), 200))
+			p.send(raw(b[:5]))
+			p.send(raw(b[5:]))
+		}, nil, false},
+		{"reset by the peer", func(p *testPeer, st *Stream) { p.send(rstStream(st.ID(), frame.InternalError)) }, frame.InternalError, false},
+		{"reset by us", func(p *testPeer, st *Stream) { st.Reset(frame.Cancel) }, frame.Cancel, false},
+		{"deadline", func(p *testPeer, st *Stream) {
+			_ = st.SetReadDeadline(time.Now().Add(time.Second))
+			time.Sleep(time.Second)
+		}, os.ErrDeadlineExceeded, false},
+		{"deadline in the past", func(p *testPeer, st *Stream) { _ = st.SetReadDeadline(time.Now()) }, os.ErrDeadlineExceeded, false},
+		{"GOAWAY", func(p *testPeer, st *Stream) { p.send(goAway(st.ID()-2, frame.NoError, "")) }, frame.RefusedStream, true},
+		{"fault", func(p *testPeer, st *Stream) { p.send(data(0, "x")) }, frame.ProtocolError, true},
+		{"end", func(p *testPeer, st *Stream) { _ = p.nc.Close() }, frame.NoError, true},
+		{"Close", func(p *testPeer, st *Stream) { _ = p.c.Close() }, frame.NoError, true},
+		{"CloseWithError", func(p *testPeer, st *Stream) { p.c.CloseWithError(frame.InternalError, "") }, frame.InternalError, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestServer(t, Config{})
+				st, k := p.leadRequest(p.quickly())
+				tt.end(p, st)
+				k.want("AwaitHead", 0, tt.want)
+				st.Release()
+				p.c.FlushNoWait()
+				time.Sleep(2 * turnFreeTime)
+				p.read()
+				p.in = nil
+				if tt.dead {
+					_ = p.nc.Close()
+					time.Sleep(lastWords + lingerTime)
+					p.wantServed("the connection is over")
+					return
+				}
+				p.send(ping("are you?"))
+				p.want("the connection is read", pingAck("are you?"))
+			})
+		})
+	}
+}
+
+// Another request that comes while one reads gets its response from that one, and then from Serve.
+func TestReadTurnShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{})
+		id := p.quickly()
+		a, first := p.leadRequest(id)
+		b := p.openRequest(get(id+2), "")
+		second := p.start(func() (int, error) { _, err := b.AwaitHead(); return 0, err })
+		p.want("the second", get(id+2))
+		p.send(response(id+2, 204).endStream())
+		second.want("answered first", 0, nil)
+		first.wantWaiting("not yet")
+		c := p.openRequest(get(id+4), "")
+		third := p.start(func() (int, error) { _, err := c.AwaitHead(); return 0, err })
+		p.want("the third", get(id+4))
+		p.send(response(id, 204).endStream())
+		first.want("answered", 0, nil)
+		p.send(response(id+4, 204).endStream())
+		third.want("answered by Serve", 0, nil)
+		for _, st := range []*Stream{a, b, c} {
+			st.Release()
+		}
+	})
+}
+
+// A free turn is taken back soon, at once where somebody waits for an answer, and when the connection is closed.
+func TestReadTurnTakenBack(t *testing.T) {
+	for name, do := range map[string]func(p *testPeer){
+		"time": func(p *testPeer) {
+			p.send(ping("anybody?"))
+			p.want("nobody reads for a moment")
+			time.Sleep(2 * turnFreeTime)
+			p.want("a moment later", pingAck("anybody?"))
+		},
+		"Ping": func(p *testPeer) {
+			k := p.start(func() (int, error) { _, err := p.c.Ping(p.t.Context()); return 0, err })
+			for f := range p.frames() {
+				f := f.(frame.Ping)
+				f.Ack = true
+				p.send(f)
+			}
+			k.want("answered at once", 0, nil)
+		},
+		"Close": func(p *testPeer) {
+			_ = p.c.Close()
+			p.wantServed("at once")
+		},
+		"Shutdown": func(p *testPeer) {
+			p.c.Shutdown()
+			p.want("drained", goAway(0, frame.NoError, ""))
+			_ = p.nc.Close()
+			time.Sleep(lingerTime)
+			p.wantServed("closed")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestServer(t, Config{})
+				p.quickly()
+				do(p)
+			})
+		})
+	}
+}
+
+// Requests that do not follow closely leave reading to Serve.
+func TestReadTurnSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startTestPeer(t, core.Client, Config{}, memconn.Options{})
+		p.greet()
+		for id := uint32(1); id <= 9; id += 2 {
+			st := p.openRequest(get(id), "")
+			p.want("the request", get(id))
+			p.send(response(id, 204).endStream())
+			_, err := st.AwaitHead()
+			check(t, "AwaitHead", err)
+			st.Release()
+			time.Sleep(2 * turnClose)
+		}
+		if _, n, _ := p.turn(); n != 0 {
+			t.Errorf("%d requests read for themselves", n)
+		}
+	})
+}
