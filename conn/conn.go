@@ -33,7 +33,8 @@ type Handler interface {
 // Conn is a living HTTP/2 connection. All methods may be called from any goroutine, Serve from one.
 //
 // Who owns what:
-//   - the goroutine in Serve alone owns the receive buffer and core's Decode;
+//   - the goroutine in Serve alone, or who has the turn in its place (see readTurn), owns the receive buffer and core's
+//     Decode;
 //   - mu guards everything else of core and the fields below it; it is never held over a system call, a callback
 //     or a channel operation;
 //   - whoever has set flushing owns the socket's write side until it clears it;
@@ -45,7 +46,7 @@ type Conn struct {
 	role    core.Role
 
 	tls     bool          // nc is a TLS connection
-	in      receiver      // owned by the goroutine in Serve
+	in      receiver      // owned by the goroutine that reads
 	writeBy time.Time     // the write deadline that is set on nc; owned by who flushes
 	done    chan struct{} // closed when Serve returns
 	tasks   sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// receiver is what the goroutine in Serve owns.
+// receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
 type receiver struct {
 	wait waiter  // reads without holding a buffer while nothing is there; nil where the socket cannot
 	buf  *buffer // nil while nothing has been read
