@@ -21,13 +21,13 @@ const atOnce = 1000
 var clientPeers = []struct {
 	name  string
 	start func(t *testing.T, secure bool) (addr string)
-	echo  bool // it gives back what is posted, instead of the checksum
+	echo  bool // it serves files, and gives back what is posted instead of the checksum
 
 	// Trailers are those of a response: none, the ones of serveTrailers, or fixed ones to a GET. A proxy may keep the
 	// ones of the request to itself, or pass on only what was announced.
 	trailers trailerKind
 }{
-	{"sluice", func(t *testing.T, secure bool) string { return startServer(t, secure, site()).Addr }, false, trailersBothWays},
+	{"sluice", func(t *testing.T, secure bool) string { return startServer(t, secure, clientSite()).Addr }, false, trailersBothWays},
 	{"net-http", startNetHTTP, false, trailersBothWays},
 	{"node", startNode, false, trailersBothWays},
 	{"nghttpd", startNghttpd, true, trailersFixed},
@@ -62,20 +62,24 @@ func TestClientPeers(t *testing.T) {
 							t.Run(name+"trailers", func(t *testing.T) { testTrailers(t, rt, url, p.trailers) })
 						}
 					}
+					together := "/gather" // no response comes before all the requests have
+					if p.echo {
+						together = "/hello"
+					}
 					t.Run("at once", func(t *testing.T) {
 						tr := newTransport(t)
-						testAtOnce(t, tr, url)
+						testAtOnce(t, tr, url+together)
 						// A connection has at least 100 streams, so that ten are enough. nginx has each take 300 requests, and
 						// who is early on a new one cannot know its limit.
 						wantConns(t, tr, 40)
 					})
 					t.Run("at once on one connection", func(t *testing.T) {
 						tr := newTransport(t, func(tr *client.Transport) { tr.MaxConnsPerHost = 1 })
-						testAtOnce(t, tr, url)
+						testAtOnce(t, tr, url+"/hello")
 						wantConns(t, tr, 5) // one after another
 					})
 					// There net/http dials, as it sees fit.
-					t.Run("configured at once", func(t *testing.T) { testAtOnce(t, newConfigured(t), url) })
+					t.Run("configured at once", func(t *testing.T) { testAtOnce(t, newConfigured(t), url+together+"?configured") })
 				})
 			}
 		})
@@ -224,7 +228,7 @@ func testAtOnce(t *testing.T, rt http.RoundTripper, url string) {
 	var all sync.WaitGroup
 	for range atOnce {
 		all.Go(func() {
-			req, err := http.NewRequestWithContext(ctx, "GET", url+"/hello", nil)
+			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 			if err != nil {
 				errs <- err
 				return

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 type foreignServer struct {
 	dir       string // of the files that it serves: hello and big
 	key, cert string // file names
-	backend   string // host:port of an HTTP/1.1 server with the site, for those that only pass requests on
+	backend   string // host:port of an HTTP/1.1 server with clientSite, for those that only pass requests on
 }
 
 // prepare makes what the foreign servers need.
@@ -55,10 +56,50 @@ func prepare(t *testing.T) *foreignServer {
 			t.Fatal(err)
 		}
 	}
-	b := httptest.NewServer(site())
+	b := httptest.NewServer(clientSite())
 	t.Cleanup(b.Close)
 	s.backend = strings.TrimPrefix(b.URL, "http://")
 	return s
+}
+
+// clientSite is the site with what only the client's tests ask for: a page with a push, and one that is served when
+// atOnce requests with the same query have come.
+func clientSite() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", site())
+	mux.HandleFunc("/push", func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(http.Pusher); ok {
+			if err := p.Push("/big", nil); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		io.WriteString(w, helloBody)
+	})
+	type crowd struct {
+		here int
+		all  chan struct{}
+	}
+	var mu sync.Mutex
+	crowds := make(map[string]*crowd)
+	mux.HandleFunc("/gather", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		c := crowds[r.URL.RawQuery]
+		if c == nil {
+			c = &crowd{all: make(chan struct{})}
+			crowds[r.URL.RawQuery] = c
+		}
+		if c.here++; c.here == atOnce {
+			close(c.all)
+		}
+		mu.Unlock()
+		select {
+		case <-c.all:
+			io.WriteString(w, helloBody)
+		case <-r.Context().Done():
+		}
+	})
+	return mux
 }
 
 // config writes the configuration of a server and returns the name of its file.
@@ -87,7 +128,8 @@ func freePort(t *testing.T) int {
 func (s *foreignServer) run(t *testing.T, path string, args ...string) io.Reader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, path, args...)
+	// A thousand requests that are passed on at once need more files than a shell usually gives.
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -n "$(ulimit -H -n)"; exec "$@"`, "sh", path}, args...)...)
 	// Nothing of the user's is read or written.
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir, "XDG_DATA_HOME="+s.dir,
 		"BIG_FILE="+filepath.Join(s.dir, "big"))
@@ -141,21 +183,10 @@ func await(t *testing.T, port int) (addr string) {
 	}
 }
 
-// startNetHTTP serves the site, and a page with a push, with net/http's server.
+// startNetHTTP serves the site with net/http's server.
 func startNetHTTP(t *testing.T, secure bool) (addr string) {
 	t.Helper()
-	mux := http.NewServeMux()
-	mux.Handle("/", site())
-	mux.HandleFunc("/push", func(w http.ResponseWriter, r *http.Request) {
-		if p, ok := w.(http.Pusher); ok {
-			if err := p.Push("/big", nil); err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-		}
-		io.WriteString(w, helloBody)
-	})
-	s := httptest.NewUnstartedServer(mux)
+	s := httptest.NewUnstartedServer(clientSite())
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP2(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -230,6 +261,7 @@ http {
 		ssl_certificate_key %[2]s/key.pem;
 		root %[2]s;
 		location /upload { proxy_pass http://%[5]s; proxy_http_version 1.1; }
+		location /gather { proxy_pass http://%[5]s; proxy_http_version 1.1; }
 		location /trailers { add_trailer X-Checksum %[6]s; add_trailer X-Late yes; }
 	}
 }
@@ -277,9 +309,11 @@ hosts:
     paths:
       /upload:
         proxy.reverse.url: http://%s/upload
+      /gather:
+        proxy.reverse.url: http://%s/gather
       /:
         file.dir: %s
-`, user, port, ssl, s.backend, s.dir))
+`, user, port, ssl, s.backend, s.backend, s.dir))
 	s.run(t, path, "-c", conf)
 	return await(t, port)
 }
@@ -307,9 +341,10 @@ func startCaddy(t *testing.T, secure bool) (addr string) {
 	root * %s
 	reverse_proxy /upload %s
 	reverse_proxy /trailers %s
+	reverse_proxy /gather %s
 	file_server
 }
-`, scheme, port, certificate, s.dir, s.backend, s.backend))
+`, scheme, port, certificate, s.dir, s.backend, s.backend, s.backend))
 	s.run(t, path, "run", "--adapter", "caddyfile", "--config", conf)
 	return await(t, port)
 }

@@ -11,7 +11,14 @@ const big = process.env.BIG_FILE ? readFileSync(process.env.BIG_FILE) : Buffer.a
 
 const sha256 = (b) => createHash("sha256").update(b).digest("hex");
 
+const crowds = {}; // streams that wait for more of them, by query
+
 const paths = {
+  "/gather": (stream, query) => {
+    const crowd = (crowds[query] ??= []);
+    crowd.push(stream);
+    if (crowd.length === 1000) crowd.forEach((s) => paths["/hello"](s));
+  },
   "/hello": (stream) => {
     stream.respond({ ":status": 200 });
     stream.end("hello, world\n");
@@ -58,9 +65,10 @@ const server = key
 
 server.on("stream", (stream, headers) => {
   stream.on("error", () => {}); // a client that gives up
-  const serve = paths[headers[":path"]];
+  const [path, query] = headers[":path"].split("?");
+  const serve = paths[path];
   if (serve) {
-    serve(stream);
+    serve(stream, query);
   } else {
     stream.respond({ ":status": 404 }, { endStream: true });
   }
