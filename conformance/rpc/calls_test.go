@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+
+	"github.com/sluice-go/sluice/frame"
 )
 
 // A caller is a client of the service: grpc-go's or Connect's.
@@ -239,7 +241,10 @@ func testDeadline(t *testing.T, c caller, e *echo) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := c.wait(ctx)
-	if got := c.explain(err).code; got != codes.DeadlineExceeded {
+	// grpc-go's server knows the deadline too, rounded down, and may reset the stream before the client's timer has run.
+	deadline, _ := ctx.Deadline()
+	byServer := errors.Is(err, frame.Cancel) && time.Until(deadline) < 10*time.Millisecond
+	if got := c.explain(err).code; got != codes.DeadlineExceeded && !byServer {
 		t.Errorf("the call ended with %v (%v), want DeadlineExceeded", got, err)
 	}
 	if got := e.waitEnded(t); got.err == nil || !got.hasDeadline {
