@@ -131,7 +131,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 	if slices.Contains(protos, "h2") {
 		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12) // RFC 9113 §9.2
 	}
-	tc := tls.Client(nc, cfg)
+	tc := tls.Client(&readAhead{Conn: nc}, cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
 		return nil, err
