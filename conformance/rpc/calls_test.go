@@ -136,7 +136,7 @@ func testServerStream(t *testing.T, c caller, _ *echo) {
 }
 
 func testClientStream(t *testing.T, c caller, _ *echo) {
-	for _, n := range []int64{0, 1, 5000} {
+	for _, n := range []int64{0, 1, 500} {
 		var numbers []int64
 		for i := range n {
 			numbers = append(numbers, i+1)
@@ -160,7 +160,8 @@ func testBidi(t *testing.T, c caller, _ *echo) {
 	for i := range 200 {
 		want := fmt.Appendf(nil, "message %d", i)
 		if err := s.send(want); err != nil {
-			t.Fatal(err)
+			_, cause := s.receive()
+			t.Fatalf("sending message %d: %v: %v", i, err, cause)
 		}
 		got, err := s.receive()
 		if err != nil {

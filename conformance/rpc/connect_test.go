@@ -130,7 +130,8 @@ func (c *connectCaller) sum(ctx context.Context, numbers ...int64) (int64, error
 	s := call[wrapperspb.Int64Value, wrapperspb.Int64Value](c, "Sum").CallClientStream(ctx)
 	for _, n := range numbers {
 		if err := s.Send(wrapperspb.Int64(n)); err != nil {
-			return 0, err
+			_, cause := s.CloseAndReceive() // the error of sending only says that the call is over
+			return 0, errors.Join(cause, err)
 		}
 	}
 	out, err := s.CloseAndReceive()
