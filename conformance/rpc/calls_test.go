@@ -62,6 +62,7 @@ func testCalls(t *testing.T, c caller, e *echo) {
 		{"client stream", testClientStream},
 		{"bidirectional stream", testBidi},
 		{"large bidirectional stream", testLargeBidi},
+		{"long streams", testLongStreams},
 		{"at once", testAtOnce},
 		{"deadline", testDeadline},
 		{"cancelled call", testCancel},
@@ -136,7 +137,7 @@ func testServerStream(t *testing.T, c caller, _ *echo) {
 }
 
 func testClientStream(t *testing.T, c caller, _ *echo) {
-	for _, n := range []int64{0, 1, 500} {
+	for _, n := range []int64{0, 1, 5000} {
 		var numbers []int64
 		for i := range n {
 			numbers = append(numbers, i+1)
@@ -206,6 +207,39 @@ func testLargeBidi(t *testing.T, c caller, _ *echo) {
 		}
 	}
 	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if _, err := s.receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the end: %v, want io.EOF", err)
+	}
+}
+
+// Thousands of small messages in each direction: a peer may answer each with frames of its own, as grpc-go does with a PING
+// to measure the path, and must not be taken for an attacker.
+func testLongStreams(t *testing.T, c caller, _ *echo) {
+	const messages = 20_000
+	numbers := make([]int64, messages)
+	if _, err := c.sum(limited(t), numbers...); err != nil {
+		t.Errorf("%d messages to the server: %v", messages, err)
+	}
+	var got int
+	if err := c.count(limited(t), messages, func(int64) { got++ }); err != nil || got != messages {
+		t.Errorf("%d messages from the server: %d, %v", messages, got, err)
+	}
+	s, err := c.chat(limited(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range messages / 4 {
+		if err := s.send([]byte("ping")); err != nil {
+			_, cause := s.receive()
+			t.Fatalf("sending message %d: %v: %v", i, err, cause)
+		}
+		if _, err := s.receive(); err != nil {
+			t.Fatalf("receiving message %d: %v", i, err)
+		}
+	}
+	if err := s.closeSend(); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.receive(); !errors.Is(err, io.EOF) {

@@ -17,9 +17,9 @@ type Limits struct {
 	// (CVE-2023-44487) and requests made to be reset by us (CVE-2025-8671). Default 200 and 50 a second.
 	ResetBurst, ResetRate int
 
-	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING, PRIORITY, SETTINGS after the
-	// first, WINDOW_UPDATE beyond ten for each DATA frame sent, interim responses, unknown frames, frames on
-	// closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
+	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING beyond one and WINDOW_UPDATE beyond
+	// ten for each DATA frame sent, PRIORITY, SETTINGS after the first, interim responses, unknown frames, frames
+	// on closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
 	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing (CVE-2019-9518).
@@ -89,6 +89,7 @@ type limiter struct {
 	resets, glitches, empties bucket
 
 	windowUpdates int // WINDOW_UPDATE frames that are free: ten for each DATA frame sent
+	pings         int // PING frames that are free: one for each DATA frame sent
 	smallData     int // small DATA frames unread, over all streams
 	queuedControl int // answers appended since the output was last taken
 }
@@ -121,6 +122,15 @@ func (l *limiter) empty(now time.Time) error {
 func (l *limiter) windowUpdate(now time.Time) error {
 	if l.windowUpdates > 0 {
 		l.windowUpdates--
+		return nil
+	}
+	return l.glitch(now)
+}
+
+// ping charges a PING. One for each DATA frame of ours is free: peers measure the path so, grpc-go for example.
+func (l *limiter) ping(now time.Time) error {
+	if l.pings > 0 {
+		l.pings--
 		return nil
 	}
 	return l.glitch(now)

@@ -51,6 +51,15 @@ var rateTests = []limitTest{
 		send: func(p *peer, i int) { p.send(ping("12345678")) },
 	},
 	{
+		name: "PING, of which DATA makes one free", free: 2, burst: 1000, rate: 100, text: "too_many_glitches",
+		setup: func(p *peer) {
+			p.send(request(1).ends())
+			p.answer(1, false)
+			p.queue(1, 20000, true)
+		},
+		send: func(p *peer, i int) { p.send(ping("12345678")) },
+	},
+	{
 		name: "answers to no PING", burst: 1000, rate: 100, text: "too_many_glitches",
 		send: func(p *peer, i int) { p.send(frame.Ping{Ack: true}) },
 	},

@@ -179,6 +179,7 @@ func (c *Conn) appendData(s *Stream, p []byte, end bool) {
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
 	c.limit.windowUpdates = min(c.limit.windowUpdates+10, 1<<16)
+	c.limit.pings = min(c.limit.pings+1, 1<<12)
 }
 
 // drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If the end was
