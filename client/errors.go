@@ -22,14 +22,26 @@ type Error struct {
 	Err error
 }
 
-// Error says what happened, where, and whether the request may be sent again.
+// Error says what happened, where, and whether the request may be sent again. Of a stream that the server has reset it
+// begins and ends as net/http's does, since programs look for the code between "stream error: " and "received from
+// peer"; connect-go is one.
 func (e *Error) Error() string {
-	s := e.Err.Error()
-	if e.Addr != "" {
-		s += ", server " + e.Addr
+	var se *frame.StreamError
+	if errors.As(e.Err, &se) && se.Initiator == frame.Remote {
+		return "stream error: " + e.where("stream ID "+strconv.FormatUint(uint64(se.StreamID), 10)) + "; " + se.Code.String() +
+			"; received from peer"
 	}
+	s := e.Err.Error()
 	if e.StreamID != 0 {
 		s += ", stream " + strconv.FormatUint(uint64(e.StreamID), 10)
+	}
+	return e.where(s)
+}
+
+// where adds to s of which server the error tells, and what became of the request.
+func (e *Error) where(s string) string {
+	if e.Addr != "" {
+		s += ", server " + e.Addr
 	}
 	if e.Unprocessed {
 		s += ", request not processed"
