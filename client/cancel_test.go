@@ -266,6 +266,31 @@ func TestEarlyResponse(t *testing.T) {
 	})
 }
 
+// When the connection is lost during an upload, who reads the response hears of that, and not of the request's body,
+// which is closed because of it.
+func TestConnectionLostDuringUpload(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFarm(t)
+			pr, _ := io.Pipe()
+			r := f.start(newRequest(t, "POST", siteURL, pr))
+			p := f.accept()
+			p.request()
+			p.send(respond(1, 200), body(1, "begun"))
+			resp := r.response()
+			p.send(goAway(1, frame.InternalError))
+			_ = p.nc.Close()
+			_, err := io.ReadAll(resp.Body)
+			var e *Error
+			if !errors.As(err, &e) || errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("the body ends with %v", err)
+			}
+			_ = resp.Body.Close()
+			f.close()
+		})
+	}
+}
+
 // Both directions at the same time, octet by octet.
 func TestFullDuplex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

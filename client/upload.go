@@ -104,6 +104,9 @@ func (u *upload) send() error {
 		case err == io.EOF: //nolint:errorlint // a Reader's end is this very value
 			return u.finish(s, buf[:n])
 		case err != nil:
+			if died := s.Err(); died != nil {
+				return died // the body was closed for that
+			}
 			return &bodyReadError{err}
 		}
 		if _, err := s.Write(buf[:n]); err != nil {
