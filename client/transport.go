@@ -106,7 +106,8 @@ type Transport struct {
 	// PushHandler, if set, is asked about what servers push. Nil refuses push (SETTINGS_ENABLE_PUSH of 0).
 	PushHandler PushHandler
 
-	// MaxPushedStreams bounds the promises and pushed responses that a connection has at once. Default 100.
+	// MaxPushedStreams bounds the pushed responses that run at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS),
+	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2). Default 100.
 	MaxPushedStreams int
 
 	// Pool, if set, takes the place of the Transport's own.

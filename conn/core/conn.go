@@ -36,6 +36,7 @@ type Conn struct {
 	fatal    *frame.ConnError
 
 	localStreams, remoteStreams int // open or half-closed, by who opened them
+	reserved                    int // promised by the server, and not opened
 
 	out       []byte
 	events    []Event
@@ -168,11 +169,7 @@ func (c *Conn) closeStream(s *Stream) {
 	c.graves.Add(s.ID, s.state)
 	c.streams.Delete(s.ID)
 	c.sched.Close(&s.node)
-	if c.ids.IsLocal(s.ID) {
-		c.localStreams--
-	} else {
-		c.remoteStreams--
-	}
+	c.uncount(s)
 	s.unsent = len(s.out.data)
 	s.out = outgoing{}
 	if c.streams.Len() == 0 {

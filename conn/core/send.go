@@ -37,7 +37,7 @@ func (c *Conn) CanOpen() error {
 // response describes content that is not sent.
 func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 	if c.cfg.Role != Client {
-		panic("BUG: a server opens streams by promise only")
+		panic("BUG: a server opens streams by Push only")
 	}
 	if err := c.CanOpen(); err != nil {
 		return nil, err
@@ -49,7 +49,6 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 	s := c.newStream(id, stream.Idle)
 	s.noBody, s.connect = head, isConnect(fields)
 	s.headSent = true
-	c.life.pings = 0
 	c.local(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, fields, end)
 	if end {
@@ -71,13 +70,18 @@ func isConnect(fields []Field) bool {
 	return false
 }
 
-// SendHead appends the head of a response: interim (1xx; end must be false) or final. Server only.
+// SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a stream that was
+// promised; where the client has lowered its limit of streams since, it is ErrNoStream, and the stream is reset. Server only.
 func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 	if !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
 	}
 	if s.headSent || interim && end {
 		return ErrOrder
+	}
+	if s.reserved && !c.openReserved(s) {
+		c.Reset(s, frame.Cancel) // the client has lowered its limit since the promise
+		return ErrNoStream
 	}
 	s.headSent = !interim
 	c.local(s, stream.SendHeaders)
