@@ -107,6 +107,9 @@ func (x *exchange) send(src *source, reserved bool) error {
 		}
 		return err
 	}
+	if order := x.cc.t.PseudoHeaderOrder; len(order) > 0 {
+		orderPseudo(b.fields, order)
+	}
 	r := conn.Request{
 		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil, Reserved: reserved, Owner: x, Into: &x.s,
 	}

@@ -78,11 +78,14 @@ func (c *Conn) Start(now time.Time) {
 	if c.cfg.Role == Client {
 		c.out = append(c.out, frame.Preface...)
 	}
-	var list [8]frame.Setting
+	var list [9]frame.Setting
 	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
 	c.counts.FramesOut++
 	if inc := c.recv.Resize(c.cfg.ConnWindow); inc > 0 {
 		c.appendWindowUpdate(0, inc)
+	}
+	if c.cfg.Grease != 0 {
+		c.appendGrease(c.cfg.Grease)
 	}
 	c.life.start(now, &c.cfg)
 }

@@ -24,7 +24,13 @@ func (c *Conn) Apply(now time.Time) error {
 	c.in.ready = false
 	c.life.partialSince = time.Time{} // what had begun is complete
 	c.timed = true
-	err := c.scope(c.apply(c.in.got, c.in.payload))
+	var err error
+	if r := c.in.refused; r.set {
+		c.in.refused = refusal{}
+		err = c.scope(c.applyRefused(c.in.got, c.in.payload, r.code))
+	} else {
+		err = c.scope(c.apply(c.in.got, c.in.payload))
+	}
 	c.timed = false
 	return err
 }

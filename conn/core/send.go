@@ -158,12 +158,16 @@ const maxChunk = 64 << 10
 func (c *Conn) sendChunk(s *Stream) {
 	o := &s.out
 	n := min(len(o.data), int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize), maxChunk)
+	pad := 0
+	if c.cfg.Padding != nil {
+		n, pad = c.padData(s, n)
+	}
 	last := n == len(o.data)
 	ends := last && o.end && len(o.trailers) == 0
-	c.appendData(s, o.data[:n], ends)
+	size := c.appendData(s, o.data[:n], pad, ends)
 	o.data = o.data[n:]
 	o.sent += n
-	c.sched.Sent(&s.node, n)
+	c.sched.Sent(&s.node, size)
 	if !last {
 		if s.send.Available() <= 0 {
 			c.sched.Unready(&s.node)
@@ -174,16 +178,19 @@ func (c *Conn) sendChunk(s *Stream) {
 	c.drained(s, ends)
 }
 
-// appendData appends DATA and takes it from both windows.
-func (c *Conn) appendData(s *Stream, p []byte, end bool) {
-	c.out = frame.Data{StreamID: s.ID, EndStream: end, Data: p}.Append(c.out)
-	s.send.Take(len(p))
-	c.send.Take(len(p))
+// appendData appends DATA and takes its payload, whose length it returns, from both windows.
+func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
+	f := frame.Data{StreamID: s.ID, EndStream: end, Data: p, Padded: pad > 0, PadLength: uint8(pad)}
+	c.out = f.Append(c.out)
+	size := f.FlowLen()
+	s.send.Take(size)
+	c.send.Take(size)
 	c.life.pings = 0
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
 	c.limit.windowUpdates = min(c.limit.windowUpdates+10, 1<<16)
 	c.limit.pings = min(c.limit.pings+1, 1<<12)
+	return size
 }
 
 // drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If the end was
@@ -201,7 +208,7 @@ func (c *Conn) drained(s *Stream, ended bool) {
 		c.local(s, stream.SendHeaders)
 		c.appendHeaders(s.ID, o.trailers, true)
 	default:
-		c.appendData(s, nil, true)
+		c.appendData(s, nil, 0, true)
 	}
 	c.sentEnd(s)
 }

@@ -28,6 +28,9 @@ func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
 	size := len(c.out) - at - frame.HeaderLen
 	if size <= int(c.peer.MaxFrameSize) {
 		putLength(c.out[at:], size)
+		if c.cfg.Padding != nil {
+			c.padBlock(at, h)
+		}
 		return
 	}
 	c.splitBlock(at, h)

@@ -119,6 +119,10 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.MaxUnread = int64(w.pick(0, 20_000, 1<<30))
 	cfg.PingInterval = time.Duration(w.pick(0, 200)) * time.Millisecond
 	cfg.Limits = Limits{ResetBurst: -1, GlitchBurst: -1, EmptyBurst: -1, MaxQueuedControl: -1}
+	if w.chance(3) {
+		cfg.Padding = func(frame.Header) int { return int(w.pick(0, 1, 20, 255)) }
+	}
+	cfg.Grease = uint64(w.pick(0, 77))
 	cfg.NewStream = n.newStream
 	cfg.EnablePush = role == Client
 	return cfg

@@ -29,6 +29,8 @@ func (n *node) shake(b []byte) {
 		whole := b[:k]
 		b = b[k:]
 		switch {
+		case h.Flags.Has(frame.FlagPadded) && (h.Type == frame.TypeData || h.Type == frame.TypeHeaders):
+			n.wire = append(n.wire, whole...)
 		case h.Type == frame.TypeData && w.chance(3):
 			n.shakeData(h, p)
 		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && w.chance(3):
