@@ -1,6 +1,10 @@
 package conn
 
-import "github.com/sluice-go/sluice/conn/core"
+import (
+	"context"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
 
 // OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113 §8.3.1), and with end
 // if it has no body. Nothing is flushed. The error is core.ErrNoStream while the peer's limit of streams is
@@ -67,4 +71,36 @@ func (st *Stream) awaitHead() (*core.Message, error) {
 		}
 	}
 	return &st.cs.Head, nil
+}
+
+// AwaitSettings waits for the peer's SETTINGS, the first frame of a connection (RFC 9113 §3.4), and returns those in force.
+// The error is that of ctx, or of the connection. Client only.
+func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
+	c.mu.Lock()
+	if c.peerKnown || c.phase != alive {
+		defer c.mu.Unlock()
+		if !c.peerKnown {
+			return core.Settings{}, c.endErr()
+		}
+		return c.core.PeerSettings(), nil
+	}
+	if c.client.known == nil {
+		c.client.known = make(chan struct{})
+	}
+	known := c.client.known
+	c.mu.Unlock()
+	select {
+	case <-known:
+	case <-ctx.Done():
+		return core.Settings{}, ctx.Err()
+	}
+	return c.AwaitSettings(ctx)
+}
+
+// tellKnown wakes who waits in AwaitSettings. It is called with mu held.
+func (c *Conn) tellKnown() {
+	if known := c.client.known; known != nil {
+		c.client.known = nil
+		c.notes = append(c.notes, endNote{f: func(error) { close(known) }})
+	}
 }

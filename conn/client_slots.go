@@ -23,6 +23,8 @@ type clientState struct {
 	writeErr error            // the socket takes nothing more, and is only read to its end
 	taken    uint64           // how often the output was taken to be written
 
+	known chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
+
 	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
 	lastPing uint64
 

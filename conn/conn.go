@@ -265,6 +265,7 @@ func (c *Conn) handleEvents() {
 		case core.EventSettings:
 			c.peerKnown = true
 			c.client.changed = true
+			c.tellKnown()
 		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
 			c.clientEvent(&e, st)
 		}

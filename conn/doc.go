@@ -11,6 +11,11 @@
 // never writes, so that two peers which both write cannot wait for each other; nor do the reads and writes of streams,
 // so that a blocked socket does not keep them beyond a reset or a deadline.
 //
+// # Tunnels
+//
+// NewTunnel makes a net.Conn of a stream, as CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441) want it. A Tunnel has
+// no goroutine: an idle one costs its stream's memory, whatever the number.
+//
 // # Locks
 //
 // There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a callback or a

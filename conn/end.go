@@ -104,6 +104,7 @@ func (c *Conn) die(err error) {
 // core's table holds streams whose memory may belong to another connection already, and must not be used.
 func (c *Conn) endStreams(err error) {
 	c.client.changed = true
+	c.tellKnown()
 	c.failPings(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)

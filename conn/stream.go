@@ -37,6 +37,7 @@ type Stream struct {
 	headEnd  bool // and nothing follows it
 	gotEnd   bool // END_STREAM has arrived
 	noRead   bool // CloseRead was called
+	lingers  bool // of a closed tunnel: reset it if the peer sends more
 	drained  bool // nothing that Write or Finish has queued waits for its way to the output
 	finished bool // Finish was called
 	closed   bool // no longer in core's table
@@ -53,6 +54,7 @@ type Stream struct {
 	promise   core.Message // the promised request
 
 	readBy, writeBy deadline
+	tunnel          *Tunnel
 	onEnd           func(error)
 	owner           any
 }
@@ -275,6 +277,12 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 		passed()
 		return nil
 	}
+	d.start(c, wait, passed)
+	return nil
+}
+
+// start has d pass after some time. It is called with mu held, and so is passed.
+func (d *deadline) start(c *Conn, wait time.Duration, passed func()) {
 	k := &clock{on: true}
 	k.t = time.AfterFunc(wait, func() { // ends by itself
 		c.mu.Lock()
@@ -285,5 +293,4 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 		c.unlock()
 	})
 	d.clock = k
-	return nil
 }

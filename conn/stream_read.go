@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
 )
 
 // Read reads the body of the peer's message. It waits until there is something, and returns io.EOF after the end of
@@ -110,10 +111,14 @@ func (st *Stream) dropBody() {
 
 // receive takes DATA.
 func (st *Stream) receive(p []byte, end bool) {
-	if st.noRead {
-		st.c.core.Consume(&st.cs, len(p))
-	} else {
+	switch {
+	case !st.noRead:
 		st.body.append(p)
+	case st.lingers && len(p) > 0:
+		st.c.core.Consume(&st.cs, len(p))
+		st.c.core.Reset(&st.cs, frame.Cancel)
+	default:
+		st.c.core.Consume(&st.cs, len(p))
 	}
 	st.gotEnd = st.gotEnd || end
 	st.wakeReader()

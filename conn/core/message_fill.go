@@ -60,18 +60,7 @@ func (d *blockDecoder) add(j *judgedField, never bool) {
 	}
 	d.octetsLeft -= uint64(j.octets)
 	d.linesLeft--
-	if j.kind == kindCookie {
-		if j.fault != faultNone {
-			d.m.note(j.fault)
-		}
-		d.addCookie(j, never)
-		return
-	}
-	d.m.add(j, never)
-}
-
-// add puts one field line into m.
-func (m *Message) add(j *judgedField, never bool) {
+	m := &d.m
 	if j.fault != faultNone {
 		m.note(j.fault)
 	}
@@ -81,7 +70,7 @@ func (m *Message) add(j *judgedField, never bool) {
 	case j.kind <= kindStatus:
 		m.addPseudo(j)
 	default:
-		m.addSpecial(j, never)
+		d.addSpecial(j, never)
 	}
 }
 
@@ -100,7 +89,8 @@ func (m *Message) addField(j *judgedField, never bool) {
 }
 
 // addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
-func (m *Message) addSpecial(j *judgedField, never bool) {
+func (d *blockDecoder) addSpecial(j *judgedField, never bool) {
+	m := &d.m
 	switch j.kind {
 	case kindHost:
 		if m.hosts == 0 {
@@ -109,7 +99,7 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 		m.hosts = min(m.hosts+1, 2)
 		m.addField(j, never)
 	case kindCookie:
-		m.addField(j, never)
+		d.addCookie(j, never)
 	case kindContentLength:
 		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest sender.
 		if m.ContentLength >= 0 {

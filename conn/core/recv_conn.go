@@ -1,7 +1,6 @@
 package core
 
 import (
-	"math/bits"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -30,9 +29,6 @@ func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	c.counts.SettingsIn++
 	c.out = frame.AppendSettingsAck(c.out)
 	c.counts.FramesOut++
-	if c.cfg.Grease != 0 && c.counts.SettingsIn == 1 {
-		c.appendGrease(bits.RotateLeft64(c.cfg.Grease, 23))
-	}
 	c.emit(Event{Kind: EventSettings})
 	return c.limit.control()
 }

@@ -1,0 +1,329 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Tunnel is a stream as a net.Conn: what CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441) make of one. What is
+// written goes out as DATA at once, END_STREAM stands for the end of a direction as FIN does in TCP, and RST_STREAM for
+// RST. Its methods may be called by any goroutines at the same time, and it starts none of its own; where the socket does
+// not take what is written at once, the connection's own goes on.
+//
+// Read returns io.EOF when the peer has ended its direction. It and Write return a *frame.StreamError after the
+// stream was reset, a *frame.ConnError after the connection was lost, os.ErrDeadlineExceeded after a deadline, and
+// net.ErrClosed after Close.
+type Tunnel struct {
+	st      *Stream // while refs says that it may be used
+	c       *Conn
+	release func()
+
+	refs    atomic.Int32 // calls that use st, and one until Close; see enter
+	writing bool         // a Write is under way; guarded by Conn.mu
+}
+
+var (
+	_ net.Conn      = (*Tunnel)(nil)
+	_ io.WriterTo   = (*Tunnel)(nil)
+	_ io.ReaderFrom = (*Tunnel)(nil)
+)
+
+// tunnelClosing is added to Tunnel.refs by Close: no new call may begin.
+const tunnelClosing = 1 << 30
+
+// NewTunnel makes a Tunnel of a stream on which the final head was sent, or has come. The stream is the tunnel's from
+// then on, Release included, but for a server that gives release: that is called once when the tunnel is closed and no
+// call on it is under way, and must have the stream released.
+func NewTunnel(st *Stream, release func()) *Tunnel {
+	t := &Tunnel{st: st, c: st.c, release: release}
+	t.refs.Store(1)
+	st.c.mu.Lock()
+	st.tunnel = t
+	st.c.mu.Unlock()
+	return t
+}
+
+// Tunnel returns what NewTunnel has made of the stream, nil if nothing.
+func (st *Stream) Tunnel() *Tunnel {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return st.tunnel
+}
+
+// enter begins a use of the stream, and tells whether it is still there.
+func (t *Tunnel) enter() bool {
+	for {
+		n := t.refs.Load()
+		if n >= tunnelClosing {
+			return false
+		}
+		if t.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave ends what enter has begun. Whoever leaves a closed tunnel last gives the stream back.
+func (t *Tunnel) leave() {
+	if t.refs.Add(-1) == tunnelClosing {
+		t.end()
+	}
+}
+
+func (t *Tunnel) end() {
+	if t.release != nil {
+		t.release()
+		return
+	}
+	t.st.releaseTunnel()
+}
+
+// Conn returns the HTTP/2 connection that the tunnel is a stream of.
+func (t *Tunnel) Conn() *Conn { return t.c }
+
+// StreamID returns the identifier of the stream, 0 once the tunnel is closed.
+func (t *Tunnel) StreamID() uint32 {
+	if !t.enter() {
+		return 0
+	}
+	defer t.leave()
+	return t.st.ID()
+}
+
+// LocalAddr returns that of the connection beneath.
+func (t *Tunnel) LocalAddr() net.Addr { return t.c.nc.LocalAddr() }
+
+// RemoteAddr returns that of the connection beneath: for a client that of the proxy, not of who is behind it.
+func (t *Tunnel) RemoteAddr() net.Addr { return t.c.nc.RemoteAddr() }
+
+// Read reads what the peer has sent.
+func (t *Tunnel) Read(p []byte) (int, error) {
+	if !t.enter() {
+		return 0, net.ErrClosed
+	}
+	n, err := t.st.Read(p)
+	if err != nil {
+		err = t.explain(err)
+	}
+	t.leave()
+	return n, err
+}
+
+// Write sends p. It returns when all of it is with the socket or waits there for its turn, and until then waits for the
+// peer's windows. After CloseWrite the error is core.ErrClosed.
+func (t *Tunnel) Write(p []byte) (int, error) {
+	if !t.enter() {
+		return 0, net.ErrClosed
+	}
+	c := t.c
+	c.mu.Lock()
+	n, err := 0, t.awaitWriter()
+	if err == nil {
+		err = t.st.writeErr()
+	}
+	if err == nil && len(p) > 0 {
+		t.writing = true
+		n, err = t.st.queue(p, nil, false)
+		t.writing = false
+		t.st.canWrite.Broadcast()
+		c.flushNoWaitLocked()
+	}
+	c.unlock()
+	if err != nil {
+		err = t.explain(err)
+	}
+	t.leave()
+	return n, err
+}
+
+// awaitWriter waits while another goroutine is in Write. It is called with mu held.
+func (t *Tunnel) awaitWriter() error {
+	for t.writing {
+		if err := t.st.writeErr(); err != nil {
+			return err
+		}
+		t.st.canWrite.Wait()
+	}
+	return nil
+}
+
+// CloseWrite ends our direction with END_STREAM, after what another goroutine may be writing. The peer's goes on.
+func (t *Tunnel) CloseWrite() error {
+	if !t.enter() {
+		return net.ErrClosed
+	}
+	c := t.c
+	c.mu.Lock()
+	err := t.awaitWriter()
+	if err == nil {
+		err = t.endWrite()
+	}
+	c.flushNoWaitLocked()
+	c.unlock()
+	if err != nil {
+		err = t.explain(err)
+	}
+	t.leave()
+	return err
+}
+
+// endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody writes it does not wait.
+func (t *Tunnel) endWrite() error {
+	st := t.st
+	switch {
+	case st.err != nil:
+		return st.err
+	case st.c.phase != alive:
+		return st.c.endErr()
+	case st.finished:
+		return nil
+	}
+	_, err := st.queue(nil, nil, true)
+	return err
+}
+
+// CloseRead says that what the peer still sends is not wanted: it is dropped, and credit for it given back. The peer is
+// told when our direction has ended. A Read that waits returns ErrReadClosed, and so do those that follow.
+func (t *Tunnel) CloseRead() error {
+	if !t.enter() {
+		return net.ErrClosed
+	}
+	t.st.CloseRead()
+	t.leave()
+	return nil
+}
+
+// Close ends the tunnel; calls that wait return net.ErrClosed. What was written still arrives: our direction is ended with
+// END_STREAM, unless a Write is cut off, which resets the stream with CANCEL. What the peer has sent is dropped. If the
+// peer's direction is still open, a server tells it to stop with RST_STREAM(NO_ERROR), as after a complete response (RFC
+// 9113 §8.1). A client, whose RST_STREAM might have the server drop what was written, gives the peer a few seconds to end
+// its direction by itself, and resets the stream with CANCEL after that or when something more comes. The first call
+// counts; the error is nil.
+func (t *Tunnel) Close() error {
+	t.close(func(c *Conn) {
+		st := t.st
+		switch {
+		case t.writing:
+			c.core.Reset(&st.cs, frame.Cancel)
+		case t.endWrite() == nil && c.role == core.Server:
+			c.core.StopRecv(&st.cs)
+		}
+	})
+	return nil
+}
+
+// Abort ends the tunnel at once with RST_STREAM; calls that wait return net.ErrClosed, and what was written may be lost.
+// The code that tells of an error of the TCP connection which the tunnel leads to is frame.ConnectError (RFC 9113 §8.5).
+// The first call of Close or Abort counts; the error is nil.
+func (t *Tunnel) Abort(code frame.Code) error {
+	t.close(func(c *Conn) { c.core.Reset(&t.st.cs, code) })
+	return nil
+}
+
+// close closes the tunnel with what last says to the peer, with mu held and while the stream is open.
+func (t *Tunnel) close(last func(*Conn)) {
+	c := t.c
+	c.mu.Lock()
+	if t.refs.Load() >= tunnelClosing {
+		c.mu.Unlock()
+		return
+	}
+	n := t.refs.Add(tunnelClosing - 1) // under mu, so that only one does it
+	st := t.st
+	st.noRead = true
+	st.dropBody()
+	if !st.closed && c.phase == alive {
+		c.ensureOut()
+		last(c)
+		c.handleEvents()
+	}
+	st.canRead.Broadcast()
+	st.canWrite.Broadcast()
+	c.flushNoWaitLocked()
+	c.dropOut()
+	c.unlock()
+	if n == tunnelClosing {
+		t.end()
+	}
+}
+
+// tunnelLinger is how long a client waits for a server to end its direction of a tunnel that is closed.
+const tunnelLinger = 5 * time.Second
+
+// releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server has ended it, too.
+func (st *Stream) releaseTunnel() {
+	c := st.c
+	c.mu.Lock()
+	linger := c.role == core.Client && !st.closed && c.phase == alive && st.finished
+	if linger {
+		st.readBy.stop()
+		st.onEnd = nil
+		st.released, st.lingers = true, true
+		d := &st.readBy
+		d.start(c, tunnelLinger, st.endLinger)
+	}
+	c.unlock()
+	if !linger {
+		st.Release()
+		c.FlushNoWait()
+	}
+}
+
+// endLinger resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu held.
+func (st *Stream) endLinger() {
+	c := st.c
+	if !st.closed && c.phase == alive {
+		c.ensureOut()
+		c.core.Reset(&st.cs, frame.Cancel)
+		c.handleEvents() // recycles st
+		c.flushSoonLocked()
+	}
+}
+
+// SetDeadline sets both deadlines.
+func (t *Tunnel) SetDeadline(d time.Time) error {
+	if err := t.SetReadDeadline(d); err != nil {
+		return err
+	}
+	return t.SetWriteDeadline(d)
+}
+
+// SetReadDeadline sets the time after which Read fails with os.ErrDeadlineExceeded; the zero time means never.
+func (t *Tunnel) SetReadDeadline(d time.Time) error {
+	return t.setDeadline(d, (*Stream).SetReadDeadline)
+}
+
+// SetWriteDeadline sets the time after which Write fails with os.ErrDeadlineExceeded; the zero time means never. The
+// number that such a Write returns is right, so that the rest may be sent later.
+func (t *Tunnel) SetWriteDeadline(d time.Time) error {
+	return t.setDeadline(d, (*Stream).SetWriteDeadline)
+}
+
+func (t *Tunnel) setDeadline(d time.Time, set func(*Stream, time.Time) error) error {
+	if !t.enter() {
+		return net.ErrClosed
+	}
+	err := set(t.st, d)
+	t.leave()
+	return err
+}
+
+// explain gives an error of the stream the form that users of a net.Conn expect.
+func (t *Tunnel) explain(err error) error {
+	if t.refs.Load() >= tunnelClosing {
+		return net.ErrClosed
+	}
+	var ce *frame.ConnError
+	if err != io.EOF && errors.Is(err, io.EOF) && errors.As(err, &ce) { //nolint:errorlint // the peer's END_STREAM is this very value
+		lost := *ce // the end of the connection is not to be taken for that of the tunnel
+		lost.Cause = io.ErrUnexpectedEOF
+		return &lost
+	}
+	return err
+}

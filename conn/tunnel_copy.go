@@ -1,0 +1,85 @@
+package conn
+
+import (
+	"io"
+	"net"
+)
+
+// WriteTo writes to w what the peer sends until it ends its direction. It is what io.Copy uses, and holds no buffer while
+// there is nothing to read.
+func (t *Tunnel) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		if err := t.awaitRead(); err != nil {
+			if err == io.EOF { //nolint:errorlint // the peer's END_STREAM is this very value
+				err = nil
+			}
+			return n, err
+		}
+		k, err := t.writeOnceTo(w)
+		n += int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// awaitRead waits until Read would return.
+func (t *Tunnel) awaitRead() error {
+	if !t.enter() {
+		return net.ErrClosed
+	}
+	t.c.mu.Lock()
+	err := t.st.awaitBody(1)
+	t.c.unlock()
+	if err != nil {
+		err = t.explain(err)
+	}
+	t.leave()
+	return err
+}
+
+// writeOnceTo writes what is there.
+func (t *Tunnel) writeOnceTo(w io.Writer) (int, error) {
+	buf := readPool.Get().(*buffer)
+	defer putRead(buf)
+	n, err := t.Read(buf.b)
+	if n == 0 {
+		if err == io.EOF { //nolint:errorlint // it comes again
+			err = nil
+		}
+		return 0, err
+	}
+	k, err := w.Write(buf.b[:n])
+	if err == nil && k < n {
+		err = io.ErrShortWrite
+	}
+	return k, err
+}
+
+// ReadFrom sends what comes from r until its end. It is what io.Copy uses. It holds a buffer of 4 KiB while r has nothing,
+// and one of 64 KiB while r has more than that.
+func (t *Tunnel) ReadFrom(r io.Reader) (n int64, err error) {
+	pool := &waitPool
+	for {
+		buf := pool.Get().(*buffer)
+		k, rerr := r.Read(buf.b)
+		sent, werr := 0, error(nil)
+		if k > 0 {
+			sent, werr = t.Write(buf.b[:k])
+		}
+		full := k == len(buf.b)
+		putRead(buf)
+		n += int64(sent)
+		switch {
+		case werr != nil:
+			return n, werr
+		case rerr == io.EOF:
+			return n, nil
+		case rerr != nil:
+			return n, rerr
+		}
+		if pool = &waitPool; full {
+			pool = &readPool
+		}
+	}
+}
