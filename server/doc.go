@@ -22,6 +22,9 @@
 //   - A :path that is no valid URL is answered with 400, an Expect other than 100-continue with 417.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
+// A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),
+// WebSocket over HTTP/2 for example, where [Config].EnableConnectProtocol offers that.
+//
 // All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
 // handler, as in net/http; Request.Body may be read and closed by others.
 //

@@ -38,7 +38,7 @@ type response struct {
 }
 
 // responseFlags say how far a response is and what its header holds.
-type responseFlags uint8
+type responseFlags uint16
 
 const (
 	isHead      responseFlags = 1 << iota // the request was HEAD
@@ -49,6 +49,7 @@ const (
 	hasType                               // Content-Type is not to be sniffed
 	hasDate                               // the handler has its own Date, or wants none
 	closeWanted                           // "Connection: close"
+	isAccepted                            // AcceptConnect was called
 )
 
 func (w *response) is(f responseFlags) bool { return w.flags&f != 0 }
@@ -152,6 +153,9 @@ func (w *response) flushLocked() error {
 	if w.status == 0 {
 		w.snapshotLocked(http.StatusOK)
 	}
+	if w.is(isAccepted) {
+		return nil
+	}
 	if err := w.sendLocked(w.buffered()); err != nil {
 		return err
 	}
@@ -206,6 +210,9 @@ func (w *response) abort(code frame.Code) {
 	w.x.s.Reset(code) // wakes a Write that has the lock
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.is(isAccepted) {
+		w.closeTunnel()
+	}
 	w.flags |= done
 	w.putScratch()
 }

@@ -83,7 +83,7 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 	fields := w.getScratch().fields
 	allowed := bodyAllowed(w.status)
-	tunnel := w.is(isTunnel) && w.status < http.StatusMultipleChoices // what follows is no content (RFC 9110 §9.3.6)
+	tunnel := w.tunnels()
 	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
 		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
 	}

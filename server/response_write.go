@@ -59,6 +59,9 @@ func (w *response) writeLocked(p []byte) (n int, err error) {
 	if w.is(done) {
 		return 0, errWriteAfterReturn
 	}
+	if w.is(isAccepted) {
+		return 0, http.ErrHijacked
+	}
 	if w.status == 0 {
 		w.snapshotLocked(http.StatusOK)
 	}
@@ -134,6 +137,9 @@ func (w *response) finish() {
 
 func (w *response) finishLocked() error {
 	if w.is(sentEnd) {
+		if w.is(isAccepted) {
+			w.closeTunnel()
+		}
 		return nil
 	}
 	if w.status == 0 {

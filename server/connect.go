@@ -1,0 +1,80 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// Errors of AcceptConnect.
+var (
+	// ErrNotConnect: the request is not CONNECT, or did not come over HTTP/2 to this package.
+	ErrNotConnect = errors.New("server: not a CONNECT request over HTTP/2")
+	// ErrAnswered: the response has begun already, with a status that is no 2xx or with content.
+	ErrAnswered = errors.New("server: the CONNECT request is answered already")
+)
+
+// AcceptConnect answers a CONNECT request (RFC 9113 §8.5), or one of extended CONNECT (RFC 8441; see
+// Config.EnableConnectProtocol), with 200 and the fields of w.Header, and returns the stream as a connection. It is for the
+// handler to use until it returns: that closes it, as Close does, and a panic resets it. Meanwhile the handler is
+// one of the MaxConcurrentStreams of its connection, and the request's context ends when the stream is reset.
+//
+// Deadlines that ReadTimeout and WriteTimeout have set are taken away. StallTimeout holds. The request's Body and w must not be
+// used any more; Write returns http.ErrHijacked. A second call returns the same Tunnel.
+//
+// w is the handler's ResponseWriter, or what wraps it and has a method Unwrap() http.ResponseWriter. The error is
+// ErrNotConnect, ErrAnswered, or that of a stream which has died.
+func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
+	for {
+		switch rw := w.(type) {
+		case *response:
+			return rw.acceptConnect()
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = rw.Unwrap()
+		default:
+			return nil, fmt.Errorf("%w: the ResponseWriter is a %T", ErrNotConnect, w)
+		}
+	}
+}
+
+func (w *response) acceptConnect() (*conn.Tunnel, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.x.s
+	switch {
+	case w.is(done):
+		return nil, errWriteAfterReturn
+	case !w.is(isTunnel):
+		return nil, ErrNotConnect
+	case w.is(isAccepted):
+		return s.Tunnel(), nil
+	case w.status != 0 && !w.tunnels() || w.written > 0:
+		return nil, ErrAnswered
+	}
+	if err := w.flushLocked(); err != nil {
+		return nil, err
+	}
+	w.flags |= isAccepted | sentEnd
+	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
+	_ = s.SetWriteDeadline(time.Time{})
+	w.x.refs.Add(1) // given back by the tunnel, in leave
+	t := conn.NewTunnel(s, w.x.leave)
+	w.x.sc.c.FlushNoWait()
+	return t, nil
+}
+
+// tunnels tells that the response makes a tunnel of the stream: there is no content, and there are no trailers (RFC 9110
+// §9.3.6, RFC 9113 §8.5).
+func (w *response) tunnels() bool {
+	return w.is(isTunnel) && w.status < http.StatusMultipleChoices
+}
+
+// closeTunnel ends what AcceptConnect has returned.
+func (w *response) closeTunnel() {
+	if t := w.x.s.Tunnel(); t != nil {
+		_ = t.Close() // returns nil
+	}
+}
