@@ -269,15 +269,28 @@ func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 
 // attempt sends a request once. A slot is reserved for it.
 func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
+	x, err := cc.open(req, src, trace, false)
+	if err != nil {
+		return nil, err
+	}
+	return x.await()
+}
+
+// open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for more.
+func (cc *ClientConn) open(req *http.Request, src *source, trace *httptrace.ClientTrace, tunnel bool) (*exchange, error) {
 	ctx := req.Context()
-	if err := ctx.Err(); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = cc.awaitConnectProtocol(req)
+	}
+	if err != nil {
 		cc.c.Unreserve()
 		return nil, err
 	}
 	cc.used.Store(true)
 	cc.t.counts.requests.Add(1)
 	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
-	if err := x.send(src, true); err != nil {
+	if err := x.send(src, tunnel); err != nil {
 		if isUnprocessed(err) {
 			err = &Error{Addr: cc.addr, Unprocessed: true, Err: err}
 		}
@@ -287,13 +300,13 @@ func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.C
 		cc.retire()
 	}
 	x.watch(ctx)
-	return x.await()
+	return x, nil
 }
 
-// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo it.
+// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo it, nor for a tunnel.
 func wantsGzip(t *Transport, req *http.Request) bool {
 	return !t.disableCompression() && len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 &&
-		req.Method != http.MethodHead
+		req.Method != http.MethodHead && req.Method != http.MethodConnect
 }
 
 // retire has the connection take no more requests, and close when those that it has are over.

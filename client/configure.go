@@ -111,12 +111,21 @@ func (c *cachedTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	addr, err := hostPort(req.URL.Scheme, req.URL.Host)
+	target, err := t.cachedTarget(req)
 	if err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	return t.roundTrip(req, &Target{Key: Key{Scheme: req.URL.Scheme, Addr: addr}, t: t, cached: true})
+	return t.roundTrip(req, target)
+}
+
+// cachedTarget says where a request goes for which net/http dials.
+func (t *Transport) cachedTarget(req *http.Request) (*Target, error) {
+	addr, err := hostPort(req.URL.Scheme, req.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &Target{Key: Key{Scheme: req.URL.Scheme, Addr: addr}, t: t, cached: true}, nil
 }
 
 // idleCloser is a Transport to the reflection of net/http, which wants one exported field with this one method.

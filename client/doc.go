@@ -8,6 +8,10 @@
 // HTTP/1.1 is left to net/http, where ALPN or the URL's scheme say so. Configure has an http.Transport use this
 // package instead of its own HTTP/2. NewClientConn gives one connection over any net.Conn.
 //
+// Connect makes a connection of a CONNECT request, or of one of extended CONNECT (RFC 8441), WebSocket over HTTP/2 for
+// example. With RoundTrip such a request works as in net/http: its Body goes one way and the response's Body the other, and
+// Header[":protocol"] makes it extended CONNECT.
+//
 // # Goroutines
 //
 // Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by

@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -100,4 +102,52 @@ func ExampleTransport_NewClientConn() {
 	resp.Body.Close()
 	fmt.Println(string(body))
 	// Output: HTTP/2.0 /one
+}
+
+// Extended CONNECT (RFC 8441) opens a stream for another protocol, here one that sends back each line.
+func ExampleTransport_Connect() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || len(r.Header[":protocol"]) == 0 || r.Header[":protocol"][0] != "echo" {
+			http.Error(w, "unknown protocol", http.StatusNotImplemented) // RFC 9220 §3
+			return
+		}
+		if tunnel, err := server.AcceptConnect(w); err == nil {
+			_, _ = io.Copy(tunnel, tunnel)
+		}
+	})}
+	srv.EnableConnectProtocol = true
+	go srv.Serve(l)
+	defer srv.Close()
+
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &client.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequest(http.MethodConnect, "http://"+l.Addr().String()+"/lines", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	req.Header[":protocol"] = []string{"echo"}
+	tunnel, resp, err := transport.Connect(req)
+	switch {
+	case errors.Is(err, client.ErrNoConnectProtocol):
+		log.Fatal("the server knows no extended CONNECT")
+	case err != nil:
+		log.Fatal(err)
+	case tunnel == nil:
+		log.Fatal(resp.Status)
+	}
+	defer tunnel.Close()
+
+	fmt.Fprintln(tunnel, "hello")
+	line, err := bufio.NewReader(tunnel).ReadString('\n')
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(resp.Status, ": ", line)
+	// Output: 200 OK: hello
 }

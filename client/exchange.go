@@ -92,8 +92,8 @@ func (x *exchange) release() {
 	c.FlushNoWait()
 }
 
-// send opens the stream. After an error nothing was sent.
-func (x *exchange) send(src *source, reserved bool) error {
+// send opens the stream, with a slot that is reserved, and leaves it open for a tunnel. After an error nothing was sent.
+func (x *exchange) send(src *source, tunnel bool) error {
 	req := x.req
 	b := fieldBuffers.Get().(*fieldBuffer)
 	defer b.free()
@@ -102,21 +102,14 @@ func (x *exchange) send(src *source, reserved bool) error {
 		length = bodyLength(req)
 	}
 	if err := b.requestFields(req, length, x.gzip); err != nil {
-		if reserved {
-			x.cc.c.Unreserve()
-		}
+		x.cc.c.Unreserve()
 		return err
 	}
-	if order := x.cc.t.PseudoHeaderOrder; len(order) > 0 {
-		orderPseudo(b.fields, order)
-	}
 	r := conn.Request{
-		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil, Reserved: reserved, Owner: x, Into: &x.s,
+		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil && !tunnel, Reserved: true, Owner: x, Into: &x.s,
 	}
 	if err := x.prepareBody(&r, b, src); err != nil {
-		if reserved {
-			x.cc.c.Unreserve()
-		}
+		x.cc.c.Unreserve()
 		return err
 	}
 	if x.trace != nil || x.up != nil && x.up.goAhead != nil {
@@ -140,7 +133,7 @@ func (x *exchange) send(src *source, reserved bool) error {
 // prepareBody puts a small body into r, or makes an upload for it.
 func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) error {
 	switch {
-	case src == nil && len(x.req.Trailer) == 0:
+	case src == nil && (len(x.req.Trailer) == 0 || x.req.Method == http.MethodConnect):
 		return nil
 	case src == nil || x.cc.t.expects(x.req) || !src.inMemory(smallBody):
 	default:
@@ -307,6 +300,15 @@ func (x *exchange) firstByte() {
 
 // await waits for the response.
 func (x *exchange) await() (*http.Response, error) {
+	head, err := x.awaitHead()
+	if err != nil {
+		return nil, err
+	}
+	return x.answered(head), nil
+}
+
+// awaitHead waits for the head of the response, of which it makes one. After an error the exchange is over.
+func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	head, err := x.s.AwaitHead()
 	if err == nil && head.TooLarge {
 		err = errHeaderTooLarge
@@ -315,7 +317,7 @@ func (x *exchange) await() (*http.Response, error) {
 	x.headSeen = true
 	x.mu.Unlock()
 	if err != nil {
-		return nil, x.failed(err)
+		return head, x.failed(err)
 	}
 	x.firstByte()
 	if x.cc.t.responseHeaderTimeout() > 0 {
@@ -326,12 +328,17 @@ func (x *exchange) await() (*http.Response, error) {
 	}
 	x.makeResponse(head)
 	x.settle()
+	return head, nil
+}
+
+// answered follows when the head of the response has come.
+func (x *exchange) answered(head conn.ResponseHead) *http.Response {
 	if head.NoBody {
 		x.responseDone()
 	} else if head.Complete && x.up == nil && x.stop != nil {
 		x.stop() // there is nothing left that could be cancelled
 	}
-	return &x.resp, nil
+	return &x.resp
 }
 
 // responseDone and uploadDone end the exchange when both are. A response that is over before its request lets that go

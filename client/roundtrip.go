@@ -47,6 +47,15 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 
 // try gets a connection and sends the request on it once.
 func (t *Transport) try(req *http.Request, target *Target, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
+	cc, err := t.reserve(req, target, trace)
+	if err != nil {
+		return nil, err
+	}
+	return cc.attempt(req, src, trace)
+}
+
+// reserve gets a connection with a stream for the request.
+func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
 	if trace != nil && trace.GetConn != nil {
 		trace.GetConn(target.Addr)
 	}
@@ -58,7 +67,7 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 		return nil, errNotReserved
 	}
 	cc.gotConn(trace)
-	return cc.attempt(req, src, trace)
+	return cc, nil
 }
 
 // attempts counts the attempts of one request.

@@ -5,83 +5,32 @@ import (
 	"testing"
 )
 
-// the schedulers, with the priorities that keep them busy
-var benched = []struct {
-	name   string
-	make   func() Scheduler
-	params func(id uint32) Params
-}{
-	{"RoundRobin", NewRoundRobin, func(uint32) Params { return Params{} }},
-	{"Queue", NewExtensible, func(uint32) Params { return ext(3, false) }},
-	{"Incremental", NewExtensible, func(uint32) Params { return ext(3, true) }},
-}
-
 // One frame of a body among many streams: Next and Sent.
-func BenchmarkFrame(b *testing.B) {
-	each(b, func(b *testing.B, s Scheduler, nodes []*Node, _ func(uint32) Params) {
-		for b.Loop() {
-			s.Sent(s.Next(), 16384)
+func BenchmarkRoundRobinFrame(b *testing.B) {
+	for _, streams := range []int{1, 100, 10_000} {
+		for _, bytes := range []int{100, 16384} {
+			b.Run(fmt.Sprintf("streams=%d/bytes=%d", streams, bytes), func(b *testing.B) {
+				b.ReportAllocs()
+				s := NewRoundRobin()
+				open(s, streams)
+				for b.Loop() {
+					s.Sent(s.Next(), bytes)
+				}
+			})
 		}
-	})
-}
-
-// A stream that is written in pieces: Ready, Next, Sent, Unready.
-func BenchmarkStopAndGo(b *testing.B) {
-	each(b, func(b *testing.B, s Scheduler, nodes []*Node, _ func(uint32) Params) {
-		i := 0
-		for b.Loop() {
-			n := nodes[i%len(nodes)]
-			i += 7
-			s.Unready(n)
-			s.Ready(n)
-			s.Sent(s.Next(), 1000)
-		}
-	})
+	}
 }
 
 // A whole short response: Open, Ready, Next, Sent, Close.
-func BenchmarkStream(b *testing.B) {
-	each(b, func(b *testing.B, s Scheduler, nodes []*Node, params func(uint32) Params) {
-		var n Node
-		n.ID = nodes[len(nodes)-1].ID
-		for b.Loop() {
-			n.ID += 2
-			s.Open(&n, params(n.ID))
-			s.Ready(&n)
-			s.Sent(s.Next(), 100)
-			s.Close(&n)
-		}
-	})
-}
-
-// A priority that changes.
-func BenchmarkAdjust(b *testing.B) {
-	each(b, func(b *testing.B, s Scheduler, nodes []*Node, params func(uint32) Params) {
-		i := 0
-		for b.Loop() {
-			n := nodes[i%len(nodes)]
-			i += 7
-			p := params(n.ID)
-			p.Urgency, p.Weight = uint8(i%8), uint8(i)
-			s.Adjust(n.ID, p)
-		}
-	})
-}
-
-func each(b *testing.B, f func(b *testing.B, s Scheduler, nodes []*Node, params func(uint32) Params)) {
-	for _, scheduler := range benched {
-		for _, streams := range []int{1, 100, 10_000} {
-			b.Run(fmt.Sprintf("%s/streams=%d", scheduler.name, streams), func(b *testing.B) {
-				b.ReportAllocs()
-				s := scheduler.make()
-				nodes := make([]*Node, streams)
-				for i := range nodes {
-					nodes[i] = &Node{ID: uint32(2*i + 1)}
-					s.Open(nodes[i], scheduler.params(nodes[i].ID))
-					s.Ready(nodes[i])
-				}
-				f(b, s, nodes, scheduler.params)
-			})
-		}
+func BenchmarkRoundRobinStream(b *testing.B) {
+	b.ReportAllocs()
+	s := NewRoundRobin()
+	open(s, 99)
+	var n Node
+	for b.Loop() {
+		s.Open(&n, Params{})
+		s.Ready(&n)
+		s.Sent(s.Next(), 100)
+		s.Close(&n)
 	}
 }

@@ -28,16 +28,16 @@
 // small frames gets as many octets as one of large frames. Every method takes constant time, Next on average: debts above
 // one turn, from larger frames, are paid by sitting out, one step for each 16 KiB that was sent before.
 //
-// # Urgency
+// # Room for the two schemes of HTTP/2
 //
-// [NewExtensible] is the scheme of RFC 9218: eight urgencies, and responses that are useful piece by piece or only as a
-// whole. [Parse] reads the priority field, [Params.Merge] adds what a server has to say to it, [Params.Field] writes it. Lower
-// urgencies do not starve: one octet of 64 is theirs.
+// The interface is made so that both schemes fit behind it without a change for the caller.
 //
-// Adjust takes an identifier and not a Node because PRIORITY_UPDATE may arrive before the request it speaks of (RFC 9218
-// §7.1): the scheduler keeps a bounded number of such words for idle streams, and Open looks there.
-//
-// # Room for the tree
+// RFC 9218, urgency and incremental. A scheduler keeps eight lists of ready nodes, one for each urgency, and a bit mask of
+// those that are not empty, so Next stays constant: the lowest bit, then the oldest stream that is not incremental, or
+// the next turn of those that are. Open takes the priority of the request's field, Adjust that of PRIORITY_UPDATE. Adjust
+// takes an identifier and not a Node because PRIORITY_UPDATE may arrive before the request it speaks of (RFC 9218 §7.1):
+// the scheduler keeps a bounded number of such words for idle streams, and Open looks there. Sent is what an aging guard
+// needs, so that a large urgent response does not starve the rest.
 //
 // RFC 7540 §5.3, the dependency tree. Params carry the dependency, the exclusive flag and the weight. Open and Adjust move a
 // node with its subtree; an exclusive one adopts its siblings. A dependency on a stream that is idle, or closed for a
@@ -47,7 +47,8 @@
 // in proportion to weight, and Sent charges the path. All of that is state of the scheduler, found by identifier, or
 // private links in Node.
 //
-// Params say which of the two schemes was spoken; a scheduler ignores the other one.
+// Params say which of the two schemes was spoken; a scheduler ignores the other one. SETTINGS_NO_RFC7540_PRIORITIES
+// (RFC 9218 §2.1) decides between schedulers before any stream is open, which is when the connection makes one.
 //
 // # Concurrency
 //
@@ -55,5 +56,6 @@
 //
 // # Limitations
 //
-//   - There is no scheduler for the dependency tree of RFC 7540 §5.3.
+//   - Round robin is the only scheduler here.
+//   - The value of the priority field (RFC 9218 §4) is not parsed here.
 package priority

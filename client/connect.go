@@ -1,0 +1,174 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// ErrNoConnectProtocol is the error of a request for extended CONNECT, one with a ":protocol", to a server that has not
+// announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3). Nothing was sent.
+var ErrNoConnectProtocol = errors.New("http2: the server does not offer extended CONNECT (RFC 8441)")
+
+// Connect sends a CONNECT request and returns the stream as a connection when the server has answered with a 2xx status.
+// With another status the Tunnel is nil, the error too, and the response is what RoundTrip would return, so that its Body
+// must be closed. A response beside a Tunnel has no Body to close.
+//
+// req.URL says which server is asked, and req.Host what it is to connect to, as "host:port" (RFC 9113 §8.5). With
+// req.Header[":protocol"], "websocket" for example, it is extended CONNECT (RFC 8441): then the path of req.URL is sent, too,
+// and the server's SETTINGS are waited for; the error is ErrNoConnectProtocol if it does not offer it. req.Body must be nil.
+//
+// Other than with RoundTrip, the request's context bounds the time until the answer only, and not the life of the Tunnel,
+// which takes a stream of its connection, as a request does, until it is closed and the server knows. The error is ErrHTTP1
+// for a server, or a URL, with which HTTP/2 is not spoken. A Transport that Configure has made uses the connections that are
+// there, and fails with ErrHTTP1 where there is none.
+func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
+	t.init()
+	if err := checkConnect(req); err != nil {
+		return nil, nil, err
+	}
+	protocols := t.protocols()
+	if secure := req.URL.Scheme == "https"; secure && !protocols.HTTP2() || !secure && !protocols.UnencryptedHTTP2() {
+		return nil, nil, ErrHTTP1
+	}
+	target, err := t.connectTarget(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	trace := httptrace.ContextClientTrace(req.Context())
+	var n attempts
+	for {
+		tunnel, resp, err := t.tryConnect(req, target, trace)
+		if err == nil {
+			return tunnel, resp, nil
+		}
+		if errors.Is(err, noCachedConnError{}) {
+			return nil, nil, ErrHTTP1
+		}
+		if _, err = t.again(req, nil, err, &n); err != nil {
+			return nil, nil, err
+		}
+		t.counts.retries.Add(1)
+	}
+}
+
+// connectTarget says which server is to be asked.
+func (t *Transport) connectTarget(req *http.Request) (*Target, error) {
+	if t.t1 != nil {
+		return t.cachedTarget(req)
+	}
+	target, err := t.target(req)
+	if err == nil && !target.tunnels() {
+		err = ErrHTTP1
+	}
+	return target, err
+}
+
+func (t *Transport) tryConnect(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*conn.Tunnel, *http.Response, error) {
+	cc, err := t.reserve(req, target, trace)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cc.connect(req, trace)
+}
+
+// Connect is Transport.Connect on this connection. It waits for a stream as RoundTrip does, and sends the request once.
+func (cc *ClientConn) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
+	if err := checkConnect(req); err != nil {
+		cc.Release()
+		return nil, nil, err
+	}
+	if err := cc.awaitSlot(req); err != nil {
+		return nil, nil, err
+	}
+	trace := httptrace.ContextClientTrace(req.Context())
+	cc.gotConn(trace)
+	return cc.connect(req, trace)
+}
+
+// checkConnect tells what makes a request impossible to send with Connect.
+func checkConnect(req *http.Request) error {
+	if err := checkRequest(req); err != nil {
+		return err
+	}
+	switch {
+	case req.Method != http.MethodConnect:
+		return fmt.Errorf("http2: Connect with method %q", req.Method)
+	case req.Body != nil && req.Body != http.NoBody:
+		return errors.New("http2: Connect with a Request.Body")
+	case len(req.Header[":protocol"]) > 0:
+		return nil
+	}
+	host, err := requestHost(req)
+	if err != nil {
+		return err
+	}
+	if _, port, err := net.SplitHostPort(host); err != nil || port == "" {
+		return fmt.Errorf("http2: CONNECT to %q, which is not \"host:port\"", host)
+	}
+	return nil
+}
+
+// connect sends a CONNECT request once. A slot is reserved for it.
+func (cc *ClientConn) connect(req *http.Request, trace *httptrace.ClientTrace) (*conn.Tunnel, *http.Response, error) {
+	x, err := cc.open(req, nil, trace, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := x.awaitHead()
+	if err != nil {
+		return nil, nil, err
+	}
+	if head.Status < 200 || head.Status > 299 {
+		_ = x.s.Finish(nil, nil) // there will be no tunnel; where the stream has died, the body tells
+		x.cc.c.FlushNoWait()
+		return nil, x.answered(head), nil
+	}
+	return x.tunnel()
+}
+
+// tunnel makes a tunnel of the stream, of which the exchange knows no more then.
+func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
+	if x.stop != nil && !x.stop() { // it has been cancelled, at this moment or before
+		x.mu.Lock()
+		err := x.err
+		x.mu.Unlock()
+		if err == nil {
+			err = context.Cause(x.req.Context())
+		}
+		x.reset()
+		return nil, nil, err
+	}
+	if x.done != nil {
+		close(x.done)
+	}
+	x.mu.Lock()
+	x.over = true
+	x.mu.Unlock()
+	x.resp.Body, x.resp.ContentLength = http.NoBody, -1
+	x.refs.Add(closing)
+	return conn.NewTunnel(x.s, nil), &x.resp, nil
+}
+
+// awaitConnectProtocol waits, for extended CONNECT, until it is known whether the server offers it.
+func (cc *ClientConn) awaitConnectProtocol(req *http.Request) error {
+	if req.Method != http.MethodConnect || len(req.Header[":protocol"]) == 0 {
+		return nil
+	}
+	s, err := cc.c.AwaitSettings(req.Context())
+	if err == nil && !s.EnableConnectProtocol {
+		err = ErrNoConnectProtocol
+	}
+	switch ctx := req.Context(); {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrNoConnectProtocol):
+		return &Error{Addr: cc.addr, Err: err}
+	}
+	return &Error{Addr: cc.addr, Unprocessed: true, Err: tellingError(err)}
+}
