@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -13,46 +12,56 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
-// The program starts itself as the server: in a test, itself is the test.
+// The program starts itself as servers and clients: in a test, itself is the
+// test.
 func TestMain(m *testing.M) {
-	if name := os.Getenv(serveEnv); name != "" {
-		if err := serveAs(name, os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	if site.Main(servers) || clientMain() {
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// One round of everything, small enough for every test run: the figures mean
-// nothing, but each part of the program has worked.
-func TestOneSmallRound(t *testing.T) {
+// needPrograms skips the test where a program is not installed, except in CI.
+func needPrograms(t *testing.T, names ...string) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("the CPU time of a process is read as Linux has it")
 	}
-	if _, err := exec.LookPath("h2load"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("h2load must be there in CI:", err)
+	for _, name := range names {
+		if _, err := (program{name: name}).find(); err == nil {
+			continue
 		}
-		t.Skip("h2load makes the load and is not installed (Debian: apt-get install nghttp2-client)")
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s must be there in CI", name)
+		}
+		t.Skipf("%s is not installed (Debian: apt-get install nghttp2)", name)
 	}
-	file := filepath.Join(t.TempDir(), "rounds.json")
-	c, err := parseFlags([]string{"-rounds", "1", "-n", "2000", "-n1", "200", "-json", file})
+}
+
+// One short round of every scenario with the peers of this program: the figures
+// mean nothing, but each part has worked, and each server has answered each
+// request.
+func TestOneShortRound(t *testing.T) {
+	needPrograms(t, "h2load", "nghttpd")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rounds.json")
+	c, err := parseFlags([]string{"-rounds", "1", "-seconds", "0.01", "-peers", "sluice*,net/http", "-json", file})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	c.out, c.progress = &out, io.Discard
-	if err := run(t.Context(), c); err != nil {
+	if err := c.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| `-c10 -m100` | sluice | **", "| `-c1 -m1` | net/http | **", "| 0.550 |"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the report lacks %q:\n%s", want, &out)
+	for _, s := range scenarios {
+		for _, p := range peers {
+			if strings.Contains(out.String(), "| "+s.Name+" | "+p.Name+" | **") != (p.calls && s.do.can(p)) {
+				t.Errorf("%s, %s: it can %v, but the report says\n%s", s.Name, p.Name, s.do.can(p), &out)
+			}
 		}
 	}
 	if b, err := os.ReadFile(file); err != nil || !bytes.Contains(b, []byte(`"cpu_us_per_request"`)) {
@@ -60,9 +69,36 @@ func TestOneSmallRound(t *testing.T) {
 	}
 }
 
+// Profiles and strace have rounds of their own.
+func TestExtra(t *testing.T) {
+	needPrograms(t, "h2load", "strace")
+	dir := t.TempDir()
+	c, err := parseFlags([]string{"-seconds", "0.01", "-scenarios", "c1m1", "-peers", "net/http", "-strace", "-profile", dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	c.out, c.progress = &out, io.Discard
+	l, err := newLaboratory(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if err := l.extra(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if profiles, err := filepath.Glob(filepath.Join(dir, "*.pprof")); err != nil || len(profiles) != 1 {
+		t.Errorf("profiles %v, %v", profiles, err)
+	}
+	if !strings.Contains(out.String(), "System calls of net/http, c1m1") {
+		t.Errorf("of strace: %s", &out)
+	}
+}
+
 func TestParseH2load(t *testing.T) {
 	const good = "starting benchmark...\n\nfinished in 1.51s, 66225.17 req/s, 2.53MB/s\n" +
-		"requests: 100 total, 100 started, 100 done, 100 succeeded, 0 failed, 0 errored, 0 timeout\n"
+		"requests: 100 total, 100 started, 100 done, 100 succeeded, 0 failed, 0 errored, 0 timeout\n" +
+		"traffic: 3.13KB (3205) total, 1.17KB (1200) headers (space savings 93.83%), 1.27KB (1300) data\n"
 	tests := []struct {
 		out     string
 		want    time.Duration
@@ -71,10 +107,11 @@ func TestParseH2load(t *testing.T) {
 		{good, 1510 * time.Millisecond, ""},
 		{strings.Replace(good, "1.51s", "802.50ms", 1), 802500 * time.Microsecond, ""},
 		{strings.Replace(good, "100 succeeded, 0 failed", "99 succeeded, 1 failed", 1), 0, "99 of 100 requests succeeded"},
+		{strings.Replace(good, "(1300)", "(1200)", 1), 0, "1200 octets of bodies came, not 1300"},
 		{"Usage: h2load", 0, "its report is not in the form of nghttp2's h2load"},
 	}
 	for _, tt := range tests {
-		got, err := parseH2load(tt.out, 100)
+		got, err := parseH2load(tt.out, 100, 13)
 		if got != tt.want || (err == nil) != (tt.problem == "") || err != nil && err.Error() != tt.problem {
 			t.Errorf("%q: %v, %v; want %v, %q", tt.out, got, err, tt.want, tt.problem)
 		}
@@ -82,56 +119,152 @@ func TestParseH2load(t *testing.T) {
 }
 
 func TestParseFlags(t *testing.T) {
-	c, err := parseFlags([]string{"-only", "-c1 -m1"})
-	if err != nil || len(c.scenarios) != 1 || !c.scenarios[0].alone() {
-		t.Errorf("-only: %v, %v", c.scenarios, err)
+	c, err := parseFlags([]string{"-scenarios", "c1m1,tls-c*", "-peers", "net/*"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, bad := range [][]string{{"-rounds", "0"}, {"-n", "1"}, {"-only", "-c2"}} {
+	var got []string
+	for _, s := range c.scenarios {
+		got = append(got, s.Name)
+	}
+	if want := "c1m1 tls-c10m100 tls-c1m1"; strings.Join(got, " ") != want {
+		t.Errorf("-scenarios: %v, want %s", got, want)
+	}
+	if strings.Join(c.peers, " ") != netHTTP {
+		t.Errorf("-peers: %v", c.peers)
+	}
+	for _, bad := range [][]string{
+		{"-rounds", "0"}, {"-seconds", "0"}, {"-scenarios", "c2"}, {"-scenarios", "["}, {"-peers", "apache"}, {"c1m1"},
+	} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
 }
 
-// made is a report of three rounds with costs that are easy to check.
+// Names are unique, and bars name peers and scenarios that there are.
+func TestScenarios(t *testing.T) {
+	known := map[string]bool{"": true}
+	for _, p := range peers {
+		known[p.Name] = true
+	}
+	seen := map[string]bool{}
+	for _, s := range scenarios {
+		if seen[s.Name] {
+			t.Errorf("there are two scenarios %s", s.Name)
+		}
+		seen[s.Name] = true
+		for _, name := range s.Peers {
+			if !known[name] {
+				t.Errorf("%s: there is no peer %s", s.Name, name)
+			}
+		}
+	}
+	for _, s := range scenarios {
+		for _, b := range s.Bars {
+			if b.Scenario != "" && !seen[b.Scenario] || (b.Most == 0) == (b.Least == 0) {
+				t.Errorf("%s: bar %+v", s.Name, b)
+			}
+		}
+	}
+}
+
+// A client tells what went wrong, and does not end.
+func TestClientProblem(t *testing.T) {
+	for _, name := range []string{"other", sluice, netHTTP} {
+		w := worker{name: name}
+		for range 2 {
+			// Port 0 takes no connections.
+			if _, err := w.do(job{URL: "http://127.0.0.1:0/", Requests: 2, InFlight: 2}); err == nil {
+				t.Errorf("%s has answers from nobody", name)
+			}
+		}
+	}
+}
+
+// made is a report of three rounds with figures that are easy to check.
 func made() *report {
-	s := scenario{Clients: 10, Streams: 100, Bar: 0.125}
-	r := &report{Environment: map[string]string{}, Scenarios: []scenario{s}}
+	l := &laboratory{config: config{rounds: 3}, h2load: "h2load 1", missing: map[string]string{nghttpd: "not here"}, what: map[string]string{sluice: "this"}}
+	l.scenarios = []scenario{
+		{Name: "few", Shown: small, Bars: []bar{{Figure: cpuPerRequest, Peer: netHTTP, Most: 0.125}, {Figure: cpuPerRequest, Most: 2}, {Figure: cpuPerRequest, Peer: h2o, Most: 1}}},
+		{Name: "many", Shown: small, Bars: []bar{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}}},
+	}
+	r := &report{laboratory: l}
 	for i, v := range []struct{ ours, theirs float64 }{{1, 10}, {2, 20}, {3, 12}} {
-		r.Rounds = append(r.Rounds,
-			measurement{Scenario: s, Server: lab.NetHTTP, Round: i, CPU: v.theirs, ServerShare: 0.99, LoadShare: 0.2},
-			measurement{Scenario: s, Server: lab.Sluice, Round: i, CPU: v.ours, ServerShare: 0.6, LoadShare: 0.99, PerRead: 50})
+		add := func(scenario, peer string, f figures) {
+			r.Rounds = append(r.Rounds, measurement{Scenario: scenario, Peer: peer, Round: i, Figures: f})
+		}
+		add("few", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000, ownShare.Key: 0.99, loadShare.Key: 0.97})
+		add("few", sluice, figures{cpuPerRequest.Key: v.ours, perSecond.Key: 2000, ownShare.Key: 0.6, loadShare.Key: 0.99, perRead.Key: 50})
+		add("many", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000})
+		add("many", sluice, figures{cpuPerRequest.Key: 1.3 * v.ours, perSecond.Key: 900})
 	}
 	return r
 }
 
 func TestReport(t *testing.T) {
 	r := made()
-	if got := r.ratio(r.Scenarios[0]); math.Abs(got-2.0/12) > 1e-9 {
-		t.Errorf("the ratio of the medians is %v, want 2/12", got)
-	}
 	var out bytes.Buffer
 	if err := r.markdown(&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"**2.00** (1.00 to 3.00)",
-		"**0.167** (1/6.0) | 0.100 to 0.250 | 0.125 |",
-		"| 50.00 | ? |",
-		"`-c10 -m100`, sluice: h2load was the limit (99 % of its CPU, the server 60 % of its own)",
+		"- sluice: this\n", "- nghttpd was not measured: not here\n",
+		"| µs CPU/request | few | many |\n|---|---:|---:|\n| sluice | 2.00 | 2.60 |\n| net/http | 12.00 | 12.00 |\n",
+		"| few | µs CPU/request of sluice | that of net/http | **0.167** | 0.1 to 0.25 | at most 0.125 | **missed** |",
+		"| few | µs CPU/request of sluice | µs CPU/request | **2** | 1 to 3 | at most 2 | met |",
+		"| many | µs CPU/request of sluice | that of few | **1.3** | 1.3 to 1.3 | at most 1.2 | **missed** |",
+		"| many | requests/s of sluice | that of net/http | **0.9** | 0.9 to 0.9 | at least 1 | **missed** |",
+		"| few | sluice | **2.00** (1.00 to 3.00) µs CPU/request | - | 2000 requests/s | 60 % | 99 % | 50.00 | - |",
+		"| few | net/http | **12.00** (10.00 to 20.00) µs CPU/request | 0.167 |",
+		"few, sluice: the load was the limit (99 % of its CPU, the peer 60 % of its own)",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, &out)
 		}
 	}
-	if strings.Contains(out.String(), "net/http: h2load was the limit") {
+	if strings.Contains(out.String(), "net/http: the load was the limit") {
 		t.Errorf("net/http was busy itself:\n%s", &out)
 	}
-	if err := r.check(); err == nil || !strings.Contains(err.Error(), "0.167") {
-		t.Errorf("the check against the bar: %v", err)
+	err := r.check()
+	for _, want := range []string{"few: µs CPU/request of sluice is 0.167, the bar is at most 0.125 (that of net/http)", "many: requests/s of sluice is 0.9"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the check against the bars lacks %q: %v", want, err)
+		}
 	}
-	r.Scenarios[0].Bar, r.Rounds = 0, nil
+	r.Rounds = nil
 	if err := r.check(); err != nil {
-		t.Errorf("without a bar: %v", err)
+		t.Errorf("without figures: %v", err)
+	}
+}
+
+func TestCost(t *testing.T) {
+	m := cost(100, 1e7, 2*time.Second, time.Second, time.Second/2)
+	for f, want := range map[figure]float64{cpuPerRequest: 10_000, perSecond: 50, throughput: 500, cpuPerGB: 1, ownShare: 0.5, loadShare: 0.25} {
+		if got := m[f.Key]; math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", f.Key, got, want)
+		}
+	}
+	if _, ok := cost(100, 0, time.Second, time.Second, 0)[cpuPerGB.Key]; ok {
+		t.Error("small bodies have a cost for each GB")
+	}
+}
+
+// What is not installed is said so, with what would install it.
+func TestMissing(t *testing.T) {
+	p := program{name: "no-such-server", debian: "nothing"}
+	if err := p.missing(); err == nil || !strings.Contains(err.Error(), "apt-get install nothing") {
+		t.Errorf("%v", err)
+	}
+	if _, err := exec.LookPath("h2load"); err != nil {
+		t.Skip("h2load is not installed (Debian: apt-get install nghttp2-client)")
+	}
+	l, err := newLaboratory(config{out: io.Discard, scenarios: scenarios})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if err := l.listAll(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,21 +1,34 @@
-// Command compare measures what a request costs a server: user and system CPU
-// time of the server's process, over a fixed number of requests, for sluice
-// and for the HTTP/2 of net/http in the same run.
+// Command compare measures what a request costs: user and system CPU time of
+// the process that is measured, for sluice and for its peers in the same run.
 //
-//	go run ./benchmarks/compare
+//	go run ./benchmarks/compare                                   # everything
+//	go run ./benchmarks/compare -scenarios c10m100 -rounds 3      # one scenario
+//	go run ./benchmarks/compare -scenarios 'tls-*' -peers 'sluice,net/http'
+//	go run ./benchmarks/compare -list                             # scenarios and peers
 //
-// Both servers run the same http.Handler with an answer of 13 bytes, in clear
-// (h2c), each as a process of its own that is pinned to one CPU; h2load, in C,
-// makes the load from another CPU. Rounds of the two alternate, so that what
-// the machine does meanwhile falls on both. The result is a Markdown table
-// with the median and the spread of the rounds, the ratio of the two, and how
-// many requests each read and write system call carried.
+// Each peer is a process of its own that is pinned to one CPU; who makes the
+// load has another: h2load, in C, for servers, and nghttpd, in C, for clients.
+// Rounds of the peers alternate, so that what the machine does meanwhile falls
+// on all of them. A round starts the peer, warms it up, and then has it do as
+// much as fills -seconds. The result is Markdown: the medians of all, the
+// project's bars beside what was found, and for each peer the spread of its
+// rounds, its speed, how busy it and the load were, and how many requests each
+// read and write system call carried (programs in Go only). It says where the
+// load and not the peer was the limit. -json has every round.
 //
-// It needs Linux, h2load (Debian: nghttp2-client) and taskset (util-linux).
-// With one CPU, or without taskset, it measures all the same and says that
-// server and load shared their CPUs.
+// Package benchmarks says what each scenario is.
 //
-// Limitations: it says nothing about latency, TLS or large bodies. System
-// calls are those that Linux counts as reads and writes of the process
-// (/proc/self/io); those that found nothing to read are among them.
+// It needs Linux, h2load (Debian: nghttp2-client), and for clients nghttpd
+// (nghttp2-server); peers that are not installed are left out, and it says so.
+// With one CPU, or without taskset (util-linux), it measures all the same and
+// says that peer and load shared their CPUs.
+//
+// -profile writes CPU profiles and -strace counts system calls, of the servers
+// in Go, in rounds that are part of no figure.
+//
+// Limitations: one machine, and the loopback in the place of a network. A
+// client's goroutine uses its http.Request again once the response's body is
+// closed, so what it costs to make one is not counted. System calls are those
+// that Linux counts as reads and writes of the process (/proc/PID/io); those
+// that found nothing to read are among them.
 package main

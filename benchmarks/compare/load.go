@@ -6,47 +6,163 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
-// A load is what h2load tells of one run.
+// A load is what h2load does to a server.
 type load struct {
+	TLS     bool
+	Clients int    // connections
+	Streams int    // concurrent requests of each
+	Path    string // default site.Hello
+	Down    int64  // octets of a response; 0 is those of site.Answer
+	Up      int64  // octets of a request's body
+	Fields  bool   // requests have site.NumFields more fields
+}
+
+func (ld load) path() string {
+	if ld.Path == "" {
+		return site.Hello
+	}
+	return ld.Path
+}
+
+// large is how many octets of a request count, 0 where they do not.
+func (ld load) large() int64 { return max(ld.Down, ld.Up) }
+
+func (ld load) need() need {
+	const usual = 250 // what net/http and sluice have by themselves
+	return need{TLS: ld.TLS, MaxStreams: max(usual, ld.Streams)}
+}
+
+func (ld load) can(p peer) bool {
+	return p.start != nil && slices.Contains(p.paths, ld.path()) && !(ld.TLS && p.noTLS)
+}
+
+// measure runs one round: a fresh process, warmed up, and then as many
+// requests as it can answer in the time there is, between two looks at what it
+// has used.
+func (ld load) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+	srv, err := p.start(ctx, l, ld.need())
+	if err != nil {
+		return nil, err
+	}
+	defer srv.stop()
+	l.what[p.Name] = srv.what
+	n, err := ld.warm(ctx, l, srv)
+	if err != nil {
+		return nil, err
+	}
+	u, err := startUse(srv.Process, nil)
+	if err != nil {
+		return nil, err
+	}
+	ran, err := ld.run(ctx, l, srv.addr, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.end(); err != nil {
+		return nil, err
+	}
+	m := cost(n, ld.large(), ran.took, u.cpu, ran.cpu)
+	if p.calls {
+		m.set(perRead, lab.Per(n, u.reads))
+		m.set(perWrite, lab.Per(n, u.writes))
+	}
+	return m, nil
+}
+
+// warm makes requests until the server has grown what it needs, and returns how
+// many fill a round.
+func (ld load) warm(ctx context.Context, l *laboratory, srv *running) (int, error) {
+	n := max(20*ld.Clients, ld.Clients*ld.Streams)
+	if ld.large() > 0 {
+		n = 4 * ld.Clients
+	}
+	return l.warm(n, ld.Clients, func(n int) (time.Duration, error) {
+		ran, err := ld.run(ctx, l, srv.addr, n)
+		return ran.took, err
+	})
+}
+
+// A run is what h2load tells of itself.
+type run struct {
 	took time.Duration // from its first request to its last answer
-	cpu  time.Duration // of h2load's process
+	cpu  time.Duration // of its process
+}
+
+// run makes n requests and fails unless all succeed.
+func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more ...string) (run, error) {
+	cmd := lab.Command(ctx, l.loadCPU, append(append(ld.args(l, n), more...), ld.url(addr))...)
+	cmd.Stderr = nil
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return run{}, fmt.Errorf("%v: %w\n%s", cmd, err, out)
+	}
+	size := ld.Down
+	if size == 0 {
+		size = int64(len(site.Answer))
+	}
+	took, err := parseH2load(string(out), n, size)
+	if err != nil {
+		return run{}, fmt.Errorf("%v: %w\n%s", cmd, err, out)
+	}
+	return run{took: took, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
+}
+
+func (ld load) args(l *laboratory, n int) []string {
+	args := []string{"h2load", "-t1", "-n", strconv.Itoa(n), "-c", strconv.Itoa(ld.Clients), "-m", strconv.Itoa(ld.Streams)}
+	if ld.Up > 0 {
+		args = append(args, "-d", l.upload)
+	}
+	if ld.Fields {
+		for _, f := range site.FieldList() {
+			args = append(args, "-H", strings.ToLower(f.Name)+": "+f.Value)
+		}
+	}
+	return args
+}
+
+func (ld load) url(addr string) string {
+	scheme := "http://"
+	if ld.TLS {
+		scheme = "https://"
+	}
+	return scheme + addr + ld.path()
 }
 
 var (
 	finished = regexp.MustCompile(`(?m)^finished in ([0-9.]+)(us|ms|s|m), `)
 	counts   = regexp.MustCompile(`(?m)^requests: (\d+) total, .* (\d+) succeeded, `)
+	traffic  = regexp.MustCompile(`(?m)^traffic: .* \((\d+)\) data$`)
 )
 
-// h2load makes n requests and fails unless all succeed.
-func h2load(ctx context.Context, cpu int, s scenario, n int, addr string) (load, error) {
-	argv := append(lab.Pin(cpu), "h2load", "-t1", "-n", strconv.Itoa(n),
-		"-c", strconv.Itoa(s.Clients), "-m", strconv.Itoa(s.Streams), "http://"+addr+"/")
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return load{}, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
-	}
-	took, err := parseH2load(string(out), n)
-	if err != nil {
-		return load{}, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
-	}
-	return load{took: took, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
-}
-
-func parseH2load(out string, n int) (time.Duration, error) {
-	f, c := finished.FindStringSubmatch(out), counts.FindStringSubmatch(out)
-	if f == nil || c == nil {
+// parseH2load reads its report of n requests for so many octets each.
+func parseH2load(out string, n int, size int64) (time.Duration, error) {
+	f, c, t := finished.FindStringSubmatch(out), counts.FindStringSubmatch(out), traffic.FindStringSubmatch(out)
+	if f == nil || c == nil || t == nil {
 		return 0, errors.New("its report is not in the form of nghttp2's h2load")
 	}
 	if want := strconv.Itoa(n); c[1] != want || c[2] != want {
 		return 0, fmt.Errorf("%s of %s requests succeeded", c[2], c[1])
 	}
+	if want := strconv.FormatInt(int64(n)*size, 10); t[1] != want {
+		return 0, fmt.Errorf("%s octets of bodies came, not %s", t[1], want)
+	}
 	return time.ParseDuration(f[1] + f[2])
+}
+
+// h2loadVersion returns an error if h2load is not there.
+func h2loadVersion() (string, error) {
+	out, err := exec.Command("h2load", "--version").Output()
+	if err != nil {
+		return "", errors.New("h2load is not installed (Debian: apt-get install nghttp2-client)")
+	}
+	return strings.TrimSpace(string(out)), nil
 }

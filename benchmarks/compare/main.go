@@ -7,62 +7,38 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strings"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
-
-// A scenario is one way to load the server.
-type scenario struct {
-	Clients int `json:"clients"` // connections
-	Streams int `json:"streams"` // concurrent requests of each
-	// Bar is what the project promises: cost per request relative to net/http's.
-	// 0 is no promise.
-	Bar float64 `json:"bar,omitempty"`
-}
-
-func (s scenario) String() string { return fmt.Sprintf("-c%d -m%d", s.Clients, s.Streams) }
-
-// alone reports whether one request is in flight at a time.
-func (s scenario) alone() bool { return s.Clients == 1 && s.Streams == 1 }
-
-var scenarios = []scenario{
-	{Clients: 10, Streams: 100, Bar: 1.0 / 8},
-	{Clients: 1, Streams: 1, Bar: 0.55},
-	{Clients: 100, Streams: 10},
-}
 
 // config is what the flags say.
 type config struct {
+	scenarios []scenario
+	peers     []string // nil: each scenario's own
 	rounds    int
-	requests  int // of a round with many requests in flight
-	alone     int // of a round with one request in flight
-	serverCPU int // -1: not pinned
-	loadCPU   int // -1: not pinned
+	seconds   float64 // of each round
+	serverCPU int     // -1: not pinned
+	loadCPU   int     // -1: not pinned
 	jsonFile  string
+	profiles  string // directory
 	strace    bool
 	check     bool
-	scenarios []scenario
+	list      bool
 	out       io.Writer // the report
 	progress  io.Writer
 }
 
 func main() {
-	if name := os.Getenv(serveEnv); name != "" {
-		if err := serveAs(name, os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "compare, as the server:", err)
-			os.Exit(1)
-		}
+	if site.Main(servers) || clientMain() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	c, err := parseFlags(os.Args[1:])
 	if err == nil {
-		err = run(ctx, c)
+		err = c.run(ctx)
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -74,62 +50,65 @@ func main() {
 }
 
 func parseFlags(args []string) (config, error) {
-	c := config{out: os.Stdout, progress: os.Stderr, scenarios: scenarios}
+	c := config{out: os.Stdout, progress: os.Stderr}
 	c.serverCPU, c.loadCPU = lab.TwoCPUs()
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
-	f.IntVar(&c.rounds, "rounds", 5, "rounds of each scenario and server")
-	f.IntVar(&c.requests, "n", 300_000, "requests of a round")
-	f.IntVar(&c.alone, "n1", 50_000, "requests of a round with one request in flight")
-	f.IntVar(&c.serverCPU, "server-cpu", c.serverCPU, "CPU of the server; -1 leaves it to the system")
-	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of h2load; -1 leaves it to the system")
+	scenarios := f.String("scenarios", "*", `scenarios, separated by commas; "tls-*" is all whose names begin so`)
+	names := f.String("peers", "", "peers, separated by commas, as above (default: those of each scenario)")
+	f.IntVar(&c.rounds, "rounds", 5, "rounds of each scenario and peer")
+	f.Float64Var(&c.seconds, "seconds", 0.7, "how long a round is to last")
+	f.IntVar(&c.serverCPU, "server-cpu", c.serverCPU, "CPU of the peer that is measured; -1 leaves it to the system")
+	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of who makes the load; -1 leaves it to the system")
 	f.StringVar(&c.jsonFile, "json", "", "also write every round to this file")
+	f.StringVar(&c.profiles, "profile", "", "also write CPU profiles of the peers in Go to this directory, from a round of their own")
 	f.BoolVar(&c.strace, "strace", false, "also count system calls with strace, in a round of its own")
-	f.BoolVar(&c.check, "check", false, "fail when a ratio is above the project's bar for its scenario")
-	only := f.String("only", "", `run only this scenario, such as "-c1 -m1"`)
-	if err := f.Parse(args); err != nil {
+	f.BoolVar(&c.check, "check", false, "fail when a bar is missed")
+	f.BoolVar(&c.list, "list", false, "list scenarios and peers, and measure nothing")
+	err := f.Parse(args)
+	if err != nil {
 		return c, err
 	}
-	if c.rounds < 1 || c.requests < 1000 || c.alone < 100 {
-		return c, errors.New("at least 1 round, 1000 requests, and 100 with one in flight (-rounds, -n, -n1)")
+	if f.NArg() > 0 {
+		return c, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
-	if *only != "" {
-		c.scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.String() != *only })
-		if len(c.scenarios) == 0 {
-			return c, fmt.Errorf("-only %q: the scenarios are %v", *only, scenarios)
-		}
+	if c.rounds < 1 || c.seconds < 0.01 || c.seconds > 60 {
+		return c, errors.New("at least 1 round, of 0.01 to 60 seconds (-rounds, -seconds)")
 	}
-	return c, nil
+	if c.scenarios, err = choose(*scenarios); err != nil {
+		return c, err
+	}
+	if *names != "" {
+		c.peers, err = choosePeers(*names)
+	}
+	return c, err
 }
 
 // run measures everything and writes the report.
-func run(ctx context.Context, c config) error {
-	if _, err := exec.LookPath("h2load"); err != nil {
-		return errors.New("h2load is not installed (Debian: apt-get install nghttp2-client)")
+func (c config) run(ctx context.Context) error {
+	l, err := newLaboratory(c)
+	if err != nil {
+		return err
 	}
-	rep := report{Environment: environment(c), Scenarios: c.scenarios}
+	defer l.close()
+	if c.list {
+		return l.listAll()
+	}
+	rep := report{laboratory: l}
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
-			for _, name := range lab.Sides {
-				m, err := measure(ctx, c, name, s)
-				if err != nil {
-					return fmt.Errorf("%s %v: %w", name, s, err)
-				}
-				m.Round = round
-				rep.Rounds = append(rep.Rounds, m)
-				fmt.Fprintf(c.progress, "round %d/%d  %-11v %-9s %6.2f µs/request\n", round+1, c.rounds, s, name, m.CPU)
+			if err := rep.round(ctx, round, s); err != nil {
+				return err
 			}
 		}
 	}
 	if err := rep.markdown(c.out); err != nil {
 		return err
 	}
-	if c.strace {
-		if err := straceAll(ctx, c); err != nil {
-			return err
-		}
+	if err := l.extra(ctx); err != nil {
+		return err
 	}
 	if c.jsonFile != "" {
-		if err := lab.WriteJSON(c.jsonFile, rep); err != nil {
+		if err := lab.WriteJSON(c.jsonFile, rep.json()); err != nil {
 			return err
 		}
 	}
@@ -139,16 +118,22 @@ func run(ctx context.Context, c config) error {
 	return nil
 }
 
-// check returns an error that names every scenario above its bar.
-func (r *report) check() error {
-	var over []string
-	for _, s := range r.Scenarios {
-		if ratio := r.ratio(s); s.Bar > 0 && ratio > s.Bar {
-			over = append(over, fmt.Sprintf("%v: %.3f of net/http's cost, the bar is %.3f", s, ratio, s.Bar))
+// round measures each peer once in a scenario. Their order is turned round
+// every other time, so that none is always the one behind another.
+func (r *report) round(ctx context.Context, round int, s scenario) error {
+	of := r.peersOf(s)
+	for i := range of {
+		p := of[i]
+		if round%2 == 1 {
+			p = of[len(of)-1-i]
 		}
-	}
-	if len(over) > 0 {
-		return errors.New(strings.Join(over, "; "))
+		m, err := s.do.measure(ctx, r.laboratory, p)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
+		}
+		r.Rounds = append(r.Rounds, measurement{Scenario: s.Name, Peer: p.Name, Round: round, Figures: m})
+		fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s %9s %s\n", round+1, r.rounds, s.Name, p.Name,
+			s.Shown[0].show(m[s.Shown[0].Key]), s.Shown[0].Unit)
 	}
 	return nil
 }

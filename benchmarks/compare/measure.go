@@ -1,109 +1,69 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
-// A measurement is one round of one server in one scenario.
-type measurement struct {
-	Scenario scenario `json:"scenario"`
-	Server   string   `json:"server"`
-	Round    int      `json:"round"`
-	Requests int      `json:"requests"`
+// A use is what a peer, and who makes the load if that is not nil, have used
+// between startUse and end.
+type use struct {
+	peer, load *lab.Process
 
-	CPU         float64 `json:"cpu_us_per_request"`
-	PerSecond   float64 `json:"requests_per_second"`
-	ServerShare float64 `json:"server_cpu_share"` // of one CPU, while the load ran
-	LoadShare   float64 `json:"h2load_cpu_share"`
-	PerRead     float64 `json:"requests_per_read,omitempty"`
-	PerWrite    float64 `json:"requests_per_write,omitempty"`
+	cpu, loadCPU  time.Duration
+	reads, writes int64 // system calls of the peer
 }
 
-func (c config) requestsOf(s scenario) int {
-	if s.alone() {
-		return c.alone
-	}
-	return c.requests
+func startUse(peer, load *lab.Process) (*use, error) {
+	u := &use{peer: peer, load: load}
+	return u, u.look(-1)
 }
 
-// measure runs one round: a fresh process, a tenth of the requests to warm it
-// up, and then all of them between two looks at what it has used.
-func measure(ctx context.Context, c config, name string, s scenario) (m measurement, err error) {
-	n := c.requestsOf(s)
-	srv, err := lab.Start(ctx, serveEnv+"="+name, c.serverCPU)
-	if err != nil {
-		return m, err
-	}
-	defer func() { err = errors.Join(err, srv.Stop()) }()
-	if _, err := h2load(ctx, c.loadCPU, s, max(n/10, s.Clients), srv.Greeting); err != nil {
-		return m, err
-	}
-	var before, after lab.Usage
-	if err := srv.Ask("usage", &before); err != nil {
-		return m, err
-	}
-	ld, err := h2load(ctx, c.loadCPU, s, n, srv.Greeting)
-	if err != nil {
-		return m, err
-	}
-	if err := srv.Ask("usage", &after); err != nil {
-		return m, err
-	}
-	cpu := time.Duration(after.CPU-before.CPU) * time.Microsecond
-	return measurement{
-		Scenario:    s,
-		Server:      name,
-		Requests:    n,
-		CPU:         float64(cpu.Nanoseconds()) / 1000 / float64(n),
-		PerSecond:   float64(n) / ld.took.Seconds(),
-		ServerShare: cpu.Seconds() / ld.took.Seconds(),
-		LoadShare:   ld.cpu.Seconds() / ld.took.Seconds(),
-		PerRead:     lab.Per(n, after.Reads-before.Reads),
-		PerWrite:    lab.Per(n, after.Writes-before.Writes),
-	}, nil
-}
+func (u *use) end() error { return u.look(1) }
 
-// straceAll runs each server once more under strace, which slows it down and
-// so is not part of any other figure, and prints strace's own tables.
-func straceAll(ctx context.Context, c config) error {
-	if _, err := exec.LookPath("strace"); err != nil {
-		return errors.New("strace is not installed (Debian: apt-get install strace)")
-	}
-	dir, err := os.MkdirTemp("", "compare")
+// look adds what has been used until now, sign times.
+func (u *use) look(sign int64) error {
+	reads, writes := u.peer.Calls()
+	u.reads += sign * reads
+	u.writes += sign * writes
+	cpu, err := u.peer.CPU()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	for _, s := range c.scenarios {
-		for _, name := range lab.Sides {
-			n := max(c.requestsOf(s)/10, 1000)
-			table, err := straceOne(ctx, c, name, s, n, filepath.Join(dir, "table"))
-			if err != nil {
-				return fmt.Errorf("%s %v under strace: %w", name, s, err)
-			}
-			fmt.Fprintf(c.out, "\nSystem calls of %s, %v, %s requests (strace -c -f):\n\n```\n%s```\n", name, s, strconv.Itoa(n), table)
-		}
+	u.cpu += time.Duration(sign) * cpu
+	if u.load == nil {
+		return nil
 	}
-	return nil
+	cpu, err = u.load.CPU()
+	u.loadCPU += time.Duration(sign) * cpu
+	return err
 }
 
-func straceOne(ctx context.Context, c config, name string, s scenario, n int, file string) ([]byte, error) {
-	srv, err := lab.Start(ctx, serveEnv+"="+name, c.serverCPU, "strace", "-c", "-f", "-o", file)
-	if err != nil {
-		return nil, err
+// cost returns the figures of n requests, for so many octets of body each if
+// these count.
+func cost(n int, size int64, took, cpu, loadCPU time.Duration) figures {
+	m := figures{"requests": float64(n)}
+	m.set(cpuPerRequest, 1e6*cpu.Seconds()/float64(n))
+	m.set(perSecond, float64(n)/took.Seconds())
+	m.set(ownShare, cpu.Seconds()/took.Seconds())
+	m.set(loadShare, loadCPU.Seconds()/took.Seconds())
+	if octets := float64(n) * float64(size); octets > 0 {
+		m.set(cpuPerGB, 1e9*cpu.Seconds()/octets)
+		m.set(throughput, octets/1e6/took.Seconds())
 	}
-	_, err = h2load(ctx, c.loadCPU, s, n, srv.Greeting)
-	if err = errors.Join(err, srv.Stop()); err != nil {
-		return nil, err
+	return m
+}
+
+// warm makes n requests, and more for a twelfth of a round, and returns how
+// many fill the round, in multiples of step.
+func (l *laboratory) warm(n, step int, do func(n int) (time.Duration, error)) (int, error) {
+	for _, share := range []float64{l.seconds / 12, l.seconds} {
+		took, err := do(n)
+		if err != nil {
+			return 0, err
+		}
+		n = max(n, int(share*float64(n)/took.Seconds())/step*step)
 	}
-	return os.ReadFile(file)
+	return n, nil
 }

@@ -2,120 +2,242 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
+// A measurement is one round of one peer in one scenario.
+type measurement struct {
+	Scenario string  `json:"scenario"`
+	Peer     string  `json:"peer"`
+	Round    int     `json:"round"`
+	Figures  figures `json:"figures"`
+}
+
 // A report is everything that was measured.
 type report struct {
-	Environment map[string]string `json:"environment"`
-	Scenarios   []scenario        `json:"scenarios"`
-	Rounds      []measurement     `json:"rounds"`
+	*laboratory
+	Rounds []measurement
 }
 
-// environment says where the figures come from.
-func environment(c config) map[string]string {
-	env := map[string]string{
-		"go":     runtime.Version(),
-		"system": runtime.GOOS + "/" + runtime.GOARCH,
-		"h2load": "unknown",
-		"cpu":    lab.CPUModel(),
-		"pinned": "no: server and load share all CPUs",
-	}
-	if out, err := exec.Command("h2load", "--version").Output(); err == nil {
-		env["h2load"] = strings.TrimSpace(string(out))
-	}
-	if c.serverCPU >= 0 && c.loadCPU >= 0 {
-		env["pinned"] = fmt.Sprintf("server on CPU %d, h2load on CPU %d", c.serverCPU, c.loadCPU)
-	}
-	return env
-}
-
-// of returns one figure of every round of a server in a scenario, in order of
-// the rounds.
-func (r *report) of(s scenario, server string, figure func(measurement) float64) (v []float64) {
+// of returns a figure of every round of a peer in a scenario, in order of the
+// rounds.
+func (r *report) of(scenario, peer string, f figure) (v []float64) {
 	for _, m := range r.Rounds {
-		if m.Scenario == s && m.Server == server {
-			v = append(v, figure(m))
+		if m.Scenario == scenario && m.Peer == peer {
+			if one, ok := m.Figures[f.Key]; ok {
+				v = append(v, one)
+			}
 		}
 	}
 	return v
 }
 
-func cpu(m measurement) float64 { return m.CPU }
-
-// ratio is sluice's cost in parts of net/http's, medians of both.
-func (r *report) ratio(s scenario) float64 {
-	return lab.Median(r.of(s, lab.Sluice, cpu)) / lab.Median(r.of(s, lab.NetHTTP, cpu))
+func (r *report) median(scenario, peer string, f figure) float64 {
+	return lab.Median(r.of(scenario, peer, f))
 }
 
-// ratios returns the ratio of each round.
-func (r *report) ratios(s scenario) []float64 {
-	return lab.Ratios(r.of(s, lab.Sluice, cpu), r.of(s, lab.NetHTTP, cpu))
+// A verdict is a bar beside what was measured.
+type verdict struct {
+	Scenario string
+	bar
+	Value float64 // the figure in the bar's terms
+	each  []float64
+}
+
+// verdicts returns one for each bar for which everything was measured.
+func (r *report) verdicts() (all []verdict) {
+	for _, s := range r.scenarios {
+		for _, b := range s.Bars {
+			if b.Of == "" {
+				b.Of = sluice
+			}
+			v := r.of(s.Name, b.Of, b.Figure)
+			var against []float64
+			switch {
+			case b.Scenario != "":
+				against = r.of(b.Scenario, b.Of, b.Figure)
+			case b.Peer != "":
+				against = r.of(s.Name, b.Peer, b.Figure)
+			default:
+				against = slices.Repeat([]float64{1}, len(v))
+			}
+			if len(v) > 0 && len(against) > 0 {
+				all = append(all, verdict{s.Name, b, lab.Median(v) / lab.Median(against), lab.Ratios(v, against)})
+			}
+		}
+	}
+	return all
+}
+
+// check returns an error that names every bar that is missed.
+func (r *report) check() error {
+	var missed []string
+	for _, v := range r.verdicts() {
+		if !v.kept(v.Value) {
+			missed = append(missed, fmt.Sprintf("%s: %s of %s is %.3g, the bar is %v (%s)", v.Scenario, v.Figure.Unit, v.Of, v.Value, v.bar, v.against()))
+		}
+	}
+	if len(missed) > 0 {
+		return errors.New(strings.Join(missed, "; "))
+	}
+	return nil
+}
+
+// json is what is written to a file.
+func (r *report) json() any {
+	type scenarioJSON struct {
+		Name string `json:"name"`
+		What string `json:"what"`
+	}
+	type barJSON struct {
+		Scenario string  `json:"scenario"`
+		Peer     string  `json:"peer"`
+		Figure   string  `json:"figure"`
+		Against  string  `json:"against"`
+		Value    float64 `json:"value"`
+		Bar      string  `json:"bar"`
+		Met      bool    `json:"met"`
+	}
+	out := struct {
+		Environment map[string]string `json:"environment"`
+		Peers       map[string]string `json:"peers"`
+		Missing     map[string]string `json:"missing,omitempty"`
+		Scenarios   []scenarioJSON    `json:"scenarios"`
+		Bars        []barJSON         `json:"bars"`
+		Rounds      []measurement     `json:"rounds"`
+	}{r.environment(), r.what, r.missing, nil, nil, r.Rounds}
+	for _, s := range r.scenarios {
+		out.Scenarios = append(out.Scenarios, scenarioJSON{s.Name, s.What})
+	}
+	for _, v := range r.verdicts() {
+		out.Bars = append(out.Bars, barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.String(), v.kept(v.Value)})
+	}
+	return out
 }
 
 // markdown writes the tables.
 func (r *report) markdown(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	e := r.Environment
-	fmt.Fprintf(b, "%s, %s, %s, %s; %s.\n", e["cpu"], e["system"], e["go"], e["h2load"], e["pinned"])
-	fmt.Fprintf(b, "GET of %d bytes over h2c; CPU time is user and system of the server's process.\n\n", len(answer))
-	fmt.Fprintln(b, "| h2load | server | µs CPU/request, median (min to max) | requests/s | server's CPU | h2load's CPU | requests/read | requests/write |")
-	fmt.Fprintln(b, "|---|---|---:|---:|---:|---:|---:|---:|")
-	for _, s := range r.Scenarios {
-		for _, name := range lab.Sides {
-			r.row(b, s, name)
+	e := r.environment()
+	fmt.Fprintf(b, "%s, %s, %s, %s; %s; medians of %d rounds.\n\n", e["cpu"], e["system"], e["go"], e["h2load"], e["pinned"], r.rounds)
+	for _, p := range peers {
+		if what := r.what[p.Name]; what != "" {
+			fmt.Fprintf(b, "- %s: %s\n", p.Name, what)
+		} else if why := r.missing[p.Name]; why != "" {
+			fmt.Fprintf(b, "- %s was not measured: %s\n", p.Name, why)
 		}
 	}
-	fmt.Fprintln(b, "\n| h2load | sluice / net/http | each round | bar |")
-	fmt.Fprintln(b, "|---|---:|---:|---:|")
-	for _, s := range r.Scenarios {
-		each, bar := r.ratios(s), "-"
-		if s.Bar > 0 {
-			bar = fmt.Sprintf("%.3f", s.Bar)
-		}
-		fmt.Fprintf(b, "| `%v` | **%.3f** (1/%.1f) | %.3f to %.3f | %s |\n",
-			s, r.ratio(s), 1/r.ratio(s), slices.Min(each), slices.Max(each), bar)
-	}
-	r.notes(b)
+	r.overviews(b)
+	r.bars(b)
+	r.details(b)
+	r.limits(b)
 	return b.Flush()
 }
 
-func (r *report) row(w io.Writer, s scenario, name string) {
-	mid := func(f func(measurement) float64) float64 { return lab.Median(r.of(s, name, f)) }
-	v := r.of(s, name, cpu)
-	calls := func(f func(measurement) float64) string {
-		if n := mid(f); n > 0 {
-			return fmt.Sprintf("%.2f", n)
+// overviews writes a table for each figure that counts in a scenario: peers
+// below one another, scenarios side by side.
+func (r *report) overviews(w io.Writer) {
+	var done []string
+	for _, first := range r.scenarios {
+		f := first.Shown[0]
+		if slices.Contains(done, f.Key) {
+			continue
 		}
-		return "?"
+		done = append(done, f.Key)
+		columns := slices.DeleteFunc(slices.Clone(r.scenarios), func(s scenario) bool { return s.Shown[0].Key != f.Key })
+		fmt.Fprintf(w, "\n| %s |", f.Unit)
+		for _, s := range columns {
+			fmt.Fprintf(w, " %s |", s.Name)
+		}
+		fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---:|", len(columns)))
+		for _, p := range peers {
+			r.overview(w, p.Name, f, columns)
+		}
 	}
-	fmt.Fprintf(w, "| `%v` | %s | **%.2f** (%.2f to %.2f) | %.0f | %.0f %% | %.0f %% | %s | %s |\n",
-		s, name, lab.Median(v), slices.Min(v), slices.Max(v),
-		mid(func(m measurement) float64 { return m.PerSecond }),
-		100*mid(func(m measurement) float64 { return m.ServerShare }),
-		100*mid(func(m measurement) float64 { return m.LoadShare }),
-		calls(func(m measurement) float64 { return m.PerRead }),
-		calls(func(m measurement) float64 { return m.PerWrite }))
 }
 
-// notes says where h2load was the slower of the two: the server was then not
-// saturated, found fewer requests in each read than it could have, and
-// requests/s says nothing about it.
-func (r *report) notes(w io.Writer) {
-	for _, s := range r.Scenarios {
-		for _, name := range lab.Sides {
-			ld := lab.Median(r.of(s, name, func(m measurement) float64 { return m.LoadShare }))
-			srv := lab.Median(r.of(s, name, func(m measurement) float64 { return m.ServerShare }))
-			if ld > lab.Busy && srv < lab.Busy {
-				fmt.Fprintf(w, "\n`%v`, %s: h2load was the limit (%.0f %% of its CPU, the server %.0f %% of its own), so requests/s is h2load's figure and the server batched less than it can.\n",
-					s, name, 100*ld, 100*srv)
+// overview writes the row of a peer, if it was measured at all.
+func (r *report) overview(w io.Writer, peer string, f figure, columns []scenario) {
+	row, any := "| "+peer+" |", false
+	for _, s := range columns {
+		if v := r.of(s.Name, peer, f); len(v) > 0 {
+			row, any = row+" "+f.show(lab.Median(v))+" |", true
+		} else {
+			row += " - |"
+		}
+	}
+	if any {
+		fmt.Fprintln(w, row)
+	}
+}
+
+// bars writes what was promised and what was found.
+func (r *report) bars(w io.Writer) {
+	all := r.verdicts()
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\n| scenario | figure | measured by | found | each round | bar | |")
+	fmt.Fprintln(w, "|---|---|---|---:|---:|---:|---|")
+	for _, v := range all {
+		word := "met"
+		if !v.kept(v.Value) {
+			word = "**missed**"
+		}
+		fmt.Fprintf(w, "| %s | %s of %s | %s | **%.3g** | %.3g to %.3g | %v | %s |\n",
+			v.Scenario, v.Figure.Unit, v.Of, v.against(), v.Value, slices.Min(v.each), slices.Max(v.each), v.bar, word)
+	}
+}
+
+// details writes a row for each scenario and peer.
+func (r *report) details(w io.Writer) {
+	fmt.Fprintln(w, "\n| scenario | peer | median (min to max) | sluice in parts of it | and | CPU | load's CPU | requests/read | requests/write |")
+	fmt.Fprintln(w, "|---|---|---:|---:|---|---:|---:|---:|---:|")
+	for _, s := range r.scenarios {
+		for _, p := range peers {
+			r.detail(w, s, p.Name)
+		}
+	}
+}
+
+func (r *report) detail(w io.Writer, s scenario, peer string) {
+	f := s.Shown[0]
+	v := r.of(s.Name, peer, f)
+	if len(v) == 0 {
+		return
+	}
+	part := "-"
+	if own := r.of(s.Name, sluice, f); len(own) > 0 && peer != sluice {
+		part = fmt.Sprintf("%.3f", lab.Median(own)/lab.Median(v))
+	}
+	var more []string
+	for _, f := range s.Shown[1:] {
+		more = append(more, f.show(r.median(s.Name, peer, f))+" "+f.Unit)
+	}
+	fmt.Fprintf(w, "| %s | %s | **%s** (%s to %s) %s | %s | %s |", s.Name, peer,
+		f.show(lab.Median(v)), f.show(slices.Min(v)), f.show(slices.Max(v)), f.Unit, part, strings.Join(more, ", "))
+	for _, f := range []figure{ownShare, loadShare, perRead, perWrite} {
+		fmt.Fprintf(w, " %s |", f.orDash(r.median(s.Name, peer, f)))
+	}
+	fmt.Fprintln(w)
+}
+
+// limits says where who makes the load was the slower of the two: the peer was
+// then not busy, found less in each read than it could have, and the speed says
+// nothing about it.
+func (r *report) limits(w io.Writer) {
+	for _, s := range r.scenarios {
+		for _, p := range peers {
+			ld, own := r.median(s.Name, p.Name, loadShare), r.median(s.Name, p.Name, ownShare)
+			if ld > lab.Busy && own < lab.Busy {
+				fmt.Fprintf(w, "\n%s, %s: the load was the limit (%.0f %% of its CPU, the peer %.0f %% of its own), so the speed is not the peer's, and it batched less than it can.\n",
+					s.Name, p.Name, 100*ld, 100*own)
 			}
 		}
 	}

@@ -8,60 +8,47 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 )
 
-// The two sides of a comparison.
-const (
-	Sluice  = "sluice"
-	NetHTTP = "net/http"
-)
-
-// Sides are both, in the order in which they are measured.
-var Sides = []string{NetHTTP, Sluice}
-
-// A Usage is what a process has used so far.
-type Usage struct {
-	CPU    int64 `json:"cpu_us"` // user and system time in microseconds
-	Reads  int64 `json:"reads"`  // system calls that read; 0 when the system does not tell
-	Writes int64 `json:"writes"` // system calls that write
-}
-
-// A Child is this program again, as one side of the comparison: both sides
-// then come from the same compiler. It writes a greeting of one line, and a
-// line of JSON for each line that it reads, until there are no more.
+// A Child is a process that is written for the comparison: it writes a greeting
+// of one line, and a line of JSON for each line of JSON that it reads, until
+// there are no more.
 type Child struct {
+	*Process
 	Greeting string // without its line feed
 
-	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// Start starts this program again with setting, such as "NAME=value", in its
-// environment, on one CPU, or any if cpu is negative. wrap goes before its
-// command line. The caller must Stop the child; the end of ctx kills it.
-func Start(ctx context.Context, setting string, cpu int, wrap ...string) (*Child, error) {
-	self, err := os.Executable()
+// Start starts a child with setting, such as "NAME=value", in its environment,
+// on one CPU, or on any if cpu is negative. argv is its command line; without
+// one, it is this program again, so that both sides of a comparison come from
+// the same compiler. wrap goes before. The caller must Stop the child; the end
+// of ctx kills it.
+func Start(ctx context.Context, setting string, cpu int, wrap []string, argv ...string) (*Child, error) {
+	if len(argv) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		argv = []string{self}
+	}
+	cmd := Command(ctx, -1, append(append(wrap, Pin(cpu)...), argv...)...)
+	cmd.Env = append(os.Environ(), setting)
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	argv := append(append(wrap, Pin(cpu)...), self)
-	c := &Child{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...)}
-	c.cmd.Env = append(os.Environ(), setting)
-	c.cmd.Stderr = os.Stderr
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := c.cmd.StdoutPipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.cmd.Start(); err != nil {
+	c := &Child{in: in, out: bufio.NewReader(out)}
+	if c.Process, err = StartProcess(cmd); err != nil {
 		return nil, err
 	}
-	c.out = bufio.NewReader(out)
 	line, err := c.out.ReadString('\n')
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the child did not start: %w", err), c.Stop())
@@ -83,7 +70,7 @@ func (c *Child) Ask(question, answer any) error {
 	return json.Unmarshal(line, answer)
 }
 
-// Stop ends the process and waits for it.
+// Stop ends the process by ending its input, and waits for it.
 func (c *Child) Stop() error {
 	c.in.Close()
 	return c.cmd.Wait()

@@ -36,28 +36,75 @@ func TestRatios(t *testing.T) {
 	}
 }
 
-// What the system tells from inside and from outside is the same time.
+// What a process uses grows with what it does.
 func TestUsage(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the CPU time of a process is only known on Linux")
+		t.Skip("what a process uses is only known on Linux")
 	}
 	before, err := CPUOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := Use()
-	if err != nil {
-		t.Fatal(err)
+	for start := time.Now(); time.Since(start) < 5*time.Millisecond; {
 	}
 	after, err := CPUOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := time.Duration(u.CPU) * time.Microsecond
-	if inside < before-20*time.Millisecond || inside > after+20*time.Millisecond {
-		t.Errorf("Use: %v, CPUOf: %v and %v", inside, before, after)
+	if used := after - before; used <= 0 || used > 10*time.Second {
+		t.Errorf("%v and then %v", before, after)
 	}
-	if _, err := CPUOf(0); err == nil {
-		t.Error("there is a process 0")
+	if octets, err := MemoryOf(os.Getpid()); err != nil || octets < 1<<20 {
+		t.Errorf("%d octets, %v", octets, err)
+	}
+	for _, pid := range []int{0, -1} {
+		if _, err := CPUOf(pid); err == nil {
+			t.Errorf("there is a process %d", pid)
+		}
+	}
+	if _, err := MemoryOf(0); err == nil {
+		t.Error("process 0 has memory")
+	}
+}
+
+// A process counts with those that it has started, and ends when it is told.
+func TestProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a process uses is only known on Linux")
+	}
+	cmd := Command(t.Context(), -1, "sh", "-c", "sleep 60 & echo started; wait")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := StartProcess(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	pids := tree(cmd.Process.Pid)
+	if len(pids) != 2 {
+		t.Errorf("processes %v, want two", pids)
+	}
+	own, err := MemoryOf(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := p.Memory(); err != nil || all <= own {
+		t.Errorf("memory %d, of the shell alone %d, %v", all, own, err)
+	}
+	if cpu, err := p.CPU(); err != nil || cpu <= 0 {
+		t.Errorf("CPU time %v, %v", cpu, err)
+	}
+	for _, pid := range pids[1:] {
+		if sleep, err := os.FindProcess(pid); err == nil {
+			_ = sleep.Kill()
+		}
+	}
+	p.Stop()
+	if p.cmd.ProcessState == nil {
+		t.Error("it has not ended")
 	}
 }

@@ -9,66 +9,93 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
-// Use asks the system what this process has used. Getrusage counts in
-// microseconds, where /proc/PID/stat has ticks of 10 ms.
-func Use() (Usage, error) {
-	var ru syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
-		return Usage{}, fmt.Errorf("getrusage: %w", err)
+// CPUOf returns the user and system time of a process so far, its threads that
+// have ended among them.
+func CPUOf(pid int) (time.Duration, error) {
+	// The clock of another process (clock_getcpuclockid) counts nanoseconds,
+	// where /proc/PID/stat has ticks of 10 ms.
+	const processClock = 2
+	clock := int32(^pid<<3 | processClock)
+	var ts syscall.Timespec
+	_, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&ts)), 0)
+	if errno != 0 || pid <= 0 {
+		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, cmpErrno(errno))
 	}
-	u := Usage{CPU: ru.Utime.Nano()/1000 + ru.Stime.Nano()/1000}
-	u.Reads, u.Writes = systemCalls()
-	return u, nil
+	return time.Duration(ts.Nano()), nil
 }
 
-// systemCalls returns zeros where the kernel was built without accounting.
-func systemCalls() (reads, writes int64) {
-	f, err := os.Open("/proc/self/io")
-	if err != nil {
-		return 0, 0
+func cmpErrno(errno syscall.Errno) error {
+	if errno == 0 {
+		return syscall.ESRCH
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), ": ")
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			continue
-		}
+	return errno
+}
+
+// CallsOf returns how many system calls of a process have read and written so
+// far, files and sockets alike; zeros where the kernel was built without
+// accounting. recv and send are not among them: it is for programs in Go, which
+// read and write.
+func CallsOf(pid int) (reads, writes int64) {
+	forLines(fmt.Sprintf("/proc/%d/io", pid), func(name string, value int64) {
 		switch name {
 		case "syscr":
-			reads = n
+			reads = value
 		case "syscw":
-			writes = n
+			writes = value
 		}
-	}
+	})
 	return reads, writes
 }
 
-// tick is the unit of /proc/PID/stat: USER_HZ is 100 on every architecture that
-// Go runs on.
-const tick = 10 * time.Millisecond
-
-// CPUOf returns the user and system time of another process, in steps of 10 ms.
-func CPUOf(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name of the program, in parentheses, may hold anything. utime and
-	// stime are fields 14 and 15, the state behind the name is field 3.
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, b)
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(string(f), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+// MemoryOf returns the proportional set size of a process, in octets: its
+// pages, those that it shares with others divided among them.
+func MemoryOf(pid int) (octets int64, err error) {
+	forLines(fmt.Sprintf("/proc/%d/smaps_rollup", pid), func(name string, value int64) {
+		if name == "Pss" {
+			octets = value << 10
 		}
-		ticks += n
+	})
+	if octets == 0 {
+		return 0, fmt.Errorf("the memory of process %d is not known", pid)
 	}
-	return time.Duration(ticks) * tick, nil
+	return octets, nil
+}
+
+// forLines calls f for each line such as "name: 12 kB".
+func forLines(file string, f func(name string, value int64)) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
+		name, rest, _ := strings.Cut(lines.Text(), ":")
+		value, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			f(name, n)
+		}
+	}
+}
+
+// tree returns a process and all that it has started, directly or not.
+func tree(pid int) []int {
+	all := []int{pid}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return all
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue // the thread has ended
+		}
+		for child := range strings.FieldsSeq(string(b)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				all = append(all, tree(n)...)
+			}
+		}
+	}
+	return all
 }

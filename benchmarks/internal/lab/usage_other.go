@@ -7,12 +7,15 @@ import (
 	"time"
 )
 
-// Use returns an error: see the package's limitations.
-func Use() (Usage, error) {
-	return Usage{}, errors.New("the CPU time of a process is only known on Linux here")
-}
+var errLinux = errors.New("what a process uses is only known on Linux here")
 
 // CPUOf returns an error: see the package's limitations.
-func CPUOf(int) (time.Duration, error) {
-	return 0, errors.New("the CPU time of a process is only known on Linux here")
-}
+func CPUOf(int) (time.Duration, error) { return 0, errLinux }
+
+// CallsOf returns zeros: see the package's limitations.
+func CallsOf(int) (reads, writes int64) { return 0, 0 }
+
+// MemoryOf returns an error: see the package's limitations.
+func MemoryOf(int) (int64, error) { return 0, errLinux }
+
+func tree(pid int) []int { return []int{pid} }

@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 	"github.com/sluice-go/sluice/client"
 )
 
@@ -26,27 +25,40 @@ import (
 // is to be.
 const clientEnv = "SLUICE_COMPARE_CLIENT"
 
-// A job is what the parent asks of a child.
-type job struct {
-	URL         string `json:"url"`
-	Root        []byte `json:"root,omitempty"` // the server's certificate, for TLS
-	Requests    int    `json:"requests"`
-	Concurrency int    `json:"concurrency"`
-	Size        int64  `json:"size"`              // of each body, to the octet
-	Profile     string `json:"profile,omitempty"` // file for a CPU profile
+// clientMain makes this process a client, if it was started as one, and reports
+// whether it was.
+func clientMain() bool {
+	name, ok := os.LookupEnv(clientEnv)
+	if !ok {
+		return false
+	}
+	if err := requestAs(name, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "compare, as the client:", err)
+		os.Exit(1)
+	}
+	return true
 }
 
-// A result is what the job has taken of the child.
-type result struct {
-	Used    lab.Usage     `json:"used"`
+// A job is what a client is asked to do.
+type job struct {
+	URL      string `json:"url"`
+	Root     []byte `json:"root,omitempty"` // the server's certificate, for TLS
+	Requests int    `json:"requests"`       // 0: only collect garbage
+	InFlight int    `json:"in_flight"`
+	Size     int64  `json:"size"`              // of each body, to the octet
+	Profile  string `json:"profile,omitempty"` // file for a CPU profile
+}
+
+// A jobDone is how it went.
+type jobDone struct {
 	Mallocs uint64        `json:"mallocs"`
 	Took    time.Duration `json:"took_ns"`
-	Dials   int64         `json:"dials"` // connections since the child started
+	Dials   int64         `json:"dials"` // connections since the client started
 	Problem string        `json:"problem,omitempty"`
 }
 
-// requestAs is the child: it greets, and then does a job for each line of in,
-// until in ends. Connections live from one job to the next.
+// requestAs greets, and then does a job for each line of in, until in ends.
+// Connections live from one job to the next.
 func requestAs(name string, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, name)
 	enc := json.NewEncoder(out)
@@ -95,16 +107,20 @@ func (w *worker) newTransport(root []byte) (http.RoundTripper, error) {
 		return d.DialContext(ctx, network, addr)
 	}
 	switch w.name {
-	case lab.Sluice:
+	case sluice:
 		return &client.Transport{Protocols: &protocols, TLSClientConfig: cfg, DialContext: dial}, nil
-	case lab.NetHTTP:
+	case netHTTP:
 		return &http.Transport{Protocols: &protocols, TLSClientConfig: cfg, DialContext: dial}, nil
 	}
 	return nil, fmt.Errorf("there is no client %q", w.name)
 }
 
-// do does a job and measures it.
-func (w *worker) do(j job) (r result, err error) {
+// do does a job.
+func (w *worker) do(j job) (r jobDone, err error) {
+	if j.Requests == 0 {
+		runtime.GC() // nobody pays for what was there before
+		return r, nil
+	}
 	if w.transport == nil {
 		if w.transport, err = w.newTransport(j.Root); err != nil {
 			return r, err
@@ -122,31 +138,24 @@ func (w *worker) do(j job) (r result, err error) {
 		defer pprof.StopCPUProfile()
 	}
 	var memory runtime.MemStats
-	runtime.GC() // no side pays for what was there before
 	runtime.ReadMemStats(&memory)
 	mallocs := memory.Mallocs
-	before, err := lab.Use()
-	if err != nil {
-		return r, err
-	}
 	start := time.Now()
 	err = w.requestAll(j)
 	r.Took = time.Since(start)
-	after, useErr := lab.Use()
 	runtime.ReadMemStats(&memory)
 	r.Mallocs = memory.Mallocs - mallocs
-	r.Used = lab.Usage{CPU: after.CPU - before.CPU, Reads: after.Reads - before.Reads, Writes: after.Writes - before.Writes}
 	r.Dials = w.dials.Load()
-	return r, errors.Join(err, useErr)
+	return r, err
 }
 
 // requestAll shares the requests between the goroutines.
 func (w *worker) requestAll(j job) error {
 	var wg sync.WaitGroup
-	problems := make([]error, j.Concurrency)
-	for i := range j.Concurrency {
-		share := j.Requests / j.Concurrency
-		if i < j.Requests%j.Concurrency {
+	problems := make([]error, j.InFlight)
+	for i := range j.InFlight {
+		share := j.Requests / j.InFlight
+		if i < j.Requests%j.InFlight {
 			share++
 		}
 		wg.Go(func() { problems[i] = w.request(j, share) })

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"text/tabwriter"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/internal/selfsigned"
+)
+
+// The file that clients download.
+const (
+	largeFile = "256m"
+	largeSize = 256 << 20
+)
+
+// A laboratory is what all rounds share.
+type laboratory struct {
+	config
+	h2load    string            // its version
+	missing   map[string]string // peers that cannot be had, and why
+	what      map[string]string // what ran, with versions
+	dir       string            // of the files below, removed in the end
+	htdocs    string            // the site, for servers of files
+	cert, key string            // for TLS, PEM
+	root      []byte            // the certificate
+	upload    string            // 1 MiB
+}
+
+func newLaboratory(c config) (_ *laboratory, err error) {
+	l := &laboratory{config: c, missing: map[string]string{}, what: map[string]string{}}
+	if l.h2load, err = h2loadVersion(); err != nil {
+		return nil, err
+	}
+	for _, p := range peers {
+		if p.missing == nil {
+			continue
+		}
+		if err := p.missing(); err != nil {
+			l.missing[p.Name] = err.Error()
+		}
+	}
+	if l.dir, err = os.MkdirTemp("", "sluice-compare-"); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(l.writeSite(), l.writeCertificate()); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *laboratory) close() { _ = os.RemoveAll(l.dir) } // what is left is the system's to clean
+
+// writeSite writes the files of the site. The large ones have no contents, so
+// that they need no room on the disk.
+func (l *laboratory) writeSite() error {
+	l.htdocs = filepath.Join(l.dir, "htdocs")
+	l.upload = filepath.Join(l.dir, "upload")
+	file := func(name string, contents string, size int64) error {
+		return errors.Join(os.WriteFile(name, []byte(contents), 0o644), os.Truncate(name, size))
+	}
+	return errors.Join(
+		os.Mkdir(l.htdocs, 0o755), os.Chmod(l.dir, 0o755), // for servers that give up root
+		file(filepath.Join(l.htdocs, "index.html"), site.Answer, int64(len(site.Answer))),
+		file(filepath.Join(l.htdocs, site.MiB), "", 1<<20),
+		file(filepath.Join(l.htdocs, site.TenMiB), "", 10<<20),
+		file(filepath.Join(l.htdocs, largeFile), "", largeSize),
+		file(l.upload, "", 1<<20))
+}
+
+func (l *laboratory) writeCertificate() error {
+	cert, err := selfsigned.Certificate("127.0.0.1")
+	if err != nil {
+		return err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	l.root = cert.Certificate[0]
+	l.key, l.cert = filepath.Join(l.dir, "key.pem"), filepath.Join(l.dir, "cert.pem")
+	return errors.Join(
+		os.WriteFile(l.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
+		os.WriteFile(l.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.root}), 0o644))
+}
+
+// environment says where the figures come from.
+func (l *laboratory) environment() map[string]string {
+	env := map[string]string{
+		"cpu":    fmt.Sprintf("%s, %d CPUs", lab.CPUModel(), runtime.NumCPU()),
+		"system": runtime.GOOS + "/" + runtime.GOARCH,
+		"go":     runtime.Version(),
+		"h2load": l.h2load,
+		"pinned": "nothing is pinned: peer and load share all CPUs",
+	}
+	if l.serverCPU >= 0 && l.loadCPU >= 0 {
+		env["pinned"] = fmt.Sprintf("peer on CPU %d, load on CPU %d", l.serverCPU, l.loadCPU)
+	}
+	return env
+}
+
+// listAll prints what could be measured here.
+func (l *laboratory) listAll() error {
+	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
+	for _, s := range l.scenarios {
+		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.What)
+	}
+	fmt.Fprintln(w)
+	for _, p := range peers {
+		state := "there"
+		if why := l.missing[p.Name]; why != "" {
+			state = why
+		}
+		fmt.Fprintf(w, "%s\t%s\n", p.Name, state)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
+)
+
+// A scenario is one thing that peers are measured doing.
+type scenario struct {
+	Name  string
+	What  string   // in a few words
+	Peers []string // those that are measured unless -peers says otherwise
+	Shown []figure // in the tables, the one that counts first
+	Bars  []bar
+	do    doer
+}
+
+// A doer measures one round of one peer, or says that the peer cannot do this.
+type doer interface {
+	can(p peer) bool
+	measure(ctx context.Context, l *laboratory, p peer) (figures, error)
+}
+
+// The peers of most scenarios.
+var (
+	all   = []string{sluice, sluiceConn, netHTTP}
+	ours  = []string{sluice, netHTTP}
+	large = []string{sluice, netHTTP}
+)
+
+var scenarios = []scenario{
+	{
+		Name: "c10m100", What: "h2c, 10 connections with 100 requests in flight each, 13 octets",
+		Peers: all, Shown: small, do: load{Clients: 10, Streams: 100},
+		Bars: append(atMost(cpuPerRequest, part{netHTTP, 1.0 / 15}, part{nghttpd, 0.9}, part{hyper, 0.5}, part{dgrr, 0.3}),
+			bar{Figure: cpuPerRequest, Of: sluiceConn, Peer: h2o, Most: 1}),
+	},
+	{
+		Name: "c100m10", What: "h2c, 100 connections with 10 requests in flight each, 13 octets",
+		Peers: all, Shown: small, do: load{Clients: 100, Streams: 10},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 10}, part{nghttpd, 1}),
+	},
+	{
+		Name: "c1m1", What: "h2c, 1 request in flight, 13 octets",
+		Peers: all, Shown: small, do: load{Clients: 1, Streams: 1},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 0.5}, part{node, 1}),
+	},
+	{
+		Name: "tls-c10m100", What: "TLS, 10 connections with 100 requests in flight each, 13 octets",
+		Peers: all, Shown: small, do: load{TLS: true, Clients: 10, Streams: 100},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 12}, part{nghttpd, 1}),
+	},
+	{
+		Name: "tls-c1m1", What: "TLS, 1 request in flight, 13 octets",
+		Peers: all, Shown: small, do: load{TLS: true, Clients: 1, Streams: 1},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 0.6}),
+	},
+	{
+		Name: "fields-in", What: fmt.Sprintf("h2c, -c10 -m100, %d more request fields", site.NumFields),
+		Peers: ours, Shown: small, do: load{Clients: 10, Streams: 100, Fields: true},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 7}),
+	},
+	{
+		Name: "fields-out", What: fmt.Sprintf("h2c, -c10 -m100, %d more response fields", site.NumFields),
+		Peers: ours, Shown: small, do: load{Clients: 10, Streams: 100, Path: site.Fields},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 8}),
+	},
+	download("down-1m", false, site.MiB, 1<<20, 0.4),
+	download("down-10m", false, site.TenMiB, 10<<20, 0.4),
+	download("tls-down-1m", true, site.MiB, 1<<20, 0.75),
+	download("tls-down-10m", true, site.TenMiB, 10<<20, 0.75),
+	upload("up-1m", false, 0.5),
+	upload("tls-up-1m", true, 0.9),
+	{
+		Name: "client-c100", What: "a client, h2c, 1 connection with 100 requests in flight, 13 octets",
+		Peers: ours, Shown: clients, do: clientLoad{InFlight: 100},
+		Bars: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), bar{Figure: allocations, Most: 12}),
+	},
+	{
+		Name: "client-c1", What: "a client, h2c, 1 request in flight, 13 octets",
+		Peers: ours, Shown: clients, do: clientLoad{InFlight: 1},
+		Bars: atMost(cpuPerRequest, part{netHTTP, 0.65}),
+	},
+	clientDownload("client-down", false),
+	clientDownload("client-tls-down", true),
+}
+
+// small, bulk and clients are what is shown of scenarios with small requests and with
+// large bodies.
+var (
+	small = []figure{cpuPerRequest, perSecond}
+	bulk  = []figure{cpuPerGB, throughput}
+	// clients make small requests, too.
+	clients = []figure{cpuPerRequest, allocations, perSecond}
+)
+
+func over(secure bool) string {
+	if secure {
+		return "TLS"
+	}
+	return "h2c"
+}
+
+func download(name string, secure bool, path string, size int64, most float64) scenario {
+	return scenario{
+		Name: name, What: fmt.Sprintf("%s, responses of %d MiB, 4 connections with one each", over(secure), size>>20),
+		Peers: large, Shown: bulk, do: load{TLS: secure, Clients: 4, Streams: 1, Path: path, Down: size},
+		Bars: atMost(cpuPerGB, part{netHTTP, most}),
+	}
+}
+
+func upload(name string, secure bool, most float64) scenario {
+	return scenario{
+		Name: name, What: over(secure) + ", request bodies of 1 MiB, 4 connections with one each",
+		Peers: large, Shown: bulk, do: load{TLS: secure, Clients: 4, Streams: 1, Path: site.Upload, Up: 1 << 20},
+		Bars: atMost(cpuPerGB, part{netHTTP, most}),
+	}
+}
+
+func clientDownload(name string, secure bool) scenario {
+	return scenario{
+		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(secure), largeSize>>20),
+		Peers: ours, Shown: bulk, do: clientLoad{TLS: secure, InFlight: 1, Down: largeSize},
+		Bars: atMost(cpuPerGB, part{netHTTP, 0.5}),
+	}
+}
+
+// A part is how much of a peer's figure is allowed.
+type part struct {
+	peer string
+	most float64
+}
+
+// atMost returns a bar for each part.
+func atMost(f figure, parts ...part) (bars []bar) {
+	for _, r := range parts {
+		bars = append(bars, bar{Figure: f, Peer: r.peer, Most: r.most})
+	}
+	return bars
+}
+
+// choose returns the scenarios that one of the patterns matches, in order.
+func choose(patterns string) ([]scenario, error) {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.Name)
+	}
+	chosen, err := match(names, patterns)
+	if err != nil {
+		return nil, fmt.Errorf("-scenarios: %w", err)
+	}
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !slices.Contains(chosen, s.Name) }), nil
+}
+
+// match returns the names that one of the patterns, separated by commas,
+// matches as path.Match does. A pattern that matches nothing is an error.
+func match(names []string, patterns string) (chosen []string, err error) {
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		before := len(chosen)
+		for _, name := range names {
+			// A slash in a name is a letter like the others.
+			ok, err := path.Match(strings.ReplaceAll(pattern, "/", "|"), strings.ReplaceAll(name, "/", "|"))
+			if err != nil {
+				return nil, fmt.Errorf("%q: %w", pattern, err)
+			}
+			if ok {
+				chosen = append(chosen, name)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("nothing is called %q; there are %s", pattern, strings.Join(names, ", "))
+		}
+	}
+	return chosen, nil
+}

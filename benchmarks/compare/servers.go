@@ -1,0 +1,118 @@
+package main
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/server"
+)
+
+// servers are those that this program itself can be, as a child: they come from
+// the same compiler.
+var servers = map[string]func(site.Spec) (site.Server, error){
+	sluice:     sluiceServer,
+	sluiceConn: connServer,
+	netHTTP:    site.NetHTTP,
+}
+
+// sluiceServer is package server with an ordinary http.Handler.
+func sluiceServer(spec site.Spec) (site.Server, error) {
+	cfg, err := spec.TLS()
+	if err != nil {
+		return site.Server{}, err
+	}
+	s := &server.Server{
+		Handler: http.HandlerFunc(site.Handler), TLSConfig: cfg,
+		Config: server.Config{MaxConcurrentStreams: spec.MaxStreams},
+	}
+	return site.Server{What: "this module's server, " + runtime.Version(), Serve: site.ServeFunc(s, cfg != nil), Close: s.Close}, nil
+}
+
+// connServer is a handler on conn.Stream, without net/http's types. It has the
+// paths of small requests only.
+func connServer(spec site.Spec) (site.Server, error) {
+	cfg, err := spec.TLS()
+	if err != nil {
+		return site.Server{}, err
+	}
+	if cfg != nil {
+		cfg.NextProtos = []string{"h2"}
+	}
+	h := &low{cfg: cfg, maxStreams: spec.MaxStreams}
+	h.tellTime()
+	return site.Server{What: "a handler on this module's conn.Stream, " + runtime.Version(), Serve: h.serve, Close: h.close}, nil
+}
+
+// low answers on the goroutine that reads, which is the quickest way for a
+// handler that never waits.
+type low struct {
+	cfg        *tls.Config // nil for h2c
+	maxStreams int
+	l          net.Listener
+	heads      [2]atomic.Pointer[[]core.Field] // of Hello and of Fields, with the time of this second
+	body       []byte
+	clock      *time.Timer
+}
+
+func (h *low) serve(l net.Listener) error {
+	h.l, h.body = l, []byte(site.Answer)
+	if h.cfg != nil {
+		h.l = tls.NewListener(l, h.cfg)
+	}
+	for {
+		nc, err := h.l.Accept()
+		if err != nil {
+			return err
+		}
+		c := conn.NewServer(nc, conn.Config{MaxConcurrentStreams: h.maxStreams}, h)
+		go c.Serve() //nolint:errcheck // a client that ends its connection is no fault
+	}
+}
+
+func (h *low) close() error { return h.l.Close() } // the process ends with it
+
+// tellTime makes the response heads of this second.
+func (h *low) tellTime() {
+	hello := []core.Field{
+		{Name: ":status", Value: "200"},
+		{Name: "content-type", Value: "text/plain; charset=utf-8"},
+		{Name: "content-length", Value: strconv.Itoa(len(site.Answer))},
+		{Name: "date", Value: time.Now().UTC().Format(http.TimeFormat)},
+	}
+	fields := hello[:len(hello):len(hello)]
+	for _, f := range site.FieldList() {
+		fields = append(fields, core.Field{Name: strings.ToLower(f.Name), Value: f.Value})
+	}
+	h.heads[0].Store(&hello)
+	h.heads[1].Store(&fields)
+	h.clock = time.AfterFunc(time.Second, h.tellTime)
+}
+
+// HandleStreams implements [conn.Handler].
+func (h *low) HandleStreams(batch []*conn.Stream) {
+	c := batch[0].Conn()
+	for _, s := range batch {
+		head := &h.heads[0]
+		if s.Message().Path == site.Fields {
+			head = &h.heads[1]
+		}
+		_ = s.Reply(*head.Load(), h.body, nil) // a client that has reset the stream misses its answer
+		s.Release()
+	}
+	c.Flush()
+}
+
+// StreamBlocked implements [conn.Handler].
+func (*low) StreamBlocked(*conn.Stream) {}
+
+// ConnState implements [conn.Handler].
+func (*low) ConnState(bool) {}

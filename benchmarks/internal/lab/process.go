@@ -1,0 +1,101 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// A Process is a program that is measured, or that measures.
+type Process struct {
+	cmd *exec.Cmd
+}
+
+// Command makes a process that is not started yet, on one CPU, or on any if
+// cpu is negative. Its standard error is ours. The end of ctx kills it.
+func Command(ctx context.Context, cpu int, argv ...string) *exec.Cmd {
+	argv = append(Pin(cpu), argv...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// StartProcess starts cmd. The caller must Stop it.
+func StartProcess(cmd *exec.Cmd) (*Process, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &Process{cmd: cmd}, nil
+}
+
+// CPU is the user and system time of the process and of those that it has
+// started.
+func (p *Process) CPU() (sum time.Duration, err error) {
+	for i, pid := range tree(p.cmd.Process.Pid) {
+		used, err := CPUOf(pid)
+		if err != nil && i == 0 {
+			return 0, err
+		}
+		sum += used // 0 for a child that has just ended
+	}
+	return sum, nil
+}
+
+// Memory is the proportional set size of the process and of those that it has
+// started, in octets.
+func (p *Process) Memory() (sum int64, err error) {
+	for i, pid := range tree(p.cmd.Process.Pid) {
+		octets, err := MemoryOf(pid)
+		if err != nil && i == 0 {
+			return 0, err
+		}
+		sum += octets
+	}
+	return sum, nil
+}
+
+// Calls returns how many of the process's own system calls have read and
+// written: see [CallsOf].
+func (p *Process) Calls() (reads, writes int64) { return CallsOf(p.cmd.Process.Pid) }
+
+// Stop asks the process to end, kills it if it does not, and waits for it.
+func (p *Process) Stop() {
+	const patience = 3 * time.Second
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // or it has ended already
+	kill := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = p.cmd.Wait() // it was told to end
+}
+
+// FreePort returns a port of 127.0.0.1 that nobody listens on.
+func FreePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// AwaitListener waits until somebody takes connections at addr.
+func AwaitListener(ctx context.Context, addr string) error {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody takes connections"))
+	defer cancel()
+	for {
+		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return nc.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", addr, context.Cause(ctx))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package site
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// The paths of the site.
+const (
+	Hello  = "/"       // [Answer]
+	Fields = "/fields" // Answer below [NumFields] response fields
+	MiB    = "/1m"     // 1 MiB
+	TenMiB = "/10m"    // 10 MiB
+	Upload = "/upload" // takes a body, and gives Answer when it is whole
+)
+
+// Answer is the body of small responses.
+const Answer = "Hello, World!"
+
+// NumFields is how many fields a request or a response has in the scenarios
+// about that, beside those that it has anyway.
+const NumFields = 20
+
+// A Field is one of NumFields, with the name as net/http spells it.
+type Field struct{ Name, Value string }
+
+// FieldList returns the NumFields fields.
+func FieldList() []Field {
+	list := make([]Field, NumFields)
+	for i := range list {
+		list[i] = Field{fmt.Sprintf("X-Field-%02d", i+1), fmt.Sprintf("the value of field %02d", i+1)}
+	}
+	return list
+}
+
+var (
+	answer = []byte(Answer)
+	fields = FieldList()
+	large  = make([]byte, 10<<20)
+	// copied is what uploads are read into: as much as io.Copy takes.
+	copied = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+)
+
+// Handler is the site.
+func Handler(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case Fields:
+		h := w.Header()
+		for _, f := range fields {
+			h.Set(f.Name, f.Value)
+		}
+	case MiB:
+		download(w, 1<<20)
+		return
+	case TenMiB:
+		download(w, 10<<20)
+		return
+	case Upload:
+		buf := copied.Get().(*[32 << 10]byte)
+		err := drain(r.Body, buf[:])
+		copied.Put(buf)
+		if err != nil {
+			return // the client has gone, which its own report says
+		}
+	}
+	_, _ = w.Write(answer) // a client that has gone makes its own count wrong
+}
+
+func download(w http.ResponseWriter, size int) {
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+	_, _ = w.Write(large[:size]) // as above
+}
+
+// drain reads to the end.
+func drain(r io.Reader, buf []byte) error {
+	for {
+		_, err := r.Read(buf)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
