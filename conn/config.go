@@ -2,6 +2,7 @@ package conn
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -113,6 +114,22 @@ type Config struct {
 	// Tracer, if set, sees every frame in and out.
 	Tracer Tracer
 
+	// FramePolicy, if set, judges every frame that the peer sends.
+	FramePolicy FramePolicy
+
+	// Padding, if set, chooses the padding of frames that are sent; see PadTo and PadRandom. It is called while the
+	// connection's lock is held, so it must be quick and must not call the connection. Default nil: none.
+	Padding core.PaddingFunc
+
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, the rest behind them. Those that
+	// are otherwise left out because they have their initial values (RFC 9113 §6.5.2) are sent where they are named.
+	// Settings that this side does not send are ignored.
+	SettingsOrder []frame.SettingID
+
+	// Grease sends a setting and frames of identifiers that mean nothing, which the peer must ignore (RFC 9113 §5.5),
+	// so that it shows early where it does not. Default false.
+	Grease bool
+
 	// Received are octets of the peer that were read from the socket before the connection was made, to be
 	// handled as if they came from its first read.
 	Received []byte
@@ -178,6 +195,11 @@ func (c *Config) core(role core.Role) core.Config {
 		PingBudget:            max(c.PingBudget, 0),
 		DrainGrace:            max(c.MaxConnectionAgeGrace, 0),
 		Limits:                c.Limits,
+		Padding:               c.Padding,
+		SettingsOrder:         c.SettingsOrder,
+	}
+	if c.Grease {
+		cc.Grease = rand.Uint64() | 1
 	}
 	if c.Scheduler != nil {
 		cc.Scheduler = c.Scheduler()

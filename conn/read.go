@@ -164,6 +164,9 @@ func (c *Conn) process() bool {
 		if c.cfg.Tracer != nil {
 			c.traceNext(b, n, err, now)
 		}
+		if c.cfg.FramePolicy != nil && n > 0 && err == nil {
+			err = c.judge()
+		}
 		if err != nil {
 			c.fail(err)
 			return false

@@ -23,6 +23,7 @@ type head struct {
 	id     uint32
 	fields []core.Field
 	end    bool
+	push   uint32 // the stream that is promised: the block begins with PUSH_PROMISE
 }
 
 // request is the head of a request on stream id.
@@ -139,7 +140,11 @@ func describe(f any) string {
 	switch f := f.(type) {
 	case head:
 		var b strings.Builder
-		fmt.Fprintf(&b, "HEADERS %d", f.id)
+		if f.push != 0 {
+			fmt.Fprintf(&b, "PUSH_PROMISE %d on %d", f.push, f.id)
+		} else {
+			fmt.Fprintf(&b, "HEADERS %d", f.id)
+		}
 		if f.end {
 			b.WriteString(" END_STREAM")
 		}
@@ -187,24 +192,28 @@ func (p *testPeer) next() (any, bool) {
 	if err != nil {
 		p.t.Fatalf("the connection sent a frame that cannot be parsed: %v", err)
 	}
-	hf, ok := f.(frame.Headers)
-	if !ok {
+	var block []byte
+	var hf head
+	switch f := f.(type) {
+	case frame.Headers:
+		block, hf = bytes.Clone(f.Fragment), head{id: f.StreamID, end: f.EndStream}
+	case frame.PushPromise:
+		block, hf = bytes.Clone(f.Fragment), head{id: f.StreamID, push: f.PromisedID}
+	default:
 		return f, true
 	}
-	block := bytes.Clone(hf.Fragment)
 	for !h.Flags.Has(frame.FlagEndHeaders) {
 		h, payload, n, err = frame.Split(p.in, frame.MaxMaxSize)
-		if err != nil || n == 0 || h.Type != frame.TypeContinuation || h.StreamID != hf.StreamID {
+		if err != nil || n == 0 || h.Type != frame.TypeContinuation || h.StreamID != hf.id {
 			p.t.Fatalf("header block is followed by %v, %d octets, error %v", h, n, err)
 		}
 		p.in = p.in[n:]
 		block = append(block, payload...)
 	}
-	fields, err := p.dec.DecodeFull(block)
-	if err != nil {
+	if hf.fields, err = p.dec.DecodeFull(block); err != nil {
 		p.t.Fatalf("header block: %v", err)
 	}
-	return head{id: hf.StreamID, fields: fields, end: hf.EndStream}, true
+	return hf, true
 }
 
 func newPeerHPACK(p *testPeer) {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -60,9 +61,50 @@ type Config struct {
 
 	Scheduler priority.Scheduler
 	Limits    Limits
+
+	Padding       PaddingFunc       // nil: nothing is padded
+	SettingsOrder []frame.SettingID // these first, in this order, and whether or not their value is the initial one
+	Grease        uint64            // random octets for a setting and frames of no meaning; 0: none are sent
 }
 
+// settings appends what we tell the peer.
 func (cfg *Config) settings(b []frame.Setting) []frame.Setting {
+	b = cfg.ownSettings(b)
+	if len(cfg.SettingsOrder) > 0 {
+		b = cfg.orderSettings(b)
+	}
+	if cfg.Grease != 0 {
+		b = append(b, greaseSetting(cfg.Grease))
+	}
+	return b
+}
+
+// orderSettings puts the settings of b into the order that was asked for.
+func (cfg *Config) orderSettings(b []frame.Setting) []frame.Setting {
+	ordered := make([]frame.Setting, 0, len(b)+len(cfg.SettingsOrder))
+	has := func(id frame.SettingID) func(frame.Setting) bool {
+		return func(s frame.Setting) bool { return s.ID == id }
+	}
+	for _, id := range cfg.SettingsOrder {
+		i := slices.IndexFunc(b, has(id))
+		switch {
+		case slices.ContainsFunc(ordered, has(id)):
+		case i >= 0:
+			ordered = append(ordered, b[i])
+			b = slices.Delete(b, i, i+1)
+		case id == frame.SettingMaxFrameSize:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.MaxReadFrameSize})
+		case id == frame.SettingHeaderTableSize:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.DecoderTableSize})
+		case id == frame.SettingMaxConcurrentStreams:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.MaxConcurrentStreams})
+		}
+	}
+	return append(ordered, b...)
+}
+
+// ownSettings appends what differs from the initial values, and what a peer should rather be told.
+func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	if cfg.Role == Client {
 		push := uint32(0)
 		if cfg.EnablePush {

@@ -36,6 +36,7 @@ type Conn struct {
 	fatal    *frame.ConnError
 
 	localStreams, remoteStreams int // open or half-closed, by who opened them
+	reserved                    int // promised by the server, and not opened
 
 	out       []byte
 	events    []Event
@@ -77,11 +78,14 @@ func (c *Conn) Start(now time.Time) {
 	if c.cfg.Role == Client {
 		c.out = append(c.out, frame.Preface...)
 	}
-	var list [8]frame.Setting
+	var list [9]frame.Setting
 	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
 	c.counts.FramesOut++
 	if inc := c.recv.Resize(c.cfg.ConnWindow); inc > 0 {
 		c.appendWindowUpdate(0, inc)
+	}
+	if c.cfg.Grease != 0 {
+		c.appendGrease(c.cfg.Grease)
 	}
 	c.life.start(now, &c.cfg)
 }
@@ -168,11 +172,7 @@ func (c *Conn) closeStream(s *Stream) {
 	c.graves.Add(s.ID, s.state)
 	c.streams.Delete(s.ID)
 	c.sched.Close(&s.node)
-	if c.ids.IsLocal(s.ID) {
-		c.localStreams--
-	} else {
-		c.remoteStreams--
-	}
+	c.uncount(s)
 	s.unsent = len(s.out.data)
 	s.out = outgoing{}
 	if c.streams.Len() == 0 {

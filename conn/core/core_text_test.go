@@ -167,28 +167,9 @@ func (p *peer) line(f frame.Frame, b *[]byte) string {
 	p.tb.Helper()
 	switch f := f.(type) {
 	case frame.Headers:
-		block, frames := f.Fragment, 1
-		for end := f.EndHeaders; !end; frames++ {
-			h, payload, n, err := frame.Split(*b, p.c.peer.MaxFrameSize)
-			if err != nil || n == 0 || h.Type != frame.TypeContinuation || h.StreamID != f.StreamID {
-				p.tb.Fatalf("no CONTINUATION follows HEADERS but %v (%v)", h, err)
-			}
-			block = append(block[:len(block):len(block)], payload...)
-			end = h.Flags.Has(frame.FlagEndHeaders)
-			*b = (*b)[n:]
-		}
-		list, err := p.dec.DecodeFull(block)
-		if err != nil {
-			p.tb.Fatalf("c has sent a bad header block: %v", err)
-		}
-		s := fmt.Sprintf("HEADERS %d", f.StreamID)
-		for _, field := range list {
-			s += " " + field.Name + "=" + field.Value
-		}
-		if frames > 1 {
-			s += fmt.Sprintf(" in %d frames", frames)
-		}
-		return s + when(f.EndStream, " END_STREAM")
+		return fmt.Sprintf("HEADERS %d", f.StreamID) + p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b) + when(f.EndStream, " END_STREAM")
+	case frame.PushPromise:
+		return fmt.Sprintf("PUSH_PROMISE %d %d", f.StreamID, f.PromisedID) + p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b)
 	case frame.Data:
 		return fmt.Sprintf("DATA %d %d", f.StreamID, len(f.Data)) + when(f.EndStream, " END_STREAM")
 	case frame.RSTStream:
@@ -204,6 +185,32 @@ func (p *peer) line(f frame.Frame, b *[]byte) string {
 		return fmt.Sprintf("GOAWAY %d %v %s", f.LastStreamID, f.Code, f.DebugData)
 	}
 	return f.String()
+}
+
+// blockLine describes the fields of a header block, which goes on in b unless end is set.
+func (p *peer) blockLine(id uint32, block []byte, end bool, b *[]byte) (s string) {
+	p.tb.Helper()
+	frames := 1
+	for ; !end; frames++ {
+		h, payload, n, err := frame.Split(*b, p.c.peer.MaxFrameSize)
+		if err != nil || n == 0 || h.Type != frame.TypeContinuation || h.StreamID != id {
+			p.tb.Fatalf("no CONTINUATION follows HEADERS but %v (%v)", h, err)
+		}
+		block = append(block[:len(block):len(block)], payload...)
+		end = h.Flags.Has(frame.FlagEndHeaders)
+		*b = (*b)[n:]
+	}
+	list, err := p.dec.DecodeFull(block)
+	if err != nil {
+		p.tb.Fatalf("c has sent a bad header block: %v", err)
+	}
+	for _, field := range list {
+		s += " " + field.Name + "=" + field.Value
+	}
+	if frames > 1 {
+		s += fmt.Sprintf(" in %d frames", frames)
+	}
+	return s
 }
 
 func when(set bool, s string) string {

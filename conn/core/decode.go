@@ -25,6 +25,7 @@ type inbound struct {
 	payload []byte
 	whole   bool // it was a frame, not a piece of the preface
 	ready   bool // got is to be applied
+	refused refusal
 	head    headerBlock
 	msg     Message
 }

@@ -73,6 +73,8 @@ type Counts struct {
 	FramesIn, FramesOut uint64
 	DataIn, DataOut     uint64 // octets of DATA payload, padding excluded
 	StreamsOpened       uint64 // by either side
+	PromisesIn          uint64 // PUSH_PROMISE that was taken
+	PromisesOut         uint64
 	ResetsIn, ResetsOut uint64
 	PingsIn, PingsOut   uint64
 	SettingsIn          uint64 // without acknowledgements

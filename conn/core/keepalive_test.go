@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ const keepalivePingLine = `PING "sluiceka"`
 func keepalive(t *testing.T) *peer {
 	return newPeer(t, Client, func(cfg *Config) {
 		cfg.PingInterval, cfg.PingTimeout, cfg.PingBudget = 10*time.Second, 5*time.Second, 1
+		cfg.EnablePush = true
 	})
 }
 
@@ -20,9 +22,12 @@ func keepalive(t *testing.T) *peer {
 func TestKeepaliveBudget(t *testing.T) {
 	p := keepalive(t)
 	ack := frame.Ping{Ack: true, Data: keepalivePing}
-	for _, traffic := range []string{"open", "answer"} {
+	// A header block counts whole, in however many frames it comes.
+	for _, traffic := range []any{
+		"open", response(1, ":status: 103").cut(2), promise(1, 2), promise(1, 4, "x: y").cut(2), response(1).ends(),
+	} {
 		p.tick(10 * time.Second)
-		p.want("silence before "+traffic, keepalivePingLine)
+		p.want(fmt.Sprint("silence before ", traffic), keepalivePingLine)
 		p.send(ack)
 		for range 3 {
 			p.tick(time.Minute)
@@ -32,7 +37,7 @@ func TestKeepaliveBudget(t *testing.T) {
 			p.open(true)
 			p.take()
 		} else {
-			p.send(response(1).ends())
+			p.send(traffic)
 		}
 		p.outcome()
 	}

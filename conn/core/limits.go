@@ -14,7 +14,8 @@ import (
 // learned of our own RST_STREAM is never charged.
 type Limits struct {
 	// ResetBurst and ResetRate bound streams that end by RST_STREAM, whoever sends it: rapid reset
-	// (CVE-2023-44487) and requests made to be reset by us (CVE-2025-8671). Default 200 and 50 a second.
+	// (CVE-2023-44487) and requests made to be reset by us (CVE-2025-8671). They bound as well what is pushed to a client
+	// that resets it, with no other consequence. Default 200 and 50 a second.
 	ResetBurst, ResetRate int
 
 	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING beyond one and WINDOW_UPDATE beyond
@@ -72,21 +73,27 @@ func (b *bucket) take(now time.Time, burst, rate int) bool {
 	if burst < 0 || rate < 0 {
 		return true
 	}
-	each := time.Second / time.Duration(max(rate, 1))
+	if b.empty(now, burst, rate) {
+		return false
+	}
 	if b.full.Before(now) {
 		b.full = now
 	}
-	if b.full.Sub(now) > each*time.Duration(burst-1) {
-		return false
-	}
-	b.full = b.full.Add(each)
+	b.full = b.full.Add(time.Second / time.Duration(max(rate, 1)))
 	return true
+}
+
+// empty tells whether there is no token.
+func (b *bucket) empty(now time.Time, burst, rate int) bool {
+	each := time.Second / time.Duration(max(rate, 1))
+	return burst >= 0 && rate >= 0 && b.full.Sub(now) > each*time.Duration(burst-1)
 }
 
 // limiter holds what Limits is checked against.
 type limiter struct {
 	Limits
 	resets, glitches, empties bucket
+	pushResets                bucket // of streams that we have pushed
 
 	windowUpdates int // WINDOW_UPDATE frames that are free: ten for each DATA frame sent
 	pings         int // PING frames that are free: one for each DATA frame sent
@@ -103,6 +110,15 @@ func (l *limiter) reset(now time.Time, reason string) error {
 		return nil
 	}
 	return calm(reason)
+}
+
+// pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right (RFC 9113 §8.4.2): it
+// costs it no more than the pushes to come.
+func (l *limiter) pushReset(now time.Time) { l.pushResets.take(now, l.ResetBurst, l.ResetRate) }
+
+// unwanted tells whether the client has reset so much that was pushed that there had better be no more.
+func (l *limiter) unwanted(now time.Time) bool {
+	return l.pushResets.empty(now, l.ResetBurst, l.ResetRate)
 }
 
 func (l *limiter) glitch(now time.Time) error {

@@ -60,7 +60,18 @@ func (d *blockDecoder) add(j *judgedField, never bool) {
 	}
 	d.octetsLeft -= uint64(j.octets)
 	d.linesLeft--
-	m := &d.m
+	if j.kind == kindCookie {
+		if j.fault != faultNone {
+			d.m.note(j.fault)
+		}
+		d.addCookie(j, never)
+		return
+	}
+	d.m.add(j, never)
+}
+
+// add puts one field line into m.
+func (m *Message) add(j *judgedField, never bool) {
 	if j.fault != faultNone {
 		m.note(j.fault)
 	}
@@ -70,7 +81,7 @@ func (d *blockDecoder) add(j *judgedField, never bool) {
 	case j.kind <= kindStatus:
 		m.addPseudo(j)
 	default:
-		d.addSpecial(j, never)
+		m.addSpecial(j, never)
 	}
 }
 
@@ -89,8 +100,7 @@ func (m *Message) addField(j *judgedField, never bool) {
 }
 
 // addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
-func (d *blockDecoder) addSpecial(j *judgedField, never bool) {
-	m := &d.m
+func (m *Message) addSpecial(j *judgedField, never bool) {
 	switch j.kind {
 	case kindHost:
 		if m.hosts == 0 {
@@ -99,7 +109,7 @@ func (d *blockDecoder) addSpecial(j *judgedField, never bool) {
 		m.hosts = min(m.hosts+1, 2)
 		m.addField(j, never)
 	case kindCookie:
-		d.addCookie(j, never)
+		m.addField(j, never)
 	case kindContentLength:
 		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest sender.
 		if m.ContentLength >= 0 {

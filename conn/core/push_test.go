@@ -114,6 +114,23 @@ func TestPushPromise(t *testing.T) {
 	}
 }
 
+// Streams that are promised do not count as open (RFC 9113 §5.1.2): as many may be promised as may be open, and more than
+// are allowed cannot be opened.
+func TestPushReservedDoNotCount(t *testing.T) {
+	p := pushPeer(t, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
+	p.send(promise(1, 2), promise(1, 4), response(2), response(4), promise(1, 6), promise(1, 8))
+	p.want("two are open, two promised")
+	p.events = nil
+	p.send(response(6))
+	p.want("a third cannot be opened", "RST_STREAM 6 REFUSED_STREAM")
+	p.wantEvents("and is gone", "reset 6 local REFUSED_STREAM", "closed 6")
+	p.send(dataEnd(2, "x"), response(8).ends(), dataEnd(4, "x"))
+	p.want("there was room")
+	if p.c.reserved != 0 || p.c.remoteStreams != 0 {
+		t.Errorf("%d streams are reserved, %d open", p.c.reserved, p.c.remoteStreams)
+	}
+}
+
 // A request for HEAD that was promised has a response without content.
 func TestPushHead(t *testing.T) {
 	p := pushPeer(t)

@@ -24,7 +24,13 @@ func (c *Conn) Apply(now time.Time) error {
 	c.in.ready = false
 	c.life.partialSince = time.Time{} // what had begun is complete
 	c.timed = true
-	err := c.scope(c.apply(c.in.got, c.in.payload))
+	var err error
+	if r := c.in.refused; r.set {
+		c.in.refused = refusal{}
+		err = c.scope(c.applyRefused(c.in.got, c.in.payload, r.code))
+	} else {
+		err = c.scope(c.apply(c.in.got, c.in.payload))
+	}
 	c.timed = false
 	return err
 }
@@ -34,16 +40,12 @@ func (c *Conn) apply(h frame.Header, p []byte) error {
 	case frame.TypeData:
 		c.life.pings = 0
 		return c.recvData(h, p)
-	case frame.TypeHeaders:
+	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation: // the last frame of a header block
 		c.life.pings = 0
-		return c.recvHeaders(&c.in.head)
-	case frame.TypeContinuation: // the end of either kind of block
 		if c.in.head.promisedID != 0 {
 			return c.recvPushPromise(&c.in.head)
 		}
 		return c.recvHeaders(&c.in.head)
-	case frame.TypePushPromise:
-		return c.recvPushPromise(&c.in.head)
 	case frame.TypePriority:
 		return c.recvPriority(h, p)
 	case frame.TypeRSTStream:
@@ -177,10 +179,13 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	if ok, err := c.step(s, stream.RecvReset); !ok {
 		return err
 	}
-	if !c.ids.IsLocal(s.ID) {
+	switch {
+	case !c.ids.IsLocal(s.ID):
 		if err := c.limit.reset(c.now, "too_many_resets"); err != nil {
 			return err
 		}
+	case c.cfg.Role == Server:
+		c.limit.pushReset(c.now)
 	}
 	c.emit(Event{Kind: EventReset, Stream: s, Err: &frame.StreamError{
 		StreamID: s.ID, Code: f.Code, Initiator: frame.Remote,

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
@@ -29,6 +30,9 @@ func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	c.counts.SettingsIn++
 	c.out = frame.AppendSettingsAck(c.out)
 	c.counts.FramesOut++
+	if c.cfg.Grease != 0 && c.counts.SettingsIn == 1 {
+		c.appendGrease(bits.RotateLeft64(c.cfg.Grease, 23))
+	}
 	c.emit(Event{Kind: EventSettings})
 	return c.limit.control()
 }

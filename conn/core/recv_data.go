@@ -18,7 +18,7 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		return err
 	}
 	if !c.recv.Receive(h.Length) {
-		return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
+		return errConnWindow()
 	}
 	s, ok := c.streams.Get(f.StreamID)
 	if !ok {
@@ -46,6 +46,10 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	c.emit(Event{Kind: EventData, Stream: s, Data: f.Data, End: f.EndStream})
 	c.closeIfDone(s)
 	return nil
+}
+
+func errConnWindow() error {
+	return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
 }
 
 // acceptData decides whether DATA may come on s, and takes length octets from the stream's window. If not, and without

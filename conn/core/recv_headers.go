@@ -67,6 +67,9 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 
 // recvResponse handles the head of a response, interim or final (RFC 9113 §8.3.2).
 func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
+	if s.reserved && !c.openReserved(s) {
+		return frame.NewStreamError(s.ID, frame.RefusedStream, "RFC 9113 §5.1.2", "more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+	}
 	if ok, err := c.step(s, stream.RecvHeaders); !ok {
 		return err
 	}
@@ -149,49 +152,6 @@ func (c *Conn) recvEnd(s *Stream) error {
 	if ok, err := c.step(s, stream.RecvEndStream); !ok {
 		return err
 	}
-	return nil
-}
-
-// recvPushPromise reserves the promised stream (RFC 9113 §6.6, §8.4).
-func (c *Conn) recvPushPromise(b *headerBlock) error {
-	if !c.cfg.EnablePush {
-		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §8.4", "PUSH_PROMISE although push is disabled")
-	}
-	parent, ok := c.streams.Get(b.streamID)
-	if !ok {
-		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the same, and refused.
-		if st, _ := c.closedState(b.streamID); st != stream.ClosedResetLocal {
-			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
-		}
-		if err := c.ids.Accept(b.promisedID); err != nil {
-			return err
-		}
-		return frame.NewStreamError(b.promisedID, frame.Cancel, "RFC 9113 §6.6", "promised on a stream that was reset")
-	}
-	if st := parent.state; !c.ids.IsLocal(parent.ID) || st != stream.Open && st != stream.HalfClosedLocal {
-		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
-	}
-	if err := c.ids.Accept(b.promisedID); err != nil {
-		return err
-	}
-	if c.shutdown.beyond(b.promisedID, c) {
-		return nil
-	}
-	m := &c.in.msg
-	if section, reason := m.checkRequest(false); reason != "" {
-		return frame.NewStreamError(b.promisedID, frame.ProtocolError, section, reason)
-	}
-	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
-		return frame.NewStreamError(b.promisedID, frame.ProtocolError, "RFC 9113 §8.4", "promised request is not safe, cacheable and without content")
-	}
-	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
-		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §5.1.2", "more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS")
-	}
-	s := c.newStream(b.promisedID, stream.Idle)
-	c.local(s, stream.RecvPushPromise)
-	s.Head, c.in.msg = *m, s.Head
-	s.noBody = s.Head.Method == "HEAD"
-	c.emit(Event{Kind: EventPush, Stream: s, Parent: parent})
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Stream struct {
 	tunnel    bool   // only DATA may come (RFC 9113 §8.5)
 	headRecv  bool   // final head received
 	headSent  bool   // final head sent
+	reserved  bool   // promised, and no HEADERS yet (RFC 9113 §5.1)
 	smallData int    // small DATA frames unread
 	interims  int    // interim responses received
 	interimed uint64 // their octets, as in a header list
@@ -74,11 +75,7 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State) {
 	s.send.Add(c.peer.InitialWindowSize)
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++
-	if c.ids.IsLocal(id) {
-		c.localStreams++
-	} else {
-		c.remoteStreams++
-	}
+	c.count(s)
 	c.sched.Open(&s.node, priority.Params{})
 }
 

@@ -11,7 +11,8 @@ import (
 // A plan is what a stream is to carry. Both ends know it; what arrives is held against it.
 type plan struct {
 	id                uint32
-	head              bool // the request is HEAD
+	head              bool  // the request is HEAD
+	parent            *plan // in answer to which it was promised
 	request, response letter
 	interim           [][]Field
 
@@ -124,6 +125,13 @@ func (n *node) send() {
 
 func (n *node) sendHead(h *half) {
 	p := h.plan
+	if h.s.reserved && n.c.localStreams >= int(n.c.peer.MaxConcurrentStreams) {
+		p.killed = true // the limit was lowered since the promise
+		if err := n.c.SendHead(h.s, p.response.fields, false, false); !errors.Is(err, ErrNoStream) {
+			n.w.failf("SendHead beyond the limit: %v", err)
+		}
+		return
+	}
 	if h.interims < len(p.interim) {
 		h.interims++
 		n.must(n.c.SendHead(h.s, p.interim[h.interims-1], true, false))
@@ -233,6 +241,12 @@ func (n *node) events() {
 		if e.Kind == EventHeaders && n.c.Role() == Server {
 			n.begin(e.Stream, n.w.plans[e.Stream.ID])
 		}
+		if e.Kind == EventPush {
+			h := n.begin(e.Stream, n.w.plans[e.Stream.ID])
+			h.headSent, h.ended = true, true
+			n.same(e, e.Stream.Head.Fields, h.plan.request.fields)
+			continue
+		}
 		h := n.owners[e.Stream]
 		if h == nil || h.s == nil {
 			n.w.failf("%v: event on a stream that is closed: %s", n.c.Role(), describe(e))
@@ -314,6 +328,8 @@ func (n *node) resetBy(e Event, h *half) {
 	h.reset = e.Err
 	switch {
 	case h.plan.killed || h.plan.stopped[n.c.Role()] || h.plan.stopped[n.other.c.Role()]:
+	case h.plan.parent != nil && se.Initiator == frame.Remote && n.c.Role() == Server: // refused, or its parent is gone
+	case h.plan.parent != nil && se.Code == frame.RefusedStream: // the client has lowered its limit since it was opened
 	case se.Code == frame.RefusedStream && se.Initiator == frame.Remote && n.c.Role() == Client:
 		h.plan.refused = true
 	default:

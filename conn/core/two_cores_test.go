@@ -37,10 +37,11 @@ func TestTwoCores(t *testing.T) {
 			total.DataOut += n.c.counts.DataOut
 			total.SettingsIn += n.c.counts.SettingsIn
 			total.FramesIn += n.c.counts.FramesIn
+			total.PromisesIn += n.c.counts.PromisesIn
 		}
 	}
-	t.Logf("%d seeds: %d streams, %d of them reset, %d octets of DATA, %d frames, %d times SETTINGS",
-		n, total.StreamsOpened/2, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn)
+	t.Logf("%d seeds: %d streams, %d of them pushed, %d reset, %d octets of DATA, %d frames, %d times SETTINGS",
+		n, total.StreamsOpened/2, total.PromisesIn, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn)
 }
 
 func FuzzTwoCores(f *testing.F) {
@@ -118,7 +119,12 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.MaxUnread = int64(w.pick(0, 20_000, 1<<30))
 	cfg.PingInterval = time.Duration(w.pick(0, 200)) * time.Millisecond
 	cfg.Limits = Limits{ResetBurst: -1, GlitchBurst: -1, EmptyBurst: -1, MaxQueuedControl: -1}
+	if w.chance(3) {
+		cfg.Padding = func(frame.Header) int { return int(w.pick(0, 1, 20, 255)) }
+	}
+	cfg.Grease = uint64(w.pick(0, 77))
 	cfg.NewStream = n.newStream
+	cfg.EnablePush = role == Client
 	return cfg
 }
 
@@ -174,6 +180,8 @@ func (n *node) finishStep() {
 		n.c.Shutdown(n.w.now)
 	case 1, 2, 3, 4, 5, 6:
 		n.change()
+	case 10, 11, 12, 13, 14, 15, 16, 17, 18, 19:
+		n.w.push()
 	case 7, 8:
 		n.c.Ping([8]byte([]byte("question")))
 	}
@@ -235,6 +243,36 @@ func (w *world) request() {
 	n.events()
 }
 
+// push makes the server promise something.
+func (w *world) push() {
+	n := w.ends[Server]
+	h := n.any()
+	if h == nil {
+		return
+	}
+	p := w.newPlan()
+	p.parent = h.plan
+	p.request.fields[0].Value = "GET"
+	if p.head {
+		p.request.fields[0].Value = "HEAD"
+	}
+	p.request = letter{fields: slices.DeleteFunc(p.request.fields, func(f Field) bool { return f.Name == "content-length" })}
+	can := n.c.CanPush(h.s)
+	s, err := n.c.Push(h.s, p.request.fields)
+	if !errors.Is(err, can) || can == nil && err != nil {
+		w.failf("Push: %v, but CanPush: %v", err, can)
+	}
+	if err != nil {
+		return
+	}
+	p.id = s.ID
+	w.plans[p.id] = p
+	w.order = append(w.order, p.id)
+	hs := n.begin(s, p)
+	hs.gotHead, hs.gotEnd = true, true
+	n.same(Event{Stream: s}, s.Head.Fields, p.request.fields)
+}
+
 // move takes output and puts it on the wire.
 func (n *node) move() {
 	n.c.Fill(n.w.rng.IntN(100_000))
@@ -281,8 +319,9 @@ func (n *node) change() {
 		case 2:
 			list = append(list, setting(frame.SettingHeaderTableSize, n.w.pick(0, 50, 4096, 1<<16)))
 		case 3:
-			if n.c.Role() == Server {
-				list = append(list, setting(frame.SettingMaxConcurrentStreams, n.w.pick(0, 1, 50)))
+			list = append(list, setting(frame.SettingMaxConcurrentStreams, n.w.pick(0, 1, 50)))
+			if n.c.Role() == Client {
+				list = append(list, setting(frame.SettingEnablePush, n.w.pick(0, 1, 1)))
 			}
 		}
 	}

@@ -29,6 +29,8 @@ func (n *node) shake(b []byte) {
 		whole := b[:k]
 		b = b[k:]
 		switch {
+		case h.Flags.Has(frame.FlagPadded) && (h.Type == frame.TypeData || h.Type == frame.TypeHeaders):
+			n.wire = append(n.wire, whole...)
 		case h.Type == frame.TypeData && w.chance(3):
 			n.shakeData(h, p)
 		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && w.chance(3):
@@ -224,7 +226,7 @@ func (w *world) checkEnd() {
 	w.check()
 	for _, n := range w.ends {
 		c := n.c
-		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || len(n.open) != 0 || len(n.owners) != 0 {
+		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 || len(n.open) != 0 || len(n.owners) != 0 {
 			w.failf("%v: streams are left: %d, %d local, %d remote", c.Role(), c.NumStreams(), c.localStreams, c.remoteStreams)
 		}
 		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 {
@@ -247,6 +249,11 @@ func (w *world) checkPlan(p *plan) {
 	client, server := w.ends[Client].halves[p.id], w.ends[Server].halves[p.id]
 	switch {
 	case p.killed:
+	case p.parent != nil && server.reset != nil: // refused
+	case p.parent != nil && client == nil:
+		if q := p.parent; !q.killed && !q.stopped[Client] && !w.ends[Client].ended { // else it was refused, too late
+			w.failf("push %d has not reached the client", p.id)
+		}
 	case p.refused:
 		if server != nil {
 			w.failf("stream %d was refused after it was begun", p.id)

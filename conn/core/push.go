@@ -1,0 +1,189 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Why Push has refused, beside ErrClosed, ErrNoStream and ErrNoMoreStreams. Each is returned before anything was sent.
+var (
+	// ErrPushDisabled: the client takes no pushes (SETTINGS_ENABLE_PUSH, RFC 9113 §6.5.2).
+	ErrPushDisabled = errors.New("http2: the client has disabled push")
+	// ErrPushOnPush: the stream was itself pushed (RFC 9113 §8.4).
+	ErrPushOnPush = errors.New("http2: push in answer to a push")
+	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.ResetRate.
+	ErrPushUnwanted = errors.New("http2: the client resets what is pushed")
+	// ErrPushRequest: what is to be promised is no request that can be (RFC 9113 §8.4). The error says why.
+	ErrPushRequest = errors.New("http2: request cannot be promised")
+)
+
+// Push promises the client to answer a request that it has not made, and returns the stream for that answer, reserved
+// and with the request in Head (RFC 9113 §8.4). fields are the request, pseudo-header fields first: GET or HEAD, without
+// content, for an authority that this side may speak for, which is the caller's to know. PUSH_PROMISE goes to the output at
+// once, before any DATA that is queued on parent later. SendHead opens the stream. Server only.
+//
+// The streams that are promised or pushed at a time are no more than the client's SETTINGS_MAX_CONCURRENT_STREAMS, though
+// those that are promised do not count there (RFC 9113 §5.1.2), so that every answer can begin when it is ready; nor are
+// they more than Config.MaxConcurrentStreams. Beyond that the error is ErrNoStream.
+func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
+	if c.cfg.Role != Server {
+		panic("BUG: a client promises nothing")
+	}
+	if err := c.CanPush(parent); err != nil {
+		return nil, err
+	}
+	var m Message
+	m.promise(fields)
+	if section, reason := m.checkPromise(); reason != "" {
+		return nil, fmt.Errorf("%w: %s (%s)", ErrPushRequest, reason, section)
+	}
+	id, ok := c.ids.Next()
+	if !ok {
+		return nil, ErrNoMoreStreams
+	}
+	c.local(parent, stream.SendPromising)
+	s := c.newStream(id, stream.Idle)
+	c.local(s, stream.SendPushPromise)
+	c.reserve(s)
+	storage := s.Head.Fields
+	s.Head = m
+	s.Head.Fields = append(storage, m.Fields...)
+	s.headRecv = true
+	c.sched.Adjust(id, priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight})
+	var promised [4]byte
+	binary.BigEndian.PutUint32(promised[:], id)
+	c.appendBlock(frame.Header{Type: frame.TypePushPromise, Flags: frame.FlagEndHeaders, StreamID: parent.ID}, promised[:], fields)
+	c.counts.PromisesOut++
+	return s, nil
+}
+
+// defaultWeight is the weight of a stream that was given none, and that of a pushed one (RFC 7540 §5.3.5).
+const defaultWeight = 16 - 1
+
+// CanPush tells why Push on parent would be refused whatever the request, nil where it would not.
+func (c *Conn) CanPush(parent *Stream) error {
+	switch {
+	case c.fatal != nil || c.Draining() || c.ids.Exhausted():
+		return ErrNoMoreStreams
+	case !c.peer.EnablePush:
+		return ErrPushDisabled
+	case c.ids.IsLocal(parent.ID):
+		return ErrPushOnPush
+	case !parent.state.CanSend():
+		return ErrClosed
+	case uint64(c.localStreams+c.reserved) >= c.pushLimit():
+		return ErrNoStream
+	case c.limit.unwanted(c.now):
+		return ErrPushUnwanted
+	}
+	return nil
+}
+
+// pushLimit is how many streams may be pushed at once.
+func (c *Conn) pushLimit() uint64 {
+	return uint64(min(c.peer.MaxConcurrentStreams, c.cfg.MaxConcurrentStreams))
+}
+
+// promise fills m with the fields of a request that we are to promise.
+func (m *Message) promise(fields []Field) {
+	m.ContentLength = -1
+	for i := range fields {
+		j := judge(fields[i].Name, fields[i].Value)
+		m.add(&j, fields[i].Sensitive)
+	}
+}
+
+// checkPromise judges m as a request that is promised (RFC 9113 §8.4), as the other check methods do.
+func (m *Message) checkPromise() (section, reason string) {
+	if section, reason := m.checkRequest(false); reason != "" {
+		return section, reason
+	}
+	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
+		return "RFC 9113 §8.4", "promised request is not safe, cacheable and without content"
+	}
+	return "", ""
+}
+
+// reserve takes a stream that is promised out of those that count (RFC 9113 §5.1.2).
+func (c *Conn) reserve(s *Stream) {
+	c.uncount(s)
+	s.reserved = true
+	c.reserved++
+}
+
+// openReserved has a stream that was promised count from now on. It is false where that would be one too many.
+func (c *Conn) openReserved(s *Stream) bool {
+	n, limit := uint64(c.remoteStreams), uint64(c.cfg.MaxConcurrentStreams)
+	if c.cfg.Role == Server {
+		n, limit = uint64(c.localStreams), uint64(c.peer.MaxConcurrentStreams)
+	}
+	if n >= limit {
+		return false
+	}
+	c.uncount(s)
+	s.reserved = false
+	c.count(s)
+	return true
+}
+
+// count and uncount keep the numbers of streams.
+func (c *Conn) count(s *Stream)   { c.addStream(s, 1) }
+func (c *Conn) uncount(s *Stream) { c.addStream(s, -1) }
+
+func (c *Conn) addStream(s *Stream, n int) {
+	switch {
+	case s.reserved:
+		c.reserved += n
+	case c.ids.IsLocal(s.ID):
+		c.localStreams += n
+	default:
+		c.remoteStreams += n
+	}
+}
+
+// recvPushPromise reserves the promised stream (RFC 9113 §6.6, §8.4).
+func (c *Conn) recvPushPromise(b *headerBlock) error {
+	if !c.cfg.EnablePush {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §8.4", "PUSH_PROMISE although push is disabled")
+	}
+	parent, ok := c.streams.Get(b.streamID)
+	if !ok {
+		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the same, and refused.
+		if st, _ := c.closedState(b.streamID); st != stream.ClosedResetLocal {
+			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
+		}
+		if err := c.ids.Accept(b.promisedID); err != nil {
+			return err
+		}
+		return frame.NewStreamError(b.promisedID, frame.Cancel, "RFC 9113 §6.6", "promised on a stream that was reset")
+	}
+	if st := parent.state; !c.ids.IsLocal(parent.ID) || st != stream.Open && st != stream.HalfClosedLocal {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
+	}
+	if err := c.ids.Accept(b.promisedID); err != nil {
+		return err
+	}
+	if c.shutdown.beyond(b.promisedID, c) {
+		return nil
+	}
+	if section, reason := c.in.msg.checkPromise(); reason != "" {
+		return frame.NewStreamError(b.promisedID, frame.ProtocolError, section, reason)
+	}
+	// Promised streams do not count as open ones (RFC 9113 §5.1.2). As many again are taken.
+	if uint64(c.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
+		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §8.4", "more streams promised than SETTINGS_MAX_CONCURRENT_STREAMS")
+	}
+	s := c.newStream(b.promisedID, stream.Idle)
+	c.local(s, stream.RecvPushPromise)
+	c.reserve(s)
+	s.Head, c.in.msg = c.in.msg, s.Head
+	s.noBody = s.Head.Method == "HEAD"
+	c.counts.PromisesIn++
+	c.emit(Event{Kind: EventPush, Stream: s, Parent: parent})
+	return nil
+}

@@ -1,0 +1,75 @@
+package core
+
+import "github.com/sluice-go/sluice/frame"
+
+// refusal is what the caller wants to become of the frame that was decoded.
+type refusal struct {
+	set  bool
+	code frame.Code // with which the stream is reset, NoError where the frame is dropped
+}
+
+// Frame returns the frame that the last Decode took off; ok is false where that was a piece of the client's preface.
+// The payload is a view into what Decode was given.
+func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
+	return c.in.got, c.in.payload, c.in.whole
+}
+
+// Refuse says that the frame which the last Decode took off shall have no effect at the next Apply. With a code other than
+// NoError the stream that it is on is reset, if it is on one.
+//
+// The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is decoded, and the octets of
+// DATA are given back to the peer; since the rest of such a message would have a hole, a refused piece always resets its
+// stream, with REFUSED_STREAM where no code is given. SETTINGS, GOAWAY and RST_STREAM, without which the two sides would
+// no longer agree, take effect all the same.
+//
+// Refuse belongs to the reader, as Decode does.
+func (c *Conn) Refuse(code frame.Code) {
+	if !c.in.refused.set || c.in.refused.code == frame.NoError {
+		c.in.refused = refusal{set: true, code: code}
+	}
+}
+
+// applyRefused is apply for a frame that was refused, or of whose header block a frame was.
+func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
+	id := h.StreamID
+	switch h.Type {
+	case frame.TypeSettings, frame.TypeGoAway, frame.TypeRSTStream:
+		return c.apply(h, p)
+	case frame.TypeData:
+		if _, err := frame.ParseData(h, p); err != nil {
+			return err
+		}
+		if !c.recv.Receive(h.Length) {
+			return errConnWindow()
+		}
+		c.giveBack(h.Length)
+	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation:
+		b := &c.in.head
+		opens := b.promisedID
+		if id = b.streamID; opens == 0 && c.cfg.Role == Server && c.ids.Idle(id) {
+			opens = id
+		}
+		if opens != 0 {
+			id = opens
+			if err := c.ids.Accept(id); err != nil || c.shutdown.beyond(id, c) {
+				return err
+			}
+			return refused(id, code)
+		}
+	default:
+		if code == frame.NoError {
+			return nil
+		}
+	}
+	if s, ok := c.streams.Get(id); ok {
+		return refused(s.ID, code)
+	}
+	return nil
+}
+
+func refused(id uint32, code frame.Code) error {
+	if code == frame.NoError {
+		code = frame.RefusedStream
+	}
+	return frame.NewStreamError(id, code, "", "refused by the frame policy")
+}

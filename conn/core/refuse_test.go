@@ -1,0 +1,105 @@
+package core
+
+import (
+	"testing"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// sendRefused sends items as send does, and refuses every frame that they are.
+func (p *peer) sendRefused(code frame.Code, items ...any) {
+	p.tb.Helper()
+	var b []byte
+	for _, it := range items {
+		switch it := it.(type) {
+		case frame.Frame:
+			b = it.Append(b)
+			if h := it.FrameHeader(); h.Type == frame.TypeData {
+				p.spent += int64(h.Length)
+			}
+		case message:
+			b = it.append(p, b)
+		}
+	}
+	for len(b) > 0 {
+		n, err := p.c.Decode(b)
+		if err == nil && n == 0 {
+			p.tb.Fatalf("%d octets are no frame", len(b))
+		}
+		if err == nil {
+			if _, _, ok := p.c.Frame(); !ok {
+				p.tb.Fatal("Frame gives no frame after Decode has taken one")
+			}
+			p.c.Refuse(code)
+			err = p.c.Apply(p.now)
+		}
+		p.takeEvents()
+		if err != nil {
+			p.die(err)
+			return
+		}
+		b = b[n:]
+	}
+	p.take()
+}
+
+func TestRefuse(t *testing.T) {
+	data := frame.Data{StreamID: 1, Data: make([]byte, 1000), Padded: true, PadLength: 9}
+	for _, tt := range []struct {
+		name string
+		code frame.Code
+		item any
+		want string
+	}{
+		{"request", frame.NoError, request(3).ends(), "RST_STREAM 3 REFUSED_STREAM"},
+		{"request with a code", frame.EnhanceYourCalm, request(3), "RST_STREAM 3 ENHANCE_YOUR_CALM"},
+		{"request in pieces", frame.NoError, request(3).cut(5), "RST_STREAM 3 REFUSED_STREAM"},
+		{"trailers", frame.NoError, trailers(1), "RST_STREAM 1 REFUSED_STREAM; reset 1 local REFUSED_STREAM; closed 1"},
+		{"data", frame.Cancel, data, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{"data dropped", frame.NoError, data, "RST_STREAM 1 REFUSED_STREAM; reset 1 local REFUSED_STREAM; closed 1"},
+		{"PING", frame.NoError, frame.Ping{}, ""},
+		{"PING with a code", frame.Cancel, frame.Ping{}, ""},
+		{"PRIORITY", frame.NoError, frame.Priority{StreamID: 1}, ""},
+		{"PRIORITY with a code", frame.Cancel, frame.Priority{StreamID: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{"PRIORITY on an idle stream", frame.Cancel, frame.Priority{StreamID: 99}, ""},
+		{"WINDOW_UPDATE", frame.NoError, frame.WindowUpdate{Increment: 1 << 30}, ""},
+		{"RST_STREAM has its effect", frame.NoError, frame.RSTStream{StreamID: 1, Code: frame.Cancel}, "reset 1 remote CANCEL; closed 1"},
+		{"SETTINGS have theirs", frame.NoError, frame.NewSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20}), "SETTINGS ack; settings"},
+		{"unknown", frame.NoError, frame.Unknown{Header: frame.Header{Type: 0x77}}, ""},
+		{"a frame that is wrong", frame.NoError, frame.Data{StreamID: 0, Data: []byte("x")}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.1"},
+		{"an even stream", frame.NoError, request(2).ends(), "GOAWAY PROTOCOL_ERROR RFC 9113 §5.1.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, Server)
+			p.send(request(1))
+			p.outcome()
+			p.sendRefused(tt.code, tt.item)
+			if got := p.outcome(); got != tt.want {
+				t.Errorf("outcome %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The connection stays in order whatever is refused: HPACK, windows, and identifiers.
+func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
+	p := newPeer(t, Server)
+	id := uint32(1)
+	for range 100 {
+		p.sendRefused(frame.Cancel, request(id, "x-new: value "+itoa(id)))
+		p.sendRefused(frame.NoError, frame.Data{StreamID: id, Data: make([]byte, 5000)})
+		id += 2
+		p.send(request(id, "x-new: value "+itoa(id-2)).ends())
+		if got := p.stream(id).Head.Fields; len(got) == 0 || got[len(got)-1].Value != "value "+itoa(id-2) {
+			t.Fatalf("stream %d came with %v", id, got)
+		}
+		p.answer(id, true)
+		id += 2
+		p.tick(1e9) // refusals are charged like resets
+	}
+	p.alive("a hundred of each")
+	p.flush()
+	if p.granted[0] < p.spent/2 {
+		t.Errorf("of %d octets of DATA %d were given back", p.spent, p.granted[0])
+	}
+}

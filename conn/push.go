@@ -1,0 +1,34 @@
+package conn
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// Push promises the client to answer a request that it has not made (RFC 9113 §8.4), and returns the stream for that
+// answer: one like those that HandleStreams gets, with the promised request in Message and no body to read. It must be
+// Released exactly once; a client that does not want the answer resets it, which OnEnd tells. fields are the request,
+// pseudo-header fields first: GET or HEAD, for an authority that this server may speak for.
+//
+// The promise goes out before whatever is written on st after the return. Nothing is flushed. The error, after which
+// nothing was sent, is core.ErrPushDisabled, ErrPushOnPush, ErrPushUnwanted, ErrPushRequest, ErrNoStream,
+// ErrNoMoreStreams or ErrClosed, or as of Write. Server only.
+func (st *Stream) Push(fields []core.Field) (*Stream, error) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	if err := st.writeErr(); err != nil {
+		return nil, err
+	}
+	c.core.SetTime(time.Now())
+	c.ensureOut()
+	s, err := c.core.Push(&st.cs, fields)
+	if err != nil {
+		c.dropOut()
+		return nil, err
+	}
+	pushed := s.Owner.(*Stream)
+	pushed.gotHead, pushed.headEnd, pushed.gotEnd = true, true, true
+	return pushed, nil
+}

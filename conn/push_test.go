@@ -1,0 +1,189 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// pushed is a promise of GET path on stream 1.
+func pushed(id uint32, path string) head {
+	h := request(1, "GET", path)
+	h.push = id
+	return h
+}
+
+func TestStreamPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(get(1))
+		ps, err := st.Push(request(0, "GET", "/style.css").with("accept", "text/css").fields)
+		check(t, "Push", err)
+		if m := ps.Message(); m.Method != "GET" || m.Path != "/style.css" || len(m.Fields) != 1 || ps.ID() != 2 || !ps.RemoteEnded() {
+			t.Errorf("stream %d: %+v", ps.ID(), m)
+		}
+		if n, err := ps.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("Read of no body: %d, %v", n, err)
+		}
+		p.wantIdle("nothing was flushed")
+		check(t, "Reply", st.Reply(status2(200), []byte("page"), nil))
+		st.Release()
+		check(t, "Reply to the push", ps.Reply(status2(200), []byte("style"), nil))
+		ps.Release()
+		p.c.Flush()
+		p.want("the promise first", pushed(2, "/style.css").with("accept", "text/css"),
+			response(1, 200), dataEnd(1, "page"), response(2, 200), dataEnd(2, "style"))
+		if n := p.c.Stats().Streams; n != 0 {
+			t.Errorf("%d streams are left", n)
+		}
+		p.wantStates("the connection is idle again", "idle active idle")
+	})
+}
+
+func TestStreamPushCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{}, initialWindow(0))
+		st := p.open(get(1))
+		promised, err := st.Push(request(0, "GET", "/promised").fields)
+		check(t, "Push", err)
+		running, err := st.Push(request(0, "GET", "/running").fields)
+		check(t, "Push", err)
+		forgotten, err := st.Push(request(0, "GET", "/forgotten").fields)
+		check(t, "Push", err)
+		var ends []error
+		for _, ps := range []*Stream{promised, running} {
+			ps.OnEnd(func(err error) { ends = append(ends, err) })
+		}
+		check(t, "WriteHeaders", running.WriteHeaders(status2(200), false))
+		write := p.start(func() (int, error) { return running.Write(make([]byte, 1000)) })
+		write.wantWaiting("the window is closed")
+		p.want("what there is", pushed(2, "/promised"), pushed(4, "/running"), pushed(6, "/forgotten"), response(4, 200))
+		p.send(rstStream(2, frame.Cancel), rstStream(4, frame.RefusedStream))
+		if len(ends) != 2 || !errors.Is(ends[0], frame.Cancel) || !errors.Is(ends[1], frame.RefusedStream) {
+			t.Errorf("OnEnd was told %v", ends)
+		}
+		write.want("the write fails", 0, ends[1])
+		if err := promised.WriteHeaders(status2(200), true); !errors.Is(err, frame.Cancel) {
+			t.Errorf("an answer to what was cancelled: %v", err)
+		}
+		promised.Release()
+		running.Release()
+		forgotten.Release()
+		check(t, "Reply", st.Reply(status2(204), nil, nil))
+		st.Release()
+		p.c.Flush()
+		p.want("a promise that nobody keeps", rstStream(6, frame.Cancel), response(1, 204).endStream())
+		if n := p.c.Stats().Streams; n != 0 {
+			t.Errorf("%d streams are left", n)
+		}
+	})
+}
+
+func TestStreamPushRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st, other := p.open(get(1)), p.open(get(3))
+		fields := request(0, "GET", "/").fields
+		p.send(settings(frame.Setting{ID: frame.SettingEnablePush, Value: 0}))
+		if _, err := st.Push(fields); !errors.Is(err, core.ErrPushDisabled) {
+			t.Errorf("Push: %v", err)
+		}
+		p.want("an acknowledgement", settingsAck)
+		p.send(rstStream(3, frame.Cancel))
+		if _, err := other.Push(fields); !errors.Is(err, frame.Cancel) {
+			t.Errorf("Push on a stream that was reset: %v", err)
+		}
+		_ = p.nc.Close()
+		synctest.Wait()
+		if _, err := st.Push(fields); err == nil {
+			t.Error("Push on a connection that is lost")
+		}
+		st.Release()
+		other.Release()
+	})
+}
+
+// pushClient is the client's side: it notes what was pushed.
+type pushClient struct {
+	mu  sync.Mutex
+	got map[string]string // content by path
+	all sync.WaitGroup
+}
+
+func (h *pushClient) HandleStreams(batch []*Stream) {
+	for _, st := range batch {
+		h.all.Go(func() { // ends with the stream
+			defer st.Release()
+			path := st.Promise().Path
+			_, err := st.Head()
+			body, rerr := io.ReadAll(st)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.got[path] = fmt.Sprint(string(body), " ", err, " ", rerr)
+		})
+	}
+}
+
+func (*pushClient) StreamBlocked(*Stream) {}
+func (*pushClient) ConnState(bool)        {}
+
+// The two Conns back to back: a hundred pages, each with three pushes.
+func TestPushPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cn, sn := memconn.Pipe(memconn.Options{})
+		h := &pushClient{got: map[string]string{}}
+		client := NewClient(cn, Config{EnablePush: true}, h)
+		server := NewServer(sn, Config{}, handlerFunc(func(st *Stream) {
+			path := st.Message().Path
+			for i := range 3 {
+				ps, err := st.Push(request(0, "GET", fmt.Sprintf("%s-%d", path, i)).fields)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := ps.Reply(status2(200), []byte("content of "+ps.Message().Path), nil); err != nil {
+					t.Error(err)
+				}
+				ps.Release()
+			}
+			if err := st.Reply(status2(200), []byte("page"), nil); err != nil {
+				t.Error(err)
+			}
+		}))
+		var served sync.WaitGroup
+		served.Go(func() { _ = client.Serve() })
+		served.Go(func() { _ = server.Serve() })
+		for i := range 100 {
+			var st *Stream
+			st, err := client.OpenRequest(&Request{Fields: request(0, "GET", fmt.Sprintf("/%d", i)).fields, End: true, Owner: i})
+			check(t, "OpenRequest", err)
+			_, err = st.Head()
+			check(t, "Head", err)
+			if body, err := io.ReadAll(st); string(body) != "page" || err != nil {
+				t.Errorf("%q, %v", body, err)
+			}
+			st.Release()
+		}
+		client.Shutdown()
+		served.Wait()
+		h.all.Wait()
+		for i := range 100 {
+			for k := range 3 {
+				path := fmt.Sprintf("/%d-%d", i, k)
+				if got := h.got[path]; got != "content of "+path+" <nil> <nil>" {
+					t.Errorf("%s: %s", path, got)
+				}
+			}
+		}
+		if s := server.Stats(); s.PromisesOut != 300 || s.Streams != 0 {
+			t.Errorf("%d promises, %d streams left", s.PromisesOut, s.Streams)
+		}
+	})
+}
