@@ -267,7 +267,7 @@ func (c *Conn) handleEvents() {
 			c.client.changed = true
 			c.tellKnown()
 		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
-			c.clientEvent(&e, st)
+			c.clientEvent(e, st)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func FuzzBlockRoundTrip(f *testing.F) {
 		e := newBlockEncoder(limit)
 		x := hpack.NewDecoder(4096, nil)
 		d := newBlockDecoder(4096, 1<<24, 1<<20)
-		for i := range 3 {
+		for i := range 5 {
 			b := e.append(nil, fields)
 			if diff := cmp.Diff(plain(fields), plain(xnetDecode(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatal(diff)

@@ -174,11 +174,12 @@ func (c *Conn) closeStream(s *Stream) {
 	c.sched.Close(&s.node)
 	c.uncount(s)
 	s.unsent = len(s.out.data)
-	s.out = outgoing{}
+	s.out.clear()
+	s.out.stopRecv = false
 	if c.streams.Len() == 0 {
 		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
 	}
-	c.emit(Event{Kind: EventClosed, Stream: s})
+	c.queueEvent(EventClosed, s)
 }
 
 // local moves s by an event of ours that the caller has made sure is allowed.

@@ -242,7 +242,7 @@ func (p *peer) takeEvents() {
 }
 
 // describe is an event as a line.
-func describe(e Event) string {
+func describe(e *Event) string {
 	id := uint32(0)
 	if e.Stream != nil {
 		id = e.Stream.ID

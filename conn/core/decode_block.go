@@ -31,12 +31,13 @@ type blockDecoder struct {
 	// The message under way.
 	octetsLeft uint64
 	linesLeft  int
-	m          Message
+	m          *Message
 	crumbs     []string // cookies beyond the first
 	cookie     int      // 1 + the index of the first cookie in m.Fields
 
 	memo   []judgedField // what has been found of the fields of the last blocks, by their places in the block
 	joined string        // the cookies of the block before, as a client tends to send the same again
+	last   lastBlock
 
 	err error // sticky: after it the tables of the two sides differ
 }
@@ -54,14 +55,12 @@ const (
 // tableSize, as it will with setTableSize. A header list has at most maxListBytes octets as counted by
 // RFC 9113 §6.5.2, and at most maxFields field lines, among which pseudo-header fields and cookie crumbs count.
 func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecoder {
-	d := &blockDecoder{
+	return &blockDecoder{
 		tableMax:  initialTableSize,
 		allowed:   max(tableSize, initialTableSize),
 		maxOctets: uint64(maxListBytes),
 		maxFields: maxFields,
 	}
-	d.reset(nil)
-	return d
 }
 
 // mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above the limit of the
@@ -102,33 +101,29 @@ func (d *blockDecoder) write(p []byte) error {
 // finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block. It fails like write
 // when the block is not well-formed.
 func (d *blockDecoder) finish(m *Message) error {
-	if d.err == nil {
-		d.decode()
-	}
 	if d.err != nil {
 		return d.err
 	}
-	if len(d.crumbs) > 0 {
-		d.joinCookies()
+	m.blank()
+	if again := d.repeats(); again && d.last.msg != nil {
+		d.last.recall(m)
+	} else {
+		d.m = m
+		d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
+		d.decode()
+		d.m = nil
+		if d.err != nil {
+			return d.err
+		}
+		if again {
+			d.last.remember(m)
+		}
 	}
-	storage := m.Fields
-	*m = d.m
-	d.reset(storage)
-	return nil
-}
-
-// reset makes ready for the next block, with storage for its fields.
-func (d *blockDecoder) reset(storage []Field) {
-	clear(storage) // hold on to no string
-	if cap(storage) > keptFields {
-		storage = nil
-	}
-	d.m = Message{Fields: storage[:0], ContentLength: -1}
-	d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
 	d.block = d.block[:0]
 	if cap(d.block) > keptOctets {
 		d.block = nil
 	}
+	return nil
 }
 
 func (d *blockDecoder) fail(section, reason string, cause error) {
@@ -166,6 +161,9 @@ func (d *blockDecoder) decode() {
 	if d.m.TooLarge {
 		d.hpack.SetEmitEnabled(true)
 	}
+	if len(d.crumbs) > 0 {
+		d.joinCookies()
+	}
 }
 
 func (d *blockDecoder) failDecoding(err error) {
@@ -187,7 +185,7 @@ func (d *blockDecoder) failDecoding(err error) {
 // know that one can be due, and refuses the second of two where the RFC asks for both.
 func (d *blockDecoder) sizeUpdates(p []byte) []byte {
 	for len(p) > 0 && p[0]&0xe0 == 0x20 {
-		size, n := readSizeUpdate(p)
+		size, n := readInteger(p, 5)
 		switch {
 		case n == 0:
 			d.fail("RFC 7541 §5.1", "invalid integer in a dynamic table size update", nil)
@@ -205,20 +203,4 @@ func (d *blockDecoder) sizeUpdates(p []byte) []byte {
 		p = p[n:]
 	}
 	return p
-}
-
-// readSizeUpdate reads the integer of a size update and returns its length: 0 when it does not end, or has more
-// octets than 32 bits need (RFC 7541 §5.1).
-func readSizeUpdate(p []byte) (size uint64, n int) {
-	const prefix = 0x1f
-	if size = uint64(p[0] & prefix); size < prefix {
-		return size, 1
-	}
-	for i := 1; i < len(p) && i <= 5; i++ {
-		size += uint64(p[i]&0x7f) << (7 * (i - 1))
-		if p[i]&0x80 == 0 {
-			return size, i + 1
-		}
-	}
-	return 0, 0
 }

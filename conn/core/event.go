@@ -52,21 +52,44 @@ type Event struct {
 // number of streams gives at once has room.
 const maxKeptEvents = 1024
 
-// NextEvent returns the next event in order, and whether there was one.
-func (c *Conn) NextEvent() (Event, bool) {
+// NextEvent returns the next event in order, and whether there was one. The event is valid until the next call of
+// NextEvent.
+func (c *Conn) NextEvent() (*Event, bool) {
 	if c.nextEvent == len(c.events) {
-		clear(c.events) // hold on to nothing
-		c.events, c.nextEvent = c.events[:0], 0
-		if cap(c.events) > maxKeptEvents {
-			c.events = nil
+		if c.nextEvent > 0 {
+			c.forgetEvents()
 		}
-		return Event{}, false
+		return nil, false
 	}
 	c.nextEvent++
-	return c.events[c.nextEvent-1], true
+	return &c.events[c.nextEvent-1], true
 }
 
-func (c *Conn) emit(e Event) { c.events = append(c.events, e) }
+// forgetEvents empties the queue, of which all has been taken, and holds on to nothing.
+func (c *Conn) forgetEvents() {
+	clear(c.events)
+	c.events, c.nextEvent = c.events[:0], 0
+	if cap(c.events) > maxKeptEvents {
+		c.events = nil
+	}
+}
+
+// emit queues an event.
+func (c *Conn) emit(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
+
+// queueEvent queues an event and returns it, to be filled in. That is for the frequent ones, which have but a few of the
+// fields: to copy all of them costs more, while the garbage collector runs, than what they tell of.
+func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
+	n := len(c.events)
+	if n < cap(c.events) {
+		c.events = c.events[:n+1] // is zero: see forgetEvents
+	} else {
+		c.events = append(c.events, Event{})
+	}
+	e := &c.events[n]
+	e.Kind, e.Stream = kind, s
+	return e
+}
 
 // Counts counts what has passed over the connection.
 type Counts struct {

@@ -23,7 +23,7 @@ func config(role core.Role) core.Config {
 }
 
 // receive gives c what has arrived and calls f for each event. It returns what is left, the beginning of a frame.
-func receive(c *core.Conn, b []byte, f func(core.Event)) []byte {
+func receive(c *core.Conn, b []byte, f func(*core.Event)) []byte {
 	for {
 		n, more, err := c.Receive(b, time.Now())
 		if err != nil {
@@ -54,7 +54,7 @@ func ExampleConn() {
 	if err != nil {
 		panic(err)
 	}
-	receive(server, client.Output(nil), func(e core.Event) {
+	receive(server, client.Output(nil), func(e *core.Event) {
 		if e.Kind != core.EventHeaders {
 			return
 		}
@@ -69,7 +69,7 @@ func ExampleConn() {
 	})
 
 	server.Fill(1 << 16)
-	receive(client, server.Output(nil), func(e core.Event) {
+	receive(client, server.Output(nil), func(e *core.Event) {
 		switch e.Kind {
 		case core.EventHeaders:
 			fmt.Println("client:", e.Stream.Head.Status)

@@ -36,6 +36,17 @@ type Message struct {
 	host  string // the first of them
 }
 
+// blank makes m an empty message and holds on to no string. It keeps the memory for some fields.
+func (m *Message) blank() {
+	storage := m.Fields
+	clear(storage)
+	if cap(storage) > keptFields {
+		storage = nil
+	}
+	*m = Message{}
+	m.Fields, m.ContentLength = storage[:0], -1
+}
+
 // pseudoSet says which pseudo-header fields a message has: one bit for each kind.
 type pseudoSet uint8
 

@@ -43,7 +43,8 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	} else if inc := s.recv.Release(padding); inc > 0 {
 		c.appendWindowUpdate(s.ID, inc)
 	}
-	c.emit(Event{Kind: EventData, Stream: s, Data: f.Data, End: f.EndStream})
+	e := c.queueEvent(EventData, s)
+	e.Data, e.End = f.Data, f.EndStream
 	c.closeIfDone(s)
 	return nil
 }

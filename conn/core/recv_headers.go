@@ -58,7 +58,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	if b.hasPriority {
 		c.sched.Adjust(s.ID, treeParams(b.priority))
 	}
-	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
+	c.queueEvent(EventHeaders, s).End = b.endStream
 	if s.ID == frame.MaxStreamID {
 		c.Shutdown(c.now) // the client has no identifier left: it needs a new connection (RFC 9113 §5.1.1)
 	}
@@ -99,7 +99,7 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 	if b.endStream {
 		c.local(s, stream.RecvEndStream)
 	}
-	c.emit(Event{Kind: EventHeaders, Stream: s, End: b.endStream})
+	c.queueEvent(EventHeaders, s).End = b.endStream
 	c.closeIfDone(s)
 	return nil
 }
@@ -158,7 +158,9 @@ func (c *Conn) recvEnd(s *Stream) error {
 // takeHead makes the message that was just decoded the head of s. The two change memory, so nothing is copied
 // and nothing allocated once the fields of both have grown.
 func (c *Conn) takeHead(s *Stream) {
-	s.Head, c.in.msg = c.in.msg, s.Head
+	storage := s.Head.Fields
+	s.Head = c.in.msg
+	c.in.msg.Fields = storage // the rest is overwritten by the next block
 	s.headRecv = true
 }
 

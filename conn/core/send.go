@@ -105,7 +105,8 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 	case s.out.waiting():
 		return ErrBusy
 	}
-	s.out = outgoing{data: data, trailers: trailers, end: end, stopRecv: s.out.stopRecv, since: c.now}
+	o := &s.out // the rest is zero: nothing waits
+	o.data, o.trailers, o.end, o.since, o.sent = data, trailers, end, c.now, 0
 	if len(data) == 0 {
 		c.drained(s, false)
 		return nil
@@ -131,7 +132,7 @@ func (c *Conn) Unqueue(s *Stream) int {
 	if n == 0 {
 		return s.unsent
 	}
-	s.out = outgoing{stopRecv: s.out.stopRecv}
+	s.out.clear()
 	c.sched.Unready(&s.node)
 	return n
 }
@@ -196,17 +197,17 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 // drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If the end was
 // queued and no DATA frame has carried it, trailers or an empty DATA frame do.
 func (c *Conn) drained(s *Stream, ended bool) {
-	o := s.out
-	s.out = outgoing{stopRecv: o.stopRecv}
-	c.emit(Event{Kind: EventDrained, Stream: s})
-	if !o.end {
+	end, trailers := s.out.end, s.out.trailers
+	s.out.clear()
+	c.queueEvent(EventDrained, s)
+	if !end {
 		return
 	}
 	switch {
 	case ended:
-	case len(o.trailers) > 0:
+	case len(trailers) > 0:
 		c.local(s, stream.SendHeaders)
-		c.appendHeaders(s.ID, o.trailers, true)
+		c.appendHeaders(s.ID, trailers, true)
 	default:
 		c.appendData(s, nil, 0, true)
 	}

@@ -52,6 +52,11 @@ type outgoing struct {
 	sent  int       // octets sent since then
 }
 
+// clear is for when nothing waits any more.
+func (o *outgoing) clear() {
+	o.data, o.trailers, o.owned, o.end = nil, nil, false, false
+}
+
 func (o *outgoing) waiting() bool { return len(o.data) > 0 }
 
 // State returns the stream's state (RFC 9113 §5.1).
@@ -68,8 +73,10 @@ func (s *Stream) Queued() int { return len(s.out.data) }
 
 // init makes s a new stream; it keeps the memory of its fields.
 func (c *Conn) initStream(s *Stream, id uint32, st stream.State) {
-	fields := s.Head.Fields[:0]
-	*s = Stream{ID: id, Owner: s.Owner, state: st, Head: Message{Fields: fields, ContentLength: -1}}
+	fields, owner := s.Head.Fields[:0], s.Owner
+	*s = Stream{}
+	s.ID, s.Owner, s.state = id, owner, st
+	s.Head.Fields, s.Head.ContentLength = fields, -1
 	s.node.ID, s.node.Owner = id, s
 	s.recv.Init(c.streamWindow())
 	s.send.Add(c.peer.InitialWindowSize)

@@ -255,7 +255,7 @@ func (n *node) events() {
 	}
 }
 
-func (n *node) event(e Event, h *half) {
+func (n *node) event(e *Event, h *half) {
 	l := h.incoming(n)
 	switch e.Kind {
 	case EventHeaders:
@@ -299,7 +299,7 @@ func (n *node) event(e Event, h *half) {
 }
 
 // same compares fields with those that were sent; pseudo-header fields are not among the former.
-func (n *node) same(e Event, got, want []Field) {
+func (n *node) same(e *Event, got, want []Field) {
 	for len(want) > 0 && want[0].Name[0] == ':' {
 		want = want[1:]
 	}
@@ -309,7 +309,7 @@ func (n *node) same(e Event, got, want []Field) {
 }
 
 // end checks that a message that ends is whole.
-func (n *node) end(e Event, h *half) {
+func (n *node) end(e *Event, h *half) {
 	if !e.End {
 		return
 	}
@@ -320,7 +320,7 @@ func (n *node) end(e Event, h *half) {
 }
 
 // resetBy checks that a stream which ends early has a reason to.
-func (n *node) resetBy(e Event, h *half) {
+func (n *node) resetBy(e *Event, h *half) {
 	var se *frame.StreamError
 	if !errors.As(e.Err, &se) {
 		n.w.failf("%v: %v", n.c.Role(), e.Err)
