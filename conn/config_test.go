@@ -92,7 +92,9 @@ func TestOwner(t *testing.T) {
 		if st.Owner() != nil {
 			t.Error("a new stream has an owner")
 		}
-		st.SetOwner(t)
+		if err := st.SetOwner(t); err != nil {
+			panic(err)
+		}
 		if st.Owner() != t {
 			t.Error("the owner is another")
 		}

@@ -31,6 +31,11 @@ type Stream struct {
 	canRead  sync.Cond // body, its end, the head of a response, an error or a deadline
 	canWrite sync.Cond // drained, an error or a deadline
 
+	streamLife
+}
+
+// streamLife is what a Stream begins anew with when its memory is used again.
+type streamLife struct {
 	body     body
 	trailers []core.Field
 	gotHead  bool // client: the final head of the response has arrived
@@ -78,9 +83,10 @@ func (st *Stream) recycle() {
 	}
 	st.readBy.stop()
 	st.writeBy.stop()
-	cs, chunks, trailers := st.cs, st.body.chunks, st.trailers
-	clear(cs.Head.Fields)
-	*st = Stream{cs: cs}
+	chunks, trailers := st.body.chunks, st.trailers
+	clear(st.cs.Head.Fields) // core begins with the rest anew
+	st.c, st.canRead.L, st.canWrite.L = nil, nil, nil
+	st.streamLife = streamLife{}
 	st.body.chunks, st.trailers = chunks[:0], trailers[:0]
 	streamPool.Put(st)
 }
@@ -95,11 +101,16 @@ func (st *Stream) Conn() *Conn { return st.c }
 // is valid, and must not be changed, until Release.
 func (st *Stream) Message() *core.Message { return &st.cs.Head }
 
-// SetOwner keeps v for the user of the stream, until Release.
-func (st *Stream) SetOwner(v any) {
+// HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and no trailers. Server
+// only.
+func (st *Stream) HeadOnly() bool { return st.headEnd } // is as it was handed over
+
+// SetOwner keeps v for the user of the stream, until Release. It returns what Err returns.
+func (st *Stream) SetOwner(v any) error {
 	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
 	st.owner = v
-	st.c.mu.Unlock()
+	return st.err
 }
 
 // Owner returns what SetOwner was given.

@@ -94,14 +94,18 @@ func (d *dispatcher) wantedLocked(waiting int) int {
 	return d.pace.parallel(waiting)
 }
 
-// next ends the worker's last exchange, nil at first, and returns the next stream, nil if there is none: then the
+// next ends the worker's last exchange, nil at first, and returns the next, nil if there is none: then the
 // worker is to do what is returned as well. Streams that were reset while they waited are let go of, outside mu: that
 // may call the user's ConnState.
-func (d *dispatcher) next(last *exchange) (*conn.Stream, finale) {
+func (d *dispatcher) next(last *exchange) (*exchange, finale) {
 	for {
 		s, f := d.take(last)
-		if s == nil || s.Err() == nil {
-			return s, f
+		if s == nil {
+			return nil, f
+		}
+		x := newExchange(d.sc, s)
+		if s.SetOwner(x) == nil {
+			return x, f
 		}
 		s.Release()
 		last = nil

@@ -37,13 +37,12 @@ type exchange struct {
 // closing is added to exchange.refs when the handler has returned.
 const closing = 1 << 30
 
-// newExchange makes the exchange of a stream. It returns the handler to run for it as well.
-func (sc *serverConn) newExchange(s *conn.Stream) (*exchange, http.Handler) {
+// newExchange makes the exchange of a stream.
+func newExchange(sc *serverConn, s *conn.Stream) *exchange {
 	x := &exchange{sc: sc, s: s}
 	x.refs.Store(1)
 	x.ctx.x, x.body.x, x.resp.x = x, x, x
-	s.SetOwner(x)
-	return x, x.makeRequest(s.Message())
+	return x
 }
 
 // enter begins a use of the stream by whatever goroutine, and tells whether it is still there.
@@ -90,8 +89,8 @@ func (x *exchange) died(err error) {
 	x.resp.notifyClose()
 }
 
-// run calls the handler and ends the exchange.
-func (x *exchange) run(h http.Handler) {
+// run makes the request, calls the handler and ends the exchange.
+func (x *exchange) run() {
 	returned := false
 	defer func() {
 		if !returned {
@@ -99,6 +98,7 @@ func (x *exchange) run(h http.Handler) {
 		}
 		x.ended()
 	}()
+	h := x.makeRequest(x.s.Message())
 	h.ServeHTTP(&x.resp, &x.req)
 	returned = true
 	x.ctx.end(errHandlerReturned)

@@ -82,6 +82,9 @@ func (x *exchange) makeBody(m *core.Message) {
 
 // hasBody is false if the request ended with its header.
 func hasBody(s *conn.Stream) bool {
+	if s.HeadOnly() {
+		return false
+	}
 	if !s.RemoteEnded() {
 		return true
 	}

@@ -23,14 +23,12 @@ func (d *dispatcher) work() {
 		n, octets := 0, int64(0)
 		var then finale
 		for {
-			s, f := d.next(last)
-			if last = nil; s == nil {
+			x, f := d.next(last)
+			if last = x; x == nil {
 				then = f
 				break
 			}
-			x, h := d.sc.newExchange(s)
-			last = x
-			x.run(h)
+			x.run()
 			n++
 			if octets += x.resp.written; n%flushResponses == 0 || octets >= flushOctets {
 				octets = 0
