@@ -270,7 +270,7 @@ func (w *world) push() {
 	w.order = append(w.order, p.id)
 	hs := n.begin(s, p)
 	hs.gotHead, hs.gotEnd = true, true
-	n.same(Event{Stream: s}, s.Head.Fields, p.request.fields)
+	n.same(&Event{Stream: s}, s.Head.Fields, p.request.fields)
 }
 
 // move takes output and puts it on the wire.
