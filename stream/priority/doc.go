@@ -28,27 +28,27 @@
 // small frames gets as many octets as one of large frames. Every method takes constant time, Next on average: debts above
 // one turn, from larger frames, are paid by sitting out, one step for each 16 KiB that was sent before.
 //
-// # Room for the two schemes of HTTP/2
+// # Urgency
 //
-// The interface is made so that both schemes fit behind it without a change for the caller.
+// [NewExtensible] is the scheme of RFC 9218: eight urgencies, and responses that are useful piece by piece or only as a
+// whole. [Parse] reads the priority field, [Params.Merge] adds what a server has to say to it, [Params.Field] writes it. Lower
+// urgencies do not starve: one octet of 64 is theirs.
 //
-// RFC 9218, urgency and incremental. A scheduler keeps eight lists of ready nodes, one for each urgency, and a bit mask of
-// those that are not empty, so Next stays constant: the lowest bit, then the oldest stream that is not incremental, or
-// the next turn of those that are. Open takes the priority of the request's field, Adjust that of PRIORITY_UPDATE. Adjust
-// takes an identifier and not a Node because PRIORITY_UPDATE may arrive before the request it speaks of (RFC 9218 §7.1):
-// the scheduler keeps a bounded number of such words for idle streams, and Open looks there. Sent is what an aging guard
-// needs, so that a large urgent response does not starve the rest.
+// Adjust takes an identifier and not a Node because PRIORITY_UPDATE may arrive before the request it speaks of (RFC 9218
+// §7.1): the scheduler keeps a bounded number of such words for idle streams, and Open looks there.
 //
-// RFC 7540 §5.3, the dependency tree. Params carry the dependency, the exclusive flag and the weight. Open and Adjust move a
-// node with its subtree; an exclusive one adopts its siblings. A dependency on a stream that is idle, or closed for a
-// while, needs a node that no stream stands behind (RFC 7540 §5.3.4): Close hands the Node back to the caller, so the
-// scheduler copies its place into a record of its own and keeps a bounded number of these; Adjust on an idle identifier
-// makes one likewise. Ready and Unready mark the path to the root, Next walks down along it by the least service received
-// in proportion to weight, and Sent charges the path. All of that is state of the scheduler, found by identifier, or
-// private links in Node.
+// # Dependencies
 //
-// Params say which of the two schemes was spoken; a scheduler ignores the other one. SETTINGS_NO_RFC7540_PRIORITIES
-// (RFC 9218 §2.1) decides between schedulers before any stream is open, which is when the connection makes one.
+// [NewTree] is the scheme of RFC 7540 §5.3: a tree of streams, each with a weight. A stream that is ready goes before all that
+// depend on it; those that depend on the same one share octets by weight, by weighted fair queueing with a virtual clock
+// for each parent. What a frame costs depends on the depth of its stream, and not on how many streams there are beside a
+// logarithm.
+//
+// A dependency on a stream that is idle, or closed for a while, needs a place that no stream stands behind (RFC 7540
+// §5.3.4). Close hands the Node back to the caller, so places are records of the scheduler, found by identifier. How many
+// are kept for streams that are not open is bounded, and so is the depth that a walk may have.
+//
+// Params say which of the two schemes was spoken; a scheduler ignores the other one.
 //
 // # Concurrency
 //
@@ -56,6 +56,6 @@
 //
 // # Limitations
 //
-//   - Round robin is the only scheduler here.
-//   - The value of the priority field (RFC 9218 §4) is not parsed here.
+//   - What a stream gets is counted in octets of frames that were sent. How long they then wait below, in the kernel's
+//     buffers, is not seen here: the connection must not hand over much more than the link takes.
 package priority

@@ -43,3 +43,52 @@ func Example() {
 	// song 3616
 	// film 7232
 }
+
+// Urgent responses go first; those that are incremental share.
+func ExampleNewExtensible() {
+	sched := priority.NewExtensible()
+	for i, r := range []*struct {
+		response
+		field string
+	}{
+		{response{name: "image", left: 20000}, "u=5, i"},
+		{response{name: "photo", left: 30000}, "u=5, i"},
+		{response{name: "page", left: 10000}, "u=3"},
+		{response{name: "style", left: 2000}, "u=1"},
+	} {
+		r.node = priority.Node{ID: uint32(2*i + 1), Owner: &r.response}
+		p, ok := priority.Parse(r.field)
+		if !ok {
+			p = priority.Params{} // as if there were no such field
+		}
+		sched.Open(&r.node, p)
+		sched.Ready(&r.node)
+	}
+	sched.Adjust(3, priority.Params{Extensible: true, Urgency: 2}) // PRIORITY_UPDATE: the photo is on the screen
+
+	for n := sched.Next(); n != nil; n = sched.Next() {
+		r := n.Owner.(*response)
+		frame := min(r.left, 16384)
+		r.left -= frame
+		fmt.Println(r.name, frame)
+		sched.Sent(n, frame)
+		if r.left == 0 {
+			sched.Close(n)
+		}
+	}
+	// Output:
+	// style 2000
+	// photo 16384
+	// photo 13616
+	// page 10000
+	// image 16384
+	// image 3616
+}
+
+// The server knows better how urgent a response is than the client, which has said how it uses it.
+func ExampleParams_Merge() {
+	client, _ := priority.Parse("u=5, i")
+	merged, ok := client.Merge("u=1") // the priority field of the response
+	fmt.Println(merged.Field(), ok)
+	// Output: u=1, i true
+}

@@ -27,11 +27,27 @@ type Params struct {
 // A Node belongs to one Scheduler.
 type Node struct {
 	ID    uint32 // of the stream
+	pos   int32  // index in a heap of those that are ready
 	Owner any    // the stream: whoever gets the Node from Next finds it here
 
 	prev, next *Node // ring of those that are ready; nil when not ready
 	credit     int64 // octets left in this turn
 	open       bool
+	class      class  // RFC 9218
+	place      *place // RFC 7540
+}
+
+func (n *Node) before(m *Node) bool { return n.ID < m.ID }
+func (n *Node) at() *int32          { return &n.pos }
+
+// Params returns the priority with which the Scheduler serves n: what was stated
+// for it last, or the scheme's default. They are zero when n is not open, and
+// where the Scheduler makes no difference between streams.
+func (n *Node) Params() Params {
+	if n.place != nil {
+		return n.place.params()
+	}
+	return n.class.params()
 }
 
 // A Scheduler decides which of the streams that are ready sends next.
@@ -48,7 +64,7 @@ type Scheduler interface {
 	// Unready says that n has nothing to send or no credit. Idempotent.
 	Unready(n *Node)
 	// Next returns who sends next, nil when nobody is ready. n stays ready, and
-	// Next returns it again until Sent or Unready changes that.
+	// Next returns it again until a call of another method changes that.
 	Next() *Node
 	// Sent says that n has sent a frame with a payload of bytes octets.
 	Sent(n *Node, bytes int)

@@ -15,8 +15,8 @@ const frameHeader = 9
 // place of deficits: a frame is not known before it is sent, so a turn lasts
 // until its credit is used up and what went beyond counts against the next one.
 type roundRobin struct {
-	head  *Node // whose turn it is; the ring of ready nodes goes on with head.next
-	begun bool  // head has got the credit for this turn
+	ring       // of those that are ready; it is the head's turn
+	begun bool // head has got the credit for this turn
 }
 
 // NewRoundRobin returns a Scheduler that ignores priorities and gives every
@@ -53,13 +53,7 @@ func (r *roundRobin) Ready(n *Node) {
 	// Credit of a turn that was not used up is lost, a debt stays: a stream that
 	// is ready now and then is treated like one that always is.
 	n.credit = min(n.credit, 0)
-	if r.head == nil {
-		n.prev, n.next = n, n
-		r.head, r.begun = n, false
-		return
-	}
-	n.prev, n.next = r.head.prev, r.head
-	n.prev.next, n.next.prev = n, n
+	r.push(n)
 }
 
 // Unready takes n out of the ring. If it was its turn, the turn is over.
@@ -68,14 +62,9 @@ func (r *roundRobin) Unready(n *Node) {
 		return
 	}
 	if r.head == n {
-		r.pass()
+		r.begun = false
 	}
-	if r.head == n { // it was alone
-		r.head = nil
-	} else {
-		n.prev.next, n.next.prev = n.next, n.prev
-	}
-	n.prev, n.next = nil, nil
+	r.remove(n)
 }
 
 // pass ends the turn of the head.
