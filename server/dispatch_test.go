@@ -177,8 +177,8 @@ func TestHandlersAreLimited(t *testing.T) {
 		var running, most atomic.Int32
 		release := make(chan struct{})
 		srv := serving(func(http.ResponseWriter, *http.Request) {
-			if n := running.Add(1); n > most.Load() {
-				most.Store(n)
+			n := running.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
 			<-release
 			running.Add(-1)
