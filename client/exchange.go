@@ -105,6 +105,9 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		x.cc.c.Unreserve()
 		return err
 	}
+	if order := x.cc.t.PseudoHeaderOrder; len(order) > 0 {
+		orderPseudo(b.fields, order)
+	}
 	r := conn.Request{
 		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil && !tunnel, Reserved: true, Owner: x, Into: &x.s,
 	}

@@ -113,6 +113,10 @@ func (t *Transport) connConfig() conn.Config {
 		Limits:                        t.Limits,
 		Scheduler:                     t.Scheduler,
 		Tracer:                        t.Tracer,
+		FramePolicy:                   t.FramePolicy,
+		Padding:                       t.Padding,
+		SettingsOrder:                 t.SettingsOrder,
+		Grease:                        t.Grease,
 	}
 	if cfg.CountError == nil {
 		cfg.CountError = h.CountError

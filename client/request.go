@@ -107,6 +107,23 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	return b.declareTrailers(req.Trailer)
 }
 
+// orderPseudo puts the pseudo-header fields, which come first, into another order.
+func orderPseudo(f []core.Field, order []string) {
+	n := 0
+	for n < len(f) && strings.HasPrefix(f[n].Name, ":") {
+		n++
+	}
+	slices.SortStableFunc(f[:n], func(a, b core.Field) int { return place(order, a.Name) - place(order, b.Name) })
+}
+
+// place is where a name comes in an order; those without a place come last.
+func place(order []string, name string) int {
+	if i := slices.Index(order, name); i >= 0 {
+		return i
+	}
+	return len(order)
+}
+
 // appendHeader appends what a header map holds, but for what requestFields sends in its own way.
 func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
 	for key, values := range h {

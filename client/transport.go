@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -106,7 +107,8 @@ type Transport struct {
 	// PushHandler, if set, is asked about what servers push. Nil refuses push (SETTINGS_ENABLE_PUSH of 0).
 	PushHandler PushHandler
 
-	// MaxPushedStreams bounds the promises and pushed responses that a connection has at once. Default 100.
+	// MaxPushedStreams bounds the pushed responses that run at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS),
+	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2). Default 100.
 	MaxPushedStreams int
 
 	// Pool, if set, takes the place of the Transport's own.
@@ -152,6 +154,26 @@ type Transport struct {
 
 	// Tracer, if set, sees every frame in and out.
 	Tracer conn.Tracer
+
+	// FramePolicy, if set, judges every frame that a server sends: it may count it, drop it, reset its stream or end
+	// the connection.
+	FramePolicy conn.FramePolicy
+
+	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and conn.PadRandom make
+	// the usual ones. It must be quick, and must not use the connection. Default nil: none.
+	Padding core.PaddingFunc
+
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even with their initial
+	// values. Default: an order of our own.
+	SettingsOrder []frame.SettingID
+
+	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, the rest behind them.
+	// Default: ":method", ":scheme", ":authority", ":path", ":protocol".
+	PseudoHeaderOrder []string
+
+	// Grease sends a setting and frames of identifiers that mean nothing, which servers must ignore (RFC 9113 §5.5).
+	// Default false.
+	Grease bool
 
 	t1 *http.Transport // the transport that Configure was given
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -108,6 +109,22 @@ type Config struct {
 
 	// Tracer, if set, sees every frame in and out.
 	Tracer conn.Tracer
+
+	// FramePolicy, if set, judges every frame that a client sends: it may count it, drop it, reset its stream or end
+	// the connection.
+	FramePolicy conn.FramePolicy
+
+	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and conn.PadRandom make
+	// the usual ones. It must be quick, and must not use the connection. Default nil: none.
+	Padding core.PaddingFunc
+
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even with their initial
+	// values. Default: an order of our own.
+	SettingsOrder []frame.SettingID
+
+	// Grease sends a setting and frames of identifiers that mean nothing, which clients must ignore (RFC 9113 §5.5).
+	// Default false.
+	Grease bool
 }
 
 // Dispatch is a way of running handlers.
@@ -172,6 +189,10 @@ func (c *Config) connConfig(hs *http.Server) conn.Config {
 		Limits:                        c.Limits,
 		Scheduler:                     c.Scheduler,
 		Tracer:                        c.Tracer,
+		FramePolicy:                   c.FramePolicy,
+		Padding:                       c.Padding,
+		SettingsOrder:                 c.SettingsOrder,
+		Grease:                        c.Grease,
 	}
 }
 

@@ -10,7 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -65,4 +69,39 @@ func ExampleConfigure() {
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Print(string(body))
 	// Output: hello by HTTP/2.0
+}
+
+// A FramePolicy bounds what the limits do not know of: this server takes one request in all.
+func ExampleConfig_framePolicy() {
+	var requests atomic.Int64
+	srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {})}
+	srv.FramePolicy = func(_ *conn.Conn, h frame.Header, _ []byte) error {
+		if h.Type == frame.TypeHeaders && requests.Add(1) > 1 {
+			return &frame.StreamError{Code: frame.EnhanceYourCalm} // any other error would end the connection
+		}
+		return nil
+	}
+	srv.Padding = conn.PadTo(64) // and an observer learns lengths only roughly
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(l)
+	defer srv.Close()
+
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	hc := &http.Client{Transport: &http.Transport{Protocols: &h2c}}
+	for range 2 {
+		resp, err := hc.Get("http://" + l.Addr().String())
+		if err != nil {
+			fmt.Println("calmed:", strings.Contains(err.Error(), "ENHANCE_YOUR_CALM"))
+			continue
+		}
+		resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	// Output:
+	// 200 OK
+	// calmed: true
 }
