@@ -219,6 +219,9 @@ func (st *Stream) end(err error) {
 		st.c.notes = append(st.c.notes, endNote{st.onEnd, err})
 		st.onEnd = nil
 	}
+	if st.tunnel != nil {
+		st.tunnel.died(err)
+	}
 }
 
 // deadline is a point in time after which reads or writes fail. It costs a timer only where it is set.

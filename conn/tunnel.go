@@ -25,7 +25,8 @@ type Tunnel struct {
 	release func()
 
 	refs    atomic.Int32 // calls that use st, and one until Close; see enter
-	writing bool         // a Write is under way; guarded by Conn.mu
+	writing bool         // a Write is under way; this and the next are guarded by Conn.mu
+	onEnd   func(error)
 }
 
 var (
@@ -82,6 +83,31 @@ func (t *Tunnel) end() {
 		return
 	}
 	t.st.releaseTunnel()
+}
+
+// OnEnd sets a function that is called once if the stream is reset by the peer, or lost with the connection, before Close or
+// Abort: for who is busy elsewhere, such as a relay that waits for the other side of it. f gets the reason, is called by
+// whoever found out, at once if that has happened already, and must not block.
+func (t *Tunnel) OnEnd(f func(err error)) {
+	if !t.enter() {
+		return
+	}
+	c := t.c
+	c.mu.Lock()
+	t.onEnd = f
+	if t.st.err != nil {
+		t.died(t.st.err)
+	}
+	c.unlock()
+	t.leave()
+}
+
+// died is told, with mu held, that the stream has died.
+func (t *Tunnel) died(err error) {
+	if f := t.onEnd; f != nil && t.refs.Load() < tunnelClosing {
+		t.onEnd = nil
+		t.c.notes = append(t.c.notes, endNote{f, err})
+	}
 }
 
 // Conn returns the HTTP/2 connection that the tunnel is a stream of.

@@ -264,6 +264,47 @@ func TestTunnelCloseRead(t *testing.T) {
 	})
 }
 
+// Who waits elsewhere is told of a tunnel's death, unless it is his own doing.
+func TestTunnelOnEnd(t *testing.T) {
+	inBothRoles(t, func(t *testing.T, p *testPeer) {
+		var got []error
+		note := func(err error) { got = append(got, err) }
+		want := func(why string, codes ...frame.Code) {
+			t.Helper()
+			synctest.Wait()
+			if len(got) != len(codes) || len(codes) == 1 && !errors.Is(got[0], codes[0]) {
+				t.Errorf("%s: told %v", why, got)
+			}
+			got = nil
+		}
+		tun := p.tunnel(1)
+		tun.OnEnd(note)
+		p.send(dataEnd(1, ""), rstStream(1, frame.ConnectError))
+		want("reset after its end", frame.ConnectError)
+		tun.OnEnd(note)
+		want("dead already", frame.ConnectError)
+		check(t, "Close", tun.Close())
+		tun.OnEnd(note)
+
+		tun = p.tunnel(3)
+		tun.OnEnd(note)
+		p.send(dataEnd(3, ""))
+		check(t, "Close", tun.Close())
+		p.want("both ends", dataEnd(3, ""))
+		tun = p.tunnel(5)
+		tun.OnEnd(note)
+		check(t, "Abort", tun.Abort(frame.Cancel))
+		want("its user's doing")
+
+		p.want("told", rstStream(5, frame.Cancel))
+		tun = p.tunnel(7)
+		tun.OnEnd(note)
+		check(t, "the peer closes", p.nc.Close())
+		want("lost", frame.NoError)
+		check(t, "Close", tun.Close())
+	})
+}
+
 // The stream's memory is not used again while a call still has it.
 func TestTunnelReleasedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
