@@ -67,8 +67,8 @@ type timing struct {
 	Status               int
 }
 
-// browse loads the page in Chromium and returns the report that its script wrote.
-func browse(t *testing.T, url string) []timing {
+// browse loads a page in Chromium, whose script has to write a report, and decodes that.
+func browse(t *testing.T, url string, into any) {
 	t.Helper()
 	chromium := requirePeer(t, "chromium", "chromium-browser", "google-chrome")
 	r := mustRunPeer(t, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -79,19 +79,19 @@ func browse(t *testing.T, url string) []timing {
 	if !found || !complete {
 		t.Fatalf("the page's script left no report:\n%s\nstderr:\n%s", clip(r.stdout), clip(r.stderr))
 	}
-	var entries []timing
-	if err := json.Unmarshal([]byte(html.UnescapeString(report)), &entries); err != nil {
+	if err := json.Unmarshal([]byte(html.UnescapeString(report)), into); err != nil {
 		t.Fatalf("report %q: %v", report, err)
 	}
-	return entries
 }
 
 // Chromium loads a page and its fifty subresources over one HTTP/2 connection: by its own account and by ours.
 func TestChromium(t *testing.T) {
 	site := &browserSite{conns: make(map[string]string)}
 	ls := startServer(t, true, site)
+	var entries []timing
+	browse(t, ls.URL, &entries)
 	count := map[string]int{}
-	for _, e := range browse(t, ls.URL) {
+	for _, e := range entries {
 		count[e.Type]++
 		if e.Protocol != "h2" || e.Status != http.StatusOK {
 			t.Errorf("%s %s came over %q with status %d, want h2 and 200", e.Type, e.Path, e.Protocol, e.Status)

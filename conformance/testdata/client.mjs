@@ -29,6 +29,29 @@ function request(session, headers, body, trailers, endEvent = "close") {
   });
 }
 
+// tunnel sends text through a tunnel and collects what comes back, and how it ends.
+function tunnel(session, headers, text, isAll) {
+  return new Promise((resolve) => {
+    const req = session.request(headers, { endStream: false });
+    const res = { received: "" };
+    req.on("response", (h) => {
+      res.status = h[":status"];
+      if (h["sec-websocket-protocol"]) res.protocol = h["sec-websocket-protocol"];
+      req.write(text);
+    });
+    req.on("data", (c) => {
+      res.received += c.toString("latin1");
+      if (isAll(res.received)) req.end();
+    });
+    req.on("end", () => {
+      res.ended = true;
+      if (res.status !== 200) resolve(res); // node 20 may not close such a stream; see refuseRunning
+    });
+    req.on("error", (err) => { res.error = err.code; });
+    req.on("close", () => { res.code = req.rstCode; resolve(res); });
+  });
+}
+
 const sha256 = (b) => createHash("sha256").update(b).digest("hex");
 
 const cases = {
@@ -83,6 +106,21 @@ const cases = {
     await new Promise((resolve) => req.on("close", resolve));
     const r = await request(s, { ":path": "/hello" });
     return { status: r.status, code: req.rstCode };
+  },
+  // Sends something through a tunnel to the host arg, ends its direction when that has come back, and waits for the end.
+  async connect(s) {
+    return tunnel(s, { ":method": "CONNECT", ":authority": arg }, "ping", (got) => got === "ping");
+  },
+  // The same for one masked frame of WebSocket, whose echo is not masked.
+  async websocket(s) {
+    await new Promise((resolve) => s.once("remoteSettings", resolve));
+    const mask = [1, 2, 3, 4];
+    const text = Buffer.from("hello");
+    const frame = Buffer.from([0x81, 0x80 | text.length, ...mask, ...text.map((c, i) => c ^ mask[i % 4])]);
+    const r = await tunnel(s, {
+      ":method": "CONNECT", ":protocol": "websocket", ":path": "/chat", "sec-websocket-version": "13", "sec-websocket-protocol": "echo",
+    }, frame, (got) => got.length === 2 + text.length);
+    return { ...r, offered: s.remoteSettings.enableConnectProtocol };
   },
   async ping(s) {
     await new Promise((resolve) => s.once("connect", resolve));

@@ -27,6 +27,14 @@ const paths = {
     stream.respond({ ":status": 200 });
     stream.end(big);
   },
+  "/hints": (stream) => {
+    stream.additionalHeaders({ ":status": 103, link: "</style.css>; rel=preload; as=style" });
+    paths["/hello"](stream);
+  },
+  "/aborted": (stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end(aborted.join());
+  },
   "/push": (stream) => {
     if (!stream.pushAllowed) return paths["/hello"](stream);
     stream.pushStream({ ":path": "/big" }, (err, pushed) => {
@@ -58,13 +66,39 @@ const paths = {
   },
 };
 
-const options = { maxSessionMemory: 1000 }; // in megabytes; some pushes of /big exceed the default
+const aborted = []; // with which codes clients have reset their tunnels
+
+// tunnel answers CONNECT: it sends back what comes, but for some hosts.
+function tunnel(stream, headers) {
+  if (headers[":protocol"] !== undefined && headers[":protocol"] !== "websocket") {
+    stream.respond({ ":status": 501 }, { endStream: true });
+    return;
+  }
+  switch (headers[":authority"]) {
+    case "refused.test:80":
+      stream.respond({ ":status": 407, "proxy-authenticate": "Basic" });
+      stream.end("who are you?");
+      return;
+    case "abort.test:80":
+      stream.respond({ ":status": 200 });
+      stream.once("data", () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR));
+      return;
+  }
+  stream.on("aborted", () => aborted.push(stream.rstCode));
+  stream.respond({ ":status": 200 });
+  stream.pipe(stream);
+}
+
+// enableConnectProtocol: RFC 8441. Some pushes of /big exceed the default of maxSessionMemory, in megabytes.
+const options = { settings: { enableConnectProtocol: true }, maxSessionMemory: 1000 };
 const server = key
   ? http2.createSecureServer({ ...options, key: readFileSync(key), cert: readFileSync(cert) })
   : http2.createServer(options);
 
 server.on("stream", (stream, headers) => {
   stream.on("error", () => {}); // a client that gives up
+  if (headers[":method"] === "CONNECT") return tunnel(stream, headers);
+  if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
   const [path, query] = headers[":path"].split("?");
   const serve = paths[path];
   if (serve) {
