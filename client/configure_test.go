@@ -317,3 +317,23 @@ func TestCancelDial(t *testing.T) {
 		f.close()
 	})
 }
+
+// A window that somebody has chosen stays, the others grow.
+func TestGrowthOfWindows(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		t    *Transport
+		want int
+	}{
+		{"default", &Transport{}, 16 << 20},
+		{"off", &Transport{MaxReceiveBufferGrowth: -1}, -1},
+		{"stream chosen", &Transport{MaxReceiveBufferPerStream: 1}, 0},
+		{"connection chosen", &Transport{MaxReceiveBufferPerConnection: 1}, 0},
+		{"chosen by net/http's field", &Transport{HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 1}}, 0},
+		{"both chosen", &Transport{MaxReceiveBufferPerStream: 1, MaxReceiveBufferGrowth: 7}, 7},
+	} {
+		if got := tt.t.connConfig().MaxReceiveBufferGrowth; got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

@@ -16,6 +16,7 @@ const (
 	defaultConnWindow       = 16 << 20
 	defaultStreamWindow     = 4 << 20
 	defaultMaxUnread        = 64 << 20
+	defaultGrowth           = 16 << 20
 	defaultReplayBuffer     = 64 << 10
 	defaultMaxAttempts      = 8
 	defaultMaxPushedStreams = 100
@@ -100,6 +101,7 @@ func (t *Transport) connConfig() conn.Config {
 		MaxReceiveBufferPerConnection: cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, defaultConnWindow),
 		MaxReceiveBufferPerStream:     cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
 		MaxUnreadPerConnection:        cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
+		MaxReceiveBufferGrowth:        t.MaxReceiveBufferGrowth,
 		SendPingTimeout:               max(cmp.Or(t.SendPingTimeout, h.SendPingTimeout, defaultSendPingTimeout), 0),
 		PingTimeout:                   cmp.Or(t.PingTimeout, h.PingTimeout),
 		PingBudget:                    1,
@@ -120,6 +122,11 @@ func (t *Transport) connConfig() conn.Config {
 	}
 	if cfg.CountError == nil {
 		cfg.CountError = h.CountError
+	}
+	chosen := cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, t.MaxReceiveBufferPerStream,
+		h.MaxReceiveBufferPerStream) != 0
+	if cfg.MaxReceiveBufferGrowth == 0 && !chosen {
+		cfg.MaxReceiveBufferGrowth = defaultGrowth
 	}
 	return cfg
 }

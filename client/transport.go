@@ -132,16 +132,23 @@ type Transport struct {
 	// MaxReadFrameSize is the largest frame payload that a server may send, 16384 to 16777215. Default 16384.
 	MaxReadFrameSize int
 
-	// MaxReceiveBufferPerConnection is a connection's receive window. Default 16 MiB.
+	// MaxReceiveBufferPerConnection is a connection's receive window, in octets. Default 16 MiB, which
+	// MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is a stream's receive window: how much of a response a server may send ahead of the
-	// reader. Default 4 MiB.
+	// MaxReceiveBufferPerStream is a stream's receive window, in octets: how much of a response a server may send ahead of
+	// the reader. Default 4 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerStream int
 
 	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a connection holds before it
 	// stops giving connection credit back. Default 64 MiB.
 	MaxUnreadPerConnection int
+
+	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of a connection
+	// together, and the window of the connection by as many. They grow where responses are read as fast as they come and
+	// the window is smaller than what the path carries in a round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms,
+	// but none where MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
+	MaxReceiveBufferGrowth int
 
 	// CountError, if set, is called with a short fixed name for every protocol error that is found.
 	CountError func(errType string)

@@ -144,17 +144,25 @@ type Stats struct {
 	Streams                 int   // open now
 	Unread                  int64 // octets of DATA that nobody has read yet
 	SendWindow              int64 // octets that the peer's connection window has room for
+	RecvWindow              int64 // size of our connection window, in octets
+	RecvGrown               int64 // octets by which the receive windows of open streams have grown
+
+	// RTT is the round-trip time of the path, 0 as long as it is not known. It is the time that the peer took to
+	// acknowledge our SETTINGS, and where DATA is received in bulk that to answer a PING.
+	RTT time.Duration
 }
 
 // Stats returns the counters so far.
 func (c *Conn) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	size, grown := c.core.RecvWindow()
 	return Stats{
 		Counts: c.core.Counts(),
 		Reads:  c.stats.reads, Writes: c.stats.writes,
 		BytesRead: c.stats.bytesRead, BytesWritten: c.stats.bytesWritten,
 		Streams: c.core.NumStreams(), Unread: c.core.Unread(), SendWindow: c.core.SendWindow(),
+		RecvWindow: size, RecvGrown: grown, RTT: c.core.RTT(),
 	}
 }
 

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"io"
+	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
@@ -21,7 +22,9 @@ func (st *Stream) Read(p []byte) (int, error) {
 	if n > 0 && c.phase == alive {
 		c.ensureOut()
 		before := c.core.OutputLen()
-		c.core.Consume(&st.cs, n)
+		if c.core.Consume(&st.cs, n) {
+			c.core.Tune(&st.cs, time.Now())
+		}
 		if c.core.OutputLen() > before {
 			c.flushSoonLocked() // credit that the peer may be waiting for
 		}

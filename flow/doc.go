@@ -23,13 +23,18 @@
 //
 // # Batching
 //
-// Release returns 0 until half of the size is free, so that a window is refilled with two WINDOW_UPDATE frames and not
-// with one for each read. One reader cannot stall on that: when it has read everything and waits for more, either half of
+// Release returns 0 until half of the size, or 1 MiB, is free, so that a window is refilled with a few WINDOW_UPDATE frames
+// and not with one for each read. One reader cannot stall on that: when it has read everything and waits for more, either half of
 // the size is free, and was announced, or the peer has more than half left.
 //
 // Many readers that share a window can: one that holds its octets without reading keeps what others free below one half
 // for ever. The window of a connection is therefore released with [RecvWindow.ReleaseShared], which measures by what is
 // not held.
+//
+// # Windows that fit the path
+//
+// A sender that may have less on its way than the path holds, bandwidth times round-trip time, waits. A [Tuner] finds out
+// how large the windows of a connection should be, and makes them so, within the room that the caller gives it.
 //
 // # Concurrency
 //
@@ -37,6 +42,7 @@
 //
 // # Limitations
 //
-//   - Sizes do not adapt to the bandwidth-delay product. [RecvWindow.Resize] is where an estimate would go.
+//   - A receiver sees only how much comes. It cannot tell a path that has become longer from a queue that has: a window
+//     that has once grown grows again only when that makes DATA come faster.
 //   - A window that was made smaller shrinks as DATA arrives, because HTTP/2 has no way to call credit back.
 package flow

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sluice-go/sluice/flow"
 )
@@ -59,4 +60,33 @@ func ExampleRecvWindow_Resize() {
 	// Output:
 	// WINDOW_UPDATE on stream 0: 983041
 	// the peer may send 1048576
+}
+
+// The path takes 100 ms and the peer may have 64 KiB on its way. All of them are read within 2 ms, so more would fit.
+func ExampleTuner() {
+	var tuner flow.Tuner
+	var meter flow.Meter
+	window := flow.NewRecvWindow(65536)
+	now := time.Unix(1_000_000_000, 0)
+	tuner.Asked(now) // SETTINGS or PING is sent
+	now = now.Add(100 * time.Millisecond)
+	tuner.Answered(now)
+
+	for range 4 {
+		now = now.Add(time.Millisecond / 2)
+		tuner.Arrived(&meter, 1<<20, now)
+		window.Receive(16384)
+		increment := window.Release(16384) // it was read
+		if tuner.Consumed(&meter, &window, 16384) {
+			_, more := tuner.Grow(&meter, &window, 16<<20, now)
+			increment += more
+		}
+		if increment > 0 {
+			fmt.Println("WINDOW_UPDATE", increment)
+		}
+	}
+	fmt.Println("RTT", tuner.RTT(), "size", window.Size())
+	// Output:
+	// WINDOW_UPDATE 491520
+	// RTT 100ms size 524288
 }

@@ -66,27 +66,34 @@ func (w *RecvWindow) Receive(n uint32) bool {
 	return true
 }
 
+// maxBatch is as much credit as is worth a WINDOW_UPDATE whatever the size of the
+// window: with all of a large one in halves, a quarter of it would lie idle on the
+// average while the peer waits.
+const maxBatch = 1 << 20
+
 // Release gives back n octets that Receive recorded. It returns the increment
 // of the WINDOW_UPDATE that the caller must send now, or 0 while less than half
-// of the size would be announced. It panics when less than n octets are held.
+// of the size, and less than 1 MiB, would be announced. It panics when less than
+// n octets are held.
 func (w *RecvWindow) Release(n uint32) (increment uint32) {
 	w.release(n)
 	return w.due()
 }
 
 func (w *RecvWindow) due() (increment uint32) {
-	if 2*w.unsent() < int64(w.size) {
+	if w.unsent() < min((int64(w.size)+1)/2, maxBatch) {
 		return 0
 	}
 	return w.Flush()
 }
 
 // ReleaseShared is Release for a window that many readers share, the window of a
-// connection. It returns 0 while less than half of what is not held would be
-// announced: octets that one reader holds do not keep credit from the others.
+// connection. It returns 0 while less than half of what is not held, and less than
+// 1 MiB, would be announced: octets that one reader holds do not keep credit from
+// the others.
 func (w *RecvWindow) ReleaseShared(n uint32) (increment uint32) {
 	w.release(n)
-	if 2*w.unsent() < int64(w.size)-int64(w.held) {
+	if w.unsent() < min((int64(w.size)-int64(w.held)+1)/2, maxBatch) {
 		return 0
 	}
 	return w.Flush()

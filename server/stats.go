@@ -16,7 +16,8 @@ type Stats struct {
 	Queued      int    // requests that wait for a handler now
 	Panics      uint64 // of handlers, without http.ErrAbortHandler
 
-	// Conn is the sum over the connections; Streams, Unread and SendWindow are of those that are open.
+	// Conn is the sum over the connections; Streams, Unread, SendWindow, RecvWindow and RecvGrown are of those that are
+	// open. RTT is 0.
 	Conn conn.Stats
 }
 
@@ -52,12 +53,14 @@ func addConnStats(s *conn.Stats, o conn.Stats) {
 	s.Streams += o.Streams
 	s.Unread += o.Unread
 	s.SendWindow += o.SendWindow
+	s.RecvWindow += o.RecvWindow
+	s.RecvGrown += o.RecvGrown
 }
 
 // stats of one connection that has ended.
 func (sc *serverConn) stats() Stats {
 	s := Stats{Connections: 1, Conn: sc.c.Stats()}
-	s.Conn.Streams, s.Conn.Unread, s.Conn.SendWindow = 0, 0, 0
+	s.Conn.Streams, s.Conn.Unread, s.Conn.SendWindow, s.Conn.RecvWindow, s.Conn.RecvGrown = 0, 0, 0, 0, 0
 	sc.d.mu.Lock()
 	defer sc.d.mu.Unlock()
 	s.Requests = sc.d.taken

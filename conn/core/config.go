@@ -42,6 +42,7 @@ type Config struct {
 	EncoderTableSize uint32 // cap on the HPACK table that we encode with
 	ConnWindow       uint32 // the connection's receive window, at least 65535
 	MaxUnread        int64  // octets of unread DATA up to which connection credit is given back at once
+	WindowGrowth     uint32 // what the windows of streams together, and that of the connection, may grow by
 
 	PrefaceTimeout  time.Duration // until the peer's first SETTINGS
 	SettingsTimeout time.Duration // until our SETTINGS are acknowledged

@@ -32,6 +32,9 @@ type Conn struct {
 	life     lifetime
 	unread   int64 // octets of DATA that were not consumed
 	owed     int64 // of them, connection credit that is held back because unread is over MaxUnread
+	tuner    flow.Tuner
+	meter    flow.Meter // of the connection's window
+	grown    uint32     // octets by which the windows of streams are larger than StreamWindow
 	shutdown shutdownState
 	fatal    *frame.ConnError
 
@@ -54,6 +57,7 @@ func New(cfg Config) *Conn {
 	if cfg.Scheduler == nil {
 		cfg.Scheduler = priority.NewRoundRobin()
 	}
+	cfg.WindowGrowth = min(cfg.WindowGrowth, frame.MaxWindow-max(cfg.ConnWindow, cfg.StreamWindow))
 	c := &Conn{
 		cfg:   cfg,
 		peer:  initialSettings(),
@@ -88,6 +92,7 @@ func (c *Conn) Start(now time.Time) {
 		c.appendGrease(c.cfg.Grease)
 	}
 	c.life.start(now, &c.cfg)
+	c.tuner.Asked(now)
 }
 
 // SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the time of the last
@@ -176,6 +181,7 @@ func (c *Conn) closeStream(s *Stream) {
 	s.unsent = len(s.out.data)
 	s.out.clear()
 	s.out.stopRecv = false
+	c.settle(s)
 	if c.streams.Len() == 0 {
 		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
 	}

@@ -177,7 +177,9 @@ func (p *peer) consume(id uint32, n int) {
 		n = p.unread[s]
 	}
 	p.unread[s] -= n
-	p.c.Consume(s, n)
+	if p.c.Consume(s, n) {
+		p.c.Tune(s, p.now)
+	}
 	p.take()
 }
 

@@ -35,7 +35,8 @@
 //
 // Every octet of DATA that is received is taken from the connection's window and given back exactly once: at once where
 // it is dropped or padding, else as soon as it is held, up to Config.MaxUnread; only what exceeds that waits
-// for Consume. So a stream that nobody reads closes its own window, not that of the connection.
+// for Consume. So a stream that nobody reads closes its own window, not that of the connection. Where Consume asks for
+// Tune, windows that hold the peer up become larger, up to Config.WindowGrowth.
 //
 // # Limitations
 //

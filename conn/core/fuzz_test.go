@@ -123,9 +123,12 @@ func newFuzzer(tb testing.TB, role Role, acts []byte) *fuzzer {
 	p := newPeer(tb, role, func(cfg *Config) {
 		cfg.EnablePush, cfg.EnableConnectProtocol = role == Client, true
 		cfg.MaxUnread, cfg.StreamWindow, cfg.MaxHeaderBytes, cfg.MaxConcurrentStreams = 100, 1000, 4000, 10
+		cfg.WindowGrowth = 5000
 		cfg.IdleTimeout, cfg.StallTimeout, cfg.HeaderTimeout = time.Minute, time.Minute, time.Minute
 		cfg.PingInterval, cfg.PingTimeout, cfg.DrainGrace = time.Minute, time.Minute, time.Minute
 	})
+	p.c.tuner.Asked(epoch)
+	p.c.tuner.Answered(epoch.Add(time.Millisecond))
 	return &fuzzer{tb: tb, c: p.c, now: epoch, acts: acts, owed: make(map[*Stream]int)}
 }
 
@@ -195,7 +198,9 @@ func (z *fuzzer) stream(s *Stream, b byte) {
 		case 2:
 			z.allowed(z.c.Queue(s, make([]byte, int(b)), nil, b&0x80 != 0))
 		case 3:
-			z.c.Consume(s, z.owed[s])
+			if z.c.Consume(s, z.owed[s]) {
+				z.c.Tune(s, z.now)
+			}
 			z.owed[s] = 0
 		case 4:
 			z.c.Reset(s, frame.Cancel)
@@ -275,6 +280,10 @@ func (z *fuzzer) end(err error, sent int) {
 		z.c.Consume(s, n)
 	}
 	z.take()
+	size, grown := z.c.RecvWindow()
+	if size > int64(z.c.cfg.ConnWindow+z.c.cfg.WindowGrowth) || grown > int64(z.c.cfg.WindowGrowth) || grown > 0 && len(z.live) == 0 {
+		z.tb.Errorf("the connection's window is %d octets large, its %d streams have grown by %d", size, len(z.live), grown)
+	}
 	if z.c.Unread() != 0 || z.c.recv.Held() != 0 {
 		z.tb.Errorf("%d octets unread and %d held when all is consumed", z.c.Unread(), z.c.recv.Held())
 	}

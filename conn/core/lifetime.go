@@ -18,6 +18,7 @@ type lifetime struct {
 	pingSent   bool      // and nothing has arrived since
 	pings      int       // keepalive PINGs since the last HEADERS or DATA in either direction
 	pingsOut   int       // PINGs of our user that were not answered
+	tunePinged bool      // a PING that measures the path was not answered
 
 	partialSince time.Time     // when the frame or header block began that is not complete
 	partialTime  time.Duration // that it may take
@@ -30,6 +31,7 @@ type lifetime struct {
 var (
 	drainPing     = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'g', 'o'}
 	keepalivePing = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'k', 'a'}
+	tunePing      = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'b', 'd'}
 )
 
 func (l *lifetime) start(now time.Time, cfg *Config) {

@@ -108,6 +108,7 @@ func (c *Conn) recvSettingsAck() error {
 		return c.limit.glitch(c.now)
 	}
 	c.life.settingsAcked = true
+	c.tuner.Answered(c.now)
 	c.in.block.setTableSize(c.cfg.DecoderTableSize)
 	if c.cfg.StreamWindow >= frame.DefaultWindow {
 		return nil
@@ -145,6 +146,9 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 		c.finishDrain()
 	case data == keepalivePing && !c.life.pingAt.IsZero():
 		c.life.pingAt = time.Time{}
+	case data == tunePing && c.life.tunePinged:
+		c.life.tunePinged = false
+		c.tuner.Answered(c.now)
 	default:
 		c.emit(Event{Kind: EventPingAck, Ping: data})
 		if c.life.pingsOut == 0 {

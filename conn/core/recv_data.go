@@ -34,6 +34,9 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		c.giveBack(padding)
 	}
 	c.counts.DataIn += uint64(len(f.Data))
+	if c.cfg.WindowGrowth > 0 {
+		c.measure()
+	}
 	c.hold(s, len(f.Data))
 	if f.EndStream {
 		if err := c.recvEnd(s); err != nil {
@@ -108,10 +111,10 @@ func (c *Conn) hold(s *Stream, n int) {
 }
 
 // Consume says that n octets of EventData are in the hands of whoever wanted them, or dropped. The peer gets
-// credit for as many.
-func (c *Conn) Consume(s *Stream, n int) {
+// credit for as many. Where they were wanted, true asks for a call of Tune.
+func (c *Conn) Consume(s *Stream, n int) (tune bool) {
 	if n == 0 {
-		return
+		return false
 	}
 	s.unread -= int64(n)
 	c.unread -= int64(n)
@@ -136,4 +139,9 @@ func (c *Conn) Consume(s *Stream, n int) {
 	if inc := s.recv.Release(uint32(n)); inc > 0 && s.state.CanReceive() && c.fatal == nil {
 		c.appendWindowUpdate(s.ID, inc)
 	}
+	if c.cfg.WindowGrowth == 0 {
+		return false
+	}
+	c.settle(s)
+	return c.meterData(s, uint32(n))
 }

@@ -152,6 +152,7 @@ func (c *Conn) recvEnd(s *Stream) error {
 	if ok, err := c.step(s, stream.RecvEndStream); !ok {
 		return err
 	}
+	c.settle(s)
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (c *Conn) appendGoAway(last uint32, code frame.Code, debug string) {
 	c.counts.FramesOut++
 }
 
-// Ping appends a PING; its answer comes as EventPingAck. The data must not be one of the two that the
+// Ping appends a PING; its answer comes as EventPingAck. The data must not be one of the three that the
 // connection uses for itself, which no random data will be.
 func (c *Conn) Ping(data [8]byte) {
 	c.out = frame.Ping{Data: data}.Append(c.out)

@@ -23,6 +23,8 @@ type Stream struct {
 	node  priority.Node // in the scheduler
 	send  flow.SendWindow
 	recv  flow.RecvWindow
+	meter flow.Meter // of recv
+	grown uint32     // octets by which recv is larger than at its beginning
 
 	recvBody  int64  // octets of DATA received, padding excluded
 	noBody    bool   // content-length describes a body that is not sent: answer to HEAD, or 304

@@ -194,7 +194,9 @@ func (n *node) read() {
 
 func (n *node) consume(s *Stream, h *half, k int) {
 	h.unread -= k
-	n.c.Consume(s, k)
+	if n.c.Consume(s, k) {
+		n.c.Tune(s, n.w.now)
+	}
 	n.recycle(s, h)
 }
 

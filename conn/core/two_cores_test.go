@@ -29,6 +29,7 @@ func TestTwoCores(t *testing.T) {
 		n /= 10
 	}
 	var total Counts
+	var grown int
 	for seed := range n {
 		w := runWorld(t, seed+1)
 		for _, n := range w.ends {
@@ -38,10 +39,13 @@ func TestTwoCores(t *testing.T) {
 			total.SettingsIn += n.c.counts.SettingsIn
 			total.FramesIn += n.c.counts.FramesIn
 			total.PromisesIn += n.c.counts.PromisesIn
+			if n.c.recv.Size() > n.c.cfg.ConnWindow {
+				grown++
+			}
 		}
 	}
-	t.Logf("%d seeds: %d streams, %d of them pushed, %d reset, %d octets of DATA, %d frames, %d times SETTINGS",
-		n, total.StreamsOpened/2, total.PromisesIn, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn)
+	t.Logf("%d seeds: %d streams, %d of them pushed, %d reset, %d octets of DATA, %d frames, %d times SETTINGS, %d larger windows",
+		n, total.StreamsOpened/2, total.PromisesIn, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn, grown)
 }
 
 func FuzzTwoCores(f *testing.F) {
@@ -117,6 +121,7 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.StreamWindow = w.pick(1, 500, 65535, 1<<20, frame.MaxWindow)
 	cfg.ConnWindow = w.pick(65535, 1<<20, frame.MaxWindow)
 	cfg.MaxUnread = int64(w.pick(0, 20_000, 1<<30))
+	cfg.WindowGrowth = w.pick(0, 1<<20, 1<<30)
 	cfg.PingInterval = time.Duration(w.pick(0, 200)) * time.Millisecond
 	cfg.Limits = Limits{ResetBurst: -1, GlitchBurst: -1, EmptyBurst: -1, MaxQueuedControl: -1}
 	if w.chance(3) {
@@ -311,7 +316,11 @@ func (n *node) change() {
 	for range n.w.rng.IntN(4) {
 		switch n.w.rng.IntN(4) {
 		case 0:
-			list = append(list, setting(frame.SettingInitialWindowSize, n.w.pick(0, 1, 100, 65535, 1<<20, frame.MaxWindow)))
+			sizes := []uint32{0, 1, 100, 65535, 1 << 20, frame.MaxWindow}
+			if n.c.cfg.WindowGrowth > 0 {
+				sizes = sizes[:5] // a window that has grown could become too large
+			}
+			list = append(list, setting(frame.SettingInitialWindowSize, n.w.pick(sizes...)))
 		case 1:
 			size := n.w.pick(1<<14, 1<<15, 1<<24-1)
 			n.c.in.maxFrame = max(n.c.in.maxFrame, size)

@@ -229,8 +229,9 @@ func (w *world) checkEnd() {
 		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 || len(n.open) != 0 || len(n.owners) != 0 {
 			w.failf("%v: streams are left: %d, %d local, %d remote", c.Role(), c.NumStreams(), c.localStreams, c.remoteStreams)
 		}
-		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 {
-			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames", c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData)
+		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 || c.grown != 0 {
+			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames, %d octets of larger windows",
+				c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData, c.grown)
 		}
 		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 {
 			w.failf("%v: something still waits", c.Role())

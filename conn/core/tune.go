@@ -1,0 +1,75 @@
+package core
+
+import "time"
+
+// Windows of streams begin with Config.StreamWindow, that of the connection with Config.ConnWindow. Where a reader takes
+// what comes faster than that lets the peer send, they grow, up to Config.WindowGrowth: so much for all streams
+// together, and as much for the connection. What a stream has had is free again when the peer has ended it and all of it
+// is read; a window that lives does not shrink, since credit that was given cannot be called back.
+
+// measure follows DATA: it begins a new round where the last is over, and asks with a PING how long the path is, if that
+// may be of use. Each such PING comes after DATA of the peer that is newer than the answer to the last, so who counts
+// PINGs without DATA between them counts none.
+func (c *Conn) measure() {
+	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && c.canGrow() {
+		c.Ping(tunePing)
+		c.life.pingsOut-- // not our user's
+		c.life.tunePinged = true
+		c.tuner.Asked(c.now)
+	}
+}
+
+// canGrow tells whether any window may become larger.
+func (c *Conn) canGrow() bool { return c.grown < c.cfg.WindowGrowth || c.connRoom() > 0 }
+
+// connRoom is how much the connection's window may grow.
+func (c *Conn) connRoom() uint32 { return c.cfg.ConnWindow + c.cfg.WindowGrowth - c.recv.Size() }
+
+// meterData counts n octets that were consumed of s, and tells whether to look at the windows.
+func (c *Conn) meterData(s *Stream, n uint32) bool {
+	look := c.tuner.Consumed(&c.meter, &c.recv, n) && c.connRoom() > 0
+	if s.state.CanReceive() && c.tuner.Consumed(&s.meter, &s.recv, n) && c.grown < c.cfg.WindowGrowth {
+		look = true
+	}
+	return look
+}
+
+// Tune makes the windows of s and of the connection larger where they hold the peer up. It is for whoever reads s, after
+// Consume has asked for it.
+func (c *Conn) Tune(s *Stream, now time.Time) {
+	if c.fatal != nil {
+		return
+	}
+	if s.state.CanReceive() {
+		grown, inc := c.tuner.Grow(&s.meter, &s.recv, c.cfg.WindowGrowth-c.grown, now)
+		c.grown += grown
+		s.grown += grown
+		if inc > 0 {
+			c.appendWindowUpdate(s.ID, inc)
+		}
+	}
+	_, inc := c.tuner.Grow(&c.meter, &c.recv, c.connRoom(), now)
+	// The window of a stream is of no use where that of the connection is smaller.
+	if missing := int64(s.recv.Size()) - int64(c.recv.Size()); s.grown > 0 && missing > 0 {
+		inc += c.recv.Resize(c.recv.Size() + min(uint32(missing), c.connRoom()))
+	}
+	if inc > 0 {
+		c.appendWindowUpdate(0, inc)
+	}
+}
+
+// settle frees what s has grown by, once the peer can send nothing more on it and nothing is kept of what it has sent.
+func (c *Conn) settle(s *Stream) {
+	if s.grown > 0 && s.unread == 0 && !s.state.CanReceive() {
+		c.grown -= s.grown
+		s.grown = 0
+	}
+}
+
+// RTT returns the round-trip time of the path as far as it is known from acknowledgements of SETTINGS and PING, 0 where
+// it is not. An answer that is later than 4 s counts as 4 s.
+func (c *Conn) RTT() time.Duration { return c.tuner.RTT() }
+
+// RecvWindow returns the size of the connection's receive window, and by how much those of its streams have grown
+// together, in octets.
+func (c *Conn) RecvWindow() (size, grown int64) { return int64(c.recv.Size()), int64(c.grown) }

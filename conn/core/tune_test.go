@@ -1,0 +1,355 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+const (
+	tunePingLine = `PING "sluicebd"`
+	tuneRTT      = 100 * time.Millisecond
+)
+
+var tuneAck = frame.Ping{Ack: true, Data: tunePing}
+
+// newTunedPeer begins a connection over a path of 100 ms whose windows of 64 KiB may grow by 1 MiB.
+func newTunedPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
+	tb.Helper()
+	p := newSilentPeer(tb, role, append([]func(*Config){func(cfg *Config) { cfg.WindowGrowth = 1 << 20 }}, change...)...)
+	p.greet()
+	p.now = p.now.Add(tuneRTT)
+	p.send(frame.Settings{Ack: true})
+	p.alive("the exchange of SETTINGS")
+	p.out, p.events = nil, nil
+	return p
+}
+
+// round is a round trip in which the peer sends what it may once.
+func (p *peer) round(id uint32) {
+	p.tb.Helper()
+	left := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(id).recv.Available()))
+	begun := p.now
+	for ; left > 0; left -= 16384 {
+		p.send(dataOf(id, int(min(left, 16384))))
+		p.consume(id, -1)
+		p.now = p.now.Add(100 * time.Microsecond)
+	}
+	p.alive("DATA within the windows")
+	p.now = later(p.now, begun.Add(tuneRTT))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (p *peer) pings() (n int) {
+	for _, line := range p.out {
+		if strings.HasPrefix(line, "PING") {
+			n++
+		}
+	}
+	p.out = nil
+	return n
+}
+
+// A stream that is read as fast as it comes gets a larger window, and the connection with it, up to the limit; the
+// next begins as the first did, and the limit is there for it again when the first is over.
+func TestWindowsGrow(t *testing.T) {
+	p := newTunedPeer(t, Server)
+	p.send(request(1))
+	for range 10 {
+		p.round(1)
+	}
+	size, grown := p.c.RecvWindow()
+	if s := p.stream(1).recv.Size(); s != frame.DefaultWindow+1<<20 || grown != 1<<20 || size != frame.DefaultWindow+1<<20 {
+		t.Fatalf("the stream's window is %d, grown by %d, the connection's %d", s, grown, size)
+	}
+	p.wantLedger("grown")
+	if p.c.RTT() != tuneRTT {
+		t.Errorf("RTT = %v", p.c.RTT())
+	}
+	p.send(request(3))
+	for range 10 {
+		p.round(3)
+	}
+	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow {
+		t.Errorf("the window of a second stream is %d although nothing is left to grow by", s)
+	}
+	p.send(dataEnd(1, "x"))
+	if _, grown := p.c.RecvWindow(); grown == 0 {
+		t.Error("what is unread still counts")
+	}
+	p.consume(1, -1)
+	if _, grown := p.c.RecvWindow(); grown != 0 {
+		t.Errorf("%d octets of growth are left of a stream that has ended", grown)
+	}
+	for range 10 {
+		p.round(3)
+	}
+	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+1<<20 {
+		t.Errorf("the window of the second stream is %d when the first is over", s)
+	}
+	p.send(reset(3, frame.Cancel))
+	if _, grown := p.c.RecvWindow(); grown != 0 {
+		t.Errorf("%d octets of growth are left of a stream that was reset", grown)
+	}
+	p.wantLedger("at the end")
+}
+
+// Many streams that share the connection's window have it grow, though each has room enough.
+func TestConnWindowGrowsAlone(t *testing.T) {
+	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.StreamWindow = 10 << 20 })
+	for i := range 10 {
+		p.send(request(ids(i)))
+	}
+	for range 5 {
+		for i := range 10 {
+			p.send(dataOf(ids(i), 6000))
+			p.consume(ids(i), -1)
+		}
+		p.now = p.now.Add(tuneRTT)
+	}
+	if size, grown := p.c.RecvWindow(); size <= 2*frame.DefaultWindow || grown != 0 {
+		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
+	}
+}
+
+func TestFixedWindows(t *testing.T) {
+	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 0 })
+	p.send(request(1))
+	p.outcome()
+	for range 300 {
+		p.round(1)
+		p.now = p.now.Add(tuneRTT)
+	}
+	if n := p.pings(); n != 0 {
+		t.Errorf("%d PINGs", n)
+	}
+	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 || p.stream(1).recv.Size() != frame.DefaultWindow {
+		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
+	}
+}
+
+// What a hundred streams are sent that nobody reads is bounded as ever, whatever the peer answers.
+func TestUnreadStreamsDoNotGrow(t *testing.T) {
+	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
+	for i := range 100 {
+		p.send(request(ids(i)))
+	}
+	for range 20 {
+		for i := range 100 {
+			if room := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(ids(i)).recv.Available()), 4096); room > 0 {
+				p.send(dataOf(ids(i), int(room)))
+			}
+		}
+		p.now = p.now.Add(tuneRTT)
+		p.send(tuneAck)
+	}
+	p.alive("unread")
+	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 {
+		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
+	}
+	if got, most := p.c.Unread(), int64(2<<20+frame.DefaultWindow); got > most || got < most-16384 {
+		t.Errorf("%d octets are unread, want about %d", got, most)
+	}
+	p.wantLedger("unread")
+}
+
+// A peer that has its windows grow and then has nobody read fills what they have grown by, no more.
+func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
+	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
+	for i := range 100 {
+		p.send(request(ids(i)))
+	}
+	for range 10 {
+		for i := range 100 {
+			p.round(ids(i))
+		}
+	}
+	size, grown := p.c.RecvWindow()
+	if most := int64(frame.DefaultWindow + 1<<20); size != most || grown != 1<<20 {
+		t.Fatalf("the connection's window is %d, streams have grown by %d", size, grown)
+	}
+	sum := 0
+	for i := range 100 {
+		sum += int(p.stream(ids(i)).recv.Size())
+	}
+	if sum != 100*frame.DefaultWindow+1<<20 {
+		t.Errorf("the windows of all streams have %d octets", sum)
+	}
+	for i := range 100 {
+		for {
+			room := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(ids(i)).recv.Available()), 16384)
+			if room <= 0 {
+				break
+			}
+			p.send(dataOf(ids(i), int(room)))
+		}
+	}
+	if got, most := p.c.Unread(), int64(2<<20)+size; got > most {
+		t.Errorf("%d octets are unread, want %d at most", got, most)
+	}
+}
+
+// Answers that are late, forged, or never come, buy nothing but the limit.
+func TestHostileAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		greet  time.Duration // until SETTINGS are acknowledged
+		answer func(p *peer)
+	}{
+		{"late SETTINGS", 9 * time.Second, func(*peer) {}},
+		{"no answers", tuneRTT, func(*peer) {}},
+		{"late answers", tuneRTT, func(p *peer) { p.now = p.now.Add(time.Hour); p.send(tuneAck) }},
+		{"answers ahead of time", time.Microsecond, func(p *peer) { p.send(tuneAck) }},
+		{"many answers", tuneRTT, func(p *peer) { p.send(tuneAck, tuneAck, tuneAck) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newSilentPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth, cfg.Limits.GlitchBurst = 1<<20, -1 })
+			p.greet()
+			p.now = p.now.Add(tt.greet)
+			p.send(frame.Settings{Ack: true})
+			for i := range 5 {
+				p.send(request(ids(i)))
+			}
+			for range 50 {
+				for i := range 5 {
+					p.round(ids(i))
+				}
+				tt.answer(p)
+			}
+			size, grown := p.c.RecvWindow()
+			if size > frame.DefaultWindow+1<<20 || grown > 1<<20 {
+				t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
+			}
+			if rtt := p.c.RTT(); rtt > 4*time.Second {
+				t.Errorf("RTT = %v", rtt)
+			}
+			p.wantLedger("all the same")
+		})
+	}
+}
+
+// An answer to nothing is a glitch like any.
+func TestForgedAnswersAreCharged(t *testing.T) {
+	p := newTunedPeer(t, Client, func(cfg *Config) { cfg.Limits.GlitchBurst = 10 })
+	for range 10 {
+		p.send(tuneAck)
+	}
+	p.alive("ten glitches")
+	p.send(tuneAck)
+	p.wantDead("and one", frame.EnhanceYourCalm, "glitches")
+}
+
+// The path is measured while DATA arrives in bulk, in the second round and every ten seconds, one PING at a time, and
+// never twice without DATA of the peer after the first answer: nobody who counts PINGs has something to count.
+func TestTunePings(t *testing.T) {
+	p := newTunedPeer(t, Client, func(cfg *Config) { cfg.WindowGrowth = 1 << 30; cfg.ConnWindow = 1 << 20 })
+	p.open(true)
+	p.send(response(1))
+	p.outcome()
+	p.send(dataOf(1, 10_000))
+	p.consume(1, -1)
+	p.now = p.now.Add(tuneRTT)
+	p.send(dataOf(1, 10_000))
+	p.consume(1, -1)
+	p.want("too little to care")
+	feed := func(d time.Duration, answer bool) (pings int) {
+		for range d / tuneRTT {
+			p.send(dataOf(1, 16384), dataOf(1, 16384))
+			p.consume(1, -1)
+			p.now = p.now.Add(tuneRTT)
+			n := p.pings()
+			if pings += n; n > 0 && answer {
+				p.send(tuneAck)
+			}
+		}
+		return pings
+	}
+	if n := feed(time.Minute, false); n != 1 {
+		t.Fatalf("%d PINGs without an answer", n)
+	}
+	p.send(tuneAck)
+	p.tick(time.Hour)
+	if n := p.pings(); n != 0 {
+		t.Fatalf("%d PINGs without DATA", n)
+	}
+	if n := feed(time.Minute, true); n < 5 || n > 6 {
+		t.Errorf("%d PINGs in a minute", n)
+	}
+	for _, e := range p.events {
+		if !strings.HasPrefix(e, "data") {
+			t.Errorf("event %q", e)
+		}
+	}
+}
+
+// Nothing is measured once nothing can grow any more.
+func TestNoTunePingsAtTheLimit(t *testing.T) {
+	p := newTunedPeer(t, Server)
+	p.send(request(1))
+	for range 5 {
+		p.round(1)
+		p.send(tuneAck)
+	}
+	p.outcome()
+	for range 600 {
+		p.round(1)
+	}
+	if n := p.pings(); n != 0 {
+		t.Errorf("%d PINGs", n)
+	}
+}
+
+// Two of our own in bulk, at both ends of a slow link, charge each other nothing.
+func TestTunePingsAreFree(t *testing.T) {
+	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.GlitchBurst = 3 })
+	p.send(request(1), update(0, 1<<30), update(1, 1<<30)) // two glitches: no DATA was sent
+	p.answer(1, false)
+	for i := range 1000 {
+		p.queue(1, 1000, false)
+		p.send(frame.Ping{Data: tunePing})
+		p.alive(fmt.Sprintf("PING %d", i))
+	}
+}
+
+func TestNoAllocationsWhileTuning(t *testing.T) {
+	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 1 << 30 })
+	p.send(request(1))
+	s := p.stream(1)
+	b := dataOf(1, 16000).Append(nil)
+	ack := tuneAck.Append(nil)
+	out := make([]byte, 0, 4096)
+	n := testing.AllocsPerRun(1000, func() {
+		for range 3 {
+			p.now = p.now.Add(time.Millisecond)
+			if _, _, err := p.c.Receive(b, p.now); err != nil {
+				t.Fatal(err)
+			}
+			for e, ok := p.c.NextEvent(); ok; e, ok = p.c.NextEvent() {
+				if p.c.Consume(s, len(e.Data)) {
+					p.c.Tune(s, p.now)
+				}
+			}
+		}
+		if p.c.life.tunePinged {
+			if _, _, err := p.c.Receive(ack, p.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out = p.c.Output(out)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if _, grown := p.c.RecvWindow(); grown == 0 {
+		t.Error("nothing has grown")
+	}
+}
