@@ -17,26 +17,22 @@
 //     flight, reads and writes carry many requests; with one, each costs system
 //     calls and switches between processes. tls-c10m100 and tls-c1m1 are the
 //     same over TLS.
-//
 //   - fields-in, fields-out: as c10m100, with 20 more fields of about 40
 //     octets in the request or in the response.
-//
 //   - down-1m, down-10m, tls-down-1m, tls-down-10m: responses of 1 and 10 MiB,
 //     over 4 connections, one at a time on each; the cost is CPU time for each
 //     gigabyte (10^9 octets of body). Servers in Go write the body from memory
 //     with one Write, those of files read it from a file in the page cache.
-//
 //   - up-1m, tls-up-1m: request bodies of 1 MiB, likewise, which the server
 //     reads to their end before it answers.
-//
 //   - client-c100, client-c1, client-down, client-tls-down: the client's side,
 //     over one connection to nghttpd: 100 requests or one in flight for 13
 //     octets, read to the end and closed, with their allocations; and bodies of
 //     256 MiB, one at a time, in clear and over TLS.
 //
-//     go test -v ./benchmarks/longpath
+// How much of a long path one stream fills is a test, in memory:
 //
-// shows how much of a long path one stream fills; see there.
+//	go test -v ./benchmarks/longpath
 //
 // Limitations: a benchmark without a socket says what protocol work costs, and
 // not what a user waits for: at small requests system calls and switches
