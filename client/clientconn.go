@@ -290,6 +290,7 @@ func (cc *ClientConn) open(req *http.Request, src *source, trace *httptrace.Clie
 	cc.used.Store(true)
 	cc.t.counts.requests.Add(1)
 	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
+	x.prio, _ = ctx.Value(priorityKey{}).(*requestPriority)
 	if err := x.send(src, tunnel); err != nil {
 		if isUnprocessed(err) {
 			err = &Error{Addr: cc.addr, Unprocessed: true, Err: err}

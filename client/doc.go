@@ -12,6 +12,11 @@
 // example. With RoundTrip such a request works as in net/http: its Body goes one way and the response's Body the other, and
 // Header[":protocol"] makes it extended CONNECT.
 //
+// # Priorities
+//
+// [WithPriority] has the requests of a context ask the server to be answered sooner or later than others, and
+// [UpdatePriority] changes that while they run. A Priority field in a request's header is sent like any other.
+//
 // # Goroutines
 //
 // Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // exchange is one attempt to send a request, and its response, in one piece of memory. It is not reused, since the user
@@ -25,6 +26,8 @@ type exchange struct {
 	trace *httptrace.ClientTrace
 	up    *upload      // nil when there is no body, or it was sent with the head
 	refs  atomic.Int32 // who uses s: RoundTrip and then the response, the upload, and calls. See enter.
+
+	prio *requestPriority // nil unless the context has one
 
 	stop func() bool   // ends the watch of the context
 	done chan struct{} // closed when the response is over; nil unless Request.Cancel is set
@@ -75,6 +78,9 @@ func (x *exchange) end() {
 	if was {
 		return
 	}
+	if x.prio != nil {
+		x.prio.remove(x)
+	}
 	if x.stop != nil {
 		x.stop()
 	}
@@ -105,11 +111,16 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		x.cc.c.Unreserve()
 		return err
 	}
+	var p priority.Params
+	if x.prio != nil {
+		p = x.prio.params()
+		b.statePriority(req, p)
+	}
 	if order := x.cc.t.PseudoHeaderOrder; len(order) > 0 {
 		orderPseudo(b.fields, order)
 	}
 	r := conn.Request{
-		Fields: b.fields, Head: req.Method == http.MethodHead, End: src == nil && !tunnel, Reserved: true, Owner: x, Into: &x.s,
+		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: src == nil && !tunnel, Reserved: true, Owner: x, Into: &x.s,
 	}
 	if err := x.prepareBody(&r, b, src); err != nil {
 		x.cc.c.Unreserve()
@@ -125,6 +136,9 @@ func (x *exchange) send(src *source, tunnel bool) error {
 	}
 	if _, err := x.cc.c.OpenRequest(&r); err != nil {
 		return err
+	}
+	if x.prio != nil {
+		x.prio.add(x, p)
 	}
 	x.tellWritten(b.fields, src)
 	if x.up != nil {

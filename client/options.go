@@ -112,6 +112,7 @@ func (t *Transport) connConfig() conn.Config {
 		IdleTimeout:                   t.idleConnTimeout(),
 		MaxConnectionAge:              t.MaxConnectionAge,
 		EnablePush:                    t.PushHandler != nil,
+		TreePriorities:                t.TreePriorities,
 		Limits:                        t.Limits,
 		Scheduler:                     t.Scheduler,
 		Tracer:                        t.Tracer,

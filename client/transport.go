@@ -156,7 +156,13 @@ type Transport struct {
 	// Limits bounds what a server can make a connection do. Zero fields mean defaults.
 	Limits core.Limits
 
+	// TreePriorities lets requests ask for a place in the dependency tree of RFC 7540 §5.3, which RFC 9113 has deprecated
+	// and some servers still follow. Otherwise servers are told that no such signals come
+	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent. See WithPriority. Default false.
+	TreePriorities bool
+
 	// Scheduler makes the scheduler that decides which request body of a connection sends next. Default: round robin.
+	// One that follows priorities goes by what WithPriority says.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Request is what OpenRequest sends.
@@ -17,6 +18,12 @@ type Request struct {
 	End      bool
 	Body     []byte
 	Trailers []core.Field
+
+	// Priority is what the request asks for. RFC 9218's part is sent as a priority field, unless Fields have one, which
+	// then is what the server sees. The tree's part is sent with HEADERS (RFC 7540 §6.2), where Config.TreePriorities
+	// is set and the server has not said that it ignores that. A Scheduler that follows priorities sends request bodies
+	// in the order that they ask for, too. See Stream.SetPriority for later.
+	Priority priority.Params
 
 	// Reserved tells that the stream uses a slot that Reserve has given. It is used up in any case.
 	Reserved bool
@@ -44,13 +51,14 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	if err := c.slotErr(); err != nil {
 		return nil, err
 	}
-	if r.size() > uint64(c.core.PeerSettings().MaxHeaderListSize) {
+	fields := prioritized(r.Fields, r.Priority)
+	if sizeOf(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
 		return nil, ErrHeaderListSize
 	}
 	c.comesClosely()
 	c.ensureOut()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
-	s, err := c.core.Open(r.Fields, r.Head, end)
+	s, err := c.core.OpenPrioritized(fields, r.Head, end, r.Priority)
 	if err != nil {
 		c.dropOut()
 		return nil, err
@@ -77,10 +85,10 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 // ErrHeaderListSize: the server takes no header section of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than the server's limit")
 
-// size is that of the header section as RFC 9113 §6.5.2 counts it.
-func (r *Request) size() (n uint64) {
-	for i := range r.Fields {
-		n += uint64(len(r.Fields[i].Name)) + uint64(len(r.Fields[i].Value)) + 32
+// sizeOf is the size of a header section as RFC 9113 §6.5.2 counts it.
+func sizeOf(fields []core.Field) (n uint64) {
+	for i := range fields {
+		n += uint64(len(fields[i].Name)) + uint64(len(fields[i].Value)) + 32
 	}
 	return n
 }

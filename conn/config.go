@@ -113,10 +113,17 @@ type Config struct {
 	// EnablePush lets the server push (SETTINGS_ENABLE_PUSH, RFC 9113 §8.4). Client only. Default false.
 	EnablePush bool
 
+	// TreePriorities lets requests carry a place in the dependency tree of RFC 7540 §5.3 (priority.Params.Tree). Otherwise
+	// the server is told that no such signals come (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent.
+	// Client only. Default false.
+	TreePriorities bool
+
 	// Limits bounds what the peer can make the connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// Scheduler makes the scheduler that decides which stream sends next. Default: round robin.
+	// Scheduler makes the scheduler that decides which stream sends next. Default: round robin. A server whose scheduler
+	// has a method IgnoresTree() bool that returns true tells clients to send no priorities of RFC 7540
+	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), which has those that know RFC 9218 use that.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
@@ -204,6 +211,7 @@ func (c *Config) core(role core.Role) core.Config {
 		MaxHeaderFields:       int(clampOr(c.MaxHeaderFields, defaultMaxHeaderFields, 1, 1<<31-1)),
 		EnableConnectProtocol: c.EnableConnectProtocol,
 		EnablePush:            c.EnablePush,
+		TreePriorities:        c.TreePriorities,
 		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, defaultHandshakeTimeout),
 		SettingsTimeout:       timeoutOr(c.SettingsTimeout, defaultHandshakeTimeout),
 		HeaderTimeout:         timeoutOr(c.HeaderTimeout, defaultHandshakeTimeout),

@@ -25,6 +25,13 @@
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),
 // WebSocket over HTTP/2 for example, where [Config].EnableConnectProtocol offers that.
 //
+// # Priorities
+//
+// Clients say which responses they need first (RFC 9218, RFC 7540 §5.3). Config.Scheduler makes of it what it will. A handler
+// knows better by setting the field Priority in its response, or by [SetPriority].
+//
+// # Concurrency
+//
 // All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
 // handler, as in net/http; Request.Body may be read and closed by others.
 //

@@ -68,6 +68,8 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 		if len(values) > 0 && values[0] != "" {
 			w.flags |= hasType
 		}
+	case httpfield.Priority:
+		w.x.s.MergePriority(strings.Join(values, ", "))
 	case httpfield.Date:
 		w.flags |= hasDate
 	case httpfield.Trailer:

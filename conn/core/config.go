@@ -37,6 +37,7 @@ type Config struct {
 	MaxHeaderBytes        uint32
 	EnableConnectProtocol bool // server: RFC 8441 §3
 	EnablePush            bool // client
+	TreePriorities        bool // client: the signals of RFC 7540 §5.3 are sent; otherwise the server is told that they are not
 
 	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included
 	EncoderTableSize uint32 // cap on the HPACK table that we encode with
@@ -66,6 +67,15 @@ type Config struct {
 	Padding       PaddingFunc       // nil: nothing is padded
 	SettingsOrder []frame.SettingID // these first, in this order, and whether or not their value is the initial one
 	Grease        uint64            // random octets for a setting and frames of no meaning; 0: none are sent
+}
+
+// noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does not send them, or a
+// server's scheduler does not follow them (RFC 9218 §2.1).
+func (cfg *Config) noTree() bool {
+	if cfg.Role == Client {
+		return !cfg.TreePriorities
+	}
+	return priority.IgnoresTree(cfg.Scheduler)
 }
 
 // settings appends what we tell the peer.
@@ -128,6 +138,9 @@ func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	}
 	if cfg.Role == Server && cfg.EnableConnectProtocol {
 		b = append(b, frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1})
+	}
+	if cfg.noTree() {
+		b = append(b, frame.Setting{ID: frame.SettingNoRFC7540Priorities, Value: 1})
 	}
 	return b
 }

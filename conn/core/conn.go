@@ -41,6 +41,9 @@ type Conn struct {
 	localStreams, remoteStreams int // open or half-closed, by who opened them
 	reserved                    int // promised by the server, and not opened
 
+	early      []earlyPriority // of streams that are idle, in order of their identifiers
+	extensible bool            // somebody has spoken of RFC 9218's priorities
+
 	out       []byte
 	events    []Event
 	nextEvent int

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // What each end says first (RFC 9113 §3.4).
@@ -22,6 +23,7 @@ func TestFirstFlight(t *testing.T) {
 		setting(frame.SettingMaxFrameSize, 20_000), setting(frame.SettingHeaderTableSize, 100),
 	}
 	streams := setting(frame.SettingMaxConcurrentStreams, 7)
+	noTree := []frame.Setting{setting(frame.SettingNoRFC7540Priorities, 1)}
 	for _, tt := range []struct {
 		name  string
 		role  Role
@@ -34,10 +36,19 @@ func TestFirstFlight(t *testing.T) {
 			name: "server with extended CONNECT", more: func(cfg *Config) { cfg.EnableConnectProtocol = true },
 			first: []frame.Setting{streams}, last: []frame.Setting{setting(frame.SettingEnableConnectProtocol, 1)},
 		},
-		{name: "client", role: Client, first: []frame.Setting{setting(frame.SettingEnablePush, 0)}},
+		{
+			name:  "server whose scheduler ignores the tree",
+			more:  func(cfg *Config) { cfg.Scheduler = &recorder{Scheduler: priority.NewRoundRobin(), noTree: true} },
+			first: []frame.Setting{streams}, last: noTree,
+		},
+		{name: "client", role: Client, first: []frame.Setting{setting(frame.SettingEnablePush, 0)}, last: noTree},
 		{
 			name: "client with push", role: Client, more: func(cfg *Config) { cfg.EnablePush = true },
-			first: []frame.Setting{setting(frame.SettingEnablePush, 1), streams},
+			first: []frame.Setting{setting(frame.SettingEnablePush, 1), streams}, last: noTree,
+		},
+		{
+			name: "client that speaks of the tree", role: Client, more: func(cfg *Config) { cfg.TreePriorities = true },
+			first: []frame.Setting{setting(frame.SettingEnablePush, 0)},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,6 +40,6 @@
 //
 // # Limitations
 //
-// Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. ALTSVC, ORIGIN
-// and PRIORITY_UPDATE frames are checked and otherwise ignored. What SETTINGS tell the peer is said once, by Start.
+// Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. ALTSVC and
+// ORIGIN frames are checked and otherwise ignored. What SETTINGS tell the peer is said once, by Start.
 package core

@@ -19,6 +19,7 @@ const (
 	kindCookie
 	kindContentLength
 	kindTE
+	kindPriority
 
 	// Names that make a message malformed.
 	kindConnectionSpecific

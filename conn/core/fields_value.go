@@ -117,7 +117,7 @@ func valueFault(k kind, s string) (num int64, f fault) {
 	case !validValue(s):
 		return 0, faultValue
 	}
-	return 0, f
+	return num, f
 }
 
 // specialValue tells whether s is a valid value for a kind with a syntax of its own, and what is wrong when it is
@@ -142,6 +142,8 @@ func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	case kindContentLength:
 		num = parseDecimal(s)
 		return num, num >= 0, faultContentLength
+	case kindPriority:
+		return int64(readPriority(s)), false, faultNone // any value may come
 	}
 	return 0, false, faultNone
 }

@@ -19,8 +19,9 @@ type Limits struct {
 	ResetBurst, ResetRate int
 
 	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING beyond one and WINDOW_UPDATE beyond
-	// ten for each DATA frame sent, PRIORITY, SETTINGS after the first, interim responses, unknown frames, frames
-	// on closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
+	// ten for each DATA frame sent, PRIORITY and PRIORITY_UPDATE beyond ten for each stream that the peer has opened,
+	// SETTINGS after the first, interim responses, unknown frames, frames on closed streams (CVE-2019-9512,
+	// CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
 	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing (CVE-2019-9518).
@@ -97,6 +98,7 @@ type limiter struct {
 
 	windowUpdates int // WINDOW_UPDATE frames that are free: ten for each DATA frame sent
 	pings         int // PING frames that are free: one for each DATA frame sent
+	priorities    int // PRIORITY and PRIORITY_UPDATE frames that are free: ten for each stream opened
 	smallData     int // small DATA frames unread, over all streams
 	queuedControl int // answers appended since the output was last taken
 }
@@ -147,6 +149,19 @@ func (l *limiter) windowUpdate(now time.Time) error {
 func (l *limiter) ping(now time.Time) error {
 	if l.pings > 0 {
 		l.pings--
+		return nil
+	}
+	return l.glitch(now)
+}
+
+// opened notes that the peer has opened a stream.
+func (l *limiter) opened() { l.priorities = min(l.priorities+10, 1<<12) }
+
+// priority charges a PRIORITY or PRIORITY_UPDATE. Ten for each stream that the peer has opened are free: browsers
+// reprioritize what they load as the page is laid out and scrolled.
+func (l *limiter) priority(now time.Time) error {
+	if l.priorities > 0 {
+		l.priorities--
 		return nil
 	}
 	return l.glitch(now)

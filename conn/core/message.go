@@ -29,11 +29,12 @@ type Message struct {
 	TooLarge bool
 
 	// What decoding found, to be judged once it is known which kind of message this is.
-	seen  pseudoSet
-	fault fault
-	te    bool   // there is a te field
-	hosts uint8  // host fields: 0, 1, or 2 for more than one
-	host  string // the first of them
+	seen     pseudoSet
+	fault    fault
+	te       bool           // there is a te field
+	priority statedPriority // by the priority field
+	hosts    uint8          // host fields: 0, 1, or 2 for more than one
+	host     string         // the first of them
 }
 
 // blank makes m an empty message and holds on to no string. It keeps the memory for some fields.

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/sluice-go/sluice/stream/priority"
+
 // judgedField is a field and all there is to say about it.
 type judgedField struct {
 	name, value string
@@ -121,7 +123,23 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 	case kindTE:
 		m.te = true
 		m.addField(j, never)
+	case kindPriority:
+		m.addPriority(j)
+		m.addField(j, never)
 	}
+}
+
+// addPriority takes what a priority field states. A further line adds to the Dictionary, and what it repeats it replaces
+// (RFC 8941 §3.2).
+func (m *Message) addPriority(j *judgedField) {
+	if m.priority == 0 {
+		m.priority = statedPriority(j.num)
+		return
+	}
+	var p priority.Params
+	m.priority.into(&p)
+	p, _ = p.Merge(j.value)
+	m.priority = statePriority(p)
 }
 
 // addPseudo keeps a pseudo-header field (RFC 9113 §8.3), the first of its name.

@@ -47,23 +47,19 @@ func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 		return nil, ErrNoMoreStreams
 	}
 	c.local(parent, stream.SendPromising)
-	s := c.newStream(id, stream.Idle)
+	s := c.newStream(id, stream.Idle, c.pushPriority(parent))
 	c.local(s, stream.SendPushPromise)
 	c.reserve(s)
 	storage := s.Head.Fields
 	s.Head = m
 	s.Head.Fields = append(storage, m.Fields...)
 	s.headRecv = true
-	c.sched.Adjust(id, priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight})
 	var promised [4]byte
 	binary.BigEndian.PutUint32(promised[:], id)
 	c.appendBlock(frame.Header{Type: frame.TypePushPromise, Flags: frame.FlagEndHeaders, StreamID: parent.ID}, promised[:], fields)
 	c.counts.PromisesOut++
 	return s, nil
 }
-
-// defaultWeight is the weight of a stream that was given none, and that of a pushed one (RFC 7540 §5.3.5).
-const defaultWeight = 16 - 1
 
 // CanPush tells why Push on parent would be refused whatever the request, nil where it would not.
 func (c *Conn) CanPush(parent *Stream) error {
@@ -178,7 +174,7 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	if uint64(c.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §8.4", "more streams promised than SETTINGS_MAX_CONCURRENT_STREAMS")
 	}
-	s := c.newStream(b.promisedID, stream.Idle)
+	s := c.newStream(b.promisedID, stream.Idle, priority.Params{})
 	c.local(s, stream.RecvPushPromise)
 	c.reserve(s)
 	s.Head, c.in.msg = c.in.msg, s.Head

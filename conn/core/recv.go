@@ -139,33 +139,6 @@ func (c *Conn) step(s *Stream, e stream.Event) (ok bool, err error) {
 	return false, r.Verdict.Err(s.ID, e, s.state)
 }
 
-func (c *Conn) recvPriority(h frame.Header, p []byte) error {
-	f, err := frame.ParsePriority(h, p)
-	if f.StreamID != 0 && f.DependsOn == f.StreamID {
-		return errSelfDependency()
-	}
-	if err != nil {
-		return err
-	}
-	if err := c.limit.glitch(c.now); err != nil {
-		return err
-	}
-	if !c.peer.NoRFC7540Priorities { // RFC 9218 §2.1
-		c.sched.Adjust(f.StreamID, treeParams(f.PriorityParam))
-	}
-	return nil
-}
-
-func (c *Conn) recvPriorityUpdate(h frame.Header, p []byte) error {
-	if c.cfg.Role == Client {
-		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")
-	}
-	if _, err := frame.ParsePriorityUpdate(h, p); err != nil {
-		return err
-	}
-	return c.limit.glitch(c.now)
-}
-
 func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	f, err := frame.ParseRSTStream(h, p)
 	if err != nil {

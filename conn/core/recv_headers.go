@@ -12,6 +12,9 @@ func (c *Conn) recvHeaders(b *headerBlock) error {
 	s, ok := c.streams.Get(b.streamID)
 	switch {
 	case ok && s.headRecv:
+		if b.hasPriority {
+			c.reprioritize(s.ID, b.priority) // as PRIORITY would (RFC 7540 §6.2)
+		}
 		return c.recvTrailers(s, b)
 	case ok:
 		return c.recvResponse(s, b)
@@ -48,15 +51,12 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	if b.endStream && m.ContentLength > 0 {
 		return badLength(b.streamID)
 	}
-	s := c.newStream(b.streamID, stream.Idle)
+	s := c.newStream(b.streamID, stream.Idle, c.requestPriority(b, m.priority))
 	c.takeHead(s)
 	s.tunnel = s.Head.Method == "CONNECT"
 	c.local(s, stream.RecvHeaders)
 	if b.endStream {
 		c.local(s, stream.RecvEndStream)
-	}
-	if b.hasPriority {
-		c.sched.Adjust(s.ID, treeParams(b.priority))
 	}
 	c.queueEvent(EventHeaders, s).End = b.endStream
 	if s.ID == frame.MaxStreamID {
@@ -111,7 +111,7 @@ func (c *Conn) recvInterim(s *Stream, m *Message) error {
 	for i := range m.Fields {
 		s.interimed += fieldSize(m.Fields[i].Name, m.Fields[i].Value)
 	}
-	if m.TooLarge || over(s.interims, c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes) {
+	if m.TooLarge || over(int(s.interims), c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes) {
 		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", "too_many_interim_responses")
 	}
 	c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
@@ -165,9 +165,9 @@ func (c *Conn) takeHead(s *Stream) {
 	s.headRecv = true
 }
 
-func (c *Conn) newStream(id uint32, st stream.State) *Stream {
+func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream {
 	s := c.cfg.NewStream()
-	c.initStream(s, id, st)
+	c.initStream(s, id, st, p)
 	return s
 }
 
@@ -180,8 +180,4 @@ func (c *Conn) closeIfDone(s *Stream) {
 
 func badLength(id uint32) error {
 	return frame.NewStreamError(id, frame.ProtocolError, "RFC 9113 §8.1.1", "content-length differs from the length of the content")
-}
-
-func treeParams(p frame.PriorityParam) priority.Params {
-	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }

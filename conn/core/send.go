@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Errors of our own side. Each is returned before anything was sent.
@@ -36,6 +37,13 @@ func (c *Conn) CanOpen() error {
 // Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is HEAD, whose
 // response describes content that is not sent.
 func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
+	return c.OpenPrioritized(fields, head, end, priority.Params{})
+}
+
+// OpenPrioritized is Open for a request with a priority. The tree's part of it is sent with HEADERS (RFC 7540 §6.2), where
+// Config.TreePriorities is set and the server does not ignore that. RFC 9218's part is sent as the priority field, which
+// has to be among fields; here it counts for the order in which request bodies are sent.
+func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params) (*Stream, error) {
 	if c.cfg.Role != Client {
 		panic("BUG: a server opens streams by Push only")
 	}
@@ -46,11 +54,17 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 	if !ok {
 		return nil, ErrNoMoreStreams
 	}
-	s := c.newStream(id, stream.Idle)
+	p.Tree = p.Tree && p.DependsOn != id
+	p.Urgency = min(p.Urgency, priority.MaxUrgency)
+	s := c.newStream(id, stream.Idle, p)
 	s.noBody, s.connect = head, isConnect(fields)
 	s.headSent = true
 	c.local(s, stream.SendHeaders)
-	c.appendHeaders(s.ID, fields, end)
+	if p.Tree && c.sendsTree() {
+		c.appendPrioritized(s.ID, fields, end, treeParam(p))
+	} else {
+		c.appendHeaders(s.ID, fields, end)
+	}
 	if end {
 		c.sentEnd(s)
 	}

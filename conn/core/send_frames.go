@@ -17,6 +17,17 @@ func (c *Conn) appendHeaders(id uint32, fields []Field, end bool) {
 	c.appendBlock(frame.Header{Type: frame.TypeHeaders, Flags: flags, StreamID: id}, nil, fields)
 }
 
+// appendPrioritized is appendHeaders with a place in the tree (RFC 7540 §6.2).
+func (c *Conn) appendPrioritized(id uint32, fields []Field, end bool, p frame.PriorityParam) {
+	flags := frame.FlagEndHeaders | frame.FlagPriority
+	if end {
+		flags |= frame.FlagEndStream
+	}
+	var b [16]byte
+	prefix := frame.Priority{StreamID: id, PriorityParam: p}.Append(b[:0])[frame.HeaderLen:]
+	c.appendBlock(frame.Header{Type: frame.TypeHeaders, Flags: flags, StreamID: id}, prefix, fields)
+}
+
 // appendBlock appends the frame h, whose payload is prefix and then a header block.
 func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
 	at := len(c.out)

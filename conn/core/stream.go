@@ -33,8 +33,10 @@ type Stream struct {
 	headRecv  bool   // final head received
 	headSent  bool   // final head sent
 	reserved  bool   // promised, and no HEADERS yet (RFC 9113 §5.1)
+	pinned    pinned // what of prio the peer does not change any more
+	prio      priority.Params
 	smallData int    // small DATA frames unread
-	interims  int    // interim responses received
+	interims  int32  // interim responses received
 	interimed uint64 // their octets, as in a header list
 	unread    int64  // octets that were not consumed yet
 
@@ -74,10 +76,10 @@ func (s *Stream) SendWindow() int64 { return int64(s.send.Available()) }
 func (s *Stream) Queued() int { return len(s.out.data) }
 
 // init makes s a new stream; it keeps the memory of its fields.
-func (c *Conn) initStream(s *Stream, id uint32, st stream.State) {
+func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Params) {
 	fields, owner := s.Head.Fields[:0], s.Owner
 	*s = Stream{}
-	s.ID, s.Owner, s.state = id, owner, st
+	s.ID, s.Owner, s.state, s.prio = id, owner, st, p
 	s.Head.Fields, s.Head.ContentLength = fields, -1
 	s.node.ID, s.node.Owner = id, s
 	s.recv.Init(c.streamWindow())
@@ -85,7 +87,10 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State) {
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++
 	c.count(s)
-	c.sched.Open(&s.node, priority.Params{})
+	if !c.ids.IsLocal(id) {
+		c.limit.opened()
+	}
+	c.sched.Open(&s.node, p)
 }
 
 // streamWindow returns the receive window of a new stream. Until the peer has acknowledged our SETTINGS it may

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 var (
@@ -130,6 +131,7 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.Grease = uint64(w.pick(0, 77))
 	cfg.NewStream = n.newStream
 	cfg.EnablePush = role == Client
+	cfg.TreePriorities = w.chance(2)
 	return cfg
 }
 
@@ -189,8 +191,27 @@ func (n *node) finishStep() {
 		n.w.push()
 	case 7, 8:
 		n.c.Ping([8]byte([]byte("question")))
+	case 20, 21, 22, 23, 24, 25, 26, 27:
+		n.reprioritize()
 	}
 	n.events()
+}
+
+// reprioritize changes the priority of a stream, which must change nothing but the order of what is sent.
+func (n *node) reprioritize() {
+	if h := n.any(); h != nil {
+		if err := n.c.SetPriority(h.s, n.w.priority()); err != nil && !errors.Is(err, ErrPriority) && !errors.Is(err, ErrClosed) {
+			n.w.failf("SetPriority: %v", err)
+		}
+	}
+}
+
+// priority is one of any kind.
+func (w *world) priority() priority.Params {
+	return priority.Params{
+		Extensible: w.chance(2), Urgency: uint8(w.rng.IntN(9)), Incremental: w.chance(2),
+		Tree: w.chance(2), DependsOn: uint32(w.rng.IntN(40)), Exclusive: w.chance(3), Weight: uint8(w.rng.IntN(256)),
+	}
 }
 
 // disturb resets a stream, now and then, or says that it is not wanted.
@@ -236,7 +257,7 @@ func (w *world) request() {
 		return
 	}
 	p := w.newPlan()
-	s, err := n.c.Open(p.request.fields, p.head, p.request.bare())
+	s, err := n.c.OpenPrioritized(p.request.fields, p.head, p.request.bare(), w.priority())
 	if err != nil {
 		w.failf("Open: %v", err)
 	}

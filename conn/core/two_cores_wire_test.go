@@ -33,7 +33,7 @@ func (n *node) shake(b []byte) {
 			n.wire = append(n.wire, whole...)
 		case h.Type == frame.TypeData && w.chance(3):
 			n.shakeData(h, p)
-		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && w.chance(3):
+		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && !h.Flags.Has(frame.FlagPriority) && w.chance(3):
 			n.shakeHeaders(h, p)
 		default:
 			n.wire = append(n.wire, whole...)
@@ -98,6 +98,8 @@ func (n *node) noise() {
 		n.wire = frame.Priority{StreamID: id}.Append(n.wire)
 	case 3:
 		if n.c.Role() == Client {
+			// Not for a stream that may be above the limit (RFC 9218 §7.1).
+			id = min(id|1, max(n.c.ids.LastLocal(), 1))
 			n.wire = frame.PriorityUpdate{PrioritizedID: id, Value: []byte("u=1")}.Append(n.wire)
 		} else {
 			n.wire = frame.AltSvc{StreamID: id, Value: []byte("clear")}.Append(n.wire)

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Upgrade begins a connection that came from an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540 §3.2): settings is
@@ -19,7 +20,13 @@ func (c *Conn) Upgrade(settings []byte, request Message) error {
 	if err := c.ids.Accept(1); err != nil {
 		return err
 	}
-	s := c.newStream(1, stream.Idle)
+	var p priority.Params
+	for i := range request.Fields {
+		if request.Fields[i].Name == "priority" {
+			readPriority(request.Fields[i].Value).into(&p)
+		}
+	}
+	s := c.newStream(1, stream.Idle, p)
 	s.Head, s.headRecv = request, true
 	c.local(s, stream.RecvHeaders)
 	c.local(s, stream.RecvEndStream)

@@ -25,6 +25,7 @@ const (
 	UserAgent                  // request: a default exists
 	Credentials                // request: never indexed (RFC 7541 §7.1.3)
 	TE                         // request: "trailers" only (RFC 9113 §8.2.2)
+	Priority                   // response: overrides the client's wish (RFC 9218 §8)
 )
 
 // Name is a field name in its two spellings: as RFC 9113 §8.2 has it on the wire and as net/http's keys.
@@ -45,7 +46,7 @@ var commonNames = []string{
 	"from", "grpc-accept-encoding", "grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin",
 	"grpc-timeout", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
 	"last-modified", "link", "location", "max-forwards", "nel", "origin", "permissions-policy", "pragma",
-	"priority", "proxy-authenticate", "range", "referer", "referrer-policy", "refresh",
+	"proxy-authenticate", "range", "referer", "referrer-policy", "refresh",
 	"report-to", "reporting-endpoints", "retry-after", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
 	"sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "sec-gpc", "sec-websocket-accept",
 	"sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "server",
@@ -71,6 +72,7 @@ var namesWithMeaning = map[string]Meaning{
 	"cookie":            Cookie,
 	"user-agent":        UserAgent,
 	"te":                TE,
+	"priority":          Priority,
 
 	"authorization":       Credentials,
 	"proxy-authorization": Credentials,

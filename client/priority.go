@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// requestPriority is the priority of the requests that are made with one context. It may change while they run.
+type requestPriority struct {
+	mu   sync.Mutex
+	p    priority.Params
+	runs map[*exchange]struct{} // that have a stream
+}
+
+type priorityKey struct{}
+
+var errNoPriority = errors.New("http2: UpdatePriority with a context that is not from WithPriority")
+
+// WithPriority returns a context whose requests ask the server for a priority. The parameters of RFC 9218, where
+// p.Extensible is set, are sent as a Priority field, unless the request's header has one: that is sent as it is. A
+// place in the dependency tree of RFC 7540 §5.3, where p.Tree is set, is sent if Transport.TreePriorities is set and the
+// server has not said that it ignores it.
+//
+// Where Transport.Scheduler follows priorities, request bodies are sent in that order, too.
+func WithPriority(ctx context.Context, p priority.Params) context.Context {
+	return context.WithValue(ctx, priorityKey{}, &requestPriority{p: p})
+}
+
+// UpdatePriority changes the priority of the requests that were or will be made with a context that WithPriority has
+// returned, or with one derived from it, such as the context of a Response's Request. Servers that are at work on such a
+// request are told at once: with PRIORITY_UPDATE (RFC 9218 §7.1) and PRIORITY (RFC 7540 §6.3), on the terms of
+// WithPriority. A part that p does not state stays as it is.
+//
+// The error tells that the context is not of that kind. That a response is complete by now, or comes over HTTP/1.1, is
+// none.
+func UpdatePriority(ctx context.Context, p priority.Params) error {
+	rp, ok := ctx.Value(priorityKey{}).(*requestPriority)
+	if !ok {
+		return errNoPriority
+	}
+	rp.mu.Lock()
+	if p.Extensible {
+		rp.p.Extensible, rp.p.Urgency, rp.p.Incremental = true, p.Urgency, p.Incremental
+	}
+	if p.Tree {
+		rp.p.Tree, rp.p.DependsOn, rp.p.Exclusive, rp.p.Weight = true, p.DependsOn, p.Exclusive, p.Weight
+	}
+	runs := make([]*exchange, 0, len(rp.runs))
+	for x := range rp.runs {
+		runs = append(runs, x)
+	}
+	rp.mu.Unlock()
+	for _, x := range runs {
+		x.setPriority(p)
+	}
+	return nil
+}
+
+// params returns the present priority.
+func (rp *requestPriority) params() priority.Params {
+	rp.mu.Lock()
+	defer rp.mu.Unlock()
+	return rp.p
+}
+
+// add has x, whose stream was opened with the priority sent, follow later changes.
+func (rp *requestPriority) add(x *exchange, sent priority.Params) {
+	rp.mu.Lock()
+	if rp.runs == nil {
+		rp.runs = make(map[*exchange]struct{})
+	}
+	rp.runs[x] = struct{}{}
+	now := rp.p
+	rp.mu.Unlock()
+	if now != sent {
+		x.setPriority(now) // it has changed meanwhile
+	}
+}
+
+func (rp *requestPriority) remove(x *exchange) {
+	rp.mu.Lock()
+	delete(rp.runs, x)
+	rp.mu.Unlock()
+}
+
+// setPriority asks the server for another priority.
+func (x *exchange) setPriority(p priority.Params) {
+	if x.enter() {
+		_ = x.s.SetPriority(p) // fails only where nothing is left to prioritize
+		x.leave()
+	}
+}
+
+// statePriority states p in a field, unless the request has one of its own (RFC 9218 §5).
+func (b *fieldBuffer) statePriority(req *http.Request, p priority.Params) {
+	if _, own := req.Header["Priority"]; p.Extensible && !own {
+		b.fields = append(b.fields, core.Field{Name: "priority", Value: p.Field()})
+	}
+}

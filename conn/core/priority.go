@@ -1,0 +1,300 @@
+package core
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The scheduler decides what
+// they mean; here is how they arrive and leave, and what is kept of them.
+
+// ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC 7540 §5.3.1).
+var ErrPriority = errors.New("http2: a stream cannot depend on itself")
+
+// pinned says which parts of a stream's priority were decided on this side, so that the peer's word does not change
+// them any more.
+type pinned uint8
+
+const (
+	pinUrgency pinned = 1 << iota
+	pinIncremental
+	pinTree
+)
+
+// earlyPriority is a PRIORITY_UPDATE for a stream that is idle (RFC 9218 §7).
+type earlyPriority struct {
+	id uint32
+	p  priority.Params
+}
+
+// Priority returns the priority of s: what the peer has asked for, or what was decided on this side.
+func (s *Stream) Priority() priority.Params { return s.prio }
+
+// SetPriority changes the priority of s. A part that p does not state stays as it is, and an urgency above 7 is 7.
+//
+// On a server it decides when the response is sent, and whatever p states holds from now on, whatever the client asks for
+// (RFC 9218 §8). A client asks the server with PRIORITY_UPDATE (RFC 9218 §7.1), and with PRIORITY (RFC 7540 §6.3) where
+// Config.TreePriorities is set and the server has not said that it ignores that; and it changes when the rest of the
+// request is sent. The error is ErrClosed when nothing more will be sent, or received, on s.
+func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
+	if p.Tree && p.DependsOn == s.ID {
+		return ErrPriority
+	}
+	p.Urgency = min(p.Urgency, priority.MaxUrgency)
+	if c.cfg.Role == Server {
+		if s.state.Closed() {
+			return ErrClosed
+		}
+		if p.Extensible {
+			s.pinned |= pinUrgency | pinIncremental
+		}
+		if p.Tree {
+			s.pinned |= pinTree
+		}
+		c.adjust(s, p)
+		return nil
+	}
+	if s.state.Closed() || s.state == stream.HalfClosedRemote {
+		return ErrClosed
+	}
+	if p.Extensible {
+		c.out = frame.PriorityUpdate{PrioritizedID: s.ID, Value: []byte(p.Field())}.Append(c.out)
+		c.counts.FramesOut++
+	}
+	if p.Tree && c.sendsTree() {
+		c.out = frame.Priority{StreamID: s.ID, PriorityParam: treeParam(p)}.Append(c.out)
+		c.counts.FramesOut++
+	}
+	c.adjust(s, p)
+	return nil
+}
+
+// MergePriority is SetPriority with the value of a priority field, as a response has it (RFC 9218 §5): the parameters
+// that it states, and no others, take the place of the client's (RFC 9218 §8). A value that is not valid is ignored.
+// Server only.
+func (c *Conn) MergePriority(s *Stream, value string) {
+	p, ok := s.prio.Merge(value)
+	if !ok || s.state.Closed() {
+		return
+	}
+	// What value states is what comes out of it whatever it is merged with.
+	low, _ := priority.Params{Extensible: true}.Merge(value)
+	high, _ := priority.Params{Extensible: true, Urgency: priority.MaxUrgency, Incremental: true}.Merge(value)
+	stated := pinned(0)
+	if low.Urgency == high.Urgency {
+		stated |= pinUrgency
+	}
+	if low.Incremental == high.Incremental {
+		stated |= pinIncremental
+	}
+	if stated != 0 {
+		s.pinned |= stated
+		p.Tree = false
+		c.adjust(s, p)
+	}
+}
+
+// adjust changes the priority of a stream in the table.
+func (c *Conn) adjust(s *Stream, p priority.Params) {
+	if p.Extensible {
+		c.extensible = true
+		s.prio.Extensible, s.prio.Urgency, s.prio.Incremental = true, p.Urgency, p.Incremental
+	}
+	if p.Tree {
+		s.prio.Tree, s.prio.DependsOn, s.prio.Exclusive, s.prio.Weight = true, p.DependsOn, p.Exclusive, p.Weight
+	}
+	c.sched.Adjust(s.ID, p)
+}
+
+// askedFor changes the priority of s as the peer has asked, but for what was decided here.
+func (c *Conn) askedFor(s *Stream, p priority.Params) {
+	if s.pinned&pinUrgency != 0 {
+		p.Urgency = s.prio.Urgency
+	}
+	if s.pinned&pinIncremental != 0 {
+		p.Incremental = s.prio.Incremental
+	}
+	if s.pinned&pinTree != 0 {
+		p.Tree = false
+	}
+	if p.Extensible || p.Tree {
+		c.adjust(s, p)
+	}
+}
+
+// requestPriority returns the priority with which a request begins: that of its header section, in which a PRIORITY_UPDATE
+// that came before takes the place of the priority field, being more recent (RFC 9218 §7).
+func (c *Conn) requestPriority(b *headerBlock, stated statedPriority) (p priority.Params) {
+	if b.hasPriority && !c.peer.NoRFC7540Priorities {
+		p = treeParams(b.priority)
+	}
+	stated.into(&p)
+	if len(c.early) > 0 {
+		c.takeEarly(b.streamID, &p)
+	}
+	c.extensible = c.extensible || p.Extensible
+	return p
+}
+
+// pushPriority returns the priority of a stream that is pushed on parent, until somebody says more: below it. In the tree
+// that is a child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for it, so it is the next urgency: with
+// the same one a pushed stream, whose identifier may be lower, could hold up the page that needs it. Nothing of the kind is
+// stated where nobody has spoken of RFC 9218, or the scheduler would take that for a sign of it.
+func (c *Conn) pushPriority(parent *Stream) priority.Params {
+	p := priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight}
+	if c.extensible {
+		p.Extensible, p.Urgency = true, priority.DefaultUrgency
+		if parent.prio.Extensible {
+			p.Urgency = parent.prio.Urgency
+		}
+		p.Urgency = min(p.Urgency+1, priority.MaxUrgency)
+	}
+	return p
+}
+
+// defaultWeight is the weight of a stream that was given none, and that of a pushed one (RFC 7540 §5.3.5).
+const defaultWeight = 16 - 1
+
+// takeEarly finds what was said of stream id before it was opened, and forgets what was said of those that are no longer
+// idle.
+func (c *Conn) takeEarly(id uint32, p *priority.Params) {
+	n := 0
+	for n < len(c.early) && c.early[n].id <= id {
+		n++
+	}
+	if n > 0 && c.early[n-1].id == id {
+		e := c.early[n-1].p
+		p.Extensible, p.Urgency, p.Incremental = true, e.Urgency, e.Incremental
+	}
+	c.early = slices.Delete(c.early, 0, n)
+	if len(c.early) == 0 {
+		c.early = nil
+	}
+}
+
+func (c *Conn) recvPriority(h frame.Header, p []byte) error {
+	f, err := frame.ParsePriority(h, p)
+	if f.StreamID != 0 && f.DependsOn == f.StreamID {
+		return errSelfDependency()
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.limit.priority(c.now); err != nil {
+		return err
+	}
+	c.reprioritize(f.StreamID, f.PriorityParam)
+	return nil
+}
+
+// reprioritize moves a stream in the tree, whatever its state: others may depend on one that is idle or closed.
+func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
+	if c.peer.NoRFC7540Priorities { // "MUST ignore HTTP/2 priority signals" (RFC 9218 §2.1)
+		return
+	}
+	if s, ok := c.streams.Get(id); ok {
+		c.askedFor(s, treeParams(tree))
+		return
+	}
+	c.sched.Adjust(id, treeParams(tree))
+}
+
+// recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid changes nothing, which the RFC
+// leaves to us.
+func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
+	if c.cfg.Role == Client {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")
+	}
+	f, err := frame.ParsePriorityUpdate(h, payload)
+	if err != nil {
+		return err
+	}
+	if err := c.limit.priority(c.now); err != nil {
+		return err
+	}
+	id := f.PrioritizedID
+	idle := c.ids.Idle(id)
+	if idle && c.ids.IsLocal(id) {
+		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for a push stream that is idle")
+	}
+	p, ok := priority.Parse(string(f.Value))
+	if idle {
+		return c.updateIdle(id, p, ok)
+	}
+	if s, open := c.streams.Get(id); open && ok && s.state != stream.HalfClosedLocal {
+		c.askedFor(s, p)
+	}
+	return nil
+}
+
+// updateIdle keeps a PRIORITY_UPDATE until its stream is opened. As many streams as the client may have open can wait so.
+func (c *Conn) updateIdle(id uint32, p priority.Params, valid bool) error {
+	if last := c.ids.LastRemote(); len(c.early) > 0 && c.early[0].id <= last {
+		var refused priority.Params
+		c.takeEarly(last, &refused)
+	}
+	i, known := slices.BinarySearchFunc(c.early, id, func(e earlyPriority, id uint32) int { return int(e.id) - int(id) })
+	if !known && uint64(c.remoteStreams+len(c.early)) >= uint64(c.cfg.MaxConcurrentStreams) {
+		if !c.life.settingsAcked { // the client may not know the limit yet
+			return nil
+		}
+		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+	}
+	switch {
+	case !valid || c.shutdown.beyond(id, c):
+	case known:
+		c.early[i].p = p
+	default:
+		c.early = slices.Insert(c.early, i, earlyPriority{id, p})
+	}
+	return nil
+}
+
+// sendsTree tells whether PRIORITY frames, and the like in HEADERS, mean anything to the server.
+func (c *Conn) sendsTree() bool { return c.cfg.TreePriorities && !c.peer.NoRFC7540Priorities }
+
+// statedPriority is the priority field of a request: 0 where there is none or its value is not valid, otherwise the
+// urgency, and beside it whether the response is incremental.
+type statedPriority uint8
+
+const (
+	statedUrgency     statedPriority = 1<<3 - 1
+	statedIncremental statedPriority = 1 << 3
+	statedAtAll       statedPriority = 1 << 4
+)
+
+// readPriority reads the value of a priority field (RFC 9218 §5).
+func readPriority(value string) statedPriority {
+	p, ok := priority.Parse(value)
+	if !ok {
+		return 0
+	}
+	return statePriority(p)
+}
+
+func statePriority(p priority.Params) statedPriority {
+	stated := statedAtAll | statedPriority(p.Urgency)&statedUrgency
+	if p.Incremental {
+		stated |= statedIncremental
+	}
+	return stated
+}
+
+// into says in p what was stated.
+func (sp statedPriority) into(p *priority.Params) {
+	if sp != 0 {
+		p.Extensible, p.Urgency, p.Incremental = true, uint8(sp&statedUrgency), sp&statedIncremental != 0
+	}
+}
+
+func treeParams(p frame.PriorityParam) priority.Params {
+	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
+}
+
+func treeParam(p priority.Params) frame.PriorityParam {
+	return frame.PriorityParam{DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
+}
