@@ -12,6 +12,7 @@ var benched = []struct {
 	params func(id uint32) Params
 }{
 	{"RoundRobin", NewRoundRobin, func(uint32) Params { return Params{} }},
+	{"AutoFair", NewAuto, func(uint32) Params { return Params{} }},
 	{"Queue", NewExtensible, func(uint32) Params { return ext(3, false) }},
 	{"Incremental", NewExtensible, func(uint32) Params { return ext(3, true) }},
 	{"TreeWide", NewTree, func(id uint32) Params { return dep(0, 1+int(id%256)) }},

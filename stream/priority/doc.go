@@ -9,6 +9,7 @@
 //
 // The caller embeds a [Node] in its stream, so that no stream costs an allocation here.
 //
+//	sched := priority.NewAuto()
 //	sched.Open(&s.node, params)       // HEADERS came, or we sent them
 //	sched.Ready(&s.node)              // body to send, and stream window to send it
 //	for connection window and room in the buffer {
@@ -20,6 +21,12 @@
 //	sched.Close(&s.node)              // the stream has closed
 //
 // The connection's window is not the scheduler's business: who has none asks nobody.
+//
+// # Which scheduler
+//
+// [NewAuto] follows the peer: it is fair until a priority is stated, and goes by the scheme in which one is. The others do one
+// thing whatever is stated. Params say which of the two schemes was spoken; a scheduler ignores the other one. All of them
+// take what may be stated at any time: about streams that are open, idle or closed.
 //
 // # Round robin
 //
@@ -48,14 +55,14 @@
 // §5.3.4). Close hands the Node back to the caller, so places are records of the scheduler, found by identifier. How many
 // are kept for streams that are not open is bounded, and so is the depth that a walk may have.
 //
-// Params say which of the two schemes was spoken; a scheduler ignores the other one.
-//
 // # Concurrency
 //
 // A Scheduler has no lock. Whoever owns the connection's state may call it, one goroutine at a time.
 //
 // # Limitations
 //
+//   - [NewAuto] goes by one scheme for all streams of a connection. An intermediary that carries requests of many clients on
+//     one connection may rather want [NewRoundRobin] (RFC 9218 §13.1).
 //   - What a stream gets is counted in octets of frames that were sent. How long they then wait below, in the kernel's
 //     buffers, is not seen here: the connection must not hand over much more than the link takes.
 package priority

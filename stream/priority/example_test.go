@@ -92,3 +92,43 @@ func ExampleParams_Merge() {
 	fmt.Println(merged.Field(), ok)
 	// Output: u=1, i true
 }
+
+// Files that depend on a page wait until nothing of the page can be sent, and then share by weight.
+func ExampleNewTree() {
+	sched := priority.NewTree()
+	for i, r := range []*struct {
+		response
+		priority priority.Params
+	}{
+		{response{name: "page", left: 20000}, priority.Params{}},
+		{response{name: "song", left: 20000}, priority.Params{Tree: true, DependsOn: 1, Weight: 16 - 1}},
+		{response{name: "film", left: 40000}, priority.Params{Tree: true, DependsOn: 1, Weight: 64 - 1}},
+	} {
+		r.node = priority.Node{ID: uint32(2*i + 1), Owner: &r.response}
+		sched.Open(&r.node, r.priority)
+		sched.Ready(&r.node)
+	}
+
+	for n := sched.Next(); n != nil; n = sched.Next() {
+		r := n.Owner.(*response)
+		frame := min(r.left, 8192)
+		r.left -= frame
+		fmt.Println(r.name, frame)
+		sched.Sent(n, frame)
+		if r.left == 0 {
+			sched.Close(n)
+		}
+	}
+	// Output:
+	// page 8192
+	// page 8192
+	// page 3616
+	// song 8192
+	// film 8192
+	// film 8192
+	// film 8192
+	// film 8192
+	// song 8192
+	// film 7232
+	// song 3616
+}

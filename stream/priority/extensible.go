@@ -3,8 +3,6 @@ package priority
 import (
 	"fmt"
 	"math/bits"
-
-	"github.com/sluice-go/sluice/stream"
 )
 
 // The guard against starvation: of guardShare octets, one goes to streams that
@@ -17,8 +15,7 @@ const (
 
 // extensible serves streams by urgency (RFC 9218 §10).
 type extensible struct {
-	nodes  stream.Table[*Node] // that are open
-	most   int                 // how many have been open since the table was empty
+	nodes  nodes
 	levels [MaxUrgency + 1]level
 	ready  uint8 // bit u: somebody in levels[u] is ready
 
@@ -60,12 +57,8 @@ func (e *extensible) Open(n *Node, p Params) {
 		n.class = c
 	}
 	e.opened.add(n.ID)
-	e.nodes.Put(n.ID, n)
-	e.most = max(e.most, e.nodes.Len())
+	e.nodes.add(n)
 }
-
-// keepNodes is up to how many entries an empty table keeps its memory.
-const keepNodes = 64
 
 // Close removes n. Closing it again does nothing.
 func (e *extensible) Close(n *Node) {
@@ -74,11 +67,7 @@ func (e *extensible) Close(n *Node) {
 	}
 	e.Unready(n)
 	n.open, n.class = false, 0
-	e.nodes.Delete(n.ID)
-	if e.most > keepNodes && e.nodes.Len() == 0 {
-		e.nodes.Shrink()
-		e.most = 0
-	}
+	e.nodes.remove(n)
 }
 
 // Adjust changes the priority of an open stream, or keeps it for an idle one.

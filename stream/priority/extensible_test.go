@@ -37,7 +37,7 @@ func TestExtensibleShares(t *testing.T) {
 			{5, ext(2, true), 0, 1. / 3},
 		},
 		"incremental, frames of all sizes": {
-			{1, ext(2, true), 100, .25},
+			{1, ext(2, true), 500, .25},
 			{3, ext(2, true), 1000, .25},
 			{5, ext(2, true), 16384, .25},
 			{7, ext(2, true), 65536, .25},
