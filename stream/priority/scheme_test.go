@@ -17,6 +17,8 @@ func TestIgnoresTree(t *testing.T) {
 	}{
 		{"round robin, to which it is all the same", NewRoundRobin(), false},
 		{"RFC 9218", NewExtensible(), true},
+		{"RFC 7540", NewTree(), false},
+		{"what the client uses", NewAuto(), false},
 		{"one that says so", ignorant{NewRoundRobin(), true}, true},
 		{"one that says no", ignorant{NewRoundRobin(), false}, false},
 		{"one that hides what it wraps", struct{ Scheduler }{NewExtensible()}, false},
