@@ -209,7 +209,7 @@ func (m *autoModel) choose(p Params) {
 		}
 		m.ext.last = m.last
 	case p.Tree && m.tree == nil && m.ext == nil && p != dep(0, 16):
-		m.tree = newTreeModel(maxDepth, maxKept)
+		m.tree = newTreeModel(maxDepth, maxKept, restKept)
 		for id := range m.nodes {
 			m.tree.open(id, Params{})
 			m.tree.places[id].ready = m.ready[id]

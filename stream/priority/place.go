@@ -78,8 +78,23 @@ type pool struct {
 	groups []*group
 }
 
-// maxPool bounds how many of each are kept.
-const maxPool = 64
+// How many of each are kept, while streams are open and while none is.
+const (
+	maxPool  = 64
+	restPool = 8
+)
+
+// shrink gives back what is not needed while no stream is open.
+func (l *pool) shrink() {
+	if len(l.places) > restPool {
+		clear(l.places[restPool:])
+		l.places = l.places[:restPool]
+	}
+	if len(l.groups) > restPool {
+		clear(l.groups[restPool:])
+		l.groups = l.groups[:restPool]
+	}
+}
 
 func (l *pool) place(id uint32) *place {
 	var p *place

@@ -12,6 +12,9 @@ const (
 	// maxKept bounds how many places are kept of streams that are closed, and as
 	// many again of streams that are idle (RFC 7540 §5.3.4).
 	maxKept = 100
+	// restKept is how many of the closed ones are kept while no stream is open, so
+	// that an idle connection costs little.
+	restKept = 16
 	// maxDepth is how deep a tree may be. Browsers that chain all they load come
 	// near to it, and a frame at the end of that costs one to three microseconds.
 	maxDepth = 128
@@ -25,6 +28,8 @@ type tree struct {
 	idle   keepers              // places of streams that have never been open
 	closed keepers              // places of streams that have been
 	opened opened
+	open   int // how many streams are
+	rest   int // restKept, or less in tests
 	depth  int // maxDepth, or less in tests
 	pool   pool
 	path   []*place // scratch
@@ -36,9 +41,9 @@ type tree struct {
 // cannot use goes to those that depend on it, then to its neighbours. Where
 // nothing is stated a stream depends on the root and has weight 16.
 //
-// The places of the last 100 streams that have closed are kept, and of 100 idle
-// streams that were given a priority, counted from when they were last stated or
-// depended on. A place that is not kept any more goes when no two streams depend
+// The places of the last 100 streams that have closed are kept, 16 when no stream
+// is open, and of 100 idle streams that were given a priority, counted from when
+// they were last stated or depended on. A place that is not kept any more goes when no two streams depend
 // on it: one that does takes its weight and place. Until then they go on sharing
 // its weight, which is what RFC 7540 §5.3.4 asks for, without the loss that it
 // describes.
@@ -55,7 +60,7 @@ type tree struct {
 func NewTree() Scheduler { return newTree() }
 
 func newTree() *tree {
-	return &tree{idle: keepers{limit: maxKept}, closed: keepers{limit: maxKept}, depth: maxDepth}
+	return &tree{idle: keepers{limit: maxKept}, closed: keepers{limit: maxKept}, rest: restKept, depth: maxDepth}
 }
 
 // Open adds n, not ready, to the place that was prepared for it, or that p says.
@@ -74,6 +79,7 @@ func (t *tree) Open(n *Node, p Params) {
 	}
 	s.node, s.opened = n, true
 	n.open, n.place = true, s
+	t.open++
 	t.opened.add(n.ID)
 	t.prioritize(s, p)
 }
@@ -87,9 +93,16 @@ func (t *tree) Close(n *Node) {
 	s := n.place
 	n.open, n.place = false, nil
 	s.node = nil
+	t.open--
 	t.keep(s)
 	t.trim()
-	if t.most > 4*maxKept && 8*t.places.Len() < t.most {
+	if t.open == 0 {
+		for t.closed.n > t.rest {
+			t.forget(t.closed.oldest)
+		}
+		t.pool.shrink()
+	}
+	if t.most > 4*restKept && 4*t.places.Len() < t.most {
 		t.places.Shrink()
 		t.most = t.places.Len()
 	}
@@ -120,7 +133,7 @@ func (t *tree) Ready(n *Node) {
 		return
 	}
 	s.ready = true
-	if t.wake(s) > t.depth {
+	if t.mark(s) > t.depth {
 		t.flatten(s, nil)
 	}
 }
@@ -131,7 +144,7 @@ func (t *tree) Unready(n *Node) {
 		return
 	}
 	n.place.ready = false
-	t.rest(n.place)
+	t.unmark(n.place)
 }
 
 // Next returns the first who is ready on the way of the least tags.

@@ -11,6 +11,7 @@ type treeModel struct {
 	last   [2]uint32
 	depth  int
 	limit  int
+	rest   int // how many closed ones are kept while none is open
 }
 
 type modelPlace struct {
@@ -21,8 +22,8 @@ type modelPlace struct {
 	ready  bool
 }
 
-func newTreeModel(depth, limit int) *treeModel {
-	return &treeModel{places: map[uint32]*modelPlace{}, depth: depth, limit: limit}
+func newTreeModel(depth, limit, rest int) *treeModel {
+	return &treeModel{places: map[uint32]*modelPlace{}, depth: depth, limit: limit, rest: rest}
 }
 
 func (m *treeModel) dependents(id uint32) []uint32 {
@@ -156,6 +157,16 @@ func (m *treeModel) open(id uint32, p Params) {
 func (m *treeModel) close(id uint32) {
 	m.places[id].open, m.places[id].ready = false, false
 	m.use(id)
+	for _, p := range m.places {
+		if p.open {
+			return
+		}
+	}
+	for len(m.closed) > m.rest {
+		oldest := m.closed[0]
+		m.unkeep(oldest)
+		m.tidy(oldest)
+	}
 }
 
 func (m *treeModel) adjust(id uint32, p Params) {

@@ -52,7 +52,7 @@ func (t *tree) link(p, parent *place, debt int64) {
 	parent.deps.add(p)
 	parent.deps.owe(p, debt)
 	if p.active() {
-		t.wake(p)
+		t.mark(p)
 	}
 }
 
@@ -61,7 +61,7 @@ func (t *tree) unlink(p *place) {
 	g := p.in
 	if p.pos != inactive {
 		g.deactivate(p)
-		t.rest(g.owner)
+		t.unmark(g.owner)
 	}
 	g.drop(p)
 	if g.n == 0 {
@@ -70,9 +70,9 @@ func (t *tree) unlink(p *place) {
 	}
 }
 
-// wake marks the way from p, which has become active, to the root, as far as it
+// mark marks the way from p, which has become active, to the root, as far as it
 // is not marked yet. It returns how far that was.
-func (t *tree) wake(p *place) (steps int) {
+func (t *tree) mark(p *place) (steps int) {
 	for ; p.in != nil && p.pos == inactive; p = p.in.owner {
 		p.in.activate(p)
 		steps++
@@ -80,8 +80,8 @@ func (t *tree) wake(p *place) (steps int) {
 	return steps
 }
 
-// rest takes back what wake has done, as far as nobody else needs it.
-func (t *tree) rest(p *place) {
+// unmark takes back what mark has done, as far as nobody else needs it.
+func (t *tree) unmark(p *place) {
 	for ; p.in != nil && p.pos != inactive && !p.active(); p = p.in.owner {
 		p.in.deactivate(p)
 	}

@@ -30,8 +30,8 @@ func FuzzTree(f *testing.F) {
 
 func randomTree(t *testing.T, rng *rand.Rand, depth, limit, steps int, share bool) {
 	s := newTree()
-	s.depth, s.idle.limit, s.closed.limit = depth, limit, limit
-	m := newTreeModel(depth, limit)
+	s.depth, s.idle.limit, s.closed.limit, s.rest = depth, limit, limit, limit/2
+	m := newTreeModel(depth, limit, limit/2)
 	nodes := make(map[uint32]*Node)
 	next := uint32(1)
 	randomID := func() uint32 { return uint32(rng.IntN(int(next) + 6)) }
@@ -215,6 +215,9 @@ func checkTree(t *testing.T, s *tree) {
 	walk(&s.root)
 	if seen != s.places.Len() || kept != s.idle.n+s.closed.n {
 		t.Errorf("%d places in the tree, %d in the table; %d kept, %d and %d in the rings", seen, s.places.Len(), kept, s.idle.n, s.closed.n)
+	}
+	if s.open != opened || opened == 0 && s.closed.n > s.rest {
+		t.Errorf("%d open, counted %d, %d closed are kept", opened, s.open, s.closed.n)
 	}
 	if s.idle.n > s.idle.limit || s.closed.n > s.closed.limit || seen > max(0, 2*(opened+kept)-1) {
 		t.Errorf("%d idle, %d closed, %d open, %d places", s.idle.n, s.closed.n, opened, seen)

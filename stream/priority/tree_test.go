@@ -147,7 +147,7 @@ func TestTreeOpen(t *testing.T) {
 // on it.
 func TestTreeForgets(t *testing.T) {
 	s := newTree()
-	s.closed.limit, s.idle.limit = 2, 2
+	s.closed.limit, s.idle.limit, s.rest = 2, 2, 2
 	nodes := forest(s, "1:1(3:2(5:3)) 7:4(9:5 11:6) 13:7 15:8")
 	closes := func(id uint32, want string) {
 		t.Helper()
@@ -287,6 +287,7 @@ func TestTreeMisuse(t *testing.T) {
 
 func TestTreeAllocations(t *testing.T) {
 	s := NewTree()
+	s.Open(&Node{ID: 1 << 30}, Params{}) // or memory is given back now and then
 	nodes := make([]Node, 60)
 	id := uint32(1)
 	run := func() {
@@ -316,4 +317,25 @@ func TestTreeAllocations(t *testing.T) {
 	if allocs := testing.AllocsPerRun(100, run); allocs > 0 {
 		t.Errorf("%v allocations, want 0", allocs)
 	}
+}
+
+// A connection without open streams keeps little.
+func TestTreeAtRest(t *testing.T) {
+	s := newTree()
+	for i := range uint32(7) {
+		s.Adjust(2*i+1, dep(0, int(i)+1))
+	}
+	nodes := make([]Node, 500)
+	for i := range nodes {
+		nodes[i].ID = uint32(2*i + 101)
+		s.Open(&nodes[i], exclusive(nodes[i].ID-2, 16))
+	}
+	for i := range nodes {
+		s.Close(&nodes[i])
+	}
+	// And what two or more of those depend on.
+	if s.idle.n != 7 || s.closed.n != restKept || s.places.Len() >= 7+2*restKept || s.most > 4*restKept || len(s.pool.places) > restPool || len(s.pool.groups) > restPool {
+		t.Errorf("%d places of at most %d, %d and %d in the pool", s.places.Len(), s.most, len(s.pool.places), len(s.pool.groups))
+	}
+	checkTree(t, s)
 }
