@@ -17,11 +17,15 @@ type pushed struct {
 	err          error
 }
 
+// startOwn starts our server.
+func startOwn(t *testing.T, secure bool) string { return startServer(t, secure, site()).Addr }
+
 // pushPeers are the servers that push /big with /push.
 var pushPeers = []struct {
 	name  string
 	start func(t *testing.T, secure bool) (addr string)
 }{
+	{"sluice", startOwn},
 	{"net-http", startNetHTTP},
 	{"node", startNode},
 	{"nghttpd", startNghttpd},

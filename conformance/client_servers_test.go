@@ -62,20 +62,11 @@ func prepare(t *testing.T) *foreignServer {
 	return s
 }
 
-// clientSite is the site with what only the client's tests ask for: a page with a push, and one that is served when
-// atOnce requests with the same query have come.
+// clientSite is the site with what only the client's tests ask for: a page that is served when atOnce requests with the
+// same query have come.
 func clientSite() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", site())
-	mux.HandleFunc("/push", func(w http.ResponseWriter, r *http.Request) {
-		if p, ok := w.(http.Pusher); ok {
-			if err := p.Push("/big", nil); err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-		}
-		io.WriteString(w, helloBody)
-	})
 	type crowd struct {
 		here int
 		all  chan struct{}

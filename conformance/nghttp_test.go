@@ -162,3 +162,48 @@ func TestNghttpEarlyHints(t *testing.T) {
 		})
 	}
 }
+
+// nghttp -v prints promises and what is pushed; with -a, or without --no-push, it takes them.
+func TestNghttpPush(t *testing.T) {
+	for _, m := range nghttpModes {
+		t.Run(m.name, func(t *testing.T) {
+			ls := startServer(t, m.secure, site())
+			out := runNghttp(t, append(m.flags, "-v", "-n", ls.URL+"/push?asset=/some")...)
+			wantContains(t, "nghttp -v", out, "recv PUSH_PROMISE frame", "promised_stream_id=2", ":path: /some",
+				"recv (stream_id=2) :status: 200", fmt.Sprintf("content-length: %d", len(helloBody)))
+			promise, page := strings.Index(out, "recv PUSH_PROMISE frame"), strings.Index(out, "recv DATA frame")
+			if promise > page {
+				t.Errorf("the promise came after the page:\n%s", clip(out))
+			}
+			got := runNghttp(t, append(m.flags, ls.URL+"/push?asset=/some")...)
+			if len(got) != len(helloBody)+someSize || !strings.Contains(got, helloBody) {
+				t.Errorf("%d octets, want the page and what is pushed, %d", len(got), len(helloBody)+someSize)
+			}
+			out = runNghttp(t, append(m.flags, "-v", "--no-push", ls.URL+"/push?asset=/some")...)
+			wantContains(t, "nghttp -v --no-push", out, "[SETTINGS_ENABLE_PUSH(0x02):0]", ":status: 500")
+			if strings.Contains(out, "PUSH_PROMISE") {
+				t.Errorf("a promise for a client that takes none:\n%s", clip(out))
+			}
+		})
+	}
+}
+
+// What the middleware makes of Link fields: pushes where they are taken, else 103.
+func TestNghttpPreload(t *testing.T) {
+	for _, m := range nghttpModes {
+		t.Run(m.name, func(t *testing.T) {
+			ls := startServer(t, m.secure, site())
+			out := runNghttp(t, append(m.flags, "-v", "-n", ls.URL+"/preload")...)
+			wantContains(t, "nghttp -v", out, "promised_stream_id=2", ":path: /some", "promised_stream_id=4", ":path: /proto",
+				"recv (stream_id=2) :status: 200", "recv (stream_id=4) :status: 200")
+			if strings.Contains(out, ":status: 103") {
+				t.Errorf("103 though all is pushed:\n%s", clip(out))
+			}
+			out = runNghttp(t, append(m.flags, "-v", "-n", "--no-push", ls.URL+"/preload")...)
+			wantContains(t, "nghttp -v --no-push", out, ":status: 103", "link: </some>; rel=preload; as=image", ":status: 200")
+			if strings.Contains(out, "PUSH_PROMISE") {
+				t.Errorf("a promise for a client that takes none:\n%s", clip(out))
+			}
+		})
+	}
+}

@@ -51,6 +51,10 @@ func TestNode(t *testing.T) {
 		}},
 		{"refuse", nil, result{"status": 403.0, "continued": false, "body": "not wanted\n", "code": 0.0}},
 		{"refuseRunning", []string{file}, result{"status": 403.0, "body": "not wanted\n", "code": 0.0}},
+		{"push", nil, result{"status": 200.0, "body": helloBody, "pushed": result{
+			"path": "/big", "method": "GET", "status": 200.0, "length": float64(uploadSize), "sha256": checksum(bigBody()),
+		}}},
+		{"noPush", nil, result{"statuses": []any{200.0, 500.0, 200.0}, "pushes": 2.0}},
 		{"ping", nil, result{"echoed": "12345678"}},
 	}
 	for _, secure := range []bool{false, true} {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sluice-go/sluice/server"
 )
 
 const (
@@ -67,6 +70,19 @@ func site() http.Handler {
 		http.Error(w, "not wanted", http.StatusForbidden) // without reading the body
 	})
 	mux.HandleFunc("/wait", serveWait)
+	mux.HandleFunc("/push", func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(http.Pusher); ok {
+			if err := p.Push(cmp.Or(r.FormValue("asset"), "/big"), nil); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		io.WriteString(w, helloBody)
+	})
+	// A page that says what it needs, and leaves the rest to the middleware.
+	mux.Handle("/preload", server.PushPreloads(server.EarlyHints(http.HandlerFunc(hello), func(*http.Request) []string {
+		return []string{"</some>; rel=preload; as=image", "</proto>; rel=preload; as=fetch"}
+	})))
 	return mux
 }
 

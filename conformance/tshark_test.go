@@ -133,11 +133,19 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 	await("/some", endOf(7))
 	p.add(frame.Ping{Data: [8]byte{1, 2, 3}}).mustFlush()
 	await("the answer to PING", func(f frame.Frame) bool { return f.FrameHeader().Type == frame.TypePing })
-	p.headers(9, true, p.request("GET", "/hello", field{"Upper-Case", "x"})...).mustFlush()
+	p.get(9, "/push?asset=/hello").mustFlush()
+	ends := 0
+	await("/push, and what is pushed", func(f frame.Frame) bool {
+		if endOf(9)(f) || endOf(2)(f) {
+			ends++
+		}
+		return ends == 2
+	})
+	p.headers(11, true, p.request("GET", "/hello", field{"Upper-Case", "x"})...).mustFlush()
 	await("RST_STREAM", func(f frame.Frame) bool { return f.FrameHeader().Type == frame.TypeRSTStream })
 	// Enough of a body that the server has to give credit for it.
 	body := bigBody()[:60<<10]
-	for id := uint32(11); id < 31; id += 2 {
+	for id := uint32(13); id < 33; id += 2 {
 		p.headers(id, false, p.request("PUT", "/upload")...)
 		for part := body; len(part) > 0; {
 			n := min(len(part), frame.MinMaxSize)
@@ -162,7 +170,7 @@ func TestTshark(t *testing.T) {
 	want := tapFrames(t, p)
 	for _, typ := range []frame.Type{
 		frame.TypeData, frame.TypeHeaders, frame.TypeRSTStream, frame.TypeSettings, frame.TypePing, frame.TypeGoAway,
-		frame.TypeWindowUpdate,
+		frame.TypeWindowUpdate, frame.TypePushPromise,
 	} {
 		if want[strconv.Itoa(int(typ))] == 0 {
 			t.Errorf("the exchange had no %v frame", typ)
@@ -190,6 +198,11 @@ func TestTshark(t *testing.T) {
 	statuses := read("-Y", fromServer+" && http2.headers.status", "-T", "fields", "-e", "http2.headers.status", "-E", "aggregator=,")
 	if s := strings.Join(strings.Fields(strings.ReplaceAll(statuses, ",", " ")), " "); !strings.HasPrefix(s, "200 103 200 200 200") {
 		t.Errorf("tshark decodes the statuses %q, want 200, 103, 200, 200, 200 first", s)
+	}
+	promised := read("-Y", fromServer+" && http2.push_promise.promised_stream_id", "-T", "fields",
+		"-e", "http2.push_promise.promised_stream_id", "-e", "http2.headers.path")
+	if s := strings.Join(strings.Fields(promised), " "); s != "2 /hello" {
+		t.Errorf("tshark sees the promises %q, want stream 2 for /hello", s)
 	}
 	// Warnings and errors of the dissectors; what the client did wrong on purpose is in the other direction.
 	if bad := read("-Y", fromServer+" && (_ws.malformed || _ws.expert.severity >= 0x600000)", "-V"); bad != "" {

@@ -70,6 +70,14 @@ func (d *dispatcher) add(batch []*conn.Stream) bool {
 	return true
 }
 
+// hasRoom tells whether a request of our own making may be added: pushes leave half of the queue to the client, whose
+// requests would end the connection where there is no room.
+func (d *dispatcher) hasRoom() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queue.len() < queueFactor/2*d.limit
+}
+
 // freeLocked is how many workers are about to look at the queue.
 func (d *dispatcher) freeLocked() int { return d.workers - d.running - d.writing }
 

@@ -20,6 +20,7 @@
 //   - A handler that waits in Request.Body.Read is woken when the client resets the stream.
 //   - A response that ends before its declared Content-Length is reset, not ended.
 //   - A :path that is no valid URL is answered with 400, an Expect other than 100-continue with 417.
+//   - What http.Pusher pushes must be for the authority that the request was for; see Push below.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),
@@ -35,7 +36,13 @@
 // All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
 // handler, as in net/http; Request.Body may be read and closed by others.
 //
-// # Limitations
+// # Push
 //
-// The server does not push: the ResponseWriter is an http.Pusher whose Push returns http.ErrNotSupported.
+// The ResponseWriter is an http.Pusher (RFC 9113 §8.4). A pushed request goes through the Handler like any other, with
+// the same limits, and its context ends when the client does not want it. Push returns http.ErrNotSupported where the
+// client takes no pushes, as browsers today, and where the request was itself pushed; another error where the promise
+// would break a rule, or the client's limit of streams is reached. What is refused costs the response nothing.
+//
+// [PushPreloads] pushes what responses name in Link fields with rel=preload. [EarlyHints] names it in a 103 response before
+// the handler has one, for those who take no pushes.
 package server

@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +171,20 @@ func (p *peer) came(dec *hpack.Decoder, h frame.Header, payload []byte) {
 			}
 		}
 		p.note("HEADERS %d%s%s", h.StreamID, b.String(), end)
+	case frame.TypePushPromise:
+		f, err := frame.ParsePushPromise(h, payload)
+		if err != nil {
+			p.t.Error(err)
+		}
+		fields, err := dec.DecodeFull(f.Fragment)
+		if err != nil {
+			p.t.Error(err)
+		}
+		var b strings.Builder
+		for _, f := range fields {
+			fmt.Fprintf(&b, " %s", f.Value)
+		}
+		p.note("PUSH_PROMISE %d %d%s", h.StreamID, f.PromisedID, b.String())
 	case frame.TypeData:
 		if len(payload) > 100 {
 			p.note("DATA %d %d octets%s", h.StreamID, len(payload), end)
@@ -195,6 +210,25 @@ func (p *peer) want(why string, frames ...string) {
 	p.t.Helper()
 	synctest.Wait()
 	if d := cmp.Diff(frames, p.take()); d != "" {
+		p.t.Errorf("%s (-want +got):\n%s", why, d)
+	}
+}
+
+// wantByStream is want for frames of several streams, whose order among each other is nobody's promise. PUSH_PROMISE is of the
+// stream that it is sent on.
+func (p *peer) wantByStream(why string, frames ...string) {
+	p.t.Helper()
+	synctest.Wait()
+	got := p.take()
+	slices.SortStableFunc(got, func(a, b string) int {
+		var ids [2]int
+		for i, line := range [2]string{a, b} {
+			var kind string
+			_, _ = fmt.Sscan(line, &kind, &ids[i]) // 0: of the connection
+		}
+		return ids[0] - ids[1]
+	})
+	if d := cmp.Diff(frames, got); d != "" {
 		p.t.Errorf("%s (-want +got):\n%s", why, d)
 	}
 }

@@ -50,6 +50,7 @@ const (
 	hasDate                               // the handler has its own Date, or wants none
 	closeWanted                           // "Connection: close"
 	isAccepted                            // AcceptConnect was called
+	pushesLinks                           // what Link fields with rel=preload name is to be pushed
 )
 
 func (w *response) is(f responseFlags) bool { return w.flags&f != 0 }
@@ -176,9 +177,6 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 
 // EnableFullDuplex does nothing: HTTP/2 is always full duplex.
 func (w *response) EnableFullDuplex() error { return nil }
-
-// Push returns http.ErrNotSupported, as for a client that does not want pushes: this server makes none.
-func (w *response) Push(string, *http.PushOptions) error { return http.ErrNotSupported }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
 func (w *response) CloseNotify() <-chan bool {

@@ -43,6 +43,9 @@ func (w *response) snapshotLocked(code int) {
 		}
 	}
 	t.fields = fields
+	if w.is(pushesLinks) {
+		w.pushLinksLocked(code)
+	}
 }
 
 // noteLocked notes what a field of the final header means to us, and tells whether to send it.
@@ -114,6 +117,9 @@ func (w *response) informLocked(code int) (flush bool) {
 	}
 	if code == http.StatusContinue {
 		w.x.body.clear(bodyContinue)
+	}
+	if w.is(pushesLinks) && w.pushLinksLocked(code) {
+		return true
 	}
 	fields := make([]core.Field, 1, 1+len(w.header))
 	fields[0] = statusField(code)

@@ -17,6 +17,8 @@ type serverConn struct {
 	c   *conn.Conn
 	d   dispatcher
 
+	preloads preloads
+
 	hs         *http.Server
 	handler    http.Handler
 	ctx        context.Context // of the connection; done when it has ended

@@ -36,6 +36,8 @@ func addConnStats(s *conn.Stats, o conn.Stats) {
 	s.DataIn += o.DataIn
 	s.DataOut += o.DataOut
 	s.StreamsOpened += o.StreamsOpened
+	s.PromisesIn += o.PromisesIn
+	s.PromisesOut += o.PromisesOut
 	s.ResetsIn += o.ResetsIn
 	s.ResetsOut += o.ResetsOut
 	s.PingsIn += o.PingsIn

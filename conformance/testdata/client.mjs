@@ -122,6 +122,33 @@ const cases = {
     }, frame, (got) => got.length === 2 + text.length);
     return { ...r, offered: s.remoteSettings.enableConnectProtocol };
   },
+  // Takes what is pushed with a page: the promise, and the response to it.
+  async push(s) {
+    const pushed = new Promise((resolve, reject) => {
+      s.on("stream", (stream, requestHeaders) => {
+        const res = { path: requestHeaders[":path"], method: requestHeaders[":method"], chunks: [] };
+        stream.on("push", (h) => { res.status = h[":status"]; });
+        stream.on("data", (c) => res.chunks.push(c));
+        stream.on("error", reject);
+        stream.on("end", () => resolve(res));
+      });
+    });
+    const r = await request(s, { ":path": "/push" });
+    const p = await pushed;
+    const body = Buffer.concat(p.chunks);
+    return { status: r.status, body: r.body.toString(), pushed: { path: p.path, method: p.method, status: p.status, length: body.length, sha256: sha256(body) } };
+  },
+  // Takes no pushes, at first and later: the page says so.
+  async noPush(s) {
+    let pushes = 0;
+    s.on("stream", (stream) => { pushes++; stream.close(http2.constants.NGHTTP2_CANCEL); });
+    const statuses = [];
+    for (const enablePush of [true, false, true]) {
+      await new Promise((resolve) => s.settings({ enablePush }, resolve));
+      statuses.push((await request(s, { ":path": "/push" })).status);
+    }
+    return { statuses, pushes };
+  },
   async ping(s) {
     await new Promise((resolve) => s.once("connect", resolve));
     const payload = Buffer.from("12345678");

@@ -116,7 +116,9 @@ func (l *limiter) reset(now time.Time, reason string) error {
 
 // pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right (RFC 9113 §8.4.2): it
 // costs it no more than the pushes to come.
-func (l *limiter) pushReset(now time.Time) { l.pushResets.take(now, l.ResetBurst, l.ResetRate) }
+func (l *limiter) pushReset(now time.Time) bool {
+	return l.pushResets.take(now, l.ResetBurst, l.ResetRate)
+}
 
 // unwanted tells whether the client has reset so much that was pushed that there had better be no more.
 func (l *limiter) unwanted(now time.Time) bool {

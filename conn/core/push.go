@@ -14,8 +14,8 @@ import (
 var (
 	// ErrPushDisabled: the client takes no pushes (SETTINGS_ENABLE_PUSH, RFC 9113 §6.5.2).
 	ErrPushDisabled = errors.New("http2: the client has disabled push")
-	// ErrPushOnPush: the stream was itself pushed (RFC 9113 §8.4).
-	ErrPushOnPush = errors.New("http2: push in answer to a push")
+	// ErrPushParent: the stream was itself pushed (RFC 9113 §8.4), or is a tunnel (RFC 9113 §8.5).
+	ErrPushParent = errors.New("http2: push in answer to a push, or to CONNECT")
 	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.ResetRate.
 	ErrPushUnwanted = errors.New("http2: the client resets what is pushed")
 	// ErrPushRequest: what is to be promised is no request that can be (RFC 9113 §8.4). The error says why.
@@ -68,8 +68,8 @@ func (c *Conn) CanPush(parent *Stream) error {
 		return ErrNoMoreStreams
 	case !c.peer.EnablePush:
 		return ErrPushDisabled
-	case c.ids.IsLocal(parent.ID):
-		return ErrPushOnPush
+	case c.ids.IsLocal(parent.ID) || parent.tunnel:
+		return ErrPushParent
 	case !parent.state.CanSend():
 		return ErrClosed
 	case uint64(c.localStreams+c.reserved) >= c.pushLimit():

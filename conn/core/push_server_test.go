@@ -125,8 +125,9 @@ func TestServerPushRefusals(t *testing.T) {
 			}
 		}, 1, ErrNoStream},
 		{"on an open stream", nil, func(p *peer) { p.send(request(3)) }, 3, nil},
-		{"on a pushed stream", nil, func(p *peer) { p.mustPush(1) }, 2, ErrPushOnPush},
-		{"on a pushed stream that runs", nil, func(p *peer) { p.answer(p.mustPush(1), false) }, 2, ErrPushOnPush},
+		{"on a pushed stream", nil, func(p *peer) { p.mustPush(1) }, 2, ErrPushParent},
+		{"on a pushed stream that runs", nil, func(p *peer) { p.answer(p.mustPush(1), false) }, 2, ErrPushParent},
+		{"in a tunnel", nil, func(p *peer) { p.send(headers(3, ":method: CONNECT", ":authority: x:1")) }, 3, ErrPushParent},
 		{"after the end", nil, func(p *peer) { p.answer(1, true) }, 1, ErrClosed},
 		{"after our end", nil, func(p *peer) { p.send(request(3)); p.answer(3, true) }, 3, ErrClosed},
 		{"after the client's reset", nil, func(p *peer) { p.send(reset(1, frame.Cancel)) }, 1, ErrClosed},
@@ -304,5 +305,32 @@ func TestServerPushUpgrade(t *testing.T) {
 		if (err == nil) != (push == 1) {
 			t.Errorf("ENABLE_PUSH %d: %v", push, err)
 		}
+	}
+}
+
+// The same where every answer is complete before it is reset. Who goes on with resets of what is closed is sent away.
+func TestServerPushUnwantedLate(t *testing.T) {
+	p := pusher(t)
+	n, last := 0, uint32(0)
+	for ; n < 10_000; n++ {
+		id, err := p.push(1)
+		if err != nil {
+			break
+		}
+		last = id
+		p.answer(id, true)
+		p.send(reset(id, frame.Cancel))
+	}
+	if n != 200 {
+		t.Errorf("%d pushes were reset, want 200", n)
+	}
+	p.outcome()
+	p.alive("late resets")
+	for n = 0; n < 10_000 && p.err == nil; n++ {
+		p.send(reset(last, frame.Cancel))
+	}
+	p.wantDead("resets of closed streams", frame.EnhanceYourCalm, "glitches")
+	if n > 1001 {
+		t.Errorf("%d resets were taken, more than Limits.GlitchBurst", n)
 	}
 }

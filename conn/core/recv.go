@@ -147,6 +147,9 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	c.counts.ResetsIn++
 	s, ok := c.streams.Get(f.StreamID)
 	if !ok {
+		if c.cfg.Role == Server && c.ids.IsLocal(f.StreamID) && !c.ids.Idle(f.StreamID) && c.limit.pushReset(c.now) {
+			return nil // a push that was all sent before the client could refuse it
+		}
 		return c.onClosed(f.StreamID, stream.RecvReset)
 	}
 	if ok, err := c.step(s, stream.RecvReset); !ok {

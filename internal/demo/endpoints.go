@@ -29,6 +29,7 @@ func (s *Site) endpoints() {
 	s.mux.HandleFunc("/headers", headers)
 	s.mux.HandleFunc("/trailers", trailers)
 	s.mux.HandleFunc("GET /early-hints", earlyHints)
+	s.mux.HandleFunc("GET /push", push)
 	s.mux.HandleFunc("GET /slow", slow)
 	s.mux.HandleFunc("GET /bytes/{n}", sendBytes)
 	s.mux.HandleFunc("GET /stream", stream)
@@ -121,6 +122,23 @@ func earlyHints(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "the 103 before this answer named the style sheet and the script")
+}
+
+// push promises what the page needs before it answers (RFC 9113 §8.4): nghttp -nv shows it, browsers no longer take pushes.
+func push(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	p, ok := w.(http.Pusher)
+	for _, path := range []string{"/style.css", "/app.js"} {
+		var err error = http.ErrNotSupported
+		if ok {
+			err = p.Push(path, nil)
+		}
+		if err != nil {
+			fmt.Fprintf(w, "%s is not pushed: %v\n", path, err)
+			continue
+		}
+		fmt.Fprintf(w, "%s was promised before this answer\n", path)
+	}
 }
 
 // slow answers after the time that ?d= names.

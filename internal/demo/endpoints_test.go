@@ -145,3 +145,34 @@ func TestClientThatLeavesEndsTheWait(t *testing.T) {
 		}
 	})
 }
+
+// pushRecorder takes pushes.
+type pushRecorder struct {
+	*httptest.ResponseRecorder
+	pushed []string
+}
+
+func (r *pushRecorder) Push(target string, _ *http.PushOptions) error {
+	r.pushed = append(r.pushed, target)
+	return nil
+}
+
+func TestPush(t *testing.T) {
+	w := &pushRecorder{ResponseRecorder: httptest.NewRecorder()}
+	New(Info{}, nil).ServeHTTP(w, httptest.NewRequest("GET", "/push", nil))
+	if len(w.pushed) != 2 || !strings.Contains(w.Body.String(), "/app.js was promised") {
+		t.Errorf("pushed %q: %s", w.pushed, w.Body)
+	}
+	for _, path := range w.pushed {
+		r := httptest.NewRecorder()
+		New(Info{}, nil).ServeHTTP(r, httptest.NewRequest("GET", path, nil))
+		if r.Code != http.StatusOK {
+			t.Errorf("%s, which is pushed, is %d", path, r.Code)
+		}
+	}
+	bare := httptest.NewRecorder()
+	New(Info{}, nil).ServeHTTP(bare, httptest.NewRequest("GET", "/push", nil))
+	if !strings.Contains(bare.Body.String(), "/app.js is not pushed") {
+		t.Errorf("over HTTP/1.1: %s", bare.Body)
+	}
+}
