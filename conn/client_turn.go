@@ -157,13 +157,16 @@ func (c *Conn) kickAgain() {
 	}
 }
 
-// lookUp undoes kick, and tells whether that was why reading has failed.
+// lookUp undoes kick, or callToRest, and tells whether that was why reading has failed.
 func (c *Conn) lookUp() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &c.client.turn
-	if !t.kicked {
+	if !t.kicked && !c.rest.called {
 		return false
+	}
+	if c.rest.called {
+		c.goToRest()
 	}
 	t.kicked = false
 	var by time.Time

@@ -154,6 +154,23 @@ type Config struct {
 	Upgrade *Upgrade
 }
 
+// kept is what a Conn needs of its Config after the beginning: a connection that does nothing should hold little.
+type kept struct {
+	SendPingTimeout, WriteByteTimeout, IdleTimeout time.Duration
+
+	CountError  func(errType string)
+	Tracer      Tracer
+	FramePolicy FramePolicy
+	Upgrade     *Upgrade // until it has begun
+}
+
+func (c *Config) kept() kept {
+	return kept{
+		SendPingTimeout: c.SendPingTimeout, WriteByteTimeout: c.WriteByteTimeout, IdleTimeout: c.IdleTimeout,
+		CountError: c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy, Upgrade: c.Upgrade,
+	}
+}
+
 // Upgrade is the HTTP/1.1 request that became stream 1 of an HTTP/2 connection (RFC 7540 §3.2).
 type Upgrade struct {
 	Settings []byte       // the decoded HTTP2-Settings field: a SETTINGS payload

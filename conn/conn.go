@@ -41,7 +41,7 @@ type Handler interface {
 //   - readers and writers of streams wait on their stream's own conditions.
 type Conn struct {
 	nc      net.Conn
-	cfg     Config
+	cfg     kept
 	handler Handler
 	role    core.Role
 
@@ -71,6 +71,7 @@ type Conn struct {
 	finishBy  time.Time // when the connection is closed though its last frames are not written
 	stats     ioStats
 	client    clientState
+	rest      rest
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have come.
@@ -109,14 +110,13 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 }
 
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
-	c := &Conn{nc: nc, cfg: cfg, handler: h, role: role, done: make(chan struct{})}
+	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role, done: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
 	c.client.turn.serve.L = &c.mu
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
 	c.try = newTryWriter(nc)
-	c.cfg.Received = nil
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream
 	c.core = core.New(cc)

@@ -200,6 +200,9 @@ func (c *Conn) ring() {
 	c.handleEvents()
 	if err == nil {
 		c.arm()
+		if c.rest.may && !c.rest.asleep {
+			c.callToRest(now)
+		}
 		if c.core.OutputLen() > 0 || c.core.Drained() {
 			c.flushSoonLocked()
 		}

@@ -20,6 +20,8 @@ type receiver struct {
 	last int     // octets that the last read brought
 	full bool    // it has filled buf: there is more
 	idle bool    // no stream is open, so it may be long until the next octet
+
+	moves bool // another goroutine, with a fresh stack, shall go on: see rest
 }
 
 // release gives back the buffer that is empty, if the next read need not begin with one of its size.
@@ -43,19 +45,42 @@ func (r *receiver) init(nc net.Conn, received []byte) {
 
 // Serve runs the connection: it reads and handles what the peer sends until the connection has ended and
 // everything of it but the streams that were handed out is released. It returns why the connection ended,
-// nil after an end in good order.
+// nil after an end in good order. Either Serve or Start is called, once.
 func (c *Conn) Serve() error {
-	defer close(c.done)
 	c.begin()
-	goOn := c.in.n == 0 || c.process()
-	for goOn && c.takeTurn() {
-		goOn = c.readOnce()
-	}
-	c.linger()
-	c.shutdownIO()
+	c.serve(c.in.n == 0 || c.process())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with what Serve would have
+// returned. A connection that was started needs less memory while it is idle than one that is served by its caller's
+// goroutine, whose stack has more on it.
+func (c *Conn) Start(end func(err error)) {
+	c.startRest(end)
+	go func() { // ends with the connection, or where it comes to rest
+		c.begin()
+		c.serve(c.in.n == 0 || c.process())
+	}()
+}
+
+// serve reads to the end, or until the connection rests.
+func (c *Conn) serve(goOn bool) {
+	for goOn && c.takeTurn() {
+		goOn = c.readOnce()
+		if c.in.moves {
+			c.in.moves = false
+			go c.serve(goOn) // ends as serve does
+			return
+		}
+	}
+	c.linger()
+	c.shutdownIO()
+	close(c.done)
+	if end := c.rest.end; end != nil {
+		end(c.err) // nobody changes it any more
+	}
 }
 
 // begin sends the first flight and starts the clock. An upgraded connection has its first request already.
@@ -67,6 +92,7 @@ func (c *Conn) begin() {
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
 		c.ensureOut()
 		err = c.core.Upgrade(u.Settings, request)
+		c.cfg.Upgrade = nil
 		c.handleEvents()
 	}
 	c.arm()
@@ -110,6 +136,9 @@ func (c *Conn) read() error {
 	c.mu.Lock()
 	c.stats.reads++
 	c.stats.bytesRead += uint64(max(n, 0))
+	if c.rest.asleep && n > 0 {
+		c.wakeUp()
+	}
 	c.mu.Unlock()
 	r.n += max(n, 0)
 	if n > 0 {

@@ -91,7 +91,7 @@ func (a *arrival) setState(state http.ConnState) {
 
 // serve finds out what the client speaks, and serves it.
 func (a *arrival) serve() {
-	handedOver := false // to the http.Server inside
+	handedOver := false // to the http.Server inside, or to the engine
 	defer func() {
 		if reason := recover(); reason != nil && reason != http.ErrAbortHandler { // of a callback in TLSConfig
 			buf := make([]byte, 64<<10)
@@ -112,6 +112,7 @@ func (a *arrival) serve() {
 		handedOver = a.sniff(nil, p.HTTP1(), p.UnencryptedHTTP2())
 	case state.NegotiatedProtocol == protoTLS && p.HTTP2():
 		a.serveHTTP2(connTask{tls: state})
+		handedOver = true
 	case state.NegotiatedProtocol == "" && a.over != nil:
 		handedOver = a.sniff(state, p.HTTP1(), p.HTTP2())
 	default:
@@ -120,10 +121,10 @@ func (a *arrival) serve() {
 	}
 }
 
-// serveHTTP2 returns when the connection has ended.
+// serveHTTP2 hands the connection over to the engine. It returns at once.
 func (a *arrival) serveHTTP2(t connTask) {
 	t.ctx, t.hs, t.handler, t.tracked = a.ctx, a.s.inner, a.s.handler(), a.arrived
-	a.s.eng.serve(a.nc, t)
+	a.s.eng.serve(a.nc, t, a.ended)
 }
 
 // handshake does the TLS handshake where there is one to do. The state is nil on cleartext.

@@ -76,5 +76,7 @@ func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received
 	if ctx.Value(http.ServerContextKey) == nil {
 		ctx = context.WithValue(ctx, http.ServerContextKey, hs)
 	}
-	e.serve(nc, connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received})
+	over := make(chan struct{})
+	e.serve(nc, connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}, func() { close(over) })
+	<-over
 }

@@ -35,8 +35,8 @@ func newEngine(cfg Config) *engine {
 	return e
 }
 
-// serve serves one connection and returns when it has ended.
-func (e *engine) serve(nc net.Conn, t connTask) {
+// serve begins to serve one connection, and has ended called when it is over.
+func (e *engine) serve(nc net.Conn, t connTask, ended func()) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	t.ctx = ctx
 	sc := e.newServerConn(nc, t)
@@ -48,13 +48,20 @@ func (e *engine) serve(nc net.Conn, t connTask) {
 	if t.tracked != nil {
 		t.tracked()
 	}
-	err := sc.c.Serve()
+	sc.c.Start(func(err error) {
+		sc.ended(cancel, err)
+		ended()
+	})
+}
+
+// ended takes the connection out of the books. err is why it has ended.
+func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 	if err == nil {
 		err = net.ErrClosed
 	}
 	cancel(err)
 	sc.d.stop()
-	e.remove(sc)
+	sc.eng.remove(sc)
 	var ce *frame.ConnError
 	if errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code != frame.NoError {
 		sc.logf("http2: server connection error from %v: %v", sc.remoteAddr, err)

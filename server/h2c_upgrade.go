@@ -70,9 +70,9 @@ func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
 		return false
 	}
 	go func() { // ends with the connection; Shutdown waits for it
-		defer a.ended()
 		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // an error comes again with the write
 		if _, err := io.WriteString(a.nc, switching); err != nil {
+			a.ended()
 			return
 		}
 		_ = a.nc.SetWriteDeadline(time.Time{})

@@ -11,8 +11,8 @@ import (
 // differently: no method of HTTP/1.1 begins like that (RFC 9113 §3.4).
 const minPreface = len("PRI * HTTP/2")
 
-// sniff looks whether a client begins with the preface of HTTP/2. It tells whether the connection was handed over
-// to HTTP/1.1. state is nil on cleartext.
+// sniff looks whether a client begins with the preface of HTTP/2, and hands the connection over to what speaks the
+// protocol. It is false if there is nothing to hand over. state is nil on cleartext.
 func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOver bool) {
 	switch {
 	case !http2:
@@ -20,7 +20,7 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 		return true
 	case !http1:
 		a.serveHTTP2(connTask{tls: state})
-		return false
+		return true
 	}
 	if d := a.s.eng.cfg.sniffTimeout(a.s.inner); d > 0 {
 		_ = a.nc.SetReadDeadline(time.Now().Add(d)) // an error comes again with the read
@@ -32,7 +32,7 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 		return false
 	case same || len(got) >= minPreface && strings.HasPrefix(preface, string(got[:minPreface])):
 		a.serveHTTP2(connTask{tls: state, received: got})
-		return false
+		return true
 	}
 	a.serveHTTP1(got, state)
 	return true

@@ -67,8 +67,9 @@ func New(cfg Config) *Conn {
 		ids:   stream.NewIDs(cfg.Role == Client),
 		sched: cfg.Scheduler,
 		enc:   newBlockEncoder(cfg.EncoderTableSize),
-		limit: limiter{Limits: cfg.Limits.withDefaults()},
 	}
+	c.cfg.Limits = cfg.Limits.withDefaults()
+	c.limit.Limits = &c.cfg.Limits
 	// The peer may have as many streams open, and so send frames on as many that we have reset, before it knows.
 	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)
 	c.graves = stream.NewGraveyard(stream.DefaultEnds, int(resets))

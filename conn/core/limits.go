@@ -92,7 +92,7 @@ func (b *bucket) empty(now time.Time, burst, rate int) bool {
 
 // limiter holds what Limits is checked against.
 type limiter struct {
-	Limits
+	*Limits
 	resets, glitches, empties bucket
 	pushResets                bucket // of streams that we have pushed
 

@@ -1,0 +1,28 @@
+package core
+
+import "github.com/sluice-go/sluice/stream"
+
+// Trim gives up the memory that is kept for the next messages although nothing is in it. It is for a connection on which
+// nothing happens; what comes next makes the memory again. It takes both the reader and the lock.
+func (c *Conn) Trim() {
+	c.in.block.trim()
+	c.in.msg = Message{}
+	c.enc.trim()
+	if c.nextEvent == len(c.events) {
+		c.events, c.nextEvent = nil, 0
+	}
+	if c.streams.Len() == 0 {
+		c.streams = stream.Table[*Stream]{}
+	}
+}
+
+// trim drops what only spares work or memory for later blocks; the tables of HPACK have to stay.
+func (d *blockDecoder) trim() {
+	if len(d.block) > 0 {
+		return // one is under way
+	}
+	d.block, d.crumbs, d.memo, d.joined = nil, nil, nil, ""
+	d.last = lastBlock{}
+}
+
+func (e *blockEncoder) trim() { e.memo, e.out.b = nil, nil }

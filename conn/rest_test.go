@@ -1,0 +1,186 @@
+package conn
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
+)
+
+// startResting is newTestPeer for a connection that Start runs, and that may rest. ended gets what end was called with.
+func startResting(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
+	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
+	p.c.rest.may = true
+	ended = make(chan error, 2)
+	p.c.Start(func(err error) { ended <- err })
+	p.greet()
+	return p, ended
+}
+
+func (p *testPeer) asleep() bool {
+	synctest.Wait()
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.c.rest.asleep
+}
+
+func (p *testPeer) wantAsleep(msg string, want bool) {
+	p.t.Helper()
+	if got := p.asleep(); got != want {
+		p.t.Fatalf("%s: asleep is %v, want %v", msg, got, want)
+	}
+}
+
+// exchange is one request and its answer.
+func (p *testPeer) exchange(id uint32) {
+	p.t.Helper()
+	h := post(id)
+	h.end = true
+	st := p.open(h)
+	check(p.t, "Reply", st.Reply(status2(200, "id", fmt.Sprint(id)), []byte("answer"), nil))
+	st.Release()
+	p.c.Flush()
+	answered := false
+	for f := range p.frames() {
+		if d, ok := f.(frame.Data); ok && d.StreamID == id && string(d.Data) == "answer" {
+			answered = true
+		}
+	}
+	if !answered {
+		p.t.Fatalf("stream %d was not answered", id)
+	}
+}
+
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, ended := startResting(t, Config{})
+		id := uint32(1)
+		for range 5 {
+			p.exchange(id)
+			id += 2
+			p.wantAsleep("after an answer", false)
+			time.Sleep(restAfter - 1)
+			p.wantAsleep("before its time", false)
+			time.Sleep(restAfter + 1)
+			p.wantAsleep("when nothing has come", true)
+			time.Sleep(time.Hour)
+		}
+		// What is half here, or under way, keeps it awake.
+		half := p.encode(nil, post(id))
+		p.send(raw(half[:12]))
+		time.Sleep(5 * restAfter)
+		p.wantAsleep("half a frame", false)
+		p.send(raw(half[12:]))
+		st := p.stream(id)
+		time.Sleep(5 * restAfter)
+		p.wantAsleep("an open stream", false)
+		st.Release()
+		p.c.Flush()
+		time.Sleep(5 * restAfter)
+		p.wantAsleep("nothing left", true)
+		p.c.Shutdown()
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+		if len(ended) != 0 {
+			t.Error("the end was told twice")
+		}
+	})
+}
+
+// What ends a connection ends one that rests, too.
+func TestRestEnds(t *testing.T) {
+	for name, end := range map[string]func(p *testPeer){
+		"peer":     func(p *testPeer) { _ = p.nc.Close() },
+		"Close":    func(p *testPeer) { _ = p.c.Close() },
+		"Shutdown": func(p *testPeer) { p.c.Shutdown() },
+		"error":    func(p *testPeer) { p.c.CloseWithError(frame.EnhanceYourCalm, "enough") },
+		"frame":    func(p *testPeer) { p.send(data(0, "fault")) },
+		"idle":     func(*testPeer) { time.Sleep(10 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, ended := startResting(t, Config{IdleTimeout: 5 * time.Minute})
+				p.exchange(1)
+				time.Sleep(time.Minute)
+				p.wantAsleep("after a minute", true)
+				end(p)
+				time.Sleep(2 * time.Second)
+				_ = p.nc.Close()
+				<-ended
+				<-p.c.Done()
+			})
+		})
+	}
+}
+
+// Whatever comes just when the reader is called to rest is not lost.
+func TestRestAndRequestsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := startResting(t, Config{})
+		rng := rand.New(rand.NewPCG(1, 2))
+		slept := 0
+		for i := range uint32(500) {
+			gap := restAfter*time.Duration(rng.IntN(4)) + time.Duration(rng.IntN(5)-2)
+			time.Sleep(max(gap, 0))
+			if rng.IntN(2) == 0 {
+				if p.asleep() {
+					slept++
+				}
+			}
+			p.exchange(2*i + 1)
+		}
+		if slept == 0 {
+			t.Error("it has never rested")
+		}
+	})
+}
+
+// On sockets of the kernel, where a request follows the rest of the connection.
+func TestRestOnTCP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server := NewClient(cn, Config{}, nil), NewServer(sn, Config{}, handlerFunc(echo))
+	ended := make(chan error, 1)
+	server.Start(func(err error) { ended <- err })
+	served := make(chan error, 1)
+	go func() { served <- client.Serve() }()
+	pair := &pair{t: t, client: client, server: server}
+	pair.roundTrip([]byte("hello"))
+	for !server.isAsleep() {
+		<-time.After(10 * time.Millisecond) // the timer rings after a second or two; nothing else tells
+	}
+	pair.roundTrip([]byte("hello again"))
+	client.Shutdown()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func (c *Conn) isAsleep() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rest.asleep
+}
