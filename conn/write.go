@@ -160,6 +160,8 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	switch {
 	case err == nil || c.phase == dead:
 	case c.readOn(err):
+	case c.core.Draining() && c.core.NumStreams() == 0:
+		c.die(nil) // the end was agreed on, and what we had left to say nobody needs
 	default:
 		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
 	}
