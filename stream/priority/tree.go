@@ -43,10 +43,10 @@ type tree struct {
 //
 // The places of the last 100 streams that have closed are kept, 16 when no stream
 // is open, and of 100 idle streams that were given a priority, counted from when
-// they were last stated or depended on. A place that is not kept any more goes when no two streams depend
-// on it: one that does takes its weight and place. Until then they go on sharing
-// its weight, which is what RFC 7540 §5.3.4 asks for, without the loss that it
-// describes.
+// they were last stated or depended on. A place that is not kept any more goes
+// when no two streams depend on it: one that does takes its weight and place.
+// Until then they go on sharing its weight, which is what RFC 7540 §5.3.4 asks
+// for, without the loss that it describes.
 //
 // A dependency on a stream that has no place is the default priority (RFC 7540
 // §5.3.1), and one on the stream itself is ignored. A tree is not deeper than 128
