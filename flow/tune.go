@@ -60,16 +60,18 @@ func (t *Tuner) Answered(now time.Time) {
 	t.rtt = max(rtt, 0)
 }
 
-// Arrived says that DATA has arrived. When that begins a new round, it tells whether the last round is worth a question
-// for the round-trip time, m being the meter of the connection: that at least worth octets were consumed in it, no
-// answer is due, and the last one is ten seconds old.
+// Arrived says that DATA has arrived, with which a new round begins where the last is over. It tells whether to ask for
+// the round-trip time, m being the meter of the connection: at least worth octets were consumed in the round, no answer
+// is due, and the last one is ten seconds old, or the only one.
 func (t *Tuner) Arrived(m *Meter, worth uint32, now time.Time) (ask bool) {
-	if t.rtt == 0 || now.Sub(t.start) < t.rtt {
+	if t.rtt == 0 {
 		return false
 	}
-	ask = m.round == t.round && m.n >= worth && t.sent.IsZero() && !now.Before(t.next)
-	t.round++
-	t.start = now
+	ask = m.n >= worth && m.round == t.round && t.sent.IsZero() && !now.Before(t.next)
+	if now.Sub(t.start) >= t.rtt {
+		t.round++
+		t.start = now
+	}
 	return ask
 }
 

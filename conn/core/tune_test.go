@@ -353,3 +353,24 @@ func TestNoAllocationsWhileTuning(t *testing.T) {
 		t.Error("nothing has grown")
 	}
 }
+
+// A peer that was busy when it got our SETTINGS is asked again before the first round, of four seconds, is over.
+func TestLateSettingsAreCorrected(t *testing.T) {
+	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 1 << 30 })
+	p.greet()
+	p.now = p.now.Add(9 * time.Second)
+	p.send(frame.Settings{Ack: true}, request(1))
+	if p.c.RTT() != 4*time.Second {
+		t.Fatalf("RTT = %v", p.c.RTT())
+	}
+	p.outcome()
+	p.send(dataOf(1, 16384))
+	p.consume(1, -1)
+	p.send(dataOf(1, 16384))
+	p.want("a quarter of the window was consumed", tunePingLine, "WINDOW_UPDATE 0 32768")
+	p.now = p.now.Add(tuneRTT)
+	p.send(tuneAck)
+	if p.c.RTT() != tuneRTT {
+		t.Errorf("RTT = %v", p.c.RTT())
+	}
+}
