@@ -28,7 +28,14 @@
 //   - client-c100, client-c1, client-down, client-tls-down: the client's side,
 //     over one connection to nghttpd: 100 requests or one in flight for 13
 //     octets, read to the end and closed, with their allocations; and bodies of
-//     256 MiB, one at a time, in clear and over TLS.
+//     64 MiB, one at a time, in clear and over TLS.
+//
+// The peers, each in the scenarios that it can do: sluice (package server with an
+// ordinary http.Handler) and sluice-conn (a handler on conn.Stream, without
+// net/http's types); net/http of the same Go and of Go 1.27, golang.org/x/net/http2
+// and dgrr/http2 with fasthttp, which are built from the module
+// benchmarks/rivals; hyper, in Rust, which is built where cargo and its crates
+// are there; and nghttpd, h2o, nginx, node and Caddy where they are installed.
 //
 // How much of a long path one stream fills is a test, in memory:
 //

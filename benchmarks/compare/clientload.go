@@ -87,12 +87,12 @@ func (r *clientRun) do(n int) (jobDone, error) {
 
 // warm makes the client's connection and lets it grow what it needs, and
 // returns how many requests fill a round.
-func (cl clientLoad) warm(l *laboratory, r *clientRun) (int, error) {
+func (cl clientLoad) warm(l *laboratory, p peer, r *clientRun) (int, error) {
 	n := 20 * cl.InFlight
 	if cl.Down > 0 {
 		n = cl.InFlight
 	}
-	n, err := l.warm(n, cl.InFlight, func(n int) (time.Duration, error) {
+	n, err := l.warm(p, n, cl.InFlight, func(n int) (time.Duration, error) {
 		d, err := r.do(n)
 		return d.Took, err
 	})
@@ -109,7 +109,7 @@ func (cl clientLoad) measure(ctx context.Context, l *laboratory, p peer) (figure
 	}
 	defer r.stop()
 	l.what[nghttpd] = r.srv.what
-	n, err := cl.warm(l, r)
+	n, err := cl.warm(l, p, r)
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"text/template"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	peerfiles "github.com/sluice-go/sluice/benchmarks/peers"
 )
 
 // A program is a server that is not ours.
@@ -55,14 +61,27 @@ func (p program) startOn(ctx context.Context, l *laboratory, n need, cpu int) (*
 	}
 	cmd := lab.Command(ctx, cpu, append([]string{path}, args...)...)
 	cmd.Dir = l.dir
-	r := &running{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), what: p.what(path)}
+	return l.startProgram(ctx, cmd, port, p.what(path))
+}
+
+// startProgram starts a server and waits until it listens on port. What it says
+// meanwhile is part of the error, if there is one.
+func (l *laboratory) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what string) (*running, error) {
+	log, err := os.Create(filepath.Join(l.dir, strconv.Itoa(port)+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	r := &running{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), what: what}
 	if r.Process, err = lab.StartProcess(cmd); err != nil {
 		return nil, err
 	}
 	r.stop = r.Stop
 	if err := lab.AwaitListener(ctx, r.addr); err != nil {
 		r.stop()
-		return nil, err
+		said, _ := os.ReadFile(log.Name())
+		return nil, fmt.Errorf("%v: %w\n%s", cmd, err, said)
 	}
 	return r, nil
 }
@@ -82,7 +101,7 @@ func (p program) what(path string) string {
 
 // nghttpdProgram is nghttp2's server, in C. It serves files.
 var nghttpdProgram = program{
-	name: "nghttpd", debian: "nghttp2-server", version: []string{"--version"},
+	name: nghttpd, debian: "nghttp2-server", version: []string{"--version"},
 	args: func(l *laboratory, n need, port int) ([]string, error) {
 		args := []string{"--address=127.0.0.1", "--htdocs=" + l.htdocs, "--max-concurrent-streams=" + strconv.Itoa(n.MaxStreams)}
 		if n.TLS {
@@ -90,4 +109,41 @@ var nghttpdProgram = program{
 		}
 		return append(args, "--no-tls", strconv.Itoa(port)), nil
 	},
+}
+
+var (
+	nginxProgram = program{name: nginx, debian: "nginx-light", version: []string{"-v"}, args: configured("nginx.conf", "-e", "stderr", "-c")}
+	h2oProgram   = program{name: h2o, debian: "h2o", version: []string{"--version"}, args: configured("h2o.conf", "-m", "worker", "-c")}
+	caddyProgram = program{name: caddy, debian: "caddy", version: []string{"version"}, args: configured("Caddyfile", "run", "--adapter", "caddyfile", "--config")}
+	nodeProgram  = program{name: node, debian: "nodejs", version: []string{"--version"}, args: configured("node.js")}
+)
+
+// configured returns the arguments before, and the name of a file that is made
+// of a template.
+func configured(template string, before ...string) func(*laboratory, need, int) ([]string, error) {
+	return func(l *laboratory, n need, port int) ([]string, error) {
+		file, err := l.configure(template, n, port)
+		return append(before[:len(before):len(before)], file), err
+	}
+}
+
+// configure makes a file of a template for a server on port.
+func (l *laboratory) configure(name string, n need, port int) (file string, err error) {
+	t, err := template.ParseFS(peerfiles.Files, name)
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(l.dir, strconv.Itoa(port)+"-"+name)
+	f, err := os.Create(file)
+	if err != nil {
+		return "", err
+	}
+	return file, errors.Join(t.Execute(f, struct {
+		need
+		Port      int
+		Dir, Root string
+		Cert, Key string
+		Answer    string
+		Fields    []site.Field
+	}{n, port, l.dir, l.htdocs, l.cert, l.key, site.Answer, site.FieldList()}), f.Close())
 }

@@ -66,7 +66,7 @@ func (l *laboratory) profile(ctx context.Context, ld load, p peer, file string) 
 		return err
 	}
 	defer srv.stop()
-	n, err := ld.warm(ctx, l, srv)
+	n, err := ld.warm(ctx, l, p, srv)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (l *laboratory) straced(ctx context.Context, ld load, p peer) (table []byte
 	if err != nil {
 		return nil, err
 	}
-	_, err = ld.warm(ctx, l, srv)
+	_, err = ld.warm(ctx, l, p, srv)
 	srv.stop()
 	if err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ import (
 
 // The file that clients download.
 const (
-	largeFile = "256m"
-	largeSize = 256 << 20
+	largeFile = "64m"
+	largeSize = 64 << 20
 )
 
 // A laboratory is what all rounds share.
@@ -26,6 +26,7 @@ type laboratory struct {
 	config
 	h2load    string            // its version
 	missing   map[string]string // peers that cannot be had, and why
+	failed    map[string]string // scenarios and peers that did not work, and why
 	what      map[string]string // what ran, with versions
 	dir       string            // of the files below, removed in the end
 	htdocs    string            // the site, for servers of files
@@ -35,7 +36,7 @@ type laboratory struct {
 }
 
 func newLaboratory(c config) (_ *laboratory, err error) {
-	l := &laboratory{config: c, missing: map[string]string{}, what: map[string]string{}}
+	l := &laboratory{config: c, missing: map[string]string{}, failed: map[string]string{}, what: map[string]string{}}
 	if l.h2load, err = h2loadVersion(); err != nil {
 		return nil, err
 	}
@@ -70,6 +71,7 @@ func (l *laboratory) writeSite() error {
 	return errors.Join(
 		os.Mkdir(l.htdocs, 0o755), os.Chmod(l.dir, 0o755), // for servers that give up root
 		file(filepath.Join(l.htdocs, "index.html"), site.Answer, int64(len(site.Answer))),
+		file(filepath.Join(l.htdocs, site.Upload), site.Answer, int64(len(site.Answer))),
 		file(filepath.Join(l.htdocs, site.MiB), "", 1<<20),
 		file(filepath.Join(l.htdocs, site.TenMiB), "", 10<<20),
 		file(filepath.Join(l.htdocs, largeFile), "", largeSize),

@@ -55,7 +55,7 @@ func (ld load) measure(ctx context.Context, l *laboratory, p peer) (figures, err
 	}
 	defer srv.stop()
 	l.what[p.Name] = srv.what
-	n, err := ld.warm(ctx, l, srv)
+	n, err := ld.warm(ctx, l, p, srv)
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +80,12 @@ func (ld load) measure(ctx context.Context, l *laboratory, p peer) (figures, err
 
 // warm makes requests until the server has grown what it needs, and returns how
 // many fill a round.
-func (ld load) warm(ctx context.Context, l *laboratory, srv *running) (int, error) {
+func (ld load) warm(ctx context.Context, l *laboratory, p peer, srv *running) (int, error) {
 	n := max(20*ld.Clients, ld.Clients*ld.Streams)
 	if ld.large() > 0 {
 		n = 4 * ld.Clients
 	}
-	return l.warm(n, ld.Clients, func(n int) (time.Duration, error) {
+	return l.warm(p, n, ld.Clients, func(n int) (time.Duration, error) {
 		ran, err := ld.run(ctx, l, srv.addr, n)
 		return ran.took, err
 	})
@@ -118,6 +118,10 @@ func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more 
 
 func (ld load) args(l *laboratory, n int) []string {
 	args := []string{"h2load", "-t1", "-n", strconv.Itoa(n), "-c", strconv.Itoa(ld.Clients), "-m", strconv.Itoa(ld.Streams)}
+	if ld.TLS {
+		// What Go's servers choose; others would take a slower one that h2load offers, too.
+		args = append(args, "--tls13-ciphers=TLS_AES_128_GCM_SHA256")
+	}
 	if ld.Up > 0 {
 		args = append(args, "-d", l.upload)
 	}

@@ -93,6 +93,7 @@ func (c config) run(ctx context.Context) error {
 	if c.list {
 		return l.listAll()
 	}
+	l.prepare(ctx)
 	rep := report{laboratory: l}
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
@@ -128,8 +129,13 @@ func (r *report) round(ctx context.Context, round int, s scenario) error {
 			p = of[len(of)-1-i]
 		}
 		m, err := s.do.measure(ctx, r.laboratory, p)
-		if err != nil {
+		if err != nil && (p.ours || ctx.Err() != nil) {
 			return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
+		}
+		if err != nil { // the others can still be compared
+			r.failed[s.Name+", "+p.Name] = err.Error()
+			fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s failed: %v\n", round+1, r.rounds, s.Name, p.Name, err)
+			continue
 		}
 		r.Rounds = append(r.Rounds, measurement{Scenario: s.Name, Peer: p.Name, Round: round, Figures: m})
 		fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s %9s %s\n", round+1, r.rounds, s.Name, p.Name,

@@ -16,11 +16,15 @@ const (
 	sluice     = "sluice"
 	sluiceConn = "sluice-conn"
 	netHTTP    = "net/http"
-	hyper      = "hyper"
+	netHTTP127 = "net/http-1.27" // the other is of the Go that built this program
+	xnet       = "x/net"
 	dgrr       = "dgrr"
+	hyper      = "hyper"
 	nghttpd    = "nghttpd"
 	h2o        = "h2o"
+	nginx      = "nginx"
 	node       = "node"
+	caddy      = "caddy"
 )
 
 // A peer is one of those that are compared.
@@ -28,13 +32,19 @@ type peer struct {
 	Name string
 	// missing says why the peer cannot be had on this machine; nil is always there.
 	missing func() error
+	// build makes the program that start starts; nil if there is nothing to make.
+	build func(context.Context, *laboratory) error
 	// start starts it as a server.
 	start func(ctx context.Context, l *laboratory, n need, wrap ...string) (*running, error)
 	// paths are those of the site that it has.
 	paths []string
 	noTLS bool
+	// ours tells that a fault of the peer is a fault of this module.
+	ours bool
 	// client tells that it is a client, too: see clientLoad.
 	client bool
+	// warm is how long it takes to compile itself, in seconds; 0 for what is compiled already.
+	warm float64
 	// calls tells that its system calls are counted whole: see lab.CallsOf.
 	calls bool
 }
@@ -54,15 +64,35 @@ type running struct {
 	stop  func()
 }
 
-var everything = []string{site.Hello, site.Fields, site.MiB, site.TenMiB, site.Upload}
+var (
+	everything = []string{site.Hello, site.Fields, site.MiB, site.TenMiB, site.Upload}
+	smallOnly  = []string{site.Hello, site.Fields}
+	noUploads  = []string{site.Hello, site.Fields, site.MiB, site.TenMiB}
+	noFields   = []string{site.Hello, site.MiB, site.TenMiB, site.Upload}
+)
 
 // peers are in the order of the tables.
 var peers = []peer{
-	{Name: sluice, start: self(sluice), paths: everything, calls: true, client: true},
-	{Name: sluiceConn, start: self(sluiceConn), paths: []string{site.Hello, site.Fields}, calls: true},
+	{Name: sluice, ours: true, start: self(sluice), paths: everything, calls: true, client: true},
+	{Name: sluiceConn, ours: true, start: self(sluiceConn), paths: smallOnly, calls: true},
 	{Name: netHTTP, start: self(netHTTP), paths: everything, calls: true, client: true},
-	{Name: nghttpd, missing: nghttpdProgram.missing, start: nghttpdProgram.start, paths: []string{site.Hello, site.MiB, site.TenMiB, site.Upload}},
+	{Name: netHTTP127, build: go127.build, start: go127.start, paths: everything, calls: true},
+	{Name: xnet, build: xnetRival.build, start: xnetRival.start, paths: everything, calls: true},
+	{Name: dgrr, build: dgrrRival.build, start: dgrrRival.start, paths: smallOnly, calls: true, noTLS: true},
+	{Name: hyper, missing: hyperPeer{}.missing, build: hyperPeer{}.build, start: hyperPeer{}.start, paths: everything, noTLS: true},
+	{Name: nghttpd, missing: nghttpdProgram.missing, start: nghttpdProgram.start, paths: noFields},
+	{Name: h2o, missing: h2oProgram.missing, start: h2oProgram.start, paths: noUploads},
+	{Name: nginx, missing: nginxProgram.missing, start: nginxProgram.start, paths: everything},
+	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
+	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
 }
+
+// The rivals that are built, one of them with a newer Go.
+var (
+	go127     = rival{netHTTP, "go1.27.4"}
+	xnetRival = rival{xnet, ""}
+	dgrrRival = rival{dgrr, ""}
+)
 
 // self starts this program again as a server.
 func self(name string) func(context.Context, *laboratory, need, ...string) (*running, error) {
@@ -115,17 +145,37 @@ func choosePeers(patterns string) ([]string, error) {
 	return chosen, nil
 }
 
-// peersOf returns the peers that a scenario is to be measured with: its own, or
-// the chosen ones; without those that are missing or cannot do it.
-func (l *laboratory) peersOf(s scenario) (of []peer) {
+// wants reports whether a scenario is to be measured with a peer.
+func (l *laboratory) wants(s scenario, p peer) bool {
 	wanted := s.Peers
 	if l.peers != nil {
 		wanted = l.peers
 	}
+	return slices.Contains(wanted, p.Name) && s.do.can(p)
+}
+
+// peersOf returns the peers that a scenario is measured with: those that are
+// wanted, are not missing and have not failed before.
+func (l *laboratory) peersOf(s scenario) (of []peer) {
 	for _, p := range peers {
-		if slices.Contains(wanted, p.Name) && l.missing[p.Name] == "" && s.do.can(p) {
+		if l.missing[p.Name] == "" && l.failed[s.Name+", "+p.Name] == "" && l.wants(s, p) {
 			of = append(of, p)
 		}
 	}
 	return of
+}
+
+// prepare builds the peers that are wanted and must be built. One that cannot
+// be is missing.
+func (l *laboratory) prepare(ctx context.Context) {
+	for _, p := range peers {
+		wanted := slices.ContainsFunc(l.scenarios, func(s scenario) bool { return l.wants(s, p) })
+		if !wanted || p.build == nil || l.missing[p.Name] != "" {
+			continue
+		}
+		fmt.Fprintln(l.progress, "building", p.Name)
+		if err := p.build(ctx, l); err != nil {
+			l.missing[p.Name] = err.Error()
+		}
+	}
 }

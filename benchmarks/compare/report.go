@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -108,10 +109,11 @@ func (r *report) json() any {
 		Environment map[string]string `json:"environment"`
 		Peers       map[string]string `json:"peers"`
 		Missing     map[string]string `json:"missing,omitempty"`
+		Failed      map[string]string `json:"failed,omitempty"`
 		Scenarios   []scenarioJSON    `json:"scenarios"`
 		Bars        []barJSON         `json:"bars"`
 		Rounds      []measurement     `json:"rounds"`
-	}{r.environment(), r.what, r.missing, nil, nil, r.Rounds}
+	}{r.environment(), r.what, r.missing, r.failed, nil, nil, r.Rounds}
 	for _, s := range r.scenarios {
 		out.Scenarios = append(out.Scenarios, scenarioJSON{s.Name, s.What})
 	}
@@ -132,6 +134,10 @@ func (r *report) markdown(w io.Writer) error {
 		} else if why := r.missing[p.Name]; why != "" {
 			fmt.Fprintf(b, "- %s was not measured: %s\n", p.Name, why)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.failed)) {
+		why, _, _ := strings.Cut(r.failed[name], "\n")
+		fmt.Fprintf(b, "- %s failed: %s\n", name, why)
 	}
 	r.overviews(b)
 	r.bars(b)

@@ -28,9 +28,12 @@ type doer interface {
 
 // The peers of most scenarios.
 var (
-	all   = []string{sluice, sluiceConn, netHTTP}
-	ours  = []string{sluice, netHTTP}
-	large = []string{sluice, netHTTP}
+	all     = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy}
+	some    = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
+	secure  = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node}
+	headers = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
+	large   = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
+	roles   = []string{sluice, netHTTP}
 )
 
 var scenarios = []scenario{
@@ -42,32 +45,32 @@ var scenarios = []scenario{
 	},
 	{
 		Name: "c100m10", What: "h2c, 100 connections with 10 requests in flight each, 13 octets",
-		Peers: all, Shown: small, do: load{Clients: 100, Streams: 10},
+		Peers: some, Shown: small, do: load{Clients: 100, Streams: 10},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 10}, part{nghttpd, 1}),
 	},
 	{
 		Name: "c1m1", What: "h2c, 1 request in flight, 13 octets",
-		Peers: all, Shown: small, do: load{Clients: 1, Streams: 1},
+		Peers: some, Shown: small, do: load{Clients: 1, Streams: 1},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 0.5}, part{node, 1}),
 	},
 	{
 		Name: "tls-c10m100", What: "TLS, 10 connections with 100 requests in flight each, 13 octets",
-		Peers: all, Shown: small, do: load{TLS: true, Clients: 10, Streams: 100},
+		Peers: secure, Shown: small, do: load{TLS: true, Clients: 10, Streams: 100},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 12}, part{nghttpd, 1}),
 	},
 	{
 		Name: "tls-c1m1", What: "TLS, 1 request in flight, 13 octets",
-		Peers: all, Shown: small, do: load{TLS: true, Clients: 1, Streams: 1},
+		Peers: secure, Shown: small, do: load{TLS: true, Clients: 1, Streams: 1},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 0.6}),
 	},
 	{
 		Name: "fields-in", What: fmt.Sprintf("h2c, -c10 -m100, %d more request fields", site.NumFields),
-		Peers: ours, Shown: small, do: load{Clients: 10, Streams: 100, Fields: true},
+		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Fields: true},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 7}),
 	},
 	{
 		Name: "fields-out", What: fmt.Sprintf("h2c, -c10 -m100, %d more response fields", site.NumFields),
-		Peers: ours, Shown: small, do: load{Clients: 10, Streams: 100, Path: site.Fields},
+		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Path: site.Fields},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 8}),
 	},
 	download("down-1m", false, site.MiB, 1<<20, 0.4),
@@ -78,12 +81,12 @@ var scenarios = []scenario{
 	upload("tls-up-1m", true, 0.9),
 	{
 		Name: "client-c100", What: "a client, h2c, 1 connection with 100 requests in flight, 13 octets",
-		Peers: ours, Shown: clients, do: clientLoad{InFlight: 100},
+		Peers: roles, Shown: clients, do: clientLoad{InFlight: 100},
 		Bars: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), bar{Figure: allocations, Most: 12}),
 	},
 	{
 		Name: "client-c1", What: "a client, h2c, 1 request in flight, 13 octets",
-		Peers: ours, Shown: clients, do: clientLoad{InFlight: 1},
+		Peers: roles, Shown: clients, do: clientLoad{InFlight: 1},
 		Bars: atMost(cpuPerRequest, part{netHTTP, 0.65}),
 	},
 	clientDownload("client-down", false),
@@ -99,33 +102,33 @@ var (
 	clients = []figure{cpuPerRequest, allocations, perSecond}
 )
 
-func over(secure bool) string {
-	if secure {
+func over(tls bool) string {
+	if tls {
 		return "TLS"
 	}
 	return "h2c"
 }
 
-func download(name string, secure bool, path string, size int64, most float64) scenario {
+func download(name string, tls bool, path string, size int64, most float64) scenario {
 	return scenario{
-		Name: name, What: fmt.Sprintf("%s, responses of %d MiB, 4 connections with one each", over(secure), size>>20),
-		Peers: large, Shown: bulk, do: load{TLS: secure, Clients: 4, Streams: 1, Path: path, Down: size},
+		Name: name, What: fmt.Sprintf("%s, responses of %d MiB, 4 connections with one each", over(tls), size>>20),
+		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: path, Down: size},
 		Bars: atMost(cpuPerGB, part{netHTTP, most}),
 	}
 }
 
-func upload(name string, secure bool, most float64) scenario {
+func upload(name string, tls bool, most float64) scenario {
 	return scenario{
-		Name: name, What: over(secure) + ", request bodies of 1 MiB, 4 connections with one each",
-		Peers: large, Shown: bulk, do: load{TLS: secure, Clients: 4, Streams: 1, Path: site.Upload, Up: 1 << 20},
+		Name: name, What: over(tls) + ", request bodies of 1 MiB, 4 connections with one each",
+		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: site.Upload, Up: 1 << 20},
 		Bars: atMost(cpuPerGB, part{netHTTP, most}),
 	}
 }
 
-func clientDownload(name string, secure bool) scenario {
+func clientDownload(name string, tls bool) scenario {
 	return scenario{
-		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(secure), largeSize>>20),
-		Peers: ours, Shown: bulk, do: clientLoad{TLS: secure, InFlight: 1, Down: largeSize},
+		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(tls), largeSize>>20),
+		Peers: roles, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
 		Bars: atMost(cpuPerGB, part{netHTTP, 0.5}),
 	}
 }
