@@ -5,51 +5,51 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// requestBody is the Request.Body of a request that has one. Read may be called by one goroutine at a time, Close by
-// any, also after the handler has returned.
-type requestBody struct {
-	x     *exchange
-	flags atomic.Uint32 // of the constants below
-}
+// requestBody is the Request.Body of a request that has one: a view of its exchange. Read may be called by one goroutine
+// at a time, Close by any, also after the handler has returned.
+type requestBody exchange
 
+// The flags of an exchange.
 const (
 	bodyPresent  = 1 << iota // the request has a body; set before the handler runs
 	bodyContinue             // the client waits for 100 (Continue)
 	bodyClosed
 	bodySawEOF
+	watched // OnEnd is set
+	dead    // OnEnd was called
 )
 
-func (b *requestBody) is(flag uint32) bool { return b.flags.Load()&flag != 0 }
+func (x *exchange) is(flag uint32) bool { return x.flags.Load()&flag != 0 }
 
 // set sets a flag and tells whether it was set before.
-func (b *requestBody) set(flag uint32) bool { return b.flags.Or(flag)&flag != 0 }
+func (x *exchange) set(flag uint32) bool { return x.flags.Or(flag)&flag != 0 }
 
 // clear clears a flag and tells whether it was set before.
-func (b *requestBody) clear(flag uint32) bool { return b.flags.And(^flag)&flag != 0 }
+func (x *exchange) clear(flag uint32) bool { return x.flags.And(^flag)&flag != 0 }
 
 // Read reads the body. The first one sends 100 (Continue) to a client that waits for it.
 func (b *requestBody) Read(p []byte) (int, error) {
-	if b.is(bodyClosed) || !b.x.enter() {
+	x := (*exchange)(b)
+	if x.is(bodyClosed) || !x.enter() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	defer b.x.leave()
-	if b.is(bodySawEOF) {
+	defer x.leave()
+	if x.is(bodySawEOF) {
 		return 0, io.EOF
 	}
-	if b.is(bodyContinue) && b.clear(bodyContinue) {
-		b.x.resp.sendContinue()
+	if x.is(bodyContinue) && x.clear(bodyContinue) {
+		x.resp.sendContinue()
 	}
-	n, err := b.x.s.Read(p)
+	n, err := x.s.Read(p)
 	switch {
 	case err == io.EOF: //nolint:errorlint // the end of a connection may wrap it
-		b.copyTrailers()
-		b.set(bodySawEOF)
+		x.copyTrailers()
+		x.set(bodySawEOF)
 	case errors.Is(err, conn.ErrReadClosed):
 		err = http.ErrBodyReadAfterClose
 	case errors.Is(err, io.EOF): // of the connection: nobody is to take it for the end of the body
@@ -59,12 +59,12 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 // copyTrailers fills in the announced keys of Request.Trailer.
-func (b *requestBody) copyTrailers() {
-	want := b.x.req.Trailer
+func (x *exchange) copyTrailers() {
+	want := x.req.Trailer
 	if want == nil {
 		return
 	}
-	for _, f := range b.x.s.Trailers() {
+	for _, f := range x.s.Trailers() {
 		key := httpfield.ByLower(f.Name).Canon
 		if have, ok := want[key]; ok {
 			want[key] = append(have, f.Value)
@@ -74,19 +74,20 @@ func (b *requestBody) copyTrailers() {
 
 // Close drops the rest of the body and wakes a Read that waits for it.
 func (b *requestBody) Close() error {
-	if b.set(bodyClosed) || !b.x.enter() {
+	x := (*exchange)(b)
+	if x.set(bodyClosed) || !x.enter() {
 		return nil
 	}
-	if !b.is(bodySawEOF) {
-		b.x.s.CloseRead()
+	if !x.is(bodySawEOF) {
+		x.s.CloseRead()
 	}
-	b.x.leave()
+	x.leave()
 	return nil
 }
 
-// finish ends the body when the handler has returned: whoever still reads is woken.
-func (b *requestBody) finish() {
-	if !b.set(bodyClosed) && !b.is(bodySawEOF) {
-		b.x.s.CloseRead()
+// finishBody ends the body when the handler has returned: whoever still reads is woken.
+func (x *exchange) finishBody() {
+	if !x.set(bodyClosed) && !x.is(bodySawEOF) {
+		x.s.CloseRead()
 	}
 }

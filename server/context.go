@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,13 +14,19 @@ var errHandlerReturned = errors.New("server: handler has returned")
 // waits for it: then it becomes a cancelCtx of package context, so that contexts derived from it are its children
 // there and need no goroutine.
 type requestContext struct {
-	x *exchange
-
-	mu     sync.Mutex
-	std    context.Context // nil until needed
-	cancel context.CancelCauseFunc
-	ended  error // why the context is done, before std was needed
+	x     *exchange
+	state atomic.Pointer[contextState] // nil at first
 }
+
+// contextState is what has become of a context.
+type contextState struct {
+	std    context.Context // nil if nobody had needed it when the request ended
+	cancel context.CancelCauseFunc
+	ended  error // with std nil: why the context is done
+}
+
+// handlerReturned is the state of nearly all contexts in the end.
+var handlerReturned = &contextState{ended: errHandlerReturned}
 
 // parent is the context of the connection.
 func (c *requestContext) parent() context.Context { return c.x.sc.ctx }
@@ -37,11 +43,8 @@ func (c *requestContext) Err() error { return c.get().Err() }
 // Value returns what the connection's context has for key. (A context of package context answers a key of its own
 // with itself. That is how it finds its children's parent.)
 func (c *requestContext) Value(key any) any {
-	c.mu.Lock()
-	std := c.std
-	c.mu.Unlock()
-	if std != nil {
-		return std.Value(key)
+	if st := c.state.Load(); st != nil && st.std != nil {
+		return st.std.Value(key)
 	}
 	return c.parent().Value(key)
 }
@@ -51,32 +54,39 @@ func (c *requestContext) String() string { return "server.requestContext" }
 
 // get returns the context in its costly form.
 func (c *requestContext) get() context.Context {
-	c.mu.Lock()
-	if c.std != nil {
-		defer c.mu.Unlock()
-		return c.std
+	st := c.state.Load()
+	if st != nil && st.std != nil {
+		return st.std
 	}
-	c.std, c.cancel = context.WithCancelCause(c.parent())
-	if c.ended != nil {
-		defer c.mu.Unlock()
-		c.cancel(c.ended)
-		return c.std
+	next := new(contextState)
+	next.std, next.cancel = context.WithCancelCause(c.parent())
+	if st != nil {
+		next.cancel(st.ended)
 	}
-	std := c.std
-	c.mu.Unlock()
-	c.x.watch()
-	return std
+	if !c.state.CompareAndSwap(st, next) {
+		next.cancel(nil)
+		return c.get() // somebody was faster
+	}
+	if st == nil {
+		c.x.watch()
+	}
+	return next.std
 }
 
 // end makes the context done.
 func (c *requestContext) end(cause error) {
-	c.mu.Lock()
-	cancel := c.cancel
-	if c.ended == nil {
-		c.ended = cause
+	st := c.state.Load()
+	if st == nil {
+		next := handlerReturned
+		if cause != errHandlerReturned { //nolint:errorlint // it is this one or another
+			next = &contextState{ended: cause}
+		}
+		if c.state.CompareAndSwap(nil, next) {
+			return
+		}
+		st = c.state.Load() // it becomes something once
 	}
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel(cause)
+	if st.std != nil {
+		st.cancel(cause)
 	}
 }

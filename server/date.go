@@ -6,23 +6,18 @@ import (
 	"time"
 )
 
-// dateOf is a Date field and the second it stands for.
-type dateOf struct {
-	unix int64
-	text string
-}
+// dateClock gives the value of Date fields. It looks at the clock once in a second, and has a timer tell it when that
+// second is over: looking each time takes 3% of a small request. It must not be copied, and is ready as it is.
+type dateClock struct{ text atomic.Pointer[string] }
 
-// lastDate spares the formatting while the second is the same. It is data only, so that tests with different
-// clocks may share it.
-var lastDate atomic.Pointer[dateOf]
-
-// dateNow returns the value of a Date field (RFC 9110 §6.6.1).
-func dateNow() string {
-	now := time.Now()
-	if d := lastDate.Load(); d != nil && d.unix == now.Unix() {
-		return d.text
+// now returns the value of a Date field (RFC 9110 §6.6.1).
+func (c *dateClock) now() string {
+	if text := c.text.Load(); text != nil {
+		return *text
 	}
-	d := &dateOf{now.Unix(), now.UTC().Format(http.TimeFormat)}
-	lastDate.Store(d)
-	return d.text
+	now := time.Now()
+	text := now.UTC().Format(http.TimeFormat)
+	c.text.Store(&text)
+	time.AfterFunc(time.Second-time.Duration(now.Nanosecond()), func() { c.text.Store(nil) })
+	return text
 }

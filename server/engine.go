@@ -19,6 +19,7 @@ import (
 type engine struct {
 	cfg          Config
 	pace         pace
+	date         dateClock
 	panics       atomic.Uint64
 	noKeepAlives atomic.Bool
 

@@ -18,10 +18,8 @@ type exchange struct {
 	s  *conn.Stream // only between enter and leave, or by the handler's own goroutine
 
 	// refs counts the calls that use s, and the handler as one. With closing added, no new call may begin.
-	refs atomic.Int32
-
-	watched atomic.Bool // OnEnd is set
-	dead    atomic.Bool // OnEnd was called
+	refs  atomic.Int32
+	flags atomic.Uint32 // see requestBody
 
 	// Guarded by dispatcher.mu.
 	blocked bool // has waited in a call of ours
@@ -30,7 +28,6 @@ type exchange struct {
 	req  http.Request
 	url  url.URL
 	ctx  requestContext
-	body requestBody
 	resp response
 }
 
@@ -41,7 +38,7 @@ const closing = 1 << 30
 func newExchange(sc *serverConn, s *conn.Stream) *exchange {
 	x := &exchange{sc: sc, s: s}
 	x.refs.Store(1)
-	x.ctx.x, x.body.x, x.resp.x = x, x, x
+	x.ctx.x, x.resp.x = x, x
 	return x
 }
 
@@ -76,7 +73,7 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 
 // watch has the context end when the stream dies. It costs something, so it is called when the context is used.
 func (x *exchange) watch() {
-	if x.watched.Swap(true) || !x.enter() {
+	if x.set(watched) || !x.enter() {
 		return
 	}
 	x.s.OnEnd(x.died)
@@ -84,7 +81,7 @@ func (x *exchange) watch() {
 }
 
 func (x *exchange) died(err error) {
-	x.dead.Store(true)
+	x.set(dead)
 	x.ctx.end(err)
 	x.resp.notifyClose()
 }
@@ -122,8 +119,8 @@ func (x *exchange) ended() {
 	if f := x.req.MultipartForm; f != nil {
 		_ = f.RemoveAll() // as net/http; temporary files that stay are no error of the request
 	}
-	if x.body.is(bodyPresent) {
-		x.body.finish()
+	if x.is(bodyPresent) {
+		x.finishBody()
 	}
 	if x.refs.Add(closing-1) == closing {
 		x.s.Release()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/sluice-go/sluice/frame"
 )
@@ -221,4 +222,12 @@ func TestManyTrailersAnnounced(t *testing.T) {
 		p.send(p.request(1, "GET", "/", true, "trailer", keys.String()))
 		p.want("answered", "HEADERS 1 :status=200 content-length=0 end")
 	})
+}
+
+// An exchange is most of the memory of a request. It fills a size class of the allocator, 576 octets, of which objects with
+// pointers above 512 have 8 for the collector.
+func TestExchangeFillsSizeClass(t *testing.T) {
+	if n := unsafe.Sizeof(exchange{}); n > 568 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("an exchange has %d octets, 568 fit", n)
+	}
 }

@@ -53,8 +53,8 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 		h = tooLarge
 	case expect == "":
 	case strings.EqualFold(expect, "100-continue"):
-		if x.body.is(bodyPresent) {
-			x.body.set(bodyContinue)
+		if x.is(bodyPresent) {
+			x.set(bodyContinue)
 		}
 		delete(r.Header, "Expect")
 	default:
@@ -72,8 +72,8 @@ func (x *exchange) makeBody(m *core.Message) {
 		r.Body = http.NoBody
 		return
 	}
-	x.body.set(bodyPresent)
-	r.Body = &x.body
+	x.set(bodyPresent)
+	r.Body = (*requestBody)(x)
 	r.ContentLength = m.ContentLength
 	if d := x.sc.readTimeout; d > 0 {
 		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream

@@ -32,7 +32,7 @@ type response struct {
 	length  int64 // the handler's Content-Length, -1 when there is none
 	written int64 // body octets that the handler has written
 
-	trailers []string // keys that the Trailer field announced
+	trailers *trailerKeys // that the Trailer field announced; nil for none
 
 	closed atomic.Pointer[chan bool] // what CloseNotify returned
 }
@@ -188,7 +188,7 @@ func (w *response) CloseNotify() <-chan bool {
 		return *w.closed.Load()
 	}
 	w.x.watch()
-	if w.x.dead.Load() { // perhaps before the channel was there
+	if w.x.is(dead) { // perhaps before the channel was there
 		w.notifyClose()
 	}
 	return ch

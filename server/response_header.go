@@ -26,8 +26,8 @@ func statusField(code int) core.Field {
 
 // snapshotLocked fixes the status and, as fields, what is in the header map now.
 func (w *response) snapshotLocked(code int) {
-	if w.x.body.is(bodyContinue) {
-		w.x.body.clear(bodyContinue) // a final status is answer enough
+	if w.x.is(bodyContinue) {
+		w.x.clear(bodyContinue) // a final status is answer enough
 	}
 	w.status = uint16(code)
 	w.length = -1
@@ -100,7 +100,7 @@ func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 		fields = append(fields, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
 	}
 	if !w.is(hasDate) {
-		fields = append(fields, core.Field{Name: "date", Value: dateNow()})
+		fields = append(fields, core.Field{Name: "date", Value: w.x.sc.eng.date.now()})
 	}
 	if w.is(closeWanted) {
 		w.x.sc.c.Shutdown()
@@ -116,7 +116,7 @@ func (w *response) informLocked(code int) (flush bool) {
 		return false
 	}
 	if code == http.StatusContinue {
-		w.x.body.clear(bodyContinue)
+		w.x.clear(bodyContinue)
 	}
 	if w.is(pushesLinks) && w.pushLinksLocked(code) {
 		return true
