@@ -42,7 +42,8 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 	if err := st.writeHeaders(fields, end); err != nil || end {
 		return err
 	}
-	return st.finish(p, trailers)
+	_, err := st.queue(p, trailers, true)
+	return err
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
@@ -83,6 +84,11 @@ func (st *Stream) finish(p []byte, trailers []core.Field) error {
 func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) {
 	c := st.c
 	c.ensureOut()
+	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
+		st.finished = true
+		c.handleEvents()
+		return len(p), nil
+	}
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
 		c.core.SetTime(time.Now()) // from which the wait is counted
 	}

@@ -195,6 +195,8 @@ func (z *fuzzer) stream(s *Stream, b byte) {
 			if z.c.Role() == Server {
 				z.allowed(z.c.SendHead(s, responseFields(), b&0x80 != 0, false))
 			}
+		case 1:
+			z.c.Finish(s, make([]byte, int(b)), 10_000)
 		case 2:
 			z.allowed(z.c.Queue(s, make([]byte, int(b)), nil, b&0x80 != 0))
 		case 3:

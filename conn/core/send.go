@@ -130,6 +130,24 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 	return nil
 }
 
+// Finish is Queue of the last data of s and Fill in one, for data that can go to the output at once: it fits both windows
+// and one frame, the output holds less than limit octets, and nobody else is ready. Where it cannot, or may not, nothing
+// happens and Finish is false. EventDrained does not follow.
+func (c *Conn) Finish(s *Stream, data []byte, limit int) bool {
+	n := len(data)
+	switch {
+	case n == 0 || n > int(s.send.Available()) || n > int(c.send.Available()) || n > int(c.peer.MaxFrameSize) || n > maxChunk:
+		return false
+	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue says why
+		return false
+	case len(c.out) >= limit || c.cfg.Padding != nil || c.fatal != nil || c.sched.Next() != nil:
+		return false
+	}
+	c.appendData(s, data, 0, true)
+	c.sentEnd(s)
+	return true
+}
+
 // Keep makes a copy of what Queue has left waiting, so that the caller's memory is free again.
 func (c *Conn) Keep(s *Stream) {
 	if s.out.waiting() && !s.out.owned {

@@ -136,6 +136,47 @@ func TestFill(t *testing.T) {
 	p.wantEvents("once all is in the output", "settings", "drained 1", "closed 1")
 }
 
+// Finish sends what can go at once, and else does nothing.
+func TestFinish(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(settings(setting(frame.SettingInitialWindowSize, 40_000)), request(1).ends(), request(3).ends(), request(5).ends())
+	p.outcome()
+	no := func(what string, id uint32, n, limit int) {
+		t.Helper()
+		if p.c.Finish(p.stream(id), make([]byte, n), limit) {
+			t.Errorf("%s: it is sent", what)
+		}
+	}
+	no("before the head", 1, 1, 100)
+	for id := range 3 {
+		p.answer(ids(id), false)
+	}
+	no("an output that is full", 1, 1, p.c.OutputLen())
+	p.outcome()
+	no("nothing", 1, 0, 100)
+	no("more than a frame", 1, frame.MinMaxSize+1, 100)
+	p.send(settings(setting(frame.SettingMaxFrameSize, 1<<20)))
+	p.outcome()
+	no("more than the window", 1, 40_001, 100)
+	wantErr(t, "Queue", p.c.Queue(p.stream(3), make([]byte, 40_001), nil, true), nil)
+	no("while another one is ready", 1, 1, 100)
+	no("what is queued already", 3, 1, 100)
+	p.flush()
+	p.want("another one", "DATA 3 40000")
+	stream1 := p.stream(1)
+	if !p.c.Finish(stream1, make([]byte, 20_000), 1) {
+		t.Error("it is not sent")
+	}
+	p.flush()
+	p.want("all at once", "DATA 1 20000 END_STREAM")
+	p.wantEvents("and the stream is closed", "closed 1")
+	if p.c.Finish(stream1, []byte("x"), 100) {
+		t.Error("it is sent after the end")
+	}
+	no("more than the connection's window", 5, 20_000, 100)
+	p.c.StopRecv(p.stream(5))
+}
+
 // However large the frames that the peer takes, others have their turn.
 func TestLargeFrames(t *testing.T) {
 	p := newPeer(t, Server)

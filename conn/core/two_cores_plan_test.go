@@ -157,6 +157,10 @@ func (n *node) sendBody(h *half, most int) {
 	if h.ended {
 		trailers = l.trailers
 	}
+	if h.ended && len(trailers) == 0 && n.w.chance(2) && n.c.Finish(h.s, b, n.w.rng.IntN(100_000)) {
+		h.queued = nil
+		return
+	}
 	n.must(n.c.Queue(h.s, b, trailers, h.ended))
 }
 
