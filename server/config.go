@@ -101,6 +101,10 @@ type Config struct {
 	// connection of the stream. Default false: such a request is reset with PROTOCOL_ERROR.
 	EnableConnectProtocol bool
 
+	// EarlyData says which requests that an intermediary has got in TLS early data are answered with 425 (RFC 8470). For
+	// HTTP/1.1 it holds for a Server, and not with Configure. Default EarlyDataSafe: those whose method is not safe.
+	EarlyData EarlyData
+
 	// AllowH2CUpgrade lets an HTTP/1.1 client on cleartext switch with "Upgrade: h2c" (RFC 7540 §3.2, which RFC
 	// 9113 has dropped). It holds for a Server whose Protocols include unencrypted HTTP/2; a request with a body
 	// is not upgraded. Default false.

@@ -16,7 +16,7 @@ func (s *Server) newInner() *http.Server {
 	p.SetHTTP1(true)
 	hs := &http.Server{
 		Addr:                         s.Addr,
-		Handler:                      s.Handler,
+		Handler:                      s.EarlyData.guard(s.Handler),
 		DisableGeneralOptionsHandler: s.DisableGeneralOptionsHandler,
 		TLSConfig:                    s.TLSConfig,
 		ReadTimeout:                  s.ReadTimeout,
@@ -38,7 +38,7 @@ func (s *Server) newInner() *http.Server {
 	}
 	if all := s.protocols(); s.AllowH2CUpgrade && all.UnencryptedHTTP2() {
 		// "OPTIONS *" may ask for the upgrade, too, so that it is answered behind it.
-		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.handler()), true
+		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.EarlyData.guard(s.handler())), true
 	}
 	s.copyNewFields(hs)
 	return hs

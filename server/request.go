@@ -36,7 +36,7 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 		x.resp.flags = isTunnel
 	}
 	h := sc.handler
-	expect := x.makeHeader(m)
+	expect, early := x.makeHeader(m)
 	if m.Method == "CONNECT" && m.Protocol == "" {
 		x.url.Host = m.Authority
 		r.RequestURI = m.Authority // as net/http does for HTTP/1.1
@@ -51,6 +51,8 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 	switch {
 	case m.TooLarge:
 		h = tooLarge
+	case early && sc.eng.cfg.EarlyData.refuses(m.Method):
+		h = tooEarly
 	case expect == "":
 	case strings.EqualFold(expect, "100-continue"):
 		if x.is(bodyPresent) {
@@ -93,8 +95,9 @@ func hasBody(s *conn.Stream) bool {
 }
 
 // makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with
-// their capacity clamped so that appending to one does not write into the next. It returns the value of Expect.
-func (x *exchange) makeHeader(m *core.Message) (expect string) {
+// their capacity clamped so that appending to one does not write into the next. It returns the value of Expect, and
+// whether there is an Early-Data.
+func (x *exchange) makeHeader(m *core.Message) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
 		n++
@@ -115,6 +118,8 @@ func (x *exchange) makeHeader(m *core.Message) (expect string) {
 			continue
 		case httpfield.Expect:
 			expect = f.Value
+		case httpfield.EarlyData:
+			early = true
 		}
 		if have, ok := h[name.Canon]; ok {
 			h[name.Canon] = append(have, f.Value)
@@ -129,7 +134,7 @@ func (x *exchange) makeHeader(m *core.Message) (expect string) {
 		h[":protocol"] = values[:1:1] // as net/http has it
 	}
 	x.req.Header = h
-	return expect
+	return expect, early
 }
 
 // maxTrailers bounds the keys of Request.Trailer: each costs the client two octets, and us a hundred.

@@ -1,5 +1,5 @@
-// Package rpc proves that the great users of HTTP/2 in Go work on this module: gRPC for Go and Connect, and WebSocket. It holds tests
-// only, and is a module of its own, so that nobody who uses sluice downloads them.
+// Package rpc proves that the great users of HTTP/2 in Go work on this module: gRPC for Go, Connect, and WebSocket. It
+// holds tests only, and is a module of its own, so that nobody who uses sluice downloads them.
 //
 // Three combinations are tested, each over cleartext and over TLS, each with unary, server-streaming, client-streaming
 // and bidirectional calls, deadlines, cancellation, large messages and errors in trailers:

@@ -26,6 +26,7 @@ const (
 	Credentials                // request: never indexed (RFC 7541 §7.1.3)
 	TE                         // request: "trailers" only (RFC 9113 §8.2.2)
 	Priority                   // response: overrides the client's wish (RFC 9218 §8)
+	EarlyData                  // request: was sent in early data before us (RFC 8470 §5.1)
 )
 
 // Name is a field name in its two spellings: as RFC 9113 §8.2 has it on the wire and as net/http's keys.
@@ -42,7 +43,7 @@ var commonNames = []string{
 	"access-control-request-headers", "access-control-request-method", "age", "allow", "alt-svc",
 	"cache-control", "content-disposition", "content-language",
 	"content-location", "content-range", "content-security-policy", "cross-origin-embedder-policy",
-	"cross-origin-opener-policy", "cross-origin-resource-policy", "dnt", "early-data", "etag", "expires", "forwarded",
+	"cross-origin-opener-policy", "cross-origin-resource-policy", "dnt", "etag", "expires", "forwarded",
 	"from", "grpc-accept-encoding", "grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin",
 	"grpc-timeout", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
 	"last-modified", "link", "location", "max-forwards", "nel", "origin", "permissions-policy", "pragma",
@@ -73,6 +74,7 @@ var namesWithMeaning = map[string]Meaning{
 	"user-agent":        UserAgent,
 	"te":                TE,
 	"priority":          Priority,
+	"early-data":        EarlyData,
 
 	"authorization":       Credentials,
 	"proxy-authorization": Credentials,
