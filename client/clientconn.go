@@ -59,15 +59,23 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 	t.counts.conns.Add(1)
 	go func() { // ends with the connection
 		err := cc.c.Serve()
+		cc.dropPushes()
 		t.counts.connEnded(err)
 	}()
 	return cc
 }
 
+// dropPushes drops the pushes of the connection that nobody has asked for: it is about to close.
+func (cc *ClientConn) dropPushes() {
+	if cache := cc.t.PushCache; cache != nil {
+		cache.connEnded(cc)
+	}
+}
+
 // handler returns what conn is to tell of pushes and states. A connection that takes no pushes has none, which is
 // cheaper.
 func (cc *ClientConn) handler() conn.Handler {
-	if cc.t.PushHandler == nil {
+	if !cc.t.takesPushes() {
 		return nil
 	}
 	return (*connHandler)(cc)
@@ -209,6 +217,12 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
+	if cc.t.PushCache != nil {
+		if resp, err, ok := cc.t.claim(req, cc); ok {
+			cc.Release()
+			return resp, err
+		}
+	}
 	if err := cc.awaitSlot(req); err != nil {
 		closeBody(req)
 		return nil, err
@@ -321,6 +335,7 @@ func (cc *ClientConn) retire() {
 func (cc *ClientConn) closeIfIdle() {
 	if inFlight, _ := cc.c.Slots(); inFlight == 0 && !cc.shut.Swap(true) {
 		cc.c.Shutdown()
+		cc.dropPushes()
 	}
 }
 
@@ -338,6 +353,7 @@ func (cc *ClientConn) RTT(ctx context.Context) (time.Duration, error) { return c
 func (cc *ClientConn) Shutdown(ctx context.Context) error {
 	cc.retired.Store(true)
 	cc.c.Shutdown()
+	cc.dropPushes()
 	select {
 	case <-cc.c.Done():
 		return nil

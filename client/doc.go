@@ -4,7 +4,8 @@
 //	hc := &http.Client{Transport: &client.Transport{}}
 //
 // A Transport dials, keeps a pool of connections that knows how many streams each has free, sends requests again that a
-// server has not processed, asks with PING whether a silent server is still there, and takes pushes where it is told to.
+// server has not processed, asks with PING whether a silent server is still there, and takes pushes where it is told to: by
+// a PushHandler, which is asked about each, or a PushCache, which answers later requests with them.
 // HTTP/1.1 is left to net/http, where ALPN or the URL's scheme say so. Configure has an http.Transport use this
 // package instead of its own HTTP/2. NewClientConn gives one connection over any net.Conn.
 //

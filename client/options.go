@@ -90,6 +90,9 @@ func (t *Transport) replayBuffer() int { return max(cmp.Or(t.ReplayBuffer, defau
 
 func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, defaultMaxAttempts), 1) }
 
+// takesPushes tells whether servers may push.
+func (t *Transport) takesPushes() bool { return t.PushHandler != nil || t.PushCache != nil }
+
 // connConfig is what package conn needs.
 func (t *Transport) connConfig() conn.Config {
 	h := t.http2Config()
@@ -111,7 +114,7 @@ func (t *Transport) connConfig() conn.Config {
 		MaxHeaderFields:               cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
 		IdleTimeout:                   t.idleConnTimeout(),
 		MaxConnectionAge:              t.MaxConnectionAge,
-		EnablePush:                    t.PushHandler != nil,
+		EnablePush:                    t.takesPushes(),
 		TreePriorities:                t.TreePriorities,
 		Limits:                        t.Limits,
 		Scheduler:                     t.Scheduler,

@@ -14,8 +14,8 @@ import (
 
 // PushHandler is asked about what servers push.
 type PushHandler interface {
-	// HandlePush decides about one push, in a goroutine of its own. A push whose Response was not called when it
-	// returns is cancelled.
+	// HandlePush decides about one push, in a goroutine of its own. A push for which neither Response nor Cancel was
+	// called when it returns goes to Transport.PushCache, and is cancelled where there is none.
 	HandlePush(p *Push)
 }
 
@@ -50,9 +50,16 @@ func (p *Push) Response(ctx context.Context) (*http.Response, error) {
 // Cancel refuses the push, if Response was not called.
 func (p *Push) Cancel() {
 	if !p.taken.Swap(true) {
-		p.x.s.Reset(frame.Cancel)
-		p.x.end()
+		p.x.drop()
 	}
+}
+
+// left decides about a push about which HandlePush has not.
+func (p *Push) left() {
+	if cache := p.x.cc.t.PushCache; cache != nil && !p.taken.Swap(true) {
+		cache.store(p.x)
+	}
+	p.Cancel()
 }
 
 // pushed takes a promise, on the goroutine that reads the socket.
@@ -70,9 +77,13 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 		return
 	}
 	x.req = req
+	if cc.t.PushHandler == nil {
+		cc.t.PushCache.store(x)
+		return
+	}
 	p := &Push{Request: req, Parent: parent.req, x: x}
 	go func() { // ends with the user's function
-		defer p.Cancel()
+		defer p.left()
 		cc.t.PushHandler.HandlePush(p)
 	}()
 }

@@ -15,6 +15,11 @@ import (
 
 // roundTrip sends a request, as often as it takes and is safe.
 func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
+	if t.PushCache != nil {
+		if resp, err, ok := t.claim(req, nil); ok {
+			return resp, err
+		}
+	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	src := newSource(req, t.replayBuffer())
 	var n attempts

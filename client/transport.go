@@ -104,8 +104,12 @@ type Transport struct {
 	// 8.
 	MaxAttempts int
 
-	// PushHandler, if set, is asked about what servers push. Nil refuses push (SETTINGS_ENABLE_PUSH of 0).
+	// PushHandler, if set, is asked about what servers push. Without it and PushCache push is refused
+	// (SETTINGS_ENABLE_PUSH of 0).
 	PushHandler PushHandler
+
+	// PushCache, if set, keeps what servers push, as far as PushHandler leaves it, and answers requests with it.
+	PushCache *PushCache
 
 	// MaxPushedStreams bounds the pushed responses that run at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS),
 	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2). Default 100.

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func TestClientPush(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					url := scheme + "://" + p.start(t, secure)
 					t.Run("taken", func(t *testing.T) { testPushTaken(t, url) })
+					t.Run("claimed", func(t *testing.T) { testPushClaimed(t, url) })
 					t.Run("refused", func(t *testing.T) { testPushRefused(t, url) })
 				})
 			}
@@ -77,6 +79,34 @@ func testPushTaken(t *testing.T, url string) {
 		case <-time.After(rawTimeout):
 			t.Fatal("nothing was pushed")
 		}
+	}
+}
+
+// What is pushed answers a later request, from a PushCache, though most of it has not arrived by then.
+func testPushClaimed(t *testing.T, url string) {
+	tr := newTransport(t, func(tr *client.Transport) {
+		tr.PushCache = new(client.PushCache)
+		tr.MaxReceiveBufferPerStream = 64 << 10
+	})
+	for i := range uint64(3) {
+		if _, b := do(t, tr, newRequest(t, "GET", url+"/push", nil)); string(b) != helloBody {
+			t.Errorf("body %q, want %q", b, helloBody)
+		}
+		deadline := time.Now().Add(rawTimeout)
+		for tr.PushCache.Stats().Stored == i { // node may promise after the page
+			if time.Now().After(deadline) {
+				t.Fatal("nothing was pushed")
+			}
+			runtime.Gosched()
+		}
+		resp, b := do(t, tr, newRequest(t, "GET", url+"/big", nil))
+		if resp.StatusCode != http.StatusOK || checksum(b) != checksum(bigBody()) {
+			t.Errorf("status %d, %d octets", resp.StatusCode, len(b))
+		}
+	}
+	s := tr.PushCache.Stats()
+	if s != (client.PushCacheStats{Stored: 3, Claimed: 3}) || tr.Stats().Requests != 3 {
+		t.Errorf("%+v after %d requests", s, tr.Stats().Requests)
 	}
 }
 

@@ -57,6 +57,7 @@ type streamLife struct {
 	onInterim func(*core.Message)
 	parent    any          // owner of the stream on which this one was promised
 	promise   core.Message // the promised request
+	onReceive func(n int)
 
 	readBy, writeBy deadline
 	tunnel          *Tunnel

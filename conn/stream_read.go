@@ -117,6 +117,10 @@ func (st *Stream) receive(p []byte, end bool) {
 	switch {
 	case !st.noRead:
 		st.body.append(p)
+		if f := st.onReceive; f != nil && len(p) > 0 {
+			n := len(p)
+			st.c.notes = append(st.c.notes, endNote{f: func(error) { f(n) }})
+		}
 	case st.lingers && len(p) > 0:
 		st.c.core.Consume(&st.cs, len(p))
 		st.c.core.Reset(&st.cs, frame.Cancel)

@@ -1,0 +1,249 @@
+package client
+
+import (
+	"cmp"
+	"container/list"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+const (
+	defaultPushResponses = 100
+	defaultPushBytes     = 16 << 20
+	defaultPushAge       = time.Minute
+)
+
+// PushCache keeps what servers push until a request asks for it. A Transport with one accepts pushes; a GET or HEAD for
+// the same URL, with a header that the pushed response suits, is then answered with it, without being sent (RFC 9113 §8.4.2).
+// A response is handed out once, also while it still arrives. What nobody asks for in time is cancelled and dropped, and
+// so is what its connection leaves behind when it closes. The zero value is ready to use; it belongs to one Transport,
+// whose certificates and proxies it takes for granted.
+//
+// It is no cache in the sense of RFC 9111: nothing is kept for a second request.
+type PushCache struct {
+	// MaxResponses bounds the responses and promises that are kept. The oldest has to go first. Default 100.
+	MaxResponses int
+
+	// MaxBytes bounds the octets of bodies that have arrived for them, which no more than a stream's receive window does
+	// for each. The oldest has to go first. Default 16 MiB.
+	MaxBytes int64
+
+	// MaxAge is how long a push is kept from its promise on. Default 1 minute.
+	MaxAge time.Duration
+
+	mu      sync.Mutex
+	entries map[pushKey]*pushEntry
+	order   list.List // of *pushEntry, the oldest first
+	bytes   int64
+	timer   *time.Timer
+	armed   bool
+	stats   PushCacheStats
+}
+
+// PushCacheStats are counters of a PushCache.
+type PushCacheStats struct {
+	Responses int    // kept now, promises included
+	Bytes     int64  // of their bodies that have arrived
+	Stored    uint64 // pushes that were taken
+	Claimed   uint64 // of them, those that have answered a request
+	Unfit     uint64 // and those that a request has asked for, but did not suit: the request was sent
+	Dropped   uint64 // and those that nobody asked for
+}
+
+// Stats returns the counters so far.
+func (c *PushCache) Stats() PushCacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Responses, s.Bytes = len(c.entries), c.bytes
+	return s
+}
+
+// pushKey is what a request and a promise must have in common.
+type pushKey struct {
+	method, scheme, authority, path string
+}
+
+// pushEntry is one push. All but what never changes is guarded by PushCache.mu.
+type pushEntry struct {
+	key   pushKey
+	x     *exchange // to be used by who has taken the entry out, or has entered it
+	until time.Time
+
+	place *list.Element // nil while the entry is not in the cache
+	size  int64         // octets of its body that have arrived
+	dead  bool
+}
+
+// store takes a push. It does not block.
+func (c *PushCache) store(x *exchange) {
+	key, ok := requestKey(x.req)
+	if !ok || !x.enter() {
+		x.drop()
+		return
+	}
+	defer x.leave() // the stream stays for this call, though another goroutine may claim it
+	e := &pushEntry{key: key, x: x, until: time.Now().Add(cmp.Or(c.MaxAge, defaultPushAge))}
+	x.s.OnEnd(func(error) { c.died(e) })
+	c.grew(e, x.s.OnReceive(func(n int) { c.grew(e, n) }))
+
+	c.mu.Lock()
+	c.stats.Stored++
+	var out []*pushEntry
+	select {
+	case <-x.cc.c.Done(): // nobody would drop it; see connEnded
+		e.dead = true
+	default:
+	}
+	if e.dead || c.tooLarge(e) {
+		c.stats.Dropped++
+		out = append(out, e)
+	} else {
+		if old := c.entries[key]; old != nil {
+			out = append(out, c.dropLocked(old)) // a newer promise is worth more
+		}
+		if c.entries == nil {
+			c.entries = make(map[pushKey]*pushEntry)
+		}
+		c.entries[key] = e
+		e.place = c.order.PushBack(e)
+		c.bytes += e.size
+		out = append(out, c.trimLocked()...)
+		c.armLocked()
+	}
+	c.mu.Unlock()
+	cancelAll(out)
+}
+
+// tooLarge tells whether a push alone is more than the bound, so that the others may stay.
+func (c *PushCache) tooLarge(e *pushEntry) bool { return e.size > cmp.Or(c.MaxBytes, defaultPushBytes) }
+
+// trimLocked takes out what is beyond the bounds.
+func (c *PushCache) trimLocked() (out []*pushEntry) {
+	most, octets := cmp.Or(c.MaxResponses, defaultPushResponses), cmp.Or(c.MaxBytes, defaultPushBytes)
+	for len(c.entries) > max(most, 0) || c.bytes > octets && len(c.entries) > 0 {
+		out = append(out, c.dropLocked(c.order.Front().Value.(*pushEntry)))
+	}
+	return out
+}
+
+// takeLocked takes an entry out, and with it the right to its exchange.
+func (c *PushCache) takeLocked(e *pushEntry) *pushEntry {
+	delete(c.entries, e.key)
+	c.order.Remove(e.place)
+	e.place = nil
+	c.bytes -= e.size
+	return e
+}
+
+// dropLocked is takeLocked for an entry that is to be cancelled.
+func (c *PushCache) dropLocked(e *pushEntry) *pushEntry {
+	c.stats.Dropped++
+	return c.takeLocked(e)
+}
+
+// cancelAll ends pushes that were taken out. It is called without the lock.
+func cancelAll(list []*pushEntry) {
+	for _, e := range list {
+		e.x.drop()
+	}
+}
+
+// drop ends a push that nobody wants.
+func (x *exchange) drop() {
+	x.s.Reset(frame.Cancel)
+	x.end()
+}
+
+// grew is told of octets that have arrived.
+func (c *PushCache) grew(e *pushEntry, n int) {
+	if n == 0 {
+		return
+	}
+	c.mu.Lock()
+	e.size += int64(n)
+	var out []*pushEntry
+	if e.place != nil {
+		c.bytes += int64(n)
+		if c.tooLarge(e) {
+			out = append(out, c.dropLocked(e))
+		}
+		out = append(out, c.trimLocked()...)
+	}
+	c.mu.Unlock()
+	cancelAll(out)
+}
+
+// died is told that a push has ended early.
+func (c *PushCache) died(e *pushEntry) {
+	c.mu.Lock()
+	e.dead = true
+	var out []*pushEntry
+	if e.place != nil {
+		out = append(out, c.dropLocked(e))
+	}
+	c.mu.Unlock()
+	cancelAll(out)
+}
+
+// connEnded drops what a connection has left, or all for nil. Nothing comes from a connection whose Done is closed.
+func (c *PushCache) connEnded(cc *ClientConn) {
+	c.mu.Lock()
+	var out []*pushEntry
+	for _, e := range c.entries {
+		if cc == nil || e.x.cc == cc {
+			out = append(out, c.dropLocked(e))
+		}
+	}
+	c.mu.Unlock()
+	cancelAll(out)
+}
+
+// armLocked has expire called when the oldest entry is too old.
+func (c *PushCache) armLocked() {
+	front := c.order.Front()
+	if c.armed || front == nil {
+		return
+	}
+	c.armed = true
+	wait := time.Until(front.Value.(*pushEntry).until)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.expire) // ends by itself
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+// expire drops what is too old.
+func (c *PushCache) expire() {
+	c.mu.Lock()
+	c.armed = false
+	var out []*pushEntry
+	now := time.Now()
+	for f := c.order.Front(); f != nil && !f.Value.(*pushEntry).until.After(now); f = c.order.Front() {
+		out = append(out, c.dropLocked(f.Value.(*pushEntry)))
+	}
+	c.armLocked()
+	c.mu.Unlock()
+	cancelAll(out)
+}
+
+// requestKey makes the key of a request, and tells whether a push could answer it.
+func requestKey(req *http.Request) (key pushKey, ok bool) {
+	key = pushKey{method: cmp.Or(req.Method, http.MethodGet), scheme: req.URL.Scheme, path: req.URL.RequestURI()}
+	if key.method != http.MethodGet && key.method != http.MethodHead || req.Body != nil && req.Body != http.NoBody {
+		return key, false
+	}
+	host, err := requestHost(req)
+	if err != nil {
+		return key, false
+	}
+	if key.authority, err = hostPort(key.scheme, strings.ToLower(host)); err != nil {
+		return key, false
+	}
+	return key, true
+}

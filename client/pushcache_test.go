@@ -1,0 +1,495 @@
+package client
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// cached is a farm whose Transport has a PushCache, with a connection on which stream 1 is open for promises.
+func cached(t *testing.T, adjust ...func(*Transport)) (*farm, *peer, *result) {
+	t.Helper()
+	f := newFarm(t, append([]func(*Transport){func(tr *Transport) { tr.PushCache = new(PushCache) }}, adjust...)...)
+	page := f.get()
+	p := f.accept()
+	p.request()
+	return f, p, page
+}
+
+// end ends what cached has begun.
+func (f *farm) end(p *peer, page *result) {
+	f.t.Helper()
+	p.send(respond(1, 204).ends())
+	page.response()
+	f.close()
+	_ = p.nc.Close()
+	synctest.Wait()
+	s := f.tr.PushCache.Stats()
+	if s.Responses != 0 || s.Bytes != 0 || s.Stored != s.Claimed+s.Unfit+s.Dropped {
+		f.t.Errorf("in the end the cache has %+v", s)
+	}
+}
+
+func (f *farm) pushed(pairs ...string) *result {
+	f.t.Helper()
+	synctest.Wait() // what was sent has arrived
+	return f.start(newRequestWith(f.t, "/pushed", pairs...))
+}
+
+func newRequestWith(t *testing.T, path string, pairs ...string) *http.Request {
+	req := newRequest(t, "GET", siteURL+path, nil)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		req.Header.Add(pairs[i], pairs[i+1])
+	}
+	return req
+}
+
+// wantStats checks the cache's counters.
+func (f *farm) wantStats(why string, want PushCacheStats) {
+	f.t.Helper()
+	synctest.Wait()
+	if got := f.tr.PushCache.Stats(); got != want {
+		f.t.Errorf("%s: the cache has %+v, want %+v", why, got, want)
+	}
+}
+
+func TestPushCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2), respond(2, 200, "a", "b"), bodyEnd(2, "pushed body"))
+		f.wantStats("one is kept", PushCacheStats{Responses: 1, Bytes: 11, Stored: 1})
+		r := f.pushed()
+		resp := r.response()
+		if got := readAll(t, resp); got != "pushed body" || resp.Header.Get("A") != "b" || resp.Request.URL.Path != "/pushed" || resp.Proto != "HTTP/2.0" {
+			t.Errorf("%q, %+v", got, resp)
+		}
+		f.wantStats("it was handed out", PushCacheStats{Stored: 1, Claimed: 1})
+		r = f.pushed()
+		if h := p.request(); h.id != 3 {
+			t.Errorf("the second request is on stream %d", h.id)
+		}
+		p.send(respond(3, 204).ends())
+		r.response()
+		f.end(p, page)
+	})
+}
+
+// A response that still runs, or has not begun, can be claimed; nobody waits for more than the server has sent.
+func TestPushCacheRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2))
+		r := f.pushed()
+		r.wantWaiting("nothing has come but the promise")
+		p.send(respond(2, 103), respond(2, 200))
+		resp := r.response()
+		p.send(body(2, "first, "))
+		buf := make([]byte, 100)
+		if n, err := resp.Body.Read(buf); string(buf[:n]) != "first, " || err != nil {
+			t.Errorf("%q, %v", buf[:n], err)
+		}
+		p.send(body(2, "last"), respondTrailers(2, "x", "y"))
+		if got := readAll(t, resp); got != "last" || resp.Trailer.Get("X") != "y" {
+			t.Errorf("%q, %v", got, resp.Trailer)
+		}
+		f.end(p, page)
+	})
+}
+
+func respondTrailers(id uint32, pairs ...string) head {
+	h := respond(id, 0, pairs...)
+	h.fields = h.fields[1:]
+	return h.ends()
+}
+
+// Which requests a pushed response answers.
+func TestPushCacheMatch(t *testing.T) {
+	head := func(r *http.Request) { r.Method = "HEAD" }
+	set := func(k, v string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(k, v) } }
+	url := func(s string) func(*http.Request) {
+		return func(r *http.Request) {
+			u, err := r.URL.Parse(s)
+			if err != nil {
+				panic(err)
+			}
+			r.URL, r.Host = u, ""
+		}
+	}
+	tests := []struct {
+		name     string
+		promise  []string
+		response []string
+		change   func(*http.Request)
+		want     bool
+	}{
+		{"the same", nil, nil, func(*http.Request) {}, true},
+		{"no method is GET", nil, nil, func(r *http.Request) { r.Method = "" }, true},
+		{"HEAD for GET", nil, nil, head, false},
+		{"HEAD for HEAD", []string{":method", "HEAD"}, nil, head, true},
+		{"GET for HEAD", []string{":method", "HEAD"}, nil, func(*http.Request) {}, false},
+		{"POST", nil, nil, func(r *http.Request) { r.Method = "POST" }, false},
+		{"a body", nil, nil, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("x")), 1 }, false},
+		{"another path", nil, nil, url("/pushed/"), false},
+		{"a query", nil, nil, url("/pushed?x"), false},
+		{"another case of the host, and its port", nil, nil, url("http://EXAMPLE.test:80/pushed#x"), true},
+		{"the host of Request.Host", nil, nil, func(r *http.Request) { r.Host = "other.test" }, false},
+		{"Range", nil, nil, set("Range", "bytes=0-1"), false},
+		{"If-None-Match", nil, nil, set("If-None-Match", `"x"`), false},
+		{"no-cache", nil, nil, set("Cache-Control", "max-age=1, no-cache"), false},
+		{"max-age", nil, nil, set("Cache-Control", "max-age=1"), true},
+		{"Authorization", nil, nil, set("Authorization", "x"), false},
+		{"Authorization in both", []string{"authorization", "x"}, nil, set("Authorization", "x"), true},
+		{"Close", nil, nil, func(r *http.Request) { r.Close = true }, false},
+		{"a field that does not matter", nil, nil, set("Accept", "y"), true},
+		{"Vary, absent in both", nil, []string{"vary", "Accept"}, func(*http.Request) {}, true},
+		{"Vary, the same", []string{"accept", "y"}, []string{"vary", "origin, accept"}, set("Accept", "y"), true},
+		{"Vary, another", []string{"accept", "y"}, []string{"vary", "origin, accept"}, set("Accept", "z"), false},
+		{"Vary, only in the request", nil, []string{"vary", "accept"}, set("Accept", "z"), false},
+		{"Vary, only in the promise", []string{"accept", "y"}, []string{"vary", "accept"}, func(*http.Request) {}, false},
+		{"Vary, all", nil, []string{"vary", "*"}, func(*http.Request) {}, false},
+		{"Vary, our own User-Agent", []string{"user-agent", defaultUserAgent}, []string{"vary", "user-agent"}, func(*http.Request) {}, true},
+		{"Vary, a coding that was not used", []string{"accept-encoding", "br"}, []string{"vary", "accept-encoding"}, func(*http.Request) {}, true},
+		{"a coding that was not asked for", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, func(*http.Request) {}, false},
+		{"a coding that was asked for", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, set("Accept-Encoding", "gzip;q=0.5, br;q=1"), true},
+		{"a coding that was refused", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, set("Accept-Encoding", "br; q=0"), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, p, page := cached(t)
+				req := newRequest(t, "GET", siteURL+"/pushed", nil)
+				tt.change(req)
+				p.send(p.promise(2, tt.promise...), respond(2, 200, tt.response...), bodyEnd(2, ""))
+				synctest.Wait()
+				r := f.start(req)
+				synctest.Wait()
+				claimed := f.tr.PushCache.Stats().Claimed == 1
+				if claimed != tt.want {
+					t.Errorf("claimed: %v, want %v", claimed, tt.want)
+				}
+				if !claimed && req.Host != "other.test" {
+					h := p.request()
+					p.send(respond(h.id, 204).ends())
+				}
+				if req.Host == "other.test" {
+					r.stop()
+					<-r.done
+				} else {
+					_ = readAll(t, r.response())
+				}
+				f.end(p, page)
+			})
+		})
+	}
+}
+
+// What the transport would have asked to be compressed, it makes readable.
+func TestPushCacheGzip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		zw := gzip.NewWriter(&b)
+		_, _ = zw.Write([]byte("compressed"))
+		_ = zw.Close()
+		for i, accept := range []string{"", "gzip"} {
+			f, p, page := cached(t)
+			p.send(p.promise(2, "accept-encoding", "gzip"), respond(2, 200, "content-encoding", "gzip", "vary", "accept-encoding"), bodyEnd(2, b.String()))
+			var pairs []string
+			if accept != "" {
+				pairs = []string{"Accept-Encoding", accept}
+			}
+			resp := f.pushed(pairs...).response()
+			want := [...]string{"compressed", b.String()}[i]
+			if got := readAll(t, resp); got != want || resp.Uncompressed != (i == 0) {
+				t.Errorf("%q: got %q, uncompressed %v", accept, got, resp.Uncompressed)
+			}
+			f.end(p, page)
+		}
+	})
+}
+
+// The bounds: of number, octets and age. What has to go is cancelled.
+func TestPushCacheBounds(t *testing.T) {
+	path := func(i int) []string { return []string{":path", fmt.Sprintf("/%d", i)} }
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t, func(tr *Transport) { tr.PushCache.MaxResponses = 2 })
+		p.send(p.promise(2, path(1)...), p.promise(4, path(2)...), p.promise(6, path(3)...))
+		p.wantReset(2, frame.Cancel)
+		f.wantStats("the oldest has to go", PushCacheStats{Responses: 2, Stored: 3, Dropped: 1})
+		p.send(p.promise(8, path(3)...))
+		p.wantReset(6, frame.Cancel)
+		f.wantStats("the newer of two takes the place", PushCacheStats{Responses: 2, Stored: 4, Dropped: 2})
+		f.end(p, page)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t, func(tr *Transport) { tr.PushCache.MaxBytes = 100 })
+		fifty := strings.Repeat("x", 50)
+		p.send(p.promise(2, path(1)...), p.promise(4, path(2)...), respond(2, 200), respond(4, 200), body(2, fifty), body(4, fifty))
+		f.wantStats("as much as may be", PushCacheStats{Responses: 2, Bytes: 100, Stored: 2})
+		p.send(body(4, "x"))
+		p.wantReset(2, frame.Cancel)
+		f.wantStats("the oldest has to go", PushCacheStats{Responses: 1, Bytes: 51, Stored: 2, Dropped: 1})
+		p.send(p.promise(6, path(3)...), respond(6, 200), body(6, fifty+fifty+"x"))
+		p.wantReset(6, frame.Cancel)
+		f.wantStats("what is too large itself goes alone", PushCacheStats{Responses: 1, Bytes: 51, Stored: 3, Dropped: 2})
+		r := f.start(newRequestWith(t, "/2"))
+		resp := r.response()
+		p.send(body(4, fifty+fifty), bodyEnd(4, "."))
+		if got := readAll(t, resp); len(got) != 152 {
+			t.Errorf("%d octets: what was claimed is not bounded", len(got))
+		}
+		f.end(p, page)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t, func(tr *Transport) { tr.PushCache.MaxAge = time.Second })
+		p.send(p.promise(2, path(1)...))
+		time.Sleep(600 * time.Millisecond)
+		p.send(p.promise(4, path(2)...), respond(4, 200), bodyEnd(4, "x"))
+		time.Sleep(600 * time.Millisecond)
+		p.wantReset(2, frame.Cancel)
+		f.wantStats("the older is too old", PushCacheStats{Responses: 1, Bytes: 1, Stored: 2, Dropped: 1})
+		time.Sleep(600 * time.Millisecond)
+		f.wantStats("the other, too", PushCacheStats{Stored: 2, Dropped: 2})
+		f.end(p, page)
+	})
+}
+
+// A server that does not keep its promise: the request is sent.
+func TestPushCacheBrokenPromise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2), rst(2, frame.InternalError))
+		f.wantStats("nobody has waited", PushCacheStats{Stored: 1, Dropped: 1})
+		p.send(p.promise(4))
+		r := f.pushed()
+		r.wantWaiting("a promise")
+		p.send(rst(4, frame.InternalError))
+		h := p.request()
+		p.send(respond(h.id, 200), bodyEnd(h.id, "asked for"))
+		if got := readAll(t, r.response()); got != "asked for" {
+			t.Errorf("%q", got)
+		}
+		f.wantStats("somebody has", PushCacheStats{Stored: 2, Dropped: 1, Unfit: 1})
+		f.end(p, page)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t, func(tr *Transport) { tr.ResponseHeaderTimeout = time.Second })
+		p.send(respond(1, 200))
+		page.response()
+		p.send(p.promise(2))
+		r := f.pushed()
+		p.wantReset(2, frame.Cancel)
+		h := p.request()
+		p.send(respond(h.id, 204).ends())
+		r.response()
+		p.send(bodyEnd(1, ""))
+		_ = readAll(t, page.resp)
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+func TestPushCacheCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2))
+		r := f.pushed()
+		r.wantWaiting("a promise")
+		r.stop()
+		r.wantErr(context.Canceled)
+		p.wantReset(2, frame.Cancel)
+		p.send(p.promise(4), respond(4, 200), body(4, "x"))
+		resp := f.pushed().response()
+		_ = resp.Body.Close()
+		p.wantReset(4, frame.Cancel)
+		f.end(p, page)
+	})
+}
+
+// A connection that closes takes along what nobody has asked for.
+func TestPushCacheConnectionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2), respond(2, 200), bodyEnd(2, "complete"), p.promise(4, ":path", "/4"), p.promise(6, ":path", "/6"))
+		synctest.Wait()
+		r := f.start(newRequestWith(t, "/4"))
+		r.wantWaiting("a promise")
+		_ = p.nc.Close()
+		<-page.done
+		f.wantStats("gone", PushCacheStats{Stored: 3, Dropped: 2, Unfit: 1})
+		p = f.accept()
+		h := p.request()
+		p.send(respond(h.id, 204).ends())
+		r.response()
+		f.close()
+		_ = p.nc.Close()
+	})
+	synctest.Test(t, func(t *testing.T) { // closed by this side
+		f, p, page := cached(t)
+		p.send(p.promise(2), respond(2, 200), respond(1, 204).ends())
+		page.response()
+		f.wantStats("kept", PushCacheStats{Responses: 1, Stored: 1})
+		f.tr.CloseIdleConnections()
+		p.wantGoAway(frame.NoError)
+		p.wantReset(2, frame.Cancel)
+		f.wantStats("gone", PushCacheStats{Stored: 1, Dropped: 1})
+		_ = p.nc.Close()
+		_ = f.l.Close()
+	})
+}
+
+// The PushHandler comes first.
+func TestPushCacheAndHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t, func(tr *Transport) {
+			tr.PushHandler = PushHandlerFunc(func(p *Push) {
+				switch p.Request.URL.Path {
+				case "/cancel":
+					p.Cancel()
+				case "/take":
+					resp, err := p.Response(context.Background())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			})
+		})
+		p.send(p.promise(2, ":path", "/cancel"))
+		p.wantReset(2, frame.Cancel)
+		p.send(p.promise(4, ":path", "/take"), respond(4, 200), bodyEnd(4, "x"))
+		f.wantStats("nothing is left for the cache", PushCacheStats{})
+		p.send(p.promise(6), respond(6, 200), bodyEnd(6, "left"))
+		f.wantStats("something is", PushCacheStats{Responses: 1, Bytes: 4, Stored: 1})
+		if got := readAll(t, f.pushed().response()); got != "left" {
+			t.Errorf("%q", got)
+		}
+		f.end(p, page)
+	})
+}
+
+// A ClientConn answers with what was pushed on it, and with nothing else.
+func TestPushCacheClientConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p, page := cached(t)
+		p.send(p.promise(2), respond(2, 200), bodyEnd(2, "x"))
+		synctest.Wait()
+		nc, err := f.l.Dial(t.Context(), "tcp", "example.test:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		type made struct {
+			cc  *ClientConn
+			err error
+		}
+		done := make(chan made, 1)
+		go func() {
+			cc, err := f.tr.NewClientConn(nc)
+			done <- made{cc, err}
+		}()
+		p2 := f.accept()
+		m := <-done
+		if m.err != nil {
+			t.Fatal(m.err)
+		}
+		r := startOn(t, m.cc, newRequestWith(t, "/pushed"))
+		h := p2.request()
+		p2.send(p2.promise(2, ":path", "/own"), respond(2, 200), bodyEnd(2, "own"), respond(h.id, 204).ends())
+		r.response()
+		if err := m.cc.Reserve(); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, startOn(t, m.cc, newRequestWith(t, "/own")).response()); got != "own" {
+			t.Errorf("%q", got)
+		}
+		if s := m.cc.State(); s.InFlight != 0 {
+			t.Errorf("%d streams are in flight or reserved", s.InFlight)
+		}
+		_ = m.cc.Close()
+		_ = p2.nc.Close()
+		f.end(p, page)
+	})
+}
+
+// Pages with pushes that some ask for and some do not, on connections that come and go: nothing is left over, and nobody
+// gets what is somebody else's.
+func TestPushCacheStress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/page") {
+				for i := range 3 {
+					_ = w.(http.Pusher).Push(fmt.Sprintf("/asset%s-%d", r.URL.Path[5:], i), nil) // the client may be gone
+				}
+			}
+			time.Sleep(time.Duration(len(r.URL.Path)%3) * time.Millisecond)
+			for range 5 {
+				_, _ = io.WriteString(w, strings.Repeat(r.URL.Path+"\n", 100))
+			}
+		}))
+		tr := s.transport(func(tr *Transport) {
+			tr.PushCache = &PushCache{MaxResponses: 20, MaxBytes: 50_000, MaxAge: 20 * time.Millisecond}
+		})
+		var wg sync.WaitGroup
+		for g := range 8 {
+			rnd := rand.New(rand.NewPCG(1, uint64(g)))
+			wg.Go(func() {
+				for i := range 50 {
+					fetch(t, tr, fmt.Sprintf("/page%d-%d", g, i), rnd)
+					for k := range 3 {
+						if rnd.IntN(3) > 0 {
+							fetch(t, tr, fmt.Sprintf("/asset%d-%d-%d", g, i, k), rnd)
+						}
+					}
+					if rnd.IntN(20) == 0 {
+						tr.CloseIdleConnections()
+					}
+				}
+			})
+		}
+		wg.Wait()
+		got := tr.PushCache.Stats()
+		t.Logf("%+v, %+v", got, tr.Stats())
+		if got.Stored == 0 || got.Claimed == 0 || got.Dropped == 0 {
+			t.Errorf("too little has happened: %+v", got)
+		}
+		s.stop(tr)
+		synctest.Wait()
+		if got := tr.PushCache.Stats(); got.Responses != 0 || got.Bytes != 0 || got.Stored != got.Claimed+got.Unfit+got.Dropped {
+			t.Errorf("in the end the cache has %+v", got)
+		}
+	})
+}
+
+// fetch gets a path, or gives up on the way.
+func fetch(t *testing.T, tr *Transport, path string, rnd *rand.Rand) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if rnd.IntN(10) == 0 {
+		time.AfterFunc(time.Duration(rnd.IntN(3))*time.Millisecond, cancel)
+	}
+	resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil).WithContext(ctx))
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", path, err)
+		}
+		return
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && string(b) != strings.Repeat(path+"\n", 500) || err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("%s: %d octets, %v", path, len(b), err)
+	}
+}

@@ -1,0 +1,135 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+)
+
+// neverClaims are fields of requests that ask for something else than what was pushed: a part, a change, or an answer of
+// now.
+var neverClaims = []string{
+	"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Expect", "Pragma",
+}
+
+// claimable tells whether a push may answer a request.
+func claimable(req *http.Request) bool {
+	for _, key := range neverClaims {
+		if len(req.Header[key]) > 0 {
+			return false
+		}
+	}
+	cc := req.Header["Cache-Control"]
+	return !req.Close && len(req.Trailer) == 0 && !hasToken(cc, "no-cache") && !hasToken(cc, "no-store") && !hasToken(cc, "max-age=0")
+}
+
+// take takes out what was pushed for a request, by cc where that is not nil. It is nil where nothing was.
+func (c *PushCache) take(req *http.Request, cc *ClientConn) *pushEntry {
+	if !claimable(req) {
+		return nil
+	}
+	key, ok := requestKey(req)
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil || cc != nil && e.x.cc != cc || !slices.Equal(e.x.req.Header["Authorization"], req.Header["Authorization"]) {
+		return nil
+	}
+	return c.takeLocked(e)
+}
+
+// claim answers a request with what was pushed for it, by cc where that is not nil. It is false where the request is to be
+// sent. A pushed response that does not suit the request is dropped.
+func (t *Transport) claim(req *http.Request, cc *ClientConn) (resp *http.Response, err error, ok bool) {
+	c := t.PushCache
+	e := c.take(req, cc)
+	if e == nil {
+		return nil, nil, false
+	}
+	ctx := req.Context()
+	x := e.x
+	promised := x.req
+	x.req, x.gzip = req, wantsGzip(t, req)
+	x.watch(ctx)
+	if d := t.responseHeaderTimeout(); d > 0 {
+		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+	}
+	resp, err = x.await()
+	fits := err == nil && suits(resp, promised)
+	c.mu.Lock()
+	if fits {
+		c.stats.Claimed++
+	} else {
+		c.stats.Unfit++
+	}
+	c.mu.Unlock()
+	switch {
+	case fits:
+		claimTraced(x.cc, ctx)
+		return resp, nil, true
+	case err == nil:
+		_ = resp.Body.Close() // never fails
+		return nil, nil, false
+	case ctx.Err() != nil || errors.Is(err, errRequestCanceled):
+		return nil, err, true
+	default:
+		return nil, nil, false // the server has not kept its promise: as if there had been none
+	}
+}
+
+// claimTraced calls the hooks for a response that was there without a request.
+func claimTraced(cc *ClientConn, ctx context.Context) {
+	trace := httptrace.ContextClientTrace(ctx)
+	cc.gotConn(trace)
+	if trace != nil && trace.GotFirstResponseByte != nil {
+		trace.GotFirstResponseByte()
+	}
+}
+
+// suits tells whether a response that was pushed for the request promised is one for the request that claims it
+// (RFC 9111 §4.1).
+func suits(resp *http.Response, promised *http.Request) bool {
+	req := resp.Request
+	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !accepts(req.Header["Accept-Encoding"], coding) {
+		return false // where it was gzip, and we undo that, it is no longer there
+	}
+	for _, line := range resp.Header["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(textproto.TrimString(name))
+			if name == "*" || name != "" && name != "Accept-Encoding" && wanted(req, name) != strings.Join(promised.Header[name], ", ") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// wanted is the value that a field of a request has on the wire.
+func wanted(req *http.Request, name string) string {
+	values, ok := req.Header[name]
+	if !ok && name == "User-Agent" {
+		return defaultUserAgent
+	}
+	return strings.Join(values, ", ")
+}
+
+// accepts tells whether a content coding is among those that an Accept-Encoding field lists.
+func accepts(lines []string, coding string) bool {
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			name, quality, _ := strings.Cut(item, ";")
+			if name = textproto.TrimString(name); (strings.EqualFold(name, coding) || name == "*") && textproto.TrimString(quality) != "q=0" {
+				return true
+			}
+		}
+	}
+	return false
+}
