@@ -150,20 +150,19 @@ func (c *Conn) read() error {
 	return err
 }
 
-func (r *receiver) read(nc net.Conn) (int, error) {
-	if r.buf == nil && r.wait != nil {
-		buf, n, err := r.wait.read()
-		r.buf = buf
-		return n, err
-	}
-	switch {
-	case r.buf == nil:
-		r.buf = waitPool.Get().(*buffer)
-	case r.full || r.want > len(r.buf.b):
+func (r *receiver) read(nc net.Conn) (n int, err error) {
+	if r.buf != nil && (r.full || r.want > len(r.buf.b)) {
 		r.grow()
 	}
-	n, err := nc.Read(r.buf.b[r.n:])
-	r.last, r.full = n, r.n+n == len(r.buf.b)
+	if r.wait != nil {
+		r.buf, n, err = r.wait.read(r.buf, r.n)
+	} else {
+		if r.buf == nil {
+			r.buf = waitPool.Get().(*buffer)
+		}
+		n, err = nc.Read(r.buf.b[r.n:])
+	}
+	r.last, r.full = n, r.buf != nil && r.n+n == len(r.buf.b)
 	return n, err
 }
 

@@ -6,7 +6,7 @@ import "net"
 
 // waiter reads without holding a buffer while nothing is there. There is none on this system.
 type waiter interface {
-	read() (*buffer, int, error)
+	read(buf *buffer, n int) (*buffer, int, error)
 }
 
 func newWaiter(net.Conn) waiter { return nil }

@@ -9,16 +9,17 @@ import (
 	"syscall"
 )
 
-// waiter reads from a socket into a buffer that it takes from the pool only once there is something to read, so that
-// an idle connection holds none.
+// waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes from the pool only
+// once there is something to read, so that an idle connection holds none.
 type waiter interface {
-	read() (*buffer, int, error)
+	read(buf *buffer, n int) (*buffer, int, error)
 }
 
 type rawWaiter struct {
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // made once
 	buf  *buffer
+	at   int
 	n    int
 	fail error
 }
@@ -39,38 +40,40 @@ func newWaiter(nc net.Conn) waiter {
 	return w
 }
 
-func (w *rawWaiter) read() (*buffer, int, error) {
-	w.n, w.fail = 0, nil
+func (w *rawWaiter) read(buf *buffer, n int) (*buffer, int, error) {
+	w.buf, w.at, w.n, w.fail = buf, n, 0, nil
 	if err := w.raw.Read(w.try); err != nil {
-		return nil, 0, err
+		w.fail = err
 	}
-	buf := w.buf
+	buf = w.buf
 	w.buf = nil
 	return buf, w.n, w.fail
 }
 
 // tryRead reads once and tells whether that is final; false waits for the socket to be readable.
 func (w *rawWaiter) tryRead(fd uintptr) bool {
-	buf := readPool.Get().(*buffer)
+	buf := w.buf
+	if buf == nil {
+		buf = readPool.Get().(*buffer)
+	}
 	for {
-		n, errno := sysRead(int(fd), buf.b)
+		n, errno := sysRead(int(fd), buf.b[w.at:])
 		switch {
 		case errno == syscall.EINTR:
 			continue
 		case errno == syscall.EAGAIN:
-			readPool.Put(buf)
-			return false
 		case errno != 0:
 			w.fail = &net.OpError{Op: "read", Net: "tcp", Err: errno}
 		case n == 0:
 			w.fail = io.EOF
-		}
-		if w.fail != nil {
-			readPool.Put(buf)
+		default:
+			w.buf, w.n = buf, n
 			return true
 		}
-		w.buf, w.n = buf, n
-		return true
+		if w.buf == nil {
+			readPool.Put(buf)
+		}
+		return w.fail != nil
 	}
 }
 
