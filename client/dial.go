@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // target says where a request goes.
@@ -131,7 +133,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 	if slices.Contains(protos, "h2") {
 		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12) // RFC 9113 §9.2
 	}
-	tc := tls.Client(&readAhead{Conn: nc}, cfg)
+	tc := tls.Client(tlssock.New(nc), cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
 		return nil, err

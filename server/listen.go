@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // ListenAndServe listens on s.Addr and serves cleartext: HTTP/2 to clients that begin with its preface, HTTP/1.1
@@ -40,7 +42,8 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 }
 
 // ServeTLS serves TLS on the connections that l accepts; see ListenAndServeTLS. It fails early if the TLS 1.2 cipher
-// suites of s.TLSConfig lack the one that RFC 9113 §9.2.2 requires. It closes l.
+// suites of s.TLSConfig lack the one that RFC 9113 §9.2.2 requires. It closes l. What l accepts lies one step deeper than
+// with tls.NewListener: it is what the method NetConn of the tls.Conn's NetConn returns.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	p := s.protocols()
 	if p.HTTP2() {
@@ -61,7 +64,22 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	return s.Serve(tls.NewListener(l, config))
+	return s.Serve(&tlsListener{l, config})
+}
+
+// tlsListener is the listener of crypto/tls, with sockets that are read in large pieces.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept returns the next connection; its handshake is yet to be done.
+func (l *tlsListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(tlssock.New(nc), l.config), nil
 }
 
 // Serve serves the connections that l accepts, each in its own goroutine. A connection of crypto/tls, or one with

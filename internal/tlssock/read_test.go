@@ -1,4 +1,4 @@
-package client
+package tlssock
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func TestReadAhead(t *testing.T) {
 	}
 	const room = 17 << 10
 	socket := &pieces{data: data, sizes: []int{5000, 150_000, 44_000, 1000}}
-	c := &readAhead{Conn: socket}
+	c := New(socket)
 	var got []byte
 	p := make([]byte, room)
 	for {
@@ -53,7 +53,7 @@ func TestReadAhead(t *testing.T) {
 		t.Error("the octets are not those that came")
 	}
 	// 5000 are short, but the beginning of 150,000 fills what it was given, and so does that of 44,000.
-	want := []int{room, room, readAheadSize, readAheadSize, room, readAheadSize, readAheadSize, room}
+	want := []int{room, room, aheadSize, aheadSize, room, aheadSize, aheadSize, room}
 	if !slices.Equal(socket.asked, want) {
 		t.Errorf("read with room for %v, want %v", socket.asked, want)
 	}
@@ -64,7 +64,7 @@ func TestReadAhead(t *testing.T) {
 
 // A connection that ends while more is expected says so, and holds nothing.
 func TestReadAheadEnd(t *testing.T) {
-	c := &readAhead{Conn: &pieces{data: make([]byte, 32<<10), sizes: []int{32 << 10}}}
+	c := New(&pieces{data: make([]byte, 32<<10), sizes: []int{32 << 10}})
 	if n, err := io.Copy(io.Discard, c); n != 32<<10 || err != nil {
 		t.Error(n, err)
 	}

@@ -1,0 +1,62 @@
+package tlssock
+
+import (
+	"net"
+	"sync"
+)
+
+// Conn lets crypto/tls, which asks the socket for little more than the next record, take several at once: a download
+// over TLS spends more time in reads, and in the acknowledgements that each of them sends, than in decryption. Memory is
+// taken once records come one after the other, and given back when they no longer do, so that a connection that waits
+// for its peer has none.
+type Conn struct {
+	net.Conn
+	buf  *[aheadSize]byte // nil, or holds left
+	left []byte           // read and not yet taken
+	more bool             // the last read of the socket brought so much that there is more
+}
+
+// New returns nc as crypto/tls is to have it.
+func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
+
+// NetConn returns the socket.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+const (
+	aheadSize = 128 << 10
+	aheadFrom = 16 << 10 // what a read must bring for the next one to take more: one record (RFC 8446 §5.1)
+)
+
+var aheadBuffers = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+
+// Read reads from the socket, or what was read ahead of it.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.left) == 0 {
+		if !c.more || len(p) >= aheadSize {
+			n, err := c.Conn.Read(p)
+			c.more = n == len(p) && n >= aheadFrom
+			return n, err
+		}
+		if c.buf == nil {
+			c.buf = aheadBuffers.Get().(*[aheadSize]byte)
+		}
+		n, err := c.Conn.Read(c.buf[:])
+		c.left, c.more = c.buf[:n], n >= aheadFrom
+		if n == 0 {
+			c.release()
+			return 0, err
+		}
+		// An error will come again.
+	}
+	n := copy(p, c.left)
+	c.left = c.left[n:]
+	if len(c.left) == 0 && !c.more {
+		c.release()
+	}
+	return n, nil
+}
+
+func (c *Conn) release() {
+	aheadBuffers.Put(c.buf)
+	c.buf, c.left = nil, nil
+}
