@@ -6,11 +6,11 @@ import "sync"
 type buffer struct{ b []byte }
 
 const (
-	outStart   = 4 << 10  // a few small responses
-	maxPooled  = 1 << 20  // a buffer that one large burst made larger is left to the collector
-	readSize   = 64 << 10 // what one read of the socket takes
-	waitSize   = 4 << 10  // with what a read begins that needs a buffer to wait
-	fillLimit  = 128 << 10
+	outStart   = 4 << 10   // a few small responses
+	maxPooled  = 1 << 20   // a buffer that one large burst made larger is left to the collector
+	readSize   = 64 << 10  // what one read of the socket takes
+	waitSize   = 4 << 10   // with what a read begins that needs a buffer to wait
+	fillLimit  = 256 << 10 // what one write of the socket gets
 	outHigh    = 512 << 10 // output beyond which nothing more is read from the peer
 	flushTurns = 16        // writes after which a caller's goroutine hands the flush over
 )

@@ -14,9 +14,9 @@ type tryWriter interface {
 }
 
 // flushRest is a goroutine that writes the rest of an output of which the socket has taken n octets, and flushes. It
-// ends as flushTask.
-func (c *Conn) flushRest(box *buffer, b []byte, n int) {
-	k, err := c.write(b[n:])
+// ends as flushTask. b is the memory that box holds.
+func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
+	k, err := c.write(rest)
 	c.wrote(box, b, n+k, err)
 	c.writeOut(0, false)
 	c.unlock()

@@ -51,6 +51,7 @@ type Conn struct {
 	done    chan struct{} // closed when Serve returns
 	tasks   sync.WaitGroup
 	try     tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
+	gather  gatherer  // the same from several places; nil: everything is copied first
 
 	mu        sync.Mutex
 	core      *core.Conn
@@ -117,6 +118,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
 	c.try = newTryWriter(nc)
+	c.gather = newGatherer(nc)
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream
 	c.core = core.New(cc)
@@ -259,7 +261,9 @@ func (c *Conn) handleEvents() {
 			st.receiveTrailers(e.Message.Fields)
 		case core.EventDrained:
 			st.drained = true
-			st.canWrite.Broadcast()
+			if !st.lent {
+				st.canWrite.Broadcast()
+			}
 		case core.EventReset:
 			st.end(e.Err)
 		case core.EventClosed:

@@ -44,6 +44,7 @@ type streamLife struct {
 	noRead   bool // CloseRead was called
 	lingers  bool // of a closed tunnel: reset it if the peer sends more
 	drained  bool // nothing that Write or Finish has queued waits for its way to the output
+	lent     bool // who flushes reads the memory that Write or Finish was given
 	finished bool // Finish was called
 	closed   bool // no longer in core's table
 	released bool

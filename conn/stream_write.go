@@ -47,8 +47,8 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
-// for its turn among the streams and for the socket, and has another goroutine flush. The last 128 KiB may stay in the
-// output until the next Flush.
+// for its turn among the streams and for the socket. What a plain socket takes at once of 128 KiB or more it sends itself,
+// otherwise another goroutine flushes. The last 256 KiB may stay in the output until the next Flush.
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -96,9 +96,13 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 		return 0, err
 	}
 	st.drained, st.finished = false, end
-	c.core.Fill(fillLimit)
-	c.handleEvents()
-	if st.drained {
+	if c.direct(len(p)) {
+		c.flushLocked()
+	} else {
+		c.core.Fill(fillLimit)
+		c.handleEvents()
+	}
+	if st.drained && !st.lent {
 		return len(p), nil
 	}
 	c.arm() // it may wait for too long
@@ -108,8 +112,8 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 		return len(p), nil
 	}
 	told := false
-	for !st.drained {
-		if err := st.writeErr(); err != nil {
+	for !st.drained || st.lent {
+		if err := st.writeErr(); err != nil && !st.lent {
 			st.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}

@@ -69,15 +69,6 @@ func (c *Conn) flushLocked() {
 	if c.flushing || c.phase >= lingering {
 		return
 	}
-	if c.core.OutputLen() == 0 && c.phase == alive && !c.core.Drained() {
-		c.ensureOut()
-		c.core.Fill(fillLimit)
-		c.handleEvents()
-		if c.core.OutputLen() == 0 {
-			c.dropOut()
-			return
-		}
-	}
 	c.flushing = true
 	c.writeOut(flushTurns, c.try != nil)
 }
@@ -88,7 +79,12 @@ func (c *Conn) flushLocked() {
 func (c *Conn) writeOut(turns int, noWait bool) {
 	for n := 0; c.phase < lingering; n++ {
 		c.ensureOut()
-		c.core.Fill(fillLimit)
+		var loans *loanList
+		if last := turns > 0 && n == turns; !last && c.lends() {
+			loans = c.fillLend()
+		} else {
+			c.core.Fill(fillLimit)
+		}
 		c.handleEvents()
 		if c.client.writeErr != nil {
 			c.core.Output(c.core.Output(nil)) // nobody will read it
@@ -101,7 +97,7 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 			go c.flushRestTask()
 			return
 		}
-		if !c.writeOnce(noWait) {
+		if !c.writeOnce(noWait, loans) {
 			return
 		}
 	}
@@ -115,8 +111,9 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 	c.flushing = false
 }
 
-// writeOnce writes the output with one call of the socket. It returns false when a goroutine goes on.
-func (c *Conn) writeOnce(noWait bool) bool {
+// writeOnce writes the output, with loans in it, with one call of the socket if that takes all at once. It returns false
+// when a goroutine goes on.
+func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 	box := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
@@ -127,18 +124,23 @@ func (c *Conn) writeOnce(noWait bool) bool {
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
-	n, err := 0, error(nil)
-	if noWait {
+	n, err, rest := 0, error(nil), b
+	switch {
+	case loans != nil:
+		box, b, n, err = c.writeLoans(box, b, loans)
+		rest = b
+	case noWait:
 		n, err = c.tryWrite(b)
-		if err == nil && n < len(b) && c.moreTask() {
-			go c.flushRest(box, b, n)
+		rest = b[n:]
+	}
+	if err == nil && len(rest) > 0 {
+		if noWait && c.moreTask() {
+			go c.flushRest(box, b, rest, n)
 			c.mu.Lock()
 			return false
 		}
-	}
-	if err == nil && n < len(b) {
 		var k int
-		k, err = c.write(b[n:])
+		k, err = c.write(rest)
 		n += k
 	}
 	c.wrote(box, b, n, err)

@@ -109,30 +109,50 @@ func (w *response) WriteString(s string) (int, error) {
 	return w.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
-const copySize = 64 << 10
+// ReadFrom takes a small buffer, and a large one while that does not hold what the source has: as much as the connection
+// sends with one system call.
+const (
+	copySmall = 32 << 10
+	copyLarge = 256 << 10
+)
 
-var copyPool = sync.Pool{New: func() any { return new([copySize]byte) }}
+var (
+	smallCopies = sync.Pool{New: func() any { return new([copySmall]byte) }}
+	largeCopies = sync.Pool{New: func() any { return new([copyLarge]byte) }}
+)
 
-// ReadFrom copies src with a buffer that other responses use again.
+// ReadFrom copies src with buffers that other responses use again.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
-	buf := copyPool.Get().(*[copySize]byte)
-	defer copyPool.Put(buf)
-	for {
-		k, rerr := src.Read(buf[:])
-		if k > 0 {
-			m, werr := w.Write(buf[:k])
-			n += int64(m)
-			if werr != nil {
-				return n, werr
-			}
+	large := false
+	for err == nil {
+		var k int64
+		if large {
+			buf := largeCopies.Get().(*[copyLarge]byte)
+			k, large, err = w.copyFrom(src, buf[:])
+			largeCopies.Put(buf)
+		} else {
+			buf := smallCopies.Get().(*[copySmall]byte)
+			k, large, err = w.copyFrom(src, buf[:])
+			smallCopies.Put(buf)
 		}
-		switch {
-		case errors.Is(rerr, io.EOF):
-			return n, nil
-		case rerr != nil:
-			return n, rerr
+		n += k
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// copyFrom copies one piece of src, and tells whether the next one should be large.
+func (w *response) copyFrom(src io.Reader, buf []byte) (n int64, large bool, err error) {
+	k, err := src.Read(buf)
+	if k > 0 {
+		m, werr := w.Write(buf[:k])
+		if n = int64(m); werr != nil {
+			return n, false, werr
 		}
 	}
+	return n, k >= copySmall, err
 }
 
 // Flush sends what is buffered.

@@ -45,6 +45,9 @@ type Conn struct {
 	extensible bool            // somebody has spoken of RFC 9218's priorities
 
 	out       []byte
+	lending   bool // by FillLend, which has filled loans with lent octets
+	loans     []Loan
+	lent      int
 	events    []Event
 	nextEvent int
 }

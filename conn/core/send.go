@@ -175,7 +175,7 @@ func (c *Conn) Fill(limit int) {
 	if c.fatal != nil {
 		return
 	}
-	for len(c.out) < limit && c.send.Available() > 0 {
+	for len(c.out)+c.lent < limit && c.send.Available() > 0 {
 		n := c.sched.Next()
 		if n == nil {
 			return
@@ -214,7 +214,11 @@ func (c *Conn) sendChunk(s *Stream) {
 // appendData appends DATA and takes its payload, whose length it returns, from both windows.
 func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	f := frame.Data{StreamID: s.ID, EndStream: end, Data: p, Padded: pad > 0, PadLength: uint8(pad)}
-	c.out = f.Append(c.out)
+	if c.lending && len(p) >= minLoan && pad == 0 {
+		c.lend(s, f)
+	} else {
+		c.out = f.Append(c.out)
+	}
 	size := f.FlowLen()
 	s.send.Take(size)
 	c.send.Take(size)

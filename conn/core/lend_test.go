@@ -1,0 +1,86 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// lendServer is a server with open streams 1, 3 and 5 that have queued bodies, the last of them kept, and 7.
+func lendServer(t *testing.T, change func(*Config)) *Conn {
+	t.Helper()
+	p := newPeer(t, Server, change)
+	p.send(frame.WindowUpdate{Increment: 1 << 22})
+	for _, id := range []uint32{1, 3, 5, 7} {
+		p.send(request(id), frame.WindowUpdate{StreamID: id, Increment: 1 << 22})
+		p.answer(id, false)
+	}
+	for i, n := range []int{100_000, 3000, 50_000} {
+		id := uint32(2*i + 1)
+		body := bytes.Repeat([]byte{byte(id)}, n)
+		if err := p.c.Queue(p.stream(id), body, nil, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.c.Keep(p.stream(5))
+	return p.c
+}
+
+// What is lent is, at its places, what Fill copies.
+func TestFillLend(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"plain":  func(*Config) {},
+		"padded": func(c *Config) { c.Padding = func(frame.Header) int { return 7 } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			copied, lent := lendServer(t, change), lendServer(t, change)
+			for _, limit := range []int{1, 40_000, 60_000, 1 << 20} {
+				copied.Fill(limit)
+				want := copied.Output(nil)
+				loans := lent.FillLend(limit, nil)
+				b := lent.Output(nil)
+				var got []byte
+				from := 0
+				for _, l := range loans {
+					got = append(append(got, b[from:l.At]...), l.Data...)
+					from = l.At
+					if (l.Stream == nil) != (l.Data[0] == 5) {
+						t.Errorf("stream %d has lent what is not the caller's, or the other way round", l.Data[0])
+					}
+				}
+				got = append(got, b[from:]...)
+				if !bytes.Equal(got, want) {
+					t.Errorf("limit %d: %d octets, not the %d that Fill gives", limit, len(got), len(want))
+				}
+				if name == "plain" && limit > 1000 && len(loans) == 0 || name == "padded" && len(loans) > 0 {
+					t.Errorf("limit %d: %d loans", limit, len(loans))
+				}
+				if copied.Counts() != lent.Counts() {
+					t.Errorf("limit %d: counts are %+v, want %+v", limit, lent.Counts(), copied.Counts())
+				}
+			}
+		})
+	}
+}
+
+func TestFillLendAllocatesNothing(t *testing.T) {
+	c := lendServer(t, func(*Config) {})
+	s, _ := c.streams.Get(7)
+	c.Fill(1 << 20)
+	c.Output(nil)
+	body, loans, out := make([]byte, 20_000), make([]Loan, 0, 10), make([]byte, 0, 1000)
+	if n := testing.AllocsPerRun(100, func() {
+		c.SetTime(time.Unix(1, 0))
+		if err := c.Queue(s, body, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		loans = c.FillLend(1<<20, loans[:0])
+		out = c.Output(out)
+		for _, ok := c.NextEvent(); ok; _, ok = c.NextEvent() {
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

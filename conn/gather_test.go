@@ -1,0 +1,156 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+func TestAppendRest(t *testing.T) {
+	b := []byte("headheadtail")
+	loans := []core.Loan{{At: 4, Data: []byte("first")}, {At: 8, Data: []byte("second")}, {At: 8, Data: []byte("third")}}
+	const whole = "headfirstheadsecondthirdtail"
+	for n := range len(whole) + 1 {
+		if got := string(appendRest([]byte("x"), b, loans, n)); got != "x"+whole[n:] {
+			t.Errorf("behind %d octets comes %q", n, got)
+		}
+	}
+}
+
+// rawClient opens a connection to a server with the handler h, which has windows for everything, and sends it one request.
+func rawClient(t *testing.T, h handlerFunc) (cn *net.TCPConn, served chan error) {
+	cn, sn := tcpPair(t)
+	_ = cn.SetReadBuffer(64 << 10) // so that not all fits into the socket
+	c := NewServer(sn, Config{}, h)
+	served = make(chan error, 1)
+	go func() { served <- c.Serve() }()
+	p := &testPeer{t: t}
+	newPeerHPACK(p)
+	b := p.encode(nil, raw(frame.Preface))
+	b = p.encode(b, settings(initialWindow(1<<31-1)))
+	b = p.encode(b, settingsAck)
+	b = p.encode(b, windowUpdate(0, 1<<31-1-65535))
+	b = p.encode(b, get(1))
+	if _, err := cn.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	return cn, served
+}
+
+// readUntil returns the DATA of stream 1 up to the first frame of type last.
+func readUntil(r io.Reader, last frame.Type) (body []byte, err error) {
+	var in []byte
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		if err != nil {
+			return body, err
+		}
+		in = append(in, buf[:n]...)
+		for {
+			h, p, n, err := frame.Split(in, frame.MinMaxSize)
+			if err != nil {
+				return body, err
+			}
+			if n == 0 {
+				break
+			}
+			in = in[n:]
+			switch {
+			case h.Type == frame.TypeData && h.StreamID == 1:
+				body = append(body, p...)
+			case h.Type == last && !h.Flags.Has(frame.FlagAck) == (last != frame.TypePing):
+				return body, nil
+			}
+		}
+	}
+}
+
+// Who gives up writing may use its memory for something else at once: what has been taken of it is as it was.
+func TestGivingUpAWrite(t *testing.T) {
+	const size = 12 << 20
+	for name, c := range map[string]struct {
+		deadline bool
+		want     error
+		last     frame.Type
+	}{
+		"deadline": {deadline: true, want: os.ErrDeadlineExceeded, last: frame.TypeRSTStream},
+		"reset":    {want: frame.Cancel, last: frame.TypePing},
+	} {
+		for _, piece := range []int{size, 1 << 20, 50_000} {
+			t.Run(fmt.Sprintf("%s/%d", name, piece), func(t *testing.T) {
+				begun, done := make(chan bool), make(chan error, 1)
+				cn, served := rawClient(t, func(st *Stream) {
+					_ = st.WriteHeaders(status2(200), false)
+					body := pattern(1, size)
+					close(begun)
+					if c.deadline {
+						_ = st.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+					}
+					var err error
+					for at := 0; at < size && err == nil; at += piece {
+						_, err = st.Write(body[at:min(at+piece, size)])
+						clear(body[at:min(at+piece, size)])
+					}
+					done <- err
+				})
+				<-begun
+				if !c.deadline {
+					b := frame.RSTStream{StreamID: 1, Code: frame.Cancel}.Append(nil)
+					if _, err := cn.Write(frame.Ping{}.Append(b)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := <-done; !errors.Is(err, c.want) {
+					t.Errorf("Write returned %v", err)
+				}
+				got, err := readUntil(cn, c.last)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, pattern(1, size)[:len(got)]) {
+					t.Errorf("%d octets have come, which are not those that were written", len(got))
+				}
+				_ = cn.Close()
+				<-served
+			})
+		}
+	}
+}
+
+// What a Write lends is sent, whole and in order, to a client that reads now and then.
+func TestLargeWrites(t *testing.T) {
+	const size = 9<<20 + 12345
+	for _, piece := range []int{directSize - 1, directSize, 1 << 20, size} {
+		t.Run(fmt.Sprint(piece), func(t *testing.T) {
+			cn, served := rawClient(t, func(st *Stream) {
+				_ = st.WriteHeaders(status2(200), false)
+				body := pattern(1, size)
+				for at := 0; at < size; at += piece {
+					p := body[at:min(at+piece, size)]
+					if n, err := st.Write(p); n != len(p) || err != nil {
+						t.Errorf("Write of %d octets: %d, %v", len(p), n, err)
+					}
+					clear(p)
+				}
+				if st.Err() == nil {
+					st.Reset(frame.NoError)
+				}
+			})
+			got, err := readUntil(cn, frame.TypeRSTStream)
+			if err != nil || !bytes.Equal(got, pattern(1, size)) {
+				t.Errorf("%d octets have come, not those that were written, %v", len(got), err)
+			}
+			_ = cn.Close()
+			<-served
+		})
+	}
+}
