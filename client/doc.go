@@ -18,6 +18,12 @@
 // [WithPriority] has the requests of a context ask the server to be answered sooner or later than others, and
 // [UpdatePriority] changes that while they run. A Priority field in a request's header is sent like any other.
 //
+// # Long paths
+//
+// How much of a response a server may send ahead of the reader grows with bandwidth and delay of the path, where responses
+// are read as they come: 1 Gbit/s over 100 ms is filled with nothing configured. Transport.MaxReceiveBufferGrowth is the
+// memory for that, and [ClientConn.Stats] tells the round-trip time.
+//
 // # Goroutines
 //
 // Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by

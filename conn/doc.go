@@ -26,6 +26,9 @@
 // A connection on which nothing happens holds no buffers: those for input and output come from pools when there is
 // something in them, and DATA that waits for its reader is kept in chunks that grow with use.
 //
+// Receive windows bound how much that can be. They begin small and grow, for streams that are read, with bandwidth and
+// delay of the path: Config.MaxReceiveBufferGrowth says how far, and Stats tells what has become of it.
+//
 // # Limitations
 //
 // A peer on TLS must take a record of 16 KiB within Config.WriteByteTimeout, since crypto/tls cannot go on after a write

@@ -179,3 +179,12 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 		}
 	}
 }
+
+func TestGrowthIsPassedOn(t *testing.T) {
+	for _, n := range []int{0, -1, 5} {
+		c := Config{MaxReceiveBufferGrowth: n}
+		if got := c.connConfig(new(http.Server)).MaxReceiveBufferGrowth; got != n {
+			t.Errorf("%d becomes %d", n, got)
+		}
+	}
+}

@@ -32,6 +32,12 @@
 // Clients say which responses they need first (RFC 9218, RFC 7540 §5.3). Config.Scheduler makes of it what it will. A handler
 // knows better by setting the field Priority in its response, or by [SetPriority].
 //
+// # Long paths
+//
+// How much of a request body a client may send ahead of the handler grows with bandwidth and delay of the path, for handlers
+// that read what comes: 1 Gbit/s over 100 ms is filled with nothing configured. Config.MaxReceiveBufferGrowth is the
+// memory for that.
+//
 // # Concurrency
 //
 // All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
