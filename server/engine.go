@@ -20,6 +20,7 @@ type engine struct {
 	cfg          Config
 	pace         pace
 	date         dateClock
+	headers      headerSizes
 	panics       atomic.Uint64
 	noKeepAlives atomic.Bool
 

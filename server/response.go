@@ -68,7 +68,7 @@ func (w *response) Header() http.Header {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.header == nil {
-		w.header = make(http.Header)
+		w.header = make(http.Header, w.x.sc.eng.headers.expected())
 	}
 	return w.header
 }

@@ -33,6 +33,7 @@ func (w *response) snapshotLocked(code int) {
 	w.length = -1
 	t := w.getScratch()
 	fields := append(t.fields[:0], statusField(code))
+	w.x.sc.eng.headers.observe(len(w.header))
 	for key, values := range w.header {
 		name := httpfield.ByKey(key)
 		if name == nil || !w.noteLocked(name.Meaning, values) {

@@ -30,6 +30,25 @@ var (
 		"cookie: theme=dark", "priority: u=1")
 )
 
+// Fields that come in any order, as from an http.Header.
+func BenchmarkEncodeAnyOrder(b *testing.B) {
+	e := newBlockEncoder(4096)
+	buf := make([]byte, 0, 4096)
+	fields := customFields()
+	for i := 0; b.Loop(); i++ {
+		k := i % len(fields)
+		fields[0], fields[k] = fields[k], fields[0]
+		buf = e.append(buf[:0], fields)
+	}
+}
+
+func customFields() (fields []Field) {
+	for i := range 20 {
+		fields = append(fields, lines(fmt.Sprintf("x-field-%02d: the value of field %02d", i, i))...)
+	}
+	return fields
+}
+
 func BenchmarkEncodeResponse(b *testing.B) {
 	for _, fields := range [][]Field{response4, response20} {
 		b.Run(fmt.Sprintf("fields=%d", len(fields)), func(b *testing.B) {

@@ -18,7 +18,8 @@ type blockEncoder struct {
 	update bool   // the next block begins with a size update
 	low    uint32 // the least size since the last block
 
-	memo []indexedField // what was indexed in the last blocks, by place in the block
+	memo []indexedField // what was indexed in the last blocks, by name; none or a power of two
+	gen  uint32         // of the entries of memo that hold: it changes with the table
 
 	date    [29]byte // the last value of date
 	dateLen int
@@ -27,14 +28,15 @@ type blockEncoder struct {
 // indexedField is a field that is in the dynamic table, and how it is written as long as nothing enters the table.
 type indexedField struct {
 	name, value string
+	gen         uint32
 	repr        [3]byte
-	n           uint8 // octets of repr; 0: none
+	n           uint8 // octets of repr
 }
 
 // newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the peer's memory and of
 // ours, as RFC 7541 §4.1 counts.
 func newBlockEncoder(maxTableSize uint32) *blockEncoder {
-	return &blockEncoder{cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize)}
+	return &blockEncoder{gen: 1, cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize)}
 }
 
 // setPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
@@ -74,7 +76,7 @@ func (e *blockEncoder) append(b []byte, fields []Field) []byte {
 		b = appendInteger(b, 0x20, 5, e.size)
 	}
 	for i := range fields {
-		b = e.appendField(b, i, &fields[i])
+		b = e.appendField(b, &fields[i])
 	}
 	return b
 }
@@ -91,11 +93,14 @@ const (
 // choice could guess it by what compresses well (RFC 7541 §7.1.3).
 const shortCookie = 20
 
-func (e *blockEncoder) appendField(b []byte, place int, f *Field) []byte {
-	if place < len(e.memo) {
-		m := &e.memo[place]
-		if m.n != 0 && m.name == f.Name && m.value == f.Value && !f.Sensitive {
-			return append(b, m.repr[:m.n]...)
+func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
+	if len(e.memo) > 0 && f.Name != "" {
+		at := e.memoSlot(f.Name)
+		for i := range uint32(memoWays) {
+			m := &e.memo[at^i]
+			if m.gen == e.gen && m.name == f.Name && m.value == f.Value && !f.Sensitive {
+				return append(b, m.repr[:m.n]...)
+			}
 		}
 	}
 	known := lookupName(f.Name)
@@ -125,7 +130,7 @@ func (e *blockEncoder) appendField(b []byte, place int, f *Field) []byte {
 	if fieldSize(f.Name, f.Value) > uint64(e.size)*3/4 {
 		return appendLiteral(b, reprPlain, known.first, f) // it would push out nearly everything else
 	}
-	return e.appendIndexed(b, place, f)
+	return e.appendIndexed(b, f)
 }
 
 // repeated tells whether value is that of the date field before.
@@ -141,7 +146,7 @@ func (e *blockEncoder) repeated(value string) bool {
 }
 
 // appendIndexed appends a field that is in the dynamic table or shall enter it.
-func (e *blockEncoder) appendIndexed(b []byte, place int, f *Field) []byte {
+func (e *blockEncoder) appendIndexed(b []byte, f *Field) []byte {
 	if e.hpack == nil {
 		e.hpack = hpack.NewEncoder(&e.out)
 		e.hpack.SetMaxDynamicTableSizeLimit(e.cap)
@@ -153,25 +158,62 @@ func (e *blockEncoder) appendIndexed(b []byte, place int, f *Field) []byte {
 	_ = e.hpack.WriteField(*f) // fails only where sliceWriter does
 	b, e.out.b = e.out.b, nil
 	if b[start]&reprIndexed == 0 {
-		clear(e.memo) // a new entry: all the others have moved on
+		e.forget() // a new entry: all the others have moved on
 		return b
 	}
-	e.remember(place, f, b[start:])
+	e.remember(f, b[start:])
 	return b
 }
 
-// maxPlaces is how many fields of a block are remembered.
-const maxPlaces = 32
+// The memo is a hash table, by name as the fields of an http.Header come in any order. It grows while it is too small for
+// the fields of a connection's messages; a connection with few has a small one.
+const (
+	minMemoSlots = 8
+	maxMemoSlots = 64
+	memoWays     = 2 // places that a name can have: those whose indexes differ in the lowest bit
+)
 
-func (e *blockEncoder) remember(place int, f *Field, repr []byte) {
-	if place >= maxPlaces || len(repr) > len(indexedField{}.repr) {
+// memoSlot returns one of the places for a name, which is not empty.
+func (e *blockEncoder) memoSlot(name string) uint32 {
+	n := len(name)
+	h := uint32(n)*0x9e3779b1 + uint32(name[n/2])*0x85ebca77 + uint32(name[n-1])*0xc2b2ae3d + uint32(name[(n-1)/2])*0x27d4eb2f
+	if n > 1 {
+		h += uint32(name[n-2]) * 0x165667b1
+	}
+	return (h ^ h>>15) % uint32(len(e.memo))
+}
+
+// forget makes the memo empty.
+func (e *blockEncoder) forget() {
+	if e.gen++; e.gen == 0 { // once in four billion times
+		clear(e.memo)
+		e.gen = 1
+	}
+}
+
+func (e *blockEncoder) remember(f *Field, repr []byte) {
+	if f.Name == "" || len(repr) > len(indexedField{}.repr) {
 		return
 	}
-	if place >= len(e.memo) {
-		e.memo = append(e.memo, make([]indexedField, place+1-len(e.memo))...)
+	if e.memo == nil {
+		e.memo = make([]indexedField, minMemoSlots)
 	}
-	m := &e.memo[place]
-	m.name, m.value, m.n = f.Name, f.Value, uint8(copy(m.repr[:], repr))
+	for {
+		at := e.memoSlot(f.Name)
+		m := &e.memo[at]
+		if m.gen == e.gen {
+			m = &e.memo[at^1]
+		}
+		if m.gen == e.gen {
+			if len(e.memo) < maxMemoSlots {
+				e.memo = make([]indexedField, 2*len(e.memo)) // what was in the old one comes again
+				continue
+			}
+			m = &e.memo[at]
+		}
+		m.name, m.value, m.gen, m.n = f.Name, f.Value, e.gen, uint8(copy(m.repr[:], repr))
+		return
+	}
 }
 
 // settle makes hpack forget that it owes a size update, which it would write in front of its next field. We write our
@@ -179,7 +221,7 @@ func (e *blockEncoder) remember(place int, f *Field, repr []byte) {
 func (e *blockEncoder) settle() {
 	_ = e.hpack.WriteField(Field{Name: ":method", Value: "GET"}) // whole in the static table: changes nothing
 	e.out.b = nil
-	clear(e.memo)
+	e.forget()
 }
 
 // sliceWriter appends what is written.

@@ -259,15 +259,16 @@ func TestEncodeMemo(t *testing.T) {
 		}
 	}
 	var many []Field
-	for i := range 2 * maxPlaces {
+	for i := range maxMemoSlots {
 		many = append(many, lines(fmt.Sprintf("x-%d: %d", i, i))...)
 	}
+	many = append(many, many[1], Field{Name: many[1].Name, Value: "another value"}, Field{Value: "without a name"})
 	for range 3 {
 		if diff := cmp.Diff(many, xnetDecode(t, d, e.append(nil, many))); diff != "" {
 			t.Fatal(diff)
 		}
 	}
-	if len(e.memo) != maxPlaces {
+	if len(e.memo) != maxMemoSlots {
 		t.Errorf("%d fields are remembered", len(e.memo))
 	}
 }

@@ -1,6 +1,7 @@
 package httpfield
 
 import (
+	"hash/maphash"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -126,11 +127,16 @@ func ByLower(s string) *Name {
 			return n
 		}
 	}
-	if n := learned.get(h); n != nil && n.Lower == s {
-		return n
+	set := learnedByLower.set(s)
+	for i := range set {
+		if n := set[i].Load(); n != nil && n.Lower == s {
+			return n
+		}
 	}
 	s = strings.Clone(s) // s may be a piece of something large
-	return learned.put(h, &Name{Lower: s, Canon: http.CanonicalHeaderKey(s)})
+	n := &Name{Lower: s, Canon: http.CanonicalHeaderKey(s)}
+	learnedByLower.put(s, n)
+	return n
 }
 
 // ByKey finds a field name by a key of an http.Header, which whoever made it may have spelled in any way. It is
@@ -146,8 +152,11 @@ func ByKey(key string) *Name {
 			return n
 		}
 	}
-	if n := learned.get(h); n != nil && n.Canon == key {
-		return n
+	set := learnedByKey.set(key)
+	for i := range set {
+		if n := set[i].Load(); n != nil && n.Canon == key {
+			return n
+		}
 	}
 	if !ValidToken(key) {
 		return nil
@@ -156,25 +165,46 @@ func ByKey(key string) *Name {
 	if canon := http.CanonicalHeaderKey(key); canon != key {
 		return ByLower(lower)
 	}
-	return learned.put(h, &Name{Lower: lower, Canon: strings.Clone(key)})
+	n := &Name{Lower: lower, Canon: strings.Clone(key)}
+	learnedByKey.put(key, n)
+	return n
 }
 
-// learnedNames remembers names that are not in the table. It does not grow: a name goes where its hash says, in
-// the place of what was there (CVE-2022-41717 is what an unbounded cache leads to).
-type learnedNames [128]atomic.Pointer[Name]
+// learnedNames remembers names that are not in the table, under one of their spellings. It does not grow: a name goes
+// into the set that its hash says, in the place of what was there (CVE-2022-41717 is what an unbounded cache leads to).
+// With one place for a hash, or a hash that looks at a part of the name, two names of a program would push each other out
+// all the time, which costs more than to have no memory.
+type learnedNames struct {
+	sets [64]learnedSet
+	turn atomic.Uint32
+}
+
+type learnedSet [4]atomic.Pointer[Name]
 
 // maxLearnedName bounds what one entry can hold on to.
 const maxLearnedName = 64
 
-var learned learnedNames
+var (
+	learnedByLower, learnedByKey learnedNames
 
-func (l *learnedNames) get(h uint32) *Name { return l[h%uint32(len(l))].Load() }
+	learnedSeed = maphash.MakeSeed()
+)
 
-func (l *learnedNames) put(h uint32, n *Name) *Name {
-	if len(n.Lower) <= maxLearnedName {
-		l[h%uint32(len(l))].Store(n)
+func (l *learnedNames) set(s string) *learnedSet {
+	return &l.sets[maphash.String(learnedSeed, s)%uint64(len(l.sets))]
+}
+
+func (l *learnedNames) put(s string, n *Name) {
+	if len(s) > maxLearnedName {
+		return
 	}
-	return n
+	set := l.set(s)
+	for i := range set {
+		if set[i].CompareAndSwap(nil, n) {
+			return
+		}
+	}
+	set[l.turn.Add(1)%uint32(len(set))].Store(n)
 }
 
 // tokenOctets are the characters of a field name (RFC 9110 §5.6.2).
