@@ -476,6 +476,7 @@ func TestConnectElsewhere(t *testing.T) {
 		tunnel = startConnect(connectTo(t, "a.test:1"), t2.Connect).opened(t)
 		wantLine(t, tunnel, "a.test:1  [] ")
 		_ = tunnel.Close()
+		startConnect(websocket(t), t2.Connect).wantErr(t, "net/http does not refuse it before us", ErrNoConnectProtocol)
 		synctest.Wait()
 		t1.CloseIdleConnections()
 		s.stop(tr)

@@ -11,7 +11,8 @@
 //
 // Connect makes a connection of a CONNECT request, or of one of extended CONNECT (RFC 8441), WebSocket over HTTP/2 for
 // example. With RoundTrip such a request works as in net/http: its Body goes one way and the response's Body the other, and
-// Header[":protocol"] makes it extended CONNECT.
+// Header[":protocol"] makes it extended CONNECT. (The RoundTrip of an http.Transport refuses that field, also with Configure;
+// the Connect of what Configure returns does not.)
 //
 // # Priorities
 //
