@@ -2,6 +2,9 @@ package client
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -11,19 +14,24 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/sluice-go/sluice/server"
 )
 
 // connectProxy is an HTTP/1.1 proxy that makes tunnels.
 type connectProxy struct {
 	l       net.Listener
+	scheme  string
 	answer  string // instead of a tunnel
 	connect atomic.Value
 	auth    atomic.Value
 	tunnels sync.WaitGroup
 }
 
-func newConnectProxy(t *testing.T) *connectProxy {
-	p := &connectProxy{l: listenTCP(t)}
+func newConnectProxy(t *testing.T) *connectProxy { return startConnectProxy(t, "http", listenTCP(t)) }
+
+func startConnectProxy(t *testing.T, scheme string, l net.Listener) *connectProxy {
+	p := &connectProxy{l: l, scheme: scheme}
 	p.tunnels.Go(func() {
 		for {
 			nc, err := p.l.Accept()
@@ -68,27 +76,41 @@ func (p *connectProxy) serve(nc net.Conn) {
 }
 
 func (p *connectProxy) url(user string) func(*http.Request) (*url.URL, error) {
-	return http.ProxyURL(&url.URL{Scheme: "http", Host: p.l.Addr().String(), User: url.UserPassword(user, "p%ss")})
+	return http.ProxyURL(&url.URL{Scheme: p.scheme, Host: p.l.Addr().String(), User: url.UserPassword(user, "p%ss")})
 }
 
 func TestProxy(t *testing.T) {
-	u, _, tr := tlsSite(t, http.HandlerFunc(echoHandler))
-	p := newConnectProxy(t)
-	tr.Proxy = p.url("user")
-	resp, err := tr.RoundTrip(newRequest(t, "POST", u, strings.NewReader("through the tunnel")))
-	if err != nil {
-		t.Fatal(err)
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			u, _, tr := tlsSite(t, http.HandlerFunc(echoHandler))
+			l := listenTCP(t)
+			if scheme == "https" {
+				srvTLS, _ := testTLS(t)
+				leaf, err := x509.ParseCertificate(srvTLS.Certificates[0].Certificate[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr.TLSClientConfig.RootCAs.AddCert(leaf)
+				l = tls.NewListener(l, srvTLS)
+			}
+			p := startConnectProxy(t, scheme, l)
+			tr.Proxy = p.url("user")
+			resp, err := tr.RoundTrip(newRequest(t, "POST", u, strings.NewReader("through the tunnel")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := readAll(t, resp); got != "through the tunnel" || resp.ProtoMajor != 2 {
+				t.Errorf("%q, %s", got, resp.Proto)
+			}
+			if got := p.connect.Load(); got != "CONNECT "+strings.TrimPrefix(u, "https://") {
+				t.Errorf("the proxy was asked to %v", got)
+			}
+			if got := p.auth.Load(); got != "Basic dXNlcjpwJXNz" {
+				t.Errorf("credentials %v", got)
+			}
+			tr.CloseIdleConnections()
+		})
 	}
-	if got := readAll(t, resp); got != "through the tunnel" || resp.ProtoMajor != 2 {
-		t.Errorf("%q, %s", got, resp.Proto)
-	}
-	if got := p.connect.Load(); got != "CONNECT "+strings.TrimPrefix(u, "https://") {
-		t.Errorf("the proxy was asked to %v", got)
-	}
-	if got := p.auth.Load(); got != "Basic dXNlcjpwJXNz" {
-		t.Errorf("credentials %v", got)
-	}
-	tr.CloseIdleConnections()
 }
 
 // Proxies that do not make a tunnel.
@@ -151,4 +173,62 @@ func TestProxyCleartext(t *testing.T) {
 		t.Errorf("%q, the proxy was asked to %v", got, p.connect.Load())
 	}
 	one.CloseIdleConnections()
+}
+
+// A proxy that speaks HTTP/2 is asked by DialContext, with Connect of another Transport. Its tunnels share a connection.
+func TestHTTP2Proxy(t *testing.T) {
+	u, _, tr := tlsSite(t, http.HandlerFunc(echoHandler))
+	proxy, _, toProxy := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		far, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer far.Close()
+		tunnel, err := server.AcceptConnect(w)
+		if err != nil {
+			t.Errorf("%s over %s: %v", r.Method, r.Proto, err)
+			return
+		}
+		go func() {
+			_, _ = io.Copy(far, tunnel)
+			_ = far.Close()
+		}()
+		_, _ = io.Copy(tunnel, far)
+	}))
+	var tunnels atomic.Int32
+	tr.MaxRequestsPerConn = 1 // so that each request has a tunnel of its own
+	tr.DialContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodConnect, proxy, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Host = addr
+		tunnel, resp, err := toProxy.Connect(req)
+		if err != nil {
+			return nil, err
+		}
+		if tunnel == nil {
+			_ = resp.Body.Close()
+			return nil, errors.New(resp.Status)
+		}
+		tunnels.Add(1)
+		return tunnel, nil
+	}
+	for range 3 {
+		resp, err := tr.RoundTrip(newRequest(t, "POST", u, strings.NewReader("TLS in a stream")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != "TLS in a stream" || resp.ProtoMajor != 2 {
+			t.Errorf("%q, %s", got, resp.Proto)
+		}
+	}
+	if n, conns := tunnels.Load(), toProxy.Stats().ConnsOpened; n != 3 || conns != 1 {
+		t.Errorf("%d tunnels on %d connections to the proxy", n, conns)
+	}
+	if _, err := tr.RoundTrip(newRequest(t, "GET", "https://127.0.0.1:1/", nil)); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("what the proxy cannot reach: %v", err)
+	}
+	tr.CloseIdleConnections()
 }
