@@ -66,6 +66,32 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// What docs/FEATURES.md claims is proved by a test: each link to one leads to a file that has it, and each Y or P of ours has
+// such a link.
+func TestFeaturesAreProved(t *testing.T) {
+	const document = "docs/FEATURES.md"
+	link := regexp.MustCompile(`\[((?:Test|Fuzz|Example)\w*)\]\(([^)]*)\)`)
+	proofs := 0
+	for i, line := range strings.Split(read(t, document), "\n") {
+		links := link.FindAllStringSubmatch(line, -1)
+		for _, m := range links {
+			file := filepath.Join(filepath.Dir(document), m[2])
+			if !strings.HasSuffix(file, "_test.go") || !strings.Contains(read(t, file), "\nfunc "+m[1]+"(") {
+				t.Errorf("%s:%d: %s has no %s", document, i+1, file, m[1])
+			}
+		}
+		proofs += len(links)
+		// | feature | ours | those of the peers |
+		if cells := strings.Split(line, " | "); len(cells) > 2 && regexp.MustCompile(`^[YP]\b`).MatchString(cells[1]) &&
+			!link.MatchString(cells[1]) {
+			t.Errorf("%s:%d: nothing proves %s", document, i+1, cells[0])
+		}
+	}
+	if proofs == 0 {
+		t.Error("no tests are linked to")
+	}
+}
+
 // headings are the names under which the headings of a document can be linked
 // to.
 func headings(text string) map[string]bool {

@@ -18,8 +18,8 @@
 //
 // # Locks
 //
-// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a callback or a
-// channel operation. Readers and writers of streams wait on conditions of their stream.
+// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a channel operation or
+// a callback, but for the Scheduler and Padding of Config. Readers and writers of streams wait on conditions of their stream.
 //
 // # Memory
 //
