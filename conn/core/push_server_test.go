@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // push promises a request like the one that fields make.
@@ -332,5 +333,48 @@ func TestServerPushUnwantedLate(t *testing.T) {
 	p.wantDead("resets of closed streams", frame.EnhanceYourCalm, "glitches")
 	if n > 1001 {
 		t.Errorf("%d resets were taken, more than Limits.GlitchBurst", n)
+	}
+}
+
+// What is pushed waits for the page that needs it, whichever scheme the client speaks, and shares with nobody else's page
+// what that is due.
+func TestServerPushBelowItsParent(t *testing.T) {
+	tests := map[string][]any{
+		"no priorities":        {request(1).ends(), request(3).ends()},
+		"tree":                 {request(1).withPriority(frame.PriorityParam{Weight: 15}).ends(), request(3).withPriority(frame.PriorityParam{Weight: 15}).ends()},
+		"extensible":           {request(1, "priority: i").ends(), request(3, "priority: i").ends()},
+		"no tree, by SETTINGS": {settings(setting(frame.SettingNoRFC7540Priorities, 1)), request(1).ends(), request(3).ends()},
+	}
+	for name, send := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := newSilentPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewAuto() })
+			if first, ok := send[0].(frame.Settings); ok {
+				p.send(frame.Preface, first)
+				send = send[1:]
+			} else {
+				p.greet()
+			}
+			p.send(frame.Settings{Ack: true}, update(0, 1<<20))
+			p.send(send...)
+			p.mustPush(1)
+			for _, id := range []uint32{2, 1, 3} {
+				p.answer(id, false)
+				if err := p.c.Queue(p.stream(id), make([]byte, 60_000), nil, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.outcome()
+			p.flush()
+			last := map[byte]int{}
+			for i, line := range p.out {
+				last[line[len("DATA ")]] = i
+				if line[len("DATA ")] == '2' && last['1'] == 0 {
+					t.Errorf("the push goes before its page: %q", p.out)
+				}
+			}
+			if last['2'] < last['1'] || last['3'] == 0 {
+				t.Errorf("the push was not last: %q", p.out)
+			}
+		})
 	}
 }
