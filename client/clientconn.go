@@ -23,13 +23,14 @@ type ClientConn struct {
 	addr string
 	tls  *tls.ConnectionState
 
-	used    atomic.Bool  // it had a request
-	limited bool         // it takes so many requests
-	left    atomic.Int64 // and still that many
-	retired atomic.Bool  // it takes no more requests, and is closed when those that it has are over
-	shut    atomic.Bool  // it is being closed for that
-	hook    atomic.Pointer[func(*ClientConn)]
-	pooled  atomic.Pointer[func(*ClientConn)] // the pool's own hook
+	used     atomic.Bool  // it had a request
+	limited  bool         // it takes so many requests
+	left     atomic.Int64 // and still that many
+	retired  atomic.Bool  // it takes no more requests, and is closed when those that it has are over
+	shut     atomic.Bool  // it is being closed for that
+	deciding atomic.Int32 // calls of the PushHandler that run
+	hook     atomic.Pointer[func(*ClientConn)]
+	pooled   atomic.Pointer[func(*ClientConn)] // the pool's own hook
 
 	mu       sync.Mutex
 	reserved int             // by Reserve, for RoundTrip

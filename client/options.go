@@ -93,11 +93,14 @@ func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, default
 // takesPushes tells whether servers may push.
 func (t *Transport) takesPushes() bool { return t.PushHandler != nil || t.PushCache != nil }
 
+// maxPushedStreams bounds what servers push at once on a connection.
+func (t *Transport) maxPushedStreams() int { return max(cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams), 1) }
+
 // connConfig is what package conn needs.
 func (t *Transport) connConfig() conn.Config {
 	h := t.http2Config()
 	cfg := conn.Config{
-		MaxConcurrentStreams:          cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams),
+		MaxConcurrentStreams:          t.maxPushedStreams(),
 		MaxDecoderHeaderTableSize:     cmp.Or(t.MaxDecoderHeaderTableSize, h.MaxDecoderHeaderTableSize),
 		MaxEncoderHeaderTableSize:     cmp.Or(t.MaxEncoderHeaderTableSize, h.MaxEncoderHeaderTableSize),
 		MaxReadFrameSize:              cmp.Or(t.MaxReadFrameSize, h.MaxReadFrameSize),

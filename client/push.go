@@ -82,7 +82,15 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 		return
 	}
 	p := &Push{Request: req, Parent: parent.req, x: x}
+	if int(cc.deciding.Add(1)) > cc.t.maxPushedStreams() {
+		// More streams were promised than may be at once, because the server has reset some.
+		cc.deciding.Add(-1)
+		s.Reset(frame.RefusedStream)
+		x.end()
+		return
+	}
 	go func() { // ends with the user's function
+		defer cc.deciding.Add(-1)
 		defer p.left()
 		cc.t.PushHandler.HandlePush(p)
 	}()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -146,6 +147,46 @@ func TestPushLimit(t *testing.T) {
 		p.wantReset(6, frame.RefusedStream)
 		close(wait)
 		synctest.Wait()
+		p.send(respond(1, 204).ends())
+		r.response()
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// A server that resets what it has promised does not get more calls of a handler that takes its time.
+func TestPushHandlersLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := make(chan bool)
+		var calls atomic.Int32
+		f := newFarm(t, func(tr *Transport) {
+			tr.MaxPushedStreams = 2
+			tr.PushHandler = PushHandlerFunc(func(*Push) {
+				calls.Add(1)
+				<-wait
+			})
+		})
+		r := f.get()
+		p := f.accept()
+		p.request()
+		for id := uint32(2); id <= 6; id += 2 {
+			p.send(p.promise(id))
+			synctest.Wait()
+			p.send(rst(id, frame.Cancel))
+			synctest.Wait()
+		}
+		p.wantReset(6, frame.RefusedStream)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("%d calls at once", n)
+		}
+		close(wait)
+		synctest.Wait()
+		p.send(p.promise(8))
+		synctest.Wait()
+		if n := calls.Load(); n != 3 {
+			t.Errorf("%d calls in the end", n)
+		}
+		p.wantReset(8, frame.Cancel)
 		p.send(respond(1, 204).ends())
 		r.response()
 		f.close()

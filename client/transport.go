@@ -112,7 +112,8 @@ type Transport struct {
 	PushCache *PushCache
 
 	// MaxPushedStreams bounds the pushed responses that run at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS),
-	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2). Default 100.
+	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2), and calls of
+	// PushHandler. Default 100.
 	MaxPushedStreams int
 
 	// Pool, if set, takes the place of the Transport's own.

@@ -17,7 +17,8 @@ import (
 // Fields that net/http's HTTP2Config has keep its names and meanings.
 type Config struct {
 	// MaxConcurrentStreams is how many streams the peer may have open at once
-	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2). Default 250.
+	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2), and how many a server has promised or pushed at once, which the
+	// client's limit may make fewer. Default 250.
 	MaxConcurrentStreams int
 
 	// MaxDecoderHeaderTableSize bounds the HPACK table for what the peer sends

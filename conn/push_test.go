@@ -187,3 +187,28 @@ func TestPushPair(t *testing.T) {
 		}
 	})
 }
+
+// OnReceive tells of what has arrived for a stream that nobody reads.
+func TestOnReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{EnablePush: true})
+		parent, err := p.c.OpenRequest(&Request{Fields: get(0).fields, End: true, Owner: p})
+		check(t, "OpenRequest", err)
+		p.frames()
+		promise := frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.block(request(0, "GET", "/").fields)}
+		p.send(promise, response(2, 200), data(2, "before"))
+		st := p.stream(2)
+		var got []int
+		have := st.OnReceive(func(n int) { got = append(got, n) })
+		p.send(data(2, "1"), data(2, ""), data(2, "23"))
+		p.send(dataEnd(2, "456"))
+		if have != 6 || len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 {
+			t.Errorf("%d octets before, then %v", have, got)
+		}
+		if body, err := io.ReadAll(st); string(body) != "before123456" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+		st.Release()
+		parent.Release()
+	})
+}
