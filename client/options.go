@@ -94,7 +94,9 @@ func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, default
 func (t *Transport) takesPushes() bool { return t.PushHandler != nil || t.PushCache != nil }
 
 // maxPushedStreams bounds what servers push at once on a connection.
-func (t *Transport) maxPushedStreams() int { return max(cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams), 1) }
+func (t *Transport) maxPushedStreams() int {
+	return max(cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams), 1)
+}
 
 // connConfig is what package conn needs.
 func (t *Transport) connConfig() conn.Config {

@@ -4,10 +4,8 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log"
 	"net/http"
-	"sync"
 	"testing"
 
 	"github.com/sluice-go/sluice/internal/memconn"
@@ -104,16 +102,4 @@ func (s *site) request(method, path string, body interface{ Read([]byte) (int, e
 		s.t.Fatal(err)
 	}
 	return r
-}
-
-// notes is what a script has seen, in order.
-type notes struct {
-	mu   sync.Mutex
-	list []string
-}
-
-func (n *notes) add(format string, args ...any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.list = append(n.list, fmt.Sprintf(format, args...))
 }
