@@ -9,6 +9,7 @@ const (
 	outStart   = 4 << 10   // a few small responses
 	maxPooled  = 1 << 20   // a buffer that one large burst made larger is left to the collector
 	readSize   = 64 << 10  // what one read of the socket takes
+	bulkSize   = 256 << 10 // the same where a large body comes in quickly
 	waitSize   = 4 << 10   // with what a read begins that needs a buffer to wait
 	fillLimit  = 256 << 10 // what one write of the socket gets
 	outHigh    = 512 << 10 // output beyond which nothing more is read from the peer
@@ -19,6 +20,7 @@ var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outS
 
 var (
 	readPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
+	bulkPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, bulkSize)} }}
 	waitPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitSize)} }}
 )
 
@@ -27,6 +29,8 @@ func putRead(b *buffer) {
 	switch len(b.b) {
 	case readSize:
 		readPool.Put(b)
+	case bulkSize:
+		bulkPool.Put(b)
 	case waitSize:
 		waitPool.Put(b)
 	}

@@ -13,13 +13,16 @@ import (
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
 type receiver struct {
-	wait waiter  // reads without holding a buffer while nothing is there; nil where the socket cannot
-	buf  *buffer // nil while nothing has been read
-	n    int     // octets in buf
-	want int     // length of the frame that has begun, when known
-	last int     // octets that the last read brought
-	full bool    // it has filled buf: there is more
-	idle bool    // no stream is open, so it may be long until the next octet
+	mark  *lowMark // keeps the socket from waking us for little; nil where it cannot
+	wait  waiter   // reads without holding a buffer while nothing is there; nil where the socket cannot
+	buf   *buffer  // nil while nothing has been read
+	n     int      // octets in buf
+	want  int      // length of the frame that has begun, when known
+	sure  int      // octets that will come unless the peer pauses
+	last  int      // octets that the last read brought
+	full  bool     // it has filled buf: there is more
+	large bool     // much is waited for
+	idle  bool     // no stream is open, so it may be long until the next octet
 
 	moves bool // another goroutine, with a fresh stack, shall go on: see rest
 }
@@ -132,6 +135,12 @@ func (c *Conn) waitRoom() bool {
 func (c *Conn) read() error {
 	r := &c.in
 	r.release()
+	if r.mark == nil && r.wait != nil && r.sure >= markFrom && r.last >= markRead {
+		r.mark = newLowMark(c.nc)
+	}
+	if r.mark != nil {
+		r.large = r.mark.expect(r.sure, r.last)
+	}
 	n, err := r.read(c.nc)
 	c.mu.Lock()
 	c.stats.reads++
@@ -151,11 +160,15 @@ func (c *Conn) read() error {
 }
 
 func (r *receiver) read(nc net.Conn) (n int, err error) {
-	if r.buf != nil && (r.full || r.want > len(r.buf.b)) {
+	if r.buf != nil && (r.full || r.large || r.want > len(r.buf.b)) {
 		r.grow()
 	}
 	if r.wait != nil {
-		r.buf, n, err = r.wait.read(r.buf, r.n)
+		pool := &readPool
+		if r.large {
+			pool = &bulkPool
+		}
+		r.buf, n, err = r.wait.read(r.buf, r.n, pool)
 	} else {
 		if r.buf == nil {
 			r.buf = waitPool.Get().(*buffer)
@@ -171,6 +184,8 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 func (r *receiver) grow() {
 	old, size := r.buf, len(r.buf.b)
 	switch {
+	case r.large && size < bulkSize:
+		r.buf = bulkPool.Get().(*buffer)
 	case size < readSize:
 		r.buf = readPool.Get().(*buffer)
 	case r.want > size && r.n == size:
@@ -210,7 +225,7 @@ func (c *Conn) process() bool {
 	partial, want := c.core.Partial(b)
 	r.n = copy(r.buf.b, b)
 	r.want = want
-	if r.n == 0 && len(r.buf.b) > readSize {
+	if r.n == 0 && len(r.buf.b) > bulkSize {
 		r.buf = nil // made for one large frame
 	}
 	return c.afterRead(partial, want, now)
@@ -257,6 +272,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	}
 	turn := c.stats.writes
 	c.in.idle = c.core.NumStreams() == 0
+	c.in.sure = c.core.Expected() - c.in.n
 	c.dropOut()
 	c.unlock()
 	if handOver {

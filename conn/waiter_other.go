@@ -2,11 +2,14 @@
 
 package conn
 
-import "net"
+import (
+	"net"
+	"sync"
+)
 
 // waiter reads without holding a buffer while nothing is there. There is none on this system.
 type waiter interface {
-	read(buf *buffer, n int) (*buffer, int, error)
+	read(buf *buffer, n int, pool *sync.Pool) (*buffer, int, error)
 }
 
 func newWaiter(net.Conn) waiter { return nil }

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 )
 
-// waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes from the pool only
+// waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes from a pool only
 // once there is something to read, so that an idle connection holds none.
 type waiter interface {
-	read(buf *buffer, n int) (*buffer, int, error)
+	read(buf *buffer, n int, pool *sync.Pool) (*buffer, int, error)
 }
 
 type rawWaiter struct {
@@ -20,6 +21,7 @@ type rawWaiter struct {
 	try  func(fd uintptr) bool // made once
 	buf  *buffer
 	at   int
+	pool *sync.Pool
 	n    int
 	fail error
 }
@@ -40,7 +42,8 @@ func newWaiter(nc net.Conn) waiter {
 	return w
 }
 
-func (w *rawWaiter) read(buf *buffer, n int) (*buffer, int, error) {
+func (w *rawWaiter) read(buf *buffer, n int, pool *sync.Pool) (*buffer, int, error) {
+	w.pool = pool
 	w.buf, w.at, w.n, w.fail = buf, n, 0, nil
 	if err := w.raw.Read(w.try); err != nil {
 		w.fail = err
@@ -54,7 +57,7 @@ func (w *rawWaiter) read(buf *buffer, n int) (*buffer, int, error) {
 func (w *rawWaiter) tryRead(fd uintptr) bool {
 	buf := w.buf
 	if buf == nil {
-		buf = readPool.Get().(*buffer)
+		buf = w.pool.Get().(*buffer)
 	}
 	for {
 		n, errno := sysRead(int(fd), buf.b[w.at:])
@@ -71,7 +74,7 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 			return true
 		}
 		if w.buf == nil {
-			readPool.Put(buf)
+			w.pool.Put(buf)
 		}
 		return w.fail != nil
 	}

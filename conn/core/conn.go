@@ -45,7 +45,8 @@ type Conn struct {
 	extensible bool            // somebody has spoken of RFC 9218's priorities
 
 	out       []byte
-	lending   bool // by FillLend, which has filled loans with lent octets
+	lastData  *Stream // of the last DATA frame; nil once it is closed
+	lending   bool    // by FillLend, which has filled loans with lent octets
 	loans     []Loan
 	lent      int
 	events    []Event
@@ -182,6 +183,9 @@ func (c *Conn) Fail(err *frame.ConnError) {
 // closeStream takes s out of the table. The event is the last that names it.
 func (c *Conn) closeStream(s *Stream) {
 	c.graves.Add(s.ID, s.state)
+	if c.lastData == s {
+		c.lastData = nil
+	}
 	c.streams.Delete(s.ID)
 	c.sched.Close(&s.node)
 	c.uncount(s)

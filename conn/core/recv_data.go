@@ -34,6 +34,7 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		c.giveBack(padding)
 	}
 	c.counts.DataIn += uint64(len(f.Data))
+	c.lastData = s
 	if c.cfg.WindowGrowth > 0 {
 		c.measure()
 	}

@@ -1,0 +1,13 @@
+package core
+
+// Expected returns how many octets of DATA are sure to follow on the stream of the last DATA frame, unless the peer pauses
+// or gives up: those of its content-length that both windows allow. It is 0 where that is not known, and while the time
+// until the answer to a PING of ours is being taken.
+func (c *Conn) Expected() int {
+	s := c.lastData
+	if s == nil || !s.state.CanReceive() || s.noBody || c.life.tunePinged || !c.life.pingAt.IsZero() {
+		return 0
+	}
+	left := s.Head.ContentLength - s.recvBody
+	return int(max(0, min(left, int64(s.recv.Available()), int64(c.recv.Available()))))
+}
