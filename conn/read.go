@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -9,23 +10,28 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/lowmark"
 )
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
 type receiver struct {
-	mark  *lowMark // keeps the socket from waking us for little; nil where it cannot
-	wait  waiter   // reads without holding a buffer while nothing is there; nil where the socket cannot
-	buf   *buffer  // nil while nothing has been read
-	n     int      // octets in buf
-	want  int      // length of the frame that has begun, when known
-	sure  int      // octets that will come unless the peer pauses
-	last  int      // octets that the last read brought
-	full  bool     // it has filled buf: there is more
-	large bool     // much is waited for
-	idle  bool     // no stream is open, so it may be long until the next octet
+	mark  *lowmark.Mark // keeps the socket from waking us for little; nil where it cannot
+	below expecter      // the same below TLS
+	wait  waiter        // reads without holding a buffer while nothing is there; nil where the socket cannot
+	buf   *buffer       // nil while nothing has been read
+	n     int           // octets in buf
+	want  int           // length of the frame that has begun, when known
+	sure  int           // octets that will come unless the peer pauses
+	last  int           // octets that the last read brought
+	full  bool          // it has filled buf: there is more
+	large bool          // much is waited for
+	idle  bool          // no stream is open, so it may be long until the next octet
 
 	moves bool // another goroutine, with a fresh stack, shall go on: see rest
 }
+
+// expecter lies between TLS and its socket, and is told before a read how many octets are sure to come.
+type expecter interface{ Expect(octets int) }
 
 // release gives back the buffer that is empty, if the next read need not begin with one of its size.
 func (r *receiver) release() {
@@ -37,6 +43,9 @@ func (r *receiver) release() {
 
 func (r *receiver) init(nc net.Conn, received []byte) {
 	r.wait = newWaiter(nc)
+	if tc, ok := nc.(*tls.Conn); ok {
+		r.below, _ = tc.NetConn().(expecter)
+	}
 	if len(received) > 0 {
 		r.buf = readPool.Get().(*buffer)
 		if len(received) > len(r.buf.b) {
@@ -135,11 +144,14 @@ func (c *Conn) waitRoom() bool {
 func (c *Conn) read() error {
 	r := &c.in
 	r.release()
-	if r.mark == nil && r.wait != nil && r.sure >= markFrom && r.last >= markRead {
-		r.mark = newLowMark(c.nc)
+	if r.mark == nil && r.wait != nil && r.sure >= lowmark.From && r.last >= lowmark.Quick {
+		r.mark = lowmark.New(c.nc)
 	}
 	if r.mark != nil {
-		r.large = r.mark.expect(r.sure, r.last)
+		r.large = r.mark.Expect(r.sure, r.last)
+	}
+	if r.below != nil {
+		r.below.Expect(max(r.sure, 0))
 	}
 	n, err := r.read(c.nc)
 	c.mu.Lock()

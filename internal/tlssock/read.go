@@ -3,6 +3,8 @@ package tlssock
 import (
 	"net"
 	"sync"
+
+	"github.com/sluice-go/sluice/internal/lowmark"
 )
 
 // Conn lets crypto/tls, which asks the socket for little more than the next record, take several at once: a download
@@ -14,6 +16,9 @@ type Conn struct {
 	buf  *[aheadSize]byte // nil, or holds left
 	left []byte           // read and not yet taken
 	more bool             // the last read of the socket brought so much that there is more
+	last int              // octets that it brought
+	sure int              // octets of content that will come unless the peer pauses
+	mark *lowmark.Mark    // nil while there was no need of one
 }
 
 // New returns nc as crypto/tls is to have it.
@@ -22,8 +27,29 @@ func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
 // NetConn returns the socket.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
+// Expect is told before a Read of the TLS connection how many octets are sure to come from that.
+func (c *Conn) Expect(octets int) { c.sure = octets }
+
+// slack is what crypto/tls may have read and not decrypted yet.
+const slack = 48 << 10
+
+// read reads from the socket.
+func (c *Conn) read(p []byte) (n int, err error) {
+	sure := c.sure - slack
+	if c.mark == nil && sure >= lowmark.From && c.last >= lowmark.Quick {
+		c.mark = lowmark.New(c.Conn)
+	}
+	if c.mark != nil {
+		c.mark.Expect(sure, c.last)
+	}
+	n, err = c.Conn.Read(p)
+	c.last = n
+	c.sure = max(c.sure-n, 0) // until we are told again
+	return n, err
+}
+
 const (
-	aheadSize = 128 << 10
+	aheadSize = 256 << 10
 	aheadFrom = 16 << 10 // what a read must bring for the next one to take more: one record (RFC 8446 §5.1)
 )
 
@@ -33,14 +59,14 @@ var aheadBuffers = sync.Pool{New: func() any { return new([aheadSize]byte) }}
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.left) == 0 {
 		if !c.more || len(p) >= aheadSize {
-			n, err := c.Conn.Read(p)
+			n, err := c.read(p)
 			c.more = n == len(p) && n >= aheadFrom
 			return n, err
 		}
 		if c.buf == nil {
 			c.buf = aheadBuffers.Get().(*[aheadSize]byte)
 		}
-		n, err := c.Conn.Read(c.buf[:])
+		n, err := c.read(c.buf[:])
 		c.left, c.more = c.buf[:n], n >= aheadFrom
 		if n == 0 {
 			c.release()

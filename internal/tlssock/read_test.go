@@ -30,12 +30,12 @@ func (c *pieces) Read(p []byte) (int, error) {
 }
 
 func TestReadAhead(t *testing.T) {
-	data := make([]byte, 200_000)
+	data := make([]byte, 330_000)
 	for i := range data {
 		data[i] = byte(i * i >> 8)
 	}
 	const room = 17 << 10
-	socket := &pieces{data: data, sizes: []int{5000, 150_000, 44_000, 1000}}
+	socket := &pieces{data: data, sizes: []int{5000, 280_000, 44_000, 1000}}
 	c := New(socket)
 	var got []byte
 	p := make([]byte, room)
@@ -52,7 +52,7 @@ func TestReadAhead(t *testing.T) {
 	if !bytes.Equal(got, data) {
 		t.Error("the octets are not those that came")
 	}
-	// 5000 are short, but the beginning of 150,000 fills what it was given, and so does that of 44,000.
+	// 5000 are short, but the beginning of 280,000 fills what it was given, and so does that of 44,000.
 	want := []int{room, room, aheadSize, aheadSize, room, aheadSize, aheadSize, room}
 	if !slices.Equal(socket.asked, want) {
 		t.Errorf("read with room for %v, want %v", socket.asked, want)

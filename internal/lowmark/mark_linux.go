@@ -1,12 +1,12 @@
-package conn
+package lowmark
 
 import (
 	"net"
 	"syscall"
 )
 
-// newLowMark returns nil for what is no TCP socket.
-func newLowMark(nc net.Conn) *lowMark {
+// New returns the mark of a TCP socket, and nil for anything else.
+func New(nc net.Conn) *Mark {
 	tc, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -15,7 +15,7 @@ func newLowMark(nc net.Conn) *lowMark {
 	if err != nil {
 		return nil
 	}
-	m := &lowMark{at: 1, clock: &marks}
+	m := &Mark{at: 1, clock: &marks}
 	octets := 0
 	set := func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, octets) // where it fails nothing has changed

@@ -1,4 +1,7 @@
-package conn
+// Package lowmark makes a TCP socket wake its reader less often for large bodies.
+//
+// Limitations: it needs Linux, and does nothing where it is not known how much is to come.
+package lowmark
 
 import (
 	"slices"
@@ -6,15 +9,15 @@ import (
 	"time"
 )
 
-// A lowMark keeps the socket from waking the reader for each packet of a large body: it is readable only once it holds
+// A Mark keeps the socket from waking the reader for each packet of a large body: it is readable only once it holds
 // as much as is worth waking for, as long as that much is sure to come (RFC 9110 §8.6 says how long a body is). A body is
 // consumed faster than most peers send it, and then sleeping and waking up cost more than everything else that is done
-// for it. When the peer pauses, what waits below the mark waits for markTime, and no longer than twice that.
+// for it. When the peer pauses, what waits below the mark waits for pause, and no longer than twice that.
 //
-// expect is called by the reader; the clock runs beside it.
-type lowMark struct {
+// Expect is called by the reader; the clock runs beside it.
+type Mark struct {
 	set   func(octets int) // tells the socket; 1 is what sockets begin with
-	clock *markClock
+	clock *clock
 
 	reads  int // in a row, that have brought much
 	calm   int // reads until the next attempt
@@ -29,44 +32,49 @@ type lowMark struct {
 }
 
 const (
-	markMost = 384 << 10
-	markFrom = 32 << 10 // what is not worth waiting for
-	markRead = 8 << 10  // what a read brings where a body comes in quickly
-	markTime = 2 * time.Millisecond
-	markCalm = 64 // reads without a mark after the first pause; twice as many after each further one
+	// Most is the highest mark, in octets.
+	Most = 384 << 10
+	// From is what is worth waiting for.
+	From = 32 << 10
+	// Quick is what a read brings where a body comes in quickly.
+	Quick = 8 << 10
+
+	largeFrom = 64 << 10 // what a reader takes at once anyway
+	pause     = 2 * time.Millisecond
+	calmReads = 64 // reads without a mark after the first pause; twice as many after each further one
 )
 
-// expect is told before the reader waits how many octets are sure to come, and how many the last read has brought. It tells
+// Expect is told before the reader waits how many octets are sure to come, and how many the last read has brought. It tells
 // whether so many are waited for that a large buffer is called for.
-func (m *lowMark) expect(octets, last int) (large bool) {
+func (m *Mark) Expect(octets, last int) (large bool) {
 	switch {
-	case last < markRead:
+	case last < Quick:
 		m.reads = 0
 	case m.calm > 0:
 		m.calm--
 	default:
 		m.reads++
 	}
-	if octets < markFrom || m.reads < 2 {
+	if octets < From || m.reads < 2 {
 		octets = 1
 	}
 	if m.move(octets) {
 		m.clock.add(m)
 	}
-	return octets > readSize
+	return octets > largeFrom
 }
 
 // move moves the mark, and tells whether the clock must be told of it.
-func (m *lowMark) move(octets int) (add bool) {
+func (m *Mark) move(octets int) (add bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turn++
 	if m.fired {
 		m.fired = false
-		m.calm, m.reads, octets = markCalm<<min(m.pauses, 6), 0, 1
+		m.calm, m.reads, octets = calmReads<<min(m.pauses, 6), 0, 1
 		m.pauses++
 	}
-	if octets = min(octets, markMost); octets != m.at {
+	if octets = min(octets, Most); octets != m.at {
 		m.at = octets
 		m.set(octets)
 	}
@@ -78,7 +86,7 @@ func (m *lowMark) move(octets int) (add bool) {
 }
 
 // tick looks whether the reader has had a turn since the last tick, and tells whether another one is needed.
-func (m *lowMark) tick() bool {
+func (m *Mark) tick() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.at > 1 && m.seen == m.turn {
@@ -90,34 +98,34 @@ func (m *lowMark) tick() bool {
 	return m.ticked
 }
 
-// A markClock ticks for all marks that are set: one timer, and not one for each connection, each of which would wake a
+// A clock ticks for all marks that are set: one timer, and not one for each connection, each of which would wake a
 // process that sleeps.
-type markClock struct {
+type clock struct {
 	mu    sync.Mutex
-	list  []*lowMark
+	list  []*Mark
 	timer *time.Timer
 }
 
-var marks markClock
+var marks clock
 
-func (c *markClock) add(m *lowMark) {
+func (c *clock) add(m *Mark) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.list = append(c.list, m); len(c.list) > 1 {
 		return
 	}
 	if c.timer == nil {
-		c.timer = time.AfterFunc(markTime, c.tick)
+		c.timer = time.AfterFunc(pause, c.tick)
 	} else {
-		c.timer.Reset(markTime)
+		c.timer.Reset(pause)
 	}
 }
 
-func (c *markClock) tick() {
+func (c *clock) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.list = slices.DeleteFunc(c.list, func(m *lowMark) bool { return !m.tick() })
+	c.list = slices.DeleteFunc(c.list, func(m *Mark) bool { return !m.tick() })
 	if len(c.list) > 0 {
-		c.timer.Reset(markTime)
+		c.timer.Reset(pause)
 	}
 }
