@@ -11,7 +11,7 @@ const (
 	readSize   = 64 << 10  // what one read of the socket takes
 	bulkSize   = 256 << 10 // the same where a large body comes in quickly
 	waitSize   = 4 << 10   // with what a read begins that needs a buffer to wait
-	fillLimit  = 256 << 10 // what one write of the socket gets
+	fillLimit  = 256 << 10 // what one write of the socket gets of what was copied
 	outHigh    = 512 << 10 // output beyond which nothing more is read from the peer
 	flushTurns = 16        // writes after which a caller's goroutine hands the flush over
 )

@@ -16,9 +16,12 @@ type gatherer interface {
 // takes it at once. Smaller ones are better collected.
 const directSize = 128 << 10
 
+// lendLimit is what one write of the socket gets where nothing is copied.
+const lendLimit = 512 << 10
+
 type loanList struct{ loans []core.Loan }
 
-var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, fillLimit/(16<<10)+1)} }}
+var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendLimit/(16<<10)+1)} }}
 
 // direct tells whether a Write of n octets should itself send.
 func (c *Conn) direct(n int) bool {
@@ -34,7 +37,7 @@ func (c *Conn) lends() bool {
 // whose memory that is do not return before returnLoans. It is called by who takes the output at once.
 func (c *Conn) fillLend() *loanList {
 	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillLend(fillLimit, list.loans[:0])
+	list.loans = c.core.FillLend(lendLimit, list.loans[:0])
 	for _, l := range list.loans {
 		if l.Stream != nil {
 			l.Stream.Owner.(*Stream).lent = true

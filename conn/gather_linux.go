@@ -21,7 +21,7 @@ type rawGatherer struct {
 // vectors is memory for what one call is told.
 type vectors struct{ v []syscall.Iovec }
 
-var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*fillLimit/(16<<10)+2)} }}
+var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendLimit/(16<<10)+2)} }}
 
 // newGatherer returns a gatherer for a TCP or Unix socket, nil for anything else.
 func newGatherer(nc net.Conn) gatherer {
