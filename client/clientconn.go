@@ -34,6 +34,7 @@ type ClientConn struct {
 
 	mu       sync.Mutex
 	reserved int             // by Reserve, for RoundTrip
+	claims   []Key           // of other origins that the server answers for
 	waiting  []chan struct{} // calls of RoundTrip that wait for a slot
 }
 
@@ -54,7 +55,14 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 		cc.limited = true
 		cc.left.Store(n)
 	}
-	cc.c = conn.NewClient(nc, t.connConfig(), cc.handler())
+	cfg := t.connConfig()
+	if t.coalesces() && cc.tls != nil {
+		cfg.OnOrigin = cc.origins
+	}
+	if t.AltSvcHandler != nil {
+		cfg.OnAltSvc = cc.altSvcFrame
+	}
+	cc.c = conn.NewClient(nc, cfg, cc.handler())
 	cc.c.SetSlotHook(cc.slotsChanged)
 	t.counts.connsOpened.Add(1)
 	t.counts.conns.Add(1)

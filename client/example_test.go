@@ -3,6 +3,8 @@ package client_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -150,4 +153,38 @@ func ExampleTransport_Connect() {
 	}
 	fmt.Print(resp.Status, ": ", line)
 	// Output: 200 OK: hello
+}
+
+// With Coalesce, a server that says so with an ORIGIN frame is asked for several origins on one connection.
+func ExampleTransport_coalesce() {
+	cert, err := selfsigned.Certificate("127.0.0.1", "localhost")
+	if err != nil {
+		log.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	srv := &server.Server{
+		Handler:   http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
+		Config:    server.Config{Origins: []string{"https://localhost:" + port}},
+	}
+	go srv.ServeTLS(l, "", "")
+	defer srv.Close()
+
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	tr := &client.Transport{Coalesce: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
+	defer tr.CloseIdleConnections()
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		resp, err := (&http.Client{Transport: tr}).Get("https://" + host + ":" + port)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	fmt.Println(tr.Stats().ConnsOpened, "connection")
+	// Output: 1 connection
 }

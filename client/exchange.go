@@ -344,6 +344,9 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 		x.up.decide(head.Status < 300) // else the server has said what it thinks of the request without its body
 	}
 	x.makeResponse(head)
+	if x.cc.t.AltSvcHandler != nil {
+		x.altSvcField(head.Fields)
+	}
 	x.settle()
 	return head, nil
 }

@@ -21,6 +21,7 @@ type Target struct {
 	t      *Transport
 	proxy  *proxy
 	cached bool // net/http dials: see Configure
+	own    bool // no connection to another origin will do
 }
 
 // Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server speaks HTTP/1.1 only:
@@ -52,6 +53,7 @@ type pool struct {
 
 	mu     sync.RWMutex
 	groups map[Key]*group
+	claims map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
 }
 
 // group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the lock shared.
@@ -78,6 +80,9 @@ func newPool(t *Transport) *pool { return &pool{t: t, groups: make(map[Key]*grou
 func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
 	p.mu.RLock()
 	cc := p.groups[target.Key].choose()
+	if cc == nil && len(p.claims) > 0 {
+		cc = p.shared(target)
+	}
 	p.mu.RUnlock()
 	switch {
 	case cc != nil:
@@ -221,6 +226,7 @@ func (p *pool) add(g *group, cc *ClientConn) {
 	g.conns = append(g.conns, cc)
 	p.total.Add(1)
 	cc.pooled.Store(&g.onState)
+	p.claimLocked(cc)
 	g.serve()
 	g.update(cc) // it may have changed before it had the hook
 }
@@ -267,6 +273,11 @@ func (g *group) update(cc *ClientConn) {
 		if have == cc {
 			g.conns = append(g.conns[:i:i], g.conns[i+1:]...)
 			g.pool.total.Add(-1)
+			cc.mu.Lock()
+			for _, key := range cc.claims {
+				g.pool.disclaim(cc, key)
+			}
+			cc.mu.Unlock()
 			return
 		}
 	}

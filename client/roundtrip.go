@@ -28,6 +28,18 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		if err == nil {
 			return resp, nil
 		}
+		if m, ok := err.(*misdirected); ok { //nolint:errorlint // as try has made it
+			next, ok := m.alone(req, src)
+			if !ok {
+				return m.resp, nil
+			}
+			own := *target
+			own.own = true
+			target, src = &own, next
+			t.once.own.misdirect(m.x.cc, own.Key)
+			t.counts.retries.Add(1)
+			continue
+		}
 		if errors.Is(err, noCachedConnError{}) {
 			if src != nil && src.isTouched() {
 				src.close(false) // net/http has its own way to get another
@@ -56,7 +68,15 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 	if err != nil {
 		return nil, err
 	}
-	return cc.attempt(req, src, trace)
+	x, err := cc.open(req, src, trace, false)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := x.await()
+	if err == nil && resp.StatusCode == http.StatusMisdirectedRequest && cc.key != target.Key && t.coalesces() {
+		return nil, &misdirected{x, resp}
+	}
+	return resp, err
 }
 
 // reserve gets a connection with a stream for the request.

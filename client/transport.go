@@ -189,6 +189,16 @@ type Transport struct {
 	// Default: ":method", ":scheme", ":authority", ":path", ":protocol".
 	PseudoHeaderOrder []string
 
+	// Coalesce has a connection over TLS used for other origins, too, that its server has named in an ORIGIN frame (RFC
+	// 8336) and its verified certificate is valid for, where there is no connection of their own. A request that is then
+	// answered with 421 (Misdirected Request) is sent again on one of its own, if its body can be. It needs the
+	// Transport's own pool and connections without a proxy; under Configure it does nothing. Default false.
+	Coalesce bool
+
+	// AltSvcHandler, if set, is told where else an origin is served, by ALTSVC frames and Alt-Svc fields (RFC 7838). It is
+	// called by the goroutine that reads the connection, or that sends the request, and must not block.
+	AltSvcHandler func(AltSvc)
+
 	// Grease sends a setting and frames of identifiers that mean nothing, which servers must ignore (RFC 9113 §5.5).
 	// Default false.
 	Grease bool

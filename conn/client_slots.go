@@ -25,6 +25,9 @@ type clientState struct {
 
 	known chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
 
+	onOrigin func(*Conn, []string)
+	onAltSvc func(*Conn, AltSvc)
+
 	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
 	lastPing uint64
 

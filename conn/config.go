@@ -146,6 +146,15 @@ type Config struct {
 	// so that it shows early where it does not. Default false.
 	Grease bool
 
+	// Origins are sent in an ORIGIN frame behind our SETTINGS: see Conn.SendOrigin. Server only. Default: none.
+	Origins []string
+
+	// OnOrigin, if set, gets the origins of each ORIGIN frame (RFC 8336), up to 256 of them, and OnAltSvc what each
+	// ALTSVC frame says (RFC 7838 §4). Whether to believe the server is their matter. They are called by the goroutine
+	// that reads, outside any lock, and must not block. Client only.
+	OnOrigin func(c *Conn, origins []string)
+	OnAltSvc func(c *Conn, a AltSvc)
+
 	// Received are octets of the peer that were read from the socket before the connection was made, to be
 	// handled as if they came from its first read.
 	Received []byte

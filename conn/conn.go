@@ -129,6 +129,10 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	}
 	c.ensureOut()
 	c.core.Start(now)
+	if len(cfg.Origins) > 0 && role == core.Server {
+		c.core.SendOrigin(cfg.Origins)
+	}
+	c.client.onOrigin, c.client.onAltSvc = cfg.OnOrigin, cfg.OnAltSvc
 	return c
 }
 
@@ -280,6 +284,8 @@ func (c *Conn) handleEvents() {
 			c.tellKnown()
 		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
 			c.clientEvent(e, st)
+		case core.EventOrigin, core.EventAltSvc:
+			c.originEvent(e, st)
 		}
 	}
 }

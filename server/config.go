@@ -134,6 +134,16 @@ type Config struct {
 	// values. Default: an order of our own.
 	SettingsOrder []frame.SettingID
 
+	// Origins are the origins, "https://host:port" without a port that is the default, for which clients may use a
+	// connection over TLS beside that of its server name (RFC 8336). The certificate must be valid for them. A client
+	// that asks for another one should get the status 421 from the handler. Default: none are named.
+	Origins []string
+
+	// AltServices tells clients over TLS, in ALTSVC frames, where else an origin is served (RFC 7838 §4): the keys are
+	// origins as in Origins, the values those of an Alt-Svc field, `h2="alt.example.com:443"; ma=3600`. For single
+	// responses a handler sets the field. Default: none.
+	AltServices map[string]string
+
 	// Grease sends a setting and frames of identifiers that mean nothing, which clients must ignore (RFC 9113 §5.5).
 	// Default false.
 	Grease bool

@@ -46,6 +46,13 @@ func (e *engine) serve(nc net.Conn, t connTask, ended func()) {
 	if reason := inadequateTLS(t.tls, cfg.PermitProhibitedCipherSuites); reason != "" {
 		sc.c.CloseWithError(frame.InadequateSecurity, reason)
 	}
+	if t.tls != nil {
+		for origin, value := range cfg.AltServices {
+			if err := sc.c.SendAltSvc(origin, value); err != nil {
+				sc.logf("%v: %q", err, origin)
+			}
+		}
+	}
 	e.add(sc)
 	if t.tracked != nil {
 		t.tracked()

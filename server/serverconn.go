@@ -90,6 +90,9 @@ func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
 	sc.d = dispatcher{sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine}
 	cc := cfg.connConfig(t.hs)
 	cc.Received, cc.Upgrade = t.received, t.upgrade
+	if t.tls != nil {
+		cc.Origins = cfg.Origins // without TLS a client has no reason to believe it (RFC 8336 §2)
+	}
 	sc.c = conn.NewServer(nc, cc, sc)
 	return sc
 }

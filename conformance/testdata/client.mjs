@@ -149,6 +149,13 @@ const cases = {
     }
     return { statuses, pushes };
   },
+  async origins(s) {
+    const origins = [], services = [];
+    s.on("origin", (list) => origins.push(...list));
+    s.on("altsvc", (value, origin) => services.push([origin, value]));
+    await request(s, { ":path": "/hello" });
+    return { origins, services };
+  },
   async ping(s) {
     await new Promise((resolve) => s.once("connect", resolve));
     const payload = Buffer.from("12345678");

@@ -23,6 +23,14 @@ const paths = {
     stream.respond({ ":status": 200 });
     stream.end("hello, world\n");
   },
+  // ORIGIN and ALTSVC come before the response.
+  "/origins": (stream) => {
+    const port = server.address().port;
+    stream.session.origin(`https://localhost:${port}`, "https://foreign.example");
+    stream.session.altsvc('h2="alt.example:443"', `https://127.0.0.1:${port}`);
+    stream.session.altsvc('h2="other.example:443"', stream.id);
+    paths["/hello"](stream);
+  },
   "/big": (stream) => {
     stream.respond({ ":status": 200 });
     stream.end(big);

@@ -275,6 +275,13 @@ func describe(e *Event) string {
 		return fmt.Sprintf("ping ack %q", e.Ping[:])
 	case EventGoAway:
 		return "goaway: " + e.Err.Error()
+	case EventOrigin:
+		return fmt.Sprintf("ORIGIN %d", len(e.Data))
+	case EventAltSvc:
+		if e.Stream != nil {
+			return fmt.Sprintf("ALTSVC %d %d", id, len(e.Data))
+		}
+		return fmt.Sprintf("ALTSVC %d", len(e.Data))
 	}
 	return fmt.Sprintf("event %d", e.Kind)
 }

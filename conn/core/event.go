@@ -34,6 +34,10 @@ const (
 	EventPingAck
 	// EventGoAway: the peer sent GOAWAY; Err is a *frame.ConnError with its code, last stream and debug data.
 	EventGoAway
+	// EventOrigin: the server has sent ORIGIN; Data is its valid payload, a view as with EventData, and owes nothing.
+	EventOrigin
+	// EventAltSvc: the server has sent ALTSVC, of the stream where Stream is set; Data is as with EventOrigin.
+	EventAltSvc
 )
 
 // Event is one thing that happened on the connection. Which fields are set depends on the Kind.

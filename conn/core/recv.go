@@ -60,8 +60,12 @@ func (c *Conn) apply(h frame.Header, p []byte) error {
 		return c.recvWindowUpdate(h, p)
 	case frame.TypePriorityUpdate:
 		return c.recvPriorityUpdate(h, p)
+	case frame.TypeAltSvc:
+		return c.recvAltSvc(h, p)
+	case frame.TypeOrigin:
+		return c.recvOrigin(h, p)
 	default:
-		// ALTSVC and ORIGIN may be ignored (RFC 7838 §4, RFC 8336 §2.1), unknown types must be (RFC 9113 §5.5).
+		// Unknown types must be ignored (RFC 9113 §5.5).
 		return c.limit.glitch(c.now)
 	}
 }

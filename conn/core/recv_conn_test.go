@@ -117,9 +117,18 @@ var connFrameTests = []frameTest{
 		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 0, 0)},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
-	{"RFC 7838 4 ALTSVC", Client, false, []any{frame.AltSvc{Origin: []byte("https://x"), Value: []byte("clear")}}, ""},
-	{"RFC 7838 4 ALTSVC of nonsense", Client, false, []any{raw(frame.TypeAltSvc, 0, 0, 9, 9)}, ""},
-	{"RFC 8336 2 ORIGIN", Client, false, []any{raw(frame.TypeOrigin, 0, 0, 0, 1, 'x')}, ""},
+	{"RFC 7838 4 ALTSVC", Client, false, []any{frame.AltSvc{Origin: []byte("https://x"), Value: []byte("clear")}}, "ALTSVC 16"},
+	{"RFC 7838 4 ALTSVC on a stream", Client, true, []any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}}, "ALTSVC 1 7"},
+	{"RFC 7838 4 ALTSVC on a stream that is closed", Client, false, []any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}}, ""},
+	{"RFC 7838 4 ALTSVC with an origin on a stream", Client, true, []any{frame.AltSvc{StreamID: 1, Origin: []byte("x")}}, ""},
+	{"RFC 7838 4 ALTSVC without an origin", Client, false, []any{frame.AltSvc{Value: []byte("clear")}}, ""},
+	{"RFC 7838 4 ALTSVC to a server", Server, false, []any{raw(frame.TypeAltSvc, 0, 0, 9, 9)}, ""},
+	{"RFC 7838 4 half an ALTSVC", Client, false, []any{raw(frame.TypeAltSvc, 0, 0, 9, 9)}, "GOAWAY FRAME_SIZE_ERROR RFC 7838 §4"},
+	{"RFC 8336 2 ORIGIN", Client, false, []any{raw(frame.TypeOrigin, 0, 0, 0, 1, 'x')}, "ORIGIN 3"},
+	{"RFC 8336 2 ORIGIN on a stream", Client, true, []any{raw(frame.TypeOrigin, 0, 1, 0, 1, 'x')}, ""},
+	{"RFC 8336 2 ORIGIN with a flag", Client, false, []any{raw(frame.TypeOrigin, 1, 0, 0, 1, 'x')}, ""},
+	{"RFC 8336 2 ORIGIN to a server", Server, false, []any{raw(frame.TypeOrigin, 0, 0, 0)}, ""},
+	{"RFC 8336 2 half an ORIGIN", Client, false, []any{raw(frame.TypeOrigin, 0, 0, 0, 9, 'x')}, "GOAWAY FRAME_SIZE_ERROR RFC 8336 §2.1"},
 }
 
 func TestConnFrames(t *testing.T) { runFrameTests(t, connFrameTests) }

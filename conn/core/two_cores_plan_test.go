@@ -299,6 +299,7 @@ func (n *node) event(e *Event, h *half) {
 		i := slices.Index(n.open, h.plan.id)
 		n.open = slices.Delete(n.open, i, i+1)
 		n.recycle(e.Stream, h)
+	case EventAltSvc: // noise
 	default:
 		n.w.failf("%v: %s", n.c.Role(), describe(e))
 	}

@@ -1,0 +1,92 @@
+package core
+
+import (
+	"errors"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// recvOrigin hands on what origins the server wants to be asked for (RFC 8336 §2). Whether to believe it is the caller's
+// matter, who knows about TLS.
+func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
+	if err := c.limit.glitch(c.now); err != nil {
+		return err
+	}
+	if c.cfg.Role == Server {
+		return nil // RFC 8336 §2.1
+	}
+	if _, err := frame.ParseOrigin(h, p); err != nil {
+		return unlessIgnored(err)
+	}
+	c.emit(Event{Kind: EventOrigin, Data: p})
+	return nil
+}
+
+// recvAltSvc hands on where else an origin is served (RFC 7838 §4).
+func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
+	if err := c.limit.glitch(c.now); err != nil {
+		return err
+	}
+	if c.cfg.Role == Server {
+		return nil
+	}
+	f, err := frame.ParseAltSvc(h, p)
+	if err != nil {
+		return unlessIgnored(err)
+	}
+	var s *Stream
+	if f.StreamID != 0 {
+		var ok bool
+		if s, ok = c.streams.Get(f.StreamID); !ok {
+			return nil // it may have crossed our RST_STREAM, and nobody is left to be told
+		}
+	}
+	c.emit(Event{Kind: EventAltSvc, Stream: s, Data: p})
+	return nil
+}
+
+// unlessIgnored is err, unless it says that the frame is to be ignored.
+func unlessIgnored(err error) error {
+	if errors.Is(err, frame.ErrIgnore) {
+		return nil
+	}
+	return err
+}
+
+// SendOrigin appends ORIGIN frames with these origins, each of at most 65535 octets, serialized as "https://host:port"
+// without a port that is the default (RFC 6454 §6.2). An origin that has no room in a frame that the peer takes is left
+// out. Server only; clients without TLS ignore it.
+func (c *Conn) SendOrigin(origins []string) {
+	room := int(c.peer.MaxFrameSize)
+	for len(origins) > 0 {
+		n, size := 0, 0
+		for n < len(origins) && size+2+len(origins[n]) <= room {
+			size += 2 + len(origins[n])
+			n++
+		}
+		if n == 0 {
+			origins = origins[1:]
+			continue
+		}
+		c.out = frame.AppendOrigin(c.out, origins[:n]...)
+		c.counts.FramesOut++
+		origins = origins[n:]
+	}
+}
+
+// SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the request on s. value is
+// as in an Alt-Svc field. It tells whether the frame has room in what the peer takes. Server only.
+func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
+	f := frame.AltSvc{Value: []byte(value)}
+	if s != nil {
+		f.StreamID = s.ID
+	} else {
+		f.Origin = []byte(origin)
+	}
+	if 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
+		return false
+	}
+	c.out = f.Append(c.out)
+	c.counts.FramesOut++
+	return true
+}
