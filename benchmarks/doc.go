@@ -25,6 +25,19 @@
 //     with one Write, those of files read it from a file in the page cache.
 //   - up-1m, tls-up-1m: request bodies of 1 MiB, likewise, which the server
 //     reads to their end before it answers.
+//   - c10m10, c10m1000, c1000m10: whether a request costs more where there are
+//     a hundred times as many streams on a connection, or connections. The
+//     servers allow as many streams as are asked for; rounds of c1000m10 are
+//     four times as long, since what it costs to make the connections is part
+//     of them.
+//   - latency-c1m1, latency-half: how long each request takes, as h2load logs
+//     it: with one in flight, and with ten connections and half as many
+//     requests each second as net/http can answer in c10m100, the same number
+//     for all.
+//   - idle, tls-idle: memory of the process (proportional set size) for each of
+//     10,000 connections, 2,000 over TLS, that have made one request and are
+//     kept, over what it was before; programs of ours and rivals in Go collect
+//     their garbage first.
 //   - client-c100, client-c1, client-down, client-tls-down: the client's side,
 //     over one connection to nghttpd: 100 requests or one in flight for 13
 //     octets, read to the end and closed, with their allocations; and bodies of

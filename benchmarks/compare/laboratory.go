@@ -28,6 +28,7 @@ type laboratory struct {
 	missing   map[string]string // peers that cannot be had, and why
 	failed    map[string]string // scenarios and peers that did not work, and why
 	what      map[string]string // what ran, with versions
+	half      float64           // see halfRate; 0 until it is known
 	dir       string            // of the files below, removed in the end
 	htdocs    string            // the site, for servers of files
 	cert, key string            // for TLS, PEM

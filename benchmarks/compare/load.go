@@ -24,6 +24,8 @@ type load struct {
 	Down    int64  // octets of a response; 0 is those of site.Answer
 	Up      int64  // octets of a request's body
 	Fields  bool   // requests have site.NumFields more fields
+	// Longer makes rounds so many times as long, so that what the connections cost does not count; 0 is 1.
+	Longer int
 }
 
 func (ld load) path() string {
@@ -45,25 +47,33 @@ func (ld load) can(p peer) bool {
 	return p.start != nil && slices.Contains(p.paths, ld.path()) && !(ld.TLS && p.noTLS)
 }
 
-// measure runs one round: a fresh process, warmed up, and then as many
-// requests as it can answer in the time there is, between two looks at what it
-// has used.
+// measure runs one round with as many requests as fill it.
 func (ld load) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+	return ld.round(ctx, l, p, 0)
+}
+
+// round runs one round: a fresh process, warmed up, and then n requests, or as
+// many as fill the round if n is 0, between two looks at what it has used. more
+// is further arguments for h2load.
+func (ld load) round(ctx context.Context, l *laboratory, p peer, n int, more ...string) (figures, error) {
 	srv, err := p.start(ctx, l, ld.need())
 	if err != nil {
 		return nil, err
 	}
 	defer srv.stop()
 	l.what[p.Name] = srv.what
-	n, err := ld.warm(ctx, l, p, srv)
+	fill, err := ld.warm(ctx, l, p, srv)
 	if err != nil {
 		return nil, err
+	}
+	if n == 0 {
+		n = fill
 	}
 	u, err := startUse(srv.Process, nil)
 	if err != nil {
 		return nil, err
 	}
-	ran, err := ld.run(ctx, l, srv.addr, n)
+	ran, err := ld.run(ctx, l, srv.addr, n, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -85,10 +95,11 @@ func (ld load) warm(ctx context.Context, l *laboratory, p peer, srv *running) (i
 	if ld.large() > 0 {
 		n = 4 * ld.Clients
 	}
-	return l.warm(p, n, ld.Clients, func(n int) (time.Duration, error) {
+	n, err := l.warm(p, n, ld.Clients, func(n int) (time.Duration, error) {
 		ran, err := ld.run(ctx, l, srv.addr, n)
 		return ran.took, err
 	})
+	return n * max(1, ld.Longer), err
 }
 
 // A run is what h2load tells of itself.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
@@ -19,6 +20,7 @@ type config struct {
 	peers     []string // nil: each scenario's own
 	rounds    int
 	seconds   float64 // of each round
+	conns     int     // at most, in the scenarios about idle ones
 	serverCPU int     // -1: not pinned
 	loadCPU   int     // -1: not pinned
 	jsonFile  string
@@ -31,7 +33,7 @@ type config struct {
 }
 
 func main() {
-	if site.Main(servers) || clientMain() {
+	if site.Main(servers) || clientMain() || holdMain() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -56,7 +58,8 @@ func parseFlags(args []string) (config, error) {
 	scenarios := f.String("scenarios", "*", `scenarios, separated by commas; "tls-*" is all whose names begin so`)
 	names := f.String("peers", "", "peers, separated by commas, as above (default: those of each scenario)")
 	f.IntVar(&c.rounds, "rounds", 5, "rounds of each scenario and peer")
-	f.Float64Var(&c.seconds, "seconds", 0.7, "how long a round is to last")
+	f.Float64Var(&c.seconds, "seconds", 0.5, "how long a round is to last")
+	f.IntVar(&c.conns, "conns", 10_000, "at most so many idle connections")
 	f.IntVar(&c.serverCPU, "server-cpu", c.serverCPU, "CPU of the peer that is measured; -1 leaves it to the system")
 	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of who makes the load; -1 leaves it to the system")
 	f.StringVar(&c.jsonFile, "json", "", "also write every round to this file")
@@ -73,6 +76,9 @@ func parseFlags(args []string) (config, error) {
 	}
 	if c.rounds < 1 || c.seconds < 0.01 || c.seconds > 60 {
 		return c, errors.New("at least 1 round, of 0.01 to 60 seconds (-rounds, -seconds)")
+	}
+	if c.conns < 1 {
+		return c, errors.New("at least 1 connection (-conns)")
 	}
 	if c.scenarios, err = choose(*scenarios); err != nil {
 		return c, err
@@ -93,10 +99,16 @@ func (c config) run(ctx context.Context) error {
 	if c.list {
 		return l.listAll()
 	}
+	if err := lab.RaiseFiles(); err != nil {
+		return err
+	}
 	l.prepare(ctx)
 	rep := report{laboratory: l}
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
+			if s.Rounds > 0 && round >= s.Rounds {
+				continue
+			}
 			if err := rep.round(ctx, round, s); err != nil {
 				return err
 			}
@@ -133,8 +145,9 @@ func (r *report) round(ctx context.Context, round int, s scenario) error {
 			return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
 		}
 		if err != nil { // the others can still be compared
-			r.failed[s.Name+", "+p.Name] = err.Error()
-			fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s failed: %v\n", round+1, r.rounds, s.Name, p.Name, err)
+			why, _, _ := strings.Cut(err.Error(), "\n")
+			r.failed[s.Name+", "+p.Name] = why
+			fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s failed: %s\n", round+1, r.rounds, s.Name, p.Name, why)
 			continue
 		}
 		r.Rounds = append(r.Rounds, measurement{Scenario: s.Name, Peer: p.Name, Round: round, Figures: m})

@@ -136,8 +136,7 @@ func (r *report) markdown(w io.Writer) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.failed)) {
-		why, _, _ := strings.Cut(r.failed[name], "\n")
-		fmt.Fprintf(b, "- %s failed: %s\n", name, why)
+		fmt.Fprintf(b, "- %s failed: %s\n", name, r.failed[name])
 	}
 	r.overviews(b)
 	r.bars(b)

@@ -17,7 +17,9 @@ type scenario struct {
 	Peers []string // those that are measured unless -peers says otherwise
 	Shown []figure // in the tables, the one that counts first
 	Bars  []bar
-	do    doer
+	// Rounds are at most so many, where they take long and hardly differ; 0 is as many as there are.
+	Rounds int
+	do     doer
 }
 
 // A doer measures one round of one peer, or says that the peer cannot do this.
@@ -33,6 +35,10 @@ var (
 	secure  = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node}
 	headers = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
 	large   = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
+	scaled  = []string{sluice, netHTTP, nghttpd, h2o}
+	waited  = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
+	kept    = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
+	keptTLS = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
 	roles   = []string{sluice, netHTTP}
 )
 
@@ -80,6 +86,40 @@ var scenarios = []scenario{
 	upload("up-1m", false, 0.5),
 	upload("tls-up-1m", true, 0.9),
 	{
+		Name: "c10m10", What: "h2c, 10 connections with 10 requests in flight each, 13 octets",
+		Peers: scaled, Shown: small, do: load{Clients: 10, Streams: 10},
+	},
+	{
+		Name: "c10m1000", What: "h2c, 10 connections with 1,000 requests in flight each, 13 octets",
+		Peers: scaled, Shown: small, do: load{Clients: 10, Streams: 1000},
+		Bars: []bar{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
+	},
+	{
+		Name: "c1000m10", What: "h2c, 1,000 connections with 10 requests in flight each, 13 octets",
+		Peers: scaled, Shown: small, do: load{Clients: 1000, Streams: 10, Longer: 4},
+		Bars: []bar{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
+	},
+	{
+		Name: "latency-c1m1", What: "h2c, 1 request in flight, 13 octets: how long each takes",
+		Peers: waited, Shown: waits, do: latency{load: load{Clients: 1, Streams: 1}},
+		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
+	},
+	{
+		Name: "latency-half", What: "h2c, 10 connections, half as many requests each second as net/http can answer: how long each takes",
+		Peers: waited, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
+		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
+	},
+	{
+		Name: "idle", What: "h2c, memory of each of 10,000 connections that have nothing to do",
+		Peers: kept, Shown: []figure{perConnection}, Rounds: 2, do: idle{Conns: 10_000},
+		Bars: []bar{{Figure: perConnection, Most: 6}},
+	},
+	{
+		Name: "tls-idle", What: "TLS, memory of each of 2,000 connections that have nothing to do",
+		Peers: keptTLS, Shown: []figure{perConnection}, Rounds: 2, do: idle{TLS: true, Conns: 2_000},
+		Bars: atMost(perConnection, part{netHTTP, 0.65}),
+	},
+	{
 		Name: "client-c100", What: "a client, h2c, 1 connection with 100 requests in flight, 13 octets",
 		Peers: roles, Shown: clients, do: clientLoad{InFlight: 100},
 		Bars: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), bar{Figure: allocations, Most: 12}),
@@ -93,14 +133,20 @@ var scenarios = []scenario{
 	clientDownload("client-tls-down", true),
 }
 
-// small, bulk and clients are what is shown of scenarios with small requests and with
+// small, bulk, clients and waits are what is shown of scenarios with small requests and with
 // large bodies.
 var (
 	small = []figure{cpuPerRequest, perSecond}
 	bulk  = []figure{cpuPerGB, throughput}
 	// clients make small requests, too.
 	clients = []figure{cpuPerRequest, allocations, perSecond}
+	// waits are how long requests take.
+	waits = []figure{p50, p99, cpuPerRequest}
 )
+
+// flat is how much more a request may cost where there are a hundred times as
+// many.
+const flat = 1.2
 
 func over(tls bool) string {
 	if tls {

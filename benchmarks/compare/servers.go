@@ -31,7 +31,7 @@ func sluiceServer(spec site.Spec) (site.Server, error) {
 		return site.Server{}, err
 	}
 	s := &server.Server{
-		Handler: http.HandlerFunc(site.Handler), TLSConfig: cfg,
+		Handler: http.HandlerFunc(site.Handler), TLSConfig: cfg, ErrorLog: site.Quiet,
 		Config: server.Config{MaxConcurrentStreams: spec.MaxStreams},
 	}
 	return site.Server{What: "this module's server, " + runtime.Version(), Serve: site.ServeFunc(s, cfg != nil), Close: s.Close}, nil

@@ -54,7 +54,7 @@ func xnet(spec site.Spec) (site.Server, error) {
 	what := version("golang.org/x/net") + " http2, " + wrapped + ", " + runtime.Version()
 	h := http.HandlerFunc(site.Handler)
 	h2 := &http2.Server{MaxConcurrentStreams: uint32(spec.MaxStreams)}
-	s := &http.Server{Handler: h, TLSConfig: cfg}
+	s := &http.Server{Handler: h, TLSConfig: cfg, ErrorLog: site.Quiet}
 	if err := http2.ConfigureServer(s, h2); err != nil {
 		return site.Server{}, err
 	}

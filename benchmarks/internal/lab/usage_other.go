@@ -18,4 +18,7 @@ func CallsOf(int) (reads, writes int64) { return 0, 0 }
 // MemoryOf returns an error: see the package's limitations.
 func MemoryOf(int) (int64, error) { return 0, errLinux }
 
+// RaiseFiles returns an error: see the package's limitations.
+func RaiseFiles() error { return errLinux }
+
 func tree(pid int) []int { return []int{pid} }

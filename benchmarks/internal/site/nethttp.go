@@ -1,10 +1,16 @@
 package site
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"runtime"
 )
+
+// Quiet is the log of servers: what they would say of connections that end is
+// not of interest, and costs time.
+var Quiet = log.New(io.Discard, "", 0)
 
 // NetHTTP is the server of the standard library.
 func NetHTTP(spec Spec) (Server, error) {
@@ -16,7 +22,7 @@ func NetHTTP(spec Spec) (Server, error) {
 	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	s := &http.Server{
-		Handler: http.HandlerFunc(Handler), Protocols: &p, TLSConfig: cfg,
+		Handler: http.HandlerFunc(Handler), Protocols: &p, TLSConfig: cfg, ErrorLog: Quiet,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: spec.MaxStreams},
 	}
 	return Server{"net/http of " + runtime.Version(), ServeFunc(s, cfg != nil), s.Close}, nil
