@@ -42,6 +42,9 @@
 //     over one connection to nghttpd: 100 requests or one in flight for 13
 //     octets, read to the end and closed, with their allocations; and bodies of
 //     64 MiB, one at a time, in clear and over TLS.
+//   - frames: the codec without a socket, from the benchmarks above: the slowest
+//     type of small frame to read, and DATA of 16 KiB written, in parts of what
+//     a plain copy of it takes.
 //
 // The peers, each in the scenarios that it can do: sluice (package server with an
 // ordinary http.Handler) and sluice-conn (a handler on conn.Stream, without

@@ -35,6 +35,15 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 	return out, nil
 }
 
+// sourceDir is the checkout that this is run in.
+func sourceDir(ctx context.Context) (string, error) {
+	top, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sluice-go/sluice"))
+	if err != nil {
+		return "", fmt.Errorf("the source is not here (run this in a checkout): %w", err)
+	}
+	return strings.TrimSpace(string(top)), nil
+}
+
 // A rival is a server of the module benchmarks/rivals, built with a version of
 // Go, or with that of this program if it is empty.
 type rival struct{ name, toolchain string }
@@ -50,12 +59,12 @@ func (r rival) build(ctx context.Context, _ *laboratory) error {
 	if err != nil {
 		return err
 	}
-	top, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sluice-go/sluice"))
+	top, err := sourceDir(ctx)
 	if err != nil {
-		return fmt.Errorf("the source of the rivals is not here (run this in a checkout): %w", err)
+		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, ".")
-	cmd.Dir = filepath.Join(strings.TrimSpace(string(top)), "benchmarks", "rivals")
+	cmd.Dir = filepath.Join(top, "benchmarks", "rivals")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if r.toolchain != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+r.toolchain)

@@ -310,3 +310,23 @@ func TestHoldProblem(t *testing.T) {
 		t.Errorf("%d connections, %v", len(conns), err)
 	}
 }
+
+func TestReadFrames(t *testing.T) {
+	const out = `goos: linux
+BenchmarkFrameRead/DATA-16KiB/sluice-2         	100	 7.1 ns/op	 2.3e+06 MB/s	 0 B/op	 0 allocs/op
+BenchmarkFrameRead/HEADERS/sluice-2            	100	 6.8 ns/op
+BenchmarkFrameRead/SETTINGS/sluice             	100	 70.4 ns/op
+BenchmarkFrameRead/WINDOW_UPDATE/sluice-2      	100	 6.5 ns/op
+BenchmarkFrameRead/SETTINGS/sluice             	100	 7.4 ns/op
+BenchmarkFrameWrite/DATA-16KiB/sluice-2        	100	 210 ns/op
+BenchmarkFrameWrite/DATA-16KiB/xnet-2          	100	 300 ns/op
+BenchmarkFrameCopy/DATA-16KiB-2                	100	 200 ns/op
+`
+	m, err := readFrames(out, "sluice")
+	if err != nil || m[frameRead.Key] != 7.4 || m[dataWrite.Key] != 210 || m[dataOfCopy.Key] != 1.05 {
+		t.Errorf("%v, %v", m, err)
+	}
+	if _, err := readFrames(out, "xnet"); err == nil {
+		t.Error("x/net has read no frame")
+	}
+}

@@ -24,16 +24,18 @@ const (
 // A laboratory is what all rounds share.
 type laboratory struct {
 	config
-	h2load    string            // its version
-	missing   map[string]string // peers that cannot be had, and why
-	failed    map[string]string // scenarios and peers that did not work, and why
-	what      map[string]string // what ran, with versions
-	half      float64           // see halfRate; 0 until it is known
-	dir       string            // of the files below, removed in the end
-	htdocs    string            // the site, for servers of files
-	cert, key string            // for TLS, PEM
-	root      []byte            // the certificate
-	upload    string            // 1 MiB
+	h2load  string            // its version
+	missing map[string]string // peers that cannot be had, and why
+	failed  map[string]string // scenarios and peers that did not work, and why
+	what    map[string]string // what ran, with versions
+	half    float64           // see halfRate; 0 until it is known
+	// framesBuilt tells that the benchmarks of frames are there.
+	framesBuilt bool
+	dir         string // of the files below, removed in the end
+	htdocs      string // the site, for servers of files
+	cert, key   string // for TLS, PEM
+	root        []byte // the certificate
+	upload      string // 1 MiB
 }
 
 func newLaboratory(c config) (_ *laboratory, err error) {

@@ -131,6 +131,11 @@ var scenarios = []scenario{
 	},
 	clientDownload("client-down", false),
 	clientDownload("client-tls-down", true),
+	{
+		Name: "frames", What: "the codec without a socket: small frames read, DATA written",
+		Peers: []string{sluice, xnet}, Shown: []figure{frameRead, dataOfCopy, dataWrite}, do: frames{},
+		Bars: []bar{{Figure: frameRead, Most: 12}, {Figure: dataOfCopy, Most: 1.2}},
+	},
 }
 
 // small, bulk, clients and waits are what is shown of scenarios with small requests and with
