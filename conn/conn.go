@@ -48,6 +48,7 @@ type Conn struct {
 	tls     bool          // nc is a TLS connection
 	in      receiver      // owned by the goroutine that reads
 	writeBy time.Time     // the write deadline that is set on nc; owned by who flushes
+	waited  time.Duration // that the last write has taken which could wait; owned by who flushes
 	done    chan struct{} // closed when Serve returns
 	tasks   sync.WaitGroup
 	try     tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
@@ -60,6 +61,7 @@ type Conn struct {
 	flushing  bool       // somebody owns the write side
 	flushSoon bool       // a goroutine was started that will flush if nobody does before
 	outBuf    *buffer    // whose memory core's output uses
+	slow      int        // above 0: the socket has been slow, and is taken for it for so many writes
 	room      *sync.Cond // the output became shorter, or the connection is over
 	phase     phase
 	err       error // why the connection ended, set with phase

@@ -274,7 +274,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	}
 	c.core.SetPartial(partial, want, now)
 	c.ensureOut()
-	c.core.Fill(fillLimit)
+	c.fill()
 	c.handleEvents()
 	c.arm()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()

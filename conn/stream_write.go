@@ -99,7 +99,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 	if c.direct(len(p)) {
 		c.flushLocked()
 	} else {
-		c.core.Fill(fillLimit)
+		c.fill()
 		c.handleEvents()
 	}
 	if st.drained && !st.lent {

@@ -64,6 +64,39 @@ func (c *Conn) flushAfterHandler(turn uint64) {
 	c.mu.Unlock()
 }
 
+// fill moves what may be sent to the output, unless the socket is slow and somebody is writing to it, who will do it once
+// the socket has taken what it was given: until then there may be something more urgent.
+func (c *Conn) fill() {
+	if c.flushing && c.slow > 0 && c.core.NumStreams() > 1 {
+		return
+	}
+	c.core.Fill(fillLimit)
+}
+
+const (
+	// slowWrite is from when on a write counts as slow: what it keeps waiting waits for longer than anybody would like
+	// who asked for something more urgent.
+	slowWrite = 2 * time.Millisecond
+	// slowFor is how many writes that are not slow may follow before the socket counts as quick: one that takes a large
+	// part of a write at once when it has room takes none when it has not.
+	slowFor = 16
+)
+
+// judgeSpeed notes how long the last write has waited for the socket.
+func (c *Conn) judgeSpeed() {
+	was := c.slow > 0
+	switch {
+	case c.waited >= slowWrite:
+		c.slow = slowFor
+	case was:
+		c.slow--
+	}
+	c.waited = 0
+	if now := c.slow > 0; now != was {
+		c.core.SetPatient(now)
+	}
+}
+
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
 func (c *Conn) flushLocked() {
 	if c.flushing || c.phase >= lingering {
@@ -151,6 +184,7 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	putOut(box, b)
 	c.mu.Lock()
+	c.judgeSpeed()
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
 	c.client.changed = c.client.changed || c.client.writing > 0
@@ -172,6 +206,8 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 // write writes b. A write that has made some progress before the timeout goes on. On TLS it cannot, since the state of
 // crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
+	start := time.Now()
+	defer func() { c.waited = time.Since(start) }()
 	for {
 		if err := c.moveWriteDeadline(); err != nil {
 			return n, err

@@ -49,6 +49,8 @@ type Conn struct {
 	lending   bool    // by FillLend, which has filled loans with lent octets
 	loans     []Loan
 	lent      int
+	patient   bool     // see SetPatient
+	awaited   []uint32 // streams that have their turn and nothing to send
 	events    []Event
 	nextEvent int
 }

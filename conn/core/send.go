@@ -175,13 +175,45 @@ func (c *Conn) Fill(limit int) {
 	if c.fatal != nil {
 		return
 	}
+	if len(c.awaited) > 0 {
+		c.endAwaiting()
+	}
 	for len(c.out)+c.lent < limit && c.send.Available() > 0 {
 		n := c.sched.Next()
 		if n == nil {
 			return
 		}
-		c.sendChunk(n.Owner.(*Stream))
+		s := n.Owner.(*Stream)
+		if !s.out.waiting() { // awaited
+			if len(c.out)+c.lent >= patientFill {
+				return
+			}
+			limit = min(limit, patientFill)
+			c.sched.Unready(n)
+			continue
+		}
+		c.sendChunk(s)
 	}
+}
+
+// patientFill is how much output is worth a write of its own where the socket is slow: a record of TLS.
+const patientFill = 16 << 10
+
+// SetPatient says whether the socket is slow, so that those who write have something new before it has taken what it was
+// given. Then the order of the scheduler counts for more than large writes: a stream that has sent all that it had, but
+// not its end, keeps its turn while the socket works, and Fill leaves it to the next Fill to go on with it. Otherwise a
+// stream would lose its turn whenever its writer is about to hand over the next piece, and those behind it would get what
+// is left of each write, whatever the priorities are.
+func (c *Conn) SetPatient(patient bool) { c.patient = patient }
+
+// endAwaiting takes the turn from the streams that were awaited and have nothing to send after all.
+func (c *Conn) endAwaiting() {
+	for _, id := range c.awaited {
+		if s, ok := c.streams.Get(id); ok && !s.out.waiting() {
+			c.sched.Unready(&s.node)
+		}
+	}
+	c.awaited = c.awaited[:0]
 }
 
 // maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams take turns.
@@ -207,7 +239,11 @@ func (c *Conn) sendChunk(s *Stream) {
 		}
 		return
 	}
-	c.sched.Unready(&s.node)
+	if c.patient && !o.end && s.send.Available() > 0 {
+		c.awaited = append(c.awaited, s.ID)
+	} else {
+		c.sched.Unready(&s.node)
+	}
 	c.drained(s, ends)
 }
 

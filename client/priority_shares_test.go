@@ -1,0 +1,216 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/internal/memconn"
+	"github.com/sluice-go/sluice/server"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// u is a priority of RFC 9218.
+func u(urgency uint8, incremental bool) priority.Params {
+	return priority.Params{Extensible: true, Urgency: urgency, Incremental: incremental}
+}
+
+// download is a response without an end, and how much of it has come.
+type download struct {
+	resp *http.Response
+	n    atomic.Int64
+	done chan error
+}
+
+// slowLink is a server behind a link that takes a megabyte a second, which sends endless responses.
+type slowLink struct {
+	t    *testing.T
+	s    *site
+	tr   *Transport
+	list []*download
+}
+
+func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.HandlerFunc) *slowLink {
+	l := &slowLink{t: t, s: &site{
+		t: t, l: memconn.Listen(memconn.Options{Bandwidth: 1 << 20, Buffer: 64 << 10}), served: make(chan error, 1),
+	}}
+	if h == nil {
+		h = func(http.ResponseWriter, *http.Request) {}
+	}
+	l.s.srv = &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h(w, r)
+		chunk := make([]byte, 64<<10)
+		for {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})}
+	l.s.srv.Scheduler = scheduler
+	go func() { l.s.served <- l.s.srv.Serve(l.s.l) }()
+	l.tr = l.s.transport(func(tr *Transport) { tr.TreePriorities = true })
+	return l
+}
+
+// get begins a download and returns the context's handle on its priority.
+func (l *slowLink) get(p priority.Params, header ...string) *download {
+	l.t.Helper()
+	req := newRequest(l.t, "GET", siteURL, nil)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := l.tr.RoundTrip(req.WithContext(WithPriority(l.t.Context(), p)))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	d := &download{resp: resp, done: make(chan error, 1)}
+	l.list = append(l.list, d)
+	return d
+}
+
+// read has all downloads read, as fast as they come.
+func (l *slowLink) read() {
+	for _, d := range l.list {
+		go func() { // ends with the connection
+			buf := make([]byte, 32<<10)
+			for {
+				n, err := d.resp.Body.Read(buf)
+				d.n.Add(int64(n))
+				if err != nil {
+					d.done <- err
+					return
+				}
+			}
+		}()
+	}
+}
+
+// shares lets time pass and returns which parts of what has come meanwhile belongs to whom.
+func (l *slowLink) shares(d time.Duration) []float64 {
+	before := make([]int64, len(l.list))
+	for i, d := range l.list {
+		before[i] = d.n.Load()
+	}
+	time.Sleep(d)
+	shares, sum := make([]float64, len(l.list)), 0.0
+	for i, d := range l.list {
+		shares[i] = float64(d.n.Load() - before[i])
+		sum += shares[i]
+	}
+	for i := range shares {
+		shares[i] /= sum
+	}
+	return shares
+}
+
+func (l *slowLink) want(why string, got []float64, want ...float64) {
+	l.t.Helper()
+	sum := 0.0
+	for _, w := range want {
+		sum += w
+	}
+	for i, w := range want {
+		if math.Abs(got[i]-w/sum) > 0.02 {
+			l.t.Errorf("%s: download %d has %.1f%% of the octets, want %.1f%%; all %.3f", why, i, 100*got[i], 100*w/sum, got)
+		}
+	}
+}
+
+func (l *slowLink) stop() {
+	for _, d := range l.list {
+		_ = d.resp.Body.Close()
+		if err := <-d.done; errors.Is(err, io.EOF) {
+			l.t.Error("a response has ended")
+		}
+	}
+	l.s.stop(l.tr)
+	time.Sleep(time.Minute) // what is on the link arrives, and the connection with it ends
+}
+
+// Who gets which part of a slow link: what clients ask for is what comes out, within 2%.
+func TestPriorityShares(t *testing.T) {
+	const guard = 1.0 / 64 // what RFC 9218's order gives to those that it would let starve
+	for _, tt := range []struct {
+		name      string
+		scheduler func() priority.Scheduler
+		ask       []priority.Params
+		want      []float64
+	}{
+		{"round robin", priority.NewRoundRobin, []priority.Params{u(0, false), u(7, false), {}}, []float64{1, 1, 1}},
+		{"the same urgency, incremental", priority.NewExtensible, []priority.Params{u(3, true), u(3, true), u(3, true)}, []float64{1, 1, 1}},
+		{"the same urgency, one by one", priority.NewExtensible, []priority.Params{u(3, false), {}, u(3, false)}, []float64{1 - guard, guard / 2, guard / 2}},
+		{"urgency", priority.NewExtensible, []priority.Params{u(6, true), u(1, true), u(1, true)}, []float64{guard, (1 - guard) / 2, (1 - guard) / 2}},
+		{"none is the default", priority.NewExtensible, []priority.Params{u(4, true), {}, u(4, false)}, []float64{guard / 2, 1 - guard, guard / 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newSlowLink(t, tt.scheduler, nil)
+				for _, p := range tt.ask {
+					l.get(p)
+				}
+				l.read()
+				l.shares(5 * time.Second)
+				l.want("shares", l.shares(20*time.Second), tt.want...)
+				l.stop()
+			})
+		})
+	}
+}
+
+// A change while the responses run, by the client.
+func TestPrioritySharesFollowUpdates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSlowLink(t, priority.NewExtensible, nil)
+		one, two := l.get(u(1, true)), l.get(u(5, true))
+		l.read()
+		l.shares(5 * time.Second)
+		l.want("as asked", l.shares(20*time.Second), 63, 1)
+		if err := UpdatePriority(two.resp.Request.Context(), u(0, true)); err != nil {
+			t.Error(err)
+		}
+		l.shares(5 * time.Second)
+		l.want("after PRIORITY_UPDATE", l.shares(20*time.Second), 1, 63)
+		if err := UpdatePriority(one.resp.Request.Context(), u(0, true)); err != nil {
+			t.Error(err)
+		}
+		l.shares(5 * time.Second)
+		l.want("both alike", l.shares(20*time.Second), 1, 1)
+		l.stop()
+	})
+}
+
+// What the server says counts for more, by field or by call.
+func TestPrioritySharesFollowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSlowLink(t, priority.NewExtensible, func(w http.ResponseWriter, r *http.Request) {
+			if v := r.Header.Get("Say"); v != "" {
+				w.Header().Set("Priority", v)
+			}
+			if v, err := strconv.Atoi(r.Header.Get("Set")); err == nil {
+				if err := server.SetPriority(w, u(uint8(v), true)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		l.get(u(4, true))
+		said := l.get(u(7, true), "Say", "u=2")
+		set := l.get(u(7, false), "Set", "2")
+		l.read()
+		l.shares(5 * time.Second)
+		l.want("the server's word", l.shares(20*time.Second), 1, 63.0/2, 63.0/2)
+		for _, d := range []*download{said, set} {
+			if err := UpdatePriority(d.resp.Request.Context(), u(7, true)); err != nil {
+				t.Error(err)
+			}
+		}
+		l.shares(5 * time.Second)
+		l.want("the client's protest", l.shares(20*time.Second), 1, 63.0/2, 63.0/2)
+		l.stop()
+	})
+}

@@ -1,0 +1,107 @@
+package core
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// fillOrder makes c fill its output and returns whose DATA are in it, one letter for 16 KiB begun.
+func fillOrder(t *testing.T, c *Conn, limit int) string {
+	t.Helper()
+	c.Fill(limit)
+	var order strings.Builder
+	for b := c.Output(nil); len(b) > 0; {
+		h, _, n, err := frame.Split(b, frame.MaxMaxSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		order.WriteByte("?A?B?C"[h.StreamID])
+		b = b[n:]
+	}
+	return order.String()
+}
+
+// Where the socket is slow a stream that is about to be given more keeps its turn, and those behind it do not get the rest
+// of the write.
+func TestPatientFill(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		patient bool
+		piece   int // what A, which is urgent, writes at a time
+		again   bool
+		want    []string // what each Fill brings
+	}{
+		{"quick", false, 32 << 10, true, []string{"AABBBBC", "AABBBBC"}},
+		{"slow", true, 32 << 10, true, []string{"AA", "AA", "AA"}},
+		{"slow, and nothing comes", true, 32 << 10, false, []string{"AA", "BBBB", "BBBB"}},
+		{"slow, and pieces are small", true, 4 << 10, true, []string{"AB", "AB", "AB"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
+			p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30)), update(0, 1<<30))
+			p.send(request(1, "priority: u=0"), request(3, "priority: u=5"), request(5, "priority: u=6"))
+			for _, id := range []uint32{1, 3, 5} {
+				if err := p.c.SendHead(p.stream(id), responseFields(), false, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.c.Output(nil)
+			p.c.SetPatient(tt.patient)
+			give := func(id uint32, n int) {
+				t.Helper()
+				if s := p.stream(id); s.Queued() == 0 {
+					if err := p.c.Queue(s, make([]byte, n), nil, false); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for i, want := range tt.want {
+				if i == 0 || tt.again {
+					give(1, tt.piece)
+				}
+				give(3, 64<<10)
+				give(5, 64<<10)
+				if got := fillOrder(t, p.c, 96<<10+200); got != want {
+					t.Errorf("Fill number %d brings %s, want %s", i+1, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A stream that is awaited may end, be reset or have its window closed meanwhile.
+func TestPatientFillOfStreamsThatEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		then func(p *peer)
+	}{
+		{"reset by the peer", func(p *peer) { p.send(reset(1, frame.Cancel)) }},
+		{"reset by us", func(p *peer) { p.c.Reset(p.stream(1), frame.Cancel) }},
+		{"ended", func(p *peer) { p.queue(1, 0, true) }},
+		{"window closed", func(p *peer) { p.send(settings(setting(frame.SettingInitialWindowSize, 0))) }},
+		{"no longer slow", func(p *peer) { p.c.SetPatient(false) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
+			p.send(request(1, "priority: u=0"), request(3))
+			p.answer(1, false)
+			p.answer(3, false)
+			p.c.SetPatient(true)
+			p.queue(1, 20_000, false)
+			tt.then(p)
+			p.outcome()
+			if err := p.c.Queue(p.stream(3), make([]byte, 100), nil, true); err != nil {
+				t.Fatal(err)
+			}
+			p.c.Fill(1 << 20)
+			p.takeEvents()
+			if n := p.stream(3).Queued(); n != 0 && tt.name != "window closed" {
+				t.Errorf("%d octets of the other stream wait", n)
+			}
+			wantAccounts(t, p.c)
+		})
+	}
+}
