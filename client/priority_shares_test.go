@@ -21,6 +21,17 @@ func u(urgency uint8, incremental bool) priority.Params {
 	return priority.Params{Extensible: true, Urgency: urgency, Incremental: incremental}
 }
 
+// at is a place in the tree of RFC 7540, with a weight from 1 to 256.
+func at(parent uint32, weight int) priority.Params {
+	return priority.Params{Tree: true, DependsOn: parent, Weight: uint8(weight - 1)}
+}
+
+// both adds an urgency to a place in the tree.
+func both(urgency uint8, p priority.Params) priority.Params {
+	p.Extensible, p.Urgency, p.Incremental = true, urgency, true
+	return p
+}
+
 // download is a response without an end, and how much of it has come.
 type download struct {
 	resp *http.Response
@@ -28,7 +39,7 @@ type download struct {
 	done chan error
 }
 
-// slowLink is a server behind a link that takes a megabyte a second, which sends endless responses.
+// slowLink is a server behind a link that takes half a megabyte a second, which sends endless responses.
 type slowLink struct {
 	t    *testing.T
 	s    *site
@@ -38,7 +49,7 @@ type slowLink struct {
 
 func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.HandlerFunc) *slowLink {
 	l := &slowLink{t: t, s: &site{
-		t: t, l: memconn.Listen(memconn.Options{Bandwidth: 1 << 20, Buffer: 64 << 10}), served: make(chan error, 1),
+		t: t, l: memconn.Listen(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10}), served: make(chan error, 1),
 	}}
 	if h == nil {
 		h = func(http.ResponseWriter, *http.Request) {}
@@ -146,6 +157,14 @@ func TestPriorityShares(t *testing.T) {
 		{"the same urgency, incremental", priority.NewExtensible, []priority.Params{u(3, true), u(3, true), u(3, true)}, []float64{1, 1, 1}},
 		{"the same urgency, one by one", priority.NewExtensible, []priority.Params{u(3, false), {}, u(3, false)}, []float64{1 - guard, guard / 2, guard / 2}},
 		{"urgency", priority.NewExtensible, []priority.Params{u(6, true), u(1, true), u(1, true)}, []float64{guard, (1 - guard) / 2, (1 - guard) / 2}},
+		{"tree weights", priority.NewTree, []priority.Params{at(0, 16), at(0, 32), at(0, 80)}, []float64{1, 2, 5}},
+		{"no place in the tree is weight 16", priority.NewTree, []priority.Params{{}, at(0, 48)}, []float64{1, 3}},
+		{"the tree is followed on sight", priority.NewAuto, []priority.Params{at(0, 1), at(0, 3)}, []float64{1, 3}},
+		{"RFC 9218 is followed on sight", priority.NewAuto, []priority.Params{u(1, true), u(5, true), u(1, true)}, []float64{(1 - guard) / 2, guard, (1 - guard) / 2}},
+		{"nothing is stated", nil, []priority.Params{{}, {}, {}}, []float64{1, 1, 1}},
+		{"urgency, by default", nil, []priority.Params{{}, u(0, true)}, []float64{guard, 1 - guard}},
+		{"the tree, by default", nil, []priority.Params{at(0, 256), {}}, []float64{16, 1}},
+		{"both, by default", nil, []priority.Params{both(6, at(0, 256)), both(0, at(0, 1))}, []float64{guard, 1 - guard}},
 		{"none is the default", priority.NewExtensible, []priority.Params{u(4, true), {}, u(4, false)}, []float64{guard / 2, 1 - guard, guard / 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -156,7 +175,7 @@ func TestPriorityShares(t *testing.T) {
 				}
 				l.read()
 				l.shares(5 * time.Second)
-				l.want("shares", l.shares(20*time.Second), tt.want...)
+				l.want("shares", l.shares(16*time.Second), tt.want...)
 				l.stop()
 			})
 		})
@@ -170,17 +189,17 @@ func TestPrioritySharesFollowUpdates(t *testing.T) {
 		one, two := l.get(u(1, true)), l.get(u(5, true))
 		l.read()
 		l.shares(5 * time.Second)
-		l.want("as asked", l.shares(20*time.Second), 63, 1)
+		l.want("as asked", l.shares(16*time.Second), 63, 1)
 		if err := UpdatePriority(two.resp.Request.Context(), u(0, true)); err != nil {
 			t.Error(err)
 		}
 		l.shares(5 * time.Second)
-		l.want("after PRIORITY_UPDATE", l.shares(20*time.Second), 1, 63)
+		l.want("after PRIORITY_UPDATE", l.shares(16*time.Second), 1, 63)
 		if err := UpdatePriority(one.resp.Request.Context(), u(0, true)); err != nil {
 			t.Error(err)
 		}
 		l.shares(5 * time.Second)
-		l.want("both alike", l.shares(20*time.Second), 1, 1)
+		l.want("both alike", l.shares(16*time.Second), 1, 1)
 		l.stop()
 	})
 }
@@ -203,14 +222,39 @@ func TestPrioritySharesFollowServer(t *testing.T) {
 		set := l.get(u(7, false), "Set", "2")
 		l.read()
 		l.shares(5 * time.Second)
-		l.want("the server's word", l.shares(20*time.Second), 1, 63.0/2, 63.0/2)
+		l.want("the server's word", l.shares(16*time.Second), 1, 63.0/2, 63.0/2)
 		for _, d := range []*download{said, set} {
 			if err := UpdatePriority(d.resp.Request.Context(), u(7, true)); err != nil {
 				t.Error(err)
 			}
 		}
 		l.shares(5 * time.Second)
-		l.want("the client's protest", l.shares(20*time.Second), 1, 63.0/2, 63.0/2)
+		l.want("the client's protest", l.shares(16*time.Second), 1, 63.0/2, 63.0/2)
+		l.stop()
+	})
+}
+
+// Children in the tree share what their parent leaves, and changes of the tree are followed (RFC 7540 §5.3).
+func TestPrioritySharesInTree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSlowLink(t, nil, nil)
+		parent := l.get(at(0, 16)) // stream 1
+		l.get(at(1, 200))          // below it
+		l.get(at(0, 16))           // beside it
+		child := l.get(at(1, 100)) // below it, too
+		l.read()
+		l.shares(5 * time.Second)
+		l.want("children wait", l.shares(16*time.Second), 1, 0, 1, 0)
+		if err := UpdatePriority(parent.resp.Request.Context(), at(0, 48)); err != nil {
+			t.Error(err)
+		}
+		l.shares(5 * time.Second)
+		l.want("another weight", l.shares(16*time.Second), 3, 0, 1, 0)
+		if err := UpdatePriority(child.resp.Request.Context(), at(0, 64)); err != nil {
+			t.Error(err)
+		}
+		l.shares(5 * time.Second)
+		l.want("another parent", l.shares(16*time.Second), 3, 0, 1, 4)
 		l.stop()
 	})
 }

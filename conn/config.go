@@ -122,7 +122,8 @@ type Config struct {
 	// Limits bounds what the peer can make the connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// Scheduler makes the scheduler that decides which stream sends next. Default: round robin. A server whose scheduler
+	// Scheduler makes the scheduler that decides which stream sends next. Default: priority.NewAuto on a server, which goes
+	// by what the client asks for, and round robin on a client. A server whose scheduler
 	// has a method IgnoresTree() bool that returns true tells clients to send no priorities of RFC 7540
 	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), which has those that know RFC 9218 use that.
 	Scheduler func() priority.Scheduler
@@ -255,8 +256,11 @@ func (c *Config) core(role core.Role) core.Config {
 	if c.Grease {
 		cc.Grease = rand.Uint64() | 1
 	}
-	if c.Scheduler != nil {
+	switch {
+	case c.Scheduler != nil:
 		cc.Scheduler = c.Scheduler()
+	case role == core.Server:
+		cc.Scheduler = priority.NewAuto()
 	}
 	return cc
 }

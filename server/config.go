@@ -116,7 +116,11 @@ type Config struct {
 	// Limits bounds what a client can make a connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// Scheduler makes the scheduler that decides which stream of a connection sends next. Default: round robin.
+	// Scheduler makes the scheduler that decides which stream of a connection sends next. Default: priority.NewAuto, which
+	// goes by RFC 9218 where the client uses it, by the dependency tree of RFC 7540 §5.3 where the client states a place in
+	// that alone, and treats all responses alike where it states nothing. priority.NewExtensible goes by RFC 9218 alone and
+	// has clients told so (SETTINGS_NO_RFC7540_PRIORITIES of 1), priority.NewTree by the tree alone, and
+	// priority.NewRoundRobin by neither.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
