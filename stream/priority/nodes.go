@@ -8,8 +8,10 @@ type nodes struct {
 	most int // how many there have been since the table was empty
 }
 
-// keepNodes is up to how many entries an empty table keeps its memory.
-const keepNodes = 64
+// keepNodes is up to how many entries an empty table keeps its memory: as many
+// streams as servers tend to allow, since a client that has used them all at once
+// will do so again.
+const keepNodes = 256
 
 func (t *nodes) add(n *Node) {
 	t.Put(n.ID, n)
