@@ -132,6 +132,8 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.NewStream = n.newStream
 	cfg.EnablePush = role == Client
 	cfg.TreePriorities = w.chance(2)
+	schedulers := []func() priority.Scheduler{priority.NewRoundRobin, priority.NewExtensible, priority.NewTree, priority.NewAuto}
+	cfg.Scheduler = schedulers[w.rng.IntN(len(schedulers))]()
 	return cfg
 }
 
@@ -301,6 +303,7 @@ func (w *world) push() {
 
 // move takes output and puts it on the wire.
 func (n *node) move() {
+	n.c.SetPatient(n.w.chance(2))
 	n.c.Fill(n.w.rng.IntN(100_000))
 	n.events()
 	n.shake(n.c.Output(nil))
