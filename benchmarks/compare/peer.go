@@ -82,7 +82,7 @@ var peers = []peer{
 	{Name: hyper, missing: hyperPeer{}.missing, build: hyperPeer{}.build, start: hyperPeer{}.start, paths: everything, noTLS: true},
 	{Name: nghttpd, missing: nghttpdProgram.missing, start: nghttpdProgram.start, paths: noFields},
 	{Name: h2o, missing: h2oProgram.missing, start: h2oProgram.start, paths: noUploads},
-	{Name: nginx, missing: nginxProgram.missing, start: nginxProgram.start, paths: everything},
+	{Name: nginx, missing: nginxProgram.missing, start: nginxProgram.start, paths: noUploads},
 	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
 	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
 }

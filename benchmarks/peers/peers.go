@@ -6,8 +6,9 @@
 // its configuration or memory where it has a way to, others from files.
 //
 // Limitations: h2o and nghttpd take small answers, too, from files, which they
-// keep open; Caddy and h2o do not read request bodies without a program behind
-// them, and so have no uploads; nghttpd cannot add response fields.
+// keep open; nginx, Caddy and h2o do not read request bodies without a program
+// behind them (nginx would answer and drop the rest), and so have no uploads;
+// nghttpd cannot add response fields.
 package peers
 
 import "embed"
