@@ -184,7 +184,8 @@ func TestUpdatePriority(t *testing.T) {
 
 // Many requests of one context, and changes all the time.
 func TestUpdatePriorityConcurrently(t *testing.T) {
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }),
+		func(srv *server.Server) { srv.Limits.GlitchBurst = -1 }) // 200 updates of up to 8 streams are more than it takes
 	tr := s.transport(func(tr *Transport) { tr.TreePriorities = true })
 	defer s.stop(tr)
 	ctx := WithPriority(context.Background(), priority.Params{Extensible: true})
