@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // rest is how a connection that nobody uses gives up what it holds for the next request: the memory that spares
@@ -30,6 +32,9 @@ const restAfter = time.Second
 func restful(nc net.Conn) bool {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
+	}
+	if s, ok := nc.(*tlssock.Conn); ok {
+		nc = s.NetConn()
 	}
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
