@@ -25,6 +25,11 @@
 // are read as they come: 1 Gbit/s over 100 ms is filled with nothing configured. Transport.MaxReceiveBufferGrowth is the
 // memory for that, and [ClientConn.Stats] tells the round-trip time.
 //
+// # Origins
+//
+// With Transport.Coalesce, origins that a server names in ORIGIN frames (RFC 8336) and has a certificate for share its
+// connection. Transport.AltSvcHandler is told of alternative services (RFC 7838); none is chosen here.
+//
 // # Goroutines
 //
 // Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by

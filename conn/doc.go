@@ -8,8 +8,9 @@
 // the next. On a client, where requests follow one another closely and one at a time, the goroutine that waits for the
 // response reads in its place (see readTurn). Writing is done by whoever has something to send and calls Flush: one at a time takes all that is ready,
 // of all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The reader itself
-// never writes, so that two peers which both write cannot wait for each other; nor do the reads and writes of streams,
-// so that a blocked socket does not keep them beyond a reset or a deadline.
+// never writes, so that two peers which both write cannot wait for each other; nor do reads and writes of streams
+// wait in the socket, so that a blocked one does not keep them beyond a reset or a deadline: a large Write sends only what a
+// plain socket takes at once.
 //
 // # Tunnels
 //

@@ -38,6 +38,11 @@
 // that read what comes: 1 Gbit/s over 100 ms is filled with nothing configured. Config.MaxReceiveBufferGrowth is the
 // memory for that.
 //
+// # Origins
+//
+// Config.Origins tells clients for which origins a connection may be used (RFC 8336), Config.AltServices where else one is served
+// (RFC 7838).
+//
 // # Concurrency
 //
 // All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its

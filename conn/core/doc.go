@@ -40,6 +40,7 @@
 //
 // # Limitations
 //
-// Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. ALTSVC and
-// ORIGIN frames are checked and otherwise ignored. What SETTINGS tell the peer is said once, by Start.
+// Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. What
+// ALTSVC and ORIGIN frames say is checked and given to the caller, and changes nothing here. What SETTINGS tell the peer is
+// said once, by Start.
 package core
