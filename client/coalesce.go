@@ -128,7 +128,7 @@ func (m *misdirected) alone(req *http.Request, src *source) (next *source, ok bo
 		m.x.mu.Lock()
 		complete := m.x.up == nil || m.x.sent
 		m.x.mu.Unlock()
-		if !complete && src.getBody == nil {
+		if !complete && src.getBody == nil && !src.isWhole() {
 			return nil, false // the upload still uses it
 		}
 		if next = src.again(req); next == nil {

@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluice-go/sluice/internal/memconn"
@@ -173,6 +175,27 @@ func TestMisdirected(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a stream that was sent, which its sender has yet to note", func(t *testing.T) {
+		e := newEstate(t, byHost(true), []string{"https://a.test", "https://b.test"}, hosts...)
+		tr := e.transport()
+		e.fetch(tr, "https://a.test/", nil)
+		answered := make(chan bool)
+		var sent atomic.Int32
+		trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
+			if sent.Add(1) == 1 {
+				<-answered
+			}
+		}}
+		req := newRequest(t, "POST", "https://b.test/", streamOnly{strings.NewReader("hello")})
+		resp, err := tr.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		close(answered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(resp.StatusCode, " ", readAll(t, resp)); got != "200 b.test hello" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("a body that is gone", func(t *testing.T) {
 		e := newEstate(t, byHost(true), []string{"https://b.test"}, hosts...)
 		tr := e.transport(func(tr *Transport) { tr.ReplayBuffer = -1 })

@@ -133,6 +133,13 @@ func (s *source) isTouched() bool {
 	return s.touched || s.closed
 }
 
+// isWhole tells that all of the body was read and is kept, so that who reads it again is in nobody's way.
+func (s *source) isWhole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keep >= 0 && isEOF(s.err)
+}
+
 // rewind makes the source begin anew and tells whether it can.
 func (s *source) rewind() bool {
 	s.mu.Lock()
