@@ -28,4 +28,3 @@ func TestXNetExtendedConnect(t *testing.T) {
 	_ = resp.Body.Close()
 	s.wantEnd(t, nil)
 }
-
