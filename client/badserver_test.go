@@ -59,7 +59,10 @@ var badServers = []struct {
 		p.send(frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1})
 	}, frame.FlowControlError},
 	{"increment of 0", func(p *peer) { p.send(frame.WindowUpdate{StreamID: 1}) }, frame.ProtocolError},
-	{"end of the connection", func(p *peer) { _ = p.nc.Close() }, io.ErrUnexpectedEOF},
+	{"end of the connection", func(p *peer) {
+		synctest.Wait() // else it may be found by a write, of the answer to SETTINGS
+		_ = p.nc.Close()
+	}, io.ErrUnexpectedEOF},
 	{"RST_STREAM", func(p *peer) { p.send(rst(1, frame.InternalError)) }, frame.InternalError},
 	{"REFUSED_STREAM", func(p *peer) { p.send(rst(1, frame.RefusedStream)) }, frame.RefusedStream},
 	{"GOAWAY with a lower stream", func(p *peer) { p.send(goAway(0, frame.NoError)) }, frame.RefusedStream},
