@@ -60,9 +60,13 @@ func (i idle) measure(ctx context.Context, l *laboratory, p peer) (figures, erro
 	return m, nil
 }
 
+// idleFor is how long nothing happens before the memory is read: connections that have nothing to do for a moment are not
+// what the scenario is about, and some servers give memory up only then.
+const idleFor = 3 * time.Second
+
 // settled is the memory when the server has nothing left to do.
 func (r *running) settled() (int64, error) {
-	time.Sleep(500 * time.Millisecond) // for what servers do soon after a request
+	time.Sleep(idleFor)
 	if r.child != nil {
 		if err := r.command(site.Command{Settle: true}); err != nil {
 			return 0, err
