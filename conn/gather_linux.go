@@ -25,13 +25,8 @@ var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iove
 
 // newGatherer returns a gatherer for a TCP or Unix socket, nil for anything else.
 func newGatherer(nc net.Conn) gatherer {
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
-		return nil
-	}
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
+	raw := rawSocket(nc)
+	if raw == nil {
 		return nil
 	}
 	g := &rawGatherer{raw: raw}

@@ -17,13 +17,8 @@ type rawTryWriter struct {
 
 // newTryWriter returns a writer for a TCP or Unix socket, nil for anything else.
 func newTryWriter(nc net.Conn) tryWriter {
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
-		return nil
-	}
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
+	raw := rawSocket(nc)
+	if raw == nil {
 		return nil
 	}
 	w := &rawTryWriter{raw: raw}

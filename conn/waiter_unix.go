@@ -28,14 +28,9 @@ type rawWaiter struct {
 
 // newWaiter returns a waiter for a TCP or Unix socket, nil for anything else.
 func newWaiter(nc net.Conn) waiter {
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
+	raw := rawSocket(nc)
+	if raw == nil {
 		return nil // what wraps a socket, such as TLS, reads in its own way
-	}
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return nil
 	}
 	w := &rawWaiter{raw: raw}
 	w.try = w.tryRead
