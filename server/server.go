@@ -51,8 +51,8 @@ type Server struct {
 	// HTTP/1.1 too where Go is that new.
 	MaxHeaderValueCount int
 
-	// DisableClientPriority is a field of http.Server since Go 1.27. The default scheduler does not heed the client's
-	// priorities anyhow.
+	// DisableClientPriority is a field of http.Server since Go 1.27, and is passed on to net/http. On HTTP/2 a Scheduler of
+	// priority.NewRoundRobin has the client's priorities ignored.
 	DisableClientPriority bool
 
 	// TLSNextProto has functions that take over TLS connections with other ALPN protocols. A map that is not nil and
