@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,21 +57,46 @@ func TestReply(t *testing.T) {
 		{"trailers", "", pairFields("a", "b"), []any{response(1, 200), trailers(1, "a", "b")}},
 		{"all", "hi", pairFields("a", "b"), []any{response(1, 200), data(1, "hi"), trailers(1, "a", "b")}},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newTestPeer(t, Config{})
-				st := p.open(get(1))
-				body := []byte(tt.body)
-				check(t, "Reply", st.Reply(status2(200), body, tt.trailers))
-				clear(body) // it was copied
-				clear(tt.trailers)
-				st.Release()
-				p.c.Flush()
-				p.want("the response", tt.want...)
+	for how, reply := range map[string]func(*Stream, []byte, []core.Field) error{
+		"": func(st *Stream, p []byte, trailers []core.Field) error {
+			defer st.Release()
+			return st.Reply(status2(200), p, trailers)
+		},
+		" and released": func(st *Stream, p []byte, trailers []core.Field) error {
+			return st.ReplyAndRelease(status2(200), p, trailers)
+		},
+	} {
+		for _, tt := range tests {
+			t.Run(tt.name+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := newTestPeer(t, Config{})
+					st := p.open(get(1))
+					body, trailers := []byte(tt.body), slices.Clone(tt.trailers)
+					check(t, "Reply", reply(st, body, trailers))
+					clear(body) // it was copied
+					clear(trailers)
+					p.c.Flush()
+					p.want("the response", tt.want...)
+					if n := p.c.Stats().Streams; n != 0 || st.Conn() != nil {
+						t.Errorf("%d streams are left, this one on %v", n, st.Conn())
+					}
+				})
 			})
-		})
+		}
 	}
+}
+
+func TestReplyAndReleaseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(get(1))
+		st.Reset(frame.InternalError)
+		var se *frame.StreamError
+		if err := st.ReplyAndRelease(status2(200), []byte("hi"), nil); !errors.As(err, &se) || err != st.Err() {
+			t.Errorf("on a stream that is dead: %v", err)
+		}
+		st.Release() // is still to be done
+	})
 }
 
 func TestRequestBody(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -48,7 +49,8 @@ type streamLife struct {
 	finished bool // Finish was called
 	closed   bool // no longer in core's table
 	released bool
-	err      error // why the stream died early
+	err      error       // why the stream died early
+	dead     atomic.Bool // err is set; may be read without mu
 
 	// Of a client's streams.
 	opened    uint64 // how often the output had been taken when the request was appended
@@ -107,20 +109,18 @@ func (st *Stream) Message() *core.Message { return &st.cs.Head }
 // only.
 func (st *Stream) HeadOnly() bool { return st.headEnd } // is as it was handed over
 
-// SetOwner keeps v for the user of the stream, until Release. It returns what Err returns.
+// SetOwner keeps v for the user of the stream, until Release. It must be called before other goroutines use the stream, and
+// returns what Err returns. Server only: a client's request brings its Owner along.
 func (st *Stream) SetOwner(v any) error {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
 	st.owner = v
-	return st.err
+	if st.dead.Load() {
+		return st.Err()
+	}
+	return nil
 }
 
-// Owner returns what SetOwner was given.
-func (st *Stream) Owner() any {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
-	return st.owner
-}
+// Owner returns what SetOwner was given. Server only.
+func (st *Stream) Owner() any { return st.owner }
 
 // Err returns why the stream died early, nil while it is alive and after a complete exchange.
 func (st *Stream) Err() error {
@@ -176,6 +176,12 @@ func (st *Stream) Release() {
 		c.mu.Unlock()
 		panic("BUG: stream released twice")
 	}
+	st.release()
+	c.unlock()
+}
+
+func (st *Stream) release() {
+	c := st.c
 	st.readBy.stop() // the other may still be needed
 	st.dropBody()
 	st.onEnd = nil
@@ -192,7 +198,6 @@ func (st *Stream) Release() {
 	st.noRead = true
 	st.recycle()
 	c.dropOut()
-	c.unlock()
 }
 
 // head notes that the head of a message has arrived.
@@ -210,6 +215,7 @@ func (st *Stream) end(err error) {
 		return
 	}
 	st.err = err
+	st.dead.Store(true)
 	st.unsent = st.c.client.lost && st.opened == st.c.client.taken
 	if st.c.role == core.Server {
 		st.dropBody() // a client may still read what had arrived

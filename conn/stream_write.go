@@ -38,6 +38,22 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
+	return st.reply(fields, p, trailers)
+}
+
+// ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use the stream.
+func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core.Field) error {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	err := st.reply(fields, p, trailers)
+	if err == nil {
+		st.release()
+	}
+	return err
+}
+
+func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) error {
 	end := len(p) == 0 && len(trailers) == 0
 	if err := st.writeHeaders(fields, end); err != nil || end {
 		return err
