@@ -1,6 +1,9 @@
 package stream
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // How many streams the zero Graveyard remembers. Those that ended in peace are
 // only needed to name the right error; those that we have reset are needed so
@@ -16,37 +19,49 @@ const (
 // have reset are remembered apart from all others: however many requests end in
 // peace, they do not push out a reset whose frames may still be in flight.
 //
+// Every request ends here, so what ends in peace costs one word and no search: it
+// has one place, by its identifier, and is forgotten when another stream needs it.
+// Of streams that end in about the order in which they were opened those are the
+// oldest; one that lived much longer than its neighbours may be forgotten sooner.
+//
 // Memory grows with use up to the limits; all operations take constant time. The
 // zero Graveyard has the limits DefaultEnds and DefaultResets.
 type Graveyard struct {
-	states Table[State]
-	ends   graves // ClosedEnd and ClosedResetRemote
-	resets graves // ClosedResetLocal
-	ready  bool   // the limits of the rings are set
+	ends     []end // none or a power of two
+	mostEnds int
+
+	resets     Table[struct{}] // ClosedResetLocal
+	order      []uint32        // ring of the same, in the order in which they closed
+	oldest     int             // in order, once that is full
+	mostResets int
+
+	ready bool // the limits are set
 }
 
-// graves is a ring of identifiers in the order in which the streams closed.
-type graves struct {
-	ids   []uint32
-	next  int // the oldest, once the ring is full
-	limit int
-}
+// end is the identifier of a stream that was not reset by us, with endReset set if it is ClosedResetRemote and not
+// ClosedEnd. 0 is none.
+type end uint32
+
+const (
+	endReset end = 1 << 31 // no identifier has that bit (RFC 9113 §5.1.1)
+	minEnds      = 8
+)
 
 // NewGraveyard returns a Graveyard that remembers the last resets streams that
-// we have reset, and the last ends of the others. A limit of 0 or less remembers
-// none.
+// we have reset, and of the others as many as the largest power of two that is no
+// more than ends. A limit of 0 or less remembers none.
 func NewGraveyard(ends, resets int) Graveyard {
-	return Graveyard{
-		ends:   graves{limit: max(ends, 0)},
-		resets: graves{limit: max(resets, 0)},
-		ready:  true,
+	g := Graveyard{mostResets: max(resets, 0), ready: true}
+	if ends > 0 {
+		g.mostEnds = 1 << (bits.Len(uint(ends)) - 1)
 	}
+	return g
 }
 
-// Add remembers that stream id closed with state s, and forgets the oldest
-// stream of its kind when there is no room. A stream that is remembered already
-// keeps its age; ClosedResetLocal replaces another cause, and is not replaced.
-// It panics when s is not a closed state or id is 0.
+// Add remembers that stream id closed with state s, and forgets another of its kind
+// when there is no room. A stream that is remembered already keeps its age;
+// ClosedResetLocal replaces another cause, and is not replaced. It panics when s is
+// not a closed state or id is 0.
 func (g *Graveyard) Add(id uint32, s State) {
 	if !s.Closed() || id == 0 {
 		panic(fmt.Sprintf("BUG: stream: burying stream %d in state %v", id, s))
@@ -54,53 +69,84 @@ func (g *Graveyard) Add(id uint32, s State) {
 	if !g.ready {
 		*g = NewGraveyard(DefaultEnds, DefaultResets)
 	}
-	ring := g.ring(s)
-	if old, ok := g.states.Get(id); ok {
-		if old == ClosedResetLocal {
-			return
-		}
-		if g.ring(old) == ring {
-			g.states.Put(id, s)
-			return
-		}
-	}
-	if ring.limit == 0 {
-		g.states.Delete(id)
+	if _, ok := g.resets.Get(id); ok {
 		return
 	}
-	if oldest := ring.push(id); oldest != 0 {
-		// A stream that was reset after it had ended is in both rings, and
-		// belongs to the one that its state names.
-		if old, ok := g.states.Get(oldest); ok && g.ring(old) == ring {
-			g.states.Delete(oldest)
+	if s == ClosedResetLocal {
+		g.addReset(id)
+		return
+	}
+	e := end(id)
+	if s == ClosedResetRemote {
+		e |= endReset
+	}
+	if g.mostEnds > 0 {
+		*g.place(id) = e
+	}
+}
+
+// place returns the place of stream id among the ends, of which there is at least one. While there are fewer than there
+// may be, none is taken from another stream.
+func (g *Graveyard) place(id uint32) *end {
+	for {
+		if n := len(g.ends); n > 0 {
+			at := &g.ends[id>>1&uint32(n-1)]
+			if *at == 0 || *at&^endReset == end(id) || n == g.mostEnds {
+				return at
+			}
+		}
+		old := g.ends
+		g.ends = make([]end, min(max(minEnds, 2*len(old)), g.mostEnds))
+		for _, e := range old {
+			if e != 0 {
+				*g.place(uint32(e &^ endReset)) = e // two that had places of their own have them again
+			}
 		}
 	}
-	g.states.Put(id, s)
 }
 
-func (g *Graveyard) ring(s State) *graves {
-	if s == ClosedResetLocal {
-		return &g.resets
+// addReset remembers stream id, which is not among the resets, as ClosedResetLocal.
+func (g *Graveyard) addReset(id uint32) {
+	if e := g.find(id); e != nil {
+		*e = 0
 	}
-	return &g.ends
+	switch {
+	case g.mostResets == 0:
+		return
+	case len(g.order) < g.mostResets:
+		g.order = append(g.order, id)
+	default:
+		g.resets.Delete(g.order[g.oldest])
+		g.order[g.oldest] = id
+		if g.oldest++; g.oldest == g.mostResets {
+			g.oldest = 0
+		}
+	}
+	g.resets.Put(id, struct{}{})
 }
 
-// push adds id and returns the identifier that had to go, or 0.
-func (r *graves) push(id uint32) (oldest uint32) {
-	if len(r.ids) < r.limit {
-		r.ids = append(r.ids, id)
-		return 0
+// find returns what is remembered of stream id among the ends, nil if nothing is.
+func (g *Graveyard) find(id uint32) *end {
+	if n := uint32(len(g.ends)); n > 0 && id != 0 {
+		if e := &g.ends[id>>1&(n-1)]; *e&^endReset == end(id) {
+			return e
+		}
 	}
-	oldest, r.ids[r.next] = r.ids[r.next], id
-	if r.next++; r.next == r.limit {
-		r.next = 0
-	}
-	return oldest
+	return nil
 }
 
 // State returns how stream id closed, and false when that is not known (any
 // more).
-func (g *Graveyard) State(id uint32) (State, bool) { return g.states.Get(id) }
-
-// Len returns the number of streams remembered.
-func (g *Graveyard) Len() int { return g.states.Len() }
+func (g *Graveyard) State(id uint32) (State, bool) {
+	if _, ok := g.resets.Get(id); ok {
+		return ClosedResetLocal, true
+	}
+	switch e := g.find(id); {
+	case e == nil:
+		return 0, false
+	case *e&endReset != 0:
+		return ClosedResetRemote, true
+	default:
+		return ClosedEnd, true
+	}
+}

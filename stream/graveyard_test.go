@@ -2,23 +2,53 @@ package stream
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 )
 
+// remembered counts the streams that g remembers.
+func remembered(g *Graveyard) int {
+	n := g.resets.Len()
+	for _, e := range g.ends {
+		if e != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func TestGraveyardForgetsTheOldest(t *testing.T) {
-	g := NewGraveyard(3, 2)
-	for id := uint32(1); id <= 9; id += 2 {
+	g := NewGraveyard(7, 2) // 4 and 2
+	for id := uint32(1); id <= 19; id += 2 {
 		g.Add(id, ClosedEnd)
 	}
-	for id := uint32(1); id <= 9; id += 2 {
-		s, ok := g.State(id)
-		if want := id >= 5; ok != want || ok && s != ClosedEnd {
+	for id := uint32(101); id <= 109; id += 2 {
+		g.Add(id, ClosedResetLocal)
+	}
+	for id := uint32(1); id <= 109; id += 2 {
+		want := id >= 13 && id <= 19 || id >= 107
+		if s, ok := g.State(id); ok != want {
 			t.Errorf("State(%d) = %v, %v; want known %v", id, s, ok, want)
 		}
 	}
-	if g.Len() != 3 {
-		t.Errorf("Len = %d, want 3", g.Len())
+	if n := remembered(&g); n != 6 {
+		t.Errorf("%d are remembered, want 6", n)
+	}
+}
+
+// As long as there is room no stream takes the place of another, and a connection with few streams has a small table.
+func TestGraveyardGrowsBeforeItForgets(t *testing.T) {
+	var g Graveyard
+	for id := uint32(1); id < 2*minEnds; id += 2 {
+		g.Add(id, ClosedEnd)
+	}
+	if len(g.ends) != minEnds {
+		t.Errorf("%d places for %d streams", len(g.ends), minEnds)
+	}
+	for id := uint32(1); id < 2*DefaultEnds; id += 2 {
+		g.Add(id, ClosedResetRemote)
+	}
+	if len(g.ends) != DefaultEnds || remembered(&g) != DefaultEnds {
+		t.Errorf("%d of %d streams are remembered in %d places", remembered(&g), DefaultEnds, len(g.ends))
 	}
 }
 
@@ -36,15 +66,15 @@ func TestGraveyardKeepsResets(t *testing.T) {
 	if s, ok := g.State(3); ok {
 		t.Errorf("State(3) = %v after thousands of others", s)
 	}
-	if g.Len() != DefaultEnds+1 {
-		t.Errorf("Len = %d, want %d", g.Len(), DefaultEnds+1)
+	if n := remembered(&g); n != DefaultEnds+1 {
+		t.Errorf("%d are remembered, want %d", n, DefaultEnds+1)
 	}
 }
 
 func TestGraveyardChangesOfCause(t *testing.T) {
 	g := NewGraveyard(2, 2)
 	g.Add(1, ClosedEnd)
-	g.Add(1, ClosedResetRemote) // the same ring
+	g.Add(1, ClosedResetRemote) // the same kind
 	if s, _ := g.State(1); s != ClosedResetRemote {
 		t.Errorf("State = %v", s)
 	}
@@ -53,7 +83,7 @@ func TestGraveyardChangesOfCause(t *testing.T) {
 	if s, _ := g.State(1); s != ClosedResetLocal {
 		t.Errorf("State = %v", s)
 	}
-	// Its old place among the others is used up without forgetting it.
+	// Others have its old place now.
 	g.Add(3, ClosedEnd)
 	g.Add(5, ClosedEnd)
 	g.Add(7, ClosedEnd)
@@ -71,7 +101,7 @@ func TestGraveyardOfNothing(t *testing.T) {
 	g := NewGraveyard(0, -1)
 	g.Add(1, ClosedEnd)
 	g.Add(1, ClosedResetLocal)
-	if s, ok := g.State(1); ok || g.Len() != 0 {
+	if s, ok := g.State(1); ok || remembered(&g) != 0 {
 		t.Errorf("remembers %v", s)
 	}
 	g = NewGraveyard(1, 0)
@@ -87,27 +117,36 @@ func TestGraveyardOfNothing(t *testing.T) {
 func TestGraveyardAgainstModel(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		limits := [2]int{1 + rng.IntN(20), 1 + rng.IntN(20)}
-		g := NewGraveyard(limits[0], limits[1])
-		var order [2][]uint32 // by kind: others, our resets; oldest first
+		places, resets := 1<<rng.IntN(6), 1+rng.IntN(20)
+		g := NewGraveyard(places+rng.IntN(places), resets)
+		ends := map[uint32]uint32{} // by place, once there are as many as there may be
 		states := map[uint32]State{}
-		for id := uint32(1); id < 1000; id += 2 {
+		var order []uint32 // our resets, oldest first
+		for range 500 {
+			id := 1 + rng.Uint32N(200) // some close for a second time
 			s := ClosedEnd + State(rng.IntN(3))
-			kind := 0
-			if s == ClosedResetLocal {
-				kind = 1
-			}
 			g.Add(id, s)
-			states[id] = s
-			order[kind] = append(order[kind], id)
-			if len(order[kind]) > limits[kind] {
-				delete(states, order[kind][0])
-				order[kind] = slices.Delete(order[kind], 0, 1)
+			switch place := id / 2 % uint32(places); {
+			case states[id] == ClosedResetLocal:
+			case s == ClosedResetLocal:
+				if ends[place] == id {
+					delete(ends, place)
+				}
+				states[id] = s
+				if order = append(order, id); len(order) > resets {
+					delete(states, order[0])
+					order = order[1:]
+				}
+			default:
+				if other := ends[place]; other != id {
+					delete(states, other)
+				}
+				states[id], ends[place] = s, id
 			}
-			if g.Len() != len(states) {
-				t.Fatalf("seed %d: Len = %d, want %d", seed, g.Len(), len(states))
+			if n := remembered(&g); n != len(states) {
+				t.Fatalf("seed %d: %d are remembered, want %d", seed, n, len(states))
 			}
-			ask := 1 + 2*rng.Uint32N(500)
+			ask := rng.Uint32N(201)
 			got, ok := g.State(ask)
 			if want, known := states[ask]; ok != known || got != want {
 				t.Fatalf("seed %d: State(%d) = %v, %v; want %v, %v", seed, ask, got, ok, want, known)

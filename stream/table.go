@@ -16,8 +16,8 @@ type Table[T any] struct {
 }
 
 type slot[T any] struct {
-	id  uint32 // 0: the slot is empty
 	val T
+	id  uint32 // 0: the slot is empty
 }
 
 const minSlots = 8
@@ -63,7 +63,7 @@ func (t *Table[T]) Put(id uint32, v T) {
 	if !found {
 		t.n++
 	}
-	t.slots[i] = slot[T]{id, v}
+	t.slots[i] = slot[T]{v, id}
 }
 
 func (t *Table[T]) resize(size int) {

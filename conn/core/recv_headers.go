@@ -9,6 +9,9 @@ import (
 // recvHeaders handles a whole header block that began with HEADERS: a request, a response, or trailers
 // (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table, whatever comes of it.
 func (c *Conn) recvHeaders(b *headerBlock) error {
+	if c.cfg.Role == Server && c.ids.Idle(b.streamID) {
+		return c.recvRequest(b)
+	}
 	s, ok := c.streams.Get(b.streamID)
 	switch {
 	case ok && s.headRecv:
@@ -18,8 +21,6 @@ func (c *Conn) recvHeaders(b *headerBlock) error {
 		return c.recvTrailers(s, b)
 	case ok:
 		return c.recvResponse(s, b)
-	case c.cfg.Role == Server && c.ids.Idle(b.streamID):
-		return c.recvRequest(b)
 	default:
 		return c.headersOnClosed(b.streamID)
 	}

@@ -2,9 +2,9 @@ package priority
 
 // auto is a round robin until it is told a priority.
 type auto struct {
-	fair   roundRobin
-	nodes  nodes // that are open, while it is fair
-	opened opened
+	fair    roundRobin
+	waiting ring // while it is fair, those that are open and not ready
+	opened  opened
 
 	tree   *tree     // once priorities of RFC 7540 were stated, until scheme
 	scheme Scheduler // whom all goes to: nil while it is fair
@@ -20,7 +20,7 @@ type auto struct {
 // Streams that are open keep their turns when the scheme changes; what they have
 // sent until then is forgotten. Those to which nothing was said in the new form have
 // its default. Until a priority is stated this costs as much as a round robin and
-// a table of the open streams.
+// a list of the streams that are not ready.
 func NewAuto() Scheduler { return new(auto) }
 
 // Open adds n, not ready.
@@ -31,7 +31,7 @@ func (a *auto) Open(n *Node, p Params) {
 		return
 	}
 	a.fair.Open(n, p)
-	a.nodes.add(n)
+	a.waiting.push(n)
 	a.opened.add(n.ID)
 }
 
@@ -42,8 +42,9 @@ func (a *auto) Close(n *Node) {
 		return
 	}
 	if n.open {
-		a.fair.Close(n)
-		a.nodes.remove(n)
+		a.Unready(n)
+		a.waiting.remove(n)
+		n.open = false
 	}
 }
 
@@ -61,6 +62,10 @@ func (a *auto) Ready(n *Node) {
 		a.scheme.Ready(n)
 		return
 	}
+	if n.open && !n.ready {
+		a.waiting.remove(n)
+		n.ready = true
+	}
 	a.fair.Ready(n)
 }
 
@@ -70,7 +75,11 @@ func (a *auto) Unready(n *Node) {
 		a.scheme.Unready(n)
 		return
 	}
-	a.fair.Unready(n)
+	if n.ready {
+		a.fair.Unready(n)
+		n.ready = false
+		a.waiting.push(n)
+	}
 }
 
 // Next returns who sends next.
@@ -107,15 +116,18 @@ func (a *auto) choose(p Params) {
 // leaveFair hands all streams over to s, and those that are ready in the order of
 // their turns.
 func (a *auto) leaveFair(s Scheduler) {
-	for _, n := range a.nodes.All() {
+	for n := a.waiting.head; n != nil; n = a.waiting.head {
+		a.waiting.remove(n)
 		n.open = false
 		s.Open(n, Params{})
 	}
 	for n := a.fair.head; n != nil; n = a.fair.head {
 		a.fair.Unready(n)
+		n.open, n.ready = false, false
+		s.Open(n, Params{})
 		s.Ready(n)
 	}
-	a.scheme, a.nodes = s, nodes{}
+	a.scheme = s
 }
 
 // leaveTree hands all streams of the tree over to the scheme of RFC 9218.

@@ -298,8 +298,9 @@ func (m *autoModel) check(t *testing.T, s *auto) {
 		if m.tree != nil || m.ext != nil {
 			t.Error("it is still fair")
 		}
-		if s.nodes.Len() != len(m.nodes) || ringSize(s.fair.head) != len(m.ready) {
-			t.Errorf("%d open, %d ready; want %d and %d", s.nodes.Len(), ringSize(s.fair.head), len(m.nodes), len(m.ready))
+		ready := ringSize(s.fair.head)
+		if open := ringSize(s.waiting.head) + ready; open != len(m.nodes) || ready != len(m.ready) {
+			t.Errorf("%d open, %d ready; want %d and %d", open, ready, len(m.nodes), len(m.ready))
 		}
 	}
 }

@@ -30,9 +30,10 @@ type Node struct {
 	pos   int32  // index in a heap of those that are ready
 	Owner any    // the stream: whoever gets the Node from Next finds it here
 
-	prev, next *Node // ring of those that are ready; nil when not ready
+	prev, next *Node // ring of those that are ready; nil when not ready, but for auto
 	credit     int64 // octets left in this turn
 	open       bool
+	ready      bool   // for auto, which has a ring of the others, too
 	class      class  // RFC 9218
 	place      *place // RFC 7540
 }

@@ -1,6 +1,6 @@
 package priority
 
-// ring is a circular list of nodes that are ready, linked by their prev and next.
+// ring is a circular list of nodes, mostly of those that are ready, linked by their prev and next.
 // A Node is in one ring at most, and next is nil when it is in none.
 type ring struct {
 	head *Node
