@@ -120,7 +120,7 @@ type Config struct {
 	// goes by RFC 9218 where the client uses it, by the dependency tree of RFC 7540 §5.3 where the client states a place in
 	// that alone, and treats all responses alike where it states nothing. priority.NewExtensible goes by RFC 9218 alone and
 	// has clients told so (SETTINGS_NO_RFC7540_PRIORITIES of 1), priority.NewTree by the tree alone, and
-	// priority.NewRoundRobin by neither.
+	// priority.NewRoundRobin by neither, which is also what DisableClientPriority of the http.Server asks for (Go 1.27).
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
@@ -214,13 +214,21 @@ func (c *Config) connConfig(hs *http.Server) conn.Config {
 		MaxConnectionAgeGrace:         c.MaxConnectionAgeGrace,
 		EnableConnectProtocol:         c.EnableConnectProtocol,
 		Limits:                        c.Limits,
-		Scheduler:                     c.Scheduler,
+		Scheduler:                     c.scheduler(hs),
 		Tracer:                        c.Tracer,
 		FramePolicy:                   c.FramePolicy,
 		Padding:                       c.Padding,
 		SettingsOrder:                 c.SettingsOrder,
 		Grease:                        c.Grease,
 	}
+}
+
+// scheduler makes the scheduler of a connection; nil is conn's default.
+func (c *Config) scheduler(hs *http.Server) func() priority.Scheduler {
+	if c.Scheduler == nil && disableClientPriority(hs) {
+		return priority.NewRoundRobin
+	}
+	return c.Scheduler
 }
 
 // defaultMaxHandlers is conn's default for MaxConcurrentStreams.

@@ -7,5 +7,8 @@ import "net/http"
 // maxHeaderValueCount is Server.MaxHeaderValueCount, which http.Server has since Go 1.27.
 func maxHeaderValueCount(*http.Server) int { return 0 }
 
+// disableClientPriority is Server.DisableClientPriority, which http.Server has since Go 1.27.
+func disableClientPriority(*http.Server) bool { return false }
+
 // copyNewFields copies the fields of s that http.Server has since Go 1.27.
 func (s *Server) copyNewFields(*http.Server) {}

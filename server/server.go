@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Server serves HTTP/2, over TLS and on cleartext, and HTTP/1.1 on the same port. It takes the place of an
@@ -51,8 +53,9 @@ type Server struct {
 	// HTTP/1.1 too where Go is that new.
 	MaxHeaderValueCount int
 
-	// DisableClientPriority is a field of http.Server since Go 1.27, and is passed on to net/http. On HTTP/2 a Scheduler of
-	// priority.NewRoundRobin has the client's priorities ignored.
+	// DisableClientPriority is a field of http.Server since Go 1.27: where Config.Scheduler is nil, the streams of a
+	// connection take turns, as with priority.NewRoundRobin, whatever priorities the client states. SetPriority and a
+	// response's Priority field then have no effect, either.
 	DisableClientPriority bool
 
 	// TLSNextProto has functions that take over TLS connections with other ALPN protocols. A map that is not nil and
@@ -105,6 +108,9 @@ func (s *Server) init() {
 		cfg := s.Config
 		if cfg.MaxHeaderFields == 0 {
 			cfg.MaxHeaderFields = s.MaxHeaderValueCount
+		}
+		if cfg.Scheduler == nil && s.DisableClientPriority {
+			cfg.Scheduler = priority.NewRoundRobin
 		}
 		s.eng = newEngine(cfg)
 		s.inner = s.newInner()
