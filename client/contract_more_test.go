@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -82,15 +83,18 @@ var moreScripts = []script{
 	}, do: func(n *notes, rt http.RoundTripper) {
 		for _, path := range []string{"/yes", "/no", "/late"} {
 			start := time.Now()
+			// Which of the two is called first is open: the answer may come before the request has noted that it waits.
+			var waits atomic.Int32
+			var goesOn atomic.Int64
 			trace := &httptrace.ClientTrace{
-				Wait100Continue: func() { n.add("wait") }, Got100Continue: func() { n.add("go on after %v", time.Since(start)) },
+				Wait100Continue: func() { waits.Add(1) }, Got100Continue: func() { goesOn.Store(1 + int64(time.Since(start))) },
 			}
 			spy := &spyBody{Reader: strings.NewReader("body")}
 			r := request("POST", path, spy, "Expect", "100-continue").WithContext(httptrace.WithClientTrace(context.Background(), trace))
 			n.response(rt.RoundTrip(r))
 			n.add("%s took %v", path, time.Since(start))
 			synctest.Wait()
-			n.add("closed %d", spy.closes)
+			n.add("waits %d, goes on %d, closed %d", waits.Load(), goesOn.Load(), spy.closes)
 		}
 	}},
 	{name: "header timeout", adjust: func(t *http.Transport) { t.ResponseHeaderTimeout = time.Minute }, handler: func(w http.ResponseWriter, r *http.Request) {

