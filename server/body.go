@@ -20,8 +20,7 @@ const (
 	bodyContinue             // the client waits for 100 (Continue)
 	bodyClosed
 	bodySawEOF
-	watched // OnEnd is set
-	dead    // OnEnd was called
+	blocked // has waited in a call of ours; guarded by dispatcher.mu
 )
 
 func (x *exchange) is(flag uint32) bool { return x.flags.Load()&flag != 0 }

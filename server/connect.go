@@ -45,7 +45,7 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	defer w.mu.Unlock()
 	s := w.x.s
 	switch {
-	case w.is(done):
+	case w.draft == nil:
 		return nil, errWriteAfterReturn
 	case !w.is(isTunnel):
 		return nil, ErrNotConnect

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,18 +16,17 @@ var errHandlerReturned = errors.New("server: handler has returned")
 // there and need no goroutine.
 type requestContext struct {
 	x     *exchange
-	state atomic.Pointer[contextState] // nil at first
+	state atomic.Pointer[contextState] // nil until somebody waits
 }
 
 // contextState is what has become of a context.
 type contextState struct {
-	std    context.Context // nil if nobody had needed it when the request ended
+	context.Context
 	cancel context.CancelCauseFunc
-	ended  error // with std nil: why the context is done
-}
 
-// handlerReturned is the state of nearly all contexts in the end.
-var handlerReturned = &contextState{ended: errHandlerReturned}
+	notify sync.Once
+	closed chan bool // what CloseNotify returns
+}
 
 // parent is the context of the connection.
 func (c *requestContext) parent() context.Context { return c.x.sc.ctx }
@@ -43,8 +43,8 @@ func (c *requestContext) Err() error { return c.get().Err() }
 // Value returns what the connection's context has for key. (A context of package context answers a key of its own
 // with itself. That is how it finds its children's parent.)
 func (c *requestContext) Value(key any) any {
-	if st := c.state.Load(); st != nil && st.std != nil {
-		return st.std.Value(key)
+	if st := c.state.Load(); st != nil {
+		return st.Value(key)
 	}
 	return c.parent().Value(key)
 }
@@ -53,40 +53,42 @@ func (c *requestContext) Value(key any) any {
 func (c *requestContext) String() string { return "server.requestContext" }
 
 // get returns the context in its costly form.
-func (c *requestContext) get() context.Context {
-	st := c.state.Load()
-	if st != nil && st.std != nil {
-		return st.std
+func (c *requestContext) get() *contextState {
+	if st := c.state.Load(); st != nil {
+		return st
 	}
-	next := new(contextState)
-	next.std, next.cancel = context.WithCancelCause(c.parent())
-	if st != nil {
-		next.cancel(st.ended)
+	st := new(contextState)
+	st.Context, st.cancel = context.WithCancelCause(c.parent())
+	if !c.state.CompareAndSwap(nil, st) {
+		st.cancel(nil)
+		return c.state.Load() // somebody was faster
 	}
-	if !c.state.CompareAndSwap(st, next) {
-		next.cancel(nil)
-		return c.get() // somebody was faster
+	if c.x.enter() {
+		c.x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
+		c.x.leave()
+	} else {
+		st.cancel(errHandlerReturned)
 	}
-	if st == nil {
-		c.x.watch()
-	}
-	return next.std
+	return st
 }
 
-// end makes the context done.
+// end makes the context done. exchange.closing is set before: either end finds what get has made, or get finds that.
 func (c *requestContext) end(cause error) {
-	st := c.state.Load()
-	if st == nil {
-		next := handlerReturned
-		if cause != errHandlerReturned { //nolint:errorlint // it is this one or another
-			next = &contextState{ended: cause}
-		}
-		if c.state.CompareAndSwap(nil, next) {
-			return
-		}
-		st = c.state.Load() // it becomes something once
-	}
-	if st.std != nil {
+	if st := c.state.Load(); st != nil {
 		st.cancel(cause)
 	}
+}
+
+// closeNotify returns a channel that gets a value when the context ends before the handler has returned.
+func (st *contextState) closeNotify() <-chan bool {
+	st.notify.Do(func() {
+		closed := make(chan bool, 1)
+		st.closed = closed
+		context.AfterFunc(st, func() {
+			if context.Cause(st) != errHandlerReturned { //nolint:errorlint // it is this one or another
+				closed <- true
+			}
+		})
+	})
+	return st.closed
 }

@@ -105,13 +105,13 @@ func (d *dispatcher) wantedLocked(waiting int) int {
 // next ends the worker's last exchange, nil at first, and returns the next, nil if there is none: then the
 // worker is to do what is returned as well. Streams that were reset while they waited are let go of, outside mu: that
 // may call the user's ConnState.
-func (d *dispatcher) next(last *exchange) (*exchange, finale) {
+func (d *dispatcher) next(last *exchange, lent *draft) (*exchange, finale) {
 	for {
 		s, f := d.take(last)
 		if s == nil {
 			return nil, f
 		}
-		x := newExchange(d.sc, s)
+		x := newExchange(d.sc, s, lent)
 		if s.SetOwner(x) == nil {
 			return x, f
 		}
@@ -171,10 +171,9 @@ func (d *dispatcher) stopMerging() {
 
 func (d *dispatcher) endLocked(x *exchange) {
 	d.running--
-	if x.blocked {
+	if x.is(blocked) {
 		d.blocked--
 	}
-	x.over = true
 	d.dirty = true
 }
 
@@ -194,8 +193,7 @@ func (d *dispatcher) retire() bool {
 // this goroutine may have been the one to do it.
 func (d *dispatcher) streamBlocked(x *exchange) {
 	d.mu.Lock()
-	if !x.blocked && !x.over {
-		x.blocked = true
+	if !x.closed() && !x.set(blocked) {
 		d.blocked++
 	}
 	d.staffLocked()

@@ -11,19 +11,16 @@ import (
 )
 
 // exchange is one request and its response: all that a handler gets, in one piece of memory. It is not reused,
-// since handlers keep parts of it; the stream and the buffers, which are, are given back when the handler has
-// returned and the last call that came from it.
+// since handlers keep parts of it. What is reused, the stream and the draft of the response, is given back when the
+// handler has returned and the last call that came from it. Its size is most of what a request costs in garbage:
+// what is not needed after the handler belongs into the draft.
 type exchange struct {
 	sc *serverConn
 	s  *conn.Stream // only between enter and leave, or by the handler's own goroutine
 
-	// refs counts the calls that use s, and the handler as one. With closing added, no new call may begin.
+	// refs counts the calls that use s beside the handler. With closing added, no new call may begin.
 	refs  atomic.Int32
 	flags atomic.Uint32 // see requestBody
-
-	// Guarded by dispatcher.mu.
-	blocked bool // has waited in a call of ours
-	over    bool // the handler has returned
 
 	req  http.Request
 	url  url.URL
@@ -34,11 +31,11 @@ type exchange struct {
 // closing is added to exchange.refs when the handler has returned.
 const closing = 1 << 30
 
-// newExchange makes the exchange of a stream.
-func newExchange(sc *serverConn, s *conn.Stream) *exchange {
+// newExchange makes the exchange of a stream. d is lent to it until the handler has returned.
+func newExchange(sc *serverConn, s *conn.Stream, d *draft) *exchange {
 	x := &exchange{sc: sc, s: s}
-	x.refs.Store(1)
 	x.ctx.x, x.resp.x = x, x
+	x.resp.draft = d
 	return x
 }
 
@@ -54,6 +51,17 @@ func (x *exchange) enter() bool {
 		}
 	}
 }
+
+// close lets no new call use the stream, and tells whether none is under way. The caller may go on to use it until it
+// calls leave.
+func (x *exchange) close() (alone bool) {
+	alone = x.refs.Add(closing+1) == closing+1
+	x.ctx.end(errHandlerReturned)
+	return alone
+}
+
+// closed tells whether the handler has returned.
+func (x *exchange) closed() bool { return x.refs.Load()&closing != 0 }
 
 // leave ends what enter has begun.
 func (x *exchange) leave() {
@@ -71,21 +79,6 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 	return f(x.s)
 }
 
-// watch has the context end when the stream dies. It costs something, so it is called when the context is used.
-func (x *exchange) watch() {
-	if x.set(watched) || !x.enter() {
-		return
-	}
-	x.s.OnEnd(x.died)
-	x.leave()
-}
-
-func (x *exchange) died(err error) {
-	x.set(dead)
-	x.ctx.end(err)
-	x.resp.notifyClose()
-}
-
 // run makes the request, calls the handler and ends the exchange.
 func (x *exchange) run() {
 	returned := false
@@ -93,13 +86,12 @@ func (x *exchange) run() {
 		if !returned {
 			x.aborted(recover()) // nil: runtime.Goexit
 		}
-		x.ended()
 	}()
 	h := x.makeRequest(x.s.Message())
 	h.ServeHTTP(&x.resp, &x.req)
 	returned = true
-	x.ctx.end(errHandlerReturned)
-	x.resp.finish()
+	released := x.resp.finish(x.close())
+	x.ended(released)
 }
 
 // aborted ends the stream of a handler that did not return.
@@ -110,19 +102,21 @@ func (x *exchange) aborted(reason any) {
 		x.sc.logf("http: panic serving %v: %v\n%s", x.sc.remoteAddr, reason, buf)
 		x.sc.eng.panics.Add(1)
 	}
-	x.ctx.end(errHandlerReturned)
+	x.close()
 	x.resp.abort(frame.InternalError)
+	x.ended(false)
 }
 
-// ended gives back what the exchange holds.
-func (x *exchange) ended() {
+// ended gives back what the exchange holds; the stream is released already or not.
+func (x *exchange) ended(released bool) {
 	if f := x.req.MultipartForm; f != nil {
 		_ = f.RemoveAll() // as net/http; temporary files that stay are no error of the request
+	}
+	if released {
+		return
 	}
 	if x.is(bodyPresent) {
 		x.finishBody()
 	}
-	if x.refs.Add(closing-1) == closing {
-		x.s.Release()
-	}
+	x.leave()
 }

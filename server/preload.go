@@ -21,7 +21,9 @@ func PushPreloads(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if resp := unwrap(w); resp != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && resp.x.s.CanPush() == nil {
 			resp.mu.Lock()
-			resp.flags |= pushesLinks
+			if resp.draft != nil {
+				resp.flags |= pushesLinks
+			}
 			resp.mu.Unlock()
 		}
 		h.ServeHTTP(w, r)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -18,23 +17,34 @@ import (
 var errWriteAfterReturn = errors.New("server: use of a ResponseWriter after its handler has returned")
 
 // response is the http.ResponseWriter of an exchange. Its lock is there for handlers that leave goroutines behind:
-// a call that comes late finds done set and touches neither the stream nor a buffer that others use by then. A
+// a call that comes late finds no draft and touches neither the stream nor a buffer that others use by then. A
 // Write that waits for the client holds the lock; what must not wait for it (deadlines, CloseNotify) does not take
 // it.
 type response struct {
-	x *exchange
+	x      *exchange
+	mu     sync.Mutex
+	*draft // nil when the handler has returned
+}
 
-	mu      sync.Mutex
-	header  http.Header // nil until asked for
-	scratch *scratch    // nil while there is nothing to keep in it
-	status  uint16      // 0 until WriteHeader
-	flags   responseFlags
-	length  int64 // the handler's Content-Length, -1 when there is none
-	written int64 // body octets that the handler has written
+// draft is what there is of a response while its handler runs. It belongs to the worker, which uses it for one exchange
+// after another.
+type draft struct {
+	header   http.Header // nil until asked for
+	scratch  *scratch    // nil while there is nothing to keep in it
+	trailers []string    // keys of header that the Trailer field announced
+	status   uint16      // 0 until WriteHeader
+	flags    responseFlags
+	length   int64 // the handler's Content-Length, -1 when there is none
+	written  int64 // body octets that the handler has written
+	total    int64 // those of all responses before
+}
 
-	trailers *trailerKeys // that the Trailer field announced; nil for none
-
-	closed atomic.Pointer[chan bool] // what CloseNotify returned
+// reset makes the draft ready for the next response, of whose header and body nothing must be left.
+func (d *draft) reset() {
+	if d.scratch != nil {
+		d.scratch.reset()
+	}
+	*d = draft{scratch: d.scratch, total: d.total + d.written}
 }
 
 // responseFlags say how far a response is and what its header holds.
@@ -45,7 +55,6 @@ const (
 	isTunnel                              // the request was CONNECT
 	sentHeader                            // the final header section is with the connection
 	sentEnd                               // and so is END_STREAM
-	done                                  // the handler has returned
 	hasType                               // Content-Type is not to be sniffed
 	hasDate                               // the handler has its own Date, or wants none
 	closeWanted                           // "Connection: close"
@@ -53,7 +62,7 @@ const (
 	pushesLinks                           // what Link fields with rel=preload name is to be pushed
 )
 
-func (w *response) is(f responseFlags) bool { return w.flags&f != 0 }
+func (d *draft) is(f responseFlags) bool { return d.flags&f != 0 }
 
 var (
 	_ http.Flusher       = (*response)(nil)
@@ -67,6 +76,9 @@ var (
 func (w *response) Header() http.Header {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.draft == nil {
+		return make(http.Header) // too late for anything
+	}
 	if w.header == nil {
 		w.header = make(http.Header, w.x.sc.eng.headers.expected())
 	}
@@ -83,7 +95,7 @@ func (w *response) WriteHeader(code int) {
 func (w *response) writeHeader(code int) (flush bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.is(done) || w.status != 0 {
+	if w.draft == nil || w.status != 0 {
 		return false
 	}
 	if code < 100 || code > 999 {
@@ -168,7 +180,7 @@ func (w *response) FlushError() error {
 }
 
 func (w *response) flushLocked() error {
-	if w.is(done) {
+	if w.draft == nil {
 		return errWriteAfterReturn
 	}
 	if w.status == 0 {
@@ -199,29 +211,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 func (w *response) EnableFullDuplex() error { return nil }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
-func (w *response) CloseNotify() <-chan bool {
-	if ch := w.closed.Load(); ch != nil {
-		return *ch
-	}
-	ch := make(chan bool, 1)
-	if !w.closed.CompareAndSwap(nil, &ch) {
-		return *w.closed.Load()
-	}
-	w.x.watch()
-	if w.x.is(dead) { // perhaps before the channel was there
-		w.notifyClose()
-	}
-	return ch
-}
-
-func (w *response) notifyClose() {
-	if ch := w.closed.Load(); ch != nil {
-		select {
-		case *ch <- true:
-		default: // has its value
-		}
-	}
-}
+func (w *response) CloseNotify() <-chan bool { return w.x.ctx.get().closeNotify() }
 
 // abort ends the stream of a handler that gave up.
 func (w *response) abort(code frame.Code) {
@@ -231,6 +221,11 @@ func (w *response) abort(code frame.Code) {
 	if w.is(isAccepted) {
 		w.closeTunnel()
 	}
-	w.flags |= done
-	w.putScratch()
+	w.endLocked()
+}
+
+// endLocked gives the draft back to the worker.
+func (w *response) endLocked() {
+	w.draft.reset()
+	w.draft = nil
 }

@@ -144,7 +144,7 @@ var continueFields = []core.Field{statusField(http.StatusContinue)}
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.status == 0 && !w.is(done) {
+	if w.draft != nil && w.status == 0 {
 		_ = w.x.s.WriteHeaders(continueFields, false) // an error comes again with the read
 	}
 }

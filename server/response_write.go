@@ -26,37 +26,41 @@ var scratchPool = sync.Pool{New: func() any { return &scratch{fields: make([]cor
 // maxScratchFields is how large a header section may have been for its memory to be kept.
 const maxScratchFields = 64
 
-func (w *response) getScratch() *scratch {
-	if w.scratch == nil {
-		w.scratch = scratchPool.Get().(*scratch)
+func (d *draft) getScratch() *scratch {
+	if d.scratch == nil {
+		d.scratch = scratchPool.Get().(*scratch)
 	}
-	return w.scratch
+	return d.scratch
 }
 
-// putScratch gives the memory back. What is in it is lost.
-func (w *response) putScratch() {
-	t := w.scratch
-	if t == nil {
-		return
-	}
-	w.scratch = nil
+// reset forgets what is in the memory.
+func (t *scratch) reset() {
 	clear(t.fields) // do not hold on to the handler's strings
 	t.fields, t.n = t.fields[:0], 0
-	if cap(t.fields) <= maxScratchFields {
+	if cap(t.fields) > maxScratchFields {
+		t.fields = nil
+	}
+}
+
+// putScratch gives the memory to others. What is in it is lost.
+func (d *draft) putScratch() {
+	if t := d.scratch; t != nil {
+		d.scratch = nil
+		t.reset()
 		scratchPool.Put(t)
 	}
 }
 
-func (w *response) buffered() []byte {
-	if w.scratch == nil {
+func (d *draft) buffered() []byte {
+	if d.scratch == nil {
 		return nil
 	}
-	return w.scratch.buf[:w.scratch.n]
+	return d.scratch.buf[:d.scratch.n]
 }
 
 // writeLocked takes p as the next part of the body.
 func (w *response) writeLocked(p []byte) (n int, err error) {
-	if w.is(done) {
+	if w.draft == nil {
 		return 0, errWriteAfterReturn
 	}
 	if w.is(isAccepted) {
@@ -123,44 +127,51 @@ func (w *response) sendLocked(p []byte) error {
 	return err
 }
 
-// finish ends the response when the handler has returned.
-func (w *response) finish() {
+// finish ends the response when the handler has returned. If no call uses the stream any more, it may be released with
+// that.
+func (w *response) finish(alone bool) (released bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := w.finishLocked()
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, http.ErrContentLength) {
+	released, err := w.finishLocked(alone)
+	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, http.ErrContentLength)) {
 		w.x.s.Reset(frame.InternalError) // the client must not take what it has for a complete response
 	}
-	w.flags |= done
-	w.putScratch()
+	w.endLocked()
+	return released
 }
 
-func (w *response) finishLocked() error {
+func (w *response) finishLocked(alone bool) (released bool, err error) {
 	if w.is(sentEnd) {
 		if w.is(isAccepted) {
 			w.closeTunnel()
 		}
-		return nil
+		return false, nil
 	}
 	if w.status == 0 {
 		w.snapshotLocked(http.StatusOK)
 	}
 	if w.length >= 0 && w.written != w.length && !w.is(isHead) && bodyAllowed(w.status) {
 		if err := w.sendLocked(w.buffered()); err != nil {
-			return err
+			return false, err
 		}
-		return http.ErrContentLength
+		return false, http.ErrContentLength
 	}
 	s, body := w.x.s, w.buffered()
 	if w.is(sentHeader) {
-		return s.Finish(body, w.trailerFields())
+		return false, s.Finish(body, w.trailerFields())
 	}
 	fields := w.completeLocked(body, true)
-	w.flags |= sentHeader | sentEnd
+	var trailers []core.Field
 	if w.is(isHead) {
-		return s.Reply(fields, nil, nil)
+		body = nil
+	} else {
+		trailers = w.trailerFields()
 	}
-	return s.Reply(fields, body, w.trailerFields())
+	if alone {
+		err = s.ReplyAndRelease(fields, body, trailers)
+		return err == nil, err
+	}
+	return false, s.Reply(fields, body, trailers)
 }
 
 // bodyAllowed tells whether a response with this status has content (RFC 9110 §6.4.1).

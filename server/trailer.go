@@ -24,19 +24,10 @@ func (w *response) declareTrailer(key string) {
 		w.x.sc.logf("http: ignoring invalid trailer %q", key)
 		return
 	}
-	if w.trailers == nil {
-		w.trailers = new(trailerKeys)
-	}
-	if !w.trailers.has(key) {
-		*w.trailers = append(*w.trailers, key)
+	if !slices.Contains(w.trailers, key) {
+		w.trailers = append(w.trailers, key)
 	}
 }
-
-// trailerKeys are keys of the header map that are sent as trailers. Few responses have some, so a response has but a
-// pointer to them.
-type trailerKeys []string
-
-func (k *trailerKeys) has(key string) bool { return k != nil && slices.Contains(*k, key) }
 
 // trailerFields returns the trailer section: the announced keys of the header map, and those with the prefix
 // http.TrailerPrefix, in the order of their names.
@@ -45,10 +36,8 @@ func (w *response) trailerFields() []core.Field {
 		return nil
 	}
 	var fields []core.Field
-	if w.trailers != nil {
-		for _, key := range *w.trailers {
-			fields = appendTrailer(fields, key, w.header[key])
-		}
+	for _, key := range w.trailers {
+		fields = appendTrailer(fields, key, w.header[key])
 	}
 	for key, values := range w.header {
 		name, ok := strings.CutPrefix(key, http.TrailerPrefix)
@@ -59,7 +48,7 @@ func (w *response) trailerFields() []core.Field {
 		switch {
 		case !validTrailer(name):
 			w.x.sc.logf("http: ignoring invalid trailer %q", name)
-		case !w.trailers.has(name) || w.header[name] == nil:
+		case !slices.Contains(w.trailers, name) || w.header[name] == nil:
 			fields = appendTrailer(fields, name, values)
 		}
 	}

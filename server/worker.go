@@ -1,6 +1,14 @@
 package server
 
-import "runtime"
+import (
+	"runtime"
+	"sync"
+)
+
+// worker is the memory of a goroutine that runs requests, used for one after another.
+type worker struct{ draft draft }
+
+var workers = sync.Pool{New: func() any { return new(worker) }}
 
 // After so many responses, or so many octets of them, a worker flushes although more requests wait: the client can
 // go on with the first, and the rest need not be kept in memory for long.
@@ -18,38 +26,40 @@ func (d *dispatcher) work() {
 			d.lost(last)
 		}
 	}()
+	w := workers.Get().(*worker)
 	for {
 		start := d.pace.start(d.drains.Add(1))
-		n, octets := 0, int64(0)
+		n, flushed := 0, w.draft.total
 		var then finale
 		for {
-			x, f := d.next(last)
+			x, f := d.next(last, &w.draft)
 			if last = x; x == nil {
 				then = f
 				break
 			}
 			x.run()
 			n++
-			if octets += x.resp.written; n%flushResponses == 0 || octets >= flushOctets {
-				octets = 0
+			if n%flushResponses == 0 || w.draft.total-flushed >= flushOctets {
+				flushed = w.draft.total
 				d.sc.c.Flush()
 			}
 		}
 		if n > 0 {
 			d.pace.stop(start, n)
 		}
-		if then == leave {
-			return
-		}
 		if then == flushAfterOthers {
 			runtime.Gosched()
 			d.stopMerging()
 		}
+		if then == leave {
+			break
+		}
 		d.sc.c.Flush()
 		if d.retire() {
-			return
+			break
 		}
 	}
+	workers.Put(w)
 }
 
 // lost ends a worker whose goroutine is ending in the middle of a handler.
