@@ -23,6 +23,9 @@ type blockEncoder struct {
 
 	date    [29]byte // the last value of date
 	dateLen int
+
+	last    lastEncoded
+	changed bool // by the block under way: its fields would be written otherwise if they came again
 }
 
 // indexedField is a field that is in the dynamic table, and how it is written as long as nothing enters the table.
@@ -59,6 +62,7 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 		e.low = 0
 	}
 	e.update, e.peer, e.size = true, n, size
+	e.last.forget()
 	if e.hpack != nil {
 		e.hpack.SetMaxDynamicTableSize(e.low)
 		e.hpack.SetMaxDynamicTableSize(size)
@@ -68,6 +72,11 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 
 // append appends a whole block with the given fields to b. The encoder may keep their strings, but not fields.
 func (e *blockEncoder) append(b []byte, fields []Field) []byte {
+	if e.last.is(fields) {
+		return append(b, e.last.octets...)
+	}
+	start := len(b)
+	e.changed = e.update
 	if e.update {
 		e.update = false
 		if e.low < e.size {
@@ -77,6 +86,11 @@ func (e *blockEncoder) append(b []byte, fields []Field) []byte {
 	}
 	for i := range fields {
 		b = e.appendField(b, &fields[i])
+	}
+	if e.changed {
+		e.last.forget()
+	} else {
+		e.last.note(b[start:], fields)
 	}
 	return b
 }
@@ -138,7 +152,7 @@ func (e *blockEncoder) repeated(value string) bool {
 	if value == string(e.date[:e.dateLen]) {
 		return true
 	}
-	e.dateLen = 0
+	e.dateLen, e.changed = 0, true
 	if len(value) <= len(e.date) {
 		e.dateLen = copy(e.date[:], value)
 	}
@@ -185,6 +199,7 @@ func (e *blockEncoder) memoSlot(name string) uint32 {
 
 // forget makes the memo empty.
 func (e *blockEncoder) forget() {
+	e.changed = true
 	if e.gen++; e.gen == 0 { // once in four billion times
 		clear(e.memo)
 		e.gen = 1

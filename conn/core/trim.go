@@ -25,4 +25,4 @@ func (d *blockDecoder) trim() {
 	d.last = lastBlock{}
 }
 
-func (e *blockEncoder) trim() { e.memo, e.out.b = nil, nil }
+func (e *blockEncoder) trim() { e.memo, e.out.b, e.last = nil, nil, lastEncoded{} }

@@ -1,0 +1,135 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2/hpack"
+)
+
+// TestEncodeSameBlockAgain compares an encoder with one that remembers no block: the octets are the same, whatever comes
+// again and whatever comes in between.
+func TestEncodeSameBlockAgain(t *testing.T) {
+	hits := 0
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		tableSize := []uint32{0, 64, 200, 4096}[r.IntN(4)]
+		e, plainly := newBlockEncoder(tableSize), newBlockEncoder(tableSize)
+		d := hpack.NewDecoder(4096, nil)
+		var few [3][]Field
+		for i := range few {
+			few[i] = randomFields(r)
+		}
+		fields := few[0]
+		for i := range 300 {
+			switch r.IntN(8) {
+			case 0:
+				fields = few[r.IntN(len(few))]
+			case 1:
+				fields = randomFields(r)
+			case 2: // nearly the same
+				if fields = append([]Field(nil), fields...); len(fields) > 0 {
+					f := &fields[r.IntN(len(fields))]
+					f.Sensitive = !f.Sensitive
+				}
+			case 3:
+				if r.IntN(4) == 0 {
+					n := []uint32{0, 100, 4096}[r.IntN(3)]
+					e.setPeerTableSize(n)
+					plainly.setPeerTableSize(n)
+					d.SetAllowedMaxDynamicTableSize(n)
+				}
+			}
+			if e.last.is(fields) {
+				hits++
+			}
+			plainly.last.forget()
+			got, want := e.append(nil, fields), plainly.append(nil, fields)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("seed %d, block %d: %x, want %x for %v", seed, i, got, want, fields)
+			}
+			decoded := xnetDecode(t, d, got)
+			if len(decoded) != len(fields) {
+				t.Fatalf("seed %d, block %d: %d of %d fields", seed, i, len(decoded), len(fields))
+			}
+			for k, f := range decoded {
+				if f.Name != fields[k].Name || f.Value != fields[k].Value {
+					t.Fatalf("seed %d, block %d: %v, want %v", seed, i, f, fields[k])
+				}
+			}
+		}
+	}
+	if hits < 1000 {
+		t.Errorf("only %d blocks came from memory", hits)
+	}
+}
+
+// A response that comes again is remembered once its fields are in the table, the date, which comes in with its second
+// time, among them; and what is remembered does not depend on the caller's memory.
+func TestEncodeRemembers(t *testing.T) {
+	e := newBlockEncoder(4096)
+	fields := append([]Field(nil), response4...)
+	var blocks []string
+	for range 6 {
+		blocks = append(blocks, fmt.Sprintf("%x", e.append(nil, fields)))
+	}
+	if !e.last.is(response4) {
+		t.Fatal("the block is not remembered")
+	}
+	if blocks[2] != blocks[3] || blocks[3] != blocks[5] || len(blocks[5]) >= len(blocks[1]) {
+		t.Errorf("the blocks are %q", blocks)
+	}
+	clear(fields)
+	if got := fmt.Sprintf("%x", e.append(nil, response4)); got != blocks[5] {
+		t.Errorf("%s after the caller has changed his fields, want %s", got, blocks[5])
+	}
+	if e.last.is(response4[:3]) || e.last.is(nil) {
+		t.Error("another block is taken for it")
+	}
+	e.append(nil, response4[:1])
+	if e.last.is(response4) {
+		t.Error("it is remembered after another block")
+	}
+}
+
+// What is remembered is bounded, and goes when the connection rests.
+func TestEncodeRemembersLittle(t *testing.T) {
+	many := make([]Field, lastFields+1)
+	for i := range many {
+		many[i] = Field{Name: "accept", Value: ""}
+	}
+	for name, fields := range map[string][]Field{
+		"fields": many,
+		"octets": lines("etag: " + strings.Repeat("e", 2*lastOctets)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newBlockEncoder(4096)
+			for range 4 {
+				e.append(nil, fields)
+			}
+			if e.last.is(fields) || cap(e.last.octets) > 2*lastOctets || cap(e.last.fields) > 0 {
+				t.Errorf("%d octets and %d fields are remembered", len(e.last.octets), len(e.last.fields))
+			}
+		})
+	}
+	e := newBlockEncoder(4096)
+	secret := lines("authorization: Basic dTpw") // the octets are the same whether it is called Sensitive or not
+	for range 100 {
+		secret[0].Sensitive = !secret[0].Sensitive
+		e.append(nil, secret)
+	}
+	if len(e.last.fields) > 1 {
+		t.Errorf("%d fields are remembered of a block with one", len(e.last.fields))
+	}
+	for range 4 {
+		e.append(nil, response4)
+	}
+	e.trim()
+	if diff := cmp.Diff(lastEncoded{}, e.last, cmp.AllowUnexported(lastEncoded{})); diff != "" {
+		t.Error(diff)
+	}
+}
