@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Keys of http.Transport.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext connections.
@@ -18,6 +19,9 @@ const (
 // Configure has t1 speak HTTP/2 with this package, over TLS and, where t1.Protocols says so, on cleartext. It must be
 // called before the first request, and changes t1.TLSClientConfig and t1.TLSNextProto. net/http dials and does the proxies;
 // the settings of t1 hold, its HTTP2 included. t1.NewClientConn works with it.
+//
+// net/http dials for every request that finds no stream free, however many wait already; what is not used for a second is
+// closed again. MaxConnsPerHost of t1 bounds it.
 //
 // The Transport that is returned sends its requests through t1. Fields of it that net/http has not, such as PushHandler,
 // may be set before the first request.
@@ -78,9 +82,55 @@ func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper
 		return failedTripper{errors.New("http2: Transport.Pool has no use with Configure")}
 	}
 	p.mu.Lock()
-	p.add(p.group(&Target{Key: key, t: t}), cc)
+	g := p.group(&Target{Key: key, t: t})
+	p.add(g, cc)
+	if len(g.conns) > 1 {
+		p.sweepLater()
+	}
 	p.mu.Unlock()
 	return (*cachedTripper)(t)
+}
+
+// surplusTime is how long a connection may be that no request has used before it counts as surplus.
+const surplusTime = time.Second
+
+// sweepLater looks for surplus connections in a while. net/http dials for each request that waits, and sends all of them
+// over the first connection that is there: when a hundred begin at once, a hundred connections come, and one is used.
+// They are not closed at once, since requests may be on their way back to us that the others have no streams for. It is
+// called with p.mu held.
+func (p *pool) sweepLater() {
+	if !p.sweeping {
+		p.sweeping = true
+		time.AfterFunc(surplusTime, p.sweep)
+	}
+}
+
+// sweep closes the surplus connections, and comes again for those that are too new to be told from others.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	p.sweeping = false
+	var surplus []*ClientConn
+	for _, g := range p.groups {
+		var unused []*ClientConn
+		for _, cc := range g.conns {
+			since := cc.c.IdleSince()
+			switch {
+			case cc.used.Load() || since.IsZero() || cc.retired.Load():
+			case len(g.conns) > 1 && time.Since(since) < surplusTime:
+				p.sweepLater()
+			default:
+				unused = append(unused, cc)
+			}
+		}
+		if len(unused) == len(g.conns) && len(unused) > 0 {
+			unused = unused[1:]
+		}
+		surplus = append(surplus, unused...)
+	}
+	p.mu.Unlock()
+	for _, cc := range surplus {
+		cc.retire()
+	}
 }
 
 // failedTripper tells net/http that a connection could not be taken over.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -129,6 +130,53 @@ func TestConfigureNewConnections(t *testing.T) {
 			_ = p.nc.Close()
 		}
 	})
+}
+
+// Of the connections that net/http has dialled for requests that begin at once those stay that were used.
+func TestConfigureSurplusConnections(t *testing.T) {
+	for _, streams := range []int{100, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			const requests = 20
+			var here atomic.Int64
+			all := make(chan struct{})
+			s := newSite(t, http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {
+				if here.Add(1) == requests {
+					close(all)
+				}
+				<-all
+			}), func(srv *server.Server) { srv.MaxConcurrentStreams = streams })
+			t1 := &http.Transport{Protocols: h2cOnly(), DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				time.Sleep(time.Millisecond) // all requests are there when the first connection is
+				return s.l.Dial(ctx, network, addr)
+			}}
+			t2, err := Configure(t1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var calls []*result
+			for range requests {
+				calls = append(calls, startOn(t, t1, newRequest(t, "GET", siteURL, nil)))
+			}
+			for _, r := range calls {
+				r.response()
+			}
+			if n := t2.Stats().Conns; n < requests {
+				t.Errorf("net/http has dialled %d connections for %d requests: what is this test for?", n, requests)
+			}
+			time.Sleep(2 * surplusTime)
+			synctest.Wait()
+			if n, most := t2.Stats().Conns, requests/streams+1; n < 1 || n > most {
+				t.Errorf("%d connections are kept for %d requests at once, %d streams on each", n, requests, streams)
+			}
+			dialled := t2.Stats().ConnsOpened
+			startOn(t, t1, newRequest(t, "GET", siteURL, nil)).response()
+			if n := t2.Stats().ConnsOpened - dialled; n != 0 {
+				t.Errorf("%d more connections for one more request", n)
+			}
+			t1.CloseIdleConnections()
+			s.stop(nil)
+		})
+	}
 }
 
 // http.Transport.NewClientConn works.

@@ -51,9 +51,10 @@ type pool struct {
 	total   atomic.Int64 // connections
 	waiting atomic.Int64 // requests
 
-	mu     sync.RWMutex
-	groups map[Key]*group
-	claims map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
+	mu       sync.RWMutex
+	groups   map[Key]*group
+	claims   map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
+	sweeping bool                  // sweep will be called
 }
 
 // group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the lock shared.
@@ -103,21 +104,29 @@ func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
 	}
 }
 
-// choose reserves a stream on the connection that has the fewest, nil if none has a free one or somebody waits.
+// choose reserves a stream, nil if no connection has a free one or somebody waits.
 func (g *group) choose() *ClientConn {
 	if g == nil || len(g.waiters) > 0 {
 		return nil
 	}
-	return g.leastLoaded()
+	return g.reserve()
+}
+
+// reserve reserves a stream, on the connection that has the fewest, or, where net/http dials more connections than there
+// is use for, on the first that has a free one: see sweep.
+func (g *group) reserve() *ClientConn {
+	if len(g.conns) > 1 && g.pool.t.t1 == nil {
+		return g.leastLoaded()
+	}
+	for _, cc := range g.conns {
+		if cc.acquire() == nil {
+			return cc
+		}
+	}
+	return nil
 }
 
 func (g *group) leastLoaded() *ClientConn {
-	if len(g.conns) == 1 {
-		if cc := g.conns[0]; cc.acquire() == nil {
-			return cc
-		}
-		return nil
-	}
 	for range 3 { // who was chosen may be full the next moment
 		var best *ClientConn
 		least := 0
@@ -234,7 +243,7 @@ func (p *pool) add(g *group, cc *ClientConn) {
 // serve gives streams to who waits, as far as there are any.
 func (g *group) serve() {
 	for len(g.waiters) > 0 {
-		cc := g.leastLoaded()
+		cc := g.reserve()
 		if cc == nil {
 			g.dialIfNeeded()
 			return

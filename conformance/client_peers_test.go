@@ -14,8 +14,12 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// atOnce is how many requests the servers get at once.
-const atOnce = 1000
+// atOnce is how many requests the servers get at once, and configuredAtOnce how many where net/http dials: it makes a
+// connection for each of them, with a handshake, which takes a loaded machine long.
+const (
+	atOnce           = 1000
+	configuredAtOnce = 150
+)
 
 // clientPeers are the servers that our Transport talks to.
 var clientPeers = []struct {
@@ -62,24 +66,27 @@ func TestClientPeers(t *testing.T) {
 							t.Run(name+"trailers", func(t *testing.T) { testTrailers(t, rt, url, p.trailers) })
 						}
 					}
-					together := "/gather" // no response comes before all the requests have
-					if p.echo {
-						together = "/hello"
+					together := func(n int) string {
+						if p.echo {
+							return "/hello"
+						}
+						return fmt.Sprintf("/gather?%d", n) // no response comes before so many requests have
 					}
 					t.Run("at once", func(t *testing.T) {
 						tr := newTransport(t)
-						testAtOnce(t, tr, url+together)
+						testAtOnce(t, tr, url+together(atOnce), atOnce)
 						// A connection has at least 100 streams, so that ten are enough. nginx has each take 300 requests, and
 						// who is early on a new one cannot know its limit.
 						wantConns(t, tr, 40)
 					})
 					t.Run("at once on one connection", func(t *testing.T) {
 						tr := newTransport(t, func(tr *client.Transport) { tr.MaxConnsPerHost = 1 })
-						testAtOnce(t, tr, url+"/hello")
+						testAtOnce(t, tr, url+"/hello", atOnce)
 						wantConns(t, tr, 5) // one after another
 					})
-					// There net/http dials, as it sees fit.
-					t.Run("configured at once", func(t *testing.T) { testAtOnce(t, newConfigured(t), url+together+"?configured") })
+					t.Run("configured at once", func(t *testing.T) {
+						testAtOnce(t, newConfigured(t), url+together(configuredAtOnce), configuredAtOnce)
+					})
 				})
 			}
 		})
@@ -221,12 +228,12 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // testAtOnce sends many requests at once. All of them have to be answered, whatever limits the server has.
-func testAtOnce(t *testing.T, rt http.RoundTripper, url string) {
+func testAtOnce(t *testing.T, rt http.RoundTripper, url string, requests int) {
 	ctx, cancel := context.WithTimeout(t.Context(), peerTimeout)
 	defer cancel()
-	errs := make(chan error, atOnce)
+	errs := make(chan error, requests)
 	var all sync.WaitGroup
-	for range atOnce {
+	for range requests {
 		all.Go(func() {
 			req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 			if err != nil {
@@ -245,7 +252,7 @@ func testAtOnce(t *testing.T, rt http.RoundTripper, url string) {
 	}
 	all.Wait()
 	if n := len(errs); n > 0 {
-		t.Errorf("%d of %d requests failed, the first with %v", n, atOnce, <-errs)
+		t.Errorf("%d of %d requests failed, the first with %v", n, requests, <-errs)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,8 +63,8 @@ func prepare(t *testing.T) *foreignServer {
 	return s
 }
 
-// clientSite is the site with what only the client's tests ask for: a page that is served when atOnce requests with the
-// same query have come.
+// clientSite is the site with what only the client's tests ask for: a page that is served when as many requests
+// have come as its query says.
 func clientSite() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", site())
@@ -80,7 +81,7 @@ func clientSite() http.Handler {
 			c = &crowd{all: make(chan struct{})}
 			crowds[r.URL.RawQuery] = c
 		}
-		if c.here++; c.here == atOnce {
+		if c.here++; strconv.Itoa(c.here) == r.URL.RawQuery {
 			close(c.all)
 		}
 		mu.Unlock()

@@ -11,13 +11,13 @@ const big = process.env.BIG_FILE ? readFileSync(process.env.BIG_FILE) : Buffer.a
 
 const sha256 = (b) => createHash("sha256").update(b).digest("hex");
 
-const crowds = {}; // streams that wait for more of them, by query
+const crowds = {}; // streams that wait for more of them, by their number
 
 const paths = {
   "/gather": (stream, query) => {
     const crowd = (crowds[query] ??= []);
     crowd.push(stream);
-    if (crowd.length === 1000) crowd.forEach((s) => paths["/hello"](s));
+    if (crowd.length === Number(query)) crowd.forEach((s) => paths["/hello"](s));
   },
   "/hello": (stream) => {
     stream.respond({ ":status": 200 });
