@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/benchmarks/internal/floor"
 	"github.com/sluice-go/sluice/client"
 )
 
@@ -83,8 +84,27 @@ func requestAs(name string, in io.Reader, out io.Writer) error {
 // A worker does the jobs of one client.
 type worker struct {
 	name      string
-	transport http.RoundTripper // made for the first job
+	transport http.RoundTripper // made for the first job, as is what makes its requests
+	requests  func(job) error
 	dials     atomic.Int64
+}
+
+// prepare makes the client.
+func (w *worker) prepare(j job) (err error) {
+	if w.name == bare {
+		c, err := floor.Dial(j.URL)
+		if err != nil {
+			return err
+		}
+		w.dials.Add(1)
+		w.requests = func(j job) error { return c.Do(j.Requests, j.InFlight, j.Size) }
+		return nil
+	}
+	if w.transport, err = w.newTransport(j.Root); err != nil {
+		return err
+	}
+	w.requests = w.requestAll
+	return nil
 }
 
 // newTransport returns the client with its defaults.
@@ -121,8 +141,8 @@ func (w *worker) do(j job) (r jobDone, err error) {
 		runtime.GC() // nobody pays for what was there before
 		return r, nil
 	}
-	if w.transport == nil {
-		if w.transport, err = w.newTransport(j.Root); err != nil {
+	if w.requests == nil {
+		if err := w.prepare(j); err != nil {
 			return r, err
 		}
 	}
@@ -141,7 +161,7 @@ func (w *worker) do(j job) (r jobDone, err error) {
 	runtime.ReadMemStats(&memory)
 	mallocs := memory.Mallocs
 	start := time.Now()
-	err = w.requestAll(j)
+	err = w.requests(j)
 	r.Took = time.Since(start)
 	runtime.ReadMemStats(&memory)
 	r.Mallocs = memory.Mallocs - mallocs

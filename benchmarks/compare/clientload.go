@@ -19,7 +19,7 @@ type clientLoad struct {
 
 var allocations = figure{"allocations_per_request", "allocations/request", 1}
 
-func (cl clientLoad) can(p peer) bool { return p.client }
+func (cl clientLoad) can(p peer) bool { return p.client && !(p.floor && (cl.TLS || cl.Down > 0)) }
 
 func (cl clientLoad) size() int64 {
 	if cl.Down == 0 {
@@ -35,7 +35,7 @@ type clientRun struct {
 	job   job
 }
 
-func (cl clientLoad) start(ctx context.Context, l *laboratory, p peer) (*clientRun, error) {
+func (cl clientLoad) start(ctx context.Context, l *laboratory, p peer, wrap ...string) (*clientRun, error) {
 	if err := nghttpdProgram.missing(); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (cl clientLoad) start(ctx context.Context, l *laboratory, p peer) (*clientR
 	if cl.Down > 0 {
 		r.job.URL += largeFile
 	}
-	if r.child, err = lab.Start(ctx, clientEnv+"="+p.Name, l.serverCPU, nil); err != nil {
+	if r.child, err = lab.Start(ctx, clientEnv+"="+p.Name, l.serverCPU, wrap); err != nil {
 		srv.stop()
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func needPrograms(t *testing.T, names ...string) {
 // and each server has answered each request.
 func TestOneShortRound(t *testing.T) {
 	needPrograms(t, "h2load", "nghttpd")
-	shortRound(t, "sluice*", "*")
+	shortRound(t, "sluice*,floor", "*")
 	shortRound(t, netHTTP, "c10m100,tls-down-1m,up-1m,latency-c1m1,tls-idle,client-c1")
 }
 
@@ -81,7 +81,7 @@ func shortRound(t *testing.T, names, of string) {
 func TestExtra(t *testing.T) {
 	needPrograms(t, "h2load", "strace")
 	dir := t.TempDir()
-	c, err := parseFlags([]string{"-seconds", "0.01", "-scenarios", "c1m1", "-peers", "net/http", "-strace", "-profile", dir})
+	c, err := parseFlags([]string{"-seconds", "0.01", "-scenarios", "c1m1,client-c1", "-peers", "net/http", "-strace", "-profile", dir, "-profile-seconds", "0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +95,13 @@ func TestExtra(t *testing.T) {
 	if err := l.extra(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if profiles, err := filepath.Glob(filepath.Join(dir, "*.pprof")); err != nil || len(profiles) != 1 {
+	if profiles, err := filepath.Glob(filepath.Join(dir, "*.pprof")); err != nil || len(profiles) != 2 {
 		t.Errorf("profiles %v, %v", profiles, err)
 	}
-	if !strings.Contains(out.String(), "System calls of net/http, c1m1") {
-		t.Errorf("of strace: %s", &out)
+	for _, name := range []string{"c1m1", "client-c1"} {
+		if !strings.Contains(out.String(), "System calls of net/http, "+name) {
+			t.Errorf("of strace: %s", &out)
+		}
 	}
 }
 
@@ -179,7 +181,7 @@ func TestScenarios(t *testing.T) {
 
 // A client tells what went wrong, and does not end.
 func TestClientProblem(t *testing.T) {
-	for _, name := range []string{"other", sluice, netHTTP} {
+	for _, name := range []string{"other", sluice, netHTTP, bare} {
 		w := worker{name: name}
 		for range 2 {
 			// Port 0 takes no connections.
@@ -198,12 +200,14 @@ func made() *report {
 		{Name: "many", Shown: small, Bars: []bar{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}}},
 	}
 	r := &report{laboratory: l}
-	for i, v := range []struct{ ours, theirs float64 }{{1, 10}, {2, 20}, {3, 12}} {
+	for i, v := range []struct{ ours, theirs, least float64 }{{1, 10, 1.6}, {2, 20, 1.8}, {3, 12, 1.2}} {
 		add := func(scenario, peer string, f figures) {
 			r.Rounds = append(r.Rounds, measurement{Scenario: scenario, Peer: peer, Round: i, Figures: f})
 		}
 		add("few", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000, ownShare.Key: 0.99, loadShare.Key: 0.97})
 		add("few", sluice, figures{cpuPerRequest.Key: v.ours, perSecond.Key: 2000, ownShare.Key: 0.6, loadShare.Key: 0.99, perRead.Key: 50})
+		add("few", bare, figures{cpuPerRequest.Key: v.least})
+		add("many", bare, figures{cpuPerRequest.Key: 1.1 * v.least})
 		add("many", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000})
 		add("many", sluice, figures{cpuPerRequest.Key: 1.3 * v.ours, perSecond.Key: 900})
 	}
@@ -219,7 +223,7 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{
 		"- sluice: this\n", "- nghttpd was not measured: not here\n",
 		"| µs CPU/request | few | many |\n|---|---:|---:|\n| sluice | 2.00 | 2.60 |\n| net/http | 12.00 | 12.00 |\n",
-		"| few | µs CPU/request of sluice | that of net/http | **0.167** | 0.1 to 0.25 | at most 0.125 | **missed** |",
+		"| few | µs CPU/request of sluice | that of net/http | **0.167** | 0.1 to 0.25 | at most 0.125 | **missed**; the floor is 0.133 |",
 		"| few | µs CPU/request of sluice | µs CPU/request | **2** | 1 to 3 | at most 2 | met |",
 		"| many | µs CPU/request of sluice | that of few | **1.3** | 1.3 to 1.3 | at most 1.2 | **missed** |",
 		"| many | requests/s of sluice | that of net/http | **0.9** | 0.9 to 0.9 | at least 1 | **missed** |",
@@ -235,7 +239,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("net/http was busy itself:\n%s", &out)
 	}
 	err := r.check()
-	for _, want := range []string{"few: µs CPU/request of sluice is 0.167, the bar is at most 0.125 (that of net/http)", "many: requests/s of sluice is 0.9"} {
+	for _, want := range []string{"few: µs CPU/request of sluice is 0.167, the bar is at most 0.125 (that of net/http), the floor is 0.133;", "many: requests/s of sluice is 0.9"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the check against the bars lacks %q: %v", want, err)
 		}

@@ -23,8 +23,13 @@
 // With one CPU, or without taskset (util-linux), it measures all the same and
 // says that peer and load shared their CPUs.
 //
-// -profile writes CPU profiles and -strace counts system calls, of the servers
-// in Go, in rounds that are part of no figure.
+// A peer called floor is what the system calls alone cost, by the least program
+// that can make them (package floor): where a bar is missed that the floor would
+// miss, too, the report says so beside it, and the bar is still missed.
+//
+// -profile writes CPU profiles and -strace counts system calls, of servers and
+// clients in Go, in rounds that are part of no figure; a profile takes
+// -profile-seconds.
 //
 // Limitations: one machine, and the loopback in the place of a network. A
 // client's goroutine uses its http.Request again once the response's body is

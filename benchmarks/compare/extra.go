@@ -12,6 +12,12 @@ import (
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
+// A studied scenario can be run under a profile and under strace.
+type studied interface {
+	profile(ctx context.Context, l *laboratory, p peer, file string) error
+	straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error)
+}
+
 // extra runs what is not part of any figure: rounds with a profile, and rounds
 // under strace, which slows servers down.
 func (l *laboratory) extra(ctx context.Context) error {
@@ -26,15 +32,15 @@ func (l *laboratory) extra(ctx context.Context) error {
 		}
 	}
 	for _, s := range l.scenarios {
-		ld, ok := s.do.(load)
-		if !ok {
-			continue
+		do, ok := s.do.(studied)
+		if _, timed := s.do.(latency); !ok || timed {
+			continue // the same load is another scenario
 		}
 		for _, p := range l.peersOf(s) {
 			if !p.calls {
 				continue // not in Go
 			}
-			if err := l.extraOf(ctx, s.Name, ld, p); err != nil {
+			if err := l.extraOf(ctx, s.Name, do, p); err != nil {
 				return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
 			}
 		}
@@ -42,16 +48,16 @@ func (l *laboratory) extra(ctx context.Context) error {
 	return nil
 }
 
-func (l *laboratory) extraOf(ctx context.Context, name string, ld load, p peer) error {
+func (l *laboratory) extraOf(ctx context.Context, name string, do studied, p peer) error {
 	if l.profiles != "" {
 		file := filepath.Join(l.profiles, name+"-"+strings.ReplaceAll(p.Name, "/", "-")+".pprof")
-		if err := l.profile(ctx, ld, p, file); err != nil {
+		if err := do.profile(ctx, l, p, file); err != nil {
 			return err
 		}
 		fmt.Fprintln(l.progress, "wrote", file)
 	}
 	if l.strace {
-		table, err := l.straced(ctx, ld, p)
+		table, err := do.straced(ctx, l, p)
 		if err != nil {
 			return err
 		}
@@ -60,7 +66,19 @@ func (l *laboratory) extraOf(ctx context.Context, name string, ld load, p peer) 
 	return nil
 }
 
-func (l *laboratory) profile(ctx context.Context, ld load, p peer, file string) error {
+func (l *laboratory) straceFile() string { return filepath.Join(l.dir, "strace") }
+
+// underStrace is the command line that counts the system calls of the rest of it.
+func (l *laboratory) underStrace() []string {
+	return []string{"strace", "-c", "-f", "-o", l.straceFile()}
+}
+
+// forProfile is how many requests fill a profile, where n fill a round.
+func (l *laboratory) forProfile(n int) int {
+	return max(n, int(float64(n)*l.profiled/l.seconds))
+}
+
+func (ld load) profile(ctx context.Context, l *laboratory, p peer, file string) error {
 	srv, err := p.start(ctx, l, ld.need())
 	if err != nil {
 		return err
@@ -73,15 +91,14 @@ func (l *laboratory) profile(ctx context.Context, ld load, p peer, file string) 
 	if err := srv.command(site.Command{Profile: file}); err != nil {
 		return err
 	}
-	if _, err := ld.run(ctx, l, srv.addr, n); err != nil {
+	if _, err := ld.run(ctx, l, srv.addr, l.forProfile(n)); err != nil {
 		return err
 	}
 	return srv.command(site.Command{Stop: true})
 }
 
-func (l *laboratory) straced(ctx context.Context, ld load, p peer) (table []byte, err error) {
-	file := filepath.Join(l.dir, "strace")
-	srv, err := p.start(ctx, l, ld.need(), "strace", "-c", "-f", "-o", file)
+func (ld load) straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error) {
+	srv, err := p.start(ctx, l, ld.need(), l.underStrace()...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,5 +107,33 @@ func (l *laboratory) straced(ctx context.Context, ld load, p peer) (table []byte
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(file)
+	return os.ReadFile(l.straceFile())
+}
+
+func (cl clientLoad) profile(ctx context.Context, l *laboratory, p peer, file string) error {
+	r, err := cl.start(ctx, l, p)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	n, err := cl.warm(l, p, r)
+	if err != nil {
+		return err
+	}
+	r.job.Profile = file
+	_, err = r.do(l.forProfile(n))
+	return err
+}
+
+func (cl clientLoad) straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error) {
+	r, err := cl.start(ctx, l, p, l.underStrace()...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = cl.warm(l, p, r)
+	r.stop()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(l.straceFile())
 }

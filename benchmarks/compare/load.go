@@ -40,11 +40,14 @@ func (ld load) large() int64 { return max(ld.Down, ld.Up) }
 
 func (ld load) need() need {
 	const usual = 250 // what net/http and sluice have by themselves
-	return need{TLS: ld.TLS, MaxStreams: max(usual, ld.Streams)}
+	return need{TLS: ld.TLS, MaxStreams: max(usual, ld.Streams), Conns: ld.Clients}
 }
 
 func (ld load) can(p peer) bool {
-	return p.start != nil && slices.Contains(p.paths, ld.path()) && !(ld.TLS && p.noTLS)
+	if ld.TLS && (p.noTLS || p.floor && ld.Clients > 1) {
+		return false
+	}
+	return p.start != nil && slices.Contains(p.paths, ld.path())
 }
 
 // measure runs one round with as many requests as fill it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
@@ -25,6 +26,7 @@ const (
 	nginx      = "nginx"
 	node       = "node"
 	caddy      = "caddy"
+	bare       = "floor" // what the system calls alone cost: see package floor
 )
 
 // A peer is one of those that are compared.
@@ -47,12 +49,15 @@ type peer struct {
 	warm float64
 	// calls tells that its system calls are counted whole: see lab.CallsOf.
 	calls bool
+	// floor tells that it is what all the others cannot be below: see package floor.
+	floor bool
 }
 
 // A need is what a scenario wants of a server.
 type need struct {
 	TLS        bool
 	MaxStreams int
+	Conns      int // at a time
 }
 
 // running is a server that runs.
@@ -85,6 +90,7 @@ var peers = []peer{
 	{Name: nginx, missing: nginxProgram.missing, start: nginxProgram.start, paths: noUploads},
 	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
 	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
+	{Name: bare, missing: floorMissing, ours: true, start: self(bare), paths: []string{site.Hello}, calls: true, client: true, floor: true},
 }
 
 // The rivals that are built, one of them with a newer Go.
@@ -93,6 +99,13 @@ var (
 	xnetRival = rival{xnet, ""}
 	dgrrRival = rival{dgrr, ""}
 )
+
+func floorMissing() error {
+	if runtime.GOOS != "linux" {
+		return errors.New("its system calls are those of Linux")
+	}
+	return nil
+}
 
 // self starts this program again as a server.
 func self(name string) func(context.Context, *laboratory, need, ...string) (*running, error) {
@@ -103,7 +116,7 @@ func self(name string) func(context.Context, *laboratory, need, ...string) (*run
 
 // startChild starts a program that is a server by way of site.Main.
 func startChild(ctx context.Context, l *laboratory, name string, n need, wrap []string, argv ...string) (*running, error) {
-	spec := site.Spec{Name: name, MaxStreams: n.MaxStreams}
+	spec := site.Spec{Name: name, MaxStreams: n.MaxStreams, Conns: n.Conns}
 	if n.TLS {
 		spec.Cert, spec.Key = l.cert, l.key
 	}

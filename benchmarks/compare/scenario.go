@@ -30,16 +30,16 @@ type doer interface {
 
 // The peers of most scenarios.
 var (
-	all     = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy}
-	some    = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
-	secure  = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node}
+	all     = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy, bare}
+	some    = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node, bare}
+	secure  = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node, bare}
 	headers = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
 	large   = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
-	scaled  = []string{sluice, netHTTP, nghttpd, h2o}
+	scaled  = []string{sluice, netHTTP, nghttpd, h2o, bare}
 	waited  = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
 	kept    = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
 	keptTLS = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
-	roles   = []string{sluice, netHTTP}
+	roles   = []string{sluice, netHTTP, bare}
 )
 
 var scenarios = []scenario{

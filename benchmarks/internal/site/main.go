@@ -23,6 +23,7 @@ type Spec struct {
 	Cert       string `json:"cert,omitempty"` // file for TLS, without which it is h2c
 	Key        string `json:"key,omitempty"`
 	MaxStreams int    `json:"max_streams"` // SETTINGS_MAX_CONCURRENT_STREAMS
+	Conns      int    `json:"conns"`       // at a time
 }
 
 // Setting is what the process needs in its environment.

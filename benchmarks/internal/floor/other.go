@@ -1,0 +1,23 @@
+//go:build !linux
+
+package floor
+
+import (
+	"errors"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
+)
+
+var errLinux = errors.New("the system calls are those of Linux")
+
+// NewServer returns an error: see the package's limitations.
+func NewServer(site.Spec) (site.Server, error) { return site.Server{}, errLinux }
+
+// A Client cannot be had: see the package's limitations.
+type Client struct{}
+
+// Dial returns an error: see the package's limitations.
+func Dial(string) (*Client, error) { return nil, errLinux }
+
+// Do returns an error: see the package's limitations.
+func (*Client) Do(int, int, int64) error { return errLinux }
