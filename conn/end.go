@@ -67,6 +67,7 @@ const lastWords = 5 * time.Second
 // finish begins the end: what is in the output is still written.
 func (c *Conn) finish() {
 	c.phase = finishing
+	c.callBack()
 	c.finishBy = time.Now().Add(lastWords)
 	c.timer.set(c.finishBy)
 	c.wakeAll()
@@ -79,6 +80,7 @@ func (c *Conn) die(err error) {
 	}
 	wasAlive := c.phase == alive
 	c.phase = dead
+	c.callBack()
 	c.client.lost = wasAlive
 	c.client.changed = true
 	if c.err == nil {

@@ -27,7 +27,7 @@ type receiver struct {
 	large bool          // much is waited for
 	idle  bool          // no stream is open, so it may be long until the next octet
 
-	moves bool // another goroutine, with a fresh stack, shall go on: see rest
+	rests bool // the goroutine shall give up its stack: see rest
 }
 
 // expecter lies between TLS and its socket, and is told before a read how many octets are sure to come.
@@ -71,19 +71,21 @@ func (c *Conn) Serve() error {
 // goroutine, whose stack has more on it.
 func (c *Conn) Start(end func(err error)) {
 	c.startRest(end)
-	go func() { // ends with the connection, or where it comes to rest
+	go func() { // ends as serve does
 		c.begin()
 		c.serve(c.in.n == 0 || c.process())
 	}()
 }
 
-// serve reads to the end, or until the connection rests.
+// serve reads to the end, or until the connection rests: then somebody else calls it again.
 func (c *Conn) serve(goOn bool) {
 	for goOn && c.takeTurn() {
 		goOn = c.readOnce()
-		if c.in.moves {
-			c.in.moves = false
-			go c.serve(goOn) // ends as serve does
+		if c.in.rests {
+			c.in.rests = false
+			if !goOn || !c.leave() {
+				go c.serve(goOn) // ends as serve does
+			}
 			return
 		}
 	}

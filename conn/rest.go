@@ -6,13 +6,30 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/vigil"
 )
 
 // rest is how a connection that nobody uses gives up what it holds for the next request: the memory that spares
-// allocations, and the stack of the goroutine that reads, which handling requests has made grow and which the runtime
-// shrinks to no less than 4 KiB. The timer looks now and then whether anything has come; if not, it calls the reader, by a
-// read deadline that has passed, and the reader hands over to a fresh goroutine. While a connection is in use that costs one
+// allocations, and the goroutine that reads, whose stack handling requests has made grow. The timer looks now and then whether
+// anything has come; if not, it calls the reader, by a read deadline that has passed. While a connection is in use that costs one
 // run of the timer every restAfter, and no request anything.
+//
+// On Linux nobody reads from then on: package vigil starts a goroutine that does once something comes. On other systems, and
+// where the kernel refuses, a fresh goroutine with a small stack waits in the old one's place.
+//
+// That there is always one reader, or one vigil that will call one, and never two:
+//
+//   - The reader leaves by setting vigil under mu while the phase is alive, and then arming it. From setting it on the
+//     reader owns nothing of the connection any more; if arming fails it takes vigil back as anyone does.
+//   - Whoever clears vigil under mu calls serve. Three do: the sleeper that was woken; finish and die, which end the phase alive
+//     (callBack), so that no vigil follows; and the old reader when arming has failed.
+//   - What ends the connection needs a reader, to tell Serve's caller and to read what still comes. Nothing else does: what is
+//     written meanwhile (GOAWAY, PING by a timer, SETTINGS) is written by flushers, and its answer is what wakes the sleeper.
+//   - What came before the vigil was armed wakes it at once. Nothing can hide above the socket: the receive buffer is
+//     empty; a read of crypto/tls that fails for a deadline has no whole record left, or it would have handed that out, and
+//     the rest of one that has begun is still to come; and tlssock asks the socket, and so finds the deadline, only when what
+//     it has read ahead is used up.
+//   - While the connection rests no deadline is set on the socket, but for one of halfClose, which comes after finish.
 //
 // It is for server connections that were started with Start, on sockets whose read deadlines are known to do no harm. Its fields are
 // guarded by Conn.mu, but for end, which is set before there is another goroutine.
@@ -23,13 +40,15 @@ type rest struct {
 	reads  uint64      // Conn.stats.reads at the last look
 	called bool        // the reader has been called
 	asleep bool        // it rests, until something comes
+	vigil  vigil.Vigil // nobody reads: it starts who does; 0 when somebody does
 }
 
 // restAfter is how long nothing must have come: that much, or up to twice as much.
 const restAfter = time.Second
 
-// restful tells whether nc is a socket, or TLS on one, whose read deadline may be set and taken back.
-func restful(nc net.Conn) bool {
+// socketOf returns the socket that nc is, or that TLS on it uses, if its read deadline may be set and taken back; nil
+// otherwise.
+func socketOf(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
@@ -38,9 +57,9 @@ func restful(nc net.Conn) bool {
 	}
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
-		return true
+		return nc
 	}
-	return false
+	return nil
 }
 
 // startRest is called before the first read.
@@ -48,7 +67,7 @@ func (c *Conn) startRest(end func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rest.end = end
-	c.rest.may = c.rest.may || restful(c.nc)
+	c.rest.may = c.rest.may || socketOf(c.nc) != nil
 	if c.rest.may {
 		c.wakeUp()
 	}
@@ -98,5 +117,77 @@ func (c *Conn) goToRest() {
 	if c.timer.at.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes
 	}
-	c.in.moves = true
+	c.in.rests = true
+}
+
+// leave has the reader called when something comes, and tells whether it may go.
+func (c *Conn) leave() bool {
+	raw := rawSocket(socketOf(c.nc))
+	if raw == nil {
+		return false
+	}
+	v, err := vigil.Begin((*sleeper)(c))
+	if err != nil {
+		return false
+	}
+	if c.in.buf != nil {
+		putRead(c.in.buf) // it is empty
+		c.in.buf = nil
+	}
+	c.mu.Lock()
+	if c.phase != alive {
+		c.mu.Unlock()
+		v.End()
+		return false
+	}
+	c.rest.vigil = v
+	c.mu.Unlock()
+	// From here on somebody else may read.
+	if v.Arm(raw) == nil || !c.takeVigil(v) {
+		return true
+	}
+	v.End()
+	return false
+}
+
+// takeVigil makes who calls it the reader, if nobody else has become that.
+func (c *Conn) takeVigil(v vigil.Vigil) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rest.vigil != v {
+		return false
+	}
+	c.rest.vigil = 0
+	return true
+}
+
+// sleeper is a Conn as package vigil knows it.
+type sleeper Conn
+
+// Wake goes on reading.
+func (s *sleeper) Wake(v vigil.Vigil) {
+	c := (*Conn)(s)
+	if !c.takeVigil(v) {
+		return // it has ended
+	}
+	v.Leave(rawSocket(socketOf(c.nc)))
+	c.mu.Lock()
+	if c.phase == alive {
+		c.wakeUp()
+	}
+	c.mu.Unlock()
+	c.serve(true) // ends as serve does
+}
+
+// callBack gives a connection that rests a reader, for its end. It is called with mu held.
+func (c *Conn) callBack() {
+	v := c.rest.vigil
+	if v == 0 {
+		return
+	}
+	c.rest.vigil = 0
+	go func() {
+		v.End()
+		c.serve(true) // ends as serve does
+	}()
 }

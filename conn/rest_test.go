@@ -3,7 +3,6 @@ package conn
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
-	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // startResting is newTestPeer for a connection that Start runs, and that may rest. ended gets what end was called with.
@@ -143,50 +141,4 @@ func TestRestAndRequestsTogether(t *testing.T) {
 			t.Error("it has never rested")
 		}
 	})
-}
-
-// On sockets of the kernel, where a request follows the rest of the connection.
-func TestRestOnSockets(t *testing.T) {
-	kinds := map[string]func(*testing.T) (client, server net.Conn){
-		"tcp":  func(t *testing.T) (_, _ net.Conn) { return tcpPair(t) },
-		"unix": func(t *testing.T) (_, _ net.Conn) { return unixPair(t) },
-		"tls": func(t *testing.T) (_, _ net.Conn) {
-			cn, sn := tcpPair(t)
-			return overTLS(t, cn, sn)
-		},
-		"tls reading ahead": func(t *testing.T) (_, _ net.Conn) {
-			cn, sn := tcpPair(t)
-			return overTLS(t, cn, tlssock.New(sn))
-		},
-	}
-	for name, connect := range kinds {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each waits for a second or two
-			cn, sn := connect(t)
-			client, server := NewClient(cn, Config{}, nil), NewServer(sn, Config{}, handlerFunc(echo))
-			ended := make(chan error, 1)
-			server.Start(func(err error) { ended <- err })
-			served := make(chan error, 1)
-			go func() { served <- client.Serve() }()
-			pair := &pair{t: t, client: client, server: server}
-			pair.roundTrip([]byte("hello"))
-			for !server.isAsleep() {
-				<-time.After(10 * time.Millisecond) // the timer rings after a second or two; nothing else tells
-			}
-			pair.roundTrip([]byte("hello again"))
-			client.Shutdown()
-			if err := <-served; err != nil {
-				t.Error(err)
-			}
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-func (c *Conn) isAsleep() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rest.asleep
 }

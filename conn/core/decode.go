@@ -72,6 +72,7 @@ func (c *Conn) Decode(b []byte) (n int, err error) {
 	}
 	h, p, n, err := frame.Split(b, in.maxFrame)
 	if n == 0 {
+		in.payload = nil // it would keep the reader's buffer in memory
 		return 0, err
 	}
 	in.got, in.payload, in.whole = h, p, true

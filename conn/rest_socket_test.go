@@ -1,0 +1,303 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/tlssock"
+)
+
+// Rest on sockets of the kernel, where on Linux nobody reads a connection that rests. The time after which it does
+// is made to have passed.
+
+// startPair is newPair for a server that was started, so that it may rest.
+func startPair(t *testing.T, cn, sn net.Conn, scfg Config) *startedPair {
+	p := &startedPair{ended: make(chan error, 2), served: make(chan error, 1)}
+	p.t, p.client, p.server = t, NewClient(cn, Config{}, nil), NewServer(sn, scfg, handlerFunc(echo))
+	p.server.Start(func(err error) { p.ended <- err })
+	go func() { p.served <- p.client.Serve() }() // ends with the connection
+	return p
+}
+
+type startedPair struct {
+	pair
+	ended  chan error // what the end of the server was told
+	served chan error // what Serve of the client has returned
+}
+
+// wantEnd waits for the end of both sides.
+func (p *startedPair) wantEnd() {
+	p.t.Helper()
+	<-p.ended
+	<-p.server.Done()
+	<-p.served
+	if len(p.ended) > 0 {
+		p.t.Error("the end was told twice")
+	}
+}
+
+// lookNow is what the timer does when nothing has come for restAfter.
+func (c *Conn) lookNow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := &c.rest; c.phase == alive && !r.asleep {
+		r.lookAt, r.reads = time.Time{}, c.stats.reads
+		c.callToRest(time.Now())
+	}
+}
+
+// resting tells whether the connection rests, and on Linux that nobody reads it.
+func (c *Conn) resting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rest.asleep && (runtime.GOOS != "linux" || c.rest.vigil != 0)
+}
+
+// restNow returns when the connection rests.
+func (c *Conn) restNow() {
+	for !c.resting() {
+		c.lookNow()
+		runtime.Gosched() // to what still flushes, and to the reader
+	}
+}
+
+func restSockets() map[string]func(*testing.T) (client, server net.Conn) {
+	return map[string]func(*testing.T) (client, server net.Conn){
+		"tcp":  func(t *testing.T) (_, _ net.Conn) { return tcpPair(t) },
+		"unix": func(t *testing.T) (_, _ net.Conn) { return unixPair(t) },
+		"tls": func(t *testing.T) (_, _ net.Conn) {
+			cn, sn := tcpPair(t)
+			return overTLS(t, cn, sn)
+		},
+		"tls reading ahead": func(t *testing.T) (_, _ net.Conn) {
+			cn, sn := tcpPair(t)
+			return overTLS(t, cn, tlssock.New(sn))
+		},
+	}
+}
+
+func TestRestOnSockets(t *testing.T) {
+	for name, connect := range restSockets() {
+		t.Run(name, func(t *testing.T) {
+			cn, sn := connect(t)
+			p := startPair(t, cn, sn, Config{})
+			for range 20 {
+				p.roundTrip([]byte("hello"))
+				p.server.restNow()
+			}
+			p.roundTrip(make([]byte, 300_000))
+			p.client.Shutdown()
+			if err := <-p.served; err != nil {
+				t.Error(err)
+			}
+			if err := <-p.ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// By itself, after a second or two.
+func TestRestBySelf(t *testing.T) {
+	t.Parallel()
+	cn, sn := tcpPair(t)
+	p := startPair(t, cn, sn, Config{})
+	p.roundTrip([]byte("hello"))
+	for !p.server.resting() {
+		<-time.After(10 * time.Millisecond) // nothing else tells
+	}
+	p.roundTrip([]byte("hello again"))
+	_ = p.client.Close()
+	p.wantEnd()
+}
+
+// What ends a connection ends one that nobody reads.
+func TestRestEndsOnSockets(t *testing.T) {
+	for kind, connect := range restSockets() {
+		for name, end := range map[string]func(p *startedPair){
+			"peer":     func(p *startedPair) { _ = p.client.NetConn().Close() },
+			"client":   func(p *startedPair) { p.client.Shutdown() },
+			"Close":    func(p *startedPair) { _ = p.server.Close() },
+			"Shutdown": func(p *startedPair) { p.server.Shutdown() },
+			"error":    func(p *startedPair) { p.server.CloseWithError(frame.EnhanceYourCalm, "enough") },
+			"timer":    func(*startedPair) {},
+			"socket":   func(p *startedPair) { _ = p.server.NetConn().Close(); _ = p.client.Close(); p.server.Shutdown() },
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				var cfg Config
+				if name == "timer" {
+					cfg.IdleTimeout = 50 * time.Millisecond
+				}
+				cn, sn := connect(t)
+				p := startPair(t, cn, sn, cfg)
+				p.roundTrip([]byte("hello"))
+				if name != "timer" {
+					p.server.restNow()
+				} else {
+					p.server.lookNow()
+				}
+				end(p)
+				p.wantEnd()
+			})
+		}
+	}
+}
+
+// All of many wake, and each is its own.
+func TestRestMany(t *testing.T) {
+	n := 1000
+	if testing.Short() {
+		n = 100
+	}
+	pairs := make([]*startedPair, n)
+	for i := range pairs {
+		cn, sn := tcpPair(t)
+		pairs[i] = startPair(t, cn, sn, Config{})
+	}
+	each := func(f func(p *startedPair)) {
+		var all sync.WaitGroup
+		for _, p := range pairs {
+			all.Go(func() { f(p) })
+		}
+		all.Wait()
+	}
+	before := runtime.NumGoroutine()
+	for range 2 {
+		each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
+		for _, p := range pairs {
+			p.server.restNow()
+		}
+	}
+	if now := runtime.NumGoroutine(); runtime.GOOS == "linux" && now > before-n+n/10 {
+		t.Errorf("%d goroutines when all have been started, %d when all servers rest", before, now)
+	}
+	each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
+	for i, p := range pairs {
+		p.server.restNow()
+		if i%2 == 0 {
+			p.server.Shutdown()
+		} else {
+			_ = p.client.Close()
+		}
+	}
+	each(func(p *startedPair) { p.wantEnd() })
+}
+
+// Requests, rests and ends at the same time: nothing is lost, nothing hangs.
+func TestRestRaces(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 20
+	}
+	for round := range rounds {
+		rng := rand.New(rand.NewPCG(1, uint64(round)))
+		cn, sn := tcpPair(t)
+		p := startPair(t, cn, sn, Config{})
+		stop := make(chan struct{})
+		var looks sync.WaitGroup
+		looks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					p.server.lookNow()
+					runtime.Gosched()
+				}
+			}
+		})
+		for range 1 + rng.IntN(20) {
+			p.roundTrip(make([]byte, rng.IntN(3)*5000))
+			for range rng.IntN(50) {
+				runtime.Gosched()
+			}
+		}
+		switch rng.IntN(4) {
+		case 0:
+			_ = p.server.Close()
+		case 1:
+			p.server.Shutdown()
+		case 2:
+			_ = p.client.Close()
+		default:
+			p.server.CloseWithError(frame.NoError, "")
+		}
+		p.wantEnd()
+		close(stop)
+		looks.Wait()
+	}
+}
+
+// cutter is a socket that keeps back the end of what it is given, until it is told.
+type cutter struct {
+	net.Conn
+	mu   sync.Mutex
+	on   bool
+	held []byte
+}
+
+func (c *cutter) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.on {
+		return c.Conn.Write(b)
+	}
+	c.held = append(c.held, b...)
+	n := len(c.held) / 2
+	if _, err := c.Conn.Write(c.held[:n]); err != nil {
+		return 0, err
+	}
+	c.held = c.held[n:]
+	return len(b), nil
+}
+
+func (c *cutter) release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.on = false
+	_, err := c.Conn.Write(c.held)
+	return err
+}
+
+// Half of a TLS record wakes the connection, which rests again; the other half does, too, and nothing is lost.
+func TestRestWithHalfARecord(t *testing.T) {
+	cn, sn := tcpPair(t)
+	cut := &cutter{Conn: cn}
+	tcn, tsn := overTLS(t, cut, tlssock.New(sn))
+	p := startPair(t, tcn, tsn, Config{})
+	p.roundTrip([]byte("hello"))
+	p.server.restNow()
+
+	cut.mu.Lock()
+	cut.on = true
+	cut.mu.Unlock()
+	st, err := p.client.OpenStream(post(0).fields, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.Flush()
+	for p.server.resting() {
+		runtime.Gosched()
+	}
+	p.server.restNow()
+	if err := cut.release(); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := st.Head(); err != nil || m.Status != 200 {
+		t.Fatal(m, err)
+	}
+	if _, err := io.Copy(io.Discard, st); err != nil && !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	st.Release()
+	_ = p.client.Close()
+	p.wantEnd()
+}
