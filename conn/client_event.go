@@ -40,8 +40,9 @@ func (c *Conn) promised(st, parent *Stream) {
 		return
 	}
 	st.parent = parent.owner
-	st.promise = st.cs.Head
-	st.promise.Fields = append([]core.Field(nil), st.cs.Head.Fields...)
+	promise := st.cs.Head
+	promise.Fields = append([]core.Field(nil), st.cs.Head.Fields...)
+	st.promise = &promise
 	st.finished = true // there is nothing that we could send
 	c.opened = append(c.opened, st)
 }

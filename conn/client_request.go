@@ -105,7 +105,7 @@ func (st *Stream) Unsent() bool {
 func (st *Stream) OpenedBy() any { return st.parent }
 
 // Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client only.
-func (st *Stream) Promise() *core.Message { return &st.promise }
+func (st *Stream) Promise() *core.Message { return st.promise }
 
 // OnReceive sets a function that is called with the number of octets whenever some have arrived for Read, by the goroutine
 // that reads the socket, outside the connection's lock. It must not block, and may be called until Release. OnReceive returns

@@ -58,8 +58,8 @@ type streamLife struct {
 	unsent    bool   // it died before the request was written
 	woken     bool   // in clientState.woken
 	onInterim func(*core.Message)
-	parent    any          // owner of the stream on which this one was promised
-	promise   core.Message // the promised request
+	parent    any           // owner of the stream on which this one was promised
+	promise   *core.Message // the promised request
 	onReceive func(n int)
 
 	readBy, writeBy deadline

@@ -104,10 +104,10 @@ func (d *blockDecoder) finish(m *Message) error {
 	if d.err != nil {
 		return d.err
 	}
-	m.blank()
 	if again := d.repeats(); again && d.last.msg != nil {
 		d.last.recall(m)
 	} else {
+		m.blank()
 		d.m = m
 		d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
 		d.decode()

@@ -41,9 +41,9 @@ func (l *lastBlock) remember(m *Message) {
 	l.msg.Fields = append([]Field(nil), m.Fields...)
 }
 
-// recall makes m, which is blank, the message that is kept.
+// recall makes m the message that is kept.
 func (l *lastBlock) recall(m *Message) {
-	fields := append(m.Fields, l.msg.Fields...)
+	fields := append(m.storage(), l.msg.Fields...)
 	*m = *l.msg
 	m.Fields = fields
 }

@@ -71,7 +71,14 @@ func (c *Conn) NextEvent() (*Event, bool) {
 
 // forgetEvents empties the queue, of which all has been taken, and holds on to nothing.
 func (c *Conn) forgetEvents() {
-	clear(c.events)
+	for i := range c.events {
+		switch e := &c.events[i]; e.Kind {
+		case EventHeaders, EventClosed, EventDrained: // each request has them, and clearing the rest takes longer than all else here
+			e.Stream, e.End = nil, false
+		default:
+			*e = Event{}
+		}
+	}
 	c.events, c.nextEvent = c.events[:0], 0
 	if cap(c.events) > maxKeptEvents {
 		c.events = nil
@@ -86,7 +93,7 @@ func (c *Conn) emit(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
 func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
 	n := len(c.events)
 	if n < cap(c.events) {
-		c.events = c.events[:n+1] // is zero: see forgetEvents
+		c.events = c.events[:n+1] // is zero but for Kind: see forgetEvents
 	} else {
 		c.events = append(c.events, Event{})
 	}

@@ -39,13 +39,18 @@ type Message struct {
 
 // blank makes m an empty message and holds on to no string. It keeps the memory for some fields.
 func (m *Message) blank() {
-	storage := m.Fields
-	clear(storage)
-	if cap(storage) > keptFields {
-		storage = nil
-	}
+	fields := m.storage()
 	*m = Message{}
-	m.Fields, m.ContentLength = storage[:0], -1
+	m.Fields, m.ContentLength = fields, -1
+}
+
+// storage returns the memory of the fields, emptied, for the next message in m; none if there were many.
+func (m *Message) storage() []Field {
+	clear(m.Fields)
+	if cap(m.Fields) > keptFields {
+		return nil
+	}
+	return m.Fields[:0]
 }
 
 // pseudoSet says which pseudo-header fields a message has: one bit for each kind.
