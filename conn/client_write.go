@@ -36,8 +36,10 @@ func (c *Conn) moreTask() bool {
 
 // tryWrite writes what the socket takes of b at once.
 func (c *Conn) tryWrite(b []byte) (int, error) {
-	if err := c.moveWriteDeadline(); err != nil {
-		return 0, err
+	if c.under == nil { // there none is left behind
+		if err := c.moveWriteDeadline(); err != nil {
+			return 0, err
+		}
 	}
 	return c.try.tryWrite(b)
 }

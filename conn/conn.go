@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // Handler is who uses a connection: it is told what the peer begins.
@@ -45,14 +46,17 @@ type Conn struct {
 	handler Handler
 	role    core.Role
 
-	tls     bool          // nc is a TLS connection
-	in      receiver      // owned by the goroutine that reads
-	writeBy time.Time     // the write deadline that is set on nc; owned by who flushes
-	waited  time.Duration // that the last write has taken which could wait; owned by who flushes
-	done    chan struct{} // closed when Serve returns
-	tasks   sync.WaitGroup
-	try     tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
-	gather  gatherer  // the same from several places; nil: everything is copied first
+	tls      bool          // nc is a TLS connection
+	wire     net.Conn      // what is written to: nc, or the socket below its TLS
+	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
+	in       receiver      // owned by the goroutine that reads
+	writeBy  time.Time     // the write deadline that is set on nc; owned by who flushes
+	waited   time.Duration // that the last write has taken which could wait; owned by who flushes
+	overhead int           // of TLS in the present write, in octets; owned by who flushes
+	done     chan struct{} // closed when Serve returns
+	tasks    sync.WaitGroup
+	try      tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
+	gather   gatherer  // the same from several places; nil: everything is copied first
 
 	mu        sync.Mutex
 	core      *core.Conn
@@ -119,7 +123,8 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
-	c.try = newTryWriter(nc)
+	c.wire, c.under = below(nc)
+	c.try = newTryWriter(c.wire)
 	c.gather = newGatherer(nc)
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream

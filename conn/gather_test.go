@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 func TestAppendRest(t *testing.T) {
@@ -26,10 +27,15 @@ func TestAppendRest(t *testing.T) {
 }
 
 // rawClient opens a connection to a server with the handler h, which has windows for everything, and sends it one request.
-func rawClient(t *testing.T, h handlerFunc) (cn *net.TCPConn, served chan error) {
-	cn, sn := tcpPair(t)
-	_ = cn.SetReadBuffer(64 << 10) // so that not all fits into the socket
-	c := NewServer(sn, Config{}, h)
+func rawClient(t *testing.T, secure bool, cfg Config, h handlerFunc) (cn net.Conn, served chan error) {
+	tcp, sn := tcpPair(t)
+	_ = tcp.SetReadBuffer(64 << 10) // so that not all fits into the socket
+	cn = tcp
+	c := NewServer(sn, cfg, h)
+	if secure {
+		client, server := overTLS(t, tcp, tlssock.New(sn))
+		cn, c = client, NewServer(server, cfg, h)
+	}
 	served = make(chan error, 1)
 	go func() { served <- c.Serve() }()
 	p := &testPeer{t: t}
@@ -85,10 +91,11 @@ func TestGivingUpAWrite(t *testing.T) {
 		"deadline": {deadline: true, want: os.ErrDeadlineExceeded, last: frame.TypeRSTStream},
 		"reset":    {want: frame.Cancel, last: frame.TypePing},
 	} {
-		for _, piece := range []int{size, 1 << 20, 50_000} {
-			t.Run(fmt.Sprintf("%s/%d", name, piece), func(t *testing.T) {
+		for i, piece := range []int{size, 1 << 20, 50_000, size} {
+			secure := i == 3
+			t.Run(fmt.Sprintf("%s/%d/%v", name, piece, secure), func(t *testing.T) {
 				begun, done := make(chan bool), make(chan error, 1)
-				cn, served := rawClient(t, func(st *Stream) {
+				cn, served := rawClient(t, secure, Config{}, func(st *Stream) {
 					_ = st.WriteHeaders(status2(200), false)
 					body := pattern(1, size)
 					close(begun)
@@ -129,9 +136,10 @@ func TestGivingUpAWrite(t *testing.T) {
 // What a Write lends is sent, whole and in order, to a client that reads now and then.
 func TestLargeWrites(t *testing.T) {
 	const size = 9<<20 + 12345
-	for _, piece := range []int{directSize - 1, directSize, 1 << 20, size} {
-		t.Run(fmt.Sprint(piece), func(t *testing.T) {
-			cn, served := rawClient(t, func(st *Stream) {
+	for i, piece := range []int{directSize - 1, directSize, 1 << 20, size, size} {
+		secure := i == 4
+		t.Run(fmt.Sprint(piece, secure), func(t *testing.T) {
+			cn, served := rawClient(t, secure, Config{}, func(st *Stream) {
 				_ = st.WriteHeaders(status2(200), false)
 				body := pattern(1, size)
 				for at := 0; at < size; at += piece {

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // Tests on real sockets of the loopback interface. Nothing in them sleeps; what waits, waits for the peer.
@@ -90,6 +91,10 @@ func TestPairOnSockets(t *testing.T) {
 		"tls": func(t *testing.T) (_, _ net.Conn) {
 			cn, sn := tcpPair(t)
 			return overTLS(t, cn, sn)
+		},
+		"tls below which records are gathered": func(t *testing.T) (_, _ net.Conn) {
+			cn, sn := tcpPair(t)
+			return overTLS(t, tlssock.New(cn), tlssock.New(sn))
 		},
 	}
 	for name, connect := range kinds {

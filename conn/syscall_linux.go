@@ -11,7 +11,7 @@ import (
 // they return the goroutine keeps its processor, which bounds what they may be given.
 
 // rawMost is the most that is moved in one raw call, in octets.
-const rawMost = 256 << 10
+const rawMost = 512 << 10
 
 func sysRead(fd int, p []byte) (int, syscall.Errno) {
 	return rawIO(syscall.SYS_READ, fd, p[:min(len(p), rawMost)])

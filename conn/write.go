@@ -10,7 +10,8 @@ import (
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
-// along. What a plain socket does not take at once is left to a goroutine; on TLS, Flush blocks while the socket does.
+// along. What a TCP or Unix socket does not take at once is left to a goroutine; Flush blocks while anything else does, such
+// as TLS that is not from the listeners of package server or the dialer of package client.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	c.flushLocked()
@@ -157,8 +158,13 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
-	n, err, rest := 0, error(nil), b
+	n, err := 0, error(nil)
+	if c.under != nil {
+		box, b, err = c.seal(box, b)
+	}
+	rest := b
 	switch {
+	case err != nil:
 	case loans != nil:
 		box, b, n, err = c.writeLoans(box, b, loans)
 		rest = b
@@ -183,6 +189,12 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 // wrote notes that n octets of b were written. It leaves mu locked.
 func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	putOut(box, b)
+	if c.under != nil {
+		n = max(n-c.overhead, 0) // so much is less than the first record
+		if err == nil {
+			err = c.sealed()
+		}
+	}
 	c.mu.Lock()
 	c.judgeSpeed()
 	c.stats.writes++
@@ -203,8 +215,8 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	}
 }
 
-// write writes b. A write that has made some progress before the timeout goes on. On TLS it cannot, since the state of
-// crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
+// write writes b. A write that has made some progress before the timeout goes on. Where TLS writes it cannot, since the
+// state of crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
 	defer func() { c.waited = time.Since(start) }()
@@ -213,10 +225,10 @@ func (c *Conn) write(b []byte) (n int, err error) {
 			return n, err
 		}
 		piece := b[n:]
-		if c.tls && len(piece) > tlsRecord {
+		if c.tls && c.under == nil && len(piece) > tlsRecord {
 			piece = piece[:tlsRecord]
 		}
-		k, err := c.nc.Write(piece)
+		k, err := c.wire.Write(piece)
 		n += k
 		switch {
 		case err == nil && n == len(b):

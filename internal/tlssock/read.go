@@ -13,6 +13,7 @@ import (
 // for its peer has none.
 type Conn struct {
 	net.Conn
+	out  sealer
 	buf  *[aheadSize]byte // nil, or holds left
 	left []byte           // read and not yet taken
 	more bool             // the last read of the socket brought so much that there is more

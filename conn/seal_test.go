@@ -1,0 +1,104 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/tlssock"
+)
+
+// Over TLS, too, nobody waits for a socket but who has something to write: neither Flush, nor Close.
+func TestFlushOverTLSDoesNotWait(t *testing.T) {
+	conns := make(chan *Conn)
+	written := make(chan error, 1)
+	cn, served := rawClient(t, true, Config{}, func(st *Stream) {
+		_ = st.WriteHeaders(status2(200), false)
+		conns <- st.Conn()
+		_, err := st.Write(make([]byte, 64<<20))
+		written <- err
+	})
+	c := <-conns
+	for taken, full := uint64(0), false; !full; time.Sleep(time.Millisecond) {
+		c.Flush()
+		c.mu.Lock()
+		full = c.flushing && taken > 1<<20 && c.stats.bytesWritten == taken
+		taken = c.stats.bytesWritten
+		c.mu.Unlock()
+	}
+	c.Flush()
+	_ = c.Close()
+	if err := <-written; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Write returned %v", err)
+	}
+	if err := <-served; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve returned %v", err)
+	}
+	_ = cn.Close()
+}
+
+// A peer that reads slowly but steadily is waited for, however long a write takes, and one that reads nothing is not.
+func TestWriteTimeoutOverTLS(t *testing.T) {
+	const size = 12 << 20
+	for _, steady := range []bool{true, false} {
+		limit := 800 * time.Millisecond
+		if !steady {
+			limit /= 8
+		}
+		cn, served := rawClient(t, true, Config{WriteByteTimeout: limit}, func(st *Stream) {
+			_ = st.WriteHeaders(status2(200), false)
+			body := pattern(1, size)
+			if !steady {
+				body = make([]byte, 64<<20)
+			}
+			_, err := st.Write(body)
+			if steady != (err == nil) || !steady && !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("steady is %v, and Write returned %v", steady, err)
+			}
+			if err == nil {
+				st.Reset(frame.NoError)
+			}
+		})
+		if steady {
+			body, err := readUntil(slowly{cn}, frame.TypeRSTStream)
+			if err != nil || !bytes.Equal(body, pattern(1, size)) {
+				t.Errorf("%d octets have come, %v", len(body), err)
+			}
+			_ = cn.Close()
+		}
+		if err := <-served; !steady && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Serve returned %v", err)
+		}
+		_ = cn.Close()
+	}
+}
+
+// slowly is read with pauses, in which the socket is full.
+type slowly struct{ io.Reader }
+
+func (s slowly) Read(p []byte) (int, error) {
+	time.Sleep(2 * time.Millisecond)
+	return s.Reader.Read(p)
+}
+
+// No write deadline is left behind, as in TestNoWriteDeadlineIsLeftOnTLS, although the socket is written to beside TLS.
+func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
+	cn, sn := tcpPair(t)
+	client, server := overTLS(t, tlssock.New(cn), tlssock.New(sn))
+	p := newPair(t, client, server, Config{WriteByteTimeout: time.Second}, Config{WriteByteTimeout: time.Second}, echo)
+	p.roundTrip(pattern(1, 8<<20))
+	p.wantClean()
+	for _, c := range []*Conn{p.client, p.server} {
+		if c.under == nil {
+			t.Error("TLS writes by itself")
+		}
+		if at := c.writeBy; !at.IsZero() {
+			t.Errorf("a write deadline in %v is left", time.Until(at))
+		}
+	}
+}
