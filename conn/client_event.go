@@ -82,7 +82,7 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 		c.client.pings = make(map[[8]byte]func(error))
 	}
 	c.client.pings[data] = answered
-	if c.client.turn.holder == turnFree {
+	if t := c.client.turn; t != nil && t.holder == turnFree {
 		c.serveTurn() // somebody must read the answer
 	}
 	c.ensureOut()

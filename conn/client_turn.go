@@ -66,7 +66,7 @@ func (c *Conn) takeTurn() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.client.turn
+	t := c.client.turn
 	if t.holder == turnServe && t.eager && c.phase == alive && c.core.NumStreams() == 0 {
 		c.freeTurn()
 	}
@@ -82,7 +82,7 @@ func (c *Conn) takeTurn() bool {
 
 // freeTurn leaves the turn to who comes, or to Serve when nobody does.
 func (c *Conn) freeTurn() {
-	t := &c.client.turn
+	t := c.client.turn
 	t.holder, t.leader = turnFree, nil
 	if t.armed {
 		return
@@ -99,7 +99,7 @@ func (c *Conn) freeTurn() {
 func (c *Conn) turnTimer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.client.turn
+	t := c.client.turn
 	t.armed = false
 	switch {
 	case t.holder != turnFree:
@@ -114,14 +114,14 @@ func (c *Conn) turnTimer() {
 
 // serveTurn gives the turn to Serve.
 func (c *Conn) serveTurn() {
-	t := &c.client.turn
+	t := c.client.turn
 	t.holder, t.leader = turnServe, nil
 	t.serve.Signal()
 }
 
 // lead reads for st, if the turn is free, until its head has come, and tells whether it has read. It lets go of mu.
 func (c *Conn) lead(st *Stream) bool {
-	t := &c.client.turn
+	t := c.client.turn
 	if c.role != core.Client || t.holder != turnFree || c.phase != alive {
 		return false
 	}
@@ -144,7 +144,7 @@ func (c *Conn) lead(st *Stream) bool {
 
 // kick has a leader look up from the socket: its stream has died, or its deadline has passed.
 func (st *Stream) kick() {
-	if t := &st.c.client.turn; t.leader == st {
+	if t := st.c.client.turn; t != nil && t.leader == st {
 		t.kicked = true
 		st.c.kickAgain()
 	}
@@ -152,7 +152,7 @@ func (st *Stream) kick() {
 
 // kickAgain repeats a kick after the read deadline was set for another reason, perhaps before the leader has seen it.
 func (c *Conn) kickAgain() {
-	if c.client.turn.kicked {
+	if t := c.client.turn; t != nil && t.kicked {
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
 	}
 }
@@ -161,14 +161,15 @@ func (c *Conn) kickAgain() {
 func (c *Conn) lookUp() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.client.turn
-	if !t.kicked && !c.rest.called {
+	t := c.client.turn
+	switch {
+	case t != nil && t.kicked:
+		t.kicked = false
+	case c.rest.called:
+		c.goToRest()
+	default:
 		return false
 	}
-	if c.rest.called {
-		c.goToRest()
-	}
-	t.kicked = false
 	var by time.Time
 	switch {
 	case c.phase != alive: // see halfClose
@@ -181,7 +182,7 @@ func (c *Conn) lookUp() bool {
 
 // comesClosely notes how closely requests follow one another. It is called before a stream is opened.
 func (c *Conn) comesClosely() {
-	t := &c.client.turn
+	t := c.client.turn
 	if !t.eager && c.peerKnown && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of synctest, where somebody may wait for what a server sends.
 		gap := time.Since(c.core.IdleSince())

@@ -34,7 +34,7 @@ func (p *testPeer) turn() (turnHolder, uint64, *Stream) {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
-	t := &p.c.client.turn
+	t := p.c.client.turn
 	return t.holder, t.led, t.leader
 }
 

@@ -47,35 +47,35 @@ type Conn struct {
 	role    core.Role
 
 	tls      bool          // nc is a TLS connection
+	overhead int32         // of TLS in the present write, in octets; owned by who flushes
 	wire     net.Conn      // what is written to: nc, or the socket below its TLS
 	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
 	in       receiver      // owned by the goroutine that reads
 	writeBy  time.Time     // the write deadline that is set on nc; owned by who flushes
 	waited   time.Duration // that the last write has taken which could wait; owned by who flushes
-	overhead int           // of TLS in the present write, in octets; owned by who flushes
-	done     chan struct{} // closed when Serve returns
 	tasks    sync.WaitGroup
-	try      tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way
+	try      tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way, or it rests
 	gather   gatherer  // the same from several places; nil: everything is copied first
 
 	mu        sync.Mutex
-	core      *core.Conn
-	opened    []*Stream  // by the peer, not handed to the handler yet
-	notes     []endNote  // OnEnd functions to be called once mu is free
-	flushing  bool       // somebody owns the write side
-	flushSoon bool       // a goroutine was started that will flush if nobody does before
-	outBuf    *buffer    // whose memory core's output uses
-	slow      int        // above 0: the socket has been slow, and is taken for it for so many writes
-	room      *sync.Cond // the output became shorter, or the connection is over
+	flushing  bool  // somebody owns the write side
+	flushSoon bool  // a goroutine was started that will flush if nobody does before
+	slow      uint8 // above 0: the socket has been slow, and is taken for it for so many writes
 	phase     phase
-	err       error // why the connection ended, set with phase
 	activity  activity
 	told      activity // what the handler was told last
 	telling   bool     // somebody is calling ConnState, and will tell of later changes, too
 	peerKnown bool     // its SETTINGS have come
+	core      *core.Conn
+	opened    []*Stream     // by the peer, not handed to the handler yet
+	notes     []endNote     // OnEnd functions to be called once mu is free
+	outBuf    *buffer       // whose memory core's output uses
+	room      sync.Cond     // the output became shorter, or the connection is over
+	err       error         // why the connection ended, set with phase
+	done      chan struct{} // what Done returns; nil while nobody has asked
 	timer     alarm
 	ageAt     time.Time // when the connection is to be drained for its age
-	finishBy  time.Time // when the connection is closed though its last frames are not written
+	lookAt    time.Time // alive: when to look whether it may rest; finishing: when it is closed though its last frames are not written
 	stats     ioStats
 	client    clientState
 	rest      rest
@@ -117,15 +117,17 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 }
 
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
-	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role, done: make(chan struct{})}
-	c.room = sync.NewCond(&c.mu)
-	c.client.turn.serve.L = &c.mu
+	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role}
+	c.room.L = &c.mu
+	if role == core.Client {
+		c.client.turn = &readTurn{}
+		c.client.turn.serve.L = &c.mu
+	}
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
 	c.in.init(nc, cfg.Received)
 	c.wire, c.under = below(nc)
-	c.try = newTryWriter(c.wire)
-	c.gather = newGatherer(nc)
+	c.findWays()
 	cc := cfg.core(role)
 	cc.NewStream = c.newStream
 	c.core = core.New(cc)
@@ -147,7 +149,32 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // Done returns a channel that is closed when Serve has returned.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	return c.done
+}
+
+// closed is what Done returns where nobody has asked before the end.
+var closed = func() chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}()
+
+// end closes what Done returns.
+func (c *Conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = closed
+	} else {
+		close(c.done)
+	}
+}
 
 // Stats are counters of a connection.
 type Stats struct {

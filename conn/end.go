@@ -68,8 +68,8 @@ const lastWords = 5 * time.Second
 func (c *Conn) finish() {
 	c.phase = finishing
 	c.callBack()
-	c.finishBy = time.Now().Add(lastWords)
-	c.timer.set(c.finishBy)
+	c.lookAt = time.Now().Add(lastWords)
+	c.timer.set(c.lookAt)
 	c.wakeAll()
 }
 
@@ -118,7 +118,9 @@ func (c *Conn) endStreams(err error) {
 // wakeAll wakes who waits for the connection.
 func (c *Conn) wakeAll() {
 	c.room.Broadcast()
-	c.client.turn.serve.Signal()
+	if t := c.client.turn; t != nil {
+		t.serve.Signal()
+	}
 }
 
 // count reports a fault of the peer to Config.CountError, by its scope and code: the names are few and fixed.
@@ -220,8 +222,8 @@ func (c *Conn) ring() {
 func (c *Conn) ringAtEnd(now time.Time) {
 	switch {
 	case c.phase != finishing:
-	case now.Before(c.finishBy):
-		c.timer.set(c.finishBy) // it rang for something that no longer matters
+	case now.Before(c.lookAt):
+		c.timer.set(c.lookAt) // it rang for something that no longer matters
 	default:
 		c.die(c.err)
 	}

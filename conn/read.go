@@ -91,7 +91,7 @@ func (c *Conn) serve(goOn bool) {
 	}
 	c.linger()
 	c.shutdownIO()
-	close(c.done)
+	c.end()
 	if end := c.rest.end; end != nil {
 		end(c.err) // nobody changes it any more
 	}
@@ -364,8 +364,8 @@ func (c *Conn) shutdownIO() {
 	c.mu.Lock()
 	c.die(c.err)
 	c.timer.stop()
-	if t := c.client.turn.timer; t != nil {
-		t.Stop()
+	if t := c.client.turn; t != nil && t.timer != nil {
+		t.timer.Stop()
 	}
 	c.unlock()
 	c.tasks.Wait()

@@ -32,12 +32,11 @@ import (
 //   - While the connection rests no deadline is set on the socket, but for one of halfClose, which comes after finish.
 //
 // It is for server connections that were started with Start, on sockets whose read deadlines are known to do no harm. Its fields are
-// guarded by Conn.mu, but for end, which is set before there is another goroutine.
+// guarded by Conn.mu, but for end, which is set before there is another goroutine. Conn.lookAt is when to look again.
 type rest struct {
 	end    func(error) // as given to Start
-	may    bool        // it was started, on a socket for which that is safe
-	lookAt time.Time   // when to look again
 	reads  uint64      // Conn.stats.reads at the last look
+	may    bool        // it was started, on a socket for which that is safe
 	called bool        // the reader has been called
 	asleep bool        // it rests, until something comes
 	vigil  vigil.Vigil // nobody reads: it starts who does; 0 when somebody does
@@ -76,17 +75,23 @@ func (c *Conn) startRest(end func(error)) {
 // wakeUp begins the watch for the next rest.
 func (c *Conn) wakeUp() {
 	r := &c.rest
-	r.asleep = false
+	if c.phase != alive {
+		return // it will not rest
+	}
+	if r.asleep {
+		r.asleep = false
+		c.findWays()
+	}
 	r.reads = c.stats.reads
-	r.lookAt = time.Now().Add(restAfter)
-	c.timer.set(r.lookAt)
+	c.lookAt = time.Now().Add(restAfter)
+	c.timer.set(c.lookAt)
 }
 
 // callToRest looks whether the connection may rest, and calls the reader if so.
 func (c *Conn) callToRest(now time.Time) {
 	r := &c.rest
 	switch {
-	case now.Before(r.lookAt): // the timer rang for something else
+	case now.Before(c.lookAt): // the timer rang for something else
 	case c.core.NumStreams() == 0 && r.reads == c.stats.reads && !c.flushing && c.core.OutputLen() == 0:
 		if !r.called && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			r.called = true
@@ -94,9 +99,9 @@ func (c *Conn) callToRest(now time.Time) {
 		return // who reads sees to the next look
 	default:
 		r.reads = c.stats.reads
-		r.lookAt = now.Add(restAfter)
+		c.lookAt = now.Add(restAfter)
 	}
-	c.timer.set(r.lookAt)
+	c.timer.set(c.lookAt)
 }
 
 // goToRest is what the reader does when it was called.
@@ -114,6 +119,9 @@ func (c *Conn) goToRest() {
 	c.core.Trim()
 	c.opened = nil
 	c.notes = nil
+	if !c.flushing {
+		c.try, c.gather = nil, nil
+	}
 	if c.timer.at.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes
 	}
@@ -134,19 +142,19 @@ func (c *Conn) leave() bool {
 		putRead(c.in.buf) // it is empty
 		c.in.buf = nil
 	}
+	c.in.wait = nil
 	c.mu.Lock()
-	if c.phase != alive {
-		c.mu.Unlock()
-		v.End()
-		return false
+	on := c.phase == alive
+	if on {
+		c.rest.vigil = v
 	}
-	c.rest.vigil = v
 	c.mu.Unlock()
 	// From here on somebody else may read.
-	if v.Arm(raw) == nil || !c.takeVigil(v) {
+	if on && (v.Arm(raw) == nil || !c.takeVigil(v)) {
 		return true
 	}
 	v.End()
+	c.in.wait = newWaiter(c.nc)
 	return false
 }
 
@@ -171,10 +179,9 @@ func (s *sleeper) Wake(v vigil.Vigil) {
 		return // it has ended
 	}
 	v.Leave(rawSocket(socketOf(c.nc)))
+	c.in.wait = newWaiter(c.nc)
 	c.mu.Lock()
-	if c.phase == alive {
-		c.wakeUp()
-	}
+	c.wakeUp()
 	c.mu.Unlock()
 	c.serve(true) // ends as serve does
 }

@@ -22,7 +22,7 @@ func below(nc net.Conn) (net.Conn, *tlssock.Conn) {
 func (c *Conn) seal(box *buffer, b []byte) (*buffer, []byte, error) {
 	wire := outPool.Get().(*buffer)
 	records, err := c.under.Seal(c.nc, b, wire.b)
-	c.overhead = len(records) - len(b)
+	c.overhead = int32(len(records) - len(b))
 	putOut(box, b)
 	return wire, records, err
 }

@@ -83,6 +83,13 @@ const (
 	slowFor = 16
 )
 
+// findWays finds how the socket can be written to without waiting. A connection that rests knows none.
+func (c *Conn) findWays() {
+	if c.try == nil {
+		c.try, c.gather = newTryWriter(c.wire), newGatherer(c.nc)
+	}
+}
+
 // judgeSpeed notes how long the last write has waited for the socket.
 func (c *Conn) judgeSpeed() {
 	was := c.slow > 0
@@ -102,6 +109,9 @@ func (c *Conn) judgeSpeed() {
 func (c *Conn) flushLocked() {
 	if c.flushing || c.phase >= lingering {
 		return
+	}
+	if c.rest.asleep {
+		c.findWays()
 	}
 	c.flushing = true
 	c.writeOut(flushTurns, c.try != nil)
@@ -190,7 +200,7 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	putOut(box, b)
 	if c.under != nil {
-		n = max(n-c.overhead, 0) // so much is less than the first record
+		n = max(n-int(c.overhead), 0) // so much is less than the first record
 		if err == nil {
 			err = c.sealed()
 		}

@@ -293,6 +293,39 @@ func TestEncodeAllocs(t *testing.T) {
 	}
 }
 
+// An encoder that was trimmed holds no table, and has the peer empty its own.
+func TestEncodeTrim(t *testing.T) {
+	e := newBlockEncoder(4096)
+	d := hpack.NewDecoder(4096, nil)
+	fields := lines("content-type: text/html")
+	first := e.append(nil, fields)
+	xnetDecode(t, d, first)
+	for range 3 {
+		e.trim()
+		if e.hpack != nil {
+			t.Fatal("the table is still there")
+		}
+		e.trim() // changes nothing
+		b := e.append(nil, fields)
+		// A table of 0, and of 4096 octets, and the field as at first.
+		if want := "\x20\x3f\xe1\x1f" + string(first); string(b) != want {
+			t.Errorf("sent %x, want %x", b, want)
+		}
+		if diff := cmp.Diff(fields, xnetDecode(t, d, b)); diff != "" {
+			t.Error(diff)
+		}
+		if b := e.append(nil, fields); len(b) != 1 {
+			t.Errorf("the second time it is %x", b)
+		}
+	}
+	e = newBlockEncoder(4096)
+	e.append(nil, lines(":status: 200"))
+	e.trim()
+	if b := e.append(nil, lines(":status: 200")); len(b) != 1 {
+		t.Errorf("%x: there was no table", b)
+	}
+}
+
 // TestRoundTripRandom runs a long conversation over both our halves and x/net's decoder, with table sizes that change.
 func TestRoundTripRandom(t *testing.T) {
 	for seed := range uint64(50) {
@@ -309,6 +342,10 @@ func TestRoundTripRandom(t *testing.T) {
 				e.setPeerTableSize(n)
 				d.setTableSize(n)
 				x.SetAllowedMaxDynamicTableSize(n)
+			}
+			if r.IntN(10) == 0 {
+				e.trim()
+				d.trim()
 			}
 			fields := randomFields(r)
 			b := e.append(nil, fields)

@@ -2,8 +2,8 @@ package core
 
 import "github.com/sluice-go/sluice/stream"
 
-// Trim gives up the memory that is kept for the next messages although nothing is in it. It is for a connection on which
-// nothing happens; what comes next makes the memory again. It takes both the reader and the lock.
+// Trim gives up the memory that only spares work for the next messages. It is for a connection on which nothing happens;
+// what comes next makes the memory again. It takes both the reader and the lock.
 func (c *Conn) Trim() {
 	c.in.block.trim()
 	c.in.msg = Message{}
@@ -25,4 +25,13 @@ func (d *blockDecoder) trim() {
 	d.last = lastBlock{}
 }
 
-func (e *blockEncoder) trim() { e.memo, e.out.b, e.last = nil, nil, lastEncoded{} }
+// trim gives up the table, too. Unlike the decoder's it is ours to give up: the next block begins by making the peer's copy
+// empty (RFC 7541 §4.2). For three octets and what is sent once more, an idle connection is spared most of what a table takes
+// here: hpack.Encoder keeps two maps.
+func (e *blockEncoder) trim() {
+	e.memo, e.out.b, e.last = nil, nil, lastEncoded{}
+	if e.hpack != nil {
+		e.hpack = nil
+		e.update, e.low = true, 0
+	}
+}

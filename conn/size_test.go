@@ -1,0 +1,17 @@
+package conn
+
+import (
+	"math/bits"
+	"testing"
+	"unsafe"
+)
+
+// What every connection holds as long as it is there fits the allocator's size class below: the next one is an eighth larger.
+func TestSize(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("about 64 bits")
+	}
+	if size := unsafe.Sizeof(Conn{}); size > 768 {
+		t.Errorf("a Conn has %d octets, more than 768", size)
+	}
+}
