@@ -45,7 +45,8 @@ const (
 )
 
 // readOnce reads and handles what that brought, and tells whether the connection goes on. Its caller has the turn.
-func (c *Conn) readOnce() bool {
+func (c *Conn) readOnce() (goOn bool) {
+	defer c.containRead()
 	if !c.waitRoom() {
 		return false
 	}

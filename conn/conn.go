@@ -47,6 +47,7 @@ type Conn struct {
 	role    core.Role
 
 	tls      bool          // nc is a TLS connection
+	writing  bool          // who flushes has let go of mu to write; owned by him
 	overhead int32         // of TLS in the present write, in octets; owned by who flushes
 	wire     net.Conn      // what is written to: nc, or the socket below its TLS
 	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
@@ -242,6 +243,12 @@ func (c *Conn) unlock() {
 	}
 	c.client.changed = false
 	c.mu.Unlock()
+	c.call(notes, hook, tell)
+}
+
+// call calls whom a change concerns.
+func (c *Conn) call(notes []endNote, hook func(), tell bool) {
+	defer c.containCall()
 	for _, n := range notes {
 		n.f(n.err)
 	}

@@ -194,6 +194,16 @@ func (c *Conn) ring() {
 		c.ringAtEnd(now)
 		return
 	}
+	err := c.tick(now)
+	c.unlock()
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// tick does what is due. The error is one for fail.
+func (c *Conn) tick(now time.Time) error {
+	defer c.containLocked()
 	c.ensureOut()
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
@@ -212,10 +222,7 @@ func (c *Conn) ring() {
 		}
 	}
 	c.dropOut()
-	c.unlock()
-	if err != nil {
-		c.fail(err)
-	}
+	return err
 }
 
 // ringAtEnd is ring for a connection that is no longer alive. It lets go of mu.

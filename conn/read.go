@@ -27,7 +27,8 @@ type receiver struct {
 	large bool          // much is waited for
 	idle  bool          // no stream is open, so it may be long until the next octet
 
-	rests bool // the goroutine shall give up its stack: see rest
+	rests  bool // the goroutine shall give up its stack: see rest
+	locked bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
 // expecter lies between TLS and its socket, and is told before a read how many octets are sure to come.
@@ -59,8 +60,7 @@ func (r *receiver) init(nc net.Conn, received []byte) {
 // everything of it but the streams that were handed out is released. It returns why the connection ended,
 // nil after an end in good order. Either Serve or Start is called, once.
 func (c *Conn) Serve() error {
-	c.begin()
-	c.serve(c.in.n == 0 || c.process())
+	c.serve(c.begin())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
@@ -72,8 +72,7 @@ func (c *Conn) Serve() error {
 func (c *Conn) Start(end func(err error)) {
 	c.startRest(end)
 	go func() { // ends as serve does
-		c.begin()
-		c.serve(c.in.n == 0 || c.process())
+		c.serve(c.begin())
 	}()
 }
 
@@ -93,12 +92,23 @@ func (c *Conn) serve(goOn bool) {
 	c.shutdownIO()
 	c.end()
 	if end := c.rest.end; end != nil {
-		end(c.err) // nobody changes it any more
+		c.mu.Lock()
+		err := c.err
+		c.mu.Unlock()
+		end(err)
 	}
 }
 
-// begin sends the first flight and starts the clock. An upgraded connection has its first request already.
-func (c *Conn) begin() {
+// begin sends the first flight, starts the clock and handles what was read before. It tells whether the connection goes
+// on.
+func (c *Conn) begin() (goOn bool) {
+	defer c.containRead()
+	c.open()
+	return c.in.n == 0 || c.process()
+}
+
+// open sends the first flight and starts the clock. An upgraded connection has its first request already.
+func (c *Conn) open() {
 	c.mu.Lock()
 	var err error
 	if u := c.cfg.Upgrade; u != nil && c.phase == alive {
@@ -252,9 +262,11 @@ func (c *Conn) apply(now time.Time) bool {
 		c.mu.Unlock()
 		return false
 	}
+	c.in.locked = true
 	c.ensureOut()
 	err := c.core.Apply(now)
 	c.handleEvents()
+	c.in.locked = false
 	if c.role == core.Client && len(c.notes) == 0 {
 		c.mu.Unlock() // whom it concerns is told when all that was read is handled
 	} else {
@@ -274,6 +286,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 		c.mu.Unlock()
 		return false
 	}
+	c.in.locked = true
 	c.core.SetPartial(partial, want, now)
 	c.ensureOut()
 	c.fill()
@@ -288,6 +301,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.in.idle = c.core.NumStreams() == 0
 	c.in.sure = c.core.Expected() - c.in.n
 	c.dropOut()
+	c.in.locked = false
 	c.unlock()
 	if handOver {
 		c.handOver()

@@ -121,6 +121,7 @@ func (c *Conn) flushLocked() {
 // written turns times (0: no limit) and hands over to a goroutine: a caller must not be kept for others' sake. It does so,
 // too, with noWait set, when the socket does not take all at once.
 func (c *Conn) writeOut(turns int, noWait bool) {
+	defer c.containWrite()
 	for n := 0; c.phase < lingering; n++ {
 		c.ensureOut()
 		var loans *loanList
@@ -163,6 +164,7 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 	c.outBuf = nil
 	c.client.taken++
 	c.client.writing, c.client.held = c.client.held, 0
+	c.writing = true
 	c.mu.Unlock()
 
 	if c.cfg.Tracer != nil {
@@ -206,6 +208,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 		}
 	}
 	c.mu.Lock()
+	c.writing = false
 	c.judgeSpeed()
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
@@ -294,6 +297,7 @@ const lingerTime = time.Second
 
 // halfClose ends our direction of the socket when the last frame is written. It is called with flushing set.
 func (c *Conn) halfClose() {
+	c.writing = true
 	c.mu.Unlock()
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if ok {
@@ -303,6 +307,7 @@ func (c *Conn) halfClose() {
 		ok = c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil
 	}
 	c.mu.Lock()
+	c.writing = false
 	c.kickAgain()
 	switch {
 	case c.phase != finishing:

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -71,8 +72,12 @@ func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 	cancel(err)
 	sc.d.stop()
 	sc.eng.remove(sc)
+	var pe *conn.PanicError
 	var ce *frame.ConnError
-	if errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code != frame.NoError {
+	switch {
+	case errors.As(err, &pe):
+		sc.logf("http2: panic serving %v: %v\n%s", sc.remoteAddr, pe.Value, pe.Stack)
+	case errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code != frame.NoError:
 		sc.logf("http2: server connection error from %v: %v", sc.remoteAddr, err)
 	}
 }

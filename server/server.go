@@ -66,8 +66,9 @@ type Server struct {
 	// has streams.
 	ConnState func(net.Conn, http.ConnState)
 
-	// ErrorLog logs errors of accepting connections, panics of handlers and the like. Default: package log's
-	// standard logger.
+	// ErrorLog logs errors of accepting connections, panics of handlers and the like. A panic of what a connection calls
+	// by itself, ConnState or a Tracer for example, ends the connection and is logged with its stack. Default: package
+	// log's standard logger.
 	ErrorLog *log.Logger
 
 	// BaseContext, if set, returns the base context of the requests of a listener. Default context.Background.
