@@ -52,6 +52,10 @@
 // and dgrr/http2 with fasthttp, which are built from the module
 // benchmarks/rivals; hyper, in Rust, which is built where cargo and its crates
 // are there; and nghttpd, h2o, nginx, node and Caddy where they are installed.
+// The last is floor, which is neither server nor client: octets that were made
+// at the start, written by the least program that makes the system calls of small
+// requests (package floor, Linux only). What it takes is the kernel's and the
+// machine's.
 //
 // How much of a long path one stream fills is a test, in memory:
 //
