@@ -12,7 +12,7 @@ import (
 // Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests that follow one another
 // closely without another at the same time: there the goroutine that waits for the response reads for itself, which
 // spares waking it, the dearest part of such a request. It has the turn from AwaitHead on until its head has come. When
-// nothing is open then, the turn is free for the next request, for a moment, after which Serve takes it back.
+// nothing is open then, the turn is free for the next request, for a moment (turnFreeTime), after which Serve takes it back.
 //
 // Who has the turn owns receiver and core's Decode.
 type readTurn struct {
@@ -38,8 +38,10 @@ const (
 )
 
 const (
-	// turnFreeTime is how long nobody reads at most.
-	turnFreeTime = 2 * time.Millisecond
+	// turnFreeTime is how long nobody reads at most: what a server says between two requests is heard so much later, as if
+	// it were as far away. A timer that rings sooner makes each wait for a response dearer, since the system's clock has
+	// to be set for it each time that the processor falls asleep.
+	turnFreeTime = 20 * time.Millisecond
 	// turnClose is how soon after another a request must come for the turn to be left free.
 	turnClose = 200 * time.Microsecond
 )
@@ -85,14 +87,18 @@ func (c *Conn) takeTurn() bool {
 func (c *Conn) freeTurn() {
 	t := c.client.turn
 	t.holder, t.leader = turnFree, nil
-	if t.armed {
-		return
+	if !t.armed {
+		c.armTurn(turnFreeTime)
 	}
+}
+
+func (c *Conn) armTurn(d time.Duration) {
+	t := c.client.turn
 	t.armed = true
 	if t.timer == nil {
-		t.timer = time.AfterFunc(turnFreeTime, c.turnTimer) // ends by itself
+		t.timer = time.AfterFunc(d, c.turnTimer) // ends by itself
 	} else {
-		t.timer.Reset(turnFreeTime)
+		t.timer.Reset(d)
 	}
 }
 
@@ -106,7 +112,11 @@ func (c *Conn) turnTimer() {
 	case t.holder != turnFree:
 	case t.led != t.seen && c.phase == alive:
 		t.seen = t.led
-		c.freeTurn()
+		rest := turnFreeTime
+		if idle := c.core.IdleSince(); !idle.IsZero() { // nor is somebody about to lead
+			rest -= time.Since(idle)
+		}
+		c.armTurn(rest)
 	default:
 		t.eager = false
 		c.serveTurn()
