@@ -14,7 +14,7 @@ func (l *lastEncoded) is(fields []Field) bool {
 		return false
 	}
 	for i := len(fields) - 1; i >= 0; i-- { // what changes is likely to be at the end
-		if fields[i] != l.fields[i] {
+		if a, b := &fields[i], &l.fields[i]; a.Value != b.Value || a.Name != b.Name || a.Sensitive != b.Sensitive {
 			return false
 		}
 	}
