@@ -124,6 +124,7 @@ func (a *arrival) serve() {
 // serveHTTP2 hands the connection over to the engine. It returns at once.
 func (a *arrival) serveHTTP2(t connTask) {
 	t.ctx, t.hs, t.handler, t.tracked = a.ctx, a.s.inner, a.s.handler(), a.arrived
+	t.answerOptions = !a.s.DisableGeneralOptionsHandler
 	a.s.eng.serve(a.nc, t, a.ended)
 }
 

@@ -38,7 +38,7 @@ func (s *Server) newInner() *http.Server {
 	}
 	if all := s.protocols(); s.AllowH2CUpgrade && all.UnencryptedHTTP2() {
 		// "OPTIONS *" may ask for the upgrade, too, so that it is answered behind it.
-		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.EarlyData.guard(s.handler())), true
+		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.EarlyData.guard(s.withOptions(s.handler()))), true
 	}
 	s.copyNewFields(hs)
 	return hs

@@ -46,6 +46,9 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 			x.url = url.URL{}
 			h = badPath
 		}
+		if m.Path == "*" && m.Method == http.MethodOptions && sc.answerOptions {
+			h = answerOptions
+		}
 	}
 	x.makeBody(m)
 	switch {

@@ -139,29 +139,29 @@ func (s *Server) protocols() http.Protocols {
 	return p
 }
 
-// handler answers requests of HTTP/2 as http.Server does it inside.
+// handler is the Handler or its default.
 func (s *Server) handler() http.Handler {
-	if s.DisableGeneralOptionsHandler {
-		if s.Handler == nil {
-			return http.DefaultServeMux
-		}
-		return s.Handler
+	if s.Handler == nil {
+		return http.DefaultServeMux
 	}
-	return &optionsHandler{s.Handler}
+	return s.Handler
 }
 
-// optionsHandler answers "OPTIONS *" (RFC 9110 §9.3.7).
-type optionsHandler struct{ h http.Handler }
+// answerOptions answers "OPTIONS *" (RFC 9110 §9.3.7), as http.Server does it inside.
+var answerOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") })
 
-func (o *optionsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.RequestURI == "*" && r.Method == http.MethodOptions:
-		w.Header().Set("Content-Length", "0")
-	case o.h == nil:
-		http.DefaultServeMux.ServeHTTP(w, r)
-	default:
-		o.h.ServeHTTP(w, r)
+// withOptions is h for HTTP/1.1, behind answerOptions unless that is disabled.
+func (s *Server) withOptions(h http.Handler) http.Handler {
+	if s.DisableGeneralOptionsHandler {
+		return h
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "*" && r.Method == http.MethodOptions {
+			answerOptions(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // SetKeepAlivesEnabled says whether connections stay open when a request is done, which they do by default.

@@ -26,6 +26,8 @@ type serverConn struct {
 	remoteAddr string
 	active     bool // was told to be; owned by ConnState, whose calls do not overlap
 
+	answerOptions bool // "OPTIONS *" is not for the handler
+
 	readTimeout, writeTimeout time.Duration // for a request and its response; 0 is no limit
 }
 
@@ -75,12 +77,14 @@ type connTask struct {
 	received []byte               // what was read from the socket
 	upgrade  *conn.Upgrade
 	tracked  func() // called when the engine has the connection in its books; may be nil
+
+	answerOptions bool // "OPTIONS *" is answered without the handler
 }
 
 // newServerConn makes the connection, which lives from now on.
 func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
 	sc := &serverConn{
-		eng: e, hs: t.hs, handler: t.handler, ctx: t.ctx, tls: t.tls,
+		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, ctx: t.ctx, tls: t.tls,
 		readTimeout: max(t.hs.ReadTimeout, 0), writeTimeout: max(t.hs.WriteTimeout, 0),
 	}
 	if a := nc.RemoteAddr(); a != nil {
