@@ -32,7 +32,7 @@ func (w *response) declareTrailer(key string) {
 // trailerFields returns the trailer section: the announced keys of the header map, and those with the prefix
 // http.TrailerPrefix, in the order of their names.
 func (w *response) trailerFields() []core.Field {
-	if w.tunnels() {
+	if len(w.header) == 0 || w.tunnels() {
 		return nil
 	}
 	var fields []core.Field
