@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // exchange is one request and its response: all that a handler gets, in one piece of memory. It is not reused,
@@ -79,15 +80,15 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 	return f(x.s)
 }
 
-// run makes the request, calls the handler and ends the exchange.
-func (x *exchange) run() {
+// run makes the request, calls the handler and ends the exchange. names are those of the request before.
+func (x *exchange) run(names *httpfield.Names) {
 	returned := false
 	defer func() {
 		if !returned {
 			x.aborted(recover()) // nil: runtime.Goexit
 		}
 	}()
-	h := x.makeRequest(x.s.Message())
+	h := x.makeRequest(x.s.Message(), names)
 	h.ServeHTTP(&x.resp, &x.req)
 	returned = true
 	released := x.resp.finish(x.close())

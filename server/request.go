@@ -19,7 +19,7 @@ var blankRequest http.Request
 
 // makeRequest fills in the request and returns the handler for it, which is not the user's where the request is to
 // be refused.
-func (x *exchange) makeRequest(m *core.Message) http.Handler {
+func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
 	// Only WithContext can set the context. The copy it makes does not escape, so nothing is allocated.
 	*r = *blankRequest.WithContext(&x.ctx)
@@ -36,7 +36,7 @@ func (x *exchange) makeRequest(m *core.Message) http.Handler {
 		x.resp.flags = isTunnel
 	}
 	h := sc.handler
-	expect, early := x.makeHeader(m)
+	expect, early := x.makeHeader(m, names)
 	if m.Method == "CONNECT" && m.Protocol == "" {
 		x.url.Host = m.Authority
 		r.RequestURI = m.Authority // as net/http does for HTTP/1.1
@@ -100,16 +100,17 @@ func hasBody(s *conn.Stream) bool {
 // makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with
 // their capacity clamped so that appending to one does not write into the next. It returns the value of Expect, and
 // whether there is an Early-Data.
-func (x *exchange) makeHeader(m *core.Message) (expect string, early bool) {
+func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
 		n++
 	}
 	h := make(http.Header, n)
 	values := make([]string, n)
+	keys := 0 // of h while all names are different; then -1
 	for i := range m.Fields {
 		f := &m.Fields[i]
-		name := httpfield.ByLower(f.Name)
+		name := names.ByLower(i, f.Name)
 		switch name.Meaning {
 		case httpfield.Host:
 			if x.req.Host == "" {
@@ -124,11 +125,20 @@ func (x *exchange) makeHeader(m *core.Message) (expect string, early bool) {
 		case httpfield.EarlyData:
 			early = true
 		}
+		values[0] = f.Value
+		if keys >= 0 { // to look for the name first would take as long again
+			h[name.Canon] = values[:1:1]
+			if keys++; len(h) == keys {
+				values = values[1:]
+				continue
+			}
+			keys = -1
+			h[name.Canon] = []string{firstValue(m.Fields, f.Name)}
+		}
 		if have, ok := h[name.Canon]; ok {
 			h[name.Canon] = append(have, f.Value)
 			continue
 		}
-		values[0] = f.Value
 		h[name.Canon] = values[:1:1]
 		values = values[1:]
 	}
@@ -138,6 +148,15 @@ func (x *exchange) makeHeader(m *core.Message) (expect string, early bool) {
 	}
 	x.req.Header = h
 	return expect, early
+}
+
+// firstValue returns the value of the first field with a name that is among fields.
+func firstValue(fields []core.Field, name string) string {
+	i := 0
+	for fields[i].Name != name {
+		i++
+	}
+	return fields[i].Value
 }
 
 // maxTrailers bounds the keys of Request.Trailer: each costs the client two octets, and us a hundred.

@@ -32,7 +32,17 @@ func (w *response) snapshotLocked(code int) {
 	w.status = uint16(code)
 	w.length = -1
 	t := w.getScratch()
-	fields := append(t.fields[:0], statusField(code))
+	t.fields = append(t.fields[:0], statusField(code))
+	if w.header != nil {
+		t.fields = w.appendHeaderLocked(t.fields)
+	}
+	if w.is(pushesLinks) {
+		w.pushLinksLocked(code)
+	}
+}
+
+// appendHeaderLocked appends what is in the header map, and notes what it means to us.
+func (w *response) appendHeaderLocked(fields []core.Field) []core.Field {
 	w.x.sc.eng.headers.observe(len(w.header))
 	for key, values := range w.header {
 		name := httpfield.ByKey(key)
@@ -43,10 +53,7 @@ func (w *response) snapshotLocked(code int) {
 			fields = appendField(fields, name.Lower, v)
 		}
 	}
-	t.fields = fields
-	if w.is(pushesLinks) {
-		w.pushLinksLocked(code)
-	}
+	return fields
 }
 
 // noteLocked notes what a field of the final header means to us, and tells whether to send it.

@@ -3,10 +3,15 @@ package server
 import (
 	"runtime"
 	"sync"
+
+	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // worker is the memory of a goroutine that runs requests, used for one after another.
-type worker struct{ draft draft }
+type worker struct {
+	draft draft
+	names httpfield.Names // of the last request's header
+}
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
 
@@ -37,7 +42,7 @@ func (d *dispatcher) work() {
 				then = f
 				break
 			}
-			x.run()
+			x.run(&w.names)
 			n++
 			if n%flushResponses == 0 || w.draft.total-flushed >= flushOctets {
 				flushed = w.draft.total

@@ -139,6 +139,25 @@ func ByLower(s string) *Name {
 	return n
 }
 
+// Names are those of a header section in their order, for the next one: the requests of a client mostly have the same
+// fields.
+type Names [32]*Name
+
+// ByLower is ByLower for the ith field of a header section.
+func (l *Names) ByLower(i int, s string) *Name {
+	if i >= len(l) {
+		return ByLower(s)
+	}
+	if n := l[i]; n != nil && n.Lower == s {
+		return n
+	}
+	n := ByLower(s)
+	if len(s) <= maxLearnedName {
+		l[i] = n
+	}
+	return n
+}
+
 // ByKey finds a field name by a key of an http.Header, which whoever made it may have spelled in any way. It is
 // nil for a key that is no field name.
 func ByKey(key string) *Name {
