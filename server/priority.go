@@ -10,7 +10,8 @@ import (
 // SetPriority decides when the response is sent, in relation to the others on its connection. What p states holds from
 // then on in place of what the client has asked for or asks for later, and what it does not state stays as it is: the
 // parameters of RFC 9218 where p.Extensible is set, a place in the tree of RFC 7540 §5.3 where p.Tree is. Which of the two
-// counts is up to Config.Scheduler. It is a matter between handler and server: the client is told nothing.
+// counts is up to Config.Scheduler; by default it is RFC 9218, but the tree where the client speaks of that alone. It is a matter
+// between handler and server: the client is told nothing.
 //
 // A handler that sets the field Priority in its response's header has the same done for the parameters of RFC 9218 that
 // the field states, and only those (RFC 9218 §8); and the field is sent.

@@ -55,7 +55,7 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 		if p.Tree {
 			s.pinned |= pinTree
 		}
-		c.adjust(s, p)
+		c.decide(s, p)
 		return nil
 	}
 	if s.state.Closed() || s.state == stream.HalfClosedRemote {
@@ -94,12 +94,24 @@ func (c *Conn) MergePriority(s *Stream, value string) {
 	if stated != 0 {
 		s.pinned |= stated
 		p.Tree = false
-		c.adjust(s, p)
+		c.decide(s, p)
 	}
 }
 
-// adjust changes the priority of a stream in the table.
+// adjust changes the priority of a stream in the table as the peer has asked.
 func (c *Conn) adjust(s *Stream, p priority.Params) {
+	c.note(s, p)
+	c.sched.Adjust(s.ID, p)
+}
+
+// decide changes the priority of a stream in the table as this side wants it.
+func (c *Conn) decide(s *Stream, p priority.Params) {
+	c.note(s, p)
+	priority.Decide(c.sched, s.ID, p)
+}
+
+// note keeps what p states with the stream.
+func (c *Conn) note(s *Stream, p priority.Params) {
 	if p.Extensible {
 		c.extensible = true
 		s.prio.Extensible, s.prio.Urgency, s.prio.Incremental = true, p.Urgency, p.Incremental
@@ -107,7 +119,6 @@ func (c *Conn) adjust(s *Stream, p priority.Params) {
 	if p.Tree {
 		s.prio.Tree, s.prio.DependsOn, s.prio.Exclusive, s.prio.Weight = true, p.DependsOn, p.Exclusive, p.Weight
 	}
-	c.sched.Adjust(s.ID, p)
 }
 
 // askedFor changes the priority of s as the peer has asked, but for what was decided here.
@@ -140,20 +151,21 @@ func (c *Conn) requestPriority(b *headerBlock, stated statedPriority) (p priorit
 	return p
 }
 
-// pushPriority returns the priority of a stream that is pushed on parent, until somebody says more: below it. In the tree
-// that is a child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for it, so it is the next urgency: with
-// the same one a pushed stream, whose identifier may be lower, could hold up the page that needs it. Nothing of the kind is
-// stated where nobody has spoken of RFC 9218, or the scheduler would take that for a sign of it.
-func (c *Conn) pushPriority(parent *Stream) priority.Params {
-	p := priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight}
+// newPush returns a stream that is pushed on parent. Until somebody says more its priority is below that: in the tree as a
+// child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for it, so it is the next urgency: with the same one
+// a pushed stream, whose identifier may be lower, could hold up the page that needs it. Nothing of the kind is stated where
+// nobody has spoken of RFC 9218, or the scheduler would take that for a sign of it.
+func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
+	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight})
 	if c.extensible {
-		p.Extensible, p.Urgency = true, priority.DefaultUrgency
+		p := priority.Params{Extensible: true, Urgency: priority.DefaultUrgency}
 		if parent.prio.Extensible {
 			p.Urgency = parent.prio.Urgency
 		}
 		p.Urgency = min(p.Urgency+1, priority.MaxUrgency)
+		c.decide(s, p)
 	}
-	return p
+	return s
 }
 
 // defaultWeight is the weight of a stream that was given none, and that of a pushed one (RFC 7540 §5.3.5).

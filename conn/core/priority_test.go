@@ -28,6 +28,10 @@ func (r *recorder) Adjust(id uint32, p priority.Params) {
 	r.Scheduler.Adjust(id, p)
 }
 
+func (r *recorder) Decide(id uint32, p priority.Params) {
+	r.calls = append(r.calls, fmt.Sprintf("decide %d%s", id, sayPriority(p)))
+}
+
 func (r *recorder) IgnoresTree() bool { return r.noTree }
 
 func sayPriority(p priority.Params) (s string) {
@@ -246,7 +250,7 @@ func TestServerDecidesPriority(t *testing.T) {
 	s := p.stream(1)
 
 	p.c.MergePriority(s, "u=1")
-	r.want(t, "the example of RFC 9218 §8", "open 1 u=5,i", "adjust 1 u=1,i")
+	r.want(t, "the example of RFC 9218 §8", "open 1 u=5,i", "decide 1 u=1,i")
 	p.send(priorityUpdate(1, "u=7"))
 	r.want(t, "the client may still change what the server has not", "adjust 1 u=1")
 	p.c.MergePriority(s, "x=1")
@@ -254,17 +258,17 @@ func TestServerDecidesPriority(t *testing.T) {
 	r.want(t, "nothing is stated")
 	p.c.MergePriority(s, "i=?1")
 	p.send(priorityUpdate(1, "u=7, i=?0"))
-	r.want(t, "both are decided", "adjust 1 u=1,i", "adjust 1 u=1,i")
+	r.want(t, "both are decided", "decide 1 u=1,i", "adjust 1 u=1,i")
 	if err := p.c.SetPriority(s, priority.Params{Extensible: true, Urgency: 200}); err != nil {
 		t.Error(err)
 	}
-	r.want(t, "urgency ends at 7", "adjust 1 u=7")
+	r.want(t, "urgency ends at 7", "decide 1 u=7")
 	p.send(reprioritized(1, 9, 10))
 	if err := p.c.SetPriority(s, priority.Params{Tree: true, DependsOn: 3, Weight: 99}); err != nil {
 		t.Error(err)
 	}
 	p.send(reprioritized(1, 9, 11))
-	r.want(t, "in the tree", "adjust 1 on=9 weight=10", "adjust 1 on=3 weight=100")
+	r.want(t, "in the tree", "adjust 1 on=9 weight=10", "decide 1 on=3 weight=100")
 	want := priority.Params{Extensible: true, Urgency: 7, Tree: true, DependsOn: 3, Weight: 99}
 	if got := s.Priority(); got != want {
 		t.Errorf("Priority() = %+v, want %+v", got, want)
@@ -276,7 +280,7 @@ func TestServerDecidesPriority(t *testing.T) {
 
 	p.send(request(3))
 	p.c.MergePriority(p.stream(3), "i")
-	r.want(t, "a request that states nothing", "open 3", "adjust 3 u=3,i")
+	r.want(t, "a request that states nothing", "open 3", "decide 3 u=3,i")
 
 	p.c.Reset(s, frame.Cancel)
 	if err := p.c.SetPriority(s, want); err != ErrClosed {
@@ -428,12 +432,12 @@ func TestPriorityOfPushedStream(t *testing.T) {
 		name string
 		send []any
 		on   uint32
-		want string
+		want []string
 	}{
-		{"nobody has spoken of RFC 9218", []any{request(1)}, 1, "open 2 on=1 weight=16"},
-		{"the parent has", []any{request(1, "priority: u=1, i")}, 1, "open 2 u=2 on=1 weight=16"},
-		{"there is nothing below", []any{request(1, "priority: u=7")}, 1, "open 2 u=7 on=1 weight=16"},
-		{"another stream has", []any{request(3, "priority: u=0"), request(5)}, 5, "open 2 u=4 on=5 weight=16"},
+		{"nobody has spoken of RFC 9218", []any{request(1)}, 1, []string{"open 2 on=1 weight=16"}},
+		{"the parent has", []any{request(1, "priority: u=1, i")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=2"}},
+		{"there is nothing below", []any{request(1, "priority: u=7")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=7"}},
+		{"another stream has", []any{request(3, "priority: u=0"), request(5)}, 5, []string{"open 2 on=5 weight=16", "decide 2 u=4"}},
 	} {
 		r, set := recording()
 		p := newPeer(t, Server, set)
@@ -443,7 +447,7 @@ func TestPriorityOfPushedStream(t *testing.T) {
 		if _, err := p.c.Push(parent, requestFields()); err != nil {
 			t.Fatal(err)
 		}
-		r.want(t, tt.name, tt.want)
+		r.want(t, tt.name, tt.want...)
 		p.send(priorityUpdate(2, "u=0, i"))
 		r.want(t, "the client may move it", "adjust 2 u=0,i")
 	}

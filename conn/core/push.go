@@ -47,7 +47,7 @@ func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 		return nil, ErrNoMoreStreams
 	}
 	c.local(parent, stream.SendPromising)
-	s := c.newStream(id, stream.Idle, c.pushPriority(parent))
+	s := c.newPush(id, parent)
 	c.local(s, stream.SendPushPromise)
 	c.reserve(s)
 	storage := s.Head.Fields

@@ -15,7 +15,9 @@ type auto struct {
 // the first one stated in that form, and the tree of RFC 7540, as [NewTree], where
 // priorities are stated in that form alone. Who states both means RFC 9218; it does
 // not go back from there. A priority of RFC 7540 that is the default one states
-// nothing.
+// nothing. What this side decides ([Decide]) counts within the scheme of the peer:
+// RFC 9218 where it has stated nothing, and where it has stated places in the tree,
+// the tree.
 //
 // Streams that are open keep their turns when the scheme changes; what they have
 // sent until then is forgotten. Those to which nothing was said in the new form have
@@ -53,6 +55,18 @@ func (a *auto) Adjust(id uint32, p Params) {
 	a.choose(p)
 	if a.scheme != nil {
 		a.scheme.Adjust(id, p)
+	}
+}
+
+// Decide is Adjust for what this side has decided. The scheme is the peer's matter as
+// soon as it has stated a place in the tree: the urgency of one response, which the
+// tree has no word for, must not have all those places forgotten.
+func (a *auto) Decide(id uint32, p Params) {
+	if a.tree != nil {
+		p.Extensible = false
+	}
+	if p.Extensible || p.Tree {
+		a.Adjust(id, p)
 	}
 }
 

@@ -52,6 +52,43 @@ func TestAutoChooses(t *testing.T) {
 	}
 }
 
+// What this side decides of stream 3 counts within the scheme that the peer speaks.
+func TestAutoDecides(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		peer    []Params // of stream 1
+		decided []Params // of stream 3
+		order   []uint32 // of streams 1, 3 and 5, which are ready
+	}{
+		{"the peer states nothing", nil, []Params{ext(1, false)}, []uint32{3, 3, 3, 3}},
+		{"the peer states a place", []Params{exclusive(0, 16)}, []Params{ext(1, false)}, []uint32{1, 1, 1, 1}},
+		{"in the tree", []Params{dep(0, 32)}, []Params{exclusive(0, 16)}, []uint32{3, 3, 3, 3}},
+		{"in both", []Params{dep(0, 32)}, []Params{{Tree: true, Exclusive: true, Extensible: true, Urgency: 7}}, []uint32{3, 3, 3, 3}},
+		{"the peer states an urgency", []Params{ext(2, false)}, []Params{ext(1, false)}, []uint32{3, 3, 3, 3}},
+		{"nothing", nil, []Params{{}}, []uint32{1, 3, 5, 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := NewAuto()
+			open(s, 3)
+			for _, p := range test.peer {
+				s.Adjust(1, p)
+			}
+			for _, p := range test.decided {
+				Decide(s, 3, p)
+			}
+			if got := order(s, len(test.order), 16384); !slices.Equal(got, test.order) {
+				t.Errorf("order %v, want %v", got, test.order)
+			}
+		})
+	}
+	s := NewExtensible()
+	n := open(s, 2)
+	Decide(s, 3, ext(1, false)) // as Adjust
+	if got := n[1].Params(); got != ext(1, false) {
+		t.Errorf("stream 3 has %+v", got)
+	}
+}
+
 // The first word may be about a stream that is idle, or come with the stream.
 func TestAutoIdleStreams(t *testing.T) {
 	s := NewAuto()

@@ -11,3 +11,15 @@ func IgnoresTree(s Scheduler) bool {
 
 // IgnoresTree returns true.
 func (e *extensible) IgnoresTree() bool { return true }
+
+// Decide changes the priority of a stream as this side has decided, by the response's
+// field for example, where Adjust is what the peer has asked for. A Scheduler for
+// which that is not the same has a method Decide(id uint32, p Params); that of others
+// is Adjust.
+func Decide(s Scheduler, id uint32, p Params) {
+	if d, ok := s.(interface{ Decide(id uint32, p Params) }); ok {
+		d.Decide(id, p)
+		return
+	}
+	s.Adjust(id, p)
+}
