@@ -48,8 +48,9 @@ func (r *receiver) init(nc net.Conn, received []byte) {
 		r.below, _ = tc.NetConn().(expecter)
 	}
 	if len(received) > 0 {
-		r.buf = readPool.Get().(*buffer)
-		if len(received) > len(r.buf.b) {
+		// Many connections may come at once, each with a preface, so a buffer of the usual size would be too much.
+		if r.buf = waitPool.Get().(*buffer); len(received) > len(r.buf.b) {
+			putRead(r.buf)
 			r.buf = &buffer{b: make([]byte, len(received))}
 		}
 		r.n = copy(r.buf.b, received)
