@@ -76,10 +76,9 @@ type replier struct {
 func (r *replier) HandleStreams(batch []*Stream) {
 	c := batch[0].Conn()
 	for _, st := range batch {
-		if err := st.Reply(r.fields, r.body, nil); err != nil {
+		if err := st.ReplyAndRelease(r.fields, r.body, nil); err != nil {
 			panic(err)
 		}
-		st.Release()
 	}
 	c.Flush()
 	if r.each != nil {

@@ -107,8 +107,9 @@ func (h *low) HandleStreams(batch []*conn.Stream) {
 		if s.Message().Path == site.Fields {
 			head = &h.heads[1]
 		}
-		_ = s.Reply(*head.Load(), h.body, nil) // a client that has reset the stream misses its answer
-		s.Release()
+		if s.ReplyAndRelease(*head.Load(), h.body, nil) != nil {
+			s.Release() // the client has reset the stream, and misses its answer
+		}
 	}
 	c.Flush()
 }
