@@ -48,12 +48,12 @@ type Conn struct {
 
 	tls      bool          // nc is a TLS connection
 	writing  bool          // who flushes has let go of mu to write; owned by him
+	waited   bool          // for slowWrite or longer did the last write which could wait; owned by who flushes
 	overhead int32         // of TLS in the present write, in octets; owned by who flushes
 	wire     net.Conn      // what is written to: nc, or the socket below its TLS
 	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
 	in       receiver      // owned by the goroutine that reads
 	writeBy  time.Time     // the write deadline that is set on nc; owned by who flushes
-	waited   time.Duration // that the last write has taken which could wait; owned by who flushes
 	tasks    sync.WaitGroup
 	try      tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way, or it rests
 	gather   gatherer  // the same from several places; nil: everything is copied first

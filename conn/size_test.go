@@ -6,12 +6,13 @@ import (
 	"unsafe"
 )
 
-// What every connection holds as long as it is there fits the allocator's size class below: the next one is an eighth larger.
+// What every connection holds as long as it is there fits the allocator's size class of 768 octets, of which 8 are the
+// allocator's own: the next one is an eighth larger.
 func TestSize(t *testing.T) {
 	if bits.UintSize != 64 {
 		t.Skip("about 64 bits")
 	}
-	if size := unsafe.Sizeof(Conn{}); size > 768 {
-		t.Errorf("a Conn has %d octets, more than 768", size)
+	if size := unsafe.Sizeof(Conn{}); size > 760 {
+		t.Errorf("a Conn has %d octets, more than 760", size)
 	}
 }

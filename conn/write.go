@@ -90,16 +90,16 @@ func (c *Conn) findWays() {
 	}
 }
 
-// judgeSpeed notes how long the last write has waited for the socket.
+// judgeSpeed notes whether the last write has waited for the socket.
 func (c *Conn) judgeSpeed() {
 	was := c.slow > 0
 	switch {
-	case c.waited >= slowWrite:
+	case c.waited:
 		c.slow = slowFor
 	case was:
 		c.slow--
 	}
-	c.waited = 0
+	c.waited = false
 	if now := c.slow > 0; now != was {
 		c.core.SetPatient(now)
 	}
@@ -232,7 +232,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 // state of crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
-	defer func() { c.waited = time.Since(start) }()
+	defer func() { c.waited = time.Since(start) >= slowWrite }()
 	for {
 		if err := c.moveWriteDeadline(); err != nil {
 			return n, err

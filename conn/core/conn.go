@@ -17,8 +17,12 @@ type Conn struct {
 
 	// Everything below is guarded by the caller's lock.
 
+	timed      bool // a call that brings the time is under way, so now is the present
+	extensible bool // somebody has spoken of RFC 9218's priorities
+	lending    bool // by FillLend, which has filled loans with lent octets
+	patient    bool // see SetPatient
+
 	now      time.Time // of the last call that brought one
-	timed    bool      // that call is under way, so now is the present
 	peer     Settings
 	ids      *stream.IDs
 	streams  stream.Table[*Stream]
@@ -41,15 +45,12 @@ type Conn struct {
 	localStreams, remoteStreams int // open or half-closed, by who opened them
 	reserved                    int // promised by the server, and not opened
 
-	early      []earlyPriority // of streams that are idle, in order of their identifiers
-	extensible bool            // somebody has spoken of RFC 9218's priorities
+	early []earlyPriority // of streams that are idle, in order of their identifiers
 
 	out       []byte
 	lastData  *Stream // of the last DATA frame; nil once it is closed
-	lending   bool    // by FillLend, which has filled loans with lent octets
 	loans     []Loan
 	lent      int
-	patient   bool     // see SetPatient
 	awaited   []uint32 // streams that have their turn and nothing to send
 	events    []Event
 	nextEvent int

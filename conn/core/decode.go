@@ -20,7 +20,11 @@ type inbound struct {
 	block   *blockDecoder
 	pending headerBlock // of which CONTINUATION must follow, when open
 
-	// What the last Decode found, for Apply.
+	*found // nil while there is nothing to be decoded: see Trim
+}
+
+// found is what the last Decode has found, for Apply.
+type found struct {
 	got     frame.Header
 	payload []byte
 	whole   bool // it was a frame, not a piece of the preface
@@ -66,6 +70,9 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 // Apply or Receive.
 func (c *Conn) Decode(b []byte) (n int, err error) {
 	in := &c.in
+	if in.found == nil {
+		in.found = new(found)
+	}
 	in.whole, in.ready = false, false
 	if in.prefaceLeft != "" {
 		return in.preface(b)

@@ -17,7 +17,8 @@ import (
 // Once a message is over its limits the rest of the block is decoded only for the sake of the table. A string or block
 // longer than mostHeld is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
 type blockDecoder struct {
-	hpack      *hpack.Decoder // nil before the first block: an idle connection has no table
+	hpack      *hpack.Decoder // nil before the first block, and while packed stands for it
+	packed     string         // its table, as the block that makes it
 	tableMax   uint32         // the size of the table in force
 	allowed    uint32         // what a size update may set
 	mustUpdate bool           // the next block must begin with a size update to
@@ -26,6 +27,13 @@ type blockDecoder struct {
 	maxOctets uint64 // of a header list, as RFC 9113 §6.5.2 counts
 	maxFields int
 
+	err error // sticky: after it the tables of the two sides differ
+
+	*blockWork // nil while no block comes: see trim
+}
+
+// blockWork is what a block needs, and what spares work for the next one.
+type blockWork struct {
 	block []byte // what has come of the block under way
 
 	// The message under way.
@@ -38,8 +46,6 @@ type blockDecoder struct {
 	memo   []judgedField // what has been found of the fields of the last blocks, by their places in the block
 	joined string        // the cookies of the block before, as a client tends to send the same again
 	last   lastBlock
-
-	err error // sticky: after it the tables of the two sides differ
 }
 
 const (
@@ -60,6 +66,7 @@ func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecode
 		allowed:   max(tableSize, initialTableSize),
 		maxOctets: uint64(maxListBytes),
 		maxFields: maxFields,
+		blockWork: new(blockWork),
 	}
 }
 
@@ -88,6 +95,9 @@ func (d *blockDecoder) setTableSize(n uint32) {
 // write takes the next fragment of the block; it is not needed after the call. An error is a *frame.ConnError with
 // the code COMPRESSION_ERROR.
 func (d *blockDecoder) write(p []byte) error {
+	if d.blockWork == nil {
+		d.blockWork = new(blockWork)
+	}
 	if d.err == nil && len(p) > d.mostHeld()-len(d.block) {
 		d.fail("RFC 9113 §4.3", "header block too long", nil)
 	}
@@ -103,6 +113,9 @@ func (d *blockDecoder) write(p []byte) error {
 func (d *blockDecoder) finish(m *Message) error {
 	if d.err != nil {
 		return d.err
+	}
+	if d.blockWork == nil {
+		d.blockWork = new(blockWork) // the block is empty
 	}
 	if again := d.repeats(); again && d.last.msg != nil {
 		d.last.recall(m)
@@ -140,6 +153,7 @@ func (d *blockDecoder) decode() {
 		d.hpack = hpack.NewDecoder(d.tableMax, d.emit)
 		d.hpack.SetAllowedMaxDynamicTableSize(d.allowed)
 		d.hpack.SetMaxStringLength(d.mostHeld())
+		d.unpack()
 	}
 	p := d.sizeUpdates(d.block)
 	if d.err != nil || len(p) == 0 {

@@ -9,14 +9,19 @@ import "golang.org/x/net/http2/hpack"
 //
 // It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header fields in front.
 type blockEncoder struct {
-	hpack *hpack.Encoder // nil until a field is to enter the dynamic table
-	out   sliceWriter    // where hpack writes
-
 	cap    uint32 // we use no more than this, whatever the peer allows
 	peer   uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
 	size   uint32 // of the table in force
-	update bool   // the next block begins with a size update
 	low    uint32 // the least size since the last block
+	update bool   // the next block begins with a size update
+
+	*encoderWork // nil while no block is sent: see trim
+}
+
+// encoderWork is the table, and what spares work for the next block.
+type encoderWork struct {
+	hpack *hpack.Encoder // nil until a field is to enter the dynamic table
+	out   sliceWriter    // where hpack writes
 
 	memo []indexedField // what was indexed in the last blocks, by name; none or a power of two
 	gen  uint32         // of the entries of memo that hold: it changes with the table
@@ -39,7 +44,10 @@ type indexedField struct {
 // newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the peer's memory and of
 // ours, as RFC 7541 §4.1 counts.
 func newBlockEncoder(maxTableSize uint32) *blockEncoder {
-	return &blockEncoder{gen: 1, cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize)}
+	return &blockEncoder{
+		cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize),
+		encoderWork: &encoderWork{gen: 1},
+	}
 }
 
 // setPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
@@ -62,6 +70,9 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 		e.low = 0
 	}
 	e.update, e.peer, e.size = true, n, size
+	if e.encoderWork == nil {
+		return
+	}
 	e.last.forget()
 	if e.hpack != nil {
 		e.hpack.SetMaxDynamicTableSize(e.low)
@@ -72,6 +83,9 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 
 // append appends a whole block with the given fields to b. The encoder may keep their strings, but not fields.
 func (e *blockEncoder) append(b []byte, fields []Field) []byte {
+	if e.encoderWork == nil {
+		e.encoderWork = &encoderWork{gen: 1}
+	}
 	if e.last.is(fields) {
 		return append(b, e.last.octets...)
 	}

@@ -302,7 +302,7 @@ func TestEncodeTrim(t *testing.T) {
 	xnetDecode(t, d, first)
 	for range 3 {
 		e.trim()
-		if e.hpack != nil {
+		if e.encoderWork != nil {
 			t.Fatal("the table is still there")
 		}
 		e.trim() // changes nothing
