@@ -150,6 +150,46 @@ func useAfterReturn(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	_ = r.Body.Close()
 }
 
+// TestLateWriters has goroutines that use the ResponseWriters of handlers which have returned, while the workers whose memory
+// these have used serve others.
+func TestLateWriters(t *testing.T) {
+	const rounds, each = 20, 10
+	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Mine", r.URL.Path)
+		_, _ = io.WriteString(w, "ok")
+		go func() { // ends soon after the response, in the middle of the next requests
+			<-r.Context().Done()
+			time.Sleep(time.Millisecond)
+			for range 20 {
+				w.Header().Set("X-Late", "1")
+				w.WriteHeader(http.StatusTeapot)
+				if _, err := io.WriteString(w, "late"); err == nil {
+					t.Error("a late write is taken")
+				}
+				if err := http.NewResponseController(w).Flush(); err == nil {
+					t.Error("a late flush is taken")
+				}
+				runtime.Gosched()
+			}
+		}()
+	}, func(t *testing.T, p *peer) {
+		for round := range uint32(rounds) {
+			var ids []uint32
+			var want []string
+			for i := range uint32(each) {
+				id := 2*(round*each+i) + 1
+				ids = append(ids, id)
+				want = append(want, fmt.Sprintf("HEADERS %d :status=200 x-mine=/%d content-type=text/plain; charset=utf-8 content-length=2", id, id),
+					fmt.Sprintf(`DATA %d "ok" end`, id))
+			}
+			p.get(ids...)
+			p.wantByStream("each its own", want...)
+			time.Sleep(time.Millisecond) // now the late ones begin
+		}
+		time.Sleep(time.Second)
+	})
+}
+
 func TestPanics(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
