@@ -61,8 +61,9 @@ type Transport struct {
 	// MaxIdleConns bounds the connections without a request, over all hosts. Default 0: no limit.
 	MaxIdleConns int
 
-	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they take wait. Default
-	// 0: no limit.
+	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they take wait. One that
+	// takes no more requests, after GOAWAY for example, does not count, as in http.Transport, however long those that it
+	// has may run: others would wait for them. Default 0: no limit.
 	MaxConnsPerHost int
 
 	// IdleConnTimeout closes a connection that had no request for this long. Default 0: never.
