@@ -14,6 +14,8 @@ type Tuner struct {
 	start time.Time // of the round
 	sent  time.Time // of the question that is under way
 	next  time.Time // when it is worth to ask again
+
+	meters, before uint32 // that have counted something in this round, and in the one before
 }
 
 // A Meter counts what was consumed of one window in the present round. The zero value is ready to use.
@@ -71,6 +73,7 @@ func (t *Tuner) Arrived(m *Meter, worth uint32, now time.Time) (ask bool) {
 	if now.Sub(t.start) >= t.rtt {
 		t.round++
 		t.start = now
+		t.before, t.meters = t.meters, 0
 	}
 	return ask
 }
@@ -79,10 +82,15 @@ func (t *Tuner) Arrived(m *Meter, worth uint32, now time.Time) (ask bool) {
 func (t *Tuner) Consumed(m *Meter, w *RecvWindow, n uint32) (look bool) {
 	if m.round != t.round {
 		m.round, m.n = t.round, 0
+		t.meters++
 	}
 	m.n += n
 	return 2*uint64(m.n) >= uint64(w.size) && t.rtt > 0
 }
+
+// Meters returns how many windows something is consumed of at present: in this round or in the one before, whichever
+// had more of them.
+func (t *Tuner) Meters() uint32 { return max(t.meters, t.before) }
 
 // Grow makes w larger, by at most room octets, if half of it was consumed in this round: to twice of what is
 // consumed in a round-trip time at the present pace. It does so again only when the pace has become faster by a tenth: if

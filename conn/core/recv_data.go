@@ -36,7 +36,7 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	c.counts.DataIn += uint64(len(f.Data))
 	c.lastData = s
 	if c.cfg.WindowGrowth > 0 {
-		c.measure()
+		c.measure(s)
 	}
 	c.hold(s, len(f.Data))
 	if f.EndStream {

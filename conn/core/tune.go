@@ -4,14 +4,14 @@ import "time"
 
 // Windows of streams begin with Config.StreamWindow, that of the connection with Config.ConnWindow. Where a reader takes
 // what comes faster than that lets the peer send, they grow, up to Config.WindowGrowth: so much for all streams
-// together, and as much for the connection. What a stream has had is free again when the peer has ended it and all of it
+// together, shared as room says, and as much for the connection. What a stream has had is free again when the peer has ended it and all of it
 // is read; a window that lives does not shrink, since credit that was given cannot be called back.
 
 // measure follows DATA: it begins a new round where the last is over, and asks with a PING how long the path is, if that
 // may be of use. Each such PING comes after DATA of the peer that is newer than the answer to the last, so who counts
 // PINGs without DATA between them counts none.
-func (c *Conn) measure() {
-	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && c.canGrow() {
+func (c *Conn) measure(s *Stream) {
+	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && (c.room(s) > 0 || c.connRoom() > 0) {
 		c.Ping(tunePing)
 		c.life.pingsOut-- // not our user's
 		c.life.tunePinged = true
@@ -19,8 +19,15 @@ func (c *Conn) measure() {
 	}
 }
 
-// canGrow tells whether any window may become larger.
-func (c *Conn) canGrow() bool { return c.grown < c.cfg.WindowGrowth || c.connRoom() > 0 }
+// room is how much the window of s may grow. Streams that are read at the same time have equal shares, and an eighth of
+// what the others have not taken always stays, so that there is something for who comes later: what a stream has grown by
+// cannot be taken from it.
+func (c *Conn) room(s *Stream) uint32 {
+	readers := max(c.tuner.Meters(), 2) - 1 // one of the meters is the connection's own
+	left := c.cfg.WindowGrowth - c.grown + s.grown
+	share := min(c.cfg.WindowGrowth/readers, left-left/8)
+	return share - min(share, s.grown)
+}
 
 // connRoom is how much the connection's window may grow.
 func (c *Conn) connRoom() uint32 { return c.cfg.ConnWindow + c.cfg.WindowGrowth - c.recv.Size() }
@@ -28,7 +35,7 @@ func (c *Conn) connRoom() uint32 { return c.cfg.ConnWindow + c.cfg.WindowGrowth 
 // meterData counts n octets that were consumed of s, and tells whether to look at the windows.
 func (c *Conn) meterData(s *Stream, n uint32) bool {
 	look := c.tuner.Consumed(&c.meter, &c.recv, n) && c.connRoom() > 0
-	if s.state.CanReceive() && c.tuner.Consumed(&s.meter, &s.recv, n) && c.grown < c.cfg.WindowGrowth {
+	if s.state.CanReceive() && c.tuner.Consumed(&s.meter, &s.recv, n) && c.room(s) > 0 {
 		look = true
 	}
 	return look
@@ -41,7 +48,7 @@ func (c *Conn) Tune(s *Stream, now time.Time) {
 		return
 	}
 	if s.state.CanReceive() {
-		grown, inc := c.tuner.Grow(&s.meter, &s.recv, c.cfg.WindowGrowth-c.grown, now)
+		grown, inc := c.tuner.Grow(&s.meter, &s.recv, c.room(s), now)
 		c.grown += grown
 		s.grown += grown
 		if inc > 0 {

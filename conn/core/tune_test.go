@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -59,16 +60,17 @@ func (p *peer) pings() (n int) {
 	return n
 }
 
-// A stream that is read as fast as it comes gets a larger window, and the connection with it, up to the limit; the
-// next begins as the first did, and the limit is there for it again when the first is over.
+// A stream that is read as fast as it comes gets a larger window, and the connection with it, up to the limit; something
+// is left for the next, and all of it again when the first is over.
 func TestWindowsGrow(t *testing.T) {
 	p := newTunedPeer(t, Server)
 	p.send(request(1))
 	for range 10 {
 		p.round(1)
 	}
+	const most = 1<<20 - 1<<17 // an eighth stays
 	size, grown := p.c.RecvWindow()
-	if s := p.stream(1).recv.Size(); s != frame.DefaultWindow+1<<20 || grown != 1<<20 || size != frame.DefaultWindow+1<<20 {
+	if s := p.stream(1).recv.Size(); s != frame.DefaultWindow+most || grown != most || size != frame.DefaultWindow+1<<20 {
 		t.Fatalf("the stream's window is %d, grown by %d, the connection's %d", s, grown, size)
 	}
 	p.wantLedger("grown")
@@ -79,21 +81,21 @@ func TestWindowsGrow(t *testing.T) {
 	for range 10 {
 		p.round(3)
 	}
-	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow {
-		t.Errorf("the window of a second stream is %d although nothing is left to grow by", s)
+	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+(1<<17-1<<14) {
+		t.Errorf("the window of a second stream is %d, want an eighth less than what was left", s)
 	}
 	p.send(dataEnd(1, "x"))
-	if _, grown := p.c.RecvWindow(); grown == 0 {
+	if _, grown := p.c.RecvWindow(); grown < most {
 		t.Error("what is unread still counts")
 	}
 	p.consume(1, -1)
-	if _, grown := p.c.RecvWindow(); grown != 0 {
-		t.Errorf("%d octets of growth are left of a stream that has ended", grown)
+	if _, grown := p.c.RecvWindow(); grown != 1<<17-1<<14 {
+		t.Errorf("%d octets of growth when the first stream has ended", grown)
 	}
 	for range 10 {
 		p.round(3)
 	}
-	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+1<<20 {
+	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+most {
 		t.Errorf("the window of the second stream is %d when the first is over", s)
 	}
 	p.send(reset(3, frame.Cancel))
@@ -101,6 +103,48 @@ func TestWindowsGrow(t *testing.T) {
 		t.Errorf("%d octets of growth are left of a stream that was reset", grown)
 	}
 	p.wantLedger("at the end")
+}
+
+// Streams that are read at the same time get equal shares of the growth, in whatever order they are read, and those that
+// nobody reads leave theirs to the others.
+func TestGrowthIsShared(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		readers, idle := 1+rng.IntN(8), rng.IntN(20)
+		p := newTunedPeer(t, Server, func(cfg *Config) { cfg.ConnWindow = 64 << 20 })
+		for i := range readers + idle {
+			p.send(request(ids(i)))
+		}
+		p.send(tuneAck)
+		order := rng.Perm(readers + idle)[:readers]
+		for range 10 {
+			begun := p.now
+			rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+			for credit := true; credit && p.now.Before(begun.Add(tuneRTT)); p.now = p.now.Add(time.Millisecond) {
+				credit = false
+				for _, i := range order {
+					if n := min(p.stream(ids(i)).recv.Available(), 16384); n > 0 {
+						p.send(dataOf(ids(i), int(n)))
+						p.consume(ids(i), -1)
+						credit = true
+					}
+				}
+			}
+			p.alive("DATA within the windows")
+			p.now = later(p.now, begun.Add(tuneRTT))
+		}
+		least, most := uint32(1<<31), uint32(0)
+		for _, i := range order {
+			grown := p.stream(ids(i)).recv.Size() - frame.DefaultWindow
+			least, most = min(least, grown), max(most, grown)
+		}
+		if fair := uint32(1<<20) / uint32(readers); least < fair*3/4 || most > fair {
+			t.Errorf("seed %d: %d streams that are read, and %d others, have grown by %d to %d octets, want %d", seed, readers, idle, least, most, fair)
+		}
+		if _, grown := p.c.RecvWindow(); grown >= 1<<20 {
+			t.Errorf("seed %d: nothing is left", seed)
+		}
+	}
 }
 
 // Many streams that share the connection's window have it grow, though each has room enough.
