@@ -55,8 +55,8 @@ type Conn struct {
 	in       receiver      // owned by the goroutine that reads
 	writeBy  time.Time     // the write deadline that is set on nc; owned by who flushes
 	tasks    sync.WaitGroup
-	try      tryWriter // writes what a plain socket takes at once; used by who flushes; nil: there is no such way, or it rests
-	gather   gatherer  // the same from several places; nil: everything is copied first
+	try      tryWriter // writes what the socket takes at once; used by who flushes; nil: there is no such way, or it rests
+	lender   *lender   // the same from several places; nil until something is lent
 
 	mu        sync.Mutex
 	flushing  bool  // somebody owns the write side
@@ -306,7 +306,7 @@ func (c *Conn) handleEvents() {
 			st.receiveTrailers(e.Message.Fields)
 		case core.EventDrained:
 			st.drained = true
-			if !st.lent {
+			if st.lent == 0 {
 				st.canWrite.Broadcast()
 			}
 		case core.EventReset:

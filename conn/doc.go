@@ -32,8 +32,8 @@
 //
 // # Limitations
 //
-// A peer on TLS that is not of the making of packages server and client must take a record of 16 KiB within Config.WriteByteTimeout, since crypto/tls cannot go on after a write
-// that was given up; on other sockets an octet is enough. On sockets other than TCP and Unix ones, TLS among them, and
+// Where the TLS connection is not made by package server or client, a peer must take a record of 16 KiB within
+// Config.WriteByteTimeout, since crypto/tls cannot go on after a write that was given up; otherwise an octet is enough. On sockets other than TCP and Unix ones, TLS among them, and
 // on systems other than Unix, a read must hold a buffer while it waits: 4 KiB, or 64 KiB when the read before brought
 // more than that and a stream is open.
 package conn

@@ -1,105 +1,262 @@
 package conn
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
 )
-
-// gatherer writes to a socket, without ever waiting for it, what lies in several places: b with the loans in it. What it
-// wrote may be less than it was given.
-type gatherer interface {
-	tryGather(b []byte, loans []core.Loan) (int, error)
-}
 
 // directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine as far as the socket
 // takes it at once. Smaller ones are better collected.
 const directSize = 128 << 10
 
-// lendLimit is what one write of the socket gets where nothing is copied.
-const lendLimit = 512 << 10
+const (
+	// lendLimit is what one write of the socket gets where nothing is copied.
+	lendLimit = 512 << 10
+	// lendMost is the same where the socket has taken all of the last ones at once: each gets twice as much as the one
+	// before. What is written cannot be overtaken by something more urgent, so a slow socket gets less. These are at most 511
+	// loans, so the pieces are not more than writev takes, 1024.
+	lendMost = 2 << 20
+)
 
 type loanList struct{ loans []core.Loan }
 
-var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendLimit/(16<<10)+1)} }}
+var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendMost/(16<<10)+1)} }}
+
+// lender writes the output together with memory that stays where it is: that of calls of Write and Finish, which do not
+// return before it is sent. Who gives up before that has what is left of its memory copied, and while the kernel reads it,
+// which takes as long as one system call that does not wait, it waits. So a slow peer costs no memory.
+//
+// A lender is made for the first loan. It is used by who flushes; what follows list is guarded by Conn.mu.
+type lender struct {
+	gatherer
+	most int // what the next write gets
+
+	list   *loanList // what the present write takes from elsewhere
+	b      []byte    // the output around it, in the memory of box
+	box    *buffer
+	size   int  // octets of all that
+	sent   int  // of them
+	next   int  // in list: those before are sent
+	before int  // octets of these
+	busy   bool // the kernel reads
+	wanted bool // somebody waits for the end of that
+}
 
 // direct tells whether a Write of n octets should itself send.
 func (c *Conn) direct(n int) bool {
-	return n >= directSize && c.gather != nil && !c.flushing && c.lends()
+	return n >= directSize && !c.flushing && c.lends()
 }
 
 // lends tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) lends() bool {
-	return c.gather != nil && c.cfg.Tracer == nil && c.phase == alive && c.client.writeErr == nil
+	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == alive && c.client.writeErr == nil
 }
 
-// fillLend moves what may be sent to the output and returns what has stayed where it is, nil for nothing. Calls of Write
-// whose memory that is do not return before returnLoans. It is called by who takes the output at once.
-func (c *Conn) fillLend() *loanList {
-	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillLend(lendLimit, list.loans[:0])
-	for _, l := range list.loans {
-		if l.Stream != nil {
-			l.Stream.Owner.(*Stream).lent = true
-		}
+// lending tells whether somebody is writing what was lent, and will lend more.
+func (c *Conn) lending() bool { return c.flushing && c.lender != nil && c.lender.list != nil }
+
+// fillLend moves what may be sent to the output and tells whether some of it has stayed where it is. It is called by who
+// takes the output at once, and then calls writeLoans.
+func (c *Conn) fillLend() bool {
+	l := c.lender
+	if l == nil {
+		l = &lender{most: lendLimit}
+		l.init(c)
+		c.lender = l
 	}
+	list := loanPool.Get().(*loanList)
+	list.loans = c.core.FillLend(l.most, list.loans[:0])
 	if len(list.loans) == 0 {
 		loanPool.Put(list)
-		list = nil
+		return false
 	}
-	return list
-}
-
-// returnLoans is called when nobody reads the memory any more.
-func (c *Conn) returnLoans(list *loanList) {
-	var last *core.Stream
-	for _, l := range list.loans {
-		if l.Stream == nil || l.Stream == last {
-			continue
-		}
-		last = l.Stream
-		st := last.Owner.(*Stream)
-		st.lent = false
-		if st.drained || st.writeErr() != nil {
-			st.canWrite.Broadcast()
+	l.list, l.size, l.sent, l.next, l.before = list, 0, 0, 0, 0
+	for _, loan := range list.loans {
+		l.size += len(loan.Data)
+		if loan.Stream != nil {
+			loan.Stream.Owner.(*Stream).lent++
 		}
 	}
-	clear(list.loans)
-	loanPool.Put(list)
+	return true
 }
 
-// writeLoans writes what the socket takes at once of b with loans in it, and gives them back. It returns how many octets
-// that was, and what is left in memory of its own, with the box that holds it. Called and left without mu.
-func (c *Conn) writeLoans(box *buffer, b []byte, list *loanList) (*buffer, []byte, int, error) {
+// writeLoans is writeOnce for b, in the memory of box, with the loans in it.
+func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
+	l := c.lender
+	l.box, l.b = box, b
+	l.size += len(b)
 	err := c.moveWriteDeadline()
-	n := 0
 	if err == nil {
-		n, err = c.gather.tryGather(b, list.loans)
+		err = l.write(false)
 	}
-	rest := outPool.Get().(*buffer)
-	if err == nil {
-		rest.b = appendRest(rest.b[:0], b, list.loans, n)
+	all := l.sent == l.size
+	switch {
+	case !all:
+		l.most = lendLimit
+	case l.size >= l.most:
+		l.most = min(2*l.most, lendMost)
 	}
-	putOut(box, b)
-	c.mu.Lock()
-	c.returnLoans(list)
-	c.mu.Unlock()
-	return rest, rest.b, n, err
+	if err == nil && !all {
+		c.copyForTurns()
+		l.shrink()
+		if noWait && c.moreTask() {
+			go c.flushLoans()
+			c.mu.Lock()
+			return false
+		}
+		err = c.writeLoansOn()
+	}
+	c.wroteLoans(err)
+	return true
 }
 
-// appendRest appends to dst what follows the first n octets of b with loans in it.
-func appendRest(dst, b []byte, loans []core.Loan, n int) []byte {
-	from := 0
-	add := func(p []byte) {
-		k := min(n, len(p))
-		n -= k
-		dst = append(dst, p[k:]...)
+// shrink gives back what is much more memory than the output needs, which now waits for the socket.
+func (l *lender) shrink() {
+	if len(l.b) > outStart || cap(l.b) <= 2*outStart {
+		return
 	}
-	for _, l := range loans {
-		add(b[from:l.At])
-		add(l.Data)
-		from = l.At
+	b := append(make([]byte, 0, outStart), l.b...)
+	putOut(l.box, l.b)
+	l.box, l.b = &buffer{}, b
+}
+
+// copyForTurns has what the socket has not taken copied where streams take turns on a slow one: while it works, the writer
+// of the most urgent one is to hand over the next piece (see core.Conn.SetPatient).
+func (c *Conn) copyForTurns() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slow == 0 || c.core.NumStreams() < 2 {
+		return
 	}
-	add(b[from:])
-	return dst
+	loans := c.lender.list.loans
+	for i := c.lender.next; i < len(loans); i++ {
+		data := bytes.Clone(loans[i].Data)
+		giveBack(&loans[i])
+		loans[i].Data, loans[i].Stream = data, nil
+	}
+}
+
+// flushLoans is flushRest where there are loans in the output.
+func (c *Conn) flushLoans() {
+	c.writeLoansRest()
+	c.writeOut(0, false)
+	c.unlock()
+	c.tasks.Done()
+}
+
+// writeLoansRest leaves mu locked.
+func (c *Conn) writeLoansRest() {
+	defer c.containWrite()
+	c.wroteLoans(c.writeLoansOn())
+}
+
+// writeLoansOn writes what the socket has not taken at once, as write does.
+func (c *Conn) writeLoansOn() error {
+	start := time.Now()
+	defer func() { c.waited = time.Since(start) >= slowWrite }()
+	for {
+		if err := c.moveWriteDeadline(); err != nil {
+			return err
+		}
+		before := c.lender.sent // which nobody else changes
+		err := c.lender.write(true)
+		if err == nil || c.lender.sent == before || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// wroteLoans notes that the write is over. It leaves mu locked.
+func (c *Conn) wroteLoans(err error) {
+	l := c.lender
+	c.wrote(l.box, l.b, l.sent, err)
+	for ; l.next < len(l.list.loans); l.next++ {
+		giveBack(&l.list.loans[l.next])
+	}
+	clear(l.list.loans)
+	loanPool.Put(l.list)
+	l.list, l.box, l.b = nil, nil, nil
+}
+
+// begin tells what is left to write, piece by piece, and has the memory stay as it is until end is called.
+func (l *lender) begin(piece func(p []byte)) {
+	l.busy = true
+	from, skip := 0, l.sent-l.before
+	if l.next > 0 {
+		from = l.list.loans[l.next-1].At
+		skip -= from
+	}
+	tell := func(p []byte) {
+		k := min(skip, len(p))
+		skip -= k
+		if k < len(p) {
+			piece(p[k:])
+		}
+	}
+	for _, loan := range l.list.loans[l.next:] {
+		tell(l.b[from:loan.At])
+		tell(loan.Data)
+		from = loan.At
+	}
+	tell(l.b[from:])
+}
+
+// end notes that n more octets are sent.
+func (l *lender) end(n int) {
+	l.busy = false
+	l.sent += n
+	loans := l.list.loans
+	for ; l.next < len(loans); l.next++ {
+		loan := &loans[l.next]
+		if l.sent < l.before+loan.At+len(loan.Data) {
+			break
+		}
+		l.before += len(loan.Data)
+		giveBack(loan)
+	}
+	if !l.wanted {
+		return
+	}
+	l.wanted = false
+	for _, loan := range loans[l.next:] {
+		if loan.Stream != nil {
+			loan.Stream.Owner.(*Stream).canWrite.Broadcast()
+		}
+	}
+}
+
+// giveBack is called when nobody reads the memory any more.
+func giveBack(loan *core.Loan) {
+	if loan.Stream == nil {
+		return
+	}
+	st := loan.Stream.Owner.(*Stream)
+	st.lent--
+	if st.lent == 0 && (st.drained || st.writeErr() != nil) {
+		st.canWrite.Broadcast()
+	}
+}
+
+// takeBack has what st has lent copied, and tells whether that is done; if not, st.canWrite is signalled when it can be.
+func (c *Conn) takeBack(st *Stream) bool {
+	if st.lent == 0 {
+		return true
+	}
+	l := c.lender
+	if l.busy || c.phase == dead { // then the socket gives everything back soon
+		l.wanted = true
+		return false
+	}
+	for i := range l.list.loans[l.next:] {
+		if loan := &l.list.loans[l.next+i]; loan.Stream == &st.cs {
+			loan.Data, loan.Stream = bytes.Clone(loan.Data), nil
+		}
+	}
+	st.lent = 0
+	return true
 }

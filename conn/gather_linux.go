@@ -1,79 +1,79 @@
 package conn
 
 import (
-	"net"
 	"sync"
 	"syscall"
 	"unsafe"
-
-	"github.com/sluice-go/sluice/conn/core"
 )
 
-// rawGatherer writes to a TCP or Unix socket from several places at once, without ever waiting for it.
-type rawGatherer struct {
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool // made once
-	vec  []syscall.Iovec
-	n    int
-	fail error
+// lendable says that sockets of this system can be written to from several places at once.
+const lendable = true
+
+// gatherer writes to a TCP or Unix socket what a lender has.
+type gatherer struct {
+	c         *Conn
+	raw       syscall.RawConn
+	once, all func(fd uintptr) bool // made once
+	fail      error
 }
 
 // vectors is memory for what one call is told.
 type vectors struct{ v []syscall.Iovec }
 
-var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendLimit/(16<<10)+2)} }}
+var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendMost/(16<<10)+2)} }}
 
-// newGatherer returns a gatherer for a TCP or Unix socket, nil for anything else.
-func newGatherer(nc net.Conn) gatherer {
-	raw := rawSocket(nc)
-	if raw == nil {
-		return nil
-	}
-	g := &rawGatherer{raw: raw}
-	g.try = g.once
-	return g
-}
-
-func (g *rawGatherer) tryGather(b []byte, loans []core.Loan) (int, error) {
-	box := vectorPool.Get().(*vectors)
-	v, from := box.v[:0], 0
-	for _, l := range loans {
-		v = appendVector(appendVector(v, b[from:l.At]), l.Data)
-		from = l.At
-	}
-	g.vec, g.n, g.fail = appendVector(v, b[from:]), 0, nil
-	err := g.raw.Write(g.try)
-	box.v, g.vec = g.vec[:0], nil
-	clear(box.v[:cap(box.v)])
-	vectorPool.Put(box)
-	if err == nil {
-		err = g.fail
-	}
-	return g.n, err
-}
-
-func appendVector(v []syscall.Iovec, p []byte) []syscall.Iovec {
-	if len(p) == 0 {
-		return v
-	}
-	e := syscall.Iovec{Base: &p[0]}
-	e.SetLen(len(p))
-	return append(v, e)
-}
-
-// once writes once. It never asks to be called again when the socket is writable.
-func (g *rawGatherer) once(fd uintptr) bool {
-	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&g.vec[0])), uintptr(len(g.vec)))
-		switch errno {
-		case 0:
-			g.n = int(n)
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN:
-		default:
-			g.fail = &net.OpError{Op: "write", Net: "tcp", Err: errno}
-		}
+func (l *lender) init(c *Conn) {
+	l.c, l.raw = c, rawSocket(c.wire)
+	l.once = func(fd uintptr) bool {
+		l.step(fd)
 		return true
 	}
+	l.all = func(fd uintptr) bool {
+		for l.step(fd) {
+		}
+		return l.fail != nil || l.sent == l.size
+	}
+}
+
+// write writes what the socket takes at once, or all if wait is set.
+func (l *lender) write(wait bool) error {
+	l.fail = nil
+	f := l.once
+	if wait {
+		f = l.all
+	}
+	if err := l.raw.Write(f); err != nil {
+		return err
+	}
+	return l.fail
+}
+
+// step writes once and tells whether the socket may take more.
+func (l *lender) step(fd uintptr) bool {
+	box := vectorPool.Get().(*vectors)
+	v := box.v[:0]
+	l.c.mu.Lock()
+	l.begin(func(p []byte) {
+		e := syscall.Iovec{Base: &p[0]}
+		e.SetLen(len(p))
+		v = append(v, e)
+	})
+	l.c.mu.Unlock()
+	n, again := 0, true
+	for again {
+		n, again, l.fail = written(sysWritev(int(fd), v))
+	}
+	clear(v)
+	box.v = v
+	vectorPool.Put(box)
+	l.c.mu.Lock()
+	l.end(n)
+	more := n > 0 && l.sent < l.size
+	l.c.mu.Unlock()
+	return more
+}
+
+func sysWritev(fd int, v []syscall.Iovec) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&v[0])), uintptr(len(v)))
+	return int(n), errno
 }

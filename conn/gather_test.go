@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -15,13 +16,26 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-func TestAppendRest(t *testing.T) {
-	b := []byte("headheadtail")
+func TestLender(t *testing.T) {
 	loans := []core.Loan{{At: 4, Data: []byte("first")}, {At: 8, Data: []byte("second")}, {At: 8, Data: []byte("third")}}
 	const whole = "headfirstheadsecondthirdtail"
-	for n := range len(whole) + 1 {
-		if got := string(appendRest([]byte("x"), b, loans, n)); got != "x"+whole[n:] {
-			t.Errorf("behind %d octets comes %q", n, got)
+	for step := 1; step <= len(whole); step++ {
+		l := &lender{list: &loanList{loans}, b: []byte("headheadtail"), size: len(whole)}
+		for l.sent < l.size {
+			got := ""
+			l.begin(func(p []byte) {
+				if len(p) == 0 {
+					t.Error("an empty piece")
+				}
+				got += string(p)
+			})
+			if got != whole[l.sent:] {
+				t.Fatalf("behind %d octets comes %q", l.sent, got)
+			}
+			l.end(min(step, l.size-l.sent))
+		}
+		if l.next != len(loans) || l.before != 16 {
+			t.Errorf("%d loans of %d octets are sent", l.next, l.before)
 		}
 	}
 }
@@ -161,4 +175,54 @@ func TestLargeWrites(t *testing.T) {
 			<-served
 		})
 	}
+}
+
+// What a client does not read stays where the handler has it.
+func TestSlowClientsCostNoMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's own memory is measured, too")
+	}
+	if !lendable {
+		t.Skip("on this system all is copied")
+	}
+	const n, most = 60, 40 << 10
+	inUse := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what is in pools goes with the second
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc + m.StackInuse)
+	}
+	body := make([]byte, 64<<20)
+	before := inUse()
+	conns := make(chan *Conn)
+	end := func() {}
+	for range n {
+		cn, served := rawClient(t, false, Config{}, func(st *Stream) {
+			_ = st.WriteHeaders(status2(200), false)
+			conns <- st.Conn()
+			_, _ = st.Write(body) // fails in the end
+		})
+		c, last := <-conns, end
+		for was, full := -1, false; !full; time.Sleep(time.Millisecond) {
+			c.mu.Lock()
+			sent := int(c.stats.bytesWritten)
+			if c.lending() {
+				sent += c.lender.sent
+				full = sent == was
+			}
+			was = sent
+			c.mu.Unlock()
+		}
+		end = func() {
+			_ = cn.Close()
+			<-served
+			last()
+		}
+	}
+	if each := (inUse() - before) / n; each > most {
+		t.Errorf("a client that does not read costs %d octets", each)
+	}
+	end()
+	runtime.KeepAlive(body)
 }

@@ -3,15 +3,28 @@ package conn
 import (
 	"errors"
 	"io"
+	"net"
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // A peer that pauses in the middle of a body has what it has sent delivered.
 func TestPauseInLargeBody(t *testing.T) {
+	t.Run("tcp", func(t *testing.T) {
+		cn, sn := tcpPair(t)
+		pauseInLargeBody(t, cn, sn)
+	})
+	t.Run("tls", func(t *testing.T) {
+		cn, sn := tcpPair(t)
+		client, server := overTLS(t, cn, tlssock.New(sn))
+		pauseInLargeBody(t, client, server)
+	})
+}
+
+func pauseInLargeBody(t *testing.T, cn, sn net.Conn) {
 	const before, size = 3<<20 + 100, 6 << 20
-	cn, sn := tcpPair(t)
 	arrived := make(chan int)
 	c := NewServer(sn, Config{MaxReceiveBufferPerStream: 1 << 24, MaxReceiveBufferPerConnection: 1 << 24}, handlerFunc(func(st *Stream) {
 		buf, total := make([]byte, 64<<10), 0

@@ -290,7 +290,9 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.in.locked = true
 	c.core.SetPartial(partial, want, now)
 	c.ensureOut()
-	c.fill()
+	if !c.lending() { // or it need not be copied
+		c.fill()
+	}
 	c.handleEvents()
 	c.arm()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()

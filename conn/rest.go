@@ -120,7 +120,7 @@ func (c *Conn) goToRest() {
 	c.opened = nil
 	c.notes = nil
 	if !c.flushing {
-		c.try, c.gather = nil, nil
+		c.try, c.lender = nil, nil
 	}
 	if c.timer.at.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes

@@ -39,15 +39,15 @@ type Stream struct {
 type streamLife struct {
 	body     body
 	trailers []core.Field
-	gotHead  bool // client: the final head of the response has arrived
-	headEnd  bool // and nothing follows it
-	gotEnd   bool // END_STREAM has arrived
-	noRead   bool // CloseRead was called
-	lingers  bool // of a closed tunnel: reset it if the peer sends more
-	drained  bool // nothing that Write or Finish has queued waits for its way to the output
-	lent     bool // who flushes reads the memory that Write or Finish was given
-	finished bool // Finish was called
-	closed   bool // no longer in core's table
+	gotHead  bool  // client: the final head of the response has arrived
+	headEnd  bool  // and nothing follows it
+	gotEnd   bool  // END_STREAM has arrived
+	noRead   bool  // CloseRead was called
+	lingers  bool  // of a closed tunnel: reset it if the peer sends more
+	drained  bool  // nothing that Write or Finish has queued waits for its way to the output
+	lent     int32 // how often: who flushes reads the memory that Write or Finish was given
+	finished bool  // Finish was called
+	closed   bool  // no longer in core's table
 	released bool
 	err      error       // why the stream died early
 	dead     atomic.Bool // err is set; may be read without mu

@@ -118,7 +118,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 		c.fill()
 		c.handleEvents()
 	}
-	if st.drained && !st.lent {
+	if st.drained && st.lent == 0 {
 		return len(p), nil
 	}
 	c.arm() // it may wait for too long
@@ -128,8 +128,8 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 		return len(p), nil
 	}
 	told := false
-	for !st.drained || st.lent {
-		if err := st.writeErr(); err != nil && !st.lent {
+	for !st.drained || st.lent > 0 {
+		if err := st.writeErr(); err != nil && c.takeBack(st) {
 			st.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}

@@ -38,17 +38,22 @@ func (w *rawTryWriter) tryWrite(b []byte) (int, error) {
 
 // once writes once. It never asks to be called again when the socket is writable.
 func (w *rawTryWriter) once(fd uintptr) bool {
-	for {
-		n, errno := sysWrite(int(fd), w.b)
-		switch errno {
-		case 0:
-			w.n = n
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN:
-		default:
-			w.fail = &net.OpError{Op: "write", Net: "tcp", Err: errno}
-		}
-		return true
+	for again := true; again; {
+		w.n, again, w.fail = written(sysWrite(int(fd), w.b))
 	}
+	return true
+}
+
+// written says what a system call that writes has come to: how many octets, whether it is to be made again, and why it has
+// failed. That the socket is full is no failure.
+func written(n int, errno syscall.Errno) (_ int, again bool, err error) {
+	switch errno {
+	case 0:
+		return n, false, nil
+	case syscall.EINTR:
+		return 0, true, nil
+	case syscall.EAGAIN:
+		return 0, false, nil
+	}
+	return 0, false, &net.OpError{Op: "write", Net: "tcp", Err: errno}
 }

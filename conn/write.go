@@ -86,7 +86,7 @@ const (
 // findWays finds how the socket can be written to without waiting. A connection that rests knows none.
 func (c *Conn) findWays() {
 	if c.try == nil {
-		c.try, c.gather = newTryWriter(c.wire), newGatherer(c.nc)
+		c.try = newTryWriter(c.wire)
 	}
 }
 
@@ -124,9 +124,9 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 	defer c.containWrite()
 	for n := 0; c.phase < lingering; n++ {
 		c.ensureOut()
-		var loans *loanList
+		lent := false
 		if last := turns > 0 && n == turns; !last && c.lends() {
-			loans = c.fillLend()
+			lent = c.fillLend()
 		} else {
 			c.core.Fill(fillLimit)
 		}
@@ -142,7 +142,7 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 			go c.flushRestTask()
 			return
 		}
-		if !c.writeOnce(noWait, loans) {
+		if !c.writeOnce(noWait, lent) {
 			return
 		}
 	}
@@ -156,9 +156,9 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 	c.flushing = false
 }
 
-// writeOnce writes the output, with loans in it, with one call of the socket if that takes all at once. It returns false
-// when a goroutine goes on.
-func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
+// writeOnce writes the output, with loans in it if lent is set, with one call of the socket if that takes all at once. It
+// returns false when a goroutine goes on.
+func (c *Conn) writeOnce(noWait, lent bool) bool {
 	box := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
@@ -170,17 +170,15 @@ func (c *Conn) writeOnce(noWait bool, loans *loanList) bool {
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
+	if lent {
+		return c.writeLoans(box, b, noWait)
+	}
 	n, err := 0, error(nil)
 	if c.under != nil {
 		box, b, err = c.seal(box, b)
 	}
 	rest := b
-	switch {
-	case err != nil:
-	case loans != nil:
-		box, b, n, err = c.writeLoans(box, b, loans)
-		rest = b
-	case noWait:
+	if err == nil && noWait {
 		n, err = c.tryWrite(b)
 		rest = b[n:]
 	}
