@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"time"
 
@@ -279,6 +280,10 @@ func (c *Conn) apply(now time.Time) bool {
 	return err == nil
 }
 
+// catchUp is how much DATA may lie unread before the goroutine that reads the socket lets others run first, where there
+// are no more CPUs: while it is in the cache those who read the streams copy it at half the cost.
+const catchUp = 128 << 10
+
 // afterRead does what is due once all that one read brought has been handled: data that may go on is moved to
 // the output, new streams are handed over, and somebody is made to flush.
 func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
@@ -303,9 +308,13 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	turn := c.stats.writes
 	c.in.idle = c.core.NumStreams() == 0
 	c.in.sure = c.core.Expected() - c.in.n
+	behind := c.core.Unread() >= catchUp
 	c.dropOut()
 	c.in.locked = false
 	c.unlock()
+	if behind {
+		runtime.Gosched()
+	}
 	if handOver {
 		c.handOver()
 		if flush {
