@@ -40,9 +40,9 @@ type dispatcher struct {
 	writing int    // of the others, those that flush
 	merging bool   // a worker has let others run and will flush for them
 	dirty   bool   // something is finished and perhaps not flushed
+	armed   bool   // timer runs
 	taken   uint64 // requests that a worker has begun
 	timer   *time.Timer
-	armed   bool
 	atTick  uint64 // taken when the timer was armed
 }
 

@@ -1,0 +1,17 @@
+package server
+
+import (
+	"math/bits"
+	"testing"
+	"unsafe"
+)
+
+// What every connection holds as long as it is there fits the allocator's size class of 256 octets.
+func TestSize(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("about 64 bits")
+	}
+	if size := unsafe.Sizeof(serverConn{}); size > 256 {
+		t.Errorf("a serverConn has %d octets, more than 256", size)
+	}
+}
