@@ -144,12 +144,7 @@ func TestAutoShares(t *testing.T) {
 // Random calls: the scheme is the one that was asked for, nobody is lost when it
 // changes, and the tree is that of the model from when it begins.
 func TestAutoRandom(t *testing.T) {
-	for seed := range uint64(2000) {
-		randomAuto(t, rand.New(rand.NewPCG(seed, 19)), 80)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-	}
+	forSeeds(t, 2000, 19, func(_ uint64, rng *rand.Rand) { randomAuto(t, rng, 80) })
 }
 
 func FuzzAuto(f *testing.F) {
@@ -339,36 +334,5 @@ func (m *autoModel) check(t *testing.T, s *auto) {
 		if open := ringSize(s.waiting.head) + ready; open != len(m.nodes) || ready != len(m.ready) {
 			t.Errorf("%d open, %d ready; want %d and %d", open, ready, len(m.nodes), len(m.ready))
 		}
-	}
-}
-
-func TestAutoMisuse(t *testing.T) {
-	s := NewAuto()
-	n := open(s, 1)[0]
-	mustPanic(t, "opening twice", func() { s.Open(n, Params{}) })
-	s.Close(n)
-	mustPanic(t, "a closed stream that is ready", func() { s.Ready(n) })
-}
-
-func TestAutoAllocations(t *testing.T) {
-	s := NewAuto()
-	nodes := make([]Node, 60)
-	id := uint32(1)
-	if allocs := testing.AllocsPerRun(100, func() {
-		for i := range nodes {
-			nodes[i].ID = id
-			id += 2
-			s.Open(&nodes[i], Params{})
-			s.Ready(&nodes[i])
-		}
-		for range 300 {
-			s.Sent(s.Next(), 16384)
-		}
-		for i := range nodes {
-			s.Unready(&nodes[i])
-			s.Close(&nodes[i])
-		}
-	}); allocs != 0 {
-		t.Errorf("%v allocations, want 0", allocs)
 	}
 }

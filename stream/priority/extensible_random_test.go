@@ -7,12 +7,7 @@ import (
 
 // Random calls, against a model that keeps lists and sorts them.
 func TestExtensibleRandom(t *testing.T) {
-	for seed := range uint64(10_000) {
-		randomExtensible(t, rand.New(rand.NewPCG(seed, 5)), 100)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-	}
+	forSeeds(t, 10_000, 5, func(_ uint64, rng *rand.Rand) { randomExtensible(t, rng, 100) })
 }
 
 func FuzzExtensible(f *testing.F) {

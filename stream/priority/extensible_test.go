@@ -252,38 +252,3 @@ func TestExtensibleFlood(t *testing.T) {
 		}
 	}
 }
-
-func TestExtensibleMisuse(t *testing.T) {
-	s := NewExtensible()
-	n := open(s, 1)[0]
-	mustPanic(t, "opening twice", func() { s.Open(n, Params{}) })
-	s.Sent(n, 100)
-	s.Close(n)
-	s.Sent(n, 100)
-	mustPanic(t, "a closed stream that is ready", func() { s.Ready(n) })
-}
-
-func TestExtensibleAllocations(t *testing.T) {
-	s := NewExtensible()
-	nodes := make([]Node, 60)
-	id := uint32(1)
-	if allocs := testing.AllocsPerRun(100, func() {
-		for i := range nodes {
-			nodes[i].ID = id
-			id += 2
-			s.Open(&nodes[i], ext(uint8(i%8), i%3 == 0))
-			s.Ready(&nodes[i])
-		}
-		for range 300 {
-			s.Sent(s.Next(), 16384)
-		}
-		for i := range nodes {
-			s.Adjust(nodes[i].ID, ext(uint8(i%5), i%2 == 0))
-			s.Unready(&nodes[i])
-			s.Ready(&nodes[i])
-			s.Close(&nodes[i])
-		}
-	}); allocs != 0 {
-		t.Errorf("%v allocations, want 0", allocs)
-	}
-}

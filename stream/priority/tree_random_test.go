@@ -8,17 +8,13 @@ import (
 
 // Random calls, against a model that knows only who depends on whom.
 func TestTreeRandom(t *testing.T) {
-	for seed := range uint64(10_000) {
-		rng := rand.New(rand.NewPCG(seed, 11))
+	forSeeds(t, 10_000, 11, func(seed uint64, rng *rand.Rand) {
 		depth, limit := 2+rng.IntN(6), 2+rng.IntN(4)
 		if seed%4 == 0 {
 			depth, limit = maxDepth, maxKept
 		}
 		randomTree(t, rng, depth, limit, 80, seed%50 == 0)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-	}
+	})
 }
 
 func FuzzTree(f *testing.F) {

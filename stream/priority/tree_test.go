@@ -272,53 +272,6 @@ func TestTreeStopAndGo(t *testing.T) {
 	}
 }
 
-func TestTreeMisuse(t *testing.T) {
-	s := NewTree()
-	n := open(s, 1)[0]
-	mustPanic(t, "opening twice", func() { s.Open(n, Params{}) })
-	mustPanic(t, "another with this identifier", func() { s.Open(&Node{ID: 1}, Params{}) })
-	s.Unready(n)
-	s.Sent(n, 100)
-	s.Close(n)
-	s.Unready(n)
-	s.Sent(n, 100)
-	mustPanic(t, "a closed stream that is ready", func() { s.Ready(n) })
-}
-
-func TestTreeAllocations(t *testing.T) {
-	s := NewTree()
-	s.Open(&Node{ID: 1 << 30}, Params{}) // or memory is given back now and then
-	nodes := make([]Node, 60)
-	id := uint32(1)
-	run := func() {
-		for i := range nodes {
-			nodes[i].ID = id
-			id += 2
-			p := dep(id-2*uint32(i%7)-2, 1+i)
-			p.Exclusive = i%5 == 0
-			s.Open(&nodes[i], p)
-			s.Ready(&nodes[i])
-		}
-		for range 300 {
-			s.Sent(s.Next(), 16384)
-		}
-		for i := range nodes {
-			s.Adjust(nodes[i].ID, dep(nodes[(i+5)%60].ID, 7))
-			s.Unready(&nodes[i])
-			s.Ready(&nodes[i])
-		}
-		for i := range nodes {
-			s.Close(&nodes[i])
-		}
-	}
-	for range 100 {
-		run()
-	}
-	if allocs := testing.AllocsPerRun(100, run); allocs > 0 {
-		t.Errorf("%v allocations, want 0", allocs)
-	}
-}
-
 // A connection without open streams keeps little.
 func TestTreeAtRest(t *testing.T) {
 	s := newTree()
