@@ -281,7 +281,7 @@ func (c *Conn) apply(now time.Time) bool {
 }
 
 // catchUp is how much DATA may lie unread before the goroutine that reads the socket lets others run first, where there
-// are no more CPUs: while it is in the cache those who read the streams copy it at half the cost.
+// are no more CPUs: it is cheaper to copy while it is in the cache.
 const catchUp = 128 << 10
 
 // afterRead does what is due once all that one read brought has been handled: data that may go on is moved to
