@@ -5,6 +5,8 @@ package conn
 import (
 	"net"
 	"syscall"
+
+	"github.com/sluice-go/sluice/internal/rawio"
 )
 
 type rawTryWriter struct {
@@ -39,7 +41,7 @@ func (w *rawTryWriter) tryWrite(b []byte) (int, error) {
 // once writes once. It never asks to be called again when the socket is writable.
 func (w *rawTryWriter) once(fd uintptr) bool {
 	for again := true; again; {
-		w.n, again, w.fail = written(sysWrite(int(fd), w.b))
+		w.n, again, w.fail = written(rawio.Write(int(fd), w.b))
 	}
 	return true
 }

@@ -3,11 +3,12 @@
 package conn
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync"
 	"syscall"
+
+	"github.com/sluice-go/sluice/internal/rawio"
 )
 
 // waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes from a pool only
@@ -55,7 +56,7 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 		buf = w.pool.Get().(*buffer)
 	}
 	for {
-		n, errno := sysRead(int(fd), buf.b[w.at:])
+		n, errno := rawio.Read(int(fd), buf.b[w.at:])
 		switch {
 		case errno == syscall.EINTR:
 			continue
@@ -73,11 +74,4 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 		}
 		return w.fail != nil
 	}
-}
-
-// errnoOf returns the number of an error of package syscall.
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	errors.As(err, &errno)
-	return errno
 }

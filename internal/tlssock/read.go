@@ -14,6 +14,7 @@ import (
 type Conn struct {
 	net.Conn
 	out  sealer
+	in   rawReader
 	buf  *[aheadSize]byte // nil, or holds left
 	left []byte           // read and not yet taken
 	more bool             // the last read of the socket brought so much that there is more
@@ -23,7 +24,11 @@ type Conn struct {
 }
 
 // New returns nc as crypto/tls is to have it.
-func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
+func New(nc net.Conn) *Conn {
+	c := &Conn{Conn: nc}
+	c.in.init(nc)
+	return c
+}
 
 // NetConn returns the socket.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
@@ -43,7 +48,7 @@ func (c *Conn) read(p []byte) (n int, err error) {
 	if c.mark != nil {
 		c.mark.Expect(sure, c.last)
 	}
-	n, err = c.Conn.Read(p)
+	n, err = c.in.read(c.Conn, p)
 	c.last = n
 	c.sure = max(c.sure-n, 0) // until we are told again
 	return n, err

@@ -1,15 +1,17 @@
 //go:build unix && !linux
 
-package conn
+package rawio
 
 import "syscall"
 
-func sysRead(fd int, p []byte) (int, syscall.Errno) {
+// Read reads once.
+func Read(fd int, p []byte) (int, syscall.Errno) {
 	n, err := syscall.Read(fd, p)
 	return n, errnoOf(err)
 }
 
-func sysWrite(fd int, p []byte) (int, syscall.Errno) {
+// Write writes once.
+func Write(fd int, p []byte) (int, syscall.Errno) {
 	n, err := syscall.Write(fd, p)
 	return n, errnoOf(err)
 }
