@@ -14,18 +14,13 @@ import (
 // takes it at once. Smaller ones are better collected.
 const directSize = 128 << 10
 
-const (
-	// lendLimit is what one write of the socket gets where nothing is copied.
-	lendLimit = 512 << 10
-	// lendMost is the same where the socket has taken all of the last ones at once: each gets twice as much as the one
-	// before. What is written cannot be overtaken by something more urgent, so a slow socket gets less. These are at most 511
-	// loans, so the pieces are not more than writev takes, 1024.
-	lendMost = 2 << 20
-)
+// lendLimit is what one write of the socket gets where nothing is copied. More at once costs more where the peer reads as
+// quickly as we write: it has nothing to do meanwhile.
+const lendLimit = 512 << 10
 
 type loanList struct{ loans []core.Loan }
 
-var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendMost/(16<<10)+1)} }}
+var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendLimit/(16<<10)+1)} }}
 
 // lender writes the output together with memory that stays where it is: that of calls of Write and Finish, which do not
 // return before it is sent. Who gives up before that has what is left of its memory copied, and while the kernel reads it,
@@ -34,7 +29,6 @@ var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0,
 // A lender is made for the first loan. It is used by who flushes; what follows list is guarded by Conn.mu.
 type lender struct {
 	gatherer
-	most int // what the next write gets
 
 	list   *loanList // what the present write takes from elsewhere
 	b      []byte    // the output around it, in the memory of box
@@ -65,12 +59,12 @@ func (c *Conn) lending() bool { return c.flushing && c.lender != nil && c.lender
 func (c *Conn) fillLend() bool {
 	l := c.lender
 	if l == nil {
-		l = &lender{most: lendLimit}
+		l = new(lender)
 		l.init(c)
 		c.lender = l
 	}
 	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillLend(l.most, list.loans[:0])
+	list.loans = c.core.FillLend(lendLimit, list.loans[:0])
 	if len(list.loans) == 0 {
 		loanPool.Put(list)
 		return false
@@ -95,12 +89,6 @@ func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
 		err = l.write(false)
 	}
 	all := l.sent == l.size
-	switch {
-	case !all:
-		l.most = lendLimit
-	case l.size >= l.most:
-		l.most = min(2*l.most, lendMost)
-	}
 	if err == nil && !all {
 		c.copyForTurns()
 		l.shrink()

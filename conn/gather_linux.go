@@ -20,7 +20,7 @@ type gatherer struct {
 // vectors is memory for what one call is told.
 type vectors struct{ v []syscall.Iovec }
 
-var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendMost/(16<<10)+2)} }}
+var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendLimit/(16<<10)+2)} }}
 
 func (l *lender) init(c *Conn) {
 	l.c, l.raw = c, rawSocket(c.wire)
