@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
@@ -63,22 +64,20 @@ func newLaboratory(c config) (_ *laboratory, err error) {
 
 func (l *laboratory) close() { _ = os.RemoveAll(l.dir) } // what is left is the system's to clean
 
-// writeSite writes the files of the site. The large ones have no contents, so
-// that they need no room on the disk.
+// writeSite writes the files of the site.
 func (l *laboratory) writeSite() error {
 	l.htdocs = filepath.Join(l.dir, "htdocs")
 	l.upload = filepath.Join(l.dir, "upload")
-	file := func(name string, contents string, size int64) error {
-		return errors.Join(os.WriteFile(name, []byte(contents), 0o644), os.Truncate(name, size))
-	}
+	file := func(name, contents string) error { return os.WriteFile(name, []byte(contents), 0o644) }
+	large := func(name string, size int) error { return file(name, strings.Repeat(string(site.Filler), size)) }
 	return errors.Join(
 		os.Mkdir(l.htdocs, 0o755), os.Chmod(l.dir, 0o755), // for servers that give up root
-		file(filepath.Join(l.htdocs, "index.html"), site.Answer, int64(len(site.Answer))),
-		file(filepath.Join(l.htdocs, site.Upload), site.Answer, int64(len(site.Answer))),
-		file(filepath.Join(l.htdocs, site.MiB), "", 1<<20),
-		file(filepath.Join(l.htdocs, site.TenMiB), "", 10<<20),
-		file(filepath.Join(l.htdocs, largeFile), "", largeSize),
-		file(l.upload, "", 1<<20))
+		file(filepath.Join(l.htdocs, "index.html"), site.Answer),
+		file(filepath.Join(l.htdocs, site.Upload), site.Answer),
+		large(filepath.Join(l.htdocs, site.MiB), 1<<20),
+		large(filepath.Join(l.htdocs, site.TenMiB), 10<<20),
+		large(filepath.Join(l.htdocs, largeFile), largeSize),
+		large(l.upload, 1<<20))
 }
 
 func (l *laboratory) writeCertificate() error {

@@ -3,7 +3,7 @@ const http2 = require('node:http2');
 const fs = require('node:fs');
 
 const answer = Buffer.from('{{.Answer}}');
-const large = Buffer.alloc(10 << 20);
+const large = Buffer.alloc(10 << 20, '.'); // zeros could be one page of the system's, many times
 const plain = { ':status': 200, 'content-type': 'text/plain; charset=utf-8' };
 const fields = { ...plain{{range .Fields}}, '{{.Name}}': '{{.Value}}'{{end}} };
 

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,10 @@ const (
 
 // Answer is the body of small responses.
 const Answer = "Hello, World!"
+
+// Filler is what large bodies are made of. Memory that nobody has written to is one page of zeros of the system's, over and
+// over, which no cache ever loses.
+const Filler = '.'
 
 // NumFields is how many fields a request or a response has in the scenarios
 // about that, beside those that it has anyway.
@@ -39,7 +44,7 @@ func FieldList() []Field {
 var (
 	answer = []byte(Answer)
 	fields = FieldList()
-	large  = make([]byte, 10<<20)
+	large  = bytes.Repeat([]byte{Filler}, 10<<20)
 	// copied is what uploads are read into: as much as io.Copy takes.
 	copied = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 )

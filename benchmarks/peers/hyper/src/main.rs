@@ -11,7 +11,7 @@ use hyper::service::{make_service_fn, service_fn};
 use hyper::{Body, Request, Response, Server};
 
 const ANSWER: &[u8] = b"Hello, World!";
-static LARGE: [u8; 10 << 20] = [0; 10 << 20];
+static LARGE: [u8; 10 << 20] = [b'.'; 10 << 20];
 
 /// The same as in Go's site.FieldList.
 fn fields() -> Vec<(HeaderName, HeaderValue)> {
