@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"runtime"
 	"slices"
@@ -138,16 +139,19 @@ func TestAllocationsPerRequest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBlast(serving(c.handler))
 			defer b.nc.Close()
-			const batch, rounds = 100, 50
+			const batch, rounds = 100, 25
 			b.round(batch) // pools fill up
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range rounds {
-				b.round(batch)
+			allocs, octets := math.Inf(1), math.Inf(1)
+			for range 3 { // a collection that empties the pools may fall into one or two of them
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range rounds {
+					b.round(batch)
+				}
+				runtime.ReadMemStats(&after)
+				allocs = min(allocs, float64(after.Mallocs-before.Mallocs)/(batch*rounds))
+				octets = min(octets, float64(after.TotalAlloc-before.TotalAlloc)/(batch*rounds))
 			}
-			runtime.ReadMemStats(&after)
-			allocs := float64(after.Mallocs-before.Mallocs) / (batch * rounds)
-			octets := float64(after.TotalAlloc-before.TotalAlloc) / (batch * rounds)
 			t.Logf("%.2f allocations, %.0f octets a request", allocs, octets)
 			if (allocs > c.limit || octets > c.octets) && !raceEnabled {
 				t.Errorf("%.2f allocations, %.0f octets a request; at most %v and %v are allowed", allocs, octets, c.limit, c.octets)
