@@ -42,7 +42,7 @@ func (frames) measure(ctx context.Context, l *laboratory, p peer) (figures, erro
 		l.framesBuilt = true
 	}
 	cmd := lab.Command(ctx, l.serverCPU, binary, "-test.run=^$", "-test.bench=^BenchmarkFrame(Read|Write|Copy)$",
-		"-test.count=3", fmt.Sprintf("-test.benchtime=%.1fms", 1000*l.seconds/30))
+		"-test.count=8", fmt.Sprintf("-test.benchtime=%.1fms", 1000*l.seconds/30))
 	cmd.Stderr = nil
 	out, err := output(cmd)
 	if err != nil {
