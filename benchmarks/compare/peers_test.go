@@ -28,8 +28,8 @@ func TestServers(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/tls=%v", p.Name, secure), func(t *testing.T) {
-				if p.missing != nil {
-					needPrograms(t, p.Name)
+				if p.missing != nil && p.missing() != nil {
+					needPrograms(t, p.Name) // says what is missing, and fails in CI
 				}
 				srv, err := p.start(t.Context(), l, need{TLS: secure, MaxStreams: 250})
 				if err != nil {
