@@ -204,16 +204,7 @@ func TestSlowClientsCostNoMemory(t *testing.T) {
 			_, _ = st.Write(body) // fails in the end
 		})
 		c, last := <-conns, end
-		for was, full := -1, false; !full; time.Sleep(time.Millisecond) {
-			c.mu.Lock()
-			sent := int(c.stats.bytesWritten)
-			if c.lending() {
-				sent += c.lender.sent
-				full = sent == was
-			}
-			was = sent
-			c.mu.Unlock()
-		}
+		untilFull(c)
 		end = func() {
 			_ = cn.Close()
 			<-served

@@ -25,13 +25,7 @@ func TestFlushOverTLSDoesNotWait(t *testing.T) {
 		written <- err
 	})
 	c := <-conns
-	for taken, full := uint64(0), false; !full; time.Sleep(time.Millisecond) {
-		c.Flush()
-		c.mu.Lock()
-		full = c.flushing && taken > 1<<20 && c.stats.bytesWritten == taken
-		taken = c.stats.bytesWritten
-		c.mu.Unlock()
-	}
+	untilFull(c)
 	c.Flush()
 	_ = c.Close()
 	if err := <-written; !errors.Is(err, net.ErrClosed) {
@@ -41,6 +35,22 @@ func TestFlushOverTLSDoesNotWait(t *testing.T) {
 		t.Errorf("Serve returned %v", err)
 	}
 	_ = cn.Close()
+}
+
+// untilFull waits until the socket seems to take no more: nothing has been sent in many turns of the scheduler.
+func untilFull(c *Conn) {
+	const turns = 20_000 // some milliseconds
+	for was, same := uint64(0), 0; same < turns; runtime.Gosched() {
+		c.mu.Lock()
+		sent, writing := c.stats.bytesWritten, c.flushing
+		if c.lending() {
+			sent += uint64(c.lender.sent)
+		}
+		c.mu.Unlock()
+		if same++; sent != was || sent == 0 || !writing {
+			was, same = sent, 0
+		}
+	}
 }
 
 // A peer that reads slowly but steadily is waited for, however long a write takes, and one that reads nothing is not.
@@ -66,7 +76,9 @@ func TestWriteTimeoutOverTLS(t *testing.T) {
 			}
 		})
 		if steady {
-			body, err := readUntil(slowly{cn}, frame.TypeRSTStream)
+			pause := time.NewTicker(2 * time.Millisecond)
+			body, err := readUntil(slowly{cn, pause.C}, frame.TypeRSTStream)
+			pause.Stop()
 			if err != nil || !bytes.Equal(body, pattern(1, size)) {
 				t.Errorf("%d octets have come, %v", len(body), err)
 			}
@@ -80,10 +92,13 @@ func TestWriteTimeoutOverTLS(t *testing.T) {
 }
 
 // slowly is read with pauses, in which the socket is full.
-type slowly struct{ io.Reader }
+type slowly struct {
+	io.Reader
+	pause <-chan time.Time
+}
 
 func (s slowly) Read(p []byte) (int, error) {
-	time.Sleep(2 * time.Millisecond)
+	<-s.pause
 	return s.Reader.Read(p)
 }
 
