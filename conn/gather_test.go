@@ -186,13 +186,6 @@ func TestSlowClientsCostNoMemory(t *testing.T) {
 		t.Skip("on this system all is copied")
 	}
 	const n, most = 60, 40 << 10
-	inUse := func() int {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // what is in pools goes with the second
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc + m.StackInuse)
-	}
 	body := make([]byte, 64<<20)
 	before := inUse()
 	conns := make(chan *Conn)

@@ -268,18 +268,20 @@ func TestGoAwaySurvives(t *testing.T) {
 	}
 }
 
+// inUse returns how much memory heap and stacks take, without what nobody refers to.
+func inUse() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what is in pools goes with the second
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
+}
+
 // idleMemory returns how many octets of memory an idle connection of each kind takes on the server's side.
 func idleMemory(t *testing.T, n, body int, connect func() (client, server net.Conn)) int {
 	clients, servers := make([]net.Conn, n), make([]net.Conn, n)
 	for i := range n {
 		clients[i], servers[i] = connect()
-	}
-	inUse := func() int {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // what is in pools goes with the second
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc + m.StackInuse)
 	}
 	before := inUse()
 	var wg sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 // allocator's own.
 func TestSize(t *testing.T) {
 	if bits.UintSize != 64 {
-		t.Skip("about 64 bits")
+		t.Skip("the size classes are those of 64-bit systems, where pointers take twice as much")
 	}
 	for name, size := range map[string][2]uintptr{
 		"Conn":         {unsafe.Sizeof(Conn{}), 1528},
