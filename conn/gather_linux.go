@@ -4,6 +4,8 @@ import (
 	"sync"
 	"syscall"
 	"unsafe"
+
+	"github.com/sluice-go/sluice/internal/rawio"
 )
 
 // lendable says that sockets of this system can be written to from several places at once.
@@ -23,7 +25,7 @@ type vectors struct{ v []syscall.Iovec }
 var vectorPool = sync.Pool{New: func() any { return &vectors{make([]syscall.Iovec, 0, 2*lendLimit/(16<<10)+2)} }}
 
 func (l *lender) init(c *Conn) {
-	l.c, l.raw = c, rawSocket(c.wire)
+	l.c, l.raw = c, rawio.Socket(c.wire)
 	l.once = func(fd uintptr) bool {
 		l.step(fd)
 		return true

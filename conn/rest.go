@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/rawio"
 	"github.com/sluice-go/sluice/internal/tlssock"
 	"github.com/sluice-go/sluice/internal/vigil"
 )
@@ -130,7 +131,7 @@ func (c *Conn) goToRest() {
 
 // leave has the reader called when something comes, and tells whether it may go.
 func (c *Conn) leave() bool {
-	raw := rawSocket(socketOf(c.nc))
+	raw := rawio.Socket(socketOf(c.nc))
 	if raw == nil {
 		return false
 	}
@@ -178,7 +179,7 @@ func (s *sleeper) Wake(v vigil.Vigil) {
 	if !c.takeVigil(v) {
 		return // it has ended
 	}
-	v.Leave(rawSocket(socketOf(c.nc)))
+	v.Leave(rawio.Socket(socketOf(c.nc)))
 	c.in.wait = newWaiter(c.nc)
 	c.mu.Lock()
 	c.wakeUp()

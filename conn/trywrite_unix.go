@@ -19,7 +19,7 @@ type rawTryWriter struct {
 
 // newTryWriter returns a writer for a TCP or Unix socket, nil for anything else.
 func newTryWriter(nc net.Conn) tryWriter {
-	raw := rawSocket(nc)
+	raw := rawio.Socket(nc)
 	if raw == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ type rawWaiter struct {
 
 // newWaiter returns a waiter for a TCP or Unix socket, nil for anything else.
 func newWaiter(nc net.Conn) waiter {
-	raw := rawSocket(nc)
+	raw := rawio.Socket(nc)
 	if raw == nil {
 		return nil // what wraps a socket, such as TLS, reads in its own way
 	}

@@ -21,11 +21,8 @@ type rawReader struct {
 }
 
 func (r *rawReader) init(nc net.Conn) {
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		if raw, err := nc.(syscall.Conn).SyscallConn(); err == nil {
-			r.raw, r.try = raw, r.once
-		}
+	if r.raw = rawio.Socket(nc); r.raw != nil {
+		r.try = r.once
 	}
 }
 

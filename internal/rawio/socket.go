@@ -1,12 +1,12 @@
-package conn
+package rawio
 
 import (
 	"net"
 	"syscall"
 )
 
-// rawSocket returns what reaches the socket of nc below package net, nil where nc is not a TCP or Unix socket itself.
-func rawSocket(nc net.Conn) syscall.RawConn {
+// Socket returns what reaches the socket of nc below package net, nil where nc is not a TCP or Unix socket itself.
+func Socket(nc net.Conn) syscall.RawConn {
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 	default:
