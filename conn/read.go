@@ -2,7 +2,6 @@ package conn
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -350,7 +349,7 @@ func (c *Conn) readFailed(err error) {
 	if c.phase != alive {
 		return // the end that was on its way
 	}
-	if errors.Is(err, io.EOF) && c.core.NumStreams() == 0 {
+	if err == io.EOF && c.core.NumStreams() == 0 { //nolint:errorlint // an error that wraps it is no orderly end
 		c.die(nil)
 		return
 	}

@@ -129,6 +129,9 @@ func (st *Stream) Err() error {
 	return st.err
 }
 
+// Dead reports whether the stream died early, in which case Err says why. It takes no lock.
+func (st *Stream) Dead() bool { return st.dead.Load() }
+
 // RemoteEnded tells whether the peer has sent all of its message.
 func (st *Stream) RemoteEnded() bool {
 	st.c.mu.Lock()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -94,7 +93,7 @@ func hasBody(s *conn.Stream) bool {
 		return true
 	}
 	_, err := s.Read(nil)
-	return !errors.Is(err, io.EOF) || len(s.Trailers()) > 0
+	return err != io.EOF || len(s.Trailers()) > 0 //nolint:errorlint // the end of a connection may wrap it
 }
 
 // makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with

@@ -34,6 +34,7 @@ type draft struct {
 	trailers []string    // keys of header that the Trailer field announced
 	status   uint16      // 0 until WriteHeader
 	flags    responseFlags
+	err      error // the first that the connection has given; from then on nothing is sent
 	length   int64 // the handler's Content-Length, -1 when there is none
 	written  int64 // body octets that the handler has written
 	total    int64 // those of all responses before
@@ -60,6 +61,7 @@ const (
 	closeWanted                           // "Connection: close"
 	isAccepted                            // AcceptConnect was called
 	pushesLinks                           // what Link fields with rel=preload name is to be pushed
+	tooLong                               // the handler has tried to write more than its Content-Length
 )
 
 func (d *draft) is(f responseFlags) bool { return d.flags&f != 0 }
@@ -135,36 +137,39 @@ var (
 
 // ReadFrom copies src with buffers that other responses use again.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
-	large := false
-	for err == nil {
-		var k int64
-		if large {
+	last := 0 // octets that the last read brought
+	for {
+		var end bool
+		if last >= copySmall {
 			buf := largeCopies.Get().(*[copyLarge]byte)
-			k, large, err = w.copyFrom(src, buf[:])
+			last, end, err = w.copyFrom(src, buf[:])
 			largeCopies.Put(buf)
 		} else {
 			buf := smallCopies.Get().(*[copySmall]byte)
-			k, large, err = w.copyFrom(src, buf[:])
+			last, end, err = w.copyFrom(src, buf[:])
 			smallCopies.Put(buf)
 		}
-		n += k
+		n += int64(last)
+		if end || err != nil {
+			return n, err
+		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
 }
 
-// copyFrom copies one piece of src, and tells whether the next one should be large.
-func (w *response) copyFrom(src io.Reader, buf []byte) (n int64, large bool, err error) {
+// copyFrom copies one piece of src, and reports whether that was the last: src has returned io.EOF
+// itself. An error that wraps io.EOF, of src or of Write, is an error.
+func (w *response) copyFrom(src io.Reader, buf []byte) (n int, end bool, err error) {
 	k, err := src.Read(buf)
 	if k > 0 {
 		m, werr := w.Write(buf[:k])
-		if n = int64(m); werr != nil {
-			return n, false, werr
+		if werr != nil {
+			return m, false, werr
 		}
 	}
-	return n, k >= copySmall, err
+	if err == io.EOF { //nolint:errorlint // the end of a Reader is this very value
+		return k, true, nil
+	}
+	return k, false, err
 }
 
 // Flush sends what is buffered.
@@ -193,7 +198,15 @@ func (w *response) flushLocked() error {
 		return err
 	}
 	w.putScratch()
-	return w.x.s.Err()
+	return w.deadLocked()
+}
+
+// deadLocked returns the error that has ended the response, nil while it can go on. The first one counts.
+func (w *response) deadLocked() error {
+	if w.err == nil && w.x.s.Dead() {
+		w.err = w.x.s.Err()
+	}
+	return w.err
 }
 
 // SetReadDeadline sets the time after which reading the request body fails with os.ErrDeadlineExceeded.

@@ -141,7 +141,10 @@ func (w *response) informLocked(code int) (flush bool) {
 			fields = appendField(fields, name.Lower, v)
 		}
 	}
-	return w.x.s.WriteHeaders(fields, false) == nil // an error comes again with the final response
+	if w.err == nil {
+		w.err = w.x.s.WriteHeaders(fields, false) // the next Write or Flush reports it
+	}
+	return w.err == nil
 }
 
 var continueFields = []core.Field{statusField(http.StatusContinue)}
@@ -151,8 +154,8 @@ var continueFields = []core.Field{statusField(http.StatusContinue)}
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draft != nil && w.status == 0 {
-		_ = w.x.s.WriteHeaders(continueFields, false) // an error comes again with the read
+	if w.draft != nil && w.status == 0 && w.err == nil {
+		w.err = w.x.s.WriteHeaders(continueFields, false)
 	}
 }
 

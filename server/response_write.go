@@ -1,9 +1,7 @@
 package server
 
 import (
-	"errors"
 	"net/http"
-	"os"
 	"sync"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -72,7 +70,13 @@ func (w *response) writeLocked(p []byte) (n int, err error) {
 	if !bodyAllowed(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
+	if err := w.deadLocked(); err != nil {
+		return 0, err
+	}
 	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+		w.flags |= tooLong
+	}
+	if w.is(tooLong) { // a later part that fits would stand where this one belongs
 		return 0, http.ErrContentLength
 	}
 	for {
@@ -102,8 +106,16 @@ func (w *response) writeLocked(p []byte) (n int, err error) {
 	}
 }
 
-// sendLocked hands the header, if that is not done yet, and p to the connection, to which more will follow.
+// sendLocked hands the header, if that is not done yet, and p to the connection, to which more will
+// follow. Once that has failed nothing is sent any more: what was lost would be a hole in the response.
 func (w *response) sendLocked(p []byte) error {
+	if w.err == nil {
+		w.err = w.trySendLocked(p)
+	}
+	return w.err
+}
+
+func (w *response) trySendLocked(p []byte) error {
 	s := w.x.s
 	if !w.is(sentHeader) {
 		head := w.is(isHead)
@@ -133,7 +145,7 @@ func (w *response) finish(alone bool) (released bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	released, err := w.finishLocked(alone)
-	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, http.ErrContentLength)) {
+	if err != nil {
 		w.x.s.Reset(frame.InternalError) // the client must not take what it has for a complete response
 	}
 	w.endLocked()
@@ -145,7 +157,10 @@ func (w *response) finishLocked(alone bool) (released bool, err error) {
 		if w.is(isAccepted) {
 			w.closeTunnel()
 		}
-		return false, nil
+		return false, w.err
+	}
+	if w.err != nil {
+		return false, w.err
 	}
 	if w.status == 0 {
 		w.snapshotLocked(http.StatusOK)
