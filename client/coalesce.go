@@ -125,13 +125,10 @@ func (*misdirected) Error() string { return "http2: 421 Misdirected Request on a
 // alone prepares a request for a connection of its own. It is false where the request cannot be sent again.
 func (m *misdirected) alone(req *http.Request, src *source) (next *source, ok bool) {
 	if src != nil {
-		m.x.mu.Lock()
-		complete := m.x.up == nil || m.x.sent
-		m.x.mu.Unlock()
-		if !complete && src.getBody == nil && !src.isWhole() {
-			return nil, false // the upload still uses it
-		}
-		if next = src.again(req); next == nil {
+		var err error
+		if next, err = src.again(req); err != nil {
+			m.x.settle()
+			m.x.endUpload()
 			return nil, false
 		}
 	}

@@ -27,7 +27,8 @@ type exchange struct {
 	up    *upload      // nil when there is no body, or it was sent with the head
 	refs  atomic.Int32 // who uses s: RoundTrip and then the response, the upload, and calls. See enter.
 
-	prio *requestPriority // nil unless the context has one
+	prio   *requestPriority // nil unless the context has one
+	shared bool             // on a connection to another origin, so that 421 has the request sent again
 
 	stop func() bool   // ends the watch of the context
 	done chan struct{} // closed when the response is over; nil unless Request.Cancel is set
@@ -38,6 +39,7 @@ type exchange struct {
 	headSeen bool  // the head of the response, or what came in its place
 	over     bool  // the response is
 	eof      bool  // the response has come to its end
+	unwanted bool  // the server has answered that it has no use for what it has not had of the request
 	sent     bool  // the upload has come to its end
 	gotByte  bool  // GotFirstResponseByte was called
 
@@ -154,7 +156,7 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) err
 		return nil
 	case src == nil || x.cc.t.expects(x.req) || !src.inMemory(smallBody):
 	default:
-		p := b.memory(int(src.left))
+		p := b.memory(int(bodyLength(x.req)))
 		n, err := readFull(src, p)
 		if err != nil {
 			return err
@@ -172,26 +174,30 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) err
 		r.End = true
 		return err
 	}
-	x.up = &upload{x: x, src: src, gone: make(chan struct{})}
+	x.up = &upload{x: x, r: src.reader(), length: bodyLength(x.req), gone: make(chan struct{})}
 	if x.cc.t.expects(x.req) {
-		x.up.goAhead = make(chan bool, 1)
+		x.up.goAhead = make(chan struct{}, 1)
 	}
 	return nil
 }
 
 // readFull reads a body that is in memory, and makes sure that it ends where it should.
 func readFull(src *source, p []byte) (n int, err error) {
+	r := src.reader()
 	for n < len(p) && err == nil {
 		var k int
-		k, err = src.read(n, p[n:])
+		k, err = r.Read(p[n:])
 		n += k
 	}
 	if err == nil {
 		var more [1]byte
-		_, err = src.read(n, more[:])
+		_, err = r.Read(more[:])
 	}
-	if n < len(p) || !isEOF(err) {
+	switch {
+	case !isEOF(err):
 		return n, err
+	case n < len(p):
+		return n, errBodyTooShort
 	}
 	return n, nil
 }
@@ -279,7 +285,7 @@ func (x *exchange) died(error) {
 	x.mu.Unlock()
 	x.up.end()
 	if final {
-		x.up.src.close(true)
+		x.up.r.src.closeFor(x.up.r.attempt, true)
 	}
 }
 
@@ -292,7 +298,7 @@ func (x *exchange) interim(m *core.Message) {
 			t.Got100Continue()
 		}
 		if x.up != nil {
-			x.up.decide(true)
+			x.up.proceed()
 		}
 	}
 	if t != nil && t.Got1xxResponse != nil {
@@ -340,15 +346,39 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	if x.cc.t.responseHeaderTimeout() > 0 {
 		_ = x.s.SetReadDeadline(time.Time{}) // it was for the head
 	}
-	if x.up != nil {
-		x.up.decide(head.Status < 300) // else the server has said what it thinks of the request without its body
-	}
 	x.makeResponse(head)
 	if x.cc.t.AltSvcHandler != nil {
 		x.altSvcField(head.Fields)
 	}
+	if x.isMisdirected() {
+		return head, nil
+	}
 	x.settle()
+	if head.Status >= 300 {
+		x.endUpload()
+	}
 	return head, nil
+}
+
+// isMisdirected reports whether the response is one of a server that does not answer for the
+// request's origin.
+func (x *exchange) isMisdirected() bool {
+	return x.shared && x.resp.StatusCode == http.StatusMisdirectedRequest
+}
+
+// endUpload ends the sending of a request that the server has answered with a status of 300 or
+// more: it has no use for the rest.
+func (x *exchange) endUpload() {
+	if x.req.Body == nil {
+		return
+	}
+	x.mu.Lock()
+	x.unwanted = true
+	sent := x.sent
+	x.mu.Unlock()
+	if x.up != nil && !sent {
+		x.up.stop()
+	}
 }
 
 // answered follows when the head of the response has come.
@@ -361,14 +391,18 @@ func (x *exchange) answered(head conn.ResponseHead) *http.Response {
 	return &x.resp
 }
 
-// responseDone and uploadDone end the exchange when both are. A response that is over before its request lets that go
-// on, for as long as the server takes it and the user neither cancels nor closes.
+// responseDone and uploadDone end the exchange when both are. A response that is over before its
+// request lets that go on, for as long as the server takes it and the user neither cancels nor
+// closes, unless it says that there was a fault.
 func (x *exchange) responseDone() {
 	x.mu.Lock()
 	x.eof = true
-	both := x.up == nil || x.sent
+	both, unwanted := x.up == nil || x.sent, x.unwanted
 	x.mu.Unlock()
-	if both {
+	if unwanted {
+		x.s.Reset(frame.NoError) // if our side has not ended: what was sent is all that there will be
+	}
+	if both || unwanted {
 		x.end()
 	}
 }
@@ -391,7 +425,7 @@ func (x *exchange) settle() {
 	if u := x.up; u != nil {
 		select {
 		case <-u.gone:
-			u.src.close(false)
+			u.r.src.closeFor(u.r.attempt, false)
 		default:
 		}
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -27,9 +28,13 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 	}
 	if head.NoBody || isHead {
 		r.Body = http.NoBody
-		if !head.NoBody {
-			x.body.x = x
+		x.body.x = x
+		switch {
+		case !head.NoBody:
 			r.Body = &x.body // only the end of the stream may come
+		case head.Status < 300 && x.uploads():
+			x.body.end = io.EOF
+			r.Body = &x.body // to close it ends the upload
 		}
 		return
 	}
@@ -42,6 +47,13 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 		r.Uncompressed = true
 		r.Body = &gzipBody{body: &x.body}
 	}
+}
+
+// uploads reports whether the request is still being sent.
+func (x *exchange) uploads() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.up != nil && !x.sent
 }
 
 // statusText is the Status of a response. HTTP/2 has no reason phrase (RFC 9113 §8.3.2).

@@ -72,8 +72,9 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 	if err != nil {
 		return nil, err
 	}
+	x.shared = cc.key != target.Key && t.coalesces()
 	resp, err := x.await()
-	if err == nil && resp.StatusCode == http.StatusMisdirectedRequest && cc.key != target.Key && t.coalesces() {
+	if err == nil && x.isMisdirected() {
 		return nil, &misdirected{x, resp}
 	}
 	return resp, err
@@ -127,10 +128,9 @@ func (t *Transport) again(req *http.Request, src *source, err error, n *attempts
 		return nil, err
 	}
 	if src != nil {
-		next := src.again(req)
-		if next == nil {
-			return nil, fmt.Errorf("http2: cannot send the request again, of whose body more was sent than Transport.ReplayBuffer "+
-				"keeps, without Request.GetBody: %w", err)
+		next, bodyErr := src.again(req)
+		if bodyErr != nil {
+			return nil, fmt.Errorf("%w: %w", bodyErr, err)
 		}
 		src = next
 	}
@@ -172,20 +172,14 @@ func (t *Transport) fallsBack(err error, target *Target) bool {
 func (t *Transport) fallBack(req *http.Request, src *source, target *Target) (*http.Response, error) {
 	t.h1Only.add(target.Key)
 	if src != nil {
-		if src.isTouched() {
-			if req.GetBody == nil {
-				src.close(false)
-				return nil, fmt.Errorf("http2: the server wants HTTP/1.1, and the request has no GetBody: %w", frame.HTTP11Required)
-			}
-			src.close(true)
-			body, err := req.GetBody()
-			if err != nil {
-				return nil, err
-			}
-			again := *req
-			again.Body = body
-			req = &again
+		body, err := src.handOver(req)
+		if err != nil {
+			src.close(false)
+			return nil, fmt.Errorf("%w: %w", err, frame.HTTP11Required)
 		}
+		again := *req
+		again.Body = body
+		req = &again
 	}
 	return t.once.h1.RoundTrip(req)
 }

@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"io"
-	"net/http"
 	"sync"
 	"time"
 
@@ -17,12 +16,12 @@ const smallBody = 16 << 10
 
 // upload sends the body of one attempt, in a goroutine of its own.
 type upload struct {
-	x   *exchange
-	src *source
-	pos int // octets read of src
+	x      *exchange
+	r      bodyReader
+	length int64 // that Content-Length says; -1: unknown
 
-	goAhead chan bool     // with "Expect: 100-continue": whether to send the body; nil otherwise
-	gone    chan struct{} // closed when the stream has died
+	goAhead chan struct{} // with "Expect: 100-continue": gets a value when the body may be sent; nil otherwise
+	gone    chan struct{} // closed when the stream has died, or the server wants no more of the body
 	once    sync.Once     // of gone
 }
 
@@ -33,40 +32,53 @@ var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
 // run ends when the body is sent or the stream has died, or, where it waits in the user's Read, when that returns.
 func (u *upload) run() {
 	x := u.x
-	sent := true
-	if u.goAhead != nil {
-		sent = u.awaitGoAhead()
+	err := errReadExited // a Read that panics, or ends its goroutine, does not come back here
+	defer func() {
+		if err != nil {
+			x.uploadFailed(err)
+		}
+		u.closeBody(err)
+		x.uploadDone()
+		x.leave()
+	}()
+	if u.goAhead != nil && !u.awaitGoAhead() {
+		err = errSuperseded
+		return
 	}
-	var err error
-	if sent {
-		err = u.send()
-		x.wroteRequest(err)
-	}
-	if err != nil {
-		x.uploadFailed(err)
-	}
-	u.src.closeAfter(x, err)
-	x.uploadDone()
-	x.leave()
+	err = u.send()
+	x.wroteRequest(err)
 }
 
-// closeAfter closes the body when an upload is over, unless the request may be sent again.
-func (s *source) closeAfter(x *exchange, err error) {
+// closeBody closes the body when the upload is over, unless the request may be sent again.
+func (u *upload) closeBody(err error) {
+	x := u.x
 	x.mu.Lock()
 	final := err == nil || x.returned
 	x.mu.Unlock()
 	if final {
-		s.close(false)
+		u.r.src.closeFor(u.r.attempt, false)
 	}
 }
 
-// awaitGoAhead waits for 100 (Continue), for the end of patience or for an answer (RFC 9110 §10.1.1).
+// stop ends an upload of which the server wants no more, and closes the body.
+func (u *upload) stop() {
+	u.r.src.supersede(u.r.attempt)
+	if x := u.x; x.enter() {
+		_ = x.s.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a dead stream
+		x.leave()
+	}
+	u.r.src.close(true)
+	u.end()
+}
+
+// awaitGoAhead waits for 100 (Continue), for the end of patience or for an answer (RFC 9110
+// §10.1.1). It reports whether to send the body.
 func (u *upload) awaitGoAhead() bool {
 	timer := time.NewTimer(u.x.cc.t.expectContinueTimeout())
 	defer timer.Stop()
 	select {
-	case yes := <-u.goAhead:
-		return yes
+	case <-u.goAhead:
+		return true
 	case <-timer.C:
 		return true
 	case <-u.gone:
@@ -74,16 +86,16 @@ func (u *upload) awaitGoAhead() bool {
 	}
 }
 
-// end tells that the stream has died.
+// end says that the body is not to be sent.
 func (u *upload) end() { u.once.Do(func() { close(u.gone) }) }
 
-// decide tells an upload that waits whether to go on.
-func (u *upload) decide(yes bool) {
+// proceed has an upload that waits for a word of the server go on.
+func (u *upload) proceed() {
 	if u.goAhead == nil {
 		return
 	}
 	select {
-	case u.goAhead <- yes:
+	case u.goAhead <- struct{}{}:
 	default: // it was told before
 	}
 }
@@ -93,12 +105,11 @@ func (u *upload) send() error {
 	defer uploadBuffers.Put(buf)
 	s := u.x.s
 	for {
-		n, err := u.src.read(u.pos, buf[:])
-		u.pos += n
-		if err == nil && u.src.exhausted() {
+		n, err := u.r.Read(buf[:])
+		if err == nil && int64(u.r.pos) == u.length {
 			// The last of a body of known length should carry the end, so look for it.
 			var more [1]byte
-			_, err = u.src.read(u.pos, more[:])
+			_, err = u.r.Read(more[:])
 		}
 		switch {
 		case err == io.EOF: //nolint:errorlint // a Reader's end is this very value
@@ -108,6 +119,8 @@ func (u *upload) send() error {
 				return died // the body was closed for that
 			}
 			return &bodyReadError{err}
+		case !u.r.current():
+			return &bodyReadError{errSuperseded}
 		}
 		if _, err := s.Write(buf[:n]); err != nil {
 			return err
@@ -117,6 +130,12 @@ func (u *upload) send() error {
 }
 
 func (u *upload) finish(s *conn.Stream, p []byte) error {
+	if u.length >= 0 && int64(u.r.pos) != u.length {
+		return &bodyReadError{errBodyTooShort}
+	}
+	if err := s.Err(); err != nil {
+		return err // the caller may use the request again, so Trailer is not looked at
+	}
 	var trailers []core.Field
 	if t := u.x.req.Trailer; len(t) > 0 {
 		var err error
@@ -129,13 +148,6 @@ func (u *upload) finish(s *conn.Stream, p []byte) error {
 	return err
 }
 
-// exhausted tells that a body of known length has given all of it.
-func (s *source) exhausted() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.left == 0
-}
-
 // bodyReadError is an error of the user's body, not of the stream.
 type bodyReadError struct{ err error }
 
@@ -146,7 +158,15 @@ func (e *bodyReadError) Unwrap() error { return e.err }
 // response.
 func (x *exchange) uploadFailed(err error) {
 	var be *bodyReadError
-	if errors.As(err, &be) && !errors.Is(be.err, http.ErrBodyReadAfterClose) {
+	if err == errReadExited { //nolint:errorlint // it is this very value
+		be = &bodyReadError{err}
+	}
+	if be == nil && !errors.As(err, &be) {
+		return
+	}
+	switch be.err { //nolint:errorlint // what the source itself says; the user's error is whatever it likes
+	case errSuperseded, errBodyClosed:
+	default:
 		x.cancel(be.err, frame.Cancel)
 	}
 }

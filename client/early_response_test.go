@@ -1,0 +1,155 @@
+package client
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// uploadTo starts an upload without end, and sends a response's head when some of it has come.
+func uploadTo(t *testing.T, f *farm, status int, end bool) (*peer, *spyBody, *http.Response) {
+	spy := &spyBody{Reader: endless{}}
+	r := f.start(newRequest(t, "POST", siteURL, spy))
+	p := f.accept()
+	p.request()
+	synctest.Wait() // until the window is full
+	h := respond(1, status)
+	h.end = end
+	p.send(h)
+	return p, spy, r.response()
+}
+
+// wantNoData opens the window and makes sure that no DATA comes before the answer to a PING.
+func (p *peer) wantNoData(id uint32, why string) {
+	p.t.Helper()
+	synctest.Wait()
+	p.skipData(id)
+	p.send(frame.WindowUpdate{Increment: 1 << 20}, frame.WindowUpdate{StreamID: id, Increment: 1 << 20})
+	synctest.Wait()
+	p.send(frame.Ping{Data: [8]byte{2}})
+	for {
+		switch f := p.next().(type) {
+		case frame.Ping:
+			if f.Ack && f.Data == [8]byte{2} {
+				return
+			}
+		case frame.Data:
+			p.t.Errorf("%s: %d octets of DATA", why, len(f.Data))
+		case nil:
+			p.t.Fatal("the connection has ended")
+		}
+	}
+}
+
+// skipData passes over what was sent before.
+func (p *peer) skipData(id uint32) {
+	p.t.Helper()
+	p.send(frame.Ping{Data: [8]byte{1}})
+	for {
+		switch f := p.next().(type) {
+		case frame.Ping:
+			if f.Ack && f.Data == [8]byte{1} {
+				return
+			}
+		case nil:
+			p.t.Fatalf("the connection has ended on stream %d", id)
+		}
+	}
+}
+
+// A server that answers with a status of 300 or more has no use for the rest of the request (as
+// net/http has it): the upload ends at once, and the response can be read to its end.
+func TestErrorResponseEndsUpload(t *testing.T) {
+	for _, status := range []int{300, 307, 401, 413, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFarm(t)
+			p, spy, resp := uploadTo(t, f, status, true)
+			p.wantReset(1, frame.NoError)
+			spy.check(t)
+			if b := readAll(t, resp); b != "" || resp.StatusCode != status {
+				t.Errorf("%d, %q", resp.StatusCode, b)
+			}
+			p.wantNoData(1, "after the response")
+			f.close()
+			_ = p.nc.Close()
+		})
+		synctest.Test(t, func(t *testing.T) {
+			f := newFarm(t)
+			p, spy, resp := uploadTo(t, f, status, false)
+			spy.check(t)
+			p.wantNoData(1, "during the response")
+			p.send(bodyEnd(1, "why"))
+			if b := readAll(t, resp); b != "why" {
+				t.Errorf("%q", b)
+			}
+			p.wantReset(1, frame.NoError)
+			f.close()
+			_ = p.nc.Close()
+		})
+	}
+}
+
+// The same where the upload waits in the user's Read, which only Close ends, and where the response
+// is closed unread.
+func TestErrorResponseEndsWaitingUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		spy := waitingBody()
+		r := f.start(newRequest(t, "POST", siteURL, spy))
+		p := f.accept()
+		p.request()
+		synctest.Wait()
+		p.send(respond(1, 403))
+		resp := r.response()
+		spy.check(t)
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		p.wantReset(1, frame.Cancel)
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// With 2xx the server may want the rest, though its response is over. Body.Close ends the upload.
+func TestCloseEndsUploadAfterResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		p, spy, resp := uploadTo(t, f, 200, true)
+		p.skipData(1)
+		p.send(frame.WindowUpdate{Increment: 1 << 10}, frame.WindowUpdate{StreamID: 1, Increment: 1 << 10})
+		if d, ok := p.next().(frame.Data); !ok || len(d.Data) == 0 {
+			t.Errorf("the upload does not go on: %v", d)
+		}
+		for range 2 {
+			if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || !isEOF(err) {
+				t.Errorf("Read: %d, %v", n, err)
+			}
+		}
+		_ = resp.Body.Close()
+		p.wantReset(1, frame.Cancel)
+		spy.check(t)
+		p.wantNoData(1, "after Close")
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// A server that ends the upload itself, with RST_STREAM(NO_ERROR) behind its response (RFC 9113
+// §8.1).
+func TestServerEndsUploadAfterResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		p, spy, resp := uploadTo(t, f, 200, false)
+		p.send(bodyEnd(1, "enough"), rst(1, frame.NoError))
+		synctest.Wait()
+		if b := readAll(t, resp); b != "enough" {
+			t.Errorf("%q", b)
+		}
+		spy.check(t)
+		f.close()
+		_ = p.nc.Close()
+	})
+}
