@@ -43,6 +43,16 @@
 // A request that fails by its connection or stream fails with an *Error, which says where, and whether the request may be
 // sent again. The end of a context gives the context's error. Nothing is sent again that the server might have processed.
 //
+// # Differences from net/http
+//
+// What a server sees of a request is what it sees of net/http's HTTP/2, and what cannot be sent is
+// refused in net/http's words before anything is dialled, but for this:
+//   - White space at the ends of values is not sent (RFC 9113 §8.2.1), nor are empty cookie crumbs.
+//   - A space or "#" left in URL.RawQuery is sent as %20 or %23; control characters in it are refused.
+//   - The zone of an IPv6 address is not sent (RFC 6874 §4), and of TE only "trailers".
+//   - Trailers that are set while the body is read are checked, too, and fail the request.
+//   - A body shorter than Request.ContentLength fails the request.
+//
 // # Limitations
 //
 // Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for the caller: RFC 8470 §5.2 has

@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// checkRequest tells what makes a request impossible to send, in net/http's words.
+// checkRequest says what makes a request impossible to send, in net/http's words. All that the
+// caller may have made of octets of others is checked here, before anything is dialled or sent.
 func checkRequest(req *http.Request) error {
 	switch {
 	case req.URL == nil:
@@ -23,6 +24,14 @@ func checkRequest(req *http.Request) error {
 		return errors.New("http: nil Request.Header")
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	}
+	if fault := checkFields(req.Header, true); fault != "" {
+		return errors.New("net/http: invalid header " + fault)
+	}
+	if fault := checkFields(req.Trailer, false); fault != "" {
+		return errors.New("net/http: invalid trailer " + fault)
+	}
+	switch {
 	case req.Method != "" && !httpfield.ValidToken(req.Method):
 		return fmt.Errorf("net/http: invalid method %q", req.Method)
 	case req.URL.Host == "":
@@ -30,6 +39,25 @@ func checkRequest(req *http.Request) error {
 	}
 	return nil
 }
+
+// checkFields says which field of a header map cannot be sent. Values are not told, since they may
+// be secret. protocol allows for a key that is none of a field (RFC 8441 §4).
+func checkFields(h http.Header, protocol bool) string {
+	for key, values := range h {
+		if !httpfield.ValidToken(key) && !(protocol && key == ":protocol") {
+			return fmt.Sprintf("field name %q", key)
+		}
+		for _, v := range values {
+			if !validValue(v) {
+				return fmt.Sprintf("field value for %q", key)
+			}
+		}
+	}
+	return ""
+}
+
+// trimValue cuts the white space off a value that must not be sent (RFC 9113 §8.2.1).
+func trimValue(v string) string { return strings.Trim(v, " \t") }
 
 // fieldBuffer holds the fields of one request until they are encoded.
 type fieldBuffer struct {
@@ -69,7 +97,7 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	}
 	protocol := ""
 	if vv := req.Header[":protocol"]; len(vv) > 0 { // RFC 8441 §4, as net/http has it
-		protocol = vv[0]
+		protocol = trimValue(vv[0])
 	}
 	f = append(f, core.Field{Name: ":method", Value: method})
 	if method == http.MethodConnect && protocol == "" {
@@ -95,8 +123,10 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	}
 	if vv, ok := req.Header["User-Agent"]; !ok {
 		f = append(f, core.Field{Name: "user-agent", Value: defaultUserAgent})
-	} else if len(vv) > 0 && vv[0] != "" {
-		f = append(f, core.Field{Name: "user-agent", Value: vv[0]})
+	} else if len(vv) > 0 {
+		if v := trimValue(vv[0]); v != "" {
+			f = append(f, core.Field{Name: "user-agent", Value: v})
+		}
 	}
 	if length > 0 || length == 0 && (method == "POST" || method == "PUT" || method == "PATCH") {
 		f = append(f, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
@@ -132,14 +162,16 @@ func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
 			if key == ":protocol" {
 				continue
 			}
-			return f, fmt.Errorf("http2: invalid header field name %q", key)
+			return f, fmt.Errorf("net/http: invalid header field name %q", key)
 		}
 		switch name.Meaning {
 		case httpfield.Host, httpfield.ContentLength, httpfield.UserAgent:
 			continue
 		case httpfield.Connection, httpfield.ConnectionSpecific:
-			if err := checkConnectionField(name.Lower, values); err != nil {
-				return f, err
+			if key == name.Canon { // as net/http; other spellings are only not sent
+				if err := checkConnectionField(name.Lower, values); err != nil {
+					return f, err
+				}
 			}
 			continue
 		case httpfield.TE:
@@ -149,10 +181,7 @@ func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
 			continue
 		}
 		for _, v := range values {
-			if !validValue(v) {
-				return f, fmt.Errorf("http2: invalid header field value for %q", key) // which may be a secret
-			}
-			v = strings.Trim(v, " \t")
+			v = trimValue(v)
 			if name.Meaning == httpfield.Cookie {
 				f = appendCrumbs(f, v)
 				continue
@@ -227,10 +256,10 @@ func trailerFields(trailer http.Header) ([]core.Field, error) {
 		name := httpfield.ByKey(key)
 		for _, v := range values {
 			if name == nil || !validValue(v) {
-				return nil, fmt.Errorf("http2: invalid trailer field %q", key)
+				return nil, fmt.Errorf("net/http: invalid trailer field %q", key)
 			}
 			fields = append(fields, core.Field{
-				Name: name.Lower, Value: strings.Trim(v, " \t"), Sensitive: name.Meaning == httpfield.Credentials,
+				Name: name.Lower, Value: trimValue(v), Sensitive: name.Meaning == httpfield.Credentials,
 			})
 		}
 	}
@@ -239,15 +268,25 @@ func trailerFields(trailer http.Header) ([]core.Field, error) {
 }
 
 // requestPath is the :path of a request (RFC 9113 §8.3.1).
+//
+// A space or a "#" that the caller has left in URL.RawQuery, as url.Parse does with a space, is
+// sent percent-encoded; net/http sends it as it is, which servers take for different things.
 func requestPath(req *http.Request, host string) (string, error) {
 	path := req.URL.RequestURI()
+	if req.URL.Opaque == "" && strings.ContainsAny(req.URL.RawQuery, " #") {
+		path = strings.NewReplacer(" ", "%20", "#", "%23").Replace(path)
+	}
 	if !validPath(path) {
 		path = strings.TrimPrefix(path, req.URL.Scheme+"://"+host)
 	}
-	if !validPath(path) {
-		return "", fmt.Errorf("http2: invalid request :path %q", req.URL.RequestURI())
+	if validPath(path) {
+		return path, nil
 	}
-	return path, nil
+	err := fmt.Errorf("http2: invalid request :path %q", req.URL.RequestURI())
+	if req.URL.Opaque != "" {
+		err = fmt.Errorf("%w from URL.Opaque = %q", err, req.URL.Opaque)
+	}
+	return "", err
 }
 
 func validPath(path string) bool {
@@ -268,6 +307,7 @@ func requestHost(req *http.Request) (string, error) {
 	if host == "" {
 		host = req.URL.Host
 	}
+	host = withoutZone(host)
 	for i := range len(host) {
 		if host[i] >= 0x80 {
 			return asciiHost(host)
@@ -277,6 +317,20 @@ func requestHost(req *http.Request) (string, error) {
 		}
 	}
 	return host, nil
+}
+
+// withoutZone cuts the zone off an IPv6 address in brackets: it means something to this host only,
+// and is not to be sent (RFC 6874 §4).
+func withoutZone(host string) string {
+	if host == "" || host[0] != '[' {
+		return host
+	}
+	end := strings.LastIndexByte(host, ']')
+	zone := strings.IndexByte(host, '%')
+	if end < 0 || zone < 0 || zone > end {
+		return host
+	}
+	return host[:zone] + host[end:]
 }
 
 // hostOctets are the characters of an authority without userinfo (RFC 3986 §3.2.2).
