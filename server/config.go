@@ -160,10 +160,15 @@ const (
 	// DispatchElastic runs requests of one connection on one goroutine, one after another, as long as they are
 	// quick, and writes their responses together. More goroutines join as soon as a handler waits for its body,
 	// for flow control or for more than a millisecond, or when there is work for another CPU. Where handlers take
-	// more than 100 µs on average, each request gets a goroutine of its own.
+	// more than 100 µs on average, each request gets a goroutine, and so it does for a second to a minute where a
+	// handler has held up the requests behind it. A handler finds the profiler labels of the goroutine that
+	// called Serve, whatever other handlers have set. A handler that leaves its goroutine locked to its thread is
+	// noticed, at the latest when 64 requests of its connection have run behind it; from then on
+	// requests are served as with DispatchGoroutine.
 	DispatchElastic Dispatch = iota
 
-	// DispatchGoroutine gives each request a goroutine of its own.
+	// DispatchGoroutine gives each request a goroutine of its own, which ends with the handler, and with it the
+	// thread that the handler has locked it to (runtime.LockOSThread).
 	DispatchGoroutine
 )
 

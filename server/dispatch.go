@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
 // dispatcher decides for one connection which goroutine runs which request.
@@ -16,10 +17,15 @@ import (
 // its time must not hold up those behind it, which it may even be waiting for:
 //
 //   - when a handler reaches a wait in one of our calls, another worker takes over (blocked);
-//   - when the queue has made no progress between two ticks of a timer, another worker starts, and what is
-//     finished is flushed (tick);
+//   - when the queue has made no progress between two ticks of a timer, another worker starts, what is finished is
+//     flushed, the handlers that run count as blocked from then on, and the server gives each request a goroutine
+//     for a while (tick, pace.stalled);
 //   - when the queue holds work for another CPU, a worker starts for it (wanted);
 //   - when handlers have been slow of late, there is a worker for each request (wanted).
+//
+// A handler may leave its goroutine changed: with other profiler labels, or locked to its thread. Labels are put back
+// before the next handler. Whether the goroutine is locked is looked at now and then (lockedNow); one that is ends with
+// its handler, and from then on each handler of the server has a goroutine that no other has run on (pace.alone).
 //
 // A worker ends when there is nothing to do, so a connection without requests has no goroutine here. The number of
 // workers, and so of running handlers, never exceeds the number of streams that the client may have open, and a
@@ -27,23 +33,25 @@ import (
 type dispatcher struct {
 	sc    *serverConn
 	pace  *pace
-	limit int  // of workers
-	each  bool // a worker for each request
+	limit int // of workers
 
 	drains atomic.Uint32 // times that a worker has turned to the queue
 
 	mu      sync.Mutex
 	queue   queue
-	workers int    // goroutines
-	running int    // of them, those whose handler has not returned
-	blocked int    // of the running, those that have waited in a call of ours
-	writing int    // of the others, those that flush
-	merging bool   // a worker has let others run and will flush for them
-	dirty   bool   // something is finished and perhaps not flushed
-	armed   bool   // timer runs
-	taken   uint64 // requests that a worker has begun
+	active  *worker          // those whose handler has not returned, as a list
+	labels  goroutine.Labels // what each handler begins with: the labels of the goroutine that made the connection
+	workers int32            // goroutines
+	running int32            // of them, those whose handler has not returned
+	blocked int32            // of the running, those that have waited in a call of ours, or taken longer than a tick
+	writing int32            // of the others, those that flush
+	taken   uint64           // requests that a worker has begun
+	atTick  uint32           // taken, its low half, when the timer was armed
+	each    bool             // a goroutine for each request
+	merging bool             // a worker has let others run and will flush for them
+	dirty   bool             // something is finished and perhaps not flushed
+	armed   bool             // timer runs
 	timer   *time.Timer
-	atTick  uint64 // taken when the timer was armed
 }
 
 // tickInterval bounds how long a request waits behind a slow one, and a finished response for its flush.
@@ -79,7 +87,7 @@ func (d *dispatcher) hasRoom() bool {
 }
 
 // freeLocked is how many workers are about to look at the queue.
-func (d *dispatcher) freeLocked() int { return d.workers - d.running - d.writing }
+func (d *dispatcher) freeLocked() int { return int(d.workers - d.running - d.writing) }
 
 // staffLocked starts as many workers as are wanted.
 func (d *dispatcher) staffLocked() {
@@ -88,7 +96,7 @@ func (d *dispatcher) staffLocked() {
 		return
 	}
 	want := d.wantedLocked(waiting)
-	for d.workers < d.limit && d.workers-d.running < waiting && d.workers-d.blocked < want {
+	for int(d.workers) < d.limit && int(d.workers-d.running) < waiting && int(d.workers-d.blocked) < want {
 		d.workers++
 		go d.work() // ends when it finds nothing to do
 	}
@@ -96,29 +104,33 @@ func (d *dispatcher) staffLocked() {
 
 // wantedLocked is how many workers that are not blocked suit a queue of the given length.
 func (d *dispatcher) wantedLocked(waiting int) int {
-	if d.each || d.pace.slow() {
+	if d.each || d.pace.slow() || d.pace.separate() {
 		return d.limit
 	}
 	return d.pace.parallel(waiting)
 }
 
-// next ends the worker's last exchange, nil at first, and returns the next, nil if there is none: then the
-// worker is to do what is returned as well. Streams that were reset while they waited are let go of, outside mu: that
-// may call the user's ConnState.
-func (d *dispatcher) next(last *exchange, lent *draft) (*exchange, finale) {
+// next ends the worker's last exchange and returns the next, nil if there is none: then the worker is to do what is
+// returned as well. Streams that were reset while they waited are let go of, outside mu: that may call the user's
+// ConnState.
+func (d *dispatcher) next(w *worker) (*exchange, finale) {
 	for {
-		s, f := d.take(last)
+		if w.spare == nil {
+			w.spare = newExchange(&w.draft)
+		}
+		s, f := d.take(w)
 		if s == nil {
 			return nil, f
 		}
-		x := newExchange(d.sc, s, lent)
+		x := w.x
+		x.sc, x.s = d.sc, s
 		if s.SetOwner(x) == nil {
 			return x, f
 		}
 		s.Release()
-		last = nil
+		x.sc, x.s, w.spare = nil, nil, x
 		d.mu.Lock()
-		d.running--
+		d.unlinkLocked(w)
 		d.mu.Unlock()
 	}
 }
@@ -132,16 +144,18 @@ const (
 	leave // another worker will flush
 )
 
-// take takes a stream from the queue, for which the worker counts as running a handler.
-func (d *dispatcher) take(last *exchange) (*conn.Stream, finale) {
+// take takes a stream from the queue, for which the worker counts as running a handler. A worker that must run no
+// other handler takes none.
+func (d *dispatcher) take(w *worker) (*conn.Stream, finale) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if last != nil {
-		d.endLocked(last)
+	if w.x != nil {
+		d.endLocked(w)
 	}
-	if d.queue.len() > 0 {
+	if d.queue.len() > 0 && !w.last {
 		d.taken++
-		d.running++
+		w.seq = uint32(d.taken)
+		d.linkLocked(w)
 		if d.dirty {
 			d.armLocked()
 		}
@@ -169,24 +183,52 @@ func (d *dispatcher) stopMerging() {
 	d.dirty = false
 }
 
-func (d *dispatcher) endLocked(x *exchange) {
+// linkLocked counts w as running the handler of its spare exchange.
+func (d *dispatcher) linkLocked(w *worker) {
+	d.running++
+	w.x, w.spare = w.spare, nil
+	w.next = d.active
+	if d.active != nil {
+		d.active.prev = w
+	}
+	d.active = w
+}
+
+// unlinkLocked undoes linkLocked.
+func (d *dispatcher) unlinkLocked(w *worker) {
 	d.running--
-	if x.is(blocked) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		d.active = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	w.x, w.prev, w.next = nil, nil, nil
+}
+
+// endLocked ends the exchange of w.
+func (d *dispatcher) endLocked(w *worker) {
+	if w.x.is(blocked) {
 		d.blocked--
 	}
 	d.dirty = true
+	d.unlinkLocked(w)
 }
 
-// retire ends a worker that has flushed, unless there is something to do.
-func (d *dispatcher) retire() bool {
+// retire ends a worker that has flushed, unless there is something to do for it.
+func (d *dispatcher) retire(w *worker) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.writing--
-	if d.queue.len() > 0 {
+	if d.queue.len() > 0 && !w.last {
 		return false
 	}
 	d.workers--
-	if d.armed && !d.dirty && d.timer.Stop() { // a tick that finds nothing to do costs as much as half a request
+	d.staffLocked()
+	// A tick that finds nothing to do costs as much as half a request.
+	if d.armed && !d.dirty && d.queue.len() == 0 && d.timer.Stop() {
 		d.armed = false
 	}
 	return true
@@ -218,7 +260,7 @@ func (d *dispatcher) armLocked() {
 		return
 	}
 	d.armed = true
-	d.atTick = d.taken
+	d.atTick = uint32(d.taken)
 	if d.timer == nil {
 		d.timer = time.AfterFunc(tickInterval, d.tick)
 	} else {
@@ -230,12 +272,9 @@ func (d *dispatcher) armLocked() {
 func (d *dispatcher) tick() {
 	d.mu.Lock()
 	d.armed = false
-	if d.queue.len() > 0 && d.taken == d.atTick && d.freeLocked() <= 0 {
-		d.pace.observe(tickInterval) // at least that
-		if d.workers < d.limit {
-			d.workers++
-			go d.work() // ends when it finds nothing to do
-		}
+	if d.queue.len() > 0 && uint32(d.taken) == d.atTick && d.freeLocked() <= 0 {
+		d.pace.stalled(time.Now())
+		d.blockAllLocked()
 		d.staffLocked()
 	}
 	flush := d.dirty
@@ -246,6 +285,15 @@ func (d *dispatcher) tick() {
 	d.mu.Unlock()
 	if flush {
 		d.sc.c.Flush()
+	}
+}
+
+// blockAllLocked counts all handlers that run as blocked: they have held up the queue.
+func (d *dispatcher) blockAllLocked() {
+	for w := d.active; w != nil; w = w.next {
+		if !w.x.set(blocked) {
+			d.blocked++
+		}
 	}
 }
 

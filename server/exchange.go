@@ -32,9 +32,9 @@ type exchange struct {
 // closing is added to exchange.refs when the handler has returned.
 const closing = 1 << 30
 
-// newExchange makes the exchange of a stream. d is lent to it until the handler has returned.
-func newExchange(sc *serverConn, s *conn.Stream, d *draft) *exchange {
-	x := &exchange{sc: sc, s: s}
+// newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has returned.
+func newExchange(d *draft) *exchange {
+	x := new(exchange)
 	x.ctx.x, x.resp.x = x, x
 	x.resp.draft = d
 	return x

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
 // serverConn is one HTTP/2 connection. It is the conn.Handler of its conn.Conn.
@@ -91,7 +92,10 @@ func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
 		sc.remoteAddr = a.String()
 	}
 	cfg := e.cfg.withHTTP2Config(t.hs.HTTP2)
-	sc.d = dispatcher{sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine}
+	sc.d = dispatcher{
+		sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine,
+		labels: goroutine.CurrentLabels(),
+	}
 	cc := cfg.connConfig(t.hs)
 	cc.Received, cc.Upgrade = t.received, t.upgrade
 	if t.tls != nil {

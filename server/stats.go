@@ -78,7 +78,7 @@ func (e *engine) stats() Stats {
 	for _, sc := range open {
 		s := Stats{Connections: 1, Open: 1, Conn: sc.c.Stats()}
 		sc.d.mu.Lock()
-		s.Requests, s.Running, s.Queued = sc.d.taken, sc.d.running, sc.d.queue.len()
+		s.Requests, s.Running, s.Queued = sc.d.taken, int(sc.d.running), sc.d.queue.len()
 		sc.d.mu.Unlock()
 		sum.add(s)
 	}

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/goroutine"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -11,6 +12,13 @@ import (
 type worker struct {
 	draft draft
 	names httpfield.Names // of the last request's header
+	spare *exchange       // for the next request
+	last  bool            // the goroutine must run no other handler
+
+	// Guarded by the mu of the dispatcher that the worker works for:
+	x          *exchange // whose handler runs; nil between two
+	prev, next *worker   // in dispatcher.active
+	seq        uint32    // x is the request of this number
 }
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
@@ -25,30 +33,17 @@ const (
 // work runs requests until there is nothing to do.
 func (d *dispatcher) work() {
 	growStack(0)
-	var last *exchange
+	goroutine.Restore(d.labels) // the goroutine that has started this one may be a handler's
+	w := workers.Get().(*worker)
+	ended := false
 	defer func() {
-		if last != nil { // the handler has called runtime.Goexit, or this is a crash
-			d.lost(last)
+		if !ended { // the handler has called runtime.Goexit, or this is a crash
+			d.lost(w)
 		}
 	}()
-	w := workers.Get().(*worker)
 	for {
 		start := d.pace.start(d.drains.Add(1))
-		n, flushed := 0, w.draft.total
-		var then finale
-		for {
-			x, f := d.next(last, &w.draft)
-			if last = x; x == nil {
-				then = f
-				break
-			}
-			x.run(&w.names)
-			n++
-			if n%flushResponses == 0 || w.draft.total-flushed >= flushOctets {
-				flushed = w.draft.total
-				d.sc.c.Flush()
-			}
-		}
+		n, then := d.drain(w)
 		if n > 0 {
 			d.pace.stop(start, n)
 		}
@@ -60,17 +55,59 @@ func (d *dispatcher) work() {
 			break
 		}
 		d.sc.c.Flush()
-		if d.retire() {
+		if d.retire(w) {
 			break
 		}
 	}
+	ended, w.last = true, false
 	workers.Put(w)
 }
 
+// drain runs requests until the queue is empty or the worker must not run another. It returns how many it has run,
+// and what is to be done next.
+func (d *dispatcher) drain(w *worker) (n int, then finale) {
+	flushed := w.draft.total
+	for {
+		x, f := d.next(w)
+		if x == nil {
+			return n, f
+		}
+		x.run(&w.names)
+		n++
+		d.cleanUp(w)
+		if n%flushResponses == 0 || w.draft.total-flushed >= flushOctets {
+			flushed = w.draft.total
+			d.sc.c.Flush()
+		}
+	}
+}
+
+// A goroutine is asked whether it is locked to its thread, which takes microseconds, after each of the first requests
+// of a connection and then after one in so many.
+const (
+	lockedFirst = 64
+	lockedEvery = 64
+)
+
+// cleanUp makes the goroutine fit for the next handler, or says that it is not.
+func (d *dispatcher) cleanUp(w *worker) {
+	goroutine.Restore(d.labels)
+	if d.each || d.pace.alone.Load() {
+		w.last = true
+		return
+	}
+	if (w.seq <= lockedFirst || w.seq%lockedEvery == 0) && goroutine.Locked() {
+		w.last = true
+		d.pace.alone.Store(true)
+	}
+}
+
 // lost ends a worker whose goroutine is ending in the middle of a handler.
-func (d *dispatcher) lost(x *exchange) {
+func (d *dispatcher) lost(w *worker) {
 	d.mu.Lock()
-	d.endLocked(x)
+	if w.x != nil {
+		d.endLocked(w)
+	}
 	d.workers--
 	d.staffLocked()
 	d.mu.Unlock()
