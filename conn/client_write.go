@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
 )
 
 // tryWriter writes to a socket without ever waiting for it. What it wrote may be less than it was given.
@@ -50,21 +51,40 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 	return c.try.tryWrite(b)
 }
 
-// readOnTime is how long a client reads on after a write has failed.
+// readOnTime is how long a connection is read on after a write has failed.
 const readOnTime = time.Second
 
-// readOn tells, when a write has failed with err, whether the connection is still read. A server that has closed it may
-// have said with GOAWAY before which requests it has not processed, and have answered others: what has arrived of that
-// is worth as much as ever. It is called with mu held.
+// readOn reports, when a write has failed with err, whether the connection is still read. A server
+// that has closed it may have said with GOAWAY before which requests it has not processed, and have
+// answered others; a client may have sent requests before it left, which are to be carried out. What
+// has arrived of that is worth as much as ever. It is called with mu held.
 func (c *Conn) readOn(err error) bool {
-	if c.role != core.Client || c.phase != alive || errors.Is(err, os.ErrDeadlineExceeded) {
+	if c.phase != alive || errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	if c.client.writeErr == nil {
-		c.client.writeErr = err
-		c.client.changed = true
-		_ = c.nc.SetReadDeadline(time.Now().Add(readOnTime)) // on a dead socket reading fails anyway
-		c.kickAgain()
+	if c.client.writeErr != nil {
+		return true
 	}
+	c.client.writeErr = err
+	c.client.changed = true
+	if c.role == core.Server {
+		time.AfterFunc(readOnTime, func() { // ends by itself
+			c.mu.Lock()
+			c.die(c.lostFor(err))
+			c.unlock()
+		})
+		return true
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(readOnTime)) // on a dead socket reading fails anyway
+	c.kickAgain()
 	return true
+}
+
+// lostFor is why the connection has ended when the socket has failed with err: nil where the end was
+// agreed on, and nothing is lost. It is called with mu held.
+func (c *Conn) lostFor(err error) error {
+	if c.core.Draining() && c.core.NumStreams() == 0 {
+		return nil
+	}
+	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}
 }

@@ -237,12 +237,14 @@ func (c *Conn) process() bool {
 		}
 		if err != nil {
 			c.fail(err)
+			c.handOver()
 			return false
 		}
 		if n == 0 {
 			break
 		}
 		if !c.apply(now) {
+			c.handOver()
 			return false
 		}
 		b = b[n:]
@@ -289,6 +291,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.mu.Lock()
 	if c.phase != alive {
 		c.mu.Unlock()
+		c.handOver()
 		return false
 	}
 	c.in.locked = true
@@ -323,7 +326,8 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	return true
 }
 
-// handOver gives the streams that the peer has opened to the handler.
+// handOver gives the streams that the peer has opened to the handler, dead ones too: a request that
+// came whole before its connection ended is one that the peer may count on.
 func (c *Conn) handOver() {
 	c.mu.Lock()
 	batch := c.opened
@@ -355,6 +359,10 @@ func (c *Conn) readFailed(err error) {
 	}
 	if c.client.writeErr != nil {
 		err = c.client.writeErr
+		if c.role == core.Server {
+			c.die(c.lostFor(err))
+			return
+		}
 	}
 	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
 		err = g // the peer has said why

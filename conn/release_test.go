@@ -102,12 +102,16 @@ func TestReleaseAfterPeersReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		st := p.open(post(1))
-		p.send(data(1, "lost"), rstStream(1, frame.Cancel))
+		p.send(data(1, "part"), rstStream(1, frame.Cancel))
 		if err := st.Err(); !errors.Is(err, frame.Cancel) {
 			t.Errorf("Err is %v", err)
 		}
 		var se *frame.StreamError
-		if _, err := st.Read(make([]byte, 1)); !errors.As(err, &se) || se.Initiator != frame.Remote || se.StreamID != 1 {
+		buf := make([]byte, 10)
+		if n, err := st.Read(buf); string(buf[:n]) != "part" || err != nil {
+			t.Errorf("Read of what had arrived: %q, %v", buf[:n], err)
+		}
+		if _, err := st.Read(buf); !errors.As(err, &se) || se.Initiator != frame.Remote || se.StreamID != 1 {
 			t.Errorf("Read: %v", err)
 		}
 		if err := st.WriteHeaders(status2(200), true); !errors.As(err, &se) {

@@ -220,9 +220,6 @@ func (st *Stream) end(err error) {
 	st.err = err
 	st.dead.Store(true)
 	st.unsent = st.c.client.lost && st.opened == st.c.client.taken
-	if st.c.role == core.Server {
-		st.dropBody() // a client may still read what had arrived
-	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
 	st.kick()

@@ -8,9 +8,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Read reads the body of the peer's message. It waits until there is something, and returns io.EOF after the end of
-// the message, a *frame.StreamError or *frame.ConnError after the stream has died, and os.ErrDeadlineExceeded after
-// the read deadline.
+// Read reads the body of the peer's message. It waits until there is something, and returns io.EOF
+// after the end of the message, a *frame.StreamError or *frame.ConnError where the stream has died
+// before that, after what had arrived by then, and os.ErrDeadlineExceeded after the read deadline.
 func (st *Stream) Read(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -36,7 +36,6 @@ func (st *Stream) Read(p []byte) (int, error) {
 
 // awaitBody waits until the body has something to read.
 func (st *Stream) awaitBody(want int) error {
-	c := st.c
 	told := false
 	for {
 		switch {
@@ -46,7 +45,7 @@ func (st *Stream) awaitBody(want int) error {
 			return errDeadline
 		case st.body.size > 0 || want == 0 && st.err == nil && !st.gotEnd:
 			return nil
-		case st.gotEnd && (st.err == nil || c.role == core.Client):
+		case st.gotEnd: // the message is whole, whatever has become of the stream
 			return io.EOF
 		case st.err != nil:
 			return st.err

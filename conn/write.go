@@ -5,8 +5,6 @@ import (
 	"os"
 	"runtime"
 	"time"
-
-	"github.com/sluice-go/sluice/frame"
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
@@ -219,10 +217,8 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	switch {
 	case err == nil || c.phase == dead:
 	case c.readOn(err):
-	case c.core.Draining() && c.core.NumStreams() == 0:
-		c.die(nil) // the end was agreed on, and what we had left to say nobody needs
 	default:
-		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
+		c.die(c.lostFor(err))
 	}
 }
 

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
@@ -124,7 +126,7 @@ func (d *dispatcher) next(w *worker) (*exchange, finale) {
 		}
 		x := w.x
 		x.sc, x.s = d.sc, s
-		if s.SetOwner(x) == nil {
+		if err := s.SetOwner(x); err == nil || s.RemoteEnded() && outlives(err) {
 			return x, f
 		}
 		s.Release()
@@ -133,6 +135,14 @@ func (d *dispatcher) next(w *worker) (*exchange, finale) {
 		d.unlinkLocked(w)
 		d.mu.Unlock()
 	}
+}
+
+// outlives reports whether a request that came whole is served though its stream has died while it
+// waited: where the client has left, which may count on what it had sent, but not where it has taken
+// the request back, was cut off for sending too much, or a panic has left the connection in disorder.
+func outlives(err error) bool {
+	var ce *frame.ConnError
+	return errors.As(err, &ce) && ce.Code != frame.EnhanceYourCalm && ce.Code != frame.InternalError
 }
 
 // finale is what a worker does that finds the queue empty.
