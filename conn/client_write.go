@@ -9,9 +9,13 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// tryWriter writes to a socket without ever waiting for it. What it wrote may be less than it was given.
+// tryWriter writes to a socket whose descriptor we reach.
 type tryWriter interface {
+	// tryWrite never waits for the socket. What it wrote may be less than it was given.
 	tryWrite(b []byte) (int, error)
+	// writeAll waits as Write of a net.Conn does. Deadlines and Close hold also where somebody has
+	// made the descriptor block.
+	writeAll(b []byte) (int, error)
 }
 
 // flushRest is a goroutine that writes the rest of an output of which the socket has taken n octets, and flushes. It

@@ -3,7 +3,6 @@ package conn
 import (
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"github.com/sluice-go/sluice/internal/rawio"
 )
@@ -16,7 +15,7 @@ type gatherer struct {
 	c         *Conn
 	raw       syscall.RawConn
 	once, all func(fd uintptr) bool // made once
-	fail      error
+	errno     syscall.Errno
 }
 
 // vectors is memory for what one call is told.
@@ -33,21 +32,21 @@ func (l *lender) init(c *Conn) {
 	l.all = func(fd uintptr) bool {
 		for l.step(fd) {
 		}
-		return l.fail != nil || l.sent == l.size
+		return l.errno != 0 || l.sent == l.size
 	}
 }
 
 // write writes what the socket takes at once, or all if wait is set.
 func (l *lender) write(wait bool) error {
-	l.fail = nil
+	l.errno = 0
 	f := l.once
 	if wait {
 		f = l.all
 	}
-	if err := l.raw.Write(f); err != nil {
-		return err
+	if err := l.raw.Write(f); err != nil || l.errno != 0 {
+		return rawio.Error("write", l.c.wire, l.errno, err)
 	}
-	return l.fail
+	return nil
 }
 
 // step writes once and tells whether the socket may take more.
@@ -61,9 +60,15 @@ func (l *lender) step(fd uintptr) bool {
 		v = append(v, e)
 	})
 	l.c.mu.Unlock()
-	n, again := 0, true
-	for again {
-		n, again, l.fail = written(sysWritev(int(fd), v))
+	n, errno := rawio.Writev(int(fd), v)
+	for errno == syscall.EINTR {
+		n, errno = rawio.Writev(int(fd), v)
+	}
+	if errno != 0 {
+		n = 0
+	}
+	if errno != syscall.EAGAIN {
+		l.errno = errno
 	}
 	clear(v)
 	box.v = v
@@ -73,9 +78,4 @@ func (l *lender) step(fd uintptr) bool {
 	more := n > 0 && l.sent < l.size
 	l.c.mu.Unlock()
 	return more
-}
-
-func sysWritev(fd int, v []syscall.Iovec) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&v[0])), uintptr(len(v)))
-	return int(n), errno
 }

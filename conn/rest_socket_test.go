@@ -157,6 +157,7 @@ func TestRestMany(t *testing.T) {
 	if testing.Short() {
 		n = 100
 	}
+	before := runtime.NumGoroutine()
 	pairs := make([]*startedPair, n)
 	for i := range pairs {
 		cn, sn := tcpPair(t)
@@ -169,15 +170,14 @@ func TestRestMany(t *testing.T) {
 		}
 		all.Wait()
 	}
-	before := runtime.NumGoroutine()
 	for range 2 {
 		each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
 		for _, p := range pairs {
 			p.server.restNow()
 		}
 	}
-	if now := runtime.NumGoroutine(); runtime.GOOS == "linux" && now > before-n+n/10 {
-		t.Errorf("%d goroutines when all have been started, %d when all servers rest", before, now)
+	if now := runtime.NumGoroutine() - before; runtime.GOOS == "linux" && now > n+n/10 {
+		t.Errorf("%d goroutines for %d clients that read and as many servers that rest", now, n)
 	}
 	each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
 	for i, p := range pairs {

@@ -10,11 +10,13 @@ import (
 )
 
 type rawTryWriter struct {
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool // made once
-	b    []byte
-	n    int
-	fail error
+	nc    net.Conn
+	raw   syscall.RawConn
+	try   func(fd uintptr) bool // made once
+	b     []byte
+	n     int
+	wait  bool
+	errno syscall.Errno
 }
 
 // newTryWriter returns a writer for a TCP or Unix socket, nil for anything else.
@@ -23,39 +25,43 @@ func newTryWriter(nc net.Conn) tryWriter {
 	if raw == nil {
 		return nil
 	}
-	w := &rawTryWriter{raw: raw}
-	w.try = w.once
+	w := &rawTryWriter{nc: nc, raw: raw}
+	w.try = w.step
 	return w
 }
 
-func (w *rawTryWriter) tryWrite(b []byte) (int, error) {
-	w.b, w.n, w.fail = b, 0, nil
+func (w *rawTryWriter) tryWrite(b []byte) (int, error) { return w.write(b, false) }
+
+func (w *rawTryWriter) writeAll(b []byte) (int, error) { return w.write(b, true) }
+
+func (w *rawTryWriter) write(b []byte, wait bool) (int, error) {
+	w.b, w.n, w.wait, w.errno = b, 0, wait, 0
 	err := w.raw.Write(w.try)
 	w.b = nil
-	if err == nil {
-		err = w.fail
+	if err != nil || w.errno != 0 {
+		return w.n, rawio.Error("write", w.nc, w.errno, err)
 	}
-	return w.n, err
+	return w.n, nil
 }
 
-// once writes once. It never asks to be called again when the socket is writable.
-func (w *rawTryWriter) once(fd uintptr) bool {
-	for again := true; again; {
-		w.n, again, w.fail = written(rawio.Write(int(fd), w.b))
+// step writes once, or, if the rest is waited for, until the socket is full. False waits for it to
+// be writable.
+func (w *rawTryWriter) step(fd uintptr) bool {
+	for w.n < len(w.b) {
+		n, errno := rawio.Write(int(fd), w.b[w.n:])
+		switch errno {
+		case 0:
+			w.n += n
+			if !w.wait {
+				return true
+			}
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return !w.wait
+		default:
+			w.errno = errno
+			return true
+		}
 	}
 	return true
-}
-
-// written says what a system call that writes has come to: how many octets, whether it is to be made again, and why it has
-// failed. That the socket is full is no failure.
-func written(n int, errno syscall.Errno) (_ int, again bool, err error) {
-	switch errno {
-	case 0:
-		return n, false, nil
-	case syscall.EINTR:
-		return 0, true, nil
-	case syscall.EAGAIN:
-		return 0, false, nil
-	}
-	return 0, false, &net.OpError{Op: "write", Net: "tcp", Err: errno}
 }

@@ -18,13 +18,15 @@ type waiter interface {
 }
 
 type rawWaiter struct {
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool // made once
-	buf  *buffer
-	at   int
-	pool *sync.Pool
-	n    int
-	fail error
+	nc    net.Conn
+	raw   syscall.RawConn
+	try   func(fd uintptr) bool // made once
+	buf   *buffer
+	at    int
+	pool  *sync.Pool
+	n     int
+	over  bool // the peer has ended its direction
+	errno syscall.Errno
 }
 
 // newWaiter returns a waiter for a TCP or Unix socket, nil for anything else.
@@ -33,20 +35,24 @@ func newWaiter(nc net.Conn) waiter {
 	if raw == nil {
 		return nil // what wraps a socket, such as TLS, reads in its own way
 	}
-	w := &rawWaiter{raw: raw}
+	w := &rawWaiter{nc: nc, raw: raw}
 	w.try = w.tryRead
 	return w
 }
 
 func (w *rawWaiter) read(buf *buffer, n int, pool *sync.Pool) (*buffer, int, error) {
 	w.pool = pool
-	w.buf, w.at, w.n, w.fail = buf, n, 0, nil
-	if err := w.raw.Read(w.try); err != nil {
-		w.fail = err
-	}
+	w.buf, w.at, w.n, w.over, w.errno = buf, n, 0, false, 0
+	err := w.raw.Read(w.try)
 	buf = w.buf
 	w.buf = nil
-	return buf, w.n, w.fail
+	switch {
+	case err != nil || w.errno != 0:
+		err = rawio.Error("read", w.nc, w.errno, err)
+	case w.over:
+		err = io.EOF
+	}
+	return buf, w.n, err
 }
 
 // tryRead reads once and tells whether that is final; false waits for the socket to be readable.
@@ -62,9 +68,9 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 			continue
 		case errno == syscall.EAGAIN:
 		case errno != 0:
-			w.fail = &net.OpError{Op: "read", Net: "tcp", Err: errno}
+			w.errno = errno
 		case n == 0:
-			w.fail = io.EOF
+			w.over = true
 		default:
 			w.buf, w.n = buf, n
 			return true
@@ -72,6 +78,6 @@ func (w *rawWaiter) tryRead(fd uintptr) bool {
 		if w.buf == nil {
 			w.pool.Put(buf)
 		}
-		return w.fail != nil
+		return w.over || w.errno != 0
 	}
 }

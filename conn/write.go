@@ -32,6 +32,9 @@ func (c *Conn) flushTask() {
 	c.mu.Lock()
 	c.flushSoon = false
 	if !c.flushing && c.phase < lingering {
+		if c.rest.asleep {
+			c.findWays()
+		}
 		c.flushing = true
 		c.writeOut(0, false)
 	}
@@ -83,8 +86,11 @@ const (
 
 // findWays finds how the socket can be written to without waiting. A connection that rests knows none.
 func (c *Conn) findWays() {
-	if c.try == nil {
-		c.try = newTryWriter(c.wire)
+	if c.try != nil {
+		return
+	}
+	if w := newTryWriter(c.wire); w != nil { // or else who flushes may look at it at this moment
+		c.try = w
 	}
 }
 
@@ -235,7 +241,13 @@ func (c *Conn) write(b []byte) (n int, err error) {
 		if c.tls && c.under == nil && len(piece) > tlsRecord {
 			piece = piece[:tlsRecord]
 		}
-		k, err := c.wire.Write(piece)
+		var k int
+		var err error
+		if c.try != nil {
+			k, err = c.try.writeAll(piece)
+		} else {
+			k, err = c.wire.Write(piece)
+		}
 		n += k
 		switch {
 		case err == nil && n == len(b):

@@ -1,28 +1,56 @@
 package rawio
 
-import (
-	"syscall"
-	"unsafe"
-)
+import "syscall"
 
 // Most is the most that is moved in one raw call, in octets.
 const Most = 512 << 10
 
-// Read reads once. It may read less than there is room for in p, which is not empty.
-func Read(fd int, p []byte) (int, syscall.Errno) {
-	return call(syscall.SYS_READ, fd, p[:min(len(p), Most)])
-}
+// flags of every call: it never waits, and a peer that is gone is an error and not a signal.
+const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 
-// Write writes once. p is not empty.
-func Write(fd int, p []byte) (int, syscall.Errno) {
-	if len(p) > Most {
-		n, err := syscall.Write(fd, p)
+// Read reads once, without waiting. It may read less than there is room for in p, which is not
+// empty.
+func Read(fd int, p []byte) (int, syscall.Errno) {
+	p = p[:min(len(p), Most)]
+	n, errno := recv(fd, p)
+	if errno == syscall.ENOTSOCK {
+		var err error
+		n, err = syscall.Read(fd, p)
 		return n, errnoOf(err)
 	}
-	return call(syscall.SYS_WRITE, fd, p)
+	if errno == 0 {
+		raceReceived(fd, p[:n])
+	}
+	return n, errno
 }
 
-func call(number uintptr, fd int, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	return int(n), errno
+// Write writes once, without waiting. p is not empty.
+func Write(fd int, p []byte) (int, syscall.Errno) {
+	raceSending()
+	n, errno := send(fd, p, len(p) > Most)
+	if errno == syscall.ENOTSOCK {
+		var err error
+		n, err = syscall.Write(fd, p)
+		return n, errnoOf(err)
+	}
+	if errno == 0 {
+		raceSent(p[:n])
+	}
+	return n, errno
 }
+
+// Writev is Write from several places, none of which is empty.
+func Writev(fd int, v []syscall.Iovec) (int, syscall.Errno) {
+	raceSending()
+	n, errno := sendv(fd, v)
+	if errno == syscall.ENOTSOCK {
+		n, errno = writev(fd, v)
+	}
+	if errno == 0 {
+		raceSentVectors(v, n)
+	}
+	return n, errno
+}
+
+// setLen sets a field whose type depends on the system.
+func setLen[T uint32 | uint64](field *T, n int) { *field = T(n) }

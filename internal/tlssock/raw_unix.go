@@ -5,7 +5,6 @@ package tlssock
 import (
 	"io"
 	"net"
-	"os"
 	"syscall"
 
 	"github.com/sluice-go/sluice/internal/rawio"
@@ -13,11 +12,11 @@ import (
 
 // rawReader reads from a TCP or Unix socket as net.Conn.Read does, but for what package rawio says.
 type rawReader struct {
-	raw  syscall.RawConn // nil where there is no such socket
-	try  func(fd uintptr) bool
-	p    []byte
-	n    int
-	fail error
+	raw   syscall.RawConn // nil where there is no such socket
+	try   func(fd uintptr) bool
+	p     []byte
+	n     int
+	errno syscall.Errno
 }
 
 func (r *rawReader) init(nc net.Conn) {
@@ -30,31 +29,29 @@ func (r *rawReader) read(nc net.Conn, p []byte) (int, error) {
 	if r.raw == nil || len(p) == 0 {
 		return nc.Read(p)
 	}
-	r.p, r.n, r.fail = p, 0, nil
+	r.p, r.n, r.errno = p, 0, 0
 	err := r.raw.Read(r.try)
 	r.p = nil
-	if err == nil {
-		err = r.fail
+	switch {
+	case err != nil || r.errno != 0:
+		return 0, rawio.Error("read", nc, r.errno, err)
+	case r.n == 0:
+		return 0, io.EOF
 	}
-	return r.n, err
+	return r.n, nil
 }
 
 // once reads once and tells whether that is final; false waits for the socket to be readable.
 func (r *rawReader) once(fd uintptr) bool {
 	for {
 		n, errno := rawio.Read(int(fd), r.p)
-		switch {
-		case errno == syscall.EINTR:
+		switch errno {
+		case syscall.EINTR:
 			continue
-		case errno == syscall.EAGAIN:
+		case syscall.EAGAIN:
 			return false
-		case errno != 0:
-			r.fail = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", errno)}
-		case n == 0:
-			r.fail = io.EOF
-		default:
-			r.n = n
 		}
+		r.n, r.errno = n, errno
 		return true
 	}
 }
