@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
 // latency is how long requests take, one by one, as h2load tells it.
@@ -21,8 +23,10 @@ type latency struct {
 	Half bool
 }
 
+// Of the requests for load.Path: those beside them do not count.
 var (
 	p50 = figure{"p50_us", "µs p50", 0}
+	p90 = figure{"p90_us", "µs p90", 0}
 	p99 = figure{"p99_us", "µs p99", 0}
 )
 
@@ -51,9 +55,22 @@ func (lt latency) measure(ctx context.Context, l *laboratory, p peer) (figures, 
 	if err != nil {
 		return nil, err
 	}
+	took = took[:len(took)-lt.slow(len(took))]
 	m.set(p50, percentile(took, 50))
+	m.set(p90, percentile(took, 90))
 	m.set(p99, percentile(took, 99))
 	return m, nil
+}
+
+// slow is how many of n requests were not for Path. They are those that took longest.
+func (lt latency) slow(n int) int {
+	switch lt.Beside {
+	case site.Sleep:
+		return (n + oneInSleeps - 1) / oneInSleeps
+	case site.Events:
+		return 1
+	}
+	return 0
 }
 
 // halfRate is half of what net/http can do of ld, in requests each second. It

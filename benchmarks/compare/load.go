@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +26,8 @@ type load struct {
 	Down    int64  // octets of a response; 0 is those of site.Answer
 	Up      int64  // octets of a request's body
 	Fields  bool   // requests have site.NumFields more fields
+	// Beside is what some of the requests ask for instead of Path: site.Sleep one in 20, site.Events the first.
+	Beside string
 	// Longer makes rounds so many times as long, so that what the connections cost does not count; 0 is 1.
 	Longer int
 }
@@ -45,6 +49,9 @@ func (ld load) need() need {
 
 func (ld load) can(p peer) bool {
 	if ld.TLS && (p.noTLS || p.floor && ld.Clients > 1) {
+		return false
+	}
+	if ld.Beside != "" && !slices.Contains(p.paths, ld.Beside) {
 		return false
 	}
 	return p.start != nil && slices.Contains(p.paths, ld.path())
@@ -98,6 +105,9 @@ func (ld load) warm(ctx context.Context, l *laboratory, p peer, srv *running) (i
 	if ld.large() > 0 {
 		n = 4 * ld.Clients
 	}
+	if ld.Beside == site.Events {
+		ld.Beside = "" // it takes the same time however many requests there are
+	}
 	n, err := l.warm(p, n, ld.Clients, func(n int) (time.Duration, error) {
 		ran, err := ld.run(ctx, l, srv.addr, n)
 		return ran.took, err
@@ -113,7 +123,11 @@ type run struct {
 
 // run makes n requests and fails unless all succeed.
 func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more ...string) (run, error) {
-	cmd := lab.Command(ctx, l.loadCPU, append(append(ld.args(l, n), more...), ld.url(addr))...)
+	where, err := ld.where(l, addr, n)
+	if err != nil {
+		return run{}, err
+	}
+	cmd := lab.Command(ctx, l.loadCPU, append(append(ld.args(l, n), more...), where...)...)
 	cmd.Stderr = nil
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -146,6 +160,24 @@ func (ld load) args(l *laboratory, n int) []string {
 	}
 	return args
 }
+
+// where returns the arguments that say what n requests ask for.
+func (ld load) where(l *laboratory, addr string, n int) ([]string, error) {
+	url := ld.url(addr)
+	if ld.Beside == "" {
+		return []string{url}, nil
+	}
+	beside := strings.TrimSuffix(url, ld.path()) + ld.Beside + "\n"
+	list := beside + strings.Repeat(url+"\n", n-1)
+	if ld.Beside == site.Sleep {
+		list = beside + strings.Repeat(url+"\n", oneInSleeps-1) // h2load begins again at the end
+	}
+	file := filepath.Join(l.dir, "uris")
+	return []string{"-i", file}, os.WriteFile(file, []byte(list), 0o600)
+}
+
+// One in so many requests sleeps where some do.
+const oneInSleeps = 20
 
 func (ld load) url(addr string) string {
 	scheme := "http://"

@@ -71,6 +71,7 @@ type running struct {
 
 var (
 	everything = []string{site.Hello, site.Fields, site.MiB, site.TenMiB, site.Upload}
+	withSlow   = append(slices.Clone(everything), site.Sleep, site.Events)
 	smallOnly  = []string{site.Hello, site.Fields}
 	noUploads  = []string{site.Hello, site.Fields, site.MiB, site.TenMiB}
 	noFields   = []string{site.Hello, site.MiB, site.TenMiB, site.Upload}
@@ -78,11 +79,11 @@ var (
 
 // peers are in the order of the tables.
 var peers = []peer{
-	{Name: sluice, ours: true, start: self(sluice), paths: everything, calls: true, client: true},
+	{Name: sluice, ours: true, start: self(sluice), paths: withSlow, calls: true, client: true},
 	{Name: sluiceConn, ours: true, start: self(sluiceConn), paths: smallOnly, calls: true},
-	{Name: netHTTP, start: self(netHTTP), paths: everything, calls: true, client: true},
-	{Name: netHTTP127, build: go127.build, start: go127.start, paths: everything, calls: true},
-	{Name: xnet, build: xnetRival.build, start: xnetRival.start, paths: everything, calls: true},
+	{Name: netHTTP, start: self(netHTTP), paths: withSlow, calls: true, client: true},
+	{Name: netHTTP127, build: go127.build, start: go127.start, paths: withSlow, calls: true},
+	{Name: xnet, build: xnetRival.build, start: xnetRival.start, paths: withSlow, calls: true},
 	{Name: dgrr, build: dgrrRival.build, start: dgrrRival.start, paths: smallOnly, calls: true, noTLS: true},
 	{Name: hyper, missing: hyperPeer{}.missing, build: hyperPeer{}.build, start: hyperPeer{}.start, paths: everything, noTLS: true},
 	{Name: nghttpd, missing: nghttpdProgram.missing, start: nghttpdProgram.start, paths: noFields},

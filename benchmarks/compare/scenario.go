@@ -30,16 +30,17 @@ type doer interface {
 
 // The peers of most scenarios.
 var (
-	all     = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy, bare}
-	some    = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node, bare}
-	secure  = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node, bare}
-	headers = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
-	large   = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
-	scaled  = []string{sluice, netHTTP, nghttpd, h2o, bare}
-	waited  = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
-	kept    = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
-	keptTLS = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
-	roles   = []string{sluice, netHTTP, bare}
+	all      = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy, bare}
+	some     = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node, bare}
+	secure   = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node, bare}
+	headers  = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
+	large    = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
+	scaled   = []string{sluice, netHTTP, nghttpd, h2o, bare}
+	waited   = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
+	blocking = []string{sluice, netHTTP, netHTTP127, xnet}
+	kept     = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
+	keptTLS  = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
+	roles    = []string{sluice, netHTTP, bare}
 )
 
 var scenarios = []scenario{
@@ -109,6 +110,8 @@ var scenarios = []scenario{
 		Peers: waited, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
 		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
+	beside("beside-sleep", "5 % of which sleep for 20 ms", site.Sleep, 40),
+	beside("beside-events", "and one stream of events", site.Events, 41),
 	{
 		Name: "idle", What: "h2c, memory of each of 10,000 connections that have nothing to do",
 		Peers: kept, Shown: []figure{perConnection}, Rounds: 2, do: idle{Conns: 10_000},
@@ -182,6 +185,20 @@ func clientDownload(name string, tls bool) scenario {
 		Peers: roles, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
 		Bars: atMost(cpuPerGB, part{netHTTP, 0.5}),
 	}
+}
+
+// beside is how long quick requests take beside handlers that block.
+func beside(name, what, path string, streams int) scenario {
+	s := scenario{
+		Name:  name,
+		What:  "h2c, 1 connection with 40 requests in flight, 13 octets, " + what + ": how long each of the others takes",
+		Peers: blocking, Shown: []figure{p50, p90, p99, cpuPerRequest},
+		do: latency{load: load{Clients: 1, Streams: streams, Beside: path}},
+	}
+	for _, f := range []figure{p50, p90, p99} {
+		s.Bars = append(s.Bars, atMost(f, part{netHTTP, 1})...)
+	}
+	return s
 }
 
 // A part is how much of a peer's figure is allowed.

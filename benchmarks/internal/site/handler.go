@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // The paths of the site.
@@ -16,6 +17,14 @@ const (
 	MiB    = "/1m"     // 1 MiB
 	TenMiB = "/10m"    // 10 MiB
 	Upload = "/upload" // takes a body, and gives Answer when it is whole
+	Sleep  = "/sleep"  // Answer, after [SleepTime]
+	Events = "/events" // Answer, octet by octet, one each [EventInterval]
+)
+
+// How long Sleep takes, and what is between two octets of Events.
+const (
+	SleepTime     = 20 * time.Millisecond
+	EventInterval = 50 * time.Millisecond
 )
 
 // Answer is the body of small responses.
@@ -63,6 +72,11 @@ func Handler(w http.ResponseWriter, r *http.Request) {
 	case TenMiB:
 		download(w, 10<<20)
 		return
+	case Sleep:
+		time.Sleep(SleepTime)
+	case Events:
+		events(w)
+		return
 	case Upload:
 		buf := copied.Get().(*[32 << 10]byte)
 		err := drain(r.Body, buf[:])
@@ -77,6 +91,15 @@ func Handler(w http.ResponseWriter, r *http.Request) {
 func download(w http.ResponseWriter, size int) {
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	_, _ = w.Write(large[:size]) // as above
+}
+
+// events is a stream of events that ends after some.
+func events(w http.ResponseWriter) {
+	for i := range answer {
+		_, _ = w.Write(answer[i : i+1]) // as above
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(EventInterval)
+	}
 }
 
 // drain reads to the end.
