@@ -11,9 +11,10 @@ import (
 //
 //   - nil lets the frame pass.
 //   - ErrDropFrame drops it. What cannot be left out of a message without a hole (HEADERS, PUSH_PROMISE, CONTINUATION,
-//     DATA) resets its stream with REFUSED_STREAM instead, and so keeps a request from being handled. SETTINGS, GOAWAY
-//     and RST_STREAM take effect all the same.
+//     DATA) resets its stream with REFUSED_STREAM instead, and so keeps a request from being handled. SETTINGS, GOAWAY,
+//     RST_STREAM, WINDOW_UPDATE and the answers to our PINGs take effect all the same, so that the two sides agree.
 //   - A *frame.StreamError resets the frame's stream with its code; a frame that is on no stream is dropped.
+//     Neither counts as a fault of the peer: Limits and CountError leave it out.
 //   - Any other error ends the connection, with the code of a *frame.ConnError if it is one and ENHANCE_YOUR_CALM
 //     otherwise. The peer is not told its text.
 //

@@ -33,7 +33,7 @@ func (f GoAway) Append(b []byte) []byte {
 	h := f.FrameHeader()
 	b = slices.Grow(b, HeaderLen+int(h.Length))
 	b = h.Append(b)
-	b = binary.BigEndian.AppendUint32(b, f.LastStreamID&^reservedBit)
+	b = binary.BigEndian.AppendUint32(b, word31("LastStreamID", f.LastStreamID))
 	b = binary.BigEndian.AppendUint32(b, uint32(f.Code))
 	return append(b, f.DebugData...)
 }

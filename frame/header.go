@@ -93,6 +93,19 @@ func appendHeader(b []byte, length int, t Type, f Flags, id uint32) []byte {
 		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
 
+// word31 is v, which panics where v does not fit the 31 bits that field has behind a reserved bit.
+func word31(field string, v uint32) uint32 {
+	if v&reservedBit != 0 {
+		panicWord31(field, v)
+	}
+	return v
+}
+
+//go:noinline
+func panicWord31(field string, v uint32) {
+	panic("BUG: frame: " + field + " of " + strconv.FormatUint(uint64(v), 10) + " does not fit 31 bits")
+}
+
 // lengthOf makes a length field of n octets. What does not fit becomes a length that Append refuses, instead of another one
 // that it would not.
 func lengthOf(n int) uint32 { return uint32(min(uint64(n), math.MaxUint32)) }

@@ -184,10 +184,33 @@ func TestAppendPanics(t *testing.T) {
 		"HEADERS":           func() { frame.Headers{StreamID: 1, Fragment: long}.Append(nil) },
 		"RST_STREAM":        func() { frame.RSTStream{StreamID: 1 << 31}.Append(nil) },
 		"WINDOW_UPDATE":     func() { frame.WindowUpdate{StreamID: 1 << 31, Increment: 1}.Append(nil) },
-		"SETTINGS":          func() { frame.AppendSettings(nil, make([]frame.Setting, frame.MaxMaxSize/6+1)...) },
-		"ALTSVC":            func() { frame.AltSvc{Origin: long[:1<<16]}.Append(nil) },
-		"ORIGIN":            func() { frame.AppendOrigin(nil, string(long[:1<<16])) },
-		"NewOrigin":         func() { frame.NewOrigin(string(long[:1<<16])) },
+		"Increment":         func() { frame.WindowUpdate{Increment: 1 << 31}.Append(nil) },
+		"Increment, stream": func() { frame.WindowUpdate{StreamID: 1, Increment: math.MaxUint32}.Append(nil) },
+		"LastStreamID":      func() { frame.GoAway{LastStreamID: 1 << 31}.Append(nil) },
+		"DependsOn": func() {
+			frame.Priority{StreamID: 1, PriorityParam: frame.PriorityParam{DependsOn: 1 << 31}}.Append(nil)
+		},
+		"DependsOn, HEADERS": func() {
+			frame.Headers{StreamID: 1, HasPriority: true, Priority: frame.PriorityParam{DependsOn: 1<<31 + 3}}.Append(nil)
+		},
+		"PromisedID":           func() { frame.PushPromise{StreamID: 1, PromisedID: 1<<31 | 2}.Append(nil) },
+		"PrioritizedID":        func() { frame.PriorityUpdate{PrioritizedID: 1 << 31}.Append(nil) },
+		"stream of PRIORITY":   func() { frame.Priority{StreamID: 1 << 31}.Append(nil) },
+		"stream of HEADERS":    func() { frame.Headers{StreamID: 1 << 31}.Append(nil) },
+		"stream of promise":    func() { frame.PushPromise{StreamID: 1 << 31, PromisedID: 2}.Append(nil) },
+		"stream, CONTINUATION": func() { frame.Continuation{StreamID: 1 << 31}.Append(nil) },
+		"stream of ALTSVC":     func() { frame.AltSvc{StreamID: 1 << 31}.Append(nil) },
+		"stream of DATA":       func() { frame.Data{StreamID: 1 << 31}.Append(nil) },
+		"stream of unknown":    func() { frame.Unknown{Header: frame.Header{StreamID: 1 << 31}}.Append(nil) },
+		"GOAWAY":               func() { frame.GoAway{DebugData: long}.Append(nil) },
+		"PUSH_PROMISE":         func() { frame.PushPromise{StreamID: 1, PromisedID: 2, Fragment: long}.Append(nil) },
+		"CONTINUATION":         func() { frame.Continuation{StreamID: 1, Fragment: long}.Append(nil) },
+		"unknown":              func() { frame.Unknown{Payload: long}.Append(nil) },
+		"PRIORITY_UPDATE":      func() { frame.PriorityUpdate{PrioritizedID: 1, Value: long}.Append(nil) },
+		"SETTINGS":             func() { frame.AppendSettings(nil, make([]frame.Setting, frame.MaxMaxSize/6+1)...) },
+		"ALTSVC":               func() { frame.AltSvc{Origin: long[:1<<16]}.Append(nil) },
+		"ORIGIN":               func() { frame.AppendOrigin(nil, string(long[:1<<16])) },
+		"NewOrigin":            func() { frame.NewOrigin(string(long[:1<<16])) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -45,7 +45,7 @@ func parsePriorityParam(b []byte) PriorityParam {
 }
 
 func (p PriorityParam) append(b []byte) []byte {
-	v := p.DependsOn &^ reservedBit
+	v := word31("DependsOn", p.DependsOn)
 	if p.Exclusive {
 		v |= reservedBit
 	}

@@ -37,7 +37,7 @@ func errPrioritizedZero() error {
 func (f PriorityUpdate) Append(b []byte) []byte {
 	h := f.FrameHeader()
 	b = slices.Grow(b, HeaderLen+int(h.Length))
-	b = binary.BigEndian.AppendUint32(h.Append(b), f.PrioritizedID&^reservedBit)
+	b = binary.BigEndian.AppendUint32(h.Append(b), word31("PrioritizedID", f.PrioritizedID))
 	return append(b, f.Value...)
 }
 

@@ -55,7 +55,7 @@ func (f PushPromise) Append(b []byte) []byte {
 	if f.Padded {
 		b = append(b, f.PadLength)
 	}
-	b = binary.BigEndian.AppendUint32(b, f.PromisedID&^reservedBit)
+	b = binary.BigEndian.AppendUint32(b, word31("PromisedID", f.PromisedID))
 	b = append(b, f.Fragment...)
 	if f.Padded {
 		b = appendPadding(b, f.PadLength)

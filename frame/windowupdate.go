@@ -35,7 +35,7 @@ func errZeroIncrement(id uint32) error {
 
 // Append appends the wire form of f to b and returns the longer slice.
 func (f WindowUpdate) Append(b []byte) []byte {
-	return appendWord(b, TypeWindowUpdate, f.StreamID, f.Increment&^reservedBit)
+	return appendWord(b, TypeWindowUpdate, f.StreamID, word31("Increment", f.Increment))
 }
 
 // FrameHeader returns the header with which Append writes f.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -24,25 +25,26 @@ func (r Role) String() string {
 	return "server"
 }
 
-// Config holds the settings of a Conn, every one of them explicit: package conn knows the defaults. Only
-// Limits has defaults here, and a nil Scheduler means round robin. A duration of 0 means no limit.
+// Config holds the settings of a Conn. What a connection cannot work without has a default, which a field's comment names,
+// and what is out of range is brought into it; package conn has defaults for the rest. A duration of 0 or less means no
+// limit.
 type Config struct {
 	Role Role
 
 	// What we tell the peer in SETTINGS (RFC 9113 §6.5.2).
-	MaxConcurrentStreams  uint32
-	DecoderTableSize      uint32
-	MaxReadFrameSize      uint32
-	StreamWindow          uint32 // SETTINGS_INITIAL_WINDOW_SIZE
-	MaxHeaderBytes        uint32
-	EnableConnectProtocol bool // server: RFC 8441 §3
-	EnablePush            bool // client
-	TreePriorities        bool // client: the signals of RFC 7540 §5.3 are sent; otherwise the server is told that they are not
+	MaxConcurrentStreams  uint32 // 0: 100
+	DecoderTableSize      uint32 // 0: HPACK without a dynamic table
+	MaxReadFrameSize      uint32 // 16384 to 2^24-1; 0: 16384
+	StreamWindow          uint32 // SETTINGS_INITIAL_WINDOW_SIZE, at most 2^31-1; 0: 65535
+	MaxHeaderBytes        uint32 // 0: 64 KiB
+	EnableConnectProtocol bool   // server: RFC 8441 §3
+	EnablePush            bool   // client
+	TreePriorities        bool   // client: the signals of RFC 7540 §5.3 are sent; otherwise the server is told that they are not
 
-	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included
+	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included; 0 or less: 200
 	EncoderTableSize uint32 // cap on the HPACK table that we encode with
-	ConnWindow       uint32 // the connection's receive window, at least 65535
-	MaxUnread        int64  // octets of unread DATA up to which connection credit is given back at once
+	ConnWindow       uint32 // the connection's receive window, 65535 to 2^31-1
+	MaxUnread        int64  // octets of unread DATA up to which connection credit is given back at once; 0 or less: ConnWindow
 	WindowGrowth     uint32 // what the windows of streams together, and that of the connection, may grow by
 
 	PrefaceTimeout  time.Duration // until the peer's first SETTINGS
@@ -61,13 +63,44 @@ type Config struct {
 	// NewStream gives the memory for a Stream. Nil means new(Stream).
 	NewStream func() *Stream
 
-	Scheduler priority.Scheduler
+	Scheduler priority.Scheduler // nil: round robin
 	Limits    Limits
 
 	Padding       PaddingFunc       // nil: nothing is padded
 	SettingsOrder []frame.SettingID // these first, in this order, and whether or not their value is the initial one
 	Grease        uint64            // random octets for a setting and frames of no meaning; 0: none are sent
 }
+
+// normalize fills in what a connection cannot work without, and brings into range what is not.
+func (cfg *Config) normalize() {
+	cfg.MaxConcurrentStreams = min(cmp.Or(cfg.MaxConcurrentStreams, 100), frame.MaxStreamID)
+	cfg.MaxReadFrameSize = min(max(cfg.MaxReadFrameSize, frame.MinMaxSize), frame.MaxMaxSize)
+	cfg.StreamWindow = min(cmp.Or(cfg.StreamWindow, frame.DefaultWindow), frame.MaxWindow)
+	cfg.ConnWindow = min(max(cfg.ConnWindow, frame.DefaultWindow), frame.MaxWindow)
+	cfg.WindowGrowth = min(cfg.WindowGrowth, frame.MaxWindow-max(cfg.ConnWindow, cfg.StreamWindow))
+	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, 64<<10)
+	if cfg.MaxHeaderFields <= 0 {
+		cfg.MaxHeaderFields = 200
+	}
+	if cfg.MaxUnread <= 0 {
+		cfg.MaxUnread = int64(cfg.ConnWindow)
+	}
+	for _, d := range []*time.Duration{
+		&cfg.PrefaceTimeout, &cfg.SettingsTimeout, &cfg.HeaderTimeout, &cfg.StallTimeout, &cfg.IdleTimeout,
+		&cfg.PingInterval, &cfg.PingTimeout, &cfg.DrainGrace,
+	} {
+		*d = min(max(*d, 0), maxTimeout)
+	}
+	if cfg.NewStream == nil {
+		cfg.NewStream = func() *Stream { return new(Stream) }
+	}
+	if cfg.Scheduler == nil {
+		cfg.Scheduler = priority.NewRoundRobin()
+	}
+}
+
+// maxTimeout is as good as none, and leaves room for sums.
+const maxTimeout = 100 * 365 * 24 * time.Hour
 
 // noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does not send them, or a
 // server's scheduler does not follow them (RFC 9218 §2.1).

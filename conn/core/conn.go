@@ -22,7 +22,7 @@ type Conn struct {
 	lending    bool // by FillLend, which has filled loans with lent octets
 	patient    bool // see SetPatient
 
-	now      time.Time // of the last call that brought one
+	clock
 	peer     Settings
 	ids      *stream.IDs
 	streams  stream.Table[*Stream]
@@ -61,13 +61,7 @@ const maxResets = 4096
 
 // New returns a connection that is about to begin. Start begins it.
 func New(cfg Config) *Conn {
-	if cfg.NewStream == nil {
-		cfg.NewStream = func() *Stream { return new(Stream) }
-	}
-	if cfg.Scheduler == nil {
-		cfg.Scheduler = priority.NewRoundRobin()
-	}
-	cfg.WindowGrowth = min(cfg.WindowGrowth, frame.MaxWindow-max(cfg.ConnWindow, cfg.StreamWindow))
+	cfg.normalize()
 	c := &Conn{
 		cfg:   cfg,
 		peer:  initialSettings(),
@@ -89,7 +83,11 @@ func New(cfg Config) *Conn {
 // Start appends our connection preface: SETTINGS, behind the client's magic octets in the role of a client,
 // and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits one packet.
 func (c *Conn) Start(now time.Time) {
-	c.now = now
+	if c.fatal != nil {
+		return
+	}
+	c.tell(now)
+	now = c.now
 	if c.cfg.Role == Client {
 		c.out = append(c.out, frame.Preface...)
 	}
@@ -111,9 +109,9 @@ func (c *Conn) Start(now time.Time) {
 // to wait for the peer's window, and after what may have ended the last stream: the wait, and idleness, are counted
 // from then.
 func (c *Conn) SetTime(now time.Time) {
-	c.now = now
+	c.tell(now)
 	if c.life.idleGuess {
-		c.life.idleSince, c.life.idleGuess = now, false
+		c.life.idleSince, c.life.idleGuess = c.now, false
 	}
 }
 
@@ -165,7 +163,8 @@ func (c *Conn) Err() error {
 }
 
 // Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what was wrong
-// (RFC 9113 §5.4.1). After it Decode and Apply must not be called. Only the first call counts.
+// (RFC 9113 §5.4.1). Nothing follows it: from then on no method appends anything, Apply and Tick do nothing, and Deadline
+// gives none. Only the first call counts.
 func (c *Conn) Fail(err *frame.ConnError) {
 	if c.fatal != nil {
 		return

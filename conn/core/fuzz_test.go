@@ -82,7 +82,7 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 	case 4, 5, 6:
 		return frame.Data{StreamID: id | 1, EndStream: rng.IntN(4) == 0, Padded: rng.IntN(2) == 0, Data: make([]byte, rng.IntN(600))}.Append(b)
 	case 7:
-		return update(id, uint32(rng.IntN(3))*(1<<30)).Append(b)
+		return update(id, []uint32{0, 1 << 30, frame.MaxWindow}[rng.IntN(3)]).Append(b)
 	case 8:
 		return reset(id|1, frame.Code(rng.IntN(15))).Append(b)
 	case 9:

@@ -13,16 +13,16 @@ type lifetime struct {
 	stallAt    time.Time // look for stalled streams
 	lastRecv   time.Time
 	idleSince  time.Time
-	idleGuess  bool      // idleSince is a time in the past, the true one not known
 	pingAt     time.Time // when the keepalive PING was sent, until its answer
-	pingSent   bool      // and nothing has arrived since
 	pings      int       // keepalive PINGs since the last HEADERS or DATA in either direction
 	pingsOut   int       // PINGs of our user that were not answered
-	tunePinged bool      // a PING that measures the path was not answered
 
 	partialSince time.Time     // when the frame or header block began that is not complete
 	partialTime  time.Duration // that it may take
 
+	idleGuess     bool // idleSince is a time in the past, the true one not known
+	pingSent      bool // a keepalive PING was sent, and nothing has arrived since
+	tunePinged    bool // a PING that measures the path was not answered
 	settingsRecv  bool
 	settingsAcked bool
 }
@@ -69,7 +69,8 @@ func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
 		l.partialSince = time.Time{}
 		return
 	case l.partialSince.IsZero():
-		l.partialSince = now
+		c.tell(now)
+		l.partialSince = c.now
 	}
 	l.partialTime = c.cfg.HeaderTimeout + time.Duration(want>>10)*time.Second
 }
@@ -86,6 +87,9 @@ func (c *Conn) partialBy() time.Time {
 // harm. The time only ever moves to earlier by calls of Start, Shutdown, Open, Queue, Probe
 // and SetPartial, and when the last stream ends, from which on the connection is idle.
 func (c *Conn) Deadline() (at time.Time, ok bool) {
+	if c.fatal != nil {
+		return time.Time{}, false
+	}
 	l := &c.life
 	earliest := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
@@ -103,7 +107,7 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	earliest(c.idleAt())
 	earliest(c.pingDue())
 	earliest(c.shutdown.at)
-	return at, !at.IsZero()
+	return c.toCaller(at), !at.IsZero()
 }
 
 // idleAt returns when the connection will have been idle for too long.
@@ -119,7 +123,7 @@ func (c *Conn) IdleSince() time.Time {
 	if c.streams.Len() > 0 {
 		return time.Time{}
 	}
-	return c.life.idleSince
+	return c.toCaller(c.life.idleSince)
 }
 
 // pingDue returns when a keepalive PING is to be sent or, when one is under way, given up. A PING is sent only
@@ -143,7 +147,8 @@ func (c *Conn) Probe(now time.Time) {
 	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent || c.pingDue().IsZero() {
 		return
 	}
-	c.sendKeepalive(now)
+	c.tell(now)
+	c.sendKeepalive(c.now)
 }
 
 func (c *Conn) sendKeepalive(now time.Time) {
@@ -159,8 +164,9 @@ func (c *Conn) Tick(now time.Time) error {
 	if c.fatal != nil {
 		return nil
 	}
-	c.now, c.timed = now, true
-	err := c.tick(now)
+	c.tell(now)
+	c.timed = true
+	err := c.tick(c.now)
 	c.timed = false
 	return err
 }
@@ -208,7 +214,7 @@ func (c *Conn) resetStalled() {
 			o.since, o.sent = c.now, 0 // it waits for the socket, whose time is its own matter
 		}
 		if !o.since.Add(timeout).After(c.now) {
-			if o.sent < int(timeout/time.Second)*minProgress || o.sent == 0 {
+			if int64(o.sent) < int64(timeout/time.Second)*minProgress || o.sent == 0 {
 				stalled = append(stalled, s)
 				continue
 			}
@@ -256,7 +262,8 @@ func (c *Conn) Shutdown(now time.Time) {
 	if c.fatal != nil || c.shutdown.step != running {
 		return
 	}
-	c.now = now
+	c.tell(now)
+	now = c.now
 	c.shutdown.step = drainAnnounced
 	c.shutdown.at = now.Add(drainWait)
 	c.shutdown.graceBy = after(now, c.cfg.DrainGrace)

@@ -57,6 +57,9 @@ func unlessIgnored(err error) error {
 // without a port that is the default (RFC 6454 §6.2). An origin that has no room in a frame that the peer takes is left
 // out. Server only; clients without TLS ignore it.
 func (c *Conn) SendOrigin(origins []string) {
+	if c.fatal != nil {
+		return
+	}
 	room := int(c.peer.MaxFrameSize)
 	for len(origins) > 0 {
 		n, size := 0, 0
@@ -75,7 +78,8 @@ func (c *Conn) SendOrigin(origins []string) {
 }
 
 // SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the request on s. value is
-// as in an Alt-Svc field. It tells whether the frame has room in what the peer takes. Server only.
+// as in an Alt-Svc field. It reports whether the frame has room in what the peer takes, which
+// nothing has after Fail. Server only.
 func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
 	f := frame.AltSvc{Value: []byte(value)}
 	if s != nil {
@@ -83,7 +87,7 @@ func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
 	} else {
 		f.Origin = []byte(origin)
 	}
-	if 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
+	if c.fatal != nil || 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
 		return false
 	}
 	c.out = f.Append(c.out)

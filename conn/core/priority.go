@@ -12,8 +12,9 @@ import (
 // Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The scheduler decides what
 // they mean; here is how they arrive and leave, and what is kept of them.
 
-// ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC 7540 §5.3.1).
-var ErrPriority = errors.New("http2: a stream cannot depend on itself")
+// ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC 7540 §5.3.1), or on one
+// whose identifier is above 2^31-1.
+var ErrPriority = errors.New("http2: a stream cannot depend on itself, or on an identifier above 2^31-1")
 
 // pinned says which parts of a stream's priority were decided on this side, so that the peer's word does not change
 // them any more.
@@ -41,10 +42,13 @@ func (s *Stream) Priority() priority.Params { return s.prio }
 // Config.TreePriorities is set and the server has not said that it ignores that; and it changes when the rest of the
 // request is sent. The error is ErrClosed when nothing more will be sent, or received, on s.
 func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
-	if p.Tree && p.DependsOn == s.ID {
+	if p.Tree && (p.DependsOn == s.ID || p.DependsOn > frame.MaxStreamID) {
 		return ErrPriority
 	}
 	p.Urgency = min(p.Urgency, priority.MaxUrgency)
+	if c.fatal != nil {
+		return ErrClosed
+	}
 	if c.cfg.Role == Server {
 		if s.state.Closed() {
 			return ErrClosed

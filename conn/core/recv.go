@@ -12,11 +12,11 @@ import (
 // queues events. now is the present time. An error is a *frame.ConnError, to be handed to Fail. Errors of one
 // stream are dealt with here: RST_STREAM is appended and EventReset queued.
 func (c *Conn) Apply(now time.Time) error {
-	c.now = now
-	if !c.in.whole {
+	c.tell(now)
+	if !c.in.whole || c.fatal != nil {
 		return nil // a piece of the preface
 	}
-	c.life.received(now)
+	c.life.received(c.now)
 	c.counts.FramesIn++
 	if !c.in.ready {
 		return nil // a header block that goes on
@@ -88,16 +88,22 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 		return err
 	}
 	c.emit(Event{Kind: EventFault, Err: se})
-	if s, ok := c.streams.Get(se.StreamID); ok {
-		c.resetStream(s, se)
-	} else if c.ids.Idle(se.StreamID) {
+	if _, open := c.streams.Get(se.StreamID); !open && c.ids.Idle(se.StreamID) {
 		// RST_STREAM must not be sent for an idle stream (RFC 9113 §6.4).
 		return frame.NewConnError(se.Code, se.Section, se.Reason+", on an idle stream")
+	}
+	c.endStream(se)
+	return c.limit.control()
+}
+
+// endStream sends RST_STREAM for a stream of the table, or for one that was never put there.
+func (c *Conn) endStream(se *frame.StreamError) {
+	if s, ok := c.streams.Get(se.StreamID); ok {
+		c.resetStream(s, se)
 	} else if st, _ := c.graves.State(se.StreamID); st != stream.ClosedResetLocal {
 		c.graves.Add(se.StreamID, stream.ClosedResetLocal)
 		c.appendRSTStream(se.StreamID, se.Code)
 	}
-	return c.limit.control()
 }
 
 // onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as on an idle one.

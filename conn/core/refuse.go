@@ -19,8 +19,11 @@ func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
 //
 // The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is decoded, and the octets of
 // DATA are given back to the peer; since the rest of such a message would have a hole, a refused piece always resets its
-// stream, with REFUSED_STREAM where no code is given. SETTINGS, GOAWAY and RST_STREAM, without which the two sides would
-// no longer agree, take effect all the same.
+// stream, with REFUSED_STREAM where no code is given. SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the answer to a PING,
+// without which the two sides would no longer agree, take effect all the same, as does every frame before an error of its
+// own; a code resets the stream of a WINDOW_UPDATE behind that. A PING of the peer that is refused is not answered.
+//
+// A refusal is this side's own: it is no fault of the peer, and Limits does not count it.
 //
 // Refuse belongs to the reader, as Decode does.
 func (c *Conn) Refuse(code frame.Code) {
@@ -35,6 +38,15 @@ func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 	switch h.Type {
 	case frame.TypeSettings, frame.TypeGoAway, frame.TypeRSTStream:
 		return c.apply(h, p)
+	case frame.TypePing:
+		if h.Flags.Has(frame.FlagAck) {
+			return c.apply(h, p)
+		}
+		return nil
+	case frame.TypeWindowUpdate:
+		if err := c.scope(c.apply(h, p)); err != nil || code == frame.NoError {
+			return err
+		}
 	case frame.TypeData:
 		if _, err := frame.ParseData(h, p); err != nil {
 			return err
@@ -54,7 +66,7 @@ func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 			if err := c.ids.Accept(id); err != nil || c.shutdown.beyond(id, c) {
 				return err
 			}
-			return refused(id, code)
+			return c.refuseStream(id, code)
 		}
 	default:
 		if code == frame.NoError {
@@ -62,14 +74,16 @@ func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 		}
 	}
 	if s, ok := c.streams.Get(id); ok {
-		return refused(s.ID, code)
+		return c.refuseStream(s.ID, code)
 	}
 	return nil
 }
 
-func refused(id uint32, code frame.Code) error {
+// refuseStream resets stream id, which need not be open.
+func (c *Conn) refuseStream(id uint32, code frame.Code) error {
 	if code == frame.NoError {
 		code = frame.RefusedStream
 	}
-	return frame.NewStreamError(id, code, "", "refused by the frame policy")
+	c.endStream(&frame.StreamError{StreamID: id, Code: code, Reason: "refused by the frame policy"})
+	return c.limit.control()
 }

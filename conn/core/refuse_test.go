@@ -62,6 +62,9 @@ func TestRefuse(t *testing.T) {
 		{"PRIORITY", frame.NoError, frame.Priority{StreamID: 1}, ""},
 		{"PRIORITY with a code", frame.Cancel, frame.Priority{StreamID: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
 		{"PRIORITY on an idle stream", frame.Cancel, frame.Priority{StreamID: 99}, ""},
+		{"PING's answer", frame.NoError, frame.Ping{Ack: true, Data: [8]byte([]byte("12345678"))}, `ping ack "12345678"`},
+		{"WINDOW_UPDATE with a code", frame.Cancel, frame.WindowUpdate{StreamID: 1, Increment: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{"WINDOW_UPDATE of 0", frame.NoError, frame.WindowUpdate{}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.9"},
 		{"WINDOW_UPDATE", frame.NoError, frame.WindowUpdate{Increment: 1 << 30}, ""},
 		{"RST_STREAM has its effect", frame.NoError, frame.RSTStream{StreamID: 1, Code: frame.Cancel}, "reset 1 remote CANCEL; closed 1"},
 		{"SETTINGS have theirs", frame.NoError, frame.NewSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20}), "SETTINGS ack; settings"},
@@ -85,7 +88,7 @@ func TestRefuse(t *testing.T) {
 func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
 	p := newPeer(t, Server)
 	id := uint32(1)
-	for range 100 {
+	for range 1000 { // more than Limits lets a peer have reset for its faults
 		p.sendRefused(frame.Cancel, request(id, "x-new: value "+itoa(id)))
 		p.sendRefused(frame.NoError, frame.Data{StreamID: id, Data: make([]byte, 5000)})
 		id += 2
@@ -95,11 +98,25 @@ func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
 		}
 		p.answer(id, true)
 		id += 2
-		p.tick(1e9) // refusals are charged like resets
 	}
-	p.alive("a hundred of each")
+	p.alive("a thousand of each")
 	p.flush()
 	if p.granted[0] < p.spent/2 {
 		t.Errorf("of %d octets of DATA %d were given back", p.spent, p.granted[0])
+	}
+}
+
+// A WINDOW_UPDATE that is refused opens the window all the same: the peer will not give the credit a second time.
+func TestRefuseKeepsCredit(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1).ends())
+	p.answer(1, false)
+	p.queue(1, 3*frame.DefaultWindow, true)
+	p.flush()
+	p.out = nil
+	p.sendRefused(frame.NoError, update(1, 2*frame.DefaultWindow), update(0, 2*frame.DefaultWindow))
+	p.flush()
+	if p.c.NumStreams() != 0 {
+		t.Errorf("the rest of the response was not sent: %q", p.out)
 	}
 }

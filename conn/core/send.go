@@ -54,7 +54,7 @@ func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params
 	if !ok {
 		return nil, ErrNoMoreStreams
 	}
-	p.Tree = p.Tree && p.DependsOn != id
+	p.Tree = p.Tree && p.DependsOn != id && p.DependsOn <= frame.MaxStreamID
 	p.Urgency = min(p.Urgency, priority.MaxUrgency)
 	s := c.newStream(id, stream.Idle, p)
 	s.noBody, s.connect = head, isConnect(fields)
@@ -87,7 +87,7 @@ func isConnect(fields []Field) bool {
 // SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a stream that was
 // promised; where the client has lowered its limit of streams since, it is ErrNoStream, and the stream is reset. Server only.
 func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
-	if !s.state.CanSend() && s.state != stream.ReservedLocal {
+	if c.fatal != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
 	}
 	if s.headSent || interim && end {
@@ -112,7 +112,7 @@ func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 // are used until EventDrained, too.
 func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 	switch {
-	case !s.state.CanSend() || s.out.end:
+	case c.fatal != nil || !s.state.CanSend() || s.out.end:
 		return ErrClosed
 	case !s.headSent:
 		return ErrOrder

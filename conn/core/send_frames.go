@@ -88,9 +88,12 @@ func (c *Conn) appendGoAway(last uint32, code frame.Code, debug string) {
 	c.counts.FramesOut++
 }
 
-// Ping appends a PING; its answer comes as EventPingAck. The data must not be one of the three that the
+// Ping appends a PING; its answer comes as EventPingAck. After Fail it does nothing. The data must not be one of the three that the
 // connection uses for itself, which no random data will be.
 func (c *Conn) Ping(data [8]byte) {
+	if c.fatal != nil {
+		return
+	}
 	c.out = frame.Ping{Data: data}.Append(c.out)
 	c.life.pingsOut++
 	c.counts.FramesOut++
@@ -98,16 +101,16 @@ func (c *Conn) Ping(data [8]byte) {
 }
 
 // Reset ends s with RST_STREAM. What waits to be sent is dropped. It does nothing when s is closed already, and
-// so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2).
+// so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2); nor after Fail.
 func (c *Conn) Reset(s *Stream, code frame.Code) {
-	if s.state.Closed() || s.state == stream.Idle {
+	if c.fatal != nil || s.state.Closed() || s.state == stream.Idle {
 		return
 	}
 	c.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: "reset by this side"})
 }
 
 // StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer is told so:
-// a client with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete response, and a server with
+// a server with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete response, and a client with
 // RST_STREAM(CANCEL).
 func (c *Conn) StopRecv(s *Stream) {
 	switch {

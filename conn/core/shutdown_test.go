@@ -241,7 +241,7 @@ func TestFail(t *testing.T) {
 	if err := p.c.Tick(p.now); err != nil {
 		t.Errorf("Tick: %v", err)
 	}
-	if err := p.c.Queue(p.stream(1), []byte("x"), nil, false); err != nil {
+	if err := p.c.Queue(p.stream(1), []byte("x"), nil, false); !errors.Is(err, ErrClosed) {
 		t.Errorf("Queue: %v", err)
 	}
 	p.consume(3, -1)

@@ -47,6 +47,8 @@ func (c *Conn) Tune(s *Stream, now time.Time) {
 	if c.fatal != nil {
 		return
 	}
+	c.tell(now)
+	now = c.now
 	if s.state.CanReceive() {
 		grown, inc := c.tuner.Grow(&s.meter, &s.recv, c.room(s), now)
 		c.grown += grown

@@ -10,6 +10,9 @@ import (
 // the payload of its HTTP2-Settings field, and the request is stream 1, half-closed (remote). It is to be called
 // after Start. The client's preface still comes. Server only.
 func (c *Conn) Upgrade(settings []byte, request Message) error {
+	if c.fatal != nil {
+		return c.fatal
+	}
 	f, err := frame.ParseSettings(frame.Header{Length: uint32(len(settings)), Type: frame.TypeSettings}, settings)
 	if err != nil {
 		return err
