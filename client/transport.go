@@ -146,8 +146,11 @@ type Transport struct {
 	// the reader. Default 4 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a connection holds before it
-	// stops giving connection credit back. Default 64 MiB.
+	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a
+	// connection holds before it tells the server to have smaller windows for its streams
+	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
+	// three quarters are free again. Up to there a body that is not read costs the others nothing,
+	// and beyond it those that are read go on. Default 64 MiB.
 	MaxUnreadPerConnection int
 
 	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of a connection

@@ -42,9 +42,11 @@ type Config struct {
 	// larger where the path is long.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of DATA that nobody has read yet the connection holds before
-	// it stops giving connection credit back to the peer. Up to there a stream that is not read costs the
-	// other streams nothing. Default 8 MiB.
+	// MaxUnreadPerConnection is how many octets of DATA that nobody has read yet the connection
+	// holds before it tells the peer to have smaller windows for its streams
+	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
+	// three quarters are free again. Up to there a stream that is not read costs the other streams
+	// nothing, and beyond it those that are read go on. Default 8 MiB.
 	MaxUnreadPerConnection int
 
 	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of the connection

@@ -60,7 +60,7 @@ func (s *script) step(p *testPeer, last *uint32) any {
 	case 8:
 		return frame.RSTStream{StreamID: id, Code: frame.Code(s.byte() % 16)}
 	case 9:
-		return frame.WindowUpdate{StreamID: id, Increment: uint32(s.byte()) << (s.byte() % 32)}
+		return frame.WindowUpdate{StreamID: id, Increment: uint32(s.byte()) << (s.byte() % 32) & frame.MaxWindow}
 	case 10:
 		return settings(frame.Setting{ID: frame.SettingID(s.byte() % 10), Value: uint32(s.byte()) << (s.byte() % 32)})
 	case 11:

@@ -81,7 +81,9 @@ func (w *RecvWindow) Release(n uint32) (increment uint32) {
 }
 
 func (w *RecvWindow) due() (increment uint32) {
-	if w.unsent() < min((int64(w.size)+1)/2, maxBatch) {
+	// What does not bring a window that Shift has made negative up to 0 is of no use to the peer
+	// yet.
+	if free := w.unsent(); free < min((int64(w.size)+1)/2, maxBatch) || int64(w.avail)+free < 0 {
 		return 0
 	}
 	return w.Flush()

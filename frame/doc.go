@@ -15,12 +15,13 @@
 //
 // # Writing
 //
-// Every frame type has an Append method, which appends the wire form to a byte slice and returns the longer slice, as the
-// built-in append does. Append panics on a frame that has no wire form: a payload of more than 2^24-1 octets, a stream
-// identifier or window increment above 2^31-1, wherever in the frame it stands, or a length-prefixed field longer than its
-// prefix can say. It does not check anything else, so that tests can write what a peer must refuse: an identifier or
-// increment of 0, for example. Fields that count only with another one, as PadLength does with Padded and Priority with
-// HasPriority, are not written without that.
+// Every frame type has an Append method, which appends the wire form to a byte slice and returns
+// the longer slice, as the built-in append does. Append panics on a frame that has no wire form: a
+// payload of more than 2^24-1 octets, a stream identifier or window increment above 2^31-1,
+// wherever in the frame it stands, or a length-prefixed field longer than its prefix can say. It
+// does not check anything else, so that tests can write what a peer must refuse: an identifier or
+// increment of 0, for example. Fields that count only with another one, as PadLength does with
+// Padded and Priority with HasPriority, are not written without that.
 //
 // # Errors
 //

@@ -38,8 +38,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// A caller that has held a time for long does not make time pass, where a monotonic reading shows that the clock was not
-// set back.
+// A caller that has held a time for long does not make time pass, where a monotonic reading shows
+// that the clock was not set back.
 func TestTimeHeldBack(t *testing.T) {
 	p := newSilentPeer(t, Server, func(c *Config) { c.IdleTimeout = time.Minute })
 	p.now = time.Now()

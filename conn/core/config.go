@@ -25,9 +25,9 @@ func (r Role) String() string {
 	return "server"
 }
 
-// Config holds the settings of a Conn. What a connection cannot work without has a default, which a field's comment names,
-// and what is out of range is brought into it; package conn has defaults for the rest. A duration of 0 or less means no
-// limit.
+// Config holds the settings of a Conn. What a connection cannot work without has a default, which a
+// field's comment names, and what is out of range is brought into it; package conn has defaults for
+// the rest. A duration of 0 or less means no limit.
 type Config struct {
 	Role Role
 
@@ -39,12 +39,12 @@ type Config struct {
 	MaxHeaderBytes        uint32 // 0: 64 KiB
 	EnableConnectProtocol bool   // server: RFC 8441 §3
 	EnablePush            bool   // client
-	TreePriorities        bool   // client: the signals of RFC 7540 §5.3 are sent; otherwise the server is told that they are not
+	TreePriorities        bool   // client: the signals of RFC 7540 §5.3 are sent, or the server is told that they are not
 
 	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included; 0 or less: 200
 	EncoderTableSize uint32 // cap on the HPACK table that we encode with
 	ConnWindow       uint32 // the connection's receive window, 65535 to 2^31-1
-	MaxUnread        int64  // octets of unread DATA up to which connection credit is given back at once; 0 or less: ConnWindow
+	MaxUnread        int64  // octets of unread DATA beyond which streams have small windows; 0 or less: ConnWindow
 	WindowGrowth     uint32 // what the windows of streams together, and that of the connection, may grow by
 
 	PrefaceTimeout  time.Duration // until the peer's first SETTINGS

@@ -40,6 +40,7 @@ type Conn struct {
 	meter    flow.Meter // of the connection's window
 	grown    uint32     // octets by which the windows of streams are larger than StreamWindow
 	shutdown shutdownState
+	window   initialWindow
 	fatal    *frame.ConnError
 
 	localStreams, remoteStreams int // open or half-closed, by who opened them
@@ -75,6 +76,7 @@ func New(cfg Config) *Conn {
 	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)
 	c.graves = stream.NewGraveyard(stream.DefaultEnds, int(resets))
 	c.in.init(&cfg, c.limit.MaxContinuations)
+	c.window.size = cfg.StreamWindow
 	c.send.Add(frame.DefaultWindow)
 	c.recv.Init(frame.DefaultWindow)
 	return c
@@ -162,9 +164,9 @@ func (c *Conn) Err() error {
 	return c.fatal
 }
 
-// Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what was wrong
-// (RFC 9113 §5.4.1). Nothing follows it: from then on no method appends anything, Apply and Tick do nothing, and Deadline
-// gives none. Only the first call counts.
+// Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what
+// was wrong (RFC 9113 §5.4.1). Nothing follows it: from then on no method appends anything, Apply
+// and Tick do nothing, and Deadline gives none. Only the first call counts.
 func (c *Conn) Fail(err *frame.ConnError) {
 	if c.fatal != nil {
 		return

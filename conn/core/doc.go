@@ -33,14 +33,16 @@
 //
 // # Accounts
 //
-// Every octet of DATA that is received is taken from the connection's window and given back exactly once: at once where
-// it is dropped or padding, else as soon as it is held, up to Config.MaxUnread; only what exceeds that waits
-// for Consume. So a stream that nobody reads closes its own window, not that of the connection. Where Consume asks for
-// Tune, windows that hold the peer up become larger, up to Config.WindowGrowth.
+// Every octet of DATA that is received is taken from the connection's window and given back exactly
+// once: at once where it is dropped or padding, else as soon as it is held, up to Config.MaxUnread;
+// only what exceeds that waits for Consume, or for the peer to acknowledge a smaller
+// SETTINGS_INITIAL_WINDOW_SIZE, which then bounds what can come. So a stream that nobody reads
+// closes its own window, not that of the connection. Where Consume asks for Tune, windows that hold
+// the peer up become larger, up to Config.WindowGrowth.
 //
 // # Limitations
 //
 // Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. What
 // ALTSVC and ORIGIN frames say is checked and given to the caller, and changes nothing here. What SETTINGS tell the peer is
-// said once, by Start.
+// said once, by Start, but for SETTINGS_INITIAL_WINDOW_SIZE.
 package core

@@ -99,7 +99,7 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if !l.settingsRecv {
 		earliest(l.prefaceBy)
 	}
-	if !l.settingsAcked {
+	if !l.settingsAcked || c.window.asked {
 		earliest(l.settingsBy)
 	}
 	earliest(c.partialBy())
@@ -177,7 +177,7 @@ func (c *Conn) tick(now time.Time) error {
 	switch {
 	case !l.settingsRecv && due(l.prefaceBy):
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "no connection preface in time")
-	case !l.settingsAcked && due(l.settingsBy):
+	case (!l.settingsAcked || c.window.asked) && due(l.settingsBy):
 		return frame.NewConnError(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time")
 	case due(c.partialBy()):
 		return calm("frame or header block not completed in time")

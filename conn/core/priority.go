@@ -12,8 +12,8 @@ import (
 // Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The scheduler decides what
 // they mean; here is how they arrive and leave, and what is kept of them.
 
-// ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC 7540 §5.3.1), or on one
-// whose identifier is above 2^31-1.
+// ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC
+// 7540 §5.3.1), or on one whose identifier is above 2^31-1.
 var ErrPriority = errors.New("http2: a stream cannot depend on itself, or on an identifier above 2^31-1")
 
 // pinned says which parts of a stream's priority were decided on this side, so that the peer's word does not change

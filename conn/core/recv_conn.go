@@ -104,22 +104,21 @@ func (c *Conn) shiftWindows(size uint32) error {
 }
 
 func (c *Conn) recvSettingsAck() error {
+	if c.life.settingsAcked && c.window.asked {
+		c.recvWindowAck()
+		return nil
+	}
 	if c.life.settingsAcked {
 		return c.limit.glitch(c.now)
 	}
 	c.life.settingsAcked = true
 	c.tuner.Answered(c.now)
 	c.in.block.setTableSize(c.cfg.DecoderTableSize)
-	if c.cfg.StreamWindow >= frame.DefaultWindow {
-		return nil
+	if c.cfg.StreamWindow < frame.DefaultWindow {
+		// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
+		c.shiftRecvWindows(int32(c.cfg.StreamWindow) - frame.DefaultWindow)
 	}
-	// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
-	for _, s := range c.streams.All() {
-		inc, _ := s.recv.Shift(int32(c.cfg.StreamWindow) - frame.DefaultWindow)
-		if inc > 0 && s.state.CanReceive() {
-			c.appendWindowUpdate(s.ID, inc)
-		}
-	}
+	c.boundUnread()
 	return nil
 }
 

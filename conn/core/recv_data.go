@@ -97,17 +97,19 @@ func (c *Conn) giveBack(n uint32) {
 	}
 }
 
-// hold accounts for n octets that wait to be consumed. Their connection credit goes back to the peer at once,
-// so that a stream which nobody reads does not take the window from the others; only its own window closes.
-// Beyond MaxUnread octets on the connection the credit is held back until something has been consumed: that
-// bounds the memory.
+// hold accounts for n octets that wait to be consumed. Their connection credit goes back to the
+// peer at once, so that a stream which nobody reads does not take the window from the others; only
+// its own window closes. Beyond MaxUnread octets on the connection the credit is held back until
+// something has been consumed, or until the windows of streams are so small that they bound the
+// memory: see initialWindow.
 func (c *Conn) hold(s *Stream, n int) {
 	s.unread += int64(n)
 	c.unread += int64(n)
-	if c.unread <= c.cfg.MaxUnread {
+	if c.unread <= c.cfg.MaxUnread || c.windowsSmall() {
 		c.giveBack(uint32(n))
 	} else {
 		c.owed += int64(n)
+		c.shrinkWindows()
 	}
 }
 
@@ -140,9 +142,13 @@ func (c *Conn) Consume(s *Stream, n int) (tune bool) {
 	if inc := s.recv.Release(uint32(n)); inc > 0 && s.state.CanReceive() && c.fatal == nil {
 		c.appendWindowUpdate(s.ID, inc)
 	}
+	if c.window.size != c.cfg.StreamWindow {
+		c.restoreWindow(s)
+		c.growWindows()
+	}
+	c.settle(s)
 	if c.cfg.WindowGrowth == 0 {
 		return false
 	}
-	c.settle(s)
 	return c.meterData(s, uint32(n))
 }

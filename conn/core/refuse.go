@@ -17,11 +17,13 @@ func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
 // Refuse says that the frame which the last Decode took off shall have no effect at the next Apply. With a code other than
 // NoError the stream that it is on is reset, if it is on one.
 //
-// The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is decoded, and the octets of
-// DATA are given back to the peer; since the rest of such a message would have a hole, a refused piece always resets its
-// stream, with REFUSED_STREAM where no code is given. SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the answer to a PING,
-// without which the two sides would no longer agree, take effect all the same, as does every frame before an error of its
-// own; a code resets the stream of a WINDOW_UPDATE behind that. A PING of the peer that is refused is not answered.
+// The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is
+// decoded, and the octets of DATA are given back to the peer; since the rest of such a message
+// would have a hole, a refused piece always resets its stream, with REFUSED_STREAM where no code is
+// given. SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the answer to a PING, without which the
+// two sides would no longer agree, take effect all the same, as does every frame before an error of
+// its own; a code resets the stream of a WINDOW_UPDATE behind that. A PING of the peer that is
+// refused is not answered.
 //
 // A refusal is this side's own: it is no fault of the peer, and Limits does not count it.
 //

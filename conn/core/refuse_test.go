@@ -63,7 +63,7 @@ func TestRefuse(t *testing.T) {
 		{"PRIORITY with a code", frame.Cancel, frame.Priority{StreamID: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
 		{"PRIORITY on an idle stream", frame.Cancel, frame.Priority{StreamID: 99}, ""},
 		{"PING's answer", frame.NoError, frame.Ping{Ack: true, Data: [8]byte([]byte("12345678"))}, `ping ack "12345678"`},
-		{"WINDOW_UPDATE with a code", frame.Cancel, frame.WindowUpdate{StreamID: 1, Increment: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{"WINDOW_UPDATE with a code", frame.Cancel, update(1, 1), "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
 		{"WINDOW_UPDATE of 0", frame.NoError, frame.WindowUpdate{}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.9"},
 		{"WINDOW_UPDATE", frame.NoError, frame.WindowUpdate{Increment: 1 << 30}, ""},
 		{"RST_STREAM has its effect", frame.NoError, frame.RSTStream{StreamID: 1, Code: frame.Cancel}, "reset 1 remote CANCEL; closed 1"},
@@ -106,7 +106,8 @@ func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
 	}
 }
 
-// A WINDOW_UPDATE that is refused opens the window all the same: the peer will not give the credit a second time.
+// A WINDOW_UPDATE that is refused opens the window all the same: the peer will not give the credit
+// a second time.
 func TestRefuseKeepsCredit(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1).ends())

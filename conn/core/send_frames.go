@@ -88,8 +88,8 @@ func (c *Conn) appendGoAway(last uint32, code frame.Code, debug string) {
 	c.counts.FramesOut++
 }
 
-// Ping appends a PING; its answer comes as EventPingAck. After Fail it does nothing. The data must not be one of the three that the
-// connection uses for itself, which no random data will be.
+// Ping appends a PING; its answer comes as EventPingAck. After Fail it does nothing. The data must
+// not be one of the three that the connection uses for itself, which no random data will be.
 func (c *Conn) Ping(data [8]byte) {
 	if c.fatal != nil {
 		return
@@ -109,9 +109,9 @@ func (c *Conn) Reset(s *Stream, code frame.Code) {
 	c.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: "reset by this side"})
 }
 
-// StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer is told so:
-// a server with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete response, and a client with
-// RST_STREAM(CANCEL).
+// StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer
+// is told so: a server with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete
+// response, and a client with RST_STREAM(CANCEL).
 func (c *Conn) StopRecv(s *Stream) {
 	switch {
 	case !s.state.CanReceive():

@@ -19,12 +19,13 @@ type Stream struct {
 	// Fields belong to the stream.
 	Head Message
 
-	state stream.State
-	node  priority.Node // in the scheduler
-	send  flow.SendWindow
-	recv  flow.RecvWindow
-	meter flow.Meter // of recv
-	grown uint32     // octets by which recv is larger than at its beginning
+	state    stream.State
+	node     priority.Node // in the scheduler
+	send     flow.SendWindow
+	recv     flow.RecvWindow
+	meter    flow.Meter // of recv
+	grown    uint32     // octets by which recv is larger than at its beginning
+	restored uint32     // octets by which it is larger, of those that a small initial window had taken
 
 	recvBody  int64  // octets of DATA received, padding excluded
 	noBody    bool   // content-length describes a body that is not sent: answer to HEAD, or 304
@@ -97,7 +98,7 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Para
 // take the initial value for granted (RFC 9113 §6.5.3), so a smaller one does not hold before.
 func (c *Conn) streamWindow() uint32 {
 	if c.life.settingsAcked {
-		return c.cfg.StreamWindow
+		return c.window.initial(&c.cfg)
 	}
 	return max(c.cfg.StreamWindow, frame.DefaultWindow)
 }

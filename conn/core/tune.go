@@ -69,9 +69,10 @@ func (c *Conn) Tune(s *Stream, now time.Time) {
 
 // settle frees what s has grown by, once the peer can send nothing more on it and nothing is kept of what it has sent.
 func (c *Conn) settle(s *Stream) {
-	if s.grown > 0 && s.unread == 0 && !s.state.CanReceive() {
+	if s.grown+s.restored > 0 && s.unread == 0 && !s.state.CanReceive() {
 		c.grown -= s.grown
-		s.grown = 0
+		c.window.restored -= s.restored
+		s.grown, s.restored = 0, 0
 	}
 }
 

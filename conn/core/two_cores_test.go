@@ -30,9 +30,10 @@ func TestTwoCores(t *testing.T) {
 		n /= 10
 	}
 	var total Counts
-	var grown int
+	var grown, shrunk int
 	for seed := range n {
 		w := runWorld(t, seed+1)
+		shrunk += w.shrunk
 		for _, n := range w.ends {
 			total.StreamsOpened += n.c.counts.StreamsOpened
 			total.ResetsOut += n.c.counts.ResetsOut
@@ -45,8 +46,12 @@ func TestTwoCores(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d seeds: %d streams, %d of them pushed, %d reset, %d octets of DATA, %d frames, %d times SETTINGS, %d larger windows",
-		n, total.StreamsOpened/2, total.PromisesIn, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn, grown)
+	t.Logf("%d seeds: %d streams, %d of them pushed, %d reset, %d octets of DATA, %d frames, %d times SETTINGS",
+		n, total.StreamsOpened/2, total.PromisesIn, total.ResetsOut, total.DataOut, total.FramesIn, total.SettingsIn)
+	t.Logf("%d larger windows, %d smaller ones", grown, shrunk)
+	if n >= 100 && shrunk == 0 {
+		t.Error("no window was made smaller")
+	}
 }
 
 func FuzzTwoCores(f *testing.F) {
@@ -56,12 +61,13 @@ func FuzzTwoCores(f *testing.F) {
 
 // A world is the two ends of a connection. All that is random in it comes from one seed.
 type world struct {
-	tb   testing.TB
-	seed uint64
-	rng  *rand.Rand
-	now  time.Time
-	step int
-	calm bool // no more noise
+	tb     testing.TB
+	seed   uint64
+	rng    *rand.Rand
+	now    time.Time
+	step   int
+	calm   bool // no more noise
+	shrunk int  // how often a connection has changed its initial window
 
 	ends  [2]*node // by Role
 	plans map[uint32]*plan
@@ -83,6 +89,7 @@ type node struct {
 	free    []*Stream
 	changes [][]frame.Setting // of ours, on their way until the acknowledgement
 	acks    int
+	asked   bool // the last change of the initial window was the connection's own, and is not acknowledged
 	begun   bool // the first flight is on the wire
 	ended   bool // Shutdown was called
 }
@@ -121,7 +128,9 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.MaxReadFrameSize = w.pick(1<<14, 1<<14, 1<<15, 1<<20)
 	cfg.StreamWindow = w.pick(1, 500, 65535, 1<<20, frame.MaxWindow)
 	cfg.ConnWindow = w.pick(65535, 1<<20, frame.MaxWindow)
-	cfg.MaxUnread = int64(w.pick(0, 20_000, 1<<30))
+	if cfg.MaxUnread = int64(w.pick(1, 20_000, 1<<30, 1<<30)); cfg.MaxUnread < 1<<30 {
+		cfg.StreamWindow = w.pick(20_000, 65535, 1<<20, frame.MaxWindow) // which the connection makes smaller
+	}
 	cfg.WindowGrowth = w.pick(0, 1<<20, 1<<30)
 	cfg.PingInterval = time.Duration(w.pick(0, 200)) * time.Millisecond
 	cfg.Limits = Limits{ResetBurst: -1, GlitchBurst: -1, EmptyBurst: -1, MaxQueuedControl: -1}
@@ -362,8 +371,20 @@ func (n *node) change() {
 }
 
 func (n *node) sendSettings(list []frame.Setting) {
+	if n.c.cfg.MaxUnread < 1<<30 {
+		return // the connection sends its own, and takes every acknowledgement for that of those
+	}
 	n.c.out = frame.AppendSettings(n.c.out, list...)
-	n.changes = append(n.changes, list)
+	n.changes = append(n.changes, append([]frame.Setting{}, list...)) // not nil
+}
+
+// noteAsked notes that the connection has sent SETTINGS of its own, which have no list.
+func (n *node) noteAsked() {
+	if n.c.window.asked && !n.asked {
+		n.asked = true
+		n.changes = append(n.changes, nil)
+		n.w.shrunk++
+	}
 }
 
 // acknowledged brings into force what the other has acknowledged. The first acknowledgement is for what Start sent.
@@ -371,17 +392,21 @@ func (n *node) acknowledged() {
 	if n.acks++; n.acks == 1 {
 		return
 	}
+	n.noteAsked()
 	if len(n.changes) == 0 {
 		n.w.failf("%v: acknowledgement of nothing", n.c.Role())
 	}
 	list := n.changes[0]
 	n.changes = n.changes[1:]
+	if list == nil {
+		n.asked = false
+	}
 	c := n.c
 	for _, set := range list {
 		switch set.ID {
 		case frame.SettingInitialWindowSize:
 			delta := int32(int64(set.Value) - int64(c.cfg.StreamWindow))
-			c.cfg.StreamWindow = set.Value
+			c.cfg.StreamWindow, c.window.size = set.Value, set.Value
 			for id, s := range c.streams.All() {
 				inc, ok := s.recv.Shift(delta)
 				if !ok {

@@ -48,7 +48,8 @@ func (n *node) shake(b []byte) {
 func (n *node) shakeData(h frame.Header, p []byte) {
 	f := frame.Data{StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Data: p}
 	pad := n.w.rng.IntN(256)
-	agreed := n.other.c.life.settingsAcked && len(n.other.changes) == 0 // or the credit may have come after the DATA
+	// Otherwise the credit may have come after the DATA.
+	agreed := n.other.c.life.settingsAcked && len(n.other.changes) == 0 && !n.other.c.window.asked
 	if s, ok := n.c.streams.Get(h.StreamID); ok && agreed && int(s.send.Available()) > pad &&
 		int(n.c.send.Available()) > pad && int(h.Length)+pad < int(n.c.peer.MaxFrameSize) {
 		s.send.Take(1 + pad)
@@ -161,7 +162,7 @@ func (w *world) check() {
 			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, but the receiver believes %d",
 				a.c.Role(), a.c.send.Available(), there.data[0], back.updates[0], want)
 		}
-		if !b.c.life.settingsAcked || len(b.changes) > 0 {
+		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.window.asked {
 			continue // the two know different initial sizes
 		}
 		for id, s := range a.c.streams.All() {
@@ -231,11 +232,12 @@ func (w *world) checkEnd() {
 		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 || len(n.open) != 0 || len(n.owners) != 0 {
 			w.failf("%v: streams are left: %d, %d local, %d remote", c.Role(), c.NumStreams(), c.localStreams, c.remoteStreams)
 		}
-		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 || c.grown != 0 {
+		larger := c.grown + c.window.restored
+		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 || larger != 0 {
 			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames, %d octets of larger windows",
-				c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData, c.grown)
+				c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData, larger)
 		}
-		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 {
+		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.window.asked {
 			w.failf("%v: something still waits", c.Role())
 		}
 		if (n.ended || n.other.ended && c.Role() == Client) && !c.Drained() {
