@@ -115,7 +115,7 @@ func TestBadServers(t *testing.T) {
 					t.Errorf("it took %v", d)
 				}
 				var e *Error
-				if !errors.As(err, &e) || !contains(err.Error(), "server server:1") {
+				if !errors.As(err, &e) || e.Addr != "server:1" {
 					t.Errorf("the error is a %T: %v", err, err)
 				}
 				f.close()

@@ -58,7 +58,7 @@ func (x *exchange) readFailed(err error) error {
 	if x.err != nil {
 		return x.err
 	}
-	return &Error{Addr: x.cc.addr, StreamID: x.s.ID(), Err: tellingError(err)}
+	return &Error{Addr: x.cc.addr, StreamID: x.s.ID(), Err: x.cc.tellingError(err)}
 }
 
 // copyTrailers fills in Response.Trailer.

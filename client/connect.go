@@ -170,5 +170,5 @@ func (cc *ClientConn) awaitConnectProtocol(req *http.Request) error {
 	case errors.Is(err, ErrNoConnectProtocol):
 		return &Error{Addr: cc.addr, Err: err}
 	}
-	return &Error{Addr: cc.addr, Unprocessed: true, Err: tellingError(err)}
+	return &Error{Addr: cc.addr, Unprocessed: true, Err: cc.tellingError(err)}
 }

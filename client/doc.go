@@ -40,8 +40,11 @@
 //
 // # Errors
 //
-// A request that fails by its connection or stream fails with an *Error, which says where, and whether the request may be
-// sent again. The end of a context gives the context's error. Nothing is sent again that the server might have processed.
+// A request that fails by its connection or stream fails with an *Error, which says where, and
+// whether the request may be sent again. The end of a context gives the context's error. Nothing is
+// sent again that the server might have processed. The text begins with that of net/http's HTTP/2
+// for the same fault, errors.As finds the StreamError, GoAwayError and ConnectionError of
+// golang.org/x/net/http2 in it, and url.Error.Timeout and os.IsTimeout get an answer.
 //
 // # Differences from net/http
 //

@@ -2,9 +2,12 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
@@ -22,20 +25,133 @@ type Error struct {
 	Err error
 }
 
-// Error says what happened, where, and whether the request may be sent again. Of a stream that the server has reset it
-// begins and ends as net/http's does, since programs look for the code between "stream error: " and "received from
-// peer"; connect-go is one.
+// Error says what happened, where, and whether the request may be sent again. What net/http's
+// HTTP/2 has a text for begins with that text, since programs look for it; of a stream that the
+// server has reset it is nothing else, since connect-go looks at both ends.
 func (e *Error) Error() string {
 	var se *frame.StreamError
-	if errors.As(e.Err, &se) && se.Initiator == frame.Remote {
-		return "stream error: " + e.where("stream ID "+strconv.FormatUint(uint64(se.StreamID), 10)) + "; " + se.Code.String() +
-			"; received from peer"
-	}
+	var ce *frame.ConnError
 	s := e.Err.Error()
+	switch {
+	case errors.As(e.Err, &se) && se.Initiator == frame.Remote && se.Section == sectionGoAway:
+		s = "http2: Transport received Server's graceful shutdown GOAWAY"
+		if errors.As(e.Err, &ce) && ce.Code != frame.NoError {
+			s = "http2: Transport received GOAWAY from server ErrCode:" + ce.Code.String() + ", debug=" + strconv.Quote(ce.Debug)
+		}
+	case se != nil && se.Section == sectionLength:
+		s = io.ErrUnexpectedEOF.Error() + ": " + streamFault(se)
+	case se != nil:
+		s = "stream error: stream ID " + strconv.FormatUint(uint64(se.StreamID), 10) + "; " + se.Code.String()
+		if se.Initiator == frame.Remote {
+			return s + "; " + errFromPeer.Error()
+		}
+		return e.where(s + "; " + streamFault(se))
+	case errors.As(e.Err, &ce) && ce.Initiator == frame.Remote:
+		s = fmt.Sprintf("http2: server sent GOAWAY and closed the connection; LastStreamID=%d, ErrCode=%v, debug=%q",
+			ce.LastStreamID, ce.Code, ce.Debug)
+	case ce != nil && ce.Code != frame.NoError:
+		s = "connection error: " + ce.Code.String() + strings.TrimPrefix(s, "http2: connection error "+ce.Code.String())
+	case ce != nil && ce.Section == sectionPing:
+		s = "http2: client connection lost: " + ce.Reason + " (" + ce.Section + ")"
+	}
 	if e.StreamID != 0 {
 		s += ", stream " + strconv.FormatUint(uint64(e.StreamID), 10)
 	}
 	return e.where(s)
+}
+
+// Places of RFC 9113 that tell errors of package conn apart.
+const (
+	sectionPing   = "RFC 9113 §6.7"   // a PING was not answered
+	sectionGoAway = "RFC 9113 §6.8"   // GOAWAY has said that the request is not processed
+	sectionLength = "RFC 9113 §8.1.1" // the content is not as long as content-length says
+)
+
+// errFromPeer is the Cause of a StreamError of net/http for a stream that the server has reset.
+var errFromPeer = errors.New("received from peer")
+
+// streamFault says what was wrong with what the server has sent.
+func streamFault(e *frame.StreamError) string {
+	s := e.Reason
+	if e.Section != "" {
+		s += " (" + e.Section + ")"
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return strings.TrimPrefix(s, ": ")
+}
+
+// Timeout reports whether a timeout was passed: of the response's head, or of the connection's
+// socket. It is what url.Error.Timeout and os.IsTimeout ask.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.Err, &t) && t.Timeout()
+}
+
+// Temporary reports what the error within says of itself, as net.Error has it.
+func (e *Error) Temporary() bool {
+	var t interface{ Temporary() bool }
+	return errors.As(e.Err, &t) && t.Temporary()
+}
+
+// As lets errors.As find the StreamError, GoAwayError and ConnectionError of
+// golang.org/x/net/http2, and whatever has their fields, as the errors of net/http's HTTP/2 do.
+func (e *Error) As(target any) bool {
+	dst := reflect.ValueOf(target).Elem()
+	var se *frame.StreamError
+	var ce *frame.ConnError
+	switch isStream := errors.As(e.Err, &se); {
+	case isStream && se.Section == sectionLength: // io.ErrUnexpectedEOF, as in net/http
+	case isStream && dst.Kind() == reflect.Struct:
+		cause := errFromPeer
+		if se.Initiator == frame.Local {
+			cause = errors.New(streamFault(se))
+		}
+		return setFields(dst, streamErrorFields{se.StreamID, uint32(se.Code), cause})
+	case isStream || !errors.As(e.Err, &ce):
+	case ce.Initiator == frame.Remote && dst.Kind() == reflect.Struct:
+		return setFields(dst, goAwayErrorFields{ce.LastStreamID, uint32(ce.Code), ce.Debug})
+	case ce.Initiator == frame.Local && ce.Code != frame.NoError:
+		if dst.Kind() == reflect.Uint32 && dst.Type().Name() == "ConnectionError" {
+			dst.SetUint(uint64(ce.Code))
+			return true
+		}
+	}
+	return false
+}
+
+// streamErrorFields and goAwayErrorFields are the fields of the errors of golang.org/x/net/http2.
+type (
+	streamErrorFields struct {
+		StreamID uint32
+		Code     uint32
+		Cause    error
+	}
+	goAwayErrorFields struct {
+		LastStreamID uint32
+		ErrCode      uint32
+		DebugData    string
+	}
+)
+
+// setFields sets a struct that has the fields of another, in their order, and reports whether it
+// has.
+func setFields(dst reflect.Value, fields any) bool {
+	src := reflect.ValueOf(fields)
+	if dst.NumField() != src.NumField() {
+		return false
+	}
+	for i := range src.NumField() {
+		from, to := src.Type().Field(i), dst.Type().Field(i)
+		if from.Name != to.Name || !from.Type.ConvertibleTo(to.Type) {
+			return false
+		}
+	}
+	for i := range src.NumField() {
+		dst.Field(i).Set(src.Field(i).Convert(dst.Field(i).Type()))
+	}
+	return true
 }
 
 // where adds to s of which server the error tells, and what became of the request.
@@ -65,12 +181,13 @@ const (
 )
 
 var (
-	errRequestCanceled = errors.New("http2: request canceled")
-	errHeaderTooLarge  = errors.New("http2: response header list too large")
-	errBodyTooLong     = errors.New("http2: request body larger than its Content-Length")
-	errBodyTooShort    = errors.New("http2: request body shorter than its Content-Length")
-	errPoolClosed      = errors.New("http2: connection no longer in use")
-	errNotReserved     = errors.New("http2: Pool.Get returned a connection without a stream reserved")
+	errRequestCanceled = errors.New("net/http: request canceled")
+	errHeaderTooLarge  = errors.New("http2: response header list larger than advertised limit: " +
+		"response headers exceeded MaxResponseHeaderBytes or MaxResponseHeaderFields")
+	errBodyTooLong  = errors.New("http2: request body larger than specified content length")
+	errBodyTooShort = errors.New("http2: request body shorter than its Content-Length")
+	errPoolClosed   = errors.New("http2: connection no longer in use")
+	errNotReserved  = errors.New("http2: Pool.Get returned a connection without a stream reserved")
 )
 
 // isUnprocessed tells of an error of a stream whether the server says that it has not acted on the request (RFC 9113
@@ -88,20 +205,48 @@ type truncated struct{ error }
 
 func (e truncated) Unwrap() []error { return []error{e.error, io.ErrUnexpectedEOF} }
 
-// tellingError gives the error of a stream the form in which users look for it: the end of a connection is no io.EOF,
-// which would be the end of a body.
-func tellingError(err error) error {
+// refusedByGoAway is the error of a request that was not processed, as GOAWAY has said.
+type refusedByGoAway struct {
+	error
+	goAway *frame.ConnError
+}
+
+func (e refusedByGoAway) Unwrap() []error { return []error{e.error, e.goAway} }
+
+// afterGoAway is the error of a request whose connection the server has ended with GOAWAY.
+type afterGoAway struct {
+	error
+	goAway *frame.ConnError
+}
+
+func (e afterGoAway) Unwrap() []error { return []error{e.goAway, e.error} }
+
+// tellingError gives the error of a stream the form in which users look for it: the end of a
+// connection is no io.EOF, which would be the end of a body, and what GOAWAY has said before the
+// end is told.
+func (cc *ClientConn) tellingError(err error) error {
 	var se *frame.StreamError
 	var ce *frame.ConnError
 	switch {
 	case errors.As(err, &se):
-		if se.Initiator == frame.Local && se.Section == "RFC 9113 §8.1.1" {
+		switch {
+		case se.Initiator == frame.Local && se.Section == sectionLength:
 			return truncated{err}
+		case se.Initiator == frame.Remote && se.Section == sectionGoAway:
+			if g := cc.c.GoAway(); g != nil {
+				return refusedByGoAway{err, g}
+			}
 		}
-	case errors.As(err, &ce) && errors.Is(err, io.EOF):
-		lost := *ce
-		lost.Cause = io.ErrUnexpectedEOF
-		return &lost
+	case errors.As(err, &ce):
+		if errors.Is(err, io.EOF) {
+			lost := *ce
+			lost.Cause = io.ErrUnexpectedEOF
+			err = &lost
+		}
+		lost := ce.Initiator == frame.Local && ce.Code == frame.NoError && ce.Reason == "connection lost"
+		if g := cc.c.GoAway(); lost && g != nil {
+			return afterGoAway{err, g}
+		}
 	}
 	return err
 }

@@ -16,11 +16,11 @@ func TestErrorText(t *testing.T) {
 	}{
 		{
 			Error{Err: reset, StreamID: 5, Addr: "a:1"},
-			"stream error: stream ID 5, server a:1; CANCEL; received from peer",
+			"stream error: stream ID 5; CANCEL; received from peer",
 		},
 		{
 			Error{Err: refused, StreamID: 7, Addr: "a:1", Unprocessed: true},
-			"stream error: stream ID 7, server a:1, request not processed; REFUSED_STREAM; received from peer",
+			"stream error: stream ID 7; REFUSED_STREAM; received from peer",
 		},
 		{
 			Error{Err: errors.New("dial failed"), Addr: "a:1", Unprocessed: true},

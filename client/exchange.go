@@ -334,7 +334,7 @@ func (x *exchange) await() (*http.Response, error) {
 func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	head, err := x.s.AwaitHead()
 	if err == nil && head.TooLarge {
-		err = errHeaderTooLarge
+		err = &frame.StreamError{StreamID: x.s.ID(), Code: frame.ProtocolError, Cause: errHeaderTooLarge}
 	}
 	x.mu.Lock()
 	x.headSeen = true
@@ -451,7 +451,7 @@ func (x *exchange) failed(err error) error {
 	x.err = err
 	x.mu.Unlock()
 	x.reset()
-	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: tellingError(err)}
+	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: x.cc.tellingError(err)}
 }
 
 // reset ends the stream, if it has not ended, and the exchange.

@@ -26,6 +26,8 @@ type peer struct {
 	enc *hpack.Encoder
 	buf bytes.Buffer
 	dec *hpack.Decoder
+
+	silent bool // it answers no PING
 }
 
 // farm is where the Transport under test dials.

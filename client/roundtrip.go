@@ -129,7 +129,11 @@ func (t *Transport) again(req *http.Request, src *source, err error, n *attempts
 	}
 	if src != nil {
 		next, bodyErr := src.again(req)
-		if bodyErr != nil {
+		switch {
+		case errors.Is(bodyErr, errNotKept):
+			return nil, fmt.Errorf("http2: Transport: cannot retry err [%w] after Request.Body was written; "+
+				"define Request.GetBody to avoid this error: %w", err, bodyErr)
+		case bodyErr != nil:
 			return nil, fmt.Errorf("%w: %w", bodyErr, err)
 		}
 		src = next

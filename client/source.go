@@ -40,8 +40,7 @@ var (
 	errBadCount   = errors.New("http2: Request.Body.Read returned an invalid count")
 	errReadExited = errors.New("http2: Request.Body.Read ended its goroutine")
 	errNilGetBody = errors.New("http2: Request.GetBody returned neither a body nor an error")
-	errNotKept    = errors.New("http2: cannot send the request again without Request.GetBody: " +
-		"more of its body was read than Transport.ReplayBuffer keeps")
+	errNotKept    = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
 )
 
 // newSource returns nil for a request without a body.

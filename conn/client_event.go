@@ -26,9 +26,28 @@ func (c *Conn) clientEvent(e *core.Event, st *Stream) {
 			c.notes = append(c.notes, endNote{f: f})
 		}
 	case core.EventGoAway:
-		errors.As(e.Err, &c.client.goAway)
-		c.client.changed = true
+		c.goAway(e.Err)
 	}
+}
+
+// goAway takes what the peer has said with GOAWAY. Of several, each with a lower last stream, the
+// first debug data and the first code that tells of a fault are kept: a server that says why it
+// goes often says so once (RFC 9113 §6.8).
+func (c *Conn) goAway(err error) {
+	var said *frame.ConnError
+	if !errors.As(err, &said) {
+		return
+	}
+	if first := c.client.goAway; first != nil {
+		if first.Debug != "" {
+			said.Debug = first.Debug
+		}
+		if first.Code != frame.NoError {
+			said.Code = first.Code
+		}
+	}
+	c.client.goAway = said
+	c.client.changed = true
 }
 
 // promised takes a stream that the server has promised. The head of the response may come before the handler sees the

@@ -144,7 +144,8 @@ func (c *Conn) Err() error {
 	return nil
 }
 
-// GoAway returns what the peer's last GOAWAY said, nil if there was none.
+// GoAway returns what the peer has said with GOAWAY, nil if there was none: the last stream of the
+// last, and of all the first code other than NO_ERROR and the first debug data.
 func (c *Conn) GoAway() *frame.ConnError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
