@@ -212,7 +212,7 @@ func TestPair(t *testing.T) {
 		for cfgName, cfg := range configs {
 			t.Run(netName+"/"+cfgName, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cn, sn := memconn.Pipe(o)
+					cn, sn := testPipe(o)
 					p := newPair(t, cn, sn, cfg, cfg, echo)
 					rnd := rand.New(rand.NewPCG(1, uint64(len(netName+cfgName))))
 					var wg sync.WaitGroup
@@ -233,7 +233,7 @@ func TestPair(t *testing.T) {
 
 func TestPairOfManyStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := memconn.Pipe(memconn.Options{Latency: time.Millisecond})
+		cn, sn := testPipe(memconn.Options{Latency: time.Millisecond})
 		p := newPair(t, cn, sn, Config{}, Config{}, echo)
 		slots := make(chan struct{}, 100)
 		var wg sync.WaitGroup

@@ -9,10 +9,13 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests that follow one another
-// closely without another at the same time: there the goroutine that waits for the response reads for itself, which
-// spares waking it, the dearest part of such a request. It has the turn from AwaitHead on until its head has come. When
-// nothing is open then, the turn is free for the next request, for a moment (turnFreeTime), after which Serve takes it back.
+// Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests
+// that follow one another closely without another at the same time: there the goroutine that waits
+// for the response reads for itself, which spares waking it, the dearest part of such a request. It
+// has the turn from AwaitHead on until its head has come. When nothing is open then, the turn is
+// free for the next request, for a moment (turnFreeTime), after which Serve takes it back. That
+// needs a Read that can be interrupted when the request is given up, which only known connections
+// have: see isKnown.
 //
 // Who has the turn owns receiver and core's Decode.
 type readTurn struct {
@@ -157,14 +160,7 @@ func (c *Conn) lead(st *Stream) bool {
 func (st *Stream) kick() {
 	if t := st.c.client.turn; t != nil && t.leader == st {
 		t.kicked = true
-		st.c.kickAgain()
-	}
-}
-
-// kickAgain repeats a kick after the read deadline was set for another reason, perhaps before the leader has seen it.
-func (c *Conn) kickAgain() {
-	if t := c.client.turn; t != nil && t.kicked {
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
+		_ = st.c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
 	}
 }
 
@@ -181,20 +177,13 @@ func (c *Conn) lookUp() bool {
 	default:
 		return false
 	}
-	var by time.Time
-	switch {
-	case c.phase != alive: // see halfClose
-		by = time.Now().Add(lingerTime)
-	case c.client.writeErr != nil:
-		by = time.Now().Add(readOnTime)
-	}
-	return c.nc.SetReadDeadline(by) == nil
+	return c.nc.SetReadDeadline(time.Time{}) == nil
 }
 
 // comesClosely notes how closely requests follow one another. It is called before a stream is opened.
 func (c *Conn) comesClosely() {
 	t := c.client.turn
-	if !t.eager && c.peerKnown && c.core.NumStreams() == 0 {
+	if !t.eager && c.known && c.peerKnown && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of synctest, where somebody may wait for what a server sends.
 		gap := time.Since(c.core.IdleSince())
 		t.eager = gap > 0 && gap < turnClose

@@ -52,6 +52,7 @@ func (p *testPeer) leadRequest(id uint32) (*Stream, *call) {
 
 // Whatever ends the wait of who reads leaves a connection that is read.
 func TestReadTurn(t *testing.T) {
+	needsSocket(t)
 	tests := []struct {
 		name string
 		end  func(p *testPeer, st *Stream)
@@ -105,6 +106,7 @@ func TestReadTurn(t *testing.T) {
 
 // Another request that comes while one reads gets its response from that one, and then from Serve.
 func TestReadTurnShared(t *testing.T) {
+	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
 		id := p.quickly()
@@ -130,6 +132,7 @@ func TestReadTurnShared(t *testing.T) {
 
 // A free turn is taken back soon, at once where somebody waits for an answer, and when the connection is closed.
 func TestReadTurnTakenBack(t *testing.T) {
+	needsSocket(t)
 	for name, do := range map[string]func(p *testPeer){
 		"time": func(p *testPeer) {
 			p.send(ping("anybody?"))

@@ -1,12 +1,10 @@
 package conn
 
 import (
-	"errors"
-	"os"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // tryWriter writes to a socket whose descriptor we reach.
@@ -48,9 +46,7 @@ func (c *Conn) moreTask() bool {
 // tryWrite writes what the socket takes of b at once.
 func (c *Conn) tryWrite(b []byte) (int, error) {
 	if c.under == nil { // there none is left behind
-		if err := c.moveWriteDeadline(); err != nil {
-			return 0, err
-		}
+		c.moveWriteDeadline()
 	}
 	return c.try.tryWrite(b)
 }
@@ -63,7 +59,7 @@ const readOnTime = time.Second
 // answered others; a client may have sent requests before it left, which are to be carried out. What
 // has arrived of that is worth as much as ever. It is called with mu held.
 func (c *Conn) readOn(err error) bool {
-	if c.phase != alive || errors.Is(err, os.ErrDeadlineExceeded) {
+	if c.phase != alive || netconn.IsTimeout(err) {
 		return false
 	}
 	if c.client.writeErr != nil {
@@ -71,16 +67,7 @@ func (c *Conn) readOn(err error) bool {
 	}
 	c.client.writeErr = err
 	c.client.changed = true
-	if c.role == core.Server {
-		time.AfterFunc(readOnTime, func() { // ends by itself
-			c.mu.Lock()
-			c.die(c.lostFor(err))
-			c.unlock()
-		})
-		return true
-	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(readOnTime)) // on a dead socket reading fails anyway
-	c.kickAgain()
+	c.closeIn(readOnTime)
 	return true
 }
 

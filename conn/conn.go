@@ -47,6 +47,7 @@ type Conn struct {
 	role    core.Role
 
 	tls      bool          // nc is a TLS connection
+	known    bool          // deadlines of nc work: see isKnown
 	writing  bool          // who flushes has let go of mu to write; owned by him
 	waited   bool          // for slowWrite or longer did the last write which could wait; owned by who flushes
 	overhead int32         // of TLS in the present write, in octets; owned by who flushes
@@ -76,7 +77,7 @@ type Conn struct {
 	done      chan struct{} // what Done returns; nil while nobody has asked
 	timer     alarm
 	ageAt     time.Time // when the connection is to be drained for its age
-	lookAt    time.Time // alive: when to look whether it may rest; finishing: when it is closed though its last frames are not written
+	lookAt    time.Time // alive: when to look whether it may rest; later: when the socket is closed
 	stats     ioStats
 	client    clientState
 	rest      rest
@@ -97,7 +98,7 @@ type phase uint8
 const (
 	alive     phase = iota
 	finishing       // the last frames are to be sent, then the socket is half-closed; no stream is left
-	lingering       // half-closed: what still comes is thrown away, for a bounded time
+	lingering       // half-closed: what still comes is thrown away, for a bounded time: see Conn.lookAt
 	dead            // the socket is closed
 )
 
@@ -126,6 +127,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	}
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)
+	c.known = isKnown(nc)
 	c.in.init(nc, cfg.Received)
 	c.wire, c.under = below(nc)
 	c.findWays()

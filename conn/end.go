@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -94,12 +95,8 @@ func (c *Conn) die(err error) {
 		c.endStreams(lost)
 	}
 	c.wakeAll()
-	// Close of a TLS connection may write an alert, so not under mu and not in the reader's way.
 	c.tasks.Add(1)
-	go func() { // ends when the socket is closed; Serve waits for it
-		defer c.tasks.Done()
-		_ = c.nc.Close()
-	}()
+	go c.closeSocket() // not under mu, nor in the reader's way
 }
 
 // endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on
@@ -148,6 +145,8 @@ type alarm struct {
 	f    func()    // what it calls
 	at   time.Time // when it will ring; zero: it is not set
 	dead bool
+
+	closing bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeIn
 }
 
 func (a *alarm) stop() {
@@ -179,6 +178,9 @@ func (c *Conn) arm() {
 	if ok {
 		c.timer.set(at)
 	}
+	if c.timer.closing {
+		c.timer.set(c.lookAt)
+	}
 }
 
 // ring runs in the timer's own goroutine.
@@ -204,6 +206,10 @@ func (c *Conn) ring() {
 // tick does what is due. The error is one for fail.
 func (c *Conn) tick(now time.Time) error {
 	defer c.containLocked()
+	if c.timer.closing && !now.Before(c.lookAt) {
+		c.die(c.lost(os.ErrDeadlineExceeded))
+		return nil
+	}
 	c.ensureOut()
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
@@ -214,7 +220,7 @@ func (c *Conn) tick(now time.Time) error {
 	c.handleEvents()
 	if err == nil {
 		c.arm()
-		if c.rest.may && !c.rest.asleep {
+		if c.rest.may && !c.rest.asleep && !c.timer.closing {
 			c.callToRest(now)
 		}
 		if c.core.OutputLen() > 0 || c.core.Drained() {
@@ -228,7 +234,7 @@ func (c *Conn) tick(now time.Time) error {
 // ringAtEnd is ring for a connection that is no longer alive. It lets go of mu.
 func (c *Conn) ringAtEnd(now time.Time) {
 	switch {
-	case c.phase != finishing:
+	case c.phase == dead:
 	case now.Before(c.lookAt):
 		c.timer.set(c.lookAt) // it rang for something that no longer matters
 	default:

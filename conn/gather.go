@@ -2,12 +2,11 @@ package conn
 
 import (
 	"bytes"
-	"errors"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine as far as the socket
@@ -84,10 +83,8 @@ func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
 	l := c.lender
 	l.box, l.b = box, b
 	l.size += len(b)
-	err := c.moveWriteDeadline()
-	if err == nil {
-		err = l.write(false)
-	}
+	c.moveWriteDeadline()
+	err := l.write(false)
 	all := l.sent == l.size
 	if err == nil && !all {
 		c.copyForTurns()
@@ -148,12 +145,10 @@ func (c *Conn) writeLoansOn() error {
 	start := time.Now()
 	defer func() { c.waited = time.Since(start) >= slowWrite }()
 	for {
-		if err := c.moveWriteDeadline(); err != nil {
-			return err
-		}
+		c.moveWriteDeadline()
 		before := c.lender.sent // which nobody else changes
 		err := c.lender.write(true)
-		if err == nil || c.lender.sent == before || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || c.lender.sent == before || !netconn.IsTimeout(err) {
 			return err
 		}
 	}

@@ -175,7 +175,7 @@ func TestPanicAtTheBeginning(t *testing.T) {
 		for _, start := range []bool{false, true} {
 			b := &bomb{}
 			b.armed.Store(true)
-			_, far := memconn.Pipe(memconn.Options{})
+			_, far := testPipe(memconn.Options{})
 			c := NewServer(far, Config{Tracer: bombTracer{b, In}, Received: frame.AppendSettings([]byte(frame.Preface))}, &testHandler{})
 			var err error
 			if start {
@@ -194,6 +194,7 @@ func TestPanicAtTheBeginning(t *testing.T) {
 
 // Whoever reads for a client, its requests fail with an error that says why.
 func TestPanicOfClient(t *testing.T) {
+	needsSocket(t)
 	for _, quickly := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &bomb{}

@@ -116,7 +116,7 @@ func TestClientPriorityField(t *testing.T) {
 // What a client says arrives, in both forms, and so does a change.
 func TestPriorityBetweenClientAndServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := memconn.Pipe(memconn.Options{})
+		cn, sn := testPipe(memconn.Options{})
 		var seen []priority.Params
 		more := make(chan bool)
 		pr := newPair(t, cn, sn, Config{TreePriorities: true}, Config{}, func(st *Stream) {

@@ -137,7 +137,7 @@ func (*pushClient) ConnState(bool)        {}
 // The two Conns back to back: a hundred pages, each with three pushes.
 func TestPushPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := memconn.Pipe(memconn.Options{})
+		cn, sn := testPipe(memconn.Options{})
 		h := &pushClient{got: map[string]string{}}
 		client := NewClient(cn, Config{EnablePush: true}, h)
 		server := NewServer(sn, Config{}, handlerFunc(func(st *Stream) {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/lowmark"
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
@@ -26,6 +26,8 @@ type receiver struct {
 	full  bool          // it has filled buf: there is more
 	large bool          // much is waited for
 	idle  bool          // no stream is open, so it may be long until the next octet
+
+	patience netconn.Patience
 
 	rests  bool // the goroutine shall give up its stack: see rest
 	locked bool // Conn.mu is held while a frame takes effect, or what one read brought
@@ -198,7 +200,7 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 		if r.buf == nil {
 			r.buf = waitPool.Get().(*buffer)
 		}
-		n, err = nc.Read(r.buf.b[r.n:])
+		n, err = r.patience.Read(nc, r.buf.b[r.n:])
 	}
 	r.last, r.full = n, r.buf != nil && r.n+n == len(r.buf.b)
 	return n, err
@@ -357,21 +359,12 @@ func (c *Conn) readFailed(err error) {
 		c.die(nil)
 		return
 	}
-	if c.client.writeErr != nil {
-		err = c.client.writeErr
-		if c.role == core.Server {
-			c.die(c.lostFor(err))
-			return
-		}
-	}
-	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
-		err = g // the peer has said why
-	}
-	c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err})
+	c.die(c.lost(err))
 }
 
-// linger reads and throws away what the peer still sends after our last frame, so that closing the socket does not
-// destroy that frame on its way (a reset of the TCP connection would). It is bounded by a read deadline.
+// linger reads and throws away what the peer still sends after our last frame, so that closing the
+// socket does not destroy that frame on its way (a reset of the TCP connection would). It ends when
+// the timer closes the socket.
 func (c *Conn) linger() {
 	c.mu.Lock()
 	for c.phase == finishing {
@@ -386,7 +379,7 @@ func (c *Conn) linger() {
 		c.in.buf = waitPool.Get().(*buffer)
 	}
 	for {
-		if _, err := c.nc.Read(c.in.buf.b); err != nil {
+		if _, err := c.in.patience.Read(c.nc, c.in.buf.b); err != nil {
 			return
 		}
 	}

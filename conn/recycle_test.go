@@ -134,7 +134,7 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 				cfg := Config{Limits: core.Limits{ResetBurst: -1, GlitchBurst: -1}, MaxReceiveBufferPerStream: 3000}
 				var pairs [3]*pair // connections that exchange the memory of their streams
 				for i := range pairs {
-					cn, sn := memconn.Pipe(memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
+					cn, sn := testPipe(memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
 					pairs[i] = newPair(t, cn, sn, cfg, cfg, capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
 				}
 				var wg sync.WaitGroup
@@ -173,7 +173,7 @@ func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 				var mu sync.Mutex
 				limits := core.Limits{ResetBurst: -1, GlitchBurst: -1}
 				connect := func(handler func(*Stream)) (*pair, *memconn.Conn) {
-					cn, sn := memconn.Pipe(memconn.Options{MaxRead: 2000, Latency: 50 * time.Microsecond})
+					cn, sn := testPipe(memconn.Options{MaxRead: 2000, Latency: 50 * time.Microsecond})
 					cfg := Config{Limits: limits, MaxReceiveBufferPerStream: 3000}
 					return newPair(t, cn, sn, cfg, cfg, handler), cn
 				}
@@ -214,7 +214,7 @@ func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 func TestManyRequestsLeakNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{Limits: core.Limits{ResetBurst: -1}}
-		cn, sn := memconn.Pipe(memconn.Options{})
+		cn, sn := testPipe(memconn.Options{})
 		var running atomic.Int64
 		p := newPair(t, cn, sn, cfg, cfg, func(st *Stream) {
 			running.Add(1)

@@ -57,6 +57,7 @@ func (p *testPeer) exchange(id uint32) {
 }
 
 func TestRest(t *testing.T) {
+	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p, ended := startResting(t, Config{})
 		id := uint32(1)
@@ -97,6 +98,7 @@ func TestRest(t *testing.T) {
 
 // What ends a connection ends one that rests, too.
 func TestRestEnds(t *testing.T) {
+	needsSocket(t)
 	for name, end := range map[string]func(p *testPeer){
 		"peer":     func(p *testPeer) { _ = p.nc.Close() },
 		"Close":    func(p *testPeer) { _ = p.c.Close() },
@@ -123,6 +125,7 @@ func TestRestEnds(t *testing.T) {
 
 // Whatever comes just when the reader is called to rest is not lost.
 func TestRestAndRequestsTogether(t *testing.T) {
+	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := startResting(t, Config{})
 		rng := rand.New(rand.NewPCG(1, 2))

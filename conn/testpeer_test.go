@@ -133,9 +133,11 @@ func makeTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) *
 	newPeerHPACK(p)
 	if role == core.Server {
 		p.nc, p.far = memconn.Pipe(o)
+		p.far.Become(testKind)
 		p.c = NewServer(p.far, cfg, p.h)
 	} else {
 		p.far, p.nc = memconn.Pipe(o)
+		p.far.Become(testKind)
 		p.c = NewClient(p.far, cfg, p.h)
 	}
 	t.Cleanup(p.finish)

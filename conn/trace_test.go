@@ -118,7 +118,7 @@ func TestTracerSeesFramesThatAreWrong(t *testing.T) {
 func TestTracersOfBothEndsAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var up, down frameLog
-		cn, sn := memconn.Pipe(memconn.Options{MaxRead: 1000})
+		cn, sn := testPipe(memconn.Options{MaxRead: 1000})
 		pair := newPair(t, cn, sn, Config{Tracer: &up}, Config{Tracer: &down}, echo)
 		for i := range 20 {
 			pair.roundTrip(pattern(uint32(i), i*3000))

@@ -15,7 +15,7 @@ import (
 // upload sends n octets in one stream to a server that reads them, over a path of some rate with a round trip of 100 ms,
 // and returns how long that took and what both ends counted just before the end.
 func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Duration, client, server Stats) {
-	cn, sn := memconn.Pipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: rate, Buffer: 8 << 20})
+	cn, sn := testPipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: rate, Buffer: 8 << 20})
 	var p *pair
 	p = newPair(t, cn, sn, ccfg, scfg, func(st *Stream) {
 		got, err := io.CopyN(io.Discard, st, int64(n)-1)
@@ -111,7 +111,7 @@ func TestTunePingsAreFree(t *testing.T) {
 // A window grows for who reads, and not for its neighbour.
 func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := memconn.Pipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: 125_000_000, Buffer: 64 << 20})
+		cn, sn := testPipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: 125_000_000, Buffer: 64 << 20})
 		idle := make(chan struct{})
 		var p *pair
 		p = newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {

@@ -97,7 +97,7 @@ func TestTunnelsAtRandom(t *testing.T) {
 						time.Duration(rnd.IntN(8_000)) * time.Microsecond, time.Duration(rnd.IntN(8_000)) * time.Microsecond,
 					}
 				}
-				cn, sn := memconn.Pipe(memconn.Options{Latency: time.Millisecond, MaxRead: 1 + rnd.IntN(50_000)})
+				cn, sn := testPipe(memconn.Options{Latency: time.Millisecond, MaxRead: 1 + rnd.IntN(50_000)})
 				cfg := Config{MaxReceiveBufferPerStream: 40_000}
 				p := newPair(t, cn, sn, cfg, cfg, func(st *Stream) {
 					id := st.ID()

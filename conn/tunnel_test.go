@@ -334,7 +334,7 @@ func TestTunnelReleasedOnce(t *testing.T) {
 func TestTunnelRelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := func(handler func(*Tunnel)) (*pair, *Tunnel) {
-			cn, sn := memconn.Pipe(memconn.Options{})
+			cn, sn := testPipe(memconn.Options{})
 			p := newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {
 				if err := st.WriteHeaders(status2(200), false); err != nil {
 					t.Error(err)

@@ -1,10 +1,11 @@
 package conn
 
 import (
-	"errors"
-	"os"
+	"io"
 	"runtime"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
@@ -169,6 +170,7 @@ func (c *Conn) writeOnce(noWait, lent bool) bool {
 	c.client.taken++
 	c.client.writing, c.client.held = c.client.held, 0
 	c.writing = true
+	c.watchWriteLocked()
 	c.mu.Unlock()
 
 	if c.cfg.Tracer != nil {
@@ -211,6 +213,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	}
 	c.mu.Lock()
 	c.writing = false
+	c.timer.closing = c.timer.closing && c.client.writeErr != nil
 	c.judgeSpeed()
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
@@ -233,14 +236,10 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
 	defer func() { c.waited = time.Since(start) >= slowWrite }()
+	pieces := c.newPiecer(start)
 	for {
-		if err := c.moveWriteDeadline(); err != nil {
-			return n, err
-		}
-		piece := b[n:]
-		if c.tls && c.under == nil && len(piece) > tlsRecord {
-			piece = piece[:tlsRecord]
-		}
+		c.moveWriteDeadline()
+		piece := pieces.next(b[n:])
 		var k int
 		var err error
 		if c.try != nil {
@@ -249,33 +248,20 @@ func (c *Conn) write(b []byte) (n int, err error) {
 			k, err = c.wire.Write(piece)
 		}
 		n += k
+		pieces.wrote()
 		switch {
 		case err == nil && n == len(b):
-			if c.tls && !c.writeBy.IsZero() {
-				// Reading may have to write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3).
-				c.writeBy = time.Time{}
-				err = c.nc.SetWriteDeadline(c.writeBy)
+			if c.tls || !c.known {
+				c.dropWriteDeadline()
 			}
-			return n, err
-		case err != nil && (k == 0 || !errors.Is(err, os.ErrDeadlineExceeded)):
+			return n, nil
+		case err == nil && k == 0:
+			return n, io.ErrShortWrite
+		case err != nil && (k == 0 || !netconn.IsTimeout(err)):
 			return n, err
 		}
+		c.watchWrite()
 	}
-}
-
-// moveWriteDeadline gives the next write its time. It is called by who flushes.
-func (c *Conn) moveWriteDeadline() error {
-	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
-	if limit <= 0 {
-		return nil
-	}
-	// Moving the deadline costs more than looking at it, so it is set later than it must be.
-	now := time.Now()
-	if c.writeBy.Sub(now) >= limit {
-		return nil
-	}
-	c.writeBy = now.Add(limit + limit/4)
-	return c.nc.SetWriteDeadline(c.writeBy)
 }
 
 // tlsRecord is the most that one record of TLS carries (RFC 8446 §5.1).
@@ -309,16 +295,14 @@ func (c *Conn) halfClose() {
 	if ok {
 		ok = half.CloseWrite() == nil
 	}
-	if ok {
-		ok = c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil
-	}
 	c.mu.Lock()
 	c.writing = false
-	c.kickAgain()
 	switch {
 	case c.phase != finishing:
 	case ok:
 		c.phase = lingering
+		c.lookAt = time.Now().Add(lingerTime)
+		c.timer.set(c.lookAt)
 	default:
 		c.die(c.err)
 	}

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // defaultBuffer is about what a TCP socket on Linux buffers in one direction.
@@ -41,6 +44,9 @@ type Conn struct {
 	in, out       *half
 	local, remote Addr
 	closed        atomic.Bool
+
+	kind    Kind // set before use
+	nothing bool // the last Read of a connection of kind EmptyReads has returned nothing; owned by the reader
 }
 
 // Pipe returns the two ends of a new connection; they are called "client:1" and "server:1".
@@ -56,6 +62,11 @@ func Pipe(o Options) (client, server *Conn) {
 
 // Read reads what has arrived. It returns io.EOF after the peer's last byte.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.kind == EmptyReads {
+		if c.nothing = !c.nothing; c.nothing {
+			return 0, nil
+		}
+	}
 	n, err := c.in.Read(p)
 	return n, c.wrap("read", err)
 }
@@ -69,6 +80,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) wrap(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
+	}
+	if c.kind == OtherTimeouts && errors.Is(err, os.ErrDeadlineExceeded) {
+		return errOtherTimeout
 	}
 	return &net.OpError{Op: op, Net: "mem", Source: c.local, Addr: c.remote, Err: err}
 }
@@ -86,28 +100,26 @@ func (c *Conn) Close() error {
 
 // CloseWrite ends the direction to the peer, which reads io.EOF after the last byte.
 func (c *Conn) CloseWrite() error {
+	if c.kind == NoCloseWrite {
+		return errors.ErrUnsupported
+	}
 	c.out.closeWrite()
 	return nil
 }
 
+// InterruptibleRead reports whether deadlines are those of a socket.
+func (c *Conn) InterruptibleRead(netconn.Mark) bool { return c.kind == Socket }
+
 // SetDeadline sets both deadlines; the zero time means none.
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.in.read.set(t)
-	c.out.write.set(t)
-	return nil
+	return c.setDeadline(t, &c.in.read, &c.out.write)
 }
 
 // SetReadDeadline sets when Read gives up with os.ErrDeadlineExceeded.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.in.read.set(t)
-	return nil
-}
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.in.read) }
 
 // SetWriteDeadline sets when Write gives up with os.ErrDeadlineExceeded.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.out.write.set(t)
-	return nil
-}
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.out.write) }
 
 // LocalAddr returns the name of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.local }

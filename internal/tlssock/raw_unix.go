@@ -7,6 +7,7 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/internal/rawio"
 )
 
@@ -17,6 +18,8 @@ type rawReader struct {
 	p     []byte
 	n     int
 	errno syscall.Errno
+
+	patience netconn.Patience
 }
 
 func (r *rawReader) init(nc net.Conn) {
@@ -27,7 +30,7 @@ func (r *rawReader) init(nc net.Conn) {
 
 func (r *rawReader) read(nc net.Conn, p []byte) (int, error) {
 	if r.raw == nil || len(p) == 0 {
-		return nc.Read(p)
+		return r.patience.Read(nc, p)
 	}
 	r.p, r.n, r.errno = p, 0, 0
 	err := r.raw.Read(r.try)

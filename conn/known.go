@@ -1,0 +1,175 @@
+package conn
+
+import (
+	"crypto/tls"
+	"math"
+	"net"
+	"time"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/tlssock"
+)
+
+// A connection is known when its socket, or the one below its TLS, is one of package net: then its
+// deadlines work, a Read that waits can be interrupted by one, and a method of it may be called
+// while mu is held. Of any other net.Conn nothing is asked but Read, Write and Close:
+//
+//   - Only the goroutine in Serve reads, and nobody interrupts it: requests never read for
+//     themselves (see readTurn).
+//   - No read deadline is ever set. What bounds the time after the last frame, and after a write
+//     that has failed, is the connection's own timer, which closes the socket. That holds for known
+//     connections, too.
+//   - A write deadline is set, since one that works tells of a write that has taken a part. Where
+//     one is refused, there is no write timeout. Where it does nothing, the connection's own timer
+//     closes the socket when a write has not ended for three times as long.
+//   - No method is called while mu is held.
+
+// isKnown reports whether nc is known.
+func isKnown(nc net.Conn) bool {
+	if socketOf(nc) != nil {
+		return true
+	}
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if s, ok := nc.(*tlssock.Conn); ok {
+		nc = s.NetConn()
+	}
+	return netconn.Interruptible(nc)
+}
+
+// piecer cuts what is written into what one call of Write gets. A TCP or Unix socket gets all. So
+// would any other, but for two things: a write of crypto/tls does not survive a timeout, and
+// whether a connection that is not known has taken a part of a write is not seen before its end, so
+// that it gets little where it is slow.
+type piecer struct {
+	most, size int
+	at         time.Time
+}
+
+const (
+	pieceSlow  = 512
+	pieceFirst = 4 << 10
+	pieceMost  = 64 << 10
+)
+
+func (c *Conn) newPiecer(now time.Time) piecer {
+	p := piecer{most: math.MaxInt, size: math.MaxInt}
+	if c.tls && c.under == nil {
+		p.most, p.size = tlsRecord, tlsRecord
+	}
+	if !c.known {
+		p = piecer{min(p.most, pieceMost), pieceFirst, now}
+	}
+	return p
+}
+
+// next returns the next piece of b.
+func (p *piecer) next(b []byte) []byte { return b[:min(len(b), p.size)] }
+
+// wrote is told that the piece has been written.
+func (p *piecer) wrote() {
+	if p.at.IsZero() {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.at) >= slowWrite {
+		p.size = pieceSlow
+	} else {
+		p.size = min(2*p.size, p.most)
+	}
+	p.at = now
+}
+
+// moveWriteDeadline gives the next write its time. It is called by who flushes.
+func (c *Conn) moveWriteDeadline() {
+	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
+	if limit <= 0 {
+		return
+	}
+	// Moving the deadline costs more than looking at it, so it is set later than it must be.
+	now := time.Now()
+	if c.writeBy.Sub(now) >= limit {
+		return
+	}
+	c.writeBy = now.Add(limit + limit/4)
+	if c.nc.SetWriteDeadline(c.writeBy) != nil {
+		c.writeBy = noDeadlines
+	}
+}
+
+// noDeadlines is what Conn.writeBy is from when on no write deadline is set any more: one was
+// refused.
+var noDeadlines = time.Unix(1<<40, 0)
+
+// dropWriteDeadline takes the deadline away once nothing is being written: reading TLS may have to
+// write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3); and some connections are
+// closed when a deadline passes.
+func (c *Conn) dropWriteDeadline() {
+	if c.writeBy.IsZero() || c.writeBy.Equal(noDeadlines) {
+		return
+	}
+	c.writeBy = time.Time{}
+	if c.nc.SetWriteDeadline(c.writeBy) != nil {
+		c.writeBy = noDeadlines
+	}
+}
+
+// watchWriteLocked has the timer close a connection that is not known, should the write that begins
+// now never end.
+func (c *Conn) watchWriteLocked() {
+	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
+	if c.known || limit <= 0 || c.writeBy.Equal(noDeadlines) || c.client.writeErr != nil {
+		return
+	}
+	c.closeIn(3 * limit)
+}
+
+// closeIn has the timer close the socket, unless closing is taken back before. It is called with mu
+// held.
+func (c *Conn) closeIn(d time.Duration) {
+	c.timer.closing = true
+	c.lookAt = time.Now().Add(d)
+	c.timer.set(c.lookAt)
+}
+
+// watchWrite is watchWriteLocked for who does not hold mu.
+func (c *Conn) watchWrite() {
+	if !c.known {
+		c.mu.Lock()
+		c.watchWriteLocked()
+		c.mu.Unlock()
+	}
+}
+
+// lost is why the connection ends when its socket has failed with err.
+func (c *Conn) lost(err error) error {
+	if c.client.writeErr != nil {
+		err = c.client.writeErr
+		if c.role == core.Server {
+			return c.lostFor(err)
+		}
+	}
+	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
+		err = g // the peer has said why
+	}
+	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}
+}
+
+// closeSocket runs in a goroutine of its own, for which Serve waits: Close of a TLS connection may
+// write an alert.
+func (c *Conn) closeSocket() {
+	defer c.tasks.Done()
+	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
+	if tc, ok := c.nc.(*tls.Conn); ok && !c.known {
+		// The alert has 5 s, by a write deadline, which may do nothing here.
+		late := time.AfterFunc(lastWords, func() {
+			defer func() { _ = recover() }() // as above
+			_ = tc.NetConn().Close()
+		})
+		defer late.Stop()
+	}
+	_ = c.nc.Close()
+}
