@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"io"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -207,4 +208,65 @@ func (p *testPeer) respondUnseen(id uint32) *Stream {
 	st := p.open(get(id))
 	check(p.t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 	return st
+}
+
+// ResetAt ends a stream on which nobody writes, and cannot be moved once it has passed; nor does it disturb what is
+// complete.
+func TestResetAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		st := p.open(post(1))
+		st.ResetAt(time.Now().Add(time.Second), frame.InternalError)
+		st.ResetAt(time.Now().Add(time.Minute), frame.InternalError)
+		time.Sleep(time.Minute - 1)
+		p.wantIdle("it was moved in time")
+		time.Sleep(1)
+		p.want("at the time", rstStream(1, frame.InternalError))
+		st.ResetAt(time.Time{}, frame.InternalError)
+		if err := st.WriteHeaders(status2(200), true); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("WriteHeaders: %v", err)
+		}
+		st.Release()
+
+		st = p.open(post(3))
+		st.ResetAt(time.Now().Add(time.Second), frame.InternalError)
+		check(t, "Reply", st.Reply(status2(200), nil, nil))
+		p.c.Flush()
+		for range p.frames() {
+		}
+		time.Sleep(time.Minute)
+		p.wantIdle("our side is complete")
+		if err := st.Err(); err != nil {
+			t.Errorf("Err: %v", err)
+		}
+		st.Release()
+	})
+}
+
+// EndReadAt lets what has arrived be read, and nothing that comes later.
+func TestEndReadAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPeer(t, Config{})
+		read := func(st *Stream) func() (int, error) {
+			return func() (int, error) { return st.Read(make([]byte, 10)) }
+		}
+		st := p.open(post(1))
+		st.EndReadAt(time.Now().Add(time.Second))
+		p.send(data(1, "part"))
+		time.Sleep(2 * time.Second)
+		p.send(dataEnd(1, "late"))
+		p.start(read(st)).want("what had arrived", 4, nil)
+		p.start(read(st)).want("and no more", 0, os.ErrDeadlineExceeded)
+		st.EndReadAt(time.Time{})
+		p.start(read(st)).want("it cannot be moved", 0, os.ErrDeadlineExceeded)
+		st.Release()
+
+		st = p.open(post(3))
+		st.EndReadAt(time.Now().Add(time.Second))
+		p.send(dataEnd(3, "whole"))
+		time.Sleep(2 * time.Second)
+		p.start(read(st)).want("all", 5, nil)
+		p.start(read(st)).want("the end", 0, io.EOF)
+		st.Release()
+	})
 }

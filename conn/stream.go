@@ -43,6 +43,7 @@ type streamLife struct {
 	headEnd  bool  // and nothing follows it
 	gotEnd   bool  // END_STREAM has arrived
 	noRead   bool  // CloseRead was called
+	cut      bool  // EndReadAt has passed before the message was whole
 	lingers  bool  // of a closed tunnel: reset it if the peer sends more
 	drained  bool  // nothing that Write or Finish has queued waits for its way to the output
 	lent     int32 // how often: who flushes reads the memory that Write or Finish was given
@@ -268,6 +269,62 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 	return st.setDeadline(&st.writeBy, t, st.writeDeadlinePassed)
 }
 
+// ResetAt sets the time at which the stream is reset with code, unless our side is complete by then;
+// the zero time means never. From then on reads and writes fail with an error that is
+// os.ErrDeadlineExceeded. It takes the place of SetWriteDeadline, and differs in this: the stream ends
+// also where nobody writes, and a time that has passed cannot be moved. On a tunnel it is
+// SetWriteDeadline. On a dead stream it does nothing.
+func (st *Stream) ResetAt(t time.Time, code frame.Code) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	if st.err != nil {
+		return
+	}
+	st.moveDeadline(&st.writeBy, t, func() {
+		if st.tunnel != nil || st.finished && st.drained && st.lent == 0 {
+			st.writeDeadlinePassed()
+			return
+		}
+		st.resetLate(code)
+	})
+}
+
+// resetLate resets the stream for a deadline. It is called with mu held.
+func (st *Stream) resetLate(code frame.Code) {
+	c := st.c
+	if st.closed || c.phase != alive {
+		return
+	}
+	c.ensureOut()
+	c.core.ResetFor(&st.cs, code, "write deadline exceeded", errDeadline)
+	c.handleEvents() // recycles st if it is released
+	c.flushSoonLocked()
+}
+
+// EndReadAt sets the time until which the peer's message is taken; the zero time means for ever. What
+// has arrived by then is still read, and what comes later is dropped: Read fails with
+// os.ErrDeadlineExceeded, unless the message was whole. It takes the place of SetReadDeadline, and
+// differs in this, and in that a time that has passed cannot be moved. On a stream of CONNECT, which may
+// be a tunnel or become one, it is SetReadDeadline. On a dead stream it does nothing.
+func (st *Stream) EndReadAt(t time.Time) {
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	if st.err != nil || st.cut {
+		return
+	}
+	connect := st.cs.Head.Method == "CONNECT"
+	st.moveDeadline(&st.readBy, t, func() {
+		if !connect {
+			st.readBy.passed = false // what has arrived is read
+			st.cut = !st.gotEnd
+		}
+		st.canRead.Broadcast()
+		st.kick()
+	})
+}
+
 // writeDeadlinePassed is called with mu held.
 func (st *Stream) writeDeadlinePassed() {
 	c := st.c
@@ -288,19 +345,24 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 	if st.closed && st.err != nil {
 		return st.err
 	}
+	st.moveDeadline(d, t, passed)
+	return nil
+}
+
+// moveDeadline is setDeadline with mu held.
+func (st *Stream) moveDeadline(d *deadline, t time.Time, passed func()) {
 	d.stop()
 	d.passed = false
 	if t.IsZero() {
-		return nil
+		return
 	}
 	wait := time.Until(t)
 	if wait <= 0 {
 		d.passed = true
 		passed()
-		return nil
+		return
 	}
-	d.start(c, wait, passed)
-	return nil
+	d.start(st.c, wait, passed)
 }
 
 // start has d pass after some time. It is called with mu held, and so is passed.

@@ -45,6 +45,8 @@ func (st *Stream) awaitBody(want int) error {
 			return errDeadline
 		case st.body.size > 0 || want == 0 && st.err == nil && !st.gotEnd:
 			return nil
+		case st.cut:
+			return errDeadline
 		case st.gotEnd: // the message is whole, whatever has become of the stream
 			return io.EOF
 		case st.err != nil:
@@ -114,7 +116,7 @@ func (st *Stream) dropBody() {
 // receive takes DATA.
 func (st *Stream) receive(p []byte, end bool) {
 	switch {
-	case !st.noRead:
+	case !st.noRead && !st.cut:
 		st.body.append(p)
 		if f := st.onReceive; f != nil && len(p) > 0 {
 			n := len(p)

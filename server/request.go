@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -65,7 +66,7 @@ func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Han
 		h = expectationFailed
 	}
 	if d := sc.writeTimeout; d > 0 {
-		_ = x.s.SetWriteDeadline(time.Now().Add(d)) // fails only on a dead stream
+		x.s.ResetAt(time.Now().Add(d), frame.InternalError)
 	}
 	return h
 }
@@ -80,7 +81,7 @@ func (x *exchange) makeBody(m *core.Message) {
 	r.Body = (*requestBody)(x)
 	r.ContentLength = m.ContentLength
 	if d := x.sc.readTimeout; d > 0 {
-		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+		x.s.EndReadAt(time.Now().Add(d))
 	}
 }
 

@@ -209,15 +209,19 @@ func (w *response) deadLocked() error {
 	return w.err
 }
 
-// SetReadDeadline sets the time after which reading the request body fails with os.ErrDeadlineExceeded.
+// SetReadDeadline sets the time until which the request body is taken; the zero time means for ever.
+// What has arrived by then can still be read; then reading fails with os.ErrDeadlineExceeded unless the
+// body was whole. A deadline that has passed cannot be moved, as in net/http.
 func (w *response) SetReadDeadline(t time.Time) error {
-	return w.x.withStream(func(s *conn.Stream) error { return s.SetReadDeadline(t) })
+	return w.x.withStream(func(s *conn.Stream) error { s.EndReadAt(t); return nil })
 }
 
-// SetWriteDeadline sets the time after which writing fails with os.ErrDeadlineExceeded. A response that is not
-// complete by then is reset.
+// SetWriteDeadline sets the time by which the response is to be complete; the zero time means never.
+// Otherwise the stream is reset at that time, whatever the handler is doing: the request's context is
+// done, reads fail, and so do writes, with os.ErrDeadlineExceeded. A deadline that has passed cannot be
+// moved, as in net/http.
 func (w *response) SetWriteDeadline(t time.Time) error {
-	return w.x.withStream(func(s *conn.Stream) error { return s.SetWriteDeadline(t) })
+	return w.x.withStream(func(s *conn.Stream) error { s.ResetAt(t, frame.InternalError); return nil })
 }
 
 // EnableFullDuplex does nothing: HTTP/2 is always full duplex.
