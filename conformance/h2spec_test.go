@@ -18,6 +18,9 @@ import (
 	"github.com/summerwind/h2spec/hpack"
 	"github.com/summerwind/h2spec/http2"
 	"github.com/summerwind/h2spec/spec"
+
+	"github.com/sluice-go/sluice/internal/demo"
+	"github.com/sluice-go/sluice/server"
 )
 
 // h2specCases is how many cases the suite for servers has: a case that gets lost on the way to a subtest shows.
@@ -103,15 +106,21 @@ func TestH2SpecServer(t *testing.T) {
 	if len(cases) != h2specCases {
 		t.Errorf("h2spec has %d cases for servers, want %d", len(cases), h2specCases)
 	}
-	for _, secure := range []bool{false, true} {
-		name := "h2c"
-		if secure {
-			name = "tls"
-		}
-		t.Run(name, func(t *testing.T) {
-			// HTTP/2 only: on a port that takes HTTP/1.1 too, the invalid preface of case http2/3.5/2 is a bad
-			// request of HTTP/1.1, and answered in its words instead of with the close that the case wants.
-			ls := startServer(t, secure, http.HandlerFunc(specHandler), onlyHTTP2)
+	handler := http.Handler(http.HandlerFunc(specHandler))
+	for _, kind := range []struct {
+		name    string
+		secure  bool
+		handler http.Handler
+		adjust  []func(*server.Server)
+	}{
+		{"h2c", false, handler, []func(*server.Server){onlyHTTP2}},
+		{"h2c beside HTTP/1.1", false, handler, nil},
+		{"tls", true, handler, nil},
+		{"the site of sluice serve, h2c", false, demo.New(demo.Info{}, nil), nil},
+		{"the site of sluice serve, tls", true, demo.New(demo.Info{}, nil), nil},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			ls := startServer(t, kind.secure, kind.handler, kind.adjust...)
 			cfg := ls.h2specConfig(t)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {

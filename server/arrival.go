@@ -20,6 +20,8 @@ type arrival struct {
 	over chan struct{} // closed when the connection has ended; nil if nobody waits for that
 
 	clear *prefixConn // set for HTTP/1.1 on cleartext
+
+	sniffed time.Time // when we began to read what the http.Server inside takes for the first of its octets; zero: never
 }
 
 // ServeConn serves one connection and returns when it has ended, or was taken over by a handler of HTTP/1.1
@@ -110,12 +112,13 @@ func (a *arrival) serve() {
 	switch {
 	case state == nil:
 		handedOver = a.sniff(nil, p.HTTP1(), p.UnencryptedHTTP2())
-	case state.NegotiatedProtocol == protoTLS && p.HTTP2():
-		a.serveHTTP2(connTask{tls: state})
-		handedOver = true
+	case state.NegotiatedProtocol == protoTLS:
+		if handedOver = p.HTTP2(); handedOver {
+			a.serveHTTP2(connTask{tls: state})
+		}
 	case state.NegotiatedProtocol == "" && a.over != nil:
 		handedOver = a.sniff(state, p.HTTP1(), p.HTTP2())
-	default:
+	case p.HTTP1() || a.s.TLSNextProto[state.NegotiatedProtocol] != nil:
 		handedOver = true
 		a.serveHTTP1(nil, state)
 	}

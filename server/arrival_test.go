@@ -78,7 +78,9 @@ func TestSniff(t *testing.T) {
 	}{
 		{"HTTP/1.1", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK ok HTTP/1.1"},
 		{"begins like the preface", "PRIVATE / HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK ok HTTP/1.1"},
-		{"garbage", "hello\r\n\r\n", "400 Bad Request 400 Bad Request"},
+		{"a bad field", "GET / HTTP/1.1\r\nHost a\r\n\r\n", "400 Bad Request 400 Bad Request"},
+		{"a bad method", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request 400 Bad Request"},
+		{"a long line", "GET /" + strings.Repeat("x", 8000) + " HTTP/1.1\r\nHost: a\r\n\r\n", "200 OK ok HTTP/1.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

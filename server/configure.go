@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
 )
 
 // Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext
@@ -42,15 +41,15 @@ func Configure(hs *http.Server, cfg *Config) error {
 	if hs.TLSConfig == nil {
 		hs.TLSConfig = &tls.Config{}
 	}
-	for _, proto := range []string{protoTLS, "http/1.1"} {
-		if !slices.Contains(hs.TLSConfig.NextProtos, proto) {
-			hs.TLSConfig.NextProtos = append(slices.Clip(hs.TLSConfig.NextProtos), proto)
-		}
-	}
+	hs.TLSConfig.NextProtos = adjustNextProtos(hs.TLSConfig.NextProtos, configured(hs))
 	if hs.TLSNextProto == nil {
 		hs.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
 	hs.TLSNextProto[protoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		if p := configured(hs); !p.HTTP2() { // a TLS configuration of its own has offered it
+			_ = c.Close() // there is nobody to tell
+			return
+		}
 		e.takeOver(hs, c, h, nil)
 	}
 	hs.TLSNextProto[protoClear] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
@@ -64,6 +63,16 @@ func Configure(hs *http.Server, cfg *Config) error {
 	}
 	hs.RegisterOnShutdown(e.shutdown)
 	return nil
+}
+
+// configured returns the protocols of hs once it is configured: net/http has no unencrypted HTTP/2 by default.
+func configured(hs *http.Server) (p http.Protocols) {
+	if hs.Protocols != nil {
+		return *hs.Protocols
+	}
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	return p
 }
 
 // takeOver serves a connection that net/http hands over. The handler is net/http's own, with a method that gives

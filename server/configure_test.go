@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -186,5 +188,57 @@ func TestGrowthIsPassedOn(t *testing.T) {
 		if got := c.connConfig(new(http.Server)).MaxReceiveBufferGrowth; got != n {
 			t.Errorf("%d becomes %d", n, got)
 		}
+	}
+}
+
+// SetKeepAlivesEnabled(false) of the http.Server ends connections when their requests are done, as with net/http's own
+// HTTP/2.
+func TestConfigureKeepAlivesDisabled(t *testing.T) {
+	if keepAlivesOffset == 0 {
+		t.Fatal("http.Server has no field that says whether keep-alives are disabled")
+	}
+	for _, ours := range []bool{false, true} {
+		t.Run(fmt.Sprint("ours=", ours), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h2c http.Protocols
+				h2c.SetUnencryptedHTTP2(true)
+				hs := &http.Server{Handler: http.HandlerFunc(okHandler), Protocols: &h2c}
+				if ours {
+					if err := Configure(hs, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				l := memconn.Listen(memconn.Options{})
+				go hs.Serve(l)
+				dials := 0
+				tr := &http.Transport{Protocols: &h2c}
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					dials++
+					return l.Dial(ctx, network, addr)
+				}
+				get := func() {
+					t.Helper()
+					resp, err := (&http.Client{Transport: tr}).Get("http://example.com/")
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp.Body.Close()
+					time.Sleep(2 * time.Second) // GOAWAY comes, and the connection goes
+				}
+				for _, c := range []struct {
+					on    bool
+					dials int // when a request and another have been made
+				}{{true, 1}, {false, 2}, {false, 4}, {true, 5}} {
+					hs.SetKeepAlivesEnabled(c.on)
+					get()
+					get()
+					if dials != c.dials {
+						t.Errorf("%t: %d connections, want %d", c.on, dials, c.dials)
+					}
+				}
+				tr.CloseIdleConnections()
+				hs.Close()
+			})
+		})
 	}
 }

@@ -22,6 +22,8 @@
 //   - A :path that is no valid URL is answered with 400, an Expect other than 100-continue with 417.
 //   - What http.Pusher pushes must be for the authority that the request was for; see Push below.
 //   - A request with an Early-Data field and a method that is not safe is answered with 425; see [EarlyData].
+//   - On a cleartext port with HTTP/1.1 and HTTP/2, a client whose first line is no request line of either is
+//     disconnected without an answer in a protocol that it does not speak.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is HTTP/1.1.
@@ -132,11 +133,16 @@ type prefixConn struct {
 	arrival  *arrival
 	prefix   []byte      // owned by whoever reads
 	upgraded atomic.Bool // goes on as HTTP/2
+
+	// The http.Server sets a deadline for the header of the first request twice, when it takes the connection and when it
+	// begins to read. What has passed since we began to read counts.
+	headerCalls int
+	sniffed     time.Time
 }
 
 // tlsPrefixConn is one whose TLS net/http is to see.
 type tlsPrefixConn struct {
-	prefixConn
+	*prefixConn
 	state tls.ConnectionState
 }
 
@@ -144,10 +150,14 @@ type tlsPrefixConn struct {
 type prefixed interface{ base() *prefixConn }
 
 func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
-	if state != nil {
-		return &tlsPrefixConn{prefixConn{Conn: a.nc, arrival: a, prefix: read}, *state}
+	c := &prefixConn{Conn: a.nc, arrival: a, prefix: read, sniffed: a.sniffed}
+	if !a.sniffed.IsZero() {
+		c.headerCalls = 2
 	}
-	a.clear = &prefixConn{Conn: a.nc, arrival: a, prefix: read}
+	if state != nil {
+		return &tlsPrefixConn{c, *state}
+	}
+	a.clear = c
 	return a.clear
 }
 
@@ -164,6 +174,17 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 	n := copy(p, c.prefix)
 	c.prefix = c.prefix[n:]
 	return n, nil
+}
+
+// SetReadDeadline has the deadline of the first request's header count from when we began to read it.
+func (c *prefixConn) SetReadDeadline(t time.Time) error {
+	if c.headerCalls > 0 {
+		c.headerCalls--
+		if !t.IsZero() {
+			t = t.Add(-time.Since(c.sniffed))
+		}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // ReadFrom lets net/http use sendfile.

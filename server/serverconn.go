@@ -62,7 +62,7 @@ func (sc *serverConn) ConnState(idle bool) {
 			f(sc.c.NetConn(), http.StateIdle)
 		}
 	}
-	if idle && sc.eng.noKeepAlives.Load() && sc.d.served() {
+	if idle && (sc.eng.noKeepAlives.Load() || keepAlivesDisabled(sc.hs)) && sc.d.served() {
 		sc.c.Shutdown()
 	}
 }

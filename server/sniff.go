@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -11,10 +14,21 @@ import (
 // differently: no method of HTTP/1.1 begins like that (RFC 9113 §3.4).
 const minPreface = len("PRI * HTTP/2")
 
+// maxSniffedLine is how many octets of the first line of a client are read to see whether it is one of HTTP/1.1. A
+// longer line is left to the http.Server inside.
+const maxSniffedLine = 4 << 10
+
+// requestLine matches what net/http takes for a request line of HTTP/1.0 or HTTP/1.1 (RFC 9112 §3). What is wrong with
+// it in detail is for net/http to say.
+var requestLine = regexp.MustCompile(`^[^ ]+ [^ ]+ HTTP/1\.[0-9]\r?\n`)
+
 // sniff looks whether a client begins with the preface of HTTP/2, and hands the connection over to what speaks the
-// protocol. It is false if there is nothing to hand over. state is nil on cleartext.
+// protocol. It is false if there is nothing to hand over: the client has gone or speaks neither. state is nil on
+// cleartext.
 func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOver bool) {
 	switch {
+	case !http1 && !http2:
+		return false
 	case !http2:
 		a.serveHTTP1(nil, state)
 		return true
@@ -25,29 +39,66 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 	if d := a.s.eng.cfg.sniffTimeout(a.s.inner); d > 0 {
 		_ = a.nc.SetReadDeadline(time.Now().Add(d)) // an error comes again with the read
 	}
-	got, same := readPreface(a.nc)
+	start := time.Now()
+	got, err := readFirstLine(a.nc)
 	_ = a.nc.SetReadDeadline(time.Time{})
 	switch {
 	case len(got) == 0:
 		return false
-	case same || len(got) >= minPreface && strings.HasPrefix(preface, string(got[:minPreface])):
+	case len(got) >= minPreface && strings.HasPrefix(preface, string(got[:minPreface])):
 		a.serveHTTP2(connTask{tls: state, received: got})
 		return true
+	case err == nil && bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got):
+		return false
 	}
+	a.sniffed = start
 	a.serveHTTP1(got, state)
 	return true
 }
 
-// readPreface reads until what came differs from the preface or is all of it. Nothing beyond it is read.
-func readPreface(nc net.Conn) (got []byte, same bool) {
+// readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs from it, the first
+// line, and what has come with it. It stops at maxSniffedLine, and returns what it has with an error.
+func readFirstLine(nc net.Conn) ([]byte, error) {
 	buf := make([]byte, len(preface))
-	n := 0
-	for n < len(buf) {
+	n, empty := 0, 0
+	for n < len(preface) && strings.HasPrefix(preface, string(buf[:n])) {
 		k, err := nc.Read(buf[n:])
 		n += k
-		if !strings.HasPrefix(preface, string(buf[:n])) || err != nil {
-			return buf[:n], false
+		if err != nil {
+			return buf[:n], err
+		}
+		if k > 0 {
+			empty = 0
+		} else if empty++; empty == maxEmptyReads {
+			return buf[:n], io.ErrNoProgress
 		}
 	}
-	return buf, true
+	if n >= minPreface && strings.HasPrefix(preface, string(buf[:minPreface])) {
+		return buf[:n], nil
+	}
+	return readLine(nc, buf[:n])
+}
+
+// maxEmptyReads is how many reads in a row may return neither octets nor an error, as package bufio has it.
+const maxEmptyReads = 100
+
+// readLine reads on until line has a line feed.
+func readLine(nc net.Conn, line []byte) ([]byte, error) {
+	for empty := 0; bytes.IndexByte(line, '\n') < 0; {
+		if len(line) >= maxSniffedLine {
+			return line, nil
+		}
+		buf := make([]byte, maxSniffedLine-len(line))
+		k, err := nc.Read(buf)
+		line = append(line, buf[:k]...)
+		if err != nil {
+			return line, err
+		}
+		if k > 0 {
+			empty = 0
+		} else if empty++; empty == maxEmptyReads {
+			return line, io.ErrNoProgress
+		}
+	}
+	return line, nil
 }

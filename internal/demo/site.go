@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // The picture is cut into Columns × Rows pieces, each a request of its own.
@@ -79,8 +82,35 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// tells the page which requests shared a connection.
 		h.Set("Server-Timing", `conn;desc="`+strconv.FormatInt(n, 10)+`"`)
 	}
+	_, pattern := s.mux.Handler(r)
+	if !slices.Contains(readers, pattern) {
+		readSome(w, r)
+	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// readers are the patterns whose handlers read the body themselves.
+var readers = []string{"POST /echo", "PUT /echo", "/trailers"}
+
+// readSome reads a body that no handler wants, as far as it comes soon, before it is answered. A response that comes
+// first ends the stream, and then nobody sees that what follows is malformed (RFC 9113 §8.1.1).
+func readSome(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	rc := http.NewResponseController(w)
+	if rc.SetReadDeadline(time.Now().Add(readSomeFor)) != nil {
+		return // without a limit a client could make us wait for ever
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, readSomeMost) // what is wrong with it the stream is told anyway
+	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// How much of a body that no handler wants is read, and for how long.
+const (
+	readSomeMost = 64 << 10
+	readSomeFor  = time.Second
+)
 
 type connKey struct{}
 
