@@ -45,7 +45,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	case b.closed.Load() || errors.Is(err, conn.ErrReadClosed):
 		return n, http.ErrBodyReadAfterClose
 	default:
-		b.end = x.readFailed(err)
+		b.end = awaitTimeout(x.req, x.readFailed(err))
 	}
 	x.end()
 	return n, b.end

@@ -243,7 +243,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil && src != nil {
 		src.close(false)
 	}
-	return resp, err
+	return resp, awaitTimeout(req, err)
 }
 
 // awaitSlot takes a slot, one that was reserved first, and waits while there is none.

@@ -385,3 +385,39 @@ func TestGrowthOfWindows(t *testing.T) {
 		}
 	}
 }
+
+// A small body without GetBody is sent again on another connection, which net/http dials.
+func TestConfigureReplay(t *testing.T) {
+	for name, length := range map[string]int64{"known": 4, "unknown": -1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t)
+				t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
+				if _, err := Configure(t1); err != nil {
+					t.Fatal(err)
+				}
+				req := newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
+				req.ContentLength = length
+				r := startOn(t, t1, req)
+				p := f.accept()
+				for range 2 {
+					p.wantBody(p.request().id, []byte("body"))
+					p.send(goAway(0, frame.NoError))
+					q := f.accept()
+					_ = p.nc.Close()
+					p = q
+				}
+				h := p.request()
+				p.wantBody(h.id, []byte("body"))
+				p.send(respond(h.id, 204).ends())
+				r.response()
+				if req.GetBody != nil {
+					t.Error("the caller's request was changed")
+				}
+				t1.CloseIdleConnections()
+				f.close()
+				_ = p.nc.Close()
+			})
+		})
+	}
+}

@@ -42,7 +42,11 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		}
 		if errors.Is(err, noCachedConnError{}) {
 			if src != nil && src.isTouched() {
-				src.close(false) // net/http has its own way to get another
+				if src.replayWhole(req.Context()) {
+					// net/http sends the request again, and this is its own copy of it.
+					req.GetBody = src.replayed
+				}
+				src.close(false)
 			}
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -310,6 +311,33 @@ func (s *source) handOver(req *http.Request) (io.ReadCloser, error) {
 		return next.body, nil
 	}
 	return &bodyReader{src: next, attempt: next.attempt}, nil
+}
+
+// replayWhole reports whether all of the body is kept, so that it can be had again when it is
+// closed. What is left of a body that says how long it is, and is short enough, is read for that.
+func (s *source) replayWhole(ctx context.Context) bool {
+	if s.getBody != nil {
+		return false // which is asked
+	}
+	s.mu.Lock()
+	small := s.keep >= 0 && s.left >= 0 && !s.closed
+	s.mu.Unlock()
+	if small && s.rewind() {
+		stop := context.AfterFunc(ctx, func() { s.close(true) })
+		defer stop()
+		r := s.reader()
+		_, _ = io.Copy(io.Discard, &r) // whether all has come is seen below
+	}
+	return s.isWhole()
+}
+
+// replayed returns what is kept of a whole body. It is a Request.GetBody.
+func (s *source) replayed() (io.ReadCloser, error) {
+	if !s.rewind() {
+		return nil, errNotKept
+	}
+	r := s.reader()
+	return &r, nil
 }
 
 // close closes the body, once. Where a Read is under way, and with async, a goroutine does so, since what a user's body

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -245,6 +246,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.t1 != nil {
 		return t.t1.RoundTrip(req)
 	}
+	resp, err := t.send(req)
+	if err != nil {
+		return nil, awaitTimeout(req, err)
+	}
+	return awaitTimeoutOfBody(req, resp), nil
+}
+
+// send sends a request over the protocol that its URL, its header and Protocols ask for.
+func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	if err := checkRequest(req); err != nil {
 		closeBody(req)
 		return nil, err
@@ -260,10 +270,16 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	if !target.tunnels() || secure && protocols.HTTP1() && t.h1Only.has(target.Key) {
+	if !target.tunnels() || secure && protocols.HTTP1() && (asksForWebSocket(req) || t.h1Only.has(target.Key)) {
 		return t.once.h1.RoundTrip(req)
 	}
 	return t.roundTrip(req, target)
+}
+
+// asksForWebSocket reports whether a request can only be sent with HTTP/1.1, as net/http has it.
+func asksForWebSocket(req *http.Request) bool {
+	upgrade := req.Header["Upgrade"]
+	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") && hasToken(req.Header["Connection"], "upgrade")
 }
 
 // protocols returns what may be spoken.
