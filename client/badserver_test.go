@@ -71,8 +71,8 @@ var badServers = []struct {
 		_ = p.nc.Close()
 	}, frame.EnhanceYourCalm},
 	{"endless interim responses", func(p *peer) {
-		for range 100 {
-			p.send(respond(1, 103, "link", "</a>"))
+		for range 3000 {
+			p.send(respond(1, 103, "link", strings.Repeat("a", 4000)))
 		}
 	}, frame.EnhanceYourCalm},
 	{"interim responses of too many octets", func(p *peer) {

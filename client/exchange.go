@@ -130,6 +130,7 @@ func (x *exchange) send(src *source, tunnel bool) error {
 	}
 	if x.trace != nil || x.up != nil && x.up.goAhead != nil {
 		r.OnInterim = x.interim
+		r.TakesInterim = x.trace != nil && x.trace.Got1xxResponse != nil // which can refuse them, as with net/http
 	}
 	x.refs.Store(1)
 	if x.up != nil {

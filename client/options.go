@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	defaultMaxHeaderBytes   = 256 << 10
-	defaultMaxHeaderFields  = 1000
+	defaultMaxHeaderBytes   = 10 << 20 // as net/http
+	defaultMaxHeaderFields  = 10_000
 	defaultSendPingTimeout  = 30 * time.Second
 	defaultConnWindow       = 16 << 20
 	defaultStreamWindow     = 4 << 20

@@ -78,13 +78,13 @@ type Transport struct {
 	ExpectContinueTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts octets. Default
-	// 256 KiB.
+	// 10 MiB. A response over it fails; others on its connection do not.
 	MaxResponseHeaderBytes int64
 
 	// HTTP2 is as in http.Transport.
 	HTTP2 *http.HTTP2Config
 
-	// MaxResponseHeaderFields bounds the field lines of a response's head. Default 1000.
+	// MaxResponseHeaderFields bounds the field lines of a response's head. Default 10,000.
 	MaxResponseHeaderFields int
 
 	// StrictMaxConcurrentStreams has requests wait for a stream where the connection to their host has none free.

@@ -36,6 +36,9 @@ type Request struct {
 	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads the socket, and must
 	// not block. The message is valid during the call.
 	OnInterim func(*core.Message)
+	// TakesInterim says that OnInterim resets the stream when there are too many interim responses.
+	// Otherwise their octets together are bounded by Config.MaxHeaderBytes.
+	TakesInterim bool
 }
 
 // OpenRequest opens a stream with a request and sends it, together with what other goroutines that run now are about
@@ -65,6 +68,9 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	st := s.Owner.(*Stream)
 	st.owner, st.onEnd, st.onInterim = r.Owner, r.OnEnd, r.OnInterim
+	if r.TakesInterim {
+		c.core.TakeInterim(s)
+	}
 	if r.Into != nil {
 		*r.Into = st
 	}

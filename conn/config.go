@@ -76,11 +76,11 @@ type Config struct {
 	CountError func(errType string)
 
 	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for each field
-	// on top of name and value). Default 64 KiB.
+	// on top of name and value). Default 1 MiB, as net/http.
 	MaxHeaderBytes int
 
 	// MaxHeaderFields bounds the number of field lines of a header block, every crumb of a cookie counted.
-	// Default 200.
+	// Default 500. Cookies whose crumbs must be the same ones over and over count as too many.
 	MaxHeaderFields int
 
 	// PrefaceTimeout is how long the peer may take to send its preface and first SETTINGS. Default 10 s;
@@ -197,8 +197,8 @@ const (
 	defaultStreamWindow         = 512 << 10
 	defaultMaxUnread            = 8 << 20
 	defaultGrowth               = 16 << 20
-	defaultMaxHeaderBytes       = 64 << 10
-	defaultMaxHeaderFields      = 200
+	defaultMaxHeaderBytes       = 1 << 20 // as net/http
+	defaultMaxHeaderFields      = 500     // as net/http from Go 1.27 on
 	defaultPingTimeout          = 15 * time.Second
 	defaultWriteByteTimeout     = 30 * time.Second
 	defaultHandshakeTimeout     = 10 * time.Second // preface, SETTINGS acknowledgement, header block

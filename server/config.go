@@ -76,7 +76,7 @@ type Config struct {
 	CountError func(errType string)
 
 	// MaxHeaderFields bounds the number of field lines of a request, every crumb of a cookie counted. A request
-	// over it is answered with 431. Default 200.
+	// over it is answered with 431. Default 500.
 	MaxHeaderFields int
 
 	// PrefaceTimeout is how long a client may take to send its preface and first SETTINGS, and on a port that

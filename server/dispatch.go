@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +30,10 @@ import (
 // before the next handler. Whether the goroutine is locked is looked at now and then (lockedNow); one that is ends with
 // its handler, and from then on each handler of the server has a goroutine that no other has run on (pace.alone).
 //
-// A worker ends when there is nothing to do, so a connection without requests has no goroutine here. The number of
-// workers, and so of running handlers, never exceeds the number of streams that the client may have open, and a
-// handler whose stream was reset still counts (CVE-2023-44487); the queue is bounded as well.
+// A worker ends when there is nothing to do, so a connection without requests has no goroutine
+// here. The number of workers, and so of running handlers, never exceeds the number of streams that
+// the client may have open, and a handler whose stream was reset still counts (CVE-2023-44487). The
+// queue is bounded as well: a request that is reset while it waits leaves it.
 type dispatcher struct {
 	sc    *serverConn
 	pace  *pace
@@ -59,33 +61,42 @@ type dispatcher struct {
 // tickInterval bounds how long a request waits behind a slow one, and a finished response for its flush.
 const tickInterval = time.Millisecond
 
-// queueFactor times the limit of workers is how many requests may wait. More wait only if the client resets
-// streams and opens new ones.
+// queueFactor times the limit of workers is how many requests may wait. The client has no more than
+// the limit open; the rest is for those that were reset and are still in the queue, and for pushes.
 const queueFactor = 4
 
-// add takes new requests, on the goroutine that reads the socket. It is false if the queue is too long.
+// add takes new requests, on the goroutine that reads the socket. It is false if the queue is too
+// long now, which ends the connection.
 func (d *dispatcher) add(batch []*conn.Stream) bool {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.queue.len()+len(batch) > queueFactor*d.limit {
-		return false
-	}
+	var dead []*conn.Stream
 	for _, s := range batch {
 		d.queue.push(s)
+	}
+	if d.queue.len() > d.queueLimit()/2 {
+		dead = d.queue.takeDead() // as many as are left must come before the next time
 	}
 	d.staffLocked()
 	if d.queue.len() > d.freeLocked() {
 		d.armLocked()
 	}
-	return true
+	fits := d.queue.len() <= d.queueLimit()
+	d.mu.Unlock()
+	for _, s := range dead { // outside mu: that may call the user's ConnState
+		s.Release()
+	}
+	return fits
 }
+
+// queueLimit bounds the queue.
+func (d *dispatcher) queueLimit() int { return queueFactor * min(d.limit, math.MaxInt32/queueFactor) }
 
 // hasRoom tells whether a request of our own making may be added: pushes leave half of the queue to the client, whose
 // requests would end the connection where there is no room.
 func (d *dispatcher) hasRoom() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queue.len() < queueFactor/2*d.limit
+	return d.queue.len() < d.queueLimit()/2
 }
 
 // freeLocked is how many workers are about to look at the queue.

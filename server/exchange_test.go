@@ -236,7 +236,7 @@ func TestRefusedRequests(t *testing.T) {
 				}
 			}
 			var many []string
-			for i := range 201 {
+			for i := range 501 {
 				many = append(many, "a", fmt.Sprint(i))
 			}
 			p.send(p.request(3, "GET", "/", true, many...))

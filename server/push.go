@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -47,11 +46,7 @@ func (x *exchange) push(fields []core.Field) error {
 	if err != nil {
 		return pushError(err)
 	}
-	if !x.sc.d.add([]*conn.Stream{s}) {
-		s.Reset(frame.RefusedStream)
-		s.Release()
-		return errPushQueue
-	}
+	x.sc.d.add([]*conn.Stream{s}) // whether it fits was asked before, about as many at once as there are handlers
 	x.sc.d.outputPending()
 	return nil
 }

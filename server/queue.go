@@ -29,5 +29,22 @@ func (q *queue) pop() *conn.Stream {
 	return s
 }
 
+// takeDead takes out the streams that have died while they waited.
+func (q *queue) takeDead() (dead []*conn.Stream) {
+	items := q.items[q.head:]
+	n := 0
+	for _, s := range items {
+		if s.Dead() {
+			dead = append(dead, s)
+			continue
+		}
+		items[n] = s
+		n++
+	}
+	clear(items[n:])
+	q.items = q.items[:q.head+n]
+	return dead
+}
+
 // keepQueue is how much memory an empty queue keeps, in streams.
 const keepQueue = 256

@@ -108,6 +108,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 	h := make(http.Header, n)
 	values := make([]string, n)
 	keys := 0 // of h while all names are different; then -1
+	trailers := trailerBudget{names: maxTrailers, octets: maxTrailerOctets}
 	for i := range m.Fields {
 		f := &m.Fields[i]
 		name := names.ByLower(i, f.Name)
@@ -118,7 +119,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 			}
 			continue
 		case httpfield.Trailer:
-			x.declareTrailers(f.Value)
+			x.declareTrailers(f.Value, &trailers)
 			continue
 		case httpfield.Expect:
 			expect = f.Value
@@ -159,19 +160,28 @@ func firstValue(fields []core.Field, name string) string {
 	return fields[i].Value
 }
 
-// maxTrailers bounds the keys of Request.Trailer: each costs the client two octets, and us a hundred.
-const maxTrailers = 100
+// What is read of the Trailer fields of a request. A name costs the client two octets, and us a
+// hundred; and a whole field can cost it one, as a reference to HPACK's table.
+const (
+	maxTrailers      = 100     // names, each time that one comes
+	maxTrailerOctets = 4 << 10 // of the fields together
+)
 
-// declareTrailers makes the keys of Request.Trailer that a Trailer field announces.
-func (x *exchange) declareTrailers(v string) {
+// trailerBudget is what may still be read of the Trailer fields of a request.
+type trailerBudget struct{ names, octets int }
+
+// declareTrailers makes the keys of Request.Trailer that a Trailer field announces, as far as the
+// budget goes.
+func (x *exchange) declareTrailers(v string, left *trailerBudget) {
 	for key := range strings.SplitSeq(v, ",") {
+		left.names--
+		if left.octets -= len(key) + 1; left.names < 0 || left.octets < 0 {
+			return
+		}
 		key = http.CanonicalHeaderKey(textproto.TrimString(key))
 		switch key {
 		case "", "Transfer-Encoding", "Trailer", "Content-Length": // cannot be trailers (RFC 9110 §6.5.1)
 			continue
-		}
-		if len(x.req.Trailer) == maxTrailers {
-			return
 		}
 		if x.req.Trailer == nil {
 			x.req.Trailer = make(http.Header)

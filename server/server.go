@@ -46,7 +46,7 @@ type Server struct {
 	IdleTimeout time.Duration
 
 	// MaxHeaderBytes bounds the header of a request; on HTTP/2 counted as RFC 9113 §6.5.2 says. A larger one is
-	// answered with 431. Default http.DefaultMaxHeaderBytes with HTTP/1.1, 64 KiB with HTTP/2.
+	// answered with 431. Default http.DefaultMaxHeaderBytes, 1 MiB.
 	MaxHeaderBytes int
 
 	// MaxHeaderValueCount is Config.MaxHeaderFields under the name that http.Server has since Go 1.27, and holds for

@@ -37,10 +37,7 @@ func (sc *serverConn) HandleStreams(batch []*conn.Stream) {
 	if sc.d.add(batch) {
 		return
 	}
-	sc.c.CloseWithError(frame.EnhanceYourCalm, "too_many_resets")
-	for _, s := range batch {
-		s.Release()
-	}
+	sc.c.CloseWithError(frame.EnhanceYourCalm, "too_many_requests_waiting")
 }
 
 // StreamBlocked is told of a handler that is about to wait for the client.

@@ -70,7 +70,7 @@ func New(cfg Config) *Conn {
 		sched: cfg.Scheduler,
 		enc:   newBlockEncoder(cfg.EncoderTableSize),
 	}
-	c.cfg.Limits = cfg.Limits.withDefaults()
+	c.cfg.Limits = cfg.Limits.withDefaults(&cfg)
 	c.limit.Limits = &c.cfg.Limits
 	// The peer may have as many streams open, and so send frames on as many that we have reset, before it knows.
 	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)

@@ -55,11 +55,9 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	in.maxFrame = cfg.MaxReadFrameSize
 	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxSize), math.MaxInt32))
 	in.maxConts = maxConts
-	if fit := int(cfg.MaxHeaderBytes/frame.MinMaxSize) * 2; maxConts >= 0 && fit > maxConts {
-		in.maxConts = fit // a block within the limits must have room
-	}
 	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113 §6.5.3).
 	in.block = newBlockDecoder(max(cfg.DecoderTableSize, defaultTableSize), cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
+	in.block.client = !in.server
 }
 
 // Decode takes at most one frame off b and returns the number of octets it took: 0 when b holds less than a
@@ -171,16 +169,30 @@ func (in *inbound) continuation(h frame.Header, p []byte) error {
 	if len(f.Fragment) == 0 {
 		in.pending.conts++
 	}
-	if over(in.pending.conts, in.maxConts) {
+	if over(in.pending.conts-in.pending.octets/octetsPerContinuation, in.maxConts) {
+		in.block.drop()
 		return calm("too_many_continuations")
 	}
 	return in.fragment(f.Fragment, f.EndHeaders)
 }
 
+// octetsPerContinuation is how many octets of its header block pay for a CONTINUATION frame. Peers
+// may split a block as they like; what is smaller than this is hardly more than a frame header.
+const octetsPerContinuation = 16
+
+// fragment takes a piece of a header block. A client goes on to decode one that is far over its
+// limits, for the sake of the table, since to end the connection would be the end of other
+// responses, too.
 func (in *inbound) fragment(p []byte, end bool) error {
 	in.pending.octets += len(p)
 	if in.pending.octets > in.maxBlock {
-		return calm("header block too long")
+		if in.server {
+			in.block.drop()
+			return calm("header block too long")
+		}
+		if err := in.block.discard(discardedAtOnce); err != nil {
+			return err
+		}
 	}
 	if err := in.block.write(p); err != nil {
 		return err

@@ -14,13 +14,15 @@ import (
 // A block is collected and then decoded at once, so that one that arrives in drips costs time linear in its length,
 // and no buffer of hpack.Decoder, which it would keep for good, grows with what a peer leaves incomplete.
 //
-// Once a message is over its limits the rest of the block is decoded only for the sake of the table. A string or block
-// longer than mostHeld is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
+// Once a message is over its limits the rest of the block is decoded only for the sake of the
+// table, and after discard not even collected. A string longer than mostHeld, or a block of which
+// more would have to be held, is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
 type blockDecoder struct {
 	hpack      *hpack.Decoder // nil before the first block, and while packed stands for it
 	packed     string         // its table, as the block that makes it
 	tableMax   uint32         // the size of the table in force
 	allowed    uint32         // what a size update may set
+	client     bool           // see clientHeld
 	mustUpdate bool           // the next block must begin with a size update to
 	updateMost uint32         // no more than this
 
@@ -34,7 +36,8 @@ type blockDecoder struct {
 
 // blockWork is what a block needs, and what spares work for the next one.
 type blockWork struct {
-	block []byte // what has come of the block under way
+	block      []byte   // what has come of the block under way
+	discarding *Message // of that block, which is decoded as it comes; nil while it is collected
 
 	// The message under way.
 	octetsLeft uint64
@@ -52,9 +55,9 @@ const (
 	initialTableSize = 4096 // RFC 9113 §6.5.2
 
 	// What outlives a block, so that an idle connection holds little.
-	keptOctets  = 1024 // of the buffer for blocks
-	keptFields  = 64   // in a Message, and cookie crumbs
-	keptCookies = 2048 // octets of joined cookies
+	keptOctets  = 1024     // of the buffer for blocks
+	keptFields  = 64       // in a Message, and cookie crumbs
+	keptCookies = 16 << 10 // octets of joined cookies
 )
 
 // newBlockDecoder returns a decoder for a peer that has not yet acknowledged a SETTINGS_HEADER_TABLE_SIZE of
@@ -73,8 +76,16 @@ func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecode
 // mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above the limit of the
 // header list that whoever overlooks that limit still gets an answer, and above all that can enter the table.
 func (d *blockDecoder) mostHeld() int {
-	return int(min(4*max(d.maxOctets, uint64(d.allowed)), 1<<30))
+	n := 4 * max(d.maxOctets, uint64(d.allowed))
+	if d.client {
+		n = max(n, clientHeld)
+	}
+	return int(min(n, 1<<30))
 }
+
+// clientHeld is what a client takes in one string, whatever its limit of header sections is, so
+// that a response over that limit costs the other responses of the connection nothing.
+const clientHeld = 16 << 20
 
 // setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is less than what the
 // peer's encoder may be using, its next block must begin by saying so (RFC 9113 §4.3.1, RFC 7541 §4.2).
@@ -102,10 +113,56 @@ func (d *blockDecoder) write(p []byte) error {
 		d.fail("RFC 9113 §4.3", "header block too long", nil)
 	}
 	if d.err != nil {
+		d.drop()
 		return d.err
 	}
 	d.block = append(d.block, p...)
 	return nil
+}
+
+// drop gives up the memory of a block that is not decoded any more.
+func (d *blockDecoder) drop() {
+	if d.blockWork != nil {
+		d.block = nil
+	}
+}
+
+// discardedAtOnce is how much of a block is decoded at once after discard: hpack.Decoder copies a
+// string that is not complete with each call.
+const discardedAtOnce = 1 << 20
+
+// discard decodes what has come of a block that is far over the limits of a message, and drops it,
+// once that is least octets. finish gives what the block began with, marked as too large.
+func (d *blockDecoder) discard(least int) error {
+	if d.blockWork == nil || d.err != nil || d.discarding != nil && len(d.block) < least {
+		return d.err
+	}
+	if d.discarding == nil {
+		d.discarding = new(Message)
+		d.begin(d.discarding)
+		if d.prepare(); len(d.block) > 0 {
+			d.block = d.sizeUpdates(d.block)
+		}
+		d.m.TooLarge = true
+	}
+	if d.err == nil && len(d.block) > 0 {
+		d.decodePart(d.block)
+	}
+	d.block = nil
+	return d.err
+}
+
+// finishDiscarding ends a block of which discard has decoded the beginning.
+func (d *blockDecoder) finishDiscarding(m *Message) error {
+	if err := d.discard(0); err != nil {
+		return err
+	}
+	d.closeBlock()
+	fields := m.storage()
+	*m, d.discarding, d.m = *d.discarding, nil, nil
+	m.Fields = append(fields, m.Fields...)
+	d.last.octets, d.last.msg = d.last.octets[:0], nil
+	return d.err
 }
 
 // finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block. It fails like write
@@ -117,12 +174,14 @@ func (d *blockDecoder) finish(m *Message) error {
 	if d.blockWork == nil {
 		d.blockWork = new(blockWork) // the block is empty
 	}
+	if d.discarding != nil {
+		return d.finishDiscarding(m)
+	}
 	if again := d.repeats(); again && d.last.msg != nil {
 		d.last.recall(m)
 	} else {
 		m.blank()
-		d.m = m
-		d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
+		d.begin(m)
 		d.decode()
 		d.m = nil
 		if d.err != nil {
@@ -145,29 +204,51 @@ func (d *blockDecoder) fail(section, reason string, cause error) {
 	d.err = err
 }
 
+// begin has m be the message under way.
+func (d *blockDecoder) begin(m *Message) {
+	d.m = m
+	m.ContentLength = -1
+	d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
+}
+
 func (d *blockDecoder) decode() {
 	if len(d.block) == 0 {
 		return
 	}
+	d.prepare()
+	p := d.sizeUpdates(d.block)
+	if d.err != nil || len(p) == 0 {
+		return
+	}
+	d.decodePart(p)
+	if d.err == nil {
+		d.closeBlock()
+	}
+}
+
+// prepare makes the decoder where there is none.
+func (d *blockDecoder) prepare() {
 	if d.hpack == nil {
 		d.hpack = hpack.NewDecoder(d.tableMax, d.emit)
 		d.hpack.SetAllowedMaxDynamicTableSize(d.allowed)
 		d.hpack.SetMaxStringLength(d.mostHeld())
 		d.unpack()
 	}
-	p := d.sizeUpdates(d.block)
-	if d.err != nil || len(p) == 0 {
-		return
-	}
+}
+
+// decodePart decodes p, behind the size updates at the head of the block.
+func (d *blockDecoder) decodePart(p []byte) {
 	if d.mustUpdate {
 		d.fail("RFC 9113 §4.3.1", "header block does not begin with the dynamic table size update that is due", nil)
 		return
 	}
-	_, err := d.hpack.Write(p)
-	if err != nil {
+	if _, err := d.hpack.Write(p); err != nil {
 		d.failDecoding(err)
-		return
 	}
+}
+
+// closeBlock ends the block that was decoded.
+func (d *blockDecoder) closeBlock() {
 	if err := d.hpack.Close(); err != nil {
 		d.fail("RFC 9113 §4.3", "header block ends within a field", err)
 		return

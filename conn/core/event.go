@@ -22,7 +22,8 @@ const (
 	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err says how.
 	EventReset
 	// EventFault: the peer broke a rule on one stream, which is answered with RST_STREAM; Err is the *frame.StreamError.
-	// Where the stream exists, EventReset follows; Stream is not set, as a fault may keep one from being opened.
+	// Where the stream exists, EventReset follows; Stream is not set, as a fault may keep one from being opened. With a
+	// *frame.ConnError the peer went over a limit for which the connection is drained (see Limits).
 	EventFault
 	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset too.
 	EventClosed

@@ -142,8 +142,6 @@ func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	case kindContentLength:
 		num = parseDecimal(s)
 		return num, num >= 0, faultContentLength
-	case kindPriority:
-		return int64(readPriority(s)), false, faultNone // any value may come
 	}
 	return 0, false, faultNone
 }

@@ -69,7 +69,7 @@ func TestPingAnswersAreFree(t *testing.T) {
 }
 
 func TestInterimLimit(t *testing.T) {
-	p := newPeer(t, Client)
+	p := newPeer(t, Client, func(cfg *Config) { cfg.Limits.MaxInterim = 64 })
 	p.open(true)
 	p.outcome()
 	for range 64 {

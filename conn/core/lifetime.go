@@ -107,6 +107,9 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	earliest(c.idleAt())
 	earliest(c.pingDue())
 	earliest(c.shutdown.at)
+	if c.shutdown.heldTo != 0 {
+		earliest(time.Unix(0, c.shutdown.heldTo))
+	}
 	return c.toCaller(at), !at.IsZero()
 }
 
@@ -248,6 +251,9 @@ type shutdownState struct {
 	at      time.Time // of the next step: the final GOAWAY, or the end of the grace
 	graceBy time.Time
 
+	forced bool  // for what the peer does
+	heldTo int64 // nanoseconds since 1970 up to which the peer may close it itself, or 0
+
 	peerGone bool
 	peerLast uint32
 }
@@ -281,13 +287,21 @@ func (c *Conn) Shutdown(now time.Time) {
 
 // finishDrain sends the final GOAWAY.
 func (c *Conn) finishDrain() {
+	c.endDrain("")
+}
+
+// endDrain sends the final GOAWAY, which says why.
+func (c *Conn) endDrain(reason string) {
 	c.shutdown.step = drainFinal
 	c.shutdown.last = c.ids.LastRemote()
 	c.shutdown.at = c.shutdown.graceBy
-	c.appendGoAway(c.shutdown.last, frame.NoError, "")
+	c.appendGoAway(c.shutdown.last, frame.NoError, reason)
 }
 
 func (d *shutdownState) tick(now time.Time, c *Conn) error {
+	if d.heldTo <= now.UnixNano() {
+		d.heldTo = 0
+	}
 	if d.at.IsZero() || d.at.After(now) {
 		return nil
 	}
@@ -314,5 +328,5 @@ func (c *Conn) Drained() bool {
 	if c.streams.Len() > 0 {
 		return false
 	}
-	return c.shutdown.step == drainFinal || c.shutdown.peerGone && c.cfg.Role == Client
+	return c.shutdown.step == drainFinal && c.shutdown.heldTo == 0 || c.shutdown.peerGone && c.cfg.Role == Client
 }

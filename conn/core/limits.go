@@ -7,69 +7,102 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Limits bounds what a peer can make a connection do with frames that cost the peer next to nothing. Zero
-// means the default, a negative value no limit. Going over a limit is a connection error ENHANCE_YOUR_CALM.
+// Limits bounds what a peer can make a connection do with frames that cost the peer next to
+// nothing. Zero means the default, a negative value no limit; the largest int is as good as none.
+// Where nothing else is said, going over a limit is a connection error ENHANCE_YOUR_CALM (RFC 9113
+// §10.5).
 //
-// The rates are token buckets: a burst, refilled by so many a second. What the peer may have sent before it
-// learned of our own RST_STREAM is never charged.
+// The rates are token buckets: a burst, refilled by so many a second. Honest peers send most of
+// these frames in proportion to their requests, to the responses or to the octets that they
+// receive, so those pay for them: see each field. What the peer may have sent before it learned of
+// our own RST_STREAM is never charged.
 type Limits struct {
-	// ResetBurst and ResetRate bound streams that end by RST_STREAM, whoever sends it: rapid reset
-	// (CVE-2023-44487) and requests made to be reset by us (CVE-2025-8671). They bound as well what is pushed to a client
-	// that resets it, with no other consequence. Default 200 and 50 a second.
+	// ResetBurst and ResetRate bound the requests that a client cancels with RST_STREAM before they
+	// were worth anything: rapid reset (CVE-2023-44487). Free are resets after the head of the
+	// response was sent, of streams that have been open for 100 ms, and of streams that had ended.
+	// Each response that is begun gives a token back. Beyond the limit the connection is drained:
+	// GOAWAY says that no further stream is processed, those that run may end. A client that goes
+	// on to open streams is cut off with ENHANCE_YOUR_CALM. Server only. Default 4000, or 16 times
+	// Config.MaxConcurrentStreams if that is more, and 1000 a second.
 	ResetBurst, ResetRate int
 
-	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING beyond one and WINDOW_UPDATE beyond
-	// ten for each DATA frame sent, PRIORITY and PRIORITY_UPDATE beyond ten for each stream that the peer has opened,
-	// SETTINGS after the first, interim responses, unknown frames, frames on closed streams (CVE-2019-9512,
-	// CVE-2019-9513, CVE-2019-9515). Default 1000 and 100 a second.
+	// FaultBurst and FaultRate bound the streams that are reset by us for a fault of the peer,
+	// which it may have made on purpose (CVE-2025-8671). Free are REFUSED_STREAM for streams that
+	// the peer has opened before it acknowledged our SETTINGS, resets that the application asks
+	// for, and, for a client, streams that it has opened itself. They bound as well the pushed
+	// streams that a client resets: then there are no more pushes, with no other consequence.
+	// Default 200 and 50 a second; none where ResetBurst is negative.
+	FaultBurst, FaultRate int
+
+	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING, WINDOW_UPDATE,
+	// PRIORITY, PRIORITY_UPDATE, SETTINGS, ALTSVC, ORIGIN, unknown frames, frames on closed streams
+	// (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Sixteen are free for each stream that either
+	// side opens, one for each DATA frame with content, and one WINDOW_UPDATE for each 16 octets of
+	// DATA that were sent. Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
-	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing (CVE-2019-9518).
-	// Default 100 and 10 a second.
+	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing
+	// (CVE-2019-9518). Four are free for each stream that either side opens, and one for each DATA
+	// frame with content. Going over it is a stream error where a client receives. Default 100 and
+	// 10 a second.
 	EmptyBurst, EmptyRate int
 
-	// MaxContinuations bounds the CONTINUATION frames of one header block; an empty one counts twice
-	// (VU#421644). Default 8.
+	// MaxContinuations bounds the CONTINUATION frames of one header block beyond one for each 16
+	// octets of the block; an empty one counts twice (VU#421644). Default 64.
 	MaxContinuations int
 
 	// MaxQueuedControl bounds the answers (PING and SETTINGS acknowledgements, RST_STREAM) that wait while
 	// the peer does not read. Default 1000.
 	MaxQueuedControl int
 
-	// MaxSmallData bounds DATA frames of fewer than 64 octets that lie unread. Default 50,000.
+	// MaxSmallData bounds DATA frames of fewer than 9 octets, which is less than a frame header
+	// has, that lie unread. Default 50,000 for a server, none for a client.
 	MaxSmallData int
 
 	// MaxSettings bounds the settings of one SETTINGS frame. Default 32.
 	MaxSettings int
 
-	// MaxInterim bounds the interim responses (1xx) to one request, whose octets together are bounded by
-	// Config.MaxHeaderBytes. Going over it is a stream error. Default 64.
+	// MaxInterim bounds the interim responses (1xx) to one request. Their octets together are
+	// bounded by Config.MaxHeaderBytes in any case, unless the caller takes them: see
+	// Conn.TakeInterim. Going over it is a stream error. Default: none.
 	MaxInterim int
 }
 
-func (l Limits) withDefaults() Limits {
+func (l Limits) withDefaults(cfg *Config) Limits {
+	faults, small := 200, 50_000
+	if l.ResetBurst < 0 {
+		faults = -1
+	}
+	if cfg.Role == Client {
+		small = -1
+	}
 	return Limits{
-		ResetBurst:       cmp.Or(l.ResetBurst, 200),
-		ResetRate:        cmp.Or(l.ResetRate, 50),
+		ResetBurst:       cmp.Or(l.ResetBurst, int(max(4000, 16*min(int64(cfg.MaxConcurrentStreams), 1<<26)))),
+		ResetRate:        cmp.Or(l.ResetRate, 1000),
+		FaultBurst:       cmp.Or(l.FaultBurst, faults),
+		FaultRate:        cmp.Or(l.FaultRate, 50),
 		GlitchBurst:      cmp.Or(l.GlitchBurst, 1000),
 		GlitchRate:       cmp.Or(l.GlitchRate, 100),
 		EmptyBurst:       cmp.Or(l.EmptyBurst, 100),
 		EmptyRate:        cmp.Or(l.EmptyRate, 10),
-		MaxContinuations: cmp.Or(l.MaxContinuations, 8),
+		MaxContinuations: cmp.Or(l.MaxContinuations, 64),
 		MaxQueuedControl: cmp.Or(l.MaxQueuedControl, 1000),
-		MaxSmallData:     cmp.Or(l.MaxSmallData, 50_000),
+		MaxSmallData:     cmp.Or(l.MaxSmallData, small),
 		MaxSettings:      cmp.Or(l.MaxSettings, 32),
-		MaxInterim:       cmp.Or(l.MaxInterim, 64),
+		MaxInterim:       cmp.Or(l.MaxInterim, -1),
 	}
 }
 
-// over tells whether n is over a limit, of which a negative one is none.
+// over reports whether n is over a limit, of which a negative one is none.
 func over(n, limit int) bool { return limit >= 0 && n > limit }
 
-// bucket is a token bucket kept as one point in time: when it will be full again.
-type bucket struct{ full time.Time }
+// bucket is a token bucket.
+type bucket struct {
+	used float64 // tokens
+	at   int64   // of what time, in nanoseconds since 1970
+}
 
-// take takes one token and tells whether there was one.
+// take takes one token and reports whether there was one.
 func (b *bucket) take(now time.Time, burst, rate int) bool {
 	if burst < 0 || rate < 0 {
 		return true
@@ -77,101 +110,141 @@ func (b *bucket) take(now time.Time, burst, rate int) bool {
 	if b.empty(now, burst, rate) {
 		return false
 	}
-	if b.full.Before(now) {
-		b.full = now
-	}
-	b.full = b.full.Add(time.Second / time.Duration(max(rate, 1)))
+	b.used++
 	return true
 }
 
-// empty tells whether there is no token.
+// empty reports whether there is no token.
 func (b *bucket) empty(now time.Time, burst, rate int) bool {
-	each := time.Second / time.Duration(max(rate, 1))
-	return burst >= 0 && rate >= 0 && b.full.Sub(now) > each*time.Duration(burst-1)
+	if burst < 0 || rate < 0 {
+		return false
+	}
+	was := b.at
+	if b.at = now.UnixNano(); b.at > was {
+		b.used = max(0, b.used-time.Duration(b.at-was).Seconds()*float64(rate))
+	}
+	return b.used+1 > float64(burst)
 }
+
+// giveBack gives back one token.
+func (b *bucket) giveBack() {
+	if b.used > 0 {
+		b.used = max(0, b.used-1)
+	}
+}
+
+// What pays for frames that would be charged otherwise. Credit that is not used is kept, up to a
+// bound.
+const (
+	glitchesPerStream = 16
+	emptiesPerStream  = 4
+	maxCredit         = 1 << 12
+	octetsPerUpdate   = 16 // of DATA sent, for each WINDOW_UPDATE
+	maxUpdateCredit   = 1 << 20
+)
 
 // limiter holds what Limits is checked against.
 type limiter struct {
 	*Limits
-	resets, glitches, empties bucket
-	pushResets                bucket // of streams that we have pushed
+	resets, faults, glitches, empties bucket
+	pushResets                        bucket // of streams that we have pushed
 
-	windowUpdates int // WINDOW_UPDATE frames that are free: ten for each DATA frame sent
-	pings         int // PING frames that are free: one for each DATA frame sent
-	priorities    int // PRIORITY and PRIORITY_UPDATE frames that are free: ten for each stream opened
-	smallData     int // small DATA frames unread, over all streams
-	queuedControl int // answers appended since the output was last taken
+	smallData     int32  // small DATA frames unread, over all streams
+	queuedControl int32  // answers appended since the output was last taken
+	updateCredit  int32  // WINDOW_UPDATE frames that are free
+	beyondDrain   int32  // streams opened since the connection is drained for the peer's behavior
+	glitchCredit  int16  // frames that are free
+	emptyCredit   int16  // empty DATA frames that are free
+	earlyRefusals uint16 // streams refused before our SETTINGS were acknowledged
 }
 
 func calm(reason string) error {
 	return frame.NewConnError(frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
 }
 
-func (l *limiter) reset(now time.Time, reason string) error {
-	if l.resets.take(now, l.ResetBurst, l.ResetRate) {
+// reset charges a request that the client has cancelled, and reports whether that was within the
+// limit.
+func (l *limiter) reset(now time.Time) bool { return l.resets.take(now, l.ResetBurst, l.ResetRate) }
+
+// fault charges a stream that is reset for a fault of the peer.
+func (l *limiter) fault(now time.Time) error {
+	if l.faults.take(now, l.FaultBurst, l.FaultRate) {
 		return nil
 	}
-	return calm(reason)
+	return calm("too_many_internal_resets")
 }
 
 // pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right (RFC 9113 §8.4.2): it
 // costs it no more than the pushes to come.
 func (l *limiter) pushReset(now time.Time) bool {
-	return l.pushResets.take(now, l.ResetBurst, l.ResetRate)
+	return l.pushResets.take(now, l.FaultBurst, l.FaultRate)
 }
 
-// unwanted tells whether the client has reset so much that was pushed that there had better be no more.
+// unwanted reports whether the client has reset so much that was pushed that there had better be no
+// more.
 func (l *limiter) unwanted(now time.Time) bool {
-	return l.pushResets.empty(now, l.ResetBurst, l.ResetRate)
+	return l.pushResets.empty(now, l.FaultBurst, l.FaultRate)
 }
 
+// glitch charges a frame that is valid and useless.
 func (l *limiter) glitch(now time.Time) error {
+	if l.glitchCredit > 0 {
+		l.glitchCredit--
+		return nil
+	}
 	if l.glitches.take(now, l.GlitchBurst, l.GlitchRate) {
 		return nil
 	}
 	return calm("too_many_glitches")
 }
 
-func (l *limiter) empty(now time.Time) error {
-	if l.empties.take(now, l.EmptyBurst, l.EmptyRate) {
-		return nil
+// empty charges a DATA frame that carries nothing, and reports whether that was within the limit.
+func (l *limiter) empty(now time.Time) bool {
+	if l.emptyCredit > 0 {
+		l.emptyCredit--
+		return true
 	}
-	return calm("too_many_data_frames: empty")
+	return l.empties.take(now, l.EmptyBurst, l.EmptyRate)
 }
 
+// windowUpdate charges a WINDOW_UPDATE. Peers that read in small pieces give credit back in small
+// pieces, for the stream and for the connection.
 func (l *limiter) windowUpdate(now time.Time) error {
-	if l.windowUpdates > 0 {
-		l.windowUpdates--
+	if l.updateCredit > 0 {
+		l.updateCredit--
 		return nil
 	}
 	return l.glitch(now)
 }
 
-// ping charges a PING. One for each DATA frame of ours is free: peers measure the path so, grpc-go for example.
-func (l *limiter) ping(now time.Time) error {
-	if l.pings > 0 {
-		l.pings--
-		return nil
-	}
-	return l.glitch(now)
+// opened notes that a stream was opened, by whichever side: there are peers that measure the path,
+// change their settings, give credit back or name alternative services with each request or
+// response.
+func (l *limiter) opened() {
+	l.glitchCredit = min(l.glitchCredit+glitchesPerStream, maxCredit)
+	l.emptyCredit = min(l.emptyCredit+emptiesPerStream, maxCredit)
 }
 
-// opened notes that the peer has opened a stream.
-func (l *limiter) opened() { l.priorities = min(l.priorities+10, 1<<12) }
+// answered notes that a response was begun.
+func (l *limiter) answered() { l.resets.giveBack() }
 
-// priority charges a PRIORITY or PRIORITY_UPDATE. Ten for each stream that the peer has opened are free: browsers
-// reprioritize what they load as the page is laid out and scrolled.
-func (l *limiter) priority(now time.Time) error {
-	if l.priorities > 0 {
-		l.priorities--
-		return nil
-	}
-	return l.glitch(now)
+// sentData notes a DATA frame of size octets that was sent. Receivers of DATA measure the path with
+// PING, grpc-go for example.
+func (l *limiter) sentData(size int) {
+	l.updateCredit = min(l.updateCredit+2+int32(size/octetsPerUpdate), maxUpdateCredit)
+	l.glitchCredit = min(l.glitchCredit+1, maxCredit)
+}
+
+// receivedData notes a DATA frame with content. There are senders that flush an empty one behind
+// it.
+func (l *limiter) receivedData() {
+	l.emptyCredit = min(l.emptyCredit+1, maxCredit)
+	l.glitchCredit = min(l.glitchCredit+1, maxCredit)
 }
 
 func (l *limiter) control() error {
 	l.queuedControl++
-	if over(l.queuedControl, l.MaxQueuedControl) {
+	if over(int(l.queuedControl), l.MaxQueuedControl) {
 		return calm("too_many_queued_answers")
 	}
 	return nil

@@ -33,8 +33,10 @@ type Message struct {
 	fault    fault
 	te       bool           // there is a te field
 	priority statedPriority // by the priority field
-	hosts    uint8          // host fields: 0, 1, or 2 for more than one
-	host     string         // the first of them
+
+	priorities uint8  // priority fields that were parsed
+	hosts      uint8  // host fields: 0, 1, or 2 for more than one
+	host       string // the first of them
 }
 
 // blank makes m an empty message and holds on to no string. It keeps the memory for some fields.

@@ -20,9 +20,12 @@ func (d *blockDecoder) addCookie(j *judgedField, never bool) {
 // joinCookies makes one field of the crumbs (RFC 9113 §8.2.3), copying each once.
 func (d *blockDecoder) joinCookies() {
 	f := &d.m.Fields[d.cookie-1]
-	if d.isJoined(f.Value) {
+	switch {
+	case d.isJoined(f.Value):
 		f.Value = d.joined
-	} else {
+	case d.multiplied(f.Value):
+		d.m.TooLarge = true
+	default:
 		f.Value = d.join(f.Value)
 		d.joined = ""
 		if len(f.Value) <= keptCookies {
@@ -36,11 +39,27 @@ func (d *blockDecoder) joinCookies() {
 	}
 }
 
-func (d *blockDecoder) join(first string) string {
+// cookieSlack is how many octets joined cookies may have beyond twice what stood in the block and
+// twice what the table holds.
+const cookieSlack = 8 << 10
+
+// multiplied reports whether the cookies are so long that the same crumbs must be among them again
+// and again: the table holds each only once, an octet refers to it, and the joined cookies of each
+// request would be memory of their own.
+func (d *blockDecoder) multiplied(first string) bool {
+	return int64(d.joinedLen(first)) > 2*int64(len(d.block))+2*int64(d.tableMax)+cookieSlack
+}
+
+func (d *blockDecoder) joinedLen(first string) int {
 	n := len(first)
 	for _, c := range d.crumbs {
 		n += len(crumbSeparator) + len(c)
 	}
+	return n
+}
+
+func (d *blockDecoder) join(first string) string {
+	n := d.joinedLen(first)
 	var b strings.Builder
 	b.Grow(n)
 	b.WriteString(first)

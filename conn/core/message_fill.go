@@ -5,7 +5,7 @@ import "github.com/sluice-go/sluice/stream/priority"
 // judgedField is a field and all there is to say about it.
 type judgedField struct {
 	name, value string
-	num         int64  // the number in value, for :status and content-length
+	num         int64  // of :status and content-length; of priority, once parsed, 1 + what it states
 	octets      uint32 // its size in a header list
 	kind        kind
 	fault       fault
@@ -129,11 +129,26 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 	}
 }
 
+const (
+	maxPriorityLines  = 4
+	maxPriorityOctets = 256
+)
+
 // addPriority takes what a priority field states. A further line adds to the Dictionary, and what it repeats it replaces
 // (RFC 8941 §3.2).
+//
+// What is longer than a priority ever is, and lines beyond the first few, are not parsed: an octet
+// can stand for a line of some KiB. RFC 9218 §4 leaves it to a server which signals it follows.
 func (m *Message) addPriority(j *judgedField) {
+	if m.priorities == maxPriorityLines || len(j.value) > maxPriorityOctets {
+		return
+	}
+	m.priorities++
 	if m.priority == 0 {
-		m.priority = statedPriority(j.num)
+		if j.num == 0 {
+			j.num = 1 + int64(readPriority(j.value))
+		}
+		m.priority = statedPriority(j.num - 1)
 		return
 	}
 	var p priority.Params

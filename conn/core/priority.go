@@ -200,7 +200,7 @@ func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := c.limit.priority(c.now); err != nil {
+	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}
 	c.reprioritize(f.StreamID, f.PriorityParam)
@@ -229,7 +229,7 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := c.limit.priority(c.now); err != nil {
+	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}
 	id := f.PrioritizedID
@@ -237,7 +237,11 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	if idle && c.ids.IsLocal(id) {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for a push stream that is idle")
 	}
-	p, ok := priority.Parse(string(f.Value))
+	var p priority.Params
+	ok := len(f.Value) <= maxPriorityOctets
+	if ok {
+		p, ok = priority.Parse(string(f.Value))
+	}
 	if idle {
 		return c.updateIdle(id, p, ok)
 	}

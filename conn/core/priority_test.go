@@ -220,6 +220,7 @@ func TestPriorityChangesAreFreePerStream(t *testing.T) {
 			}
 		}
 		p.alive("ten for each stream")
+		p.c.limit.glitchCredit = 0
 		for n = 0; p.err == nil && n < 5000; n++ {
 			p.send(f)
 		}

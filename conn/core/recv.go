@@ -84,8 +84,11 @@ func (c *Conn) scope(err error) error {
 
 // streamError ends a stream for a fault of the peer (RFC 9113 §5.4.2).
 func (c *Conn) streamError(se *frame.StreamError) error {
-	if err := c.limit.reset(c.now, "too_many_internal_resets"); err != nil {
-		return err
+	free := c.faultIsFree(se)
+	if !free {
+		if err := c.limit.fault(c.now); err != nil {
+			return err
+		}
 	}
 	c.emit(Event{Kind: EventFault, Err: se})
 	if _, open := c.streams.Get(se.StreamID); !open && c.ids.Idle(se.StreamID) {
@@ -93,6 +96,9 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 		return frame.NewConnError(se.Code, se.Section, se.Reason+", on an idle stream")
 	}
 	c.endStream(se)
+	if free {
+		return nil
+	}
 	return c.limit.control()
 }
 
@@ -104,6 +110,32 @@ func (c *Conn) endStream(se *frame.StreamError) {
 		c.graves.Add(se.StreamID, stream.ClosedResetLocal)
 		c.appendRSTStream(se.StreamID, se.Code)
 	}
+}
+
+// maxEarlyRefusals bounds the streams beyond our limit that are refused for nothing while the peer
+// may not know it.
+const maxEarlyRefusals = 10_000
+
+// faultIsFree reports whether a stream error says nothing against the peer, or costs it a stream
+// that was opened by us.
+func (c *Conn) faultIsFree(se *frame.StreamError) bool {
+	switch {
+	case se.Code == frame.RefusedStream && !c.life.settingsAcked:
+		if c.limit.earlyRefusals == maxEarlyRefusals {
+			return false
+		}
+		c.limit.earlyRefusals++
+		return true
+	case c.cfg.Role == Server:
+		return false
+	case c.ids.IsLocal(se.StreamID):
+		_, open := c.streams.Get(se.StreamID)
+		return open
+	case c.limit.glitchCredit > 0: // as many pushes as a page may have
+		c.limit.glitchCredit--
+		return true
+	}
+	return false
 }
 
 // onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as on an idle one.
@@ -167,9 +199,7 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	}
 	switch {
 	case !c.ids.IsLocal(s.ID):
-		if err := c.limit.reset(c.now, "too_many_resets"); err != nil {
-			return err
-		}
+		c.chargeReset(s)
 	case c.cfg.Role == Server:
 		c.limit.pushReset(c.now)
 	}
@@ -178,6 +208,21 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	}})
 	c.closeStream(s)
 	return nil
+}
+
+// soonCancelled is the age from which a request that is cancelled is one that somebody has waited
+// for. As many streams as may be open at once can be opened and cancelled ten times a second so.
+const soonCancelled = 100 * time.Millisecond
+
+// chargeReset charges a RST_STREAM of a client's, unless the request was of use or has had its time
+// (CVE-2023-44487). Clients whose users leave, or whose deadlines pass, cancel many requests at
+// once, many of them in the very packet that has the request: so nothing but their number tells
+// them apart from an attack.
+func (c *Conn) chargeReset(s *Stream) {
+	free := c.cfg.Role == Client || s.headSent || c.shutdown.forced || c.now.Sub(s.began) >= soonCancelled
+	if !free && !c.limit.reset(c.now) {
+		c.forceDrain("too_many_resets")
+	}
 }
 
 func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {

@@ -131,7 +131,7 @@ func (c *Conn) recvPing(h frame.Header, p []byte) error {
 		return c.recvPingAck(f.Data)
 	}
 	c.counts.PingsIn++
-	if err := c.limit.ping(c.now); err != nil {
+	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}
 	c.out = frame.Ping{Ack: true, Data: f.Data}.Append(c.out)

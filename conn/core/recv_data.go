@@ -5,9 +5,9 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// smallDataSize is the payload below which a DATA frame counts as small: what is kept of it costs the peer
-// hardly more than the frame header.
-const smallDataSize = 64
+// smallDataSize is the payload below which a DATA frame counts as small: it is less than the frame
+// header in front of it, which no message has reason to be.
+const smallDataSize = frame.HeaderLen
 
 // recvData handles DATA (RFC 9113 §6.1). Every octet of the payload, padding included, is taken from the
 // connection's window first and given back on every path: at once where the data is dropped, and by hold and
@@ -77,17 +77,29 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 		return false, badLength(s.ID)
 	}
 	if len(f.Data) == 0 && !f.EndStream {
-		err := c.limit.empty(c.now)
-		return err == nil, err
+		return c.acceptEmpty(s)
 	}
+	c.limit.receivedData()
 	if len(f.Data) < smallDataSize && s.unread > 0 {
 		s.smallData++
 		c.limit.smallData++
-		if over(c.limit.smallData, c.limit.MaxSmallData) {
+		if over(int(c.limit.smallData), c.limit.MaxSmallData) {
 			return false, calm("too_many_data_frames")
 		}
 	}
 	return true, nil
+}
+
+// acceptEmpty judges DATA that carries nothing and ends nothing.
+func (c *Conn) acceptEmpty(s *Stream) (ok bool, err error) {
+	const reason = "too_many_data_frames: empty"
+	switch {
+	case c.limit.empty(c.now):
+		return true, nil
+	case c.cfg.Role == Client:
+		return false, frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
+	}
+	return false, calm(reason)
 }
 
 // giveBack returns n octets of connection credit to the peer.
@@ -130,7 +142,7 @@ func (c *Conn) Consume(s *Stream, n int) (tune bool) {
 		had := s.unread + int64(n)
 		gone := int((int64(s.smallData)*int64(n) + had - 1) / had)
 		s.smallData -= gone
-		c.limit.smallData -= gone
+		c.limit.smallData -= int32(gone)
 	}
 	if c.owed > 0 {
 		// owed is what exceeds MaxUnread, no more.

@@ -40,7 +40,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 		return err
 	}
 	if c.shutdown.beyond(b.streamID, c) {
-		return nil
+		return c.openedBeyond()
 	}
 	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(b.streamID, frame.RefusedStream, "RFC 9113 §5.1.2", "more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
@@ -82,9 +82,6 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 		if b.endStream {
 			return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "interim response ends the stream")
 		}
-		if err := c.limit.glitch(c.now); err != nil {
-			return err
-		}
 		return c.recvInterim(s, m)
 	}
 	if s.connect && m.Status >= 200 && m.Status < 300 {
@@ -105,14 +102,20 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 	return nil
 }
 
+// TakeInterim says that the caller looks at each interim response on s, and resets s when there are
+// too many: their number and their octets together are not bounded then. Client only.
+func (c *Conn) TakeInterim(s *Stream) { s.takesAll = true }
+
 // recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110 §15.2), so that only
 // a limit ends them.
 func (c *Conn) recvInterim(s *Stream, m *Message) error {
 	s.interims++
+	s.interimed += fieldSize(":status", "100")
 	for i := range m.Fields {
 		s.interimed += fieldSize(m.Fields[i].Name, m.Fields[i].Value)
 	}
-	if m.TooLarge || over(int(s.interims), c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes) {
+	many := over(int(s.interims), c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes)
+	if m.TooLarge || many && !s.takesAll {
 		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", "too_many_interim_responses")
 	}
 	c.emit(Event{Kind: EventInformational, Stream: s, Message: m})

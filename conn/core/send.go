@@ -98,6 +98,9 @@ func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 		return ErrNoStream
 	}
 	s.headSent = !interim
+	if s.headSent {
+		c.limit.answered()
+	}
 	c.local(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, fields, end)
 	if end {
@@ -261,8 +264,7 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	c.life.pings = 0
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
-	c.limit.windowUpdates = min(c.limit.windowUpdates+10, 1<<16)
-	c.limit.pings = min(c.limit.pings+1, 1<<12)
+	c.limit.sentData(len(p))
 	return size
 }
 

@@ -40,6 +40,8 @@ type Stream struct {
 	interims  int32  // interim responses received
 	interimed uint64 // their octets, as in a header list
 	unread    int64  // octets that were not consumed yet
+	began     time.Time
+	takesAll  bool // client: interim responses are the caller's to bound
 
 	out    outgoing
 	unsent int // octets that still waited when the stream was closed
@@ -80,7 +82,7 @@ func (s *Stream) Queued() int { return len(s.out.data) }
 func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Params) {
 	fields, owner := s.Head.Fields[:0], s.Owner
 	*s = Stream{}
-	s.ID, s.Owner, s.state, s.prio = id, owner, st, p
+	s.ID, s.Owner, s.state, s.prio, s.began = id, owner, st, p, c.now
 	s.Head.Fields, s.Head.ContentLength = fields, -1
 	s.node.ID, s.node.Owner = id, s
 	s.recv.Init(c.streamWindow())
@@ -88,9 +90,7 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Para
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++
 	c.count(s)
-	if !c.ids.IsLocal(id) {
-		c.limit.opened()
-	}
+	c.limit.opened()
 	c.sched.Open(&s.node, p)
 }
 

@@ -22,7 +22,7 @@ func (c *Conn) Trim() {
 
 // trim packs the table, and drops what only spares work or memory for later blocks.
 func (d *blockDecoder) trim() {
-	if d.blockWork == nil || len(d.block) > 0 || d.err != nil {
+	if d.blockWork == nil || len(d.block) > 0 || d.discarding != nil || d.err != nil {
 		return // one is under way, or none will come
 	}
 	d.pack()

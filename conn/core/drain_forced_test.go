@@ -1,0 +1,114 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Rapid reset (CVE-2023-44487): beyond the budget nothing new is processed, what runs goes on, and
+// a client that does not stop is cut off.
+func TestRapidReset(t *testing.T) {
+	p := newPeer(t, Server)
+	p.send(request(1)) // somebody's upload, and a download
+	p.send(request(3).ends())
+	n := 2
+	attack := func(until func() bool) (rounds int) {
+		for ; p.err == nil && !until() && rounds < 20_000; rounds++ {
+			p.out, p.events = nil, nil
+			p.send(request(ids(n)).ends(), reset(ids(n), frame.Cancel))
+			n++
+		}
+		return rounds
+	}
+	if rounds := attack(p.c.Draining); rounds != 4001 {
+		t.Errorf("drained after %d resets, want 4001", rounds)
+	}
+	last := ids(n - 1)
+	p.want("GOAWAY", "GOAWAY 8005 NO_ERROR too_many_resets")
+	if last != 8005 {
+		t.Errorf("the last stream is %d", last)
+	}
+	p.outcome()
+	if p.c.Drained() {
+		t.Error("drained although streams run")
+	}
+	p.send(request(ids(n)).ends()) // may have crossed our GOAWAY
+	p.wantQuiet("not processed")
+	n++
+	p.send(dataEnd(1, "the rest"))
+	p.consume(1, -1)
+	p.answer(1, true)
+	p.answer(3, true)
+	p.alive("what runs may end")
+	p.outcome()
+	if p.c.Drained() {
+		t.Error("the client has no time to close")
+	}
+	if rounds := attack(func() bool { return false }); rounds != minBeyondDrain {
+		t.Errorf("cut off after %d more streams, want %d", rounds, minBeyondDrain)
+	}
+	p.wantDead("it goes on", frame.EnhanceYourCalm, "too_many_resets")
+}
+
+// A client that heeds the GOAWAY has a second to close; then the connection is over.
+func TestForcedDrainEnds(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.ResetBurst = 1 })
+		p.send(request(1).ends(), request(3).ends(), reset(3, frame.Cancel))
+		p.alive("within the limit")
+		p.send(request(5).ends(), reset(5, frame.Cancel))
+		p.outcome()
+		if !busy {
+			p.answer(1, true)
+		}
+		if at, ok := p.c.Deadline(); !ok || at.After(p.now.Add(drainHold)) {
+			t.Errorf("the next deadline is %v, %v", at, ok)
+		}
+		p.tick(drainHold)
+		if p.c.Drained() == busy {
+			t.Errorf("after a second, busy %v: drained is %v", busy, p.c.Drained())
+		}
+		if busy {
+			p.answer(1, true)
+		}
+		if !p.c.Drained() {
+			t.Error("not drained after the end of the last stream")
+		}
+		p.alive("a drain")
+	}
+}
+
+// The budget is refilled by time, and by responses.
+func TestResetBudget(t *testing.T) {
+	p := newPeer(t, Server)
+	n := 0
+	resets := func(times int) {
+		for range times {
+			p.send(request(ids(n)).ends(), reset(ids(n), frame.Cancel))
+			n++
+		}
+		p.out, p.events = nil, nil
+	}
+	draining := func(why string, want bool) {
+		t.Helper()
+		if p.c.Draining() != want {
+			t.Fatalf("%s: draining is %v", why, p.c.Draining())
+		}
+	}
+	resets(4000)
+	draining("the burst", false)
+	p.now = p.now.Add(time.Second)
+	resets(1000)
+	draining("a second later", false)
+	for range 100 {
+		p.send(request(ids(n)).ends())
+		p.answer(ids(n), true)
+		n++
+	}
+	resets(100)
+	draining("as many as were answered", false)
+	resets(1)
+	draining("one more", true)
+}
