@@ -20,7 +20,8 @@ const (
 	bodyContinue             // the client waits for 100 (Continue)
 	bodyClosed
 	bodySawEOF
-	blocked // has waited in a call of ours; guarded by dispatcher.mu
+	connectAccepted // AcceptConnect was called
+	blocked         // has waited in a call of ours; guarded by dispatcher.mu
 )
 
 func (x *exchange) is(flag uint32) bool { return x.flags.Load()&flag != 0 }

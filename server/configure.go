@@ -86,6 +86,8 @@ func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received
 		ctx = context.WithValue(ctx, http.ServerContextKey, hs)
 	}
 	over := make(chan struct{})
-	e.serve(nc, connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}, func() { close(over) })
+	t := connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}
+	t.done = func() { close(over) } // hs.Shutdown waits for handlers, too
+	e.serve(nc, t, func() {})
 	<-over
 }

@@ -20,7 +20,9 @@ var (
 // AcceptConnect answers a CONNECT request (RFC 9113 §8.5), or one of extended CONNECT (RFC 8441; see
 // Config.EnableConnectProtocol), with 200 and the fields of w.Header, and returns the stream as a connection. It is for the
 // handler to use until it returns: that closes it, as Close does, and a panic resets it. Meanwhile the handler is
-// one of the MaxConcurrentStreams of its connection, and the request's context ends when the stream is reset.
+// one of the MaxConcurrentStreams of its connection. The request's context ends when the stream is
+// reset, and when the server's Shutdown begins, then with the cause http.ErrServerClosed: Shutdown
+// waits for the handler, and the stream goes on until it returns.
 //
 // Deadlines that ReadTimeout and WriteTimeout have set are taken away. StallTimeout holds. The request's Body and w must not be
 // used any more; Write returns http.ErrHijacked. A second call returns the same Tunnel.
@@ -58,6 +60,10 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 		return nil, err
 	}
 	w.flags |= isAccepted | sentEnd
+	w.x.set(connectAccepted)
+	if w.x.sc.eng.isDraining() { // too late to be told by shutdown
+		w.x.ctx.get().cancel(http.ErrServerClosed)
+	}
 	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
 	_ = s.SetWriteDeadline(time.Time{})
 	w.x.refs.Add(1) // given back by the tunnel, in leave

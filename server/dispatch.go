@@ -40,6 +40,7 @@ type dispatcher struct {
 	limit int // of workers
 
 	drains atomic.Uint32 // times that a worker has turned to the queue
+	end    atomic.Uint32 // how far the end of the connection is: see stop
 
 	mu      sync.Mutex
 	queue   queue
@@ -325,11 +326,51 @@ func (d *dispatcher) served() bool {
 	return d.taken > 0
 }
 
-// stop is called when the connection has ended. Requests that wait are still taken, and found dead.
-func (d *dispatcher) stop() {
+// The values of dispatcher.end.
+const (
+	connLives    = iota
+	handlersLeft // the connection has ended, and handlers run or requests wait for one
+	allReturned  // neither
+)
+
+// stop is called when the connection has ended. Requests that wait are still taken. It reports whether
+// no handler is left; otherwise the last worker to end calls serverConn.finished.
+func (d *dispatcher) stop() (finished bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil && d.queue.len() == 0 {
 		d.timer.Stop()
 	}
+	if d.workers > 0 || d.queue.len() > 0 {
+		d.end.Store(handlersLeft)
+		return false
+	}
+	d.end.Store(allReturned)
+	return true
+}
+
+// workerEnded is called by a worker that no longer counts, and sees to it that the end of a connection
+// is told once its last handler has returned.
+func (d *dispatcher) workerEnded() {
+	if d.end.Load() != handlersLeft {
+		return
+	}
+	d.mu.Lock()
+	last := d.workers == 0 && d.queue.len() == 0
+	d.mu.Unlock()
+	if last && d.end.CompareAndSwap(handlersLeft, allReturned) {
+		d.sc.finished()
+	}
+}
+
+// accepted returns the exchanges that run and have become tunnels.
+func (d *dispatcher) accepted() (list []*exchange) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for w := d.active; w != nil; w = w.next {
+		if w.x.is(connectAccepted) {
+			list = append(list, w.x)
+		}
+	}
+	return list
 }

@@ -26,9 +26,9 @@ type engine struct {
 	noKeepAlives atomic.Bool
 
 	mu       sync.Mutex
-	conns    map[*serverConn]struct{}
+	conns    map[*serverConn]struct{} // that are open, or have a handler that has not returned
 	draining bool
-	quiet    chan struct{} // closed when draining and no connection is left; made by shutdown
+	quiet    chan struct{} // closed when draining and conns is empty; made by wait
 	past     Stats         // of connections that have ended
 }
 
@@ -64,14 +64,15 @@ func (e *engine) serve(nc net.Conn, t connTask, ended func()) {
 	})
 }
 
-// ended takes the connection out of the books. err is why it has ended.
+// ended is called when the connection has ended, for err.
 func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 	if err == nil {
 		err = net.ErrClosed
 	}
 	cancel(err)
-	sc.d.stop()
-	sc.eng.remove(sc)
+	if sc.d.stop() {
+		sc.finished()
+	}
 	var pe *conn.PanicError
 	var ce *frame.ConnError
 	switch {
@@ -79,6 +80,14 @@ func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 		sc.logf("http2: panic serving %v: %v\n%s", sc.remoteAddr, pe.Value, pe.Stack)
 	case errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code != frame.NoError:
 		sc.logf("http2: server connection error from %v: %v", sc.remoteAddr, err)
+	}
+}
+
+// finished takes the connection out of the books: it has ended, and all its handlers have returned.
+func (sc *serverConn) finished() {
+	sc.eng.remove(sc)
+	if sc.done != nil {
+		sc.done()
 	}
 }
 
@@ -104,7 +113,7 @@ func (e *engine) remove(sc *serverConn) {
 	}
 }
 
-// open returns the connections that are open now.
+// open returns the connections that are open now, and those that have a handler left.
 func (e *engine) open() []*serverConn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,17 +124,28 @@ func (e *engine) open() []*serverConn {
 	return list
 }
 
-// shutdown drains all connections, also those that come later. It does not wait.
+// shutdown drains all connections, also those that come later, and tells handlers of tunnels, which
+// might go on for ever. It does not wait.
 func (e *engine) shutdown() {
 	e.mu.Lock()
 	e.draining = true
 	e.mu.Unlock()
 	for _, sc := range e.open() {
 		sc.c.Shutdown()
+		for _, x := range sc.d.accepted() {
+			x.ctx.get().cancel(http.ErrServerClosed)
+		}
 	}
 }
 
-// wait waits until no connection is left. Call it after shutdown.
+// isDraining reports whether shutdown was called.
+func (e *engine) isDraining() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.draining
+}
+
+// wait waits until no connection is left, and no handler. Call it after shutdown.
 func (e *engine) wait(ctx context.Context) error {
 	e.mu.Lock()
 	if len(e.conns) == 0 {

@@ -65,7 +65,7 @@ func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Han
 	default:
 		h = expectationFailed
 	}
-	if d := sc.writeTimeout; d > 0 {
+	if d := sc.hs.WriteTimeout; d > 0 {
 		x.s.ResetAt(time.Now().Add(d), frame.InternalError)
 	}
 	return h
@@ -80,7 +80,7 @@ func (x *exchange) makeBody(m *core.Message) {
 	x.set(bodyPresent)
 	r.Body = (*requestBody)(x)
 	r.ContentLength = m.ContentLength
-	if d := x.sc.readTimeout; d > 0 {
+	if d := x.sc.hs.ReadTimeout; d > 0 {
 		x.s.EndReadAt(time.Now().Add(d))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
@@ -27,9 +26,9 @@ type serverConn struct {
 	remoteAddr string
 	active     bool // was told to be; owned by ConnState, whose calls do not overlap
 
-	answerOptions bool // "OPTIONS *" is not for the handler
+	done func() // called when it has ended and all handlers have returned; may be nil
 
-	readTimeout, writeTimeout time.Duration // for a request and its response; 0 is no limit
+	answerOptions bool // "OPTIONS *" is not for the handler
 }
 
 // HandleStreams takes requests from the goroutine that reads the socket.
@@ -75,6 +74,7 @@ type connTask struct {
 	received []byte               // what was read from the socket
 	upgrade  *conn.Upgrade
 	tracked  func() // called when the engine has the connection in its books; may be nil
+	done     func() // called when it has ended and all its handlers have returned; may be nil
 
 	answerOptions bool // "OPTIONS *" is answered without the handler
 }
@@ -82,8 +82,7 @@ type connTask struct {
 // newServerConn makes the connection, which lives from now on.
 func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
 	sc := &serverConn{
-		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, ctx: t.ctx, tls: t.tls,
-		readTimeout: max(t.hs.ReadTimeout, 0), writeTimeout: max(t.hs.WriteTimeout, 0),
+		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, ctx: t.ctx, tls: t.tls, done: t.done,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()

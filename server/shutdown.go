@@ -10,8 +10,11 @@ const newConnGrace = 5 * time.Second
 
 // Shutdown drains the server: it closes the listeners, tells the clients with GOAWAY to open no more streams, lets
 // requests that run or are on their way finish, and closes connections as they become idle. Config's
-// MaxConnectionAgeGrace bounds how long one connection may take. Shutdown returns when all are closed, or ctx's error
-// when ctx is done. Serve and its like return http.ErrServerClosed at once.
+// MaxConnectionAgeGrace bounds how long one connection may take. Handlers that have called
+// AcceptConnect are told by their request's context, whose cause is then http.ErrServerClosed; nothing
+// else ends a WebSocket or another tunnel before ctx does. Shutdown returns when all connections are
+// closed and all handlers of HTTP/2 have returned, those of streams that were reset or lost too, or
+// ctx's error when ctx is done. Serve and its like return http.ErrServerClosed at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.inShutdown.Store(true)

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,6 +231,121 @@ func TestIdleTimeout(t *testing.T) {
 		<-p.served
 		if d := time.Since(start); d < 90*time.Second || d > 95*time.Second {
 			t.Errorf("lived for %v", d)
+		}
+		_ = p.nc.Close()
+	})
+}
+
+// TestShutdownWaitsForHandlers: also for those whose stream was reset, or whose connection is lost.
+func TestShutdownWaitsForHandlers(t *testing.T) {
+	for name, leave := range map[string]func(p *peer){
+		"reset": func(p *peer) { p.send(frame.RSTStream{StreamID: 1, Code: frame.Cancel}) },
+		"lost":  func(p *peer) { _ = p.nc.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var returned atomic.Bool
+				srv := serving(func(_ http.ResponseWriter, _ *http.Request) {
+					time.Sleep(10 * time.Second) // whatever its context says
+					returned.Store(true)
+				})
+				dial, served := listening(t, srv)
+				p := dial()
+				p.get(1)
+				time.Sleep(time.Second)
+				leave(p)
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Shutdown with a deadline: %v", err)
+				}
+				if err := srv.Shutdown(context.Background()); err != nil || !returned.Load() {
+					t.Errorf("Shutdown: %v, the handler has returned: %t", err, returned.Load())
+				}
+				<-served
+				if st := srv.Stats(); st.Open != 0 || st.Running != 0 || st.Connections != 1 || st.Requests != 1 {
+					t.Errorf("%+v", st)
+				}
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+// TestShutdownOfConfigureWaitsForHandlers is the same through http.Server.
+func TestShutdownOfConfigureWaitsForHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p http.Protocols
+		p.SetUnencryptedHTTP2(true)
+		var returned atomic.Bool
+		hs := &http.Server{Protocols: &p, Handler: http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {
+			time.Sleep(10 * time.Second)
+			returned.Store(true)
+		})}
+		if err := Configure(hs, nil); err != nil {
+			t.Fatal(err)
+		}
+		l := memconn.Listen(memconn.Options{})
+		served := make(chan error, 1)
+		go func() { served <- hs.Serve(l) }()
+		nc, err := l.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := peerOn(t, nc.(*memconn.Conn))
+		c.write(frame.AppendSettings([]byte(frame.Preface)))
+		c.get(1)
+		time.Sleep(time.Second)
+		_ = c.nc.Close()
+		synctest.Wait()
+		if err := hs.Shutdown(context.Background()); err != nil || !returned.Load() {
+			t.Errorf("Shutdown: %v, the handler has returned: %t", err, returned.Load())
+		}
+		<-served
+	})
+}
+
+// TestShutdownTellsTunnels: the context of a handler that has accepted a tunnel ends, also where it
+// accepts it later, and no other's does; the tunnel itself goes on.
+func TestShutdownTellsTunnels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notes{}
+		srv := serving(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" {
+				time.Sleep(10 * time.Second)
+				n.add("GET %v", r.Context().Err())
+				return
+			}
+			if r.Host == "late.test:1" {
+				time.Sleep(10 * time.Second)
+			}
+			tunnel, err := AcceptConnect(w)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			<-r.Context().Done()
+			_, err = io.WriteString(tunnel, "bye")
+			n.add("%s %v, %v", r.Host, context.Cause(r.Context()), err)
+		})
+		dial, served := listening(t, srv)
+		p := dial()
+		p.send(p.request(1, "CONNECT", "a.test:1", false), p.request(3, "CONNECT", "late.test:1", false))
+		p.get(5)
+		time.Sleep(time.Second)
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		<-served
+		synctest.Wait()
+		want := strings.ReplaceAll("[GET <nil> a.test:1 C, <nil> late.test:1 C, <nil>]", "C", http.ErrServerClosed.Error())
+		slices.Sort(n.list)
+		if got := fmt.Sprint(n.list); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := strings.Join(p.take(), "\n"); strings.Count(got, `"bye"`) != 2 {
+			t.Errorf("the client saw:\n%s", got)
 		}
 		_ = p.nc.Close()
 	})

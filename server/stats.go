@@ -76,7 +76,12 @@ func (e *engine) stats() Stats {
 	open := slices.Collect(maps.Keys(e.conns))
 	e.mu.Unlock()
 	for _, sc := range open {
-		s := Stats{Connections: 1, Open: 1, Conn: sc.c.Stats()}
+		var s Stats
+		if sc.d.end.Load() == connLives {
+			s = Stats{Connections: 1, Open: 1, Conn: sc.c.Stats()}
+		} else {
+			s = sc.stats()
+		}
 		sc.d.mu.Lock()
 		s.Requests, s.Running, s.Queued = sc.d.taken, int(sc.d.running), sc.d.queue.len()
 		sc.d.mu.Unlock()

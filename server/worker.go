@@ -61,6 +61,7 @@ func (d *dispatcher) work() {
 	}
 	ended, w.last = true, false
 	workers.Put(w)
+	d.workerEnded()
 }
 
 // drain runs requests until the queue is empty or the worker must not run another. It returns how many it has run,
@@ -112,4 +113,5 @@ func (d *dispatcher) lost(w *worker) {
 	d.staffLocked()
 	d.mu.Unlock()
 	d.sc.c.Flush()
+	d.workerEnded()
 }
