@@ -23,11 +23,16 @@ type ClientConn struct {
 	addr string
 	tls  *tls.ConnectionState
 
+	made     time.Time
 	used     atomic.Bool  // it had a request
+	answered atomic.Bool  // a request of Transport.RoundTrip or Connect had a response
+	settled  atomic.Bool  // the pool has seen the server's SETTINGS
 	limited  bool         // it takes so many requests
-	left     atomic.Int64 // and still that many
+	left     atomic.Int64 // and that many are neither reserved nor were they opened
+	unopened atomic.Int64 // and that many were not opened
 	retired  atomic.Bool  // it takes no more requests, and is closed when those that it has are over
-	shut     atomic.Bool  // it is being closed for that
+	leaving  atomic.Bool  // Shutdown was called: it need not wait until it is idle
+	shut     atomic.Bool  // it is being closed
 	deciding atomic.Int32 // calls of the PushHandler that run
 	hook     atomic.Pointer[func(*ClientConn)]
 	pooled   atomic.Pointer[func(*ClientConn)] // the pool's own hook
@@ -40,7 +45,7 @@ type ClientConn struct {
 
 // newClientConn starts a connection.
 func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
-	cc := &ClientConn{t: t, key: key, addr: key.Addr}
+	cc := &ClientConn{t: t, key: key, addr: key.Addr, made: time.Now()}
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := s.ConnectionState()
 		cc.tls = &state
@@ -48,12 +53,14 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 	if a := nc.RemoteAddr(); a != nil {
 		cc.addr = a.String()
 	}
-	if n := t.MaxRequestsPerConn; t.disableKeepAlives() {
-		cc.limited = true
-		cc.left.Store(1)
-	} else if n > 0 {
+	n := t.MaxRequestsPerConn
+	if t.disableKeepAlives() {
+		n = 1
+	}
+	if n > 0 {
 		cc.limited = true
 		cc.left.Store(n)
+		cc.unopened.Store(n)
 	}
 	cfg := t.connConfig()
 	if t.coalesces() && cc.tls != nil {
@@ -151,8 +158,11 @@ func (cc *ClientConn) State() ConnState {
 		s.Err = errPoolClosed
 	}
 	s.InFlight, s.Available = cc.c.Slots()
-	if s.Err != nil {
+	switch {
+	case s.Err != nil:
 		s.Available = 0
+	case cc.limited:
+		s.Available = int(min(int64(s.Available), max(cc.left.Load(), 0)))
 	}
 	return s
 }
@@ -163,33 +173,62 @@ func (cc *ClientConn) Stats() conn.Stats { return cc.c.Stats() }
 // CanTakeNewRequest tells whether a stream could be opened now.
 func (cc *ClientConn) CanTakeNewRequest() bool { return cc.State().Available > 0 }
 
-// acquire takes a slot, which the caller must use or give back to cc.c. It calls no hook.
-func (cc *ClientConn) acquire() error {
+// acquire takes a slot, which the caller must use or give back with unreserve. While the server has
+// not said how many streams it allows, no more than first are taken. It calls no hook. The error is
+// core.ErrNoStream or core.ErrNoMoreStreams.
+func (cc *ClientConn) acquire(first int) error {
 	if cc.retired.Load() {
 		return core.ErrNoMoreStreams
 	}
 	if !cc.limited {
-		return cc.c.Reserve()
+		return cc.c.ReserveFirst(first)
 	}
-	left := cc.left.Add(-1)
-	err := core.ErrNoMoreStreams
-	if left >= 0 {
-		err = cc.c.Reserve()
+	err := core.ErrNoStream // there will be more if those that have reserved give it back
+	if cc.left.Add(-1) >= 0 {
+		err = cc.c.ReserveFirst(first)
 	}
 	if err != nil {
 		cc.left.Add(1)
-		return err
 	}
-	if left == 0 {
-		cc.retired.Store(true)
-	}
-	return nil
+	return err
 }
+
+// unreserve gives back what acquire has taken.
+func (cc *ClientConn) unreserve() {
+	if cc.limited {
+		cc.left.Add(1)
+	}
+	cc.c.Unreserve()
+}
+
+// opened follows when a slot was used, or was lost in the attempt.
+func (cc *ClientConn) opened(err error) {
+	switch {
+	case !cc.limited:
+	case err != nil:
+		cc.left.Add(1)
+		cc.slotsChanged() // it may be a waiter's
+	case cc.unopened.Add(-1) == 0:
+		cc.retire()
+	}
+}
+
+// slots is conn.Conn.SlotsFirst, with no slot free where no request is taken.
+func (cc *ClientConn) slots(first int) (taken, free int) {
+	taken, free = cc.c.SlotsFirst(first)
+	if cc.retired.Load() || cc.limited && cc.left.Load() <= 0 {
+		free = 0
+	}
+	return taken, free
+}
+
+// gone reports whether no request is taken any more.
+func (cc *ClientConn) gone() bool { return cc.retired.Load() || cc.c.Err() != nil }
 
 // Reserve takes a stream for one call of RoundTrip, or of Release if there will be none. It fails when no stream is
 // available.
 func (cc *ClientConn) Reserve() error {
-	if err := cc.acquire(); err != nil {
+	if err := cc.acquire(streamsAtFirst); err != nil {
 		if state := cc.c.Err(); state != nil {
 			return state
 		}
@@ -204,7 +243,7 @@ func (cc *ClientConn) Reserve() error {
 // Release gives back what Reserve has taken. It does nothing where nothing is reserved.
 func (cc *ClientConn) Release() {
 	if cc.takeReserved() {
-		cc.c.Unreserve()
+		cc.unreserve()
 	}
 }
 
@@ -256,7 +295,7 @@ func (cc *ClientConn) awaitSlot(req *http.Request) error {
 		cc.mu.Lock()
 		cc.waiting = append(cc.waiting, free)
 		cc.mu.Unlock()
-		err := cc.acquire()
+		err := cc.acquire(streamsAtFirst)
 		if !errors.Is(err, core.ErrNoStream) {
 			cc.stopWaiting(free)
 			if err != nil {
@@ -307,14 +346,16 @@ func (cc *ClientConn) open(req *http.Request, src *source, trace *httptrace.Clie
 		err = cc.awaitConnectProtocol(req)
 	}
 	if err != nil {
-		cc.c.Unreserve()
+		cc.unreserve()
 		return nil, err
 	}
 	cc.used.Store(true)
 	cc.t.counts.requests.Add(1)
 	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
 	x.prio, _ = ctx.Value(priorityKey{}).(*requestPriority)
-	if err := x.send(src, tunnel); err != nil {
+	err = x.send(src, tunnel)
+	cc.opened(err)
+	if err != nil {
 		if isUnprocessed(err) {
 			err = &Error{Addr: cc.addr, Unprocessed: true, Err: err}
 		}
@@ -341,9 +382,10 @@ func (cc *ClientConn) retire() {
 	cc.closeIfIdle()
 }
 
+// closeIfIdle closes a connection that takes no more requests, if those that it has are over. After
+// Shutdown it need only not be in the way of one for which a stream is reserved.
 func (cc *ClientConn) closeIfIdle() {
-	if inFlight, _ := cc.c.Slots(); inFlight == 0 && !cc.shut.Swap(true) {
-		cc.c.Shutdown()
+	if !cc.shut.Load() && cc.c.ShutdownUnreserved(!cc.leaving.Load()) && !cc.shut.Swap(true) {
 		cc.dropPushes()
 	}
 }
@@ -357,12 +399,12 @@ func (cc *ClientConn) Ping(ctx context.Context) error {
 // RTT sends a PING and returns how long its answer took.
 func (cc *ClientConn) RTT(ctx context.Context) (time.Duration, error) { return cc.c.Ping(ctx) }
 
-// Shutdown has the connection take no more requests, and waits until those that it has are over and it is closed. When
-// ctx ends before that, its error is returned and the connection stays as it is; Close ends it.
+// Shutdown has the connection take no more requests, and waits until those that it has, and those
+// for which a stream is reserved, are over and it is closed. When ctx ends before that, its error
+// is returned and the connection stays as it is; Close ends it.
 func (cc *ClientConn) Shutdown(ctx context.Context) error {
-	cc.retired.Store(true)
-	cc.c.Shutdown()
-	cc.dropPushes()
+	cc.leaving.Store(true)
+	cc.retire()
 	select {
 	case <-cc.c.Done():
 		return nil

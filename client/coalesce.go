@@ -102,12 +102,12 @@ func (p *pool) disclaim(cc *ClientConn, key Key) {
 
 // shared reserves a stream on a connection to another origin whose server has said that it answers for this one, nil
 // where there is none. p.mu is held, at least shared.
-func (p *pool) shared(target *Target) *ClientConn {
+func (p *pool) shared(target *Target, first int) *ClientConn {
 	if target.own || target.proxy != nil {
 		return nil
 	}
 	for _, cc := range p.claims[target.Key] {
-		if cc.acquire() == nil {
+		if cc.acquire(first) == nil {
 			return cc
 		}
 	}

@@ -70,7 +70,7 @@ func TestConfigureTLS(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	t1.CloseIdleConnections() // must reach our pool
-	if n := t2.once.own.total.Load(); n != 0 {
+	if n := poolSize(t2); n != 0 {
 		t.Errorf("%d connections after CloseIdleConnections", n)
 	}
 }

@@ -50,10 +50,11 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 		if errors.Is(err, noCachedConnError{}) {
 			return nil, nil, ErrHTTP1
 		}
-		if _, err = t.again(req, nil, err, &n); err != nil {
-			return nil, nil, err
+		if _, final := t.again(req, nil, err, &n); final != nil {
+			return nil, nil, final
 		}
 		t.counts.retries.Add(1)
+		target = target.after(err)
 	}
 }
 
@@ -74,7 +75,11 @@ func (t *Transport) tryConnect(req *http.Request, target *Target, trace *httptra
 	if err != nil {
 		return nil, nil, err
 	}
-	return cc.connect(req, trace)
+	tunnel, resp, err := cc.connect(req, trace)
+	if err == nil {
+		cc.answered.Store(true)
+	}
+	return tunnel, resp, err
 }
 
 // Connect is Transport.Connect on this connection. It waits for a stream as RoundTrip does, and sends the request once.

@@ -265,7 +265,7 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 						t.Errorf("%d retries", n)
 					}
 					synctest.Wait()
-					if longest := f.tr.once.own.longestIdle(); longest == nil {
+					if longest := f.tr.once.own.longestIdle(0); longest == nil {
 						t.Error("a stream is taken still")
 					}
 				} else {

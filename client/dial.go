@@ -66,9 +66,9 @@ func cutPort(host string) (name, port string, ok bool) {
 }
 
 // dial makes a connection to a target.
-func (t *Transport) dial(ctx context.Context, target *Target) (*ClientConn, error) {
+func (t *Transport) dial(ctx context.Context, target *Target, addr string) (*ClientConn, error) {
 	t.counts.dials.Add(1)
-	nc, err := t.dialConn(ctx, target)
+	nc, err := t.dialConn(ctx, target, addr)
 	if err != nil {
 		t.counts.dialsFailed.Add(1)
 		return nil, err
@@ -77,9 +77,9 @@ func (t *Transport) dial(ctx context.Context, target *Target) (*ClientConn, erro
 }
 
 // dialConn connects, through the proxy and with TLS where the target has them.
-func (t *Transport) dialConn(ctx context.Context, target *Target) (net.Conn, error) {
+func (t *Transport) dialConn(ctx context.Context, target *Target, addr string) (net.Conn, error) {
 	if target.Scheme == "https" && target.proxy == nil && t.DialTLSContext != nil {
-		nc, err := t.DialTLSContext(ctx, "tcp", target.Addr)
+		nc, err := dialed(t.DialTLSContext(ctx, "tcp", addr))
 		if err != nil {
 			return nil, err
 		}
@@ -88,9 +88,9 @@ func (t *Transport) dialConn(ctx context.Context, target *Target) (net.Conn, err
 	var nc net.Conn
 	var err error
 	if target.proxy != nil {
-		nc, err = target.proxy.connect(ctx, target.Addr)
+		nc, err = target.proxy.connect(ctx, addr)
 	} else {
-		nc, err = t.dialContext(ctx, "tcp", target.Addr)
+		nc, err = t.dialContext(ctx, "tcp", addr)
 	}
 	if err != nil || target.Scheme != "https" {
 		return nc, err
@@ -100,6 +100,14 @@ func (t *Transport) dialConn(ctx context.Context, target *Target) (net.Conn, err
 		return nil, err
 	}
 	return tc, t.checkProtocol(ctx, tc)
+}
+
+// dialed makes an error of the result of a user's dial function that is none.
+func dialed(nc net.Conn, err error) (net.Conn, error) {
+	if nc == nil && err == nil {
+		err = errors.New("http2: the Transport's dial function has returned (nil, nil)")
+	}
+	return nc, err
 }
 
 // nextProtos is what we offer with ALPN.

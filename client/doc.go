@@ -61,6 +61,6 @@
 // Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for the caller: RFC 8470 §5.2 has
 // only those requests sent again that were sent in early data, and an intermediary pass on the answer to an Early-Data field.
 // Cookies are split where they can be; the order of other fields is that of the
-// map. A dial that was begun for a request goes on when that is given up. Through SOCKS proxies HTTP/1.1 is spoken.
+// map. Through SOCKS proxies HTTP/1.1 is spoken.
 // Host names beyond ASCII are put in lower case and in Punycode, without the rest of IDNA.
 package client

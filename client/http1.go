@@ -42,7 +42,7 @@ func (t *Transport) newHTTP1() *http.Transport {
 // dialContext is DialContext or what stands for it.
 func (t *Transport) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if t.DialContext != nil {
-		return t.DialContext(ctx, network, addr)
+		return dialed(t.DialContext(ctx, network, addr))
 	}
 	d := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return d.DialContext(ctx, network, addr)

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
-	"sync/atomic"
+	"time"
 )
 
 // Key says which connections can take a request: those with the same key.
@@ -18,18 +19,29 @@ type Key struct {
 // Target is where a request goes.
 type Target struct {
 	Key
-	t      *Transport
-	proxy  *proxy
-	cached bool // net/http dials: see Configure
-	own    bool // no connection to another origin will do
+	t       *Transport
+	proxy   *proxy
+	cached  bool // net/http dials: see Configure
+	own     bool // no connection to another origin will do
+	refused bool // a server has refused the request, which its SETTINGS might have prevented
 }
 
 // Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server speaks HTTP/1.1 only:
 // a Pool returns that from Get. ctx bounds the dial, not the connection.
-func (t *Target) Dial(ctx context.Context) (*ClientConn, error) { return t.t.dial(ctx, t) }
+func (t *Target) Dial(ctx context.Context) (*ClientConn, error) { return t.t.dial(ctx, t, t.Addr) }
+
+// DialAddr is Dial for a pool that chooses among the addresses of a host: it connects to addr,
+// "host:port", through the target's proxy if there is one, and expects there the server that
+// Key.Addr names, whose name is used for TLS. With Transport.DialTLSContext that function is called
+// with addr.
+func (t *Target) DialAddr(ctx context.Context, addr string) (*ClientConn, error) {
+	return t.t.dial(ctx, t, addr)
+}
 
 // ErrHTTP1 is the error of Target.Dial for a server that does not speak HTTP/2.
 var ErrHTTP1 = errors.New("http2: the server speaks HTTP/1.1")
+
+var errNoConn = errors.New("http2: Pool.Get returned neither a connection nor an error")
 
 // Pool chooses the connection for each request. All methods may be called by any goroutine.
 type Pool interface {
@@ -41,17 +53,22 @@ type Pool interface {
 	CloseIdleConnections()
 }
 
-// pool is the Pool of a Transport: a request goes to the connection with a free stream that has the fewest, a new
-// connection is made when there is none, one at a time for all who wait, and who waits is served in order.
+// pool is the Pool of a Transport. A request goes to the connection with a free stream that has the
+// fewest open. Where there is none it joins the waiters of its group, which are served in order
+// with the streams that become free, and with those of new connections: see pool_dial.go.
 //
-// Lock order: pool.mu, then what conn and ClientConn have.
+// All of it is guarded by mu, so there is one rule against lost wake-ups: a slot becomes free
+// before its connection calls changed, which takes mu; a waiter looks for a free slot and joins the
+// queue in one hold of mu. Either the waiter sees the slot or changed sees the waiter. What only
+// reads takes mu shared.
+//
+// Lock order: pool.mu, then those of ClientConn and conn. Nothing that calls the slot hook of a
+// connection may be called with mu held.
 type pool struct {
 	t *Transport
 
-	total   atomic.Int64 // connections
-	waiting atomic.Int64 // requests
-
 	mu       sync.RWMutex
+	total    int // connections of all groups
 	groups   map[Key]*group
 	claims   map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
 	sweeping bool                  // sweep will be called
@@ -62,14 +79,24 @@ type group struct {
 	pool    *pool
 	target  Target
 	conns   []*ClientConn
-	waiters []*waiter
-	dialing bool
+	waiters []*waiter // in the order of their arrival
 	onState func(*ClientConn)
+
+	dials     []*dial   // in progress, in the order in which they began
+	limit     int       // streams that the last server allowed which has said so, 0 while none has
+	failures  int       // dials in a row that have led to no response
+	failedAt  time.Time // when the last of them was found out
+	notBefore time.Time // no dial before this time, because of them
+	keepUntil time.Time // they are remembered until then
+	timer     *time.Timer
+	timerAt   time.Time // when tick is called, the zero time if it is not
 }
 
 // waiter is a request without a connection.
 type waiter struct {
 	ctx   context.Context // of the request
+	first int             // as in ClientConn.acquire
+	dial  *dial           // whose failure is this waiter's, too; nil if it joined later than that began
 	ready chan struct{}   // closed when cc or err is set
 	cc    *ClientConn
 	err   error
@@ -79,19 +106,17 @@ func newPool(t *Transport) *pool { return &pool{t: t, groups: make(map[Key]*grou
 
 // Get implements Pool.
 func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
+	first := p.t.firstStreams(req, target)
 	p.mu.RLock()
-	cc := p.groups[target.Key].choose()
+	cc := p.groups[target.Key].choose(first)
 	if cc == nil && len(p.claims) > 0 {
-		cc = p.shared(target)
+		cc = p.shared(target, first)
 	}
 	p.mu.RUnlock()
-	switch {
-	case cc != nil:
+	if cc != nil {
 		return cc, nil
-	case target.cached && !p.t.strict():
-		return nil, errNoCached
 	}
-	w := p.enqueue(req.Context(), target)
+	w := p.enqueue(req.Context(), target, first)
 	select {
 	case <-w.ready:
 		return w.cc, w.err
@@ -104,42 +129,62 @@ func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
 	}
 }
 
-// choose reserves a stream, nil if no connection has a free one or somebody waits.
-func (g *group) choose() *ClientConn {
+// streamsAtFirst is how many streams a server is taken to allow before it has said so, as
+// everywhere (RFC 9113 §6.5.2 recommends no less).
+const streamsAtFirst = 100
+
+// firstStreams says how many streams a connection may have for this request to be sent on it before
+// the server has said how many it allows. It may refuse those beyond, so a request that cannot be
+// sent again takes no risk.
+func (t *Transport) firstStreams(req *http.Request, target *Target) int {
+	if target.refused || t.maxAttempts() == 1 {
+		return 1
+	}
+	if req.Body == nil || req.Body == http.NoBody || req.GetBody != nil ||
+		req.ContentLength > 0 && req.ContentLength <= int64(t.replayBuffer()) {
+		return streamsAtFirst
+	}
+	return 1
+}
+
+// choose reserves a stream, nil if no connection has a free one or another request waits.
+func (g *group) choose(first int) *ClientConn {
 	if g == nil || len(g.waiters) > 0 {
 		return nil
 	}
-	return g.reserve()
+	return g.reserve(first)
 }
 
 // reserve reserves a stream, on the connection that has the fewest, or, where net/http dials more connections than there
 // is use for, on the first that has a free one: see sweep.
-func (g *group) reserve() *ClientConn {
+func (g *group) reserve(first int) *ClientConn {
+	if g.limit > 0 {
+		first = min(first, g.limit)
+	}
 	if len(g.conns) > 1 && g.pool.t.t1 == nil {
-		return g.leastLoaded()
+		return g.leastLoaded(first)
 	}
 	for _, cc := range g.conns {
-		if cc.acquire() == nil {
+		if cc.acquire(first) == nil {
 			return cc
 		}
 	}
 	return nil
 }
 
-func (g *group) leastLoaded() *ClientConn {
-	for range 3 { // who was chosen may be full the next moment
+func (g *group) leastLoaded(first int) *ClientConn {
+	for range 3 { // the chosen one may be full the next moment
 		var best *ClientConn
 		least := 0
 		for _, cc := range g.conns {
-			taken, free := cc.c.Slots()
-			if free > 0 && !cc.retired.Load() && (best == nil || taken < least) {
+			if taken, free := cc.slots(first); free > 0 && (best == nil || taken < least) {
 				best, least = cc, taken
 			}
 		}
 		if best == nil {
 			return nil
 		}
-		if best.acquire() == nil {
+		if best.acquire(first) == nil {
 			return best
 		}
 	}
@@ -147,220 +192,189 @@ func (g *group) leastLoaded() *ClientConn {
 }
 
 // enqueue makes a waiter, which may have been served already.
-func (p *pool) enqueue(ctx context.Context, target *Target) *waiter {
-	w := &waiter{ctx: ctx, ready: make(chan struct{})}
+func (p *pool) enqueue(ctx context.Context, target *Target, first int) *waiter {
+	w := &waiter{ctx: ctx, first: first, ready: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.group(target)
-	if w.cc = g.choose(); w.cc != nil {
-		close(w.ready)
+	if cc := g.choose(first); cc != nil {
+		w.end(cc, nil)
 		return w
 	}
 	g.waiters = append(g.waiters, w)
-	p.waiting.Add(1)
-	g.dialIfNeeded()
+	g.serve()
 	p.drop(g)
 	return w
+}
+
+// end ends the wait.
+func (w *waiter) end(cc *ClientConn, err error) {
+	w.cc, w.err = cc, err
+	w.leaveDial()
+	close(w.ready)
+}
+
+func (w *waiter) leaveDial() {
+	if w.dial != nil {
+		w.dial.waiters--
+		w.dial = nil
+	}
 }
 
 func (p *pool) group(target *Target) *group {
 	g := p.groups[target.Key]
 	if g == nil {
 		g = &group{pool: p, target: *target}
+		g.target.own, g.target.refused = false, false // those are one request's
 		g.onState = func(cc *ClientConn) { p.changed(g, cc) }
 		p.groups[target.Key] = g
 	}
 	return g
 }
 
-// dialIfNeeded starts a dial where somebody waits and another connection is allowed.
-func (g *group) dialIfNeeded() {
-	t := g.pool.t
-	switch {
-	case len(g.waiters) == 0 || g.dialing:
-		return
-	case t.MaxConnsPerHost > 0 && len(g.conns) >= t.MaxConnsPerHost:
-		return
-	case t.strict() && g.usable() > 0:
-		return
-	case t.t1 != nil:
-		g.fail(errNoCached)
-		return
-	}
-	g.dialing = true
-	// It goes on when the request is given up, as in net/http: the next one will want the connection. But what the
-	// context holds, hooks for example, is that request's.
-	go g.dial(context.WithoutCancel(g.waiters[0].ctx)) // ends with the dial, which has timeouts of its own
-}
-
 // usable counts the connections that take requests, now or later.
 func (g *group) usable() (n int) {
 	for _, cc := range g.conns {
-		if !cc.retired.Load() && cc.c.Err() == nil {
+		if !cc.gone() {
 			n++
 		}
 	}
 	return n
 }
 
-// dial makes a connection for who waits.
-func (g *group) dial(ctx context.Context) {
-	p := g.pool
-	cc, err := g.target.Dial(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	g.dialing = false
-	if err != nil {
-		if g.usable() == 0 || errors.Is(err, ErrHTTP1) {
-			g.fail(err)
-		}
-		p.drop(g)
-		return
-	}
-	p.add(g, cc)
-}
-
-// fail ends all who wait.
+// fail ends all waits.
 func (g *group) fail(err error) {
-	g.pool.waiting.Add(int64(-len(g.waiters)))
 	for _, w := range g.waiters {
-		w.err = err
-		close(w.ready)
+		w.end(nil, err)
 	}
 	g.waiters = nil
 }
 
-// add makes a connection part of a group and serves who waits.
+// add makes a connection part of a group and serves the waiters.
 func (p *pool) add(g *group, cc *ClientConn) {
 	g.conns = append(g.conns, cc)
-	p.total.Add(1)
+	p.total++
 	cc.pooled.Store(&g.onState)
 	p.claimLocked(cc)
-	g.serve()
 	g.update(cc) // it may have changed before it had the hook
+	g.serve()
 }
 
-// serve gives streams to who waits, as far as there are any.
+// serve gives streams to the waiters, as far as there are any, in order; but a waiter that needs
+// the server's SETTINGS lets others pass that do not. Then it starts the dials that are needed.
 func (g *group) serve() {
-	for len(g.waiters) > 0 {
-		cc := g.reserve()
-		if cc == nil {
-			g.dialIfNeeded()
+	careful := false // no stream is free for those that need SETTINGS
+	for i := 0; i < len(g.waiters); {
+		w := g.waiters[i]
+		var cc *ClientConn
+		if !careful || w.first > 1 {
+			cc = g.reserve(w.first)
+		}
+		switch {
+		case cc != nil:
+			g.removeWaiter(i)
+			w.end(cc, nil)
+			continue
+		case w.first > 1:
+			g.plan()
 			return
 		}
-		w := g.waiters[0]
-		g.waiters = g.waiters[1:]
-		g.pool.waiting.Add(-1)
-		w.cc = cc
-		close(w.ready)
+		careful = true
+		i++
 	}
+	g.plan()
+}
+
+func (g *group) removeWaiter(i int) {
+	if i == 0 {
+		g.waiters[0] = nil
+		g.waiters = g.waiters[1:]
+		return
+	}
+	g.waiters = slices.Delete(g.waiters, i, i+1)
 }
 
 // changed is told by a connection that its state may have changed.
 func (p *pool) changed(g *group, cc *ClientConn) {
-	limited := p.t.maxIdleConns()
-	idle := limited > 0 && p.total.Load() > int64(limited)
-	if p.waiting.Load() == 0 && !idle && !cc.retired.Load() && cc.c.Err() == nil {
-		return // what nearly always holds must be quick
+	limit := p.t.maxIdleConns()
+	gone := cc.gone()
+	p.mu.RLock()
+	excess := limit > 0 && p.total > limit
+	calm := len(g.waiters) == 0 && !gone && cc.settled.Load()
+	p.mu.RUnlock()
+	if !calm {
+		p.mu.Lock()
+		g.update(cc)
+		g.serve()
+		p.drop(g)
+		p.mu.Unlock()
 	}
-	p.mu.Lock()
-	g.update(cc)
-	g.serve()
-	p.drop(g)
-	p.mu.Unlock()
-	if idle {
-		p.trim(limited)
+	if excess {
+		p.trim(limit)
 	}
 }
 
-// update takes a connection out of its group that takes no more requests.
+// update learns what a connection says of its server, and takes it out of its group if it takes no
+// more requests.
 func (g *group) update(cc *ClientConn) {
-	if !cc.retired.Load() && cc.c.Err() == nil {
-		return
-	}
-	for i, have := range g.conns {
-		if have == cc {
-			g.conns = append(g.conns[:i:i], g.conns[i+1:]...)
-			g.pool.total.Add(-1)
-			cc.mu.Lock()
-			for _, key := range cc.claims {
-				g.pool.disclaim(cc, key)
-			}
-			cc.mu.Unlock()
-			return
+	if !cc.settled.Load() {
+		if s, ok := cc.c.KnownSettings(); ok {
+			cc.settled.Store(true)
+			g.learn(cc, s.MaxConcurrentStreams)
 		}
 	}
+	if !cc.gone() {
+		return
+	}
+	i := slices.Index(g.conns, cc)
+	if i < 0 {
+		return
+	}
+	g.conns = slices.Delete(slices.Clone(g.conns), i, i+1)
+	g.pool.total--
+	switch {
+	case cc.answered.Load():
+		g.failures, g.notBefore, g.keepUntil = 0, time.Time{}, time.Time{}
+	case cc.c.Err() != nil:
+		g.fruitless(cc)
+	}
+	cc.mu.Lock()
+	for _, key := range cc.claims {
+		g.pool.disclaim(cc, key)
+	}
+	cc.mu.Unlock()
 }
 
-// drop forgets a group that has nothing left.
+// drop forgets a group that has nothing left, its failures only when it is time.
 func (p *pool) drop(g *group) {
-	if len(g.conns) == 0 && len(g.waiters) == 0 && !g.dialing && p.groups[g.target.Key] == g {
-		delete(p.groups, g.target.Key)
+	if len(g.conns) > 0 || len(g.waiters) > 0 || len(g.dials) > 0 || p.groups[g.target.Key] != g {
+		return
 	}
+	if g.keepUntil.After(time.Now()) {
+		g.wakeAt(g.keepUntil)
+		return
+	}
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	delete(p.groups, g.target.Key)
 }
 
 // forget ends the wait of a request that was given up.
 func (p *pool) forget(key Key, w *waiter) {
 	p.mu.Lock()
-	g := p.groups[key]
-	if g != nil {
-		for i, have := range g.waiters {
-			if have == w {
-				g.waiters = append(g.waiters[:i:i], g.waiters[i+1:]...)
-				p.waiting.Add(-1)
-				p.drop(g)
-				break
-			}
+	if g := p.groups[key]; g != nil {
+		if i := slices.Index(g.waiters, w); i >= 0 {
+			g.removeWaiter(i)
+			d := w.dial
+			w.leaveDial()
+			g.giveUp(d)
+			g.plan()
+			p.drop(g)
 		}
 	}
 	p.mu.Unlock()
 	if w.cc != nil { // it was served at the same moment
-		w.cc.c.Unreserve()
-	}
-}
-
-// trim closes the connections that have been idle for longest, beyond limit.
-func (p *pool) trim(limit int) {
-	for p.total.Load() > int64(limit) {
-		cc := p.longestIdle()
-		if cc == nil {
-			return
-		}
-		cc.retire()
-	}
-}
-
-func (p *pool) longestIdle() (longest *ClientConn) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, g := range p.groups {
-		for _, cc := range g.conns {
-			since := cc.c.IdleSince()
-			if since.IsZero() || cc.retired.Load() {
-				continue
-			}
-			if inFlight, _ := cc.c.Slots(); inFlight > 0 {
-				continue
-			}
-			if longest == nil || since.Before(longest.c.IdleSince()) {
-				longest = cc
-			}
-		}
-	}
-	return longest
-}
-
-// CloseIdleConnections implements Pool.
-func (p *pool) CloseIdleConnections() {
-	p.mu.RLock()
-	var all []*ClientConn
-	for _, g := range p.groups {
-		all = append(all, g.conns...)
-	}
-	p.mu.RUnlock()
-	for _, cc := range all {
-		if inFlight, _ := cc.c.Slots(); inFlight == 0 {
-			cc.retire()
-		}
+		w.cc.unreserve()
 	}
 }

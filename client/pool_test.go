@@ -20,6 +20,13 @@ func maxStreams(n uint32) frame.Setting {
 	return frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: n}
 }
 
+// poolSize is how many connections a Transport's own pool has.
+func poolSize(t *Transport) int {
+	t.once.own.mu.Lock()
+	defer t.once.own.mu.Unlock()
+	return t.once.own.total
+}
+
 // Requests at once share one dial.
 func TestPoolSharesDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -27,7 +34,7 @@ func TestPoolSharesDial(t *testing.T) {
 		f := newFarm(t)
 		f.tr.DialContext = func(ctx context.Context, n, a string) (net.Conn, error) {
 			dials.Add(1)
-			time.Sleep(time.Second)
+			time.Sleep(200 * time.Millisecond)
 			return f.l.Dial(ctx, n, a)
 		}
 		var calls []*result
@@ -49,16 +56,18 @@ func TestPoolSharesDial(t *testing.T) {
 	})
 }
 
-// A failed dial fails all who waited for it, and the next request dials again.
+// A dial that fails fails those that it began for, here the first request and then the others, and
+// the next request dials again.
 func TestPoolDialFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDial := errors.New("no way")
 		var dials atomic.Int32
-		tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dial := func(context.Context, string, string) (net.Conn, error) {
 			dials.Add(1)
-			time.Sleep(time.Second)
+			time.Sleep(100 * time.Millisecond)
 			return nil, errDial
-		}}
+		}
+		tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy, DialContext: dial}
 		for range 2 {
 			var calls []*result
 			for range 5 {
@@ -70,7 +79,7 @@ func TestPoolDialFails(t *testing.T) {
 				r.wantErr(errDial)
 			}
 		}
-		if n := dials.Load(); n != 2 {
+		if n := dials.Load(); n != 4 {
 			t.Errorf("%d dials", n)
 		}
 	})

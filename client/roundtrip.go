@@ -57,6 +57,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		if retry == nil {
 			t.counts.retries.Add(1)
 			src = next
+			target = target.after(err)
 			continue
 		}
 		if src != nil {
@@ -78,6 +79,9 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 	}
 	x.shared = cc.key != target.Key && t.coalesces()
 	resp, err := x.await()
+	if err == nil && !cc.answered.Load() {
+		cc.answered.Store(true)
+	}
 	if err == nil && x.isMisdirected() {
 		return nil, &misdirected{x, resp}
 	}
@@ -90,10 +94,12 @@ func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.
 		trace.GetConn(target.Addr)
 	}
 	cc, err := t.once.pool.Get(req, target)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if t.once.own == nil && !cc.takeReserved() {
+	case cc == nil:
+		return nil, errNoConn
+	case t.once.own == nil && !cc.takeReserved():
 		return nil, errNotReserved
 	}
 	cc.gotConn(trace)
@@ -118,10 +124,22 @@ func (n *attempts) failed(err error) {
 	}
 }
 
-// neverOpened tells whether err came before a stream was opened, because the connection takes no more.
+// neverOpened tells whether err came before a stream was opened, because the connection takes no
+// more, or allows fewer than it was taken to when the stream was reserved.
 func neverOpened(err error) bool {
 	var se *frame.StreamError
-	return errors.Is(err, core.ErrNoMoreStreams) && !errors.As(err, &se)
+	return (errors.Is(err, core.ErrNoMoreStreams) || errors.Is(err, core.ErrNoStream)) && !errors.As(err, &se)
+}
+
+// after returns the target for another attempt, after one that ended with err. A server that has
+// refused a stream may allow fewer than it was taken to.
+func (t *Target) after(err error) *Target {
+	if t.refused || !errors.Is(err, frame.RefusedStream) {
+		return t
+	}
+	again := *t
+	again.refused = true
+	return &again
 }
 
 // again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip is to return.

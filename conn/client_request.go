@@ -49,8 +49,16 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	defer c.unlock()
 	if r.Reserved {
 		c.client.reserved--
-		c.client.changed = true
 	}
+	st, err := c.openRequestLocked(r)
+	if err != nil {
+		c.client.changed = true // the slot is free again
+		return nil, err
+	}
+	return st, nil
+}
+
+func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	if err := c.slotErr(); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ type clientState struct {
 	held     int // slots of streams whose RST_STREAM is in the output
 	writing  int // slots of streams whose RST_STREAM is being written
 
+	leaving bool // ShutdownUnreserved has shut the connection down
+
 	slotHook func()
 	changed  bool // the hook has something to be told
 
@@ -64,11 +66,15 @@ func (c *Conn) inUse() int {
 
 // slotErr tells whether a stream may be opened with a slot that is not reserved: nil, core.ErrNoStream or
 // core.ErrNoMoreStreams.
-func (c *Conn) slotErr() error {
+func (c *Conn) slotErr() error { return c.slotErrFirst(streamsAtFirst) }
+
+// slotErrFirst is slotErr for a caller that wants at most first slots taken while the server's
+// SETTINGS have not come.
+func (c *Conn) slotErrFirst(first int) error {
 	switch {
 	case c.phase != alive || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
-	case c.inUse() >= c.slots():
+	case c.inUse() >= c.slots(), !c.peerKnown && c.inUse() >= first:
 		return core.ErrNoStream
 	}
 	return nil
@@ -76,10 +82,16 @@ func (c *Conn) slotErr() error {
 
 // Reserve takes a slot for one stream, for OpenRequest or Unreserve to use up. The error is core.ErrNoStream while all
 // slots are taken, and core.ErrNoMoreStreams when another connection is needed. Client only.
-func (c *Conn) Reserve() error {
+func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
+
+// ReserveFirst is Reserve for a caller that has its own guess of what the server allows: as long as
+// the server's SETTINGS have not come, at most first slots are taken, 100 if that is less. A stream
+// beyond the server's limit is refused by it (RFC 9113 §5.1.2), and not every request can be sent
+// again. Client only.
+func (c *Conn) ReserveFirst(first int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err := c.slotErr()
+	err := c.slotErrFirst(first)
 	if err == nil {
 		c.client.reserved++
 	}
@@ -100,17 +112,31 @@ func (c *Conn) Unreserve() {
 
 // Slots tells how many slots are taken and how many are free. None is free on a connection that takes no more
 // streams. Client only.
-func (c *Conn) Slots() (taken, free int) {
+func (c *Conn) Slots() (taken, free int) { return c.SlotsFirst(streamsAtFirst) }
+
+// SlotsFirst is Slots for a caller of ReserveFirst. Client only.
+func (c *Conn) SlotsFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase != alive {
 		return 0, 0
 	}
 	taken = c.inUse()
-	if c.slotErr() == nil {
+	if c.slotErrFirst(first) == nil {
 		free = c.slots() - taken
+		if !c.peerKnown {
+			free = min(free, first-taken)
+		}
 	}
 	return taken, free
+}
+
+// KnownSettings returns the peer's settings in force, and false as long as its SETTINGS, the first
+// frame of a connection (RFC 9113 §3.4), have not come. Client only.
+func (c *Conn) KnownSettings() (core.Settings, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.PeerSettings(), c.peerKnown
 }
 
 // SetSlotHook sets a function that is called whenever a slot may have become free, the peer has changed its limit, or

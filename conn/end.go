@@ -13,14 +13,35 @@ import (
 // taken, the streams that run may finish, then the connection closes and Serve returns. It does not wait.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
-	if c.phase == alive {
-		c.ensureOut()
-		c.core.Shutdown(time.Now())
-		c.client.changed = true
-		c.arm()
-		c.flushSoonLocked()
-	}
+	c.shutdownLocked()
 	c.unlock()
+}
+
+func (c *Conn) shutdownLocked() {
+	if c.phase != alive {
+		return
+	}
+	c.ensureOut()
+	c.core.Shutdown(time.Now())
+	c.client.changed = true
+	c.arm()
+	c.flushSoonLocked()
+}
+
+// ShutdownUnreserved is Shutdown, unless a slot is reserved whose stream has not been opened, or,
+// with idle, a stream of this side is open; it reports whether it was done. A stream of the client
+// is never refused by it after its slot was reserved. Client only.
+func (c *Conn) ShutdownUnreserved(idle bool) bool {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.client.reserved > 0 || idle && c.inUse() > 0 {
+		return false
+	}
+	if !c.client.leaving { // else the slot hook, which may have called this, is called for nothing
+		c.client.leaving = true
+		c.shutdownLocked()
+	}
+	return true
 }
 
 // Close closes the connection now. Streams that are open fail.
