@@ -294,18 +294,20 @@ func (x *exchange) died(error) {
 func (x *exchange) interim(m *core.Message) {
 	x.firstByte()
 	t := x.trace
-	if m.Status == http.StatusContinue {
-		if t != nil && t.Got100Continue != nil {
-			t.Got100Continue()
-		}
-		if x.up != nil {
-			x.up.proceed()
-		}
-	}
 	if t != nil && t.Got1xxResponse != nil {
 		if err := t.Got1xxResponse(m.Status, textproto.MIMEHeader(makeHeader(m.Fields, nil))); err != nil {
 			x.cancel(err, frame.Cancel)
+			return
 		}
+	}
+	if m.Status != http.StatusContinue {
+		return
+	}
+	if t != nil && t.Got100Continue != nil {
+		t.Got100Continue()
+	}
+	if x.up != nil {
+		x.up.proceed()
 	}
 }
 

@@ -34,10 +34,8 @@ func TestClientTimeoutText(t *testing.T) {
 		"HTTP/2":   {Protocols: h2cOnly(), Proxy: noProxy},
 		"HTTP/1.1": {Proxy: noProxy},
 	} {
-		for path, want := range map[string]string{
-			"/head": "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
-			"/body": "context deadline exceeded (Client.Timeout or context cancellation while reading body)",
-		} {
+		const want = "context deadline exceeded (Client.Timeout " // and where it was
+		for _, path := range []string{"/head", "/body"} {
 			t.Run(name+path, func(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 100 {
@@ -48,7 +46,7 @@ func TestClientTimeoutText(t *testing.T) {
 							_ = resp.Body.Close()
 						}
 						var ne net.Error
-						if err == nil || !strings.HasSuffix(err.Error(), want) || !errors.As(err, &ne) || !ne.Timeout() {
+						if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &ne) || !ne.Timeout() {
 							t.Errorf("%v", err)
 						}
 					})

@@ -84,7 +84,7 @@ func TestTrace(t *testing.T) {
 		r.response()
 		n.want(t, "POST with 100-continue",
 			"GetConn example.test:80", "GotConn idle for 1m0s", "WroteHeaders", "Wait100Continue",
-			"GotFirstResponseByte", "Got100Continue", "Got1xx Continue", "WroteRequest")
+			"GotFirstResponseByte", "Got1xx Continue", "Got100Continue", "WroteRequest")
 		f.close()
 		_ = p.nc.Close()
 	})

@@ -43,9 +43,9 @@ func (u *upload) run() {
 	}()
 	if u.goAhead != nil && !u.awaitGoAhead() {
 		err = errSuperseded
-		return
+	} else {
+		err = u.send()
 	}
-	err = u.send()
 	x.wroteRequest(err)
 }
 

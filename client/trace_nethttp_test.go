@@ -1,0 +1,188 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// traceScript is one request and what its server does.
+type traceScript struct {
+	name string
+	req  func(t *testing.T) *http.Request
+	do   func(p *peer, first head, f *farm)
+}
+
+func traceGet(t *testing.T) *http.Request { return newRequest(t, "GET", siteURL, nil) }
+
+func tracePost(t *testing.T) *http.Request {
+	return newRequest(t, "POST", siteURL, strings.NewReader("body"))
+}
+
+func traceUpload(t *testing.T) *http.Request { return newRequest(t, "POST", siteURL, endless{}) }
+
+func traceExpect(t *testing.T) *http.Request {
+	req := newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
+	req.Header.Set("Expect", "100-continue")
+	return req
+}
+
+// answer waits for the end of a request and answers it.
+func (p *peer) answer(h head, status int) {
+	for end := h.end; !end; {
+		switch f := p.next().(type) {
+		case frame.Data:
+			end = f.EndStream
+		case nil:
+			return
+		}
+	}
+	synctest.Wait()
+	p.send(respond(h.id, status).ends())
+}
+
+var traceScripts = []traceScript{
+	{"GET", traceGet, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
+	{"GET with a body", traceGet, func(p *peer, h head, _ *farm) {
+		p.send(respond(h.id, 200), body(h.id, "x"))
+		synctest.Wait()
+		p.send(bodyEnd(h.id, "y"))
+	}},
+	{"early hints", traceGet, func(p *peer, h head, _ *farm) {
+		p.send(respond(h.id, 103))
+		synctest.Wait()
+		p.send(respond(h.id, 103), respond(h.id, 200).ends())
+	}},
+	{"100 unasked", traceGet, func(p *peer, h head, _ *farm) {
+		p.send(respond(h.id, 100), respond(h.id, 200).ends())
+	}},
+	{"hook says no", func(t *testing.T) *http.Request {
+		req := traceGet(t)
+		req.Header.Set("X-Refuse", "1xx")
+		return req
+	}, func(p *peer, h head, _ *farm) { p.send(respond(h.id, 103)) }},
+	{"POST in memory", tracePost, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
+	{"POST of a stream", func(t *testing.T) *http.Request {
+		return newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
+	}, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
+	{"100-continue", traceExpect, func(p *peer, h head, _ *farm) {
+		synctest.Wait()
+		p.send(respond(h.id, 100))
+		p.answer(h, 200)
+	}},
+	{"100-continue refused", traceExpect, func(p *peer, h head, _ *farm) {
+		synctest.Wait()
+		p.send(respond(h.id, 417).ends())
+	}},
+	{"100-continue not answered", traceExpect, func(p *peer, h head, _ *farm) {
+		time.Sleep(2 * time.Second)
+		p.answer(h, 200)
+	}},
+	{"refused", traceGet, func(p *peer, h head, _ *farm) {
+		p.send(rst(h.id, frame.RefusedStream))
+		p.answer(p.nextRequest(), 200)
+	}},
+	{"refused, POST", tracePost, func(p *peer, h head, _ *farm) {
+		p.skipToEnd()
+		p.send(rst(h.id, frame.RefusedStream))
+		p.answer(p.nextRequest(), 200)
+	}},
+	{"reset", traceGet, func(p *peer, h head, _ *farm) { p.send(rst(h.id, frame.InternalError)) }},
+	{"reset of an upload", traceUpload, func(p *peer, h head, _ *farm) {
+		synctest.Wait()
+		p.send(rst(h.id, frame.InternalError))
+	}},
+	{"end of an upload", traceUpload, func(p *peer, h head, _ *farm) {
+		synctest.Wait()
+		p.send(respond(h.id, 413).ends())
+	}},
+	{"body fails", func(t *testing.T) *http.Request {
+		return newRequest(t, "POST", siteURL, &failingReader{errors.New("mine")})
+	}, func(*peer, head, *farm) {}},
+	{"cancelled", func(t *testing.T) *http.Request {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		t.Cleanup(cancel)
+		return traceGet(t).WithContext(ctx)
+	}, func(*peer, head, *farm) { time.Sleep(2 * time.Second) }},
+	{"upload cancelled", func(t *testing.T) *http.Request {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		t.Cleanup(cancel)
+		return traceUpload(t).WithContext(ctx)
+	}, func(*peer, head, *farm) { time.Sleep(2 * time.Second) }},
+}
+
+// skipToEnd passes over the body of a request.
+func (p *peer) skipToEnd() {
+	for {
+		if d, ok := p.next().(frame.Data); !ok || d.EndStream {
+			return
+		}
+	}
+}
+
+// transcriptOf runs a script and returns what the hooks were told.
+func (s traceScript) transcriptOf(t *testing.T, f *farm, rt http.RoundTripper) []string {
+	n := &traceNotes{}
+	req := s.req(t)
+	trace := tracer(n)
+	trace.Got1xxResponse = func(code int, _ textproto.MIMEHeader) error {
+		n.add(fmt.Sprint("Got1xx ", code))
+		if req.Header.Get("X-Refuse") != "" {
+			return errors.New("refused")
+		}
+		return nil
+	}
+	trace.PutIdleConn = func(error) { n.add("PutIdleConn") }
+	trace.WroteRequest = func(i httptrace.WroteRequestInfo) { n.add(fmt.Sprint("WroteRequest, failed: ", i.Err != nil)) }
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		resp, err := rt.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	}()
+	p := f.accept()
+	s.do(p, p.request(), f)
+	<-done
+	time.Sleep(3 * time.Second) // for which net/http waits for 100 (Continue) in vain
+	rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+	f.close()
+	_ = p.nc.Close()
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list
+}
+
+// Hooks are called as net/http calls them: as often, and in the same order.
+func TestTraceAsNetHTTP(t *testing.T) {
+	for _, s := range traceScripts {
+		t.Run(s.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t, retrying, func(t *Transport) { t.ExpectContinueTimeout = time.Second })
+				ours := s.transcriptOf(t, f, f.tr)
+				f = newFarm(t)
+				theirs := s.transcriptOf(t, f, &http.Transport{
+					DialContext: f.l.Dial, Protocols: h2cOnly(), ExpectContinueTimeout: time.Second,
+				})
+				if d := cmp.Diff(theirs, ours); d != "" {
+					t.Errorf("(-net/http +ours):\n%s", d)
+				}
+			})
+		})
+	}
+}
