@@ -1,0 +1,268 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// take waits for the head of a request, past everything else that a client sends.
+func (p *peer) take() head {
+	p.t.Helper()
+	for {
+		switch f := p.next().(type) {
+		case head:
+			return f
+		case frame.GoAway:
+			p.t.Fatalf("the client sent %v %q", f.Code, f.DebugData)
+		case nil:
+			p.t.Fatal("the client has closed the connection")
+		}
+	}
+}
+
+// What servers send with each response, more often than any limit allows at once.
+func TestHonestServers(t *testing.T) {
+	tests := map[string]func(id uint32) []any{ // the response
+		"empty DATA": func(id uint32) []any { return []any{respond(id, 200), body(id, ""), bodyEnd(id, "ok")} },
+		"103":        func(id uint32) []any { return []any{respond(id, 103, "link", "</a>"), respond(id, 200).ends()} },
+		"PING":       func(id uint32) []any { return []any{frame.Ping{}, respond(id, 200).ends()} },
+		"SETTINGS":   func(id uint32) []any { return []any{frame.NewSettings(), respond(id, 200).ends()} },
+		"PRIORITY":   func(id uint32) []any { return []any{frame.Priority{StreamID: id}, respond(id, 200).ends()} },
+		"early RST":  func(id uint32) []any { return []any{respond(id, 200).ends(), rst(id, frame.NoError)} },
+		"late frames": func(id uint32) []any {
+			return []any{respond(id, 200).ends(), frame.WindowUpdate{StreamID: id, Increment: 1}}
+		},
+		"WINDOW_UPDATE": func(id uint32) []any {
+			update := frame.WindowUpdate{StreamID: id, Increment: 1}
+			return []any{frame.WindowUpdate{Increment: 1}, update, respond(id, 200).ends()}
+		},
+		"ALTSVC": func(id uint32) []any {
+			return []any{frame.AltSvc{StreamID: id, Value: []byte(`h2=":1"`)}, respond(id, 200).ends()}
+		},
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t)
+				var p *peer
+				for i := range 1500 {
+					var reqBody io.Reader
+					if name == "early RST" {
+						reqBody = strings.NewReader("complete")
+					}
+					r := f.start(newRequest(t, "POST", siteURL+"/", reqBody))
+					if i == 0 {
+						p = f.accept()
+					}
+					p.send(answer(p.take().id)...)
+					readAll(t, r.response())
+				}
+				f.close()
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+// A server's faults end the streams that they are on. A download beside them goes on.
+func TestFaultsBesideDownload(t *testing.T) {
+	faults := map[string]func(id uint32) []any{
+		"malformed response":   func(id uint32) []any { return []any{respond(id, 200, "connection", "close")} },
+		"DATA before the head": func(id uint32) []any { return []any{body(id, "x")} },
+		"DATA beyond its length": func(id uint32) []any {
+			return []any{respond(id, 200, "content-length", "1"), body(id, "xx")}
+		},
+		"empty DATA without end":  func(id uint32) []any { return append([]any{respond(id, 200)}, empties(id, 3000)...) },
+		"trailers without an end": func(id uint32) []any { return []any{respond(id, 200), respond(id, 200)} },
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t)
+				download := f.get()
+				p := f.accept()
+				first := p.take().id
+				p.send(respond(first, 200))
+				resp := download.response()
+				for range 250 {
+					r := f.get()
+					p.send(fault(p.take().id)...)
+					<-r.done
+					if r.err == nil {
+						if _, err := io.ReadAll(r.resp.Body); err == nil {
+							t.Fatal("a response with a fault was taken")
+						}
+						_ = r.resp.Body.Close()
+					}
+				}
+				p.send(bodyEnd(first, "the rest"))
+				if s := readAll(t, resp); s != "the rest" {
+					t.Errorf("the download has %q", s)
+				}
+				f.close()
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+func empties(id uint32, n int) (list []any) {
+	for range n {
+		list = append(list, body(id, ""))
+	}
+	return list
+}
+
+// DATA of an octet each that nobody reads, within the window, harms no stream.
+func TestSmallDataUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		slow := f.get()
+		p := f.accept()
+		p.take()
+		other := f.get()
+		p.take()
+		go func() {
+			for p.next() != nil { // else what the client answers fills the connection
+			}
+		}()
+		p.send(respond(1, 200), respond(3, 200))
+		var wire []byte
+		for range 60_000 {
+			wire = body(1, "x").Append(wire)
+		}
+		p.send(wire)
+		p.send(bodyEnd(1, "y"), bodyEnd(3, "other"))
+		if s := readAll(t, other.response()); s != "other" {
+			t.Errorf("the other stream has %q", s)
+		}
+		if s := readAll(t, slow.response()); s != strings.Repeat("x", 60_000)+"y" {
+			t.Errorf("%d octets arrived", len(s))
+		}
+		f.close()
+		_ = p.nc.Close()
+	})
+}
+
+// Header sections as large as net/http takes them.
+func TestHonestResponseHeaders(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/fields":
+			for i := range 1100 {
+				w.Header().Set(fmt.Sprintf("X-%d", i), "v")
+			}
+		case "/300k":
+			w.Header().Set("X", strings.Repeat("x", 300<<10))
+		case "/2m":
+			w.Header().Set("X", strings.Repeat("x", 2<<20))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, h)
+		tr := s.transport()
+		for _, path := range []string{"/fields", "/300k", "/2m"} {
+			resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil))
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			n := 0
+			for k, v := range resp.Header {
+				n += len(k) + len(v[0])
+			}
+			t.Logf("%s: %d octets", path, n)
+			readAll(t, resp)
+		}
+		s.stop(tr)
+	})
+}
+
+// A response whose header section is far too large fails, and costs the others nothing: neither those
+// that run nor those to come, for which HPACK's table is as the server has it.
+func TestHugeHeaderBesideDownload(t *testing.T) {
+	for _, size := range []int{9_000, 100_000, 2 << 20, 5 << 20} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFarm(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4000 })
+				download := f.get()
+				p := f.accept()
+				p.send(respond(p.take().id, 200, "x-first", "entered"))
+				resp := download.response()
+				for i := range 3 {
+					r := f.get()
+					id := p.take().id
+					n := fmt.Sprint(i)
+					huge := respond(id, 200, "x-a", n, "x-huge", strings.Repeat("h", size), "x-b", n)
+					block := p.block(huge.fields)
+					cut := func() (piece []byte) {
+						piece, block = block[:min(len(block), 16000)], block[min(len(block), 16000):]
+						return piece
+					}
+					piece := cut()
+					p.send(frame.Headers{StreamID: id, Fragment: piece, EndHeaders: len(block) == 0})
+					for len(block) > 0 {
+						piece = cut()
+						p.send(frame.Continuation{StreamID: id, Fragment: piece, EndHeaders: len(block) == 0})
+					}
+					<-r.done
+					if r.err == nil {
+						t.Fatal("the header section was taken")
+					}
+					r = f.get()
+					id = p.take().id
+					p.send(respond(id, 200, "x-a", fmt.Sprint(i), "x-b", fmt.Sprint(i), "x-first", "entered").ends())
+					h := r.response().Header
+					if h.Get("X-A") != fmt.Sprint(i) || h.Get("X-B") != fmt.Sprint(i) || h.Get("X-First") != "entered" {
+						t.Fatalf("the next response has %v", h)
+					}
+				}
+				p.send(bodyEnd(1, "the rest"))
+				if s := readAll(t, resp); s != "the rest" {
+					t.Errorf("the download has %q", s)
+				}
+				f.close()
+				_ = p.nc.Close()
+			})
+		})
+	}
+}
+
+// Interim responses are the hook's to bound where there is one, and otherwise bounded by their octets.
+func TestManyInterimResponses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 10_000 })
+		seen := 0
+		ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+			Got1xxResponse: func(int, textproto.MIMEHeader) error { seen++; return nil },
+		})
+		r := f.start(newRequest(t, "GET", siteURL+"/", nil).WithContext(ctx))
+		p := f.accept()
+		id := p.take().id
+		for range 2000 {
+			p.send(respond(id, 103, "link", "</a>"))
+		}
+		p.send(respond(id, 200).ends())
+		readAll(t, r.response())
+		if seen != 2000 {
+			t.Errorf("the hook has seen %d", seen)
+		}
+		r = f.get()
+		id = p.take().id
+		for range 100 {
+			p.send(respond(id, 103, "link", "</a>"))
+		}
+		p.send(respond(id, 200).ends())
+		readAll(t, r.response())
+		f.close()
+		_ = p.nc.Close()
+	})
+}
