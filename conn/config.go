@@ -67,8 +67,10 @@ type Config struct {
 	// servers count and punish. Default 0: no limit.
 	PingBudget int
 
-	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to two and a half
-	// times as long, since progress is looked at when time is up. Default 30 s; negative: no limit.
+	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to
+	// two and a half times as long, since progress is looked at when time is up. Default 30 s;
+	// negative: no limit. A server's connection that ends in good order waits as long for the peer
+	// to receive the rest of what was written, 30 s without progress where there is no limit.
 	WriteByteTimeout time.Duration
 
 	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's

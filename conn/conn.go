@@ -81,6 +81,7 @@ type Conn struct {
 	stats     ioStats
 	client    clientState
 	rest      rest
+	lingers   *lingerState // set with the phase lingering
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have come.
@@ -98,7 +99,7 @@ type phase uint8
 const (
 	alive     phase = iota
 	finishing       // the last frames are to be sent, then the socket is half-closed; no stream is left
-	lingering       // half-closed: what still comes is thrown away, for a bounded time: see Conn.lookAt
+	lingering       // what still comes is thrown away until what was written has arrived, see linger
 	dead            // the socket is closed
 )
 

@@ -19,7 +19,11 @@ func (p *testPeer) wantDrain(msg string, last uint32) {
 	p.t.Helper()
 	p.want(msg+": the first step", goAway(frame.MaxStreamID, frame.NoError, ""), ping("sluicego"))
 	p.send(pingAck("sluicego"))
-	p.want(msg+": the second step", goAway(last, frame.NoError, ""))
+	second := []any{goAway(last, frame.NoError, "")}
+	if open, ended := p.c.Stats().Streams, last > 0; ended && open == 0 {
+		second = append(second, ping("sluiceby")) // whether all has arrived
+	}
+	p.want(msg+": the second step", second...)
 }
 
 func (p *testPeer) wantCleanEnd(msg string) {
@@ -67,7 +71,7 @@ func TestShutdownWithRunningStreams(t *testing.T) {
 		check(t, "Reply", b.Reply(status2(200), []byte("last"), nil))
 		b.Release()
 		p.c.Flush()
-		p.want("the last answer", response(3, 200), dataEnd(3, "last"))
+		p.want("the last answer", response(3, 200), dataEnd(3, "last"), ping("sluiceby"))
 		p.wantCleanEnd("all streams have ended")
 	})
 }
@@ -168,7 +172,7 @@ func TestMaxConnectionAge(t *testing.T) {
 			check(t, "Reply", st.Reply(status2(200), nil, nil))
 			st.Release()
 			p.c.Flush()
-			p.want("the stream may end", response(1, 200).endStream())
+			p.want("the stream may end", response(1, 200).endStream(), ping("sluiceby"))
 			p.wantCleanEnd("age")
 		})
 	}

@@ -255,6 +255,9 @@ func (c *Conn) tick(now time.Time) error {
 // ringAtEnd is ring for a connection that is no longer alive. It lets go of mu.
 func (c *Conn) ringAtEnd(now time.Time) {
 	switch {
+	case c.phase == lingering:
+		c.lookAtLinger(now)
+		return
 	case c.phase == dead:
 	case now.Before(c.lookAt):
 		c.timer.set(c.lookAt) // it rang for something that no longer matters

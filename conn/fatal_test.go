@@ -173,7 +173,7 @@ func TestCloseWithError(t *testing.T) {
 		st := p.open(post(1))
 		p.c.CloseWithError(frame.NoError, "")
 		p.c.CloseWithError(frame.InternalError, "too late")
-		p.want("the first counts", goAway(1, frame.NoError, ""))
+		p.want("the first counts", goAway(1, frame.NoError, ""), ping("sluiceby"))
 		if err := st.WriteHeaders(status2(200), true); !errors.Is(err, frame.NoError) {
 			t.Errorf("WriteHeaders: %v", err)
 		}

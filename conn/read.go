@@ -20,9 +20,9 @@ type receiver struct {
 	wait  waiter        // reads without holding a buffer while nothing is there; nil where the socket cannot
 	buf   *buffer       // nil while nothing has been read
 	n     int           // octets in buf
-	want  int           // length of the frame that has begun, when known
+	want  int32         // length of the frame that has begun, when known
+	last  int32         // octets that the last read brought
 	sure  int           // octets that will come unless the peer pauses
-	last  int           // octets that the last read brought
 	full  bool          // it has filled buf: there is more
 	large bool          // much is waited for
 	idle  bool          // no stream is open, so it may be long until the next octet
@@ -38,7 +38,7 @@ type expecter interface{ Expect(octets int) }
 
 // release gives back the buffer that is empty, if the next read need not begin with one of its size.
 func (r *receiver) release() {
-	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || r.last <= waitSize)) {
+	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || int(r.last) <= waitSize)) {
 		putRead(r.buf)
 		r.buf = nil
 	}
@@ -159,11 +159,11 @@ func (c *Conn) waitRoom() bool {
 func (c *Conn) read() error {
 	r := &c.in
 	r.release()
-	if r.mark == nil && r.wait != nil && r.sure >= lowmark.From && r.last >= lowmark.Quick {
+	if r.mark == nil && r.wait != nil && r.sure >= lowmark.From && int(r.last) >= lowmark.Quick {
 		r.mark = lowmark.New(c.nc)
 	}
 	if r.mark != nil {
-		r.large = r.mark.Expect(r.sure, r.last)
+		r.large = r.mark.Expect(r.sure, int(r.last))
 	}
 	if r.below != nil {
 		r.below.Expect(max(r.sure, 0))
@@ -187,7 +187,7 @@ func (c *Conn) read() error {
 }
 
 func (r *receiver) read(nc net.Conn) (n int, err error) {
-	if r.buf != nil && (r.full || r.large || r.want > len(r.buf.b)) {
+	if r.buf != nil && (r.full || r.large || int(r.want) > len(r.buf.b)) {
 		r.grow()
 	}
 	if r.wait != nil {
@@ -202,7 +202,7 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 		}
 		n, err = r.patience.Read(nc, r.buf.b[r.n:])
 	}
-	r.last, r.full = n, r.buf != nil && r.n+n == len(r.buf.b)
+	r.last, r.full = int32(n), r.buf != nil && r.n+n == len(r.buf.b)
 	return n, err
 }
 
@@ -215,8 +215,8 @@ func (r *receiver) grow() {
 		r.buf = bulkPool.Get().(*buffer)
 	case size < readSize:
 		r.buf = readPool.Get().(*buffer)
-	case r.want > size && r.n == size:
-		r.buf = &buffer{b: make([]byte, min(2*size, r.want))}
+	case int(r.want) > size && r.n == size:
+		r.buf = &buffer{b: make([]byte, min(2*size, int(r.want)))}
 	default:
 		return
 	}
@@ -253,7 +253,7 @@ func (c *Conn) process() bool {
 	}
 	partial, want := c.core.Partial(b)
 	r.n = copy(r.buf.b, b)
-	r.want = want
+	r.want = int32(want) // which takes 24 bits (RFC 9113 §4.1)
 	if r.n == 0 && len(r.buf.b) > bulkSize {
 		r.buf = nil // made for one large frame
 	}
@@ -360,29 +360,6 @@ func (c *Conn) readFailed(err error) {
 		return
 	}
 	c.die(c.lost(err))
-}
-
-// linger reads and throws away what the peer still sends after our last frame, so that closing the
-// socket does not destroy that frame on its way (a reset of the TCP connection would). It ends when
-// the timer closes the socket.
-func (c *Conn) linger() {
-	c.mu.Lock()
-	for c.phase == finishing {
-		c.room.Wait() // the flusher half-closes
-	}
-	on := c.phase == lingering
-	c.mu.Unlock()
-	if !on {
-		return
-	}
-	if c.in.buf == nil {
-		c.in.buf = waitPool.Get().(*buffer)
-	}
-	for {
-		if _, err := c.in.patience.Read(c.nc, c.in.buf.b); err != nil {
-			return
-		}
-	}
 }
 
 // shutdownIO releases all that is left. Nothing runs afterwards.

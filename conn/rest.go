@@ -30,13 +30,13 @@ import (
 //     empty; a read of crypto/tls that fails for a deadline has no whole record left, or it would have handed that out, and
 //     the rest of one that has begun is still to come; and tlssock asks the socket, and so finds the deadline, only when what
 //     it has read ahead is used up.
-//   - While the connection rests no deadline is set on the socket, but for one of halfClose, which comes after finish.
+//   - While the connection rests no deadline is set on the socket.
 //
 // It is for server connections that were started with Start, on sockets whose read deadlines are known to do no harm. Its fields are
 // guarded by Conn.mu, but for end, which is set before there is another goroutine. Conn.lookAt is when to look again.
 type rest struct {
 	end    func(error) // as given to Start
-	reads  uint64      // Conn.stats.reads at the last look
+	reads  uint32      // Conn.stats.reads at the last look, its lower half
 	may    bool        // it was started, on a socket for which that is safe
 	called bool        // the reader has been called
 	asleep bool        // it rests, until something comes
@@ -83,7 +83,7 @@ func (c *Conn) wakeUp() {
 		r.asleep = false
 		c.findWays()
 	}
-	r.reads = c.stats.reads
+	r.reads = uint32(c.stats.reads)
 	c.lookAt = time.Now().Add(restAfter)
 	c.timer.set(c.lookAt)
 }
@@ -93,13 +93,13 @@ func (c *Conn) callToRest(now time.Time) {
 	r := &c.rest
 	switch {
 	case now.Before(c.lookAt): // the timer rang for something else
-	case c.core.NumStreams() == 0 && r.reads == c.stats.reads && !c.flushing && c.core.OutputLen() == 0:
+	case c.core.NumStreams() == 0 && r.reads == uint32(c.stats.reads) && !c.flushing && c.core.OutputLen() == 0:
 		if !r.called && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			r.called = true
 		}
 		return // who reads sees to the next look
 	default:
-		r.reads = c.stats.reads
+		r.reads = uint32(c.stats.reads)
 		c.lookAt = now.Add(restAfter)
 	}
 	c.timer.set(c.lookAt)

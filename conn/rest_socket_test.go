@@ -48,7 +48,7 @@ func (c *Conn) lookNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := &c.rest; c.phase == alive && !r.asleep {
-		c.lookAt, r.reads = time.Time{}, c.stats.reads
+		c.lookAt, r.reads = time.Time{}, uint32(c.stats.reads)
 		c.callToRest(time.Now())
 	}
 }

@@ -283,28 +283,3 @@ func (c *Conn) dropOut() {
 		c.outBuf = nil
 	}
 }
-
-// lingerTime is how long a connection that we have ended is read until the peer closes it, too.
-const lingerTime = time.Second
-
-// halfClose ends our direction of the socket when the last frame is written. It is called with flushing set.
-func (c *Conn) halfClose() {
-	c.writing = true
-	c.mu.Unlock()
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if ok {
-		ok = half.CloseWrite() == nil
-	}
-	c.mu.Lock()
-	c.writing = false
-	switch {
-	case c.phase != finishing:
-	case ok:
-		c.phase = lingering
-		c.lookAt = time.Now().Add(lingerTime)
-		c.timer.set(c.lookAt)
-	default:
-		c.die(c.err)
-	}
-	c.room.Broadcast()
-}

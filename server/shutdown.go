@@ -12,9 +12,11 @@ const newConnGrace = 5 * time.Second
 // requests that run or are on their way finish, and closes connections as they become idle. Config's
 // MaxConnectionAgeGrace bounds how long one connection may take. Handlers that have called
 // AcceptConnect are told by their request's context, whose cause is then http.ErrServerClosed; nothing
-// else ends a WebSocket or another tunnel before ctx does. Shutdown returns when all connections are
-// closed and all handlers of HTTP/2 have returned, those of streams that were reset or lost too, or
-// ctx's error when ctx is done. Serve and its like return http.ErrServerClosed at once.
+// else ends a WebSocket or another tunnel before ctx does. A connection is closed when what was
+// written has arrived at the client, which may be slow, or makes no progress for WriteByteTimeout.
+// Shutdown returns when all connections are closed and all handlers of HTTP/2 have returned, those
+// of streams that were reset or lost too, or ctx's error when ctx is done. Serve and its like return
+// http.ErrServerClosed at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.inShutdown.Store(true)
