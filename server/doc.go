@@ -24,6 +24,15 @@
 //   - A request with an Early-Data field and a method that is not safe is answered with 425; see [EarlyData].
 //   - On a cleartext port with HTTP/1.1 and HTTP/2, a client whose first line is no request line of either is
 //     disconnected without an answer in a protocol that it does not speak.
+//   - Trailers of a response with status 204 or 304 are not sent: it ends with its header (RFC 9110
+//     §15.3.5).
+//   - A Write that finds the stream dead fails, also where it fits the buffer, and so does each call after it.
+//   - A Flush of a complete response, after HEAD for example, is no error.
+//   - CONNECT and extended CONNECT need an authority. Other requests do not: as with net/http, one with
+//     neither :authority nor Host is served with an empty Host, though RFC 9113 §8.3.1 asks for one.
+//   - A Content-Length with status 204 is not sent (RFC 9110 §8.6).
+//   - Shutdown waits for handlers whose stream was reset or lost, and ends the contexts of tunnels; see
+//     [AcceptConnect].
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),

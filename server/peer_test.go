@@ -96,18 +96,24 @@ func (p *peer) send(frames ...frame.Frame) {
 
 // request makes the HEADERS of a request; fields are names and values, after :method and :path.
 func (p *peer) request(id uint32, method, path string, end bool, fields ...string) frame.Headers {
-	p.block.Reset()
 	all := []string{":method", method, ":scheme", "http", ":authority", "example.test", ":path", path}
 	if method == "CONNECT" && !strings.HasPrefix(path, "/") {
 		all = []string{":method", method, ":authority", path}
 	}
-	all = append(all, fields...)
-	for i := 0; i < len(all); i += 2 {
-		if err := p.enc.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]}); err != nil {
+	h := p.rawRequest(id, append(all, fields...)...)
+	h.EndStream = end
+	return h
+}
+
+// rawRequest makes the HEADERS of a request that ends there, of the given names and values alone.
+func (p *peer) rawRequest(id uint32, fields ...string) frame.Headers {
+	p.block.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		if err := p.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
 			p.t.Fatal(err)
 		}
 	}
-	return frame.Headers{StreamID: id, EndHeaders: true, EndStream: end, Fragment: bytes.Clone(p.block.Bytes())}
+	return frame.Headers{StreamID: id, EndHeaders: true, EndStream: true, Fragment: bytes.Clone(p.block.Bytes())}
 }
 
 // get sends GET requests.

@@ -61,6 +61,7 @@ const (
 	closeWanted                           // "Connection: close"
 	isAccepted                            // AcceptConnect was called
 	pushesLinks                           // what Link fields with rel=preload name is to be pushed
+	noLength                              // Content-Length is in the header map without a value: none is to be sent
 	tooLong                               // the handler has tried to write more than its Content-Length
 )
 

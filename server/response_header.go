@@ -67,10 +67,12 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 		}
 		return false
 	case httpfield.ContentLength:
-		if len(values) > 0 {
-			if n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63); err == nil {
-				w.length = int64(n)
-			}
+		if len(values) == 0 || values[0] == "" {
+			w.flags |= noLength
+			return false
+		}
+		if n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63); err == nil {
+			w.length = int64(n)
 		}
 		return false
 	case httpfield.ContentType:
@@ -101,7 +103,7 @@ func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
 	}
 	length := w.length
-	if length < 0 && whole && allowed && (len(p) > 0 || !w.is(isHead)) {
+	if length < 0 && whole && allowed && !w.is(noLength) && (len(p) > 0 || !w.is(isHead)) {
 		length = int64(len(p))
 	}
 	if length >= 0 && !tunnel && w.status != http.StatusNoContent { // RFC 9110 §8.6

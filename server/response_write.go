@@ -176,11 +176,9 @@ func (w *response) finishLocked(alone bool) (released bool, err error) {
 		return false, s.Finish(body, w.trailerFields())
 	}
 	fields := w.completeLocked(body, true)
-	var trailers []core.Field
+	trailers := w.trailerFields()
 	if w.is(isHead) {
 		body = nil
-	} else {
-		trailers = w.trailerFields()
 	}
 	if alone {
 		err = s.ReplyAndRelease(fields, body, trailers)

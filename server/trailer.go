@@ -30,9 +30,10 @@ func (w *response) declareTrailer(key string) {
 }
 
 // trailerFields returns the trailer section: the announced keys of the header map, and those with the prefix
-// http.TrailerPrefix, in the order of their names.
+// http.TrailerPrefix, in the order of their names. Where there can be no content there is none: what
+// answers HEAD, or has status 204 or 304, ends with its header (RFC 9110 §9.3.2, §15.3.5, §15.4.5).
 func (w *response) trailerFields() []core.Field {
-	if len(w.header) == 0 || w.tunnels() {
+	if len(w.header) == 0 || w.tunnels() || w.is(isHead) || !bodyAllowed(w.status) {
 		return nil
 	}
 	var fields []core.Field

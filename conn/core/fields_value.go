@@ -215,9 +215,4 @@ func effectivePort(scheme, port string) string {
 	return ""
 }
 
-// isWeb tells whether scheme is one whose authority is mandatory (RFC 9113 §8.3.1).
-func isWeb(scheme string) bool {
-	return scheme == "https" || scheme == "http" || strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")
-}
-
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -106,11 +106,13 @@ func (m *Message) requestFault(connectProtocol bool) fault {
 			return m.hostFault()
 		}
 		return faultNone
-	case m.hosts != 0:
+	case m.hosts != 0 && m.host != "":
 		return m.hostFault()
-	case m.Protocol != "" || isWeb(m.Scheme):
+	case m.Protocol != "":
 		return m.missing(faultNoAuthority)
 	}
+	// Health checks of proxies name no host. RFC 9113 §8.3.1 has them send one, but does not call the
+	// request malformed, and RFC 9110 §7.2 lets Host be empty where there is no authority.
 	return faultNone
 }
 
