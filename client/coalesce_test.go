@@ -196,6 +196,25 @@ func TestMisdirected(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+	t.Run("a stream that is being sent", func(t *testing.T) {
+		b := &gatedBody{data: []byte("hello"), first: 2, gate: make(chan struct{})}
+		h := func(w http.ResponseWriter, r *http.Request) {
+			if r.TLS.ServerName != r.Host {
+				w.WriteHeader(http.StatusMisdirectedRequest) // without a look at the body
+				return
+			}
+			if r.Host == "b.test" {
+				close(b.gate)
+			}
+			byHost(false)(w, r)
+		}
+		e := newEstate(t, http.HandlerFunc(h), []string{"https://a.test", "https://b.test"}, hosts...)
+		tr := e.transport()
+		e.fetch(tr, "https://a.test/", nil)
+		if got := e.fetch(tr, "https://b.test/", b); got != "200 b.test hello" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("a body that is gone", func(t *testing.T) {
 		e := newEstate(t, byHost(true), []string{"https://b.test"}, hosts...)
 		tr := e.transport(func(tr *Transport) { tr.ReplayBuffer = -1 })

@@ -270,6 +270,15 @@ func TestHTTP1(t *testing.T) {
 
 // HTTP_1_1_REQUIRED has the request sent with HTTP/1.1 (RFC 9113 §7).
 func TestHTTP11Required(t *testing.T) {
+	t.Run("a body in memory", func(t *testing.T) { http11Required(t, strings.NewReader("body"), nil) })
+	t.Run("a stream", func(t *testing.T) { http11Required(t, streamOnly{strings.NewReader("body")}, nil) })
+	b := &gatedBody{data: []byte("body"), first: 2, gate: make(chan struct{})}
+	t.Run("a stream that is being read", func(t *testing.T) { http11Required(t, b, func() { close(b.gate) }) })
+}
+
+// http11Required sends a request that is refused when some of its body has come, after which goOn
+// is called.
+func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	srvTLS, cliTLS := testTLS(t)
 	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -291,8 +300,13 @@ func TestHTTP11Required(t *testing.T) {
 	tr.once.own.add(tr.once.own.group(target), cc)
 	tr.once.own.mu.Unlock()
 	p := f.accept()
-	r := f.start(newRequest(t, "POST", ts.URL, strings.NewReader("body")))
-	p.send(rst(p.request().id, frame.HTTP11Required))
+	r := f.start(newRequest(t, "POST", ts.URL, requestBody))
+	id := p.request().id
+	p.next() // of the body
+	p.send(rst(id, frame.HTTP11Required))
+	if goOn != nil {
+		goOn()
+	}
 	if got := readAll(t, r.response()); got != "HTTP/1.1 body" {
 		t.Errorf("%q", got)
 	}

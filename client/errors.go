@@ -240,7 +240,9 @@ func (cc *ClientConn) tellingError(err error) error {
 	case errors.As(err, &ce):
 		if errors.Is(err, io.EOF) {
 			lost := *ce
-			lost.Cause = io.ErrUnexpectedEOF
+			if lost.Cause = io.ErrUnexpectedEOF; !isEOF(ce.Cause) {
+				lost.Cause = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, ce.Cause) //nolint:errorlint // it is no io.EOF
+			}
 			err = &lost
 		}
 		lost := ce.Initiator == frame.Local && ce.Code == frame.NoError && ce.Reason == "connection lost"

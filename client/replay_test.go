@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -120,7 +123,7 @@ func TestSourceAttempts(t *testing.T) {
 	if next, err := src.again(req); next != src || err != nil {
 		t.Fatalf("nothing was read, and again says %v, %v", next, err)
 	}
-	if n, err := late.Read(p); n != 0 || err != errSuperseded || reads != 0 { //nolint:errorlint // it is this very value
+	if n, err := late.Read(p); n != 0 || err != errSuperseded || reads != 0 {
 		t.Errorf("a late reader gets %d, %v after %d reads", n, err, reads)
 	}
 	first := src.reader()
@@ -244,6 +247,42 @@ func TestGetBodyAfterRead(t *testing.T) {
 			f.close()
 			_ = p.nc.Close()
 		})
+	}
+}
+
+// A redirect that keeps the method comes while the body is being sent: the next request has all of
+// it.
+func TestReplayRedirect(t *testing.T) {
+	u := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/b" {
+			http.Redirect(w, r, "/b", http.StatusPermanentRedirect)
+			return
+		}
+		b, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%d %x %v", len(b), crc32.ChecksumIEEE(b), err)
+	}))
+	hc := http.Client{Transport: &Transport{Protocols: h2cOnly(), Proxy: noProxy}}
+	defer hc.CloseIdleConnections()
+	data := pattern(1 << 20)
+	want := fmt.Sprintf("%d %x <nil>", len(data), crc32.ChecksumIEEE(data))
+	for range 20 {
+		resp, err := hc.Post(u, "", bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// A server of HTTP/1.x behind an https URL is told as net/http tells it.
+func TestHTTPServerOnHTTPS(t *testing.T) {
+	ts := httptest.NewServer(http.NotFoundHandler())
+	defer ts.Close()
+	hc := http.Client{Transport: &Transport{Proxy: noProxy}}
+	if _, err := hc.Get("https" + strings.TrimPrefix(ts.URL, "http")); !errors.Is(err, http.ErrSchemeMismatch) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -164,9 +164,8 @@ func (x *exchange) uploadFailed(err error) {
 	if be == nil && !errors.As(err, &be) {
 		return
 	}
-	switch be.err { //nolint:errorlint // what the source itself says; the user's error is whatever it likes
-	case errSuperseded, errBodyClosed:
-	default:
-		x.cancel(be.err, frame.Cancel)
+	if errors.Is(be.err, errSuperseded) || errors.Is(be.err, errBodyClosed) {
+		return // the request is over, or is sent again
 	}
+	x.cancel(be.err, frame.Cancel)
 }
