@@ -19,9 +19,9 @@ type clientState struct {
 
 	slotHook func()
 	changed  bool // the hook has something to be told
+	lost     bool // the socket is gone: what is in the output will never be sent
 
 	goAway   *frame.ConnError // what the peer's last GOAWAY said
-	lost     bool             // the socket is gone: what is in the output will never be sent
 	writeErr error            // the socket takes nothing more, and is only read to its end
 	taken    uint64           // how often the output was taken to be written
 

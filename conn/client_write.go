@@ -32,17 +32,6 @@ func (c *Conn) writeRest(box *buffer, b, rest []byte, n int) {
 	c.wrote(box, b, n+k, err)
 }
 
-// moreTask tells whether a goroutine may be started, for which Serve will wait.
-func (c *Conn) moreTask() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == dead {
-		return false
-	}
-	c.tasks.Add(1)
-	return true
-}
-
 // tryWrite writes what the socket takes of b at once.
 func (c *Conn) tryWrite(b []byte) (int, error) {
 	if c.under == nil { // there none is left behind

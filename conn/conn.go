@@ -49,7 +49,7 @@ type Conn struct {
 	tls      bool          // nc is a TLS connection
 	known    bool          // deadlines of nc work: see isKnown
 	writing  bool          // who flushes has let go of mu to write; owned by him
-	waited   bool          // for slowWrite or longer did the last write which could wait; owned by who flushes
+	waited   uint16        // times pauseWrite, for which the last write has waited; owned by the flusher
 	overhead int32         // of TLS in the present write, in octets; owned by who flushes
 	wire     net.Conn      // what is written to: nc, or the socket below its TLS
 	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
@@ -62,7 +62,7 @@ type Conn struct {
 	mu        sync.Mutex
 	flushing  bool  // somebody owns the write side
 	flushSoon bool  // a goroutine was started that will flush if nobody does before
-	slow      uint8 // above 0: the socket has been slow, and is taken for it for so many writes
+	capped    uint8 // what the kernel was told, see unsentLimit; owned by the flusher
 	phase     phase
 	activity  activity
 	told      activity // what the handler was told last
@@ -79,6 +79,7 @@ type Conn struct {
 	ageAt     time.Time // when the connection is to be drained for its age
 	lookAt    time.Time // alive: when to look whether it may rest; later: when the socket is closed
 	stats     ioStats
+	pace      *pace // nil: no write has waited yet
 	client    clientState
 	rest      rest
 	lingers   *lingerState // set with the phase lingering

@@ -68,6 +68,10 @@ func (c *Conn) fail(err error) {
 	}
 	c.mu.Lock()
 	defer c.unlock()
+	c.failLocked(ce)
+}
+
+func (c *Conn) failLocked(ce *frame.ConnError) {
 	if c.phase != alive {
 		return
 	}
@@ -136,6 +140,7 @@ func (c *Conn) endStreams(err error) {
 // wakeAll wakes who waits for the connection.
 func (c *Conn) wakeAll() {
 	c.room.Broadcast()
+	c.pace.wakeFlusher()
 	if t := c.client.turn; t != nil {
 		t.serve.Signal()
 	}

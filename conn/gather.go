@@ -55,7 +55,7 @@ func (c *Conn) lending() bool { return c.flushing && c.lender != nil && c.lender
 
 // fillLend moves what may be sent to the output and tells whether some of it has stayed where it is. It is called by who
 // takes the output at once, and then calls writeLoans.
-func (c *Conn) fillLend() bool {
+func (c *Conn) fillLend(limit int) bool {
 	l := c.lender
 	if l == nil {
 		l = new(lender)
@@ -63,7 +63,7 @@ func (c *Conn) fillLend() bool {
 		c.lender = l
 	}
 	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillLend(lendLimit, list.loans[:0])
+	list.loans = c.core.FillLend(limit, list.loans[:0])
 	if len(list.loans) == 0 {
 		loanPool.Put(list)
 		return false
@@ -89,7 +89,7 @@ func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
 	if err == nil && !all {
 		c.copyForTurns()
 		l.shrink()
-		if noWait && c.moreTask() {
+		if c.noteFull(noWait) {
 			go c.flushLoans()
 			c.mu.Lock()
 			return false
@@ -115,7 +115,7 @@ func (l *lender) shrink() {
 func (c *Conn) copyForTurns() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.slow == 0 || c.core.NumStreams() < 2 {
+	if !c.competes() {
 		return
 	}
 	loans := c.lender.list.loans
@@ -142,8 +142,7 @@ func (c *Conn) writeLoansRest() {
 
 // writeLoansOn writes what the socket has not taken at once, as write does.
 func (c *Conn) writeLoansOn() error {
-	start := time.Now()
-	defer func() { c.waited = time.Since(start) >= slowWrite }()
+	defer c.noteWait(time.Now())
 	for {
 		c.moveWriteDeadline()
 		before := c.lender.sent // which nobody else changes

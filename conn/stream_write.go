@@ -138,7 +138,7 @@ func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) 
 			st.tellBlocked()
 			continue
 		}
-		if c.core.OutputLen() > 0 {
+		if c.core.OutputLen() > 0 || c.core.Sendable() {
 			c.flushSoonLocked() // not by this goroutine, which a reset or the deadline must reach
 		}
 		st.canWrite.Wait()

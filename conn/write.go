@@ -20,6 +20,7 @@ func (c *Conn) Flush() {
 // flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers that both write
 // would wait for each other.
 func (c *Conn) flushSoonLocked() {
+	c.pace.wakeFlusher()
 	if !c.flushing && !c.flushSoon && c.phase < lingering {
 		c.flushSoon = true
 		c.tasks.Add(1)
@@ -67,24 +68,6 @@ func (c *Conn) flushAfterHandler(turn uint64) {
 	c.mu.Unlock()
 }
 
-// fill moves what may be sent to the output, unless the socket is slow and somebody is writing to it, who will do it once
-// the socket has taken what it was given: until then there may be something more urgent.
-func (c *Conn) fill() {
-	if c.flushing && c.slow > 0 && c.core.NumStreams() > 1 {
-		return
-	}
-	c.core.Fill(fillLimit)
-}
-
-const (
-	// slowWrite is from when on a write counts as slow: what it keeps waiting waits for longer than anybody would like
-	// who asked for something more urgent.
-	slowWrite = 2 * time.Millisecond
-	// slowFor is how many writes that are not slow may follow before the socket counts as quick: one that takes a large
-	// part of a write at once when it has room takes none when it has not.
-	slowFor = 16
-)
-
 // findWays finds how the socket can be written to without waiting. A connection that rests knows none.
 func (c *Conn) findWays() {
 	if c.try != nil {
@@ -95,23 +78,9 @@ func (c *Conn) findWays() {
 	}
 }
 
-// judgeSpeed notes whether the last write has waited for the socket.
-func (c *Conn) judgeSpeed() {
-	was := c.slow > 0
-	switch {
-	case c.waited:
-		c.slow = slowFor
-	case was:
-		c.slow--
-	}
-	c.waited = false
-	if now := c.slow > 0; now != was {
-		c.core.SetPatient(now)
-	}
-}
-
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
 func (c *Conn) flushLocked() {
+	c.pace.wakeFlusher()
 	if c.flushing || c.phase >= lingering {
 		return
 	}
@@ -122,27 +91,23 @@ func (c *Conn) flushLocked() {
 	c.writeOut(flushTurns, c.try != nil)
 }
 
-// writeOut writes until nothing is left to write. It is called with flushing set, and clears it, unless it has
-// written turns times (0: no limit) and hands over to a goroutine: a caller must not be kept for others' sake. It does so,
-// too, with noWait set, when the socket does not take all at once.
+// writeOut writes until nothing is left to write. It is called with flushing set, and clears it,
+// unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must not be
+// kept for others' sake. It does so, too, where it would have to wait for the writer of a stream, and
+// with noWait set, when the socket does not take all at once.
 func (c *Conn) writeOut(turns int, noWait bool) {
 	defer c.containWrite()
 	for n := 0; c.phase < lingering; n++ {
-		c.ensureOut()
-		lent := false
-		if last := turns > 0 && n == turns; !last && c.lends() {
-			lent = c.fillLend()
-		} else {
-			c.core.Fill(fillLimit)
+		last := turns > 0 && n == turns
+		lent := c.fillToWrite(!last)
+		for turns == 0 && !lent && c.awaitWriter() {
+			lent = c.fillToWrite(true)
 		}
-		c.handleEvents()
-		if c.client.writeErr != nil {
-			c.core.Output(c.core.Output(nil)) // nobody will read it
-		}
-		if c.core.OutputLen() == 0 {
+		waits := c.core.OutputLen() == 0 && c.core.Awaits()
+		if c.core.OutputLen() == 0 && !waits {
 			break
 		}
-		if turns > 0 && n == turns {
+		if last || waits {
 			c.tasks.Add(1)
 			go c.flushRestTask()
 			return
@@ -171,8 +136,13 @@ func (c *Conn) writeOnce(noWait, lent bool) bool {
 	c.client.writing, c.client.held = c.client.held, 0
 	c.writing = true
 	c.watchWriteLocked()
+	size, several, limit := len(b), c.core.NumStreams() > 1, c.unsentLimit()
+	if lent {
+		size += c.lender.size
+	}
 	c.mu.Unlock()
 
+	c.capUnsent(size, limit)
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
@@ -184,12 +154,12 @@ func (c *Conn) writeOnce(noWait, lent bool) bool {
 		box, b, err = c.seal(box, b)
 	}
 	rest := b
-	if err == nil && noWait {
+	if err == nil && (noWait || several && c.try != nil) {
 		n, err = c.tryWrite(b)
 		rest = b[n:]
 	}
 	if err == nil && len(rest) > 0 {
-		if noWait && c.moreTask() {
+		if c.noteFull(noWait) {
 			go c.flushRest(box, b, rest, n)
 			c.mu.Lock()
 			return false
@@ -214,7 +184,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	c.mu.Lock()
 	c.writing = false
 	c.timer.closing = c.timer.closing && c.client.writeErr != nil
-	c.judgeSpeed()
+	c.judgePace(n)
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
 	c.client.changed = c.client.changed || c.client.writing > 0
@@ -235,7 +205,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 // state of crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
-	defer func() { c.waited = time.Since(start) >= slowWrite }()
+	defer c.noteWait(start)
 	pieces := c.newPiecer(start)
 	for {
 		c.moveWriteDeadline()

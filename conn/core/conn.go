@@ -52,7 +52,7 @@ type Conn struct {
 	lastData  *Stream // of the last DATA frame; nil once it is closed
 	loans     []Loan
 	lent      int
-	awaited   []uint32 // streams that have their turn and nothing to send
+	order     order
 	events    []Event
 	nextEvent int
 }
@@ -191,7 +191,7 @@ func (c *Conn) closeStream(s *Stream) {
 		c.lastData = nil
 	}
 	c.streams.Delete(s.ID)
-	c.sched.Close(&s.node)
+	c.leave(s)
 	c.uncount(s)
 	s.unsent = len(s.out.data)
 	s.out.clear()

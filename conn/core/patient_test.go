@@ -24,20 +24,25 @@ func fillOrder(t *testing.T, c *Conn, limit int) string {
 	return order.String()
 }
 
-// Where the socket is slow a stream that is about to be given more keeps its turn, and those behind it do not get the rest
-// of the write.
+// Where the socket is slow a stream that is about to be given more keeps its turn, until it is no longer awaited: those
+// behind it do not get the rest of the write.
 func TestPatientFill(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		patient bool
-		piece   int // what A, which is urgent, writes at a time
-		again   bool
-		want    []string // what each Fill brings
+		piece   int    // what A, which is urgent, writes at a time
+		again   string // one letter for each Fill: A has more (+), or has not and is awaited no longer (-), or was late (l)
+		want    []string
 	}{
-		{"quick", false, 32 << 10, true, []string{"AABBBBC", "AABBBBC"}},
-		{"slow", true, 32 << 10, true, []string{"AA", "AA", "AA"}},
-		{"slow, and nothing comes", true, 32 << 10, false, []string{"AA", "BBBB", "BBBB"}},
-		{"slow, and pieces are small", true, 4 << 10, true, []string{"AB", "AB", "AB"}},
+		{"quick", false, 32 << 10, "++", []string{"AABBBBC", "AABBBBC"}},
+		{"slow", true, 32 << 10, "+++", []string{"AA", "AA", "AA"}},
+		{"slow, and nothing comes", true, 32 << 10, "+--", []string{"AA", "BBBB", "BBBB"}},
+		{"slow, and pieces are small", true, 4 << 10, "+++", []string{"A", "A", "A"}},
+		{"slow, and nothing comes for a while", true, 32 << 10, "+-+", []string{"AA", "BBBB", "AA"}},
+		{"slow, and what comes is late", true, 32 << 10, "+l++", []string{"AA", "BBBB", "AABBBB", "AA"}},
+		{"late twice", true, 32 << 10, "+l++l++++", []string{
+			"AA", "BBBB", "AABBBB", "AA", "BBBB", "AABBBB", "AABBBB", "AABBBB", "AA",
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
@@ -59,11 +64,17 @@ func TestPatientFill(t *testing.T) {
 				}
 			}
 			for i, want := range tt.want {
-				if i == 0 || tt.again {
+				if tt.again[i] == '+' {
 					give(1, tt.piece)
 				}
 				give(3, 64<<10)
 				give(5, 64<<10)
+				if tt.again[i] != '+' {
+					if tt.again[i-1] == '+' && !p.c.Awaits() {
+						t.Errorf("before Fill number %d A is not awaited", i+1)
+					}
+					p.c.StopAwaiting(tt.again[i] == 'l')
+				}
 				if got := fillOrder(t, p.c, 96<<10+200); got != want {
 					t.Errorf("Fill number %d brings %s, want %s", i+1, got, want)
 				}

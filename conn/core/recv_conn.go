@@ -96,7 +96,7 @@ func (c *Conn) shiftWindows(size uint32) error {
 			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.2", "stream window above 2^31-1")
 		}
 		if s.send.Available() <= 0 {
-			c.sched.Unready(&s.node)
+			c.setTurn(s, noTurn)
 		}
 		c.wake(s)
 	}

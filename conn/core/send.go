@@ -143,7 +143,7 @@ func (c *Conn) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue says why
 		return false
-	case len(c.out) >= limit || c.cfg.Padding != nil || c.fatal != nil || c.sched.Next() != nil:
+	case len(c.out) >= limit || c.cfg.Padding != nil || c.fatal != nil || c.order.any():
 		return false
 	}
 	c.appendData(s, data, 0, true)
@@ -168,55 +168,8 @@ func (c *Conn) Unqueue(s *Stream) int {
 		return s.unsent
 	}
 	s.out.clear()
-	c.sched.Unready(&s.node)
+	c.setTurn(s, noTurn)
 	return n
-}
-
-// Fill moves queued data to the output, in the order that the scheduler decides, until the output holds limit
-// octets, nobody is ready or the connection's window is used up.
-func (c *Conn) Fill(limit int) {
-	if c.fatal != nil {
-		return
-	}
-	if len(c.awaited) > 0 {
-		c.endAwaiting()
-	}
-	for len(c.out)+c.lent < limit && c.send.Available() > 0 {
-		n := c.sched.Next()
-		if n == nil {
-			return
-		}
-		s := n.Owner.(*Stream)
-		if !s.out.waiting() { // awaited
-			if len(c.out)+c.lent >= patientFill {
-				return
-			}
-			limit = min(limit, patientFill)
-			c.sched.Unready(n)
-			continue
-		}
-		c.sendChunk(s)
-	}
-}
-
-// patientFill is how much output is worth a write of its own where the socket is slow: a record of TLS.
-const patientFill = 16 << 10
-
-// SetPatient says whether the socket is slow, so that those who write have something new before it has taken what it was
-// given. Then the order of the scheduler counts for more than large writes: a stream that has sent all that it had, but
-// not its end, keeps its turn while the socket works, and Fill leaves it to the next Fill to go on with it. Otherwise a
-// stream would lose its turn whenever its writer is about to hand over the next piece, and those behind it would get what
-// is left of each write, whatever the priorities are.
-func (c *Conn) SetPatient(patient bool) { c.patient = patient }
-
-// endAwaiting takes the turn from the streams that were awaited and have nothing to send after all.
-func (c *Conn) endAwaiting() {
-	for _, id := range c.awaited {
-		if s, ok := c.streams.Get(id); ok && !s.out.waiting() {
-			c.sched.Unready(&s.node)
-		}
-	}
-	c.awaited = c.awaited[:0]
 }
 
 // maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams take turns.
@@ -238,14 +191,14 @@ func (c *Conn) sendChunk(s *Stream) {
 	c.sched.Sent(&s.node, size)
 	if !last {
 		if s.send.Available() <= 0 {
-			c.sched.Unready(&s.node)
+			c.setTurn(s, noTurn)
 		}
 		return
 	}
-	if c.patient && !o.end && s.send.Available() > 0 {
-		c.awaited = append(c.awaited, s.ID)
+	if c.patient && !o.end && s.send.Available() > 0 && s.prompt() {
+		c.setTurn(s, awaited)
 	} else {
-		c.sched.Unready(&s.node)
+		c.setTurn(s, noTurn)
 	}
 	c.drained(s, ends)
 }
@@ -291,16 +244,10 @@ func (c *Conn) drained(s *Stream, ended bool) {
 // sentEnd moves s by our END_STREAM, and stops the peer if StopRecv has asked for that.
 func (c *Conn) sentEnd(s *Stream) {
 	c.local(s, stream.SendEndStream)
+	c.setTurn(s, noTurn)
 	if s.out.stopRecv && s.state == stream.HalfClosedLocal {
 		c.Reset(s, c.stopCode())
 		return
 	}
 	c.closeIfDone(s)
-}
-
-// wake tells the scheduler that s can send, if it can.
-func (c *Conn) wake(s *Stream) {
-	if s.out.waiting() && s.send.Available() > 0 {
-		c.sched.Ready(&s.node)
-	}
 }

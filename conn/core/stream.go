@@ -35,6 +35,9 @@ type Stream struct {
 	headSent  bool   // final head sent
 	reserved  bool   // promised, and no HEADERS yet (RFC 9113 §5.1)
 	pinned    pinned // what of prio the peer does not change any more
+	turn      turn
+	late      uint8 // how often in a row it was awaited in vain; see StopAwaiting
+	skip      uint8 // how often it is not awaited for that
 	prio      priority.Params
 	smallData int    // small DATA frames unread
 	interims  int32  // interim responses received

@@ -88,6 +88,7 @@ type node struct {
 	open    []uint32          // streams that live here, for picking one at random
 	free    []*Stream
 	changes [][]frame.Setting // of ours, on their way until the acknowledgement
+	largest uint32            // frame that the peer has allowed since the output was taken
 	acks    int
 	asked   bool // the last change of the initial window was the connection's own, and is not acknowledged
 	begun   bool // the first flight is on the wire
@@ -314,6 +315,9 @@ func (w *world) push() {
 func (n *node) move() {
 	n.c.SetPatient(n.w.chance(2))
 	n.c.Fill(n.w.rng.IntN(100_000))
+	if n.w.chance(4) {
+		n.c.StopAwaiting(n.w.chance(2))
+	}
 	n.events()
 	n.shake(n.c.Output(nil))
 }
@@ -333,6 +337,7 @@ func (n *node) deliver(k int) {
 		}
 		if err == nil {
 			err = n.c.Apply(n.w.now)
+			n.noteLargest()
 			n.events()
 		}
 		if err != nil {

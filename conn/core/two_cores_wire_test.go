@@ -10,6 +10,8 @@ import (
 // frames between them that mean nothing.
 func (n *node) shake(b []byte) {
 	w := n.w
+	n.noteLargest()
+	defer func() { n.largest = n.c.peer.MaxFrameSize }()
 	switch {
 	case len(b) == 0:
 		return
@@ -23,7 +25,7 @@ func (n *node) shake(b []byte) {
 		if err != nil || k == 0 {
 			w.failf("%v has sent half a frame: %v", n.c.Role(), err)
 		}
-		if h.Length > n.c.peer.MaxFrameSize {
+		if h.Length > n.largest {
 			w.failf("%v has sent a frame that is too large: %v", n.c.Role(), h)
 		}
 		whole := b[:k]
@@ -43,6 +45,10 @@ func (n *node) shake(b []byte) {
 		n.noise()
 	}
 }
+
+// noteLargest notes how large the frames may be that are in the output: the peer may allow less
+// since they were put there.
+func (n *node) noteLargest() { n.largest = max(n.largest, n.c.peer.MaxFrameSize) }
 
 // shakeData pads DATA, for which the sender must have credit, or cuts it in two.
 func (n *node) shakeData(h frame.Header, p []byte) {
@@ -204,6 +210,10 @@ func (w *world) settle() {
 				quiet = 0
 			}
 			n.c.Fill(1 << 20)
+			for n.c.Awaits() {
+				n.c.StopAwaiting(false)
+				n.c.Fill(1 << 20)
+			}
 			n.events()
 			n.shake(n.c.Output(nil))
 			if len(n.other.wire) > 0 {

@@ -1,5 +1,11 @@
 package priority
 
+import "errors"
+
+// ErrContract is the cause of an error that says how a [Scheduler] has broken the
+// contract of the interface: what it returned cannot be sent.
+var ErrContract = errors.New("priority: the Scheduler breaks its contract")
+
 // Params are the priority of a stream, as the peer or the application states
 // it. Two schemes share the struct; Extensible and Tree say which of them is
 // present. The zero Params state nothing: each Scheduler has its default.
@@ -28,7 +34,8 @@ type Params struct {
 type Node struct {
 	ID    uint32 // of the stream
 	pos   int32  // index in a heap of those that are ready
-	Owner any    // the stream: whoever gets the Node from Next finds it here
+	Owner any    // the stream: the caller of Next finds it here
+	Data  any    // belongs to the Scheduler, from Open to Close; those of package priority leave it alone
 
 	prev, next *Node // ring of those that are ready; nil when not ready, but for auto
 	credit     int64 // octets left in this turn
@@ -52,10 +59,19 @@ func (n *Node) Params() Params {
 }
 
 // A Scheduler decides which of the streams that are ready sends next.
+//
+// It must return from Next one of the Nodes that are ready, and nil only when none
+// is: a connection asks again only when something changes, so a Scheduler cannot
+// hold streams back. One that keeps a Node beyond Close has in its hands a stream
+// that may serve another connection. Package conn ends a connection whose
+// Scheduler does not keep to that with INTERNAL_ERROR; [Check] tells in tests.
+//
+// A Node has room for what the Scheduler knows of its stream, in Data.
 type Scheduler interface {
 	// Open adds a stream, not ready. n.ID must be set.
 	Open(n *Node, p Params)
-	// Close removes a stream, ready or not. The Node may be used again after.
+	// Close removes a stream, ready or not. The Node may be used again after,
+	// by another Scheduler too, so nothing of it may be kept.
 	Close(n *Node)
 	// Adjust changes a priority. The stream may be open, idle (the priority is
 	// for when it opens) or closed.
@@ -64,9 +80,10 @@ type Scheduler interface {
 	Ready(n *Node)
 	// Unready says that n has nothing to send or no credit. Idempotent.
 	Unready(n *Node)
-	// Next returns who sends next, nil when nobody is ready. n stays ready, and
-	// Next returns it again until a call of another method changes that.
+	// Next returns the stream that sends next, nil when none is ready. It stays
+	// ready, and Next returns it again until a call of another method changes that.
 	Next() *Node
-	// Sent says that n has sent a frame with a payload of bytes octets.
+	// Sent says that n, which is ready, has sent a frame with a payload of bytes
+	// octets.
 	Sent(n *Node, bytes int)
 }
