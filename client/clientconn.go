@@ -266,7 +266,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if cc.t.PushCache != nil {
-		if resp, err, ok := cc.t.claim(req, cc); ok {
+		if resp, err, ok := cc.t.claim(req, nil, cc); ok {
 			cc.Release()
 			return resp, err
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -314,13 +315,17 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	_ = p.nc.Close()
 }
 
-// Over TLS: sessions are resumed, keys are logged, and a certificate that is not trusted is an error.
+// Over TLS: sessions are resumed where the user has a cache for them, keys are logged, and a
+// certificate that is not trusted is an error.
 func TestTLS(t *testing.T) {
 	u, _, tr := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }))
 	var keys strings.Builder
 	tr.TLSClientConfig.KeyLogWriter = &keys
 	tr.DisableKeepAlives = true
-	for i, want := range []string{"false", "true"} {
+	for i, want := range []string{"false", "false", "false", "true"} {
+		if i == 2 { // no session was kept before
+			tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		}
 		resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil))
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,15 +37,7 @@ func (t *Target) tunnels() bool {
 
 // hostPort adds the port that a URL leaves out.
 func hostPort(scheme, host string) (string, error) {
-	for i := range len(host) {
-		if host[i] >= 0x80 {
-			var err error
-			if host, err = asciiHost(host); err != nil {
-				return "", err
-			}
-			break
-		}
-	}
+	host = dialHost(host)
 	name, port, ok := cutPort(host)
 	switch {
 	case ok && port != "":
@@ -134,13 +125,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		}
 		cfg.ServerName = host
 	}
-	if cfg.ClientSessionCache == nil && !cfg.SessionTicketsDisabled {
-		cfg.ClientSessionCache = t.once.sessions
-	}
 	cfg.NextProtos = protos
-	if slices.Contains(protos, "h2") {
-		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12) // RFC 9113 §9.2
-	}
 	tc := tls.Client(tlssock.New(nc), cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
@@ -176,6 +161,9 @@ func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
 	return err
 }
 
+// errOldTLS: RFC 9113 §9.2.
+var errOldTLS = errors.New("http2: the server has chosen HTTP/2 with a version of TLS below 1.2")
+
 // checkProtocol closes a connection on which HTTP/2 was not negotiated.
 func (t *Transport) checkProtocol(ctx context.Context, nc net.Conn) error {
 	var err error
@@ -183,8 +171,13 @@ func (t *Transport) checkProtocol(ctx context.Context, nc net.Conn) error {
 		err = t.handshake(ctx, tc)
 	}
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); err == nil && ok {
-		if s.ConnectionState().NegotiatedProtocol != "h2" {
+		switch state := s.ConnectionState(); {
+		case state.NegotiatedProtocol != "h2":
 			err = ErrHTTP1
+		case state.Version != 0 && state.Version < tls.VersionTLS12:
+			if err = errOldTLS; t.protocols().HTTP1() {
+				err = ErrHTTP1
+			}
 		}
 	} else if err == nil && t.protocols().HTTP1() {
 		err = ErrHTTP1 // no TLS that we know of: as net/http

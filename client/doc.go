@@ -62,5 +62,4 @@
 // only those requests sent again that were sent in early data, and an intermediary pass on the answer to an Early-Data field.
 // Cookies are split where they can be; the order of other fields is that of the
 // map. Through SOCKS proxies HTTP/1.1 is spoken.
-// Host names beyond ASCII are put in lower case and in Punycode, without the rest of IDNA.
 package client

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ func (t *Transport) newHTTP1() *http.Transport {
 		DisableKeepAlives:      t.DisableKeepAlives,
 		DisableCompression:     t.DisableCompression,
 		MaxIdleConns:           t.MaxIdleConns,
+		MaxIdleConnsPerHost:    cmp.Or(t.MaxIdleConnsPerHost, defaultMaxIdlePerHost),
 		MaxConnsPerHost:        t.MaxConnsPerHost,
 		IdleConnTimeout:        t.IdleConnTimeout,
 		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,

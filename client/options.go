@@ -20,6 +20,7 @@ const (
 	defaultReplayBuffer     = 64 << 10
 	defaultMaxAttempts      = 8
 	defaultMaxPushedStreams = 100
+	defaultMaxIdlePerHost   = 100
 	defaultTLSHandshake     = 10 * time.Second
 )
 

@@ -96,7 +96,9 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 	}()
 }
 
-// promisedRequest makes the request of a promise, if the server may speak for its origin (RFC 9113 §8.4, §10.1).
+// promisedRequest makes the request of a promise, if the server may speak for its origin (RFC 9113
+// §8.4, §10.1): the one that the connection was made for, whatever Host the request names in answer
+// to which it is, or one that its verified certificate names.
 func (cc *ClientConn) promisedRequest(m *core.Message, parent *http.Request) (*http.Request, error) {
 	u, err := url.ParseRequestURI(m.Path)
 	if err != nil {
@@ -107,15 +109,14 @@ func (cc *ClientConn) promisedRequest(m *core.Message, parent *http.Request) (*h
 	if err != nil {
 		return nil, err
 	}
-	host, err := requestHost(parent)
-	if err != nil {
-		return nil, err
+	own := cc.key
+	if own.Addr == "" { // NewClientConn: the caller says by the URL what server this is
+		own.Scheme = parent.URL.Scheme
+		if own.Addr, err = hostPort(own.Scheme, parent.URL.Host); err != nil {
+			return nil, err
+		}
 	}
-	asked, err := hostPort(parent.URL.Scheme, host)
-	if err != nil {
-		return nil, err
-	}
-	if m.Scheme != parent.URL.Scheme || promised != asked && !cc.vouchesFor(promised, asked) {
+	if m.Scheme != own.Scheme || promised != own.Addr && !cc.vouchesFor(promised, own.Addr) {
 		return nil, errNotAuthoritative
 	}
 	return &http.Request{
@@ -127,9 +128,9 @@ func (cc *ClientConn) promisedRequest(m *core.Message, parent *http.Request) (*h
 var errNotAuthoritative = errors.New("http2: promise for an origin that the server does not speak for")
 
 // vouchesFor tells whether the server's certificate is valid for another host on the same port.
-func (cc *ClientConn) vouchesFor(promised, asked string) bool {
+func (cc *ClientConn) vouchesFor(promised, own string) bool {
 	host, port, _ := cutPort(promised)
-	_, askedPort, _ := cutPort(asked)
-	return port == askedPort && cc.tls != nil && len(cc.tls.VerifiedChains) > 0 &&
+	_, ownPort, _ := cutPort(own)
+	return port == ownPort && cc.tls != nil && len(cc.tls.VerifiedChains) > 0 &&
 		cc.tls.PeerCertificates[0].VerifyHostname(host) == nil
 }

@@ -28,8 +28,9 @@ func claimable(req *http.Request) bool {
 	return !req.Close && len(req.Trailer) == 0 && !hasToken(cc, "no-cache") && !hasToken(cc, "no-store") && !hasToken(cc, "max-age=0")
 }
 
-// take takes out what was pushed for a request, by cc where that is not nil. It is nil where nothing was.
-func (c *PushCache) take(req *http.Request, cc *ClientConn) *pushEntry {
+// take takes out what was pushed for a request, by cc where that is not nil, and otherwise by a
+// connection of the pool that target says. It is nil where nothing was.
+func (c *PushCache) take(req *http.Request, target *Target, cc *ClientConn) *pushEntry {
 	if !claimable(req) {
 		return nil
 	}
@@ -40,17 +41,33 @@ func (c *PushCache) take(req *http.Request, cc *ClientConn) *pushEntry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
-	if e == nil || cc != nil && e.x.cc != cc || !slices.Equal(e.x.req.Header["Authorization"], req.Header["Authorization"]) {
+	if e == nil || !e.answers(req, target, cc) ||
+		!slices.Equal(e.x.req.Header["Authorization"], req.Header["Authorization"]) {
 		return nil
 	}
 	return c.takeLocked(e)
 }
 
+// answers tells whether the server that has pushed is the one that a request goes to: cc itself, or
+// another connection that was dialled in the same way, for the server that the URL names. Where the
+// request's Host is another, only that server's own push will do.
+func (e *pushEntry) answers(req *http.Request, target *Target, cc *ClientConn) bool {
+	if cc != nil {
+		return e.x.cc == cc
+	}
+	key := e.x.cc.key
+	if key == target.Key {
+		return true
+	}
+	named, err := hostPort(req.URL.Scheme, strings.ToLower(req.URL.Host))
+	return err == nil && key.Addr != "" && key.Proxy == target.Proxy && named == e.key.authority
+}
+
 // claim answers a request with what was pushed for it, by cc where that is not nil. It is false where the request is to be
 // sent. A pushed response that does not suit the request is dropped.
-func (t *Transport) claim(req *http.Request, cc *ClientConn) (resp *http.Response, err error, ok bool) {
+func (t *Transport) claim(req *http.Request, target *Target, cc *ClientConn) (resp *http.Response, err error, ok bool) {
 	c := t.PushCache
-	e := c.take(req, cc)
+	e := c.take(req, target, cc)
 	if e == nil {
 		return nil, nil, false
 	}

@@ -16,7 +16,7 @@ import (
 // roundTrip sends a request, as often as it takes and is safe.
 func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
 	if t.PushCache != nil {
-		if resp, err, ok := t.claim(req, nil); ok {
+		if resp, err, ok := t.claim(req, target, nil); ok {
 			return resp, err
 		}
 	}

@@ -41,8 +41,9 @@ type Transport struct {
 	// negotiated its protocol with ALPN.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// TLSClientConfig is used for TLS, with NextProtos as Protocols demands. Where it has no ClientSessionCache, one is
-	// made, so that sessions are resumed.
+	// TLSClientConfig is used for TLS, with NextProtos as Protocols demands. Sessions are resumed
+	// where it has a ClientSessionCache. HTTP/2 is not spoken with a version of TLS below 1.2 (RFC
+	// 9113 §9.2).
 	TLSClientConfig *tls.Config
 
 	// TLSHandshakeTimeout bounds a handshake. Default 10 s; negative: no limit.
@@ -61,6 +62,11 @@ type Transport struct {
 
 	// MaxIdleConns bounds the connections without a request, over all hosts. Default 0: no limit.
 	MaxIdleConns int
+
+	// MaxIdleConnsPerHost bounds the connections of HTTP/1.1 to one host that are kept without a
+	// request. Default 100, as many requests as run at once on one connection of HTTP/2 as a rule;
+	// http.Transport has 2, and dials anew for nearly every request of a burst. Negative: none.
+	MaxIdleConnsPerHost int
 
 	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they take wait. One that
 	// takes no more requests, after GOAWAY for example, does not count, as in http.Transport, however long those that it
@@ -212,10 +218,9 @@ type Transport struct {
 
 	once struct {
 		sync.Once
-		pool     Pool
-		own      *pool // pool where it is the Transport's own, nil otherwise
-		h1       *http.Transport
-		sessions tls.ClientSessionCache
+		pool Pool
+		own  *pool // pool where it is the Transport's own, nil otherwise
+		h1   *http.Transport
 	}
 	h1Only h1Marks
 	counts counters
@@ -224,7 +229,6 @@ type Transport struct {
 // init makes what a Transport has beside its fields.
 func (t *Transport) init() {
 	t.once.Do(func() {
-		t.once.sessions = tls.NewLRUClientSessionCache(0)
 		t.once.pool = t.Pool
 		if t.Pool == nil {
 			t.once.own = newPool(t)
