@@ -30,6 +30,7 @@ import (
 //     empty; a read of crypto/tls that fails for a deadline has no whole record left, or it would have handed that out, and
 //     the rest of one that has begun is still to come; and tlssock asks the socket, and so finds the deadline, only when what
 //     it has read ahead is used up.
+//   - A socket that its owner closes meanwhile is noticed within five seconds: package vigil looks.
 //   - While the connection rests no deadline is set on the socket.
 //
 // It is for server connections that were started with Start, on sockets whose read deadlines are known to do no harm. Its fields are
@@ -186,6 +187,14 @@ func (s *sleeper) Wake(v vigil.Vigil) {
 	c.mu.Unlock()
 	c.serve(true) // ends as serve does
 }
+
+// Closed reports whether somebody else has closed the socket.
+func (s *sleeper) Closed() bool {
+	raw := rawio.Socket(socketOf((*Conn)(s).nc))
+	return raw == nil || raw.Control(noControl) != nil
+}
+
+func noControl(uintptr) {}
 
 // callBack gives a connection that rests a reader, for its end. It is called with mu held.
 func (c *Conn) callBack() {

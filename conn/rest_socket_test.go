@@ -301,3 +301,27 @@ func TestRestWithHalfARecord(t *testing.T) {
 	_ = p.client.Close()
 	p.wantEnd()
 }
+
+// The owner of a net.Conn may close it while the connection rests, as http.Server.Close does: the
+// connection ends, although the kernel tells nobody and no goroutine reads.
+func TestRestClosedByItsOwner(t *testing.T) {
+	for name, connect := range restSockets() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cn, sn := connect(t)
+			p := startPair(t, cn, sn, Config{})
+			p.roundTrip([]byte("hello"))
+			p.server.restNow()
+			_ = p.server.NetConn().Close()
+			select {
+			case err := <-p.ended:
+				if !errors.Is(err, net.ErrClosed) {
+					t.Errorf("the end was told with %v", err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("the connection lives still")
+			}
+			<-p.served
+		})
+	}
+}

@@ -15,10 +15,13 @@
 //     closed. A socket that is closed leaves the instance by itself.
 //   - The instance cannot be closed between Begin and Arm, as the map is not empty. If End comes between the two, Arm
 //     fails, or registers what nobody will be woken for; End is only for who does not go on with the socket (see there).
+//   - A socket that its owner closes leaves the instance and is never heard of again, so each
+//     sleeper is asked now and then (sweep).
 //   - While the goroutine looks for events an edge may come: the runtime's poller forgets what came before the call of
 //     RawConn.Read began, but each call asks the instance first, and waits only when that has nothing.
 //
-// Limitations: it needs Linux. On other systems Begin fails.
+// Limitations: it needs Linux. On other systems, and in a bubble of testing/synctest, whose
+// goroutines must be its own, Begin fails.
 package vigil
 
 import (
@@ -29,13 +32,21 @@ import (
 // A Vigil is for one event on one socket. The zero Vigil is none.
 type Vigil uint64
 
-// A Sleeper is told when something has come: octets, the end, or an error.
+// A Sleeper is told when something has come: octets, the end, an error, or, within five seconds,
+// that somebody has closed the socket on our side.
 type Sleeper interface {
 	// Wake is called at most once for each vigil, in a goroutine of its own, with what Begin has returned.
 	Wake(Vigil)
+
+	// Closed reports whether the socket was closed on our side, of which the kernel tells nobody.
+	// It is called every one to five seconds, must return at once, and must not call this package.
+	Closed() bool
 }
 
-var errOver = errors.New("vigil: it is over")
+var (
+	errOver   = errors.New("vigil: it is over")
+	errBubble = errors.New("vigil: not in a bubble of testing/synctest")
+)
 
 // Begin begins a vigil for s, which is not woken before Arm.
 func Begin(s Sleeper) (Vigil, error) { return begin(s) }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/rawio"
 )
 
 // watch is one instance of epoll and who sleeps.
@@ -44,6 +46,9 @@ func newWatch() (*watch, error) {
 }
 
 func begin(s Sleeper) (Vigil, error) {
+	if rawio.InBubble() {
+		return 0, errBubble
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if present == nil {
@@ -128,19 +133,56 @@ func (w *watch) closeIfEmpty() bool {
 	return true
 }
 
+// Times between two sweeps: sweepEach for each sleeper, so that they cost about a thousandth of a
+// processor however many sleep.
+const (
+	sweepLeast = time.Second
+	sweepMost  = 5 * time.Second
+	sweepEach  = 50 * time.Microsecond
+)
+
 // run wakes sleepers until there are none.
 func (w *watch) run() {
 	var events [64]syscall.EpollEvent
+	var next time.Time // when to sweep
 	for {
-		n, err := w.wait(events[:])
-		if err != nil {
-			return // closed, as nobody sleeps
+		now := time.Now()
+		var over bool
+		if !next.After(now) {
+			var pause time.Duration
+			over, pause = w.sweep()
+			next = now.Add(pause)
+			_ = w.file.SetReadDeadline(next) // fails once the file is closed
 		}
-		if w.wake(events[:n]) {
+		if !over {
+			n, err := w.wait(events[:])
+			if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return // closed, as nobody sleeps
+			}
+			over = w.wake(events[:max(n, 0)])
+		}
+		if over {
 			_ = w.file.Close()
 			return
 		}
 	}
+}
+
+// sweep wakes sleepers whose sockets are closed, of which the kernel says nothing. It returns
+// whether nobody is left, so that the caller closes the file, and when to come again.
+func (w *watch) sweep() (over bool, pause time.Duration) {
+	mu.Lock()
+	defer mu.Unlock()
+	woken := false
+	for v, s := range w.sleepers {
+		if s.Closed() {
+			delete(w.sleepers, v)
+			woken = true
+			go s.Wake(v)
+		}
+	}
+	pause = min(max(sweepLeast, time.Duration(len(w.sleepers))*sweepEach), sweepMost)
+	return woken && w.closeIfEmpty(), pause
 }
 
 // wait waits for events.

@@ -7,12 +7,55 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // bed is a Sleeper that tells of its waking.
 type bed chan Vigil
 
 func (b bed) Wake(v Vigil) { b <- v }
+func (b bed) Closed() bool { return false }
+
+// light is a Sleeper that looks at its socket.
+type light struct {
+	bed
+	raw syscall.RawConn
+}
+
+func (l light) Closed() bool { return l.raw.Control(func(uintptr) {}) != nil }
+
+// A socket that is closed on our side while somebody sleeps wakes its sleeper, and no other.
+func TestClosedWhileAsleep(t *testing.T) {
+	nc, _, raw := sockets(t)
+	_, _, otherRaw := sockets(t)
+	l, other := light{make(bed, 1), raw}, light{make(bed, 1), otherRaw}
+	v, w := begun(t, l), begun(t, other)
+	check(t, "Arm", v.Arm(raw))
+	check(t, "Arm", w.Arm(otherRaw))
+	check(t, "Close", nc.Close())
+	select {
+	case got := <-l.bed:
+		if got != v {
+			t.Errorf("woken for %d, not for %d", got, v)
+		}
+	case <-time.After(4 * sweepMost):
+		t.Error("not woken")
+	}
+	if len(other.bed) > 0 {
+		t.Error("the other was woken")
+	}
+	w.End()
+	wantNothingLeft(t)
+}
+
+func TestNotInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := Begin(make(bed, 1)); err == nil {
+			t.Error("the goroutine belongs to the bubble")
+		}
+	})
+}
 
 // sockets returns the two ends of a TCP connection, and what reaches the first below package net.
 func sockets(t *testing.T) (nc, peer *net.TCPConn, raw syscall.RawConn) {
