@@ -166,7 +166,8 @@ func (c *cachedTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	return t.roundTrip(req, target)
+	resp, err := t.roundTrip(req, target)
+	return resp, awaitTimeout(req, err)
 }
 
 // cachedTarget says where a request goes for which net/http dials.
