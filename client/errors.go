@@ -53,6 +53,9 @@ func (e *Error) Error() string {
 		s = "connection error: " + ce.Code.String() + strings.TrimPrefix(s, "http2: connection error "+ce.Code.String())
 	case ce != nil && ce.Section == sectionPing:
 		s = "http2: client connection lost: " + ce.Reason + " (" + ce.Section + ")"
+		if ce.Cause != nil {
+			s += ": " + ce.Cause.Error()
+		}
 	}
 	if e.StreamID != 0 {
 		s += ", stream " + strconv.FormatUint(uint64(e.StreamID), 10)

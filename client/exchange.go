@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -436,7 +435,7 @@ func (x *exchange) settle() {
 
 // failed ends an attempt without a response, and says why.
 func (x *exchange) failed(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if err == os.ErrDeadlineExceeded { //nolint:errorlint // the stream's own; one behind a lost connection is another
 		err = errHeaderTimeout
 	}
 	unsent := x.s.Unsent()

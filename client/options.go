@@ -13,6 +13,8 @@ const (
 	defaultMaxHeaderBytes   = 10 << 20 // as net/http
 	defaultMaxHeaderFields  = 10_000
 	defaultSendPingTimeout  = 30 * time.Second
+	defaultFrameTimeout     = 5 * time.Minute
+	defaultPingRenewal      = 5*time.Minute + 10*time.Second // grpc-go takes a PING in five minutes, as it sees them
 	defaultConnWindow       = 16 << 20
 	defaultStreamWindow     = 4 << 20
 	defaultMaxUnread        = 64 << 20
@@ -111,15 +113,23 @@ func (t *Transport) connConfig() conn.Config {
 		MaxReceiveBufferPerStream:     cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
 		MaxUnreadPerConnection:        cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
 		MaxReceiveBufferGrowth:        t.MaxReceiveBufferGrowth,
-		SendPingTimeout:               max(cmp.Or(t.SendPingTimeout, h.SendPingTimeout, defaultSendPingTimeout), 0),
+		SendPingTimeout:               defaultSendPingTimeout,
 		PingTimeout:                   cmp.Or(t.PingTimeout, h.PingTimeout),
 		PingBudget:                    1,
+		PingRenewal:                   defaultPingRenewal,
 		WriteByteTimeout:              cmp.Or(t.WriteByteTimeout, h.WriteByteTimeout),
 		CountError:                    t.CountError,
 		MaxHeaderBytes:                t.maxHeaderBytes(),
 		MaxHeaderFields:               cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
+		PrefaceTimeout:                t.PrefaceTimeout,
+		SettingsTimeout:               t.SettingsTimeout,
+		HeaderTimeout:                 t.HeaderTimeout,
+		FrameTimeout:                  cmp.Or(t.FrameTimeout, defaultFrameTimeout),
+		StallTimeout:                  t.StallTimeout,
+		TunnelCloseTimeout:            t.TunnelCloseTimeout,
 		IdleTimeout:                   t.idleConnTimeout(),
 		MaxConnectionAge:              t.MaxConnectionAge,
+		MaxConnectionAgeGrace:         t.MaxConnectionAgeGrace,
 		EnablePush:                    t.takesPushes(),
 		TreePriorities:                t.TreePriorities,
 		Limits:                        t.Limits,
@@ -129,6 +139,10 @@ func (t *Transport) connConfig() conn.Config {
 		Padding:                       t.Padding,
 		SettingsOrder:                 t.SettingsOrder,
 		Grease:                        t.Grease,
+	}
+	if interval := cmp.Or(t.SendPingTimeout, h.SendPingTimeout); interval != 0 {
+		cfg.SendPingTimeout = max(interval, 0)
+		cfg.PingRenewal = cfg.SendPingTimeout // whoever asks for it has it while streams are open
 	}
 	if cfg.CountError == nil {
 		cfg.CountError = h.CountError

@@ -103,6 +103,10 @@ type Transport struct {
 	// MaxConnectionAge is how long a connection takes requests, give or take a tenth. Default 0: no limit.
 	MaxConnectionAge time.Duration
 
+	// MaxConnectionAgeGrace is how long the requests that run may take when a connection takes no
+	// more of them, by its age or because it was shut down. Default 0: no limit.
+	MaxConnectionAgeGrace time.Duration
+
 	// ReplayBuffer is how much of a request's body is kept while it is sent, so that a request which the server did not
 	// process can be sent again without GetBody. A body whose length is known to be larger is not kept. Default
 	// 64 KiB; negative: nothing is kept.
@@ -127,16 +131,45 @@ type Transport struct {
 	// Pool, if set, takes the place of the Transport's own.
 	Pool Pool
 
-	// SendPingTimeout is how long nothing may arrive on a connection before a PING asks whether the server is still
-	// there. A second one is not sent before there was a request or response, since servers take that badly. Default
-	// 30 s; negative: never.
+	// SendPingTimeout is how long nothing may arrive on a connection before a PING asks whether the
+	// server is still there, as often as that happens while a request runs, and once while none
+	// does. Servers may count PINGs and end the connection: grpc-go takes one in five minutes where
+	// nobody has configured it. Default 30 s, and then not sooner than five minutes after the last
+	// one unless the server has sent HEADERS or DATA; negative: never.
 	SendPingTimeout time.Duration
 
 	// PingTimeout is how long the answer may take. After it the connection is lost. Default 15 s.
 	PingTimeout time.Duration
 
-	// WriteByteTimeout ends a connection whose socket takes nothing for this long. Default 30 s; negative: never.
+	// WriteByteTimeout ends a connection whose socket takes nothing for this long. Default 5
+	// minutes; negative: never.
 	WriteByteTimeout time.Duration
+
+	// PrefaceTimeout is how long a server may take to send its first SETTINGS (RFC 9113 §3.4).
+	// Default 45 s; negative: no limit.
+	PrefaceTimeout time.Duration
+
+	// SettingsTimeout is how long a server may take to acknowledge our SETTINGS (RFC 9113 §6.5.3).
+	// Default 1 minute; negative: no limit.
+	SettingsTimeout time.Duration
+
+	// HeaderTimeout is how long a server may take from the first octet of a header block to its
+	// last, which keeps all responses of the connection waiting. Default 1 minute; negative: no
+	// limit. ResponseHeaderTimeout is for the time until then.
+	HeaderTimeout time.Duration
+
+	// FrameTimeout is how long a server may take from the first octet of any other frame to its
+	// last, beside a second for each KiB of its length. Default 5 minutes; negative: no limit.
+	FrameTimeout time.Duration
+
+	// StallTimeout resets a request whose body waits for the server's flow-control window, when it
+	// was let send less than 64 octets for each second of this time. Default 0: no limit, since the
+	// request's context is one.
+	StallTimeout time.Duration
+
+	// TunnelCloseTimeout is how long, after the Close of a tunnel, a server may take to end its
+	// direction, before the stream is reset. Default 1 minute; negative: no limit.
+	TunnelCloseTimeout time.Duration
 
 	// MaxDecoderHeaderTableSize and MaxEncoderHeaderTableSize bound the HPACK tables of a connection, in octets.
 	// Default 4096.

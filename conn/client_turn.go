@@ -25,11 +25,13 @@ type readTurn struct {
 	over   bool    // a leader has found the end of the connection
 	kicked bool    // the read deadline was set for the leader to look up
 
-	serve sync.Cond // Serve waits for its turn
-	timer *time.Timer
-	armed bool   // it runs
-	led   uint64 // how often a leader has had the turn
-	seen  uint64 // of these the timer knows
+	serve       sync.Cond // Serve waits for its turn
+	timer       *time.Timer
+	armed       bool          // it runs
+	tunnelClose time.Duration // Config.TunnelCloseTimeout; 0: no limit
+
+	led  uint64 // how often a leader has had the turn
+	seen uint64 // of these the timer knows
 }
 
 type turnHolder uint8

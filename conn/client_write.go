@@ -66,5 +66,5 @@ func (c *Conn) lostFor(err error) error {
 	if c.core.Draining() && c.core.NumStreams() == 0 {
 		return nil
 	}
-	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}
+	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.writeTimedOut(err)}
 }

@@ -60,17 +60,24 @@ type Config struct {
 	// Default 0: no PING is sent.
 	SendPingTimeout time.Duration
 
-	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
+	// PingTimeout is how long the answer to such a PING may take, after which the connection is
+	// lost. Default 15 s.
 	PingTimeout time.Duration
 
-	// PingBudget is how many such PINGs are sent without HEADERS or DATA in either direction between them, which
-	// servers count and punish. Default 0: no limit.
+	// PingBudget is how many such PINGs are sent without HEADERS or DATA of the peer between them,
+	// which servers count and punish, grpc-go for example: so many while no stream is open, and so
+	// many while some are. Default 0: no limit.
 	PingBudget int
 
+	// PingRenewal is how long after the last PING the budget is full again while a stream is open,
+	// though no HEADERS or DATA have come. Without it a peer that has vanished after its last
+	// answer is never found out. Default 0: time does not renew it.
+	PingRenewal time.Duration
+
 	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to
-	// two and a half times as long, since progress is looked at when time is up. Default 30 s;
+	// two and a half times as long, since progress is looked at when time is up. Default 5 minutes;
 	// negative: no limit. A server's connection that ends in good order waits as long for the peer
-	// to receive the rest of what was written, 30 s without progress where there is no limit.
+	// to receive the rest of what was written, 30 s without progress where it is not set.
 	WriteByteTimeout time.Duration
 
 	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's
@@ -85,24 +92,41 @@ type Config struct {
 	// Default 500. Cookies whose crumbs must be the same ones over and over count as too many.
 	MaxHeaderFields int
 
-	// PrefaceTimeout is how long the peer may take to send its preface and first SETTINGS. Default 10 s;
-	// negative: no limit.
+	// FirstByteTimeout is how long a client may take to send its first octet: load balancers open
+	// connections ahead. Server only. Default 0: PrefaceTimeout includes it; negative: no limit.
+	FirstByteTimeout time.Duration
+
+	// PrefaceTimeout is how long the peer may take to send its preface and first SETTINGS, for a
+	// client from its first octet on where FirstByteTimeout is set. Default 45 s; negative: no
+	// limit.
 	PrefaceTimeout time.Duration
 
-	// SettingsTimeout is how long the peer may take to acknowledge our SETTINGS (RFC 9113 §6.5.3). Default
-	// 10 s; negative: no limit.
+	// SettingsTimeout is how long the peer may take to acknowledge our SETTINGS (RFC 9113 §6.5.3).
+	// Default 1 minute; negative: no limit.
 	SettingsTimeout time.Duration
 
-	// HeaderTimeout is how long the peer may take from the first octet of a frame or header block to its last.
-	// Default 10 s; negative: no limit.
+	// HeaderTimeout is how long the peer may take from the first octet of a header block (HEADERS
+	// or PUSH_PROMISE with the CONTINUATION frames behind it) to its last. Default 1 minute;
+	// negative: no limit.
 	HeaderTimeout time.Duration
+
+	// FrameTimeout is how long the peer may take from the first octet of any other frame to its
+	// last, beside a second for each KiB of its length. Default HeaderTimeout where that is set,
+	// otherwise 5 minutes; negative: no limit.
+	FrameTimeout time.Duration
 
 	// IdleTimeout ends a connection that had no open stream for this long, with GOAWAY. Default 0: never.
 	IdleTimeout time.Duration
 
-	// StallTimeout resets a stream whose data has waited for the peer's flow-control window for this long.
-	// Default 5 minutes; negative: no limit.
+	// StallTimeout resets a stream whose data waits for the peer's flow-control window, when it was
+	// let send less than 64 octets for each second of this time. Default 1 hour on a server, whose
+	// memory such streams hold, and none on a client, where whoever waits may cancel; negative: no
+	// limit.
 	StallTimeout time.Duration
+
+	// TunnelCloseTimeout is how long a client waits, after the Close of a Tunnel, for the server to
+	// end its direction, before it resets the stream. Default 1 minute; negative: no limit.
+	TunnelCloseTimeout time.Duration
 
 	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A
 	// random tenth is added or taken so that connections opened together do not end together. Default 0: no limit.
@@ -202,10 +226,17 @@ const (
 	defaultMaxHeaderBytes       = 1 << 20 // as net/http
 	defaultMaxHeaderFields      = 500     // as net/http from Go 1.27 on
 	defaultPingTimeout          = 15 * time.Second
-	defaultWriteByteTimeout     = 30 * time.Second
-	defaultHandshakeTimeout     = 10 * time.Second // preface, SETTINGS acknowledgement, header block
-	defaultStallTimeout         = 5 * time.Minute
+	defaultWriteByteTimeout     = 5 * time.Minute
+	defaultPrefaceTimeout       = 45 * time.Second
+	defaultHandshakeTimeout     = time.Minute // SETTINGS acknowledgement, header block
+	defaultLingerTimeout        = 30 * time.Second
+	defaultFrameTimeout         = 5 * time.Minute
+	defaultStallTimeout         = time.Hour
+	defaultTunnelCloseTimeout   = time.Minute
 )
+
+// maxTimeout is as good as none, and leaves room for sums.
+const maxTimeout = 10 * 365 * 24 * time.Hour
 
 // clampOr returns v brought into lo..hi, or def where v is not positive.
 func clampOr(v, def, lo, hi int) uint32 {
@@ -244,18 +275,27 @@ func (c *Config) core(role core.Role) core.Config {
 		EnableConnectProtocol: c.EnableConnectProtocol,
 		EnablePush:            c.EnablePush,
 		TreePriorities:        c.TreePriorities,
-		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, defaultHandshakeTimeout),
+		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, defaultPrefaceTimeout),
 		SettingsTimeout:       timeoutOr(c.SettingsTimeout, defaultHandshakeTimeout),
 		HeaderTimeout:         timeoutOr(c.HeaderTimeout, defaultHandshakeTimeout),
-		StallTimeout:          timeoutOr(c.StallTimeout, defaultStallTimeout),
+		FrameTimeout:          timeoutOr(cmp.Or(c.FrameTimeout, c.HeaderTimeout), defaultFrameTimeout),
+		StallTimeout:          max(c.StallTimeout, 0),
 		IdleTimeout:           max(c.IdleTimeout, 0),
 		PingInterval:          max(c.SendPingTimeout, 0),
 		PingTimeout:           timeoutOr(c.PingTimeout, defaultPingTimeout),
 		PingBudget:            max(c.PingBudget, 0),
+		PingRenewal:           max(c.PingRenewal, 0),
 		DrainGrace:            max(c.MaxConnectionAgeGrace, 0),
 		Limits:                c.Limits,
 		Padding:               c.Padding,
 		SettingsOrder:         c.SettingsOrder,
+	}
+	if role == core.Server {
+		cc.StallTimeout = timeoutOr(c.StallTimeout, defaultStallTimeout)
+		cc.FirstByteTimeout = c.FirstByteTimeout
+	}
+	if cc.FrameTimeout == 0 {
+		cc.FrameTimeout = -1 // 0 is HeaderTimeout there
 	}
 	if c.Grease {
 		cc.Grease = rand.Uint64() | 1

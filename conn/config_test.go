@@ -35,7 +35,7 @@ func TestConfigIsBroughtIntoRange(t *testing.T) {
 		{"growth, none", Config{MaxReceiveBufferGrowth: -1}, func(c core.Config) any { return c.WindowGrowth }, uint32(0)},
 		{"growth, stream window chosen", Config{MaxReceiveBufferPerStream: 6}, func(c core.Config) any { return c.WindowGrowth }, uint32(0)},
 		{"growth, connection window chosen", Config{MaxReceiveBufferPerConnection: 6}, func(c core.Config) any { return c.WindowGrowth }, uint32(0)},
-		{"preface, default", Config{}, func(c core.Config) any { return c.PrefaceTimeout }, 10 * time.Second},
+		{"preface, default", Config{}, func(c core.Config) any { return c.PrefaceTimeout }, 45 * time.Second},
 		{"preface, none", Config{PrefaceTimeout: -1}, func(c core.Config) any { return c.PrefaceTimeout }, time.Duration(0)},
 		{"idle, none", Config{IdleTimeout: -1}, func(c core.Config) any { return c.IdleTimeout }, time.Duration(0)},
 		{"ping, none", Config{SendPingTimeout: -1}, func(c core.Config) any { return c.PingInterval }, time.Duration(0)},

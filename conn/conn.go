@@ -124,7 +124,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role}
 	c.room.L = &c.mu
 	if role == core.Client {
-		c.client.turn = &readTurn{}
+		c.client.turn = &readTurn{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
 		c.client.turn.serve.L = &c.mu
 	}
 	c.timer.f = c.ring
@@ -138,6 +138,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.core = core.New(cc)
 	now := time.Now()
 	if age := cfg.MaxConnectionAge; age > 0 {
+		age = min(age, maxTimeout)
 		tenth := age / 10
 		c.ageAt = now.Add(age - tenth + rand.N(2*tenth+1))
 	}

@@ -297,3 +297,30 @@ func TestShutdownAfterTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A timer that rings late, since the process was stopped, lets the reader go first.
+func TestTimerRingsLate(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestPeer(t, Config{SendPingTimeout: 10 * time.Second, PingTimeout: 3 * time.Second})
+			time.Sleep(10 * time.Second)
+			p.want("silence", ping("sluiceka"))
+			p.c.mu.Lock()
+			p.c.timer.t.Stop()
+			p.c.mu.Unlock()
+			time.Sleep(time.Hour)
+			p.c.ring()
+			if answers {
+				p.send(pingAck("sluiceka"))
+			}
+			time.Sleep(2 * time.Second)
+			if answers {
+				p.want("it was not the peer that was late")
+			} else {
+				p.want("no answer", goAway(0, frame.NoError, "PING not answered in time (RFC 9113 §6.7)"))
+			}
+			_ = p.nc.Close()
+			synctest.Wait()
+		})
+	}
+}

@@ -172,6 +172,7 @@ type alarm struct {
 	at   time.Time // when it will ring; zero: it is not set
 	dead bool
 
+	late    bool // it has rung so late that it was set again: see timerLate
 	closing bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeIn
 }
 
@@ -187,11 +188,14 @@ func (a *alarm) set(at time.Time) {
 	if a.dead || !a.at.IsZero() && !at.Before(a.at) {
 		return
 	}
-	a.at = at
+	now := time.Now()
+	if a.at = at; at.Before(now) {
+		a.at = now
+	}
 	if a.t == nil {
-		a.t = time.AfterFunc(time.Until(at), a.f)
+		a.t = time.AfterFunc(a.at.Sub(now), a.f)
 	} else {
-		a.t.Reset(time.Until(at))
+		a.t.Reset(a.at.Sub(now))
 	}
 }
 
@@ -209,6 +213,11 @@ func (c *Conn) arm() {
 	}
 }
 
+// timerLate is how much later than it should the timer must ring for the process not to have run
+// meanwhile: it was stopped, or the machine was. What the peer has sent in that time is read before
+// anything is held against it, for which it has as much time again, once.
+const timerLate = time.Second
+
 // ring runs in the timer's own goroutine.
 func (c *Conn) ring() {
 	c.mu.Lock()
@@ -217,7 +226,13 @@ func (c *Conn) ring() {
 		return
 	}
 	now := time.Now()
-	c.timer.at = time.Time{}
+	late := now.Sub(c.timer.at) > timerLate && !c.timer.late
+	c.timer.at, c.timer.late = time.Time{}, late
+	if late && c.phase == alive {
+		c.timer.set(now.Add(timerLate))
+		c.mu.Unlock()
+		return
+	}
 	if c.phase != alive {
 		c.ringAtEnd(now)
 		return
@@ -233,7 +248,7 @@ func (c *Conn) ring() {
 func (c *Conn) tick(now time.Time) error {
 	defer c.containLocked()
 	if c.timer.closing && !now.Before(c.lookAt) {
-		c.die(c.lost(os.ErrDeadlineExceeded))
+		c.die(c.lost(c.writeTimedOut(os.ErrDeadlineExceeded)))
 		return nil
 	}
 	c.ensureOut()

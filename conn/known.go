@@ -2,6 +2,7 @@ package conn
 
 import (
 	"crypto/tls"
+	"fmt"
 	"math"
 	"net"
 	"time"
@@ -83,9 +84,22 @@ func (p *piecer) wrote() {
 	p.at = now
 }
 
+// writeByteTimeout is Config.WriteByteTimeout, 0 for none.
+func (c *Conn) writeByteTimeout() time.Duration {
+	return min(timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout), maxTimeout)
+}
+
+// writeTimedOut says in err, where that is a timeout, which one it is.
+func (c *Conn) writeTimedOut(err error) error {
+	if !netconn.IsTimeout(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}, err)
+}
+
 // moveWriteDeadline gives the next write its time. It is called by who flushes.
 func (c *Conn) moveWriteDeadline() {
-	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
+	limit := c.writeByteTimeout()
 	if limit <= 0 {
 		return
 	}
@@ -120,7 +134,7 @@ func (c *Conn) dropWriteDeadline() {
 // watchWriteLocked has the timer close a connection that is not known, should the write that begins
 // now never end.
 func (c *Conn) watchWriteLocked() {
-	limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout)
+	limit := c.writeByteTimeout()
 	if c.known || limit <= 0 || c.writeBy.Equal(noDeadlines) || c.client.writeErr != nil {
 		return
 	}

@@ -161,10 +161,10 @@ func (c *Conn) lookAtLinger(now time.Time) {
 
 // lingerLimit is how long there may be no progress.
 func (c *Conn) lingerLimit() time.Duration {
-	if limit := timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout); limit > 0 {
+	if limit := min(c.cfg.WriteByteTimeout, maxTimeout); limit > 0 {
 		return limit
 	}
-	return defaultWriteByteTimeout
+	return defaultLingerTimeout
 }
 
 // endAt returns when the connection is closed if nothing happens before. limit is how long there

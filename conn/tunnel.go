@@ -225,12 +225,13 @@ func (t *Tunnel) CloseRead() error {
 	return nil
 }
 
-// Close ends the tunnel; calls that wait return net.ErrClosed. What was written still arrives: our direction is ended with
-// END_STREAM, unless a Write is cut off, which resets the stream with CANCEL. What the peer has sent is dropped. If the
-// peer's direction is still open, a server tells it to stop with RST_STREAM(NO_ERROR), as after a complete response (RFC
-// 9113 §8.1). A client, whose RST_STREAM might have the server drop what was written, gives the peer a few seconds to end
-// its direction by itself, and resets the stream with CANCEL after that or when something more comes. The first call
-// counts; the error is nil.
+// Close ends the tunnel; calls that wait return net.ErrClosed. What was written still arrives: our
+// direction is ended with END_STREAM, unless a Write is cut off, which resets the stream with
+// CANCEL. What the peer has sent is dropped. If the peer's direction is still open, a server tells
+// it to stop with RST_STREAM(NO_ERROR), as after a complete response (RFC 9113 §8.1). A client,
+// whose RST_STREAM might have the server drop what was written, gives the peer
+// Config.TunnelCloseTimeout to end its direction by itself, and resets the stream with CANCEL after
+// that or when something more comes. The first call counts; the error is nil.
 func (t *Tunnel) Close() error {
 	t.close(func(c *Conn) {
 		st := t.st
@@ -279,9 +280,6 @@ func (t *Tunnel) close(last func(*Conn)) {
 	}
 }
 
-// tunnelLinger is how long a client waits for a server to end its direction of a tunnel that is closed.
-const tunnelLinger = 5 * time.Second
-
 // releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server has ended it, too.
 func (st *Stream) releaseTunnel() {
 	c := st.c
@@ -292,7 +290,9 @@ func (st *Stream) releaseTunnel() {
 		st.onEnd = nil
 		st.released, st.lingers = true, true
 		d := &st.readBy
-		d.start(c, tunnelLinger, st.endLinger)
+		if limit := c.client.turn.tunnelClose; limit > 0 {
+			d.start(c, limit, st.endLinger)
+		}
 	}
 	c.unlock()
 	if !linger {

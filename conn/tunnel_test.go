@@ -127,7 +127,7 @@ func TestTunnelClose(t *testing.T) {
 		tun = p.tunnel(5)
 		check(t, "Close", tun.Close())
 		p.want("the end", dataEnd(5, ""))
-		time.Sleep(tunnelLinger - 2)
+		time.Sleep(defaultTunnelCloseTimeout - 2)
 		p.wantIdle("it is waited for")
 		if taken, _ := p.c.Slots(); taken != 1 {
 			t.Errorf("%d streams are taken", taken)
@@ -411,7 +411,7 @@ func TestTunnelsWithoutGoroutines(t *testing.T) {
 		if n := runtime.NumGoroutine(); n > before {
 			t.Errorf("500 closed tunnels have %d goroutines more than 10", n-before)
 		}
-		time.Sleep(tunnelLinger)
+		time.Sleep(defaultTunnelCloseTimeout)
 		synctest.Wait()
 		if n := p.c.Stats().Streams; n != 0 {
 			t.Errorf("%d streams are left", n)

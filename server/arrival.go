@@ -164,7 +164,8 @@ func handshakeError(err error) error {
 	return err
 }
 
-// handshakeTimeout is the shortest of the timeouts that are set, as net/http has it, or else 10 s.
+// handshakeTimeout is the shortest of the timeouts that are set, as net/http has it, or else
+// PrefaceTimeout.
 func (s *Server) handshakeTimeout() time.Duration {
 	var least time.Duration
 	for _, d := range []time.Duration{s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout} {
@@ -172,5 +173,5 @@ func (s *Server) handshakeTimeout() time.Duration {
 			least = d
 		}
 	}
-	return max(cmp.Or(least, s.PrefaceTimeout, defaultSniffTimeout), 0)
+	return max(cmp.Or(least, s.PrefaceTimeout, defaultPrefaceTimeout), 0)
 }

@@ -139,10 +139,12 @@ func TestSilentClient(t *testing.T) {
 		adjust func(*Server)
 		want   time.Duration
 	}{
-		"default":           {func(*Server) {}, 10 * time.Second},
+		"default":           {func(*Server) {}, time.Hour},
 		"ReadHeaderTimeout": {func(s *Server) { s.ReadHeaderTimeout = 3 * time.Second }, 3 * time.Second},
 		"ReadTimeout":       {func(s *Server) { s.ReadTimeout = 4 * time.Second }, 4 * time.Second},
 		"PrefaceTimeout":    {func(s *Server) { s.PrefaceTimeout = 5 * time.Second }, 5 * time.Second},
+		"FirstByteTimeout":  {func(s *Server) { s.FirstByteTimeout = 7 * time.Second }, 7 * time.Second},
+		"IdleTimeout":       {func(s *Server) { s.IdleTimeout = 2 * time.Minute }, 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -367,5 +369,43 @@ func TestHijack(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 		_ = client.Close()
+	})
+}
+
+// Connections that a load balancer opens ahead are served when it uses them.
+func TestConnectionsOpenedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dialPeer(t, serving(okHandler))
+		time.Sleep(50 * time.Minute)
+		p.write(frame.AppendSettings([]byte(frame.Preface)))
+		p.get(1)
+		p.want("an answer", ok(1)...)
+		p.close()
+	})
+}
+
+// ReadHeaderTimeout is for headers: an upload may pause within a frame for longer.
+func TestUploadPausesWithinAFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serving(func(w http.ResponseWriter, r *http.Request) {
+			b, err := io.ReadAll(r.Body)
+			if err != nil || len(b) != 9000 {
+				t.Errorf("%d octets, %v", len(b), err)
+			}
+			w.WriteHeader(204)
+		})
+		srv.ReadHeaderTimeout = 5 * time.Second
+		p := dialPeer(t, srv)
+		p.write(frame.AppendSettingsAck(frame.AppendSettings([]byte(frame.Preface))))
+		b := p.request(1, "POST", "/", false).Append(nil)
+		b = frame.Data{StreamID: 1, EndStream: true, Data: make([]byte, 9000)}.Append(b)
+		p.write(b[:len(b)-100])
+		time.Sleep(4 * time.Minute)
+		p.write(b[len(b)-100:])
+		synctest.Wait()
+		if got := strings.Join(p.take(), " "); !strings.Contains(got, "204") {
+			t.Errorf("the answer is %q", got)
+		}
+		p.close()
 	})
 }

@@ -63,8 +63,8 @@ type Config struct {
 	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
 	PingTimeout time.Duration
 
-	// WriteByteTimeout ends a connection when a write makes no progress for this long. Default 30 s; negative:
-	// no limit.
+	// WriteByteTimeout ends a connection when a write makes no progress for this long. Default 5
+	// minutes; negative: no limit.
 	WriteByteTimeout time.Duration
 
 	// PermitProhibitedCipherSuites permits TLS 1.2 cipher suites that RFC 9113 §9.2.2 prohibits. Default false:
@@ -79,16 +79,35 @@ type Config struct {
 	// over it is answered with 431. Default 500.
 	MaxHeaderFields int
 
-	// PrefaceTimeout is how long a client may take to send its preface and first SETTINGS, and on a port that
-	// serves HTTP/1.1 too to show which of the two it speaks. Default 10 s; negative: no limit.
+	// FirstByteTimeout is how long a new connection may stay silent, once TLS is there: load
+	// balancers open connections ahead. Default: what the http.Server's ReadHeaderTimeout or
+	// ReadTimeout, or PrefaceTimeout, says where one of them is set, its IdleTimeout where that is,
+	// and otherwise 1 hour; negative: no limit.
+	FirstByteTimeout time.Duration
+
+	// PrefaceTimeout is how long a client may take for the TLS handshake, and from its first octet
+	// on to send its preface and first SETTINGS, and on a port that serves HTTP/1.1 too to show
+	// which of the two it speaks. Default 45 s; negative: no limit. The http.Server's
+	// ReadHeaderTimeout, ReadTimeout and, for the handshake, WriteTimeout take its place where they
+	// are shorter.
 	PrefaceTimeout time.Duration
 
-	// SettingsTimeout is how long a client may take to acknowledge our SETTINGS (RFC 9113 §6.5.3). Default 10 s;
-	// negative: no limit.
+	// SettingsTimeout is how long a client may take to acknowledge our SETTINGS (RFC 9113 §6.5.3).
+	// Default 1 minute; negative: no limit.
 	SettingsTimeout time.Duration
 
-	// StallTimeout resets a stream whose data has waited for the client's flow-control window for this long.
-	// Default 5 minutes; negative: no limit.
+	// HeaderTimeout is how long a client may take from the first octet of a header block to its
+	// last. Default: the http.Server's ReadHeaderTimeout or ReadTimeout, or 1 minute; negative: no
+	// limit.
+	HeaderTimeout time.Duration
+
+	// FrameTimeout is how long a client may take from the first octet of any other frame to its
+	// last, beside a second for each KiB of its length. Default 5 minutes; negative: no limit.
+	FrameTimeout time.Duration
+
+	// StallTimeout resets a stream whose data waits for the client's flow-control window, when it
+	// was let send less than 64 octets for each second of this time. Default 1 hour; negative: no
+	// limit.
 	StallTimeout time.Duration
 
 	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A random
@@ -215,7 +234,9 @@ func (c *Config) connConfig(hs *http.Server) conn.Config {
 		MaxHeaderFields:               cmp.Or(c.MaxHeaderFields, maxHeaderValueCount(hs)),
 		PrefaceTimeout:                c.PrefaceTimeout,
 		SettingsTimeout:               c.SettingsTimeout,
-		HeaderTimeout:                 cmp.Or(hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0)),
+		FirstByteTimeout:              c.firstByteTimeout(hs),
+		HeaderTimeout:                 cmp.Or(c.HeaderTimeout, hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0)),
+		FrameTimeout:                  cmp.Or(c.FrameTimeout, defaultFrameTimeout),
 		IdleTimeout:                   max(cmp.Or(hs.IdleTimeout, hs.ReadTimeout), 0),
 		StallTimeout:                  c.StallTimeout,
 		MaxConnectionAge:              c.MaxConnectionAge,
@@ -252,7 +273,18 @@ func (c *Config) maxHandlers() int {
 
 // sniffTimeout bounds the time until a cleartext client has shown what it speaks; 0 is no limit.
 func (c *Config) sniffTimeout(hs *http.Server) time.Duration {
-	return max(cmp.Or(hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0), c.PrefaceTimeout, defaultSniffTimeout), 0)
+	return max(cmp.Or(hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0), c.PrefaceTimeout, defaultPrefaceTimeout), 0)
 }
 
-const defaultSniffTimeout = 10 * time.Second
+// firstByteTimeout bounds the time until a client has sent its first octet; 0 or less is no limit.
+func (c *Config) firstByteTimeout(hs *http.Server) time.Duration {
+	return cmp.Or(c.FirstByteTimeout, hs.ReadHeaderTimeout, max(hs.ReadTimeout, 0), c.PrefaceTimeout,
+		max(hs.IdleTimeout, 0), defaultFirstByteTimeout)
+}
+
+// What a client may take.
+const (
+	defaultPrefaceTimeout   = 45 * time.Second
+	defaultFrameTimeout     = 5 * time.Minute
+	defaultFirstByteTimeout = time.Hour
+)

@@ -165,7 +165,7 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 		header, idle time.Duration
 		sniff        time.Duration
 	}{
-		{"none", &http.Server{}, 0, 0, 10 * time.Second},
+		{"none", &http.Server{}, 0, 0, 45 * time.Second},
 		{"ReadTimeout", &http.Server{ReadTimeout: 5}, 5, 5, 5},
 		{"ReadHeaderTimeout", &http.Server{ReadTimeout: 5, ReadHeaderTimeout: 3}, 3, 5, 3},
 		{"negative", &http.Server{ReadTimeout: -1, ReadHeaderTimeout: -1, IdleTimeout: -1}, -1, 0, 0},

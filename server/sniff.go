@@ -36,11 +36,12 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 		a.serveHTTP2(connTask{tls: state})
 		return true
 	}
-	if d := a.s.eng.cfg.sniffTimeout(a.s.inner); d > 0 {
-		_ = a.nc.SetReadDeadline(time.Now().Add(d)) // an error comes again with the read
-	}
-	start := time.Now()
-	got, err := readFirstLine(a.nc)
+	cfg, start := &a.s.eng.cfg, time.Now()
+	a.readWithin(cfg.firstByteTimeout(a.s.inner))
+	got, err := readFirstLine(a.nc, func() {
+		start = time.Now()
+		a.readWithin(cfg.sniffTimeout(a.s.inner))
+	})
 	_ = a.nc.SetReadDeadline(time.Time{})
 	switch {
 	case len(got) == 0:
@@ -56,9 +57,19 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 	return true
 }
 
-// readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs from it, the first
-// line, and what has come with it. It stops at maxSniffedLine, and returns what it has with an error.
-func readFirstLine(nc net.Conn) ([]byte, error) {
+// readWithin bounds the reads to come; 0 or less is no limit.
+func (a *arrival) readWithin(d time.Duration) {
+	var by time.Time
+	if d > 0 {
+		by = time.Now().Add(d)
+	}
+	_ = a.nc.SetReadDeadline(by) // an error comes again with the read
+}
+
+// readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs
+// from it, the first line, and what has come with it. It stops at maxSniffedLine, and returns what
+// it has with an error. begun is called when the first octet has come.
+func readFirstLine(nc net.Conn, begun func()) ([]byte, error) {
 	buf := make([]byte, len(preface))
 	n, empty := 0, 0
 	for n < len(preface) && strings.HasPrefix(preface, string(buf[:n])) {
@@ -71,6 +82,9 @@ func readFirstLine(nc net.Conn) ([]byte, error) {
 			empty = 0
 		} else if empty++; empty == maxEmptyReads {
 			return buf[:n], io.ErrNoProgress
+		}
+		if k > 0 && k == n {
+			begun()
 		}
 	}
 	if n >= minPreface && strings.HasPrefix(preface, string(buf[:minPreface])) {

@@ -40,25 +40,26 @@ type Config struct {
 	EnableConnectProtocol bool   // server: RFC 8441 §3
 	EnablePush            bool   // client
 	TreePriorities        bool   // client: the signals of RFC 7540 §5.3 are sent, or the server is told that they are not
+	PrefaceDone           bool   // server: the client preface has been read by somebody else
+	WindowGrowth          uint32 // what the windows of streams together, and that of the connection, may grow by
 
 	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included; 0 or less: 200
 	EncoderTableSize uint32 // cap on the HPACK table that we encode with
 	ConnWindow       uint32 // the connection's receive window, 65535 to 2^31-1
 	MaxUnread        int64  // octets of unread DATA beyond which streams have small windows; 0 or less: ConnWindow
-	WindowGrowth     uint32 // what the windows of streams together, and that of the connection, may grow by
 
-	PrefaceTimeout  time.Duration // until the peer's first SETTINGS
-	SettingsTimeout time.Duration // until our SETTINGS are acknowledged
-	HeaderTimeout   time.Duration // from the first octet of a frame or header block to its last
-	StallTimeout    time.Duration // data waits for the peer's window
-	IdleTimeout     time.Duration // no stream is open
-	PingInterval    time.Duration // nothing received: ask with PING
-	PingTimeout     time.Duration // until that PING is answered
-	PingBudget      int           // such PINGs without HEADERS or DATA between them; 0: no limit
-	DrainGrace      time.Duration // from the start of a drain to its forced end
-
-	// PrefaceDone says that the client preface has been read by someone else. Server only.
-	PrefaceDone bool
+	FirstByteTimeout time.Duration // server: until the client's first octet; 0: PrefaceTimeout includes it; negative: none
+	PrefaceTimeout   time.Duration // until the peer's first SETTINGS, from the start or from what ended FirstByteTimeout
+	SettingsTimeout  time.Duration // until our SETTINGS are acknowledged
+	HeaderTimeout    time.Duration // from the first octet of a header block to its last
+	FrameTimeout     time.Duration // from the first octet of another frame to its last; 0: HeaderTimeout
+	StallTimeout     time.Duration // data waits for the peer's window
+	IdleTimeout      time.Duration // no stream is open
+	PingInterval     time.Duration // nothing received: ask with PING
+	PingTimeout      time.Duration // until that PING is answered
+	PingBudget       int           // such PINGs without HEADERS or DATA of the peer between them; 0: no limit
+	PingRenewal      time.Duration // so long after the last PING the budget is full again if a stream is open; 0: never
+	DrainGrace       time.Duration // from the start of a drain to its forced end
 
 	// NewStream gives the memory for a Stream. Nil means new(Stream).
 	NewStream func() *Stream
@@ -85,9 +86,13 @@ func (cfg *Config) normalize() {
 	if cfg.MaxUnread <= 0 {
 		cfg.MaxUnread = int64(cfg.ConnWindow)
 	}
+	cfg.FirstByteTimeout = min(cfg.FirstByteTimeout, maxTimeout)
+	if cfg.FrameTimeout == 0 {
+		cfg.FrameTimeout = cfg.HeaderTimeout
+	}
 	for _, d := range []*time.Duration{
-		&cfg.PrefaceTimeout, &cfg.SettingsTimeout, &cfg.HeaderTimeout, &cfg.StallTimeout, &cfg.IdleTimeout,
-		&cfg.PingInterval, &cfg.PingTimeout, &cfg.DrainGrace,
+		&cfg.PrefaceTimeout, &cfg.SettingsTimeout, &cfg.HeaderTimeout, &cfg.FrameTimeout, &cfg.StallTimeout, &cfg.IdleTimeout,
+		&cfg.PingInterval, &cfg.PingTimeout, &cfg.PingRenewal, &cfg.DrainGrace,
 	} {
 		*d = min(max(*d, 0), maxTimeout)
 	}

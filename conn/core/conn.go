@@ -39,8 +39,8 @@ type Conn struct {
 	tuner    flow.Tuner
 	meter    flow.Meter // of the connection's window
 	grown    uint32     // octets by which the windows of streams are larger than StreamWindow
-	shutdown shutdownState
 	window   initialWindow
+	shutdown shutdownState
 	fatal    *frame.ConnError
 
 	localStreams, remoteStreams int // open or half-closed, by who opened them

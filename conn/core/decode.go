@@ -13,6 +13,7 @@ type inbound struct {
 	server        bool
 	prefaceLeft   string // octets of the client preface still to come
 	settingsFirst bool   // the next frame must be SETTINGS
+	partialHead   bool   // what Partial has found to have begun is a header block
 	maxFrame      uint32
 	maxBlock      int // compressed octets of one header block
 	maxConts      int
@@ -111,6 +112,11 @@ func (c *Conn) Decode(b []byte) (n int, err error) {
 func (c *Conn) Partial(b []byte) (partial bool, want int) {
 	if len(b) >= frame.HeaderLen && c.in.prefaceLeft == "" {
 		want = frame.HeaderLen + int(frame.ParseHeader(b).Length)
+	}
+	c.in.partialHead = c.in.pending.open
+	if len(b) > 3 && c.in.prefaceLeft == "" {
+		t := frame.Type(b[3])
+		c.in.partialHead = c.in.partialHead || t == frame.TypeHeaders || t == frame.TypePushPromise
 	}
 	return len(b) > 0 || c.in.pending.open, want
 }

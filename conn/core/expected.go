@@ -5,7 +5,7 @@ package core
 // until the answer to a PING of ours is being taken.
 func (c *Conn) Expected() int {
 	s := c.lastData
-	if s == nil || !s.state.CanReceive() || s.noBody || c.life.tunePinged || !c.life.pingAt.IsZero() {
+	if s == nil || !s.state.CanReceive() || s.noBody || c.life.tunePinged || c.life.pingOut {
 		return 0
 	}
 	left := s.Head.ContentLength - s.recvBody

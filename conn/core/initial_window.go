@@ -18,7 +18,6 @@ type initialWindow struct {
 	size     uint32 // as the peer was told last
 	since    uint32 // when, in seconds
 	restored uint32 // octets by which single streams have larger windows than that again
-	asked    bool   // the peer has not acknowledged size
 }
 
 // Bounds of the small initial window.
@@ -40,22 +39,13 @@ func (cfg *Config) smallWindow() uint32 {
 // windowsSmall reports whether the windows of streams bound what can lie unread, so that no credit
 // need be held back.
 func (c *Conn) windowsSmall() bool {
-	return c.window.size <= c.cfg.smallWindow() && !c.window.asked && c.life.settingsAcked
-}
-
-// initial returns the window with which a stream begins. A smaller one than before holds once the
-// peer has acknowledged it.
-func (w *initialWindow) initial(cfg *Config) uint32 {
-	if w.asked {
-		return cfg.StreamWindow
-	}
-	return w.size
+	return c.window.size <= c.cfg.smallWindow() && !c.life.windowAsked && c.life.settingsAcked
 }
 
 // sendInitialWindow tells the peer another SETTINGS_INITIAL_WINDOW_SIZE.
 func (c *Conn) sendInitialWindow(size uint32) {
 	w := &c.window
-	w.size, w.since, w.asked = size, uint32(c.now.Unix()), true
+	w.size, w.since, c.life.windowAsked = size, uint32(c.now.Unix()), true
 	c.out = frame.AppendSettings(c.out, frame.Setting{ID: frame.SettingInitialWindowSize, Value: size})
 	c.counts.FramesOut++
 	c.life.settingsBy = after(c.now, c.cfg.SettingsTimeout)
@@ -64,7 +54,8 @@ func (c *Conn) sendInitialWindow(size uint32) {
 // shrinkWindows makes the windows of streams small because credit is held back. It waits for what
 // the peer has still to acknowledge.
 func (c *Conn) shrinkWindows() {
-	if small := c.cfg.smallWindow(); c.life.settingsAcked && !c.window.asked && small < c.window.size && c.fatal == nil {
+	small := c.cfg.smallWindow()
+	if c.life.settingsAcked && !c.life.windowAsked && small < c.window.size && c.fatal == nil {
 		c.sendInitialWindow(small)
 	}
 }
@@ -73,7 +64,7 @@ func (c *Conn) shrinkWindows() {
 // may use that before its acknowledgement arrives, so it holds at once.
 func (c *Conn) growWindows() {
 	w := &c.window
-	if w.asked || w.size == c.cfg.StreamWindow || !c.life.settingsAcked || c.unread > c.cfg.MaxUnread/4 ||
+	if c.life.windowAsked || w.size == c.cfg.StreamWindow || !c.life.settingsAcked || c.unread > c.cfg.MaxUnread/4 ||
 		uint32(c.now.Unix())-w.since < smallWindowFor || c.fatal != nil {
 		return
 	}
@@ -89,7 +80,7 @@ func (c *Conn) growWindows() {
 
 // recvWindowAck is called when the peer has acknowledged what sendInitialWindow said.
 func (c *Conn) recvWindowAck() {
-	c.window.asked = false
+	c.life.windowAsked = false
 	if c.window.size < c.cfg.StreamWindow {
 		c.shiftRecvWindows(int32(int64(c.window.size) - int64(c.cfg.StreamWindow)))
 	}

@@ -13,18 +13,22 @@ type lifetime struct {
 	stallAt    time.Time // look for stalled streams
 	lastRecv   time.Time
 	idleSince  time.Time
-	pingAt     time.Time // when the keepalive PING was sent, until its answer
-	pings      int       // keepalive PINGs since the last HEADERS or DATA in either direction
-	pingsOut   int       // PINGs of our user that were not answered
+	pingAt     time.Time // when the last keepalive PING was sent
+	pings      int32     // keepalive PINGs while streams were open, since the budget was last full
+	idlePings  int32     // and while none was
+	pingsOut   int32     // PINGs of our user that were not answered
+	partialKiB uint32    // length of the frame that is not complete, as far as it is known, in KiB
 
-	partialSince time.Time     // when the frame or header block began that is not complete
-	partialTime  time.Duration // that it may take
+	partialSince time.Time // when the frame or header block began that is not complete
 
 	idleGuess     bool // idleSince is a time in the past, the true one not known
 	pingSent      bool // a keepalive PING was sent, and nothing has arrived since
+	pingOut       bool // a keepalive PING was not answered
+	silent        bool // server: the client has sent nothing yet, and FirstByteTimeout runs
 	tunePinged    bool // a PING that measures the path was not answered
 	settingsRecv  bool
 	settingsAcked bool
+	windowAsked   bool // the peer has not acknowledged initialWindow.size
 }
 
 // What the connection asks with PING for itself.
@@ -36,8 +40,19 @@ var (
 
 func (l *lifetime) start(now time.Time, cfg *Config) {
 	l.prefaceBy = after(now, cfg.PrefaceTimeout)
+	if cfg.Role == Server && !cfg.PrefaceDone && cfg.FirstByteTimeout != 0 {
+		l.prefaceBy, l.silent = after(now, cfg.FirstByteTimeout), true
+	}
 	l.settingsBy = after(now, cfg.SettingsTimeout)
 	l.lastRecv, l.idleSince = now, now
+}
+
+// begun notes that the first octets have arrived.
+func (l *lifetime) begun(now time.Time, cfg *Config) {
+	if l.silent {
+		l.silent = false
+		l.prefaceBy = after(now, cfg.PrefaceTimeout)
+	}
 }
 
 // received notes that a frame has arrived: the peer is alive.
@@ -60,8 +75,10 @@ func after(now time.Time, d time.Duration) time.Time {
 	return now.Add(d)
 }
 
-// SetPartial tells whether the octets received so far end within a frame or a header block, as Partial says, and
-// with a frame how long it is. A frame may take the header timeout and a second for each KiB of its length.
+// SetPartial tells whether the octets received so far end within a frame or a header block, as
+// Partial says, and with a frame how long it is. A header block may take HeaderTimeout and another
+// frame FrameTimeout, and either a second more for each KiB of the frame. It belongs to the reader,
+// as Partial does, and needs the lock, too.
 func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
 	l := &c.life
 	switch {
@@ -72,15 +89,24 @@ func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
 		c.tell(now)
 		l.partialSince = c.now
 	}
-	l.partialTime = c.cfg.HeaderTimeout + time.Duration(want>>10)*time.Second
+	l.partialKiB = uint32(want >> 10)
+}
+
+// partialTimeout is how long what has begun may take, but for its length.
+func (c *Conn) partialTimeout() time.Duration {
+	if c.in.partialHead {
+		return c.cfg.HeaderTimeout
+	}
+	return c.cfg.FrameTimeout
 }
 
 // partialBy returns when what has begun is due.
 func (c *Conn) partialBy() time.Time {
-	if c.life.partialSince.IsZero() || c.cfg.HeaderTimeout <= 0 {
+	limit := c.partialTimeout()
+	if c.life.partialSince.IsZero() || limit <= 0 {
 		return time.Time{}
 	}
-	return c.life.partialSince.Add(c.life.partialTime)
+	return c.life.partialSince.Add(limit + time.Duration(c.life.partialKiB)*time.Second)
 }
 
 // Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
@@ -99,7 +125,7 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if !l.settingsRecv {
 		earliest(l.prefaceBy)
 	}
-	if !l.settingsAcked || c.window.asked {
+	if !l.settingsAcked || c.life.windowAsked {
 		earliest(l.settingsBy)
 	}
 	earliest(c.partialBy())
@@ -129,37 +155,72 @@ func (c *Conn) IdleSince() time.Time {
 	return c.toCaller(c.life.idleSince)
 }
 
-// pingDue returns when a keepalive PING is to be sent or, when one is under way, given up. A PING is sent only
-// when nothing has arrived for the interval, so never two without something from the peer between.
+// pingDue returns when a keepalive PING is to be sent or, when one is under way, given up. A PING
+// is sent only when nothing has arrived for the interval, so never two without something from the
+// peer between. While no stream is open there is one budget, and while some are another, which time
+// renews.
 func (c *Conn) pingDue() time.Time {
 	switch {
 	case c.cfg.PingInterval <= 0:
 		return time.Time{}
 	case c.life.pingSent:
 		return after(c.life.pingAt, c.cfg.PingTimeout)
-	case c.cfg.PingBudget > 0 && c.life.pings >= c.cfg.PingBudget:
+	}
+	at := c.life.lastRecv.Add(c.cfg.PingInterval)
+	switch {
+	case !c.budgetUsed():
+	case c.streams.Len() == 0 || c.cfg.PingRenewal <= 0:
 		return time.Time{}
 	default:
-		return c.life.lastRecv.Add(c.cfg.PingInterval)
+		if renewed := c.life.pingAt.Add(c.cfg.PingRenewal); renewed.After(at) {
+			return renewed
+		}
+	}
+	return at
+}
+
+// budgetUsed reports whether no keepalive PING may be sent before something renews the budget.
+func (c *Conn) budgetUsed() bool {
+	n := c.life.pings
+	if c.streams.Len() == 0 {
+		n = c.life.idlePings
+	}
+	return c.cfg.PingBudget > 0 && int(n) >= c.cfg.PingBudget
+}
+
+// renewPings follows HEADERS and DATA of the peer: one that counts PINGs begins anew when it sends
+// those, at the next PING. So it is not known to count from nought while one is under way, which
+// may have reached it before or after.
+func (c *Conn) renewPings() {
+	l := &c.life
+	if !l.pingOut && !l.tunePinged && l.pingsOut <= 0 {
+		l.pings, l.idlePings = 0, 0
 	}
 }
 
 // Probe asks with a keepalive PING at once whether the peer is still there, if keepalive is on, no such PING is under
 // way and the budget allows it.
 func (c *Conn) Probe(now time.Time) {
-	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent || c.pingDue().IsZero() {
+	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent {
 		return
 	}
 	c.tell(now)
-	c.sendKeepalive(c.now)
+	renewed := c.streams.Len() > 0 && c.cfg.PingRenewal > 0 && !c.life.pingAt.Add(c.cfg.PingRenewal).After(c.now)
+	if !c.budgetUsed() || renewed {
+		c.sendKeepalive(c.now)
+	}
 }
 
 func (c *Conn) sendKeepalive(now time.Time) {
 	c.Ping(keepalivePing)
 	l := &c.life
 	l.pingsOut-- // not our user's
-	l.pings++
-	l.pingSent, l.pingAt = true, now
+	if c.streams.Len() == 0 {
+		l.idlePings++
+	} else {
+		l.pings++
+	}
+	l.pingSent, l.pingOut, l.pingAt = true, true, now
 }
 
 // Tick does what time asks for. An error is a *frame.ConnError, to be handed to Fail.
@@ -179,13 +240,23 @@ func (c *Conn) tick(now time.Time) error {
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	switch {
 	case !l.settingsRecv && due(l.prefaceBy):
-		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "no connection preface in time")
-	case (!l.settingsAcked || c.window.asked) && due(l.settingsBy):
-		return frame.NewConnError(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time")
+		timer, after := "PrefaceTimeout", c.cfg.PrefaceTimeout
+		if l.silent {
+			timer, after = "FirstByteTimeout", c.cfg.FirstByteTimeout
+		}
+		return timedOut(frame.ProtocolError, "RFC 9113 §3.4", "no connection preface in time", timer, after)
+	case (!l.settingsAcked || c.life.windowAsked) && due(l.settingsBy):
+		return timedOut(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time",
+			"SettingsTimeout", c.cfg.SettingsTimeout)
 	case due(c.partialBy()):
-		return calm("frame or header block not completed in time")
+		timer := "FrameTimeout"
+		if c.in.partialHead {
+			timer = "HeaderTimeout"
+		}
+		return timedOut(frame.EnhanceYourCalm, "RFC 9113 §10.5", "frame or header block not completed in time",
+			timer, c.partialTimeout())
 	case l.pingSent && due(c.pingDue()):
-		return frame.NewConnError(frame.NoError, "RFC 9113 §6.7", "PING not answered in time")
+		return timedOut(frame.NoError, "RFC 9113 §6.7", "PING not answered in time", "PingTimeout", c.cfg.PingTimeout)
 	}
 	if due(l.stallAt) {
 		c.resetStalled()
@@ -230,7 +301,7 @@ func (c *Conn) resetStalled() {
 	for _, s := range stalled {
 		c.resetStream(s, &frame.StreamError{
 			StreamID: s.ID, Code: frame.Cancel, Section: "RFC 9113 §10.5",
-			Reason: "the peer's window stayed closed for too long",
+			Reason: "the peer's window stayed closed for too long", Cause: &TimeoutError{"StallTimeout", timeout},
 		})
 	}
 }
@@ -311,7 +382,8 @@ func (d *shutdownState) tick(now time.Time, c *Conn) error {
 			return nil
 		}
 	}
-	return frame.NewConnError(frame.NoError, "", "streams still ran when the grace of the shutdown was over")
+	return timedOut(frame.NoError, "", "streams still ran when the grace of the shutdown was over",
+		"DrainGrace", c.cfg.DrainGrace)
 }
 
 // beyond tells whether the peer opened stream id after the final GOAWAY, so that it is not processed.

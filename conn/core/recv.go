@@ -13,6 +13,7 @@ import (
 // stream are dealt with here: RST_STREAM is appended and EventReset queued.
 func (c *Conn) Apply(now time.Time) error {
 	c.tell(now)
+	c.life.begun(c.now, &c.cfg)
 	if !c.in.whole || c.fatal != nil {
 		return nil // a piece of the preface
 	}
@@ -38,10 +39,10 @@ func (c *Conn) Apply(now time.Time) error {
 func (c *Conn) apply(h frame.Header, p []byte) error {
 	switch h.Type {
 	case frame.TypeData:
-		c.life.pings = 0
+		c.renewPings()
 		return c.recvData(h, p)
 	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation: // the last frame of a header block
-		c.life.pings = 0
+		c.renewPings()
 		if c.in.head.promisedID != 0 {
 			return c.recvPushPromise(&c.in.head)
 		}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"math/bits"
-	"time"
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
@@ -104,7 +103,7 @@ func (c *Conn) shiftWindows(size uint32) error {
 }
 
 func (c *Conn) recvSettingsAck() error {
-	if c.life.settingsAcked && c.window.asked {
+	if c.life.settingsAcked && c.life.windowAsked {
 		c.recvWindowAck()
 		return nil
 	}
@@ -143,8 +142,8 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 	switch {
 	case data == drainPing && c.shutdown.step == drainAnnounced:
 		c.finishDrain()
-	case data == keepalivePing && !c.life.pingAt.IsZero():
-		c.life.pingAt = time.Time{}
+	case data == keepalivePing && c.life.pingOut:
+		c.life.pingOut = false
 	case data == tunePing && c.life.tunePinged:
 		c.life.tunePinged = false
 		c.tuner.Answered(c.now)

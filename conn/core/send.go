@@ -214,7 +214,6 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	size := f.FlowLen()
 	s.send.Take(size)
 	c.send.Take(size)
-	c.life.pings = 0
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
 	c.limit.sentData(len(p))

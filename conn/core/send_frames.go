@@ -35,7 +35,6 @@ func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
 	c.out = append(c.out, prefix...)
 	c.out = c.enc.append(c.out, fields)
 	c.counts.FramesOut++
-	c.life.pings = 0
 	size := len(c.out) - at - frame.HeaderLen
 	if size <= int(c.peer.MaxFrameSize) {
 		putLength(c.out[at:], size)

@@ -100,8 +100,11 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Para
 // streamWindow returns the receive window of a new stream. Until the peer has acknowledged our SETTINGS it may
 // take the initial value for granted (RFC 9113 §6.5.3), so a smaller one does not hold before.
 func (c *Conn) streamWindow() uint32 {
-	if c.life.settingsAcked {
-		return c.window.initial(&c.cfg)
+	switch {
+	case c.life.windowAsked:
+		return c.cfg.StreamWindow // a small one holds once it is acknowledged, a large one at once
+	case c.life.settingsAcked:
+		return c.window.size
 	}
 	return max(c.cfg.StreamWindow, frame.DefaultWindow)
 }

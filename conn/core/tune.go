@@ -11,7 +11,7 @@ import "time"
 // may be of use. Each such PING comes after DATA of the peer that is newer than the answer to the last, so who counts
 // PINGs without DATA between them counts none.
 func (c *Conn) measure(s *Stream) {
-	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && (c.room(s) > 0 || c.connRoom() > 0) {
+	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && !c.life.pingOut && (c.room(s) > 0 || c.connRoom() > 0) {
 		c.Ping(tunePing)
 		c.life.pingsOut-- // not our user's
 		c.life.tunePinged = true

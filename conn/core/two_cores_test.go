@@ -385,7 +385,7 @@ func (n *node) sendSettings(list []frame.Setting) {
 
 // noteAsked notes that the connection has sent SETTINGS of its own, which have no list.
 func (n *node) noteAsked() {
-	if n.c.window.asked && !n.asked {
+	if n.c.life.windowAsked && !n.asked {
 		n.asked = true
 		n.changes = append(n.changes, nil)
 		n.w.shrunk++

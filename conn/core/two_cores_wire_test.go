@@ -55,7 +55,7 @@ func (n *node) shakeData(h frame.Header, p []byte) {
 	f := frame.Data{StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Data: p}
 	pad := n.w.rng.IntN(256)
 	// Otherwise the credit may have come after the DATA.
-	agreed := n.other.c.life.settingsAcked && len(n.other.changes) == 0 && !n.other.c.window.asked
+	agreed := n.other.c.life.settingsAcked && len(n.other.changes) == 0 && !n.other.c.life.windowAsked
 	if s, ok := n.c.streams.Get(h.StreamID); ok && agreed && int(s.send.Available()) > pad &&
 		int(n.c.send.Available()) > pad && int(h.Length)+pad < int(n.c.peer.MaxFrameSize) {
 		s.send.Take(1 + pad)
@@ -168,7 +168,7 @@ func (w *world) check() {
 			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, but the receiver believes %d",
 				a.c.Role(), a.c.send.Available(), there.data[0], back.updates[0], want)
 		}
-		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.window.asked {
+		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.life.windowAsked {
 			continue // the two know different initial sizes
 		}
 		for id, s := range a.c.streams.All() {
@@ -247,7 +247,7 @@ func (w *world) checkEnd() {
 			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames, %d octets of larger windows",
 				c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData, larger)
 		}
-		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.window.asked {
+		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.life.windowAsked {
 			w.failf("%v: something still waits", c.Role())
 		}
 		if (n.ended || n.other.ended && c.Role() == Client) && !c.Drained() {
