@@ -59,7 +59,14 @@ func cutPort(host string) (name, port string, ok bool) {
 // dial makes a connection to a target.
 func (t *Transport) dial(ctx context.Context, target *Target, addr string) (*ClientConn, error) {
 	t.counts.dials.Add(1)
-	nc, err := t.dialConn(ctx, target, addr)
+	nc, isHTTP2, err := t.dialConn(ctx, target, addr, t.nextProtos())
+	if err == nil && !isHTTP2 {
+		if err = ErrHTTP1; t.protocols().HTTP1() {
+			t.h1.putSpare(target.Key, nc)
+		} else {
+			_ = nc.Close() // it was not used
+		}
+	}
 	if err != nil {
 		t.counts.dialsFailed.Add(1)
 		return nil, err
@@ -67,30 +74,31 @@ func (t *Transport) dial(ctx context.Context, target *Target, addr string) (*Cli
 	return t.newClientConn(nc, target.Key), nil
 }
 
-// dialConn connects, through the proxy and with TLS where the target has them.
-func (t *Transport) dialConn(ctx context.Context, target *Target, addr string) (net.Conn, error) {
+// dialConn connects, through the proxy and with TLS where the target has them, for which protos are
+// offered, and tells whether HTTP/2 is to be spoken.
+func (t *Transport) dialConn(
+	ctx context.Context, target *Target, addr string, protos []string,
+) (nc net.Conn, isHTTP2 bool, err error) {
 	if target.Scheme == "https" && target.proxy == nil && t.DialTLSContext != nil {
-		nc, err := dialed(t.DialTLSContext(ctx, "tcp", addr))
+		nc, err = dialed(t.DialTLSContext(ctx, "tcp", addr))
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		return nc, t.checkProtocol(ctx, nc)
+		return t.negotiated(ctx, nc)
 	}
-	var nc net.Conn
-	var err error
 	if target.proxy != nil {
 		nc, err = target.proxy.connect(ctx, addr)
 	} else {
 		nc, err = t.dialContext(ctx, "tcp", addr)
 	}
 	if err != nil || target.Scheme != "https" {
-		return nc, err
+		return nc, true, err
 	}
-	tc, err := t.startTLS(ctx, nc, target.Addr, t.nextProtos())
+	tc, err := t.startTLS(ctx, nc, target.Addr, protos)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return tc, t.checkProtocol(ctx, tc)
+	return t.negotiated(ctx, tc)
 }
 
 // dialed makes an error of the result of a user's dial function that is none.
@@ -164,28 +172,25 @@ func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
 // errOldTLS: RFC 9113 §9.2.
 var errOldTLS = errors.New("http2: the server has chosen HTTP/2 with a version of TLS below 1.2")
 
-// checkProtocol closes a connection on which HTTP/2 was not negotiated.
-func (t *Transport) checkProtocol(ctx context.Context, nc net.Conn) error {
-	var err error
+// negotiated tells whether ALPN has chosen HTTP/2 on a connection, which it closes after an error.
+func (t *Transport) negotiated(ctx context.Context, nc net.Conn) (_ net.Conn, isHTTP2 bool, err error) {
 	if tc, ok := nc.(*tls.Conn); ok && !tc.ConnectionState().HandshakeComplete {
 		err = t.handshake(ctx, tc)
 	}
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); err == nil && ok {
-		switch state := s.ConnectionState(); {
-		case state.NegotiatedProtocol != "h2":
-			err = ErrHTTP1
-		case state.Version != 0 && state.Version < tls.VersionTLS12:
-			if err = errOldTLS; t.protocols().HTTP1() {
-				err = ErrHTTP1
-			}
+		state := s.ConnectionState()
+		isHTTP2 = state.NegotiatedProtocol == "h2"
+		if isHTTP2 && state.Version != 0 && state.Version < tls.VersionTLS12 {
+			err = errOldTLS
 		}
-	} else if err == nil && t.protocols().HTTP1() {
-		err = ErrHTTP1 // no TLS that we know of: as net/http
+	} else if err == nil {
+		isHTTP2 = !t.protocols().HTTP1() // no TLS that we know of: as net/http
 	}
 	if err != nil {
-		_ = nc.Close()
+		_ = nc.Close() // the connection is not used
+		return nil, false, err
 	}
-	return err
+	return nc, isHTTP2, nil
 }
 
 var _ http.RoundTripper = (*Transport)(nil)

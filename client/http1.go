@@ -3,6 +3,9 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -41,6 +44,197 @@ func (t *Transport) newHTTP1() *http.Transport {
 	return h
 }
 
+// http1Key says which http.Transport speaks HTTP/1.1 with a server.
+type http1Key struct {
+	proxy string // its URL, empty without one
+	only  bool   // HTTP/2 is not offered
+}
+
+// maxHTTP1 bounds the transports of net/http, one for each proxy.
+const maxHTTP1 = 100
+
+// http1For returns the http.Transport for a target, which asks no Proxy function. Connections of
+// TLS are dialled here, so that ALPN decides each time which protocol is spoken, unless the proxy
+// is one that only net/http knows.
+func (t *Transport) http1For(target *Target, only bool) *http.Transport {
+	key := http1Key{target.Proxy, only}
+	t.h1.mu.Lock()
+	defer t.h1.mu.Unlock()
+	if h := t.h1.transports[key]; h != nil {
+		return h
+	}
+	h := t.newHTTP1()
+	h.Proxy = nil
+	if target.tunnels() {
+		proxy := target.proxy
+		h.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
+			to := &Target{Key: Key{Scheme: "https", Addr: addr, Proxy: key.proxy}, t: t, proxy: proxy}
+			return t.dialHTTP1(ctx, to, only)
+		}
+	} else {
+		h.Proxy = http.ProxyURL(target.proxy.url)
+	}
+	if t.h1.transports == nil {
+		t.h1.transports = make(map[http1Key]*http.Transport)
+	}
+	for other, old := range t.h1.transports {
+		if len(t.h1.transports) < maxHTTP1 {
+			break
+		}
+		delete(t.h1.transports, other)
+		old.CloseIdleConnections()
+	}
+	t.h1.transports[key] = h
+	return h
+}
+
+// dialHTTP1 dials for net/http. The error is errIsHTTP2 where the server speaks HTTP/2; then the
+// pool has the connection.
+func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (net.Conn, error) {
+	protos := []string{"http/1.1"}
+	if !only {
+		if nc := t.h1.takeSpare(target.Key); nc != nil {
+			return nc, nil
+		}
+		protos = t.nextProtos()
+	}
+	nc, isHTTP2, err := t.dialConn(ctx, target, target.Addr, protos)
+	switch p := t.once.own; {
+	case err != nil:
+		return nil, err
+	case !isHTTP2:
+		return nc, nil
+	case only || p == nil:
+		_ = nc.Close() // it was not used
+	default:
+		p.mu.Lock()
+		p.add(p.group(target), t.newClientConn(nc, target.Key))
+		p.mu.Unlock()
+	}
+	return nil, errIsHTTP2
+}
+
+// errIsHTTP2 is the error of a dial for HTTP/1.1 where ALPN has chosen HTTP/2.
+var errIsHTTP2 = errors.New("http2: the server has chosen HTTP/2 where HTTP/1.1 was wanted")
+
+// sendHTTP1 has net/http send a request, with HTTP/2 not offered where only is set. After the error
+// errIsHTTP2 or errOldTLS the request, its body included, is as it was.
+func (t *Transport) sendHTTP1(req *http.Request, target *Target, only bool) (*http.Response, error) {
+	out := *req
+	var body *lentBody
+	if req.Body != nil && req.Body != http.NoBody {
+		body = &lentBody{body: req.Body}
+		out.Body = body
+	}
+	out.Host = http1Host(req)
+	resp, err := t.http1For(target, only).RoundTrip(&out)
+	again := wrongProtocol(err)
+	if again && body != nil && !body.isWhole() {
+		again = false
+		err = fmt.Errorf("%s, and a part of the request's body was sent", err.Error()) // not errIsHTTP2
+	}
+	if body != nil && !again {
+		body.settle()
+	}
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// cleartextHTTP1 has net/http send a request to an http URL.
+func (t *Transport) cleartextHTTP1(req *http.Request) (*http.Response, error) {
+	host := http1Host(req)
+	if host == req.Host {
+		return t.once.h1.RoundTrip(req)
+	}
+	out := *req
+	out.Host = host
+	resp, err := t.once.h1.RoundTrip(&out)
+	if err == nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// http1Host is the Host of a request, as HTTP/2 sends it where it goes beyond ASCII: net/http puts
+// it in Punycode without the rest of IDNA.
+func http1Host(req *http.Request) string {
+	host := cmp.Or(req.Host, req.URL.Host)
+	if isASCII(host) {
+		return req.Host
+	}
+	ascii, err := asciiHost(host)
+	if err != nil {
+		return req.Host // net/http says what is wrong
+	}
+	return ascii
+}
+
+// wrongProtocol reports whether err is that of a dial after which the request can go another way.
+func wrongProtocol(err error) bool { return errors.Is(err, errIsHTTP2) || errors.Is(err, errOldTLS) }
+
+// onlyHTTP1 has net/http send a request with HTTP/1.1 whatever the server prefers.
+func (t *Transport) onlyHTTP1(req *http.Request, target *Target) (*http.Response, error) {
+	resp, err := t.sendHTTP1(req, target, true)
+	if err != nil {
+		t.h1.unmark(target.Key) // it is to be asked again the next time
+		if wrongProtocol(err) {
+			closeBody(req)
+		}
+	}
+	return resp, err
+}
+
+// lentBody is a request's body that net/http closes when it does not get a connection, though the
+// request may be sent on another then.
+type lentBody struct {
+	mu      sync.Mutex
+	body    io.ReadCloser
+	touched bool // Read was called
+	settled bool // Close closes
+	closed  bool // Close was called
+}
+
+// Read reads the body.
+func (b *lentBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	b.touched = true
+	b.mu.Unlock()
+	return b.body.Read(p)
+}
+
+// Close closes the body when it is known that the request is not sent in another way.
+func (b *lentBody) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	settled := b.settled || b.touched
+	b.mu.Unlock()
+	if !settled {
+		return nil
+	}
+	return b.body.Close()
+}
+
+// isWhole tells whether nothing was read.
+func (b *lentBody) isWhole() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.touched
+}
+
+// settle has Close close the body, also if it was called before.
+func (b *lentBody) settle() {
+	b.mu.Lock()
+	owed := b.closed && !b.touched && !b.settled
+	b.settled = true
+	b.mu.Unlock()
+	if owed {
+		_ = b.body.Close() // as net/http: the request has ended for another reason
+	}
+}
+
 // dialContext is DialContext or what stands for it.
 func (t *Transport) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if t.DialContext != nil {
@@ -56,32 +250,4 @@ func (t *Transport) proxyURL(req *http.Request) (*url.URL, error) {
 		return t.Proxy(req)
 	}
 	return http.ProxyFromEnvironment(req)
-}
-
-// h1Marks remembers which servers do not speak HTTP/2, so that they are not asked with every request. They are asked
-// again after some time.
-type h1Marks struct {
-	mu    sync.RWMutex
-	until map[Key]time.Time
-}
-
-const (
-	h1MarkTime = 10 * time.Minute
-	maxH1Marks = 1000 // which a program that asks many servers goes beyond; they are asked again
-)
-
-func (m *h1Marks) has(k Key) bool {
-	m.mu.RLock()
-	until, ok := m.until[k]
-	m.mu.RUnlock()
-	return ok && time.Now().Before(until)
-}
-
-func (m *h1Marks) add(k Key) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.until == nil || len(m.until) >= maxH1Marks {
-		m.until = make(map[Key]time.Time)
-	}
-	m.until[k] = time.Now().Add(h1MarkTime)
 }

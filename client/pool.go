@@ -256,6 +256,9 @@ func (p *pool) add(g *group, cc *ClientConn) {
 	p.total++
 	cc.pooled.Store(&g.onState)
 	p.claimLocked(cc)
+	if g.target.Scheme == "https" {
+		p.t.h1.unmark(g.target.Key)
+	}
 	g.update(cc) // it may have changed before it had the hook
 	g.serve()
 }

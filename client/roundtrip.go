@@ -51,7 +51,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 			return nil, err
 		}
 		if t.fallsBack(err, target) {
-			return t.fallBack(req, src, target)
+			return t.fallBack(req, src, target, err)
 		}
 		next, retry := t.again(req, src, err, &n)
 		if retry == nil {
@@ -191,12 +191,13 @@ func (t *Transport) fallsBack(err error, target *Target) bool {
 	if errors.As(err, &se) && se.Initiator == frame.Remote && se.Code == frame.HTTP11Required {
 		return true
 	}
-	return errors.Is(err, ErrHTTP1)
+	return wrongProtocol(err) || errors.Is(err, ErrHTTP1)
 }
 
-// fallBack has net/http send the request.
-func (t *Transport) fallBack(req *http.Request, src *source, target *Target) (*http.Response, error) {
-	t.h1Only.add(target.Key)
+// fallBack has net/http send the request, after the error err of the pool or of the server.
+func (t *Transport) fallBack(req *http.Request, src *source, target *Target, err error) (*http.Response, error) {
+	only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
+	t.h1.mark(target.Key, only)
 	if src != nil {
 		body, err := src.handOver(req)
 		if err != nil {
@@ -207,5 +208,14 @@ func (t *Transport) fallBack(req *http.Request, src *source, target *Target) (*h
 		again.Body = body
 		req = &again
 	}
-	return t.once.h1.RoundTrip(req)
+	if !only && t.once.own != nil {
+		resp, err := t.sendHTTP1(req, target, false)
+		if !wrongProtocol(err) {
+			return resp, err
+		}
+		if t.h1.unmark(target.Key); errors.Is(err, errIsHTTP2) {
+			return t.roundTrip(req, target) // the pool has the connection
+		}
+	}
+	return t.onlyHTTP1(req, target)
 }

@@ -255,7 +255,7 @@ type Transport struct {
 		own  *pool // pool where it is the Transport's own, nil otherwise
 		h1   *http.Transport
 	}
-	h1Only h1Marks
+	h1     http1State
 	counts counters
 }
 
@@ -298,17 +298,27 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	}
 	secure := req.URL.Scheme == "https"
 	protocols := t.protocols()
-	switch {
-	case secure && !protocols.HTTP2(), !secure && (protocols.HTTP1() || !protocols.UnencryptedHTTP2()):
-		return t.once.h1.RoundTrip(req)
+	if !secure && (protocols.HTTP1() || !protocols.UnencryptedHTTP2()) {
+		return t.cleartextHTTP1(req)
 	}
 	target, err := t.target(req)
 	if err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	if !target.tunnels() || secure && protocols.HTTP1() && (asksForWebSocket(req) || t.h1Only.has(target.Key)) {
-		return t.once.h1.RoundTrip(req)
+	if !target.tunnels() || secure && (!protocols.HTTP2() || protocols.HTTP1() && asksForWebSocket(req)) {
+		return t.onlyHTTP1(req, target)
+	}
+	if secure && protocols.HTTP1() {
+		switch marked, only := t.h1.marked(target.Key); {
+		case only:
+			return t.onlyHTTP1(req, target)
+		case marked:
+			if resp, err := t.sendHTTP1(req, target, false); !wrongProtocol(err) {
+				return resp, err
+			}
+			t.h1.unmark(target.Key)
+		}
 	}
 	return t.roundTrip(req, target)
 }
@@ -338,6 +348,7 @@ func (t *Transport) protocols() http.Protocols {
 func (t *Transport) CloseIdleConnections() {
 	t.init()
 	t.once.pool.CloseIdleConnections()
+	t.h1.closeIdle()
 	if t.once.h1 != nil {
 		t.once.h1.CloseIdleConnections()
 	}

@@ -1,0 +1,138 @@
+package client
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// http1State is what a Transport keeps for HTTP/1.1 over TLS.
+type http1State struct {
+	mu         sync.Mutex
+	transports map[http1Key]*http.Transport
+	spares     map[Key][]*spare
+	known      map[Key]http1Mark
+}
+
+// http1Mark remembers that a server has chosen HTTP/1.1, so that requests go to net/http first, which
+// has its connections. It is a hint: ALPN decides for each new connection.
+type http1Mark struct {
+	only  bool      // HTTP/1.1 is required: HTTP/2 is not offered
+	until time.Time // and not after this time
+}
+
+const (
+	http1OnlyTime = 10 * time.Minute
+	maxHTTP1Marks = 1000 // which a program that asks many servers goes beyond; they are asked again
+)
+
+// mark notes that a server wants HTTP/1.1.
+func (s *http1State) mark(k Key, only bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= maxHTTP1Marks {
+		s.known = make(map[Key]http1Mark)
+	}
+	s.known[k] = http1Mark{only, time.Now().Add(http1OnlyTime)}
+}
+
+func (s *http1State) unmark(k Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, k)
+}
+
+// marked tells whether a server wants HTTP/1.1, and whether it is not to be asked for HTTP/2.
+func (s *http1State) marked(k Key) (marked, only bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.known[k]
+	if ok && m.only && time.Now().After(m.until) {
+		delete(s.known, k)
+		return false, false
+	}
+	return ok, m.only
+}
+
+// A spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next dial
+// of net/http takes it.
+type spare struct {
+	nc    net.Conn
+	timer *time.Timer
+}
+
+// spareTime is how long a spare is kept: the request that it was dialled for is about to take it.
+const spareTime = time.Second
+
+func (s *http1State) putSpare(k Key, nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spares == nil {
+		s.spares = make(map[Key][]*spare)
+	}
+	p := &spare{nc: nc}
+	p.timer = time.AfterFunc(spareTime, func() { s.expire(k, p) })
+	s.spares[k] = append(s.spares[k], p)
+}
+
+// takeSpare returns nil where there is none.
+func (s *http1State) takeSpare(k Key) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.spares[k]
+	if len(list) == 0 {
+		return nil
+	}
+	p := list[0]
+	s.removeLocked(k, p)
+	p.timer.Stop()
+	return p.nc
+}
+
+// removeLocked takes a spare out and tells whether it was there.
+func (s *http1State) removeLocked(k Key, p *spare) bool {
+	for i, have := range s.spares[k] {
+		if have != p {
+			continue
+		}
+		if len(s.spares[k]) == 1 {
+			delete(s.spares, k)
+		} else {
+			s.spares[k] = append(s.spares[k][:i:i], s.spares[k][i+1:]...)
+		}
+		return true
+	}
+	return false
+}
+
+// expire closes a spare that nobody has taken.
+func (s *http1State) expire(k Key, p *spare) {
+	s.mu.Lock()
+	there := s.removeLocked(k, p)
+	s.mu.Unlock()
+	if there {
+		_ = p.nc.Close() // it was not used
+	}
+}
+
+// closeIdle closes what has no request.
+func (s *http1State) closeIdle() {
+	s.mu.Lock()
+	spares := s.spares
+	s.spares = nil
+	var idle []*http.Transport
+	for _, h := range s.transports {
+		idle = append(idle, h)
+	}
+	s.mu.Unlock()
+	for _, list := range spares {
+		for _, p := range list {
+			p.timer.Stop()
+			_ = p.nc.Close() // it was not used
+		}
+	}
+	for _, h := range idle {
+		h.CloseIdleConnections()
+	}
+}
