@@ -222,6 +222,17 @@ func (cc *ClientConn) slots(first int) (taken, free int) {
 	return taken, free
 }
 
+// useless reports whether the server has said that it allows no streams, and none is open: others
+// must not wait for it.
+func (cc *ClientConn) useless() bool {
+	if !cc.settled.Load() {
+		return false
+	}
+	taken, _ := cc.c.Slots()
+	s, _ := cc.c.KnownSettings()
+	return taken == 0 && s.MaxConcurrentStreams == 0
+}
+
 // gone reports whether no request is taken any more.
 func (cc *ClientConn) gone() bool { return cc.retired.Load() || cc.c.Err() != nil }
 

@@ -235,7 +235,7 @@ func (p *pool) group(target *Target) *group {
 // usable counts the connections that take requests, now or later.
 func (g *group) usable() (n int) {
 	for _, cc := range g.conns {
-		if !cc.gone() {
+		if !cc.gone() && !cc.useless() {
 			n++
 		}
 	}

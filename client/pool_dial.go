@@ -249,10 +249,16 @@ func (g *group) dialed(d *dial, cc *ClientConn, err error) {
 	if i := slices.Index(g.dials, d); i >= 0 {
 		g.dials = slices.Delete(g.dials, i, i+1)
 	}
+	var useless []*ClientConn
 	switch {
 	case err == nil:
 		g.disown(d)
 		p.add(g, cc)
+		for _, old := range g.conns {
+			if old != cc && old.useless() {
+				useless = append(useless, old)
+			}
+		}
 		if len(g.waiters) == 0 {
 			g.cancelDials()
 		}
@@ -268,6 +274,9 @@ func (g *group) dialed(d *dial, cc *ClientConn, err error) {
 	}
 	p.drop(g)
 	p.mu.Unlock()
+	for _, old := range useless {
+		old.retire()
+	}
 }
 
 // wants reports whether there is use and room for a connection whose dial was cancelled.
