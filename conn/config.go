@@ -249,6 +249,19 @@ func clampOr(v, def, lo, hi int) uint32 {
 // timeoutOr returns d, def for 0, and 0 (none) for a negative d.
 func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 0) }
 
+// longest is as good as no limit. What is longer could not be added to a time any more, or multiplied.
+const longest = 30 * 365 * 24 * time.Hour
+
+// boundTimes has no time be longer than longest.
+func (c *Config) boundTimes() {
+	for _, d := range []*time.Duration{
+		&c.SendPingTimeout, &c.PingTimeout, &c.WriteByteTimeout, &c.PrefaceTimeout, &c.SettingsTimeout,
+		&c.HeaderTimeout, &c.IdleTimeout, &c.StallTimeout, &c.MaxConnectionAge, &c.MaxConnectionAgeGrace,
+	} {
+		*d = min(*d, longest)
+	}
+}
+
 // growth returns what windows may grow by. A size that somebody has chosen holds, unless growth is chosen, too.
 func (c *Config) growth() uint32 {
 	n := c.MaxReceiveBufferGrowth

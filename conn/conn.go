@@ -121,6 +121,7 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 }
 
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
+	cfg.boundTimes()
 	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role}
 	c.room.L = &c.mu
 	if role == core.Client {

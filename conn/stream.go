@@ -81,6 +81,9 @@ func (c *Conn) newStream() *core.Stream {
 	return &st.cs
 }
 
+// keptFields is how many fields of a header section a stream has memory for when it is used again.
+const keptFields = 64
+
 // recycle gives the memory of a stream back that nobody needs any more.
 func (st *Stream) recycle() {
 	if !st.released || !st.closed || st.woken {
@@ -89,7 +92,11 @@ func (st *Stream) recycle() {
 	st.readBy.stop()
 	st.writeBy.stop()
 	chunks, trailers := st.body.chunks, st.trailers
-	clear(st.cs.Head.Fields) // core begins with the rest anew
+	if fields := &st.cs.Head.Fields; cap(*fields) > keptFields {
+		*fields = nil
+	} else {
+		clear(*fields) // core begins with the rest anew
+	}
 	st.c, st.canRead.L, st.canWrite.L = nil, nil, nil
 	st.streamLife = streamLife{}
 	st.body.chunks, st.trailers = chunks[:0], trailers[:0]
