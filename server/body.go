@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// requestBody is the Request.Body of a request that has one: a view of its exchange. Read may be called by one goroutine
-// at a time, Close by any, also after the handler has returned.
+// requestBody is the Request.Body of a request that has one: a view of its exchange. Its methods may be
+// called by any goroutines, also after the handler has returned.
 type requestBody exchange
 
 // The flags of an exchange.
@@ -48,14 +49,31 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := x.s.Read(p)
 	switch {
 	case err == io.EOF: //nolint:errorlint // the end of a connection may wrap it
-		x.copyTrailers()
-		x.set(bodySawEOF)
+		x.sawEOF()
 	case errors.Is(err, conn.ErrReadClosed):
 		err = http.ErrBodyReadAfterClose
 	case errors.Is(err, io.EOF): // of the connection: nobody is to take it for the end of the body
 		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // on purpose
 	}
 	return n, err
+}
+
+// trailersMu is held while trailers are copied: several goroutines may read a body, and each may find
+// its end. Requests with trailers are too few for a lock of their own.
+var trailersMu sync.Mutex
+
+// sawEOF notes the end of the body. Whoever finds the flag set finds the trailers too.
+func (x *exchange) sawEOF() {
+	if x.req.Trailer == nil {
+		x.set(bodySawEOF)
+		return
+	}
+	trailersMu.Lock()
+	defer trailersMu.Unlock()
+	if !x.is(bodySawEOF) {
+		x.copyTrailers()
+		x.set(bodySawEOF)
+	}
 }
 
 // copyTrailers fills in the announced keys of Request.Trailer.

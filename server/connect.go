@@ -62,7 +62,7 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	w.flags |= isAccepted | sentEnd
 	w.x.set(connectAccepted)
 	if w.x.sc.eng.isDraining() { // too late to be told by shutdown
-		w.x.ctx.get().cancel(http.ErrServerClosed)
+		w.x.ctx().get().cancel(http.ErrServerClosed)
 	}
 	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
 	_ = s.SetWriteDeadline(time.Time{})

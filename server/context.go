@@ -4,20 +4,20 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // errHandlerReturned is the cause of a request context that ended because there was nothing left to do.
 var errHandlerReturned = errors.New("server: handler has returned")
 
-// requestContext is the context of one request. It is part of the exchange and costs nothing until somebody
-// waits for it: then it becomes a cancelCtx of package context, so that contexts derived from it are its children
-// there and need no goroutine.
-type requestContext struct {
-	x     *exchange
-	state atomic.Pointer[contextState] // nil until somebody waits
-}
+// requestContext is the context of one request: a view of its exchange. It costs nothing until somebody
+// waits for it: then it becomes a cancelCtx of package context, so that contexts derived from it are its
+// children there and need no goroutine.
+type requestContext exchange
+
+// connContext is the context of a connection, as memory of its own: a request that is kept keeps it, and
+// not the connection.
+type connContext struct{ context.Context }
 
 // contextState is what has become of a context.
 type contextState struct {
@@ -28,11 +28,8 @@ type contextState struct {
 	closed chan bool // what CloseNotify returns
 }
 
-// parent is the context of the connection.
-func (c *requestContext) parent() context.Context { return c.x.sc.ctx }
-
 // Deadline is that of the connection's context.
-func (c *requestContext) Deadline() (time.Time, bool) { return c.parent().Deadline() }
+func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
 // Done is closed when the stream is reset, the connection is lost or the handler returns.
 func (c *requestContext) Done() <-chan struct{} { return c.get().Done() }
@@ -43,10 +40,10 @@ func (c *requestContext) Err() error { return c.get().Err() }
 // Value returns what the connection's context has for key. (A context of package context answers a key of its own
 // with itself. That is how it finds its children's parent.)
 func (c *requestContext) Value(key any) any {
-	if st := c.state.Load(); st != nil {
+	if st := c.ctxState.Load(); st != nil {
 		return st.Value(key)
 	}
-	return c.parent().Value(key)
+	return c.parent.Value(key)
 }
 
 // String names the context in what fmt prints of its children.
@@ -54,18 +51,19 @@ func (c *requestContext) String() string { return "server.requestContext" }
 
 // get returns the context in its costly form.
 func (c *requestContext) get() *contextState {
-	if st := c.state.Load(); st != nil {
+	if st := c.ctxState.Load(); st != nil {
 		return st
 	}
 	st := new(contextState)
-	st.Context, st.cancel = context.WithCancelCause(c.parent())
-	if !c.state.CompareAndSwap(nil, st) {
+	st.Context, st.cancel = context.WithCancelCause(c.parent.Context)
+	if !c.ctxState.CompareAndSwap(nil, st) {
 		st.cancel(nil)
-		return c.state.Load() // somebody was faster
+		return c.ctxState.Load() // somebody was faster
 	}
-	if c.x.enter() {
-		c.x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
-		c.x.leave()
+	x := (*exchange)(c)
+	if x.enter() {
+		x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
+		x.leave()
 	} else {
 		st.cancel(errHandlerReturned)
 	}
@@ -74,7 +72,7 @@ func (c *requestContext) get() *contextState {
 
 // end makes the context done. exchange.closing is set before: either end finds what get has made, or get finds that.
 func (c *requestContext) end(cause error) {
-	if st := c.state.Load(); st != nil {
+	if st := c.ctxState.Load(); st != nil {
 		st.cancel(cause)
 	}
 }

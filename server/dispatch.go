@@ -137,12 +137,12 @@ func (d *dispatcher) next(w *worker) (*exchange, finale) {
 			return nil, f
 		}
 		x := w.x
-		x.sc, x.s = d.sc, s
+		x.sc, x.s, x.parent = d.sc, s, d.sc.ctx
 		if err := s.SetOwner(x); err == nil || s.RemoteEnded() && outlives(err) {
 			return x, f
 		}
 		s.Release()
-		x.sc, x.s, w.spare = nil, nil, x
+		x.sc, x.s, x.parent, w.spare = nil, nil, nil, x
 		d.mu.Lock()
 		d.unlinkLocked(w)
 		d.mu.Unlock()

@@ -133,7 +133,7 @@ func (e *engine) shutdown() {
 	for _, sc := range e.open() {
 		sc.c.Shutdown()
 		for _, x := range sc.d.accepted() {
-			x.ctx.get().cancel(http.ErrServerClosed)
+			x.ctx().get().cancel(http.ErrServerClosed)
 		}
 	}
 }

@@ -16,8 +16,11 @@ import (
 // handler has returned and the last call that came from it. Its size is most of what a request costs in garbage:
 // what is not needed after the handler belongs into the draft.
 type exchange struct {
+	// Both are nil once the handler has returned and the last call that came from it: an exchange, or a
+	// part of it, that is kept must not keep its connection. They may be used between enter and leave, by
+	// the handler's own goroutine, and with the response's lock while that has its draft.
 	sc *serverConn
-	s  *conn.Stream // only between enter and leave, or by the handler's own goroutine
+	s  *conn.Stream
 
 	// refs counts the calls that use s beside the handler. With closing added, no new call may begin.
 	refs  atomic.Int32
@@ -25,8 +28,10 @@ type exchange struct {
 
 	req  http.Request
 	url  url.URL
-	ctx  requestContext
 	resp response
+
+	parent   *connContext                 // of the request's context
+	ctxState atomic.Pointer[contextState] // nil until somebody waits for the request's context
 }
 
 // closing is added to exchange.refs when the handler has returned.
@@ -35,7 +40,7 @@ const closing = 1 << 30
 // newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has returned.
 func newExchange(d *draft) *exchange {
 	x := new(exchange)
-	x.ctx.x, x.resp.x = x, x
+	x.resp.x = x
 	x.resp.draft = d
 	return x
 }
@@ -57,7 +62,7 @@ func (x *exchange) enter() bool {
 // calls leave.
 func (x *exchange) close() (alone bool) {
 	alone = x.refs.Add(closing+1) == closing+1
-	x.ctx.end(errHandlerReturned)
+	x.ctx().end(errHandlerReturned)
 	return alone
 }
 
@@ -67,9 +72,14 @@ func (x *exchange) closed() bool { return x.refs.Load()&closing != 0 }
 // leave ends what enter has begun.
 func (x *exchange) leave() {
 	if x.refs.Add(-1) == closing {
-		x.s.Release()
+		s := x.s
+		x.sc, x.s = nil, nil
+		s.Release()
 	}
 }
+
+// ctx returns the request's context.
+func (x *exchange) ctx() *requestContext { return (*requestContext)(x) }
 
 // withStream calls f unless the handler has returned.
 func (x *exchange) withStream(f func(*conn.Stream) error) error {
@@ -114,6 +124,7 @@ func (x *exchange) ended(released bool) {
 		_ = f.RemoveAll() // as net/http; temporary files that stay are no error of the request
 	}
 	if released {
+		x.sc, x.s = nil, nil
 		return
 	}
 	if x.is(bodyPresent) {

@@ -22,7 +22,7 @@ var blankRequest http.Request
 func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
 	// Only WithContext can set the context. The copy it makes does not escape, so nothing is allocated.
-	*r = *blankRequest.WithContext(&x.ctx)
+	*r = *blankRequest.WithContext(x.ctx())
 	r.Method = m.Method
 	r.URL = &x.url
 	r.Proto, r.ProtoMajor = "HTTP/2.0", 2

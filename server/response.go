@@ -90,25 +90,29 @@ func (w *response) Header() http.Header {
 
 // WriteHeader fixes the header. A 1xx status sends an interim response at once and leaves everything open.
 func (w *response) WriteHeader(code int) {
-	if w.writeHeader(code) {
-		w.x.sc.c.Flush()
+	if c := w.writeHeader(code); c != nil {
+		c.Flush()
 	}
 }
 
-func (w *response) writeHeader(code int) (flush bool) {
+// writeHeader returns the connection where that is to be flushed.
+func (w *response) writeHeader(code int) *conn.Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.draft == nil || w.status != 0 {
-		return false
+		return nil
 	}
 	if code < 100 || code > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %v", code)) // the text of net/http
 	}
-	if code < 200 {
-		return w.informLocked(code)
+	if code >= 200 {
+		w.snapshotLocked(code)
+		return nil
 	}
-	w.snapshotLocked(code)
-	return false
+	if w.informLocked(code) {
+		return w.x.sc.c
+	}
+	return nil
 }
 
 // Write buffers p, or sends it when it does not fit.
@@ -179,16 +183,18 @@ func (w *response) Flush() { _ = w.FlushError() }
 // FlushError sends what is buffered, the header at least, and reports a stream that has died.
 func (w *response) FlushError() error {
 	w.mu.Lock()
+	if w.draft == nil {
+		w.mu.Unlock()
+		return errWriteAfterReturn
+	}
 	err := w.flushLocked()
+	c := w.x.sc.c
 	w.mu.Unlock()
-	w.x.sc.c.Flush()
+	c.Flush()
 	return err
 }
 
 func (w *response) flushLocked() error {
-	if w.draft == nil {
-		return errWriteAfterReturn
-	}
 	if w.status == 0 {
 		w.snapshotLocked(http.StatusOK)
 	}
@@ -229,7 +235,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 func (w *response) EnableFullDuplex() error { return nil }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
-func (w *response) CloseNotify() <-chan bool { return w.x.ctx.get().closeNotify() }
+func (w *response) CloseNotify() <-chan bool { return w.x.ctx().get().closeNotify() }
 
 // abort ends the stream of a handler that gave up.
 func (w *response) abort(code frame.Code) {

@@ -21,7 +21,7 @@ type serverConn struct {
 
 	hs         *http.Server
 	handler    http.Handler
-	ctx        context.Context // of the connection; done when it has ended
+	ctx        *connContext // done when the connection has ended
 	tls        *tls.ConnectionState
 	remoteAddr string
 	active     bool // was told to be; owned by ConnState, whose calls do not overlap
@@ -82,7 +82,8 @@ type connTask struct {
 // newServerConn makes the connection, which lives from now on.
 func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
 	sc := &serverConn{
-		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, ctx: t.ctx, tls: t.tls, done: t.done,
+		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
+		ctx: &connContext{t.ctx}, done: t.done,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()
