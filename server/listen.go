@@ -41,9 +41,11 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	return s.ServeTLS(l, certFile, keyFile)
 }
 
-// ServeTLS serves TLS on the connections that l accepts; see ListenAndServeTLS. It fails early if the TLS 1.2 cipher
-// suites of s.TLSConfig lack the one that RFC 9113 §9.2.2 requires. It closes l. What l accepts lies one step deeper than
-// with tls.NewListener: it is what the method NetConn of the tls.Conn's NetConn returns.
+// ServeTLS serves TLS on the connections that l accepts; see ListenAndServeTLS. It fails early if
+// the TLS 1.2 cipher suites of s.TLSConfig lack the one that RFC 9113 §9.2.2 requires. It closes l.
+// Callbacks that are given connections, those of s.TLSConfig among them, see what l has accepted.
+// With ConnContext or ConnState, which are given the tls.Conn, a download costs more: each record
+// of 16 KiB is a write of its own then.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	p := s.protocols()
 	if p.HTTP2() {
@@ -64,13 +66,17 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	return s.Serve(&tlsListener{l, config})
+	if !s.showsConns() {
+		showListenersConn(config)
+	}
+	return s.Serve(&tlsListener{l, config, s.showsConns()})
 }
 
 // tlsListener is the listener of crypto/tls, with sockets that are read in large pieces.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
+	plain  bool // the tls.Conn is shown to callbacks, and so lies on what the listener gave
 }
 
 // Accept returns the next connection; its handshake is yet to be done.
@@ -79,7 +85,10 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Server(tlssock.New(nc), l.config), nil
+	if !l.plain {
+		nc = tlssock.New(nc)
+	}
+	return tls.Server(nc, l.config), nil
 }
 
 // Serve serves the connections that l accepts, each in its own goroutine. A connection of crypto/tls, or one with
