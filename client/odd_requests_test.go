@@ -223,6 +223,7 @@ func (o oddRequest) seen(t *testing.T, f *farm, rt http.RoundTripper) (frames []
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
 	}
+	synctest.Wait() // until the connection has no request
 	rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 	_ = f.l.Close()
 	<-served
