@@ -57,6 +57,10 @@
 // requests (package floor, Linux only). What it takes is the kernel's and the
 // machine's.
 //
+// Which share of a slow connection each of several responses gets, beside the share that the scheduler decides on:
+//
+//	go run ./benchmarks/shares
+//
 // How much of a long path one stream fills is a test, in memory:
 //
 //	go test -v ./benchmarks/longpath

@@ -154,6 +154,9 @@ type Config struct {
 	// by what the client asks for, and round robin on a client. A server whose scheduler
 	// has a method IgnoresTree() bool that returns true tells clients to send no priorities of RFC 7540
 	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), which has those that know RFC 9218 use that.
+	// It is called while the connection's lock is held, so it must be quick and must not call the
+	// connection. One that breaks the contract of priority.Scheduler ends the connection with
+	// INTERNAL_ERROR and an error that wraps priority.ErrContract; priority.Check finds that in tests.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.

@@ -143,6 +143,8 @@ type Config struct {
 	// that alone, and treats all responses alike where it states nothing. priority.NewExtensible goes by RFC 9218 alone and
 	// has clients told so (SETTINGS_NO_RFC7540_PRIORITIES of 1), priority.NewTree by the tree alone, and
 	// priority.NewRoundRobin by neither, which is also what DisableClientPriority of the http.Server asks for (Go 1.27).
+	// One of the application's own that breaks the contract of priority.Scheduler ends its
+	// connection (priority.Check finds that in tests).
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.

@@ -55,6 +55,12 @@
 // §5.3.4). Close hands the Node back to the caller, so places are records of the scheduler, found by identifier. How many
 // are kept for streams that are not open is bounded, and so is the depth that a walk may have.
 //
+// # One's own
+//
+// Whatever implements [Scheduler] can be used. What it knows of a stream may be kept in the Data of
+// its [Node], so that it needs no map. [Check] wraps it in tests, and panics where it breaks the
+// contract. In a connection such a fault ends the connection, with an error that wraps [ErrContract].
+//
 // # Concurrency
 //
 // A Scheduler has no lock. Whoever owns the connection's state may call it, one goroutine at a time.
@@ -65,4 +71,7 @@
 //     one connection may rather want [NewRoundRobin] (RFC 9218 §13.1).
 //   - What a stream gets is counted in octets of frames that were sent. How long they then wait below, in the kernel's
 //     buffers, is not seen here: the connection must not hand over much more than the link takes.
+//   - A scheduler chooses among the streams that are ready. One whose writer is about to hand over the
+//     next piece must stay ready meanwhile, or those behind it get its share; package conn sees to that
+//     where the socket is slow.
 package priority

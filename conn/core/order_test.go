@@ -1,0 +1,88 @@
+package core
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// faulty is a Scheduler that returns from Next what a test wants.
+type faulty struct {
+	priority.Scheduler
+	next func() *priority.Node // nil: that of Scheduler
+}
+
+func (f *faulty) Next() *priority.Node {
+	if f.next != nil {
+		return f.next()
+	}
+	return f.Scheduler.Next()
+}
+
+// A Scheduler that returns what cannot be sent ends the connection, and nothing of another one's is sent.
+func TestFaultsOfTheScheduler(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		next func(p *peer, other *priority.Node) func() *priority.Node
+		want string
+	}{
+		{"nil", func(*peer, *priority.Node) func() *priority.Node {
+			return func() *priority.Node { return nil }
+		}, "nil while 1 streams are ready"},
+		{"of another connection", func(_ *peer, other *priority.Node) func() *priority.Node {
+			return func() *priority.Node { return other }
+		}, "not of this connection"},
+		{"without a stream", func(*peer, *priority.Node) func() *priority.Node {
+			return func() *priority.Node { return &priority.Node{ID: 1} }
+		}, "not of this connection"},
+		{"closed", func(p *peer, _ *priority.Node) func() *priority.Node {
+			n := &p.stream(5).node
+			p.c.Reset(p.stream(5), frame.Cancel)
+			return func() *priority.Node { return n }
+		}, "was closed"},
+		{"not ready", func(p *peer, _ *priority.Node) func() *priority.Node {
+			return func() *priority.Node { return &p.stream(3).node }
+		}, "stream 3, which is not ready"},
+		{"always the same", func(p *peer, _ *priority.Node) func() *priority.Node {
+			return func() *priority.Node { return &p.stream(1).node }
+		}, "stream 1, which is not ready"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sched := &faulty{Scheduler: priority.NewRoundRobin()}
+			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = sched })
+			q := newPeer(t, Server, func(*Config) {})
+			for _, x := range []*peer{p, q} {
+				x.send(request(1), request(3), request(5))
+				x.answer(1, false)
+			}
+			q.queue(1, 1000, false)
+			q.outcome()
+			if err := q.c.Queue(q.stream(1), make([]byte, 2000), nil, false); err != nil {
+				t.Fatal(err)
+			}
+			p.outcome()
+			sched.next = tt.next(p, &q.stream(1).node)
+			if err := p.c.Queue(p.stream(1), make([]byte, 1000), nil, false); err != nil {
+				t.Fatal(err)
+			}
+			p.c.Fill(1 << 20)
+			err := p.c.Err()
+			var ce *frame.ConnError
+			if !errors.As(err, &ce) || ce.Code != frame.InternalError || !errors.Is(err, priority.ErrContract) {
+				t.Fatalf("the connection ends with %v", err)
+			}
+			if !strings.Contains(err.Error(), "Scheduler") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the error is %q, and does not say %q", err, tt.want)
+			}
+			if n := q.stream(1).Queued(); n != 2000 {
+				t.Errorf("%d octets of the other connection wait, of 2000", n)
+			}
+			if !strings.Contains(string(p.c.Output(nil)), "Scheduler") {
+				t.Error("GOAWAY does not say what is wrong")
+			}
+		})
+	}
+}
