@@ -48,7 +48,7 @@ func hang(ctx context.Context) error {
 func slow(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, d, errSlow)
 	defer cancel()
-	if <-ctx.Done(); context.Cause(ctx) != errSlow { //nolint:errorlint // this very value
+	if <-ctx.Done(); context.Cause(ctx) != errSlow {
 		return ctx.Err()
 	}
 	return nil
