@@ -8,16 +8,17 @@ import (
 
 // lifetime is what a connection's clock is held against.
 type lifetime struct {
-	prefaceBy  time.Time // the peer's first SETTINGS are due
-	settingsBy time.Time // the acknowledgement of our SETTINGS is due
-	stallAt    time.Time // look for stalled streams
-	lastRecv   time.Time
-	idleSince  time.Time
-	pingAt     time.Time // when the last keepalive PING was sent
-	pings      int32     // keepalive PINGs while streams were open, since the budget was last full
-	idlePings  int32     // and while none was
-	pingsOut   int32     // PINGs of our user that were not answered
-	partialKiB uint32    // length of the frame that is not complete, as far as it is known, in KiB
+	prefaceBy   time.Time // the peer's first SETTINGS are due
+	settingsBy  time.Time // the acknowledgement of our SETTINGS is due
+	stallAt     time.Time // look for stalled streams
+	lastRecv    time.Time
+	idleSince   time.Time
+	pingAt      time.Time // when the last keepalive PING was sent
+	pings       int32     // keepalive PINGs while streams were open, since the budget was last full
+	idlePings   int32     // and while none was
+	pingsOut    int32     // PINGs of our user that were not answered
+	partialKiB  uint32    // length of the frame that is not complete, as far as it is known, in KiB
+	partialHead bool      // it is a header block
 
 	partialSince time.Time // when the frame or header block began that is not complete
 
@@ -90,11 +91,12 @@ func (c *Conn) SetPartial(partial bool, want int, now time.Time) {
 		l.partialSince = c.now
 	}
 	l.partialKiB = uint32(want >> 10)
+	l.partialHead = c.in.partialHead // the reader's, which has no lock in Partial
 }
 
 // partialTimeout is how long what has begun may take, but for its length.
 func (c *Conn) partialTimeout() time.Duration {
-	if c.in.partialHead {
+	if c.life.partialHead {
 		return c.cfg.HeaderTimeout
 	}
 	return c.cfg.FrameTimeout
@@ -250,7 +252,7 @@ func (c *Conn) tick(now time.Time) error {
 			"SettingsTimeout", c.cfg.SettingsTimeout)
 	case due(c.partialBy()):
 		timer := "FrameTimeout"
-		if c.in.partialHead {
+		if c.life.partialHead {
 			timer = "HeaderTimeout"
 		}
 		return timedOut(frame.EnhanceYourCalm, "RFC 9113 §10.5", "frame or header block not completed in time",
