@@ -13,6 +13,6 @@ func InBubble() bool {
 	if syscall.Gettimeofday(&now) != nil {
 		return true
 	}
-	ahead := time.Now().Unix() - int64(now.Sec)
+	ahead := time.Now().Unix() - int64(now.Sec) //nolint:unconvert // it has 32 bits on some systems
 	return ahead < -3600 || ahead > 3600
 }
