@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -340,4 +341,21 @@ func TestReleaseWhileConnectionLingers(t *testing.T) {
 		time.Sleep(lingerTime)
 		_ = p.wantServed("after lingering")
 	})
+}
+
+// A stream that is used after Release says so, instead of failing somewhere.
+func TestUseAfterRelease(t *testing.T) {
+	for name, use := range map[string]func(*Stream){
+		"Release": (*Stream).Release,
+		"Flush":   func(st *Stream) { st.Conn().Flush() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "BUG: stream ") {
+					t.Errorf("recovered %v", s)
+				}
+			}()
+			use(new(Stream)) // as one is whose memory was given back
+		})
+	}
 }

@@ -107,7 +107,12 @@ func (st *Stream) recycle() {
 func (st *Stream) ID() uint32 { return st.cs.ID }
 
 // Conn returns the connection that the stream belongs to.
-func (st *Stream) Conn() *Conn { return st.c }
+func (st *Stream) Conn() *Conn {
+	if st.c == nil {
+		panic("BUG: stream used after Release")
+	}
+	return st.c
+}
 
 // Message returns the head of the request on a server, and of the response on a client once Head has returned. It
 // is valid, and must not be changed, until Release.
@@ -176,12 +181,15 @@ func (st *Stream) Reset(code frame.Code) {
 	c.unlock()
 }
 
-// Release says that nobody needs the stream any more. What was given to Finish is still sent. Where our side
-// was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its side, it is told to stop,
-// after our end: a client with RST_STREAM(NO_ERROR) (RFC 9113 §8.1), a server with RST_STREAM(CANCEL). Nothing is
-// flushed.
+// Release says that nobody needs the stream any more. What was given to Finish is still sent. Where
+// our side was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its
+// side, it is told to stop, after our end: a server with RST_STREAM(NO_ERROR) (RFC 9113 §8.1), a
+// client with RST_STREAM(CANCEL). Nothing is flushed.
 func (st *Stream) Release() {
 	c := st.c
+	if c == nil {
+		panic("BUG: stream released twice")
+	}
 	c.mu.Lock()
 	if st.released {
 		c.mu.Unlock()

@@ -199,6 +199,7 @@ func (c *Conn) closeStream(s *Stream) {
 	c.settle(s)
 	if c.streams.Len() == 0 {
 		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
+		c.followGoAway()
 	}
 	c.queueEvent(EventClosed, s)
 }

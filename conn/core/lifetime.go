@@ -264,7 +264,7 @@ func (c *Conn) tick(now time.Time) error {
 		c.resetStalled()
 	}
 	if due(c.idleAt()) {
-		c.Shutdown(now)
+		c.beginDrain()
 	}
 	if due(c.pingDue()) {
 		c.sendKeepalive(now)
@@ -342,7 +342,15 @@ func (c *Conn) Shutdown(now time.Time) {
 		return
 	}
 	c.tell(now)
-	now = c.now
+	c.beginDrain()
+}
+
+// beginDrain is Shutdown at the present time.
+func (c *Conn) beginDrain() {
+	if c.fatal != nil || c.shutdown.step != running {
+		return
+	}
+	now := c.now
 	c.shutdown.step = drainAnnounced
 	c.shutdown.at = now.Add(drainWait)
 	c.shutdown.graceBy = after(now, c.cfg.DrainGrace)

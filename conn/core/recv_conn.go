@@ -189,5 +189,14 @@ func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 		}})
 		c.closeStream(s)
 	}
+	c.followGoAway()
 	return nil
+}
+
+// followGoAway drains a server's connection whose client has sent GOAWAY, once no stream is open:
+// nothing more is to be expected on it.
+func (c *Conn) followGoAway() {
+	if c.cfg.Role == Server && c.shutdown.peerGone && c.streams.Len() == 0 {
+		c.beginDrain()
+	}
 }

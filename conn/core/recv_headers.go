@@ -61,7 +61,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	}
 	c.queueEvent(EventHeaders, s).End = b.endStream
 	if s.ID == frame.MaxStreamID {
-		c.Shutdown(c.now) // the client has no identifier left: it needs a new connection (RFC 9113 §5.1.1)
+		c.beginDrain() // the client has no identifier left: it needs a new connection (RFC 9113 §5.1.1)
 	}
 	return nil
 }

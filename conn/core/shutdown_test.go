@@ -251,3 +251,25 @@ func TestFail(t *testing.T) {
 		t.Errorf("CanOpen: %v", err)
 	}
 }
+
+// A client that has sent GOAWAY gets ours when its streams have ended, and the connection is over.
+func TestServerFollowsGoAway(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		p := newPeer(t, Server)
+		if open {
+			p.send(request(1).ends())
+		}
+		p.outcome()
+		p.send(frame.GoAway{})
+		if open {
+			p.want("a stream runs")
+			p.answer(1, true)
+			p.out = p.out[1:] // the response
+		}
+		p.want("nothing runs", "GOAWAY 2147483647 NO_ERROR ", `PING "sluicego"`)
+		p.tick(time.Second)
+		if !p.c.Drained() {
+			t.Error("not drained")
+		}
+	}
+}
