@@ -12,6 +12,7 @@ import (
 func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
+	c.look()
 	if c.phase != alive {
 		return nil, core.ErrNoMoreStreams
 	}

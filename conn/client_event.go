@@ -16,7 +16,7 @@ func (c *Conn) clientEvent(e *core.Event, st *Stream) {
 	case core.EventInformational:
 		if f := st.onInterim; f != nil {
 			m := e.Message
-			c.notes = append(c.notes, endNote{f: func(error) { f(m) }})
+			c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(m) }) }})
 		}
 	case core.EventPush:
 		c.promised(st, e.Parent.Owner.(*Stream))

@@ -47,6 +47,7 @@ type Request struct {
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
+	c.look()
 	if r.Reserved {
 		c.client.reserved--
 	}
@@ -136,8 +137,8 @@ func (st *Stream) OnReceive(f func(n int)) (have int) {
 // append goes along.
 func (c *Conn) FlushNoWait() {
 	c.mu.Lock()
+	defer c.unlock()
 	c.flushNoWaitLocked()
-	c.unlock()
 }
 
 func (c *Conn) flushNoWaitLocked() {

@@ -183,6 +183,7 @@ func (c *Conn) GoAway() *frame.ConnError {
 func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	if c.phase == alive && c.stats.reads == st.reads {
 		c.ensureOut()
 		c.core.Probe(time.Now())
@@ -192,7 +193,6 @@ func (st *Stream) Probe() {
 		}
 		c.dropOut()
 	}
-	c.unlock()
 }
 
 // wake wakes the readers of streams for which one read of the socket has brought something.

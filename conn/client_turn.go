@@ -20,10 +20,11 @@ import (
 // Who has the turn owns receiver and core's Decode.
 type readTurn struct {
 	holder turnHolder
-	leader *Stream // has the turn
-	eager  bool    // requests follow one another closely
-	over   bool    // a leader has found the end of the connection
-	kicked bool    // the read deadline was set for the leader to look up
+	leader *Stream       // has the turn
+	eager  bool          // requests follow one another closely
+	over   bool          // a leader has found the end of the connection
+	kicked bool          // the read deadline was set for the leader to look up
+	looked chan struct{} // closed when Serve has read; nil while nobody waits for that: see Conn.look
 
 	serve       sync.Cond // Serve waits for its turn
 	timer       *time.Timer
@@ -53,9 +54,16 @@ const (
 
 // readOnce reads and handles what that brought, and tells whether the connection goes on. Its caller has the turn.
 func (c *Conn) readOnce() (goOn bool) {
-	defer c.containRead()
-	if !c.waitRoom() {
-		return false
+	ok := false
+	defer c.containRead(&ok)
+	goOn = c.readStep()
+	ok = true
+	return goOn
+}
+
+func (c *Conn) readStep() bool {
+	if goOn, mayRead := c.waitRoom(); !mayRead {
+		return goOn
 	}
 	if err := c.read(); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.lookUp() {
@@ -75,6 +83,7 @@ func (c *Conn) takeTurn() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.client.turn
+	t.wakeLooked()
 	if t.holder == turnServe && t.eager && c.phase == alive && c.core.NumStreams() == 0 {
 		c.freeTurn()
 	}
@@ -141,21 +150,36 @@ func (c *Conn) lead(st *Stream) bool {
 	if c.role != core.Client || t.holder != turnFree || c.phase != alive {
 		return false
 	}
-	t.holder, t.leader = turnLeader, st
 	t.led++
-	goOn := true
-	for goOn && !st.gotHead && st.err == nil && !st.readBy.passed {
-		c.unlock()
-		goOn = c.readOnce()
-		c.mu.Lock()
-	}
-	t.over = t.over || !goOn
-	if goOn && c.phase == alive && c.core.NumStreams() == 0 {
-		c.freeTurn()
-	} else {
-		c.serveTurn()
-	}
+	c.readAs(st, func() bool { return !st.gotHead && st.err == nil && !st.readBy.passed })
 	return true
+}
+
+// readAs reads in Serve's place while more reports true, and then gives the turn on. st is what a
+// kick is for. It is called with mu held, which it lets go of.
+func (c *Conn) readAs(st *Stream, more func() bool) {
+	t := c.client.turn
+	t.holder, t.leader = turnLeader, st
+	goOn := true
+	defer func() { // also when what is the application's has ended this goroutine
+		t.over = t.over || !goOn
+		if goOn && c.phase == alive && c.core.NumStreams() == 0 {
+			c.freeTurn()
+		} else {
+			c.serveTurn()
+		}
+	}()
+	for goOn && more() && !c.crowded() {
+		goOn = false
+		goOn = c.readUnlocked()
+	}
+}
+
+// readUnlocked is readOnce for a caller that holds mu.
+func (c *Conn) readUnlocked() bool {
+	defer c.mu.Lock()
+	c.unlock()
+	return c.readOnce()
 }
 
 // kick has a leader look up from the socket: its stream has died, or its deadline has passed.
@@ -185,9 +209,16 @@ func (c *Conn) lookUp() bool {
 // comesClosely notes how closely requests follow one another. It is called before a stream is opened.
 func (c *Conn) comesClosely() {
 	t := c.client.turn
-	if !t.eager && c.known && c.peerKnown && c.core.NumStreams() == 0 {
+	if !t.eager && c.mayLead() && c.peerKnown && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of synctest, where somebody may wait for what a server sends.
 		gap := time.Since(c.core.IdleSince())
 		t.eager = gap > 0 && gap < turnClose
 	}
+}
+
+// mayLead reports whether requests may read for themselves. Where the application sees frames they
+// do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
+// request.
+func (c *Conn) mayLead() bool {
+	return c.known && canLook && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
 }

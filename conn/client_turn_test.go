@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -189,4 +190,113 @@ func TestReadTurnSlowly(t *testing.T) {
 			t.Errorf("%d requests read for themselves", n)
 		}
 	})
+}
+
+// What the server has said, or done, while nobody read is known before a stream is opened.
+func TestReadTurnLooksFirst(t *testing.T) {
+	needsSocket(t)
+	for name, leave := range map[string]func(p *testPeer){
+		"GOAWAY": func(p *testPeer) { p.send(goAway(7, frame.NoError, "")) },
+		"end":    func(p *testPeer) { _ = p.nc.CloseWrite() },
+	} {
+		for _, open := range []func(p *testPeer) error{
+			func(p *testPeer) error {
+				_, err := p.c.OpenRequest(&Request{Fields: get(0).fields, End: true})
+				return err
+			},
+			func(p *testPeer) error { _, err := p.c.OpenStream(get(0).fields, true); return err },
+		} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := newTestServer(t, Config{})
+					p.quickly()
+					leave(p)
+					time.Sleep(6 * time.Millisecond)
+					if holder, _, _ := p.turn(); holder != turnFree {
+						t.Fatalf("somebody reads: %v", holder)
+					}
+					if err := open(p); !errors.Is(err, core.ErrNoMoreStreams) {
+						t.Errorf("opening a stream: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The same over TLS, where what came may be read already together with the last response.
+func TestReadTurnLooksFirstOnTLS(t *testing.T) {
+	needsSocket(t)
+	for _, together := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := memconn.Pipe(memconn.Options{})
+			cn, sn := overTLS(t, a, b)
+			p := newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {
+				_ = st.Reply(status2(204), nil, nil)
+				if together && st.ID() == 39 {
+					go st.Conn().Shutdown() // the GOAWAY follows at once
+				}
+			})
+			get := func() error {
+				st, err := p.client.OpenRequest(&Request{Fields: get(0).fields, End: true})
+				if err != nil {
+					return err
+				}
+				_, err = st.AwaitHead()
+				st.Release()
+				p.client.FlushNoWait()
+				time.Sleep(turnClose / 2)
+				return err
+			}
+			for range 20 {
+				check(t, "GET", get())
+			}
+			if p.client.client.turn.led == 0 {
+				t.Fatal("no request has read for itself")
+			}
+			if !together {
+				p.server.Shutdown()
+			}
+			time.Sleep(5 * time.Millisecond)
+			if err := get(); !errors.Is(err, core.ErrNoMoreStreams) {
+				t.Errorf("opening a stream: %v", err)
+			}
+		})
+	}
+}
+
+// A request that reads for itself does not wait for room in the output, where nothing would reach
+// it.
+func TestReadTurnGivenBackWhileCrowded(t *testing.T) {
+	needsSocket(t)
+	for name, giveUp := range map[string]func(st *Stream){
+		"reset":    func(st *Stream) { st.Reset(frame.Cancel) },
+		"deadline": func(st *Stream) { _ = st.SetReadDeadline(time.Now()) },
+		"Close":    func(st *Stream) { _ = st.Conn().Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestServer(t, Config{})
+				st, k := p.leadRequest(p.quickly())
+				for range 50_000 { // more than the socket takes and the output may hold
+					if _, err := p.c.startPing(func(error) {}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.send(ping("anybody?"))
+				k.wantWaiting("no response")
+				start := time.Now()
+				giveUp(st)
+				synctest.Wait()
+				k.mu.Lock()
+				done := k.done
+				k.mu.Unlock()
+				if !done || time.Since(start) > 0 {
+					t.Error("the request still waits")
+				}
+				_ = p.c.Close()
+				st.Release()
+			})
+		})
+	}
 }

@@ -19,17 +19,19 @@ type tryWriter interface {
 // flushRest is a goroutine that writes the rest of an output of which the socket has taken n octets, and flushes. It
 // ends as flushTask. b is the memory that box holds.
 func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
+	defer c.tasks.Done()
+	defer c.unlock()
 	c.writeRest(box, b, rest, n)
 	c.writeOut(0, false)
-	c.unlock()
-	c.tasks.Done()
 }
 
 // writeRest leaves mu locked.
 func (c *Conn) writeRest(box *buffer, b, rest []byte, n int) {
-	defer c.containWrite()
+	ok := false
+	defer c.containWrite(&ok)
 	k, err := c.write(rest)
 	c.wrote(box, b, n+k, err)
+	ok = true
 }
 
 // tryWrite writes what the socket takes of b at once.

@@ -135,6 +135,10 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.wire, c.under = below(nc)
 	c.findWays()
 	cc := cfg.core(role)
+	cc.Padding = c.guardPadding(cc.Padding)
+	if cfg.Scheduler != nil && cc.Scheduler != nil {
+		cc.Scheduler = &guardedScheduler{c, cc.Scheduler}
+	}
 	cc.NewStream = c.newStream
 	c.core = core.New(cc)
 	now := time.Now()
@@ -222,6 +226,9 @@ func (c *Conn) PeerSettings() core.Settings {
 
 // unlock releases mu and then calls whom it concerns.
 func (c *Conn) unlock() {
+	if c.timer.wrecked {
+		c.endWreck()
+	}
 	switch {
 	case c.core.NumStreams() > 0:
 		c.activity = active
@@ -252,35 +259,54 @@ func (c *Conn) unlock() {
 	c.call(notes, hook, tell)
 }
 
-// call calls whom a change concerns.
+// call calls whom a change concerns. When one of the calls does not return, the connection ends,
+// and the others are made all the same.
 func (c *Conn) call(notes []endNote, hook func(), tell bool) {
-	defer c.containCall()
-	for _, n := range notes {
+	ok := false
+	defer func() {
+		v, is := unwound(recover(), ok)
+		if !is {
+			return
+		}
+		c.mu.Lock()
+		c.broken(v)
+		c.unlock()
+		c.call(notes, hook, tell)
+	}()
+	for len(notes) > 0 {
+		n := notes[0]
+		notes = notes[1:]
 		n.f(n.err)
 	}
-	if hook != nil {
-		hook()
+	if f := hook; f != nil {
+		hook = nil
+		f()
 	}
 	if tell {
+		tell = false
 		c.tellState()
 	}
+	ok = true
 }
 
 // tellState tells the handler of the connection's state until it knows the present one. It is called with telling
 // set, which keeps the calls in order without a lock, so that they may come back to the connection.
 func (c *Conn) tellState() {
-	for {
-		c.mu.Lock()
-		now := c.activity
-		if now == c.told {
-			c.telling = false
-			c.mu.Unlock()
-			return
-		}
-		c.told = now
+	c.mu.Lock()
+	defer func() {
+		c.telling = false
 		c.mu.Unlock()
-		c.handler.ConnState(now == idle)
+	}()
+	for c.activity != c.told {
+		c.told = c.activity
+		c.tellStateUnlocked(c.told == idle)
 	}
+}
+
+func (c *Conn) tellStateUnlocked(idle bool) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	c.handler.ConnState(idle)
 }
 
 // endNote is a call that waits until mu is free.

@@ -13,8 +13,8 @@ import (
 // taken, the streams that run may finish, then the connection closes and Serve returns. It does not wait.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
+	defer c.unlock()
 	c.shutdownLocked()
-	c.unlock()
 }
 
 func (c *Conn) shutdownLocked() {
@@ -143,6 +143,7 @@ func (c *Conn) wakeAll() {
 	c.pace.wakeFlusher()
 	if t := c.client.turn; t != nil {
 		t.serve.Signal()
+		t.wakeLooked()
 	}
 }
 
@@ -161,7 +162,7 @@ func (c *Conn) count(err error) {
 	case errors.As(err, &ce):
 		name = "conn_" + ce.Code.String()
 	}
-	c.notes = append(c.notes, endNote{f: func(error) { f(name) }})
+	c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(name) }) }})
 }
 
 // alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings too early looks
@@ -173,6 +174,7 @@ type alarm struct {
 	dead bool
 
 	late    bool // it has rung so late that it was set again: see timerLate
+	wrecked bool // see Conn.wreck
 	closing bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeIn
 }
 
@@ -237,16 +239,26 @@ func (c *Conn) ring() {
 		c.ringAtEnd(now)
 		return
 	}
-	err := c.tick(now)
-	c.unlock()
-	if err != nil {
+	if err := c.tickAndUnlock(now); err != nil {
 		c.fail(err)
 	}
 }
 
+func (c *Conn) tickAndUnlock(now time.Time) error {
+	defer c.unlock()
+	return c.tick(now)
+}
+
 // tick does what is due. The error is one for fail.
-func (c *Conn) tick(now time.Time) error {
-	defer c.containLocked()
+func (c *Conn) tick(now time.Time) (err error) {
+	ok := false
+	defer c.containLocked(&ok)
+	err = c.tickLocked(now)
+	ok = true
+	return err
+}
+
+func (c *Conn) tickLocked(now time.Time) error {
 	if c.timer.closing && !now.Before(c.lookAt) {
 		c.die(c.lost(c.writeTimedOut(os.ErrDeadlineExceeded)))
 		return nil

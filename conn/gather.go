@@ -128,16 +128,18 @@ func (c *Conn) copyForTurns() {
 
 // flushLoans is flushRest where there are loans in the output.
 func (c *Conn) flushLoans() {
+	defer c.tasks.Done()
+	defer c.unlock()
 	c.writeLoansRest()
 	c.writeOut(0, false)
-	c.unlock()
-	c.tasks.Done()
 }
 
 // writeLoansRest leaves mu locked.
 func (c *Conn) writeLoansRest() {
-	defer c.containWrite()
+	ok := false
+	defer c.containWrite(&ok)
 	c.wroteLoans(c.writeLoansOn())
+	ok = true
 }
 
 // writeLoansOn writes what the socket has not taken at once, as write does.

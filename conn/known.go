@@ -29,16 +29,18 @@ import (
 
 // isKnown reports whether nc is known.
 func isKnown(nc net.Conn) bool {
-	if socketOf(nc) != nil {
-		return true
-	}
+	return socketOf(nc) != nil || netconn.Interruptible(bare(nc))
+}
+
+// bare returns what lies below TLS.
+func bare(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
 	if s, ok := nc.(*tlssock.Conn); ok {
 		nc = s.NetConn()
 	}
-	return netconn.Interruptible(nc)
+	return nc
 }
 
 // piecer cuts what is written into what one call of Write gets. A TCP or Unix socket gets all. So

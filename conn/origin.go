@@ -93,7 +93,7 @@ func (c *Conn) originEvent(e *core.Event, st *Stream) {
 	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:
 		if origins := originsOf(e.Data); len(origins) > 0 {
 			f := c.client.onOrigin
-			c.notes = append(c.notes, endNote{f: func(error) { f(c, origins) }})
+			c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(c, origins) }) }})
 		}
 	case e.Kind == core.EventAltSvc && c.client.onAltSvc != nil:
 		h := frame.Header{Type: frame.TypeAltSvc}
@@ -107,6 +107,6 @@ func (c *Conn) originEvent(e *core.Event, st *Stream) {
 		}
 		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
 		f := c.client.onAltSvc
-		c.notes = append(c.notes, endNote{f: func(error) { f(c, a) }})
+		c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(c, a) }) }})
 	}
 }

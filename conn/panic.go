@@ -12,18 +12,29 @@ import (
 // CountError, a method of Handler, the net.Conn), ends the connection and nothing else, as net/http has it: its streams
 // fail, and Serve returns why. Nothing more is sent, since nobody knows what state the connection is in.
 //
-// So who runs it defers one of the functions below: once for a read of the socket, a write, a ring of the timer and a round
-// of calls to the application. They know whether mu is held at that moment. Calls of Stream on a goroutine of the
-// application are its own matter.
+// The same holds for runtime.Goexit, which nothing can recover: the goroutine ends, with all that
+// it has deferred.
+//
+// So the function that runs it defers one of the functions below, which get to know by a flag
+// whether it has come to its end: once for a read of the socket, a write, a ring of the timer and a
+// round of calls to the application. They know whether mu is held at that moment. Whatever else
+// holds mu while the application may be called, by a Scheduler or a Padding, defers Conn.unlock,
+// and the call itself is guarded (see Conn.wreck); there a panic goes on, into the application's
+// call of a method of Stream.
 
 // PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with INTERNAL_ERROR.
 type PanicError struct {
-	Value any    // what the panic was called with
+	Value any    // what the panic was called with; an error that says so for runtime.Goexit
 	Stack []byte // of the goroutine, as of runtime/debug.Stack
 }
 
 // Error has the value, without the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string {
+	if e.Value == errGoexit || e.Value == errUnwound {
+		return fmt.Sprint(e.Value)
+	}
+	return fmt.Sprintf("panic: %v", e.Value)
+}
 
 // Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {
@@ -31,11 +42,19 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// broken ends the connection for a panic. It is called by the function that was deferred, with mu held.
-func (c *Conn) broken(value any) {
-	c.err = &frame.ConnError{
+// brokenBy is why a connection ends whose code was left by a panic with this value.
+func brokenBy(value any) error {
+	return &frame.ConnError{
 		Code: frame.InternalError, Reason: "the connection is in an unknown state", Cause: &PanicError{value, debug.Stack()},
 	}
+}
+
+// broken ends the connection for a panic. It is called by the function that was deferred, with mu held.
+func (c *Conn) broken(value any) {
+	if !c.timer.wrecked || value != errGoexit { // the stack that wreck has seen says more
+		c.err = brokenBy(value)
+	}
+	c.timer.wrecked = false
 	c.lastEvents()
 	c.die(c.err)
 }
@@ -47,8 +66,8 @@ func (c *Conn) lastEvents() {
 }
 
 // containRead is deferred by who reads. The panic may have come while in.locked was set.
-func (c *Conn) containRead() {
-	if v := recover(); v != nil {
+func (c *Conn) containRead(ok *bool) {
+	if v, is := unwound(recover(), *ok); is {
 		if !c.in.locked {
 			c.mu.Lock()
 		}
@@ -59,8 +78,8 @@ func (c *Conn) containRead() {
 }
 
 // containWrite is deferred by who flushes. It leaves mu locked.
-func (c *Conn) containWrite() {
-	if v := recover(); v != nil {
+func (c *Conn) containWrite(ok *bool) {
+	if v, is := unwound(recover(), *ok); is {
 		if c.writing {
 			c.writing = false
 			c.mu.Lock()
@@ -71,17 +90,29 @@ func (c *Conn) containWrite() {
 }
 
 // containLocked is deferred where mu is held all the time. It leaves mu locked.
-func (c *Conn) containLocked() {
-	if v := recover(); v != nil {
+func (c *Conn) containLocked(ok *bool) {
+	if v, is := unwound(recover(), *ok); is {
 		c.broken(v)
 	}
 }
 
-// containCall is deferred where mu is free all the time, while others are called.
-func (c *Conn) containCall() {
-	if v := recover(); v != nil {
-		c.mu.Lock()
-		c.broken(v)
-		c.unlock()
-	}
+// apart calls f, which is the application's and concerns one request or none, on a goroutine of its
+// own, and waits for it: the goroutine that has something to tell may be that of another request,
+// which runtime.Goexit must not end.
+func (c *Conn) apart(f func()) {
+	done := make(chan struct{})
+	go func() { // ends with f
+		defer close(done)
+		ok := false
+		defer func() {
+			if v, is := unwound(recover(), ok); is {
+				c.mu.Lock()
+				c.broken(v)
+				c.unlock()
+			}
+		}()
+		f()
+		ok = true
+	}()
+	<-done
 }

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,12 +16,18 @@ import (
 )
 
 // bomb panics once it is armed.
-type bomb struct{ armed atomic.Bool }
+type bomb struct {
+	armed  atomic.Bool
+	goexit bool // it ends the goroutine in place of a panic
+}
 
 var errBomb = errors.New("BUG: a test")
 
 func (b *bomb) visit() {
 	if b.armed.Swap(false) {
+		if b.goexit {
+			runtime.Goexit()
+		}
 		panic(errBomb)
 	}
 }
@@ -57,14 +64,30 @@ func (b bombScheduler) Close(n *priority.Node) {
 	b.Scheduler.Close(n)
 }
 
+// bombReader visits when a Read has brought something.
+type bombReader struct {
+	*memconn.Conn
+	*bomb
+}
+
+func (b bombReader) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	b.visit()
+	return n, err
+}
+
 func (b bombSocket) Write(p []byte) (int, error) {
 	b.visit()
 	return b.Conn.Write(p)
 }
 
 // wantBroken says that the connection, and nothing else, has ended for the bomb.
-func (p *testPeer) wantBroken(reader *call) {
+func (p *testPeer) wantBroken(b *bomb, reader *call) {
 	p.t.Helper()
+	if b.goexit {
+		p.wantGone(reader)
+		return
+	}
 	err := p.wantServed("a panic")
 	var pe *PanicError
 	if !errors.As(err, &pe) || !errors.Is(err, errBomb) || !errors.Is(err, frame.InternalError) {
@@ -79,7 +102,29 @@ func (p *testPeer) wantBroken(reader *call) {
 	}
 }
 
-func TestPanicEndsTheConnection(t *testing.T) {
+// wantGone is wantBroken where the goroutine of Serve may be gone.
+func (p *testPeer) wantGone(reader *call) {
+	p.t.Helper()
+	synctest.Wait()
+	select {
+	case <-p.c.Done():
+	default:
+		p.t.Fatal("Done is not closed")
+	}
+	var pe *PanicError
+	if err := p.c.Err(); !errors.As(err, &pe) || !errors.Is(err, frame.InternalError) {
+		p.t.Fatalf("the connection has ended with %v", err)
+	}
+	reader.want("streams fail", 0, pe)
+	if _, err := p.nc.Write([]byte("x")); err == nil {
+		p.t.Error("the socket is open")
+	}
+}
+
+func TestPanicEndsTheConnection(t *testing.T)  { testPanic(t, false) }
+func TestGoexitEndsTheConnection(t *testing.T) { testPanic(t, true) }
+
+func testPanic(t *testing.T, goexit bool) {
 	scheduler := func(s bombScheduler) func() priority.Scheduler {
 		s.Scheduler = priority.NewRoundRobin()
 		if s.onAdjust == nil {
@@ -132,7 +177,7 @@ func TestPanicEndsTheConnection(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &bomb{}
+				b := &bomb{goexit: goexit}
 				cfg := Config{}
 				if tt.hide != nil {
 					tt.hide(b, &cfg)
@@ -159,9 +204,9 @@ func TestPanicEndsTheConnection(t *testing.T) {
 				}
 				if tt.name == "the state changes" {
 					reader.want("reset", 0, frame.Cancel)
-					reader = p.start(func() (int, error) { return 0, errBomb })
+					reader = p.start(func() (int, error) { return 0, p.c.Err() })
 				}
-				p.wantBroken(reader)
+				p.wantBroken(b, reader)
 				one.Release()
 				three.Release()
 			})
@@ -198,7 +243,10 @@ func TestPanicOfClient(t *testing.T) {
 	for _, quickly := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &bomb{}
-			p := newTestServer(t, Config{Tracer: bombTracer{b, In}})
+			p := makeTestPeer(t, core.Client, Config{}, memconn.Options{})
+			p.c.nc = bombReader{p.far, b}
+			p.serve()
+			p.greet()
 			var st *Stream
 			var k *call
 			if quickly {
@@ -210,7 +258,7 @@ func TestPanicOfClient(t *testing.T) {
 			}
 			b.armed.Store(true)
 			p.send(response(st.ID(), 204).endStream())
-			p.wantBroken(k)
+			p.wantBroken(b, k)
 			st.Release()
 		})
 	}

@@ -52,10 +52,10 @@ func (st *Stream) SetPriority(p priority.Params) error {
 func (st *Stream) MergePriority(value string) {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	if st.err == nil && c.phase == alive {
 		c.core.MergePriority(&st.cs, value)
 	}
-	c.mu.Unlock()
 }
 
 // prioritized returns the fields with a priority field, if p states something that belongs there and there is none.

@@ -81,39 +81,75 @@ func (c *Conn) Start(end func(err error)) {
 
 // serve reads to the end, or until the connection rests: then somebody else calls it again.
 func (c *Conn) serve(goOn bool) {
+	goesOn := false // elsewhere
+	defer func() {  // also when what is the application's has ended this goroutine
+		if !goesOn {
+			c.serveEnd()
+		}
+	}()
 	for goOn && c.takeTurn() {
 		goOn = c.readOnce()
 		if c.in.rests {
 			c.in.rests = false
+			goesOn = true
 			if !goOn || !c.leave() {
 				go c.serve(goOn) // ends as serve does
 			}
 			return
 		}
 	}
+}
+
+// serveEnd ends the connection when nothing more is read.
+func (c *Conn) serveEnd() {
+	defer c.tellEnd()
+	defer c.end()
+	defer c.shutdownIO()
+	defer func() { _ = recover() }() // of a Read that panics: nothing is left that it could end
 	c.linger()
-	c.shutdownIO()
-	c.end()
-	if end := c.rest.end; end != nil {
-		c.mu.Lock()
-		err := c.err
-		c.mu.Unlock()
-		end(err)
+}
+
+// tellEnd calls what Start was given.
+func (c *Conn) tellEnd() {
+	end := c.rest.end
+	if end == nil {
+		return
 	}
+	c.mu.Lock()
+	err := c.err
+	c.mu.Unlock()
+	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
+	end(err)
 }
 
 // begin sends the first flight, starts the clock and handles what was read before. It tells whether the connection goes
 // on.
 func (c *Conn) begin() (goOn bool) {
-	defer c.containRead()
+	ok := false
+	defer c.containRead(&ok)
 	c.open()
-	return c.in.n == 0 || c.process()
+	goOn = c.in.n == 0 || c.process()
+	ok = true
+	return goOn
 }
 
 // open sends the first flight and starts the clock. An upgraded connection has its first request already.
 func (c *Conn) open() {
+	if err := c.begun(); err != nil {
+		c.fail(err)
+		return
+	}
+	// The upgraded request is handed over with the first octets of HTTP/2 that come from the
+	// client: some clients have no room for a response that follows the 101 at once (curl 7.88 for
+	// 32 KiB).
 	c.mu.Lock()
-	var err error
+	c.flushSoonLocked()
+	c.mu.Unlock()
+}
+
+func (c *Conn) begun() (err error) {
+	c.mu.Lock()
+	defer c.unlock()
 	if u := c.cfg.Upgrade; u != nil && c.phase == alive {
 		request := u.Request
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
@@ -123,25 +159,24 @@ func (c *Conn) open() {
 		c.handleEvents()
 	}
 	c.arm()
-	c.unlock()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	// The upgraded request is handed over with the first octets of HTTP/2 that come from the client: some clients
-	// have no room for a response that follows the 101 at once (curl 7.88 for 32 KiB).
-	c.mu.Lock()
-	c.flushSoonLocked()
-	c.mu.Unlock()
+	return err
 }
 
-// waitRoom waits while the peer lets so much output pile up that its requests are better not read, and tells
-// whether the connection goes on.
-func (c *Conn) waitRoom() bool {
+// crowded reports whether the peer lets so much output pile up that its requests are better not
+// read.
+func (c *Conn) crowded() bool { return c.phase == alive && c.core.OutputLen() > outHigh }
+
+// waitRoom waits while the output is crowded, and reports whether the connection goes on. A request
+// that reads for itself does not wait: mayRead is false, and its turn is Serve's, which listens to
+// no request.
+func (c *Conn) waitRoom() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if t := c.client.turn; t != nil && t.holder == turnLeader && c.crowded() {
+		return true, false
+	}
 	waited := false
-	for c.phase == alive && c.core.OutputLen() > outHigh {
+	for c.crowded() {
 		waited = true
 		c.core.SetPartial(false, 0, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
@@ -152,7 +187,8 @@ func (c *Conn) waitRoom() bool {
 		c.core.SetPartial(partial, want, time.Now())
 		c.arm()
 	}
-	return c.phase < dead
+	goOn = c.phase < dead
+	return goOn, goOn
 }
 
 // read takes what the socket has.

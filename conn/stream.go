@@ -159,12 +159,12 @@ func (st *Stream) RemoteEnded() bool {
 func (st *Stream) OnEnd(f func(err error)) {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	if st.err != nil {
 		c.notes = append(c.notes, endNote{f, st.err})
 	} else {
 		st.onEnd = f
 	}
-	c.unlock()
 }
 
 // Reset ends the stream at once with RST_STREAM (RFC 9113 §6.4) and flushes. Reads and writes fail. It does nothing
@@ -172,13 +172,13 @@ func (st *Stream) OnEnd(f func(err error)) {
 func (st *Stream) Reset(code frame.Code) {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	if c.phase == alive {
 		c.ensureOut()
 		c.core.Reset(&st.cs, code)
 		c.handleEvents()
 		c.flushSoonLocked()
 	}
-	c.unlock()
 }
 
 // Release says that nobody needs the stream any more. What was given to Finish is still sent. Where
@@ -191,12 +191,11 @@ func (st *Stream) Release() {
 		panic("BUG: stream released twice")
 	}
 	c.mu.Lock()
+	defer c.unlock()
 	if st.released {
-		c.mu.Unlock()
 		panic("BUG: stream released twice")
 	}
 	st.release()
-	c.unlock()
 }
 
 func (st *Stream) release() {
@@ -385,11 +384,14 @@ func (d *deadline) start(c *Conn, wait time.Duration, passed func()) {
 	k := &clock{on: true}
 	k.t = time.AfterFunc(wait, func() { // ends by itself
 		c.mu.Lock()
+		defer c.unlock()
+		ok := false
+		defer c.containLocked(&ok)
 		if k.on {
 			d.passed = true
 			passed()
 		}
-		c.unlock()
+		ok = true
 	})
 	d.clock = k
 }

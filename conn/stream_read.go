@@ -14,8 +14,8 @@ import (
 func (st *Stream) Read(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	if err := st.awaitBody(len(p)); err != nil {
-		c.unlock()
 		return 0, err
 	}
 	n := st.body.read(p)
@@ -30,7 +30,6 @@ func (st *Stream) Read(p []byte) (int, error) {
 		}
 		c.dropOut()
 	}
-	c.unlock()
 	return n, nil
 }
 
@@ -67,9 +66,9 @@ func (st *Stream) tellBlocked() {
 	if c.handler == nil {
 		return
 	}
+	defer c.mu.Lock() // also when that does not return
 	c.unlock()
 	c.handler.StreamBlocked(st)
-	c.mu.Lock()
 }
 
 // Trailers returns the trailer section of the peer's message (RFC 9113 §8.1) once Read has returned io.EOF. It is
@@ -88,6 +87,7 @@ func (st *Stream) Trailers() []core.Field {
 func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
+	defer c.unlock()
 	st.noRead = true
 	before := c.core.OutputLen()
 	st.dropBody()
@@ -101,7 +101,6 @@ func (st *Stream) CloseRead() {
 	}
 	st.canRead.Broadcast()
 	c.dropOut()
-	c.unlock()
 }
 
 // dropBody throws away what was not read, and gives the peer credit for it.

@@ -97,7 +97,30 @@ func (st *Stream) finish(p []byte, trailers []core.Field) error {
 }
 
 // queue hands p to core and waits until it is in the output. It returns how much of p is.
-func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (int, error) {
+func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (n int, err error) {
+	ok := false
+	defer st.letGo(&ok)
+	n, err = st.queueAndWait(p, trailers, end)
+	ok = true
+	return n, err
+}
+
+// letGo is deferred where the memory of the application waits to be sent. Should its own code (a
+// Scheduler, a Padding, Handler.StreamBlocked) end the wait, the connection ends with it, and
+// nobody reads that memory any more.
+func (st *Stream) letGo(ok *bool) {
+	if *ok {
+		return
+	}
+	c := st.c
+	c.wreck(errUnwound)
+	c.endWreck()
+	for st.lent > 0 && !c.takeBack(st) {
+		st.canWrite.Wait()
+	}
+}
+
+func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, error) {
 	c := st.c
 	c.ensureOut()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {

@@ -147,9 +147,19 @@ func (t *Tunnel) Write(p []byte) (int, error) {
 	if !t.enter() {
 		return 0, net.ErrClosed
 	}
+	defer t.leave()
+	n, err := t.write(p)
+	if err != nil {
+		err = t.explain(err)
+	}
+	return n, err
+}
+
+func (t *Tunnel) write(p []byte) (n int, err error) {
 	c := t.c
 	c.mu.Lock()
-	n, err := 0, t.awaitWriter()
+	defer c.unlock()
+	err = t.awaitWriter()
 	if err == nil {
 		err = t.st.writeErr()
 	}
@@ -160,11 +170,6 @@ func (t *Tunnel) Write(p []byte) (int, error) {
 		t.st.canWrite.Broadcast()
 		c.flushNoWaitLocked()
 	}
-	c.unlock()
-	if err != nil {
-		err = t.explain(err)
-	}
-	t.leave()
 	return n, err
 }
 
@@ -184,18 +189,23 @@ func (t *Tunnel) CloseWrite() error {
 	if !t.enter() {
 		return net.ErrClosed
 	}
+	defer t.leave()
+	err := t.closeWrite()
+	if err != nil {
+		err = t.explain(err)
+	}
+	return err
+}
+
+func (t *Tunnel) closeWrite() error {
 	c := t.c
 	c.mu.Lock()
+	defer c.unlock()
 	err := t.awaitWriter()
 	if err == nil {
 		err = t.endWrite()
 	}
 	c.flushNoWaitLocked()
-	c.unlock()
-	if err != nil {
-		err = t.explain(err)
-	}
-	t.leave()
 	return err
 }
 
@@ -255,11 +265,18 @@ func (t *Tunnel) Abort(code frame.Code) error {
 
 // close closes the tunnel with what last says to the peer, with mu held and while the stream is open.
 func (t *Tunnel) close(last func(*Conn)) {
+	if t.beginClose(last) == tunnelClosing {
+		t.end()
+	}
+}
+
+// beginClose returns what is then in refs, 0 where the tunnel is closed already.
+func (t *Tunnel) beginClose(last func(*Conn)) int32 {
 	c := t.c
 	c.mu.Lock()
+	defer c.unlock()
 	if t.refs.Load() >= tunnelClosing {
-		c.mu.Unlock()
-		return
+		return 0
 	}
 	n := t.refs.Add(tunnelClosing - 1) // under mu, so that only one does it
 	st := t.st
@@ -274,10 +291,7 @@ func (t *Tunnel) close(last func(*Conn)) {
 	st.canWrite.Broadcast()
 	c.flushNoWaitLocked()
 	c.dropOut()
-	c.unlock()
-	if n == tunnelClosing {
-		t.end()
-	}
+	return n
 }
 
 // releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server has ended it, too.

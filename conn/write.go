@@ -13,8 +13,8 @@ import (
 // as TLS that is not from the listeners of package server or the dialer of package client.
 func (c *Conn) Flush() {
 	c.mu.Lock()
+	defer c.unlock()
 	c.flushLocked()
-	c.unlock()
 }
 
 // flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers that both write
@@ -31,7 +31,9 @@ func (c *Conn) flushSoonLocked() {
 // flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is empty or the socket
 // fails; Serve waits for it.
 func (c *Conn) flushTask() {
+	defer c.tasks.Done()
 	c.mu.Lock()
+	defer c.unlock()
 	c.flushSoon = false
 	if !c.flushing && c.phase < lingering {
 		if c.rest.asleep {
@@ -40,16 +42,14 @@ func (c *Conn) flushTask() {
 		c.flushing = true
 		c.writeOut(0, false)
 	}
-	c.unlock()
-	c.tasks.Done()
 }
 
 // flushRestTask is a goroutine that goes on with a flush that somebody has begun: flushing is set.
 func (c *Conn) flushRestTask() {
+	defer c.tasks.Done()
 	c.mu.Lock()
+	defer c.unlock()
 	c.writeOut(0, false)
-	c.unlock()
-	c.tasks.Done()
 }
 
 // flushAfterHandler sees to it that output which is older than the streams that were just handed over leaves, however
@@ -60,9 +60,9 @@ func (c *Conn) flushAfterHandler(turn uint64) {
 	if c.stats.writes == turn && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
 		c.tasks.Add(1)
 		go func() { // as flushTask
+			defer c.tasks.Done()
 			runtime.Gosched()
 			c.Flush()
-			c.tasks.Done()
 		}()
 	}
 	c.mu.Unlock()
@@ -96,7 +96,13 @@ func (c *Conn) flushLocked() {
 // kept for others' sake. It does so, too, where it would have to wait for the writer of a stream, and
 // with noWait set, when the socket does not take all at once.
 func (c *Conn) writeOut(turns int, noWait bool) {
-	defer c.containWrite()
+	ok := false
+	defer c.containWrite(&ok)
+	c.writeTurns(turns, noWait)
+	ok = true
+}
+
+func (c *Conn) writeTurns(turns int, noWait bool) {
 	for n := 0; c.phase < lingering; n++ {
 		last := turns > 0 && n == turns
 		lent := c.fillToWrite(!last)

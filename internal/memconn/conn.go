@@ -110,6 +110,14 @@ func (c *Conn) CloseWrite() error {
 // InterruptibleRead reports whether deadlines are those of a socket.
 func (c *Conn) InterruptibleRead(netconn.Mark) bool { return c.kind == Socket }
 
+// Readable reports whether Read would not wait.
+func (c *Conn) Readable(netconn.Mark) bool {
+	h := c.in
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.readClosed || h.writeClosed && h.size == 0 || len(h.segs) > 0 && h.untilReady(&h.segs[0]) <= 0
+}
+
 // SetDeadline sets both deadlines; the zero time means none.
 func (c *Conn) SetDeadline(t time.Time) error {
 	return c.setDeadline(t, &c.in.read, &c.out.write)

@@ -36,6 +36,13 @@ func Interruptible(nc net.Conn) bool {
 	return false
 }
 
+// Readable reports whether a Read of an in-memory connection of tests, as of Mark, would not wait.
+// It says so with a method Readable(netconn.Mark) bool. Of any other connection that is not known.
+func Readable(nc net.Conn) bool {
+	r, ok := nc.(interface{ Readable(mark Mark) bool })
+	return !ok || r.Readable(Mark{})
+}
+
 // IsTimeout reports whether err is that of a deadline which has passed, whatever connection it
 // comes from: some return errors of their own.
 func IsTimeout(err error) bool {
