@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"math"
 	"math/bits"
 	"runtime"
@@ -203,8 +204,9 @@ func (c *Conn) checkScheduler() {
 	if c.phase != alive {
 		return
 	}
-	if err, ok := c.core.Err().(*frame.ConnError); ok {
-		c.failLocked(err)
+	var fault *frame.ConnError
+	if err := c.core.Err(); err != nil && errors.As(err, &fault) {
+		c.failLocked(fault)
 	}
 }
 
