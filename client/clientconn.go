@@ -20,7 +20,7 @@ type ClientConn struct {
 	t    *Transport
 	c    *conn.Conn
 	key  Key
-	addr string
+	addr string // of the server's socket
 	tls  *tls.ConnectionState
 
 	made     time.Time
@@ -36,6 +36,7 @@ type ClientConn struct {
 	deciding atomic.Int32 // calls of the PushHandler that run
 	hook     atomic.Pointer[func(*ClientConn)]
 	pooled   atomic.Pointer[func(*ClientConn)] // the pool's own hook
+	family   Key                               // under Configure: of its group; guarded by pool.mu
 
 	mu       sync.Mutex
 	reserved int             // by Reserve, for RoundTrip

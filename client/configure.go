@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"time"
 )
 
 // Keys of http.Transport.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext connections.
@@ -20,11 +19,16 @@ const (
 // called before the first request, and changes t1.TLSClientConfig and t1.TLSNextProto. net/http dials and does the proxies;
 // the settings of t1 hold, its HTTP2 included. t1.NewClientConn works with it.
 //
-// net/http dials for every request that finds no stream free, however many wait already; what is not used for a second is
-// closed again. MaxConnsPerHost of t1 bounds it.
+// net/http dials for every request that finds no stream free, however many wait already; what is not used for a quarter
+// of a second is closed again. MaxConnsPerHost of t1 bounds it.
+//
+// A connection serves the requests for which net/http would use it: those of the http.Transport that has dialled it, to
+// its host, through its proxy. So t1.Clone and t1 share no connection, nor do requests through different proxies.
+// Clones speak HTTP/2 with this package, too. CloseIdleConnections of t1 closes their idle connections with its own;
+// that of a clone has them not used again, and they are closed after IdleConnTimeout.
 //
 // The Transport that is returned sends its requests through t1. Fields of it that net/http has not, such as PushHandler,
-// may be set before the first request.
+// may be set before the first request. t1.Protocols must be set before Configure.
 //
 // Configure fails if t1 has another HTTP/2 already.
 func Configure(t1 *http.Transport) (*Transport, error) {
@@ -38,11 +42,7 @@ func Configure(t1 *http.Transport) (*Transport, error) {
 	if t1.TLSClientConfig == nil {
 		t1.TLSClientConfig = &tls.Config{}
 	}
-	for _, proto := range []string{protoTLS, "http/1.1"} {
-		if !slices.Contains(t1.TLSClientConfig.NextProtos, proto) {
-			t1.TLSClientConfig.NextProtos = append(slices.Clip(t1.TLSClientConfig.NextProtos), proto)
-		}
-	}
+	t1.TLSClientConfig.NextProtos = adjustNextProtos(t1.TLSClientConfig.NextProtos, t.protocols())
 	if t1.TLSNextProto == nil {
 		t1.TLSNextProto = make(map[string]func(string, *tls.Conn) http.RoundTripper)
 	}
@@ -71,68 +71,6 @@ func register(t1 *http.Transport, rt http.RoundTripper) (err error) {
 	return nil
 }
 
-// takeOver makes a connection that net/http has dialled part of the pool, and returns what sends requests over the pool.
-func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper {
-	t.init()
-	key := Key{Scheme: scheme, Addr: addr}
-	cc := t.newClientConn(nc, key)
-	p := t.once.own
-	if p == nil {
-		_ = cc.Close()
-		return failedTripper{errors.New("http2: Transport.Pool has no use with Configure")}
-	}
-	p.mu.Lock()
-	g := p.group(&Target{Key: key, t: t})
-	p.add(g, cc)
-	if len(g.conns) > 1 {
-		p.sweepLater()
-	}
-	p.mu.Unlock()
-	return (*cachedTripper)(t)
-}
-
-// surplusTime is how long a connection may be that no request has used before it counts as surplus.
-const surplusTime = time.Second
-
-// sweepLater looks for surplus connections in a while. net/http dials for each request that waits, and sends all of them
-// over the first connection that is there: when a hundred begin at once, a hundred connections come, and one is used.
-// They are not closed at once, since requests may be on their way back to us that the others have no streams for. It is
-// called with p.mu held.
-func (p *pool) sweepLater() {
-	if !p.sweeping {
-		p.sweeping = true
-		time.AfterFunc(surplusTime, p.sweep)
-	}
-}
-
-// sweep closes the surplus connections, and comes again for those that are too new to be told from others.
-func (p *pool) sweep() {
-	p.mu.Lock()
-	p.sweeping = false
-	var surplus []*ClientConn
-	for _, g := range p.groups {
-		var unused []*ClientConn
-		for _, cc := range g.conns {
-			since := cc.c.IdleSince()
-			switch {
-			case cc.used.Load() || since.IsZero() || cc.retired.Load():
-			case len(g.conns) > 1 && time.Since(since) < surplusTime:
-				p.sweepLater()
-			default:
-				unused = append(unused, cc)
-			}
-		}
-		if len(unused) == len(g.conns) && len(unused) > 0 {
-			unused = unused[1:]
-		}
-		surplus = append(surplus, unused...)
-	}
-	p.mu.Unlock()
-	for _, cc := range surplus {
-		cc.retire()
-	}
-}
-
 // failedTripper tells net/http that a connection could not be taken over.
 type failedTripper struct{ err error }
 
@@ -142,6 +80,22 @@ func (f failedTripper) RoundTrip(*http.Request) (*http.Response, error) { return
 // RoundTripErr is what net/http looks for.
 func (f failedTripper) RoundTripErr() error { return f.err }
 
+// adjustNextProtos returns a copy of an ALPN list with "h2" and "http/1.1" in it as far as p has
+// them, and not otherwise.
+func adjustNextProtos(list []string, p http.Protocols) []string {
+	want := map[string]bool{protoTLS: p.HTTP2(), "http/1.1": p.HTTP1()}
+	out := slices.DeleteFunc(slices.Clone(list), func(s string) bool {
+		on, known := want[s]
+		return known && !on
+	})
+	for _, s := range []string{protoTLS, "http/1.1"} {
+		if want[s] && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // noCachedConnError tells net/http to dial.
 type noCachedConnError struct{}
 
@@ -149,35 +103,6 @@ type noCachedConnError struct{}
 func (noCachedConnError) IsHTTP2NoCachedConnError() {}
 
 func (noCachedConnError) Error() string { return "http2: no cached connection was available" }
-
-// cachedTripper is a Transport that uses the connections of its pool only.
-type cachedTripper Transport
-
-// RoundTrip returns an error that has net/http dial when no connection has a free stream.
-func (c *cachedTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	t := (*Transport)(c)
-	t.init()
-	if err := checkRequest(req); err != nil {
-		closeBody(req)
-		return nil, err
-	}
-	target, err := t.cachedTarget(req)
-	if err != nil {
-		closeBody(req)
-		return nil, err
-	}
-	resp, err := t.roundTrip(req, target)
-	return resp, awaitTimeout(req, err)
-}
-
-// cachedTarget says where a request goes for which net/http dials.
-func (t *Transport) cachedTarget(req *http.Request) (*Target, error) {
-	addr, err := hostPort(req.URL.Scheme, req.URL.Host)
-	if err != nil {
-		return nil, err
-	}
-	return &Target{Key: Key{Scheme: req.URL.Scheme, Addr: addr}, t: t, cached: true}, nil
-}
 
 // idleCloser is a Transport to the reflection of net/http, which wants one exported field with this one method.
 type idleCloser struct{ t *Transport }
@@ -192,13 +117,9 @@ func (c *idleCloser) CloseIdleConnections() {
 // field, and for the method NewClientConn.
 type registered struct{ Transport *idleCloser }
 
-// RoundTrip sends a request over the pool, and has net/http take its usual way where that has no connection.
-func (r registered) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := (*cachedTripper)(r.Transport.t).RoundTrip(req)
-	if errors.Is(err, noCachedConnError{}) {
-		return nil, http.ErrSkipAltProtocol
-	}
-	return resp, err
+// RoundTrip leaves the request to net/http, which knows the connections that are its own: see handedOver.
+func (r registered) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, http.ErrSkipAltProtocol
 }
 
 // NewClientConn makes what http.Transport.NewClientConn returns.

@@ -25,10 +25,13 @@ var ErrNoConnectProtocol = errors.New("http2: the server does not offer extended
 //
 // Other than with RoundTrip, the request's context bounds the time until the answer only, and not the life of the Tunnel,
 // which takes a stream of its connection, as a request does, until it is closed and the server knows. The error is ErrHTTP1
-// for a server, or a URL, with which HTTP/2 is not spoken. A Transport that Configure has made uses the connections that are
-// there, and fails with ErrHTTP1 where there is none.
+// for a server, or a URL, with which HTTP/2 is not spoken. A Transport that Configure has made dials
+// connections of its own for this, with the settings of the http.Transport.
 func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
 	t.init()
+	if t.t1 != nil {
+		return t.once.tunnels.Connect(req)
+	}
 	if err := checkConnect(req); err != nil {
 		return nil, nil, err
 	}
@@ -36,9 +39,12 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 	if secure := req.URL.Scheme == "https"; secure && !protocols.HTTP2() || !secure && !protocols.UnencryptedHTTP2() {
 		return nil, nil, ErrHTTP1
 	}
-	target, err := t.connectTarget(req)
+	target, err := t.target(req)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !target.tunnels() {
+		return nil, nil, ErrHTTP1
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	var n attempts
@@ -47,27 +53,12 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 		if err == nil {
 			return tunnel, resp, nil
 		}
-		if errors.Is(err, noCachedConnError{}) {
-			return nil, nil, ErrHTTP1
-		}
 		if _, final := t.again(req, nil, err, &n); final != nil {
 			return nil, nil, final
 		}
 		t.counts.retries.Add(1)
 		target = target.after(err)
 	}
-}
-
-// connectTarget says which server is to be asked.
-func (t *Transport) connectTarget(req *http.Request) (*Target, error) {
-	if t.t1 != nil {
-		return t.cachedTarget(req)
-	}
-	target, err := t.target(req)
-	if err == nil && !target.tunnels() {
-		err = ErrHTTP1
-	}
-	return target, err
 }
 
 func (t *Transport) tryConnect(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*conn.Tunnel, *http.Response, error) {

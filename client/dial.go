@@ -79,8 +79,8 @@ func (t *Transport) dial(ctx context.Context, target *Target, addr string) (*Cli
 func (t *Transport) dialConn(
 	ctx context.Context, target *Target, addr string, protos []string,
 ) (nc net.Conn, isHTTP2 bool, err error) {
-	if target.Scheme == "https" && target.proxy == nil && t.DialTLSContext != nil {
-		nc, err = dialed(t.DialTLSContext(ctx, "tcp", addr))
+	if target.Scheme == "https" && target.proxy == nil && (t.DialTLSContext != nil || t.DialTLS != nil) {
+		nc, err = t.dialTLS(ctx, "tcp", addr)
 		if err != nil {
 			return nil, false, err
 		}

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,14 +33,25 @@ func (t *Transport) newHTTP1() *http.Transport {
 		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
 		ExpectContinueTimeout:  t.ExpectContinueTimeout,
 		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,
+		OnProxyConnectResponse: t.OnProxyConnectResponse,
+		WriteBufferSize:        t.WriteBufferSize,
+		ReadBufferSize:         t.ReadBufferSize,
 		Protocols:              &p,
 	}
 	if t.TLSClientConfig != nil {
 		h.TLSClientConfig = t.TLSClientConfig.Clone()
-		h.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		h.TLSClientConfig.NextProtos = adjustNextProtos(h.TLSClientConfig.NextProtos, p)
 	}
-	if t.DialTLSContext != nil {
-		h.DialTLSContext = t.DialTLSContext
+	if t.DialTLSContext != nil || t.DialTLS != nil {
+		h.DialTLSContext = t.dialTLS
+	}
+	for proto, f := range t.TLSNextProto {
+		if proto != protoTLS && proto != protoClear {
+			if h.TLSNextProto == nil {
+				h.TLSNextProto = make(map[string]func(string, *tls.Conn) http.RoundTripper)
+			}
+			h.TLSNextProto[proto] = f
+		}
 	}
 	return h
 }
@@ -127,7 +139,10 @@ func (t *Transport) sendHTTP1(req *http.Request, target *Target, only bool) (*ht
 		out.Body = body
 	}
 	out.Host = http1Host(req)
-	resp, err := t.http1For(target, only).RoundTrip(&out)
+	h := t.http1For(target, only)
+	t.h1.sending(req, func() { h.CancelRequest(&out) }) //nolint:staticcheck // deprecated, and part of the contract
+	resp, err := h.RoundTrip(&out)
+	t.h1.sent(req)
 	again := wrongProtocol(err)
 	if again && body != nil && !body.isWhole() {
 		again = false
@@ -141,6 +156,22 @@ func (t *Transport) sendHTTP1(req *http.Request, target *Target, only bool) (*ht
 	}
 	resp.Request = req
 	return resp, nil
+}
+
+// sending notes how a request that is sent with HTTP/1.1 is cancelled, until sent is called.
+func (h *http1State) sending(req *http.Request, cancel func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cancels == nil {
+		h.cancels = make(map[*http.Request]func())
+	}
+	h.cancels[req] = cancel
+}
+
+func (h *http1State) sent(req *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.cancels, req)
 }
 
 // cleartextHTTP1 has net/http send a request to an http URL.
@@ -240,8 +271,19 @@ func (t *Transport) dialContext(ctx context.Context, network, addr string) (net.
 	if t.DialContext != nil {
 		return dialed(t.DialContext(ctx, network, addr))
 	}
+	if t.Dial != nil {
+		return dialed(t.Dial(network, addr))
+	}
 	d := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return d.DialContext(ctx, network, addr)
+}
+
+// dialTLS is DialTLSContext or DialTLS, of which one is set.
+func (t *Transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	if t.DialTLSContext != nil {
+		return dialed(t.DialTLSContext(ctx, network, addr))
+	}
+	return dialed(t.DialTLS(network, addr))
 }
 
 // proxyURL is Proxy or what stands for it.

@@ -13,6 +13,7 @@ type http1State struct {
 	transports map[http1Key]*http.Transport
 	spares     map[Key][]*spare
 	known      map[Key]http1Mark
+	cancels    map[*http.Request]func() // of requests that have no response yet
 }
 
 // http1Mark remembers that a server has chosen HTTP/1.1, so that requests go to net/http first, which

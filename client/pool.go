@@ -14,6 +14,8 @@ type Key struct {
 	Scheme string // "https" or "http"
 	Addr   string // "host:port"
 	Proxy  string // URL of the proxy, empty without one
+
+	family uint64 // under Configure: see handedOver
 }
 
 // Target is where a request goes.
@@ -72,6 +74,7 @@ type pool struct {
 	groups   map[Key]*group
 	claims   map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
 	sweeping bool                  // sweep will be called
+	families families
 }
 
 // group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the lock shared.

@@ -68,6 +68,11 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	if !stop() {
 		return nil, ctx.Err()
 	}
+	if f := p.t.OnProxyConnectResponse; f != nil {
+		if err := f(ctx, p.url, req, resp); err != nil {
+			return nil, err
+		}
+	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &ProxyError{Addr: p.url.Host, StatusCode: resp.StatusCode, Header: resp.Header}
 	}

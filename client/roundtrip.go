@@ -90,7 +90,7 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 
 // reserve gets a connection with a stream for the request.
 func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
-	if trace != nil && trace.GetConn != nil {
+	if trace != nil && trace.GetConn != nil && !target.cached { // else net/http has called it
 		trace.GetConn(target.Addr)
 	}
 	cc, err := t.once.pool.Get(req, target)

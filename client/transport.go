@@ -3,11 +3,13 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
@@ -34,8 +36,24 @@ type Transport struct {
 	ProxyConnectHeader    http.Header
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 
+	// OnProxyConnectResponse, if set, sees the answer of a proxy to CONNECT, before its status is looked at. An error
+	// ends the dial.
+	OnProxyConnectResponse func(
+		ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response,
+	) error
+
 	// DialContext makes connections. Default: a net.Dialer with a timeout of 30 seconds.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Dial makes connections where DialContext is nil.
+	//
+	// Deprecated: use DialContext, which learns when nobody waits for the connection any more.
+	Dial func(network, addr string) (net.Conn, error)
+
+	// DialTLS makes connections where DialTLSContext is nil.
+	//
+	// Deprecated: use DialTLSContext.
+	DialTLS func(network, addr string) (net.Conn, error)
 
 	// DialTLSContext makes connections for https URLs that do not go through a proxy. What it returns should have
 	// negotiated its protocol with ALPN.
@@ -86,6 +104,17 @@ type Transport struct {
 	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts octets. Default
 	// 10 MiB. A response over it fails; others on its connection do not.
 	MaxResponseHeaderBytes int64
+
+	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets. Default 4096. HTTP/2 has
+	// buffers that grow with what there is to send and to read.
+	WriteBufferSize, ReadBufferSize int
+
+	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is not nil and has no
+	// "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for "h2" is not called.
+	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
+
+	// ForceAttemptHTTP2 has no effect: HTTP/2 is spoken wherever Protocols has it, whatever dials.
+	ForceAttemptHTTP2 bool
 
 	// HTTP2 is as in http.Transport.
 	HTTP2 *http.HTTP2Config
@@ -251,10 +280,13 @@ type Transport struct {
 
 	once struct {
 		sync.Once
-		pool Pool
-		own  *pool // pool where it is the Transport's own, nil otherwise
-		h1   *http.Transport
+		tunnels *Transport // under Configure: for Connect
+		pool    Pool
+		own     *pool // pool where it is the Transport's own, nil otherwise
+		h1      *http.Transport
 	}
+	schemes atomic.Pointer[map[string]http.RoundTripper] // of RegisterProtocol
+
 	h1     http1State
 	counts counters
 }
@@ -269,6 +301,8 @@ func (t *Transport) init() {
 		}
 		if t.t1 == nil {
 			t.once.h1 = t.newHTTP1()
+		} else {
+			t.once.tunnels = t.forTunnels()
 		}
 	})
 }
@@ -282,6 +316,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	if t.t1 != nil {
 		return t.t1.RoundTrip(req)
+	}
+	if rt := t.registered(req); rt != nil {
+		if resp, err := rt.RoundTrip(req); !errors.Is(err, http.ErrSkipAltProtocol) {
+			return resp, err
+		}
 	}
 	resp, err := t.send(req)
 	if err != nil {
@@ -340,7 +379,8 @@ func (t *Transport) protocols() http.Protocols {
 	}
 	var all http.Protocols
 	all.SetHTTP1(true)
-	all.SetHTTP2(true)
+	_, h2 := t.TLSNextProto[protoTLS]
+	all.SetHTTP2(t.TLSNextProto == nil || h2) // the historic way to turn HTTP/2 off
 	return all
 }
 
@@ -351,6 +391,9 @@ func (t *Transport) CloseIdleConnections() {
 	t.h1.closeIdle()
 	if t.once.h1 != nil {
 		t.once.h1.CloseIdleConnections()
+	}
+	if t.once.tunnels != nil {
+		t.once.tunnels.CloseIdleConnections()
 	}
 }
 

@@ -1,0 +1,237 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// Every exported field and method of http.Transport is here, with the same type.
+func TestTransportHasWhatNetHTTPHas(t *testing.T) {
+	theirs, ours := reflect.TypeFor[http.Transport](), reflect.TypeFor[Transport]()
+	for i := range theirs.NumField() {
+		f := theirs.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		if have, ok := ours.FieldByName(f.Name); !ok || have.Type != f.Type {
+			t.Errorf("field %s %v: have %v", f.Name, f.Type, have.Type)
+		}
+	}
+	methods, have := reflect.TypeFor[*http.Transport](), reflect.TypeFor[*Transport]()
+	for i := range methods.NumMethod() {
+		m := methods.Method(i)
+		got, ok := have.MethodByName(m.Name)
+		switch {
+		case !ok:
+			t.Errorf("method %s is missing", m.Name)
+		case m.Name == "NewClientConn" || m.Name == "Clone":
+			// NewClientConn takes a connection here, and does not dial; Clone returns a *Transport of this package.
+		case withoutReceiver(got.Type) != withoutReceiver(m.Type):
+			t.Errorf("method %s is a %v, want %v", m.Name, got.Type, m.Type)
+		}
+	}
+}
+
+func withoutReceiver(f reflect.Type) string {
+	_, rest, _ := strings.Cut(f.String(), ",")
+	if f.NumIn() == 1 {
+		_, rest, _ = strings.Cut(f.String(), ")")
+	}
+	return rest
+}
+
+// A clone has every field, none of which it shares with the original where that could be changed.
+func TestClone(t *testing.T) {
+	tr := new(Transport)
+	v := reflect.ValueOf(tr).Elem()
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.IsExported() {
+			fill(v.Field(i))
+		}
+	}
+	c := tr.Clone()
+	w := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch {
+		case !f.IsExported():
+		case f.Name == "Pool" || f.Name == "PushCache":
+			if !w.Field(i).IsZero() {
+				t.Errorf("the clone has the original's %s", f.Name)
+			}
+		case w.Field(i).IsZero() && !v.Field(i).IsZero():
+			t.Errorf("the clone has no %s", f.Name)
+		case f.Type.Kind() == reflect.Map || f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Slice:
+			if w.Field(i).Pointer() == v.Field(i).Pointer() {
+				t.Errorf("the clone shares %s", f.Name)
+			}
+		}
+	}
+}
+
+// fill makes a field something else than zero, where that is easily done.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Func:
+		v.Set(reflect.MakeFunc(v.Type(), func([]reflect.Value) []reflect.Value { panic("not called") }))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem())
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	}
+}
+
+func TestCloneOfConfigured(t *testing.T) {
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {}))
+	ts.EnableHTTP2 = true
+	ts.StartTLS()
+	defer ts.Close()
+	tr, err := Configure(&http.Transport{Proxy: noProxy, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.MaxAttempts = 3
+	c := tr.Clone()
+	for _, tr := range []*Transport{tr, c} {
+		resp, err := tr.RoundTrip(newRequest(t, "GET", ts.URL, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, resp)
+		if n := tr.Stats().ConnsOpened; n != 1 || tr.MaxAttempts != 3 {
+			t.Errorf("%d connections, MaxAttempts %d", n, tr.MaxAttempts)
+		}
+		tr.CloseIdleConnections()
+	}
+}
+
+// tripper is an http.RoundTripper of a function.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+func TestRegisterProtocol(t *testing.T) {
+	answer := func(body string) tripper {
+		return func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+		}
+	}
+	configured, err := Configure(&http.Transport{Proxy: noProxy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "site") }))
+	for name, tr := range map[string]*Transport{
+		"Transport": {Proxy: noProxy}, "Configure": configured,
+	} {
+		tr.RegisterProtocol("words", answer("words"))
+		tr.RegisterProtocol("http", tripper(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Path == "/mine" {
+				return answer("mine")(req)
+			}
+			return nil, http.ErrSkipAltProtocol
+		}))
+		for url, want := range map[string]string{"words:///": "words", s + "/mine": "mine"} {
+			resp, err := tr.RoundTrip(newRequest(t, "GET", url, nil))
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, url, err)
+				continue
+			}
+			if got := readAll(t, resp); got != want {
+				t.Errorf("%s: %s: %q", name, url, got)
+			}
+		}
+		if _, err := tr.RoundTrip(newRequest(t, "GET", "other:///", nil)); err == nil {
+			t.Errorf("%s: a scheme that nobody has registered is answered", name)
+		}
+		func() {
+			defer func() {
+				if got := recover(); got != "protocol words already registered" {
+					t.Errorf("%s: a second registration: %v", name, got)
+				}
+			}()
+			tr.RegisterProtocol("words", answer(""))
+		}()
+		tr.CloseIdleConnections()
+	}
+}
+
+// Dial, DialTLS, OnProxyConnectResponse and TLSNextProto do what those of http.Transport do.
+func TestFieldsOfNetHTTP(t *testing.T) {
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	}))
+	ts.EnableHTTP2 = true
+	ts.StartTLS()
+	defer ts.Close()
+	addr := ts.Listener.Addr().String()
+	insecure := func() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+	get := func(tr *Transport) string {
+		resp, err := tr.RoundTrip(newRequest(t, "GET", "https://site.example/", nil))
+		if err != nil {
+			return err.Error()
+		}
+		defer tr.CloseIdleConnections()
+		return readAll(t, resp)
+	}
+	dialed := ""
+	dial := func(network, addr string) (net.Conn, error) {
+		dialed = addr
+		return net.Dial(network, ts.Listener.Addr().String())
+	}
+	got := get(&Transport{Proxy: noProxy, Dial: dial, TLSClientConfig: insecure()})
+	if got != "HTTP/2.0" || dialed != "site.example:443" {
+		t.Errorf("Dial: %s, %s", got, dialed)
+	}
+	dialTLS := func(network, addr string) (net.Conn, error) {
+		cfg := insecure()
+		cfg.NextProtos = []string{"h2"}
+		return tls.Dial(network, ts.Listener.Addr().String(), cfg)
+	}
+	if got := get(&Transport{Proxy: noProxy, DialTLS: dialTLS}); got != "HTTP/2.0" {
+		t.Errorf("DialTLS: %s", got)
+	}
+	none := map[string]func(string, *tls.Conn) http.RoundTripper{}
+	got = get(&Transport{Proxy: noProxy, Dial: dial, TLSClientConfig: insecure(), TLSNextProto: none})
+	if got != "HTTP/1.1" {
+		t.Errorf("TLSNextProto: %s", got)
+	}
+	if got := get(&Transport{
+		Proxy: noProxy, Dial: dial, TLSClientConfig: insecure(), ForceAttemptHTTP2: true,
+		ReadBufferSize: 16, WriteBufferSize: 16,
+	}); got != "HTTP/2.0" {
+		t.Errorf("sizes of buffers: %s", got)
+	}
+	proxy := newConnectProxy(t)
+	refused := errors.New("the proxy will not do")
+	var seen string
+	tr := &Transport{
+		Proxy: proxy.url("user"), TLSClientConfig: insecure(),
+		OnProxyConnectResponse: func(_ context.Context, u *url.URL, req *http.Request, resp *http.Response) error {
+			seen = u.Host + " " + req.Method + " " + req.Host + " " + resp.Status
+			return refused
+		},
+	}
+	if _, err := tr.RoundTrip(newRequest(t, "GET", "https://"+addr+"/", nil)); !errors.Is(err, refused) {
+		t.Errorf("OnProxyConnectResponse: %v", err)
+	}
+	if want := proxy.l.Addr().String() + " CONNECT " + addr + " 200 OK"; seen != want {
+		t.Errorf("OnProxyConnectResponse saw %q, want %q", seen, want)
+	}
+}

@@ -1,0 +1,194 @@
+package client
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// handedOver is the http.RoundTripper of a connection that net/http has dialled under Configure.
+// net/http keeps it in its own pool, under the proxy and host that it has dialled for, and gives it
+// the requests for which the connection is right.
+//
+// Connections are kept in families, a group of the pool for each. A family serves the requests of each of its members.
+// It begins with one connection. When that cannot take a request, net/http comes with the same request to another of
+// the connections that it would use for it, or dials one; then the two are joined. So a request never reaches a
+// connection that net/http would not have used for it, and one that was full is used again although net/http has
+// forgotten it.
+type handedOver struct {
+	t  *Transport
+	cc *ClientConn
+}
+
+// families is what a pool knows of them. It is guarded by pool.mu.
+type families struct {
+	last    uint64                     // family that was made
+	refused map[*http.Request]*refusal // what net/http is about to send elsewhere
+}
+
+// refusal is a request that a connection could not take.
+type refusal struct {
+	cc *ClientConn
+	at time.Time
+}
+
+// maxRefused bounds the requests that are remembered; those beyond join no families.
+const maxRefused = 1000
+
+// takeOver makes a connection that net/http has dialled part of the pool.
+func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper {
+	t.init()
+	p := t.once.own
+	protocols := t.protocols()
+	switch {
+	case p == nil:
+		_ = nc.Close() // the error below is what counts
+		return failedTripper{errors.New("http2: Transport.Pool has no use with Configure")}
+	case scheme == "https" && !protocols.HTTP2():
+		_ = nc.Close() // as above
+		return failedTripper{errors.New("http2: HTTP/2 was negotiated, which Transport.Protocols has not")}
+	}
+	p.mu.Lock()
+	p.families.last++
+	key := Key{Scheme: scheme, Addr: addr, family: p.families.last}
+	p.mu.Unlock()
+	cc := t.newClientConn(nc, Key{Scheme: scheme, Addr: addr})
+	p.mu.Lock()
+	cc.family = key
+	p.add(p.group(&Target{Key: key, t: t, cached: true}), cc)
+	p.sweepLater()
+	p.mu.Unlock()
+	return &handedOver{t, cc}
+}
+
+// RoundTrip sends a request on a connection of the family. Where none has a free stream it returns an error that has
+// net/http use another connection, or dial.
+func (h *handedOver) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := checkRequest(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	target := h.t.once.own.familyOf(req, h.cc)
+	resp, err := h.t.roundTrip(req, target)
+	if errors.Is(err, noCachedConnError{}) {
+		h.t.once.own.refuse(req, h.cc)
+	}
+	return resp, awaitTimeout(req, err)
+}
+
+// familyOf returns the family for a request that has come to cc, and joins it with that of the connection that has
+// refused the request before.
+func (p *pool) familyOf(req *http.Request, cc *ClientConn) *Target {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.families.refused[req]; r != nil {
+		delete(p.families.refused, req)
+		p.join(r.cc, cc)
+	}
+	return &Target{Key: cc.family, t: p.t, cached: true}
+}
+
+// refuse notes that cc could not take a request.
+func (p *pool) refuse(req *http.Request, cc *ClientConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.families.refused == nil {
+		p.families.refused = make(map[*http.Request]*refusal)
+	}
+	if len(p.families.refused) < maxRefused {
+		p.families.refused[req] = &refusal{cc, time.Now()}
+	}
+	p.sweepLater()
+}
+
+// join adds the connections of cc's family to that of old, if both reach the same address: a proxy function that gives
+// each attempt another proxy has net/http send one request over connections that are not alike.
+func (p *pool) join(old, cc *ClientConn) {
+	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key {
+		return
+	}
+	from := p.groups[cc.family]
+	if from == nil {
+		cc.family = old.family // it has gone, but net/http may still come to it
+		return
+	}
+	to := p.group(&Target{Key: old.family, t: p.t, cached: true})
+	for _, c := range from.conns {
+		c.family = to.target.Key
+		c.pooled.Store(&to.onState)
+	}
+	to.conns = append(to.conns, from.conns...)
+	to.waiters = append(to.waiters, from.waiters...)
+	from.conns, from.waiters = nil, nil
+	p.drop(from)
+	cc.family = to.target.Key
+	for _, c := range to.conns {
+		to.update(c) // it may have changed in between
+	}
+	to.serve()
+}
+
+// surplusTime is how long a connection may be that no request has used before it counts as surplus.
+const surplusTime = 250 * time.Millisecond
+
+// sweepLater looks for surplus connections in a while. net/http dials for each request that waits,
+// and sends all of them over the first connection that is there: when a hundred begin at once, a
+// hundred connections come, and one is used.
+// They are not closed at once, since requests may be on their way back to us that the others have no streams for. It is
+// called with p.mu held.
+func (p *pool) sweepLater() {
+	if !p.sweeping {
+		p.sweeping = true
+		time.AfterFunc(surplusTime, p.sweep)
+	}
+}
+
+// sweep closes the surplus connections, forgets old refusals, and comes again for those that are too new.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	p.sweeping = false
+	now := time.Now()
+	for req, r := range p.families.refused {
+		if now.Sub(r.at) > time.Second {
+			delete(p.families.refused, req)
+		}
+	}
+	surplus, more := p.surplusLocked(now)
+	if more || len(p.families.refused) > 0 {
+		p.sweepLater()
+	}
+	p.mu.Unlock()
+	for _, cc := range surplus {
+		cc.retire()
+	}
+}
+
+// surplusLocked returns the connections that no request has used, but for one where its host has no other, and whether
+// there are others that are too new to be told from them.
+func (p *pool) surplusLocked(now time.Time) (surplus []*ClientConn, more bool) {
+	needed := make(map[Key]bool) // hosts that have a connection
+	var unused []*ClientConn
+	for _, g := range p.groups {
+		for _, cc := range g.conns {
+			since := cc.c.IdleSince()
+			switch {
+			case cc.gone():
+			case cc.used.Load():
+				needed[cc.key] = true
+			case since.IsZero() || now.Sub(since) < surplusTime:
+				more = true
+			default:
+				unused = append(unused, cc)
+			}
+		}
+	}
+	for _, cc := range unused {
+		if needed[cc.key] {
+			surplus = append(surplus, cc)
+		} else {
+			needed[cc.key] = true
+		}
+	}
+	return surplus, more
+}
