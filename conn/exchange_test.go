@@ -77,8 +77,8 @@ func TestReply(t *testing.T) {
 					clear(trailers)
 					p.c.Flush()
 					p.want("the response", tt.want...)
-					if n := p.c.Stats().Streams; n != 0 || st.Conn() != nil {
-						t.Errorf("%d streams are left, this one on %v", n, st.Conn())
+					if n := p.c.Stats().Streams; n != 0 || st.c != nil {
+						t.Errorf("%d streams are left, this one on %v", n, st.c)
 					}
 				})
 			})
