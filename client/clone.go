@@ -114,7 +114,7 @@ func (t *Transport) registered(req *http.Request) http.RoundTripper {
 func (t *Transport) CancelRequest(req *http.Request) {
 	t.init()
 	if t.t1 != nil {
-		t.t1.CancelRequest(req) //nolint:staticcheck // deprecated, and part of the contract
+		t.t1.CancelRequest(req)
 		return
 	}
 	t.h1.mu.Lock()
@@ -124,5 +124,5 @@ func (t *Transport) CancelRequest(req *http.Request) {
 		cancel()
 		return
 	}
-	t.once.h1.CancelRequest(req) //nolint:staticcheck // as above
+	t.once.h1.CancelRequest(req)
 }

@@ -16,7 +16,7 @@ func peek(raw syscall.RawConn) bool {
 	err := raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		there = err != syscall.EAGAIN && err != syscall.EINTR //nolint:errorlint // an Errno
+		there = err != syscall.EAGAIN && err != syscall.EINTR
 	})
 	return there || err != nil
 }

@@ -30,7 +30,7 @@ type PanicError struct {
 
 // Error has the value, without the stack.
 func (e *PanicError) Error() string {
-	if e.Value == errGoexit || e.Value == errUnwound {
+	if e.Value == errGoexit || e.Value == errUnwound { //nolint:errorlint // not an error of somebody
 		return fmt.Sprint(e.Value)
 	}
 	return fmt.Sprintf("panic: %v", e.Value)
@@ -51,7 +51,8 @@ func brokenBy(value any) error {
 
 // broken ends the connection for a panic. It is called by the function that was deferred, with mu held.
 func (c *Conn) broken(value any) {
-	if !c.timer.wrecked || value != errGoexit { // the stack that wreck has seen says more
+	// The stack that wreck has seen says more.
+	if !c.timer.wrecked || value != errGoexit { //nolint:errorlint // what recover returned
 		c.err = brokenBy(value)
 	}
 	c.timer.wrecked = false

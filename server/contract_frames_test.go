@@ -124,7 +124,7 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case err == io.EOF: //nolint:errorlint // the end is this very value
+	case err == io.EOF:
 		return "EOF"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "deadline"

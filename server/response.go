@@ -171,7 +171,7 @@ func (w *response) copyFrom(src io.Reader, buf []byte) (n int, end bool, err err
 			return m, false, werr
 		}
 	}
-	if err == io.EOF { //nolint:errorlint // the end of a Reader is this very value
+	if err == io.EOF {
 		return k, true, nil
 	}
 	return k, false, err

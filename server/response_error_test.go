@@ -34,7 +34,7 @@ func TestReadFromErrorThatWrapsEOF(t *testing.T) {
 		wrapped := fmt.Errorf("disk: %w", io.EOF)
 		withPeer(t, func(w http.ResponseWriter, _ *http.Request) {
 			n, err := io.Copy(w, &failingSource{octets, wrapped})
-			if err != wrapped || n != int64(octets) { //nolint:errorlint // this very error
+			if err != wrapped || n != int64(octets) {
 				t.Errorf("%d octets: %d, %v", octets, n, err)
 			}
 			if err != nil {

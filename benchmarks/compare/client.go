@@ -212,7 +212,7 @@ func drain(r io.Reader, buf []byte) (size int64, err error) {
 	for {
 		n, err := r.Read(buf)
 		size += int64(n)
-		if err == io.EOF { //nolint:errorlint // the end of a body is this very value
+		if err == io.EOF {
 			return size, nil
 		}
 		if err != nil {
