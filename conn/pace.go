@@ -204,8 +204,15 @@ func (c *Conn) checkScheduler() {
 	if c.phase != alive {
 		return
 	}
+	if err := c.core.Err(); err != nil {
+		c.failByCore(err)
+	}
+}
+
+// failByCore ends the connection for an error of core's own.
+func (c *Conn) failByCore(err error) {
 	var fault *frame.ConnError
-	if err := c.core.Err(); err != nil && errors.As(err, &fault) {
+	if errors.As(err, &fault) {
 		c.failLocked(fault)
 	}
 }
