@@ -37,7 +37,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 func (x *exchange) altSvcField(fields []core.Field) {
 	for i := range fields {
 		if fields[i].Name == "alt-svc" {
-			x.cc.t.AltSvcHandler(AltSvc{Origin: x.origin(), Value: fields[i].Value, Conn: x.cc})
+			x.tellAltSvc(AltSvc{Origin: x.origin(), Value: fields[i].Value, Conn: x.cc})
 		}
 	}
 }
@@ -48,4 +48,16 @@ func (x *exchange) origin() string {
 		return "" // it was sent, so it is one
 	}
 	return x.req.URL.Scheme + "://" + host
+}
+
+// tellAltSvc calls the handler, and ends the request if that does not return.
+func (x *exchange) tellAltSvc(a AltSvc) {
+	returned := false
+	defer func() {
+		if !returned {
+			x.abandon()
+		}
+	}()
+	x.cc.t.AltSvcHandler(a)
+	returned = true
 }

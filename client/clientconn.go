@@ -75,12 +75,18 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 	t.counts.connsOpened.Add(1)
 	t.counts.conns.Add(1)
 	go func() { // ends with the connection
-		err := cc.c.Serve()
-		cc.dropPushes()
-		t.counts.connEnded(err)
+		err := errServeExited
+		defer func() {
+			cc.dropPushes()
+			t.counts.connEnded(err)
+		}()
+		err = cc.c.Serve()
 	}()
 	return cc
 }
+
+// errServeExited is how a connection ends whose goroutine a hook of the application has ended.
+var errServeExited = errors.New("http2: the connection's goroutine was ended by the application")
 
 // dropPushes drops the pushes of the connection that nobody has asked for: it is about to close.
 func (cc *ClientConn) dropPushes() {
@@ -361,11 +367,20 @@ func (cc *ClientConn) open(req *http.Request, src *source, trace *httptrace.Clie
 		cc.unreserve()
 		return nil, err
 	}
+	sent := false
 	cc.used.Store(true)
 	cc.t.counts.requests.Add(1)
 	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
 	x.prio, _ = ctx.Value(priorityKey{}).(*requestPriority)
+	if trace != nil {
+		defer func() {
+			if !sent { // a hook has ended the caller's goroutine
+				cc.opened(nil)
+			}
+		}()
+	}
 	err = x.send(src, tunnel)
+	sent = true
 	cc.opened(err)
 	if err != nil {
 		if isUnprocessed(err) {
@@ -434,7 +449,7 @@ func (cc *ClientConn) Done() <-chan struct{} { return cc.c.Done() }
 // Conn returns the connection beneath, for what has no place in net/http's types.
 func (cc *ClientConn) Conn() *conn.Conn { return cc.c }
 
-// gotConn calls the hook.
+// gotConn calls the hook. A slot is reserved, which is given back if the hook does not return.
 func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	if trace == nil || trace.GotConn == nil {
 		return
@@ -443,5 +458,12 @@ func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	if since := cc.c.IdleSince(); info.Reused && !since.IsZero() {
 		info.WasIdle, info.IdleTime = true, time.Since(since)
 	}
+	returned := false
+	defer func() {
+		if !returned { // the hook has ended the caller's goroutine
+			cc.unreserve()
+		}
+	}()
 	trace.GotConn(info)
+	returned = true
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -142,7 +143,11 @@ func (x *exchange) send(src *source, tunnel bool) error {
 	if x.prio != nil {
 		x.prio.add(x, p)
 	}
-	x.tellWritten(b.fields, src)
+	if x.trace == nil {
+		x.tellWritten(b.fields, src)
+	} else {
+		x.tellTrace(b.fields, src)
+	}
 	if x.up != nil {
 		go x.up.run() // ends with the stream; see there
 	}
@@ -206,6 +211,41 @@ func readFull(src *source, p []byte) (n int, err error) {
 func (t *Transport) expects(req *http.Request) bool {
 	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
 }
+
+// tellTrace is tellWritten where there are hooks. One that does not return (t.FailNow, a panic) ends the request, whose
+// upload has not begun.
+func (x *exchange) tellTrace(fields []core.Field, src *source) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if src != nil {
+			src.close(false)
+		}
+		if x.up != nil {
+			x.uploadDone()
+			x.leave()
+		}
+		x.abandon()
+	}()
+	x.tellWritten(fields, src)
+	returned = true
+}
+
+// abandon ends a request whose caller is gone.
+func (x *exchange) abandon() {
+	x.mu.Lock()
+	x.returned = true // nothing is sent again, and an upload that runs closes the body
+	if x.err == nil {
+		x.err = errHookExited
+	}
+	x.mu.Unlock()
+	x.reset()
+}
+
+// errHookExited ends a request for which the application's code was called that did not return.
+var errHookExited = errors.New("http2: a hook of the request ended its goroutine")
 
 // tellWritten calls the hooks for a request whose head, and body where there is no upload, is on its way.
 func (x *exchange) tellWritten(fields []core.Field, src *source) {
@@ -289,8 +329,19 @@ func (x *exchange) died(error) {
 	}
 }
 
-// interim takes an interim response, on the goroutine that reads the socket.
+// interim takes an interim response, on a goroutine of its own.
 func (x *exchange) interim(m *core.Message) {
+	returned := false
+	defer func() {
+		if !returned { // a hook has ended the goroutine
+			x.cancel(errHookExited, frame.Cancel)
+		}
+	}()
+	x.tellInterim(m)
+	returned = true
+}
+
+func (x *exchange) tellInterim(m *core.Message) {
 	x.firstByte()
 	t := x.trace
 	if t != nil && t.Got1xxResponse != nil {
@@ -323,6 +374,21 @@ func (x *exchange) firstByte() {
 	}
 }
 
+// firstByteOfHead is firstByte on the goroutine of the request's caller.
+func (x *exchange) firstByteOfHead() {
+	if x.trace == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			x.abandon()
+		}
+	}()
+	x.firstByte()
+	returned = true
+}
+
 // await waits for the response.
 func (x *exchange) await() (*http.Response, error) {
 	head, err := x.awaitHead()
@@ -344,7 +410,7 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	if err != nil {
 		return head, x.failed(err)
 	}
-	x.firstByte()
+	x.firstByteOfHead()
 	if x.cc.t.responseHeaderTimeout() > 0 {
 		_ = x.s.SetReadDeadline(time.Time{}) // it was for the head
 	}

@@ -41,14 +41,23 @@ func (s *Server) ServeConn(nc net.Conn) {
 
 // newArrival notes a new connection. The caller serves it.
 func (s *Server) newArrival(ctx context.Context, nc net.Conn, over chan struct{}) *arrival {
+	a := &arrival{s: s, nc: nc, over: over}
+	made := false
+	defer func() {
+		if !made { // a callback has ended the goroutine, or panics
+			_ = nc.Close() // there is nobody to tell
+			a.arrived()
+		}
+	}()
+	a.arriving()
 	if s.ConnContext != nil {
 		if ctx = s.ConnContext(ctx, nc); ctx == nil {
 			panic("ConnContext returned nil")
 		}
 	}
-	a := &arrival{s: s, nc: nc, ctx: ctx, over: over}
-	a.arriving()
+	a.ctx = ctx
 	a.setState(http.StateNew)
+	made = true
 	return a
 }
 
@@ -72,10 +81,10 @@ func (a *arrival) arrived() {
 
 // ended closes the connection and tells whom it concerns.
 func (a *arrival) ended() {
+	defer a.finish() // whatever the callback does
 	_ = a.nc.Close() // it may be closed already
 	a.arrived()
 	a.setState(http.StateClosed)
-	a.finish()
 }
 
 // finish lets ServeConn return.
