@@ -141,14 +141,28 @@ func TestRetryLimit(t *testing.T) {
 	})
 }
 
-// The pause before another attempt ends with the context.
+// The pause before another attempt ends with the context, and every body is closed, also that which
+// GetBody has given for the attempt that is not made any more.
 func TestRetryCancelled(t *testing.T) {
+	for _, getBody := range []bool{false, true} {
+		t.Run(fmt.Sprintf("GetBody %t", getBody), func(t *testing.T) { testRetryCancelled(t, getBody) })
+	}
+}
+
+func testRetryCancelled(t *testing.T, getBody bool) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t, func(t *Transport) { t.MaxAttempts = 100 })
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		spy := &spyBody{Reader: strings.NewReader("x")}
-		r := f.start(newRequest(t, "POST", siteURL, spy).WithContext(ctx))
+		spies := []*spyBody{{Reader: strings.NewReader("x")}}
+		req := newRequest(t, "POST", siteURL, spies[0]).WithContext(ctx)
+		if getBody {
+			req.GetBody = func() (io.ReadCloser, error) {
+				spies = append(spies, &spyBody{Reader: strings.NewReader("x")})
+				return spies[len(spies)-1], nil
+			}
+		}
+		r := f.start(req)
 		p := f.accept()
 		go func() {
 			for {
@@ -161,7 +175,9 @@ func TestRetryCancelled(t *testing.T) {
 			}
 		}()
 		r.wantErr(context.DeadlineExceeded)
-		spy.check(t)
+		for _, spy := range spies {
+			spy.check(t)
+		}
 		f.close()
 		_ = p.nc.Close()
 	})
@@ -208,8 +224,8 @@ func TestRetryUnsent(t *testing.T) {
 	})
 }
 
-// Ten thousand requests pass through two hundred connections that say GOAWAY with requests in flight, and none is lost or
-// handled twice.
+// Ten thousand requests pass through two hundred connections that say GOAWAY with requests in
+// flight, and none is lost or handled twice.
 func TestGoAwayLosesNothing(t *testing.T) {
 	const requests, perConn = 10_000, 50
 	var handled [requests]atomic.Int32
@@ -270,8 +286,9 @@ func (f *farm) countedRequest(i int) {
 	_ = resp.Body.Close()
 }
 
-// goAwayAfter is a server that handles n requests, echoing their bodies. With the last it says GOAWAY, in two steps
-// if told to; it ignores what comes after it and ends the connection when all are answered.
+// goAwayAfter is a server that handles n requests, echoing their bodies. With the last it says
+// GOAWAY, in two steps if told to; it ignores what comes after it and ends the connection when all
+// are answered.
 func goAwayAfter(p *peer, n int, twoSteps bool, handled *[10_000]atomic.Int32) {
 	defer p.nc.Close()
 	p.send(frame.NewSettings(), frame.Settings{Ack: true})

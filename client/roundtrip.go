@@ -142,7 +142,8 @@ func (t *Target) after(err error) *Target {
 	return &again
 }
 
-// again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip is to return.
+// again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
+// is to return.
 func (t *Transport) again(req *http.Request, src *source, err error, n *attempts) (*source, error) {
 	n.failed(err)
 	var ce *Error
@@ -160,10 +161,17 @@ func (t *Transport) again(req *http.Request, src *source, err error, n *attempts
 		}
 		src = next
 	}
-	return src, pause(req.Context(), err, n.sent)
+	if err := pause(req.Context(), err, n.sent); err != nil {
+		if src != nil {
+			src.close(false) // the caller has the former one, which GetBody's has followed
+		}
+		return nil, err
+	}
+	return src, nil
 }
 
-// pause waits before another attempt: not at first, nor where the server only moves on to another connection.
+// pause waits before another attempt: not at first, nor where the server only moves on to another
+// connection.
 func pause(ctx context.Context, err error, n int) error {
 	if n <= 1 || neverOpened(err) {
 		return ctx.Err()

@@ -16,8 +16,8 @@ const defaultBuffer = 256 << 10
 
 // Options describe one connection. The zero value is a link without delay.
 type Options struct {
-	// Buffer is how many bytes one direction holds before Write waits. Default 256 KiB. With a latency it
-	// bounds what is on its way, as the window of TCP does.
+	// Buffer is how many bytes one direction holds before Write waits. Default 256 KiB. With a
+	// latency it bounds what is on its way, as the window of TCP does.
 	Buffer int
 
 	// Latency is the delay of every byte in one direction. Default 0.
@@ -87,8 +87,8 @@ func (c *Conn) wrap(op string, err error) error {
 	return &net.OpError{Op: op, Net: "mem", Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close ends both directions: waiting calls on this end return net.ErrClosed, the peer reads what is in the
-// buffer and then io.EOF, and its writes fail.
+// Close ends both directions: waiting calls on this end return net.ErrClosed, the peer reads what
+// is in the buffer and then io.EOF, and its writes fail.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.wrap("close", net.ErrClosed)
@@ -128,6 +128,10 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.i
 
 // SetWriteDeadline sets when Write gives up with os.ErrDeadlineExceeded.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.out.write) }
+
+// Stall has nothing arrive at this end before a time, and what has not been read by now not either,
+// as where a path loses packets for a while. The zero time ends it.
+func (c *Conn) Stall(until time.Time) { c.in.stall(until) }
 
 // LocalAddr returns the name of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.local }

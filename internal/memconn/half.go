@@ -28,6 +28,7 @@ type half struct {
 	segs     []segment
 	size     int       // bytes written and not yet read
 	linkFree time.Time // when the simulated link has sent what it was given
+	stalled  time.Time // nothing arrives before
 	arrival  *time.Timer
 
 	writeClosed bool // no more bytes will come: the reader gets io.EOF after the last
@@ -96,11 +97,23 @@ func (h *half) takeLocked(p []byte) int {
 	return n
 }
 
+// untilReady returns how long it takes until s arrives, 0 or less where it is there.
 func (h *half) untilReady(s *segment) time.Duration {
-	if s.ready.IsZero() {
+	ready := s.ready
+	if h.stalled.After(ready) {
+		ready = h.stalled
+	}
+	if ready.IsZero() {
 		return 0
 	}
-	return time.Until(s.ready)
+	return time.Until(ready)
+}
+
+func (h *half) stall(until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stalled = until
+	h.cond.Broadcast()
 }
 
 func (h *half) wakeAfterLocked(d time.Duration) {

@@ -147,6 +147,27 @@ func TestLatencyAndBandwidth(t *testing.T) {
 	})
 }
 
+func TestStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := Pipe(Options{})
+		start := time.Now()
+		_, _ = c.Write([]byte("a"))
+		s.Stall(start.Add(time.Second))
+		_, _ = c.Write([]byte("b"))
+		_ = s.SetReadDeadline(start.Add(time.Millisecond))
+		if _, err := s.Read(make([]byte, 2)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("Read with a deadline: %v", err)
+		}
+		_ = s.SetReadDeadline(time.Time{})
+		got := make([]byte, 3)
+		n, err := s.Read(got)
+		if string(got[:n]) != "ab" || err != nil || time.Since(start) != time.Second {
+			t.Errorf("%q, %v after %v", got[:n], err, time.Since(start))
+		}
+		_, _ = c.Close(), s.Close()
+	})
+}
+
 func TestEOFTravelsBehindData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := Pipe(Options{Latency: time.Second, MaxRead: 2})
