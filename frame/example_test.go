@@ -1,6 +1,7 @@
 package frame_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -130,4 +131,55 @@ func ExampleSettings() {
 	// Output:
 	// SETTINGS_INITIAL_WINDOW_SIZE=1048576 <nil>
 	// SETTINGS_MAX_FRAME_SIZE=1000 http2: connection error PROTOCOL_ERROR: SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1 (RFC 9113 §6.5.2)
+}
+
+// Whole frames from a connection: the header block that came in two frames is one.
+func ExampleReader() {
+	wire := frame.AppendSettings([]byte(frame.Preface))
+	wire = frame.Headers{StreamID: 1, Fragment: []byte{0x82, 0x87}}.Append(wire)
+	wire = frame.Continuation{StreamID: 1, EndHeaders: true, Fragment: []byte{0x84}}.Append(wire)
+	wire = frame.Ping{}.Append(wire)
+	wire = frame.Continuation{StreamID: 1, EndHeaders: true}.Append(wire) // of no block
+
+	r := frame.NewReader(bytes.NewReader(wire))
+	if err := r.ReadPreface(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for {
+		h, payload, err := r.Next()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(h)
+		if h.Type == frame.TypeHeaders {
+			f, err := frame.ParseHeaders(h, payload)
+			fmt.Printf("block %x %v\n", f.Fragment, err)
+		}
+	}
+	// Output:
+	// SETTINGS stream=0 len=0
+	// HEADERS stream=1 flags=END_HEADERS len=3
+	// block 828784 <nil>
+	// PING stream=0 len=8
+	// http2: connection error PROTOCOL_ERROR: CONTINUATION without HEADERS before it (RFC 9113 §6.10)
+}
+
+// A header block that is longer than the peer's SETTINGS_MAX_FRAME_SIZE.
+func ExampleHeaders_AppendSplit() {
+	f := frame.Headers{StreamID: 1, EndStream: true, EndHeaders: true, Fragment: make([]byte, 40000)}
+	for wire := f.AppendSplit(nil, frame.MinMaxSize); len(wire) > 0; {
+		h, _, n, err := frame.Split(wire, frame.MinMaxSize)
+		if err != nil || n == 0 {
+			fmt.Println("broken or not whole:", err)
+			return
+		}
+		fmt.Println(h)
+		wire = wire[n:]
+	}
+	// Output:
+	// HEADERS stream=1 flags=END_STREAM len=16384
+	// CONTINUATION stream=1 len=16384
+	// CONTINUATION stream=1 flags=END_HEADERS len=7232
 }
