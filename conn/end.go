@@ -125,7 +125,8 @@ func (c *Conn) die(err error) {
 }
 
 // endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on
-// core's table holds streams whose memory may belong to another connection already, and must not be used.
+// core's table and its scheduler hold streams whose memory may belong to another connection already, and must not be
+// used.
 func (c *Conn) endStreams(err error) {
 	c.client.changed = true
 	c.tellKnown()
@@ -135,6 +136,7 @@ func (c *Conn) endStreams(err error) {
 		st.end(err)
 		st.closed = true
 	})
+	c.core.Abandon()
 }
 
 // wakeAll wakes who waits for the connection.

@@ -59,3 +59,51 @@ func TestSchedulerThatKeepsAClosedNode(t *testing.T) {
 		}
 	})
 }
+
+// counted is a Scheduler that counts calls.
+type counted struct {
+	priority.Scheduler
+	calls int // guarded by Conn.mu
+}
+
+func (w *counted) Ready(n *priority.Node)   { w.calls++; w.Scheduler.Ready(n) }
+func (w *counted) Unready(n *priority.Node) { w.calls++; w.Scheduler.Unready(n) }
+func (w *counted) Close(n *priority.Node)   { w.calls++; w.Scheduler.Close(n) }
+func (w *counted) Next() *priority.Node     { w.calls++; return w.Scheduler.Next() }
+
+// The scheduler of a connection that is over is not called, since its Nodes may serve another one.
+func TestSchedulerIsLeftAloneAtTheEnd(t *testing.T) {
+	for name, end := range map[string]func(p *testPeer){
+		"closed":      func(p *testPeer) { _ = p.c.Close() },
+		"lost":        func(p *testPeer) { _ = p.nc.Close() },
+		"failed":      func(p *testPeer) { p.c.CloseWithError(frame.InternalError, "") },
+		"wrong frame": func(p *testPeer) { p.send(windowUpdate(0, 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &counted{Scheduler: priority.NewRoundRobin()}
+				p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler { return w }}, initialWindow(1<<20))
+				st := p.respondUnseen(1)
+				p.start(func() (int, error) { return st.Write(make([]byte, 1<<20)) })
+				for range p.frames() {
+				}
+				calls := func() int {
+					p.c.mu.Lock()
+					defer p.c.mu.Unlock()
+					return w.calls
+				}
+				before := calls()
+				if before == 0 {
+					t.Fatal("the scheduler was not asked")
+				}
+				end(p)
+				synctest.Wait()
+				st.Release()
+				p.c.Flush()
+				if n := calls(); n != before {
+					t.Errorf("the scheduler was called %d times", n-before)
+				}
+			})
+		})
+	}
+}

@@ -166,7 +166,8 @@ func (c *Conn) Err() error {
 
 // Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what
 // was wrong (RFC 9113 §5.4.1). Nothing follows it: from then on no method appends anything, Apply
-// and Tick do nothing, and Deadline gives none. Only the first call counts.
+// and Tick do nothing, Deadline gives none, and the scheduler is not called any more. Only the
+// first call counts.
 func (c *Conn) Fail(err *frame.ConnError) {
 	if c.fatal != nil {
 		return
@@ -183,6 +184,17 @@ func (c *Conn) Fail(err *frame.ConnError) {
 	}
 	c.appendGoAway(last, err.Code, debug)
 }
+
+// Abandon says that the connection is over without another word, and that the memory of its streams
+// may be used elsewhere. From then on nothing is appended, as after Fail, and the scheduler, which
+// may still lead from one stream to another, is not called.
+func (c *Conn) Abandon() {
+	if c.fatal == nil {
+		c.fatal = errAbandoned
+	}
+}
+
+var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
 
 // closeStream takes s out of the table. The event is the last that names it.
 func (c *Conn) closeStream(s *Stream) {

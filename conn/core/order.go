@@ -34,6 +34,7 @@ func (c *Conn) setTurn(s *Stream, t turn) {
 	was := s.turn
 	s.turn = t
 	switch {
+	case c.fatal != nil: // see Abandon
 	case t == noTurn:
 		c.sched.Unready(&s.node)
 	case was == noTurn:

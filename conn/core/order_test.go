@@ -86,3 +86,56 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 		})
 	}
 }
+
+// What is left waiting on a connection that is over is taken back without the scheduler: its ring may lead to
+// memory that serves another connection by then.
+func TestAbandonedStreamsTouchNoOther(t *testing.T) {
+	p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewRoundRobin() })
+	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<20)), request(1), request(3))
+	p.answer(1, false)
+	p.answer(3, false)
+	p.c.SetPatient(true)
+	p.queue(1, 65_535, false) // all of the connection's window: stream 1 is awaited from then on
+	if err := p.c.Queue(p.stream(3), make([]byte, 100), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	lost, waiting := p.stream(1), p.stream(3)
+	if lost.turn != awaited || waiting.turn != sends {
+		t.Fatalf("the turns are %v and %v", lost.turn, waiting.turn)
+	}
+	p.c.Abandon()
+
+	given := false
+	q := newPeer(t, Server, func(cfg *Config) {
+		cfg.Scheduler = priority.NewRoundRobin()
+		cfg.NewStream = func() *Stream {
+			if given {
+				return new(Stream)
+			}
+			given = true
+			return lost
+		}
+	})
+	q.send(request(1), request(3))
+	q.answer(1, false)
+	q.answer(3, false)
+	for _, id := range []uint32{1, 3} {
+		if err := q.c.Queue(q.stream(id), make([]byte, 1000), nil, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := p.c.Unqueue(waiting); n != 100 {
+		t.Errorf("%d octets were taken back", n)
+	}
+	if p.c.Awaits() || p.c.Sendable() {
+		t.Error("something is to be sent on a connection that is over")
+	}
+	q.c.Fill(1 << 20)
+	q.takeEvents()
+	if err := q.c.Err(); err != nil {
+		t.Errorf("the other connection: %v", err)
+	}
+	if n := q.c.NumStreams(); n != 2 || q.c.Sendable() { // half-closed (local)
+		t.Errorf("%d streams, and what they have to send is not all sent", n)
+	}
+}
