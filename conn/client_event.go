@@ -113,7 +113,7 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 // failPings ends the calls of Ping that wait when the connection is lost.
 func (c *Conn) failPings(err error) {
 	for _, f := range c.client.pings {
-		c.notes = append(c.notes, endNote{f, err})
+		c.notes = append(c.notes, endNote{f: f, err: err})
 	}
 	c.client.pings = nil
 }

@@ -276,7 +276,7 @@ func (c *Conn) call(notes []endNote, hook func(), tell bool) {
 	for len(notes) > 0 {
 		n := notes[0]
 		notes = notes[1:]
-		n.f(n.err)
+		n.call(c)
 	}
 	if f := hook; f != nil {
 		hook = nil
@@ -313,6 +313,14 @@ func (c *Conn) tellStateUnlocked(idle bool) {
 type endNote struct {
 	f   func(error)
 	err error
+	st  *Stream // whose calls wait until f has returned; may be nil
+}
+
+func (n *endNote) call(c *Conn) {
+	if n.st != nil {
+		defer n.st.told(c) // also when f does not return
+	}
+	n.f(n.err)
 }
 
 // handleEvents takes what core has found.

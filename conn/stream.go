@@ -50,6 +50,7 @@ type streamLife struct {
 	finished bool  // Finish was called
 	closed   bool  // no longer in core's table
 	released bool
+	telling  bool        // OnEnd's function is to be called, or runs: no error is returned before its end
 	err      error       // why the stream died early
 	dead     atomic.Bool // err is set; may be read without mu
 
@@ -86,7 +87,7 @@ const keptFields = 64
 
 // recycle gives the memory of a stream back that nobody needs any more.
 func (st *Stream) recycle() {
-	if !st.released || !st.closed || st.woken {
+	if !st.released || !st.closed || st.woken || st.telling {
 		return
 	}
 	st.readBy.stop()
@@ -139,7 +140,7 @@ func (st *Stream) Owner() any { return st.owner }
 func (st *Stream) Err() error {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	return st.err
+	return st.toldLocked(st.err)
 }
 
 // Dead reports whether the stream died early, in which case Err says why. It takes no lock.
@@ -155,13 +156,14 @@ func (st *Stream) RemoteEnded() bool {
 // OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost with its
 // connection. f gets the reason, is called outside the connection's lock by whoever found out, at once if the
 // stream is dead already, and must not block. It is not called for a death after Release; one that has been called
-// before may still run then.
+// before may still run then. On a server no call on the stream returns the reason before f has returned, so that f
+// must not call one.
 func (st *Stream) OnEnd(f func(err error)) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
 	if st.err != nil {
-		c.notes = append(c.notes, endNote{f, st.err})
+		st.noteEnd(f)
 	} else {
 		st.onEnd = f
 	}
@@ -239,12 +241,45 @@ func (st *Stream) end(err error) {
 	st.canWrite.Broadcast()
 	st.kick()
 	if st.onEnd != nil {
-		st.c.notes = append(st.c.notes, endNote{st.onEnd, err})
+		st.noteEnd(st.onEnd)
 		st.onEnd = nil
 	}
 	if st.tunnel != nil {
 		st.tunnel.died(err)
 	}
+}
+
+// noteEnd has f called once mu is free: the stream has died. It is called with mu held.
+func (st *Stream) noteEnd(f func(error)) {
+	n := endNote{f: f, err: st.err}
+	if st.c.role == core.Server {
+		n.st, st.telling = st, true
+	}
+	st.c.notes = append(st.c.notes, n)
+}
+
+// told ends what noteEnd has begun.
+func (st *Stream) told(c *Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.telling = false
+	st.canRead.Broadcast()
+	st.canWrite.Broadcast()
+	st.recycle()
+}
+
+// toldLocked returns err, which a call on the stream is about to return, once what OnEnd was given
+// has heard of the stream's death: a handler that sees the error finds the request's context done.
+func (st *Stream) toldLocked(err error) error {
+	for err != nil && st.telling {
+		if c := st.c; len(c.notes) > 0 { // perhaps by this very goroutine
+			c.unlock()
+			c.mu.Lock()
+		} else {
+			st.canRead.Wait()
+		}
+	}
+	return err
 }
 
 // deadline is a point in time after which reads or writes fail. It costs a timer only where it is set.

@@ -16,7 +16,7 @@ func (st *Stream) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.unlock()
 	if err := st.awaitBody(len(p)); err != nil {
-		return 0, err
+		return 0, st.toldLocked(err)
 	}
 	n := st.body.read(p)
 	if n > 0 && c.phase == alive {

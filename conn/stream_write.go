@@ -17,7 +17,7 @@ func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	return st.writeHeaders(fields, end)
+	return st.toldLocked(st.writeHeaders(fields, end))
 }
 
 func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
@@ -38,7 +38,7 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	return st.reply(fields, p, trailers)
+	return st.toldLocked(st.reply(fields, p, trailers))
 }
 
 // ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use the stream.
@@ -49,8 +49,9 @@ func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core
 	err := st.reply(fields, p, trailers)
 	if err == nil {
 		st.release()
+		return nil
 	}
-	return err
+	return st.toldLocked(err)
 }
 
 func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) error {
@@ -70,12 +71,13 @@ func (st *Stream) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.unlock()
 	if err := st.writeErr(); err != nil {
-		return 0, err
+		return 0, st.toldLocked(err)
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return st.queue(p, nil, false)
+	n, err := st.queue(p, nil, false)
+	return n, st.toldLocked(err)
 }
 
 // Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16 KiB it never waits:
@@ -85,7 +87,7 @@ func (st *Stream) Finish(p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	return st.finish(p, trailers)
+	return st.toldLocked(st.finish(p, trailers))
 }
 
 func (st *Stream) finish(p []byte, trailers []core.Field) error {

@@ -106,7 +106,7 @@ func (t *Tunnel) OnEnd(f func(err error)) {
 func (t *Tunnel) died(err error) {
 	if f := t.onEnd; f != nil && t.refs.Load() < tunnelClosing {
 		t.onEnd = nil
-		t.c.notes = append(t.c.notes, endNote{f, err})
+		t.c.notes = append(t.c.notes, endNote{f: f, err: err})
 	}
 }
 
@@ -170,7 +170,7 @@ func (t *Tunnel) write(p []byte) (n int, err error) {
 		t.st.canWrite.Broadcast()
 		c.flushNoWaitLocked()
 	}
-	return n, err
+	return n, t.st.toldLocked(err)
 }
 
 // awaitWriter waits while another goroutine is in Write. It is called with mu held.
@@ -206,7 +206,7 @@ func (t *Tunnel) closeWrite() error {
 		err = t.endWrite()
 	}
 	c.flushNoWaitLocked()
-	return err
+	return t.st.toldLocked(err)
 }
 
 // endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody writes it does not wait.

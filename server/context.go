@@ -24,6 +24,7 @@ type contextState struct {
 	context.Context
 	cancel context.CancelCauseFunc
 
+	watch  sync.Once // has the stream tell of its end
 	notify sync.Once
 	closed chan bool // what CloseNotify returns
 }
@@ -51,22 +52,24 @@ func (c *requestContext) String() string { return "server.requestContext" }
 
 // get returns the context in its costly form.
 func (c *requestContext) get() *contextState {
-	if st := c.ctxState.Load(); st != nil {
-		return st
+	st := c.ctxState.Load()
+	if st == nil {
+		st = new(contextState)
+		st.Context, st.cancel = context.WithCancelCause(c.parent.Context)
+		if !c.ctxState.CompareAndSwap(nil, st) {
+			st.cancel(nil)
+			st = c.ctxState.Load() // somebody was faster
+		}
 	}
-	st := new(contextState)
-	st.Context, st.cancel = context.WithCancelCause(c.parent.Context)
-	if !c.ctxState.CompareAndSwap(nil, st) {
-		st.cancel(nil)
-		return c.ctxState.Load() // somebody was faster
-	}
-	x := (*exchange)(c)
-	if x.enter() {
-		x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
-		x.leave()
-	} else {
-		st.cancel(errHandlerReturned)
-	}
+	st.watch.Do(func() { // another goroutine waits until that is done
+		x := (*exchange)(c)
+		if x.enter() {
+			x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
+			x.leave()
+		} else {
+			st.cancel(errHandlerReturned)
+		}
+	})
 	return st
 }
 
