@@ -81,6 +81,7 @@ func (w *world) serve() {
 	c.MaxConnectionAge = w.cfg.ms("age")
 	c.SendPingTimeout = 15 * time.Second
 	c.FramePolicy = w.serverPolicy
+	c.Tracer = w.tracer()
 	switch w.cfg.str("sched") {
 	case "tree":
 		c.Scheduler = func() priority.Scheduler { return priority.NewTree() }
@@ -116,6 +117,7 @@ func (w *world) connect() {
 		ReplayBuffer:                  w.cfg.num("replay", 0),
 		SendPingTimeout:               15 * time.Second,
 		FramePolicy:                   w.clientPolicy,
+		Tracer:                        w.tracer(),
 		DisableCompression:            true,
 		ExpectContinueTimeout:         time.Second,
 	}
