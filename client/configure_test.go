@@ -440,3 +440,40 @@ func TestConfigureReplay(t *testing.T) {
 		})
 	}
 }
+
+// Every body that GetBody gives is closed where net/http has to dial for another attempt, too, and
+// asks for a body of its own then.
+func TestConfigureGetBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t)
+		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
+		if _, err := Configure(t1); err != nil {
+			t.Fatal(err)
+		}
+		bodies := []*spyBody{{Reader: strings.NewReader("body")}}
+		req := newRequest(t, "POST", siteURL, bodies[0])
+		req.GetBody = func() (io.ReadCloser, error) {
+			bodies = append(bodies, &spyBody{Reader: strings.NewReader("body")})
+			return bodies[len(bodies)-1], nil
+		}
+		r := startOn(t, t1, req)
+		p := f.accept()
+		p.wantBody(p.request().id, []byte("body"))
+		p.send(goAway(0, frame.NoError))
+		q := f.accept()
+		h := q.request()
+		q.wantBody(h.id, []byte("body"))
+		q.send(respond(h.id, 204).ends())
+		r.response()
+		synctest.Wait()
+		if len(bodies) < 2 {
+			t.Errorf("%d bodies", len(bodies))
+		}
+		for _, b := range bodies {
+			b.check(t)
+		}
+		t1.CloseIdleConnections()
+		f.close()
+		_, _ = p.nc.Close(), q.nc.Close()
+	})
+}

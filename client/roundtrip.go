@@ -23,6 +23,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 	trace := httptrace.ContextClientTrace(req.Context())
 	src := newSource(req, t.replayBuffer())
 	var n attempts
+	first := src
 	for {
 		resp, err := t.try(req, target, src, trace)
 		if err == nil {
@@ -41,7 +42,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 			continue
 		}
 		if errors.Is(err, noCachedConnError{}) {
-			if src != nil && src.isTouched() {
+			if src != nil && (src != first || src.isTouched()) { // net/http knows the first body only
 				if src.replayWhole(req.Context()) {
 					// net/http sends the request again, and this is its own copy of it.
 					req.GetBody = src.replayed

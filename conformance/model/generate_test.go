@@ -38,7 +38,7 @@ func (g *gen) maybe(o *op, n int, key, words string) {
 
 func (g *gen) world() op {
 	o := op{name: "world"}
-	o.set("client", g.oneOf("transport transport conn one two strict once three"))
+	o.set("client", g.oneOf("transport transport conn one two strict once three configured"))
 	kinds := "wrapped nohalf empty refused idle timeouts"
 	if !g.calm {
 		kinds += " fatal"

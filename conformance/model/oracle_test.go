@@ -263,7 +263,7 @@ func (w *world) stop() {
 			w.failf("Shutdown of the client's connection, which has no request: %v", err)
 		}
 	}
-	w.transport.CloseIdleConnections()
+	w.closeIdle()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := w.server.Shutdown(ctx); err != nil {

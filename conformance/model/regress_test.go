@@ -8,6 +8,11 @@ var scripts = map[string]string{
 		world latency=5
 		refuse n=2
 		do id=13 m=PUT up=0 getbody=1 timeout=30`,
+	"the body that GetBody gives is closed when net/http dials for it and asks again": `
+		world client=configured streams=1
+		do id=1 m=GET cli=r3000
+		do id=2 m=POST up=567 getbody=1
+		do id=3 m=POST up=3105`,
 	"a limit of streams that was not known yet": `
 		world client=conn streams=1
 		do id=1 m=GET

@@ -31,6 +31,7 @@ type world struct {
 	steps  atomic.Int64 // calls of the API
 
 	transport *client.Transport
+	closeIdle func()
 	single    *client.ClientConn // in place of the transport's pool
 	rt        http.RoundTripper
 	callers   sync.WaitGroup
@@ -111,16 +112,27 @@ func (w *world) connect() {
 	p.SetUnencryptedHTTP2(true)
 	tr := &client.Transport{
 		DialContext: w.dial, Protocols: &p, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
-		MaxReceiveBufferPerStream:     w.cfg.num("cwindow", 0),
-		MaxReceiveBufferPerConnection: w.cfg.num("cconn", 0),
-		MaxUnreadPerConnection:        w.cfg.num("cunread", 0),
-		ReplayBuffer:                  w.cfg.num("replay", 0),
-		SendPingTimeout:               15 * time.Second,
-		FramePolicy:                   w.clientPolicy,
-		Tracer:                        w.tracer(),
-		DisableCompression:            true,
-		ExpectContinueTimeout:         time.Second,
+		DisableCompression: true, ExpectContinueTimeout: time.Second,
 	}
+	w.transport, w.rt, w.closeIdle = tr, tr, tr.CloseIdleConnections
+	if w.cfg.str("client") == "configured" {
+		t1 := &http.Transport{
+			DialContext: w.dial, Protocols: &p, DisableCompression: true, ExpectContinueTimeout: time.Second,
+		}
+		var err error
+		if tr, err = client.Configure(t1); err != nil {
+			w.failf("Configure: %v", err)
+			return
+		}
+		w.transport, w.rt, w.closeIdle = tr, t1, t1.CloseIdleConnections
+	}
+	tr.MaxReceiveBufferPerStream = w.cfg.num("cwindow", 0)
+	tr.MaxReceiveBufferPerConnection = w.cfg.num("cconn", 0)
+	tr.MaxUnreadPerConnection = w.cfg.num("cunread", 0)
+	tr.ReplayBuffer = w.cfg.num("replay", 0)
+	tr.SendPingTimeout = 15 * time.Second
+	tr.FramePolicy = w.clientPolicy
+	tr.Tracer = w.tracer()
 	switch w.cfg.str("push") {
 	case "handler":
 		tr.PushHandler = client.PushHandlerFunc(w.takePush)
@@ -130,7 +142,6 @@ func (w *world) connect() {
 	if w.cfg.num("pad", 0) != 0 {
 		tr.Padding = conn.PadTo(64)
 	}
-	w.transport, w.rt = tr, tr
 	switch w.cfg.str("client") {
 	case "conn":
 		nc, err := w.dial(context.Background(), "", "")
@@ -241,7 +252,7 @@ func (w *world) do(o op) {
 			_ = body.Close()
 		}
 	case "idle":
-		w.transport.CloseIdleConnections()
+		w.closeIdle()
 	case "refuse":
 		w.mu.Lock()
 		w.refuse += o.num("n", 1)
