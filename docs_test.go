@@ -92,6 +92,42 @@ func TestFeaturesAreProved(t *testing.T) {
 	}
 }
 
+// Each mechanism in docs/ARCHITECTURE.md says what it earns and needs, and names functions that check
+// that at run time and tests of the plain way, all of which are there.
+func TestMechanisms(t *testing.T) {
+	const document = "docs/ARCHITECTURE.md"
+	_, text, _ := strings.Cut(read(t, document), "\n## Mechanisms\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	paragraphs := strings.Split(text, "\n- ")[1:]
+	if len(paragraphs) < 10 {
+		t.Fatalf("%d mechanisms", len(paragraphs))
+	}
+	form := regexp.MustCompile(`^\*\*([^*]+)\.\*\* Earns: .+ Needs: .+ Check: (.+) Plain way: .+ Tests: (.+)$`)
+	link := regexp.MustCompile(`\[(\w+)\]\(([^)]*\.go)\)`)
+	for _, p := range paragraphs {
+		p = strings.Join(strings.Fields(p), " ")
+		m := form.FindStringSubmatch(p)
+		if m == nil {
+			t.Errorf("a paragraph is not of the form of the others: %.80s", p)
+			continue
+		}
+		for i, part := range m[2:] {
+			names := link.FindAllStringSubmatch(part, -1)
+			if len(names) == 0 {
+				t.Errorf("%s: it names no function in its %s", m[1], []string{"check", "tests"}[i])
+			}
+			for _, name := range names {
+				file := filepath.Join(filepath.Dir(document), name[2])
+				fits := strings.HasSuffix(file, "_test.go") == (i == 1) && strings.HasPrefix(name[1], "Test") == (i == 1)
+				declared := regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name[1] + `\(`)
+				if !fits || !declared.MatchString(read(t, file)) {
+					t.Errorf("%s: %s has no %s", m[1], file, name[1])
+				}
+			}
+		}
+	}
+}
+
 // headings are the names under which the headings of a document can be linked
 // to.
 func headings(text string) map[string]bool {
