@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/sluice-go/sluice/client"
 	"github.com/sluice-go/sluice/internal/selfsigned"
@@ -187,4 +188,70 @@ func ExampleTransport_coalesce() {
 	}
 	fmt.Println(tr.Stats().ConnsOpened, "connection")
 	// Output: 1 connection
+}
+
+// resolvedPool has a connection to each address of a host, and gives them out in turn.
+type resolvedPool struct {
+	mu    sync.Mutex
+	addrs []string
+	conns map[string]*client.ClientConn
+	next  int
+}
+
+func (p *resolvedPool) Get(req *http.Request, target *client.Target) (*client.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock() // a real pool would not dial with the lock held
+	addr := p.addrs[p.next%len(p.addrs)]
+	p.next++
+	if cc := p.conns[addr]; cc != nil && cc.Reserve() == nil {
+		return cc, nil
+	}
+	cc, err := target.DialAddr(req.Context(), addr)
+	if err != nil {
+		return nil, err
+	}
+	p.conns[addr] = cc
+	return cc, cc.Reserve()
+}
+
+func (p *resolvedPool) CloseIdleConnections() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cc := range p.conns {
+		_ = cc.Shutdown(context.Background())
+	}
+}
+
+// A Pool of one's own spreads the requests to a host over addresses that it has resolved itself.
+func ExampleTarget_DialAddr() {
+	pool := &resolvedPool{conns: make(map[string]*client.ClientConn)}
+	for name := range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			log.Fatal(err)
+		}
+		srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "backend %d for %s", name, r.Host)
+		})}
+		go srv.Serve(l)
+		defer srv.Close()
+		pool.addrs = append(pool.addrs, l.Addr().String())
+	}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &client.Transport{Protocols: &protocols, Pool: pool}
+	defer tr.CloseIdleConnections()
+	for range 3 {
+		resp, err := (&http.Client{Transport: tr}).Get("http://backends.example/")
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		fmt.Println(string(body))
+	}
+	// Output:
+	// backend 0 for backends.example
+	// backend 1 for backends.example
+	// backend 0 for backends.example
 }

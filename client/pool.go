@@ -35,7 +35,7 @@ func (t *Target) Dial(ctx context.Context) (*ClientConn, error) { return t.t.dia
 // DialAddr is Dial for a pool that chooses among the addresses of a host: it connects to addr,
 // "host:port", through the target's proxy if there is one, and expects there the server that
 // Key.Addr names, whose name is used for TLS. With Transport.DialTLSContext that function is called
-// with addr.
+// with addr. Its example is such a pool.
 func (t *Target) DialAddr(ctx context.Context, addr string) (*ClientConn, error) {
 	return t.t.dial(ctx, t, addr)
 }

@@ -36,6 +36,9 @@ func addConnStats(s *conn.Stats, o conn.Stats) {
 	s.DataIn += o.DataIn
 	s.DataOut += o.DataOut
 	s.StreamsOpened += o.StreamsOpened
+	s.StreamsClosed += o.StreamsClosed
+	s.StreamsResetLocal += o.StreamsResetLocal
+	s.StreamsResetRemote += o.StreamsResetRemote
 	s.PromisesIn += o.PromisesIn
 	s.PromisesOut += o.PromisesOut
 	s.ResetsIn += o.ResetsIn

@@ -199,6 +199,7 @@ var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection clo
 // closeStream takes s out of the table. The event is the last that names it.
 func (c *Conn) closeStream(s *Stream) {
 	c.graves.Add(s.ID, s.state)
+	c.countClosed(s.state)
 	if c.lastData == s {
 		c.lastData = nil
 	}
@@ -214,6 +215,17 @@ func (c *Conn) closeStream(s *Stream) {
 		c.followGoAway()
 	}
 	c.queueEvent(EventClosed, s)
+}
+
+// countClosed counts a stream that has closed in state st.
+func (c *Conn) countClosed(st stream.State) {
+	c.counts.StreamsClosed++
+	switch st {
+	case stream.ClosedResetLocal:
+		c.counts.StreamsResetLocal++
+	case stream.ClosedResetRemote:
+		c.counts.StreamsResetRemote++
+	}
 }
 
 // local moves s by an event of ours that the caller has made sure is allowed.

@@ -108,6 +108,9 @@ type Counts struct {
 	FramesIn, FramesOut uint64
 	DataIn, DataOut     uint64 // octets of DATA payload, padding excluded
 	StreamsOpened       uint64 // by either side
+	StreamsClosed       uint64 // of them, however they ended; those lost with their connection are not among them
+	StreamsResetLocal   uint64 // of the closed ones, those that ended with our RST_STREAM
+	StreamsResetRemote  uint64 // those that ended with the peer's RST_STREAM, or were above its GOAWAY's last stream
 	PromisesIn          uint64 // PUSH_PROMISE that was taken
 	PromisesOut         uint64
 	ResetsIn, ResetsOut uint64
