@@ -9,8 +9,6 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"time"
-
-	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // target says where a request goes.
@@ -134,7 +132,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = protos
-	tc := tls.Client(tlssock.New(nc), cfg)
+	tc := tls.Client(nc, cfg) // which callers see below: NetConn is what the dialer gave
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
 		return nil, err

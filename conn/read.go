@@ -11,12 +11,13 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/internal/lowmark"
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
 type receiver struct {
 	mark  *lowmark.Mark // keeps the socket from waking us for little; nil where it cannot
-	below expecter      // the same below TLS
+	below *tlssock.Conn // the same below TLS; nil where there is none of ours
 	wait  waiter        // reads without holding a buffer while nothing is there; nil where the socket cannot
 	buf   *buffer       // nil while nothing has been read
 	n     int           // octets in buf
@@ -33,9 +34,6 @@ type receiver struct {
 	locked bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
-// expecter lies between TLS and its socket, and is told before a read how many octets are sure to come.
-type expecter interface{ Expect(octets int) }
-
 // release gives back the buffer that is empty, if the next read need not begin with one of its size.
 func (r *receiver) release() {
 	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || int(r.last) <= waitSize)) {
@@ -47,7 +45,7 @@ func (r *receiver) release() {
 func (r *receiver) init(nc net.Conn, received []byte) {
 	r.wait = newWaiter(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
-		r.below, _ = tc.NetConn().(expecter)
+		r.below, _ = tc.NetConn().(*tlssock.Conn)
 	}
 	if len(received) > 0 {
 		// Many connections may come at once, each with a preface, so a buffer of the usual size would be too much.

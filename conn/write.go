@@ -10,7 +10,7 @@ import (
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
 // along. What a TCP or Unix socket does not take at once is left to a goroutine; Flush blocks while anything else does, such
-// as TLS that is not from the listeners of package server or the dialer of package client.
+// as TLS that is not from the listeners of package server.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlock()

@@ -19,7 +19,8 @@ type arrival struct {
 	ctx  context.Context
 	over chan struct{} // closed when the connection has ended; nil if nobody waits for that
 
-	clear *prefixConn // set for HTTP/1.1 on cleartext
+	clear    *prefixConn // set for HTTP/1.1 on cleartext
+	prefixed bool        // what HTTP/1.1 is served on is a prefixConn
 
 	sniffed time.Time // when we began to read what the http.Server inside takes for the first of its octets; zero: never
 }

@@ -129,6 +129,7 @@ func listenKind(t *testing.T, kind string, h http.HandlerFunc) (dial func() net.
 		t.Fatal(err)
 	}
 	var p http.Protocols
+	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	srv := &http.Server{Handler: h, Protocols: &p} //nolint:gosec // peers are of this test
 	if kind == kindConfigure {

@@ -42,6 +42,11 @@ func (s *Server) newInner() *http.Server {
 		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.EarlyData.guard(s.withOptions(s.handler()))), true
 	}
 	s.copyNewFields(hs)
+	h := hs.Handler
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	hs.Handler = showHijacked(h)
 	return hs
 }
 
@@ -53,6 +58,7 @@ func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	switch {
 	case !real || len(read) > 0:
 		c = newPrefixConn(a, read, state)
+		a.prefixed = true
 	case a.over != nil:
 		s.mu.Lock()
 		s.overTLS[tc] = a
