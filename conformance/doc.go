@@ -18,7 +18,8 @@
 //   - GOAWAY: ten thousand requests pass through hundreds of connections that end, in every way and at every moment, and
 //     each is acted on exactly once.
 //
-// The module in the folder rpc does the same with grpc-go and connect-go.
+// The module in the folder rpc does the same with grpc-go and connect-go, the one in tunnels with what programs use as a
+// net.Conn that is no socket: channels of SSH, streams of yamux, WebSockets and pipes.
 //
 // It does not test parsers, states or windows one by one; the tests of those packages do.
 //

@@ -1,0 +1,18 @@
+module github.com/sluice-go/sluice/conformance/tunnels
+
+go 1.26.0
+
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/hashicorp/yamux v0.1.2
+	github.com/sluice-go/sluice v0.0.0
+	golang.org/x/crypto v0.58.0
+	golang.org/x/net v0.62.0
+)
+
+require (
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/sluice-go/sluice => ../..
