@@ -121,14 +121,15 @@ func grpcError(err error) error {
 type grpcCaller struct{ cc *grpc.ClientConn }
 
 // dialGRPC returns grpc-go's client for a server.
-func dialGRPC(t *testing.T, addr string, secure bool) *grpcCaller {
+func dialGRPC(t *testing.T, addr string, secure bool, opts ...grpc.DialOption) *grpcCaller {
 	t.Helper()
 	creds := insecure.NewCredentials()
 	if secure {
 		creds = credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})
 	}
-	cc, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
+	opts = append(opts, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+	cc, err := grpc.NewClient("passthrough:///"+addr, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
