@@ -78,11 +78,16 @@ func (t *Transport) dialConn(
 	ctx context.Context, target *Target, addr string, protos []string,
 ) (nc net.Conn, isHTTP2 bool, err error) {
 	if target.Scheme == "https" && target.proxy == nil && (t.DialTLSContext != nil || t.DialTLS != nil) {
-		nc, err = t.dialTLS(ctx, "tcp", addr)
-		if err != nil {
+		if nc, err = t.dialTLS(ctx, "tcp", addr); err != nil {
 			return nil, false, err
 		}
-		return t.negotiated(ctx, nc)
+		if tc, ok := nc.(*tls.Conn); ok { // the function need not do the handshake; the hooks are told in any case
+			if err = t.handshake(ctx, tc); err != nil {
+				_ = nc.Close() // the connection is not used
+				return nil, false, err
+			}
+		}
+		return t.negotiated(nc)
 	}
 	if target.proxy != nil {
 		nc, err = target.proxy.connect(ctx, addr)
@@ -96,7 +101,7 @@ func (t *Transport) dialConn(
 	if err != nil {
 		return nil, false, err
 	}
-	return t.negotiated(ctx, tc)
+	return t.negotiated(tc)
 }
 
 // dialed makes an error of the result of a user's dial function that is none.
@@ -171,17 +176,14 @@ func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
 var errOldTLS = errors.New("http2: the server has chosen HTTP/2 with a version of TLS below 1.2")
 
 // negotiated tells whether ALPN has chosen HTTP/2 on a connection, which it closes after an error.
-func (t *Transport) negotiated(ctx context.Context, nc net.Conn) (_ net.Conn, isHTTP2 bool, err error) {
-	if tc, ok := nc.(*tls.Conn); ok && !tc.ConnectionState().HandshakeComplete {
-		err = t.handshake(ctx, tc)
-	}
-	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); err == nil && ok {
+func (t *Transport) negotiated(nc net.Conn) (_ net.Conn, isHTTP2 bool, err error) {
+	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := s.ConnectionState()
 		isHTTP2 = state.NegotiatedProtocol == "h2"
 		if isHTTP2 && state.Version != 0 && state.Version < tls.VersionTLS12 {
 			err = errOldTLS
 		}
-	} else if err == nil {
+	} else {
 		isHTTP2 = !t.protocols().HTTP1() // no TLS that we know of: as net/http
 	}
 	if err != nil {

@@ -103,6 +103,7 @@ func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 // dialHTTP1 dials for net/http. The error is errIsHTTP2 where the server speaks HTTP/2; then the
 // pool has the connection.
 func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (net.Conn, error) {
+	ctx = traceOfDial(ctx)
 	protos := []string{"http/1.1"}
 	if !only {
 		if nc := t.h1.takeSpare(target.Key); nc != nil {
@@ -129,19 +130,21 @@ func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (n
 // errIsHTTP2 is the error of a dial for HTTP/1.1 where ALPN has chosen HTTP/2.
 var errIsHTTP2 = errors.New("http2: the server has chosen HTTP/2 where HTTP/1.1 was wanted")
 
-// sendHTTP1 has net/http send a request, with HTTP/2 not offered where only is set. After the error
-// errIsHTTP2 or errOldTLS the request, its body included, is as it was.
-func (t *Transport) sendHTTP1(req *http.Request, target *Target, only bool) (*http.Response, error) {
-	out := *req
+// sendHTTP1 has net/http send a request with a body, which may be another than the request's own, with HTTP/2 not
+// offered where only is set. After the error errIsHTTP2 or errOldTLS the body is as it was.
+func (t *Transport) sendHTTP1(
+	req *http.Request, given io.ReadCloser, target *Target, only bool,
+) (*http.Response, error) {
+	out := withDialTrace(req, target.told, target.tunnels())
 	var body *lentBody
-	if req.Body != nil && req.Body != http.NoBody {
-		body = &lentBody{body: req.Body}
+	if given != nil && given != http.NoBody {
+		body = &lentBody{body: given}
 		out.Body = body
 	}
 	out.Host = http1Host(req)
 	h := t.http1For(target, only)
-	t.h1.sending(req, func() { h.CancelRequest(&out) }) //nolint:staticcheck // deprecated, and part of the contract
-	resp, err := h.RoundTrip(&out)
+	t.h1.sending(req, func() { h.CancelRequest(out) }) //nolint:staticcheck // deprecated, and part of the contract
+	resp, err := h.RoundTrip(out)
 	t.h1.sent(req)
 	again := wrongProtocol(err)
 	if again && body != nil && !body.isWhole() {
@@ -207,12 +210,12 @@ func http1Host(req *http.Request) string {
 func wrongProtocol(err error) bool { return errors.Is(err, errIsHTTP2) || errors.Is(err, errOldTLS) }
 
 // onlyHTTP1 has net/http send a request with HTTP/1.1 whatever the server prefers.
-func (t *Transport) onlyHTTP1(req *http.Request, target *Target) (*http.Response, error) {
-	resp, err := t.sendHTTP1(req, target, true)
+func (t *Transport) onlyHTTP1(req *http.Request, body io.ReadCloser, target *Target) (*http.Response, error) {
+	resp, err := t.sendHTTP1(req, body, target, true)
 	if err != nil {
 		t.h1.unmark(target.Key) // it is to be asked again the next time
-		if wrongProtocol(err) {
-			closeBody(req)
+		if wrongProtocol(err) && body != nil {
+			_ = body.Close() // as net/http: the request has failed for another reason
 		}
 	}
 	return resp, err

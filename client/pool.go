@@ -26,6 +26,7 @@ type Target struct {
 	cached  bool // net/http dials: see Configure
 	own     bool // no connection to another origin will do
 	refused bool // a server has refused the request, which its SETTINGS might have prevented
+	told    bool // the hook GetConn was called for the request
 }
 
 // Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server speaks HTTP/1.1 only:
@@ -228,7 +229,7 @@ func (p *pool) group(target *Target) *group {
 	g := p.groups[target.Key]
 	if g == nil {
 		g = &group{pool: p, target: *target}
-		g.target.own, g.target.refused = false, false // those are one request's
+		g.target.own, g.target.refused, g.target.told = false, false, false // those are one request's
 		g.onState = func(cc *ClientConn) { p.changed(g, cc) }
 		p.groups[target.Key] = g
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
@@ -91,7 +92,7 @@ func (t *Transport) try(req *http.Request, target *Target, src *source, trace *h
 
 // reserve gets a connection with a stream for the request.
 func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
-	if trace != nil && trace.GetConn != nil && !target.cached { // else net/http has called it
+	if trace != nil && trace.GetConn != nil && !target.cached && !target.told { // else net/http has called it
 		trace.GetConn(target.Addr)
 	}
 	cc, err := t.once.pool.Get(req, target)
@@ -207,24 +208,33 @@ func (t *Transport) fallsBack(err error, target *Target) bool {
 func (t *Transport) fallBack(req *http.Request, src *source, target *Target, err error) (*http.Response, error) {
 	only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
 	t.h1.mark(target.Key, only)
+	if !only || wrongProtocol(err) { // nothing was sent yet
+		same := *target
+		same.told = true
+		target = &same
+	}
+	var body io.ReadCloser
 	if src != nil {
-		body, err := src.handOver(req)
-		if err != nil {
+		var err error
+		if body, err = src.handOver(req); err != nil {
 			src.close(false)
 			return nil, fmt.Errorf("%w: %w", err, frame.HTTP11Required)
 		}
-		again := *req
-		again.Body = body
-		req = &again
 	}
 	if !only && t.once.own != nil {
-		resp, err := t.sendHTTP1(req, target, false)
+		resp, err := t.sendHTTP1(req, body, target, false)
 		if !wrongProtocol(err) {
 			return resp, err
 		}
-		if t.h1.unmark(target.Key); errors.Is(err, errIsHTTP2) {
-			return t.roundTrip(req, target) // the pool has the connection
+		if t.h1.unmark(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
+			again := *req
+			again.Body = body
+			resp, err := t.roundTrip(&again, target)
+			if err == nil {
+				resp.Request = req
+			}
+			return resp, err
 		}
 	}
-	return t.onlyHTTP1(req, target)
+	return t.onlyHTTP1(req, body, target)
 }

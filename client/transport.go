@@ -346,17 +346,18 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if !target.tunnels() || secure && (!protocols.HTTP2() || protocols.HTTP1() && asksForWebSocket(req)) {
-		return t.onlyHTTP1(req, target)
+		return t.onlyHTTP1(req, req.Body, target)
 	}
 	if secure && protocols.HTTP1() {
 		switch marked, only := t.h1.marked(target.Key); {
 		case only:
-			return t.onlyHTTP1(req, target)
+			return t.onlyHTTP1(req, req.Body, target)
 		case marked:
-			if resp, err := t.sendHTTP1(req, target, false); !wrongProtocol(err) {
+			if resp, err := t.sendHTTP1(req, req.Body, target, false); !wrongProtocol(err) {
 				return resp, err
 			}
 			t.h1.unmark(target.Key)
+			target.told = true
 		}
 	}
 	return t.roundTrip(req, target)

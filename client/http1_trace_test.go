@@ -1,0 +1,102 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// calls notes which hooks are called.
+type calls struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *calls) add(s string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, s)
+}
+
+func (c *calls) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { c.add("GetConn") },
+		GotConn: func(i httptrace.GotConnInfo) {
+			c.add(map[bool]string{false: "GotConn", true: "GotConn reused"}[i.Reused])
+		},
+		PutIdleConn:          func(error) { c.add("PutIdleConn") },
+		GotFirstResponseByte: func() { c.add("GotFirstResponseByte") },
+		ConnectStart:         func(string, string) { c.add("ConnectStart") },
+		ConnectDone:          func(string, string, error) { c.add("ConnectDone") },
+		TLSHandshakeStart:    func() { c.add("TLSHandshakeStart") },
+		TLSHandshakeDone:     func(tls.ConnectionState, error) { c.add("TLSHandshakeDone") },
+		WroteHeaders:         func() { c.add("WroteHeaders") },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { c.add("WroteRequest") },
+	}
+}
+
+// Hooks of a request over HTTP/1.1 are called as often as by an http.Transport, and the response is
+// that of the request that was given.
+func TestHTTP1HooksBesideNetHTTP(t *testing.T) {
+	s := newALPNServer(t, http.HandlerFunc(protoHandler))
+	var p http.Protocols
+	p.SetHTTP1(true)
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return (&tls.Dialer{Config: s.cfg}).DialContext(ctx, network, addr)
+	}
+	theirs := func() *http.Transport { return &http.Transport{TLSClientConfig: s.cfg.Clone(), Protocols: &p} }
+	ours := func() *Transport { return &Transport{TLSClientConfig: s.cfg, Proxy: noProxy} }
+	alone := ours()
+	alone.Protocols = &p
+	pairs := map[string][2]http.RoundTripper{
+		"":               {theirs(), ours()},
+		"HTTP/1.1 alone": {theirs(), alone},
+		"DialTLSContext": {
+			&http.Transport{DialTLSContext: dial, Protocols: &p},
+			&Transport{DialTLSContext: dial, Proxy: noProxy},
+		},
+	}
+	for name, pair := range pairs {
+		t.Run(name, func(t *testing.T) {
+			var got [2][]string
+			for i, rt := range pair {
+				for range 2 {
+					got[i] = append(got[i], hooksOf(t, rt, s.URL)...)
+				}
+				rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+			}
+			if diff := cmp.Diff(got[0], got[1]); diff != "" {
+				t.Error("http.Transport and ours (+):\n", diff)
+			}
+		})
+	}
+}
+
+func hooksOf(t *testing.T, rt http.RoundTripper, url string) []string {
+	t.Helper()
+	var c calls
+	req := newRequest(t, "POST", url, streamOnly{strings.NewReader("x")})
+	req = req.WithContext(httptrace.WithClientTrace(t.Context(), c.trace()))
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Request != req {
+		c.add("another request")
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.Sort(c.list)
+	return c.list
+}
