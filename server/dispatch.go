@@ -142,11 +142,21 @@ func (d *dispatcher) next(w *worker) (*exchange, finale) {
 			return x, f
 		}
 		s.Release()
-		x.sc, x.s, x.parent, w.spare = nil, nil, nil, x
-		d.mu.Lock()
-		d.unlinkLocked(w)
-		d.mu.Unlock()
+		d.drop(w)
 	}
+}
+
+// drop undoes take for a request that was reset while it waited. The exchange is as new then: a tick may have counted
+// it as blocked.
+func (d *dispatcher) drop(w *worker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := w.x
+	if x.clear(blocked) {
+		d.blocked--
+	}
+	d.unlinkLocked(w)
+	x.sc, x.s, x.parent, w.spare = nil, nil, nil, x
 }
 
 // outlives reports whether a request that came whole is served though its stream has died while it
