@@ -110,8 +110,13 @@ func (d *dispatcher) staffLocked() {
 		return
 	}
 	want := d.wantedLocked(waiting)
-	for int(d.workers) < d.limit && int(d.workers-d.running) < waiting && int(d.workers-d.blocked) < want {
+	free := int(d.workers - d.running)
+	if want == d.limit { // nobody is to wait, not for the flush of another either: it may last
+		free = d.freeLocked()
+	}
+	for int(d.workers) < d.limit && free < waiting && int(d.workers-d.blocked) < want {
 		d.workers++
+		free++
 		go d.work() // ends when it finds nothing to do
 	}
 }

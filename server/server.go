@@ -34,7 +34,7 @@ type Server struct {
 	ReadTimeout time.Duration
 
 	// ReadHeaderTimeout is how long a request's header may take from its first octet to its last. Zero:
-	// ReadTimeout, or else, with HTTP/2, 10 s. Negative: no limit.
+	// ReadTimeout, or else, with HTTP/2, Config.HeaderTimeout, 1 minute. Negative: no limit.
 	ReadHeaderTimeout time.Duration
 
 	// WriteTimeout is how long a response may take from the request's header on. On HTTP/2 writes fail after it, and
