@@ -37,6 +37,7 @@ type ClientConn struct {
 	hook     atomic.Pointer[func(*ClientConn)]
 	pooled   atomic.Pointer[func(*ClientConn)] // the pool's own hook
 	family   Key                               // under Configure: of its group; guarded by pool.mu
+	identity string                            // under Configure: see tlsIdentity; guarded by pool.mu
 
 	mu       sync.Mutex
 	reserved int             // by Reserve, for RoundTrip

@@ -335,3 +335,77 @@ func TestConfigureNoStormOfDials(t *testing.T) {
 		})
 	}
 }
+
+// A request that has failed and is then sent by a clone, with another certificate, to the same server does not make
+// the connections of the two one family, though the first had no stream for it.
+func TestConfigureCloneAfterRefusal(t *testing.T) {
+	hold := make(chan struct{})
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			w.(http.Flusher).Flush()
+			<-hold
+		}
+		fmt.Fprint(w, r.TLS.PeerCertificates[0].Subject.CommonName)
+	}))
+	if err := server.Configure(ts.Config, &server.Config{MaxConcurrentStreams: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ts.TLS = ts.Config.TLSConfig.Clone()
+	ts.TLS.ClientAuth = tls.RequestClientCert
+	ts.StartTLS()
+	defer ts.Close()
+	cfg := ts.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	cfg.NextProtos = nil
+	for _, way := range []string{"Certificates", "GetClientCertificate"} {
+		var failing atomic.Bool
+		set := func(c *tls.Config, name string) {
+			cert := named(t, name)
+			if way == "Certificates" {
+				c.Certificates = []tls.Certificate{cert}
+				return
+			}
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		}
+		t1 := &http.Transport{TLSClientConfig: cfg.Clone(), ForceAttemptHTTP2: true}
+		set(t1.TLSClientConfig, "A")
+		t1.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if failing.Load() {
+				return nil, fmt.Errorf("no dial now")
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+		if _, err := Configure(t1); err != nil {
+			t.Fatal(err)
+		}
+		t2 := t1.Clone()
+		set(t2.TLSClientConfig, "B")
+		if a, b := ask(t, t1, ts.URL), ask(t, t2, ts.URL); a != "A" || b != "B" {
+			t.Fatalf("%q and %q", a, b)
+		}
+		held, err := t1.RoundTrip(newRequest(t, "GET", ts.URL+"/hold", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing.Store(true)
+		req := newRequest(t, "GET", ts.URL, nil)
+		if _, err := t1.RoundTrip(req); err == nil {
+			t.Fatal("a second stream, or a second connection")
+		}
+		resp, err := t2.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != "B" {
+			t.Errorf("%s: the clone got %q", way, got)
+		}
+		hold <- struct{}{}
+		_ = readAll(t, held)
+		for range 5 {
+			if got := ask(t, t2, ts.URL); got != "B" {
+				t.Errorf("%s: the clone got %q", way, got)
+			}
+		}
+		t1.CloseIdleConnections()
+		t2.CloseIdleConnections()
+	}
+}

@@ -55,7 +55,7 @@ func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper
 	p.mu.Unlock()
 	cc := t.newClientConn(nc, Key{Scheme: scheme, Addr: addr})
 	p.mu.Lock()
-	cc.family = key
+	cc.family, cc.identity = key, tlsIdentity(nc)
 	p.add(p.group(&Target{Key: key, t: t, cached: true}), cc)
 	p.sweepLater()
 	p.mu.Unlock()
@@ -102,10 +102,12 @@ func (p *pool) refuse(req *http.Request, cc *ClientConn) {
 	p.sweepLater()
 }
 
-// join adds the connections of cc's family to that of old, if both reach the same address: a proxy function that gives
-// each attempt another proxy has net/http send one request over connections that are not alike.
+// join adds the connections of cc's family to that of old, if both reach the same address with the same TLS
+// configuration. A proxy function that gives each attempt another proxy has net/http send one request over connections
+// that are not alike; and a request that has failed may come again by a clone of the http.Transport, which has another
+// certificate, or verifies in another way.
 func (p *pool) join(old, cc *ClientConn) {
-	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key {
+	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key || old.identity != cc.identity {
 		return
 	}
 	from := p.groups[cc.family]
