@@ -117,6 +117,9 @@ func TestSlotHook(t *testing.T) {
 			}
 			step.do()
 			synctest.Wait()
+			if step.why == "Close" && testKind == memconn.NoCloseWrite {
+				continue // GOAWAY has closed it: no half of it is left open to linger on
+			}
 			if len(calls) == 0 {
 				t.Errorf("%s: the hook was not called", step.why)
 			}

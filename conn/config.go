@@ -75,7 +75,10 @@ type Config struct {
 	PingRenewal time.Duration
 
 	// WriteByteTimeout ends the connection when a write makes no progress for this long, or up to
-	// two and a half times as long, since progress is looked at when time is up. Default 5 minutes;
+	// two and a half times as long, since progress is looked at when time is up. Where the
+	// net.Conn is no TCP or Unix socket and its deadlines do not work, progress is not seen within
+	// what one Write takes: there it is three times as long, in which the peer must have taken
+	// 34 octets a second, and at least 512. Default 5 minutes;
 	// negative: no limit. A server's connection that ends in good order waits as long for the peer
 	// to receive the rest of what was written, 30 s without progress where it is not set.
 	WriteByteTimeout time.Duration

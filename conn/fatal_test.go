@@ -46,7 +46,9 @@ func TestFatalError(t *testing.T) {
 					t.Errorf("got %v", got[0])
 				}
 				k.want("readers are told", 0, tt.code)
-				p.wantEOF("our side is closed")
+				if testKind != memconn.NoCloseWrite {
+					p.wantEOF("our side is closed")
+				}
 				p.send(get(9), raw("more garbage"))
 				p.wantServing("lingering")
 				time.Sleep(lingerTime)

@@ -2,9 +2,11 @@ package conn
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -23,8 +25,10 @@ import (
 //     that has failed, is the connection's own timer, which closes the socket. That holds for known
 //     connections, too.
 //   - A write deadline is set, since one that works tells of a write that has taken a part. Where
-//     one is refused, there is no write timeout. Where it does nothing, the connection's own timer
-//     closes the socket when a write has not ended for three times as long.
+//     one is refused or does nothing, the connection's own timer closes the socket when a piece of
+//     a write has not been taken for three times as long; pieces are so small that a peer which
+//     takes 34 octets a second is never too slow.
+//   - Flush leaves writing to another goroutine, since nothing says whether it would wait.
 //   - No method is called while mu is held.
 
 // isKnown reports whether nc is known.
@@ -49,13 +53,20 @@ func bare(nc net.Conn) net.Conn {
 // that it gets little where it is slow.
 type piecer struct {
 	most, size int
-	at         time.Time
+	limit      time.Duration // WriteByteTimeout, or 0
+	at         time.Time     // when the piece was begun
 }
 
 const (
+	pieceLeast = 16
 	pieceSlow  = 512
 	pieceFirst = 4 << 10
 	pieceMost  = 64 << 10
+
+	// pieceTime bounds a piece by the write timeout, as the buffer of a connection may take any
+	// number of pieces at once before a slow peer shows: an octet for each 10 ms of it. A piece has
+	// three times the timeout.
+	pieceTime = 10 * time.Millisecond
 )
 
 func (c *Conn) newPiecer(now time.Time) piecer {
@@ -64,7 +75,12 @@ func (c *Conn) newPiecer(now time.Time) piecer {
 		p.most, p.size = tlsRecord, tlsRecord
 	}
 	if !c.known {
-		p = piecer{min(p.most, pieceMost), pieceFirst, now}
+		p.limit, p.at = c.writeByteTimeout(), now
+		p.most = min(p.most, pieceMost)
+		if p.limit > 0 {
+			p.most = int(min(time.Duration(p.most), max(p.limit/pieceTime, pieceSlow)))
+		}
+		p.size = min(pieceFirst, p.most)
 	}
 	return p
 }
@@ -78,9 +94,12 @@ func (p *piecer) wrote() {
 		return
 	}
 	now := time.Now()
-	if now.Sub(p.at) >= slowWrite {
-		p.size = pieceSlow
-	} else {
+	switch took := now.Sub(p.at); {
+	case took >= p.limit && p.limit > 0:
+		p.size = max(p.size/4, pieceLeast)
+	case took >= slowWrite:
+		p.size = min(p.size, pieceSlow)
+	default:
 		p.size = min(2*p.size, p.most)
 	}
 	p.at = now
@@ -96,7 +115,11 @@ func (c *Conn) writeTimedOut(err error) error {
 	if !netconn.IsTimeout(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}, err)
+	te := &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}
+	if !errors.Is(err, os.ErrDeadlineExceeded) { // it is an error of the connection's own
+		return fmt.Errorf("%w: %w: %w", te, os.ErrDeadlineExceeded, err)
+	}
+	return fmt.Errorf("%w: %w", te, err)
 }
 
 // moveWriteDeadline gives the next write its time. It is called by who flushes.
@@ -133,11 +156,11 @@ func (c *Conn) dropWriteDeadline() {
 	}
 }
 
-// watchWriteLocked has the timer close a connection that is not known, should the write that begins
-// now never end.
+// watchWriteLocked has the timer close a connection that is not known, should the piece that is
+// written now never be taken.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.known || limit <= 0 || c.writeBy.Equal(noDeadlines) || c.client.writeErr != nil {
+	if c.known || limit <= 0 || c.client.writeErr != nil {
 		return
 	}
 	c.closeIn(3 * limit)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // scripted is a net.Conn on which requests come as fast as they are read, batch after batch, until there have been
@@ -65,6 +66,9 @@ func (s *scripted) RemoteAddr() net.Addr             { return nil }
 func (s *scripted) SetDeadline(time.Time) error      { return nil }
 func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
+
+// InterruptibleRead has it written to as a socket is, by the goroutine that flushes.
+func (s *scripted) InterruptibleRead(netconn.Mark) bool { return true }
 
 // replier answers on the read goroutine, as the fastest handler would.
 type replier struct {

@@ -261,6 +261,11 @@ func (p *testPeer) wantIdle(msg string) {
 func (p *testPeer) wantEOF(msg string) {
 	p.t.Helper()
 	p.want(msg)
+	if testKind == memconn.NoCloseWrite {
+		// It closes when it has read what the peer still sends, or would have.
+		time.Sleep(max(p.c.lingerLimit(), lingerTime))
+		synctest.Wait()
+	}
 	if err := p.readEnd(); !errors.Is(err, io.EOF) {
 		p.t.Fatalf("%s: want EOF, reading gives %v", msg, err)
 	}

@@ -9,11 +9,15 @@ import (
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
-// along. What a TCP or Unix socket does not take at once is left to a goroutine; Flush blocks while anything else does, such
-// as TLS that is not from the listeners of package server.
+// along. What a TCP or Unix socket does not take at once is left to a goroutine, and everything where the net.Conn is
+// neither such a socket nor TLS on one. Flush blocks while TLS does that is not from the listeners of package server.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlock()
+	if !c.known {
+		c.flushSoonLocked()
+		return
+	}
 	c.flushLocked()
 }
 
