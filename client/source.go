@@ -70,7 +70,10 @@ func bodyLength(req *http.Request) int64 {
 
 // inMemory tells whether all of the body can be had at once, without waiting for anybody, and is at most n octets long.
 func (s *source) inMemory(n int) bool {
-	return s.left > 0 && s.left <= int64(n) && !s.touched && isInMemory(s.body)
+	s.mu.Lock() // a Read of a former attempt may be under way
+	small := s.left > 0 && s.left <= int64(n) && !s.touched
+	s.mu.Unlock()
+	return small && isInMemory(s.body)
 }
 
 var (
