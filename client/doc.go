@@ -55,6 +55,12 @@
 //   - The zone of an IPv6 address is not sent (RFC 6874 §4), and of TE only "trailers".
 //   - Trailers that are set while the body is read are checked, too, and fail the request.
 //   - A body shorter than Request.ContentLength fails the request.
+//   - Trailers of a request without a body are sent; net/http never ends such a request.
+//   - A request that is cancelled is reset at once, as is one whose response's body was closed, also while its own body
+//     waits in Read.
+//   - A response without content, though its Content-Length is not 0, fails the request (RFC 9113
+//     §8.1.1), and not only the reading of its body.
+//   - An interim response keeps its Trailer field.
 //
 // # Limitations
 //

@@ -33,6 +33,15 @@
 //   - A Content-Length with status 204 is not sent (RFC 9110 §8.6).
 //   - Shutdown waits for handlers whose stream was reset or lost, and ends the contexts of tunnels; see
 //     [AcceptConnect].
+//   - A request with a TE field other than "trailers" is reset (RFC 9113 §8.2.2), not answered with 400.
+//   - A request whose body is not as long as its Content-Length says is reset, its response included
+//     (RFC 9113 §8.1.1).
+//   - A request that has ended before its handler is called, without content, has a ContentLength of 0.
+//   - The context of a request whose response is complete before its handler has returned, after a Flush with HEAD for
+//     example, is not done before that.
+//   - Reading a request's body that was closed gives http.ErrBodyReadAfterClose.
+//   - 100 (Continue) is sent only for a request with content, and then also behind other interim responses.
+//   - WriteTimeout and SetWriteDeadline reset the stream and end the request's context at that time.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),

@@ -156,7 +156,7 @@ var continueFields = []core.Field{statusField(http.StatusContinue)}
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draft != nil && w.status == 0 && w.err == nil {
+	if w.draft != nil && w.err == nil { // what was written is not on its way yet
 		w.err = w.x.s.WriteHeaders(continueFields, false)
 	}
 }

@@ -27,7 +27,7 @@ import (
 
 var (
 	requests = flag.Int("stress.requests", 0, "requests of TestStress; 0: as many as the time of each run allows")
-	runTime  = flag.Duration("stress.time", 1100*time.Millisecond, "time of each run of TestStress without -stress.requests")
+	runTime  = flag.Duration("stress.time", 1100*time.Millisecond, "time of each run without -stress.requests")
 )
 
 const (
@@ -290,7 +290,8 @@ func (w *world) explain(id uint64, ctx context.Context, gaveUp bool, err error) 
 		w.fault("request %d: %v\n%s", id, err, pe.Stack)
 		return "panic"
 	}
-	w.fault("request %d, aborted %t, started %d times: nothing explains %T %v", id, w.s.fates.is(id, aborted), w.s.fates.starts(id), err, err)
+	w.fault("request %d, aborted %t, started %d times: nothing explains %T %v",
+		id, w.s.fates.is(id, aborted), w.s.fates.starts(id), err, err)
 	return "unexplained"
 }
 
@@ -333,7 +334,8 @@ func (w *world) end(goroutines int) {
 	w.s.stop()
 	if !poll(func() bool { return runtime.NumGoroutine() <= goroutines }) {
 		buf := make([]byte, 1<<20)
-		w.t.Errorf("%d goroutines are left, there were %d:\n%s", runtime.NumGoroutine(), goroutines, buf[:runtime.Stack(buf, true)])
+		w.t.Errorf("%d goroutines are left, there were %d:\n%s",
+			runtime.NumGoroutine(), goroutines, buf[:runtime.Stack(buf, true)])
 	}
 	close(w.s.faults)
 	for s := range w.s.faults {
