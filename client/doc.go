@@ -64,6 +64,10 @@
 //
 // # Limitations
 //
+// A response with a status of 300 or more ends the sending of the request's body, as with net/http.
+// A server that has sent a part of such a response and waits for the rest of the request waits until
+// the caller closes the response's body or the request's context ends.
+//
 // Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for the caller: RFC 8470 §5.2 has
 // only those requests sent again that were sent in early data, and an intermediary pass on the answer to an Early-Data field.
 // Cookies are split where they can be; the order of other fields is that of the
