@@ -234,9 +234,11 @@ func (c *Conn) unlock() {
 		c.activity = active
 	case c.peerKnown && c.activity != idle:
 		c.activity = idle
-		if c.cfg.IdleTimeout > 0 && c.phase == alive {
-			c.core.SetTime(time.Now())
-			c.arm() // nothing else may happen until that time
+		if c.phase == alive && (c.role == core.Server || c.cfg.IdleTimeout > 0) {
+			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
+			if c.cfg.IdleTimeout > 0 || c.core.Draining() {
+				c.arm() // nothing else may happen until that time
+			}
 		}
 	}
 	tell := c.activity != c.told && !c.telling && c.handler != nil

@@ -121,7 +121,7 @@ func (c *Conn) die(err error) {
 	}
 	c.wakeAll()
 	c.tasks.Add(1)
-	go c.closeSocket() // not under mu, nor in the reader's way
+	go c.closeSocket(c.lingers != nil && c.lingers.ends) // not under mu, nor in the reader's way
 }
 
 // endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on

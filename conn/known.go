@@ -157,10 +157,10 @@ func (c *Conn) dropWriteDeadline() {
 }
 
 // watchWriteLocked has the timer close a connection that is not known, should the piece that is
-// written now never be taken.
+// written now never be taken. From finish on Conn.lookAt bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.known || limit <= 0 || c.client.writeErr != nil {
+	if c.known || c.phase != alive || limit <= 0 || c.client.writeErr != nil {
 		return
 	}
 	c.closeIn(3 * limit)
@@ -198,11 +198,17 @@ func (c *Conn) lost(err error) error {
 }
 
 // closeSocket runs in a goroutine of its own, for which Serve waits: Close of a TLS connection may
-// write an alert.
-func (c *Conn) closeSocket() {
+// write an alert. One that is being written is not waited for: with ends set the socket is closed
+// below TLS.
+func (c *Conn) closeSocket(ends bool) {
 	defer c.tasks.Done()
 	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
-	if tc, ok := c.nc.(*tls.Conn); ok && !c.known {
+	tc, ok := c.nc.(*tls.Conn)
+	if ok && ends {
+		_ = tc.NetConn().Close()
+		return
+	}
+	if ok && !c.known {
 		// The alert has 5 s, by a write deadline, which may do nothing here.
 		late := time.AfterFunc(lastWords, func() {
 			defer func() { _ = recover() }() // as above

@@ -50,6 +50,7 @@ type lingerState struct {
 	since  time.Time       // when there was progress; at first, when the last stream has ended
 	arrive time.Time       // when all had arrived; zero: it has not
 
+	ends  bool // TLS is writing its last alert
 	asks  bool // lingerPing was sent; set before the phase lingering
 	acked bool // and answered; guarded by Conn.mu
 	seen  pingFinder
@@ -100,14 +101,31 @@ func (c *Conn) beginLinger(l *lingerState) bool {
 		}
 	}
 	if l.raw == nil {
-		_, err := c.write(frame.Ping{Data: lingerPing}.Append(nil))
-		l.asks = err == nil
+		l.asks = c.askPeer() == nil
 	}
 	// TLS writes an alert, for which it does not wait long, and then no more.
 	if _, l.half = c.nc.(*tls.Conn); !l.half {
 		c.closeWrite()
 	}
 	return true
+}
+
+// askPeer sends lingerPing, through TLS as everything else.
+func (c *Conn) askPeer() error {
+	box := outPool.Get().(*buffer)
+	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
+	var err error
+	if c.under != nil {
+		box, b, err = c.seal(box, b)
+	}
+	if err == nil {
+		_, err = c.write(b)
+	}
+	putOut(box, b)
+	if err == nil && c.under != nil {
+		err = c.sealed()
+	}
+	return err
 }
 
 // closeWrite ends our direction of the socket, and reports whether the peer will hear of it.
@@ -135,16 +153,9 @@ func (c *Conn) lookAtLinger(now time.Time) {
 	if progress {
 		l.since, l.pause = now, lingerLookFirst
 	}
-	if l.arrive.IsZero() && (known && left == 0 || l.acked) {
+	arrived := l.arrive.IsZero() && (known && left == 0 || l.acked)
+	if arrived {
 		l.arrive, l.since = now, now
-		if l.half {
-			c.mu.Unlock()
-			c.closeWrite() // there is room for an alert
-			c.mu.Lock()
-			if c.phase != lingering {
-				return
-			}
-		}
 	}
 	by := l.endAt(c.lingerLimit())
 	if !by.After(now) {
@@ -156,7 +167,14 @@ func (c *Conn) lookAtLinger(now time.Time) {
 	if by.Before(next) {
 		next = by
 	}
-	c.timer.set(next)
+	c.timer.set(next) // which rings also while what follows waits for a peer that reads no more
+	if arrived && l.half {
+		l.ends = true
+		c.mu.Unlock()
+		c.closeWrite()
+		c.mu.Lock()
+		l.ends = false
+	}
 }
 
 // lingerLimit is how long there may be no progress.

@@ -378,7 +378,7 @@ func (st *Stream) EndReadAt(t time.Time) {
 func (st *Stream) writeDeadlinePassed() {
 	c := st.c
 	st.canWrite.Broadcast()
-	if st.released && !st.closed && c.phase == alive {
+	if done := st.lingers && st.drained; st.released && !done && !st.closed && c.phase == alive {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEvents() // recycles st

@@ -114,6 +114,9 @@ func (c *Conn) SetTime(now time.Time) {
 	c.tell(now)
 	if c.life.idleGuess {
 		c.life.idleSince, c.life.idleGuess = c.now, false
+		if c.shutdown.guess {
+			c.drainFrom(c.now)
+		}
 	}
 }
 

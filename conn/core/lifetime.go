@@ -324,6 +324,7 @@ type shutdownState struct {
 	at      time.Time // of the next step: the final GOAWAY, or the end of the grace
 	graceBy time.Time
 
+	guess  bool  // at and graceBy are counted from a time in the past, the true one not known
 	forced bool  // for what the peer does
 	heldTo int64 // nanoseconds since 1970 up to which the peer may close it itself, or 0
 
@@ -350,13 +351,8 @@ func (c *Conn) beginDrain() {
 	if c.fatal != nil || c.shutdown.step != running {
 		return
 	}
-	now := c.now
 	c.shutdown.step = drainAnnounced
-	c.shutdown.at = now.Add(drainWait)
-	c.shutdown.graceBy = after(now, c.cfg.DrainGrace)
-	if by := c.shutdown.graceBy; !by.IsZero() && by.Before(c.shutdown.at) {
-		c.shutdown.at = by
-	}
+	c.drainFrom(c.now)
 	if c.cfg.Role == Client && !c.cfg.EnablePush {
 		c.finishDrain() // the peer opens no streams, so there is nothing to wait for
 		return
@@ -364,6 +360,20 @@ func (c *Conn) beginDrain() {
 	c.appendGoAway(frame.MaxStreamID, frame.NoError, "")
 	c.Ping(drainPing)
 	c.life.pingsOut-- // not our user's
+}
+
+// drainFrom sets the times of a drain that begins now.
+func (c *Conn) drainFrom(now time.Time) {
+	d := &c.shutdown
+	d.guess = false
+	if d.step != drainAnnounced {
+		return
+	}
+	d.at = now.Add(drainWait)
+	d.graceBy = after(now, c.cfg.DrainGrace)
+	if !d.graceBy.IsZero() && d.graceBy.Before(d.at) {
+		d.at = d.graceBy
+	}
 }
 
 // finishDrain sends the final GOAWAY.
@@ -391,6 +401,10 @@ func (d *shutdownState) tick(now time.Time, c *Conn) error {
 		if d.at.IsZero() || d.at.After(now) {
 			return nil
 		}
+	}
+	if c.streams.Len() == 0 {
+		d.at, d.heldTo = time.Time{}, 0 // nothing runs that could be cut off
+		return nil
 	}
 	return timedOut(frame.NoError, "", "streams still ran when the grace of the shutdown was over",
 		"DrainGrace", c.cfg.DrainGrace)

@@ -197,6 +197,8 @@ func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 // nothing more is to be expected on it.
 func (c *Conn) followGoAway() {
 	if c.cfg.Role == Server && c.shutdown.peerGone && c.streams.Len() == 0 {
+		guess := !c.timed && c.shutdown.step == running
 		c.beginDrain()
+		c.shutdown.guess = guess
 	}
 }
