@@ -232,7 +232,7 @@ func TestHeaderBombMemory(t *testing.T) {
 // its slot until the server has been told.
 func TestServerNeverReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarmOn(t, memconn.Options{Buffer: 1000}, func(t *Transport) { t.StrictMaxConcurrentStreams = true })
+		f := newFarmOn(t, testLinkOf(memconn.Options{Buffer: 1000}), func(t *Transport) { t.StrictMaxConcurrentStreams = true })
 		cc := &Transport{Proxy: noProxy}
 		nc, err := f.l.Dial(t.Context(), "", "")
 		if err != nil {

@@ -37,7 +37,7 @@ func newEstate(t *testing.T, h http.Handler, origins []string, hosts ...string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &estate{t: t, l: memconn.Listen(memconn.Options{}), roots: x509.NewCertPool()}
+	e := &estate{t: t, l: memconn.Listen(testLink), roots: x509.NewCertPool()}
 	e.roots.AddCert(cert.Leaf)
 	srv := &server.Server{Handler: h, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	srv.Origins = origins

@@ -39,7 +39,7 @@ const siteURL = "http://example.test"
 
 func newSite(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *site {
 	t.Helper()
-	s := &site{t: t, l: memconn.Listen(memconn.Options{}), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
+	s := &site{t: t, l: memconn.Listen(testLink), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
 	for _, f := range adjust {
 		f(s.srv)
 	}

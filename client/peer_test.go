@@ -38,10 +38,11 @@ type farm struct {
 }
 
 func newFarm(t *testing.T, adjust ...func(*Transport)) *farm {
-	return newFarmOn(t, memconn.Options{}, adjust...)
+	return newFarmOn(t, testLink, adjust...)
 }
 
 func newFarmOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *farm {
+	o.Server = memconn.Socket // that end is the test's
 	f := &farm{t: t, l: memconn.Listen(o)}
 	f.tr = &Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), Proxy: noProxy, MaxAttempts: 1}
 	for _, a := range adjust {

@@ -49,7 +49,7 @@ type slowLink struct {
 
 func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.HandlerFunc) *slowLink {
 	l := &slowLink{t: t, s: &site{
-		t: t, l: memconn.Listen(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10}), served: make(chan error, 1),
+		t: t, l: memconn.Listen(testLinkOf(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10})), served: make(chan error, 1),
 	}}
 	if h == nil {
 		h = func(http.ResponseWriter, *http.Request) {}

@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -54,7 +55,7 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { closeBelow(nc) })
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: header}
 	if err := req.Write(nc); err != nil {
 		return nil, errors.Join(err, ctx.Err())
@@ -81,6 +82,16 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 		return &earlyConn{Conn: nc, early: early}, nil
 	}
 	return nc, nil
+}
+
+// closeBelow closes nc without a last word of TLS, which could wait. It ends reads and writes that
+// wait even where deadlines do not work.
+func closeBelow(nc net.Conn) {
+	defer func() { _ = recover() }() // nc is given up: no panic of its Close ends more than that
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
+	}
+	_ = nc.Close()
 }
 
 // ProxyError is the answer of a proxy that did not make a tunnel.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"runtime"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // arrival is a connection of a Server, from the moment it is there until it is known what it speaks.
@@ -150,7 +152,8 @@ func (a *arrival) handshake() (state *tls.ConnectionState, ok bool) {
 		return connectionState(a.nc), true
 	}
 	if d := a.s.handshakeTimeout(); d > 0 {
-		_ = a.nc.SetDeadline(time.Now().Add(d)) // an error comes again with the handshake
+		_ = a.nc.SetDeadline(time.Now().Add(d)) // where it is refused or does nothing, the timer closes nc
+		defer netconn.CloseAfter(a.nc, d)()
 	}
 	if err := h.HandshakeContext(a.ctx); err != nil {
 		a.s.logf("http: TLS handshake error from %s: %v", a.nc.RemoteAddr(), handshakeError(err))

@@ -97,7 +97,7 @@ func TestSniff(t *testing.T) {
 				p.close()
 			})
 			synctest.Test(t, func(t *testing.T) {
-				client, server := memconn.Pipe(memconn.Options{})
+				client, server := memconn.Pipe(testLink)
 				go serving(okHandler).ServeConn(server)
 				if got := http1(t, client, c.send); got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
@@ -194,7 +194,7 @@ func TestProtocols(t *testing.T) {
 					t.Errorf("HTTP/2: %t", got)
 				}
 				p.close()
-				client, server := memconn.Pipe(memconn.Options{})
+				client, server := memconn.Pipe(testLink)
 				go srv.ServeConn(server)
 				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 				got, _ := io.ReadAll(client)
@@ -222,7 +222,7 @@ func TestConnState(t *testing.T) {
 		st.want(t, "0 new", "0 active", "0 idle", "0 active", "0 idle", "0 closed")
 
 		st = states{}
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		go srv.ServeConn(server)
 		http1(t, client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		synctest.Wait()
@@ -243,7 +243,7 @@ func TestContexts(t *testing.T) {
 		type connKey struct{}
 		var mu sync.Mutex
 		made := 0
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		srv := serving(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			_, isServer := ctx.Value(http.ServerContextKey).(*http.Server)
@@ -289,7 +289,7 @@ func TestAcceptErrors(t *testing.T) {
 		logs := &syncBuffer{}
 		srv := serving(okHandler)
 		srv.ErrorLog = log.New(logs, "", 0)
-		l := &flakyListener{Listener: memconn.Listen(memconn.Options{}), left: 3}
+		l := &flakyListener{Listener: memconn.Listen(testLink), left: 3}
 		start := time.Now()
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
@@ -361,7 +361,7 @@ func TestHijack(t *testing.T) {
 			}()
 		})
 		srv.ConnState = st.note
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\nhello\n")
 		srv.ServeConn(server)
 		st.want(t, "0 new", "0 active", "0 hijacked")

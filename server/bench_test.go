@@ -36,7 +36,7 @@ func (f *fragment) Write(p []byte) (int, error) {
 }
 
 func newBlast(srv *Server) *blast {
-	client, server := memconn.Pipe(memconn.Options{})
+	client, server := memconn.Pipe(testLink)
 	go srv.ServeConn(server) // ends when the client closes
 	b := &blast{nc: client, id: 1, in: make([]byte, 0, 1<<20), fields: blastFields}
 	b.enc = hpack.NewEncoder(&b.w)

@@ -18,7 +18,7 @@ func TestDisableClientPriorityConfigured(t *testing.T) {
 		if err := Configure(hs, nil); err != nil {
 			t.Fatal(err)
 		}
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		served := make(chan error)
 		go func() { served <- hs.Serve(l) }()
 		nc, err := l.Dial(context.Background(), "tcp", "")

@@ -123,7 +123,7 @@ func TestConfiguredWithBadHandOver(t *testing.T) {
 	if err := Configure(hs, nil); err != nil {
 		t.Fatal(err)
 	}
-	client, server := memconn.Pipe(memconn.Options{})
+	client, server := memconn.Pipe(testLink)
 	hs.TLSNextProto[protoClear](hs, tls.Server(server, &tls.Config{}), http.NotFoundHandler())
 	if _, err := io.ReadAll(client); err != nil {
 		t.Error(err)
@@ -208,7 +208,7 @@ func TestConfigureKeepAlivesDisabled(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l := memconn.Listen(memconn.Options{})
+				l := memconn.Listen(testLink)
 				go hs.Serve(l)
 				dials := 0
 				tr := &http.Transport{Protocols: &h2c}

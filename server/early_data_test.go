@@ -70,7 +70,7 @@ func TestEarlyData(t *testing.T) {
 // askHTTP1 sends a request with HTTP/1.1 and returns the status.
 func askHTTP1(t *testing.T, srv *Server, method, early string) int {
 	t.Helper()
-	client, far := memconn.Pipe(memconn.Options{})
+	client, far := memconn.Pipe(testLink)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/internal/httpfield"
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // upgradable is the handler of HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2).
@@ -70,8 +71,10 @@ func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
 		return false
 	}
 	go func() { // ends with the connection; Shutdown waits for it
-		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // an error comes again with the write
-		if _, err := io.WriteString(a.nc, switching); err != nil {
+		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // as in handshake
+		stop := netconn.CloseAfter(a.nc, switchTimeout)
+		_, err := io.WriteString(a.nc, switching)
+		if !stop() || err != nil {
 			a.ended()
 			return
 		}

@@ -45,7 +45,7 @@ func TestUpgrade(t *testing.T) {
 				})
 				srv.AllowH2CUpgrade = true
 				srv.ConnState = st.note
-				client, server := memconn.Pipe(memconn.Options{})
+				client, server := memconn.Pipe(testLink)
 				over := make(chan struct{})
 				go func() {
 					defer close(over)
@@ -115,7 +115,7 @@ func TestUpgradeRefused(t *testing.T) {
 				if c.adjust != nil {
 					c.adjust(srv)
 				}
-				client, server := memconn.Pipe(memconn.Options{})
+				client, server := memconn.Pipe(testLink)
 				go srv.ServeConn(server)
 				if got := http1(t, client, c.request); !strings.HasPrefix(got, "200 OK ok HTTP/1.") {
 					t.Errorf("answer %s", got)
@@ -131,7 +131,7 @@ func TestUpgradeWithBadSettings(t *testing.T) {
 		srv := serving(okHandler)
 		srv.AllowH2CUpgrade = true
 		srv.ErrorLog = log.New(io.Discard, "", 0)
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		go srv.ServeConn(server)
 		bad := encodeSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1})
 		_, _ = io.WriteString(client, upgrading(bad, ""))
@@ -153,7 +153,7 @@ func TestShutdownOfUpgraded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serving(okHandler)
 		srv.AllowH2CUpgrade = true
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
 		var nc net.Conn

@@ -35,7 +35,7 @@ const (
 // newSite starts a server. Inside a bubble of synctest, its end must be waited for with stop.
 func newSite(t *testing.T, kind string, h http.Handler, adjust ...any) *site {
 	t.Helper()
-	s := &site{t: t, l: memconn.Listen(memconn.Options{}), log: &syncBuffer{}, served: make(chan error, 1)}
+	s := &site{t: t, l: memconn.Listen(testLink), log: &syncBuffer{}, served: make(chan error, 1)}
 	var p, clientP http.Protocols
 	clientP.SetUnencryptedHTTP2(true)
 	s.client = &http.Client{Transport: &http.Transport{DialContext: s.l.Dial, Protocols: &clientP}}

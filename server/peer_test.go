@@ -46,7 +46,7 @@ func newPeer(t *testing.T, srv *Server, settings ...frame.Setting) *peer {
 // dialPeer connects to srv and sends nothing.
 func dialPeer(t *testing.T, srv *Server) *peer {
 	t.Helper()
-	client, server := memconn.Pipe(memconn.Options{})
+	client, server := memconn.Pipe(testLink)
 	p := peerOn(t, client)
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = log.New(p.logs, "", 0)

@@ -174,7 +174,7 @@ func TestEarlyHints(t *testing.T) {
 // Over HTTP/1.1 there is neither push nor 103, and the links are in the response.
 func TestEarlyHintsHTTP1(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		srv := &Server{Handler: PushPreloads(hinting(http.HandlerFunc(page)))}
 		done := make(chan bool)
 		go func() {

@@ -19,7 +19,7 @@ import (
 
 // listening serves srv on a listener and returns a function that connects.
 func listening(t *testing.T, srv *Server) (dial func() *peer, served chan error) {
-	l := memconn.Listen(memconn.Options{})
+	l := memconn.Listen(testLink)
 	served = make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	return func() *peer {
@@ -74,7 +74,7 @@ func TestShutdown(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if err := srv.Serve(memconn.Listen(memconn.Options{})); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(memconn.Listen(testLink)); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve after Shutdown: %v", err)
 		}
 		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
@@ -117,7 +117,7 @@ func TestShutdownWithHTTP1(t *testing.T) {
 			_, _ = io.WriteString(w, "slow")
 		})
 		srv.PrefaceTimeout = -1
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(l) }()
 		busy, _ := l.Dial(t.Context(), "", "")
@@ -146,7 +146,7 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serving(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		srv.PrefaceTimeout = -1
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(l) }()
 		var conns []*memconn.Conn
@@ -286,7 +286,7 @@ func TestShutdownOfConfigureWaitsForHandlers(t *testing.T) {
 		if err := Configure(hs, nil); err != nil {
 			t.Fatal(err)
 		}
-		l := memconn.Listen(memconn.Options{})
+		l := memconn.Listen(testLink)
 		served := make(chan error, 1)
 		go func() { served <- hs.Serve(l) }()
 		nc, err := l.Dial(t.Context(), "", "")

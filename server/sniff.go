@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // minPreface is how much of the preface a client must have sent for us to answer it with HTTP/2 even if it goes on
@@ -37,11 +39,13 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 		return true
 	}
 	cfg, start := &a.s.eng.cfg, time.Now()
-	a.readWithin(cfg.firstByteTimeout(a.s.inner))
+	stop := a.readWithin(cfg.firstByteTimeout(a.s.inner))
 	got, err := readFirstLine(a.nc, func() {
 		start = time.Now()
-		a.readWithin(cfg.sniffTimeout(a.s.inner))
+		stop()
+		stop = a.readWithin(cfg.sniffTimeout(a.s.inner))
 	})
+	stop()
 	_ = a.nc.SetReadDeadline(time.Time{})
 	switch {
 	case len(got) == 0:
@@ -57,13 +61,14 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 	return true
 }
 
-// readWithin bounds the reads to come; 0 or less is no limit.
-func (a *arrival) readWithin(d time.Duration) {
+// readWithin bounds the reads to come, until stop is called; 0 or less is no limit.
+func (a *arrival) readWithin(d time.Duration) (stop func() bool) {
 	var by time.Time
 	if d > 0 {
 		by = time.Now().Add(d)
 	}
-	_ = a.nc.SetReadDeadline(by) // an error comes again with the read
+	_ = a.nc.SetReadDeadline(by) // as in handshake
+	return netconn.CloseAfter(a.nc, d)
 }
 
 // readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs

@@ -24,7 +24,7 @@ func TestNeitherProtocol(t *testing.T) {
 			var st states
 			srv := serving(okHandler)
 			srv.ConnState = st.note
-			client, server := memconn.Pipe(memconn.Options{})
+			client, server := memconn.Pipe(testLink)
 			go srv.ServeConn(server)
 			_, _ = io.WriteString(client, send)
 			if got, _ := io.ReadAll(client); len(got) > 0 {
@@ -66,7 +66,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 				var p http.Protocols
 				p.SetHTTP1(c.h1)
 				p.SetHTTP2(c.h2)
-				l := memconn.Listen(memconn.Options{})
+				l := memconn.Listen(testLink)
 				cfg := offer("h2", "http/1.1")
 				if kind == "Server" {
 					srv := serving(okHandler)
@@ -113,7 +113,7 @@ func TestReadHeaderTimeoutCountsOnce(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := serving(okHandler)
 			set(srv)
-			client, server := memconn.Pipe(memconn.Options{})
+			client, server := memconn.Pipe(testLink)
 			start := time.Now()
 			go srv.ServeConn(server)
 			_, _ = io.WriteString(client, "P")
@@ -129,7 +129,7 @@ func TestReadHeaderTimeoutCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // and only for the first request
 		srv := serving(okHandler)
 		srv.ReadHeaderTimeout = 3 * time.Second
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		go srv.ServeConn(server)
 		for range 3 {
 			_, _ = io.WriteString(client, "GET ")

@@ -37,7 +37,7 @@ func newTLSSite(t *testing.T, srv *Server) *tlsSite {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(cert.Leaf)
-	s := &tlsSite{t: t, srv: srv, l: memconn.Listen(memconn.Options{}), logs: &syncBuffer{}, served: make(chan error, 1)}
+	s := &tlsSite{t: t, srv: srv, l: memconn.Listen(testLink), logs: &syncBuffer{}, served: make(chan error, 1)}
 	s.client = &tls.Config{RootCAs: roots, ServerName: "example.test"}
 	if srv.TLSConfig == nil {
 		srv.TLSConfig = &tls.Config{}
@@ -194,7 +194,7 @@ func TestInadequateSecurity(t *testing.T) {
 				srv := serving(okHandler)
 				srv.PermitProhibitedCipherSuites = c.permit
 				srv.ErrorLog = log.New(io.Discard, "", 0)
-				client, server := memconn.Pipe(memconn.Options{})
+				client, server := memconn.Pipe(testLink)
 				go srv.ServeConn(&stateConn{server, c.state})
 				p := peerOn(t, client)
 				p.write(frame.AppendSettings([]byte(frame.Preface)))
@@ -223,7 +223,7 @@ func (c *stateConn) ConnectionState() tls.ConnectionState { return c.state }
 func TestServeConnWithState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := tls.ConnectionState{Version: tls.VersionTLS13, ServerName: "example.test"}
-		client, server := memconn.Pipe(memconn.Options{})
+		client, server := memconn.Pipe(testLink)
 		go serving(tlsHandler).ServeConn(&stateConn{server, state})
 		p := peerOn(t, client)
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
@@ -234,7 +234,7 @@ func TestServeConnWithState(t *testing.T) {
 		}
 		_ = client.Close()
 
-		client, server = memconn.Pipe(memconn.Options{})
+		client, server = memconn.Pipe(testLink)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -250,7 +250,7 @@ func TestServeConnWithState(t *testing.T) {
 
 func TestCipherSuitesAreChecked(t *testing.T) {
 	lacking := &tls.Config{CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}}
-	if err := (&Server{TLSConfig: lacking}).ServeTLS(memconn.Listen(memconn.Options{}), "", ""); !errors.Is(err, errNoMandatorySuite) {
+	if err := (&Server{TLSConfig: lacking}).ServeTLS(memconn.Listen(testLink), "", ""); !errors.Is(err, errNoMandatorySuite) {
 		t.Errorf("ServeTLS: %v", err)
 	}
 	if err := Configure(&http.Server{TLSConfig: lacking}, nil); !errors.Is(err, errNoMandatorySuite) {
@@ -318,7 +318,7 @@ func TestPanicInTLSCallback(t *testing.T) {
 }
 
 func TestMissingCertificate(t *testing.T) {
-	l := memconn.Listen(memconn.Options{})
+	l := memconn.Listen(testLink)
 	if err := (&Server{}).ServeTLS(l, "no-such-file", "no-such-file"); err == nil {
 		t.Error("no error")
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// Bandwidth is how many bytes a second go through in one direction. Default 0: no limit.
 	Bandwidth int64
 
+	// Client and Server are the kinds of the two ends. Default Socket.
+	Client, Server Kind
+
 	// MaxRead is the most that one Read returns, to test cut frames. Default 0: no limit.
 	MaxRead int
 }
@@ -57,7 +60,7 @@ func Pipe(o Options) (client, server *Conn) {
 	up, down := newHalf(o), newHalf(o)
 	client = &Conn{in: down, out: up, local: "client:1", remote: "server:1"}
 	server = &Conn{in: up, out: down, local: "server:1", remote: "client:1"}
-	return client, server
+	return client.Become(o.Client), server.Become(o.Server)
 }
 
 // Read reads what has arrived. It returns io.EOF after the peer's last byte.

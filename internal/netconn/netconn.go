@@ -36,6 +36,20 @@ func Interruptible(nc net.Conn) bool {
 	return false
 }
 
+// CloseAfter closes nc when an eighth more than d has passed, unless the function that it returns is called
+// before, which then returns true. It is for a read or write that has a deadline at d, in case that
+// deadline does not work: where Interruptible knows that it does, and where d is not more than 0,
+// there is nothing to do.
+func CloseAfter(nc net.Conn, d time.Duration) (stop func() bool) {
+	if d <= 0 || Interruptible(nc) {
+		return func() bool { return true }
+	}
+	return time.AfterFunc(d+d/8, func() {
+		defer func() { _ = recover() }() // the connection is given up: no panic of its Close ends more than that
+		_ = nc.Close()
+	}).Stop
+}
+
 // Readable reports whether a Read of an in-memory connection of tests, as of Mark, would not wait.
 // It says so with a method Readable(netconn.Mark) bool. Of any other connection that is not known.
 func Readable(nc net.Conn) bool {
