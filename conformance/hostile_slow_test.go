@@ -56,7 +56,8 @@ func (p *slowPeer) wantEndedWithin(d time.Duration) {
 	}
 }
 
-// A peer that stops in the middle of something is given some seconds, whatever it is.
+// A peer that stops in the middle of something is given a minute or two, whatever it is; one that has said nothing yet an
+// hour, since balancers open connections ahead of requests.
 func TestHostileSilence(t *testing.T) {
 	request := func(p *slowPeer, end bool) []byte {
 		block := p.encode(p.request("GET", "/")...)
@@ -64,15 +65,25 @@ func TestHostileSilence(t *testing.T) {
 	}
 	tests := []struct {
 		name string
+		most time.Duration
 		send func(p *slowPeer)
 	}{
-		{"says nothing", func(p *slowPeer) {}},
-		{"half the preface", func(p *slowPeer) { p.out = append(p.out, frame.Preface[:12]...) }},
-		{"preface without SETTINGS", func(p *slowPeer) { p.out = append(p.out, frame.Preface...) }},
-		{"SETTINGS not acknowledged", func(p *slowPeer) { p.out = frame.AppendSettings(append(p.out, frame.Preface...)) }},
-		{"half a frame header", func(p *slowPeer) { p.greet(); p.out = append(p.out, 0, 0, 8) }},
-		{"half a frame", func(p *slowPeer) { p.greet(); b := request(p, true); p.out = append(p.out, b[:len(b)-3]...) }},
-		{"half a header block", func(p *slowPeer) { p.greet(); p.out = append(p.out, request(p, false)...) }},
+		{"says nothing", time.Hour, func(p *slowPeer) {}},
+		{"half the preface", 2 * time.Minute, func(p *slowPeer) { p.out = append(p.out, frame.Preface[:12]...) }},
+		{"preface without SETTINGS", 2 * time.Minute, func(p *slowPeer) { p.out = append(p.out, frame.Preface...) }},
+		{"SETTINGS not acknowledged", 2 * time.Minute, func(p *slowPeer) {
+			p.out = frame.AppendSettings(append(p.out, frame.Preface...))
+		}},
+		{"half a frame header", 6 * time.Minute, func(p *slowPeer) { p.greet(); p.out = append(p.out, 0, 0, 8) }},
+		{"half a frame", 2 * time.Minute, func(p *slowPeer) {
+			p.greet()
+			b := request(p, true)
+			p.out = append(p.out, b[:len(b)-3]...)
+		}},
+		{"half a header block", 2 * time.Minute, func(p *slowPeer) {
+			p.greet()
+			p.out = append(p.out, request(p, false)...)
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,7 +91,7 @@ func TestHostileSilence(t *testing.T) {
 				tt.send(p)
 				p.mustFlush()
 				p.tasks.Go(func() { p.readToEnd() })
-				p.wantEndedWithin(30 * time.Second)
+				p.wantEndedWithin(tt.most + time.Second)
 			})
 		})
 	}
@@ -97,11 +108,11 @@ func TestHostileHeaderDrip(t *testing.T) {
 				if p.flush() != nil {
 					return
 				}
-				time.Sleep(2 * time.Second)
+				time.Sleep(10 * time.Second)
 			}
 		})
 		p.wantEnd(frame.EnhanceYourCalm)
-		p.wantEndedWithin(30 * time.Second)
+		p.wantEndedWithin(2 * time.Minute)
 	})
 }
 
@@ -170,7 +181,7 @@ func TestHostileClosedWindow(t *testing.T) {
 				}
 				before := liveHeap()
 				p.tasks.Go(func() { p.readToEnd() })
-				for range 20 * 60 / 5 { // twenty minutes
+				for range 130 * 60 / 5 { // StallTimeout is an hour; what is slower than it allows is found within two
 					time.Sleep(5 * time.Second)
 					for i := range 100 {
 						if drip {
@@ -207,7 +218,7 @@ func TestHostileSocketNotRead(t *testing.T) {
 			p.greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: frame.MaxWindow})
 			p.add(frame.WindowUpdate{Increment: frame.MaxWindow - frame.DefaultWindow})
 			p.get(1, "/").mustFlush()
-			p.wantEndedWithin(2 * time.Minute)
+			p.wantEndedWithin(15 * time.Minute) // WriteByteTimeout is five minutes
 		})
 	})
 	t.Run("answers to PING", func(t *testing.T) {
