@@ -32,7 +32,7 @@ type Conn struct {
 	recv     flow.RecvWindow
 	enc      *blockEncoder
 	limit    limiter
-	counts   Counts
+	counts   tally
 	life     lifetime
 	unread   int64 // octets of DATA that were not consumed
 	owed     int64 // of them, connection credit that is held back because unread is over MaxUnread
@@ -138,7 +138,18 @@ func (c *Conn) PeerSettings() Settings { return c.peer }
 func (c *Conn) Role() Role { return c.cfg.Role }
 
 // Counts returns the counters so far.
-func (c *Conn) Counts() Counts { return c.counts }
+func (c *Conn) Counts() Counts {
+	n := &c.counts
+	return Counts{
+		FramesIn: n.FramesIn, FramesOut: n.FramesOut, DataIn: n.DataIn, DataOut: n.DataOut,
+		StreamsOpened: n.StreamsOpened, StreamsClosed: n.StreamsClosed,
+		StreamsResetLocal: uint64(n.StreamsResetLocal), StreamsResetRemote: uint64(n.StreamsResetRemote),
+		PromisesIn: uint64(n.PromisesIn), PromisesOut: uint64(n.PromisesOut),
+		ResetsIn: uint64(n.ResetsIn), ResetsOut: uint64(n.ResetsOut),
+		PingsIn: uint64(n.PingsIn), PingsOut: uint64(n.PingsOut), SettingsIn: uint64(n.SettingsIn),
+		WindowUpdatesIn: n.WindowUpdatesIn, WindowUpdatesOut: n.WindowUpdatesOut, LastError: n.LastError,
+	}
+}
 
 // NumStreams returns how many streams are open, half-closed or reserved.
 func (c *Conn) NumStreams() int { return c.streams.Len() }

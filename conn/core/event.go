@@ -120,3 +120,15 @@ type Counts struct {
 	WindowUpdatesOut    uint64
 	LastError           frame.Code // of the connection error that ended it
 }
+
+// tally is Counts in less memory: what is rare begins again after 2^32.
+type tally struct {
+	FramesIn, FramesOut                                uint64
+	DataIn, DataOut                                    uint64
+	StreamsOpened, StreamsClosed                       uint64
+	WindowUpdatesIn, WindowUpdatesOut                  uint64
+	StreamsResetLocal, StreamsResetRemote              uint32
+	PromisesIn, PromisesOut                            uint32
+	ResetsIn, ResetsOut, PingsIn, PingsOut, SettingsIn uint32
+	LastError                                          frame.Code
+}

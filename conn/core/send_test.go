@@ -352,7 +352,8 @@ func TestCounts(t *testing.T) {
 	p.send(request(5))
 	p.c.Reset(p.stream(5), frame.Cancel)
 	want := Counts{
-		FramesIn: 10, FramesOut: 6, DataIn: 3, DataOut: 7, StreamsOpened: 3, ResetsIn: 1, ResetsOut: 1,
+		FramesIn: 10, FramesOut: 6, DataIn: 3, DataOut: 7, StreamsOpened: 3, StreamsClosed: 3,
+		StreamsResetLocal: 1, StreamsResetRemote: 1, ResetsIn: 1, ResetsOut: 1,
 		PingsIn: 1, SettingsIn: 1, WindowUpdatesIn: 1,
 	}
 	if got := p.c.Counts(); got != want {

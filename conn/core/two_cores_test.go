@@ -35,12 +35,12 @@ func TestTwoCores(t *testing.T) {
 		w := runWorld(t, seed+1)
 		shrunk += w.shrunk
 		for _, n := range w.ends {
-			total.StreamsOpened += n.c.counts.StreamsOpened
-			total.ResetsOut += n.c.counts.ResetsOut
-			total.DataOut += n.c.counts.DataOut
-			total.SettingsIn += n.c.counts.SettingsIn
-			total.FramesIn += n.c.counts.FramesIn
-			total.PromisesIn += n.c.counts.PromisesIn
+			total.StreamsOpened += n.c.Counts().StreamsOpened
+			total.ResetsOut += n.c.Counts().ResetsOut
+			total.DataOut += n.c.Counts().DataOut
+			total.SettingsIn += n.c.Counts().SettingsIn
+			total.FramesIn += n.c.Counts().FramesIn
+			total.PromisesIn += n.c.Counts().PromisesIn
 			if n.c.recv.Size() > n.c.cfg.ConnWindow {
 				grown++
 			}
