@@ -61,7 +61,7 @@ type faulty struct {
 type connKey struct{}
 
 func (s *faulty) connState(_ net.Conn, state http.ConnState) {
-	switch state { //nolint:exhaustive // the others are between
+	switch state {
 	case http.StateNew:
 		s.conns.Add(1)
 		s.opened.Add(1)
