@@ -256,7 +256,7 @@ func TestClientInterim(t *testing.T) {
 				if want := "HTTP/2.0 5 " + checksum([]byte("small")); string(b) != want {
 					t.Errorf("%s: body %q, want %q", url, b, want)
 				}
-				if want := []string{"103 " + earlyLink, "go on", "100"}; !cmp.Equal(want, seen) {
+				if want := []string{"103 " + earlyLink, "100", "go on"}; !cmp.Equal(want, seen) {
 					t.Errorf("%s: the hooks were told %q, want %q", url, seen, want)
 				}
 			}
