@@ -100,6 +100,13 @@ var differences = []difference{
 		},
 	},
 	{
+		clientDoc, "The end of a context gives the context's error.",
+		func(p program, kinds pair) bool { // also where the server has reset the stream before
+			return kinds.client != netHTTP && has(p.client, "cancel", "timeout") &&
+				has(p.handler, "panic", "abort", "exit", "writeDeadline")
+		},
+	},
+	{
 		clientDoc, "An interim response keeps its Trailer field",
 		func(p program, kinds pair) bool {
 			return kinds.client != netHTTP && has(p.handler, "interim") && has(p.handler, "trailer")

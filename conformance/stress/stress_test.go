@@ -279,7 +279,8 @@ func (w *world) explain(id uint64, ctx context.Context, gaveUp bool, err error) 
 	case errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code == frame.NoError:
 		return "connection lost"
 	case has("connection reset by peer", "broken pipe", "unexpected EOF", "client connection lost",
-		"client connection force closed", "server closed idle connection", "http2: client conn not usable") || text == "EOF":
+		"client connection force closed", "client conn is closed",
+		"server closed idle connection", "http2: client conn not usable") || text == "EOF":
 		return "connection lost"
 	case has("cannot retry err") || w.clientKind != own && has("cannot rewind body after connection loss"):
 		return "not sent again"
