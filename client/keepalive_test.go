@@ -138,6 +138,7 @@ func pingStorm(t *testing.T, atOnce int, every time.Duration, answers int) {
 			break
 		}
 	}
+	synctest.Wait()
 	if answers == 0 && g.pings == 0 {
 		t.Error("nobody has asked whether the server is there")
 	}

@@ -175,7 +175,8 @@ func TestStormIsDrained(t *testing.T) {
 			p.send(p.request(id, "GET", "/", true), frame.RSTStream{StreamID: id, Code: frame.Cancel})
 		}
 		synctest.Wait()
-		if got := p.take(); len(got) != 1 || !strings.HasSuffix(got[0], "NO_ERROR too_many_resets") {
+		// A request may be answered before its reset comes.
+		if got := p.take(); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], "NO_ERROR too_many_resets") {
 			t.Fatalf("the server sent %q", got)
 		}
 		time.Sleep(10 * time.Second)
