@@ -42,6 +42,8 @@
 //   - Reading a request's body that was closed gives http.ErrBodyReadAfterClose.
 //   - 100 (Continue) is sent only for a request with content, and then also behind other interim responses.
 //   - WriteTimeout and SetWriteDeadline reset the stream and end the request's context at that time.
+//   - A response without content ends with its header, also where trailers were announced and none was
+//     set.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),

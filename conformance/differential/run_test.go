@@ -154,6 +154,9 @@ func handleStep(n *side, s step, w http.ResponseWriter, r *http.Request) (done b
 	case "return":
 		return true
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		k = -1 // how much has come by then is no promise
+	}
 	if r.Context().Err() == nil {
 		n.add("%v: %d %s", s, k, outcome(err))
 	}
