@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -132,7 +133,7 @@ func TestRegisterProtocol(t *testing.T) {
 		}
 		func() {
 			defer func() {
-				if got := recover(); got != "protocol words already registered" {
+				if got := fmt.Sprint(recover()); got != "protocol words already registered" {
 					t.Errorf("%s: a second registration: %v", name, got)
 				}
 			}()
