@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"crypto/tls"
-	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -76,19 +75,15 @@ func (a *arrival) readWithin(d time.Duration) (stop func() bool) {
 // it has with an error. begun is called when the first octet has come.
 func readFirstLine(nc net.Conn, begun func()) ([]byte, error) {
 	buf := make([]byte, len(preface))
-	n, empty := 0, 0
+	n := 0
+	var patience netconn.Patience
 	for n < len(preface) && strings.HasPrefix(preface, string(buf[:n])) {
-		k, err := nc.Read(buf[n:])
+		k, err := patience.Read(nc, buf[n:])
 		n += k
 		if err != nil {
 			return buf[:n], err
 		}
-		if k > 0 {
-			empty = 0
-		} else if empty++; empty == maxEmptyReads {
-			return buf[:n], io.ErrNoProgress
-		}
-		if k > 0 && k == n {
+		if k == n {
 			begun()
 		}
 	}
@@ -98,25 +93,18 @@ func readFirstLine(nc net.Conn, begun func()) ([]byte, error) {
 	return readLine(nc, buf[:n])
 }
 
-// maxEmptyReads is how many reads in a row may return neither octets nor an error, as package bufio has it.
-const maxEmptyReads = 100
-
 // readLine reads on until line has a line feed.
 func readLine(nc net.Conn, line []byte) ([]byte, error) {
-	for empty := 0; bytes.IndexByte(line, '\n') < 0; {
+	var patience netconn.Patience
+	for bytes.IndexByte(line, '\n') < 0 {
 		if len(line) >= maxSniffedLine {
 			return line, nil
 		}
 		buf := make([]byte, maxSniffedLine-len(line))
-		k, err := nc.Read(buf)
+		k, err := patience.Read(nc, buf)
 		line = append(line, buf[:k]...)
 		if err != nil {
 			return line, err
-		}
-		if k > 0 {
-			empty = 0
-		} else if empty++; empty == maxEmptyReads {
-			return line, io.ErrNoProgress
 		}
 	}
 	return line, nil
