@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
+
+	"github.com/sluice-go/sluice/internal/alpn"
 )
 
 // Keys of http.Transport.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext connections.
@@ -42,7 +43,7 @@ func Configure(t1 *http.Transport) (*Transport, error) {
 	if t1.TLSClientConfig == nil {
 		t1.TLSClientConfig = &tls.Config{}
 	}
-	t1.TLSClientConfig.NextProtos = adjustNextProtos(t1.TLSClientConfig.NextProtos, t.protocols())
+	t1.TLSClientConfig.NextProtos = alpn.Adjust(t1.TLSClientConfig.NextProtos, t.protocols())
 	if t1.TLSNextProto == nil {
 		t1.TLSNextProto = make(map[string]func(string, *tls.Conn) http.RoundTripper)
 	}
@@ -79,22 +80,6 @@ func (f failedTripper) RoundTrip(*http.Request) (*http.Response, error) { return
 
 // RoundTripErr is what net/http looks for.
 func (f failedTripper) RoundTripErr() error { return f.err }
-
-// adjustNextProtos returns a copy of an ALPN list with "h2" and "http/1.1" in it as far as p has
-// them, and not otherwise.
-func adjustNextProtos(list []string, p http.Protocols) []string {
-	want := map[string]bool{protoTLS: p.HTTP2(), "http/1.1": p.HTTP1()}
-	out := slices.DeleteFunc(slices.Clone(list), func(s string) bool {
-		on, known := want[s]
-		return known && !on
-	})
-	for _, s := range []string{protoTLS, "http/1.1"} {
-		if want[s] && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
 
 // noCachedConnError tells net/http to dial.
 type noCachedConnError struct{}

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/alpn"
 )
 
 // newHTTP1 returns the transport of net/http that speaks HTTP/1.1 for t.
@@ -40,7 +42,7 @@ func (t *Transport) newHTTP1() *http.Transport {
 	}
 	if t.TLSClientConfig != nil {
 		h.TLSClientConfig = t.TLSClientConfig.Clone()
-		h.TLSClientConfig.NextProtos = adjustNextProtos(h.TLSClientConfig.NextProtos, p)
+		h.TLSClientConfig.NextProtos = alpn.Adjust(h.TLSClientConfig.NextProtos, p)
 	}
 	if t.DialTLSContext != nil || t.DialTLS != nil {
 		h.DialTLSContext = t.dialTLS

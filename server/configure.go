@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+
+	"github.com/sluice-go/sluice/internal/alpn"
 )
 
 // Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext
@@ -41,7 +43,7 @@ func Configure(hs *http.Server, cfg *Config) error {
 	if hs.TLSConfig == nil {
 		hs.TLSConfig = &tls.Config{}
 	}
-	hs.TLSConfig.NextProtos = adjustNextProtos(hs.TLSConfig.NextProtos, configured(hs))
+	hs.TLSConfig.NextProtos = alpn.Adjust(hs.TLSConfig.NextProtos, configured(hs))
 	if hs.TLSNextProto == nil {
 		hs.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}

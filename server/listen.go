@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/alpn"
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
@@ -57,7 +58,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	if s.TLSConfig != nil {
 		config = s.TLSConfig.Clone()
 	}
-	config.NextProtos = adjustNextProtos(config.NextProtos, p)
+	config.NextProtos = alpn.Adjust(config.NextProtos, p)
 	hasCert := len(config.Certificates) > 0 || config.GetCertificate != nil || config.GetConfigForClient != nil
 	if !hasCert || certFile != "" || keyFile != "" {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 )
 
@@ -46,20 +45,4 @@ func checkSuites(c *tls.Config) error {
 		return nil
 	}
 	return errNoMandatorySuite
-}
-
-// adjustNextProtos returns a copy of the ALPN list with "h2" and "http/1.1" in it as far as p has them, and not
-// otherwise.
-func adjustNextProtos(list []string, p http.Protocols) []string {
-	want := map[string]bool{"h2": p.HTTP2(), "http/1.1": p.HTTP1()}
-	out := slices.DeleteFunc(slices.Clone(list), func(s string) bool {
-		on, known := want[s]
-		return known && !on
-	})
-	for _, s := range []string{"h2", "http/1.1"} {
-		if want[s] && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
 }
