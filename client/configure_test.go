@@ -138,14 +138,22 @@ func TestConfigureSurplusConnections(t *testing.T) {
 	for _, streams := range []int{100, 10} {
 		synctest.Test(t, func(t *testing.T) {
 			const requests = 20
+			type connKey struct{}
 			var here atomic.Int64
+			var used sync.Map // the server's side of each connection that a request came on
 			all := make(chan struct{})
-			s := newSite(t, http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {
+			s := newSite(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				used.Store(r.Context().Value(connKey{}), true)
 				if here.Add(1) == requests {
 					close(all)
 				}
 				<-all
-			}), func(srv *server.Server) { srv.MaxConcurrentStreams = streams })
+			}), func(srv *server.Server) {
+				srv.MaxConcurrentStreams = streams
+				srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+					return context.WithValue(ctx, connKey{}, nc)
+				}
+			})
 			t1 := &http.Transport{Protocols: h2cOnly(), DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				time.Sleep(time.Millisecond) // all requests are there when the first connection is
 				return s.l.Dial(ctx, network, addr)
@@ -166,8 +174,11 @@ func TestConfigureSurplusConnections(t *testing.T) {
 			}
 			time.Sleep(2 * surplusTime)
 			synctest.Wait()
-			if n, most := t2.Stats().Conns, requests/streams+1; n < 1 || n > most {
-				t.Errorf("%d connections are kept for %d requests at once, %d streams on each", n, requests, streams)
+			// net/http gives a connection to the first request that waits, before others can see it: how many are used is chance.
+			carried := 0
+			used.Range(func(_, _ any) bool { carried++; return true })
+			if n := t2.Stats().Conns; n != carried || n < requests/streams {
+				t.Errorf("%d connections are kept of %d that carried %d requests, %d streams on each", n, carried, requests, streams)
 			}
 			dialled := t2.Stats().ConnsOpened
 			startOn(t, t1, newRequest(t, "GET", siteURL, nil)).response()
