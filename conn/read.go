@@ -45,7 +45,9 @@ func (r *receiver) release() {
 func (r *receiver) init(nc net.Conn, received []byte) {
 	r.wait = newWaiter(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
-		r.below, _ = tc.NetConn().(*tlssock.Conn)
+		if r.below, _ = tc.NetConn().(*tlssock.Conn); r.below != nil {
+			r.below.ReadAhead()
+		}
 	}
 	if len(received) > 0 {
 		// Many connections may come at once, each with a preface, so a buffer of the usual size would be too much.

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // arrival is a connection of a Server, from the moment it is there until it is known what it speaks.
 type arrival struct {
 	s    *Server
 	nc   net.Conn
+	base net.Conn // what nc lies on where that may change (see tlssock.Leave), nc otherwise
 	ctx  context.Context
 	over chan struct{} // closed when the connection has ended; nil if nobody waits for that
 
@@ -44,7 +46,7 @@ func (s *Server) ServeConn(nc net.Conn) {
 
 // newArrival notes a new connection. The caller serves it.
 func (s *Server) newArrival(ctx context.Context, nc net.Conn, over chan struct{}) *arrival {
-	a := &arrival{s: s, nc: nc, over: over}
+	a := &arrival{s: s, nc: nc, base: listenersConn(nc), over: over}
 	made := false
 	defer func() {
 		if !made { // a callback has ended the goroutine, or panics
@@ -152,15 +154,19 @@ func (a *arrival) handshake() (state *tls.ConnectionState, ok bool) {
 		return connectionState(a.nc), true
 	}
 	if d := a.s.handshakeTimeout(); d > 0 {
-		_ = a.nc.SetDeadline(time.Now().Add(d)) // where it is refused or does nothing, the timer closes nc
-		defer netconn.CloseAfter(a.nc, d)()
+		_ = a.nc.SetDeadline(time.Now().Add(d)) // where it is refused or does nothing, the timer closes it
+		defer netconn.CloseAfter(a.base, d)()
 	}
 	if err := h.HandshakeContext(a.ctx); err != nil {
 		a.s.logf("http: TLS handshake error from %s: %v", a.nc.RemoteAddr(), handshakeError(err))
 		return nil, false
 	}
 	_ = a.nc.SetDeadline(time.Time{})
-	return connectionState(a.nc), true
+	state = connectionState(a.nc)
+	if tc, ok := a.nc.(*tls.Conn); ok && state.NegotiatedProtocol != protoTLS {
+		tlssock.Leave(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
+	}
+	return state, true
 }
 
 // handshakeError answers a client that speaks HTTP/1.1 without TLS, and returns what to log.

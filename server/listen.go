@@ -67,17 +67,18 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	if !s.showsConns() {
+	plain := s.showsConns() || !p.HTTP2() || !tlssock.Removable
+	if !plain {
 		showListenersConn(config)
 	}
-	return s.Serve(&tlsListener{l, config, s.showsConns()})
+	return s.Serve(&tlsListener{l, config, plain})
 }
 
 // tlsListener is the listener of crypto/tls, with sockets that are read in large pieces.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
-	plain  bool // the tls.Conn is shown to callbacks, and so lies on what the listener gave
+	plain  bool // the tls.Conn lies on what the listener gave from the beginning: see visible.go
 }
 
 // Accept returns the next connection; its handshake is yet to be done.

@@ -100,9 +100,10 @@ func (s *Server) closeArriving() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for a := range s.arriving {
-		go a.close() // TLS may write an alert
+		go a.close() // it may block
 	}
 }
 
-// close ends a connection of which nothing is known yet.
-func (a *arrival) close() { _ = a.nc.Close() } // serve finds out
+// close ends a connection of which nothing is known yet. It leaves nc alone, which may be about to
+// change what it lies on.
+func (a *arrival) close() { _ = a.base.Close() } // serve finds out

@@ -2,14 +2,16 @@ package server
 
 import (
 	"crypto/tls"
+	"net"
 
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// What crypto/tls lies on is seen by callbacks: as ClientHelloInfo.Conn, and as NetConn of the
-// tls.Conn that ConnContext and ConnState are given. They must see what the listener gave. So
-// package tlssock lies in between only where no callback is given the tls.Conn, and callbacks of
-// the tls.Config are given ClientHelloInfo with the listener's connection in it.
+// What crypto/tls lies on is seen by callbacks, as ClientHelloInfo.Conn, and as NetConn of the
+// tls.Conn that ConnContext and ConnState are given, and Hijack of HTTP/1.1. They must see what the
+// listener gave. So package tlssock lies in between only where no callback is given the tls.Conn,
+// and leaves where the handshake does not end with HTTP/2; callbacks of the tls.Config are given
+// ClientHelloInfo with the listener's connection in it.
 
 // showsConns reports whether a callback of s is given connections.
 func (s *Server) showsConns() bool { return s.ConnContext != nil || s.ConnState != nil }
@@ -49,4 +51,14 @@ func seenHello(h *tls.ClientHelloInfo) *tls.ClientHelloInfo {
 	seen := *h
 	seen.Conn = s.NetConn()
 	return &seen
+}
+
+// listenersConn returns what nc lies on where nc is TLS of a tlsListener, and nc otherwise.
+func listenersConn(nc net.Conn) net.Conn {
+	if tc, ok := nc.(*tls.Conn); ok {
+		if s, ok := tc.NetConn().(*tlssock.Conn); ok {
+			return s.NetConn()
+		}
+	}
+	return nc
 }

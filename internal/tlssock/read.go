@@ -7,10 +7,10 @@ import (
 	"github.com/sluice-go/sluice/internal/lowmark"
 )
 
-// Conn lets crypto/tls, which asks the socket for little more than the next record, take several at once: a download
-// over TLS spends more time in reads, and in the acknowledgements that each of them sends, than in decryption. Memory is
-// taken once records come one after the other, and given back when they no longer do, so that a connection that waits
-// for its peer has none.
+// Conn lets crypto/tls, which asks the socket for little more than the next record, take several at
+// once: a download over TLS spends more time in reads, and in the acknowledgements that each of them
+// sends, than in decryption. Memory is taken once records come one after the other, and given back
+// when they no longer do, so that a connection that waits for its peer has none.
 type Conn struct {
 	net.Conn
 	out  sealer
@@ -18,17 +18,23 @@ type Conn struct {
 	buf  *[aheadSize]byte // nil, or holds left
 	left []byte           // read and not yet taken
 	more bool             // the last read of the socket brought so much that there is more
+	on   bool             // ReadAhead was called
 	last int              // octets that it brought
 	sure int              // octets of content that will come unless the peer pauses
 	mark *lowmark.Mark    // nil while there was no need of one
 }
 
-// New returns nc as crypto/tls is to have it.
+// New returns nc as crypto/tls is to have it. Until ReadAhead is called, a Read brings no octet
+// but those that are returned, so that the Conn holds none when Leave takes it away.
 func New(nc net.Conn) *Conn {
 	c := &Conn{Conn: nc}
 	c.in.init(nc)
 	return c
 }
+
+// ReadAhead lets reads take more than they are asked for. The goroutine that reads calls it when
+// the handshake is over.
+func (c *Conn) ReadAhead() { c.on = true }
 
 // NetConn returns the socket.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
@@ -66,7 +72,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.left) == 0 {
 		if !c.more || len(p) >= aheadSize {
 			n, err := c.read(p)
-			c.more = n == len(p) && n >= aheadFrom
+			c.more = c.on && n == len(p) && n >= aheadFrom
 			return n, err
 		}
 		if c.buf == nil {

@@ -37,6 +37,7 @@ func TestReadAhead(t *testing.T) {
 	const room = 17 << 10
 	socket := &pieces{data: data, sizes: []int{5000, 280_000, 44_000, 1000}}
 	c := New(socket)
+	c.ReadAhead()
 	var got []byte
 	p := make([]byte, room)
 	for {
@@ -65,6 +66,7 @@ func TestReadAhead(t *testing.T) {
 // A connection that ends while more is expected says so, and holds nothing.
 func TestReadAheadEnd(t *testing.T) {
 	c := New(&pieces{data: make([]byte, 32<<10), sizes: []int{32 << 10}})
+	c.ReadAhead()
 	if n, err := io.Copy(io.Discard, c); n != 32<<10 || err != nil {
 		t.Error(n, err)
 	}
