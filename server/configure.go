@@ -90,6 +90,6 @@ func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received
 	over := make(chan struct{})
 	t := connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}
 	t.done = func() { close(over) } // hs.Shutdown waits for handlers, too
-	e.serve(nc, t, func() {})
+	e.serve(nc, t, func(error) {})
 	<-over
 }

@@ -10,8 +10,10 @@
 //	srv := &server.Server{Addr: ":8443", Handler: mux}
 //	err := srv.ListenAndServeTLS("cert.pem", "key.pem")
 //
-// [Configure] plugs HTTP/2 into an http.Server that exists, in place of the one that net/http brings. And
-// [Server.ServeConn] serves one connection over any net.Conn.
+// [Configure] plugs HTTP/2 into an http.Server that exists, in place of the one that net/http
+// brings. And [Server.ServeConn] serves one connection over any net.Conn; with
+// [Server.ServeConnWith] it has a context, a handler and settings of its own, and what was read
+// from it before is handed along.
 //
 // Handlers see what net/http documents: everything of http.ResponseController, trailers both ways, 1xx
 // responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. Where this package
@@ -51,19 +53,20 @@
 //
 // # Priorities
 //
-// Clients say which responses they need first (RFC 9218, RFC 7540 §5.3). Config.Scheduler makes of it what it will. A handler
-// knows better by setting the field Priority in its response, or by [SetPriority].
+// Clients say which responses they need first (RFC 9218, RFC 7540 §5.3). Config.Scheduler makes of
+// it what it will. A handler knows better by setting the field Priority in its response, or by
+// [SetPriority].
 //
 // # Long paths
 //
-// How much of a request body a client may send ahead of the handler grows with bandwidth and delay of the path, for handlers
-// that read what comes: 1 Gbit/s over 100 ms is filled with nothing configured. Config.MaxReceiveBufferGrowth is the
-// memory for that.
+// How much of a request body a client may send ahead of the handler grows with bandwidth and delay
+// of the path, for handlers that read what comes: 1 Gbit/s over 100 ms is filled with nothing
+// configured. Config.MaxReceiveBufferGrowth is the memory for that.
 //
 // # Origins
 //
-// Config.Origins tells clients for which origins a connection may be used (RFC 8336), Config.AltServices where else one is served
-// (RFC 7838).
+// Config.Origins tells clients for which origins a connection may be used (RFC 8336),
+// Config.AltServices where else one is served (RFC 7838).
 //
 // # Concurrency
 //
@@ -72,11 +75,12 @@
 //
 // # Push
 //
-// The ResponseWriter is an http.Pusher (RFC 9113 §8.4). A pushed request goes through the Handler like any other, with
-// the same limits, and its context ends when the client does not want it. Push returns http.ErrNotSupported where the
-// client takes no pushes, as browsers today, and where the request was itself pushed; another error where the promise
-// would break a rule, or the client's limit of streams is reached. What is refused costs the response nothing.
+// The ResponseWriter is an http.Pusher (RFC 9113 §8.4). A pushed request goes through the Handler
+// like any other, with the same limits, and its context ends when the client does not want it. Push
+// returns http.ErrNotSupported where the client takes no pushes, as browsers today, and where the
+// request was itself pushed; another error where the promise would break a rule, or the client's
+// limit of streams is reached. What is refused costs the response nothing.
 //
-// [PushPreloads] pushes what responses name in Link fields with rel=preload. [EarlyHints] names it in a 103 response before
-// the handler has one, for those who take no pushes.
+// [PushPreloads] pushes what responses name in Link fields with rel=preload. [EarlyHints] names it
+// in a 103 response before the handler has one, for those who take no pushes.
 package server

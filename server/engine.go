@@ -38,12 +38,16 @@ func newEngine(cfg Config) *engine {
 	return e
 }
 
-// serve begins to serve one connection, and has ended called when it is over.
-func (e *engine) serve(nc net.Conn, t connTask, ended func()) {
+// serve begins to serve one connection, and has ended called when it is over, with the reason, nil
+// after an end in good order.
+func (e *engine) serve(nc net.Conn, t connTask, ended func(error)) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	t.ctx = ctx
-	sc := e.newServerConn(nc, t)
-	cfg := e.cfg.withHTTP2Config(t.hs.HTTP2)
+	if t.cfg == nil {
+		t.cfg = &e.cfg
+	}
+	cfg := t.cfg.withHTTP2Config(t.hs.HTTP2)
+	sc := e.newServerConn(nc, t, &cfg)
 	if reason := inadequateTLS(t.tls, cfg.PermitProhibitedCipherSuites); reason != "" {
 		sc.c.CloseWithError(frame.InadequateSecurity, reason)
 	}
@@ -60,7 +64,7 @@ func (e *engine) serve(nc net.Conn, t connTask, ended func()) {
 	}
 	sc.c.Start(func(err error) {
 		sc.ended(cancel, err)
-		ended()
+		ended(err)
 	})
 }
 

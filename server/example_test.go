@@ -105,3 +105,47 @@ func ExampleConfig_framePolicy() {
 	// 200 OK
 	// calmed: true
 }
+
+// One connection gets a handler, a context and settings of its own. Its preface was read by the
+// program.
+func ExampleServer_ServeConnWith() {
+	client, nc := net.Pipe()
+	srv := &server.Server{}
+	go func() {
+		got := make([]byte, len(frame.Preface))
+		if _, err := io.ReadFull(nc, got); err != nil || string(got) != frame.Preface {
+			log.Fatal("no client of HTTP/2")
+		}
+		type tenant struct{}
+		err := srv.ServeConnWith(nc, server.ConnOptions{
+			Context: context.WithValue(context.Background(), tenant{}, "blue"),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprintln(w, "hello,", r.Context().Value(tenant{}))
+			}),
+			Config:   &server.Config{MaxConcurrentStreams: 10},
+			Received: got,
+		})
+		if err != nil {
+			log.Print(err)
+		}
+	}()
+
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{
+		Protocols:   &h2c,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil },
+	}
+	resp, err := (&http.Client{Transport: tr}).Get("http://example.test")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer tr.CloseIdleConnections()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(string(body))
+	// Output: hello, blue
+}

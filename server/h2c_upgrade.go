@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -74,8 +75,11 @@ func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
 		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // as in handshake
 		stop := netconn.CloseAfter(a.nc, switchTimeout)
 		_, err := io.WriteString(a.nc, switching)
-		if !stop() || err != nil {
-			a.ended()
+		if timely := stop(); !timely || err != nil {
+			if err == nil {
+				err = os.ErrDeadlineExceeded
+			}
+			a.ended(err)
 			return
 		}
 		_ = a.nc.SetWriteDeadline(time.Time{})

@@ -26,10 +26,15 @@ type http1Writer interface {
 // connection that the listener or the caller of ServeConn gave.
 type hijackable struct{ http1Writer }
 
-// showHijacked has Hijack, called by h, return what the listener gave.
-func showHijacked(h http.Handler) http.Handler {
+// showHijacked calls ofServer, or the handler that the connection has of its own. Hijack, called by
+// it, returns what the listener gave.
+func showHijacked(ofServer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := ofServer
 		a, _ := r.Context().Value(arrivalKey{}).(*arrival)
+		if a != nil && a.http1 != nil {
+			h = a.http1
+		}
 		if full, ok := w.(http1Writer); ok && a != nil && a.prefixed {
 			w = &hijackable{full}
 		}

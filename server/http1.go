@@ -17,7 +17,6 @@ func (s *Server) newInner() *http.Server {
 	p.SetHTTP1(true)
 	hs := &http.Server{
 		Addr:                         s.Addr,
-		Handler:                      s.EarlyData.guard(s.Handler),
 		DisableGeneralOptionsHandler: s.DisableGeneralOptionsHandler,
 		TLSConfig:                    s.TLSConfig,
 		ReadTimeout:                  s.ReadTimeout,
@@ -37,17 +36,27 @@ func (s *Server) newInner() *http.Server {
 			hs.TLSNextProto[proto] = f
 		}
 	}
-	if all := s.protocols(); s.AllowH2CUpgrade && all.UnencryptedHTTP2() {
-		// "OPTIONS *" may ask for the upgrade, too, so that it is answered behind it.
-		hs.Handler, hs.DisableGeneralOptionsHandler = upgradable(s.EarlyData.guard(s.withOptions(s.handler()))), true
+	if s.upgrades(&s.Config) {
+		hs.DisableGeneralOptionsHandler = true // "OPTIONS *" may ask for the upgrade, too
 	}
 	s.copyNewFields(hs)
-	h := hs.Handler
-	if h == nil {
-		h = http.DefaultServeMux
-	}
-	hs.Handler = showHijacked(h)
+	hs.Handler = showHijacked(s.http1Handler(s.handler(), &s.Config))
 	return hs
+}
+
+// upgrades reports whether clients of HTTP/1.1 may switch to HTTP/2.
+func (s *Server) upgrades(cfg *Config) bool {
+	all := s.protocols()
+	return cfg.AllowH2CUpgrade && all.UnencryptedHTTP2()
+}
+
+// http1Handler is h for HTTP/1.1, behind what cfg asks for.
+func (s *Server) http1Handler(h http.Handler, cfg *Config) http.Handler {
+	h = cfg.EarlyData.guard(s.withOptions(h))
+	if s.upgrades(cfg) {
+		h = upgradable(h)
+	}
+	return h
 }
 
 // serveHTTP1 hands the connection over to the http.Server inside, which runs it in a goroutine of its own. read is
@@ -69,7 +78,7 @@ func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 		s.mu.Lock()
 		delete(s.overTLS, tc)
 		s.mu.Unlock()
-		a.ended()
+		a.ended(http.ErrServerClosed)
 		return
 	}
 	a.arrived()

@@ -54,7 +54,7 @@ func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Han
 	switch {
 	case m.TooLarge:
 		h = tooLarge
-	case early && sc.eng.cfg.EarlyData.refuses(m.Method):
+	case early && sc.early.refuses(m.Method):
 		h = tooEarly
 	case expect == "":
 	case strings.EqualFold(expect, "100-continue"):

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log"
@@ -106,14 +107,7 @@ type Server struct {
 // init makes what is behind the fields.
 func (s *Server) init() {
 	s.once.Do(func() {
-		cfg := s.Config
-		if cfg.MaxHeaderFields == 0 {
-			cfg.MaxHeaderFields = s.MaxHeaderValueCount
-		}
-		if cfg.Scheduler == nil && s.DisableClientPriority {
-			cfg.Scheduler = priority.NewRoundRobin
-		}
-		s.eng = newEngine(cfg)
+		s.eng = newEngine(s.complete(s.Config))
 		s.inner = s.newInner()
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -121,6 +115,15 @@ func (s *Server) init() {
 		s.arriving = make(map[*arrival]struct{})
 		s.overTLS = make(map[*tls.Conn]*arrival)
 	})
+}
+
+// complete fills the zero fields of cfg from those of s.
+func (s *Server) complete(cfg Config) Config {
+	cfg.MaxHeaderFields = cmp.Or(cfg.MaxHeaderFields, s.MaxHeaderValueCount)
+	if cfg.Scheduler == nil && s.DisableClientPriority {
+		cfg.Scheduler = priority.NewRoundRobin
+	}
+	return cfg
 }
 
 // protocols are those that are served.
@@ -148,7 +151,9 @@ func (s *Server) handler() http.Handler {
 }
 
 // answerOptions answers "OPTIONS *" (RFC 9110 §9.3.7), as http.Server does it inside.
-var answerOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") })
+var answerOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "0")
+})
 
 // withOptions is h for HTTP/1.1, behind answerOptions unless that is disabled.
 func (s *Server) withOptions(h http.Handler) http.Handler {

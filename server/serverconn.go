@@ -29,6 +29,7 @@ type serverConn struct {
 	done func() // called when it has ended and all handlers have returned; may be nil
 
 	answerOptions bool // "OPTIONS *" is not for the handler
+	early         EarlyData
 }
 
 // HandleStreams takes requests from the goroutine that reads the socket.
@@ -70,6 +71,7 @@ type connTask struct {
 	hs       *http.Server
 	ctx      context.Context
 	handler  http.Handler
+	cfg      *Config              // nil: the engine's
 	tls      *tls.ConnectionState // nil on cleartext
 	received []byte               // what was read from the socket
 	upgrade  *conn.Upgrade
@@ -79,16 +81,15 @@ type connTask struct {
 	answerOptions bool // "OPTIONS *" is answered without the handler
 }
 
-// newServerConn makes the connection, which lives from now on.
-func (e *engine) newServerConn(nc net.Conn, t connTask) *serverConn {
+// newServerConn makes the connection, which lives from now on. cfg is whole.
+func (e *engine) newServerConn(nc net.Conn, t connTask, cfg *Config) *serverConn {
 	sc := &serverConn{
 		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
-		ctx: &connContext{t.ctx}, done: t.done,
+		ctx: &connContext{t.ctx}, done: t.done, early: cfg.EarlyData,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()
 	}
-	cfg := e.cfg.withHTTP2Config(t.hs.HTTP2)
 	sc.d = dispatcher{
 		sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine,
 		labels: goroutine.CurrentLabels(),

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -23,41 +24,44 @@ const maxSniffedLine = 4 << 10
 // it in detail is for net/http to say.
 var requestLine = regexp.MustCompile(`^[^ ]+ [^ ]+ HTTP/1\.[0-9]\r?\n`)
 
-// sniff looks whether a client begins with the preface of HTTP/2, and hands the connection over to what speaks the
-// protocol. It is false if there is nothing to hand over: the client has gone or speaks neither. state is nil on
-// cleartext.
-func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOver bool) {
+// sniff looks whether a client begins with the preface of HTTP/2, and hands the connection over to
+// what speaks the protocol. It is false if there is nothing to hand over: the client has gone or
+// speaks neither; err is nil where it has gone without a word. state is nil on cleartext.
+func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOver bool, err error) {
 	switch {
 	case !http1 && !http2:
-		return false
+		return false, errNotServed
 	case !http2:
-		a.serveHTTP1(nil, state)
-		return true
+		a.serveHTTP1(a.received, state)
+		return true, nil
 	case !http1:
-		a.serveHTTP2(connTask{tls: state})
-		return true
+		a.serveHTTP2(connTask{tls: state, received: a.received})
+		return true, nil
 	}
-	cfg, start := &a.s.eng.cfg, time.Now()
-	stop := a.readWithin(cfg.firstByteTimeout(a.s.inner))
-	got, err := readFirstLine(a.nc, func() {
+	start := time.Now()
+	stop := a.readWithin(a.cfg.firstByteTimeout(a.s.inner))
+	from := &prefixConn{Conn: a.nc, prefix: a.received}
+	got, err := readFirstLine(from, func() {
 		start = time.Now()
 		stop()
-		stop = a.readWithin(cfg.sniffTimeout(a.s.inner))
+		stop = a.readWithin(a.cfg.sniffTimeout(a.s.inner))
 	})
 	stop()
 	_ = a.nc.SetReadDeadline(time.Time{})
 	switch {
+	case len(got) == 0 && err == io.EOF: //nolint:errorlint // an error that wraps it is no orderly end
+		return false, nil
 	case len(got) == 0:
-		return false
+		return false, err
 	case len(got) >= minPreface && strings.HasPrefix(preface, string(got[:minPreface])):
-		a.serveHTTP2(connTask{tls: state, received: got})
-		return true
+		a.serveHTTP2(connTask{tls: state, received: append(got, from.prefix...)})
+		return true, nil
 	case err == nil && bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got):
-		return false
+		return false, errNotServed
 	}
 	a.sniffed = start
-	a.serveHTTP1(got, state)
-	return true
+	a.serveHTTP1(append(got, from.prefix...), state)
+	return true, nil
 }
 
 // readWithin bounds the reads to come, until stop is called; 0 or less is no limit.
