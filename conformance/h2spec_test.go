@@ -1,11 +1,15 @@
 package conformance
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -19,7 +23,6 @@ import (
 	"github.com/summerwind/h2spec/http2"
 	"github.com/summerwind/h2spec/spec"
 
-	"github.com/sluice-go/sluice/internal/demo"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -116,21 +119,67 @@ func TestH2SpecServer(t *testing.T) {
 		{"h2c", false, handler, []func(*server.Server){onlyHTTP2}},
 		{"h2c beside HTTP/1.1", false, handler, nil},
 		{"tls", true, handler, nil},
-		{"the site of sluice serve, h2c", false, demo.New(demo.Info{}, nil), nil},
-		{"the site of sluice serve, tls", true, demo.New(demo.Info{}, nil), nil},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			ls := startServer(t, kind.secure, kind.handler, kind.adjust...)
-			cfg := ls.h2specConfig(t)
-			for _, c := range cases {
-				t.Run(c.name, func(t *testing.T) {
-					if err := c.run(cfg); err != nil {
-						t.Error(c.explain(err))
-					}
-				})
+			runH2Spec(t, cases, startServer(t, kind.secure, kind.handler, kind.adjust...))
+		})
+	}
+}
+
+// TestH2SpecCommand runs h2spec against the program that users start: "sluice serve" with its demo site.
+func TestH2SpecCommand(t *testing.T) {
+	secure, clear := startCommand(t)
+	t.Run("h2c", func(t *testing.T) { runH2Spec(t, h2specServerCases(), clear) })
+	t.Run("tls", func(t *testing.T) { runH2Spec(t, h2specServerCases(), secure) })
+}
+
+func runH2Spec(t *testing.T, cases []specCase, ls *liveServer) {
+	cfg := ls.h2specConfig(t)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.run(cfg); err != nil {
+				t.Error(c.explain(err))
 			}
 		})
 	}
+}
+
+// startCommand builds cmd/sluice, and runs "sluice serve" on ports of its own until the test ends.
+func startCommand(t *testing.T) (secure, clear *liveServer) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "sluice")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/sluice").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(program, "serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--drain", "1s")
+	cmd.Stderr = newTestLog(t)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	address := regexp.MustCompile(`^ +(https?)://([^/]+)/$`)
+	for lines := bufio.NewScanner(out); (secure == nil || clear == nil) && lines.Scan(); {
+		m := address.FindStringSubmatch(lines.Text())
+		switch {
+		case m == nil:
+		case m[1] == "https":
+			secure = &liveServer{Addr: m[2], URL: "https://" + m[2]}
+		default:
+			clear = &liveServer{Addr: m[2], URL: "http://" + m[2]}
+		}
+	}
+	if secure == nil || clear == nil {
+		t.Fatal("sluice serve has not said where it listens")
+	}
+	go io.Copy(io.Discard, out) // ends with the process
+	return secure, clear
 }
 
 // h2specConfig is h2spec's own default configuration, strict, pointed at the server.

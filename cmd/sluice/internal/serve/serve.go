@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"os"
 
-	"github.com/sluice-go/sluice/internal/demo"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/demo"
 	"github.com/sluice-go/sluice/server"
 )
 
