@@ -26,7 +26,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// h2specCases is how many cases the suite for servers has: a case that gets lost on the way to a subtest shows.
+// h2specCases is how many cases the suite for servers has: a case that gets lost on the way to a
+// subtest shows.
 const h2specCases = 146
 
 // A specCase is one case of h2spec under the name that its own command line has for it.
@@ -35,8 +36,8 @@ type specCase struct {
 	*spec.TestCase
 }
 
-// h2specServerCases lists the suite in h2spec's order and numbering: in each section the plain cases, then the
-// strict ones, then the sections below it.
+// h2specServerCases lists the suite in h2spec's order and numbering: in each section the plain
+// cases, then the strict ones, then the sections below it.
 func h2specServerCases() []specCase {
 	var all []specCase
 	var walk func(*spec.TestGroup)
@@ -54,9 +55,9 @@ func h2specServerCases() []specCase {
 	return all
 }
 
-// run plays the case against the server. It calls the case's own function on a fresh connection instead of
-// spec.TestCase.Test, which prints in colour to the standard output, indents by package variables and keeps its
-// result in the shared tree.
+// run plays the case against the server. It calls the case's own function on a fresh connection
+// instead of spec.TestCase.Test, which prints in colour to the standard output, indents by package
+// variables and keeps its result in the shared tree.
 func (c specCase) run(cfg config.Config) (err error) {
 	conn, err := spec.Dial(&cfg)
 	if err != nil {
@@ -64,7 +65,8 @@ func (c specCase) run(cfg config.Config) (err error) {
 	}
 	defer conn.Close()
 	defer func() {
-		// h2spec dereferences nil where a server sends a frame type that it does not know, or none at all.
+		// h2spec dereferences nil where a server sends a frame type that it does not know, or none
+		// at all.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("h2spec panicked: %v\n%s", p, debug.Stack())
 		}
@@ -95,8 +97,9 @@ func (c specCase) explain(err error) string {
 	return b.String()
 }
 
-// specHandler is what h2spec wants to find at /: a body of some length for every method. The request is read to
-// its end first, so that a fault in it is found before the answer has closed the stream.
+// specHandler is what h2spec wants to find at /: a body of some length for every method. The
+// request is read to its end first, so that a fault in it is found before the answer has closed the
+// stream.
 func specHandler(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return // the stream is gone
@@ -126,7 +129,8 @@ func TestH2SpecServer(t *testing.T) {
 	}
 }
 
-// TestH2SpecCommand runs h2spec against the program that users start: "sluice serve" with its demo site.
+// TestH2SpecCommand runs h2spec against the program that users start: "sluice serve" with its demo
+// site.
 func TestH2SpecCommand(t *testing.T) {
 	secure, clear := startCommand(t)
 	t.Run("h2c", func(t *testing.T) { runH2Spec(t, h2specServerCases(), clear) })
@@ -148,7 +152,8 @@ func runH2Spec(t *testing.T, cases []specCase, ls *liveServer) {
 func startCommand(t *testing.T) (secure, clear *liveServer) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sluice")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/sluice").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/sluice")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	cmd := exec.Command(program, "serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--drain", "1s")

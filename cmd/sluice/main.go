@@ -69,10 +69,25 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 	f.StringVar(&o.KeyFile, "key", "", "PEM file with the private key of --cert")
 	f.StringSliceVar(&o.Hosts, "host", nil, "a further name or address for the self-signed certificate (may be repeated)")
 	f.BoolVar(&o.H2CUpgrade, "h2c-upgrade", false, `answer "Upgrade: h2c" on the cleartext listener (RFC 7540 §3.2)`)
-	f.IntVar(&o.MaxStreams, "max-streams", 0, "concurrent requests of a connection (default: the server's, see package server)")
-	f.IntVar(&o.MaxHeaderBytes, "max-header-bytes", 0, "size of a request's header section in octets (default: the server's)")
+	f.IntVar(
+		&o.MaxStreams,
+		"max-streams",
+		0,
+		"concurrent requests of a connection (default: the server's, see package server)",
+	)
+	f.IntVar(
+		&o.MaxHeaderBytes,
+		"max-header-bytes",
+		0,
+		"size of a request's header section in octets (default: the server's)",
+	)
 	f.DurationVar(&o.HeaderTimeout, "header-timeout", 0, "time for a request's header section (default: the server's)")
-	f.DurationVar(&o.IdleTimeout, "idle-timeout", o.IdleTimeout, "time after which a connection without requests is closed; 0 is never")
+	f.DurationVar(
+		&o.IdleTimeout,
+		"idle-timeout",
+		o.IdleTimeout,
+		"time after which a connection without requests is closed; 0 is never",
+	)
 	f.DurationVar(&o.MaxAge, "max-age", 0, "age at which a connection is drained and closed; 0 is no limit")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "time that running requests have after Ctrl-C")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log every request")

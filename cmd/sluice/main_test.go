@@ -52,7 +52,8 @@ func TestServe(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error("at the end:", err)
 	}
-	for _, want := range []string{"http://" + plain.String() + "/", "https://" + secure.String() + "/", "Try:", "Ctrl-C stops."} {
+	wants := []string{"http://" + plain.String() + "/", "https://" + secure.String() + "/", "Try:", "Ctrl-C stops."}
+	for _, want := range wants {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not print %q:\n%s", want, &out)
 		}
@@ -71,7 +72,12 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"serv"}, 1, "", `sluice: unknown command "serv"`},
 		{[]string{"serve", "here"}, 1, "", "sluice: unknown command \"here\""},
 		{[]string{"serve", "--prot", "1"}, 1, "", "sluice: unknown flag: --prot"},
-		{[]string{"serve", "--http", "", "--https", ""}, 1, "", "sluice: nothing to listen on: --https and --http are both empty\n"},
+		{
+			[]string{"serve", "--http", "", "--https", ""},
+			1,
+			"",
+			"sluice: nothing to listen on: --https and --http are both empty\n",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

@@ -124,7 +124,8 @@ func earlyHints(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "the 103 before this answer named the style sheet and the script")
 }
 
-// push promises what the page needs before it answers (RFC 9113 §8.4): nghttp -nv shows it, browsers no longer take pushes.
+// push promises what the page needs before it answers (RFC 9113 §8.4): nghttp -nv shows it,
+// browsers no longer take pushes.
 func push(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	p, ok := w.(http.Pusher)
@@ -215,7 +216,11 @@ func duration(w http.ResponseWriter, r *http.Request, name string, def time.Dura
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 0 || d > maxDelay {
-		http.Error(w, fmt.Sprintf("%s must be a time from 0s to %v, such as 250ms or 2s", name, maxDelay), http.StatusBadRequest)
+		http.Error(
+			w,
+			fmt.Sprintf("%s must be a time from 0s to %v, such as 250ms or 2s", name, maxDelay),
+			http.StatusBadRequest,
+		)
 		return 0, false
 	}
 	return d, true

@@ -49,7 +49,8 @@ func TestHeaders(t *testing.T) {
 	r.Header.Set("X-A", "1")
 	w := httptest.NewRecorder()
 	New(Info{}, nil).ServeHTTP(w, r)
-	want := "GET https://example.test/headers?q=1 HTTP/1.1\nHost: example.test\nX-A: 1\nX-B: 2\n\nfrom 192.0.2.1:1234 over TLS 1.2"
+	want := "GET https://example.test/headers?q=1 HTTP/1.1\nHost: example.test\nX-A: 1\nX-B: 2\n\n" +
+		"from 192.0.2.1:1234 over TLS 1.2"
 	if got := w.Body.String(); !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want the beginning %q", got, want)
 	}

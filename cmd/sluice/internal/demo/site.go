@@ -64,7 +64,10 @@ func New(info Info, stats func() any) *Site {
 	for _, name := range []string{"style.css", "app.js", "scene.svg"} {
 		s.mux.Handle("GET /"+name, assets)
 	}
-	s.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	s.mux.HandleFunc(
+		"GET /favicon.ico",
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+	)
 	s.mux.HandleFunc("GET /tile/{name}", s.tile)
 	s.mux.HandleFunc("GET /info.json", s.showInfo)
 	s.endpoints()
@@ -92,8 +95,9 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // readers are the patterns whose handlers read the body themselves.
 var readers = []string{"POST /echo", "PUT /echo", "/trailers"}
 
-// readSome reads a body that no handler wants, as far as it comes soon, before it is answered. A response that comes
-// first ends the stream, and then nobody sees that what follows is malformed (RFC 9113 §8.1.1).
+// readSome reads a body that no handler wants, as far as it comes soon, before it is answered. A
+// response that comes first ends the stream, and then nobody sees that what follows is malformed
+// (RFC 9113 §8.1.1).
 func readSome(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
@@ -126,7 +130,11 @@ func (s *Site) tile(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutSuffix(r.PathValue("name"), ".svg")
 	n, err := strconv.Atoi(name)
 	if !ok || err != nil || n < 0 || n >= Tiles {
-		http.Error(w, fmt.Sprintf("there is no such tile: they are /tile/0.svg to /tile/%d.svg", Tiles-1), http.StatusNotFound)
+		http.Error(
+			w,
+			fmt.Sprintf("there is no such tile: they are /tile/0.svg to /tile/%d.svg", Tiles-1),
+			http.StatusNotFound,
+		)
 		return
 	}
 	w.Header().Set("Content-Type", "image/svg+xml")

@@ -125,7 +125,8 @@ func TestStats(t *testing.T) {
 
 func TestScriptIsServedAsScript(t *testing.T) {
 	s := New(Info{}, nil)
-	for path, want := range map[string]string{"/app.js": "javascript", "/style.css": "text/css", "/scene.svg": "image/svg+xml"} {
+	types := map[string]string{"/app.js": "javascript", "/style.css": "text/css", "/scene.svg": "image/svg+xml"}
+	for path, want := range types {
 		res := get(t, s, path)
 		if ct := res.Header.Get("Content-Type"); !strings.Contains(ct, want) {
 			t.Errorf("%s is %q", path, ct)

@@ -28,11 +28,23 @@ func advice(flag, addr string, err error) string {
 	var bad *net.AddrError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf(`another program has that port. Choose another with %s HOST:PORT, or turn this listener off with %s ""`, flag, flag)
+		return fmt.Sprintf(
+			`another program has that port. Choose another with %s HOST:PORT, or turn this listener off with %s ""`,
+			flag,
+			flag,
+		)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("this user may not open that port (those below 1024 are kept for the administrator). Choose a higher one with %s HOST:PORT", flag)
+		return fmt.Sprintf(
+			"this user may not open that port (those below 1024 are kept for the administrator). "+
+				"Choose a higher one with %s HOST:PORT",
+			flag,
+		)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("this machine has no such address. Choose one of its own with %s HOST:PORT, or all of them with %s :PORT", flag, flag)
+		return fmt.Sprintf(
+			"this machine has no such address. Choose one of its own with %s HOST:PORT, or all of them with %s :PORT",
+			flag,
+			flag,
+		)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("%v. Change %s", dns, flag)
 	case errors.As(err, &bad):

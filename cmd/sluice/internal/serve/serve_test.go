@@ -171,7 +171,10 @@ func TestDrain(t *testing.T) {
 		want       string
 	}{
 		{"in time", "/stream?n=2&every=200ms", 20 * time.Second, ""},
-		{"too late", "/stream?n=2&every=30s", 50 * time.Millisecond, "some requests did not finish within 50ms and were cut off; --drain gives them longer"},
+		{
+			"too late", "/stream?n=2&every=30s", 50 * time.Millisecond,
+			"some requests did not finish within 50ms and were cut off; --drain gives them longer",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := start(t, Options{HTTP: "127.0.0.1:0", Drain: tt.drain})
@@ -184,7 +187,8 @@ func TestDrain(t *testing.T) {
 			err = r.stopNow()
 			b, readErr := io.ReadAll(res.Body)
 			if tt.want == "" {
-				if err != nil || readErr != nil || strings.Count(string(b), "\n") != 2 || !strings.HasSuffix(r.out.String(), "\nStopped.\n") {
+				if err != nil || readErr != nil || strings.Count(string(b), "\n") != 2 ||
+					!strings.HasSuffix(r.out.String(), "\nStopped.\n") {
 					t.Errorf("Run: %v; the answer: %q, %v", err, b, readErr)
 				}
 				return
