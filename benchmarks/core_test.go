@@ -35,7 +35,7 @@ func newPair(tb testing.TB) *pair {
 		MaxConcurrentStreams: 1000,
 		DecoderTableSize:     4096,
 		EncoderTableSize:     4096,
-		MaxReadFrameSize:     frame.MinMaxSize,
+		MaxReadFrameSize:     frame.MinMaxFrameSize,
 		StreamWindow:         window,
 		ConnWindow:           window,
 		MaxUnread:            window,

@@ -86,7 +86,7 @@ func BenchmarkFrameRead(b *testing.B) {
 				if len(rest) == 0 {
 					rest = wire
 				}
-				h, p, n, err := frame.Split(rest, frame.MinMaxSize)
+				h, p, n, err := frame.Split(rest, frame.MinMaxFrameSize)
 				if err == nil {
 					err = c.read(h, p)
 				}
@@ -187,7 +187,7 @@ func TestCodecsAgree(t *testing.T) {
 		if !bytes.Equal(ours, theirs.Bytes()) {
 			t.Errorf("%s: %s\nx/net: %s", c.name, hex(ours), hex(theirs.Bytes()))
 		}
-		h, p, n, err := frame.Split(ours, frame.MinMaxSize)
+		h, p, n, err := frame.Split(ours, frame.MinMaxFrameSize)
 		if err != nil || n != len(ours) {
 			t.Fatalf("%s: %d of %d octets, %v", c.name, n, len(ours), err)
 		}

@@ -22,7 +22,10 @@ func TestHostileFloods(t *testing.T) {
 		{"empty SETTINGS", 20_000, func(p *rawPeer, i int) { p.out = frame.AppendSettings(p.out) }},
 		{"SETTINGS acknowledgements", 20_000, func(p *rawPeer, i int) { p.out = frame.AppendSettingsAck(p.out) }},
 		{"PRIORITY (CVE-2019-9513)", 100_000, func(p *rawPeer, i int) {
-			p.add(frame.Priority{StreamID: uint32(2*i + 3), PriorityParam: frame.PriorityParam{DependsOn: uint32(2*i + 1), Weight: 15}})
+			p.add(frame.Priority{
+				StreamID:      uint32(2*i + 3),
+				PriorityParam: frame.PriorityParam{DependsOn: uint32(2*i + 1), Weight: 15},
+			})
 		}},
 		{"PRIORITY in a ring", 100_000, func(p *rawPeer, i int) {
 			id := uint32(2*(i%3) + 1)
@@ -81,7 +84,7 @@ func TestHostileContinuationFlood(t *testing.T) {
 		value += "aeiou0123456789"
 		fragment = append(fragment, p.encode(field{"x-flood", value})...)
 	}
-	fragment = fragment[:min(len(fragment), frame.MinMaxSize)]
+	fragment = fragment[:min(len(fragment), frame.MinMaxFrameSize)]
 	head := append([]byte(nil), p.encode(p.request("GET", "/block")...)...)
 	written := p.flood(1000, func(i int) {
 		if i == 0 {

@@ -52,17 +52,26 @@ func TestHostileTerminateThenParse(t *testing.T) {
 		code frame.Code
 		wire []byte
 	}{
-		{"PING of wrong size", frame.FrameSizeError, append(frame.Header{Type: frame.TypePing, Length: 7}.Append(nil), make([]byte, 7)...)},
+		{
+			"PING of wrong size", frame.FrameSizeError,
+			append(frame.Header{Type: frame.TypePing, Length: 7}.Append(nil), make([]byte, 7)...),
+		},
 		{"DATA on stream 0", frame.ProtocolError, frame.Data{Data: []byte("x")}.Append(nil)},
 		{"window overflow", frame.FlowControlError, frame.WindowUpdate{Increment: frame.MaxWindow}.Append(nil)},
-		{"bad header block", frame.CompressionError, frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0x80}}.Append(nil)},
+		{
+			"bad header block", frame.CompressionError,
+			frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0x80}}.Append(nil),
+		},
 	}
 	behind := map[string][]byte{
 		"frame of wrong size": append(frame.Header{Type: frame.TypeSettings, Length: 5}.Append(nil), make([]byte, 5)...),
-		"oversized frame":     frame.Header{Type: frame.TypeData, Length: frame.MaxMaxSize, StreamID: 1}.Append(nil),
+		"oversized frame":     frame.Header{Type: frame.TypeData, Length: frame.MaxMaxFrameSize, StreamID: 1}.Append(nil),
 		"lone CONTINUATION":   frame.Continuation{StreamID: 1, EndHeaders: true}.Append(nil),
 		"half a frame":        {0, 0, 8, 6},
-		"requests":            bytes.Repeat(frame.Headers{StreamID: 3, EndStream: true, EndHeaders: true, Fragment: []byte{0x82, 0x86, 0x84}}.Append(nil), 100),
+		"requests": bytes.Repeat(frame.Headers{
+			StreamID: 3, EndStream: true, EndHeaders: true,
+			Fragment: []byte{0x82, 0x86, 0x84},
+		}.Append(nil), 100),
 		"a megabyte of zeros": make([]byte, 1<<20),
 	}
 	ls, g := startGate(t)

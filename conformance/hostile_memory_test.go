@@ -32,10 +32,10 @@ func wantRefusedRequests(t *testing.T, n int, entry field, reference byte, refer
 			block = append(block, p.encode(entry)...) // into the table; the request's own fields came before it
 		}
 		block = append(block, refs...)
-		first := min(len(block), frame.MinMaxSize)
+		first := min(len(block), frame.MinMaxFrameSize)
 		p.add(frame.Headers{StreamID: id, EndStream: true, EndHeaders: first == len(block), Fragment: block[:first]})
 		for rest := block[first:]; len(rest) > 0; {
-			k := min(len(rest), frame.MinMaxSize)
+			k := min(len(rest), frame.MinMaxFrameSize)
 			p.add(frame.Continuation{StreamID: id, EndHeaders: k == len(rest), Fragment: rest[:k]})
 			rest = rest[k:]
 		}
@@ -142,7 +142,7 @@ func TestHostileUnreadBodies(t *testing.T) {
 	ls, g := startGate(t, unlimitedResets)
 	p := dialRaw(t, ls).greet()
 	before := liveHeap()
-	chunk := make([]byte, frame.MinMaxSize)
+	chunk := make([]byte, frame.MinMaxFrameSize)
 	credit := int64(frame.DefaultWindow) // of the connection; a stream has at least as much
 	// Writing and reading alternate, so that the flood keeps to the windows that the server gives.
 	streams, sent := 0, 0

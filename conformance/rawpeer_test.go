@@ -124,7 +124,7 @@ func (p *rawPeer) mustFlush() {
 func (p *rawPeer) next() (frame.Frame, error) {
 	p.nc.SetReadDeadline(time.Now().Add(p.patience))
 	for {
-		h, payload, n, err := frame.Split(p.in[p.used:], frame.MinMaxSize)
+		h, payload, n, err := frame.Split(p.in[p.used:], frame.MinMaxFrameSize)
 		if err != nil {
 			return nil, err
 		}

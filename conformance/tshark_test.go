@@ -148,7 +148,7 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 	for id := uint32(13); id < 33; id += 2 {
 		p.headers(id, false, p.request("PUT", "/upload")...)
 		for part := body; len(part) > 0; {
-			n := min(len(part), frame.MinMaxSize)
+			n := min(len(part), frame.MinMaxFrameSize)
 			p.add(frame.Data{StreamID: id, Data: part[:n], EndStream: n == len(part)})
 			part = part[n:]
 		}
@@ -195,8 +195,10 @@ func TestTshark(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("frames by type (-as we read them +as tshark does):\n%s", diff)
 	}
-	statuses := read("-Y", fromServer+" && http2.headers.status", "-T", "fields", "-e", "http2.headers.status", "-E", "aggregator=,")
-	if s := strings.Join(strings.Fields(strings.ReplaceAll(statuses, ",", " ")), " "); !strings.HasPrefix(s, "200 103 200 200 200") {
+	statuses := read("-Y", fromServer+" && http2.headers.status", "-T", "fields", "-e", "http2.headers.status",
+		"-E", "aggregator=,")
+	s := strings.Join(strings.Fields(strings.ReplaceAll(statuses, ",", " ")), " ")
+	if !strings.HasPrefix(s, "200 103 200 200 200") {
 		t.Errorf("tshark decodes the statuses %q, want 200, 103, 200, 200, 200 first", s)
 	}
 	promised := read("-Y", fromServer+" && http2.push_promise.promised_stream_id", "-T", "fields",

@@ -145,21 +145,23 @@ type Config struct {
 	// EnablePush lets the server push (SETTINGS_ENABLE_PUSH, RFC 9113 §8.4). Client only. Default false.
 	EnablePush bool
 
-	// TreePriorities lets requests carry a place in the dependency tree of RFC 7540 §5.3 (priority.Params.Tree). Otherwise
-	// the server is told that no such signals come (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent.
-	// Client only. Default false.
+	// TreePriorities lets requests carry a place in the dependency tree of RFC 7540 §5.3
+	// (priority.Params.Tree). Otherwise the server is told that no such signals come
+	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent. Client only. Default
+	// false.
 	TreePriorities bool
 
 	// Limits bounds what the peer can make the connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// Scheduler makes the scheduler that decides which stream sends next. Default: priority.NewAuto on a server, which goes
-	// by what the client asks for, and round robin on a client. A server whose scheduler
-	// has a method IgnoresTree() bool that returns true tells clients to send no priorities of RFC 7540
-	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), which has those that know RFC 9218 use that.
-	// It is called while the connection's lock is held, so it must be quick and must not call the
-	// connection. One that breaks the contract of priority.Scheduler ends the connection with
-	// INTERNAL_ERROR and an error that wraps priority.ErrContract; priority.Check finds that in tests.
+	// Scheduler makes the scheduler that decides which stream sends next. Default: priority.NewAuto
+	// on a server, which goes by what the client asks for, and round robin on a client. A server
+	// whose scheduler has a method IgnoresTree() bool that returns true tells clients to send no
+	// priorities of RFC 7540 (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), which has those that
+	// know RFC 9218 use that. It is called while the connection's lock is held, so it must be quick
+	// and must not call the connection. One that breaks the contract of priority.Scheduler ends the
+	// connection with INTERNAL_ERROR and an error that wraps priority.ErrContract; priority.Check
+	// finds that in tests.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
@@ -280,12 +282,14 @@ func (c *Config) growth() uint32 {
 // core translates c into the settings of the machine below.
 func (c *Config) core(role core.Role) core.Config {
 	cc := core.Config{
-		Role:                  role,
-		MaxConcurrentStreams:  clampOr(c.MaxConcurrentStreams, defaultMaxConcurrentStreams, 1, frame.MaxStreamID),
-		DecoderTableSize:      clampOr(c.MaxDecoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
-		EncoderTableSize:      clampOr(c.MaxEncoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
-		MaxReadFrameSize:      clampOr(c.MaxReadFrameSize, frame.MinMaxSize, frame.MinMaxSize, frame.MaxMaxSize),
-		ConnWindow:            clampOr(c.MaxReceiveBufferPerConnection, defaultConnWindow, frame.DefaultWindow, frame.MaxWindow),
+		Role:                 role,
+		MaxConcurrentStreams: clampOr(c.MaxConcurrentStreams, defaultMaxConcurrentStreams, 1, frame.MaxStreamID),
+		DecoderTableSize:     clampOr(c.MaxDecoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
+		EncoderTableSize:     clampOr(c.MaxEncoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
+		MaxReadFrameSize: clampOr(c.MaxReadFrameSize, frame.MinMaxFrameSize, frame.MinMaxFrameSize,
+			frame.MaxMaxFrameSize),
+		ConnWindow: clampOr(c.MaxReceiveBufferPerConnection, defaultConnWindow, frame.DefaultWindow,
+			frame.MaxWindow),
 		StreamWindow:          clampOr(c.MaxReceiveBufferPerStream, defaultStreamWindow, 1, frame.MaxWindow),
 		MaxUnread:             int64(clampOr(c.MaxUnreadPerConnection, defaultMaxUnread, 1, 1<<31-1)),
 		WindowGrowth:          c.growth(),

@@ -40,7 +40,8 @@ func TestLender(t *testing.T) {
 	}
 }
 
-// rawClient opens a connection to a server with the handler h, which has windows for everything, and sends it one request.
+// rawClient opens a connection to a server with the handler h, which has windows for everything,
+// and sends it one request.
 func rawClient(t *testing.T, secure bool, cfg Config, h handlerFunc) (cn net.Conn, served chan error) {
 	tcp, sn := tcpPair(t)
 	_ = tcp.SetReadBuffer(64 << 10) // so that not all fits into the socket
@@ -76,7 +77,7 @@ func readUntil(r io.Reader, last frame.Type) (body []byte, err error) {
 		}
 		in = append(in, buf[:n]...)
 		for {
-			h, p, n, err := frame.Split(in, frame.MinMaxSize)
+			h, p, n, err := frame.Split(in, frame.MinMaxFrameSize)
 			if err != nil {
 				return body, err
 			}

@@ -26,22 +26,23 @@ func TestPauseInLargeBody(t *testing.T) {
 func pauseInLargeBody(t *testing.T, cn, sn net.Conn) {
 	const before, size = 3<<20 + 100, 6 << 20
 	arrived := make(chan int)
-	c := NewServer(sn, Config{MaxReceiveBufferPerStream: 1 << 24, MaxReceiveBufferPerConnection: 1 << 24}, handlerFunc(func(st *Stream) {
-		buf, total := make([]byte, 64<<10), 0
-		for {
-			n, err := st.Read(buf)
-			total += n
-			if total == before || err != nil {
-				arrived <- total
-			}
-			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					t.Error(err)
+	c := NewServer(sn, Config{MaxReceiveBufferPerStream: 1 << 24, MaxReceiveBufferPerConnection: 1 << 24},
+		handlerFunc(func(st *Stream) {
+			buf, total := make([]byte, 64<<10), 0
+			for {
+				n, err := st.Read(buf)
+				total += n
+				if total == before || err != nil {
+					arrived <- total
 				}
-				return
+				if err != nil {
+					if !errors.Is(err, io.EOF) {
+						t.Error(err)
+					}
+					return
+				}
 			}
-		}
-	}))
+		}))
 	served := make(chan error, 1)
 	go func() { served <- c.Serve() }()
 	go func() { _, _ = io.Copy(io.Discard, cn) }() // ends with the connection
@@ -55,7 +56,7 @@ func pauseInLargeBody(t *testing.T, cn, sn net.Conn) {
 	b = p.encode(b, r)
 	body := func(n int, end bool) {
 		for n > 0 {
-			k := min(n, frame.MinMaxSize)
+			k := min(n, frame.MinMaxFrameSize)
 			n -= k
 			b = frame.Data{StreamID: 1, Data: make([]byte, k), EndStream: end && n == 0}.Append(b)
 		}

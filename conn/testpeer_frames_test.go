@@ -177,7 +177,7 @@ func brief(p []byte) string {
 
 // next takes one frame, or a header block with its CONTINUATION frames, off what the peer has read.
 func (p *testPeer) next() (any, bool) {
-	h, payload, n, err := frame.Split(p.in, frame.MaxMaxSize)
+	h, payload, n, err := frame.Split(p.in, frame.MaxMaxFrameSize)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func (p *testPeer) next() (any, bool) {
 		return f, true
 	}
 	for !h.Flags.Has(frame.FlagEndHeaders) {
-		h, payload, n, err = frame.Split(p.in, frame.MaxMaxSize)
+		h, payload, n, err = frame.Split(p.in, frame.MaxMaxFrameSize)
 		if err != nil || n == 0 || h.Type != frame.TypeContinuation || h.StreamID != hf.id {
 			p.t.Fatalf("header block is followed by %v, %d octets, error %v", h, n, err)
 		}

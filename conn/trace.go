@@ -43,7 +43,7 @@ type Tracer interface {
 func (c *Conn) traceNext(b []byte, n int, err error, now time.Time) {
 	if err != nil {
 		// The whole frame, if it is one.
-		_, _, n, _ = frame.Split(b, frame.MaxMaxSize)
+		_, _, n, _ = frame.Split(b, frame.MaxMaxFrameSize)
 	}
 	if n > 0 {
 		c.trace(In, b[:n], now)
@@ -56,7 +56,7 @@ func (c *Conn) trace(d Direction, b []byte, now time.Time) {
 		b = b[min(len(b), len(frame.Preface)):]
 	}
 	for {
-		h, p, n, err := frame.Split(b, frame.MaxMaxSize)
+		h, p, n, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if n == 0 || err != nil {
 			return
 		}

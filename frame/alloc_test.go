@@ -17,7 +17,7 @@ func TestNoAllocations(t *testing.T) {
 		})
 		t.Run("parse "+tt.name, func(t *testing.T) {
 			read := func() {
-				h, p, n, err := frame.Split(tt.wire, frame.MinMaxSize)
+				h, p, n, err := frame.Split(tt.wire, frame.MinMaxFrameSize)
 				if n == 0 || err != nil || !parseTyped(h, p) {
 					t.Fatal("cannot parse")
 				}
@@ -48,7 +48,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// parseTyped parses without an interface value, as a connection does, and reports whether that went well.
+// parseTyped parses without an interface value, as a connection does, and reports whether that went
+// well.
 func parseTyped(h frame.Header, p []byte) bool {
 	var err error
 	n := 0

@@ -6,15 +6,16 @@ import (
 	"strconv"
 )
 
-// AltSvc advertises another place where an origin is served (RFC 7838 §4). A server ignores it.
+// AltSvc advertises an alternative service for an origin (RFC 7838 §4). A server ignores it.
 type AltSvc struct {
-	StreamID uint32 // 0, or the stream whose origin is meant
+	StreamID uint32 // a stream of the origin, or 0 where Origin names it
 	Origin   []byte // ASCII serialization of the origin on stream 0, else empty; at most 65535 octets
 	Value    []byte // as in an Alt-Svc field
 }
 
-// ParseAltSvc decodes the payload p that came with header h. Origin and Value are views into p. A frame with an origin on
-// a stream, or without one on stream 0, gives ErrIgnore; one that is shorter than its own fields is a *ConnError.
+// ParseAltSvc decodes the payload p that came with header h. Origin and Value are views into p. A
+// frame with an origin on a stream, or without one on stream 0, gives ErrIgnore; one that is
+// shorter than its own fields is a *ConnError.
 func ParseAltSvc(h Header, p []byte) (AltSvc, error) {
 	if len(p) < 2 {
 		return AltSvc{}, errSize(TypeAltSvc, "has no room for Origin-Len")
@@ -30,7 +31,8 @@ func ParseAltSvc(h Header, p []byte) (AltSvc, error) {
 	return f, nil
 }
 
-// Append appends the wire form of f to b and returns the longer slice. It panics if Origin has more than 65535 octets.
+// Append appends the wire form of f to b and returns the longer slice. It panics if Origin has more
+// than 65535 octets.
 func (f AltSvc) Append(b []byte) []byte {
 	h := f.FrameHeader()
 	b = slices.Grow(b, HeaderLen+int(h.Length))
@@ -54,7 +56,7 @@ func (f AltSvc) String() string {
 	return s + " value=" + strconv.QuoteToASCII(string(f.Value))
 }
 
-// appendLen16 appends the length of a field that has 16 bits for it.
+// appendLen16 appends n as the 16-bit length of a field. It panics where n does not fit.
 func appendLen16(b []byte, n int) []byte {
 	if n > 1<<16-1 {
 		panic("BUG: frame: a field of " + strconv.Itoa(n) + " octets does not fit a length of 16 bits")

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// Each benchmark has a sub-benchmark for this package and one for x/net's Framer, on the same octets and in the same run,
-// so that their ratio means something on any machine. DATA also has a plain copy of the same octets.
+// Each benchmark has a sub-benchmark for this package and one for x/net's Framer, on the same
+// octets and in the same run, so that their ratio means something on any machine. DATA also has a
+// plain copy of the same octets.
 
 // sink keeps results alive, so that the compiler cannot drop the work.
 var sink struct {
@@ -18,7 +19,8 @@ var sink struct {
 	data []byte
 }
 
-// benchFrames is how many frames a read benchmark has in its buffer: what one read of a socket brings.
+// benchFrames is how many frames a read benchmark has in its buffer: about what one read of a
+// socket returns.
 const benchFrames = 32
 
 var (
@@ -36,15 +38,17 @@ var (
 	}
 )
 
-// offPage moves b away from the start of a page, where large allocations begin. Nine octets between source and destination,
-// modulo 4096, make a processor take the loads of a copy for dependent on its own stores, and any copy a fifth slower.
-// That is luck with addresses, which neither side of a comparison should have.
+// offPage moves b away from the start of a page, where large allocations begin. Nine octets between
+// source and destination, modulo 4096, make a processor take the loads of a copy for dependent on
+// its own stores, and any copy a fifth slower. Whether addresses lie so is chance, which must not
+// favour either side of the comparison.
 func offPage(b []byte) []byte {
 	const off = 1000
 	return append(make([]byte, off, off+len(b)), b...)[off:]
 }
 
-// benchRead runs both readers over benchFrames copies of the frame in wire. parse handles one frame of ours.
+// benchRead runs both readers over benchFrames copies of the frame in wire. parse handles one frame
+// of ours.
 func benchRead(b *testing.B, wire []byte, parse func(h frame.Header, p []byte) int) {
 	stream := bytes.Repeat(wire, benchFrames)
 	b.Run("sluice", func(b *testing.B) {
@@ -55,7 +59,7 @@ func benchRead(b *testing.B, wire []byte, parse func(h frame.Header, p []byte) i
 			if len(rest) == 0 {
 				rest = stream
 			}
-			h, p, n, err := frame.Split(rest, frame.MinMaxSize)
+			h, p, n, err := frame.Split(rest, frame.MinMaxFrameSize)
 			if err != nil || n == 0 {
 				b.Fatal(n, err)
 			}
@@ -82,18 +86,19 @@ func benchRead(b *testing.B, wire []byte, parse func(h frame.Header, p []byte) i
 	})
 }
 
-// benchRoom is where a write benchmark starts its buffer over: room for one more frame of any benchmark is left.
-const benchRoom = 48 << 10
+// benchBufferLimit is the length from which a write benchmark starts its buffer over. It leaves
+// room for one more frame of any benchmark.
+const benchBufferLimit = 48 << 10
 
-// benchWrite runs both writers. Frames go behind one another into a buffer of 64 KiB, as they do between two writes to a
-// socket: sluice appends one, xnet writes one to fr.
+// benchWrite runs both writers. Frames go behind one another into a buffer of 64 KiB, as they do
+// between two writes to a socket: sluice appends one, xnet writes one to fr.
 func benchWrite(b *testing.B, sluice func(b []byte) []byte, xnet func(fr *http2.Framer) error) {
 	buf := make([]byte, 0, 64<<10)
 	b.Run("sluice", func(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(len(sluice(nil))))
 		for b.Loop() {
-			if len(buf) > benchRoom {
+			if len(buf) > benchBufferLimit {
 				buf = buf[:0]
 			}
 			buf = sluice(buf)
@@ -106,7 +111,7 @@ func benchWrite(b *testing.B, sluice func(b []byte) []byte, xnet func(fr *http2.
 		b.ReportAllocs()
 		b.SetBytes(int64(len(sluice(nil))))
 		for b.Loop() {
-			if len(w.b) > benchRoom {
+			if len(w.b) > benchBufferLimit {
 				w.b = w.b[:0]
 			}
 			if err := xnet(fr); err != nil {
@@ -150,7 +155,7 @@ func benchCopy(b *testing.B, wire []byte) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(wire)))
 	for b.Loop() {
-		if len(buf) > benchRoom {
+		if len(buf) > benchBufferLimit {
 			buf = buf[:0]
 		}
 		buf = append(buf, wire...)

@@ -2,9 +2,9 @@ package frame
 
 import "strconv"
 
-// Code is an error code of RFC 9113 §7, as RST_STREAM and GOAWAY carry it. It is an error itself, so that
-// errors.Is(err, frame.RefusedStream) finds it in a *StreamError or *ConnError. An unknown code is no error of its own: it
-// is treated as INTERNAL_ERROR.
+// Code is an error code of RFC 9113 §7, as RST_STREAM and GOAWAY carry it. It is an error itself,
+// so that errors.Is(err, frame.RefusedStream) finds it in a *StreamError or *ConnError. An unknown
+// code is not an error by itself: it is treated as INTERNAL_ERROR.
 type Code uint32
 
 // The codes of RFC 9113 §7.

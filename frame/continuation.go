@@ -2,14 +2,16 @@ package frame
 
 import "slices"
 
-// Continuation carries a further fragment of the field block that HEADERS or PUSH_PROMISE began (RFC 9113 §6.10).
+// Continuation carries a further fragment of the field block that HEADERS or PUSH_PROMISE began
+// (RFC 9113 §6.10).
 type Continuation struct {
 	StreamID   uint32
 	EndHeaders bool // this is the last fragment
 	Fragment   []byte
 }
 
-// ParseContinuation decodes the payload p that came with header h. Fragment is p. Every error is a *ConnError.
+// ParseContinuation decodes the payload p that came with header h. Fragment is p. Every error is a
+// *ConnError.
 func ParseContinuation(h Header, p []byte) (Continuation, error) {
 	if h.StreamID == 0 {
 		return Continuation{}, errNoStream(TypeContinuation)

@@ -14,15 +14,16 @@ type Data struct {
 	Data      []byte
 }
 
-// ParseData decodes the payload p that came with header h. Data is a view into p. Every error is a *ConnError.
+// ParseData decodes the payload p that came with header h. Data is a view into p. Every error is a
+// *ConnError.
 func ParseData(h Header, p []byte) (f Data, err error) {
 	err = f.parse(h.StreamID, h.Flags, p)
 	return f, err
 }
 
-// parse does the work behind a pointer, so that ParseData is small enough to be inlined and f is filled where the caller
-// has it. Handing the struct over by value copies it in units other than those in which it was just stored, for which the
-// processor waits: a quarter of the whole time.
+// parse has a pointer receiver, so that ParseData is small enough to be inlined and f is filled in
+// the caller's memory. Returning the struct by value copies it in larger units than those in which
+// it was just stored, and the processor waits for the stores: that was a quarter of the time.
 func (f *Data) parse(id uint32, flags Flags, p []byte) (err error) {
 	if id == 0 {
 		return errNoStream(TypeData)
@@ -39,8 +40,8 @@ func (f *Data) parse(id uint32, flags Flags, p []byte) (err error) {
 	return err
 }
 
-// FlowLen returns the octets that f takes from the flow-control windows: the whole payload, with the padding
-// (RFC 9113 §6.1).
+// FlowLen returns how many octets f takes from the flow-control windows: the payload with Pad
+// Length and padding (RFC 9113 §6.1).
 func (f Data) FlowLen() int { return len(f.Data) + padLen(f.Padded, f.PadLength) }
 
 // Append appends the wire form of f to b and returns the longer slice.
@@ -69,8 +70,8 @@ func (f Data) FrameHeader() Header {
 // String describes f in one line.
 func (f Data) String() string { return f.FrameHeader().String() + padString(f.Padded, f.PadLength) }
 
-// unpad takes the Pad Length field and the padding off p, the payload of a frame of type t that has fixed octets between
-// the two (RFC 9113 §6.1, §6.2, §6.6).
+// unpad removes the Pad Length field and the padding from p, the payload of a frame of type t that
+// has at least fixed octets between the two (RFC 9113 §6.1, §6.2, §6.6).
 func unpad(t Type, p []byte, fixed int) (rest []byte, pad uint8, err error) {
 	if len(p) == 0 {
 		return nil, 0, errSize(t, "has no room for Pad Length")
@@ -93,7 +94,7 @@ func errPadding(t Type) error {
 	return NewConnError(ProtocolError, section(t), t.String()+" padding is longer than its payload")
 }
 
-// padLen returns the octets that Pad Length and the padding take.
+// padLen returns how many octets Pad Length and the padding take.
 func padLen(padded bool, pad uint8) int {
 	if padded {
 		return 1 + int(pad)

@@ -5,17 +5,19 @@ import (
 	"strconv"
 )
 
-// ErrIgnore is returned by ParseAltSvc and ParseOrigin for a frame that their RFC calls invalid and wants to be ignored.
-// The caller drops the frame and goes on.
+// ErrIgnore is returned by ParseAltSvc and ParseOrigin for a frame that is invalid and that its RFC
+// tells the receiver to ignore. The caller drops the frame and continues.
 var ErrIgnore = errors.New("frame: invalid frame of an extension, to be ignored")
 
-// Initiator says who found the fault.
+// Initiator is the endpoint that found the fault.
 type Initiator uint8
 
 // The two ends of a connection.
 const (
-	Local  Initiator = iota // we found the fault: the code goes to the peer
-	Remote                  // the peer told us with GOAWAY or RST_STREAM: the code is never sent back as ours
+	// Local: this endpoint found the fault, and sends the code to the peer.
+	Local Initiator = iota
+	// Remote: the peer found it and sent GOAWAY or RST_STREAM. Its code is never sent back as ours.
+	Remote
 )
 
 // String returns "local" or "remote".
@@ -26,16 +28,24 @@ func (i Initiator) String() string {
 	return "local"
 }
 
-// A ConnError ends the connection (RFC 9113 §5.4.1): the side that finds it sends GOAWAY with Code and closes.
-// errors.Is finds Code and Cause in it.
+// A ConnError ends the connection (RFC 9113 §5.4.1): the side that finds it sends GOAWAY with Code
+// and closes. errors.Is finds Code and Cause in it.
 type ConnError struct {
-	Code         Code
-	Initiator    Initiator
-	Section      string // the rule that was broken, as "RFC 9113 §6.1", when Local; may be empty
-	Reason       string // fixed text without octets of the peer: safe to log, to count and to send; may be empty
-	Cause        error  // may be nil
-	LastStreamID uint32 // Last-Stream-ID of the GOAWAY, when Remote
-	Debug        string // debug data of the GOAWAY, when Remote: the peer's words, not to be trusted
+	Code      Code
+	Initiator Initiator
+	// Section is the rule that was broken, for example "RFC 9113 §6.1". It may be empty, and is
+	// when Initiator is Remote.
+	Section string
+	// Reason is a fixed text without octets of the peer: safe to log, to count and to send. It may
+	// be empty.
+	Reason string
+	// Cause is the error behind this one, or nil.
+	Cause error
+	// LastStreamID is the Last-Stream-ID of the GOAWAY when Initiator is Remote, otherwise 0.
+	LastStreamID uint32
+	// Debug is the debug data of the GOAWAY when Initiator is Remote: octets of the peer, not to be
+	// trusted.
+	Debug string
 }
 
 // A StreamError ends one stream with RST_STREAM (RFC 9113 §5.4.2) and leaves the connection alone.
@@ -44,9 +54,13 @@ type StreamError struct {
 	StreamID  uint32
 	Code      Code
 	Initiator Initiator
-	Section   string // the rule that was broken, as "RFC 9113 §6.9", when Local; may be empty
-	Reason    string // fixed text without octets of the peer: safe to log and to count; may be empty
-	Cause     error  // may be nil
+	// Section is the rule that was broken, for example "RFC 9113 §6.9". It may be empty, and is
+	// when Initiator is Remote.
+	Section string
+	// Reason is a fixed text without octets of the peer: safe to log and to count. It may be empty.
+	Reason string
+	// Cause is the error behind this one, or nil.
+	Cause error
 }
 
 // NewConnError returns a Local ConnError. section is the broken rule, for example "RFC 9113 §6.1".
@@ -54,14 +68,15 @@ func NewConnError(c Code, section, reason string) *ConnError {
 	return &ConnError{Code: c, Section: section, Reason: reason}
 }
 
-// NewStreamError returns a Local StreamError. section is the broken rule, for example "RFC 9113 §6.9".
+// NewStreamError returns a Local StreamError. section is the broken rule, for example
+// "RFC 9113 §6.9".
 func NewStreamError(id uint32, c Code, section, reason string) *StreamError {
 	return &StreamError{StreamID: id, Code: c, Section: section, Reason: reason}
 }
 
-// Error says in one line what happened, for example
-// "http2: connection error PROTOCOL_ERROR: DATA on stream 0 (RFC 9113 §6.1)", or
-// "http2: connection ended: connection lost: EOF" where nobody broke a rule.
+// Error says in one line what happened, for example "http2: connection error PROTOCOL_ERROR: DATA
+// on stream 0 (RFC 9113 §6.1)", or "http2: connection ended: connection lost: EOF" where no rule
+// was broken.
 func (e *ConnError) Error() string {
 	if e.Initiator == Remote {
 		s := "http2: peer ended the connection with " + e.Code.String() +
@@ -80,8 +95,8 @@ func (e *ConnError) Error() string {
 // Unwrap returns Code and, unless it is nil, Cause.
 func (e *ConnError) Unwrap() []error { return unwrap(e.Code, e.Cause) }
 
-// Error says in one line what happened, for example
-// "http2: stream 5 error PROTOCOL_ERROR: WINDOW_UPDATE with increment 0 (RFC 9113 §6.9)".
+// Error says in one line what happened, for example "http2: stream 5 error PROTOCOL_ERROR:
+// WINDOW_UPDATE with increment 0 (RFC 9113 §6.9)".
 func (e *StreamError) Error() string {
 	id := strconv.FormatUint(uint64(e.StreamID), 10)
 	if e.Initiator == Remote {
@@ -114,7 +129,7 @@ func unwrap(c Code, cause error) []error {
 	return []error{c, cause}
 }
 
-// Errors are built out of line: what calls these stays small and quick as long as nothing is wrong.
+// The functions that make errors are not inlined, so that their callers stay small and quick.
 
 //go:noinline
 func errNoStream(t Type) error {
@@ -131,7 +146,7 @@ func errSize(t Type, reason string) error {
 	return NewConnError(FrameSizeError, section(t), t.String()+" "+reason)
 }
 
-// sections has the place that defines each frame type.
+// sections has the section of an RFC that defines each frame type.
 var sections = [...]string{
 	TypeData:           "RFC 9113 §6.1",
 	TypeHeaders:        "RFC 9113 §6.2",

@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// What a client sends first: the preface, its settings, more credit for the connection, and a request.
+// What a client sends first: the preface, its settings, more credit for the connection, and a
+// request.
 func Example() {
 	b := []byte(frame.Preface)
 	b = frame.AppendSettings(b, frame.Setting{ID: frame.SettingEnablePush, Value: 0})
@@ -22,7 +23,7 @@ func Example() {
 
 	rest := b[len(frame.Preface):]
 	for len(rest) > 0 {
-		h, payload, n, err := frame.Split(rest, frame.MinMaxSize)
+		h, payload, n, err := frame.Split(rest, frame.MinMaxFrameSize)
 		if err != nil || n == 0 {
 			fmt.Println("broken or not whole:", err)
 			return
@@ -41,7 +42,7 @@ func Example() {
 	// HEADERS stream=1 flags=END_STREAM|END_HEADERS len=3
 }
 
-// A read loop keeps the octets of a frame that is not whole yet, and adds to them.
+// A read loop keeps the octets of a frame that is not complete yet, and adds to them.
 func ExampleSplit() {
 	wire := frame.Ping{Data: [8]byte([]byte("pingpong"))}.Append(nil)
 	wire = frame.AppendSettingsAck(wire)
@@ -50,7 +51,7 @@ func ExampleSplit() {
 	for _, piece := range [][]byte{wire[:5], wire[5:20], wire[20:]} {
 		buf = append(buf, piece...)
 		for {
-			h, payload, n, err := frame.Split(buf, frame.MinMaxSize)
+			h, payload, n, err := frame.Split(buf, frame.MinMaxFrameSize)
 			if err != nil {
 				fmt.Println(err)
 				return
@@ -91,7 +92,7 @@ func ExampleParseWindowUpdate() {
 	// GOAWAY with PROTOCOL_ERROR, because of RFC 9113 §6.9
 }
 
-// Room for a header is left first, when the length of the payload is only known once it is there.
+// The header is put last where the length of the payload is not known before.
 func ExampleHeader_Put() {
 	b := make([]byte, frame.HeaderLen, 64)
 	b = append(b, 0x82, 0x87, 0x84) // what an HPACK encoder appends
@@ -126,14 +127,17 @@ func ExampleSettings() {
 		return
 	}
 	for s := range f.All() {
-		fmt.Println(s, s.Check())
+		fmt.Println(s)
+		fmt.Println(s.Check())
 	}
 	// Output:
-	// SETTINGS_INITIAL_WINDOW_SIZE=1048576 <nil>
-	// SETTINGS_MAX_FRAME_SIZE=1000 http2: connection error PROTOCOL_ERROR: SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1 (RFC 9113 §6.5.2)
+	// SETTINGS_INITIAL_WINDOW_SIZE=1048576
+	// <nil>
+	// SETTINGS_MAX_FRAME_SIZE=1000
+	// http2: connection error PROTOCOL_ERROR: SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1 (RFC 9113 §6.5.2)
 }
 
-// Whole frames from a connection: the header block that came in two frames is one.
+// The header block that came in two frames is returned as one frame.
 func ExampleReader() {
 	wire := frame.AppendSettings([]byte(frame.Preface))
 	wire = frame.Headers{StreamID: 1, Fragment: []byte{0x82, 0x87}}.Append(wire)
@@ -169,8 +173,8 @@ func ExampleReader() {
 // A header block that is longer than the peer's SETTINGS_MAX_FRAME_SIZE.
 func ExampleHeaders_AppendSplit() {
 	f := frame.Headers{StreamID: 1, EndStream: true, EndHeaders: true, Fragment: make([]byte, 40000)}
-	for wire := f.AppendSplit(nil, frame.MinMaxSize); len(wire) > 0; {
-		h, _, n, err := frame.Split(wire, frame.MinMaxSize)
+	for wire := f.AppendSplit(nil, frame.MinMaxFrameSize); len(wire) > 0; {
+		h, _, n, err := frame.Split(wire, frame.MinMaxFrameSize)
 		if err != nil || n == 0 {
 			fmt.Println("broken or not whole:", err)
 			return

@@ -7,15 +7,16 @@ const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // Limits and initial values of the protocol.
 const (
-	HeaderLen     = 9         // octets of a frame header (RFC 9113 §4.1)
-	MinMaxSize    = 1 << 14   // smallest and initial SETTINGS_MAX_FRAME_SIZE, in octets of payload (RFC 9113 §4.2)
-	MaxMaxSize    = 1<<24 - 1 // largest SETTINGS_MAX_FRAME_SIZE, in octets of payload
-	DefaultWindow = 65535     // initial flow-control window, in octets (RFC 9113 §6.9.2)
-	MaxWindow     = 1<<31 - 1 // largest flow-control window, in octets (RFC 9113 §6.9.1)
-	MaxStreamID   = 1<<31 - 1 // largest stream identifier (RFC 9113 §5.1.1)
+	HeaderLen       = 9         // octets of a frame header (RFC 9113 §4.1)
+	MinMaxFrameSize = 1 << 14   // smallest and initial SETTINGS_MAX_FRAME_SIZE, octets (RFC 9113 §4.2)
+	MaxMaxFrameSize = 1<<24 - 1 // largest SETTINGS_MAX_FRAME_SIZE, octets of payload (RFC 9113 §4.2)
+	DefaultWindow   = 65535     // initial flow-control window, in octets (RFC 9113 §6.9.2)
+	MaxWindow       = 1<<31 - 1 // largest flow-control window, in octets (RFC 9113 §6.9.1)
+	MaxStreamID     = 1<<31 - 1 // largest stream identifier (RFC 9113 §5.1.1)
 )
 
-// reservedBit is the first bit of a stream identifier or window increment: unset when sending, ignored when receiving.
+// reservedBit is the first bit of a stream identifier or window increment: unset when sending,
+// ignored when receiving.
 const reservedBit = 1 << 31
 
 // Type says what a frame is for (RFC 9113 §4.1). Frames of an unknown type are ignored.
@@ -65,21 +66,21 @@ func (t Type) String() string {
 	return "UNKNOWN_0x" + strconv.FormatUint(uint64(t), 16)
 }
 
-// A Frame is a frame of any type, for tests, tools and logs. Code that handles many frames uses the typed parsers and
-// values, because an interface value costs an allocation.
+// A Frame is a frame of any type, for tests, tools and logs. Code that handles many frames uses the
+// typed parsers and values, because an interface value costs an allocation.
 type Frame interface {
 	// Append appends the wire form of the frame to b and returns the longer slice.
 	Append(b []byte) []byte
 	// FrameHeader returns the header with which Append writes the frame.
 	FrameHeader() Header
-	// String describes the frame in one line of printable ASCII. It shows every field but the octets of messages and field
-	// blocks; debug data and the text of extensions are quoted.
+	// String describes the frame in one line of printable ASCII. It shows every field but the
+	// octets of messages and field blocks; debug data and the text of extensions are quoted.
 	String() string
 }
 
-// Parse decodes the payload p that came with header h into the frame type that h names. A type that this package does not
-// know gives Unknown. Byte slices in the result are views into p. Errors are those of the typed parsers; with an error
-// the Frame is nil.
+// Parse decodes the payload p that came with header h into the frame type that h names. A type that
+// this package does not know gives Unknown. Byte slices in the result are views into p. Errors are
+// those of the typed parsers; with an error the Frame is nil.
 func Parse(h Header, p []byte) (Frame, error) {
 	switch h.Type {
 	case TypeData:
@@ -113,7 +114,8 @@ func Parse(h Header, p []byte) (Frame, error) {
 	}
 }
 
-// frameOrNil keeps a frame that does not exist from becoming an interface value that is not nil.
+// frameOrNil returns the nil interface where err is not nil, in place of an interface value that
+// holds a zero frame.
 func frameOrNil[F Frame](f F, err error) (Frame, error) {
 	if err != nil {
 		return nil, err

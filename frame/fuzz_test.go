@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// FuzzParse gives every type's parser any payload: no panic, one of the promised errors, and parse, append, parse is the
-// identity.
+// FuzzParse gives every type's parser any payload: no panic, one of the promised errors, and parse,
+// append, parse is the identity.
 func FuzzParse(f *testing.F) {
 	for _, tt := range wireTests {
 		h := frame.ParseHeader(tt.wire)
@@ -20,10 +20,13 @@ func FuzzParse(f *testing.F) {
 		f.Add(uint8(tt.typ), uint8(tt.flags), tt.stream, tt.payload)
 	}
 	f.Fuzz(func(t *testing.T, typ, flags uint8, id uint32, p []byte) {
-		if len(p) > frame.MaxMaxSize {
+		if len(p) > frame.MaxMaxFrameSize {
 			return
 		}
-		h := frame.Header{Length: uint32(len(p)), Type: frame.Type(typ), Flags: frame.Flags(flags), StreamID: id & frame.MaxStreamID}
+		h := frame.Header{
+			Length: uint32(len(p)), Type: frame.Type(typ), Flags: frame.Flags(flags),
+			StreamID: id & frame.MaxStreamID,
+		}
 		before := bytes.Clone(p)
 		checkParse(t, h, p)
 		if !bytes.Equal(before, p) {
@@ -32,17 +35,17 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzSplit feeds a stream of octets in pieces: the frames and the error must be those of the stream as a whole, and every
-// step must either take octets or ask for more.
+// FuzzSplit feeds a stream of octets in pieces: the frames and the error must be those of the
+// stream as a whole, and every step must either take octets or ask for more.
 func FuzzSplit(f *testing.F) {
 	var all []byte
 	for _, tt := range wireTests {
 		f.Add(tt.wire, []byte{3}, uint16(100))
 		all = append(all, tt.wire...)
 	}
-	f.Add(all, []byte{1, 2, 3, 5, 8, 13}, uint16(frame.MinMaxSize))
+	f.Add(all, []byte{1, 2, 3, 5, 8, 13}, uint16(frame.MinMaxFrameSize))
 	f.Add(all, []byte{9}, uint16(10))
-	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"), []byte{4}, uint16(frame.MinMaxSize))
+	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"), []byte{4}, uint16(frame.MinMaxFrameSize))
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, maxSize uint16) {
 		wantFrames, wantRest, wantErr := readFrames(t, stream, nil, uint32(maxSize))
 		gotFrames, gotRest, gotErr := readFrames(t, stream, cuts, uint32(maxSize))
@@ -65,8 +68,9 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// readFrames reads stream in pieces whose sizes are those in cuts, over and over, or at once when there are none. It
-// returns each frame as its wire form, what is left, and the error that ended it.
+// readFrames reads stream in pieces whose sizes are those in cuts, over and over, or at once when
+// there are none. It returns each frame as its wire form, what is left, and the error that ended
+// it.
 func readFrames(t *testing.T, stream, cuts []byte, maxSize uint32) (frames []string, rest []byte, err error) {
 	t.Helper()
 	for i := 0; len(stream) > 0; i++ {

@@ -8,12 +8,15 @@ import (
 
 // GoAway ends a connection or announces its end (RFC 9113 §6.8).
 type GoAway struct {
-	LastStreamID uint32 // the highest stream of the receiver that the sender has processed or might process
+	// LastStreamID is the highest stream of the receiver that the sender has processed or might
+	// process.
+	LastStreamID uint32
 	Code         Code
 	DebugData    []byte // opaque
 }
 
-// ParseGoAway decodes the payload p that came with header h. DebugData is a view into p. Every error is a *ConnError.
+// ParseGoAway decodes the payload p that came with header h. DebugData is a view into p. Every
+// error is a *ConnError.
 func ParseGoAway(h Header, p []byte) (GoAway, error) {
 	if h.StreamID != 0 {
 		return GoAway{}, errOnStream(TypeGoAway)

@@ -14,7 +14,8 @@ type Header struct {
 	StreamID uint32 // 0 is the connection
 }
 
-// ParseHeader decodes the first HeaderLen octets of b, which must have as many, and drops the reserved bit.
+// ParseHeader decodes the first HeaderLen octets of b, which must have as many, and drops the
+// reserved bit.
 func ParseHeader(b []byte) Header {
 	_ = b[HeaderLen-1]
 	lt := binary.BigEndian.Uint32(b)
@@ -31,8 +32,9 @@ func (h Header) Append(b []byte) []byte {
 	return appendHeader(b, int(h.Length), h.Type, h.Flags, h.StreamID)
 }
 
-// Put writes h to the first HeaderLen octets of b, which must have as many. It is for callers that leave room for a
-// header, append a payload of unknown length, and then know it.
+// Put writes h over the first HeaderLen octets of b, which must have as many. A caller that appends
+// a payload whose length it does not know yet appends a header first, and puts the right one when
+// the payload is complete.
 func (h Header) Put(b []byte) {
 	checkHeader(int(h.Length), h.StreamID)
 	_ = b[HeaderLen-1]
@@ -50,12 +52,13 @@ func (h Header) String() string {
 	return s + " len=" + strconv.FormatUint(uint64(h.Length), 10)
 }
 
-// Split cuts the first frame off b. It returns the frame's header, its payload as a view into b, and n, the octets that
-// the whole frame takes. When b holds less than one frame, n is 0 and err is nil: call again with more octets; h is set
-// when b holds at least the header, so that h.Length says how many are missing.
+// Split takes the first frame from b. It returns the frame's header, its payload as a view into b,
+// and n, the octets of header and payload together. When b holds less than one frame, n is 0 and
+// err is nil: call again with more octets. h is set when b holds at least the header, so that
+// h.Length says how many octets are missing.
 //
-// A payload longer than maxSize octets, which is our SETTINGS_MAX_FRAME_SIZE, is a *ConnError of FRAME_SIZE_ERROR
-// (RFC 9113 §4.2), found as soon as the header is there. h is set then too.
+// A payload longer than maxSize octets, which is our SETTINGS_MAX_FRAME_SIZE, is a *ConnError of
+// FRAME_SIZE_ERROR (RFC 9113 §4.2), found as soon as b holds the header. h is set then, too.
 func Split(b []byte, maxSize uint32) (h Header, payload []byte, n int, err error) {
 	if len(b) < HeaderLen {
 		return Header{}, nil, 0, nil
@@ -71,8 +74,9 @@ func Split(b []byte, maxSize uint32) (h Header, payload []byte, n int, err error
 	return h, b[HeaderLen:end:end], end, nil
 }
 
-// errTooLong also names a mistake that is common and hard to see: "HTTP" read as a frame header is a frame of 4,740,180
-// octets and type 'P', so the peer answered in HTTP/1.
+// errTooLong makes the error for a frame that is too long. A peer that answers in HTTP/1 is a
+// common cause and hard to see: "HTTP" read as a frame header is a frame of 4,740,180 octets and
+// type 'P', so the reason says that.
 //
 //go:noinline
 func errTooLong(h Header) error {
@@ -83,7 +87,8 @@ func errTooLong(h Header) error {
 	return NewConnError(FrameSizeError, "RFC 9113 §4.2", reason)
 }
 
-// appendHeader appends a frame header. The length and the type are one 32-bit word, which the compiler stores at once.
+// appendHeader appends a frame header. The length and the type are one 32-bit word, which the
+// compiler stores at once.
 func appendHeader(b []byte, length int, t Type, f Flags, id uint32) []byte {
 	checkHeader(length, id)
 	lt := uint32(length)<<8 | uint32(t)
@@ -93,7 +98,8 @@ func appendHeader(b []byte, length int, t Type, f Flags, id uint32) []byte {
 		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
 
-// word31 is v, which panics where v does not fit the 31 bits that field has behind a reserved bit.
+// word31 returns v. It panics where v does not fit into the 31 bits that follow the reserved bit of
+// the field.
 func word31(field string, v uint32) uint32 {
 	if v&reservedBit != 0 {
 		panicWord31(field, v)
@@ -106,13 +112,14 @@ func panicWord31(field string, v uint32) {
 	panic("BUG: frame: " + field + " of " + strconv.FormatUint(uint64(v), 10) + " does not fit 31 bits")
 }
 
-// lengthOf makes a length field of n octets. What does not fit becomes a length that Append refuses, instead of another one
-// that it would not.
+// lengthOf returns n as the Length of a header. An n that does not fit becomes a length at which
+// Append panics, and not a wrong one that it would write.
 func lengthOf(n int) uint32 { return uint32(min(uint64(n), math.MaxUint32)) }
 
-// checkHeader panics on a header that has no wire form. Only a fault in the calling program leads there.
+// checkHeader panics on a header that has no wire form, which only a fault in the calling program
+// can make.
 func checkHeader(length int, id uint32) {
-	if uint(length) > MaxMaxSize || id > MaxStreamID {
+	if uint(length) > MaxMaxFrameSize || id > MaxStreamID {
 		panicHeader(length, id)
 	}
 }

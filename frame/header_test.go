@@ -15,7 +15,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 	for _, h := range []frame.Header{
 		{},
 		{Length: 1, Type: 2, Flags: 3, StreamID: 4},
-		{Length: frame.MaxMaxSize, Type: math.MaxUint8, Flags: math.MaxUint8, StreamID: frame.MaxStreamID},
+		{Length: frame.MaxMaxFrameSize, Type: math.MaxUint8, Flags: math.MaxUint8, StreamID: frame.MaxStreamID},
 		{Length: 0x010203, Type: 0x04, Flags: 0x05, StreamID: 0x06070809},
 	} {
 		wire := h.Append([]byte("x"))[1:]
@@ -38,7 +38,7 @@ func TestSplitSequence(t *testing.T) {
 	}
 	rest := stream
 	for _, tt := range wireTests {
-		h, p, n, err := frame.Split(rest, frame.MinMaxSize)
+		h, p, n, err := frame.Split(rest, frame.MinMaxFrameSize)
 		if err != nil || n != len(tt.wire) {
 			t.Fatalf("%s: n=%d err=%v, want n=%d", tt.name, n, err, len(tt.wire))
 		}
@@ -52,7 +52,8 @@ func TestSplitSequence(t *testing.T) {
 	}
 }
 
-// Octets may come in pieces cut anywhere: a reader that keeps what Split left and adds more sees the same frames.
+// Octets may come in pieces cut anywhere: a reader that keeps what Split left and adds more sees
+// the same frames.
 func TestSplitPieces(t *testing.T) {
 	var stream []byte
 	for _, tt := range wireTests {
@@ -78,7 +79,7 @@ func splitAll(t *testing.T, stream []byte, size int) []string {
 		n := min(size, len(stream))
 		buf, stream = append(buf, stream[:n]...), stream[n:]
 		for {
-			h, p, n, err := frame.Split(buf, frame.MinMaxSize)
+			h, p, n, err := frame.Split(buf, frame.MinMaxFrameSize)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +94,7 @@ func splitAll(t *testing.T, stream []byte, size int) []string {
 }
 
 func TestSplitTooLong(t *testing.T) {
-	for _, max := range []uint32{0, frame.MinMaxSize, frame.MaxMaxSize - 1} {
+	for _, max := range []uint32{0, frame.MinMaxFrameSize, frame.MaxMaxFrameSize - 1} {
 		h := frame.Header{Length: max + 1, Type: frame.TypeData, StreamID: 1}
 		b := h.Append(nil)
 		got, p, n, err := frame.Split(b, max)
@@ -115,7 +116,7 @@ func TestSplitTooLong(t *testing.T) {
 }
 
 func TestSplitNamesHTTP1(t *testing.T) {
-	_, _, _, err := frame.Split([]byte("HTTP/1.1 400 Bad Request\r\n"), frame.MinMaxSize)
+	_, _, _, err := frame.Split([]byte("HTTP/1.1 400 Bad Request\r\n"), frame.MinMaxFrameSize)
 	if err == nil || !strings.Contains(err.Error(), "HTTP/1") {
 		t.Errorf("error %v does not say that the peer speaks HTTP/1", err)
 	}
@@ -170,17 +171,18 @@ func TestTypeString(t *testing.T) {
 	}
 }
 
-// What has no wire form is a fault of the calling program, and must not reach the wire as something else.
+// What has no wire form is a fault of the calling program, and must not reach the wire as something
+// else.
 func TestAppendPanics(t *testing.T) {
-	long := make([]byte, frame.MaxMaxSize+1)
+	long := make([]byte, frame.MaxMaxFrameSize+1)
 	for name, f := range map[string]func(){
-		"length":            func() { frame.Header{Length: frame.MaxMaxSize + 1}.Append(nil) },
+		"length":            func() { frame.Header{Length: frame.MaxMaxFrameSize + 1}.Append(nil) },
 		"length wraps":      func() { frame.Header{Length: math.MaxUint32}.Append(nil) },
 		"stream":            func() { frame.Header{StreamID: frame.MaxStreamID + 1}.Append(nil) },
-		"Put length":        func() { frame.Header{Length: frame.MaxMaxSize + 1}.Put(make([]byte, frame.HeaderLen)) },
+		"Put length":        func() { frame.Header{Length: frame.MaxMaxFrameSize + 1}.Put(make([]byte, frame.HeaderLen)) },
 		"Put stream":        func() { frame.Header{StreamID: frame.MaxStreamID + 1}.Put(make([]byte, frame.HeaderLen)) },
 		"DATA":              func() { frame.Data{StreamID: 1, Data: long}.Append(nil) },
-		"DATA with padding": func() { frame.Data{StreamID: 1, Data: long[:frame.MaxMaxSize], Padded: true}.Append(nil) },
+		"DATA with padding": func() { frame.Data{StreamID: 1, Data: long[:frame.MaxMaxFrameSize], Padded: true}.Append(nil) },
 		"HEADERS":           func() { frame.Headers{StreamID: 1, Fragment: long}.Append(nil) },
 		"RST_STREAM":        func() { frame.RSTStream{StreamID: 1 << 31}.Append(nil) },
 		"WINDOW_UPDATE":     func() { frame.WindowUpdate{StreamID: 1 << 31, Increment: 1}.Append(nil) },
@@ -207,7 +209,7 @@ func TestAppendPanics(t *testing.T) {
 		"CONTINUATION":         func() { frame.Continuation{StreamID: 1, Fragment: long}.Append(nil) },
 		"unknown":              func() { frame.Unknown{Payload: long}.Append(nil) },
 		"PRIORITY_UPDATE":      func() { frame.PriorityUpdate{PrioritizedID: 1, Value: long}.Append(nil) },
-		"SETTINGS":             func() { frame.AppendSettings(nil, make([]frame.Setting, frame.MaxMaxSize/6+1)...) },
+		"SETTINGS":             func() { frame.AppendSettings(nil, make([]frame.Setting, frame.MaxMaxFrameSize/6+1)...) },
 		"ALTSVC":               func() { frame.AltSvc{Origin: long[:1<<16]}.Append(nil) },
 		"ORIGIN":               func() { frame.AppendOrigin(nil, string(long[:1<<16])) },
 		"NewOrigin":            func() { frame.NewOrigin(string(long[:1<<16])) },
@@ -225,12 +227,12 @@ func TestAppendPanics(t *testing.T) {
 
 // The largest frame goes through.
 func TestLargestFrame(t *testing.T) {
-	f := frame.Data{StreamID: 1, Padded: true, PadLength: 255, Data: make([]byte, frame.MaxMaxSize-256)}
+	f := frame.Data{StreamID: 1, Padded: true, PadLength: 255, Data: make([]byte, frame.MaxMaxFrameSize-256)}
 	wire := f.Append(nil)
-	if len(wire) != frame.HeaderLen+frame.MaxMaxSize {
+	if len(wire) != frame.HeaderLen+frame.MaxMaxFrameSize {
 		t.Fatalf("%d octets", len(wire))
 	}
-	h, p, n, err := frame.Split(wire, frame.MaxMaxSize)
+	h, p, n, err := frame.Split(wire, frame.MaxMaxFrameSize)
 	if err != nil || n != len(wire) {
 		t.Fatal(n, err)
 	}
@@ -238,7 +240,7 @@ func TestLargestFrame(t *testing.T) {
 	if err != nil || len(got.Data) != len(f.Data) || got.PadLength != 255 {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got.FlowLen() != frame.MaxMaxSize {
+	if got.FlowLen() != frame.MaxMaxFrameSize {
 		t.Errorf("FlowLen() = %d: padding counts for flow control", got.FlowLen())
 	}
 }

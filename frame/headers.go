@@ -2,7 +2,8 @@ package frame
 
 import "slices"
 
-// Headers opens a stream, or ends one with trailers, and carries the first fragment of a field block (RFC 9113 §6.2).
+// Headers opens a stream, or ends one with trailers, and carries the first fragment of a field
+// block (RFC 9113 §6.2).
 type Headers struct {
 	StreamID    uint32
 	EndStream   bool
@@ -14,12 +15,14 @@ type Headers struct {
 	Fragment    []byte        // of the field block
 }
 
-// ParseHeaders decodes the payload p that came with header h. Fragment is a view into p. Every error is a *ConnError.
+// ParseHeaders decodes the payload p that came with header h. Fragment is a view into p. Every
+// error is a *ConnError.
 //
-// A priority that makes the stream depend on itself is not an error here but in PriorityParam.Check, because the field
-// block of such a frame has to be decoded before the stream may be reset (RFC 9113 §4.3).
+// A priority that makes the stream depend on itself is not an error here but in
+// PriorityParam.Check, because the field block of such a frame has to be decoded before the stream
+// may be reset (RFC 9113 §4.3).
 func ParseHeaders(h Header, p []byte) (f Headers, err error) {
-	err = f.parse(h.StreamID, h.Flags, p) // see Data.parse
+	err = f.parse(h.StreamID, h.Flags, p) // through a pointer: see Data.parse
 	return f, err
 }
 
@@ -37,7 +40,8 @@ func (f *Headers) parse(id uint32, flags Flags, p []byte) error {
 	return nil
 }
 
-// parseOptional takes the optional fields off Fragment.
+// parseOptional parses the optional fields at the start of Fragment, and removes them and the
+// padding from it.
 func (f *Headers) parseOptional(flags Flags) (err error) {
 	p, fixed := f.Fragment, 0
 	if flags.Has(FlagPriority) {

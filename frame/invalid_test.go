@@ -9,8 +9,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// checkParse parses any header and payload and holds the result against what is promised for every input: no panic, one
-// of three kinds of error, stream errors only where a stream can be reset, and parse, append, parse being the identity.
+// checkParse parses any header and payload and holds the result against what is promised for every
+// input: no panic, one of three kinds of error, stream errors only where a stream can be reset, and
+// parse, append, parse being the identity.
 func checkParse(t *testing.T, h frame.Header, p []byte) {
 	t.Helper()
 	f, err := frame.Parse(h, p)
@@ -22,7 +23,7 @@ func checkParse(t *testing.T, h frame.Header, p []byte) {
 		return
 	}
 	wire := f.Append(nil)
-	h2, p2, n, err := frame.Split(wire, frame.MaxMaxSize)
+	h2, p2, n, err := frame.Split(wire, frame.MaxMaxFrameSize)
 	if err != nil || n != len(wire) {
 		t.Fatalf("%v %x: Split of what Append wrote: n=%d of %d, err=%v", h, p, n, len(wire), err)
 	}
@@ -87,15 +88,44 @@ var invalidTests = []struct {
 }{
 	{"DATA on stream 0", frame.TypeData, 0, 0, nil, connError, frame.ProtocolError},
 	{"DATA padded without Pad Length", frame.TypeData, frame.FlagPadded, 1, nil, connError, frame.FrameSizeError},
-	{"DATA padding of the payload's length", frame.TypeData, frame.FlagPadded, 1, []byte{1}, connError, frame.ProtocolError},
-	{"DATA padding longer than the payload", frame.TypeData, frame.FlagPadded, 1, []byte{255, 0}, connError, frame.ProtocolError},
+	{
+		"DATA padding of the payload's length", frame.TypeData, frame.FlagPadded, 1,
+		[]byte{1},
+		connError, frame.ProtocolError,
+	},
+	{
+		"DATA padding longer than the payload", frame.TypeData, frame.FlagPadded, 1,
+		[]byte{255, 0},
+		connError, frame.ProtocolError,
+	},
 	{"HEADERS on stream 0", frame.TypeHeaders, frame.FlagEndHeaders, 0, []byte{0x82}, connError, frame.ProtocolError},
 	{"HEADERS padded without Pad Length", frame.TypeHeaders, frame.FlagPadded, 1, nil, connError, frame.FrameSizeError},
-	{"HEADERS padding of the payload's length", frame.TypeHeaders, frame.FlagPadded, 1, []byte{2, 0x82}, connError, frame.ProtocolError},
-	{"HEADERS padding over the priority fields", frame.TypeHeaders, frame.FlagPadded | frame.FlagPriority, 1, []byte{1, 0, 0, 0, 0, 0}, connError, frame.ProtocolError},
-	{"HEADERS padding longer than the payload, priority cut", frame.TypeHeaders, frame.FlagPadded | frame.FlagPriority, 1, []byte{9, 0}, connError, frame.ProtocolError},
-	{"HEADERS padded, priority cut", frame.TypeHeaders, frame.FlagPadded | frame.FlagPriority, 1, []byte{0, 0, 0, 0, 0}, connError, frame.FrameSizeError},
-	{"HEADERS priority cut", frame.TypeHeaders, frame.FlagPriority, 1, []byte{0, 0, 0, 0}, connError, frame.FrameSizeError},
+	{
+		"HEADERS padding of the payload's length", frame.TypeHeaders, frame.FlagPadded, 1,
+		[]byte{2, 0x82},
+		connError, frame.ProtocolError,
+	},
+	{
+		"HEADERS padding over the priority fields", frame.TypeHeaders, frame.FlagPadded | frame.FlagPriority, 1,
+		[]byte{1, 0, 0, 0, 0, 0},
+		connError, frame.ProtocolError,
+	},
+	{
+		"HEADERS padding longer than the payload, priority cut", frame.TypeHeaders,
+		frame.FlagPadded | frame.FlagPriority, 1,
+		[]byte{9, 0},
+		connError, frame.ProtocolError,
+	},
+	{
+		"HEADERS padded, priority cut", frame.TypeHeaders, frame.FlagPadded | frame.FlagPriority, 1,
+		[]byte{0, 0, 0, 0, 0},
+		connError, frame.FrameSizeError,
+	},
+	{
+		"HEADERS priority cut", frame.TypeHeaders, frame.FlagPriority, 1,
+		[]byte{0, 0, 0, 0},
+		connError, frame.FrameSizeError,
+	},
 	{"PRIORITY on stream 0", frame.TypePriority, 0, 0, make([]byte, 5), connError, frame.ProtocolError},
 	{"PRIORITY of 4 octets", frame.TypePriority, 0, 1, make([]byte, 4), streamError, frame.FrameSizeError},
 	{"PRIORITY of 6 octets", frame.TypePriority, 0, 1, make([]byte, 6), streamError, frame.FrameSizeError},
@@ -107,13 +137,36 @@ var invalidTests = []struct {
 	{"SETTINGS ACK with payload", frame.TypeSettings, frame.FlagAck, 0, make([]byte, 6), connError, frame.FrameSizeError},
 	{"SETTINGS of 7 octets", frame.TypeSettings, 0, 0, make([]byte, 7), connError, frame.FrameSizeError},
 	{"SETTINGS of 5 octets", frame.TypeSettings, 0, 0, make([]byte, 5), connError, frame.FrameSizeError},
-	{"PUSH_PROMISE on stream 0", frame.TypePushPromise, frame.FlagEndHeaders, 0, []byte{0, 0, 0, 2}, connError, frame.ProtocolError},
-	{"PUSH_PROMISE of stream 0", frame.TypePushPromise, frame.FlagEndHeaders, 1, []byte{0x80, 0, 0, 0}, connError, frame.ProtocolError},
+	{
+		"PUSH_PROMISE on stream 0", frame.TypePushPromise, frame.FlagEndHeaders, 0,
+		[]byte{0, 0, 0, 2},
+		connError, frame.ProtocolError,
+	},
+	{
+		"PUSH_PROMISE of stream 0", frame.TypePushPromise, frame.FlagEndHeaders, 1,
+		[]byte{0x80, 0, 0, 0},
+		connError, frame.ProtocolError,
+	},
 	{"PUSH_PROMISE cut", frame.TypePushPromise, frame.FlagEndHeaders, 1, []byte{0, 0, 0}, connError, frame.FrameSizeError},
-	{"PUSH_PROMISE padded without Pad Length", frame.TypePushPromise, frame.FlagPadded, 1, nil, connError, frame.FrameSizeError},
-	{"PUSH_PROMISE padded, cut", frame.TypePushPromise, frame.FlagPadded, 1, []byte{0, 0, 0, 0}, connError, frame.FrameSizeError},
-	{"PUSH_PROMISE padding of the payload's length", frame.TypePushPromise, frame.FlagPadded, 1, []byte{5, 0, 0, 0, 2}, connError, frame.ProtocolError},
-	{"PUSH_PROMISE padding over Promised Stream ID", frame.TypePushPromise, frame.FlagPadded, 1, []byte{1, 0, 0, 0, 2}, connError, frame.ProtocolError},
+	{
+		"PUSH_PROMISE padded without Pad Length", frame.TypePushPromise, frame.FlagPadded, 1, nil,
+		connError, frame.FrameSizeError,
+	},
+	{
+		"PUSH_PROMISE padded, cut", frame.TypePushPromise, frame.FlagPadded, 1,
+		[]byte{0, 0, 0, 0},
+		connError, frame.FrameSizeError,
+	},
+	{
+		"PUSH_PROMISE padding of the payload's length", frame.TypePushPromise, frame.FlagPadded, 1,
+		[]byte{5, 0, 0, 0, 2},
+		connError, frame.ProtocolError,
+	},
+	{
+		"PUSH_PROMISE padding over Promised Stream ID", frame.TypePushPromise, frame.FlagPadded, 1,
+		[]byte{1, 0, 0, 0, 2},
+		connError, frame.ProtocolError,
+	},
 	{"PING on a stream", frame.TypePing, 0, 1, make([]byte, 8), connError, frame.ProtocolError},
 	{"PING of 7 octets", frame.TypePing, 0, 0, make([]byte, 7), connError, frame.FrameSizeError},
 	{"PING ACK of 9 octets", frame.TypePing, frame.FlagAck, 0, make([]byte, 9), connError, frame.FrameSizeError},
@@ -122,9 +175,20 @@ var invalidTests = []struct {
 	{"WINDOW_UPDATE of 3 octets", frame.TypeWindowUpdate, 0, 1, make([]byte, 3), connError, frame.FrameSizeError},
 	{"WINDOW_UPDATE of 5 octets", frame.TypeWindowUpdate, 0, 0, make([]byte, 5), connError, frame.FrameSizeError},
 	{"WINDOW_UPDATE of 0 on a stream", frame.TypeWindowUpdate, 0, 3, make([]byte, 4), streamError, frame.ProtocolError},
-	{"WINDOW_UPDATE of 0 with the reserved bit", frame.TypeWindowUpdate, 0, 3, []byte{0x80, 0, 0, 0}, streamError, frame.ProtocolError},
-	{"WINDOW_UPDATE of 0 on the connection", frame.TypeWindowUpdate, 0, 0, make([]byte, 4), connError, frame.ProtocolError},
-	{"CONTINUATION on stream 0", frame.TypeContinuation, frame.FlagEndHeaders, 0, []byte{0x82}, connError, frame.ProtocolError},
+	{
+		"WINDOW_UPDATE of 0 with the reserved bit", frame.TypeWindowUpdate, 0, 3,
+		[]byte{0x80, 0, 0, 0},
+		streamError, frame.ProtocolError,
+	},
+	{
+		"WINDOW_UPDATE of 0 on the connection", frame.TypeWindowUpdate, 0, 0, make([]byte, 4),
+		connError, frame.ProtocolError,
+	},
+	{
+		"CONTINUATION on stream 0", frame.TypeContinuation, frame.FlagEndHeaders, 0,
+		[]byte{0x82},
+		connError, frame.ProtocolError,
+	},
 	{"ALTSVC without Origin-Len", frame.TypeAltSvc, 0, 1, []byte{0}, connError, frame.FrameSizeError},
 	{"ALTSVC shorter than Origin-Len", frame.TypeAltSvc, 0, 0, []byte{0, 2, 'a'}, connError, frame.FrameSizeError},
 	{"ALTSVC on stream 0 without origin", frame.TypeAltSvc, 0, 0, []byte{0, 0, 'a'}, ignored, 0},
@@ -135,10 +199,18 @@ var invalidTests = []struct {
 	{"ORIGIN with reserved flag 0x4", frame.TypeOrigin, 0x4, 0, nil, ignored, 0},
 	{"ORIGIN with reserved flag 0x8", frame.TypeOrigin, 0x8, 0, nil, ignored, 0},
 	{"ORIGIN with half an Origin-Len", frame.TypeOrigin, 0, 0, []byte{0, 1, 'a', 0}, connError, frame.FrameSizeError},
-	{"ORIGIN shorter than Origin-Len", frame.TypeOrigin, 0, 0, []byte{0, 1, 'a', 0, 3, 'b', 'c'}, connError, frame.FrameSizeError},
+	{
+		"ORIGIN shorter than Origin-Len", frame.TypeOrigin, 0, 0,
+		[]byte{0, 1, 'a', 0, 3, 'b', 'c'},
+		connError, frame.FrameSizeError,
+	},
 	{"PRIORITY_UPDATE on a stream", frame.TypePriorityUpdate, 0, 1, []byte{0, 0, 0, 1}, connError, frame.ProtocolError},
 	{"PRIORITY_UPDATE of 3 octets", frame.TypePriorityUpdate, 0, 0, []byte{0, 0, 0}, connError, frame.FrameSizeError},
-	{"PRIORITY_UPDATE for stream 0", frame.TypePriorityUpdate, 0, 0, []byte{0x80, 0, 0, 0, 'u'}, connError, frame.ProtocolError},
+	{
+		"PRIORITY_UPDATE for stream 0", frame.TypePriorityUpdate, 0, 0,
+		[]byte{0x80, 0, 0, 0, 'u'},
+		connError, frame.ProtocolError,
+	},
 }
 
 func TestParseInvalid(t *testing.T) {
@@ -181,7 +253,8 @@ func TestFrameBesideStreamError(t *testing.T) {
 	}
 }
 
-// HEADERS on itself parses, because its field block has to be decoded whatever happens to the stream.
+// HEADERS on itself parses, because its field block has to be decoded whatever happens to the
+// stream.
 func TestHeadersPriorityCheck(t *testing.T) {
 	f := frame.Headers{StreamID: 5, HasPriority: true, Priority: frame.PriorityParam{DependsOn: 5}, Fragment: []byte{0x82}}
 	wire := f.Append(nil)
@@ -190,7 +263,8 @@ func TestHeadersPriorityCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	var se *frame.StreamError
-	if err := got.Priority.Check(got.StreamID); !errors.As(err, &se) || se.Code != frame.ProtocolError || se.StreamID != 5 {
+	if err := got.Priority.Check(got.StreamID); !errors.As(err, &se) || se.Code != frame.ProtocolError ||
+		se.StreamID != 5 {
 		t.Errorf("Check = %v, want a stream error of PROTOCOL_ERROR", err)
 	}
 	if err := (frame.PriorityParam{DependsOn: 3}).Check(5); err != nil {
@@ -198,8 +272,9 @@ func TestHeadersPriorityCheck(t *testing.T) {
 	}
 }
 
-// Every type, flag and small size, on a stream and on the connection: nothing may panic or break its promises. An
-// unassigned type that met a missing table entry has brought down another implementation.
+// Every type, flag and small size, on a stream and on the connection: nothing may panic or break
+// its promises. An unassigned type that met a missing table entry has brought down another
+// implementation.
 func TestParseEverything(t *testing.T) {
 	payloads := [][]byte{
 		make([]byte, 9),

@@ -8,21 +8,24 @@ import (
 	"strconv"
 )
 
-// originReservedFlags are the flags that RFC 8336 §2.1 keeps for changes that an old client could not understand.
+// originReservedFlags are the flags that RFC 8336 §2.1 reserves for changes that are not backward
+// compatible.
 const originReservedFlags Flags = 0xf
 
-// Origin tells the client which origins the server wants to be asked for on this connection (RFC 8336 §2). A server
-// ignores it, and so does a client without TLS or behind a proxy. The zero value has no origins.
+// Origin lists the origins whose requests the server wants to receive on this connection
+// (RFC 8336 §2). A server ignores it, and so does a client without TLS or behind a proxy. The zero
+// value has no origins.
 type Origin struct {
-	payload []byte // entries of Origin-Len and ASCII-Origin, each whole
+	payload []byte // complete entries of Origin-Len and ASCII-Origin
 }
 
-// NewOrigin returns an ORIGIN frame with the given origins. It panics if one has more than 65535 octets. AppendOrigin
-// writes a frame without making it first.
+// NewOrigin returns an ORIGIN frame with the given origins. It panics if one has more than 65535
+// octets. AppendOrigin writes a frame without making it first.
 func NewOrigin(origins ...string) Origin { return Origin{payload: appendOrigins(nil, origins)} }
 
-// ParseOrigin decodes the payload p that came with header h. The result is a view into p. A frame on a stream other than
-// 0, or with one of the four lowest flags, gives ErrIgnore; one whose last entry is not whole is a *ConnError.
+// ParseOrigin decodes the payload p that came with header h. The result is a view into p. A frame
+// on a stream other than 0, or with one of the four lowest flags, gives ErrIgnore; a frame whose
+// last entry is cut short is a *ConnError.
 func ParseOrigin(h Header, p []byte) (Origin, error) {
 	if h.StreamID != 0 || h.Flags&originReservedFlags != 0 {
 		return Origin{}, ErrIgnore
@@ -40,8 +43,8 @@ func ParseOrigin(h Header, p []byte) (Origin, error) {
 	return Origin{payload: p}, nil
 }
 
-// All iterates over the origins in order. Each is a view, meant to be the ASCII serialization of an origin
-// (RFC 6454 §6.2); one that is not is to be ignored (RFC 8336 §2.1).
+// All iterates over the origins in order. Each is a view, meant to be the ASCII serialization of an
+// origin (RFC 6454 §6.2); one that is not is to be ignored (RFC 8336 §2.1).
 func (f Origin) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest := f.payload; len(rest) > 0; {
@@ -78,8 +81,8 @@ func (f Origin) String() string {
 	return string(s)
 }
 
-// AppendOrigin appends an ORIGIN frame with the given origins to b and returns the longer slice. It panics if an origin
-// has more than 65535 octets.
+// AppendOrigin appends an ORIGIN frame with the given origins to b and returns the longer slice. It
+// panics if an origin has more than 65535 octets.
 func AppendOrigin(b []byte, origins ...string) []byte {
 	n := 2 * len(origins)
 	for _, o := range origins {

@@ -2,9 +2,9 @@ package frame
 
 import "encoding/hex"
 
-// Ping measures the round trip and shows that the connection lives (RFC 9113 §6.7).
+// Ping measures the round-trip time and tests whether the connection works (RFC 9113 §6.7).
 type Ping struct {
-	Ack  bool // this is the answer
+	Ack  bool // this frame acknowledges a PING
 	Data [8]byte
 }
 

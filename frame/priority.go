@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// priorityLen is the octets of a PriorityParam on the wire, and of a PRIORITY frame's payload.
+// priorityLen is how many octets a PriorityParam has on the wire, and the payload of a PRIORITY
+// frame.
 const priorityLen = 5
 
 // PriorityParam says how a stream depends on others, in the deprecated scheme of RFC 7540 §5.3.
@@ -15,8 +16,8 @@ type PriorityParam struct {
 	Weight    uint8  // as on the wire: the weight is one more, 1 to 256
 }
 
-// Check returns a *StreamError of PROTOCOL_ERROR when p makes stream id depend on itself (RFC 7540 §5.3.1).
-// ParsePriority does this check, ParseHeaders does not.
+// Check returns a *StreamError of PROTOCOL_ERROR when p makes stream id depend on itself
+// (RFC 7540 §5.3.1). ParsePriority does this check, ParseHeaders does not.
 func (p PriorityParam) Check(id uint32) error {
 	if p.DependsOn == id {
 		return errSelfDependency(id)
@@ -52,15 +53,17 @@ func (p PriorityParam) append(b []byte) []byte {
 	return append(b, byte(v>>24), byte(v>>16), byte(v>>8), byte(v), p.Weight)
 }
 
-// Priority changes the place of a stream in the deprecated dependency tree (RFC 9113 §6.3, RFC 7540 §6.3). It may come in
-// any state of the stream, also for streams that are idle or closed.
+// Priority changes the parent and the weight of a stream in the deprecated dependency tree
+// (RFC 9113 §6.3, RFC 7540 §6.3). It may come in any state of the stream, also for streams that
+// are idle or closed.
 type Priority struct {
 	StreamID uint32
 	PriorityParam
 }
 
-// ParsePriority decodes the payload p that came with header h. A payload of other than 5 octets is a *StreamError of
-// FRAME_SIZE_ERROR, a stream that depends on itself a *StreamError of PROTOCOL_ERROR, stream 0 a *ConnError.
+// ParsePriority decodes the payload p that came with header h. A payload of other than 5 octets is
+// a *StreamError of FRAME_SIZE_ERROR, a stream that depends on itself a *StreamError of
+// PROTOCOL_ERROR, stream 0 a *ConnError.
 func ParsePriority(h Header, p []byte) (Priority, error) {
 	if h.StreamID == 0 {
 		return Priority{}, errNoStream(TypePriority)

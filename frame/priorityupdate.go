@@ -8,12 +8,13 @@ import (
 
 // PriorityUpdate changes the priority of a response (RFC 9218 §7.1). Only clients send it.
 type PriorityUpdate struct {
-	PrioritizedID uint32 // the stream that is meant; it may be idle
+	PrioritizedID uint32 // the stream whose response it is; it may be idle
 	Value         []byte // as in a Priority field
 }
 
-// ParsePriorityUpdate decodes the payload p that came with header h. Value is a view into p. Every error is a *ConnError.
-// A client that receives the frame at all answers with a connection error of PROTOCOL_ERROR, which is up to the caller.
+// ParsePriorityUpdate decodes the payload p that came with header h. Value is a view into p. Every
+// error is a *ConnError. A client must treat the frame as a connection error of PROTOCOL_ERROR,
+// which is the caller's to check.
 func ParsePriorityUpdate(h Header, p []byte) (PriorityUpdate, error) {
 	if h.StreamID != 0 {
 		return PriorityUpdate{}, errOnStream(TypePriorityUpdate)

@@ -10,15 +10,16 @@ const promisedLen = 4 // octets of the Promised Stream ID field
 
 // PushPromise announces a stream that the server will open (RFC 9113 §6.6).
 type PushPromise struct {
-	StreamID   uint32 // the stream that the promise belongs to
-	PromisedID uint32 // the stream that is reserved
+	StreamID   uint32 // the stream of the request that the promise belongs to
+	PromisedID uint32 // the stream that the promise reserves
 	EndHeaders bool   // no CONTINUATION follows
 	Padded     bool
 	PadLength  uint8  // octets of padding, when Padded
 	Fragment   []byte // of the field block
 }
 
-// ParsePushPromise decodes the payload p that came with header h. Fragment is a view into p. Every error is a *ConnError.
+// ParsePushPromise decodes the payload p that came with header h. Fragment is a view into p. Every
+// error is a *ConnError.
 func ParsePushPromise(h Header, p []byte) (PushPromise, error) {
 	if h.StreamID == 0 {
 		return PushPromise{}, errNoStream(TypePushPromise)
@@ -35,7 +36,7 @@ func ParsePushPromise(h Header, p []byte) (PushPromise, error) {
 		return PushPromise{}, errSize(TypePushPromise, "is too short for its fields")
 	}
 	f.PromisedID = binary.BigEndian.Uint32(p) &^ reservedBit
-	if f.PromisedID == 0 { // stream 0 is never idle, so it is no legal choice
+	if f.PromisedID == 0 { // the promised stream must be idle, and stream 0 never is
 		return PushPromise{}, errPromisedZero()
 	}
 	f.Fragment = p[promisedLen:]

@@ -2,16 +2,16 @@ package frame
 
 import "io"
 
-// Reader reads whole frames from an io.Reader, for tools, proxies and tests that have no connection
-// of package conn. A header block that was split is joined: HEADERS or PUSH_PROMISE and the
-// CONTINUATION frames behind it become one frame, which ParseHeaders or ParsePushPromise takes. The
-// block is checked to be uninterrupted (RFC 9113 §4.3, §6.2, §6.10), and what a peer can make the
-// Reader hold is bounded.
+// Reader reads complete frames from an io.Reader, for tools, proxies and tests that do not use
+// package conn. A header block that was split is joined: HEADERS or PUSH_PROMISE and the
+// CONTINUATION frames that follow it become one frame, which ParseHeaders or ParsePushPromise
+// takes. The block is checked to be uninterrupted (RFC 9113 §4.3, §6.2, §6.10), and what a peer
+// can make the Reader hold is bounded.
 //
 // The fields may be changed between calls of Next. A Reader has one owner: its methods must not run
 // at the same time. It has two buffers, which grow to the largest frame and to the largest split
-// block that it has read, and are used again: then Next allocates nothing unless it returns an
-// error.
+// block that it has read, and are used again. Once they are large enough, Next allocates nothing
+// unless it returns an error.
 type Reader struct {
 	// MaxSize is the most octets of payload that a frame may have, our SETTINGS_MAX_FRAME_SIZE. A
 	// longer one is a *ConnError of FRAME_SIZE_ERROR (RFC 9113 §4.2). Default 16,384, at most
@@ -29,33 +29,32 @@ type Reader struct {
 	MaxContinuations int
 
 	r       io.Reader
-	buf     []byte // what was read
-	at      int    // how much of buf was returned
-	readErr error  // of the last Read, which also brought octets
-	broken  error  // the peer's fault that ended the reading
+	buf     []byte // octets that were read from r
+	at      int    // the octets of buf before this index were returned
+	readErr error  // error of the last Read, when that Read returned octets too
+	fault   error  // fault of the peer, returned by every call from then on
 
-	// The block under way, or the last one.
-	joining bool
-	head    Header
-	fixed   int    // octets in front of the first fragment
-	block   []byte // they and the fragments so far
-	conts   int
+	joining       bool   // a header block has begun and has not ended
+	head          Header // header of the frame that began the last block
+	fixed         int    // octets of block before its first fragment
+	block         []byte // payload of the last block so far: the fixed octets and the fragments
+	continuations int    // CONTINUATION frames of the last block; an empty one counts twice
 }
 
 const (
 	defaultMaxBlock         = 1 << 20
 	defaultMaxContinuations = 64
 
-	octetsPerContinuation = 16   // of a block, which pay for a CONTINUATION frame
+	octetsPerContinuation = 16   // a block may have one CONTINUATION frame more for so many octets
 	firstBuffer           = 4096 // octets
-	mostEmptyReads        = 100  // in a row, as in package bufio
+	maxEmptyReads         = 100  // reads of 0 octets in a row, as in package bufio
 )
 
 // NewReader returns a Reader of r with the default bounds.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// Reset makes the Reader begin anew with r, with the bounds and the memory that it has. What it has
-// buffered is dropped.
+// Reset makes the Reader read from another io.Reader. It keeps its bounds and its memory, and drops
+// the octets that it has buffered.
 func (r *Reader) Reset(from io.Reader) {
 	*r = Reader{
 		MaxSize: r.MaxSize, MaxBlock: r.MaxBlock, MaxContinuations: r.MaxContinuations,
@@ -64,23 +63,23 @@ func (r *Reader) Reset(from io.Reader) {
 }
 
 // Buffered returns the octets that were read from the io.Reader and belong to no frame that was
-// returned. It is a view that is valid until the next call. With it the connection can be handed on
-// between two frames.
+// returned. It is a view that is valid until the next call. A caller that stops using the Reader
+// between two frames continues with these octets.
 func (r *Reader) Buffered() []byte { return r.buf[r.at:len(r.buf):len(r.buf)] }
 
 // ReadPreface reads the octets that a client sends first (RFC 9113 §3.4). Others are a *ConnError
 // of PROTOCOL_ERROR, found at the first wrong octet. Call it before Next on a server's side. Errors
 // are otherwise those of Next.
 func (r *Reader) ReadPreface() error {
-	if r.broken != nil {
-		return r.broken
+	if r.fault != nil {
+		return r.fault
 	}
 	for {
 		b := r.buf[r.at:]
 		n := min(len(b), len(Preface))
 		if string(b[:n]) != Preface[:n] {
-			r.broken = NewConnError(ProtocolError, "RFC 9113 §3.4", "invalid connection preface")
-			return r.broken
+			r.fault = NewConnError(ProtocolError, "RFC 9113 §3.4", "invalid connection preface")
+			return r.fault
 		}
 		if n == len(Preface) {
 			r.at += n
@@ -95,21 +94,21 @@ func (r *Reader) ReadPreface() error {
 // Next returns the header and the payload of the next frame, for Parse or the parser of its type.
 // The payload is a view that is valid until the next call.
 //
-// HEADERS and PUSH_PROMISE come with their whole header block. Where CONTINUATION frames were
+// HEADERS and PUSH_PROMISE come with their complete header block. Where CONTINUATION frames were
 // joined to one, the header is that of the frame that could have carried the block: without
 // padding, with END_HEADERS, and with a Length that may be above MaxSize. So Fragment of the parsed
-// frame is a whole field block for an HPACK decoder. Next never returns CONTINUATION.
+// frame is a complete field block for an HPACK decoder. Next never returns CONTINUATION.
 //
 // The error is io.EOF where the io.Reader ends between two frames, or two blocks, and
 // io.ErrUnexpectedEOF where it ends within one. Another error of the io.Reader is returned as it
-// is, and loses nothing: after a deadline, for example, Next may be called again. A fault of the
-// peer is a *ConnError, which is returned from then on.
+// is, and no octets are lost: after a deadline, for example, Next may be called again. A fault of
+// the peer is a *ConnError, and every later call returns the same error.
 func (r *Reader) Next() (Header, []byte, error) {
-	for r.broken == nil {
+	for r.fault == nil {
 		h, p, n, err := Split(r.buf[r.at:], r.maxSize())
 		switch {
 		case err != nil:
-			r.broken = err
+			r.fault = err
 		case n == 0:
 			need := HeaderLen
 			if len(r.buf)-r.at >= HeaderLen {
@@ -120,20 +119,21 @@ func (r *Reader) Next() (Header, []byte, error) {
 			}
 		default:
 			r.at += n
-			whole := false
-			if h, p, whole, r.broken = r.join(h, p); whole {
+			complete := false
+			if h, p, complete, r.fault = r.join(h, p); complete {
 				return h, p, nil
 			}
 		}
 	}
-	return Header{}, nil, r.broken
+	return Header{}, nil, r.fault
 }
 
-// join takes a frame that was read. It returns a frame where that is whole.
-func (r *Reader) join(h Header, p []byte) (_ Header, _ []byte, whole bool, err error) {
+// join handles a frame that was read. complete reports whether the returned frame is to be returned
+// by Next: a frame that is not part of a block, or the frame that the block was joined to.
+func (r *Reader) join(h Header, p []byte) (_ Header, _ []byte, complete bool, err error) {
 	switch {
 	case r.joining:
-		return r.goOn(h, p)
+		return r.joinNext(h, p)
 	case h.Type == TypeContinuation:
 		return h, nil, false, errBlockOrder("CONTINUATION without HEADERS before it")
 	case h.Type != TypeHeaders && h.Type != TypePushPromise:
@@ -149,14 +149,14 @@ func (r *Reader) join(h Header, p []byte) (_ Header, _ []byte, whole bool, err e
 	if h.Flags.Has(FlagEndHeaders) {
 		return h, p, true, nil
 	}
-	r.joining, r.head, r.conts = true, h, 0
+	r.joining, r.head, r.continuations = true, h, 0
 	r.fixed = len(rest) - len(fragment)
 	r.block = append(r.block[:0], rest...)
 	return h, nil, false, nil
 }
 
 // withoutPadding checks a frame that begins a header block. It returns the payload without padding,
-// and the fragment, with which it ends.
+// and the fragment, which is the last part of that.
 func withoutPadding(h Header, p []byte) (rest, fragment []byte, err error) {
 	fixed := 0
 	if h.Type == TypePushPromise {
@@ -181,17 +181,17 @@ func withoutPadding(h Header, p []byte) (rest, fragment []byte, err error) {
 	return p[:fixed+len(fragment)], fragment, nil
 }
 
-// goOn takes the frame behind a part of a header block.
-func (r *Reader) goOn(h Header, p []byte) (_ Header, _ []byte, whole bool, err error) {
+// joinNext handles a frame that comes while a header block has begun and not ended.
+func (r *Reader) joinNext(h Header, p []byte) (_ Header, _ []byte, complete bool, err error) {
 	if h.Type != TypeContinuation || h.StreamID != r.head.StreamID {
 		return h, nil, false, errBlockOrder("header block interrupted by another frame")
 	}
-	r.conts++
+	r.continuations++
 	if len(p) == 0 {
-		r.conts++
+		r.continuations++
 	}
 	octets := len(r.block) - r.fixed
-	if r.conts-octets/octetsPerContinuation > r.maxContinuations() {
+	if r.continuations-octets/octetsPerContinuation > r.maxContinuations() {
 		return h, nil, false, errContinuations()
 	}
 	if octets+len(p) > r.maxBlock() {
@@ -223,14 +223,14 @@ func errBlock() error {
 	return NewConnError(EnhanceYourCalm, "RFC 9113 §10.5.1", "header block is too long")
 }
 
-// fill reads once, for need octets behind r.at in the end.
+// fill reads once. need is how many octets from r.at on the caller waits for.
 func (r *Reader) fill(need int) error {
 	if err := r.readErr; err != nil {
 		r.readErr = nil
-		return r.endOf(err)
+		return r.eofError(err)
 	}
-	r.makeRoom(need)
-	for range mostEmptyReads {
+	r.grow(need)
+	for range maxEmptyReads {
 		n, err := r.r.Read(r.buf[len(r.buf):cap(r.buf)])
 		r.buf = r.buf[:len(r.buf)+n]
 		if n > 0 {
@@ -238,23 +238,23 @@ func (r *Reader) fill(need int) error {
 			return nil
 		}
 		if err != nil {
-			return r.endOf(err)
+			return r.eofError(err)
 		}
 	}
 	return io.ErrNoProgress
 }
 
-// endOf is err, or io.ErrUnexpectedEOF for an end within a frame or a block.
-func (r *Reader) endOf(err error) error {
-	if err == io.EOF && (r.joining || r.at < len(r.buf)) { //nolint:errorlint // one that wraps io.EOF is no end
+// eofError returns err, or io.ErrUnexpectedEOF for io.EOF within a frame or a block.
+func (r *Reader) eofError(err error) error {
+	if err == io.EOF && (r.joining || r.at < len(r.buf)) { //nolint:errorlint // not what wraps io.EOF
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// makeRoom makes room for at least one octet behind what is in buf. Room grows with what has come,
-// not with what the length of a frame promises.
-func (r *Reader) makeRoom(need int) {
+// grow makes room for at least one octet after those in buf. The buffer grows with the octets that
+// have come, not with the length that a frame header states.
+func (r *Reader) grow(need int) {
 	if r.at > 0 && (r.at == len(r.buf) || cap(r.buf)-r.at < need) {
 		r.buf = r.buf[:copy(r.buf, r.buf[r.at:])]
 		r.at = 0
@@ -267,23 +267,23 @@ func (r *Reader) makeRoom(need int) {
 	r.buf = b
 }
 
-func (r *Reader) maxSize() uint32 { return orDefault(r.MaxSize, MinMaxSize, MaxMaxSize) }
+func (r *Reader) maxSize() uint32 { return orDefault(r.MaxSize, MinMaxFrameSize, MaxMaxFrameSize) }
 
 func (r *Reader) maxBlock() int {
-	return orDefault(r.MaxBlock, defaultMaxBlock, MaxMaxSize-priorityLen)
+	return orDefault(r.MaxBlock, defaultMaxBlock, MaxMaxFrameSize-priorityLen)
 }
 
 func (r *Reader) maxContinuations() int {
 	if r.MaxContinuations < 0 {
 		return 0
 	}
-	return orDefault(r.MaxContinuations, defaultMaxContinuations, MaxMaxSize)
+	return orDefault(r.MaxContinuations, defaultMaxContinuations, MaxMaxFrameSize)
 }
 
-// orDefault is v, or def where v is not positive, and at most most.
-func orDefault[N int | uint32](v, def, most N) N {
+// orDefault returns v, or def where v is not positive, and at most limit.
+func orDefault[N int | uint32](v, def, limit N) N {
 	if v <= 0 {
 		v = def
 	}
-	return min(v, most)
+	return min(v, limit)
 }

@@ -18,7 +18,7 @@ func FuzzReader(f *testing.F) {
 		f.Add(tt.wire, []byte{3}, uint16(100), uint16(100))
 		all = append(all, tt.wire...)
 	}
-	f.Add(all, []byte{1, 2, 3, 5, 8, 13}, uint16(frame.MinMaxSize), uint16(1000))
+	f.Add(all, []byte{1, 2, 3, 5, 8, 13}, uint16(frame.MinMaxFrameSize), uint16(1000))
 	split := frame.Headers{
 		StreamID: 1, EndHeaders: true, Padded: true, PadLength: 3, Fragment: block(100),
 	}.AppendSplit(nil, 20)
@@ -43,7 +43,7 @@ func readAll(t *testing.T, stream, cuts []byte, maxSize, maxBlock uint16) (frame
 	r := frame.NewReader(&cutReader{b: stream, cuts: cuts})
 	r.MaxSize, r.MaxBlock = uint32(maxSize), int(maxBlock)
 	if maxSize == 0 {
-		maxSize = frame.MinMaxSize
+		maxSize = frame.MinMaxFrameSize
 	}
 	if maxBlock == 0 {
 		r.MaxBlock = 1

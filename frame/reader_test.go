@@ -29,7 +29,7 @@ func block(n int) []byte {
 func TestReaderJoinsWhatAppendSplitSplits(t *testing.T) {
 	prio := frame.PriorityParam{DependsOn: 3, Exclusive: true, Weight: 9}
 	for _, n := range []int{0, 1, 9, 10, 11, 100, 5000} {
-		for _, maxSize := range []uint32{20, 100, frame.MinMaxSize} {
+		for _, maxSize := range []uint32{20, 100, frame.MinMaxFrameSize} {
 			for _, want := range []frame.Frame{
 				frame.Headers{StreamID: 1, EndHeaders: true, Fragment: block(n)},
 				frame.Headers{
@@ -318,13 +318,14 @@ func TestReaderMemory(t *testing.T) {
 	var wire []byte
 	for _, tt := range wireTests {
 		switch frame.ParseHeader(tt.wire).Type {
-		case frame.TypeContinuation, frame.TypeHeaders, frame.TypePushPromise: // some of them are not whole
+		case frame.TypeContinuation, frame.TypeHeaders, frame.TypePushPromise:
+			// Some of them have only a part of a header block.
 		default:
 			wire = append(wire, tt.wire...)
 		}
 	}
 	wire = frame.Data{StreamID: 1, Data: block(16 << 10)}.Append(wire)
-	wire = frame.Headers{StreamID: 1, EndHeaders: true, Fragment: block(50000)}.AppendSplit(wire, frame.MinMaxSize)
+	wire = frame.Headers{StreamID: 1, EndHeaders: true, Fragment: block(50000)}.AppendSplit(wire, frame.MinMaxFrameSize)
 	src := bytes.NewReader(nil)
 	r := frame.NewReader(nil)
 	read := func() {
@@ -342,11 +343,11 @@ func TestReaderMemory(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 
-	promise := frame.Header{Length: frame.MaxMaxSize}.Append(nil)
+	promise := frame.Header{Length: frame.MaxMaxFrameSize}.Append(nil)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r = frame.NewReader(bytes.NewReader(promise))
-	r.MaxSize = frame.MaxMaxSize
+	r.MaxSize = frame.MaxMaxFrameSize
 	if _, _, err := r.Next(); err != io.ErrUnexpectedEOF {
 		t.Error(err)
 	}

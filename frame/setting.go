@@ -11,7 +11,7 @@ const (
 	SettingEnablePush            SettingID = 0x2 // 0 or 1; initially 1
 	SettingMaxConcurrentStreams  SettingID = 0x3 // streams; initially without limit
 	SettingInitialWindowSize     SettingID = 0x4 // octets, at most MaxWindow; initially DefaultWindow
-	SettingMaxFrameSize          SettingID = 0x5 // octets, MinMaxSize to MaxMaxSize; initially MinMaxSize
+	SettingMaxFrameSize          SettingID = 0x5 // octets, 2^14 to 2^24-1; initially 2^14
 	SettingMaxHeaderListSize     SettingID = 0x6 // octets; initially without limit
 	SettingEnableConnectProtocol SettingID = 0x8 // 0 or 1; initially 0 (RFC 8441 §3)
 	SettingNoRFC7540Priorities   SettingID = 0x9 // 0 or 1; initially 0 (RFC 9218 §2.1)
@@ -42,11 +42,12 @@ type Setting struct {
 	Value uint32
 }
 
-// Check returns a *ConnError when the value is outside what the setting allows, with FLOW_CONTROL_ERROR for
-// SETTINGS_INITIAL_WINDOW_SIZE and PROTOCOL_ERROR for the others (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). Unknown
-// settings have no rule. Rules that depend on who sends, and on what was sent before, are the caller's: a server may not
-// send SETTINGS_ENABLE_PUSH of 1, and SETTINGS_ENABLE_CONNECT_PROTOCOL and SETTINGS_NO_RFC7540_PRIORITIES may not change
-// at will.
+// Check returns a *ConnError when the value is outside what the setting allows, with
+// FLOW_CONTROL_ERROR for SETTINGS_INITIAL_WINDOW_SIZE and PROTOCOL_ERROR for the others
+// (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). Unknown settings have no rule. Rules that
+// depend on the role of the sender, or on what was sent before, are the caller's to check: a server
+// may not send SETTINGS_ENABLE_PUSH of 1, and SETTINGS_ENABLE_CONNECT_PROTOCOL and
+// SETTINGS_NO_RFC7540_PRIORITIES may not change at will.
 func (s Setting) Check() error {
 	switch s.ID {
 	case SettingEnablePush, SettingEnableConnectProtocol, SettingNoRFC7540Priorities:
@@ -58,7 +59,7 @@ func (s Setting) Check() error {
 			return s.err(FlowControlError, "is above 2^31-1")
 		}
 	case SettingMaxFrameSize:
-		if s.Value < MinMaxSize || s.Value > MaxMaxSize {
+		if s.Value < MinMaxFrameSize || s.Value > MaxMaxFrameSize {
 			return s.err(ProtocolError, "is not between 2^14 and 2^24-1")
 		}
 	case SettingHeaderTableSize, SettingMaxConcurrentStreams, SettingMaxHeaderListSize: // any value

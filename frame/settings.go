@@ -8,20 +8,21 @@ import (
 
 const settingLen = 6 // octets of a Setting on the wire
 
-// Settings tells the peer how to talk to us, or acknowledges what it told us (RFC 9113 §6.5). The zero value is a SETTINGS
-// frame without settings.
+// Settings carries parameters of the sending endpoint, or acknowledges those of its peer
+// (RFC 9113 §6.5). The zero value is a SETTINGS frame without settings.
 type Settings struct {
 	Ack     bool
 	payload []byte
 }
 
-// NewSettings returns a SETTINGS frame with s in this order. AppendSettings writes one without making it first.
+// NewSettings returns a SETTINGS frame with s in this order. AppendSettings writes one without
+// making it first.
 func NewSettings(s ...Setting) Settings {
 	return Settings{payload: appendEach(make([]byte, 0, settingLen*len(s)), s)}
 }
 
-// ParseSettings decodes the payload p that came with header h. The result is a view into p. Every error is a *ConnError.
-// Values are not checked; see Setting.Check.
+// ParseSettings decodes the payload p that came with header h. The result is a view into p. Every
+// error is a *ConnError. Values are not checked; see Setting.Check.
 func ParseSettings(h Header, p []byte) (Settings, error) {
 	if h.StreamID != 0 {
 		return Settings{}, errOnStream(TypeSettings)

@@ -30,10 +30,10 @@ func TestSettingCheck(t *testing.T) {
 		{frame.SettingInitialWindowSize, frame.MaxWindow + 1, frame.FlowControlError},
 		{frame.SettingInitialWindowSize, math.MaxUint32, frame.FlowControlError},
 		{frame.SettingMaxFrameSize, 0, frame.ProtocolError},
-		{frame.SettingMaxFrameSize, frame.MinMaxSize - 1, frame.ProtocolError},
-		{frame.SettingMaxFrameSize, frame.MinMaxSize, ok},
-		{frame.SettingMaxFrameSize, frame.MaxMaxSize, ok},
-		{frame.SettingMaxFrameSize, frame.MaxMaxSize + 1, frame.ProtocolError},
+		{frame.SettingMaxFrameSize, frame.MinMaxFrameSize - 1, frame.ProtocolError},
+		{frame.SettingMaxFrameSize, frame.MinMaxFrameSize, ok},
+		{frame.SettingMaxFrameSize, frame.MaxMaxFrameSize, ok},
+		{frame.SettingMaxFrameSize, frame.MaxMaxFrameSize + 1, frame.ProtocolError},
 		{frame.SettingMaxHeaderListSize, 0, ok},
 		{frame.SettingMaxHeaderListSize, math.MaxUint32, ok},
 		{frame.SettingEnableConnectProtocol, 1, ok},
@@ -107,7 +107,8 @@ func TestSettingsView(t *testing.T) {
 		}
 		break
 	}
-	if !f.Equal(frame.NewSettings(want...)) || f.Equal(frame.NewSettings(want[1:]...)) || f.Equal(frame.Settings{Ack: true}) {
+	if !f.Equal(frame.NewSettings(want...)) || f.Equal(frame.NewSettings(want[1:]...)) ||
+		f.Equal(frame.Settings{Ack: true}) {
 		t.Error("Equal is wrong")
 	}
 	if ack := frame.AppendSettingsAck(nil); !bytes.Equal(ack, frame.Settings{Ack: true}.Append(nil)) {

@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// WindowUpdate grants the peer more credit (RFC 9113 §6.9).
+// WindowUpdate gives the peer more flow-control credit (RFC 9113 §6.9).
 type WindowUpdate struct {
-	StreamID  uint32 // 0 is the connection window
+	StreamID  uint32 // 0 means the window of the connection
 	Increment uint32 // octets, 1 to 2^31-1
 }
 
-// ParseWindowUpdate decodes the payload p that came with header h. An increment of 0 is a *StreamError, or on stream 0 a
-// *ConnError, of PROTOCOL_ERROR; every other error is a *ConnError.
+// ParseWindowUpdate decodes the payload p that came with header h. An increment of 0 is a
+// *StreamError, or on stream 0 a *ConnError, of PROTOCOL_ERROR; every other error is a *ConnError.
 func ParseWindowUpdate(h Header, p []byte) (WindowUpdate, error) {
 	if len(p) != 4 {
 		return WindowUpdate{}, errSize(TypeWindowUpdate, "payload is not 4 octets")

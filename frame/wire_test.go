@@ -87,13 +87,13 @@ func TestUnusedFlagsIgnored(t *testing.T) {
 	}
 }
 
-// A shorter prefix of a frame is either no frame yet, or, when the header's length is cut as well, an error or another
-// frame that survives a round trip.
+// A shorter prefix of a frame is either no frame yet, or, when the header's length is cut as well,
+// an error or another frame that survives a round trip.
 func TestEveryShorterPrefix(t *testing.T) {
 	for _, tt := range wireTests {
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range tt.wire {
-				h, p, n, err := frame.Split(tt.wire[:i], frame.MinMaxSize)
+				h, p, n, err := frame.Split(tt.wire[:i], frame.MinMaxFrameSize)
 				if n != 0 || p != nil || err != nil {
 					t.Fatalf("Split of %d octets: n=%d payload=%x err=%v", i, n, p, err)
 				}
@@ -109,12 +109,13 @@ func TestEveryShorterPrefix(t *testing.T) {
 	}
 }
 
-// Views may not reach behind the frame: an append to one must not overwrite what follows it in the buffer.
+// The capacity of a view ends with the frame: an append to one must not overwrite what follows it
+// in the buffer.
 func TestViewsHaveNoSpareCapacity(t *testing.T) {
 	for _, tt := range wireTests {
 		t.Run(tt.name, func(t *testing.T) {
 			buf := append(bytes.Clone(tt.wire), "behind"...)
-			h, p, n, err := frame.Split(buf, frame.MinMaxSize)
+			h, p, n, err := frame.Split(buf, frame.MinMaxFrameSize)
 			if err != nil || n != len(tt.wire) {
 				t.Fatal(n, err)
 			}
@@ -161,10 +162,10 @@ func views(f frame.Frame) [][]byte {
 	}
 }
 
-// parseOne parses wire, which is one whole frame.
+// parseOne parses wire, which is one complete frame.
 func parseOne(t *testing.T, wire []byte) frame.Frame {
 	t.Helper()
-	h, p, n, err := frame.Split(wire, frame.MinMaxSize)
+	h, p, n, err := frame.Split(wire, frame.MinMaxFrameSize)
 	if err != nil || n != len(wire) {
 		t.Fatalf("Split: n=%d err=%v, want n=%d", n, err, len(wire))
 	}

@@ -80,7 +80,7 @@ func (b *blast) round(n int) {
 		b.in = b.in[:len(b.in)+k]
 		rest := b.in
 		for {
-			h, _, size, err := frame.Split(rest, frame.MaxMaxSize)
+			h, _, size, err := frame.Split(rest, frame.MaxMaxFrameSize)
 			if size == 0 || err != nil {
 				break
 			}
@@ -101,7 +101,10 @@ func helloHandler(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteStrin
 // many are as many fields as a page may have, with names that are not in any table.
 var many = func() (fields []hpack.HeaderField) {
 	for i := range 20 {
-		fields = append(fields, hpack.HeaderField{Name: fmt.Sprintf("x-field-%02d", i+1), Value: fmt.Sprintf("the value of field %02d", i+1)})
+		fields = append(fields, hpack.HeaderField{
+			Name:  fmt.Sprintf("x-field-%02d", i+1),
+			Value: fmt.Sprintf("the value of field %02d", i+1),
+		})
 	}
 	return fields
 }()
@@ -129,7 +132,10 @@ func TestAllocationsPerRequest(t *testing.T) {
 		limit   float64
 		octets  float64
 	}{
-		{"small body", helloHandler, 5, 1050}, // the exchange 512, the map of its header 48, the group in that 352, the values 16; pools
+		// the exchange 512, the map of its header 48, the group in that 352, the values 16; pools
+		{
+			"small body", helloHandler, 5, 1050,
+		},
 		{"with header", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			helloHandler(w, r)
@@ -154,14 +160,15 @@ func TestAllocationsPerRequest(t *testing.T) {
 			}
 			t.Logf("%.2f allocations, %.0f octets a request", allocs, octets)
 			if (allocs > c.limit || octets > c.octets) && !raceEnabled {
-				t.Errorf("%.2f allocations, %.0f octets a request; at most %v and %v are allowed", allocs, octets, c.limit, c.octets)
+				t.Errorf("%.2f allocations, %.0f octets a request; at most %v and %v are allowed", allocs, octets,
+					c.limit, c.octets)
 			}
 		})
 	}
 }
 
-// BenchmarkServer is whole requests and responses through conn and server, without sockets. What its client takes, about
-// a sixth, is in the figures.
+// BenchmarkServer is whole requests and responses through conn and server, without sockets. What
+// its client takes, about a sixth, is in the figures.
 func BenchmarkServer(b *testing.B) {
 	for _, bm := range []struct {
 		name    string

@@ -245,7 +245,7 @@ func TestServeConnWithConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h, payload, _, err := frame.Split(b[:k], frame.MaxMaxSize)
+			h, payload, _, err := frame.Split(b[:k], frame.MaxMaxFrameSize)
 			if err != nil {
 				t.Fatal(err)
 			}

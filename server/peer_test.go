@@ -145,7 +145,7 @@ func (p *peer) read() {
 		n, err := p.nc.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		for {
-			h, payload, n, err := frame.Split(buf, frame.MaxMaxSize)
+			h, payload, n, err := frame.Split(buf, frame.MaxMaxFrameSize)
 			if err != nil || n == 0 {
 				break
 			}
@@ -220,8 +220,8 @@ func (p *peer) want(why string, frames ...string) {
 	}
 }
 
-// wantByStream is want for frames of several streams, whose order among each other is nobody's promise. PUSH_PROMISE is of the
-// stream that it is sent on.
+// wantByStream is want for frames of several streams, whose order among each other is nobody's
+// promise. PUSH_PROMISE is of the stream that it is sent on.
 func (p *peer) wantByStream(why string, frames ...string) {
 	p.t.Helper()
 	synctest.Wait()

@@ -75,7 +75,7 @@ type Config struct {
 // normalize fills in what a connection cannot work without, and brings into range what is not.
 func (cfg *Config) normalize() {
 	cfg.MaxConcurrentStreams = min(cmp.Or(cfg.MaxConcurrentStreams, 100), frame.MaxStreamID)
-	cfg.MaxReadFrameSize = min(max(cfg.MaxReadFrameSize, frame.MinMaxSize), frame.MaxMaxSize)
+	cfg.MaxReadFrameSize = min(max(cfg.MaxReadFrameSize, frame.MinMaxFrameSize), frame.MaxMaxFrameSize)
 	cfg.StreamWindow = min(cmp.Or(cfg.StreamWindow, frame.DefaultWindow), frame.MaxWindow)
 	cfg.ConnWindow = min(max(cfg.ConnWindow, frame.DefaultWindow), frame.MaxWindow)
 	cfg.WindowGrowth = min(cfg.WindowGrowth, frame.MaxWindow-max(cfg.ConnWindow, cfg.StreamWindow))
@@ -168,7 +168,7 @@ func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 		frame.Setting{ID: frame.SettingInitialWindowSize, Value: cfg.StreamWindow},
 		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: cfg.MaxHeaderBytes},
 	)
-	if cfg.MaxReadFrameSize != frame.MinMaxSize {
+	if cfg.MaxReadFrameSize != frame.MinMaxFrameSize {
 		b = append(b, frame.Setting{ID: frame.SettingMaxFrameSize, Value: cfg.MaxReadFrameSize})
 	}
 	if cfg.DecoderTableSize != defaultTableSize {
@@ -203,7 +203,7 @@ func initialSettings() Settings {
 		EnablePush:           true,
 		MaxConcurrentStreams: 1<<32 - 1,
 		InitialWindowSize:    frame.DefaultWindow,
-		MaxFrameSize:         frame.MinMaxSize,
+		MaxFrameSize:         frame.MinMaxFrameSize,
 		MaxHeaderListSize:    1<<32 - 1,
 	}
 }

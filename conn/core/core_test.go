@@ -48,7 +48,7 @@ func testConfig(role Role) Config {
 		MaxConcurrentStreams: 100,
 		DecoderTableSize:     4096,
 		EncoderTableSize:     4096,
-		MaxReadFrameSize:     frame.MinMaxSize,
+		MaxReadFrameSize:     frame.MinMaxFrameSize,
 		StreamWindow:         frame.DefaultWindow,
 		ConnWindow:           frame.DefaultWindow,
 		MaxUnread:            1 << 20,

@@ -91,7 +91,7 @@ func (m message) append(p *peer, b []byte) []byte {
 	rest := m.encode(p)
 	pieces := max(m.pieces, 1)
 	for i := range pieces {
-		n := min((len(rest)+pieces-i-1)/(pieces-i), frame.MinMaxSize-300)
+		n := min((len(rest)+pieces-i-1)/(pieces-i), frame.MinMaxFrameSize-300)
 		part, last := rest[:n], i == pieces-1 && !m.open
 		rest = rest[n:]
 		switch {
@@ -167,9 +167,11 @@ func (p *peer) line(f frame.Frame, b *[]byte) string {
 	p.tb.Helper()
 	switch f := f.(type) {
 	case frame.Headers:
-		return fmt.Sprintf("HEADERS %d", f.StreamID) + p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b) + when(f.EndStream, " END_STREAM")
+		return fmt.Sprintf("HEADERS %d", f.StreamID) + p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b) +
+			when(f.EndStream, " END_STREAM")
 	case frame.PushPromise:
-		return fmt.Sprintf("PUSH_PROMISE %d %d", f.StreamID, f.PromisedID) + p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b)
+		return fmt.Sprintf("PUSH_PROMISE %d %d", f.StreamID, f.PromisedID) +
+			p.blockLine(f.StreamID, f.Fragment, f.EndHeaders, b)
 	case frame.Data:
 		return fmt.Sprintf("DATA %d %d", f.StreamID, len(f.Data)) + when(f.EndStream, " END_STREAM")
 	case frame.RSTStream:

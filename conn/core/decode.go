@@ -54,7 +54,7 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	}
 	in.settingsFirst = true
 	in.maxFrame = cfg.MaxReadFrameSize
-	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxSize), math.MaxInt32))
+	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxFrameSize), math.MaxInt32))
 	in.maxConts = maxConts
 	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113 §6.5.3).
 	in.block = newBlockDecoder(max(cfg.DecoderTableSize, defaultTableSize), cfg.MaxHeaderBytes, cfg.MaxHeaderFields)

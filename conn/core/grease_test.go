@@ -16,7 +16,7 @@ func settingsSent(t *testing.T, cfg Config) (ids []frame.SettingID) {
 	if cfg.Role == Client {
 		b = b[len(frame.Preface):]
 	}
-	h, payload, _, err := frame.Split(b, frame.MinMaxSize)
+	h, payload, _, err := frame.Split(b, frame.MinMaxFrameSize)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,11 @@ func TestSettingsOrder(t *testing.T) {
 		want  []frame.SettingID
 	}{
 		{"none", Client, nil, []frame.SettingID{push, window, list}},
-		{"all", Client, []frame.SettingID{table, push, streams, window, size, list}, []frame.SettingID{table, push, streams, window, size, list}},
+		{
+			"all", Client,
+			[]frame.SettingID{table, push, streams, window, size, list},
+			[]frame.SettingID{table, push, streams, window, size, list},
+		},
 		{"some first", Server, []frame.SettingID{list, window}, []frame.SettingID{list, window, streams}},
 		{"twice", Server, []frame.SettingID{size, size, streams, size}, []frame.SettingID{size, streams, window, list}},
 		{"not ours", Server, []frame.SettingID{connect, push, 0x99, streams}, []frame.SettingID{streams, window, list}},
@@ -81,7 +85,7 @@ func TestGrease(t *testing.T) {
 		b.Start(epoch)
 		out := b.Output(nil)[len(frame.Preface):]
 		for len(out) > 0 {
-			h, _, n, err := frame.Split(out, frame.MinMaxSize)
+			h, _, n, err := frame.Split(out, frame.MinMaxFrameSize)
 			if err != nil || n == 0 {
 				t.Fatal(err)
 			}

@@ -2,13 +2,14 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// PaddingFunc chooses the padding of a frame that is about to be sent: it returns how many octets, 0 to 255, are appended
-// to the frame h, whose Length is that of the payload without padding. 0 sends it as it is. Padding hides how long a
-// message is, at its own price (RFC 9113 §10.7); in DATA it takes as many octets of both flow-control windows, and one
-// more for its length.
+// PaddingFunc chooses the padding of a frame that is about to be sent: it returns how many octets,
+// 0 to 255, are appended to the frame h, whose Length is that of the payload without padding. 0
+// sends it as it is. Padding hides how long a message is, at its own price (RFC 9113 §10.7); in
+// DATA it takes as many octets of both flow-control windows, and one more for its length.
 //
-// It is asked for DATA that carries something, and for HEADERS and PUSH_PROMISE that no CONTINUATION follows. Where less
-// room is left in the frame or the windows, the padding is shorter.
+// It is asked for DATA that carries something, and for HEADERS and PUSH_PROMISE that no
+// CONTINUATION follows. Where less room is left in the frame or the windows, the padding is
+// shorter.
 type PaddingFunc func(h frame.Header) int
 
 // maxPadding is what Pad Length and the longest padding take (RFC 9113 §6.1).
@@ -36,5 +37,5 @@ func (c *Conn) padBlock(at int, h frame.Header) {
 	c.out = append(c.out, make([]byte, pad)...)
 	h.Flags |= frame.FlagPadded
 	h.Length += uint32(pad) + 1
-	h.Append(c.out[:at])
+	h.Put(c.out[at:])
 }

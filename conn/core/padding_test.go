@@ -14,7 +14,7 @@ func (p *peer) sentFrames() (frames []frame.Header, payloads [][]byte) {
 	p.takeEvents()
 	b := p.c.Output(nil)
 	for len(b) > 0 {
-		h, payload, n, err := frame.Split(b, frame.MaxMaxSize)
+		h, payload, n, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if n == 0 || err != nil {
 			p.tb.Fatalf("%d octets are no frame: %v", len(b), err)
 		}
@@ -60,7 +60,7 @@ func TestPadding(t *testing.T) {
 				if padded != (want > 0) || got != want {
 					t.Errorf("%v has padding of %d octets (%v), want %d", h, got, padded, want)
 				}
-				if h.Length > frame.MinMaxSize {
+				if h.Length > frame.MinMaxFrameSize {
 					t.Errorf("%v is longer than the peer takes", h)
 				}
 			}
@@ -132,7 +132,7 @@ func TestPaddingOfLongHeaderBlocks(t *testing.T) {
 		frames, payloads := p.sentFrames()
 		var block []byte
 		for i, h := range frames {
-			if h.Length > frame.MinMaxSize {
+			if h.Length > frame.MinMaxFrameSize {
 				t.Errorf("%v is longer than the peer takes", h)
 			}
 			if h.Type == frame.TypeHeaders {

@@ -14,7 +14,7 @@ func fillOrder(t *testing.T, c *Conn, limit int) string {
 	c.Fill(limit)
 	var order strings.Builder
 	for b := c.Output(nil); len(b) > 0; {
-		h, _, n, err := frame.Split(b, frame.MaxMaxSize)
+		h, _, n, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,7 +89,11 @@ func TestPrioritySignals(t *testing.T) {
 	}{
 		{"none", []any{request(1)}, "open 1"},
 		{"RFC 7540 §6.2: HEADERS", []any{request(1).withPriority(onTree)}, "open 1 on=7 weight=10 exclusive"},
-		{"RFC 7540 §6.2: trailers", []any{request(1), trailers(1).withPriority(onTree)}, "open 1; adjust 1 on=7 weight=10 exclusive"},
+		{
+			"RFC 7540 §6.2: trailers",
+			[]any{request(1), trailers(1).withPriority(onTree)},
+			"open 1; adjust 1 on=7 weight=10 exclusive",
+		},
 		{"RFC 7540 §6.3: PRIORITY", []any{request(1), reprioritized(1, 0, 256)}, "open 1; adjust 1 on=0 weight=256"},
 		{"RFC 7540 §5.3.4: of an idle stream", []any{reprioritized(11, 3, 1)}, "adjust 11 on=3 weight=1"},
 		{
@@ -106,23 +110,49 @@ func TestPrioritySignals(t *testing.T) {
 		{"both", []any{request(1, "priority: u=1").withPriority(onTree)}, "open 1 u=1 on=7 weight=10 exclusive"},
 		{"trailers have no priority", []any{request(1), trailers(1, "priority: u=0")}, "open 1"},
 
-		{"RFC 9218 §7.1: an open stream", []any{request(1, "priority: u=5, i"), priorityUpdate(1, "u=1")}, "open 1 u=5,i; adjust 1 u=1"},
-		{"RFC 9218 §7: nothing stated is the defaults", []any{request(1, "priority: u=5, i"), priorityUpdate(1, "")}, "open 1 u=5,i; adjust 1 u=3"},
+		{
+			"RFC 9218 §7.1: an open stream",
+			[]any{request(1, "priority: u=5, i"), priorityUpdate(1, "u=1")},
+			"open 1 u=5,i; adjust 1 u=1",
+		},
+		{
+			"RFC 9218 §7: nothing stated is the defaults",
+			[]any{request(1, "priority: u=5, i"), priorityUpdate(1, "")},
+			"open 1 u=5,i; adjust 1 u=3",
+		},
 		{"RFC 9218 §7.1: not valid", []any{request(1), priorityUpdate(1, "u=")}, "open 1"},
 		{"RFC 9218 §7.1: a closed stream", []any{request(1), reset(1, frame.Cancel), priorityUpdate(1, "u=1")}, "open 1"},
 		{"RFC 9218 §7: an idle stream", []any{priorityUpdate(1, "u=1"), request(1, "priority: u=5, i")}, "open 1 u=1"},
-		{"RFC 9218 §7: the latest counts", []any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u=2, i"), request(1)}, "open 1 u=2,i"},
-		{"RFC 9218 §7: idle, and not valid", []any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u="), request(1)}, "open 1 u=1"},
+		{
+			"RFC 9218 §7: the latest counts",
+			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u=2, i"), request(1)},
+			"open 1 u=2,i",
+		},
+		{
+			"RFC 9218 §7: idle, and not valid",
+			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u="), request(1)},
+			"open 1 u=1",
+		},
 		{
 			"RFC 9218 §7: idle streams in any order",
-			[]any{priorityUpdate(5, "u=5"), priorityUpdate(1, "u=1"), priorityUpdate(3, "u=3"), request(1), request(5), request(7)},
+			[]any{
+				priorityUpdate(5, "u=5"), priorityUpdate(1, "u=1"), priorityUpdate(3, "u=3"), request(1), request(5),
+				request(7),
+			},
 			"open 1 u=1; open 5 u=5; open 7",
 		},
-		{"idle, with a place in the tree", []any{priorityUpdate(1, "u=1"), request(1).withPriority(onTree)}, "open 1 u=1 on=7 weight=10 exclusive"},
+		{
+			"idle, with a place in the tree",
+			[]any{priorityUpdate(1, "u=1"), request(1).withPriority(onTree)},
+			"open 1 u=1 on=7 weight=10 exclusive",
+		},
 
 		{
 			"RFC 9218 §2.1: tree signals are ignored",
-			[]any{noTree, request(1, "priority: u=1").withPriority(onTree), reprioritized(1, 0, 3), reprioritized(5, 0, 3), trailers(1).withPriority(onTree)},
+			[]any{
+				noTree, request(1, "priority: u=1").withPriority(onTree), reprioritized(1, 0, 3),
+				reprioritized(5, 0, 3), trailers(1).withPriority(onTree),
+			},
 			"open 1 u=1",
 		},
 	} {
@@ -145,25 +175,58 @@ func TestPrioritySignals(t *testing.T) {
 
 // The rules of RFC 9218 on frames.
 var priorityFrameTests = []frameTest{
-	{"7.1 on a stream", Server, true, []any{raw(frame.TypePriorityUpdate, 0, 1, 0, 0, 0, 1)}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
+	{
+		"7.1 on a stream", Server, true,
+		[]any{raw(frame.TypePriorityUpdate, 0, 1, 0, 0, 0, 1)},
+		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
+	},
 	{"7.1 for stream 0", Server, true, []any{priorityUpdate(0, "u=1")}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
-	{"7.1 for stream 0 with the reserved bit", Server, true, []any{raw(frame.TypePriorityUpdate, 0, 0, 0x80, 0, 0, 0)}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
-	{"7.1 too short", Server, true, []any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 1)}, goAway(frame.FrameSizeError, "RFC 9218 §7.1")},
-	{"7.1 for an idle push stream", Server, true, []any{priorityUpdate(2, "u=1")}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
+	{
+		"7.1 for stream 0 with the reserved bit", Server, true,
+		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0x80, 0, 0, 0)},
+		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
+	},
+	{
+		"7.1 too short", Server, true,
+		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 1)},
+		goAway(frame.FrameSizeError, "RFC 9218 §7.1"),
+	},
+	{
+		"7.1 for an idle push stream", Server, true,
+		[]any{priorityUpdate(2, "u=1")},
+		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
+	},
 	{"7.1 from a server", Client, true, []any{priorityUpdate(1, "u=1")}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
 	{"7.1 for an open stream", Server, true, []any{priorityUpdate(1, "u=1")}, ""},
 	{"7.1 unused flags", Server, true, []any{raw(frame.TypePriorityUpdate, 0xff, 0, 0, 0, 0, 1, 'i')}, ""},
 	{"7.1 any octets", Server, true, []any{priorityUpdate(1, "\xff\x00=;"), priorityUpdate(5, "\xff")}, ""},
-	{"2.1 neither 0 nor 1", Server, true, []any{settings(setting(frame.SettingNoRFC7540Priorities, 2))}, goAway(frame.ProtocolError, "RFC 9218 §2.1")},
-	{"2.1 changed", Server, true, []any{settings(setting(frame.SettingNoRFC7540Priorities, 1))}, goAway(frame.ProtocolError, "RFC 9218 §2.1")},
-	{"2.1 changed by a server", Client, true, []any{settings(setting(frame.SettingNoRFC7540Priorities, 1))}, goAway(frame.ProtocolError, "RFC 9218 §2.1")},
-	{"2.1 said again", Server, true, []any{settings(setting(frame.SettingNoRFC7540Priorities, 0))}, "SETTINGS ack; settings"},
+	{
+		"2.1 neither 0 nor 1", Server, true,
+		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 2))},
+		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
+	},
+	{
+		"2.1 changed", Server, true,
+		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
+		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
+	},
+	{
+		"2.1 changed by a server", Client, true,
+		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
+		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
+	},
+	{
+		"2.1 said again", Server, true,
+		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 0))},
+		"SETTINGS ack; settings",
+	},
 }
 
 func TestPriorityFrames(t *testing.T) { runFrameTests(t, priorityFrameTests) }
 
-// "The number of streams that have been prioritized but remain in the "idle" state plus the number of active streams […]
-// MUST NOT exceed the value of the SETTINGS_MAX_CONCURRENT_STREAMS parameter" (RFC 9218 §7.1).
+// "The number of streams that have been prioritized but remain in the "idle" state plus the number
+// of active streams […] MUST NOT exceed the value of the SETTINGS_MAX_CONCURRENT_STREAMS parameter"
+// (RFC 9218 §7.1).
 func TestPriorityOfIdleStreamsIsBounded(t *testing.T) {
 	_, set := recording(func(cfg *Config) { cfg.MaxConcurrentStreams = 5 })
 	p := newPeer(t, Server, set)
@@ -322,7 +385,7 @@ func TestClientSendsPriority(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h, b, _, err := frame.Split(p.c.Output(nil), frame.MinMaxSize)
+			h, b, _, err := frame.Split(p.c.Output(nil), frame.MinMaxFrameSize)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -349,18 +412,20 @@ func TestClientSendsPriority(t *testing.T) {
 			}
 			var types []string
 			for b := p.c.Output(nil); len(b) > 0; {
-				h, payload, n, err := frame.Split(b, frame.MinMaxSize)
+				h, payload, n, err := frame.Split(b, frame.MinMaxFrameSize)
 				if err != nil {
 					t.Fatal(err)
 				}
 				types = append(types, h.Type.String())
 				switch h.Type {
 				case frame.TypePriorityUpdate:
-					if f, err := frame.ParsePriorityUpdate(h, payload); err != nil || f.PrioritizedID != 1 || string(f.Value) != "u=1, i" && string(f.Value) != "u=1,i" {
+					if f, err := frame.ParsePriorityUpdate(h, payload); err != nil || f.PrioritizedID != 1 ||
+						string(f.Value) != "u=1, i" && string(f.Value) != "u=1,i" {
 						t.Errorf("%v, %v", f, err)
 					}
 				case frame.TypePriority:
-					if f, err := frame.ParsePriority(h, payload); err != nil || f.StreamID != 1 || f.DependsOn != 11 || f.Weight != 41 || !f.Exclusive {
+					if f, err := frame.ParsePriority(h, payload); err != nil || f.StreamID != 1 || f.DependsOn != 11 ||
+						f.Weight != 41 || !f.Exclusive {
 						t.Errorf("%v, %v", f, err)
 					}
 				default:
@@ -421,7 +486,10 @@ func TestPrioritizedBlockIsSplit(t *testing.T) {
 func TestPriorityOfUpgrade(t *testing.T) {
 	r, set := recording()
 	p := newSilentPeer(t, Server, set)
-	if err := p.c.Upgrade(nil, Message{Method: "GET", Path: "/", Fields: fields("a: b", "priority: u=6, i"), ContentLength: -1}); err != nil {
+	if err := p.c.Upgrade(nil, Message{
+		Method: "GET", Path: "/", Fields: fields("a: b", "priority: u=6, i"),
+		ContentLength: -1,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	r.want(t, "the field", "open 1 u=6,i")
@@ -438,7 +506,12 @@ func TestPriorityOfPushedStream(t *testing.T) {
 		{"nobody has spoken of RFC 9218", []any{request(1)}, 1, []string{"open 2 on=1 weight=16"}},
 		{"the parent has", []any{request(1, "priority: u=1, i")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=2"}},
 		{"there is nothing below", []any{request(1, "priority: u=7")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=7"}},
-		{"another stream has", []any{request(3, "priority: u=0"), request(5)}, 5, []string{"open 2 on=5 weight=16", "decide 2 u=4"}},
+		{
+			"another stream has",
+			[]any{request(3, "priority: u=0"), request(5)},
+			5,
+			[]string{"open 2 on=5 weight=16", "decide 2 u=4"},
+		},
 	} {
 		r, set := recording()
 		p := newPeer(t, Server, set)

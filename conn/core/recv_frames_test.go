@@ -38,7 +38,11 @@ var streamFrameTests = []frameTest{
 	{"6.2 padded, with priority", Server, false, []any{
 		request(1).withPad(7).withPriority(frame.PriorityParam{DependsOn: 3, Weight: 9}),
 	}, "headers 1 GET /"},
-	{"6.2 padding longer than the payload", Server, false, []any{raw(frame.TypeHeaders, 0xc, 1, 9, 0x82)}, protocolError("6.2")},
+	{
+		"6.2 padding longer than the payload", Server, false,
+		[]any{raw(frame.TypeHeaders, 0xc, 1, 9, 0x82)},
+		protocolError("6.2"),
+	},
 	{"6.2 no room for priority", Server, false, []any{raw(frame.TypeHeaders, 0x24, 1, 0, 0, 0, 0)}, sizeError("6.2")},
 	{
 		"6.2 self-dependency", Server, false,
@@ -72,7 +76,11 @@ var streamFrameTests = []frameTest{
 	{"6.9 wrong size on a closed stream", Server, true, []any{
 		reset(1, frame.Cancel), raw(frame.TypeWindowUpdate, 0, 1, 0, 0, 1),
 	}, sizeError("6.9")},
-	{"6.9.1 connection window over 2^31-1", Server, true, []any{update(0, frame.MaxWindow)}, goAway(frame.FlowControlError, "RFC 9113 §6.9.1")},
+	{
+		"6.9.1 connection window over 2^31-1", Server, true,
+		[]any{update(0, frame.MaxWindow)},
+		goAway(frame.FlowControlError, "RFC 9113 §6.9.1"),
+	},
 	{"6.9.1 connection window of 2^31-1", Server, true, []any{update(0, frame.MaxWindow-frame.DefaultWindow)}, ""},
 	{
 		"6.9.1 stream window over 2^31-1", Server, true,
@@ -83,23 +91,56 @@ var streamFrameTests = []frameTest{
 
 	{"6.10 CONTINUATION", Server, false, []any{request(1).cut(3)}, "headers 1 GET /"},
 	{"6.10 empty fragments", Server, false, []any{
-		raw(frame.TypeHeaders, 1, 1), raw(frame.TypeContinuation, 0, 1), raw(frame.TypeContinuation, 4, 1, 0x82, 0x86, 0x84, 0x41, 1, 'x'),
+		raw(frame.TypeHeaders, 1, 1), raw(frame.TypeContinuation, 0, 1), raw(frame.TypeContinuation, 4, 1, 0x82, 0x86,
+			0x84, 0x41, 1, 'x'),
 	}, "headers 1 GET / end"},
-	{"6.10 out of the blue", Server, true, []any{frame.Continuation{StreamID: 1, EndHeaders: true}}, protocolError("6.10")},
-	{"6.10 after END_HEADERS", Server, false, []any{request(1), frame.Continuation{StreamID: 1, EndHeaders: true}}, protocolError("6.10")},
-	{"6.10 on another stream", Server, false, []any{request(1).unfinished(), frame.Continuation{StreamID: 3, EndHeaders: true}}, protocolError("6.10")},
-	{"6.10 on stream 0", Server, false, []any{request(1).unfinished(), raw(frame.TypeContinuation, 4, 0)}, protocolError("6.10")},
+	{
+		"6.10 out of the blue", Server, true,
+		[]any{frame.Continuation{StreamID: 1, EndHeaders: true}},
+		protocolError("6.10"),
+	},
+	{
+		"6.10 after END_HEADERS", Server, false,
+		[]any{request(1), frame.Continuation{StreamID: 1, EndHeaders: true}},
+		protocolError("6.10"),
+	},
+	{
+		"6.10 on another stream", Server, false,
+		[]any{request(1).unfinished(), frame.Continuation{StreamID: 3, EndHeaders: true}},
+		protocolError("6.10"),
+	},
+	{
+		"6.10 on stream 0", Server, false,
+		[]any{request(1).unfinished(), raw(frame.TypeContinuation, 4, 0)},
+		protocolError("6.10"),
+	},
 	{"6.10 DATA between", Server, false, []any{request(1).unfinished(), data(1, "x")}, protocolError("6.10")},
 	{"6.10 HEADERS between", Server, false, []any{request(1).unfinished(), request(1)}, protocolError("6.10")},
 	{"6.10 PING between", Server, false, []any{request(1).unfinished(), ping("12345678")}, protocolError("6.10")},
 	{"5.5 unknown frame between", Server, false, []any{request(1).unfinished(), raw(0xbb, 0, 1)}, protocolError("6.10")},
 
-	{"4.2 frame too large", Server, true, []any{dataOf(1, frame.MinMaxSize+1)}, sizeError("4.2")},
-	{"4.2 unknown frame too large", Server, true, []any{raw(0xbb, 0, 0, make([]byte, frame.MinMaxSize+1)...)}, sizeError("4.2")},
-	{"4.2 frame of the largest size", Server, true, []any{dataOf(1, frame.MinMaxSize)}, "data 1 16384"},
-	{"4.3 not HPACK", Server, false, []any{raw(frame.TypeHeaders, 4, 1, 0x80)}, goAway(frame.CompressionError, "RFC 7541 §2.3.3")},
-	{"4.3 half a field", Server, false, []any{raw(frame.TypeHeaders, 4, 1, 0x82, 0x41, 9, 'x')}, goAway(frame.CompressionError, "RFC 9113 §4.3")},
-	{"4.3 not HPACK on a stream that is reset", Server, true, []any{reset(1, frame.Cancel), raw(frame.TypeHeaders, 5, 1, 0x80)}, goAway(frame.CompressionError, "RFC 7541 §2.3.3")},
+	{"4.2 frame too large", Server, true, []any{dataOf(1, frame.MinMaxFrameSize+1)}, sizeError("4.2")},
+	{
+		"4.2 unknown frame too large", Server, true,
+		[]any{raw(0xbb, 0, 0, make([]byte, frame.MinMaxFrameSize+1)...)},
+		sizeError("4.2"),
+	},
+	{"4.2 frame of the largest size", Server, true, []any{dataOf(1, frame.MinMaxFrameSize)}, "data 1 16384"},
+	{
+		"4.3 not HPACK", Server, false,
+		[]any{raw(frame.TypeHeaders, 4, 1, 0x80)},
+		goAway(frame.CompressionError, "RFC 7541 §2.3.3"),
+	},
+	{
+		"4.3 half a field", Server, false,
+		[]any{raw(frame.TypeHeaders, 4, 1, 0x82, 0x41, 9, 'x')},
+		goAway(frame.CompressionError, "RFC 9113 §4.3"),
+	},
+	{
+		"4.3 not HPACK on a stream that is reset", Server, true,
+		[]any{reset(1, frame.Cancel), raw(frame.TypeHeaders, 5, 1, 0x80)},
+		goAway(frame.CompressionError, "RFC 7541 §2.3.3"),
+	},
 	{"5.5 unknown types", Server, true, []any{raw(0xbb, 0xff, 0), raw(0xf0, 1, 1, 1, 2, 3), raw(0xff, 0, 98)}, ""},
 	{"4.1 unknown flags and the reserved bit", Server, false, []any{
 		[]byte{0, 0, 6, 1, 0xd5, 0x80, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, 'x'}, // HEADERS

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
-
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 )
@@ -37,7 +35,8 @@ func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
 	c.counts.FramesOut++
 	size := len(c.out) - at - frame.HeaderLen
 	if size <= int(c.peer.MaxFrameSize) {
-		putLength(c.out[at:], size)
+		h.Length = uint32(size)
+		h.Put(c.out[at:])
 		if c.cfg.Padding != nil {
 			c.padBlock(at, h)
 		}
@@ -54,7 +53,7 @@ func (c *Conn) splitBlock(at int, h frame.Header) {
 	c.out = c.out[:at+frame.HeaderLen+maxSize]
 	h.Flags &^= frame.FlagEndHeaders
 	h.Length = uint32(maxSize)
-	h.Append(c.out[:at])
+	h.Put(c.out[at:])
 	for len(rest) > 0 {
 		n := min(len(rest), maxSize)
 		f := frame.Continuation{StreamID: h.StreamID, EndHeaders: n == len(rest), Fragment: rest[:n]}
@@ -62,12 +61,6 @@ func (c *Conn) splitBlock(at int, h frame.Header) {
 		c.counts.FramesOut++
 		rest = rest[n:]
 	}
-}
-
-// putLength writes the length of the frame that begins at b[0].
-func putLength(b []byte, n int) {
-	b[0] = byte(n >> 16)
-	binary.BigEndian.PutUint16(b[1:], uint16(n))
 }
 
 func (c *Conn) appendWindowUpdate(id, inc uint32) {

@@ -37,7 +37,8 @@ func TestSendResponse(t *testing.T) {
 	wantErr(t, "the end", p.c.Queue(s, []byte("de"), fields("x: y"), true), nil)
 	wantErr(t, "after the end is queued", p.c.Queue(s, []byte("f"), nil, false), ErrClosed)
 	p.flush()
-	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3", "DATA 1 2", "HEADERS 1 x=y END_STREAM")
+	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3", "DATA 1 2",
+		"HEADERS 1 x=y END_STREAM")
 	p.wantEvents("each part is told", "drained 1", "drained 1", "drained 1", "closed 1")
 	wantErr(t, "after the end", p.c.Queue(s, nil, nil, true), ErrClosed)
 	wantErr(t, "after the end", p.c.SendHead(s, fields(":status: 200"), false, false), ErrClosed)
@@ -139,7 +140,8 @@ func TestFill(t *testing.T) {
 // Finish sends what can go at once, and else does nothing.
 func TestFinish(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 40_000)), request(1).ends(), request(3).ends(), request(5).ends())
+	p.send(settings(setting(frame.SettingInitialWindowSize, 40_000)), request(1).ends(), request(3).ends(),
+		request(5).ends())
 	p.outcome()
 	no := func(what string, id uint32, n, limit int) {
 		t.Helper()
@@ -154,7 +156,7 @@ func TestFinish(t *testing.T) {
 	no("an output that is full", 1, 1, p.c.OutputLen())
 	p.outcome()
 	no("nothing", 1, 0, 100)
-	no("more than a frame", 1, frame.MinMaxSize+1, 100)
+	no("more than a frame", 1, frame.MinMaxFrameSize+1, 100)
 	p.send(settings(setting(frame.SettingMaxFrameSize, 1<<20)))
 	p.outcome()
 	no("more than the window", 1, 40_001, 100)
@@ -180,7 +182,8 @@ func TestFinish(t *testing.T) {
 // However large the frames that the peer takes, others have their turn.
 func TestLargeFrames(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30), setting(frame.SettingMaxFrameSize, 1<<20)), update(0, 1<<30))
+	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30), setting(frame.SettingMaxFrameSize, 1<<20)),
+		update(0, 1<<30))
 	p.send(request(1).ends())
 	p.answer(1, false)
 	p.outcome()
@@ -346,7 +349,8 @@ func TestStopRecv(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1), data(1, "12"), raw(frame.TypeData, 9, 1, 1, 'x', 0), ping("12345678"), update(0, 1), request(3), reset(3, 0))
+	p.send(request(1), data(1, "12"), raw(frame.TypeData, 9, 1, 1, 'x', 0), ping("12345678"), update(0, 1),
+		request(3), reset(3, 0))
 	p.answer(1, false)
 	p.queue(1, 7, true)
 	p.send(request(5))

@@ -21,7 +21,7 @@ func (n *node) shake(b []byte) {
 		return
 	}
 	for len(b) > 0 {
-		h, p, k, err := frame.Split(b, frame.MaxMaxSize)
+		h, p, k, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if err != nil || k == 0 {
 			w.failf("%v has sent half a frame: %v", n.c.Role(), err)
 		}
@@ -35,7 +35,8 @@ func (n *node) shake(b []byte) {
 			n.wire = append(n.wire, whole...)
 		case h.Type == frame.TypeData && w.chance(3):
 			n.shakeData(h, p)
-		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && !h.Flags.Has(frame.FlagPriority) && w.chance(3):
+		case h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagEndHeaders) && !h.Flags.Has(frame.FlagPriority) &&
+			w.chance(3):
 			n.shakeHeaders(h, p)
 		default:
 			n.wire = append(n.wire, whole...)
@@ -75,7 +76,10 @@ func (n *node) shakeData(h frame.Header, p []byte) {
 // shakeHeaders pads HEADERS, adds a priority, or goes on in CONTINUATION frames.
 func (n *node) shakeHeaders(h frame.Header, p []byte) {
 	w := n.w
-	f := frame.Headers{StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Padded: w.chance(2), HasPriority: w.chance(2)}
+	f := frame.Headers{
+		StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Padded: w.chance(2),
+		HasPriority: w.chance(2),
+	}
 	if f.Padded {
 		f.PadLength = uint8(w.rng.IntN(256))
 	}
@@ -135,7 +139,7 @@ func (n *node) transit() transit {
 	skip := len(n.other.c.in.prefaceLeft)
 	b := slices.Concat(n.other.in, n.wire, n.c.out)
 	for b = b[skip:]; len(b) > 0; {
-		h, p, k, err := frame.Split(b, frame.MaxMaxSize)
+		h, p, k, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if err != nil || k == 0 {
 			n.w.failf("%d octets on the wire are no frame: %v", len(b), err)
 		}
@@ -165,7 +169,8 @@ func (w *world) check() {
 		there, back := a.transit(), b.transit()
 		have := int64(a.c.send.Available()) + there.data[0] + back.updates[0]
 		if want := int64(b.c.recv.Available()); have != want {
-			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, but the receiver believes %d",
+			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, "+
+				"but the receiver believes %d",
 				a.c.Role(), a.c.send.Available(), there.data[0], back.updates[0], want)
 		}
 		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.life.windowAsked {
@@ -178,7 +183,8 @@ func (w *world) check() {
 			}
 			have := int64(s.send.Available()) + there.data[id] + back.updates[id]
 			if want := int64(r.recv.Available()); have != want {
-				w.failf("window of stream %d from %v: %d to send + %d of DATA + %d of updates on the way, but the receiver believes %d",
+				w.failf("window of stream %d from %v: %d to send + %d of DATA + %d of updates on the way, "+
+					"but the receiver believes %d",
 					id, a.c.Role(), s.send.Available(), there.data[id], back.updates[id], want)
 			}
 		}
@@ -194,7 +200,8 @@ func (w *world) settle() {
 	quiet := 0
 	for round := 0; quiet < 3; round++ {
 		if round > 100_000 {
-			w.failf("there is no end: client %d streams, server %d", w.ends[Client].c.NumStreams(), w.ends[Server].c.NumStreams())
+			w.failf("there is no end: client %d streams, server %d", w.ends[Client].c.NumStreams(),
+				w.ends[Server].c.NumStreams())
 		}
 		quiet++
 		for _, n := range w.ends {
@@ -239,7 +246,8 @@ func (w *world) checkEnd() {
 	w.check()
 	for _, n := range w.ends {
 		c := n.c
-		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 || len(n.open) != 0 || len(n.owners) != 0 {
+		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 ||
+			len(n.open) != 0 || len(n.owners) != 0 {
 			w.failf("%v: streams are left: %d, %d local, %d remote", c.Role(), c.NumStreams(), c.localStreams, c.remoteStreams)
 		}
 		larger := c.grown + c.window.restored
