@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-go/sluice/flow"
 )
 
-// A sender may send what both of its windows have room for.
+// A sender may send as many octets as both of its windows allow.
 func Example_send() {
 	var conn, stream flow.SendWindow
 	conn.Add(65535)
@@ -51,8 +51,8 @@ func Example_receive() {
 	// the peer may send 49535
 }
 
-// The window of a connection starts with 65,535 octets whatever the settings
-// say; only WINDOW_UPDATE makes it larger.
+// The window of a connection starts with 65,535 octets whatever the settings say; only
+// WINDOW_UPDATE makes it larger.
 func ExampleRecvWindow_Resize() {
 	conn := flow.NewRecvWindow(65535)
 	fmt.Println("WINDOW_UPDATE on stream 0:", conn.Resize(1<<20))
@@ -62,30 +62,31 @@ func ExampleRecvWindow_Resize() {
 	// the peer may send 1048576
 }
 
-// The path takes 100 ms and the peer may have 64 KiB on its way. All of them are read within 2 ms, so more would fit.
-func ExampleTuner() {
-	var tuner flow.Tuner
-	var meter flow.Meter
+// The round-trip time is 100 ms and the peer may have 64 KiB on its way. All of them are read
+// within 2 ms, so the path can carry more.
+func ExampleBDPEstimator() {
+	var bdp flow.BDPEstimator
+	var sample flow.BDPSample
 	window := flow.NewRecvWindow(65536)
 	now := time.Unix(1_000_000_000, 0)
-	tuner.Asked(now) // SETTINGS or PING is sent
+	bdp.PingSent(now) // SETTINGS or PING is sent
 	now = now.Add(100 * time.Millisecond)
-	tuner.Answered(now)
+	bdp.PingAcked(now)
 
 	for range 4 {
 		now = now.Add(time.Millisecond / 2)
-		tuner.Arrived(&meter, 1<<20, now)
+		bdp.DataReceived(&sample, 1<<20, now)
 		window.Receive(16384)
 		increment := window.Release(16384) // it was read
-		if tuner.Consumed(&meter, &window, 16384) {
-			_, more := tuner.Grow(&meter, &window, 16<<20, now)
+		if bdp.Consumed(&sample, &window, 16384) {
+			_, more := bdp.Grow(&sample, &window, 16<<20, now)
 			increment += more
 		}
 		if increment > 0 {
 			fmt.Println("WINDOW_UPDATE", increment)
 		}
 	}
-	fmt.Println("RTT", tuner.RTT(), "size", window.Size())
+	fmt.Println("RTT", bdp.RTT(), "size", window.Size())
 	// Output:
 	// WINDOW_UPDATE 491520
 	// RTT 100ms size 524288

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// link is one direction of a connection: a sender and a receiver, each with its
-// windows for the connection and for a few streams, and what is on the way
-// between them. Both see the same events, at different times.
+// link is one direction of a connection: a sender and a receiver, each with its windows for the
+// connection and for a few streams, and the frames in flight between them. Both see the same
+// events, at different times.
 type link struct {
 	rng *rand.Rand
 
@@ -56,7 +56,7 @@ func (l *link) update(stream int, inc uint32) {
 	}
 }
 
-// step does one random thing; err says which rule of HTTP/2 broke.
+// step takes one random step. The error says which rule of HTTP/2 was broken.
 func (l *link) step() error {
 	s := l.rng.IntN(modelStreams)
 	switch l.rng.IntN(8) {
@@ -160,8 +160,8 @@ func (l *link) deliverUp() error {
 	return nil
 }
 
-// settle delivers and reads everything, so that both sides must agree.
-func (l *link) settle() error {
+// drain delivers and reads everything, so that both sides must agree.
+func (l *link) drain() error {
 	for l.busy() {
 		if err := l.deliverDown(); err != nil {
 			return err
@@ -198,21 +198,21 @@ func (l *link) busy() bool {
 	return len(l.down)+len(l.up) > 0
 }
 
-// agree checks a window at rest: both sides see the same credit, and all of the
-// size is with the peer but for less than half that is not announced yet. A
-// window that was made smaller may still be too large.
-func agree(who string, s *SendWindow, r *RecvWindow) error {
+// agree checks a window when nothing is in flight and nothing is held: both sides see the same
+// credit, and the peer has all of the size but less than half that is not announced yet. A window
+// that was made smaller may still be too large.
+func agree(window string, s *SendWindow, r *RecvWindow) error {
 	if s.Available() != r.Available() {
-		return fmt.Errorf("%s: sender has %d, receiver thinks %d", who, s.Available(), r.Available())
+		return fmt.Errorf("%s: sender has %d, receiver thinks %d", window, s.Available(), r.Available())
 	}
 	if r.Held() != 0 {
-		return fmt.Errorf("%s: %d held", who, r.Held())
+		return fmt.Errorf("%s: %d held", window, r.Held())
 	}
 	if total := int64(r.Available()) + int64(r.Unsent()); total < int64(r.Size()) {
-		return fmt.Errorf("%s: %d of %d left: credit was lost", who, total, r.Size())
+		return fmt.Errorf("%s: %d of %d left: credit was lost", window, total, r.Size())
 	}
 	if r.Unsent() > 0 && 2*r.Unsent() >= r.Size() {
-		return fmt.Errorf("%s: %d of %d not announced", who, r.Unsent(), r.Size())
+		return fmt.Errorf("%s: %d of %d not announced", window, r.Unsent(), r.Size())
 	}
 	return nil
 }
@@ -227,7 +227,7 @@ func TestBothSidesAgree(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %v", seed, i, err)
 			}
 		}
-		if err := l.settle(); err != nil {
+		if err := l.drain(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		sent += l.sent
@@ -248,7 +248,7 @@ func FuzzWindows(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if err := l.settle(); err != nil {
+		if err := l.drain(); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -76,8 +76,8 @@ func TestRecvWindowFlush(t *testing.T) {
 	}
 }
 
-// A reader that holds most of a shared window and does not read must not stop the
-// others (golang/go#54330 is what happens otherwise).
+// A reader that holds most of a shared window and does not read must not stop the others
+// (golang/go#54330 is what happens otherwise).
 func TestRecvWindowSharedDoesNotStarve(t *testing.T) {
 	w := NewRecvWindow(1000)
 	if !w.Receive(990) { // a handler that never reads
@@ -161,8 +161,8 @@ func TestRecvWindowShift(t *testing.T) {
 	}
 }
 
-// Credit that was kept below half of the old size is due when the size becomes
-// smaller: the peer may have none, and nothing is held that could be released.
+// Credit that was kept below half of the old size is due when the size becomes smaller: the peer
+// may have none, and nothing is held that could be released.
 func TestRecvWindowShiftSendsWhatIsDue(t *testing.T) {
 	w := NewRecvWindow(65535)
 	w.Receive(30000)

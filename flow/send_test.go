@@ -33,8 +33,8 @@ func TestSendWindowLimits(t *testing.T) {
 	mustPanic(t, "taking a negative number", func() { w.Take(-1) })
 }
 
-// The example of RFC 9113 §6.9.2: 60 KB sent of 64 KB, then the size becomes
-// 16 KB, and the window is -44 KB.
+// The example of RFC 9113 §6.9.2: 60 KB sent of 64 KB, then the size becomes 16 KB, and the window
+// is -44 KB.
 func TestSendWindowBelowZero(t *testing.T) {
 	const kb = 1 << 10
 	var w SendWindow

@@ -36,9 +36,9 @@ type Conn struct {
 	life     lifetime
 	unread   int64 // octets of DATA that were not consumed
 	owed     int64 // of them, connection credit that is held back because unread is over MaxUnread
-	tuner    flow.Tuner
-	meter    flow.Meter // of the connection's window
-	grown    uint32     // octets by which the windows of streams are larger than StreamWindow
+	bdp      flow.BDPEstimator
+	sample   flow.BDPSample // of the connection's window
+	grown    uint32         // octets by which the windows of streams are larger than StreamWindow
 	window   initialWindow
 	shutdown shutdownState
 	fatal    *frame.ConnError
@@ -103,7 +103,7 @@ func (c *Conn) Start(now time.Time) {
 		c.appendGrease(c.cfg.Grease)
 	}
 	c.life.start(now, &c.cfg)
-	c.tuner.Asked(now)
+	c.bdp.PingSent(now)
 }
 
 // SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the time of the last

@@ -20,7 +20,10 @@ func FuzzConn(f *testing.F) {
 			{request(1).ends(), reset(1, frame.Cancel), request(3).cut(3).withPad(4), update(3, 100), update(0, 5)},
 			{response(1, ":status: 103"), response(1), data(1, "abc"), dataEnd(1, "")},
 			{promise(1, 2), response(2).ends(), frame.GoAway{LastStreamID: 1}},
-			{settings(setting(frame.SettingInitialWindowSize, 1<<31-1)), ping("12345678"), settings(setting(frame.SettingHeaderTableSize, 0))},
+			{
+				settings(setting(frame.SettingInitialWindowSize, 1<<31-1)), ping("12345678"),
+				settings(setting(frame.SettingHeaderTableSize, 0)),
+			},
 			{raw(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0), frame.Priority{StreamID: 1}, raw(0xbb, 0xff, 7, 1, 2)},
 			{frame.Ping{Ack: true, Data: drainPing}, frame.Ping{Ack: true, Data: keepalivePing}, frame.Settings{Ack: true}},
 		} {
@@ -80,7 +83,10 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 	case 3:
 		return trailers(id|1, "x: y").append(p, b)
 	case 4, 5, 6:
-		return frame.Data{StreamID: id | 1, EndStream: rng.IntN(4) == 0, Padded: rng.IntN(2) == 0, Data: make([]byte, rng.IntN(600))}.Append(b)
+		return frame.Data{
+			StreamID: id | 1, EndStream: rng.IntN(4) == 0, Padded: rng.IntN(2) == 0,
+			Data: make([]byte, rng.IntN(600)),
+		}.Append(b)
 	case 7:
 		return update(id, []uint32{0, 1 << 30, frame.MaxWindow}[rng.IntN(3)]).Append(b)
 	case 8:
@@ -127,8 +133,8 @@ func newFuzzer(tb testing.TB, role Role, acts []byte) *fuzzer {
 		cfg.IdleTimeout, cfg.StallTimeout, cfg.HeaderTimeout = time.Minute, time.Minute, time.Minute
 		cfg.PingInterval, cfg.PingTimeout, cfg.DrainGrace = time.Minute, time.Minute, time.Minute
 	})
-	p.c.tuner.Asked(epoch)
-	p.c.tuner.Answered(epoch.Add(time.Millisecond))
+	p.c.bdp.PingSent(epoch)
+	p.c.bdp.PingAcked(epoch.Add(time.Millisecond))
 	return &fuzzer{tb: tb, c: p.c, now: epoch, acts: acts, owed: make(map[*Stream]int)}
 }
 
@@ -283,7 +289,8 @@ func (z *fuzzer) end(err error, sent int) {
 	}
 	z.take()
 	size, grown := z.c.RecvWindow()
-	if size > int64(z.c.cfg.ConnWindow+z.c.cfg.WindowGrowth) || grown > int64(z.c.cfg.WindowGrowth) || grown > 0 && len(z.live) == 0 {
+	if size > int64(z.c.cfg.ConnWindow+z.c.cfg.WindowGrowth) || grown > int64(z.c.cfg.WindowGrowth) ||
+		grown > 0 && len(z.live) == 0 {
 		z.tb.Errorf("the connection's window is %d octets large, its %d streams have grown by %d", size, len(z.live), grown)
 	}
 	if z.c.Unread() != 0 || z.c.recv.Held() != 0 {

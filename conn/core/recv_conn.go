@@ -111,7 +111,7 @@ func (c *Conn) recvSettingsAck() error {
 		return c.limit.glitch(c.now)
 	}
 	c.life.settingsAcked = true
-	c.tuner.Answered(c.now)
+	c.bdp.PingAcked(c.now)
 	c.in.block.setTableSize(c.cfg.DecoderTableSize)
 	if c.cfg.StreamWindow < frame.DefaultWindow {
 		// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
@@ -146,7 +146,7 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 		c.life.pingOut = false
 	case data == tunePing && c.life.tunePinged:
 		c.life.tunePinged = false
-		c.tuner.Answered(c.now)
+		c.bdp.PingAcked(c.now)
 	default:
 		c.emit(Event{Kind: EventPingAck, Ping: data})
 		if c.life.pingsOut == 0 {

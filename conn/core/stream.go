@@ -23,9 +23,9 @@ type Stream struct {
 	node     priority.Node // in the scheduler
 	send     flow.SendWindow
 	recv     flow.RecvWindow
-	meter    flow.Meter // of recv
-	grown    uint32     // octets by which recv is larger than at its beginning
-	restored uint32     // octets by which it is larger, of those that a small initial window had taken
+	sample   flow.BDPSample // of recv
+	grown    uint32         // octets by which recv is larger than at its beginning
+	restored uint32         // octets by which it is larger, of those that a small initial window had taken
 
 	recvBody  int64  // octets of DATA received, padding excluded
 	noBody    bool   // content-length describes a body that is not sent: answer to HEAD, or 304

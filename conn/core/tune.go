@@ -2,28 +2,31 @@ package core
 
 import "time"
 
-// Windows of streams begin with Config.StreamWindow, that of the connection with Config.ConnWindow. Where a reader takes
-// what comes faster than that lets the peer send, they grow, up to Config.WindowGrowth: so much for all streams
-// together, shared as room says, and as much for the connection. What a stream has had is free again when the peer has ended it and all of it
-// is read; a window that lives does not shrink, since credit that was given cannot be called back.
+// Windows of streams begin with Config.StreamWindow, that of the connection with Config.ConnWindow.
+// Where a reader takes what comes faster than that lets the peer send, they grow, up to
+// Config.WindowGrowth: so much for all streams together, shared as room says, and as much for the
+// connection. What a stream has had is free again when the peer has ended it and all of it is read;
+// a window that lives does not shrink, since credit that was given cannot be called back.
 
-// measure follows DATA: it begins a new round where the last is over, and asks with a PING how long the path is, if that
-// may be of use. Each such PING comes after DATA of the peer that is newer than the answer to the last, so who counts
-// PINGs without DATA between them counts none.
+// measure follows DATA: it begins a new sample period where the last is over, and measures the
+// round-trip time with a PING where that may be of use. Each such PING comes after DATA of the peer
+// that is newer than the answer to the last, so a peer that counts PINGs without DATA between them
+// counts none.
 func (c *Conn) measure(s *Stream) {
-	if c.tuner.Arrived(&c.meter, c.cfg.StreamWindow/4, c.now) && !c.life.pingOut && (c.room(s) > 0 || c.connRoom() > 0) {
+	if c.bdp.DataReceived(&c.sample, c.cfg.StreamWindow/4, c.now) && !c.life.pingOut &&
+		(c.room(s) > 0 || c.connRoom() > 0) {
 		c.Ping(tunePing)
 		c.life.pingsOut-- // not our user's
 		c.life.tunePinged = true
-		c.tuner.Asked(c.now)
+		c.bdp.PingSent(c.now)
 	}
 }
 
-// room is how much the window of s may grow. Streams that are read at the same time have equal shares, and an eighth of
-// what the others have not taken always stays, so that there is something for who comes later: what a stream has grown by
-// cannot be taken from it.
+// room is how much the window of s may grow. Streams that are read at the same time have equal
+// shares, and an eighth of what the others have not taken always stays, so that there is something
+// for who comes later: what a stream has grown by cannot be taken from it.
 func (c *Conn) room(s *Stream) uint32 {
-	readers := max(c.tuner.Meters(), 2) - 1 // one of the meters is the connection's own
+	readers := max(c.bdp.ActiveWindows(), 2) - 1 // one of them is the connection's own
 	left := c.cfg.WindowGrowth - c.grown + s.grown
 	share := min(c.cfg.WindowGrowth/readers, left-left/8)
 	return share - min(share, s.grown)
@@ -34,15 +37,15 @@ func (c *Conn) connRoom() uint32 { return c.cfg.ConnWindow + c.cfg.WindowGrowth 
 
 // meterData counts n octets that were consumed of s, and tells whether to look at the windows.
 func (c *Conn) meterData(s *Stream, n uint32) bool {
-	look := c.tuner.Consumed(&c.meter, &c.recv, n) && c.connRoom() > 0
-	if s.state.CanReceive() && c.tuner.Consumed(&s.meter, &s.recv, n) && c.room(s) > 0 {
+	look := c.bdp.Consumed(&c.sample, &c.recv, n) && c.connRoom() > 0
+	if s.state.CanReceive() && c.bdp.Consumed(&s.sample, &s.recv, n) && c.room(s) > 0 {
 		look = true
 	}
 	return look
 }
 
-// Tune makes the windows of s and of the connection larger where they hold the peer up. It is for whoever reads s, after
-// Consume has asked for it.
+// Tune makes the windows of s and of the connection larger where they hold the peer up. It is for
+// whoever reads s, after Consume has asked for it.
 func (c *Conn) Tune(s *Stream, now time.Time) {
 	if c.fatal != nil {
 		return
@@ -50,14 +53,14 @@ func (c *Conn) Tune(s *Stream, now time.Time) {
 	c.tell(now)
 	now = c.now
 	if s.state.CanReceive() {
-		grown, inc := c.tuner.Grow(&s.meter, &s.recv, c.room(s), now)
+		grown, inc := c.bdp.Grow(&s.sample, &s.recv, c.room(s), now)
 		c.grown += grown
 		s.grown += grown
 		if inc > 0 {
 			c.appendWindowUpdate(s.ID, inc)
 		}
 	}
-	_, inc := c.tuner.Grow(&c.meter, &c.recv, c.connRoom(), now)
+	_, inc := c.bdp.Grow(&c.sample, &c.recv, c.connRoom(), now)
 	// The window of a stream is of no use where that of the connection is smaller.
 	if missing := int64(s.recv.Size()) - int64(c.recv.Size()); s.grown > 0 && missing > 0 {
 		inc += c.recv.Resize(c.recv.Size() + min(uint32(missing), c.connRoom()))
@@ -78,7 +81,7 @@ func (c *Conn) settle(s *Stream) {
 
 // RTT returns the round-trip time of the path as far as it is known from acknowledgements of SETTINGS and PING, 0 where
 // it is not. An answer that is later than 4 s counts as 4 s.
-func (c *Conn) RTT() time.Duration { return c.tuner.RTT() }
+func (c *Conn) RTT() time.Duration { return c.bdp.RTT() }
 
 // RecvWindow returns the size of the connection's receive window, and by how much those of its streams have grown
 // together, in octets.

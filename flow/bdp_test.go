@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-var tuneEpoch = time.Unix(1_000_000_000, 0)
+var bdpEpoch = time.Unix(1_000_000_000, 0)
 
-// A path is a sender without end, a path of some rate and round-trip time, and a reader, seen from the reader's side.
+// A path simulates an endless sender, a network path of some rate and round-trip time, and a
+// reader, as the receiving endpoint sees them.
 type path struct {
 	rate   float64 // octets a second
 	rtt    time.Duration
-	reader float64 // octets a second that are consumed at most; 0: as they come
-	tuner  Tuner
-	meter  Meter
+	reader float64 // octets a second that are consumed at most; 0: all that arrive
+	bdp    BDPEstimator
+	sample BDPSample
 	win    RecvWindow
 	now    time.Time
 
-	credit []grant // WINDOW_UPDATEs on their way, and the octets that answer them
-	free   time.Time
-	most   uint32 // what may be grown by
-	asks   int
+	credit    []grant   // credit that the sender has or will have, in order
+	free      time.Time // when the path can carry the next octet
+	maxGrowth uint32    // octets by which the window may still grow
+	pings     int       // measurements of the round-trip time
 }
 
 type grant struct {
@@ -29,17 +30,17 @@ type grant struct {
 	n  uint32
 }
 
-func newPath(rate float64, rtt time.Duration, size, most uint32) *path {
-	p := &path{rate: rate, rtt: rtt, win: NewRecvWindow(size), now: tuneEpoch, most: most}
-	p.tuner.Asked(p.now)
+func newPath(rate float64, rtt time.Duration, size, maxGrowth uint32) *path {
+	p := &path{rate: rate, rtt: rtt, win: NewRecvWindow(size), now: bdpEpoch, maxGrowth: maxGrowth}
+	p.bdp.PingSent(p.now)
 	p.now = p.now.Add(rtt)
-	p.tuner.Answered(p.now)
+	p.bdp.PingAcked(p.now)
 	p.credit = []grant{{p.now, size}}
 	p.free = p.now
 	return p
 }
 
-// run lets octets arrive for some time, and returns how many have.
+// run lets octets arrive for the time d, and returns how many did.
 func (p *path) run(d time.Duration) (moved float64) {
 	const frame = 16 << 10
 	end := p.now.Add(d)
@@ -54,10 +55,10 @@ func (p *path) run(d time.Duration) (moved float64) {
 			p.credit = p.credit[1:]
 		}
 		p.now = p.free
-		if p.tuner.Arrived(&p.meter, 1000, p.now) {
-			p.asks++
-			p.tuner.Asked(p.now)
-			p.tuner.Answered(p.now.Add(p.rtt))
+		if p.bdp.DataReceived(&p.sample, 1000, p.now) {
+			p.pings++
+			p.bdp.PingSent(p.now)
+			p.bdp.PingAcked(p.now.Add(p.rtt))
 		}
 		p.win.Receive(n)
 		if p.reader > 0 {
@@ -73,9 +74,9 @@ func (p *path) run(d time.Duration) (moved float64) {
 
 func (p *path) read(n uint32) {
 	inc := p.win.Release(n)
-	if p.tuner.Consumed(&p.meter, &p.win, n) {
-		grown, more := p.tuner.Grow(&p.meter, &p.win, p.most, p.now)
-		p.most -= grown
+	if p.bdp.Consumed(&p.sample, &p.win, n) {
+		grown, more := p.bdp.Grow(&p.sample, &p.win, p.maxGrowth, p.now)
+		p.maxGrowth -= grown
 		inc += more
 	}
 	if inc > 0 {
@@ -92,8 +93,8 @@ func later(a, b time.Time) time.Time {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// A window grows to a few times of what the path carries in a round trip, and there it stays.
-func TestTunerFindsThePath(t *testing.T) {
+// A window grows to a few times the bandwidth-delay product, and keeps that size.
+func TestBDPFindsThePath(t *testing.T) {
 	const gbit = 125_000_000
 	for _, tt := range []struct {
 		name   string
@@ -106,9 +107,9 @@ func TestTunerFindsThePath(t *testing.T) {
 		{"10 Gbit/s, 10 ms", 10 * gbit, 10 * time.Millisecond, 512 << 10, 3},
 		{"100 Mbit/s, 300 ms", gbit / 10, 300 * time.Millisecond, 512 << 10, 3},
 		{"100 Mbit/s, 30 ms: 375 kB", gbit / 10, 30 * time.Millisecond, 64 << 10, 3},
-		{"1 Mbit/s, 1 s: a round is eight frames", gbit / 1000, time.Second, 65535, 4.2},
+		{"1 Mbit/s, 1 s: a sample period is eight frames", gbit / 1000, time.Second, 65535, 4.2},
 		{"large from the beginning", gbit, 10 * time.Millisecond, 4 << 20, 4},
-		{"a house", gbit, time.Millisecond, 512 << 10, 4.2},
+		{"1 Gbit/s, 1 ms", gbit, time.Millisecond, 512 << 10, 4.2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPath(tt.rate, tt.rtt, tt.size, 1<<30)
@@ -130,16 +131,16 @@ func TestTunerFindsThePath(t *testing.T) {
 	}
 }
 
-func TestTunerStaysWithinItsRoom(t *testing.T) {
+func TestBDPStaysWithinMaxGrowth(t *testing.T) {
 	p := newPath(1e9, 100*time.Millisecond, 1<<16, 1<<20)
 	p.run(time.Minute)
 	if got := p.win.Size(); got != 1<<16+1<<20 {
-		t.Errorf("the window has %d octets, with room for %d", got, 1<<16+1<<20)
+		t.Errorf("the window has %d octets, want growth up to %d", got, 1<<16+1<<20)
 	}
 }
 
-// The reader, not the window, is what keeps the peer waiting.
-func TestTunerSlowReader(t *testing.T) {
+// The reader, not the window, limits the peer.
+func TestBDPSlowReader(t *testing.T) {
 	p := newPath(1e9, 100*time.Millisecond, 1<<20, 1<<30)
 	p.reader = 5e6 // half a window in a round trip
 	p.run(time.Minute)
@@ -148,11 +149,11 @@ func TestTunerSlowReader(t *testing.T) {
 	}
 }
 
-// A reader that takes a window in one gulp after a pause is slow, too.
-func TestTunerPausingReader(t *testing.T) {
+// A reader that takes a full window at once after each pause is slow, too.
+func TestBDPPausingReader(t *testing.T) {
 	p := newPath(1e9, 100*time.Millisecond, 1<<20, 1<<30)
 	for range 100 {
-		p.tuner.Arrived(&p.meter, 0, p.now)
+		p.bdp.DataReceived(&p.sample, 0, p.now)
 		n := uint32(p.win.Available())
 		p.win.Receive(n)
 		p.now = p.now.Add(time.Second)
@@ -163,35 +164,35 @@ func TestTunerPausingReader(t *testing.T) {
 	}
 }
 
-func TestTunerKnowsNothing(t *testing.T) {
-	var tu Tuner
-	var m Meter
+func TestBDPWithoutRTT(t *testing.T) {
+	var e BDPEstimator
+	var sample BDPSample
 	w := NewRecvWindow(1000)
-	tu.Answered(tuneEpoch) // of nothing
-	tu.Asked(tuneEpoch)
-	tu.Answered(tuneEpoch) // in no time at all
-	tu.Answered(tuneEpoch.Add(time.Second))
-	if tu.RTT() != 0 {
-		t.Fatalf("RTT = %v", tu.RTT())
+	e.PingAcked(bdpEpoch) // without a PingSent
+	e.PingSent(bdpEpoch)
+	e.PingAcked(bdpEpoch) // in 0 s
+	e.PingAcked(bdpEpoch.Add(time.Second))
+	if e.RTT() != 0 {
+		t.Fatalf("RTT = %v", e.RTT())
 	}
 	for range 10 {
-		if tu.Arrived(&m, 0, tuneEpoch) {
-			t.Error("a question without a round-trip time")
+		if e.DataReceived(&sample, 0, bdpEpoch) {
+			t.Error("a PING without a round-trip time")
 		}
 		w.Receive(1000)
 		w.Release(1000)
-		if tu.Consumed(&m, &w, 1000) {
-			t.Error("a look without a round-trip time")
+		if e.Consumed(&sample, &w, 1000) {
+			t.Error("Consumed asks for Grow without a round-trip time")
 		}
-		if grown, inc := tu.Grow(&m, &w, 1000, tuneEpoch); grown != 0 || inc != 0 {
+		if grown, inc := e.Grow(&sample, &w, 1000, bdpEpoch); grown != 0 || inc != 0 {
 			t.Error("growth without a round-trip time")
 		}
 	}
 }
 
-func TestTunerRTT(t *testing.T) {
-	var tu Tuner
-	now := tuneEpoch
+func TestBDPRTT(t *testing.T) {
+	var e BDPEstimator
+	now := bdpEpoch
 	for _, tt := range []struct{ answer, want time.Duration }{
 		{80 * time.Millisecond, 80 * time.Millisecond},
 		{40 * time.Millisecond, 40 * time.Millisecond},             // shorter: at once
@@ -199,80 +200,80 @@ func TestTunerRTT(t *testing.T) {
 		{time.Hour, 42*time.Millisecond + 3958*time.Millisecond/8}, // 4 s at most
 		{-time.Second, 0}, // a clock that was set back
 	} {
-		tu.Asked(now)
+		e.PingSent(now)
 		now = now.Add(tt.answer)
-		tu.Answered(now)
-		if tu.RTT() != tt.want {
-			t.Errorf("after %v: RTT = %v, want %v", tt.answer, tu.RTT(), tt.want)
+		e.PingAcked(now)
+		if e.RTT() != tt.want {
+			t.Errorf("after %v: RTT = %v, want %v", tt.answer, e.RTT(), tt.want)
 		}
 	}
 }
 
-func TestTunerAsksSeldom(t *testing.T) {
+func TestBDPPingsSeldom(t *testing.T) {
 	p := newPath(1e8, 50*time.Millisecond, 1<<20, 1<<30)
 	p.run(time.Second)
-	if p.asks != 1 {
-		t.Errorf("%d questions in the first second", p.asks)
+	if p.pings != 1 {
+		t.Errorf("%d PINGs in the first second", p.pings)
 	}
 	p.run(time.Minute)
-	if p.asks < 6 || p.asks > 7 {
-		t.Errorf("%d questions in a minute", p.asks)
+	if p.pings < 6 || p.pings > 7 {
+		t.Errorf("%d PINGs in a minute", p.pings)
 	}
 
-	var tu Tuner
-	var m Meter
-	tu.Asked(tuneEpoch)
-	tu.Answered(tuneEpoch.Add(time.Millisecond))
+	var e BDPEstimator
+	var sample BDPSample
+	e.PingSent(bdpEpoch)
+	e.PingAcked(bdpEpoch.Add(time.Millisecond))
 	w := NewRecvWindow(1 << 20)
-	now := tuneEpoch
-	for range 3 { // rounds in which little is consumed
+	now := bdpEpoch
+	for range 3 { // sample periods in which little is consumed
 		now = now.Add(time.Second)
-		if tu.Arrived(&m, 1000, now) {
-			t.Error("a question for the sake of 999 octets")
+		if e.DataReceived(&sample, 1000, now) {
+			t.Error("a PING after 999 octets")
 		}
-		tu.Consumed(&m, &w, 999)
+		e.Consumed(&sample, &w, 999)
 	}
-	tu.Consumed(&m, &w, 1)
+	e.Consumed(&sample, &w, 1)
 	now = now.Add(time.Second)
-	if !tu.Arrived(&m, 1000, now) {
-		t.Fatal("no question after 1000 octets")
+	if !e.DataReceived(&sample, 1000, now) {
+		t.Fatal("no PING after 1000 octets")
 	}
-	tu.Asked(now)
+	e.PingSent(now)
 	for range 100 {
 		now = now.Add(time.Minute)
-		tu.Consumed(&m, &w, 1<<20)
-		if tu.Arrived(&m, 1000, now) {
-			t.Fatal("a second question before the answer")
+		e.Consumed(&sample, &w, 1<<20)
+		if e.DataReceived(&sample, 1000, now) {
+			t.Fatal("a second PING before the first is acknowledged")
 		}
 	}
 }
 
-// Whatever is answered and whenever, the arithmetic holds.
-func FuzzTuner(f *testing.F) {
+// The arithmetic holds whenever a PING is acknowledged, and whatever is consumed.
+func FuzzBDP(f *testing.F) {
 	f.Add(int64(time.Hour), uint32(1<<30), uint32(MaxWindow), int64(1), uint32(math.MaxUint32))
 	f.Add(int64(1), uint32(1), uint32(0), int64(0), uint32(0))
-	f.Fuzz(func(t *testing.T, rtt int64, size, room uint32, step int64, n uint32) {
-		size, room = size%(MaxWindow+1), room%(MaxWindow+1)
-		var tu Tuner
-		var m Meter
+	f.Fuzz(func(t *testing.T, rtt int64, size, maxGrowth uint32, step int64, n uint32) {
+		size, maxGrowth = size%(MaxWindow+1), maxGrowth%(MaxWindow+1)
+		var e BDPEstimator
+		var sample BDPSample
 		w := NewRecvWindow(size)
-		tu.Asked(tuneEpoch)
-		now := tuneEpoch.Add(time.Duration(rtt))
-		tu.Answered(now)
-		left := room
+		e.PingSent(bdpEpoch)
+		now := bdpEpoch.Add(time.Duration(rtt))
+		e.PingAcked(now)
+		left := maxGrowth
 		for range 20 {
-			tu.Arrived(&m, 1, now)
+			e.DataReceived(&sample, 1, now)
 			now = now.Add(time.Duration(step))
-			tu.Consumed(&m, &w, n)
+			e.Consumed(&sample, &w, n)
 			before := w.Size()
-			grown, _ := tu.Grow(&m, &w, left, now)
+			grown, _ := e.Grow(&sample, &w, left, now)
 			if grown > left || w.Size() != before+grown {
-				t.Fatalf("grown by %d from %d to %d with room for %d", grown, before, w.Size(), left)
+				t.Fatalf("grown by %d from %d to %d, at most %d allowed", grown, before, w.Size(), left)
 			}
 			left -= grown
 		}
-		if w.Size() > MaxWindow || uint64(w.Size()) > uint64(size)+uint64(room) || tu.RTT() < 0 || tu.RTT() > maxRTT {
-			t.Fatalf("size %d of %d+%d, RTT %v", w.Size(), size, room, tu.RTT())
+		if w.Size() > MaxWindow || uint64(w.Size()) > uint64(size)+uint64(maxGrowth) || e.RTT() < 0 || e.RTT() > maxRTT {
+			t.Fatalf("size %d of %d+%d, RTT %v", w.Size(), size, maxGrowth, e.RTT())
 		}
 	})
 }
