@@ -47,7 +47,7 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	m, err := st.awaitHead()
+	m, err := st.awaitHead(nil)
 	return ResponseHead{m, st.headEnd, st.gotEnd}, err
 }
 
@@ -56,10 +56,11 @@ func (st *Stream) Head() (*core.Message, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	return st.awaitHead()
+	return st.awaitHead(nil)
 }
 
-func (st *Stream) awaitHead() (*core.Message, error) {
+// awaitHead waits for the head until w ends that, which may be nil.
+func (st *Stream) awaitHead(w *interrupt) (*core.Message, error) {
 	for !st.gotHead {
 		switch {
 		case st.err != nil:
@@ -67,15 +68,21 @@ func (st *Stream) awaitHead() (*core.Message, error) {
 		case st.readBy.passed:
 			return nil, errDeadline
 		}
-		if !st.c.lead(st) {
+		if err := w.cause(); err != nil {
+			return nil, err
+		}
+		if w.watch() {
+			continue // much may have changed
+		}
+		if !st.c.lead(st, w) {
 			st.canRead.Wait()
 		}
 	}
 	return &st.cs.Head, nil
 }
 
-// AwaitSettings waits for the peer's SETTINGS, the first frame of a connection (RFC 9113 §3.4), and returns those in force.
-// The error is that of ctx, or of the connection. Client only.
+// AwaitSettings waits for the peer's SETTINGS, the first frame of a connection (RFC 9113 §3.4), and
+// returns those in force. The error is that of ctx, or of the connection. Client only.
 func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	c.mu.Lock()
 	if c.peerKnown || c.phase != alive {

@@ -144,14 +144,15 @@ func (c *Conn) serveTurn() {
 	t.serve.Signal()
 }
 
-// lead reads for st, if the turn is free, until its head has come, and tells whether it has read. It lets go of mu.
-func (c *Conn) lead(st *Stream) bool {
+// lead reads for st, if the turn is free, until its head has come or w, which may be nil, ends
+// that, and tells whether it has read. It lets go of mu.
+func (c *Conn) lead(st *Stream, w *interrupt) bool {
 	t := c.client.turn
 	if c.role != core.Client || t.holder != turnFree || c.phase != alive {
 		return false
 	}
 	t.led++
-	c.readAs(st, func() bool { return !st.gotHead && st.err == nil && !st.readBy.passed })
+	c.readAs(st, func() bool { return !st.gotHead && st.err == nil && !st.readBy.passed && w.cause() == nil })
 	return true
 }
 

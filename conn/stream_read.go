@@ -11,11 +11,14 @@ import (
 // Read reads the body of the peer's message. It waits until there is something, and returns io.EOF
 // after the end of the message, a *frame.StreamError or *frame.ConnError where the stream has died
 // before that, after what had arrived by then, and os.ErrDeadlineExceeded after the read deadline.
-func (st *Stream) Read(p []byte) (int, error) {
+func (st *Stream) Read(p []byte) (int, error) { return st.read(p, nil) }
+
+// read is Read that w may end; nil: nothing does.
+func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	if err := st.awaitBody(len(p)); err != nil {
+	if err := st.awaitBody(len(p), w); err != nil {
 		return 0, st.toldLocked(err)
 	}
 	n := st.body.read(p)
@@ -33,8 +36,8 @@ func (st *Stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// awaitBody waits until the body has something to read.
-func (st *Stream) awaitBody(want int) error {
+// awaitBody waits until the body has something to read, or w ends that, which may be nil.
+func (st *Stream) awaitBody(want int, w *interrupt) error {
 	told := false
 	for {
 		switch {
@@ -51,12 +54,17 @@ func (st *Stream) awaitBody(want int) error {
 		case st.err != nil:
 			return st.err
 		}
+		if err := w.cause(); err != nil {
+			return err
+		}
 		if !told {
 			told = true
 			st.tellBlocked()
 			continue // much may have changed
 		}
-		st.canRead.Wait()
+		if !w.watch() {
+			st.canRead.Wait()
+		}
 	}
 }
 

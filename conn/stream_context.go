@@ -1,0 +1,112 @@
+package conn
+
+import (
+	"context"
+
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// ReadContext is [Stream.Read] whose wait ends when ctx is done, with ctx's error, as of ctx.Err. A
+// context that is done when it is called makes it fail whatever has arrived. The stream goes on:
+// nothing of the message is lost, and the next read continues where the last one that returned
+// octets ended.
+func (st *Stream) ReadContext(ctx context.Context, p []byte) (int, error) {
+	w, err := st.newInterrupt(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer w.end()
+	return st.read(p, w)
+}
+
+// HeadContext is [Stream.Head] whose wait ends when ctx is done, with ctx's error, as of ctx.Err. A
+// context that is done when it is called makes it fail also where the head has arrived. The stream
+// goes on, and Head may be called again. Client only.
+func (st *Stream) HeadContext(ctx context.Context) (*core.Message, error) {
+	w, err := st.newInterrupt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
+	c := st.c
+	c.mu.Lock()
+	defer c.unlock()
+	return st.awaitHead(w)
+}
+
+// interrupt ends the wait of one call when a context is done. It is memory of its own, and not part
+// of the stream: the context may be done while the call returns, and its stream serve another
+// connection soon after.
+type interrupt struct {
+	st   *Stream
+	c    *Conn
+	ctx  context.Context
+	stop func() bool // ends the watch of ctx; nil: it has not begun
+
+	// Guarded by Conn.mu.
+
+	on  bool  // ctx is watched, and the call has not returned
+	err error // ctx's, once it is done while on is set
+}
+
+// newInterrupt returns nil where ctx is never done, and the error of one that is done.
+func (st *Stream) newInterrupt(ctx context.Context) (*interrupt, error) {
+	if ctx.Done() == nil {
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return &interrupt{st: st, c: st.Conn(), ctx: ctx}, nil
+}
+
+// cause is why the call is to end, nil as long as it may wait. It is called with mu held.
+func (w *interrupt) cause() error {
+	if w == nil {
+		return nil
+	}
+	return w.err
+}
+
+// watch begins to watch the context before the call waits for the first time, and reports whether
+// it has: then much may have changed, since it lets go of mu, as the context may be the
+// application's own code.
+func (w *interrupt) watch() bool {
+	if w == nil || w.on {
+		return false
+	}
+	w.on = true
+	defer w.c.mu.Lock() // also when that does not return
+	w.c.unlock()
+	w.stop = context.AfterFunc(w.ctx, w.done)
+	return true
+}
+
+// done is called, in a goroutine of its own, when the context is done.
+func (w *interrupt) done() {
+	err := w.ctx.Err()
+	c := w.c
+	c.mu.Lock()
+	defer c.unlock()
+	ok := false
+	defer c.containLocked(&ok)
+	if w.on {
+		w.err = err
+		w.st.canRead.Broadcast()
+		w.st.kick()
+	}
+	ok = true
+}
+
+// end follows when the call is over.
+func (w *interrupt) end() {
+	if w == nil || !w.on {
+		return
+	}
+	w.c.mu.Lock()
+	w.on = false
+	w.c.mu.Unlock()
+	if w.stop != nil {
+		w.stop()
+	}
+}
