@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// All states that a request without content passes on a server.
+// All states that a request without content goes through on a server.
 func BenchmarkOn(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
@@ -20,7 +20,7 @@ func BenchmarkOn(b *testing.B) {
 	}
 }
 
-// One stream comes and the oldest goes, in the table and in a map.
+// One stream is added and the oldest removed, in the table and in a map.
 func BenchmarkTable(b *testing.B) {
 	for _, live := range []uint32{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
@@ -72,7 +72,7 @@ func BenchmarkTableGet(b *testing.B) {
 	}
 }
 
-// Identifiers that a hostile peer has chosen so that all of them meet.
+// Identifiers that a hostile peer has chosen so that all of them collide.
 func BenchmarkTableCollisions(b *testing.B) {
 	for _, live := range []int{100, 250, 1000} {
 		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
@@ -92,12 +92,12 @@ func BenchmarkTableCollisions(b *testing.B) {
 	}
 }
 
-func BenchmarkGraveyardAdd(b *testing.B) {
+func BenchmarkClosedStreamsAdd(b *testing.B) {
 	b.ReportAllocs()
-	var g Graveyard
+	var c ClosedStreams
 	id := uint32(1)
 	for b.Loop() {
-		g.Add(id, ClosedEnd)
+		c.Add(id, ClosedEnd)
 		id += 2
 	}
 }

@@ -25,8 +25,7 @@ var idents = [numStates]string{
 	ClosedResetRemote: "ClosedResetRemote",
 }
 
-// diagram draws the transitions: what is allowed and changes the state, and the
-// stream errors.
+// diagram draws the transitions: what is allowed and changes the state, and the stream errors.
 func diagram() string {
 	var b strings.Builder
 	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> Idle\n")
@@ -56,7 +55,7 @@ func diagram() string {
 	return b.String()
 }
 
-// edge is the label of the arrow between two states, or "".
+// edge returns the label of the arrow between two states, or "" where there is none.
 func edge(from, to State) string {
 	var causes []string
 	wrong := false
@@ -75,7 +74,7 @@ func edge(from, to State) string {
 	return strings.Join(causes, "<br/>")
 }
 
-// cell is a rule in the table of the document.
+// cell returns the text of a rule in the table of the document.
 func cell(s State, e Event) string {
 	r := s.On(e)
 	switch r.Verdict {
@@ -115,7 +114,7 @@ func table() string {
 	return b.String()
 }
 
-// replace puts text between the markers of a part.
+// replace returns doc with text between the markers of part.
 func replace(t *testing.T, doc, part, text string) string {
 	t.Helper()
 	begin, end := fmt.Sprintf("<!-- begin %s -->\n", part), fmt.Sprintf("<!-- end %s -->\n", part)
@@ -140,7 +139,8 @@ func TestStatesDocumentIsCurrent(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s differs from the table in rules.go; rewrite it with\n\tgo test ./stream -run Document -update", statesFile)
+		t.Fatalf("%s differs from the table in rules.go; rewrite it with\n\tgo test ./stream -run Document -update",
+			statesFile)
 	}
 	if err := os.WriteFile(statesFile, []byte(drawn), 0o644); err != nil {
 		t.Fatal(err)

@@ -2,10 +2,9 @@ package stream
 
 import "fmt"
 
-// An Event is one frame, or one flag of a frame, on a stream. A frame with
-// END_STREAM is two events: the frame and then SendEndStream or RecvEndStream
-// (RFC 9113 §5.1). CONTINUATION is part of the frame that it continues. The
-// zero Event is no event.
+// An Event is one frame, or one flag of a frame, on a stream. A frame with END_STREAM is two
+// events: the frame and then SendEndStream or RecvEndStream (RFC 9113 §5.1). CONTINUATION is part
+// of the frame that it continues. The zero Event is no event.
 type Event uint8
 
 // The events, from this endpoint's view.
@@ -15,7 +14,7 @@ const (
 	SendEndStream
 	SendReset
 	SendPushPromise // PUSH_PROMISE that promises this stream
-	SendPromising   // PUSH_PROMISE on this stream that promises another
+	SendPromising   // PUSH_PROMISE on this stream that promises another one
 	SendWindowUpdate
 	SendPriority
 	RecvHeaders
@@ -56,6 +55,3 @@ func (e Event) String() string {
 	}
 	return fmt.Sprintf("Event(%d)", uint8(e))
 }
-
-// Local reports whether e is something that this endpoint does.
-func (e Event) Local() bool { return e >= SendHeaders && e <= SendPriority }

@@ -59,9 +59,9 @@ func ExampleTable() {
 	// 0
 }
 
-// A late frame is judged by what closed its stream.
-func ExampleGraveyard() {
-	var closed stream.Graveyard
+// The verdict on a late frame depends on what closed its stream.
+func ExampleClosedStreams() {
+	var closed stream.ClosedStreams
 	closed.Add(1, stream.ClosedEnd)
 	closed.Add(3, stream.ClosedResetLocal)
 	for _, id := range []uint32{1, 3} {

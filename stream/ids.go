@@ -1,22 +1,20 @@
 package stream
 
 import (
-	"fmt"
-
 	"github.com/sluice-go/sluice/frame"
 )
 
-// IDs gives out and checks the stream identifiers of one connection
-// (RFC 9113 §5.1.1): odd for streams that the client opens, even for the
-// server's, strictly rising on each side. Make one with NewIDs.
+// IDs assigns and checks the stream identifiers of one connection (RFC 9113 §5.1.1): odd for
+// streams that the client opens, even for the server's, strictly increasing on each side. Make one
+// with NewIDs.
 type IDs struct {
-	next   uint32 // what Next gives out; above frame.MaxStreamID when exhausted
-	local  uint32 // highest given out, 0 before the first
-	remote uint32 // highest accepted, 0 before the first
-	parity uint32 // lowest bit of our own identifiers
+	next   uint32 // the identifier that Next returns; above frame.MaxStreamID when there is none
+	local  uint32 // the highest identifier that Next returned, 0 before the first
+	remote uint32 // the highest identifier that Accept accepted, 0 before the first
+	parity uint32 // the lowest bit of our own identifiers
 }
 
-// NewIDs returns the identifiers of a connection on which we are the client, or
+// NewIDs returns the identifiers of a connection on which we are the client if client is true, else
 // the server.
 func NewIDs(client bool) *IDs {
 	if client {
@@ -25,9 +23,8 @@ func NewIDs(client bool) *IDs {
 	return &IDs{next: 2}
 }
 
-// Next gives out the identifier of the next stream that we open or promise. It
-// returns false when all are used up: a client opens another connection then, a
-// server sends GOAWAY.
+// Next returns the identifier of the next stream that we open or promise. ok is false when all
+// identifiers are used up: a client opens another connection then, a server sends GOAWAY.
 func (i *IDs) Next() (id uint32, ok bool) {
 	if i.next > frame.MaxStreamID {
 		return 0, false
@@ -38,24 +35,13 @@ func (i *IDs) Next() (id uint32, ok bool) {
 	return id, true
 }
 
-// Exhausted reports whether Next has no identifier left to give out.
+// Exhausted reports whether Next has no identifier left.
 func (i *IDs) Exhausted() bool { return i.next > frame.MaxStreamID }
 
-// Skip makes id the next one that Next gives out. The identifiers of ours below
-// it are skipped: they count as closed as soon as id is in use. It panics unless
-// id is one of ours and not below what Next would give out.
-func (i *IDs) Skip(id uint32) {
-	if !i.IsLocal(id) || id < i.next || id > frame.MaxStreamID {
-		panic(fmt.Sprintf("BUG: stream: skipping to identifier %d, next is %d", id, i.next))
-	}
-	i.next = id
-}
-
-// Accept checks the identifier of a stream that the peer opens with HEADERS or
-// promises with PUSH_PROMISE, and takes note of it: lower idle identifiers of the
-// peer are closed from then on. It returns a *frame.ConnError PROTOCOL_ERROR when
-// the identifier is 0, one of ours, or not higher than all before; then nothing
-// changes.
+// Accept checks the identifier of a stream that the peer opens with HEADERS or promises with
+// PUSH_PROMISE, and records it: lower idle identifiers of the peer are closed from then on. It
+// returns a *frame.ConnError PROTOCOL_ERROR when the identifier is 0, one of ours, above 2^31-1, or
+// not higher than all before; then nothing changes.
 func (i *IDs) Accept(id uint32) error {
 	if id == 0 || id > frame.MaxStreamID || i.IsLocal(id) {
 		return frame.NewConnError(frame.ProtocolError, sectionIDs, "stream identifier that the peer may not open")
@@ -72,9 +58,9 @@ const sectionIDs = "RFC 9113 §5.1.1"
 // IsLocal reports whether id belongs to the streams that we open.
 func (i *IDs) IsLocal(id uint32) bool { return id != 0 && id&1 == i.parity }
 
-// Idle reports whether the stream id is idle: no stream of its side with this
-// or a higher identifier has been opened or reserved. Identifiers that were
-// skipped are closed, not idle. 0 is never idle.
+// Idle reports whether the stream id is idle: no stream of its side with this or a higher
+// identifier has been opened or reserved. Identifiers that were skipped are closed, not idle. 0 is
+// never idle.
 func (i *IDs) Idle(id uint32) bool {
 	if i.IsLocal(id) {
 		return id > i.local
@@ -82,9 +68,8 @@ func (i *IDs) Idle(id uint32) bool {
 	return id > i.remote
 }
 
-// LastLocal returns the highest identifier that Next gave out, 0 before that.
+// LastLocal returns the highest identifier that Next returned, 0 before the first.
 func (i *IDs) LastLocal() uint32 { return i.local }
 
-// LastRemote returns the highest identifier that the peer opened or reserved, 0
-// before that.
+// LastRemote returns the highest identifier that the peer opened or reserved, 0 before the first.
 func (i *IDs) LastRemote() uint32 { return i.remote }

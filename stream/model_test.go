@@ -6,42 +6,43 @@ import (
 	"testing"
 )
 
-// Two ends that only do what their state allows must never find fault with each
-// other, however their frames cross. world is everything there is to know about
-// one stream between them; the test walks through all worlds.
-type world struct {
-	state [2]State          // 0: the client, 1: the server
-	queue [2][inFlight]wire // on the way from 0 to 1 and from 1 to 0, oldest first
+// Two endpoints that send only what their state allows must never detect an error of each other,
+// however their frames cross. A pair is the complete state of one stream between them. The test
+// visits all pairs that can be reached.
+type pair struct {
+	state [2]State               // 0: the client, 1: the server
+	queue [2][inFlight]sentFrame // in flight from 0 to 1 and from 1 to 0, oldest first
 }
 
-// inFlight is how many frames may be on the way in each direction.
+// inFlight is how many frames may be in flight in each direction.
 const inFlight = 3
 
-// wire is a frame on the way: an event, perhaps with END_STREAM. 0 is none.
-type wire uint8
+// sentFrame is a frame in flight: an event, perhaps with endStream. 0 is none.
+type sentFrame uint8
 
-const endStream wire = 0x80
+const endStream sentFrame = 0x80
 
 // frames are all that can be sent on a stream.
 var frames = []struct {
-	wire
-	who string // who may send it: c, s or both
+	sentFrame
+	roles string // the roles that may send it: c, s or both
 }{
-	{wire(SendHeaders), "cs"},
-	{wire(SendHeaders) | endStream, "cs"},
-	{wire(SendData), "cs"},
-	{wire(SendData) | endStream, "cs"},
-	{wire(SendReset), "cs"},
-	{wire(SendWindowUpdate), "cs"},
-	{wire(SendPriority), "cs"},
-	{wire(SendPushPromise), "s"},
-	{wire(SendPromising), "s"},
+	{sentFrame(SendHeaders), "cs"},
+	{sentFrame(SendHeaders) | endStream, "cs"},
+	{sentFrame(SendData), "cs"},
+	{sentFrame(SendData) | endStream, "cs"},
+	{sentFrame(SendReset), "cs"},
+	{sentFrame(SendWindowUpdate), "cs"},
+	{sentFrame(SendPriority), "cs"},
+	{sentFrame(SendPushPromise), "s"},
+	{sentFrame(SendPromising), "s"},
 }
 
-// received is what the other side sees of an event.
+// received returns the event at the other endpoint for a sent one.
 func received(e Event) Event { return e - SendHeaders + RecvHeaders }
 
-// apply runs a frame's events on s. ok is false when one is not Allowed.
+// apply applies the events of a frame to s: e, and endEvent if the frame has END_STREAM. The
+// verdict is Allowed if both are.
 func apply(s State, e Event, end bool, endEvent Event) (next State, v Verdict) {
 	r := s.On(e)
 	if r.Verdict == Allowed && end {
@@ -50,40 +51,40 @@ func apply(s State, e Event, end bool, endEvent Event) (next State, v Verdict) {
 	return r.Next, r.Verdict
 }
 
-func (w world) send(from int, f wire) (world, bool) {
+func (p pair) send(from int, f sentFrame) (pair, bool) {
 	n := 0
-	for n < inFlight && w.queue[from][n] != 0 {
+	for n < inFlight && p.queue[from][n] != 0 {
 		n++
 	}
 	if n == inFlight {
-		return w, false
+		return p, false
 	}
-	next, v := apply(w.state[from], Event(f&^endStream), f&endStream != 0, SendEndStream)
+	next, v := apply(p.state[from], Event(f&^endStream), f&endStream != 0, SendEndStream)
 	if v != Allowed {
-		return w, false
+		return p, false
 	}
-	w.state[from] = next
-	w.queue[from][n] = f
-	return w, true
+	p.state[from] = next
+	p.queue[from][n] = f
+	return p, true
 }
 
-func (w world) receive(at int) (next world, f wire, v Verdict) {
-	q := &w.queue[1-at]
+func (p pair) receive(at int) (next pair, f sentFrame, v Verdict) {
+	q := &p.queue[1-at]
 	f = q[0]
 	if f == 0 {
-		return w, 0, Allowed
+		return p, 0, Allowed
 	}
 	copy(q[:], q[1:])
 	q[inFlight-1] = 0
-	w.state[at], v = apply(w.state[at], received(Event(f&^endStream)), f&endStream != 0, RecvEndStream)
-	return w, f, v
+	p.state[at], v = apply(p.state[at], received(Event(f&^endStream)), f&endStream != 0, RecvEndStream)
+	return p, f, v
 }
 
-func (w world) String() string {
+func (p pair) String() string {
 	var b strings.Builder
 	for i, name := range []string{"client", "server"} {
-		fmt.Fprintf(&b, "%s %v, sent", name, w.state[i])
-		for _, f := range w.queue[i] {
+		fmt.Fprintf(&b, "%s %v, sent", name, p.state[i])
+		for _, f := range p.queue[i] {
 			if f != 0 {
 				fmt.Fprintf(&b, " [%v end=%v]", Event(f&^endStream), f&endStream != 0)
 			}
@@ -93,34 +94,34 @@ func (w world) String() string {
 	return b.String()
 }
 
-// explore walks through all worlds that follow from idle. pushed is a stream of
-// the server's.
-func explore(t *testing.T, pushed bool) (seen map[world]bool) {
+// explore visits all pairs that can be reached from idle. pushed says whether the stream is one
+// that the server promises.
+func explore(t *testing.T, pushed bool) (seen map[pair]bool) {
 	t.Helper()
-	start := world{state: [2]State{Idle, Idle}}
-	seen = map[world]bool{start: true}
-	todo := []world{start}
-	visit := func(w world) {
-		if !seen[w] {
-			seen[w] = true
-			todo = append(todo, w)
+	start := pair{state: [2]State{Idle, Idle}}
+	seen = map[pair]bool{start: true}
+	todo := []pair{start}
+	visit := func(p pair) {
+		if !seen[p] {
+			seen[p] = true
+			todo = append(todo, p)
 		}
 	}
 	for len(todo) > 0 {
-		w := todo[len(todo)-1]
+		p := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for i, who := range []string{"c", "s"} {
+		for i, role := range []string{"c", "s"} {
 			for _, f := range frames {
-				if !strings.Contains(f.who, who) || !legalForRole(w, i, f.wire, pushed) {
+				if !strings.Contains(f.roles, role) || !legalForRole(p, i, f.sentFrame, pushed) {
 					continue
 				}
-				if next, ok := w.send(i, f.wire); ok {
+				if next, ok := p.send(i, f.sentFrame); ok {
 					visit(next)
 				}
 			}
-			next, f, v := w.receive(i)
+			next, f, v := p.receive(i)
 			if v != Allowed && v != Ignored {
-				t.Fatalf("%v%s receives %v: %v", w, who, Event(f&^endStream), v)
+				t.Fatalf("%v%s receives %v: %v", p, role, Event(f&^endStream), v)
 			}
 			visit(next)
 		}
@@ -128,11 +129,11 @@ func explore(t *testing.T, pushed bool) (seen map[world]bool) {
 	return seen
 }
 
-// legalForRole holds what is not in the states: who opens which stream.
-func legalForRole(w world, from int, f wire, pushed bool) bool {
+// legalForRole has the rule that is not in the states: which role opens which stream.
+func legalForRole(p pair, from int, f sentFrame, pushed bool) bool {
 	switch Event(f &^ endStream) {
 	case SendHeaders:
-		return w.state[from] != Idle || from == 0 && !pushed
+		return p.state[from] != Idle || from == 0 && !pushed
 	case SendPushPromise:
 		return pushed
 	case SendPromising:
@@ -144,18 +145,18 @@ func legalForRole(w world, from int, f wire, pushed bool) bool {
 func TestTwoEndsNeverDisagree(t *testing.T) {
 	requests := explore(t, false)
 	pushes := explore(t, true)
-	t.Logf("%d worlds of requests, %d of pushes", len(requests), len(pushes))
+	t.Logf("%d pairs of requests, %d of pushes", len(requests), len(pushes))
 
-	// When nothing is on the way and one side is closed, so is the other.
-	for _, worlds := range []map[world]bool{requests, pushes} {
+	// When nothing is in flight and one endpoint is closed, so is the other.
+	for _, pairs := range []map[pair]bool{requests, pushes} {
 		both := map[[2]State]bool{}
-		for w := range worlds {
-			if w.queue != [2][inFlight]wire{} {
+		for p := range pairs {
+			if p.queue != [2][inFlight]sentFrame{} {
 				continue
 			}
-			both[w.state] = true
-			if w.state[0].Closed() != w.state[1].Closed() {
-				t.Errorf("at rest, and yet %v", w)
+			both[p.state] = true
+			if p.state[0].Closed() != p.state[1].Closed() {
+				t.Errorf("nothing is in flight, and yet %v", p)
 			}
 		}
 		for _, want := range [][2]State{
@@ -166,7 +167,7 @@ func TestTwoEndsNeverDisagree(t *testing.T) {
 			{ClosedResetLocal, ClosedEnd},
 		} {
 			if !both[want] {
-				t.Errorf("no world at rest in %v", want)
+				t.Errorf("no pair without frames in flight is in %v", want)
 			}
 		}
 	}

@@ -1,11 +1,10 @@
 package stream
 
-// A Rule answers what an event means in a state.
+// A Rule says what an event means in a state.
 type Rule struct {
-	// Next is the state after the event and after the answer that Verdict
-	// asks for: a stream error leads to ClosedResetLocal, because RST_STREAM
-	// answers it. Verdicts that end the connection, Ignored and Misuse leave
-	// the state as it is.
+	// Next is the state after the event and after the answer that Verdict asks for: a stream error
+	// leads to ClosedResetLocal, because RST_STREAM answers it. Verdicts that end the connection,
+	// Ignored and Misuse leave the state as it is.
 	Next    State
 	Verdict Verdict
 }
@@ -20,7 +19,7 @@ const (
 	misuse       = Misuse
 )
 
-// rules answers "what if e happens in s?" for every pair (RFC 9113 §5.1).
+// rules has the rule for every pair of state and event (RFC 9113 §5.1).
 var rules = [numStates][numEvents]Rule{
 	Idle: {
 		SendHeaders:      {Open, allow},
@@ -32,9 +31,9 @@ var rules = [numStates][numEvents]Rule{
 		SendWindowUpdate: {Idle, misuse},
 		SendPriority:     {Idle, allow},
 
-		// "Receiving any frame other than HEADERS or PRIORITY on a stream in
-		// this state MUST be treated as a connection error of type
-		// PROTOCOL_ERROR." Whose stream it is, IDs.Accept checks.
+		// "Receiving any frame other than HEADERS or PRIORITY on a stream in this state MUST be
+		// treated as a connection error of type PROTOCOL_ERROR." IDs.Accept checks which endpoint
+		// may open the stream.
 		RecvHeaders:      {Open, allow},
 		RecvData:         {Idle, connProtocol},
 		RecvEndStream:    {Idle, connProtocol},
@@ -130,9 +129,9 @@ var rules = [numStates][numEvents]Rule{
 		SendWindowUpdate: {HalfClosedRemote, allow},
 		SendPriority:     {HalfClosedRemote, allow},
 
-		// "If an endpoint receives additional frames, other than
-		// WINDOW_UPDATE, PRIORITY, or RST_STREAM, for a stream that is in this
-		// state, it MUST respond with a stream error of type STREAM_CLOSED."
+		// "If an endpoint receives additional frames, other than WINDOW_UPDATE, PRIORITY, or
+		// RST_STREAM, for a stream that is in this state, it MUST respond with a stream error of
+		// type STREAM_CLOSED."
 		RecvHeaders:      {ClosedResetLocal, streamClosed},
 		RecvData:         {ClosedResetLocal, streamClosed},
 		RecvEndStream:    {ClosedResetLocal, streamClosed},
@@ -152,9 +151,9 @@ var rules = [numStates][numEvents]Rule{
 		SendWindowUpdate: {ClosedEnd, misuse},
 		SendPriority:     {ClosedEnd, allow},
 
-		// The peer has broken its own END_STREAM. "An endpoint MAY treat receipt
-		// of any other type of frame on a closed stream as a connection error of
-		// type STREAM_CLOSED"; RFC 7540 §5.1 had a MUST here.
+		// The peer sends after its own END_STREAM. "An endpoint MAY treat receipt of any other type
+		// of frame on a closed stream as a connection error of type STREAM_CLOSED"; RFC 7540 §5.1
+		// had a MUST here.
 		RecvHeaders:      {ClosedEnd, connClosed},
 		RecvData:         {ClosedEnd, connClosed},
 		RecvEndStream:    {ClosedEnd, connClosed},
@@ -174,9 +173,9 @@ var rules = [numStates][numEvents]Rule{
 		SendWindowUpdate: {ClosedResetLocal, misuse},
 		SendPriority:     {ClosedResetLocal, allow},
 
-		// "The peer might have sent or enqueued for sending these frames before
-		// processing the RST_STREAM frame. An endpoint MUST minimally process
-		// and then discard any frames it receives in this state."
+		// "The peer might have sent or enqueued for sending these frames before processing the
+		// RST_STREAM frame. An endpoint MUST minimally process and then discard any frames it
+		// receives in this state."
 		RecvHeaders:      {ClosedResetLocal, ignore},
 		RecvData:         {ClosedResetLocal, ignore},
 		RecvEndStream:    {ClosedResetLocal, ignore},
@@ -196,10 +195,9 @@ var rules = [numStates][numEvents]Rule{
 		SendWindowUpdate: {ClosedResetRemote, misuse},
 		SendPriority:     {ClosedResetRemote, allow},
 
-		// Nothing can have been in flight: frames arrive in order. The stream
-		// error of RFC 7540 §5.1 spares the other streams. It moves the stream to
-		// ClosedResetLocal, so that a peer that goes on gets one RST_STREAM and
-		// not one a frame.
+		// Nothing can have been in flight: frames arrive in order. The stream error of
+		// RFC 7540 §5.1 does not affect the other streams. It moves the stream to ClosedResetLocal,
+		// so that a peer that goes on gets one RST_STREAM, and not one for each frame.
 		RecvHeaders:      {ClosedResetLocal, streamClosed},
 		RecvData:         {ClosedResetLocal, streamClosed},
 		RecvEndStream:    {ClosedResetLocal, streamClosed},

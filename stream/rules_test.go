@@ -55,8 +55,8 @@ func TestEveryStateIsReachable(t *testing.T) {
 	}
 }
 
-// Which verdicts may move a stream, on which side they are possible, and that
-// nothing leaves closed or returns to idle.
+// Which verdicts may change the state, on which side they are possible, and that no rule leaves
+// closed or returns to idle.
 func TestShapeOfRules(t *testing.T) {
 	used := map[Verdict]bool{}
 	for _, s := range states() {
@@ -81,10 +81,11 @@ func TestShapeOfRules(t *testing.T) {
 				}
 			}
 			remoteFault := r.Verdict != Allowed && r.Verdict != Ignored && r.Verdict != Misuse
-			if e.Local() && remoteFault {
+			local := e >= SendHeaders && e <= SendPriority
+			if local && remoteFault {
 				t.Errorf("%v, %v: our own doing is %v", s, e, r.Verdict)
 			}
-			if !e.Local() && r.Verdict == Misuse {
+			if !local && r.Verdict == Misuse {
 				t.Errorf("%v, %v: the peer's doing is misuse", s, e)
 			}
 		}
@@ -105,8 +106,7 @@ func TestRulesOfAllStates(t *testing.T) {
 			}
 		}
 		if s != Idle {
-			// §5.4.2: "an endpoint MUST NOT send a RST_STREAM in response to a
-			// RST_STREAM frame"
+			// §5.4.2: "an endpoint MUST NOT send a RST_STREAM in response to a RST_STREAM frame"
 			switch v := s.On(RecvReset).Verdict; v {
 			case Allowed, Ignored:
 			default:
@@ -120,7 +120,7 @@ func TestRulesOfAllStates(t *testing.T) {
 				t.Errorf("%v: promising it again is %v", s, v)
 			}
 		}
-		// Whoever may send DATA may send END_STREAM, and the other way round.
+		// An endpoint that may send DATA may send END_STREAM, and the other way round.
 		for _, pair := range [][2]Event{{SendData, SendEndStream}, {RecvData, RecvEndStream}} {
 			if a, b := s.On(pair[0]).Verdict, s.On(pair[1]).Verdict; a != b {
 				t.Errorf("%v: %v is %v, %v is %v", s, pair[0], a, pair[1], b)
@@ -139,21 +139,16 @@ func TestRulesOfAllStates(t *testing.T) {
 }
 
 func TestStateGroups(t *testing.T) {
-	// §5.1.2: open and half-closed streams count, reserved ones do not.
-	active := map[State]bool{Open: true, HalfClosedLocal: true, HalfClosedRemote: true}
 	closed := map[State]bool{ClosedEnd: true, ClosedResetLocal: true, ClosedResetRemote: true}
 	for _, s := range append(states(), 0) {
-		if s.Active() != active[s] {
-			t.Errorf("%v: Active is %v", s, s.Active())
-		}
 		if s.Closed() != closed[s] {
 			t.Errorf("%v: Closed is %v", s, s.Closed())
 		}
 	}
 }
 
-// walk runs events from idle and returns the state and the last verdict. It stops
-// at the first verdict that is not Allowed.
+// walk applies events from idle on and returns the state and the last verdict. It stops at the
+// first verdict that is not Allowed.
 func walk(es ...Event) (State, Verdict) {
 	s, v := Idle, Allowed
 	for _, e := range es {
@@ -176,9 +171,21 @@ func TestWalks(t *testing.T) {
 	}{
 		{"request without content", request, HalfClosedRemote, Allowed},
 		{"request and response", answered, ClosedEnd, Allowed},
-		{"our request", []Event{SendHeaders, SendData, SendEndStream, RecvHeaders, RecvData, RecvHeaders, RecvEndStream}, ClosedEnd, Allowed},
-		{"response before the request ends", []Event{RecvHeaders, SendHeaders, SendEndStream, RecvData, RecvEndStream}, ClosedEnd, Allowed},
-		{"pushed, by us", []Event{SendPushPromise, RecvWindowUpdate, SendHeaders, SendData, SendEndStream}, ClosedEnd, Allowed},
+		{
+			"our request",
+			[]Event{SendHeaders, SendData, SendEndStream, RecvHeaders, RecvData, RecvHeaders, RecvEndStream},
+			ClosedEnd, Allowed,
+		},
+		{
+			"response before the request ends",
+			[]Event{RecvHeaders, SendHeaders, SendEndStream, RecvData, RecvEndStream},
+			ClosedEnd, Allowed,
+		},
+		{
+			"pushed, by us",
+			[]Event{SendPushPromise, RecvWindowUpdate, SendHeaders, SendData, SendEndStream},
+			ClosedEnd, Allowed,
+		},
 		{"pushed, by the peer", []Event{RecvPushPromise, SendWindowUpdate, RecvHeaders, RecvEndStream}, ClosedEnd, Allowed},
 		{"push refused", []Event{RecvPushPromise, SendReset}, ClosedResetLocal, Allowed},
 		{"push taken back", []Event{RecvPushPromise, RecvReset}, ClosedResetRemote, Allowed},
@@ -195,15 +202,22 @@ func TestWalks(t *testing.T) {
 		{"5.1/11", append(answered[:5:5], RecvData), ClosedEnd, ConnStreamClosed},
 		{"5.1/12", append(answered[:5:5], RecvHeaders), ClosedEnd, ConnStreamClosed},
 
-		// What was on the way when the stream closed.
+		// Frames that were in flight when the stream closed.
 		{"WINDOW_UPDATE after the end", append(answered[:5:5], RecvWindowUpdate), ClosedEnd, Ignored},
 		{"RST_STREAM after the end", append(answered[:5:5], RecvReset), ClosedEnd, Ignored},
-		{"WINDOW_UPDATE after our END_STREAM", []Event{SendHeaders, SendEndStream, RecvWindowUpdate}, HalfClosedLocal, Ignored},
+		{
+			"WINDOW_UPDATE after our END_STREAM",
+			[]Event{SendHeaders, SendEndStream, RecvWindowUpdate},
+			HalfClosedLocal, Ignored,
+		},
 		{"DATA after our reset", []Event{RecvHeaders, SendReset, RecvData}, ClosedResetLocal, Ignored},
 		{"trailers after our reset", []Event{RecvHeaders, SendReset, RecvHeaders}, ClosedResetLocal, Ignored},
 		{"both reset", []Event{RecvHeaders, SendReset, RecvReset}, ClosedResetLocal, Ignored},
 		{"PUSH_PROMISE after our reset", []Event{SendHeaders, SendReset, RecvPromising}, ClosedResetLocal, Allowed},
-		{"PUSH_PROMISE after the peer's END_STREAM", append(request[:2:2], RecvPromising), HalfClosedRemote, ConnProtocolError},
+		{
+			"PUSH_PROMISE after the peer's END_STREAM", append(request[:2:2], RecvPromising), HalfClosedRemote,
+			ConnProtocolError,
+		},
 	} {
 		if s, v := walk(test.events...); s != test.state || v != test.verdict {
 			t.Errorf("%s: %v, %v; want %v, %v", test.name, s, v, test.state, test.verdict)
@@ -211,7 +225,7 @@ func TestWalks(t *testing.T) {
 	}
 }
 
-// A peer that goes on after its own RST_STREAM gets one answer and not one a frame.
+// A peer that sends after its own RST_STREAM gets one RST_STREAM, and not one for each frame.
 func TestOneAnswerToFramesAfterReset(t *testing.T) {
 	s, _ := walk(RecvHeaders, RecvReset)
 	answers := 0
@@ -244,7 +258,10 @@ func TestVerdictErr(t *testing.T) {
 		t.Errorf("stream error reads %q, want %q", err, text)
 	}
 
-	for v, code := range map[Verdict]frame.Code{ConnProtocolError: frame.ProtocolError, ConnStreamClosed: frame.StreamClosed} {
+	for v, code := range map[Verdict]frame.Code{
+		ConnProtocolError: frame.ProtocolError,
+		ConnStreamClosed:  frame.StreamClosed,
+	} {
 		err := v.Err(5, RecvPromising, ClosedEnd)
 		var ce *frame.ConnError
 		if !errors.As(err, &ce) || ce.Code != code || ce.Section != "RFC 9113 §6.6" {

@@ -2,12 +2,12 @@ package stream
 
 import "fmt"
 
-// A State is a state of a stream as this endpoint sees it (RFC 9113 §5.1).
-// The zero State is no state at all.
+// A State is a state of a stream as this endpoint sees it (RFC 9113 §5.1). The zero State is not a
+// state.
 type State uint8
 
-// The states of RFC 9113 §5.1. "closed" is three states, by what closed the
-// stream first, because late frames mean something else in each.
+// The states of RFC 9113 §5.1. "closed" is three states, by what closed the stream first, because
+// the meaning of late frames differs.
 const (
 	Idle              State = iota + 1
 	ReservedLocal           // we have promised it with PUSH_PROMISE
@@ -45,19 +45,14 @@ func (s State) String() string {
 // Closed reports whether s is one of the three closed states.
 func (s State) Closed() bool { return s >= ClosedEnd }
 
-// Active reports whether a stream in s counts toward
-// SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 §5.1.2): open and both half-closed
-// states do, the reserved ones do not.
-func (s State) Active() bool { return s >= Open && s <= HalfClosedRemote }
-
 // CanSend reports whether we may send DATA in s.
 func (s State) CanSend() bool { return s == Open || s == HalfClosedRemote }
 
 // CanReceive reports whether the peer may send DATA in s.
 func (s State) CanReceive() bool { return s == Open || s == HalfClosedLocal }
 
-// On says what event e means in state s. It looks up a table and changes
-// nothing. It panics when s or e is none of the constants.
+// On returns the rule for event e in state s. It reads a table and changes nothing. It panics when
+// s or e is none of the constants.
 func (s State) On(e Event) Rule {
 	r := rules[s][e]
 	if r.Verdict == 0 {

@@ -6,13 +6,13 @@ import (
 	"math/bits"
 )
 
-// A Table maps stream identifiers to values. It is a hash table with open
-// addressing: lookups touch one array, and adding and removing allocate only
-// when the table has to grow. The zero Table is empty and ready to use.
+// A Table maps stream identifiers to values. It is a hash table with open addressing: lookups touch
+// one array, and adding and removing allocate only when the table has to grow. The zero Table is
+// empty and ready to use.
 type Table[T any] struct {
 	slots []slot[T] // length 0 or a power of two; at most 3/4 full
-	n     int
-	shift uint8 // 32 - log2(len(slots))
+	n     int       // entries
+	shift uint8     // 32 - log2(len(slots))
 }
 
 type slot[T any] struct {
@@ -22,14 +22,14 @@ type slot[T any] struct {
 
 const minSlots = 8
 
-// hash is multiplicative (Knuth): identifiers are close to each other, and their
-// lowest bit is always the same.
+// hash is multiplicative (Knuth): identifiers are close to each other, and their lowest bit is
+// always the same.
 func (t *Table[T]) hash(id uint32) uint32 { return id * 0x9E3779B1 >> t.shift }
 
 // Len returns the number of entries.
 func (t *Table[T]) Len() int { return t.n }
 
-// find returns the slot of id, or the empty slot where it belongs.
+// find returns the index of the slot of id, or of the empty slot where Put would put it.
 func (t *Table[T]) find(id uint32) (i uint32, found bool) {
 	mask := uint32(len(t.slots) - 1)
 	for i = t.hash(id); ; i = (i + 1) & mask {
@@ -87,8 +87,8 @@ func (t *Table[T]) Delete(id uint32) bool {
 	if !found {
 		return false
 	}
-	// Close the hole with entries that were pushed behind it, so that no
-	// tombstones pile up.
+	// Close the hole with entries that a collision moved behind it, so that no tombstones
+	// accumulate.
 	mask := uint32(len(t.slots) - 1)
 	for i := (hole + 1) & mask; t.slots[i].id != 0; i = (i + 1) & mask {
 		home := t.hash(t.slots[i].id)
@@ -102,8 +102,8 @@ func (t *Table[T]) Delete(id uint32) bool {
 	return true
 }
 
-// Shrink gives back memory that the entries do not need any more. It may
-// allocate a smaller table; call it when a connection becomes idle.
+// Shrink frees memory that the entries do not need any more. It may allocate a smaller table; call
+// it when a connection becomes idle.
 func (t *Table[T]) Shrink() {
 	if t.n == 0 {
 		t.slots = nil
@@ -118,16 +118,16 @@ func (t *Table[T]) Shrink() {
 	}
 }
 
-// All iterates over the entries in no particular, but repeatable, order. The
-// body may Delete the entry that it was called with, and Put must not be called.
+// All iterates over the entries in no particular, but repeatable, order. The body may Delete the
+// entry that it was called with, and Put must not be called.
 func (t *Table[T]) All() iter.Seq2[uint32, T] {
 	return func(yield func(uint32, T) bool) {
 		size := len(t.slots)
 		if t.n == 0 {
 			return
 		}
-		// Delete moves entries toward lower slots, but never over an empty one.
-		// So walk down from an empty slot: what moves has been seen already.
+		// Delete moves entries toward lower slots, but never past an empty one. So the walk goes
+		// down from an empty slot: entries that move were visited already.
 		start := 0
 		for t.slots[start].id != 0 {
 			start++

@@ -47,8 +47,8 @@ func play(t *testing.T, ops []byte) {
 	var table Table[int]
 	model := map[uint32]int{}
 	for i := 0; i+2 < len(ops); i += 3 {
-		// Few identifiers, so that they meet again; the high ones collide in other
-		// ways than the low ones.
+		// Few identifiers, so that the same ones come again; the high ones collide in other ways
+		// than the low ones.
 		id := 1 + uint32(ops[i+1]) + uint32(ops[i+2]&3)<<29
 		switch op := ops[i] % 8; op {
 		case 0, 1, 2:
@@ -75,7 +75,7 @@ func play(t *testing.T, ops []byte) {
 	check(t, &table, model)
 }
 
-// drop deletes some entries while iterating, and shrinks what is left.
+// drop deletes some entries while iterating, and shrinks the table.
 func drop(t *testing.T, table *Table[int], model map[uint32]int, mask byte) {
 	t.Helper()
 	seen := map[uint32]bool{}
@@ -113,7 +113,7 @@ func FuzzTable(f *testing.F) {
 	f.Fuzz(play)
 }
 
-// As in a long connection: streams open in order, and close in any.
+// A long connection: streams open in order, and close in any order.
 func TestTableOfALongConnection(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var table Table[int]
@@ -201,8 +201,8 @@ func TestTableAllStops(t *testing.T) {
 	})
 }
 
-// Closing all streams looks at a number of slots that grows with the number of
-// streams, not with its square. Counting is exact where a clock is not.
+// Closing all streams reads a number of slots that grows with the number of streams, not with its
+// square. The test counts slots, because times vary.
 func TestTableClosesInLinearTime(t *testing.T) {
 	probes := func(n uint32) (sum int) {
 		var table Table[int]
@@ -212,7 +212,7 @@ func TestTableClosesInLinearTime(t *testing.T) {
 		for id := range table.All() {
 			mask := uint32(len(table.slots) - 1)
 			for i := table.hash(id); table.slots[i].id != 0; i = (i + 1) & mask {
-				sum++ // what find and closing the hole walk over
+				sum++ // the slots that find and closing the hole read
 			}
 			table.Delete(id)
 		}

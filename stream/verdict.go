@@ -11,11 +11,11 @@ type Verdict uint8
 
 // The verdicts. Allowed and Ignored are no errors.
 const (
-	// Allowed: go on with the frame.
+	// Allowed: process the frame.
 	Allowed Verdict = iota + 1
-	// Ignored: do the least that keeps the connection in step (decode the
-	// field block, count DATA against the connection window and give the
-	// credit back) and drop the frame. For a local event: send nothing.
+	// Ignored: do only what keeps the state of the connection right (decode the field block, count
+	// DATA against the connection window and give the credit back) and drop the frame. For a local
+	// event: send nothing.
 	Ignored
 	// StreamClosedError: answer RST_STREAM STREAM_CLOSED.
 	StreamClosedError
@@ -23,8 +23,8 @@ const (
 	ConnProtocolError
 	// ConnStreamClosed: end the connection with GOAWAY STREAM_CLOSED.
 	ConnStreamClosed
-	// Misuse: a local event that the state does not permit; nothing may be
-	// sent. It is the caller's mistake, not the peer's.
+	// Misuse: a local event that the state does not permit; nothing may be sent. It is the caller's
+	// mistake, not the peer's.
 	Misuse
 
 	numVerdicts = iota + 1
@@ -47,9 +47,8 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("Verdict(%d)", uint8(v))
 }
 
-// Err returns the error that v stands for, given what happened on which stream
-// and in which state: a *frame.StreamError, a *frame.ConnError or a
-// *MisuseError; nil for Allowed and Ignored.
+// Err returns the error that v stands for, given what happened on which stream and in which state:
+// a *frame.StreamError, a *frame.ConnError or a *MisuseError; nil for Allowed and Ignored.
 func (v Verdict) Err(streamID uint32, e Event, s State) error {
 	switch v {
 	case Allowed, Ignored:
@@ -66,7 +65,7 @@ func (v Verdict) Err(streamID uint32, e Event, s State) error {
 	panic(fmt.Sprintf("BUG: stream: no error for %v", v))
 }
 
-// section is where RFC 9113 says what is wrong with e.
+// section returns the section of RFC 9113 with the rule that e breaks.
 func section(e Event) string {
 	if e == RecvPushPromise || e == RecvPromising {
 		return "RFC 9113 §6.6"
@@ -74,7 +73,7 @@ func section(e Event) string {
 	return "RFC 9113 §5.1"
 }
 
-// reason has nothing of the peer's in it but which of our words are chosen.
+// reason returns a text that contains nothing that the peer has sent.
 func reason(e Event, s State) string { return e.String() + " in state " + s.String() }
 
 // A MisuseError is a local event that the state of the stream does not permit.
@@ -84,7 +83,7 @@ type MisuseError struct {
 	State    State
 }
 
-// Error says what was tried in which state.
+// Error names the event and the state.
 func (e *MisuseError) Error() string {
 	return fmt.Sprintf("stream %d: cannot %v in state %v", e.StreamID, e.Event, e.State)
 }

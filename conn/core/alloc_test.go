@@ -128,7 +128,7 @@ func TestNoAllocations(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLoop(t, tt.role, tt.frames...)
-			for range 500 { // the graveyard, too
+			for range 500 { // so that the record of closed streams is full, too
 				l.exchange()
 			}
 			before := l.closed

@@ -26,7 +26,7 @@ type Conn struct {
 	peer     Settings
 	ids      *stream.IDs
 	streams  stream.Table[*Stream]
-	graves   stream.Graveyard
+	closed   stream.ClosedStreams
 	sched    priority.Scheduler
 	send     flow.SendWindow
 	recv     flow.RecvWindow
@@ -74,7 +74,7 @@ func New(cfg Config) *Conn {
 	c.limit.Limits = &c.cfg.Limits
 	// The peer may have as many streams open, and so send frames on as many that we have reset, before it knows.
 	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)
-	c.graves = stream.NewGraveyard(stream.DefaultEnds, int(resets))
+	c.closed = stream.NewClosedStreams(stream.DefaultEnded, int(resets))
 	c.in.init(&cfg, c.limit.MaxContinuations)
 	c.window.size = cfg.StreamWindow
 	c.send.Add(frame.DefaultWindow)
@@ -212,7 +212,7 @@ var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection clo
 
 // closeStream takes s out of the table. The event is the last that names it.
 func (c *Conn) closeStream(s *Stream) {
-	c.graves.Add(s.ID, s.state)
+	c.closed.Add(s.ID, s.state)
 	c.countClosed(s.state)
 	if c.lastData == s {
 		c.lastData = nil

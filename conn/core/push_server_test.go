@@ -54,7 +54,8 @@ func TestServerPush(t *testing.T) {
 		t.Errorf("the first promise is stream %d", id)
 	}
 	s := p.stream(2)
-	if h := &s.Head; h.Method != "GET" || h.Path != "/" || h.ContentLength != -1 || len(h.Fields) != 1 || h.Fields[0].Value != "x" {
+	if h := &s.Head; h.Method != "GET" || h.Path != "/" || h.ContentLength != -1 || len(h.Fields) != 1 ||
+		h.Fields[0].Value != "x" {
 		t.Errorf("the promised request is %+v", h)
 	}
 	p.queue(1, 5, true)
@@ -115,11 +116,27 @@ func TestServerPushRefusals(t *testing.T) {
 		{"allowed", nil, nil, 1, nil},
 		{"push disabled", []frame.Setting{noPush}, nil, 1, ErrPushDisabled},
 		{"disabled midway", nil, func(p *peer) { p.mustPush(1); p.send(settings(noPush)) }, 1, ErrPushDisabled},
-		{"enabled again", []frame.Setting{noPush}, func(p *peer) { p.send(settings(setting(frame.SettingEnablePush, 1))) }, 1, nil},
+		{
+			"enabled again",
+			[]frame.Setting{noPush},
+			func(p *peer) { p.send(settings(setting(frame.SettingEnablePush, 1))) }, 1, nil,
+		},
 		{"no streams allowed", []frame.Setting{setting(frame.SettingMaxConcurrentStreams, 0)}, nil, 1, ErrNoStream},
-		{"limit reached", []frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)}, func(p *peer) { p.mustPush(1) }, 1, ErrNoStream},
-		{"limit reached by a push that runs", []frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)}, func(p *peer) { p.answer(p.mustPush(1), false) }, 1, ErrNoStream},
-		{"limit reached before", []frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)}, func(p *peer) { p.answer(p.mustPush(1), true) }, 1, nil},
+		{
+			"limit reached",
+			[]frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)},
+			func(p *peer) { p.mustPush(1) }, 1, ErrNoStream,
+		},
+		{
+			"limit reached by a push that runs",
+			[]frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)},
+			func(p *peer) { p.answer(p.mustPush(1), false) }, 1, ErrNoStream,
+		},
+		{
+			"limit reached before",
+			[]frame.Setting{setting(frame.SettingMaxConcurrentStreams, 1)},
+			func(p *peer) { p.answer(p.mustPush(1), true) }, 1, nil,
+		},
 		{"our own limit", nil, func(p *peer) {
 			for range 100 {
 				p.mustPush(1)
@@ -134,7 +151,10 @@ func TestServerPushRefusals(t *testing.T) {
 		{"after the client's reset", nil, func(p *peer) { p.send(reset(1, frame.Cancel)) }, 1, ErrClosed},
 		{"draining", nil, func(p *peer) { p.c.Shutdown(p.now); p.take() }, 1, ErrNoMoreStreams},
 		{"after the client's GOAWAY", nil, func(p *peer) { p.send(frame.GoAway{}) }, 1, ErrNoMoreStreams},
-		{"identifiers used up", nil, func(p *peer) { p.c.ids.Skip(frame.MaxStreamID - 1); p.mustPush(1) }, 1, ErrNoMoreStreams},
+		{
+			"identifiers used up", nil, func(p *peer) { setNextID(p.c, frame.MaxStreamID-1); p.mustPush(1) }, 1,
+			ErrNoMoreStreams,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,18 +179,19 @@ func TestServerPushRefusals(t *testing.T) {
 func TestServerPushRequest(t *testing.T) {
 	get := func(more ...string) []Field { return requestFields(more...) }
 	for name, list := range map[string][]Field{
-		"POST":               fields(":method: POST", ":scheme: https", ":authority: x", ":path: /"),
-		"CONNECT":            fields(":method: CONNECT", ":authority: x:1"),
-		"no authority":       fields(":method: GET", ":scheme: https", ":path: /"),
-		"no path":            fields(":method: GET", ":scheme: https", ":authority: x"),
-		"content":            get("content-length: 5"),
-		"connection":         get("connection: close"),
-		"uppercase":          get("Accept: x"),
-		"a value with CR":    get("accept: a\rb"),
-		"pseudo-field late":  get("accept: x", ":path: /2"),
-		"status":             fields(":status: 200"),
-		"another host":       get("host: other.com"),
-		"extended CONNECT":   fields(":method: CONNECT", ":scheme: https", ":authority: x", ":path: /", ":protocol: websocket"),
+		"POST":              fields(":method: POST", ":scheme: https", ":authority: x", ":path: /"),
+		"CONNECT":           fields(":method: CONNECT", ":authority: x:1"),
+		"no authority":      fields(":method: GET", ":scheme: https", ":path: /"),
+		"no path":           fields(":method: GET", ":scheme: https", ":authority: x"),
+		"content":           get("content-length: 5"),
+		"connection":        get("connection: close"),
+		"uppercase":         get("Accept: x"),
+		"a value with CR":   get("accept: a\rb"),
+		"pseudo-field late": get("accept: x", ":path: /2"),
+		"status":            fields(":status: 200"),
+		"another host":      get("host: other.com"),
+		"extended CONNECT": fields(":method: CONNECT", ":scheme: https", ":authority: x", ":path: /",
+			":protocol: websocket"),
 		"a path that is odd": fields(":method: GET", ":scheme: https", ":authority: x", ":path: "),
 	} {
 		p := pusher(t)
@@ -180,7 +201,8 @@ func TestServerPushRequest(t *testing.T) {
 		p.wantQuiet(name)
 	}
 	p := pusher(t)
-	if _, err := p.pushFields(1, fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /", "cookie: a=b", "content-length: 0")); err != nil {
+	if _, err := p.pushFields(1, fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /",
+		"cookie: a=b", "content-length: 0")); err != nil {
 		t.Error(err)
 	}
 }
@@ -336,14 +358,19 @@ func TestServerPushUnwantedLate(t *testing.T) {
 	}
 }
 
-// What is pushed waits for the page that needs it, whichever scheme the client speaks, and shares with nobody else's page
-// what that is due.
+// What is pushed waits for the page that needs it, whichever scheme the client speaks, and shares
+// with nobody else's page what that is due.
 func TestServerPushBelowItsParent(t *testing.T) {
 	tests := map[string][]any{
-		"no priorities":        {request(1).ends(), request(3).ends()},
-		"tree":                 {request(1).withPriority(frame.PriorityParam{Weight: 15}).ends(), request(3).withPriority(frame.PriorityParam{Weight: 15}).ends()},
-		"extensible":           {request(1, "priority: i").ends(), request(3, "priority: i").ends()},
-		"no tree, by SETTINGS": {settings(setting(frame.SettingNoRFC7540Priorities, 1)), request(1).ends(), request(3).ends()},
+		"no priorities": {request(1).ends(), request(3).ends()},
+		"tree": {
+			request(1).withPriority(frame.PriorityParam{Weight: 15}).ends(),
+			request(3).withPriority(frame.PriorityParam{Weight: 15}).ends(),
+		},
+		"extensible": {request(1, "priority: i").ends(), request(3, "priority: i").ends()},
+		"no tree, by SETTINGS": {
+			settings(setting(frame.SettingNoRFC7540Priorities, 1)), request(1).ends(), request(3).ends(),
+		},
 	}
 	for name, send := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,8 @@ func TestPush(t *testing.T) {
 	p.send(response(1).ends())
 	p.wantEvents("its parent ends", "headers 1 200 end", "closed 1")
 	p.send(response(2, ":status: 103"), response(2, "content-length: 4"), data(2, "push"), trailers(2, "x: y"))
-	p.wantEvents("the response", "interim 2 103", "headers 2 200 content-length=4", "data 2 4", "trailers 2 x=y end", "closed 2")
+	p.wantEvents("the response", "interim 2 103", "headers 2 200 content-length=4", "data 2 4",
+		"trailers 2 x=y end", "closed 2")
 	p.want("nothing is sent")
 	p.consume(2, -1)
 	if n := p.c.NumStreams() + p.c.remoteStreams + p.c.localStreams; n != 0 {
@@ -56,7 +57,7 @@ func TestPushCrossesReset(t *testing.T) {
 	p.want("the pushed stream is cancelled, too", "RST_STREAM 2 CANCEL")
 	p.wantEvents("nobody hears of it")
 	p.wantLedger("dropped")
-	for range 1000 { // until the graveyard has forgotten stream 1
+	for range 1000 { // until the closed stream 1 is forgotten
 		p.c.Reset(p.stream(p.open(true)), frame.Cancel)
 	}
 	p.take()
@@ -71,7 +72,8 @@ func TestPushLimit(t *testing.T) {
 	p := pushPeer(t, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
 	p.send(promise(1, 2), promise(1, 4), promise(1, 6), response(2).ends(), promise(1, 8))
 	p.want("the third is refused", "RST_STREAM 6 REFUSED_STREAM")
-	p.wantEvents("the others", "push 2 on 1 GET /", "push 4 on 1 GET /", "headers 2 200 end", "closed 2", "push 8 on 1 GET /")
+	p.wantEvents("the others", "push 2 on 1 GET /", "push 4 on 1 GET /", "headers 2 200 end", "closed 2",
+		"push 8 on 1 GET /")
 }
 
 // The rules of RFC 9113 §6.6 and §8.4 on PUSH_PROMISE for a client that takes it.
@@ -82,7 +84,10 @@ func TestPushPromise(t *testing.T) {
 	for _, tt := range []frameTest{
 		{name: "padded", send: []any{promise(1, 2).withPad(9)}, want: pushed},
 		{name: "on stream 0", send: []any{raw(frame.TypePushPromise, 4, 0, 0, 0, 0, 2, 0x82)}, want: protocolError("6.6")},
-		{name: "stream 0 promised", send: []any{raw(frame.TypePushPromise, 4, 1, 0, 0, 0, 0, 0x82)}, want: protocolError("6.6")},
+		{
+			name: "stream 0 promised", send: []any{raw(frame.TypePushPromise, 4, 1, 0, 0, 0, 0, 0x82)},
+			want: protocolError("6.6"),
+		},
 		{name: "too short", send: []any{raw(frame.TypePushPromise, 4, 1, 0, 0, 0)}, want: sizeError("6.6")},
 		{name: "odd identifier", send: []any{promise(1, 3)}, want: badID},
 		{name: "identifier that is in use", send: []any{promise(1, 2), promise(1, 2)}, want: badID},
@@ -90,18 +95,33 @@ func TestPushPromise(t *testing.T) {
 		{name: "on an idle stream", send: []any{promise(3, 2)}, want: protocolError("6.6")},
 		{name: "on a pushed stream", send: []any{promise(1, 2), promise(2, 4)}, want: protocolError("6.6")},
 		{name: "on a stream that has ended", send: []any{response(1).ends(), promise(1, 2)}, want: protocolError("6.6")},
-		{name: "on a stream that the peer has reset", send: []any{reset(1, frame.NoError), promise(1, 2)}, want: protocolError("6.6")},
+		{
+			name: "on a stream that the peer has reset", send: []any{reset(1, frame.NoError), promise(1, 2)},
+			want: protocolError("6.6"),
+		},
 		{name: "interrupted", send: []any{promise(1, 2).unfinished(), data(1, "x")}, want: protocolError("6.10")},
-		{name: "not safe", send: []any{promised(":method: POST", ":scheme: https", ":authority: x", ":path: /")}, want: refused},
-		{name: "HEAD", send: []any{promised(":method: HEAD", ":scheme: https", ":authority: x", ":path: /")}, want: "push 2 on 1 HEAD /"},
+		{
+			name: "not safe", send: []any{promised(":method: POST", ":scheme: https", ":authority: x", ":path: /")},
+			want: refused,
+		},
+		{
+			name: "HEAD", send: []any{promised(":method: HEAD", ":scheme: https", ":authority: x", ":path: /")},
+			want: "push 2 on 1 HEAD /",
+		},
 		{name: "content", send: []any{promise(1, 2, "content-length: 1")}, want: refused},
 		{name: "no authority", send: []any{promised(":method: GET", ":scheme: https", ":path: /")}, want: refused},
 		{name: "malformed", send: []any{promise(1, 2, "connection: x")}, want: refused},
 		{name: "DATA on a reserved stream", send: []any{promise(1, 2), data(2, "x")}, want: connProtocol},
 		{name: "WINDOW_UPDATE on a reserved stream", send: []any{promise(1, 2), update(2, 1)}, want: connProtocol},
 		{name: "PRIORITY on a reserved stream", send: []any{promise(1, 2), frame.Priority{StreamID: 2}}, want: pushed},
-		{name: "RST_STREAM on a reserved stream", send: []any{promise(1, 2), reset(2, frame.Cancel)}, want: pushed + "; reset 2 remote CANCEL; closed 2"},
-		{name: "a request on a reserved stream", send: []any{promise(1, 2), request(2)}, want: "RST_STREAM 2 PROTOCOL_ERROR; " + pushed + "; reset 2 local PROTOCOL_ERROR; closed 2"},
+		{
+			name: "RST_STREAM on a reserved stream", send: []any{promise(1, 2), reset(2, frame.Cancel)},
+			want: pushed + "; reset 2 remote CANCEL; closed 2",
+		},
+		{
+			name: "a request on a reserved stream", send: []any{promise(1, 2), request(2)},
+			want: "RST_STREAM 2 PROTOCOL_ERROR; " + pushed + "; reset 2 local PROTOCOL_ERROR; closed 2",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := pushPeer(t)
@@ -114,8 +134,8 @@ func TestPushPromise(t *testing.T) {
 	}
 }
 
-// Streams that are promised do not count as open (RFC 9113 §5.1.2): as many may be promised as may be open, and more than
-// are allowed cannot be opened.
+// Streams that are promised do not count as open (RFC 9113 §5.1.2): as many may be promised as may
+// be open, and more than are allowed cannot be opened.
 func TestPushReservedDoNotCount(t *testing.T) {
 	p := pushPeer(t, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
 	p.send(promise(1, 2), promise(1, 4), response(2), response(4), promise(1, 6), promise(1, 8))

@@ -107,8 +107,8 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 func (c *Conn) endStream(se *frame.StreamError) {
 	if s, ok := c.streams.Get(se.StreamID); ok {
 		c.resetStream(s, se)
-	} else if st, _ := c.graves.State(se.StreamID); st != stream.ClosedResetLocal {
-		c.graves.Add(se.StreamID, stream.ClosedResetLocal)
+	} else if st, _ := c.closed.State(se.StreamID); st != stream.ClosedResetLocal {
+		c.closed.Add(se.StreamID, stream.ClosedResetLocal)
 		c.appendRSTStream(se.StreamID, se.Code)
 	}
 }
@@ -166,7 +166,7 @@ func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
 	if c.shutdown.beyond(id, c) {
 		return stream.ClosedResetLocal, true
 	}
-	if st, known = c.graves.State(id); !known && c.ids.IsLocal(id) {
+	if st, known = c.closed.State(id); !known && c.ids.IsLocal(id) {
 		return stream.ClosedResetLocal, true
 	}
 	return st, known
