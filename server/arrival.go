@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
@@ -32,8 +33,8 @@ type arrival struct {
 	received []byte        // what its owner had read from it
 	upgraded *conn.Upgrade // of HTTP/1.1, answered with 101 by the connection's owner; nil: there was none
 
-	clear    *prefixConn // set for HTTP/1.1 on cleartext
-	prefixed bool        // what HTTP/1.1 is served on is a prefixConn
+	prefix   *prefixConn // what HTTP/1.1 is served on, where octets were taken from nc; nil: nc itself
+	switched atomic.Bool // HTTP/1.1 goes on as HTTP/2
 
 	sniffed time.Time // when we began to read what the http.Server inside takes for the first of its octets; zero: never
 }

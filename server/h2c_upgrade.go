@@ -61,12 +61,12 @@ const switchTimeout = 10 * time.Second
 // upgrade switches the connection of a request of HTTP/1.1. It is false if nothing was done.
 func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
 	a, ok := r.Context().Value(arrivalKey{}).(*arrival)
-	if !ok || a.clear == nil {
+	if !ok {
 		return false
 	}
 	request := upgradeRequest(r)
 	a.arriving() // http.Server is about to lose sight of it
-	received, err := a.clear.hijack(w)
+	received, err := a.hijack(w)
 	if err != nil {
 		a.arrived()
 		return false
@@ -89,20 +89,24 @@ func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
 }
 
 // hijack takes the connection away from http.Server and returns what was read from it.
-func (c *prefixConn) hijack(w http.ResponseWriter) ([]byte, error) {
+func (a *arrival) hijack(w http.ResponseWriter) ([]byte, error) {
 	h, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, http.ErrNotSupported
 	}
-	c.upgraded.Store(true) // before ConnState hears of it
+	a.switched.Store(true) // before ConnState hears of it
 	_, buf, err := h.Hijack()
 	if err != nil {
-		c.upgraded.Store(false)
+		a.switched.Store(false)
 		return nil, err
 	}
 	// The request is gone from the buffer; the client's preface may be there already.
 	received, _ := buf.Reader.Peek(buf.Reader.Buffered())
-	return append(slices.Clone(received), c.prefix...), nil
+	received = slices.Clone(received)
+	if a.prefix != nil {
+		received = append(received, a.prefix.prefix...)
+	}
+	return received, nil
 }
 
 // upgradeRequest turns the request into what stream 1 begins with. Fields that describe the HTTP/1.1 connection

@@ -23,11 +23,13 @@ type http1Writer interface {
 }
 
 // hijackable is the ResponseWriter of a request that came over a prefixConn. Hijack gives the
-// connection that the listener or the caller of ServeConn gave.
+// connection that the listener or the caller of ServeConn gave. One method of net/http's own is not
+// there, since no other package can have it: http.MaxBytesReader tells the ResponseWriter with it to
+// close the connection where a body is too large. So a connection that can be served as it is, is.
 type hijackable struct{ http1Writer }
 
 // showHijacked calls ofServer, or the handler that the connection has of its own. Hijack, called by
-// it, returns what the listener gave.
+// it, returns what the listener gave, where that is not what net/http has.
 func showHijacked(ofServer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := ofServer
@@ -35,7 +37,7 @@ func showHijacked(ofServer http.Handler) http.Handler {
 		if a != nil && a.http1 != nil {
 			h = a.http1
 		}
-		if full, ok := w.(http1Writer); ok && a != nil && a.prefixed {
+		if full, ok := w.(http1Writer); ok && a != nil && a.prefix != nil {
 			w = &hijackable{full}
 		}
 		h.ServeHTTP(w, r)

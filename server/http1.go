@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"reflect"
 	"time"
 )
 
@@ -63,25 +63,38 @@ func (s *Server) http1Handler(h http.Handler, cfg *Config) http.Handler {
 // what was read from it.
 func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	s, c := a.s, a.nc
-	tc, real := a.nc.(*tls.Conn)
+	listens := a.over != nil || state == nil && s.upgrades(a.cfg) // for the end of what the http.Server inside has
 	switch {
-	case !real || len(read) > 0:
+	case len(read) > 0 || listens && !reflect.ValueOf(c).Comparable():
 		c = newPrefixConn(a, read, state)
-		a.prefixed = true
-	case a.over != nil:
+	case listens:
 		s.mu.Lock()
-		s.overTLS[tc] = a
+		s.onHTTP1[c] = a
 		s.mu.Unlock()
 	}
 	err := s.inner.Serve(&oneListener{ctx: context.WithValue(a.ctx, arrivalKey{}, a), c: c})
 	if !errors.Is(err, errOneConn) { // the server is closed
-		s.mu.Lock()
-		delete(s.overTLS, tc)
-		s.mu.Unlock()
+		_ = s.ofHTTP1(c)
 		a.ended(http.ErrServerClosed)
 		return
 	}
 	a.arrived()
+}
+
+// ofHTTP1 returns the arrival of a connection that the http.Server inside has no longer, nil where
+// nothing needs to hear of its end.
+func (s *Server) ofHTTP1(c net.Conn) *arrival {
+	if p, ok := c.(prefixed); ok {
+		return p.base().arrival
+	}
+	if !reflect.ValueOf(c).Comparable() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.onHTTP1[c]
+	delete(s.onHTTP1, c)
+	return a
 }
 
 // arrivalKey finds the *arrival in the context of an HTTP/1.1 request.
@@ -92,27 +105,20 @@ func (s *Server) innerState(c net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		return // was told when it was
 	}
-	end := state == http.StateHijacked || state == http.StateClosed
-	nc := c
 	var a *arrival
-	switch c := c.(type) {
-	case prefixed:
-		p := c.base()
-		if p.upgraded.Load() {
-			return // it goes on as HTTP/2
-		}
-		nc, a = p.Conn, p.arrival
-	case *tls.Conn:
-		if s.mu.Lock(); end {
-			a = s.overTLS[c]
-			delete(s.overTLS, c)
-		}
-		s.mu.Unlock()
+	if state == http.StateHijacked || state == http.StateClosed {
+		a = s.ofHTTP1(c)
+	}
+	if a != nil && a.switched.Load() {
+		return // it goes on as HTTP/2
+	}
+	if p, ok := c.(prefixed); ok {
+		c = p.base().Conn
 	}
 	if s.ConnState != nil {
-		s.ConnState(nc, state)
+		s.ConnState(c, state)
 	}
-	if end && a != nil {
+	if a != nil {
 		a.finish()
 	}
 }
@@ -145,9 +151,8 @@ func (l *oneListener) Addr() net.Addr { return nil }
 // prefixConn is a connection of which something was read already.
 type prefixConn struct {
 	net.Conn
-	arrival  *arrival
-	prefix   []byte      // owned by whoever reads
-	upgraded atomic.Bool // goes on as HTTP/2
+	arrival *arrival
+	prefix  []byte // owned by whoever reads
 
 	// The http.Server sets a deadline for the header of the first request twice, when it takes the connection and when it
 	// begins to read. What has passed since we began to read counts.
@@ -166,14 +171,14 @@ type prefixed interface{ base() *prefixConn }
 
 func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
 	c := &prefixConn{Conn: a.nc, arrival: a, prefix: read, sniffed: a.sniffed}
+	a.prefix = c
 	if !a.sniffed.IsZero() {
 		c.headerCalls = 2
 	}
 	if state != nil {
 		return &tlsPrefixConn{c, *state}
 	}
-	a.clear = c
-	return a.clear
+	return c
 }
 
 func (c *prefixConn) base() *prefixConn { return c }

@@ -98,9 +98,9 @@ type Server struct {
 
 	mu         sync.Mutex
 	listeners  map[*onceCloseListener]struct{}
-	arriving   map[*arrival]struct{}  // neither HTTP/2 nor HTTP/1.1 yet
-	allArrived chan struct{}          // closed when the last has; made by Shutdown
-	overTLS    map[*tls.Conn]*arrival // HTTP/1.1 connections that a ServeConn waits for
+	arriving   map[*arrival]struct{} // neither HTTP/2 nor HTTP/1.1 yet
+	allArrived chan struct{}         // closed when the last has; made by Shutdown
+	onHTTP1    map[net.Conn]*arrival // those with HTTP/1.1 whose end must be heard of, and that are no prefixConn
 	onShutdown []func()
 }
 
@@ -113,7 +113,7 @@ func (s *Server) init() {
 		defer s.mu.Unlock()
 		s.listeners = make(map[*onceCloseListener]struct{})
 		s.arriving = make(map[*arrival]struct{})
-		s.overTLS = make(map[*tls.Conn]*arrival)
+		s.onHTTP1 = make(map[net.Conn]*arrival)
 	})
 }
 

@@ -2,9 +2,9 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"io"
-	"net"
 	"regexp"
 	"strings"
 	"time"
@@ -40,7 +40,7 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 	}
 	start := time.Now()
 	stop := a.readWithin(a.cfg.firstByteTimeout(a.s.inner))
-	from := &prefixConn{Conn: a.nc, prefix: a.received}
+	from := newPeeker(a.nc, a.received)
 	got, err := readFirstLine(from, func() {
 		start = time.Now()
 		stop()
@@ -54,14 +54,31 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 	case len(got) == 0:
 		return false, err
 	case len(got) >= minPreface && strings.HasPrefix(preface, string(got[:minPreface])):
-		a.serveHTTP2(connTask{tls: state, received: append(got, from.prefix...)})
+		if from.left() {
+			got = nil
+		}
+		a.serveHTTP2(connTask{tls: state, received: append(got, from.ahead()...)})
 		return true, nil
 	case err == nil && bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got):
+		_ = from.take() // the end of a connection with octets that nobody has read looks like a fault
 		return false, errNotServed
+	case from.left() && !a.late(start):
+		a.serveHTTP1(nil, state)
+		return true, nil
+	}
+	if err := from.take(); err != nil {
+		return false, err
 	}
 	a.sniffed = start
-	a.serveHTTP1(append(got, from.prefix...), state)
+	a.serveHTTP1(append(got, from.ahead()...), state)
 	return true, nil
+}
+
+// late reports whether so much of the time for a request's header has passed since start that the
+// http.Server inside must not give it anew.
+func (a *arrival) late(start time.Time) bool {
+	d := cmp.Or(a.s.inner.ReadHeaderTimeout, a.s.inner.ReadTimeout)
+	return d > 0 && time.Since(start) > d/16
 }
 
 // readWithin bounds the reads to come, until stop is called; 0 or less is no limit.
@@ -77,12 +94,12 @@ func (a *arrival) readWithin(d time.Duration) (stop func() bool) {
 // readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs
 // from it, the first line, and what has come with it. It stops at maxSniffedLine, and returns what
 // it has with an error. begun is called when the first octet has come.
-func readFirstLine(nc net.Conn, begun func()) ([]byte, error) {
+func readFirstLine(r io.Reader, begun func()) ([]byte, error) {
 	buf := make([]byte, len(preface))
 	n := 0
 	var patience netconn.Patience
 	for n < len(preface) && strings.HasPrefix(preface, string(buf[:n])) {
-		k, err := patience.Read(nc, buf[n:])
+		k, err := patience.Read(r, buf[n:])
 		n += k
 		if err != nil {
 			return buf[:n], err
@@ -94,18 +111,18 @@ func readFirstLine(nc net.Conn, begun func()) ([]byte, error) {
 	if n >= minPreface && strings.HasPrefix(preface, string(buf[:minPreface])) {
 		return buf[:n], nil
 	}
-	return readLine(nc, buf[:n])
+	return readLine(r, buf[:n])
 }
 
 // readLine reads on until line has a line feed.
-func readLine(nc net.Conn, line []byte) ([]byte, error) {
+func readLine(r io.Reader, line []byte) ([]byte, error) {
 	var patience netconn.Patience
 	for bytes.IndexByte(line, '\n') < 0 {
 		if len(line) >= maxSniffedLine {
 			return line, nil
 		}
 		buf := make([]byte, maxSniffedLine-len(line))
-		k, err := patience.Read(nc, buf)
+		k, err := patience.Read(r, buf)
 		line = append(line, buf[:k]...)
 		if err != nil {
 			return line, err
