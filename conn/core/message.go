@@ -1,6 +1,9 @@
 package core
 
-import "golang.org/x/net/http2/hpack"
+import (
+	"github.com/sluice-go/sluice/stream/priority"
+	"golang.org/x/net/http2/hpack"
+)
 
 // Field is one field line. Names are lowercase (RFC 9113 §8.2). A Sensitive field was, or is to be, encoded as a
 // literal that no intermediary may index (RFC 7541 §7.1.3).
@@ -31,8 +34,8 @@ type Message struct {
 	// What decoding found, to be judged once it is known which kind of message this is.
 	seen     pseudoSet
 	fault    fault
-	te       bool           // there is a te field
-	priority statedPriority // by the priority field
+	te       bool            // there is a te field
+	priority priority.Packed // by the priority field
 
 	priorities uint8  // priority fields that were parsed
 	hosts      uint8  // host fields: 0, 1, or 2 for more than one

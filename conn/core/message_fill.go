@@ -134,8 +134,8 @@ const (
 	maxPriorityOctets = 256
 )
 
-// addPriority takes what a priority field states. A further line adds to the Dictionary, and what it repeats it replaces
-// (RFC 8941 §3.2).
+// addPriority takes what a priority field states. A further line adds to the Dictionary, and what
+// it repeats it replaces (RFC 8941 §3.2).
 //
 // What is longer than a priority ever is, and lines beyond the first few, are not parsed: an octet
 // can stand for a line of some KiB. RFC 9218 §4 leaves it to a server which signals it follows.
@@ -148,13 +148,13 @@ func (m *Message) addPriority(j *judgedField) {
 		if j.num == 0 {
 			j.num = 1 + int64(readPriority(j.value))
 		}
-		m.priority = statedPriority(j.num - 1)
+		m.priority = priority.Packed(j.num - 1)
 		return
 	}
 	var p priority.Params
-	m.priority.into(&p)
+	m.priority.Apply(&p)
 	p, _ = p.Merge(j.value)
-	m.priority = statePriority(p)
+	m.priority = p.Pack()
 }
 
 // addPseudo keeps a pseudo-header field (RFC 9113 §8.3), the first of its name.

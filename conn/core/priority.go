@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The scheduler decides what
-// they mean; here is how they arrive and leave, and what is kept of them.
+// Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The
+// scheduler decides what they mean; here is how they arrive and leave, and what is kept of them.
 
 // ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC
 // 7540 §5.3.1), or on one whose identifier is above 2^31-1.
@@ -37,10 +37,11 @@ func (s *Stream) Priority() priority.Params { return s.prio }
 
 // SetPriority changes the priority of s. A part that p does not state stays as it is, and an urgency above 7 is 7.
 //
-// On a server it decides when the response is sent, and whatever p states holds from now on, whatever the client asks for
-// (RFC 9218 §8). A client asks the server with PRIORITY_UPDATE (RFC 9218 §7.1), and with PRIORITY (RFC 7540 §6.3) where
-// Config.TreePriorities is set and the server has not said that it ignores that; and it changes when the rest of the
-// request is sent. The error is ErrClosed when nothing more will be sent, or received, on s.
+// On a server it decides when the response is sent, and whatever p states holds from now on,
+// whatever the client asks for (RFC 9218 §8). A client asks the server with PRIORITY_UPDATE
+// (RFC 9218 §7.1), and with PRIORITY (RFC 7540 §6.3) where Config.TreePriorities is set and the
+// server has not said that it ignores that; and it changes when the rest of the request is sent.
+// The error is ErrClosed when nothing more will be sent, or received, on s.
 func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 	if p.Tree && (p.DependsOn == s.ID || p.DependsOn > frame.MaxStreamID) {
 		return ErrPriority
@@ -141,13 +142,14 @@ func (c *Conn) askedFor(s *Stream, p priority.Params) {
 	}
 }
 
-// requestPriority returns the priority with which a request begins: that of its header section, in which a PRIORITY_UPDATE
-// that came before takes the place of the priority field, being more recent (RFC 9218 §7).
-func (c *Conn) requestPriority(b *headerBlock, stated statedPriority) (p priority.Params) {
+// requestPriority returns the priority with which a request begins: that of its header section, in
+// which a PRIORITY_UPDATE that came before takes the place of the priority field, being more recent
+// (RFC 9218 §7).
+func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priority.Params) {
 	if b.hasPriority && !c.peer.NoRFC7540Priorities {
 		p = treeParams(b.priority)
 	}
-	stated.into(&p)
+	stated.Apply(&p)
 	if len(c.early) > 0 {
 		c.takeEarly(b.streamID, &p)
 	}
@@ -155,12 +157,13 @@ func (c *Conn) requestPriority(b *headerBlock, stated statedPriority) (p priorit
 	return p
 }
 
-// newPush returns a stream that is pushed on parent. Until somebody says more its priority is below that: in the tree as a
-// child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for it, so it is the next urgency: with the same one
-// a pushed stream, whose identifier may be lower, could hold up the page that needs it. Nothing of the kind is stated where
-// nobody has spoken of RFC 9218, or the scheduler would take that for a sign of it.
+// newPush returns a stream that is pushed on parent. Until somebody says more its priority is below
+// that: in the tree as a child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for
+// it, so it is the next urgency: with the same one a pushed stream, whose identifier may be lower,
+// could hold up the page that needs it. Nothing of the kind is stated where nobody has spoken of
+// RFC 9218, or the scheduler would take that for a sign of it.
 func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
-	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: defaultWeight})
+	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: priority.DefaultWeight})
 	if c.extensible {
 		p := priority.Params{Extensible: true, Urgency: priority.DefaultUrgency}
 		if parent.prio.Extensible {
@@ -172,11 +175,8 @@ func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
 	return s
 }
 
-// defaultWeight is the weight of a stream that was given none, and that of a pushed one (RFC 7540 §5.3.5).
-const defaultWeight = 16 - 1
-
-// takeEarly finds what was said of stream id before it was opened, and forgets what was said of those that are no longer
-// idle.
+// takeEarly finds what was said of stream id before it was opened, and forgets what was said of
+// those that are no longer idle.
 func (c *Conn) takeEarly(id uint32, p *priority.Params) {
 	n := 0
 	for n < len(c.early) && c.early[n].id <= id {
@@ -251,7 +251,8 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	return nil
 }
 
-// updateIdle keeps a PRIORITY_UPDATE until its stream is opened. As many streams as the client may have open can wait so.
+// updateIdle keeps a PRIORITY_UPDATE until its stream is opened. As many streams as the client may
+// have open can wait so.
 func (c *Conn) updateIdle(id uint32, p priority.Params, valid bool) error {
 	if last := c.ids.LastRemote(); len(c.early) > 0 && c.early[0].id <= last {
 		var refused priority.Params
@@ -262,7 +263,8 @@ func (c *Conn) updateIdle(id uint32, p priority.Params, valid bool) error {
 		if !c.life.settingsAcked { // the client may not know the limit yet
 			return nil
 		}
-		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1",
+			"PRIORITY_UPDATE for more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
 	}
 	switch {
 	case !valid || c.shutdown.beyond(id, c):
@@ -277,38 +279,11 @@ func (c *Conn) updateIdle(id uint32, p priority.Params, valid bool) error {
 // sendsTree tells whether PRIORITY frames, and the like in HEADERS, mean anything to the server.
 func (c *Conn) sendsTree() bool { return c.cfg.TreePriorities && !c.peer.NoRFC7540Priorities }
 
-// statedPriority is the priority field of a request: 0 where there is none or its value is not valid, otherwise the
-// urgency, and beside it whether the response is incremental.
-type statedPriority uint8
-
-const (
-	statedUrgency     statedPriority = 1<<3 - 1
-	statedIncremental statedPriority = 1 << 3
-	statedAtAll       statedPriority = 1 << 4
-)
-
-// readPriority reads the value of a priority field (RFC 9218 §5).
-func readPriority(value string) statedPriority {
-	p, ok := priority.Parse(value)
-	if !ok {
-		return 0
-	}
-	return statePriority(p)
-}
-
-func statePriority(p priority.Params) statedPriority {
-	stated := statedAtAll | statedPriority(p.Urgency)&statedUrgency
-	if p.Incremental {
-		stated |= statedIncremental
-	}
-	return stated
-}
-
-// into says in p what was stated.
-func (sp statedPriority) into(p *priority.Params) {
-	if sp != 0 {
-		p.Extensible, p.Urgency, p.Incremental = true, uint8(sp&statedUrgency), sp&statedIncremental != 0
-	}
+// readPriority reads the value of a priority field (RFC 9218 §5). A value that is not valid states
+// nothing.
+func readPriority(value string) priority.Packed {
+	p, _ := priority.Parse(value)
+	return p.Pack()
 }
 
 func treeParams(p frame.PriorityParam) priority.Params {

@@ -26,7 +26,7 @@ func (c *Conn) Upgrade(settings []byte, request Message) error {
 	var p priority.Params
 	for i := range request.Fields {
 		if request.Fields[i].Name == "priority" {
-			readPriority(request.Fields[i].Value).into(&p)
+			readPriority(request.Fields[i].Value).Apply(&p)
 		}
 	}
 	s := c.newStream(1, stream.Idle, p)

@@ -1,66 +1,66 @@
 package priority
 
-// auto is a round robin until it is told a priority.
+// auto is the Scheduler of NewAuto: a round robin until a priority is stated, and then a Scheduler
+// of the scheme in which it is.
 type auto struct {
-	fair    roundRobin
-	waiting ring // while it is fair, those that are open and not ready
-	opened  opened
+	rr       roundRobin    // serves all streams as long as selected is nil
+	notReady ring          // as long as selected is nil, the streams that are open and not ready
+	opened   highestOpened // of the streams that were opened while selected was nil
 
-	tree   *tree     // once priorities of RFC 7540 were stated, until scheme
-	scheme Scheduler // whom all goes to: nil while it is fair
+	selected Scheduler // the scheme in which priorities are stated; nil: none was stated yet
+	tree     *tree     // is selected where that is the tree of RFC 7540, otherwise nil
 }
 
-// NewAuto returns a Scheduler that does what the peer asks for: round robin as
-// long as no priority is stated, the scheme of RFC 9218, as [NewExtensible], from
-// the first one stated in that form, and the tree of RFC 7540, as [NewTree], where
-// priorities are stated in that form alone. Who states both means RFC 9218; it does
-// not go back from there. A priority of RFC 7540 that is the default one states
-// nothing. What this side decides ([Decide]) counts within the scheme of the peer:
-// RFC 9218 where it has stated nothing, and where it has stated places in the tree,
-// the tree.
+// NewAuto returns a Scheduler that follows the peer: round robin as long as no priority is stated,
+// the scheme of RFC 9218, as [NewExtensible], from the first priority that is stated in that form,
+// and the tree of RFC 7540, as [NewTree], where priorities are stated in that form alone. A peer
+// that states both gets RFC 9218; the Scheduler does not go back from there. A priority of RFC 7540
+// that is the default one states nothing. What this side decides ([Decide]) counts within the
+// scheme of the peer: RFC 9218 where the peer has stated nothing, and the tree where it has stated
+// dependencies.
 //
-// Streams that are open keep their turns when the scheme changes; what they have
-// sent until then is forgotten. Those to which nothing was said in the new form have
-// its default. Until a priority is stated this costs as much as a round robin and
-// a list of the streams that are not ready.
+// Streams that are open keep their order when the scheme changes; what they have sent until then is
+// forgotten. Streams for which nothing was stated in the new form have its default. Until a
+// priority is stated the costs are those of a round robin and of a list of the streams that are not
+// ready.
 func NewAuto() Scheduler { return new(auto) }
 
 // Open adds n, not ready.
 func (a *auto) Open(n *Node, p Params) {
-	a.choose(p)
-	if a.scheme != nil {
-		a.scheme.Open(n, p)
+	a.selectScheme(p)
+	if a.selected != nil {
+		a.selected.Open(n, p)
 		return
 	}
-	a.fair.Open(n, p)
-	a.waiting.push(n)
+	a.rr.Open(n, p)
+	a.notReady.push(n)
 	a.opened.add(n.ID)
 }
 
 // Close removes n. Closing it again does nothing.
 func (a *auto) Close(n *Node) {
-	if a.scheme != nil {
-		a.scheme.Close(n)
+	if a.selected != nil {
+		a.selected.Close(n)
 		return
 	}
 	if n.open {
 		a.Unready(n)
-		a.waiting.remove(n)
+		a.notReady.remove(n)
 		n.open = false
 	}
 }
 
-// Adjust changes a priority, and the scheme if this is the first of its form.
+// Adjust changes a priority, and the scheme if this is the first priority of its form.
 func (a *auto) Adjust(id uint32, p Params) {
-	a.choose(p)
-	if a.scheme != nil {
-		a.scheme.Adjust(id, p)
+	a.selectScheme(p)
+	if a.selected != nil {
+		a.selected.Adjust(id, p)
 	}
 }
 
-// Decide is Adjust for what this side has decided. The scheme is the peer's matter as
-// soon as it has stated a place in the tree: the urgency of one response, which the
-// tree has no word for, must not have all those places forgotten.
+// Decide is Adjust for what this side has decided. Once the peer has stated a dependency the scheme
+// stays the tree: the urgency of one response, which the tree cannot express, must not discard all
+// dependencies.
 func (a *auto) Decide(id uint32, p Params) {
 	if a.tree != nil {
 		p.Extensible = false
@@ -70,93 +70,93 @@ func (a *auto) Decide(id uint32, p Params) {
 	}
 }
 
-// Ready lets n take part.
+// Ready makes n ready.
 func (a *auto) Ready(n *Node) {
-	if a.scheme != nil {
-		a.scheme.Ready(n)
+	if a.selected != nil {
+		a.selected.Ready(n)
 		return
 	}
 	if n.open && !n.ready {
-		a.waiting.remove(n)
+		a.notReady.remove(n)
 		n.ready = true
 	}
-	a.fair.Ready(n)
+	a.rr.Ready(n)
 }
 
-// Unready takes n out.
+// Unready makes n not ready.
 func (a *auto) Unready(n *Node) {
-	if a.scheme != nil {
-		a.scheme.Unready(n)
+	if a.selected != nil {
+		a.selected.Unready(n)
 		return
 	}
 	if n.ready {
-		a.fair.Unready(n)
+		a.rr.Unready(n)
 		n.ready = false
-		a.waiting.push(n)
+		a.notReady.push(n)
 	}
 }
 
-// Next returns who sends next.
+// Next returns the stream that sends next.
 func (a *auto) Next() *Node {
-	if a.scheme != nil {
-		return a.scheme.Next()
+	if a.selected != nil {
+		return a.selected.Next()
 	}
-	return a.fair.Next()
+	return a.rr.Next()
 }
 
 // Sent charges n for a frame.
 func (a *auto) Sent(n *Node, bytes int) {
-	if a.scheme != nil {
-		a.scheme.Sent(n, bytes)
+	if a.selected != nil {
+		a.selected.Sent(n, bytes)
 		return
 	}
-	a.fair.Sent(n, bytes)
+	a.rr.Sent(n, bytes)
 }
 
-// choose changes the scheme if p asks for it.
-func (a *auto) choose(p Params) {
+// selectScheme changes the scheme if p is the first priority that requires another one.
+func (a *auto) selectScheme(p Params) {
 	switch {
-	case p.Extensible && a.scheme == nil:
-		a.leaveFair(&extensible{opened: a.opened})
+	case p.Extensible && a.selected == nil:
+		a.moveFromRoundRobin(new(extensible))
 	case p.Extensible && a.tree != nil:
-		a.leaveTree()
-	case p.Tree && a.scheme == nil && (p.DependsOn != 0 || p.Exclusive || p.Weight != defaultWeight-1):
+		a.moveFromTree()
+	case p.Tree && a.selected == nil && (p.DependsOn != 0 || p.Exclusive || p.Weight != DefaultWeight):
 		a.tree = newTree()
 		a.tree.opened = a.opened
-		a.leaveFair(a.tree)
+		a.moveFromRoundRobin(a.tree)
 	}
 }
 
-// leaveFair hands all streams over to s, and those that are ready in the order of
-// their turns.
-func (a *auto) leaveFair(s Scheduler) {
-	for n := a.waiting.head; n != nil; n = a.waiting.head {
-		a.waiting.remove(n)
+// moveFromRoundRobin moves all streams to s, and those that are ready in the order of the round
+// robin.
+func (a *auto) moveFromRoundRobin(s Scheduler) {
+	for n := a.notReady.head; n != nil; n = a.notReady.head {
+		a.notReady.remove(n)
 		n.open = false
 		s.Open(n, Params{})
 	}
-	for n := a.fair.head; n != nil; n = a.fair.head {
-		a.fair.Unready(n)
+	for n := a.rr.head; n != nil; n = a.rr.head {
+		a.rr.Unready(n)
 		n.open, n.ready = false, false
 		s.Open(n, Params{})
 		s.Ready(n)
 	}
-	a.scheme = s
+	a.selected = s
 }
 
-// leaveTree hands all streams of the tree over to the scheme of RFC 9218.
-func (a *auto) leaveTree() {
-	e := &extensible{opened: a.tree.opened}
-	for _, p := range a.tree.places.All() {
-		n := p.node
+// moveFromTree moves all streams of the tree to the scheme of RFC 9218.
+func (a *auto) moveFromTree() {
+	e := new(extensible)
+	for _, x := range a.tree.nodes.All() {
+		n := x.stream
 		if n == nil {
 			continue
 		}
-		n.open, n.place = false, nil
+		n.open, n.treeNode = false, nil
 		e.Open(n, Params{})
-		if p.ready {
+		if x.ready {
 			e.Ready(n)
 		}
 	}
-	a.scheme, a.tree = e, nil
+	a.selected, a.tree = e, nil
 }

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// Which scheme the first priorities lead to, and what becomes of the streams that
-// are open.
-func TestAutoChooses(t *testing.T) {
+// Which scheme the first priorities select, and which priorities the open streams have then.
+func TestAutoSelectsScheme(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		adjust []Params // of stream 3
@@ -26,7 +25,12 @@ func TestAutoChooses(t *testing.T) {
 		{"RFC 7540 and back", []Params{dep(5, 1), dep(0, 16)}, []uint32{1, 3, 5, 1, 3, 5}, dep(0, 16)},
 		{"RFC 7540, then RFC 9218", []Params{dep(5, 16), ext(3, true)}, []uint32{1, 3, 1, 3, 1, 3}, ext(3, true)},
 		{"RFC 9218, then RFC 7540", []Params{ext(3, true), exclusive(0, 16)}, []uint32{1, 3, 1, 3, 1, 3}, ext(3, true)},
-		{"both", []Params{{Tree: true, Exclusive: true, Extensible: true, Urgency: 4}}, []uint32{1, 1, 1, 1, 1, 1}, ext(4, false)},
+		{
+			"both",
+			[]Params{{Tree: true, Exclusive: true, Extensible: true, Urgency: 4}},
+			[]uint32{1, 1, 1, 1, 1, 1},
+			ext(4, false),
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := NewAuto()
@@ -52,8 +56,8 @@ func TestAutoChooses(t *testing.T) {
 	}
 }
 
-// What this side decides of stream 3 counts within the scheme that the peer speaks.
-func TestAutoDecides(t *testing.T) {
+// What this side decides for stream 3 counts within the scheme that the peer uses.
+func TestAutoDecide(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		peer    []Params // of stream 1
@@ -61,9 +65,14 @@ func TestAutoDecides(t *testing.T) {
 		order   []uint32 // of streams 1, 3 and 5, which are ready
 	}{
 		{"the peer states nothing", nil, []Params{ext(1, false)}, []uint32{3, 3, 3, 3}},
-		{"the peer states a place", []Params{exclusive(0, 16)}, []Params{ext(1, false)}, []uint32{1, 1, 1, 1}},
+		{"the peer states a dependency", []Params{exclusive(0, 16)}, []Params{ext(1, false)}, []uint32{1, 1, 1, 1}},
 		{"in the tree", []Params{dep(0, 32)}, []Params{exclusive(0, 16)}, []uint32{3, 3, 3, 3}},
-		{"in both", []Params{dep(0, 32)}, []Params{{Tree: true, Exclusive: true, Extensible: true, Urgency: 7}}, []uint32{3, 3, 3, 3}},
+		{
+			"in both",
+			[]Params{dep(0, 32)},
+			[]Params{{Tree: true, Exclusive: true, Extensible: true, Urgency: 7}},
+			[]uint32{3, 3, 3, 3},
+		},
 		{"the peer states an urgency", []Params{ext(2, false)}, []Params{ext(1, false)}, []uint32{3, 3, 3, 3}},
 		{"nothing", nil, []Params{{}}, []uint32{1, 3, 5, 1}},
 	} {
@@ -89,15 +98,16 @@ func TestAutoDecides(t *testing.T) {
 	}
 }
 
-// The first word may be about a stream that is idle, or come with the stream.
+// The first priority may name a stream that is idle, or come with the stream.
 func TestAutoIdleStreams(t *testing.T) {
 	s := NewAuto()
 	open(s, 3)
-	s.Adjust(5, ext(3, false))
 	s.Adjust(9, ext(1, true))
-	s.Adjust(3, ext(2, true))
+	if _, ok := s.(*auto).selected.(*extensible); !ok {
+		t.Error("a priority of RFC 9218 for an idle stream has not selected that scheme")
+	}
 	n := &Node{ID: 9}
-	s.Open(n, Params{})
+	s.Open(n, ext(1, true))
 	if got := n.Params(); got != ext(1, true) {
 		t.Errorf("idle before: %+v", got)
 	}
@@ -105,7 +115,7 @@ func TestAutoIdleStreams(t *testing.T) {
 	s = NewAuto()
 	nodes := open(s, 3)
 	s.Close(nodes[1])
-	s.Adjust(3, dep(1, 7)) // closed, and nothing was kept
+	s.Adjust(3, dep(1, 7)) // closed, and has no node
 	s.Adjust(9, dep(1, 7))
 	s.Open(n1(9), Params{})
 	if got, want := s.(*auto).tree.root.shape(), "1:16(9:7) 5:16"; got != want {
@@ -126,23 +136,25 @@ func TestAutoIdleStreams(t *testing.T) {
 
 func n1(id uint32) *Node { return &Node{ID: id} }
 
-// What comes out when the link is the bottleneck.
+// The shares when the link is the bottleneck.
 func TestAutoShares(t *testing.T) {
-	for name, claims := range map[string][]claim{
-		"fair":     {{1, Params{}, 1000, .5}, {3, Params{}, 0, .5}},
-		"RFC 7540": {{1, Params{}, 1000, .25}, {3, dep(0, 48), 0, .75}},
-		"RFC 9218": {{1, Params{}, 1000, 1. / 64}, {3, ext(2, false), 0, 63. / 64}},
-		"both":     {{1, dep(0, 48), 0, .5}, {3, ext(2, true), 0, .25}, {5, ext(2, true), 0, .25}, {7, ext(2, false), 0, .5}},
+	for name, shares := range map[string][]wantedShare{
+		"round robin": {{1, Params{}, 1000, .5}, {3, Params{}, 0, .5}},
+		"RFC 7540":    {{1, Params{}, 1000, .25}, {3, dep(0, 48), 0, .75}},
+		"RFC 9218":    {{1, Params{}, 1000, 1. / 64}, {3, ext(2, false), 0, 63. / 64}},
+		"both": {
+			{1, dep(0, 48), 0, .5}, {3, ext(2, true), 0, .25}, {5, ext(2, true), 0, .25}, {7, ext(2, false), 0, .5},
+		},
 	} {
-		if name == "both" { // stream 1 has the default of the scheme that counts
-			claims[0].share, claims[1].share, claims[2].share, claims[3].share = 1./64, 63./64/4, 63./64/4, 63./64/2
+		if name == "both" { // stream 1 has the default of RFC 9218
+			shares[0].share, shares[1].share, shares[2].share, shares[3].share = 1./64, 63./64/4, 63./64/4, 63./64/2
 		}
-		t.Run(name, func(t *testing.T) { checkShares(t, NewAuto(), 1<<30, claims) })
+		t.Run(name, func(t *testing.T) { checkShares(t, NewAuto(), 1<<30, shares) })
 	}
 }
 
-// Random calls: the scheme is the one that was asked for, nobody is lost when it
-// changes, and the tree is that of the model from when it begins.
+// Random calls: the scheme is the one that was asked for, no stream is lost when it changes, and
+// the tree is that of the model from then on.
 func TestAutoRandom(t *testing.T) {
 	forSeeds(t, 2000, 19, func(_ uint64, rng *rand.Rand) { randomAuto(t, rng, 80) })
 }
@@ -223,7 +235,7 @@ func randomAuto(t *testing.T, rng *rand.Rand, steps int) {
 	}
 }
 
-// autoModel knows what is open and ready, and has the model of the scheme.
+// autoModel has the streams that are open and ready, and the model of the scheme.
 type autoModel struct {
 	nodes map[uint32]*Node
 	ready map[uint32]bool
@@ -232,26 +244,25 @@ type autoModel struct {
 	ext   *extensibleModel
 }
 
-func (m *autoModel) choose(p Params) {
+func (m *autoModel) selectScheme(p Params) {
 	switch {
 	case p.Extensible && m.ext == nil:
 		m.tree, m.ext = nil, newExtensibleModel()
 		for id := range m.nodes {
 			m.ext.open(id, Params{})
 		}
-		m.ext.last = m.last
 	case p.Tree && m.tree == nil && m.ext == nil && p != dep(0, 16):
-		m.tree = newTreeModel(maxDepth, maxKept, restKept)
+		m.tree = newTreeModel(maxDepth, maxRetained, maxRetainedIdle)
 		for id := range m.nodes {
 			m.tree.open(id, Params{})
-			m.tree.places[id].ready = m.ready[id]
+			m.tree.nodes[id].ready = m.ready[id]
 		}
 		m.tree.last = m.last
 	}
 }
 
 func (m *autoModel) open(n *Node, p Params) {
-	m.choose(p)
+	m.selectScheme(p)
 	m.nodes[n.ID] = n
 	m.last[n.ID%2] = max(m.last[n.ID%2], n.ID)
 	if m.tree != nil {
@@ -274,7 +285,7 @@ func (m *autoModel) close(id uint32) {
 }
 
 func (m *autoModel) adjust(id uint32, p Params) {
-	m.choose(p)
+	m.selectScheme(p)
 	if m.tree != nil {
 		m.tree.adjust(id, p)
 	}
@@ -288,7 +299,7 @@ func (m *autoModel) setReady(id uint32, ready bool) {
 	case m.tree != nil && ready:
 		m.tree.setReady(id)
 	case m.tree != nil:
-		m.tree.places[id].ready = false
+		m.tree.nodes[id].ready = false
 	}
 	if ready {
 		m.ready[id] = true
@@ -299,7 +310,7 @@ func (m *autoModel) setReady(id uint32, ready bool) {
 
 func (m *autoModel) check(t *testing.T, s *auto) {
 	t.Helper()
-	switch scheme := s.scheme.(type) {
+	switch scheme := s.selected.(type) {
 	case *tree:
 		if m.tree == nil || scheme != s.tree {
 			t.Error("it became a tree")
@@ -318,20 +329,12 @@ func (m *autoModel) check(t *testing.T, s *auto) {
 				t.Errorf("stream %d has %+v, want %+v", id, got, want)
 			}
 		}
-		for _, w := range scheme.words {
-			if want := modelParams(m.ext.idle[w.id]); w.class.params() != want {
-				t.Errorf("idle stream %d has %+v, want %+v", w.id, w.class.params(), want)
-			}
-		}
-		if len(scheme.words) != len(m.ext.idle) {
-			t.Errorf("%d words, want %d", len(scheme.words), len(m.ext.idle))
-		}
 	default:
 		if m.tree != nil || m.ext != nil {
-			t.Error("it is still fair")
+			t.Error("it is still a round robin")
 		}
-		ready := ringSize(s.fair.head)
-		if open := ringSize(s.waiting.head) + ready; open != len(m.nodes) || ready != len(m.ready) {
+		ready := ringSize(s.rr.head)
+		if open := ringSize(s.notReady.head) + ready; open != len(m.nodes) || ready != len(m.ready) {
 			t.Errorf("%d open, %d ready; want %d and %d", open, ready, len(m.nodes), len(m.ready))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// the schedulers, with the priorities that keep them busy
+// benched has the schedulers, with priorities that use their data structures.
 var benched = []struct {
 	name   string
 	make   func() Scheduler
@@ -76,7 +76,7 @@ func BenchmarkStream(b *testing.B) {
 	})
 }
 
-// A priority that changes.
+// One change of a priority: Adjust.
 func BenchmarkAdjust(b *testing.B) {
 	each(b, func(b *testing.B, s Scheduler, nodes []*Node, params func(uint32) Params) {
 		i := 0

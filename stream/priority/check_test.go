@@ -80,8 +80,8 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 }
 
-// The schedulers of this package keep to the contract, and Check passes on what else they can do.
-func TestCheckOfOurs(t *testing.T) {
+// The schedulers of this package keep the contract, and Check forwards their other methods.
+func TestCheckPasses(t *testing.T) {
 	for name, s := range map[string]Scheduler{
 		"round robin": NewRoundRobin(), "extensible": NewExtensible(), "tree": NewTree(), "auto": NewAuto(),
 	} {

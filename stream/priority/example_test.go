@@ -64,7 +64,8 @@ func ExampleNewExtensible() {
 		sched.Open(&r.node, p)
 		sched.Ready(&r.node)
 	}
-	sched.Adjust(3, priority.Params{Extensible: true, Urgency: 2}) // PRIORITY_UPDATE: the photo is on the screen
+	// PRIORITY_UPDATE: the photo is on the screen now.
+	sched.Adjust(3, priority.Params{Extensible: true, Urgency: 2})
 
 	for n := sched.Next(); n != nil; n = sched.Next() {
 		r := n.Owner.(*response)
@@ -85,7 +86,7 @@ func ExampleNewExtensible() {
 	// image 3616
 }
 
-// The server knows better how urgent a response is than the client, which has said how it uses it.
+// The server changes the urgency that the client has stated, and keeps its incremental parameter.
 func ExampleParams_Merge() {
 	client, _ := priority.Parse("u=5, i")
 	merged, ok := client.Merge("u=1") // the priority field of the response
@@ -93,7 +94,7 @@ func ExampleParams_Merge() {
 	// Output: u=1, i true
 }
 
-// Files that depend on a page wait until nothing of the page can be sent, and then share by weight.
+// Streams that depend on a page wait until the page is sent, and then share octets by weight.
 func ExampleNewTree() {
 	sched := priority.NewTree()
 	for i, r := range []*struct {

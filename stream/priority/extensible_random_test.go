@@ -86,7 +86,7 @@ func randomExtensible(t *testing.T, rng *rand.Rand, steps int) {
 	}
 }
 
-// checkExtensible fails when s contradicts itself.
+// checkExtensible fails when the state of s is inconsistent.
 func checkExtensible(t *testing.T, s *extensible) {
 	t.Helper()
 	ready := 0
@@ -95,21 +95,21 @@ func checkExtensible(t *testing.T, s *extensible) {
 		if l.empty() == (s.ready&(1<<u) != 0) {
 			t.Errorf("level %d is empty: %v, ready levels %08b", u, l.empty(), s.ready)
 		}
-		for i, n := range l.queue {
-			if int(n.pos) != i || n.class.urgency() != u || n.class.incremental() || !n.open {
-				t.Errorf("stream %d with class %x is in the queue %d at %d and %d", n.ID, n.class, u, i, n.pos)
+		for i, n := range l.sequential {
+			if int(n.index) != i || n.packed.urgency() != u || n.packed.incremental() || !n.open {
+				t.Errorf("stream %d with class %x is in the queue %d at %d and %d", n.ID, n.packed, u, i, n.index)
 			}
-			if i > 0 && n.before(l.queue[(i-1)/2]) {
+			if i > 0 && n.before(l.sequential[(i-1)/2]) {
 				t.Errorf("level %d: no heap at %d", u, i)
 			}
 		}
-		ready += len(l.queue)
-		if waiting := ringSize(l.wait.head); waiting != len(l.queue) {
-			t.Errorf("level %d: %d in the queue, %d may wait", u, len(l.queue), waiting)
+		ready += len(l.sequential)
+		if waiting := ringSize(l.rotation.head); waiting != len(l.sequential) {
+			t.Errorf("level %d: %d in the queue, %d may wait", u, len(l.sequential), waiting)
 		}
-		ready += ringSize(l.turns.head)
-		if lead := max(l.lead, -l.lead); lead > 4<<20 {
-			t.Errorf("level %d: one kind leads by %d", u, lead)
+		ready += ringSize(l.incremental.head)
+		if balance := max(l.balance, -l.balance); balance > 4<<20 {
+			t.Errorf("level %d: one kind is ahead by %d", u, balance)
 		}
 	}
 	for _, n := range s.nodes.All() {
@@ -117,13 +117,8 @@ func checkExtensible(t *testing.T, s *extensible) {
 			ready--
 		}
 	}
-	if ready != 0 || len(s.words) > maxWords {
-		t.Errorf("%d more are ready than open; %d words", ready, len(s.words))
-	}
-	for _, w := range s.words {
-		if !s.opened.idle(w.id) {
-			t.Errorf("a word for stream %d, which is not idle", w.id)
-		}
+	if ready != 0 {
+		t.Errorf("%d more are ready than open", ready)
 	}
 }
 

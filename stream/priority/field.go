@@ -1,25 +1,24 @@
 package priority
 
-// The urgency of a response when nothing is said about it, and the last one
-// (RFC 9218 §4.1).
+// The urgency of a response for which none is stated, and the last urgency (RFC 9218 §4.1).
 const (
 	DefaultUrgency = 3
 	MaxUrgency     = 7
 )
 
-// Parse reads the value of a priority field, or of the Priority Field Value in
-// PRIORITY_UPDATE (RFC 9218 §4): a dictionary of structured fields. What it does
-// not name has its default, and so has what is out of range or of the wrong type;
-// unknown members are ignored. An empty value is valid. ok is false when the value
-// is no dictionary (RFC 8941 §4.2): then the field is to be ignored as a whole,
-// and PRIORITY_UPDATE may be a connection error.
+// Parse reads the value of a priority field, or of the Priority Field Value in PRIORITY_UPDATE
+// (RFC 9218 §4): a dictionary of structured fields. Parameters that it does not name have their
+// defaults, and so have those that are out of range or of the wrong type; unknown members are
+// ignored. An empty value is valid. ok is false when the value is not a dictionary
+// (RFC 8941 §4.2): then the complete field is to be ignored, and PRIORITY_UPDATE may be a
+// connection error.
 //
-// The field lines of a message are joined with ", " before. Nothing is allocated.
+// The caller joins the field lines of a message with ", ". Parse allocates nothing.
 func Parse(value string) (p Params, ok bool) { return Params{}.Merge(value) }
 
-// Merge is Parse for the priority field of a response: what value does not name
-// stays as it is in p, the priority that the client has asked for (RFC 9218 §8).
-// When ok is false the result is p.
+// Merge is Parse for the priority field of a response: parameters that value does not name stay as
+// they are in p, the priority that the client has asked for (RFC 9218 §8). When ok is false the
+// result is p.
 func (p Params) Merge(value string) (merged Params, ok bool) {
 	base := Params{Extensible: true, Urgency: DefaultUrgency}
 	if p.Extensible {
@@ -33,7 +32,7 @@ func (p Params) Merge(value string) (merged Params, ok bool) {
 		if !ok {
 			return p, false
 		}
-		switch key { // the last one of a name counts, whatever it says
+		switch key { // the last member of a name counts, also if its value is ignored
 		case "u":
 			merged.Urgency = base.Urgency
 			if item.kind == integer && item.num >= 0 && item.num <= MaxUrgency {
@@ -63,9 +62,8 @@ var fieldValues = [2][MaxUrgency + 1]string{
 	{"u=0, i", "u=1, i", "u=2, i", "u=3, i", "u=4, i", "u=5, i", "u=6, i", "u=7, i"},
 }
 
-// Field returns the value of a priority field, or of PRIORITY_UPDATE, that states
-// p's urgency and incremental (RFC 9218 §4); an urgency above 7 is 7. It returns
-// "" when p does not state them.
+// Field returns the value of a priority field, or of PRIORITY_UPDATE, that states p's urgency and
+// incremental (RFC 9218 §4); an urgency above 7 is 7. It returns "" when p does not state them.
 func (p Params) Field() string {
 	if !p.Extensible {
 		return ""

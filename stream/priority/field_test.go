@@ -150,8 +150,8 @@ func TestFieldAllocations(t *testing.T) {
 	}
 }
 
-// FuzzParse: what is read can be written and read again; what the fields say is
-// kept by what surrounds them.
+// FuzzParse: what is parsed can be written and parsed again, and other members around a value do
+// not change what it says.
 func FuzzParse(f *testing.F) {
 	for _, v := range []string{"", "u=5, i", "u=1;x=(1 2), i=?0", `a="\"", b=:YQ==:, c=1.5, d=t/x`, "u=1,"} {
 		f.Add(v)
@@ -180,7 +180,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("among others %q is no dictionary", v)
 		}
 		for _, want := range []Params{ext(0, false), ext(7, true)} {
-			last := fmt.Sprintf("%s, %s, i=?%d", strings.TrimRight(v, " "), want.Field()[:3], map[bool]int{true: 1}[want.Incremental])
+			last := fmt.Sprintf("%s, %s, i=?%d", strings.TrimRight(v, " "), want.Field()[:3],
+				map[bool]int{true: 1}[want.Incremental])
 			if got, ok := Parse(last); !ok || got != want {
 				t.Fatalf("Parse(%q) = %+v, %v; want %+v", last, got, ok, want)
 			}

@@ -1,45 +1,48 @@
 package priority
 
-// A member of a heap knows who of two comes first, and where it is.
-type member[T any] interface {
+// heapMember is the type of the members of a heap.
+type heapMember[T any] interface {
 	comparable
+	// before reports whether the member comes before another one.
 	before(T) bool
-	at() *int32 // its index in the heap; whoever takes it out may use the variable again
+	// heapIndex returns the variable in which the heap keeps the member's index. When the member
+	// was removed from the heap, the variable may be used for something else.
+	heapIndex() *int32
 }
 
-// heap is a binary heap that can change and remove any member, in logarithmic
-// time. The first member is heap[0].
-type heap[T member[T]] []T
+// heap is a binary heap that can change and remove any member, in logarithmic time. The first
+// member is heap[0].
+type heap[T heapMember[T]] []T
 
-// keepHeap is up to which capacity an empty heap keeps its memory.
-const keepHeap = 64
+// maxEmptyHeap is the largest capacity that a heap keeps when it becomes empty.
+const maxEmptyHeap = 64
 
 func (h *heap[T]) push(m T) {
-	*m.at() = int32(len(*h))
+	*m.heapIndex() = int32(len(*h))
 	*h = append(*h, m)
 	h.up(len(*h) - 1)
 }
 
 func (h *heap[T]) remove(m T) {
-	i, last := int(*m.at()), len(*h)-1
+	i, last := int(*m.heapIndex()), len(*h)-1
 	moved := (*h)[last]
-	var none T
-	(*h)[last] = none
+	var zero T
+	(*h)[last] = zero
 	*h = (*h)[:last]
-	if last == 0 && cap(*h) > keepHeap {
+	if last == 0 && cap(*h) > maxEmptyHeap {
 		*h = nil
 	}
 	if i == last {
 		return
 	}
 	(*h)[i] = moved
-	*moved.at() = int32(i)
+	*moved.heapIndex() = int32(i)
 	h.fix(moved)
 }
 
-// fix finds the place of m, which has changed.
+// fix moves m, whose order has changed, to its new index.
 func (h *heap[T]) fix(m T) {
-	if i := int(*m.at()); !h.down(i) {
+	if i := int(*m.heapIndex()); !h.down(i) {
 		h.up(i)
 	}
 }
@@ -53,11 +56,11 @@ func (h *heap[T]) up(i int) {
 			break
 		}
 		s[i] = s[parent]
-		*s[i].at() = int32(i)
+		*s[i].heapIndex() = int32(i)
 		i = parent
 	}
 	s[i] = m
-	*m.at() = int32(i)
+	*m.heapIndex() = int32(i)
 }
 
 // down reports whether the member has moved.
@@ -76,10 +79,10 @@ func (h *heap[T]) down(i int) bool {
 			break
 		}
 		s[i] = s[child]
-		*s[i].at() = int32(i)
+		*s[i].heapIndex() = int32(i)
 		i = child
 	}
 	s[i] = m
-	*m.at() = int32(i)
+	*m.heapIndex() = int32(i)
 	return i > start
 }

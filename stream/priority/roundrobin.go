@@ -2,26 +2,24 @@ package priority
 
 import "fmt"
 
-// quantum is what one turn is worth, in octets: one DATA frame of the size that
-// every peer accepts (RFC 9113 §4.2). A larger one would make others wait longer,
-// a smaller one would cut such frames' turns in two.
+// quantum is the credit of one turn, in octets: one DATA frame of the size that every peer accepts
+// (RFC 9113 §4.2). A larger quantum would make other streams wait longer; with a smaller one, such
+// a frame would take two turns.
 const quantum = 1 << 14
 
-// frameHeader is charged for every frame, so that small and empty frames are not
-// free.
+// frameHeader is charged for every frame, in octets, so that small and empty frames are not free.
 const frameHeader = 9
 
-// roundRobin is deficit round robin (Shreedhar and Varghese, 1995) with debts in
-// place of deficits: a frame is not known before it is sent, so a turn lasts
-// until its credit is used up and what went beyond counts against the next one.
+// roundRobin is deficit round robin (Shreedhar and Varghese, 1995). The size of a frame is not
+// known before it is sent, so a turn lasts until its credit is used up, and the octets beyond that
+// are a deficit: they are taken from the credit of the next turn.
 type roundRobin struct {
-	ring       // of those that are ready; it is the head's turn
-	begun bool // head has got the credit for this turn
+	ring          // the ready streams; the head has its turn
+	credited bool // the head has been given the credit of its turn
 }
 
-// NewRoundRobin returns a Scheduler that ignores priorities and gives every
-// ready stream the same share of octets. A stream that becomes ready waits for
-// one turn of each other stream at most.
+// NewRoundRobin returns a Scheduler that ignores priorities and gives every ready stream the same
+// share of octets. A stream that becomes ready waits for one turn of each other stream at most.
 func NewRoundRobin() Scheduler { return new(roundRobin) }
 
 // Open adds n, not ready.
@@ -42,7 +40,7 @@ func (r *roundRobin) Close(n *Node) {
 // Adjust does nothing: all streams are equal.
 func (r *roundRobin) Adjust(uint32, Params) {}
 
-// Ready puts n behind all others that are ready.
+// Ready makes n ready, as the last one.
 func (r *roundRobin) Ready(n *Node) {
 	if n.next != nil {
 		return
@@ -50,46 +48,46 @@ func (r *roundRobin) Ready(n *Node) {
 	if !n.open {
 		panic(fmt.Sprintf("BUG: priority: stream %d is ready and not open", n.ID))
 	}
-	// Credit of a turn that was not used up is lost, a debt stays: a stream that
-	// is ready now and then is treated like one that always is.
+	// Credit that was not used is lost and a deficit is kept, so that a stream which is ready now
+	// and then is treated like one that always is.
 	n.credit = min(n.credit, 0)
 	r.push(n)
 }
 
-// Unready takes n out of the ring. If it was its turn, the turn is over.
+// Unready makes n not ready. If n had its turn, the turn is over.
 func (r *roundRobin) Unready(n *Node) {
 	if n.next == nil {
 		return
 	}
 	if r.head == n {
-		r.begun = false
+		r.credited = false
 	}
 	r.remove(n)
 }
 
-// pass ends the turn of the head.
-func (r *roundRobin) pass() {
-	r.head, r.begun = r.head.next, false
+// endTurn ends the turn of the head.
+func (r *roundRobin) endTurn() {
+	r.head, r.credited = r.head.next, false
 }
 
-// Next returns whose turn it is.
+// Next returns the stream that has its turn.
 func (r *roundRobin) Next() *Node {
 	if r.head == nil {
 		return nil
 	}
 	for {
 		n := r.head
-		if !r.begun {
+		if !r.credited {
 			if n.next == n {
-				n.credit = max(n.credit, 0) // alone: it owes nobody
+				n.credit = max(n.credit, 0) // the only one: there is no other stream to make up for
 			}
 			n.credit += quantum
-			r.begun = true
+			r.credited = true
 		}
 		if n.credit > 0 {
 			return n
 		}
-		r.pass()
+		r.endTurn()
 	}
 }
 
@@ -97,6 +95,6 @@ func (r *roundRobin) Next() *Node {
 func (r *roundRobin) Sent(n *Node, bytes int) {
 	n.credit -= int64(bytes) + frameHeader
 	if n == r.head && n.credit <= 0 {
-		r.pass()
+		r.endTurn()
 	}
 }

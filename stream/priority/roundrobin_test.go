@@ -17,7 +17,7 @@ func open(s Scheduler, n int) []*Node {
 	return nodes
 }
 
-// order returns who sends in the next n frames of the given size.
+// order returns the identifiers of the streams that send the next n frames, each of bytes octets.
 func order(s Scheduler, n, bytes int) []uint32 {
 	var ids []uint32
 	for range n {
@@ -31,7 +31,7 @@ func order(s Scheduler, n, bytes int) []uint32 {
 func TestRoundRobinTakesTurns(t *testing.T) {
 	s := NewRoundRobin()
 	if s.Next() != nil {
-		t.Fatal("nobody is open")
+		t.Fatal("no stream is open")
 	}
 	open(s, 3)
 	want := []uint32{1, 3, 5, 1, 3, 5, 1}
@@ -66,7 +66,7 @@ func TestRoundRobinReadyGoesBehind(t *testing.T) {
 	s.Unready(n[2]) // out of turn
 	s.Ready(n[2])
 	s.Ready(n[0])
-	s.Ready(n[0]) // it has its place
+	s.Ready(n[0]) // again, which changes nothing
 	want := []uint32{3, 5, 1, 3, 5, 1}
 	if got := order(s, 6, 16384); !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)
@@ -81,9 +81,9 @@ func TestRoundRobinReadyGoesBehind(t *testing.T) {
 	s.Close(n[0])
 	s.Unready(n[2])
 	if next := s.Next(); next != nil {
-		t.Errorf("Next = %d, nobody is ready", next.ID)
+		t.Errorf("Next = %d, no stream is ready", next.ID)
 	}
-	s.Sent(n[2], 100) // nobody's turn
+	s.Sent(n[2], 100) // no stream has its turn
 	s.Ready(n[2])
 	if next := s.Next(); next != n[2] {
 		t.Errorf("Next = %v, want stream 5", next)
@@ -103,8 +103,8 @@ func TestRoundRobinAdjust(t *testing.T) {
 	}
 }
 
-// share runs streams with the given frame sizes until total octets are sent, and
-// returns what each of them sent, headers included.
+// share runs streams with the given frame sizes until total octets are sent, and returns how many
+// octets each of them sent, frame headers included.
 func share(t *testing.T, total int, size func(stream int) int, streams int) []int {
 	t.Helper()
 	s := NewRoundRobin()
@@ -140,8 +140,8 @@ func TestRoundRobinSharesByOctets(t *testing.T) {
 	fair(t, sent, 2*(65536+quantum))
 }
 
-// A stream that is written in pieces, and so is not always ready, must neither
-// lose nor win against one that always is.
+// A stream that is written in pieces, and so is not always ready, gets no less and no more than one
+// that always is.
 func TestRoundRobinStopAndGo(t *testing.T) {
 	for _, chunk := range []int{16384, 20000, 40000} {
 		s := NewRoundRobin()
@@ -170,8 +170,8 @@ func TestRoundRobinStopAndGo(t *testing.T) {
 	}
 }
 
-// Debt that was made alone is nobody's loss.
-func TestRoundRobinAloneOwesNothing(t *testing.T) {
+// A stream that was the only one has no deficit when another one comes.
+func TestRoundRobinAloneHasNoDeficit(t *testing.T) {
 	s := NewRoundRobin()
 	n := open(s, 1)
 	for range 1000 {
@@ -186,11 +186,11 @@ func TestRoundRobinAloneOwesNothing(t *testing.T) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 	if n[0].credit < -quantum {
-		t.Errorf("stream 1 owes %d", -n[0].credit)
+		t.Errorf("stream 1 has a deficit of %d", -n[0].credit)
 	}
 }
 
-// Random calls against a slow and simple model of who may be returned.
+// Random calls, against a slow and simple model of which streams Next may return.
 func TestRoundRobinRandom(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 3))

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// What holds for every Scheduler.
+// Tests that hold for every Scheduler.
 
 var schedulers = []struct {
 	name string
 	make func() Scheduler
-	p    func(id uint32, i int) Params // of the stream that is opened as number i of some
-	then func(id uint32, i int) Params // what that becomes
+	p    func(id uint32, i int) Params // the priority with which stream id is opened, as the i-th one
+	then func(id uint32, i int) Params // the priority that Adjust gives that stream
 }{
 	{"round robin", NewRoundRobin, noParams, noParams},
 	{"auto", NewAuto, noParams, noParams},
@@ -67,7 +67,7 @@ func TestAllocations(t *testing.T) {
 	for _, tt := range schedulers {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.make()
-			s.Open(&Node{ID: 1 << 30}, Params{}) // or the tree's memory is given back now and then
+			s.Open(&Node{ID: 1 << 30}, Params{}) // without an open stream the tree would free memory
 			nodes := make([]Node, 60)
 			id := uint32(1)
 			run := func() {
@@ -99,7 +99,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// forSeeds calls f with seeds until one fails, which is named.
+// forSeeds calls f with seeds until one fails, and names that.
 func forSeeds(t *testing.T, seeds, stream uint64, f func(seed uint64, rng *rand.Rand)) {
 	t.Helper()
 	for seed := range seeds {

@@ -2,12 +2,12 @@ package priority
 
 import "testing"
 
-type ignorant struct {
+type schemeStub struct {
 	Scheduler
 	tree bool
 }
 
-func (i ignorant) IgnoresTree() bool { return i.tree }
+func (i schemeStub) IgnoresTree() bool { return i.tree }
 
 func TestIgnoresTree(t *testing.T) {
 	for _, tt := range []struct {
@@ -15,12 +15,12 @@ func TestIgnoresTree(t *testing.T) {
 		s    Scheduler
 		want bool
 	}{
-		{"round robin, to which it is all the same", NewRoundRobin(), false},
+		{"round robin", NewRoundRobin(), false},
 		{"RFC 9218", NewExtensible(), true},
 		{"RFC 7540", NewTree(), false},
-		{"what the client uses", NewAuto(), false},
-		{"one that says so", ignorant{NewRoundRobin(), true}, true},
-		{"one that says no", ignorant{NewRoundRobin(), false}, false},
+		{"auto", NewAuto(), false},
+		{"one that says so", schemeStub{NewRoundRobin(), true}, true},
+		{"one that says no", schemeStub{NewRoundRobin(), false}, false},
 		{"one that hides what it wraps", struct{ Scheduler }{NewExtensible()}, false},
 		{"none", nil, false},
 	} {

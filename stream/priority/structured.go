@@ -2,14 +2,14 @@ package priority
 
 import "strings"
 
-// scanner reads structured fields (RFC 8941 §4.2) from the front of rest. A
-// method that returns false has found what no structured field holds.
+// scanner reads structured fields (RFC 8941 §4.2) from the front of rest. A method returns false
+// where rest is not a valid structured field.
 type scanner struct {
 	rest string
 }
 
-// An item is what is needed of a value here: its kind, and the number when it is
-// an integer or a boolean.
+// An item is the part of a value that is used here: its kind, and the number when it is an integer
+// or a boolean.
 type item struct {
 	kind itemKind
 	num  int64
@@ -23,14 +23,14 @@ const (
 	boolean
 )
 
-// skip passes over all leading octets that are in set.
+// skip removes all leading octets that are in set.
 func (s *scanner) skip(set string) {
 	for s.rest != "" && strings.IndexByte(set, s.rest[0]) >= 0 {
 		s.rest = s.rest[1:]
 	}
 }
 
-// eat passes over c, if it is next.
+// eat removes c if it is next, and reports whether it was.
 func (s *scanner) eat(c byte) bool {
 	if s.rest == "" || s.rest[0] != c {
 		return false
@@ -39,7 +39,7 @@ func (s *scanner) eat(c byte) bool {
 	return true
 }
 
-// while returns the longest prefix of octets for which f is true.
+// while removes and returns the longest prefix of octets for which f is true.
 func (s *scanner) while(f func(byte) bool) string {
 	i := 0
 	for i < len(s.rest) && f(s.rest[i]) {
@@ -66,8 +66,8 @@ func (s *scanner) member() (key string, v item, ok bool) {
 	return key, v, ok && s.parameters()
 }
 
-// innerList reads the rest of an inner list, without its parameters (RFC 8941
-// §4.2.1.2).
+// innerList reads an inner list after its opening parenthesis, without its parameters
+// (RFC 8941 §4.2.1.2).
 func (s *scanner) innerList() bool {
 	for {
 		s.skip(" ")
@@ -83,7 +83,7 @@ func (s *scanner) innerList() bool {
 	}
 }
 
-// parameters passes over the parameters of an item (RFC 8941 §4.2.3.2).
+// parameters reads and ignores the parameters of an item (RFC 8941 §4.2.3.2).
 func (s *scanner) parameters() bool {
 	for s.eat(';') {
 		s.skip(" ")
@@ -155,7 +155,7 @@ func (s *scanner) number() (item, bool) {
 	return item{integer, n}, true
 }
 
-// str passes over a string, which begins with a quote (RFC 8941 §4.2.5).
+// str reads and ignores a string, which begins with a quote (RFC 8941 §4.2.5).
 func (s *scanner) str() bool {
 	for i := 1; i < len(s.rest); i++ {
 		switch c := s.rest[i]; {

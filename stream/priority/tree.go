@@ -6,191 +6,197 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
+// DefaultWeight is the weight of a stream for which none is stated, as on the wire: 15 is a weight
+// of 16 (RFC 7540 §5.3.5).
+const DefaultWeight = 16 - 1
+
 const (
-	// defaultWeight is the weight where none is stated (RFC 7540 §5.3.5).
-	defaultWeight = 16
-	// maxKept bounds how many places are kept of streams that are closed, and as
-	// many again of streams that are idle (RFC 7540 §5.3.4).
-	maxKept = 100
-	// restKept is how many of the closed ones are kept while no stream is open, so
-	// that an idle connection costs little.
-	restKept = 16
-	// maxDepth is how deep a tree may be. Browsers that chain all they load come
-	// near to it, and a frame at the end of that costs one to three microseconds.
+	// maxRetained bounds how many nodes of closed streams are kept, and of idle ones
+	// (RFC 7540 §5.3.4).
+	maxRetained = 100
+	// maxRetainedIdle is how many nodes of closed streams are kept while no stream is open, so that
+	// an idle connection needs little memory.
+	maxRetainedIdle = 16
+	// maxDepth is how deep a tree may be. Browsers that chain all that they load come near to it,
+	// and a frame at the end of such a chain costs one to three microseconds.
 	maxDepth = 128
 )
 
 // tree serves streams by dependency and weight (RFC 7540 §5.3).
 type tree struct {
-	root   place
-	places stream.Table[*place] // all but the root
-	most   int                  // how many there have been since the table was shrunk
-	idle   keepers              // places of streams that have never been open
-	closed keepers              // places of streams that have been
-	opened opened
-	open   int // how many streams are
-	rest   int // restKept, or less in tests
-	depth  int // maxDepth, or less in tests
-	pool   pool
-	path   []*place // scratch
+	root   treeNode
+	nodes  stream.Table[*treeNode] // all nodes but the root, by identifier
+	peak   int                     // the most nodes there have been since the table was shrunk
+	idle   lru                     // nodes of streams that were never open
+	closed lru                     // nodes of streams that were open and are closed
+	opened highestOpened
+	open   int // streams that are open
+
+	closedIdleLimit int // the limit of closed while no stream is open: maxRetainedIdle, less in tests
+	depthLimit      int // maxDepth, less in tests
+
+	pool treePool
+	path []*treeNode // memory that flatten uses again
 }
 
-// NewTree returns a Scheduler for the dependency tree of RFC 7540 §5.3. A stream
-// sends when it is ready and no stream that it depends on is; streams that depend
-// on the same one share octets in proportion to their weights, and what a stream
-// cannot use goes to those that depend on it, then to its neighbours. Where
-// nothing is stated a stream depends on the root and has weight 16.
+// NewTree returns a Scheduler for the dependency tree of RFC 7540 §5.3. A stream sends when it is
+// ready and no stream that it depends on is; streams that depend on the same one share octets in
+// proportion to their weights. What a stream cannot use goes to the streams that depend on it, then
+// to its siblings. A stream for which nothing is stated depends on the root and has weight 16.
 //
-// The places of the last 100 streams that have closed are kept, 16 when no stream
-// is open, and of 100 idle streams that were given a priority, counted from when
-// they were last stated or depended on. A place that is not kept any more goes
-// when no two streams depend on it: one that does takes its weight and place.
-// Until then they go on sharing its weight, which is what RFC 7540 §5.3.4 asks
-// for, without the loss that it describes.
+// The nodes of the last 100 streams that have closed are kept, 16 while no stream is open, and
+// those of 100 idle streams that were given a priority: of both the ones that were stated or
+// depended on last. A node that is not kept any more is removed when no two streams depend on it:
+// the one that does gets its parent and its weight. Until then the streams go on sharing its
+// weight, which is what RFC 7540 §5.3.4 asks for, without the loss that it describes.
 //
-// A dependency on a stream that has no place is the default priority (RFC 7540
-// §5.3.1), and one on the stream itself is ignored. A tree is not deeper than 128
-// streams: what turns out to be deeper when it is used loses, on the way down to
-// it, the places that no stream stands behind; if that does not suffice, what is
-// below becomes dependent on the 127th.
+// A dependency on a stream that has no node is the default priority (RFC 7540 §5.3.1), and a
+// dependency of a stream on itself is ignored. A tree is not deeper than 128 streams: where a
+// longer path is used, nodes on it that have no open stream are removed; if that does not suffice,
+// what is below the 127th node becomes dependent on that.
 //
-// Priorities of RFC 9218 are ignored. All methods take time proportional to the
-// depth of the stream, and at each step logarithmic in the number of siblings that
-// have something to send; a move takes no longer, however many streams move along.
+// Priorities of RFC 9218 are ignored. All methods take time proportional to the depth of the
+// stream, and at each level logarithmic in the number of siblings that have something to send. A
+// move takes no longer, however many streams depend on the one that moves.
 func NewTree() Scheduler { return newTree() }
 
 func newTree() *tree {
-	return &tree{idle: keepers{limit: maxKept}, closed: keepers{limit: maxKept}, rest: restKept, depth: maxDepth}
+	return &tree{
+		idle: lru{limit: maxRetained}, closed: lru{limit: maxRetained},
+		closedIdleLimit: maxRetainedIdle, depthLimit: maxDepth,
+	}
 }
 
-// Open adds n, not ready, to the place that was prepared for it, or that p says.
+// Open adds n, not ready, where its priority was stated before, or where p says.
 func (t *tree) Open(n *Node, p Params) {
 	if n.open {
 		panic(fmt.Sprintf("BUG: priority: stream %d opened twice", n.ID))
 	}
-	s := t.find(n.ID)
+	x := t.find(n.ID)
 	switch {
-	case s == nil:
-		s = t.add(n.ID)
-	case s.node != nil:
+	case x == nil:
+		x = t.add(n.ID)
+	case x.stream != nil:
 		panic(fmt.Sprintf("BUG: priority: two streams %d", n.ID))
-	case s.kept:
-		t.keepers(s).remove(s)
+	case x.retained:
+		t.lruOf(x).remove(x)
 	}
-	s.node, s.opened = n, true
-	n.open, n.place = true, s
+	x.stream, x.opened = n, true
+	n.open, n.treeNode = true, x
 	t.open++
 	t.opened.add(n.ID)
-	t.prioritize(s, p)
+	t.prioritize(x, p)
 }
 
-// Close removes n; its place is kept. Closing it again does nothing.
+// Close removes n and retains its tree node. Closing it again does nothing.
 func (t *tree) Close(n *Node) {
 	if !n.open {
 		return
 	}
 	t.Unready(n)
-	s := n.place
-	n.open, n.place = false, nil
-	s.node = nil
+	x := n.treeNode
+	n.open, n.treeNode = false, nil
+	x.stream = nil
 	t.open--
-	t.keep(s)
-	t.trim()
+	t.retain(x)
+	t.evictOld()
 	if t.open == 0 {
-		for t.closed.n > t.rest {
-			t.forget(t.closed.oldest)
+		for t.closed.n > t.closedIdleLimit {
+			t.evict(t.closed.oldest)
 		}
 		t.pool.shrink()
 	}
-	if t.most > 4*restKept && 4*t.places.Len() < t.most {
-		t.places.Shrink()
-		t.most = t.places.Len()
+	if t.peak > 4*maxRetainedIdle && 4*t.nodes.Len() < t.peak {
+		t.nodes.Shrink()
+		t.peak = t.nodes.Len()
 	}
 }
 
-// Adjust changes the place of a stream that is open, idle, or closed and kept.
+// Adjust changes parent and weight of a stream that is open, idle, or closed and retained.
 func (t *tree) Adjust(id uint32, p Params) {
 	if !p.Tree || id == 0 || id == p.DependsOn {
 		return
 	}
-	s := t.find(id)
-	if s == nil {
+	x := t.find(id)
+	if x == nil {
 		if !t.opened.idle(id) {
 			return
 		}
-		s = t.add(id)
+		x = t.add(id)
 	}
-	t.prioritize(s, p)
+	t.prioritize(x, p)
 }
 
-// Ready lets n take part.
+// Ready makes n ready.
 func (t *tree) Ready(n *Node) {
 	if !n.open {
 		panic(fmt.Sprintf("BUG: priority: stream %d is ready and not open", n.ID))
 	}
-	s := n.place
-	if s.ready {
+	x := n.treeNode
+	if x.ready {
 		return
 	}
-	s.ready = true
-	if t.mark(s) > t.depth {
-		t.flatten(s, nil)
+	x.ready = true
+	if t.activate(x) > t.depthLimit {
+		t.flatten(x, nil)
 	}
 }
 
-// Unready takes n out.
+// Unready makes n not ready.
 func (t *tree) Unready(n *Node) {
-	if n.place == nil || !n.place.ready {
+	if n.treeNode == nil || !n.treeNode.ready {
 		return
 	}
-	n.place.ready = false
-	t.unmark(n.place)
+	n.treeNode.ready = false
+	t.deactivate(n.treeNode)
 }
 
-// Next returns the first who is ready on the way of the least tags.
+// Next returns the first ready stream on the path of the least tags from the root down.
 func (t *tree) Next() *Node {
-	p := &t.root
-	for !p.ready {
-		if p.deps == nil || len(p.deps.active) == 0 {
+	x := &t.root
+	for !x.ready {
+		if x.children == nil || len(x.children.active) == 0 {
 			return nil
 		}
-		p = p.deps.active[0]
+		x = x.children.active[0]
 	}
-	return p.node
+	return x.stream
 }
 
-// Sent charges n, and all that it depends on, for a frame.
+// Sent charges n, and all streams that it depends on, for a frame.
 func (t *tree) Sent(n *Node, bytes int) {
-	if n.place == nil || !n.place.ready {
+	if n.treeNode == nil || !n.treeNode.ready {
 		return
 	}
-	steps := 0
-	for p := n.place; p.in != nil; p = p.in.owner {
-		p.in.charge(p, int64(bytes)+frameHeader)
-		steps++
+	depth := 0
+	for x := n.treeNode; x.siblings != nil; x = x.siblings.parent {
+		x.siblings.charge(x, int64(bytes)+frameHeader)
+		depth++
 	}
-	if steps > t.depth {
-		t.flatten(n.place, nil)
+	if depth > t.depthLimit {
+		t.flatten(n.treeNode, nil)
 	}
 }
 
-func (t *tree) find(id uint32) *place {
-	p, _ := t.places.Get(id)
-	return p
+// find returns the node of stream id, or nil.
+func (t *tree) find(id uint32) *treeNode {
+	x, _ := t.nodes.Get(id)
+	return x
 }
 
-// add makes a place with the default priority for a stream that has none.
-func (t *tree) add(id uint32) *place {
-	p := t.pool.place(id)
-	t.places.Put(id, p)
-	t.most = max(t.most, t.places.Len())
-	t.link(p, &t.root, 0)
-	return p
+// add adds a node with the default priority for a stream that has none.
+func (t *tree) add(id uint32) *treeNode {
+	x := t.pool.getNode(id)
+	t.nodes.Put(id, x)
+	t.peak = max(t.peak, t.nodes.Len())
+	t.link(x, &t.root, 0)
+	return x
 }
 
-// prioritize puts s where p says, if it does (RFC 7540 §5.3.3).
-func (t *tree) prioritize(s *place, p Params) {
-	if !p.Tree || p.DependsOn == s.id {
+// prioritize moves x where p says. It does nothing if p states no dependency, or one of x on itself
+// (RFC 7540 §5.3.3).
+func (t *tree) prioritize(x *treeNode, p Params) {
+	if !p.Tree || p.DependsOn == x.id {
 		return
 	}
 	parent, weight, exclusive := &t.root, int32(p.Weight)+1, p.Exclusive
@@ -198,26 +204,26 @@ func (t *tree) prioritize(s *place, p Params) {
 		parent = t.find(p.DependsOn)
 	}
 	if parent == nil {
-		parent, weight, exclusive = &t.root, defaultWeight, false // RFC 7540 §5.3.1
+		parent, weight, exclusive = &t.root, DefaultWeight+1, false // RFC 7540 §5.3.1
 	}
-	// What is in use is kept, so nothing below takes these two away.
-	t.keep(parent)
-	t.keep(s)
-	t.trim()
-	if depth, _ := t.above(parent, s); depth > t.depth {
-		t.flatten(parent, s)
+	// Both become the nodes used last, so evictOld and what follows do not remove them.
+	t.retain(parent)
+	t.retain(x)
+	t.evictOld()
+	if depth, _ := t.depthOf(parent, x); depth > t.depthLimit {
+		t.flatten(parent, x)
 	}
-	if _, below := t.above(parent, s); below {
-		t.move(parent, s.in.owner, parent.weight, false)
+	if _, below := t.depthOf(parent, x); below {
+		t.move(parent, x.siblings.parent, parent.weight, false)
 	}
-	t.move(s, parent, weight, exclusive)
+	t.move(x, parent, weight, exclusive)
 }
 
-// above walks from p to the root: it returns p's depth, and whether s was there.
-func (t *tree) above(p, s *place) (depth int, found bool) {
-	for ; p.in != nil; p = p.in.owner {
-		found = found || p == s
+// depthOf returns the depth of x, 0 for the root, and whether x is ancestor or depends on it.
+func (t *tree) depthOf(x, ancestor *treeNode) (depth int, below bool) {
+	for ; x.siblings != nil; x = x.siblings.parent {
+		below = below || x == ancestor
 		depth++
 	}
-	return depth, found
+	return depth, below
 }

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-func (p *place) height() int {
+func (x *treeNode) height() int {
 	h := 0
-	for _, x := range p.deps.members() {
-		h = max(h, 1+x.height())
+	for _, child := range x.children.members() {
+		h = max(h, 1+child.height())
 	}
 	return h
 }
 
-// A chain of streams that are all open keeps its order as far as the tree may be
-// deep, and costs no more however long it is.
+// A chain of streams that are all open keeps its order down to the maximum depth, and costs no more
+// however long it is.
 func TestTreeDepth(t *testing.T) {
 	const streams = 2000
 	s := newTree()
@@ -39,8 +39,8 @@ func TestTreeDepth(t *testing.T) {
 	}
 	checkTree(t, s)
 
-	// Browsers chain what they load, one below the other, and close what is done.
-	// The order of those that are open is kept.
+	// Browsers chain what they load, one below the other, and close the streams that are done. The
+	// order of the open streams is kept.
 	s = newTree()
 	for i := range nodes[:500] {
 		nodes[i] = &Node{ID: uint32(2*i + 1)}
@@ -64,8 +64,7 @@ func TestTreeDepth(t *testing.T) {
 	checkTree(t, s)
 }
 
-// 100,000 PRIORITY frames, made to cost as much as possible: time and memory are
-// bounded.
+// 100,000 PRIORITY frames, made to cost as much as possible: time and memory are bounded.
 func TestTreeFlood(t *testing.T) {
 	const frames = 100_000
 	for name, attack := range map[string]func(rng *rand.Rand, i uint32) (uint32, Params){
@@ -74,7 +73,10 @@ func TestTreeFlood(t *testing.T) {
 		"an exclusive chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
 			return 100_003 + 2*i, exclusive(0, 16)
 		},
-		"all change parents": func(_ *rand.Rand, i uint32) (uint32, Params) { return 1 + 2*(i%2), exclusive(0, 1+int(i%256)) },
+		"all change parents": func(_ *rand.Rand, i uint32) (uint32, Params) {
+			return 1 + 2*(i%2),
+				exclusive(0, 1+int(i%256))
+		},
 		"all change parents, with a chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
 			return 1 + 2*(i%300), exclusive(1+2*((i+1)%300), 16)
 		},
@@ -98,13 +100,13 @@ func TestTreeFlood(t *testing.T) {
 			for i := range uint32(frames) {
 				id, p := attack(rng, i)
 				s.Adjust(id, p)
-				if i%8 == 0 { // the server goes on
+				if i%8 == 0 { // the server sends
 					n := s.Next()
 					s.Sent(n, 16384)
 					s.Unready(n)
 					s.Ready(n)
 				}
-				if i%1000 == 0 { // and a stream wakes up
+				if i%1000 == 0 { // a stream becomes ready
 					n := nodes[rng.IntN(len(nodes))]
 					s.Unready(n)
 					s.Ready(n)
@@ -115,8 +117,9 @@ func TestTreeFlood(t *testing.T) {
 			if took > 20*time.Second {
 				t.Errorf("%d frames took %v", frames, took)
 			}
-			if n := s.places.Len(); n > 2*(10_000+2*maxKept) || len(s.pool.places) > maxPool || len(s.pool.groups) > maxPool {
-				t.Errorf("%d places are kept; %d and %d in the pool", n, len(s.pool.places), len(s.pool.groups))
+			if n := s.nodes.Len(); n > 2*(10_000+2*maxRetained) || len(s.pool.nodes) > maxPool ||
+				len(s.pool.siblings) > maxPool {
+				t.Errorf("%d nodes are kept; %d nodes and %d siblings in the pool", n, len(s.pool.nodes), len(s.pool.siblings))
 			}
 			checkTree(t, s)
 		})

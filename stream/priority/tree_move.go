@@ -1,170 +1,172 @@
 package priority
 
-// move makes s dependent on parent, which is not below it, with all that depends
-// on s. An exclusive one takes over what depends on parent.
-func (t *tree) move(s, parent *place, weight int32, exclusive bool) {
-	old, debt := s.in.owner, s.in.debt(s)
-	t.unlink(s)
-	s.weight = weight
-	if exclusive && parent.deps != nil {
-		t.adopt(s, parent)
+// move makes x dependent on parent, which must not be below it, with all nodes that depend on x. If
+// exclusive is true, the other nodes that depend on parent become dependent on x.
+func (t *tree) move(x, parent *treeNode, weight int32, exclusive bool) {
+	old, excess := x.siblings.parent, x.siblings.excess(x)
+	t.unlink(x)
+	x.weight = weight
+	if exclusive && parent.children != nil {
+		t.reparent(x, parent)
 	}
-	t.link(s, parent, debt)
-	t.tidy(old)
+	t.link(x, parent, excess)
+	t.prune(old)
 }
 
-// adopt gives s, which is in no group, all that depends on parent. Where both have
-// dependents the fewer of them move to the others, so however often that is done
-// a place moves a logarithmic number of times. Parent stays active when it was:
-// s is linked below it next.
-func (t *tree) adopt(s, parent *place) {
-	from := parent.deps
-	parent.deps = nil
-	if s.deps != nil {
-		to := s.deps
-		if to.n < from.n {
-			from, to = to, from
+// reparent makes all nodes that depend on from dependent on x, which is not in the tree. Where both
+// have children the fewer of them move to the others, so that a node moves a logarithmic number of
+// times, however often that is done. If from was active it stays so: the caller links x below it
+// next.
+func (t *tree) reparent(x, from *treeNode) {
+	moved := from.children
+	from.children = nil
+	if x.children != nil {
+		to := x.children
+		if to.n < moved.n {
+			moved, to = to, moved
 		}
-		for from.n > 0 {
-			p := from.first
-			debt, active := from.debt(p), p.pos != inactive
+		for moved.n > 0 {
+			child := moved.first
+			excess, active := moved.excess(child), child.index != inactive
 			if active {
-				from.deactivate(p)
+				moved.deactivate(child)
 			}
-			from.drop(p)
-			to.add(p)
-			to.owe(p, debt)
+			moved.remove(child)
+			to.add(child)
+			to.setExcess(child, excess)
 			if active {
-				to.activate(p)
+				to.activate(child)
 			}
 		}
-		t.pool.putGroup(from)
-		from = to
+		t.pool.putSiblings(moved)
+		moved = to
 	}
-	s.deps, from.owner = from, s
+	x.children, moved.parent = moved, x
 }
 
-// link makes p, which is in no group, dependent on parent.
-func (t *tree) link(p, parent *place, debt int64) {
-	if parent.deps == nil {
-		parent.deps = t.pool.group(parent)
+// link makes x, which is not in the tree, dependent on parent, with the given excess.
+func (t *tree) link(x, parent *treeNode, excess int64) {
+	if parent.children == nil {
+		parent.children = t.pool.getSiblings(parent)
 	}
-	parent.deps.add(p)
-	parent.deps.owe(p, debt)
-	if p.active() {
-		t.mark(p)
+	parent.children.add(x)
+	parent.children.setExcess(x, excess)
+	if x.active() {
+		t.activate(x)
 	}
 }
 
-// unlink takes p, with all below it, out of the tree.
-func (t *tree) unlink(p *place) {
-	g := p.in
-	if p.pos != inactive {
-		g.deactivate(p)
-		t.unmark(g.owner)
+// unlink removes x, with all nodes that depend on it, from the tree.
+func (t *tree) unlink(x *treeNode) {
+	g := x.siblings
+	if x.index != inactive {
+		g.deactivate(x)
+		t.deactivate(g.parent)
 	}
-	g.drop(p)
+	g.remove(x)
 	if g.n == 0 {
-		g.owner.deps = nil
-		t.pool.putGroup(g)
+		g.parent.children = nil
+		t.pool.putSiblings(g)
 	}
 }
 
-// mark marks the way from p, which has become active, to the root, as far as it
-// is not marked yet. It returns how far that was.
-func (t *tree) mark(p *place) (steps int) {
-	for ; p.in != nil && p.pos == inactive; p = p.in.owner {
-		p.in.activate(p)
+// activate adds x, which has become active, and the nodes that it depends on to the active ones of
+// their siblings, up to the first that is there already. It returns how many nodes it has added.
+func (t *tree) activate(x *treeNode) (steps int) {
+	for ; x.siblings != nil && x.index == inactive; x = x.siblings.parent {
+		x.siblings.activate(x)
 		steps++
 	}
 	return steps
 }
 
-// unmark takes back what mark has done, as far as nobody else needs it.
-func (t *tree) unmark(p *place) {
-	for ; p.in != nil && p.pos != inactive && !p.active(); p = p.in.owner {
-		p.in.deactivate(p)
+// deactivate removes x and the nodes that it depends on from the active ones of their siblings, up
+// to the first that is still active.
+func (t *tree) deactivate(x *treeNode) {
+	for ; x.siblings != nil && x.index != inactive && !x.active(); x = x.siblings.parent {
+		x.siblings.deactivate(x)
 	}
 }
 
-// keepers returns the ring for p.
-func (t *tree) keepers(p *place) *keepers {
-	if p.opened {
+// lruOf returns the lru in which x is retained.
+func (t *tree) lruOf(x *treeNode) *lru {
+	if x.opened {
 		return &t.closed
 	}
 	return &t.idle
 }
 
-// keep makes p, if it is not open, the one that was used last. Then there may be
-// one too many, until trim.
-func (t *tree) keep(p *place) {
-	if p.node != nil || p == &t.root {
+// retain makes x the node of its lru that was used last. It does nothing for the root and for open
+// streams. The lru may be above its limit until evictOld is called.
+func (t *tree) retain(x *treeNode) {
+	if x.stream != nil || x == &t.root {
 		return
 	}
-	k := t.keepers(p)
-	if p.kept {
-		k.remove(p)
+	l := t.lruOf(x)
+	if x.retained {
+		l.remove(x)
 	}
-	k.push(p)
+	l.push(x)
 }
 
-// trim forgets what was not used for the longest time.
-func (t *tree) trim() {
-	for _, k := range [...]*keepers{&t.idle, &t.closed} {
-		for k.n > k.limit {
-			t.forget(k.oldest)
+// evictOld evicts the nodes that were not used for the longest time, down to the limits.
+func (t *tree) evictOld() {
+	for _, l := range [...]*lru{&t.idle, &t.closed} {
+		for l.n > l.limit {
+			t.evict(l.oldest)
 		}
 	}
 }
 
-// forget ends that p is kept.
-func (t *tree) forget(p *place) {
-	t.keepers(p).remove(p)
-	t.tidy(p)
+// evict stops retaining x, and removes it if it is not needed.
+func (t *tree) evict(x *treeNode) {
+	t.lruOf(x).remove(x)
+	t.prune(x)
 }
 
-// tidy removes p if it is neither open nor kept and no two places depend on it,
-// and then what that leaves behind.
-func (t *tree) tidy(p *place) {
-	for p.node == nil && !p.kept && p.in != nil && (p.deps == nil || p.deps.n == 1) {
-		parent, weight, debt := p.in.owner, p.weight, p.in.debt(p)
-		if p.deps != nil {
-			heir := p.deps.first
-			t.unlink(heir)
-			heir.weight = weight
-			t.unlink(p)
-			t.link(heir, parent, debt)
+// prune removes x if its stream is not open, it is not retained and at most one node depends on it,
+// and then its former parent under the same conditions, and so on. The only child of a removed node
+// gets its parent and its weight.
+func (t *tree) prune(x *treeNode) {
+	for x.stream == nil && !x.retained && x.siblings != nil && (x.children == nil || x.children.n == 1) {
+		parent, weight, excess := x.siblings.parent, x.weight, x.siblings.excess(x)
+		if x.children != nil {
+			child := x.children.first
+			t.unlink(child)
+			child.weight = weight
+			t.unlink(x)
+			t.link(child, parent, excess)
 		} else {
-			t.unlink(p)
+			t.unlink(x)
 		}
-		t.places.Delete(p.id)
-		t.pool.putPlace(p)
-		p = parent
+		t.nodes.Delete(x.id)
+		t.pool.putNode(x)
+		x = parent
 	}
 }
 
-// flatten makes the way to p no longer than the tree may be deep, and takes neither
-// p nor other away. It takes time for each place on the way. All that was too deep
-// is not any more, so somebody must make it so again before it costs as much.
-func (t *tree) flatten(p, other *place) {
-	path := t.path[:0] // from p up
-	for x := p; x.in != nil; x = x.in.owner {
-		path = append(path, x)
+// flatten makes the path from the root to x no longer than depthLimit. It removes neither x nor
+// other. It takes time for each node on the path. The nodes that were too deep are not too deep
+// afterwards, so the peer must send frames that make them so before the same costs arise again.
+func (t *tree) flatten(x, other *treeNode) {
+	path := t.path[:0] // from x up
+	for y := x; y.siblings != nil; y = y.siblings.parent {
+		path = append(path, y)
 	}
-	if len(path) > t.depth {
-		// First what is only kept, and has one place below it: nobody loses.
-		rest := path[:0]
-		for _, x := range path {
-			if x.kept && x.deps != nil && x.deps.n == 1 && x != p && x != other {
-				t.forget(x)
+	if len(path) > t.depthLimit {
+		// First remove retained nodes with one child, which changes no stream's share.
+		left := path[:0]
+		for _, y := range path {
+			if y.retained && y.children != nil && y.children.n == 1 && y != x && y != other {
+				t.evict(y)
 			} else {
-				rest = append(rest, x)
+				left = append(left, y)
 			}
 		}
-		// Then all that is deeper hangs from the last but one.
-		for i := range len(rest) - t.depth {
-			if x := rest[i]; x.in != nil { // else it went when what was below it did
-				t.move(x, rest[len(rest)-t.depth+1], x.weight, false)
+		// Then make all deeper nodes dependent on the last but one of the limit.
+		for i := range len(left) - t.depthLimit {
+			if y := left[i]; y.siblings != nil { // else it was removed when its child was moved
+				t.move(y, left[len(left)-t.depthLimit+1], y.weight, false)
 			}
 		}
 	}

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// Random calls, against a model that knows only who depends on whom.
+// Random calls, against a model that stores only which stream depends on which.
 func TestTreeRandom(t *testing.T) {
 	forSeeds(t, 10_000, 11, func(seed uint64, rng *rand.Rand) {
 		depth, limit := 2+rng.IntN(6), 2+rng.IntN(4)
 		if seed%4 == 0 {
-			depth, limit = maxDepth, maxKept
+			depth, limit = maxDepth, maxRetained
 		}
 		randomTree(t, rng, depth, limit, 80, seed%50 == 0)
 	})
@@ -26,7 +26,7 @@ func FuzzTree(f *testing.F) {
 
 func randomTree(t *testing.T, rng *rand.Rand, depth, limit, steps int, share bool) {
 	s := newTree()
-	s.depth, s.idle.limit, s.closed.limit, s.rest = depth, limit, limit, limit/2
+	s.depthLimit, s.idle.limit, s.closed.limit, s.closedIdleLimit = depth, limit, limit, limit/2
 	m := newTreeModel(depth, limit, limit/2)
 	nodes := make(map[uint32]*Node)
 	next := uint32(1)
@@ -73,13 +73,13 @@ func randomTree(t *testing.T, rng *rand.Rand, depth, limit, steps int, share boo
 		case 9:
 			if n != nil {
 				s.Unready(n)
-				m.places[id].ready = false
+				m.nodes[id].ready = false
 			}
 		default:
 			got := s.Next()
 			if got == nil {
 				if m.active(0) {
-					t.Errorf("step %d: nobody is next", step)
+					t.Errorf("step %d: Next returns nil", step)
 				}
 				break
 			}
@@ -101,30 +101,30 @@ func randomTree(t *testing.T, rng *rand.Rand, depth, limit, steps int, share boo
 	}
 }
 
-// compareTree fails unless s has the places of m, and no others.
+// compareTree fails unless s has the nodes of m, and no others.
 func compareTree(t *testing.T, s *tree, m *treeModel) {
 	t.Helper()
-	for id, want := range m.places {
-		p := s.find(id)
-		if p == nil {
-			t.Errorf("stream %d has no place, want %+v", id, *want)
+	for id, want := range m.nodes {
+		x := s.find(id)
+		if x == nil {
+			t.Errorf("stream %d has no node, want %+v", id, *want)
 			continue
 		}
-		if got := (modelPlace{p.in.owner.id, p.weight, p.node != nil, p.opened, p.ready}); got != *want {
+		if got := (modelNode{x.siblings.parent.id, x.weight, x.stream != nil, x.opened, x.ready}); got != *want {
 			t.Errorf("stream %d has %+v, want %+v", id, got, *want)
 		}
 	}
-	if s.places.Len() != len(m.places) {
-		t.Errorf("%d places, want %d: %s", s.places.Len(), len(m.places), s.root.shape())
+	if s.nodes.Len() != len(m.nodes) {
+		t.Errorf("%d nodes, want %d: %s", s.nodes.Len(), len(m.nodes), s.root.shape())
 	}
 }
 
-// compareShares lets those send that are ready, and fails when they do not get
-// what their weights say.
+// compareShares lets the ready streams send, and fails unless their shares are those of their
+// weights.
 func compareShares(t *testing.T, s *tree, m *treeModel) {
 	t.Helper()
 	want, sent := map[uint32]float64{}, map[uint32]int{}
-	for id := range m.places {
+	for id := range m.nodes {
 		m.flatten(id, 0) // as Sent will
 		if n := s.find(id); n != nil {
 			s.flatten(n, nil)
@@ -136,7 +136,7 @@ func compareShares(t *testing.T, s *tree, m *treeModel) {
 		least = min(least, share)
 	}
 	if least < 1e-3 {
-		return // takes too long to tell
+		return // measuring such a small share takes too long
 	}
 	for range int(40 / least) { // what was sent before is evened out
 		s.Sent(s.Next(), 16384)
@@ -159,63 +159,65 @@ func compareShares(t *testing.T, s *tree, m *treeModel) {
 	}
 }
 
-// checkTree fails when s contradicts itself.
+// checkTree fails when the state of s is inconsistent.
 func checkTree(t *testing.T, s *tree) {
 	t.Helper()
-	seen, opened, kept := 0, 0, 0
-	var walk func(p *place)
-	walk = func(p *place) {
-		g := p.deps
+	seen, opened, retained := 0, 0, 0
+	var walk func(parent *treeNode)
+	walk = func(parent *treeNode) {
+		g := parent.children
 		if g == nil {
 			return
 		}
-		if g.owner != p || g.n == 0 || g.n != len(g.members()) {
-			t.Errorf("below %d: owner %d, %d members, %d linked", p.id, g.owner.id, g.n, len(g.members()))
+		if g.parent != parent || g.n == 0 || g.n != len(g.members()) {
+			t.Errorf("below %d: parent %d, %d nodes, %d linked", parent.id, g.parent.id, g.n, len(g.members()))
 		}
 		weight := int64(0)
 		active := 0
 		for _, x := range g.members() {
 			seen++
-			if x.in != g || s.find(x.id) != x || x.weight < 1 || x.weight > 256 {
-				t.Errorf("stream %d: not in its group or the table, or weight %d", x.id, x.weight)
+			if x.siblings != g || s.find(x.id) != x || x.weight < 1 || x.weight > 256 {
+				t.Errorf("stream %d: not among its siblings or not in the table, or weight %d", x.id, x.weight)
 			}
-			if x.active() != (x.pos != inactive) {
-				t.Errorf("stream %d is active: %v, at %d", x.id, x.active(), x.pos)
+			if x.active() != (x.index != inactive) {
+				t.Errorf("stream %d is active: %v, at %d", x.id, x.active(), x.index)
 			}
 			if x.active() {
 				active++
 				weight += int64(x.weight)
-				if g.active[x.pos] != x || x.pos > 0 && x.before(g.active[(x.pos-1)/2]) {
-					t.Errorf("stream %d: not its place in the heap", x.id)
+				if g.active[x.index] != x || x.index > 0 && x.before(g.active[(x.index-1)/2]) {
+					t.Errorf("stream %d: wrong index in the heap", x.id)
 				}
 			}
-			if x.node != nil {
+			if x.stream != nil {
 				opened++
-				if x.node.place != x || x.kept || !x.opened {
-					t.Errorf("stream %d: open, kept %v, opened %v", x.id, x.kept, x.opened)
+				if x.stream.treeNode != x || x.retained || !x.opened {
+					t.Errorf("stream %d: open, retained %v, opened %v", x.id, x.retained, x.opened)
 				}
-			} else if x.kept {
-				kept++
-			} else if x.deps == nil || x.deps.n < 2 {
-				t.Errorf("stream %d is not open, not kept and not needed", x.id)
+			} else if x.retained {
+				retained++
+			} else if x.children == nil || x.children.n < 2 {
+				t.Errorf("stream %d is not open, not retained and not needed", x.id)
 			}
-			if x.ready && x.node == nil {
+			if x.ready && x.stream == nil {
 				t.Errorf("stream %d is ready and not open", x.id)
 			}
 			walk(x)
 		}
-		if weight != g.weight || active != len(g.active) {
-			t.Errorf("below %d: %d active with weight %d, want %d with %d", p.id, len(g.active), g.weight, active, weight)
+		if weight != g.activeWeight || active != len(g.active) {
+			t.Errorf("below %d: %d active with weight %d, want %d with %d", parent.id, len(g.active), g.activeWeight,
+				active, weight)
 		}
 	}
 	walk(&s.root)
-	if seen != s.places.Len() || kept != s.idle.n+s.closed.n {
-		t.Errorf("%d places in the tree, %d in the table; %d kept, %d and %d in the rings", seen, s.places.Len(), kept, s.idle.n, s.closed.n)
+	if seen != s.nodes.Len() || retained != s.idle.n+s.closed.n {
+		t.Errorf("%d nodes in the tree, %d in the table; %d retained, %d and %d in the lists", seen, s.nodes.Len(),
+			retained, s.idle.n, s.closed.n)
 	}
-	if s.open != opened || opened == 0 && s.closed.n > s.rest {
-		t.Errorf("%d open, counted %d, %d closed are kept", opened, s.open, s.closed.n)
+	if s.open != opened || opened == 0 && s.closed.n > s.closedIdleLimit {
+		t.Errorf("%d open, counted %d, %d closed are retained", opened, s.open, s.closed.n)
 	}
-	if s.idle.n > s.idle.limit || s.closed.n > s.closed.limit || seen > max(0, 2*(opened+kept)-1) {
-		t.Errorf("%d idle, %d closed, %d open, %d places", s.idle.n, s.closed.n, opened, seen)
+	if s.idle.n > s.idle.limit || s.closed.n > s.closed.limit || seen > max(0, 2*(opened+retained)-1) {
+		t.Errorf("%d idle, %d closed, %d open, %d nodes", s.idle.n, s.closed.n, opened, seen)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// What each stream gets when the link is the bottleneck and all of them always
-// have something to send. Those that depend on a stream that can send get nothing.
+// The shares when the link is the bottleneck and all streams always have something to send. Streams
+// that depend on one that can send get nothing.
 func TestTreeShares(t *testing.T) {
-	for name, claims := range map[string][]claim{
+	for name, shares := range map[string][]wantedShare{
 		"alone":          {{1, dep(0, 1), 0, 1}},
 		"nothing stated": {{1, Params{}, 0, .5}, {3, Params{}, 0, .5}},
 		"weights":        {{1, dep(0, 4), 0, .25}, {3, dep(0, 12), 0, .75}},
@@ -28,20 +28,20 @@ func TestTreeShares(t *testing.T) {
 			{1, ext(0, false), 0, .5}, {3, ext(7, false), 0, .5},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { checkShares(t, NewTree(), 256<<20, claims) })
+		t.Run(name, func(t *testing.T) { checkShares(t, NewTree(), 256<<20, shares) })
 	}
 }
 
-// The same below places that no stream stands behind.
+// The same below nodes without an open stream.
 func TestTreeSharesBelowGroups(t *testing.T) {
 	for name, test := range map[string]struct {
 		idle   []string // id, dependency, weight
 		closed []string
-		claims []claim
+		shares []wantedShare
 	}{
 		"Firefox": { // leaders, others, background, speculative, followers, urgent
 			idle: []string{"3 0 201", "5 0 101", "7 0 1", "9 7 1", "11 3 1", "13 0 241"},
-			claims: []claim{
+			shares: []wantedShare{
 				{15, dep(13, 42), 0, 241. / 544},          // the page
 				{17, dep(3, 32), 0, 201. / 544 * 32 / 33}, // a script, and the followers
 				{19, dep(11, 32), 0, 201. / 544 * 1 / 33},
@@ -52,7 +52,7 @@ func TestTreeSharesBelowGroups(t *testing.T) {
 		},
 		"two levels": {
 			idle: []string{"3 0 10", "5 0 30", "7 5 8"},
-			claims: []claim{
+			shares: []wantedShare{
 				{9, dep(3, 1), 0, .25 / 4},
 				{11, dep(3, 3), 0, .25 * 3 / 4},
 				{13, dep(7, 16), 0, .75 / 4},
@@ -62,7 +62,7 @@ func TestTreeSharesBelowGroups(t *testing.T) {
 		},
 		"closed": { // its dependents share its weight (RFC 7540 §5.3.4)
 			closed: []string{"1 0 16"},
-			claims: []claim{{3, dep(1, 1), 0, 1. / 8}, {5, dep(1, 3), 0, 3. / 8}, {7, dep(0, 16), 0, .5}},
+			shares: []wantedShare{{3, dep(1, 1), 0, 1. / 8}, {5, dep(1, 3), 0, 3. / 8}, {7, dep(0, 16), 0, .5}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestTreeSharesBelowGroups(t *testing.T) {
 				s.Open(n, p)
 				s.Close(n)
 			})
-			checkShares(t, s, 1<<30, test.claims)
+			checkShares(t, s, 1<<30, test.shares)
 		})
 	}
 }

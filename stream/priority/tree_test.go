@@ -18,8 +18,8 @@ func exclusive(on uint32, weight int) Params {
 	return p
 }
 
-// forest builds trees from lines such as "3:5 7:2(9:1)": identifiers, weights and
-// what depends on them.
+// forest builds trees from lines such as "3:5 7:2(9:1)": identifiers, weights and what depends on
+// them.
 func forest(s Scheduler, shape string) map[uint32]*Node {
 	nodes := map[uint32]*Node{}
 	var parents []uint32
@@ -46,16 +46,16 @@ func forest(s Scheduler, shape string) map[uint32]*Node {
 }
 
 // shape is the reverse of forest, in the order of identifiers.
-func (p *place) shape() string {
-	if p.deps == nil {
+func (x *treeNode) shape() string {
+	if x.children == nil {
 		return ""
 	}
-	all := p.deps.members()
-	slices.SortFunc(all, func(a, b *place) int { return int(a.id) - int(b.id) })
+	all := x.children.members()
+	slices.SortFunc(all, func(a, b *treeNode) int { return int(a.id) - int(b.id) })
 	var words []string
-	for _, x := range all {
-		word := fmt.Sprintf("%d:%d", x.id, x.weight)
-		if below := x.shape(); below != "" {
+	for _, child := range all {
+		word := fmt.Sprintf("%d:%d", child.id, child.weight)
+		if below := child.shape(); below != "" {
 			word += "(" + below + ")"
 		}
 		words = append(words, word)
@@ -63,13 +63,13 @@ func (p *place) shape() string {
 	return strings.Join(words, " ")
 }
 
-func (g *group) members() []*place {
+func (g *siblings) members() []*treeNode {
 	if g == nil {
 		return nil
 	}
-	all := []*place{g.first}
-	for p := g.first.next; p != g.first; p = p.next {
-		all = append(all, p)
+	all := []*treeNode{g.first}
+	for x := g.first.next; x != g.first; x = x.next {
+		all = append(all, x)
 	}
 	return all
 }
@@ -143,11 +143,11 @@ func TestTreeOpen(t *testing.T) {
 	checkTree(t, s)
 }
 
-// A closed stream's place is kept for a while, and goes when less than two depend
+// The node of a closed stream is retained for a while, and then removed when less than two depend
 // on it.
-func TestTreeForgets(t *testing.T) {
+func TestTreeEvicts(t *testing.T) {
 	s := newTree()
-	s.closed.limit, s.idle.limit, s.rest = 2, 2, 2
+	s.closed.limit, s.idle.limit, s.closedIdleLimit = 2, 2, 2
 	nodes := forest(s, "1:1(3:2(5:3)) 7:4(9:5 11:6) 13:7 15:8")
 	closes := func(id uint32, want string) {
 		t.Helper()
@@ -182,7 +182,7 @@ func TestTreeForgets(t *testing.T) {
 	checkTree(t, s)
 }
 
-// What depends on a stream gets what that one cannot use.
+// The streams that depend on one get the octets that it cannot use.
 func TestTreeParentFirst(t *testing.T) {
 	s := newTree()
 	n := forest(s, "1:16(3:16(5:16)) 7:16")
@@ -207,12 +207,12 @@ func TestTreeParentFirst(t *testing.T) {
 	}
 	s.Close(n[5])
 	if got := s.Next(); got != nil {
-		t.Errorf("stream %d sends, nobody is ready", got.ID)
+		t.Errorf("stream %d sends, no stream is ready", got.ID)
 	}
 }
 
-// A stream that is written in pieces gets its share; one that was alone owes
-// nobody; one that comes with each frame does not hold up one that waits.
+// A stream that is written in pieces gets its share, a stream that was the only one has no excess,
+// and streams that come with each frame do not delay one that waits.
 func TestTreeStopAndGo(t *testing.T) {
 	s := newTree()
 	n := forest(s, "1:16 3:16 5:16")
@@ -272,8 +272,8 @@ func TestTreeStopAndGo(t *testing.T) {
 	}
 }
 
-// A connection without open streams keeps little.
-func TestTreeAtRest(t *testing.T) {
+// A connection without open streams keeps little memory.
+func TestTreeWithoutStreams(t *testing.T) {
 	s := newTree()
 	for i := range uint32(7) {
 		s.Adjust(2*i+1, dep(0, int(i)+1))
@@ -286,9 +286,11 @@ func TestTreeAtRest(t *testing.T) {
 	for i := range nodes {
 		s.Close(&nodes[i])
 	}
-	// And what two or more of those depend on.
-	if s.idle.n != 7 || s.closed.n != restKept || s.places.Len() >= 7+2*restKept || s.most > 4*restKept || len(s.pool.places) > restPool || len(s.pool.groups) > restPool {
-		t.Errorf("%d places of at most %d, %d and %d in the pool", s.places.Len(), s.most, len(s.pool.places), len(s.pool.groups))
+	// Beside the retained nodes those are kept on which two or more depend.
+	if s.idle.n != 7 || s.closed.n != maxRetainedIdle || s.nodes.Len() >= 7+2*maxRetainedIdle ||
+		s.peak > 4*maxRetainedIdle || len(s.pool.nodes) > maxPoolIdle || len(s.pool.siblings) > maxPoolIdle {
+		t.Errorf("%d nodes of at most %d, %d nodes and %d siblings in the pool", s.nodes.Len(), s.peak,
+			len(s.pool.nodes), len(s.pool.siblings))
 	}
 	checkTree(t, s)
 }
