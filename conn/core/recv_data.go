@@ -25,13 +25,14 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		c.giveBack(h.Length)
 		return c.onClosed(f.StreamID, stream.RecvData)
 	}
-	if ok, err := c.acceptData(s, &f, h.Length); !ok {
+	ok, err = c.acceptData(s, &f, h.Length)
+	if !ok {
 		c.giveBack(h.Length)
 		return err
 	}
-	padding := h.Length - uint32(len(f.Data))
-	if padding > 0 {
-		c.giveBack(padding)
+	unwanted := h.Length - uint32(len(f.Data)) // padding, and what exceeds content-length
+	if unwanted > 0 {
+		c.giveBack(unwanted)
 	}
 	c.counts.DataIn += uint64(len(f.Data))
 	c.lastData = s
@@ -39,16 +40,20 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 		c.measure(s)
 	}
 	c.hold(s, len(f.Data))
-	if f.EndStream {
-		if err := c.recvEnd(s); err != nil {
-			c.Consume(s, len(f.Data)) // nobody will see them
-			return err
+	if err == nil && f.EndStream {
+		err = c.recvEnd(s)
+	} else if err == nil {
+		if inc := s.recv.Release(unwanted); inc > 0 {
+			c.appendWindowUpdate(s.ID, inc)
 		}
-	} else if inc := s.recv.Release(padding); inc > 0 {
-		c.appendWindowUpdate(s.ID, inc)
 	}
+	// Also where the content has not the length that was declared, what has come of it is the reader's.
+	// The reset behind it says that it is not the whole.
 	e := c.queueEvent(EventData, s)
-	e.Data, e.End = f.Data, f.EndStream
+	e.Data, e.End = f.Data, f.EndStream && err == nil
+	if err != nil {
+		return err
+	}
 	c.closeIfDone(s)
 	return nil
 }
@@ -57,8 +62,9 @@ func errConnWindow() error {
 	return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
 }
 
-// acceptData decides whether DATA may come on s, and takes length octets from the stream's window. If not, and without
-// an error, the frame is to be ignored.
+// acceptData decides whether DATA may come on s, and takes length octets from the stream's window. If
+// not, and without an error, the frame is to be ignored. With true and an error, what is left of f.Data
+// is within the declared length, and the stream is to be reset behind it.
 func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err error) {
 	if ok, err := c.step(s, stream.RecvData); !ok {
 		return false, err
@@ -74,7 +80,8 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 		return false, frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9110 §6.4.1", "content in a response that has none")
 	}
 	if s.Head.ContentLength >= 0 && !s.noBody && s.recvBody > s.Head.ContentLength {
-		return false, badLength(s.ID)
+		f.Data = f.Data[:max(int64(len(f.Data))-(s.recvBody-s.Head.ContentLength), 0)]
+		return len(f.Data) > 0, badLength(s.ID)
 	}
 	if len(f.Data) == 0 && !f.EndStream {
 		return c.acceptEmpty(s)

@@ -30,8 +30,9 @@ var requestTests = []frameTest{
 	{"8.1.1 content-length of 0", Server, false, []any{request(1, "content-length: 0"), dataEnd(1, "")}, "headers 1 GET / content-length=0; data 1 0 end"},
 	{"8.1.1 content-length of 0 and END_STREAM", Server, false, []any{request(1, "content-length: 0").ends()}, "headers 1 GET / content-length=0 end"},
 	{"8.1.1 content-length and END_STREAM", Server, false, []any{request(1, "content-length: 3").ends()}, resetNew},
-	{"8.1.1 too much content", Server, false, []any{request(1, "content-length: 3"), data(1, "abcd")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; reset 1 local PROTOCOL_ERROR; closed 1"},
-	{"8.1.1 too little content", Server, false, []any{request(1, "content-length: 3"), dataEnd(1, "ab")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; reset 1 local PROTOCOL_ERROR; closed 1"},
+	{"8.1.1 too much content", Server, false, []any{request(1, "content-length: 3"), data(1, "abcd")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1"},
+	{"8.1.1 one octet too much", Server, false, []any{request(1, "content-length: 3"), data(1, "abc"), dataEnd(1, "d")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1"},
+	{"8.1.1 too little content", Server, false, []any{request(1, "content-length: 3"), dataEnd(1, "ab")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1"},
 	{"8.1.1 too little content before trailers", Server, false, []any{request(1, "content-length: 3"), data(1, "ab"), trailers(1, "x: y")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1"},
 	{"8.1.1 two lengths", Server, false, []any{request(1, "content-length: 3", "content-length: 4")}, resetNew},
 	{"8.2 uppercase", Server, false, []any{request(1, "X-Upper: 1")}, resetNew},
@@ -90,7 +91,7 @@ func TestResponses(t *testing.T) {
 		{"trailers", []any{response(1), data(1, "x"), trailers(1, "x: y")}, "headers 1 200; data 1 1; trailers 1 x=y end"},
 		{"content-length", []any{response(1, "content-length: 1"), dataEnd(1, "x")}, "headers 1 200 content-length=1; data 1 1 end"},
 		{"content-length and END_STREAM", []any{response(1, "content-length: 1").ends()}, resetProtocol},
-		{"too much content", []any{response(1, "content-length: 1"), data(1, "xy")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; reset 1 local PROTOCOL_ERROR; closed 1"},
+		{"too much content", []any{response(1, "content-length: 1"), data(1, "xy")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; data 1 1; reset 1 local PROTOCOL_ERROR; closed 1"},
 		{"304 with content-length", []any{response(1, ":status: 304", "content-length: 9").ends()}, "headers 1 304 content-length=9 end"},
 		{"304 with content", []any{response(1, ":status: 304"), data(1, "x")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 304; reset 1 local PROTOCOL_ERROR; closed 1"},
 		{"204 with an empty DATA", []any{response(1, ":status: 204"), dataEnd(1, "")}, "headers 1 204; data 1 0 end"},
@@ -164,7 +165,7 @@ func TestConnectResponse(t *testing.T) {
 	p.wantEvents("a response like others", "headers 1 407 content-length=1", "data 1 1", "trailers 1 x=y end")
 	p = open(t)
 	p.send(response(1, ":status: 407", "content-length: 1"), data(1, "xy"))
-	p.wantEvents("whose length counts", "headers 1 407 content-length=1", "reset 1 local PROTOCOL_ERROR", "closed 1")
+	p.wantEvents("whose length counts", "headers 1 407 content-length=1", "data 1 1", "reset 1 local PROTOCOL_ERROR", "closed 1")
 }
 
 // Streams over SETTINGS_MAX_CONCURRENT_STREAMS are refused, and the others are not disturbed (RFC 9113 §5.1.2).
