@@ -29,6 +29,9 @@ const (
 	kindBadName
 )
 
+// pseudo reports whether fields of kind k are pseudo-header fields (RFC 9113 §8.3) that are known.
+func (k kind) pseudo() bool { return k >= kindMethod && k <= kindStatus }
+
 // nameFault is the fault of a field whose name is of kind k.
 func (k kind) nameFault() fault {
 	switch k {

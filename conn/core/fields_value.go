@@ -103,6 +103,21 @@ func has(x, c uint64) uint64 { x ^= ones * c; return (x - ones) &^ x }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
+// trimSpace returns s without the whitespace at its ends.
+//
+// RFC 9113 §8.2.1 calls a message malformed that has such whitespace in a field, and for a server it is.
+// But servers pass on what applications give them, the messages of gRPC's errors for example, and
+// net/http, curl and browsers take it. For a client it is no part of the value (RFC 9110 §5.5).
+func trimSpace(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
 // valueFault judges the value of a field of kind k. num is the number in it, where the kind has one.
 func valueFault(k kind, s string) (num int64, f fault) {
 	if k != kindPlain {

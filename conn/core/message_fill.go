@@ -40,8 +40,12 @@ func (d *blockDecoder) emit(f Field) {
 		}
 	}
 	j := judge(f.Name, f.Value)
+	if j.fault == faultValueSpace && d.client && !j.kind.pseudo() {
+		j = judge(f.Name, trimSpace(f.Value))
+		j.octets = uint32(fieldSize(f.Name, f.Value))
+	}
 	d.add(&j, f.Sensitive)
-	if j.octets > maxMemoOctets {
+	if j.octets > maxMemoOctets || len(j.value) != len(f.Value) {
 		j = judgedField{} // with no octets it stands for no field
 	}
 	switch {

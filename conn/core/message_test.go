@@ -382,6 +382,52 @@ func TestMessageFields(t *testing.T) {
 	}
 }
 
+// TestWhitespaceAtEnds has a client decode whitespace at the ends of values, again and again, with the
+// values without it among them.
+func TestWhitespaceAtEnds(t *testing.T) {
+	fields := lines(ok200, "server: App/1.0 ", "x-a: \t a\tb \t", "x-space:  ", "x-a: a\tb", "content-length: 5\t")
+	want := lines("server: App/1.0", "x-a: a\tb", "x-space: ", "x-a: a\tb", "content-length: 5")
+	d := newBlockDecoder(4096, 1<<16, 100)
+	d.client = true
+	var b bytes.Buffer
+	enc := hpack.NewEncoder(&b)
+	for i := range 4 {
+		b.Reset()
+		for _, f := range fields {
+			if err := enc.WriteField(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var m Message
+		decodeInto(t, d, &m, b.Bytes())
+		checkFault(t, faultNone)(m.checkResponse())
+		if diff := cmp.Diff(want, m.Fields); diff != "" || m.ContentLength != 5 {
+			t.Errorf("block %d: content-length %d, fields %s", i, m.ContentLength, diff)
+		}
+	}
+	for _, tt := range []struct {
+		fields []Field
+		fault  fault
+	}{
+		{lines(":status:  200"), faultValueSpace},
+		{lines(":status: 200 "), faultValueSpace},
+		{lines(ok200, "x:  a\nb"), faultValue},
+		{lines(ok200, "content-length:  "), faultContentLength},
+		{lines(ok200, "connection:  close"), faultConnectionSpecific},
+		{lines(ok200, "te:  trailers"), faultTEOutsideRequest},
+	} {
+		var m Message
+		decodeInto(t, d, &m, xnetBlock(t, tt.fields))
+		checkFault(t, tt.fault)(m.checkResponse())
+	}
+	var m Message
+	decodeInto(t, d, &m, xnetBlock(t, lines("grpc-status: 5", "grpc-message: no route ")))
+	checkFault(t, faultNone)(m.checkTrailers())
+	if diff := cmp.Diff(lines("grpc-status: 5", "grpc-message: no route"), m.Fields); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMessageIsReset(t *testing.T) {
 	d := newBlockDecoder(4096, 1<<16, 100)
 	var m Message
