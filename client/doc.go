@@ -61,6 +61,10 @@
 //   - A response without content, though its Content-Length is not 0, fails the request (RFC 9113
 //     §8.1.1), and not only the reading of its body.
 //   - An interim response keeps its Trailer field.
+//   - A response with a connection-specific field (RFC 9113 §8.2.2), more than one Content-Length or one
+//     that is no number, or a status below 100, fails the request, and so does content with status 204
+//     or 304.
+//   - White space at the ends of a response's values is no part of them (RFC 9110 §5.5).
 //
 // # Limitations
 //

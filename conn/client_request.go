@@ -98,7 +98,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 }
 
 // ErrHeaderListSize: the server takes no header section of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
-var ErrHeaderListSize = errors.New("http2: request header list larger than the server's limit")
+var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
 
 // sizeOf is the size of a header section as RFC 9113 §6.5.2 counts it.
 func sizeOf(fields []core.Field) (n uint64) {

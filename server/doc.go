@@ -36,6 +36,8 @@
 //   - Shutdown waits for handlers whose stream was reset or lost, and ends the contexts of tunnels; see
 //     [AcceptConnect].
 //   - A request with a TE field other than "trailers" is reset (RFC 9113 §8.2.2), not answered with 400.
+//     So is one with a connection-specific field, with white space at the ends of a field value (§8.2.1),
+//     a Host other than :authority (§8.3.1), or more than one Content-Length.
 //   - A request whose body is not as long as its Content-Length says is reset, its response included
 //     (RFC 9113 §8.1.1).
 //   - A request that has ended before its handler is called, without content, has a ContentLength of 0.
