@@ -3,16 +3,18 @@
 //
 //	hc := &http.Client{Transport: &client.Transport{}}
 //
-// A Transport dials, keeps a pool of connections that knows how many streams each has free, sends requests again that a
-// server has not processed, asks with PING whether a silent server is still there, and takes pushes where it is told to: by
-// a PushHandler, which is asked about each, or a PushCache, which answers later requests with them.
-// HTTP/1.1 is left to net/http, where ALPN or the URL's scheme say so. Configure has an http.Transport use this
-// package instead of its own HTTP/2. NewClientConn gives one connection over any net.Conn.
+// A Transport dials, keeps a pool of connections that knows how many streams each has free, sends
+// requests again that a server has not processed, asks with PING whether a silent server is still
+// there, and takes pushes where it is told to: by a PushHandler, which is asked about each, or a
+// PushCache, which answers later requests with them. HTTP/1.1 is left to net/http, where ALPN or
+// the URL's scheme say so. Configure has an http.Transport use this package instead of its own
+// HTTP/2. NewClientConn gives one connection over any net.Conn.
 //
-// Connect makes a connection of a CONNECT request, or of one of extended CONNECT (RFC 8441), WebSocket over HTTP/2 for
-// example. With RoundTrip such a request works as in net/http: its Body goes one way and the response's Body the other, and
-// Header[":protocol"] makes it extended CONNECT. (The RoundTrip of an http.Transport refuses that field, also with Configure;
-// the Connect of what Configure returns does not.)
+// Connect makes a connection of a CONNECT request, or of one of extended CONNECT (RFC 8441),
+// WebSocket over HTTP/2 for example. With RoundTrip such a request works as in net/http: its Body
+// goes one way and the response's Body the other, and Header[":protocol"] makes it extended
+// CONNECT. (The RoundTrip of an http.Transport refuses that field, also with Configure; the Connect
+// of what Configure returns does not.)
 //
 // # Priorities
 //
@@ -21,9 +23,10 @@
 //
 // # Long paths
 //
-// How much of a response a server may send ahead of the reader grows with bandwidth and delay of the path, where responses
-// are read as they come: 1 Gbit/s over 100 ms is filled with nothing configured. Transport.MaxReceiveBufferGrowth is the
-// memory for that, and [ClientConn.Stats] tells the round-trip time.
+// How much of a response a server may send ahead of the reader grows with bandwidth and delay of
+// the path, where responses are read as they come: 1 Gbit/s over 100 ms is filled with nothing
+// configured. Transport.MaxReceiveBufferGrowth is the memory for that, and [ClientConn.Stats] tells
+// the round-trip time.
 //
 // # Origins
 //
@@ -72,8 +75,8 @@
 // A server that has sent a part of such a response and waits for the rest of the request waits until
 // the caller closes the response's body or the request's context ends.
 //
-// Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for the caller: RFC 8470 §5.2 has
-// only those requests sent again that were sent in early data, and an intermediary pass on the answer to an Early-Data field.
-// Cookies are split where they can be; the order of other fields is that of the
-// map. Through SOCKS proxies HTTP/1.1 is spoken.
+// Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for
+// the caller: RFC 8470 §5.2 has only those requests sent again that were sent in early data, and an
+// intermediary pass on the answer to an Early-Data field. Cookies are split where they can be; the
+// order of other fields is that of the map. Through SOCKS proxies HTTP/1.1 is spoken.
 package client

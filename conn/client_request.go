@@ -122,9 +122,10 @@ func (st *Stream) OpenedBy() any { return st.parent }
 // Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client only.
 func (st *Stream) Promise() *core.Message { return st.promise }
 
-// OnReceive sets a function that is called with the number of octets whenever some have arrived for Read, by the goroutine
-// that reads the socket, outside the connection's lock. It must not block, and may be called until Release. OnReceive returns
-// how many octets have arrived before, and were not read. It is for who holds streams that nobody reads yet. Client only.
+// OnReceive sets a function that is called with the number of octets whenever some have arrived for
+// Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,
+// and may be called until Release. OnReceive returns how many octets have arrived before, and were
+// not read. It is for who holds streams that nobody reads yet. Client only.
 func (st *Stream) OnReceive(f func(n int)) (have int) {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()

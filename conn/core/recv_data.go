@@ -70,14 +70,17 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 		return false, err
 	}
 	if !s.headRecv {
-		return false, frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "DATA before the response's HEADERS")
+		return false, frame.NewStreamError(s.ID, frame.ProtocolError,
+			"RFC 9113 §8.1", "DATA before the response's HEADERS")
 	}
 	if !s.recv.Receive(length) {
-		return false, frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the stream's window")
+		return false, frame.NewStreamError(s.ID, frame.FlowControlError,
+			"RFC 9113 §6.9", "DATA exceeds the stream's window")
 	}
 	s.recvBody += int64(len(f.Data))
 	if s.noBody && s.recvBody > 0 {
-		return false, frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9110 §6.4.1", "content in a response that has none")
+		return false, frame.NewStreamError(s.ID, frame.ProtocolError,
+			"RFC 9110 §6.4.1", "content in a response that has none")
 	}
 	if s.Head.ContentLength >= 0 && !s.noBody && s.recvBody > s.Head.ContentLength {
 		f.Data = f.Data[:max(int64(len(f.Data))-(s.recvBody-s.Head.ContentLength), 0)]

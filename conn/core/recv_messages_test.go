@@ -24,34 +24,102 @@ var requestTests = []frameTest{
 	{"8.1 trailers without END_STREAM", Server, true, []any{headers(1, "x: y")}, resetProtocol},
 	{"8.1 empty trailers", Server, true, []any{trailers(1)}, "trailers 1  end"},
 	{"8.1 pseudo-header field in trailers", Server, true, []any{trailers(1, ":path: /")}, resetProtocol},
-	{"8.1 trailers after END_STREAM", Server, false, []any{request(1).ends(), trailers(1, "x: y")}, "RST_STREAM 1 STREAM_CLOSED; headers 1 GET / end; reset 1 local STREAM_CLOSED; closed 1"},
-	{"8.1 trailers too large", Server, true, []any{trailers(1, "x: "+strings.Repeat("y", 64<<10)).cut(5)}, "RST_STREAM 1 ENHANCE_YOUR_CALM; reset 1 local ENHANCE_YOUR_CALM; closed 1"},
-	{"8.1.1 content-length", Server, false, []any{request(1, "content-length: 3"), data(1, "ab"), dataEnd(1, "c")}, "headers 1 GET / content-length=3; data 1 2; data 1 1 end"},
-	{"8.1.1 content-length of 0", Server, false, []any{request(1, "content-length: 0"), dataEnd(1, "")}, "headers 1 GET / content-length=0; data 1 0 end"},
-	{"8.1.1 content-length of 0 and END_STREAM", Server, false, []any{request(1, "content-length: 0").ends()}, "headers 1 GET / content-length=0 end"},
+	{
+		"8.1 trailers after END_STREAM", Server, false,
+		[]any{request(1).ends(), trailers(1, "x: y")},
+		"RST_STREAM 1 STREAM_CLOSED; headers 1 GET / end; reset 1 local STREAM_CLOSED; closed 1",
+	},
+	{
+		"8.1 trailers too large", Server, true,
+		[]any{trailers(1, "x: "+strings.Repeat("y", 64<<10)).cut(5)},
+		"RST_STREAM 1 ENHANCE_YOUR_CALM; reset 1 local ENHANCE_YOUR_CALM; closed 1",
+	},
+	{
+		"8.1.1 content-length", Server, false,
+		[]any{request(1, "content-length: 3"), data(1, "ab"), dataEnd(1, "c")},
+		"headers 1 GET / content-length=3; data 1 2; data 1 1 end",
+	},
+	{
+		"8.1.1 content-length of 0", Server, false,
+		[]any{request(1, "content-length: 0"), dataEnd(1, "")},
+		"headers 1 GET / content-length=0; data 1 0 end",
+	},
+	{
+		"8.1.1 content-length of 0 and END_STREAM", Server, false,
+		[]any{request(1, "content-length: 0").ends()},
+		"headers 1 GET / content-length=0 end",
+	},
 	{"8.1.1 content-length and END_STREAM", Server, false, []any{request(1, "content-length: 3").ends()}, resetNew},
-	{"8.1.1 too much content", Server, false, []any{request(1, "content-length: 3"), data(1, "abcd")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1"},
-	{"8.1.1 one octet too much", Server, false, []any{request(1, "content-length: 3"), data(1, "abc"), dataEnd(1, "d")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1"},
-	{"8.1.1 too little content", Server, false, []any{request(1, "content-length: 3"), dataEnd(1, "ab")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1"},
-	{"8.1.1 too little content before trailers", Server, false, []any{request(1, "content-length: 3"), data(1, "ab"), trailers(1, "x: y")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1"},
+	{
+		"8.1.1 too much content", Server, false,
+		[]any{request(1, "content-length: 3"), data(1, "abcd")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"8.1.1 one octet too much", Server, false,
+		[]any{request(1, "content-length: 3"), data(1, "abc"), dataEnd(1, "d")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 3; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"8.1.1 too little content", Server, false,
+		[]any{request(1, "content-length: 3"), dataEnd(1, "ab")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"8.1.1 too little content before trailers", Server, false,
+		[]any{request(1, "content-length: 3"), data(1, "ab"), trailers(1, "x: y")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 GET / content-length=3; data 1 2; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
 	{"8.1.1 two lengths", Server, false, []any{request(1, "content-length: 3", "content-length: 4")}, resetNew},
 	{"8.2 uppercase", Server, false, []any{request(1, "X-Upper: 1")}, resetNew},
 	{"8.2.1 line feed", Server, false, []any{request(1, "x: a\nb")}, resetNew},
 	{"8.2.2 connection", Server, false, []any{request(1, "connection: close")}, resetNew},
 	{"8.2.2 te", Server, false, []any{request(1, "te: gzip")}, resetNew},
-	{"8.2.3 cookie crumbs", Server, false, []any{request(1, "cookie: a=b", "cookie: c=d").ends()}, "headers 1 GET / cookie=a=b; c=d end"},
+	{
+		"8.2.3 cookie crumbs", Server, false,
+		[]any{request(1, "cookie: a=b", "cookie: c=d").ends()},
+		"headers 1 GET / cookie=a=b; c=d end",
+	},
 	{"8.3.1 no path", Server, false, []any{headers(1, ":method: GET", ":scheme: https", ":authority: x")}, resetNew},
-	{"8.3 pseudo-header field after others", Server, false, []any{headers(1, ":method: GET", "x: y", ":scheme: https", ":path: /", ":authority: x")}, resetNew},
+	{
+		"8.3 pseudo-header field after others", Server, false,
+		[]any{headers(1, ":method: GET", "x: y", ":scheme: https", ":path: /", ":authority: x")},
+		resetNew,
+	},
 	{"8.3 a response", Server, false, []any{response(1)}, resetNew},
-	{"8.3 malformed, then another", Server, false, []any{request(1, "x: \n"), request(3).ends()}, "RST_STREAM 1 PROTOCOL_ERROR; headers 3 GET / end"},
-	{"8.5 CONNECT", Server, false, []any{connect(1), data(1, "x"), dataEnd(1, "")}, "headers 1 CONNECT ; data 1 1; data 1 0 end"},
+	{
+		"8.3 malformed, then another", Server, false,
+		[]any{request(1, "x: \n"), request(3).ends()},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 3 GET / end",
+	},
+	{
+		"8.5 CONNECT", Server, false,
+		[]any{connect(1), data(1, "x"), dataEnd(1, "")},
+		"headers 1 CONNECT ; data 1 1; data 1 0 end",
+	},
 	{"8.5 CONNECT with a path", Server, false, []any{connect(1, ":path: /", ":scheme: https")}, resetNew},
-	{"8.5 HEADERS in a tunnel", Server, false, []any{connect(1), trailers(1, "x: y")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 CONNECT ; reset 1 local PROTOCOL_ERROR; closed 1"},
-	{"RFC 8441 3 not enabled", Server, false, []any{connect(1, ":protocol: websocket", ":scheme: https", ":path: /")}, resetNew},
+	{
+		"8.5 HEADERS in a tunnel", Server, false,
+		[]any{connect(1), trailers(1, "x: y")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 CONNECT ; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"RFC 8441 3 not enabled", Server, false,
+		[]any{connect(1, ":protocol: websocket", ":scheme: https", ":path: /")},
+		resetNew,
+	},
 	{"5.1.1 even identifier", Server, false, []any{request(2)}, badID},
 	{"5.1.1 lower identifier", Server, false, []any{request(3), request(1)}, badID},
-	{"5.1.1 the same identifier", Server, false, []any{request(3).ends(), request(3)}, "RST_STREAM 3 STREAM_CLOSED; headers 3 GET / end; reset 3 local STREAM_CLOSED; closed 3"},
-	{"5.1.1 gaps", Server, false, []any{request(3), request(frame.MaxStreamID - 2).ends()}, "headers 3 GET /; headers 2147483645 GET / end"},
+	{
+		"5.1.1 the same identifier", Server, false,
+		[]any{request(3).ends(), request(3)},
+		"RST_STREAM 3 STREAM_CLOSED; headers 3 GET / end; reset 3 local STREAM_CLOSED; closed 3",
+	},
+	{
+		"5.1.1 gaps", Server, false,
+		[]any{request(3), request(frame.MaxStreamID - 2).ends()},
+		"headers 3 GET /; headers 2147483645 GET / end",
+	},
 }
 
 func TestRequests(t *testing.T) { runFrameTests(t, requestTests) }
@@ -77,27 +145,67 @@ func TestResponses(t *testing.T) {
 		want string
 	}{
 		{"final", []any{response(1, "x: y").ends()}, "headers 1 200 x=y end"},
-		{"interim", []any{response(1, ":status: 103", "link: x"), response(1, ":status: 100"), response(1).ends()}, "interim 1 103 link=x; interim 1 100; headers 1 200 end"},
+		{
+			"interim",
+			[]any{response(1, ":status: 103", "link: x"), response(1, ":status: 100"), response(1).ends()},
+			"interim 1 103 link=x; interim 1 100; headers 1 200 end",
+		},
 		{"interim ends", []any{response(1, ":status: 103").ends()}, resetProtocol},
 		{"101", []any{response(1, ":status: 101")}, resetProtocol},
-		{"interim after final", []any{response(1), response(1, ":status: 103")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1"},
-		{"two finals", []any{response(1), response(1).ends()}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1"},
+		{
+			"interim after final",
+			[]any{response(1), response(1, ":status: 103")},
+			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
+		{
+			"two finals",
+			[]any{response(1), response(1).ends()},
+			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
 		{"no status", []any{headers(1, "x: y")}, resetProtocol},
 		{"a request", []any{request(1)}, resetProtocol},
 		{"bad status", []any{response(1, ":status: 20")}, resetProtocol},
 		{"DATA first", []any{data(1, "x")}, resetProtocol},
-		{"DATA after interim", []any{response(1, ":status: 100"), data(1, "x")}, "RST_STREAM 1 PROTOCOL_ERROR; interim 1 100; reset 1 local PROTOCOL_ERROR; closed 1"},
+		{
+			"DATA after interim",
+			[]any{response(1, ":status: 100"), data(1, "x")},
+			"RST_STREAM 1 PROTOCOL_ERROR; interim 1 100; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
 		{"END_STREAM in DATA first", []any{dataEnd(1, "")}, resetProtocol},
 		{"trailers", []any{response(1), data(1, "x"), trailers(1, "x: y")}, "headers 1 200; data 1 1; trailers 1 x=y end"},
-		{"content-length", []any{response(1, "content-length: 1"), dataEnd(1, "x")}, "headers 1 200 content-length=1; data 1 1 end"},
+		{
+			"content-length",
+			[]any{response(1, "content-length: 1"), dataEnd(1, "x")},
+			"headers 1 200 content-length=1; data 1 1 end",
+		},
 		{"content-length and END_STREAM", []any{response(1, "content-length: 1").ends()}, resetProtocol},
-		{"too much content", []any{response(1, "content-length: 1"), data(1, "xy")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; data 1 1; reset 1 local PROTOCOL_ERROR; closed 1"},
-		{"304 with content-length", []any{response(1, ":status: 304", "content-length: 9").ends()}, "headers 1 304 content-length=9 end"},
-		{"304 with content", []any{response(1, ":status: 304"), data(1, "x")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 304; reset 1 local PROTOCOL_ERROR; closed 1"},
+		{
+			"too much content",
+			[]any{response(1, "content-length: 1"), data(1, "xy")},
+			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; data 1 1; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
+		{
+			"304 with content-length",
+			[]any{response(1, ":status: 304", "content-length: 9").ends()},
+			"headers 1 304 content-length=9 end",
+		},
+		{
+			"304 with content",
+			[]any{response(1, ":status: 304"), data(1, "x")},
+			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 304; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
 		{"204 with an empty DATA", []any{response(1, ":status: 204"), dataEnd(1, "")}, "headers 1 204; data 1 0 end"},
-		{"204 with content", []any{response(1, ":status: 204"), data(1, "x")}, "RST_STREAM 1 PROTOCOL_ERROR; headers 1 204; reset 1 local PROTOCOL_ERROR; closed 1"},
+		{
+			"204 with content",
+			[]any{response(1, ":status: 204"), data(1, "x")},
+			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 204; reset 1 local PROTOCOL_ERROR; closed 1",
+		},
 		{"te in a response", []any{response(1, "te: trailers")}, resetProtocol},
-		{"complete, then NO_ERROR", []any{response(1).ends(), reset(1, frame.NoError)}, "headers 1 200 end; reset 1 remote NO_ERROR; closed 1"},
+		{
+			"complete, then NO_ERROR",
+			[]any{response(1).ends(), reset(1, frame.NoError)},
+			"headers 1 200 end; reset 1 remote NO_ERROR; closed 1",
+		},
 		{"idle stream", []any{response(3)}, badID},
 		{"stream that was not promised", []any{response(2)}, badID},
 	} {
@@ -165,7 +273,8 @@ func TestConnectResponse(t *testing.T) {
 	p.wantEvents("a response like others", "headers 1 407 content-length=1", "data 1 1", "trailers 1 x=y end")
 	p = open(t)
 	p.send(response(1, ":status: 407", "content-length: 1"), data(1, "xy"))
-	p.wantEvents("whose length counts", "headers 1 407 content-length=1", "data 1 1", "reset 1 local PROTOCOL_ERROR", "closed 1")
+	p.wantEvents("whose length counts", "headers 1 407 content-length=1", "data 1 1",
+		"reset 1 local PROTOCOL_ERROR", "closed 1")
 }
 
 // Streams over SETTINGS_MAX_CONCURRENT_STREAMS are refused, and the others are not disturbed (RFC 9113 §5.1.2).
