@@ -92,7 +92,7 @@ func (l *link) release(s int, n uint32) {
 	l.released += uint64(n)
 }
 
-// change makes the receiver change a size: by settings, or of one window.
+// change makes the receiver change a size: of all streams by settings, or of one window.
 func (l *link) change(s int) {
 	size := []uint32{0, 1, 1000, 65535, 1 << 17}[l.rng.IntN(5)]
 	switch l.rng.IntN(12) {

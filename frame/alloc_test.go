@@ -48,8 +48,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// parseTyped parses without an interface value, as a connection does, and reports whether that went
-// well.
+// parseTyped parses without an interface value, as a connection does, and reports whether there was
+// no error.
 func parseTyped(h frame.Header, p []byte) bool {
 	var err error
 	n := 0

@@ -90,8 +90,8 @@ func benchRead(b *testing.B, wire []byte, parse func(h frame.Header, p []byte) i
 // room for one more frame of any benchmark.
 const benchBufferLimit = 48 << 10
 
-// benchWrite runs both writers. Frames go behind one another into a buffer of 64 KiB, as they do
-// between two writes to a socket: sluice appends one, xnet writes one to fr.
+// benchWrite runs both writers. Frames are appended to a buffer of 64 KiB, as they are between two
+// writes to a socket: sluice appends one, xnet writes one to fr.
 func benchWrite(b *testing.B, sluice func(b []byte) []byte, xnet func(fr *http2.Framer) error) {
 	buf := make([]byte, 0, 64<<10)
 	b.Run("sluice", func(b *testing.B) {

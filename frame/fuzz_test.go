@@ -68,8 +68,8 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// readFrames reads stream in pieces whose sizes are those in cuts, over and over, or at once when
-// there are none. It returns each frame as its wire form, what is left, and the error that ended
+// readFrames reads stream in pieces of the sizes in cuts, repeated, or in one piece when cuts is
+// empty. It returns each frame as its wire form, the octets that remain, and the error that ended
 // it.
 func readFrames(t *testing.T, stream, cuts []byte, maxSize uint32) (frames []string, rest []byte, err error) {
 	t.Helper()

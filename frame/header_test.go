@@ -52,8 +52,8 @@ func TestSplitSequence(t *testing.T) {
 	}
 }
 
-// Octets may come in pieces cut anywhere: a reader that keeps what Split left and adds more sees
-// the same frames.
+// A reader that keeps the octets that Split has not taken, and appends more, sees the same frames
+// however the octets are divided.
 func TestSplitPieces(t *testing.T) {
 	var stream []byte
 	for _, tt := range wireTests {
@@ -171,8 +171,8 @@ func TestTypeString(t *testing.T) {
 	}
 }
 
-// What has no wire form is a fault of the calling program, and must not reach the wire as something
-// else.
+// A frame without a wire form is a fault of the calling program, and must not be written as another
+// frame.
 func TestAppendPanics(t *testing.T) {
 	long := make([]byte, frame.MaxMaxFrameSize+1)
 	for name, f := range map[string]func(){
@@ -225,7 +225,7 @@ func TestAppendPanics(t *testing.T) {
 	}
 }
 
-// The largest frame goes through.
+// The largest frame can be written and parsed.
 func TestLargestFrame(t *testing.T) {
 	f := frame.Data{StreamID: 1, Padded: true, PadLength: 255, Data: make([]byte, frame.MaxMaxFrameSize-256)}
 	wire := f.Append(nil)

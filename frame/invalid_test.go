@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// checkParse parses any header and payload and holds the result against what is promised for every
-// input: no panic, one of three kinds of error, stream errors only where a stream can be reset, and
-// parse, append, parse being the identity.
+// checkParse parses any header and payload and checks what is promised for every input: no panic,
+// one of three kinds of error, stream errors only where a stream can be reset, and parse, append,
+// parse being the identity.
 func checkParse(t *testing.T, h frame.Header, p []byte) {
 	t.Helper()
 	f, err := frame.Parse(h, p)
@@ -241,7 +241,7 @@ func TestParseInvalid(t *testing.T) {
 	}
 }
 
-// What comes with a stream error is decoded, so that a caller can still look at it.
+// A frame with a stream error is decoded, so that the caller can use its fields.
 func TestFrameBesideStreamError(t *testing.T) {
 	w, err := frame.ParseWindowUpdate(frame.Header{Length: 4, Type: frame.TypeWindowUpdate, StreamID: 3}, make([]byte, 4))
 	if err == nil || w.StreamID != 3 {
@@ -253,8 +253,8 @@ func TestFrameBesideStreamError(t *testing.T) {
 	}
 }
 
-// HEADERS on itself parses, because its field block has to be decoded whatever happens to the
-// stream.
+// HEADERS that depend on their own stream are parsed, because the field block must be decoded also
+// when the stream is reset.
 func TestHeadersPriorityCheck(t *testing.T) {
 	f := frame.Headers{StreamID: 5, HasPriority: true, Priority: frame.PriorityParam{DependsOn: 5}, Fragment: []byte{0x82}}
 	wire := f.Append(nil)
@@ -273,8 +273,8 @@ func TestHeadersPriorityCheck(t *testing.T) {
 }
 
 // Every type, flag and small size, on a stream and on the connection: nothing may panic or break
-// its promises. An unassigned type that met a missing table entry has brought down another
-// implementation.
+// its promises. Another implementation has crashed on an unassigned type, for which its table had
+// no entry.
 func TestParseEverything(t *testing.T) {
 	payloads := [][]byte{
 		make([]byte, 9),

@@ -75,7 +75,7 @@ func readAll(t *testing.T, stream, cuts []byte, maxSize, maxBlock uint16) (frame
 	}
 }
 
-// cutReader brings b in pieces of the sizes in cuts, over and over.
+// cutReader returns b in pieces of the sizes in cuts, repeated.
 type cutReader struct {
 	b, cuts []byte
 	i       int

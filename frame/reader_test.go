@@ -24,8 +24,8 @@ func block(n int) []byte {
 	return b
 }
 
-// A block that AppendSplit has split comes out of a Reader as it went in, whatever the sizes, and
-// as one frame.
+// A Reader returns a block that AppendSplit has split as one frame with the same block, whatever
+// the sizes.
 func TestReaderJoinsWhatAppendSplitSplits(t *testing.T) {
 	prio := frame.PriorityParam{DependsOn: 3, Exclusive: true, Weight: 9}
 	for _, n := range []int{0, 1, 9, 10, 11, 100, 5000} {
@@ -109,7 +109,7 @@ func TestAppendSplitSizes(t *testing.T) {
 	frame.PushPromise{StreamID: 1, PromisedID: 2, Fragment: []byte{1}}.AppendSplit(nil, 4)
 }
 
-// What a peer does wrong is a *ConnError, which stays.
+// A fault of the peer is a *ConnError, which later calls return again.
 func TestReaderFaults(t *testing.T) {
 	open := frame.Headers{StreamID: 1, Fragment: []byte{0x82}}.Append(nil)
 	conts := func(n int, f frame.Continuation) []byte {
@@ -218,8 +218,8 @@ func TestReaderBoundsAreReached(t *testing.T) {
 	}
 }
 
-// An end within a frame or a block is told from one between them, and another error of the
-// io.Reader loses nothing.
+// An end within a frame or a block is io.ErrUnexpectedEOF, and after another error of the io.Reader
+// no octets are lost.
 func TestReaderEnds(t *testing.T) {
 	wire := frame.Headers{StreamID: 1, Fragment: []byte{0x82}}.Append(nil)
 	one := len(wire)
@@ -268,7 +268,7 @@ func TestReaderEnds(t *testing.T) {
 	}
 }
 
-// lateReader brings an octet together with a timeout, and then (0, nil).
+// lateReader returns an octet together with a timeout, then (0, nil), and so on.
 type lateReader struct {
 	b []byte
 	n int
@@ -287,8 +287,8 @@ type emptyReader struct{}
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
 
-// A server reads the preface first, and hears at once that a client speaks something else. What is
-// behind the last frame can be handed on.
+// A server reads the preface first, and gets an error at once when a client uses another protocol.
+// Buffered returns the octets after the last frame.
 func TestReaderPreface(t *testing.T) {
 	wire := frame.AppendSettings([]byte(frame.Preface))
 	r := frame.NewReader(io.MultiReader(bytes.NewReader(wire[:10]), bytes.NewReader(append(wire[10:], "rest"...))))
@@ -312,8 +312,8 @@ func TestReaderPreface(t *testing.T) {
 	}
 }
 
-// A Reader that has read frames of these sizes before allocates nothing, and grows only with what
-// comes.
+// A Reader that has read frames of these sizes before allocates nothing, and its buffer grows only
+// with the octets that come.
 func TestReaderMemory(t *testing.T) {
 	var wire []byte
 	for _, tt := range wireTests {

@@ -17,7 +17,7 @@ func remembered(c *ClosedStreams) int {
 }
 
 func TestClosedStreamsForgetsTheOldest(t *testing.T) {
-	c := NewClosedStreams(7, 2) // 4 and 2
+	c := NewClosedStreams(7, 2) // remembers 4 and 2
 	for id := uint32(1); id <= 19; id += 2 {
 		c.Add(id, ClosedEnd)
 	}
@@ -80,7 +80,7 @@ func TestClosedStreamsChangesOfCause(t *testing.T) {
 		t.Errorf("State = %v", s)
 	}
 	c.Add(1, ClosedResetLocal) // the answer to a late frame
-	c.Add(1, ClosedEnd)        // that does not undo it
+	c.Add(1, ClosedEnd)        // does not change it
 	if s, _ := c.State(1); s != ClosedResetLocal {
 		t.Errorf("State = %v", s)
 	}

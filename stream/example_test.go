@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// A request and its response on a server, and a frame too many.
+// A request on a server, and a DATA frame after its END_STREAM.
 func ExampleState_On() {
 	s := stream.Idle
 	for _, e := range []stream.Event{

@@ -28,7 +28,7 @@ func BenchmarkFrame(b *testing.B) {
 	})
 }
 
-// The same at the end of a chain of streams that wait.
+// One frame of a stream at the end of a chain of streams that are not ready.
 func BenchmarkTreeDeepFrame(b *testing.B) {
 	for _, depth := range []int{1, 10, 128} {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
