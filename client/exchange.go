@@ -100,7 +100,8 @@ func (x *exchange) release() {
 	c.FlushNoWait()
 }
 
-// send opens the stream, with a slot that is reserved, and leaves it open for a tunnel. After an error nothing was sent.
+// send opens the stream, with a slot that is reserved, and leaves it open for a tunnel. After an
+// error nothing was sent.
 func (x *exchange) send(src *source, tunnel bool) error {
 	req := x.req
 	b := fieldBuffers.Get().(*fieldBuffer)
@@ -122,7 +123,8 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		orderPseudo(b.fields, order)
 	}
 	r := conn.Request{
-		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: src == nil && !tunnel, Reserved: true, Owner: x, Into: &x.s,
+		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: src == nil && !tunnel,
+		Reserved: true, Owner: x, Into: &x.s,
 	}
 	if err := x.prepareBody(&r, b, src); err != nil {
 		x.cc.c.Unreserve()
@@ -300,15 +302,18 @@ func (x *exchange) watch(ctx context.Context) {
 	}
 }
 
-// cancel gives up for the reason err.
+// cancel gives up for the reason err. Of a stream that has died before, the reason is what it died
+// of.
 func (x *exchange) cancel(err error, code frame.Code) {
+	entered := x.enter()
+	died := entered && x.s.Dead()
 	x.mu.Lock()
-	if x.err == nil && !x.over {
+	if x.err == nil && !x.over && !died {
 		x.err = err
 	}
 	suspect := !x.headSeen
 	x.mu.Unlock()
-	if !x.enter() {
+	if !entered {
 		return
 	}
 	x.s.Reset(code)
