@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -169,11 +170,16 @@ func (a *arrival) handshake() (*tls.ConnectionState, error) {
 	if !isTLS {
 		return connectionState(a.nc), nil
 	}
-	if d := a.handshakeTimeout(); d > 0 {
-		_ = a.nc.SetDeadline(time.Now().Add(d)) // where it is refused or does nothing, the timer closes it
+	d, begun := a.handshakeTimeout(), time.Now()
+	if d > 0 {
+		_ = a.nc.SetDeadline(begun.Add(d)) // where it is refused or does nothing, the timer closes it
 		defer netconn.CloseAfter(a.base, d)()
 	}
-	if err := h.HandshakeContext(a.ctx); err != nil {
+	err := h.HandshakeContext(a.ctx)
+	if err != nil && d > 0 && time.Since(begun) >= d {
+		err = os.ErrDeadlineExceeded // whatever nc says, which may only say that it is closed
+	}
+	if err != nil {
 		err = handshakeError(err)
 		a.s.logf("http: TLS handshake error from %s: %v", a.nc.RemoteAddr(), err)
 		return nil, err

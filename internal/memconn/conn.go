@@ -33,6 +33,13 @@ type Options struct {
 	MaxRead int
 }
 
+func (o Options) withDefaults() Options {
+	if o.Buffer <= 0 {
+		o.Buffer = defaultBuffer
+	}
+	return o
+}
+
 // Addr is the address of one end.
 type Addr string
 
@@ -54,9 +61,7 @@ type Conn struct {
 
 // Pipe returns the two ends of a new connection; they are called "client:1" and "server:1".
 func Pipe(o Options) (client, server *Conn) {
-	if o.Buffer <= 0 {
-		o.Buffer = defaultBuffer
-	}
+	o = o.withDefaults()
 	up, down := newHalf(o), newHalf(o)
 	client = &Conn{in: down, out: up, local: "client:1", remote: "server:1"}
 	server = &Conn{in: up, out: down, local: "server:1", remote: "client:1"}

@@ -145,7 +145,7 @@ func (h *half) Write(p []byte) (n int, err error) {
 		case len(p) == 0:
 			return n, nil
 		}
-		if room := h.opts.Buffer - h.size; room > 0 {
+		if room := h.opts.Buffer - h.size; room >= h.leastRoom(len(p)) {
 			k := min(room, len(p))
 			h.putLocked(p[:k])
 			n, p = n+k, p[k:]
@@ -156,9 +156,22 @@ func (h *half) Write(p []byte) (n int, err error) {
 	}
 }
 
+// leastRoom is how much room a Write of n more bytes waits for. On a paced link that is an eighth of the
+// buffer: as with TCP, what is written would otherwise travel in ever smaller pieces, since each Read
+// of a small piece makes room for one that is no larger.
+func (h *half) leastRoom(n int) int {
+	if !h.paced() {
+		return 1
+	}
+	return max(min(n, h.opts.Buffer/8), 1)
+}
+
+// paced reports whether bytes take time.
+func (h *half) paced() bool { return h.opts.Latency > 0 || h.opts.Bandwidth > 0 }
+
 func (h *half) putLocked(p []byte) {
 	h.size += len(p)
-	if h.opts.Latency <= 0 && h.opts.Bandwidth <= 0 {
+	if !h.paced() {
 		h.segs = append(h.segs, segment{data: append([]byte(nil), p...)})
 		return
 	}

@@ -25,16 +25,27 @@ const (
 	EmptyReads                // every other Read returns 0 and nil
 )
 
+// What Connect and Listen make of these is no Conn.
+const (
+	// TLS is a *tls.Conn on a Conn of kind Socket.
+	TLS = EmptyReads + 1 + iota
+	// TCP is a *net.TCPConn, by way of the loopback interface. It has no latency, bandwidth or
+	// limits of Options, and cannot be used in a bubble of testing/synctest: a goroutine that waits
+	// for the kernel is not durably blocked, so that neither Wait nor the clock of the bubble would
+	// go on. It is for those tests that need neither.
+	TCP
+)
+
 var kindNames = []string{
-	"socket", "wrapped", "refused", "idle", "timeouts", "fatal", "nohalf", "octet", "empty",
+	"socket", "wrapped", "refused", "idle", "timeouts", "fatal", "nohalf", "octet", "empty", "tls", "tcp",
 }
 
 // String returns the name that KindVariable has.
 func (k Kind) String() string { return kindNames[k] }
 
-// Kinds are all kinds.
+// Kinds are all kinds that a Conn can be of.
 func Kinds() []Kind {
-	all := make([]Kind, len(kindNames))
+	all := make([]Kind, EmptyReads+1)
 	for i := range all {
 		all[i] = Kind(i)
 	}
@@ -58,8 +69,12 @@ func TestKind() Kind {
 	return Kind(i)
 }
 
-// Become makes c one of the given kind, and returns it. It must be called before c is used.
+// Become makes c one of the given kind, and returns it. It must be called before c is used. A Conn cannot
+// be of kind TLS or TCP: Connect makes those.
 func (c *Conn) Become(k Kind) *Conn {
+	if k > EmptyReads {
+		panic("memconn: a Conn cannot be of kind " + k.String())
+	}
 	c.kind = k
 	if k == OneOctet {
 		c.in.opts.MaxRead = 1

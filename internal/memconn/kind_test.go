@@ -67,7 +67,7 @@ func TestShortReads(t *testing.T) {
 }
 
 func TestTestKind(t *testing.T) {
-	for _, k := range Kinds() {
+	for _, k := range append(Kinds(), TLS, TCP) {
 		t.Setenv(KindVariable, k.String())
 		if got := TestKind(); got != k {
 			t.Errorf("%v: %v", k, got)
@@ -84,4 +84,58 @@ func TestTestKind(t *testing.T) {
 		}
 	}()
 	TestKind()
+}
+
+// Whatever the kind, what is written comes out at the other end, and then the end of it.
+func TestConnect(t *testing.T) {
+	for _, k := range append(Kinds(), TLS) {
+		t.Run(k.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { wantConnects(t, k) })
+		})
+	}
+	t.Run(TCP.String(), func(t *testing.T) { wantConnects(t, TCP) })
+}
+
+func wantConnects(t *testing.T, k Kind) {
+	start := time.Now()
+	c, s := Connect(Options{Server: k, Latency: time.Minute})
+	if d := time.Since(start); d >= time.Minute {
+		t.Errorf("the handshake has taken %v", d)
+	}
+	if below := Below(s); (below == nil) != (k == TCP) {
+		t.Errorf("below is %v", below)
+	}
+	for _, ends := range [][2]End{{c, s}, {s, c}} {
+		go func() {
+			_, _ = ends[0].Write([]byte("hello"))
+			if ends[0].CloseWrite() != nil {
+				_ = ends[0].Close()
+			}
+		}()
+		if b, err := io.ReadAll(ends[1]); string(b) != "hello" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	_, _ = c.Close(), s.Close()
+}
+
+// On a paced link the pieces do not become smaller and smaller.
+func TestPacedPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := Pipe(Options{Buffer: 8000, Bandwidth: 1 << 20})
+		go func() {
+			for range 1000 {
+				_, _ = c.Write(make([]byte, 512))
+			}
+			_ = c.Close()
+		}()
+		n, err := io.Copy(io.Discard, s)
+		if n != 512_000 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if reads, _ := s.Calls(); reads > 1100 {
+			t.Errorf("%d reads for 1000 pieces", reads)
+		}
+		_ = s.Close()
+	})
 }

@@ -29,7 +29,7 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	client, server := Pipe(l.opts)
+	client, server := Connect(l.opts)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

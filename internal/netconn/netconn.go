@@ -9,6 +9,7 @@ package netconn
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -44,7 +45,8 @@ func CloseAfter(nc net.Conn, d time.Duration) (stop func() bool) {
 	if d <= 0 || Interruptible(nc) {
 		return func() bool { return true }
 	}
-	return time.AfterFunc(d+d/8, func() {
+	late := d + min(d/8, math.MaxInt64-d)
+	return time.AfterFunc(late, func() {
 		defer func() { _ = recover() }() // the connection is given up: no panic of its Close ends more than that
 		_ = nc.Close()
 	}).Stop

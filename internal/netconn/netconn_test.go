@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"testing"
@@ -107,4 +108,40 @@ func TestPatienceEnds(t *testing.T) {
 			t.Errorf("without room: %d, %v", n, err)
 		}
 	})
+}
+
+// slowClose is closed when something gives it up.
+type slowClose struct {
+	net.Conn
+	at chan time.Time
+}
+
+func (s slowClose) Close() error {
+	s.at <- time.Now()
+	return nil
+}
+
+func TestCloseAfter(t *testing.T) {
+	for _, d := range []time.Duration{
+		time.Second, time.Hour, math.MaxInt64 / 9 * 8, math.MaxInt64/9*8 + 1000, math.MaxInt64,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := slowClose{at: make(chan time.Time, 1)}
+			start := time.Now()
+			stop := CloseAfter(s, d)
+			time.Sleep(min(d, 24*time.Hour))
+			select {
+			case at := <-s.at:
+				t.Fatalf("%v: closed after %v", d, at.Sub(start))
+			default:
+			}
+			if d <= time.Hour {
+				if late := (<-s.at).Sub(start) - d; late != d/8 {
+					t.Errorf("%v: closed %v later", d, late)
+				}
+			} else if !stop() {
+				t.Errorf("%v: it cannot be stopped", d)
+			}
+		})
+	}
 }
