@@ -63,8 +63,8 @@ func (e *engine) serve(nc net.Conn, t connTask, ended func(error)) {
 		t.tracked()
 	}
 	sc.c.Start(func(err error) {
+		defer ended(err) // whatever the hook does that sc.ended calls
 		sc.ended(cancel, err)
-		ended(err)
 	})
 }
 
@@ -74,6 +74,12 @@ func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 		err = net.ErrClosed
 	}
 	cancel(err)
+	defer sc.leave(err)
+	sc.lastState()
+}
+
+// leave is the end of ended.
+func (sc *serverConn) leave(err error) {
 	if sc.d.stop() {
 		sc.finished()
 	}

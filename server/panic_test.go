@@ -37,7 +37,7 @@ func TestPanicOfConnection(t *testing.T) {
 		p.send(frame.Ping{})
 		<-p.served
 		p.want("the socket is closed", "closed")
-		if got := strings.Join(states.list, " "); got != "new active idle active closed" {
+		if got := strings.Join(states.list, " "); got != "new active idle active idle closed" {
 			t.Errorf("ConnState was told %q", got)
 		}
 		if got := p.logs.String(); !strings.Contains(got, "panic serving client:1: oh no, a PING\n") ||

@@ -143,10 +143,8 @@ func (w *response) informLocked(code int) (flush bool) {
 			fields = appendField(fields, name.Lower, v)
 		}
 	}
-	if w.err == nil {
-		w.err = w.x.s.WriteHeaders(fields, false) // the next Write or Flush reports it
-	}
-	return w.err == nil
+	// Where that fails the stream is dead, which the next Write or Flush finds out by itself.
+	return w.err == nil && w.x.s.WriteHeaders(fields, false) == nil
 }
 
 var continueFields = []core.Field{statusField(http.StatusContinue)}
@@ -156,8 +154,9 @@ var continueFields = []core.Field{statusField(http.StatusContinue)}
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draft != nil && w.err == nil { // what was written is not on its way yet
-		w.err = w.x.s.WriteHeaders(continueFields, false)
+	// Another goroutine of the handler may have answered since the reader of the body has asked.
+	if w.draft != nil && w.err == nil && w.status == 0 {
+		_ = w.x.s.WriteHeaders(continueFields, false) // the final head fails, too, where this does
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
@@ -24,7 +25,7 @@ type serverConn struct {
 	ctx        *connContext // done when the connection has ended
 	tls        *tls.ConnectionState
 	remoteAddr string
-	active     bool // was told to be; owned by ConnState, whose calls do not overlap
+	told       atomic.Int32 // the http.ConnState that the hook heard last; StateClosed: it hears no more from here
 
 	done func() // called when it has ended and all handlers have returned; may be nil
 
@@ -51,16 +52,25 @@ func (sc *serverConn) StreamBlocked(s *conn.Stream) {
 // has come; net/http's rule is that it is active in between.
 func (sc *serverConn) ConnState(idle bool) {
 	if f := sc.hs.ConnState; f != nil {
-		if !idle || !sc.active {
-			sc.active = true
+		before := http.ConnState(sc.told.Load())
+		if before == http.StateNew || before == http.StateIdle && !idle {
 			f(sc.c.NetConn(), http.StateActive)
+			sc.told.CompareAndSwap(int32(before), int32(http.StateActive))
 		}
-		if idle {
+		if idle && sc.told.CompareAndSwap(int32(http.StateActive), int32(http.StateIdle)) {
 			f(sc.c.NetConn(), http.StateIdle)
 		}
 	}
 	if idle && (sc.eng.noKeepAlives.Load() || keepAlivesDisabled(sc.hs)) && sc.d.served() {
 		sc.c.Shutdown()
+	}
+}
+
+// lastState tells that a connection which has ended is without requests, before it is told that it is
+// closed. net/http does so, too.
+func (sc *serverConn) lastState() {
+	if f := sc.hs.ConnState; sc.told.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
+		f(sc.c.NetConn(), http.StateIdle)
 	}
 }
 
