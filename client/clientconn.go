@@ -29,6 +29,7 @@ type ClientConn struct {
 	settled  atomic.Bool  // the pool has seen the server's SETTINGS
 	limited  bool         // it takes so many requests
 	left     atomic.Int64 // and that many are neither reserved nor were they opened
+	taking   sync.Mutex   // held while left is about to become less
 	unopened atomic.Int64 // and that many were not opened
 	retired  atomic.Bool  // it takes no more requests, and is closed when those that it has are over
 	leaving  atomic.Bool  // Shutdown was called: it need not wait until it is idle
@@ -140,10 +141,10 @@ func (cc *ClientConn) slotsChanged() {
 	}
 }
 
-// SetStateHook sets a function that is called when State may have changed by other means than calls of the methods of
-// ClientConn: a request has ended, the server has changed its limit of streams or said GOAWAY, the connection is lost. It
-// may be called by several goroutines at once, while a response's body is read or closed, for example, and must not
-// block. Nil is no function.
+// SetStateHook sets a function that is called when State may have changed by other means than
+// calls of the methods of ClientConn: a request has ended, the server has changed its limit of
+// streams or said GOAWAY, the connection is lost. It may be called by several goroutines at once,
+// while a response's body is read or closed, for example, and must not block. Nil is no function.
 func (cc *ClientConn) SetStateHook(f func(*ClientConn)) {
 	if f == nil {
 		cc.hook.Store(nil)
@@ -191,12 +192,16 @@ func (cc *ClientConn) acquire(first int) error {
 	if !cc.limited {
 		return cc.c.ReserveFirst(first)
 	}
-	err := core.ErrNoStream // there will be more if those that have reserved give it back
-	if cc.left.Add(-1) >= 0 {
-		err = cc.c.ReserveFirst(first)
+	// An attempt that fails must not be seen to have taken one of the last: a request that waits would
+	// not be woken when it is given back.
+	cc.taking.Lock()
+	defer cc.taking.Unlock()
+	if cc.left.Load() <= 0 {
+		return core.ErrNoStream // there will be more if those that have reserved give it back
 	}
-	if err != nil {
-		cc.left.Add(1)
+	err := cc.c.ReserveFirst(first)
+	if err == nil {
+		cc.left.Add(-1)
 	}
 	return err
 }
@@ -358,7 +363,9 @@ func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.C
 }
 
 // open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for more.
-func (cc *ClientConn) open(req *http.Request, src *source, trace *httptrace.ClientTrace, tunnel bool) (*exchange, error) {
+func (cc *ClientConn) open(
+	req *http.Request, src *source, trace *httptrace.ClientTrace, tunnel bool,
+) (*exchange, error) {
 	ctx := req.Context()
 	err := ctx.Err()
 	if err == nil {

@@ -102,6 +102,13 @@ func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 	return h
 }
 
+// has reports whether a transport is that for a key still.
+func (h *http1State) has(key http1Key, t *http.Transport) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.transports[key] == t
+}
+
 // dialHTTP1 dials for net/http. The error is errIsHTTP2 where the server speaks HTTP/2; then the
 // pool has the connection.
 func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (net.Conn, error) {
@@ -148,6 +155,9 @@ func (t *Transport) sendHTTP1(
 	t.h1.sending(req, func() { h.CancelRequest(out) }) //nolint:staticcheck // deprecated, and part of the contract
 	resp, err := h.RoundTrip(out)
 	t.h1.sent(req)
+	if !t.h1.has(http1Key{target.Proxy, only}, h) {
+		h.CloseIdleConnections() // nothing else will, and what the response uses now is not kept after it
+	}
 	again := wrongProtocol(err)
 	if again && body != nil && !body.isWhole() {
 		again = false

@@ -1,10 +1,13 @@
 package client
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // http1State is what a Transport keeps for HTTP/1.1 over TLS.
@@ -60,6 +63,7 @@ func (s *http1State) marked(k Key) (marked, only bool) {
 // of net/http takes it.
 type spare struct {
 	nc    net.Conn
+	made  time.Time
 	timer *time.Timer
 }
 
@@ -72,13 +76,27 @@ func (s *http1State) putSpare(k Key, nc net.Conn) {
 	if s.spares == nil {
 		s.spares = make(map[Key][]*spare)
 	}
-	p := &spare{nc: nc}
+	p := &spare{nc: nc, made: time.Now()}
 	p.timer = time.AfterFunc(spareTime, func() { s.expire(k, p) })
 	s.spares[k] = append(s.spares[k], p)
 }
 
-// takeSpare returns nil where there is none.
+// takeSpare returns nil where there is none that the server has not closed.
 func (s *http1State) takeSpare(k Key) net.Conn {
+	for {
+		p := s.firstSpare(k)
+		if p == nil {
+			return nil
+		}
+		if time.Since(p.made) < spareFresh || isOpen(p.nc) {
+			return p.nc
+		}
+		_ = p.nc.Close() // it is of no use
+	}
+}
+
+// firstSpare takes the one that was there first.
+func (s *http1State) firstSpare(k Key) *spare {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.spares[k]
@@ -88,7 +106,30 @@ func (s *http1State) takeSpare(k Key) net.Conn {
 	p := list[0]
 	s.removeLocked(k, p)
 	p.timer.Stop()
-	return p.nc
+	return p
+}
+
+const (
+	// spareFresh is how long the server of a spare is not suspected of having closed it: a request
+	// takes its own at once.
+	spareFresh = 10 * time.Millisecond
+	// spareLook is how long a look at a spare lasts.
+	spareLook = time.Millisecond
+)
+
+// isOpen reports whether a connection that has not been used is not known to be closed by the server.
+// A connection whose Read cannot be interrupted is not looked at.
+func isOpen(nc net.Conn) bool {
+	below := nc
+	if tc, ok := nc.(*tls.Conn); ok {
+		below = tc.NetConn()
+	}
+	if !netconn.Interruptible(below) {
+		return true
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(spareLook)) // works, as said above
+	n, err := nc.Read(make([]byte, 1))
+	return n == 0 && netconn.IsTimeout(err) && nc.SetReadDeadline(time.Time{}) == nil
 }
 
 // removeLocked takes a spare out and tells whether it was there.
