@@ -83,7 +83,7 @@ func TestReadContext(t *testing.T) {
 			t.Errorf("got %q, want %q", &got, want)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		if _, err := st.ReadContext(ctx, buf); err != io.EOF { //nolint:errorlint // a Reader's end is this very value
+		if _, err := st.ReadContext(ctx, buf); err != io.EOF {
 			t.Errorf("at the end: %v", err)
 		}
 		cancel()
@@ -250,7 +250,7 @@ func readRandomly(st *Stream, seed uint64) (body []byte, err error) {
 		cancel()
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-		case err == io.EOF: //nolint:errorlint // a Reader's end is this very value
+		case err == io.EOF:
 			return body, nil
 		case err != nil:
 			return nil, err
