@@ -126,24 +126,28 @@ func TestFirstCauseOfBody(t *testing.T) {
 // The same for RoundTrip, which a hook holds up meanwhile. net/http calls that hook with a lock
 // held that its reader needs, so that it cannot run the script.
 func TestFirstCauseOfRoundTrip(t *testing.T) {
-	forFirstCause(t, []string{"transport", "configure"}, func(t *testing.T, fm *farm, rt http.RoundTripper, fail, giveUp string) {
-		goOn := make(chan struct{})
-		req, give := givingUp[giveUp](newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")}))
-		hooks := &httptrace.ClientTrace{WroteHeaders: func() { <-goOn }}
-		req = req.WithContext(httptrace.WithClientTrace(req.Context(), hooks))
-		r := startOn(t, rt, req)
-		p := fm.accept()
-		p.request()
-		synctest.Wait()
-		failures[fail].do(p)
-		synctest.Wait()
-		give()
-		synctest.Wait()
-		close(goOn)
-		<-r.done
-		if isGivenUp(r.err) || !contains(fmt.Sprint(r.err), failures[fail].want) {
-			t.Errorf("RoundTrip: %v", r.err)
-		}
-		_ = p.nc.Close()
-	})
+	forFirstCause(
+		t,
+		[]string{"transport", "configure"},
+		func(t *testing.T, fm *farm, rt http.RoundTripper, fail, giveUp string) {
+			goOn := make(chan struct{})
+			req, give := givingUp[giveUp](newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")}))
+			hooks := &httptrace.ClientTrace{WroteHeaders: func() { <-goOn }}
+			req = req.WithContext(httptrace.WithClientTrace(req.Context(), hooks))
+			r := startOn(t, rt, req)
+			p := fm.accept()
+			p.request()
+			synctest.Wait()
+			failures[fail].do(p)
+			synctest.Wait()
+			give()
+			synctest.Wait()
+			close(goOn)
+			<-r.done
+			if isGivenUp(r.err) || !contains(fmt.Sprint(r.err), failures[fail].want) {
+				t.Errorf("RoundTrip: %v", r.err)
+			}
+			_ = p.nc.Close()
+		},
+	)
 }
