@@ -27,8 +27,9 @@ import (
 //   - when handlers have been slow of late, there is a worker for each request (wanted).
 //
 // A handler may leave its goroutine changed: with other profiler labels, or locked to its thread. Labels are put back
-// before the next handler. Whether the goroutine is locked is looked at now and then (lockedNow); one that is ends with
-// its handler, and from then on each handler of the server has a goroutine that no other has run on (pace.alone).
+// before the next handler, and a goroutine that is locked ends with its handler. Where it takes microseconds to see a
+// lock, some handlers are asked only, and from the first that is locked on, each handler of the server has a goroutine
+// that no other has run on (pace.alone).
 //
 // A worker ends when there is nothing to do, so a connection without requests has no goroutine
 // here. The number of workers, and so of running handlers, never exceeds the number of streams that

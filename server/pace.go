@@ -12,8 +12,8 @@ type pace struct {
 	mean  atomic.Int64 // ns
 	procs int          // GOMAXPROCS when the server was made
 
-	// alone is set when a handler has left its goroutine locked to its thread: each handler has a goroutine from then
-	// on that runs no other.
+	// alone is set when a handler has left its goroutine locked to its thread, and that takes microseconds to see: each
+	// handler has a goroutine from then on that runs no other.
 	alone atomic.Bool
 
 	// until is when requests that come may share goroutines again, since a handler has held others up, in nanoseconds of

@@ -83,23 +83,25 @@ func (d *dispatcher) drain(w *worker) (n int, then finale) {
 	}
 }
 
-// A goroutine is asked whether it is locked to its thread, which takes microseconds, after each of the first requests
-// of a connection and then after one in so many.
+// Where it takes microseconds to know whether a goroutine is locked to its thread, that is asked
+// after each of the first requests of a connection and then after one in so many.
 const (
 	lockedFirst = 64
-	lockedEvery = 64
+	lockedEvery = 512
 )
 
 // cleanUp makes the goroutine fit for the next handler, or says that it is not.
 func (d *dispatcher) cleanUp(w *worker) {
 	goroutine.Restore(d.labels)
-	if d.each || d.pace.alone.Load() {
+	switch {
+	case d.each || d.pace.alone.Load():
 		w.last = true
-		return
-	}
-	if (w.seq <= lockedFirst || w.seq%lockedEvery == 0) && goroutine.Locked() {
-		w.last = true
-		d.pace.alone.Store(true)
+	case goroutine.LockedIsQuick():
+		w.last = goroutine.Locked()
+	case w.seq <= lockedFirst || w.seq%lockedEvery == 0:
+		if w.last = goroutine.Locked(); w.last {
+			d.pace.alone.Store(true)
+		}
 	}
 }
 

@@ -8,8 +8,6 @@
 package goroutine
 
 import (
-	"bytes"
-	"runtime"
 	"runtime/debug"
 	"unsafe"
 )
@@ -35,12 +33,4 @@ func Restore(l Labels) {
 		setRuntimeLabels(l.p)
 	}
 	debug.SetPanicOnFault(false)
-}
-
-// Locked reports whether the calling goroutine is locked to its thread. It takes microseconds: the runtime says so only
-// in the first line of a stack trace.
-func Locked() bool {
-	var buf [160]byte // the first line, which GOTRACEBACK=system makes longer
-	line, _, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte("\n"))
-	return bytes.Contains(line, []byte("locked to thread"))
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"sync"
 	"testing"
 )
 
@@ -35,21 +36,50 @@ func TestRestorePanicOnFault(t *testing.T) {
 }
 
 func TestLocked(t *testing.T) {
-	if Locked() {
-		t.Error("locked without LockOSThread")
+	for name, locked := range map[string]func() bool{"as it comes": Locked, "by the stack trace": lockedByTrace} {
+		if locked() {
+			t.Errorf("%s: locked without LockOSThread", name)
+		}
+		runtime.LockOSThread()
+		if !locked() {
+			t.Errorf("%s: not locked after LockOSThread", name)
+		}
+		runtime.LockOSThread()
+		runtime.UnlockOSThread()
+		if !locked() {
+			t.Errorf("%s: not locked after the first of two UnlockOSThread", name)
+		}
+		runtime.UnlockOSThread()
+		if locked() {
+			t.Errorf("%s: locked after UnlockOSThread", name)
+		}
 	}
-	runtime.LockOSThread()
-	if !Locked() {
-		t.Error("not locked after LockOSThread")
+}
+
+// Many goroutines that lock themselves, wait and move between threads see the same both ways.
+func TestLockedOfMany(t *testing.T) {
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			for j := range 50 {
+				if lock := (i+j)%3 == 0; lock {
+					runtime.LockOSThread()
+				}
+				runtime.Gosched()
+				if got, want := Locked(), lockedByTrace(); got != want {
+					t.Errorf("locked: %v, and the stack trace says %v", got, want)
+				}
+				runtime.UnlockOSThread() // which does nothing if it is not locked
+			}
+		})
 	}
-	runtime.LockOSThread()
-	runtime.UnlockOSThread()
-	if !Locked() {
-		t.Error("not locked after the first of two UnlockOSThread")
-	}
-	runtime.UnlockOSThread()
-	if Locked() {
-		t.Error("locked after UnlockOSThread")
+	wg.Wait()
+}
+
+// On the architectures that are used most, the quick way is there with the versions of Go that this is tested with.
+func TestLockedIsQuick(t *testing.T) {
+	if quick := runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"; LockedIsQuick() != quick {
+		t.Errorf("on %s it is quick: %v", runtime.GOARCH, LockedIsQuick())
 	}
 }
 
@@ -61,9 +91,13 @@ func BenchmarkRestore(b *testing.B) {
 }
 
 func BenchmarkLocked(b *testing.B) {
-	for b.Loop() {
-		if Locked() {
-			b.Fatal("locked")
-		}
+	for name, locked := range map[string]func() bool{"as it comes": Locked, "by the stack trace": lockedByTrace} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if locked() {
+					b.Fatal("locked")
+				}
+			}
+		})
 	}
 }
