@@ -9,6 +9,8 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
 // target says where a request goes.
@@ -137,10 +139,13 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = protos
-	tc := tls.Client(nc, cfg) // which callers see below: NetConn is what the dialer gave
+	tc := tls.Client(t.lowerConn(ctx, nc), cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
 		return nil, err
+	}
+	if tc.ConnectionState().NegotiatedProtocol != "h2" {
+		tlssock.Leave(tc)
 	}
 	return tc, nil
 }

@@ -5,10 +5,12 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"sync/atomic"
 	"testing"
 )
 
@@ -53,5 +55,110 @@ func TestTraceSeesDialedConn(t *testing.T) {
 		if _, ok := tc.NetConn().(*userConn); !ok {
 			t.Errorf("%s: below TLS is a %T", resp.Proto, tc.NetConn())
 		}
+	}
+}
+
+// A request whose hooks are given the connection sees what the dial function gave, also behind
+// requests without hooks, and what those have begun goes on. From then on one connection serves
+// both.
+func TestTraceSeesDialedConnLater(t *testing.T) {
+	release := make(chan struct{})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		if r.URL.Path == "/slow" {
+			_ = http.NewResponseController(w).Flush()
+			<-release
+			_, _ = io.WriteString(w, "whole")
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	var dials atomic.Int32
+	tr := &Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		},
+	}
+	defer tr.CloseIdleConnections()
+	get := func(ctx context.Context, path string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	slow := get(t.Context(), "/slow")
+	var seen []httptrace.GotConnInfo
+	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
+	})
+	for range 3 {
+		_ = get(traced, "/").Body.Close()
+	}
+	_ = get(t.Context(), "/").Body.Close()
+	for i, info := range seen {
+		tc, ok := info.Conn.(*tls.Conn)
+		if !ok {
+			t.Fatalf("GotConn sees a %T", info.Conn)
+		}
+		if _, ok := tc.NetConn().(*net.TCPConn); !ok {
+			t.Errorf("request %d: below TLS is a %T", i, tc.NetConn())
+		}
+		if info.Reused != (i > 0) {
+			t.Errorf("request %d: reused %v", i, info.Reused)
+		}
+	}
+	close(release)
+	if b, err := io.ReadAll(slow.Body); err != nil || string(b) != "whole" {
+		t.Errorf("the request before got %q, %v", b, err)
+	}
+	_ = slow.Body.Close()
+	if n := dials.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+}
+
+// With a limit of connections, or a pool of the application's, no other connection could be had for
+// a request with a hook, so that each of them is one that can be shown.
+func TestTraceWithOneConnection(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	tr := &Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
+		MaxConnsPerHost: 1,
+	}
+	defer tr.CloseIdleConnections()
+	var seen []httptrace.GotConnInfo
+	for _, ctx := range []context.Context{
+		t.Context(),
+		httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
+		}),
+	} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if len(seen) != 1 || !seen[0].Reused {
+		t.Fatalf("%+v", seen)
+	}
+	if tc, ok := seen[0].Conn.(*tls.Conn); !ok || hidesConn(tc) {
+		t.Errorf("GotConn sees a %T", seen[0].Conn)
 	}
 }

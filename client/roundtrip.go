@@ -70,7 +70,12 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 }
 
 // try gets a connection and sends the request on it once.
-func (t *Transport) try(req *http.Request, target *Target, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
+func (t *Transport) try(
+	req *http.Request,
+	target *Target,
+	src *source,
+	trace *httptrace.ClientTrace,
+) (*http.Response, error) {
 	cc, err := t.reserve(req, target, trace)
 	if err != nil {
 		return nil, err
@@ -95,17 +100,27 @@ func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.
 	if trace != nil && trace.GetConn != nil && !target.cached && !target.told { // else net/http has called it
 		trace.GetConn(target.Addr)
 	}
-	cc, err := t.once.pool.Get(req, target)
-	switch {
-	case err != nil:
-		return nil, err
-	case cc == nil:
-		return nil, errNoConn
-	case t.once.own == nil && !cc.takeReserved():
-		return nil, errNotReserved
+	if asksForConn(trace) {
+		t.showsConns.Store(true)
 	}
-	cc.gotConn(trace)
-	return cc, nil
+	for {
+		cc, err := t.once.pool.Get(req, target)
+		switch {
+		case err != nil:
+			return nil, err
+		case cc == nil:
+			return nil, errNoConn
+		case t.once.own == nil && !cc.takeReserved():
+			return nil, errNotReserved
+		}
+		if asksForConn(trace) && hidesConn(cc.c.NetConn()) {
+			cc.retire() // what runs on it goes on
+			cc.unreserve()
+			continue
+		}
+		cc.gotConn(trace)
+		return cc, nil
+	}
 }
 
 // attempts counts the attempts of one request.

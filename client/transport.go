@@ -18,26 +18,28 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on cleartext, and leaves
-// HTTP/1.1 to net/http. The zero value is ready to use. It must not be copied, nor its fields be changed, after the
-// first request. It keeps connections, so it should be made once; all its methods may be called by any goroutine.
+// Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on
+// cleartext, and leaves HTTP/1.1 to net/http. The zero value is ready to use. It must not be
+// copied, nor its fields be changed, after the first request. It keeps connections, so it should be
+// made once; all its methods may be called by any goroutine.
 //
-// Fields that http.Transport has mean what they mean there, but for Proxy and TLSHandshakeTimeout, whose zero values are
-// what http.DefaultTransport has. Fields of http.HTTP2Config are fields of Transport, too; where one is zero, that of HTTP2
-// counts.
+// Fields that http.Transport has mean what they mean there, but for Proxy and TLSHandshakeTimeout,
+// whose zero values are what http.DefaultTransport has. Fields of http.HTTP2Config are fields of
+// Transport, too; where one is zero, that of HTTP2 counts.
 type Transport struct {
-	// Proxy returns the proxy for a request, nil for none. A nil Proxy is http.ProxyFromEnvironment. A request to
-	// an https URL, or with HTTP/2 on cleartext, goes through an http or https proxy with CONNECT; the user and password
-	// of the proxy's URL are sent as Basic credentials. Through a proxy of another kind net/http sends it, with
-	// HTTP/1.1.
+	// Proxy returns the proxy for a request, nil for none. A nil Proxy is
+	// http.ProxyFromEnvironment. A request to an https URL, or with HTTP/2 on cleartext, goes
+	// through an http or https proxy with CONNECT; the user and password of the proxy's URL are
+	// sent as Basic credentials. Through a proxy of another kind net/http sends it, with HTTP/1.1.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// ProxyConnectHeader are fields for the CONNECT request, and GetProxyConnectHeader, if set, gives them instead.
+	// ProxyConnectHeader are fields for the CONNECT request, and GetProxyConnectHeader, if set,
+	// gives them instead.
 	ProxyConnectHeader    http.Header
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 
-	// OnProxyConnectResponse, if set, sees the answer of a proxy to CONNECT, before its status is looked at. An error
-	// ends the dial.
+	// OnProxyConnectResponse, if set, sees the answer of a proxy to CONNECT, before its status is
+	// looked at. An error ends the dial.
 	OnProxyConnectResponse func(
 		ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response,
 	) error
@@ -55,8 +57,8 @@ type Transport struct {
 	// Deprecated: use DialTLSContext.
 	DialTLS func(network, addr string) (net.Conn, error)
 
-	// DialTLSContext makes connections for https URLs that do not go through a proxy. What it returns should have
-	// negotiated its protocol with ALPN.
+	// DialTLSContext makes connections for https URLs that do not go through a proxy. What it
+	// returns should have negotiated its protocol with ALPN.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// TLSClientConfig is used for TLS, with NextProtos as Protocols demands. Sessions are resumed
@@ -67,15 +69,16 @@ type Transport struct {
 	// TLSHandshakeTimeout bounds a handshake. Default 10 s; negative: no limit.
 	TLSHandshakeTimeout time.Duration
 
-	// Protocols says what may be spoken. Nil means HTTP/1.1 and HTTP/2 over TLS. With UnencryptedHTTP2 and without
-	// HTTP1, http URLs are fetched with HTTP/2 by prior knowledge (RFC 9113 §3.3).
+	// Protocols says what may be spoken. Nil means HTTP/1.1 and HTTP/2 over TLS. With
+	// UnencryptedHTTP2 and without HTTP1, http URLs are fetched with HTTP/2 by prior knowledge (RFC
+	// 9113 §3.3).
 	Protocols *http.Protocols
 
 	// DisableKeepAlives uses each connection for one request only.
 	DisableKeepAlives bool
 
-	// DisableCompression does not ask for gzip. Otherwise a request without Accept-Encoding and Range asks for it, and
-	// the response is undone, with Response.Uncompressed set.
+	// DisableCompression does not ask for gzip. Otherwise a request without Accept-Encoding and
+	// Range asks for it, and the response is undone, with Response.Uncompressed set.
 	DisableCompression bool
 
 	// MaxIdleConns bounds the connections without a request, over all hosts. Default 0: no limit.
@@ -86,31 +89,34 @@ type Transport struct {
 	// http.Transport has 2, and dials anew for nearly every request of a burst. Negative: none.
 	MaxIdleConnsPerHost int
 
-	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they take wait. One that
-	// takes no more requests, after GOAWAY for example, does not count, as in http.Transport, however long those that it
-	// has may run: others would wait for them. Default 0: no limit.
+	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they
+	// take wait. One that takes no more requests, after GOAWAY for example, does not count, as in
+	// http.Transport, however long those that it has may run: others would wait for them. Default
+	// 0: no limit.
 	MaxConnsPerHost int
 
 	// IdleConnTimeout closes a connection that had no request for this long. Default 0: never.
 	IdleConnTimeout time.Duration
 
-	// ResponseHeaderTimeout bounds the time from a request's last octet to the response's head. Default 0: no limit.
+	// ResponseHeaderTimeout bounds the time from a request's last octet to the response's head.
+	// Default 0: no limit.
 	ResponseHeaderTimeout time.Duration
 
-	// ExpectContinueTimeout is how long the body of a request with "Expect: 100-continue" waits for the server's
-	// word. Default 0: it does not wait.
+	// ExpectContinueTimeout is how long the body of a request with "Expect: 100-continue" waits for
+	// the server's word. Default 0: it does not wait.
 	ExpectContinueTimeout time.Duration
 
-	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts octets. Default
-	// 10 MiB. A response over it fails; others on its connection do not.
+	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts
+	// octets. Default 10 MiB. A response over it fails; others on its connection do not.
 	MaxResponseHeaderBytes int64
 
-	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets. Default 4096. HTTP/2 has
-	// buffers that grow with what there is to send and to read.
+	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets. Default
+	// 4096. HTTP/2 has buffers that grow with what there is to send and to read.
 	WriteBufferSize, ReadBufferSize int
 
-	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is not nil and has no
-	// "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for "h2" is not called.
+	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is
+	// not nil and has no "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for
+	// "h2" is not called.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 
 	// ForceAttemptHTTP2 has no effect: HTTP/2 is spoken wherever Protocols has it, whatever dials.
@@ -122,39 +128,42 @@ type Transport struct {
 	// MaxResponseHeaderFields bounds the field lines of a response's head. Default 10,000.
 	MaxResponseHeaderFields int
 
-	// StrictMaxConcurrentStreams has requests wait for a stream where the connection to their host has none free.
-	// Otherwise another connection is made.
+	// StrictMaxConcurrentStreams has requests wait for a stream where the connection to their host
+	// has none free. Otherwise another connection is made.
 	StrictMaxConcurrentStreams bool
 
-	// MaxRequestsPerConn is how many requests a connection takes before another is made. Default 0: no limit.
+	// MaxRequestsPerConn is how many requests a connection takes before another is made. Default 0:
+	// no limit.
 	MaxRequestsPerConn int64
 
-	// MaxConnectionAge is how long a connection takes requests, give or take a tenth. Default 0: no limit.
+	// MaxConnectionAge is how long a connection takes requests, give or take a tenth. Default 0: no
+	// limit.
 	MaxConnectionAge time.Duration
 
 	// MaxConnectionAgeGrace is how long the requests that run may take when a connection takes no
 	// more of them, by its age or because it was shut down. Default 0: no limit.
 	MaxConnectionAgeGrace time.Duration
 
-	// ReplayBuffer is how much of a request's body is kept while it is sent, so that a request which the server did not
-	// process can be sent again without GetBody. A body whose length is known to be larger is not kept. Default
-	// 64 KiB; negative: nothing is kept.
+	// ReplayBuffer is how much of a request's body is kept while it is sent, so that a request
+	// which the server did not process can be sent again without GetBody. A body whose length is
+	// known to be larger is not kept. Default 64 KiB; negative: nothing is kept.
 	ReplayBuffer int
 
-	// MaxAttempts bounds how often one request is sent, all but the last of which the server did not process. Default
-	// 8.
+	// MaxAttempts bounds how often one request is sent, all but the last of which the server did
+	// not process. Default 8.
 	MaxAttempts int
 
-	// PushHandler, if set, is asked about what servers push. Without it and PushCache push is refused
-	// (SETTINGS_ENABLE_PUSH of 0).
+	// PushHandler, if set, is asked about what servers push. Without it and PushCache push is
+	// refused (SETTINGS_ENABLE_PUSH of 0).
 	PushHandler PushHandler
 
-	// PushCache, if set, keeps what servers push, as far as PushHandler leaves it, and answers requests with it.
+	// PushCache, if set, keeps what servers push, as far as PushHandler leaves it, and answers
+	// requests with it.
 	PushCache *PushCache
 
-	// MaxPushedStreams bounds the pushed responses that run at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS),
-	// and the promises whose responses have not begun, which do not count there (RFC 9113 §8.4.2), and calls of
-	// PushHandler. Default 100.
+	// MaxPushedStreams bounds the pushed responses that run at once on a connection
+	// (SETTINGS_MAX_CONCURRENT_STREAMS), and the promises whose responses have not begun, which do
+	// not count there (RFC 9113 §8.4.2), and calls of PushHandler. Default 100.
 	MaxPushedStreams int
 
 	// Pool, if set, takes the place of the Transport's own.
@@ -200,19 +209,21 @@ type Transport struct {
 	// direction, before the stream is reset. Default 1 minute; negative: no limit.
 	TunnelCloseTimeout time.Duration
 
-	// MaxDecoderHeaderTableSize and MaxEncoderHeaderTableSize bound the HPACK tables of a connection, in octets.
-	// Default 4096.
+	// MaxDecoderHeaderTableSize and MaxEncoderHeaderTableSize bound the HPACK tables of a
+	// connection, in octets. Default 4096.
 	MaxDecoderHeaderTableSize, MaxEncoderHeaderTableSize int
 
-	// MaxReadFrameSize is the largest frame payload that a server may send, 16384 to 16777215. Default 16384.
+	// MaxReadFrameSize is the largest frame payload that a server may send, 16384 to 16777215.
+	// Default 16384.
 	MaxReadFrameSize int
 
-	// MaxReceiveBufferPerConnection is a connection's receive window, in octets. Default 16 MiB, which
-	// MaxReceiveBufferGrowth makes larger where the path is long.
+	// MaxReceiveBufferPerConnection is a connection's receive window, in octets. Default 16 MiB,
+	// which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is a stream's receive window, in octets: how much of a response a server may send ahead of
-	// the reader. Default 4 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
+	// MaxReceiveBufferPerStream is a stream's receive window, in octets: how much of a response a
+	// server may send ahead of the reader. Default 4 MiB, which MaxReceiveBufferGrowth makes larger
+	// where the path is long.
 	MaxReceiveBufferPerStream int
 
 	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a
@@ -222,10 +233,11 @@ type Transport struct {
 	// and beyond it those that are read go on. Default 64 MiB.
 	MaxUnreadPerConnection int
 
-	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of a connection
-	// together, and the window of the connection by as many. They grow where responses are read as fast as they come and
-	// the window is smaller than what the path carries in a round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms,
-	// but none where MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
+	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all
+	// streams of a connection together, and the window of the connection by as many. They grow
+	// where responses are read as fast as they come and the window is smaller than what the path
+	// carries in a round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
+	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
 	MaxReceiveBufferGrowth int
 
 	// CountError, if set, is called with a short fixed name for every protocol error that is found.
@@ -234,46 +246,50 @@ type Transport struct {
 	// Limits bounds what a server can make a connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// TreePriorities lets requests ask for a place in the dependency tree of RFC 7540 §5.3, which RFC 9113 has deprecated
-	// and some servers still follow. Otherwise servers are told that no such signals come
-	// (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent. See WithPriority. Default false.
+	// TreePriorities lets requests ask for a place in the dependency tree of RFC 7540 §5.3, which
+	// RFC 9113 has deprecated and some servers still follow. Otherwise servers are told that no
+	// such signals come (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent. See
+	// WithPriority. Default false.
 	TreePriorities bool
 
-	// Scheduler makes the scheduler that decides which request body of a connection sends next. Default: round robin.
-	// One that follows priorities goes by what WithPriority says.
+	// Scheduler makes the scheduler that decides which request body of a connection sends next.
+	// Default: round robin. One that follows priorities goes by what WithPriority says.
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
 	Tracer conn.Tracer
 
-	// FramePolicy, if set, judges every frame that a server sends: it may count it, drop it, reset its stream or end
-	// the connection.
+	// FramePolicy, if set, judges every frame that a server sends: it may count it, drop it, reset
+	// its stream or end the connection.
 	FramePolicy conn.FramePolicy
 
-	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and conn.PadRandom make
-	// the usual ones. It must be quick, and must not use the connection. Default nil: none.
+	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and
+	// conn.PadRandom make the usual ones. It must be quick, and must not use the connection.
+	// Default nil: none.
 	Padding core.PaddingFunc
 
-	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even with their initial
-	// values. Default: an order of our own.
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even
+	// with their initial values. Default: an order of our own.
 	SettingsOrder []frame.SettingID
 
-	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, the rest behind them.
-	// Default: ":method", ":scheme", ":authority", ":path", ":protocol".
+	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, the
+	// rest behind them. Default: ":method", ":scheme", ":authority", ":path", ":protocol".
 	PseudoHeaderOrder []string
 
-	// Coalesce has a connection over TLS used for other origins, too, that its server has named in an ORIGIN frame (RFC
-	// 8336) and its verified certificate is valid for, where there is no connection of their own. A request that is then
-	// answered with 421 (Misdirected Request) is sent again on one of its own, if its body can be. It needs the
-	// Transport's own pool and connections without a proxy; under Configure it does nothing. Default false.
+	// Coalesce has a connection over TLS used for other origins, too, that its server has named in
+	// an ORIGIN frame (RFC 8336) and its verified certificate is valid for, where there is no
+	// connection of their own. A request that is then answered with 421 (Misdirected Request) is
+	// sent again on one of its own, if its body can be. It needs the Transport's own pool and
+	// connections without a proxy; under Configure it does nothing. Default false.
 	Coalesce bool
 
-	// AltSvcHandler, if set, is told where else an origin is served, by ALTSVC frames and Alt-Svc fields (RFC 7838). It is
-	// called by the goroutine that reads the connection, or that sends the request, and must not block.
+	// AltSvcHandler, if set, is told where else an origin is served, by ALTSVC frames and Alt-Svc
+	// fields (RFC 7838). It is called by the goroutine that reads the connection, or that sends the
+	// request, and must not block.
 	AltSvcHandler func(AltSvc)
 
-	// Grease sends a setting and frames of identifiers that mean nothing, which servers must ignore (RFC 9113 §5.5).
-	// Default false.
+	// Grease sends a setting and frames of identifiers that mean nothing, which servers must ignore
+	// (RFC 9113 §5.5). Default false.
 	Grease bool
 
 	t1 *http.Transport // the transport that Configure was given
@@ -289,6 +305,8 @@ type Transport struct {
 
 	h1     http1State
 	counts counters
+
+	showsConns atomic.Bool // a request has had a GotConn hook
 }
 
 // init makes what a Transport has beside its fields.
@@ -309,9 +327,9 @@ func (t *Transport) init() {
 
 // RoundTrip implements http.RoundTripper. Errors of a connection or stream are of type *Error.
 //
-// A request that the server has certainly not processed is sent again: one that it refused with REFUSED_STREAM, that
-// came after the last stream of its GOAWAY, or of which nothing had been written when the connection was lost. Nothing
-// else is, whatever the method.
+// A request that the server has certainly not processed is sent again: one that it refused with
+// REFUSED_STREAM, that came after the last stream of its GOAWAY, or of which nothing had been
+// written when the connection was lost. Nothing else is, whatever the method.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	if t.t1 != nil {
@@ -398,8 +416,9 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// NewClientConn returns a connection over nc, on which the server speaks HTTP/2, that is not part of the pool. If nc has
-// a method ConnectionState, as *tls.Conn does, responses have its result as their TLS.
+// NewClientConn returns a connection over nc, on which the server speaks HTTP/2, that is not part
+// of the pool. If nc has a method ConnectionState, as *tls.Conn does, responses have its result as
+// their TLS.
 func (t *Transport) NewClientConn(nc net.Conn) (*ClientConn, error) {
 	t.init()
 	return t.newClientConn(nc, Key{}), nil

@@ -8,9 +8,10 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// Flush writes what has been appended. It returns at once when another goroutine is flushing: that one takes ours
-// along. What a TCP or Unix socket does not take at once is left to a goroutine, and everything where the net.Conn is
-// neither such a socket nor TLS on one. Flush blocks while TLS does that is not from the listeners of package server.
+// Flush writes what has been appended. It returns at once when another goroutine is flushing: that
+// one takes ours along. What a TCP or Unix socket does not take at once is left to a goroutine, and
+// everything where the net.Conn is neither such a socket nor TLS on one. Flush blocks while TLS
+// does that is not from package server or client.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlock()
@@ -21,8 +22,8 @@ func (c *Conn) Flush() {
 	c.flushLocked()
 }
 
-// flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers that both write
-// would wait for each other.
+// flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers
+// that both write would wait for each other.
 func (c *Conn) flushSoonLocked() {
 	c.pace.wakeFlusher()
 	if !c.flushing && !c.flushSoon && c.phase < lingering {
@@ -32,8 +33,8 @@ func (c *Conn) flushSoonLocked() {
 	}
 }
 
-// flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is empty or the socket
-// fails; Serve waits for it.
+// flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is
+// empty or the socket fails; Serve waits for it.
 func (c *Conn) flushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
@@ -56,9 +57,9 @@ func (c *Conn) flushRestTask() {
 	c.writeOut(0, false)
 }
 
-// flushAfterHandler sees to it that output which is older than the streams that were just handed over leaves, however
-// long the handler takes. Who answers at once takes it along: the goroutines that the handler has started are let go
-// first. turn is the number of writes before.
+// flushAfterHandler sees to it that output which is older than the streams that were just handed
+// over leaves, however long the handler takes. Who answers at once takes it along: the goroutines
+// that the handler has started are let go first. turn is the number of writes before.
 func (c *Conn) flushAfterHandler(turn uint64) {
 	c.mu.Lock()
 	if c.stats.writes == turn && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
@@ -72,7 +73,8 @@ func (c *Conn) flushAfterHandler(turn uint64) {
 	c.mu.Unlock()
 }
 
-// findWays finds how the socket can be written to without waiting. A connection that rests knows none.
+// findWays finds how the socket can be written to without waiting. A connection that rests knows
+// none.
 func (c *Conn) findWays() {
 	if c.try != nil {
 		return
@@ -96,9 +98,9 @@ func (c *Conn) flushLocked() {
 }
 
 // writeOut writes until nothing is left to write. It is called with flushing set, and clears it,
-// unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must not be
-// kept for others' sake. It does so, too, where it would have to wait for the writer of a stream, and
-// with noWait set, when the socket does not take all at once.
+// unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must not
+// be kept for others' sake. It does so, too, where it would have to wait for the writer of a
+// stream, and with noWait set, when the socket does not take all at once.
 func (c *Conn) writeOut(turns int, noWait bool) {
 	ok := false
 	defer c.containWrite(&ok)
@@ -136,8 +138,8 @@ func (c *Conn) writeTurns(turns int, noWait bool) {
 	c.flushing = false
 }
 
-// writeOnce writes the output, with loans in it if lent is set, with one call of the socket if that takes all at once. It
-// returns false when a goroutine goes on.
+// writeOnce writes the output, with loans in it if lent is set, with one call of the socket if that
+// takes all at once. It returns false when a goroutine goes on.
 func (c *Conn) writeOnce(noWait, lent bool) bool {
 	box := c.outBuf
 	b := c.core.Output(nil)
@@ -211,8 +213,9 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	}
 }
 
-// write writes b. A write that has made some progress before the timeout goes on. Where TLS writes it cannot, since the
-// state of crypto/tls does not survive a timeout; so there each record is a write with a time of its own.
+// write writes b. A write that has made some progress before the timeout goes on. Where TLS writes
+// it cannot, since the state of crypto/tls does not survive a timeout; so there each record is a
+// write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
 	defer c.noteWait(start)

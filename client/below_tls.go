@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http/httptrace"
+
+	"github.com/sluice-go/sluice/internal/rawio"
+	"github.com/sluice-go/sluice/internal/tlssock"
+)
+
+// Package tlssock lies between crypto/tls and the socket of an HTTP/2 connection, and halves what a
+// download costs. It is what tls.Conn.NetConn returns then, where a program expects what the dial
+// function gave. On a client programs see the tls.Conn in one way only, as httptrace.GotConnInfo.
+// So package tlssock is not used for a request with a GotConn hook, nor after the first of these,
+// and a connection that has it takes no request with a hook.
+
+// lowerConn returns what TLS is to lie on, for a connection that is dialled for the request of ctx.
+func (t *Transport) lowerConn(ctx context.Context, nc net.Conn) net.Conn {
+	switch {
+	case !tlssock.Removable, rawio.Socket(nc) == nil:
+		return nc
+	case t.Pool != nil || t.MaxConnsPerHost > 0: // another connection for a request with a hook may not be had
+		return nc
+	case t.showsConns.Load() || asksForConn(httptrace.ContextClientTrace(ctx)):
+		return nc
+	}
+	return tlssock.New(nc)
+}
+
+// asksForConn reports whether a request's hooks are given its connection.
+func asksForConn(trace *httptrace.ClientTrace) bool { return trace != nil && trace.GotConn != nil }
+
+// hidesConn reports whether package tlssock lies below the TLS of nc.
+func hidesConn(nc net.Conn) bool {
+	tc, ok := nc.(*tls.Conn)
+	if !ok {
+		return false
+	}
+	_, ok = tc.NetConn().(*tlssock.Conn)
+	return ok
+}
