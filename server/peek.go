@@ -45,7 +45,7 @@ func (r *peeker) Read(p []byte) (int, error) {
 	}
 	buf := make([]byte, r.seen+len(p))
 	n, err := peekMore(r.raw, buf, r.seen)
-	if err == errTake { // as it is returned
+	if errors.Is(err, errTake) {
 		if err = r.take(); err != nil {
 			return 0, err
 		}
