@@ -133,7 +133,47 @@ func TestConfigureNewConnections(t *testing.T) {
 	})
 }
 
-// Of the connections that net/http has dialled for requests that begin at once those stay that were used.
+// A body of unknown length that has been read in part cannot be handed back to net/http, and its
+// end may never come: the request fails with what has ended its attempt. One whose end has been
+// read is sent again.
+func TestConfigureBodyReadInPart(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFarm(t)
+			t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
+			if _, err := Configure(t1); err != nil {
+				t.Fatal(err)
+			}
+			body, w := io.Pipe()
+			post := startOn(t, t1, newRequest(t, "POST", siteURL, body))
+			p := f.accept()
+			id := p.request().id
+			_, _ = io.WriteString(w, "part")
+			if ended {
+				_ = w.Close()
+			}
+			synctest.Wait()
+			p.send(goAway(0, frame.NoError))
+			if ended {
+				q := f.accept()
+				q.send(respond(q.request().id, 204).ends())
+				post.response()
+				_ = q.nc.Close()
+			} else {
+				err := post.wantErr(errNotWhole)
+				if !strings.Contains(err.Error(), "define Request.GetBody") {
+					t.Errorf("stream %d: %v", id, err)
+				}
+			}
+			t1.CloseIdleConnections()
+			f.close()
+			_ = p.nc.Close()
+		})
+	}
+}
+
+// Of the connections that net/http has dialled for requests that begin at once those stay that were
+// used.
 func TestConfigureSurplusConnections(t *testing.T) {
 	for _, streams := range []int{100, 10} {
 		synctest.Test(t, func(t *testing.T) {
@@ -154,10 +194,13 @@ func TestConfigureSurplusConnections(t *testing.T) {
 					return context.WithValue(ctx, connKey{}, nc)
 				}
 			})
-			t1 := &http.Transport{Protocols: h2cOnly(), DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				time.Sleep(time.Millisecond) // all requests are there when the first connection is
-				return s.l.Dial(ctx, network, addr)
-			}}
+			t1 := &http.Transport{
+				Protocols: h2cOnly(),
+				DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					time.Sleep(time.Millisecond) // all requests are there when the first connection is
+					return s.l.Dial(ctx, network, addr)
+				},
+			}
 			t2, err := Configure(t1)
 			if err != nil {
 				t.Fatal(err)
@@ -174,11 +217,18 @@ func TestConfigureSurplusConnections(t *testing.T) {
 			}
 			time.Sleep(2 * surplusTime)
 			synctest.Wait()
-			// net/http gives a connection to the first request that waits, before others can see it: how many are used is chance.
+			// net/http gives a connection to the first request that waits, before others can see
+			// it: how many are used is chance.
 			carried := 0
 			used.Range(func(_, _ any) bool { carried++; return true })
 			if n := t2.Stats().Conns; n != carried || n < requests/streams {
-				t.Errorf("%d connections are kept of %d that carried %d requests, %d streams on each", n, carried, requests, streams)
+				t.Errorf(
+					"%d connections are kept of %d that carried %d requests, %d streams on each",
+					n,
+					carried,
+					requests,
+					streams,
+				)
 			}
 			dialled := t2.Stats().ConnsOpened
 			startOn(t, t1, newRequest(t, "GET", siteURL, nil)).response()
@@ -329,7 +379,10 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 // Over TLS: sessions are resumed where the user has a cache for them, keys are logged, and a
 // certificate that is not trusted is an error.
 func TestTLS(t *testing.T) {
-	u, _, tr := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }))
+	u, _, tr := tlsSite(
+		t,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }),
+	)
 	var keys strings.Builder
 	tr.TLSClientConfig.KeyLogWriter = &keys
 	tr.DisableKeepAlives = true

@@ -24,6 +24,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 	trace := httptrace.ContextClientTrace(req.Context())
 	src := newSource(req, t.replayBuffer())
 	var n attempts
+	var last error // of the attempt before
 	first := src
 	for {
 		resp, err := t.try(req, target, src, trace)
@@ -43,14 +44,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 			continue
 		}
 		if errors.Is(err, noCachedConnError{}) {
-			if src != nil && (src != first || src.isTouched()) { // net/http knows the first body only
-				if src.replayWhole(req.Context()) {
-					// net/http sends the request again, and this is its own copy of it.
-					req.GetBody = src.replayed
-				}
-				src.close(false)
-			}
-			return nil, err
+			return nil, handBack(req, src, src != first, last)
 		}
 		if t.fallsBack(err, target) {
 			return t.fallBack(req, src, target, err)
@@ -58,7 +52,7 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		next, retry := t.again(req, src, err, &n)
 		if retry == nil {
 			t.counts.retries.Add(1)
-			src = next
+			src, last = next, err
 			target = target.after(err)
 			continue
 		}
@@ -67,6 +61,31 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		}
 		return nil, retry
 	}
+}
+
+// handBack returns the error that has net/http send a request elsewhere, which has the first body
+// only: where that was begun, net/http is given a copy of the whole of it. Where there is none, the
+// request fails with the error of the last attempt, since net/http would say no more than that it
+// cannot rewind the body.
+func handBack(req *http.Request, src *source, other bool, last error) error {
+	if src == nil || !other && !src.isTouched() {
+		return errNoCached
+	}
+	whole := src.replayWhole(req.Context())
+	if whole {
+		req.GetBody = src.replayed // the request is net/http's own copy
+	}
+	src.close(false)
+	if !whole && src.getBody == nil && last != nil {
+		return errNotReplayed(last, errNotWhole)
+	}
+	return errNoCached
+}
+
+// errNotReplayed is net/http's error for a request whose body cannot be sent again.
+func errNotReplayed(attempt, why error) error {
+	return fmt.Errorf("http2: Transport: cannot retry err [%w] after Request.Body was written; "+
+		"define Request.GetBody to avoid this error: %w", attempt, why)
 }
 
 // try gets a connection and sends the request on it once.
@@ -171,8 +190,7 @@ func (t *Transport) again(req *http.Request, src *source, err error, n *attempts
 		next, bodyErr := src.again(req)
 		switch {
 		case errors.Is(bodyErr, errNotKept):
-			return nil, fmt.Errorf("http2: Transport: cannot retry err [%w] after Request.Body was written; "+
-				"define Request.GetBody to avoid this error: %w", err, bodyErr)
+			return nil, errNotReplayed(err, bodyErr)
 		case bodyErr != nil:
 			return nil, fmt.Errorf("%w: %w", bodyErr, err)
 		}

@@ -42,6 +42,7 @@ var (
 	errReadExited = errors.New("http2: Request.Body.Read ended its goroutine")
 	errNilGetBody = errors.New("http2: Request.GetBody returned neither a body nor an error")
 	errNotKept    = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
+	errNotWhole   = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
 )
 
 // newSource returns nil for a request without a body.
@@ -68,7 +69,8 @@ func bodyLength(req *http.Request) int64 {
 	return -1
 }
 
-// inMemory tells whether all of the body can be had at once, without waiting for anybody, and is at most n octets long.
+// inMemory tells whether all of the body can be had at once, without waiting for anybody, and is at
+// most n octets long.
 func (s *source) inMemory(n int) bool {
 	s.mu.Lock() // a Read of a former attempt may be under way
 	small := s.left > 0 && s.left <= int64(n) && !s.touched
@@ -343,8 +345,8 @@ func (s *source) replayed() (io.ReadCloser, error) {
 	return &r, nil
 }
 
-// close closes the body, once. Where a Read is under way, and with async, a goroutine does so, since what a user's body
-// does is not known: to close it is the way to end a Read that waits.
+// close closes the body, once. Where a Read is under way, and with async, a goroutine does so,
+// since what a user's body does is not known: to close it is the way to end a Read that waits.
 func (s *source) close(async bool) {
 	s.mu.Lock()
 	s.closeLocked(async)
