@@ -27,6 +27,7 @@ type lifecycle struct {
 	t       *testing.T
 	addr    string
 	secure  bool
+	rests   bool           // the server watches connections by epoll alone that were without requests for 2 s
 	release chan struct{}  // closed when the handlers shall return
 	begun   chan string    // a handler has begun
 	ended   sync.WaitGroup // handlers
@@ -174,7 +175,9 @@ func (l *lifecycle) run(gentle bool, end func() string) string {
 	lives := l.hijacked()
 	<-l.begun
 	<-l.begun
-	<-time.After(2500 * time.Millisecond) // by then the server watches sockets without requests by epoll alone
+	if l.rests {
+		<-time.After(2100 * time.Millisecond)
+	}
 	over := make(chan string)
 	go func() { over <- end() }()
 	if gentle {
@@ -325,37 +328,21 @@ var lifecycleEnds = map[string]func(l *lifecycle, kind string) string{
 
 // TestLifecycle: Close, Shutdown and what httptest.Server has of the kind find connections at rest,
 // with a streaming response, with a handler that waits, and hijacked, and end them as net/http does.
-// No goroutine is left. It takes as long as a connection needs to come to rest.
+// No goroutine is left. All cases run beside each other, as most of their time is the time that a
+// connection needs to come to rest; t.Parallel would run no more of them than there are processors.
 func TestLifecycle(t *testing.T) {
 	before := ourGoroutines()
-	t.Run("all", func(t *testing.T) {
-		for name, end := range lifecycleEnds {
-			for _, secure := range []bool{false, true} {
+	var all sync.WaitGroup
+	for name, end := range lifecycleEnds {
+		for _, secure := range []bool{false, true} {
+			all.Go(func() {
 				t.Run(fmt.Sprintf("%s TLS %t", name, secure), func(t *testing.T) {
-					t.Parallel()
-					kinds := []string{kindNetHTTP, kindConfigure, kindServer}
-					if strings.HasPrefix(name, "httptest") {
-						kinds = kinds[:2]
-					}
-					seen := make([]string, len(kinds))
-					for i, kind := range kinds {
-						t.Run(kind, func(t *testing.T) {
-							t.Parallel()
-							seen[i] = end(newLifecycle(t, secure), kind)
-						})
-					}
-					t.Cleanup(func() { // when all have run
-						for i, kind := range kinds {
-							if seen[i] != seen[0] {
-								t.Errorf("%s:\n%s\n\nnet/http:\n%s", kind, seen[i], seen[0])
-							}
-						}
-						t.Logf("net/http:\n%s", seen[0])
-					})
+					testLifecycleEnd(t, secure, strings.HasPrefix(name, "httptest"), end)
 				})
-			}
+			})
 		}
-	})
+	}
+	all.Wait()
 	for deadline := time.Now().Add(time.Minute); ; waitABit() {
 		left := ourGoroutines()
 		if len(left) <= len(before) {
@@ -365,6 +352,33 @@ func TestLifecycle(t *testing.T) {
 			t.Fatalf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
 		}
 	}
+}
+
+// testLifecycleEnd runs one end of all kinds of servers beside each other. ofHTTPTest: it is one that a
+// Server does not have.
+func testLifecycleEnd(t *testing.T, secure, ofHTTPTest bool, end func(l *lifecycle, kind string) string) {
+	kinds := []string{kindNetHTTP, kindConfigure, kindServer}
+	if ofHTTPTest {
+		kinds = kinds[:2]
+	}
+	seen := make([]string, len(kinds))
+	var all sync.WaitGroup
+	for i, kind := range kinds {
+		all.Go(func() {
+			t.Run(kind, func(t *testing.T) {
+				l := newLifecycle(t, secure)
+				l.rests = kind != kindNetHTTP
+				seen[i] = end(l, kind)
+			})
+		})
+	}
+	all.Wait()
+	for i, kind := range kinds {
+		if seen[i] != seen[0] {
+			t.Errorf("%s:\n%s\n\nnet/http:\n%s", kind, seen[i], seen[0])
+		}
+	}
+	t.Logf("net/http:\n%s", seen[0])
 }
 
 // ourGoroutines returns the stacks of those that run this module's code, tests apart.
