@@ -33,6 +33,7 @@ type estate struct {
 // newEstate starts a server with a certificate for hosts, which says to answer for origins.
 func newEstate(t *testing.T, h http.Handler, origins []string, hosts ...string) *estate {
 	t.Helper()
+	needsNoSockets(t)
 	cert, err := selfsigned.Certificate(hosts...)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,8 @@ func (e *estate) fetch(tr *Transport, url string, body io.Reader) string {
 	return fmt.Sprint(resp.StatusCode, " ", readAll(e.t, resp))
 }
 
-// byHost answers with host and body, and with 421 for what a connection was not made for, where picky says so.
+// byHost answers with host and body, and with 421 for what a connection was not made for, where
+// picky says so.
 func byHost(picky bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -104,7 +106,15 @@ func byHost(picky bool) http.HandlerFunc {
 }
 
 func TestCoalesce(t *testing.T) {
-	origins := []string{"https://a.test", "https://B.test:443", "https://c.test:8443", "https://foreign.test", "http://b.test", "nonsense", "https://d.test/path"}
+	origins := []string{
+		"https://a.test",
+		"https://B.test:443",
+		"https://c.test:8443",
+		"https://foreign.test",
+		"http://b.test",
+		"nonsense",
+		"https://d.test/path",
+	}
 	for _, tt := range []struct {
 		name   string
 		url    string
@@ -116,7 +126,10 @@ func TestCoalesce(t *testing.T) {
 		{"a port that is not claimed", "https://b.test:444/", "b.test:444", nil},
 		{"not claimed", "https://d.test/", "d.test:443", nil},
 		{"off", "https://b.test/", "b.test:443", func(tr *Transport) { tr.Coalesce = false }},
-		{"not verified", "https://b.test/", "b.test:443", func(tr *Transport) { tr.TLSClientConfig.InsecureSkipVerify = true }},
+		{
+			"not verified", "https://b.test/", "b.test:443",
+			func(tr *Transport) { tr.TLSClientConfig.InsecureSkipVerify = true },
+		},
 		{"the certificate is for others", "https://foreign.test/", "foreign.test:443", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -292,7 +305,11 @@ func TestAltSvcHandler(t *testing.T) {
 		}
 	})
 	e.fetch(tr, "https://a.test/", nil)
-	want := []string{`https://a.test h2="alt.test:443" true true`, `https://a.test h3=":443" false true`, "https://a.test clear false true"}
+	want := []string{
+		`https://a.test h2="alt.test:443" true true`,
+		`https://a.test h3=":443" false true`,
+		"https://a.test clear false true",
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if !slices.Equal(got, want) {

@@ -39,6 +39,7 @@ const siteURL = "http://example.test"
 
 func newSite(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *site {
 	t.Helper()
+	needsNoSockets(t)
 	s := &site{t: t, l: memconn.Listen(testLink), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
 	for _, f := range adjust {
 		f(s.srv)
@@ -95,7 +96,8 @@ func readAll(t testing.TB, resp *http.Response) string {
 // streamOnly hides what a reader can do beside reading.
 type streamOnly struct{ io.Reader }
 
-// testTLS returns the configurations of a server for example.test and 127.0.0.1, and of its clients.
+// testTLS returns the configurations of a server for example.test and 127.0.0.1, and of its
+// clients.
 func testTLS(t testing.TB) (srv, cli *tls.Config) {
 	t.Helper()
 	cert, err := selfsigned.Certificate("example.test", "127.0.0.1")

@@ -18,10 +18,11 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// A peer is one connection of a server that the test plays, frame by frame, in a bubble of synctest.
+// A peer is one connection of a server that the test plays, frame by frame, in a bubble of
+// synctest.
 type peer struct {
 	t   *testing.T
-	nc  *memconn.Conn
+	nc  memconn.End
 	r   *bufio.Reader
 	enc *hpack.Encoder
 	buf bytes.Buffer
@@ -42,6 +43,7 @@ func newFarm(t *testing.T, adjust ...func(*Transport)) *farm {
 }
 
 func newFarmOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *farm {
+	needsNoSockets(t)
 	o.Server = memconn.Socket // that end is the test's
 	f := &farm{t: t, l: memconn.Listen(o)}
 	f.tr = &Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), Proxy: noProxy, MaxAttempts: 1}
@@ -73,7 +75,7 @@ func (f *farm) acceptSilent() *peer {
 
 // newPeer reads the client's preface from nc.
 func newPeer(t *testing.T, nc net.Conn) *peer {
-	p := &peer{t: t, nc: nc.(*memconn.Conn), r: bufio.NewReader(nc), dec: hpack.NewDecoder(4096, nil)}
+	p := &peer{t: t, nc: nc.(memconn.End), r: bufio.NewReader(nc), dec: hpack.NewDecoder(4096, nil)}
 	p.enc = hpack.NewEncoder(&p.buf)
 	preface := make([]byte, len(frame.Preface))
 	if _, err := io.ReadFull(p.r, preface); err == nil && string(preface) != frame.Preface {
@@ -129,7 +131,8 @@ func (p *peer) block(fields []hpack.HeaderField) []byte {
 	return bytes.Clone(p.buf.Bytes())
 }
 
-// send sends frames, heads and octets in one write. A connection that the client has closed is no error.
+// send sends frames, heads and octets in one write. A connection that the client has closed is no
+// error.
 func (p *peer) send(items ...any) {
 	var b []byte
 	for _, it := range items {
@@ -147,7 +150,8 @@ func (p *peer) send(items ...any) {
 	_, _ = p.nc.Write(b)
 }
 
-// next waits for a frame; it passes over SETTINGS and WINDOW_UPDATE. It is nil at the end of the connection.
+// next waits for a frame; it passes over SETTINGS and WINDOW_UPDATE. It is nil at the end of the
+// connection.
 func (p *peer) next() any {
 	p.t.Helper()
 	for {

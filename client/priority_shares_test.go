@@ -39,7 +39,8 @@ type download struct {
 	done chan error
 }
 
-// slowLink is a server behind a link that takes half a megabyte a second, which sends endless responses.
+// slowLink is a server behind a link that takes half a megabyte a second, which sends endless
+// responses.
 type slowLink struct {
 	t    *testing.T
 	s    *site
@@ -48,9 +49,9 @@ type slowLink struct {
 }
 
 func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.HandlerFunc) *slowLink {
-	l := &slowLink{t: t, s: &site{
-		t: t, l: memconn.Listen(testLinkOf(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10})), served: make(chan error, 1),
-	}}
+	needsNoSockets(t)
+	link := testLinkOf(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10})
+	l := &slowLink{t: t, s: &site{t: t, l: memconn.Listen(link), served: make(chan error, 1)}}
 	if h == nil {
 		h = func(http.ResponseWriter, *http.Request) {}
 	}
@@ -154,18 +155,38 @@ func TestPriorityShares(t *testing.T) {
 		want      []float64
 	}{
 		{"round robin", priority.NewRoundRobin, []priority.Params{u(0, false), u(7, false), {}}, []float64{1, 1, 1}},
-		{"the same urgency, incremental", priority.NewExtensible, []priority.Params{u(3, true), u(3, true), u(3, true)}, []float64{1, 1, 1}},
-		{"the same urgency, one by one", priority.NewExtensible, []priority.Params{u(3, false), {}, u(3, false)}, []float64{1 - guard, guard / 2, guard / 2}},
-		{"urgency", priority.NewExtensible, []priority.Params{u(6, true), u(1, true), u(1, true)}, []float64{guard, (1 - guard) / 2, (1 - guard) / 2}},
+		{
+			"the same urgency, incremental", priority.NewExtensible,
+			[]priority.Params{u(3, true), u(3, true), u(3, true)},
+			[]float64{1, 1, 1},
+		},
+		{
+			"the same urgency, one by one", priority.NewExtensible,
+			[]priority.Params{u(3, false), {}, u(3, false)},
+			[]float64{1 - guard, guard / 2, guard / 2},
+		},
+		{
+			"urgency", priority.NewExtensible,
+			[]priority.Params{u(6, true), u(1, true), u(1, true)},
+			[]float64{guard, (1 - guard) / 2, (1 - guard) / 2},
+		},
 		{"tree weights", priority.NewTree, []priority.Params{at(0, 16), at(0, 32), at(0, 80)}, []float64{1, 2, 5}},
 		{"no place in the tree is weight 16", priority.NewTree, []priority.Params{{}, at(0, 48)}, []float64{1, 3}},
 		{"the tree is followed on sight", priority.NewAuto, []priority.Params{at(0, 1), at(0, 3)}, []float64{1, 3}},
-		{"RFC 9218 is followed on sight", priority.NewAuto, []priority.Params{u(1, true), u(5, true), u(1, true)}, []float64{(1 - guard) / 2, guard, (1 - guard) / 2}},
+		{
+			"RFC 9218 is followed on sight", priority.NewAuto,
+			[]priority.Params{u(1, true), u(5, true), u(1, true)},
+			[]float64{(1 - guard) / 2, guard, (1 - guard) / 2},
+		},
 		{"nothing is stated", nil, []priority.Params{{}, {}, {}}, []float64{1, 1, 1}},
 		{"urgency, by default", nil, []priority.Params{{}, u(0, true)}, []float64{guard, 1 - guard}},
 		{"the tree, by default", nil, []priority.Params{at(0, 256), {}}, []float64{16, 1}},
 		{"both, by default", nil, []priority.Params{both(6, at(0, 256)), both(0, at(0, 1))}, []float64{guard, 1 - guard}},
-		{"none is the default", priority.NewExtensible, []priority.Params{u(4, true), {}, u(4, false)}, []float64{guard / 2, 1 - guard, guard / 2}},
+		{
+			"none is the default", priority.NewExtensible,
+			[]priority.Params{u(4, true), {}, u(4, false)},
+			[]float64{guard / 2, 1 - guard, guard / 2},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -234,7 +255,8 @@ func TestPrioritySharesFollowServer(t *testing.T) {
 	})
 }
 
-// Children in the tree share what their parent leaves, and changes of the tree are followed (RFC 7540 §5.3).
+// Children in the tree share what their parent leaves, and changes of the tree are followed (RFC
+// 7540 §5.3).
 func TestPrioritySharesInTree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newSlowLink(t, nil, nil)

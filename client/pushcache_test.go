@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// cached is a farm whose Transport has a PushCache, with a connection on which stream 1 is open for promises.
+// cached is a farm whose Transport has a PushCache, with a connection on which stream 1 is open for
+// promises.
 func cached(t *testing.T, adjust ...func(*Transport)) (*farm, *peer, *result) {
 	t.Helper()
 	f := newFarm(t, append([]func(*Transport){func(tr *Transport) { tr.PushCache = new(PushCache) }}, adjust...)...)
@@ -72,7 +74,9 @@ func TestPushCache(t *testing.T) {
 		f.wantStats("one is kept", PushCacheStats{Responses: 1, Bytes: 11, Stored: 1})
 		r := f.pushed()
 		resp := r.response()
-		if got := readAll(t, resp); got != "pushed body" || resp.Header.Get("A") != "b" || resp.Request.URL.Path != "/pushed" || resp.Proto != "HTTP/2.0" {
+		if got := readAll(t, resp); got != "pushed body" || resp.Header.Get("A") != "b" ||
+			resp.Request.URL.Path != "/pushed" ||
+			resp.Proto != "HTTP/2.0" {
 			t.Errorf("%q, %+v", got, resp)
 		}
 		f.wantStats("it was handed out", PushCacheStats{Stored: 1, Claimed: 1})
@@ -86,7 +90,8 @@ func TestPushCache(t *testing.T) {
 	})
 }
 
-// A response that still runs, or has not begun, can be claimed; nobody waits for more than the server has sent.
+// A response that still runs, or has not begun, can be claimed; nobody waits for more than the
+// server has sent.
 func TestPushCacheRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
@@ -140,7 +145,13 @@ func TestPushCacheMatch(t *testing.T) {
 		{"HEAD for HEAD", []string{":method", "HEAD"}, nil, head, true},
 		{"GET for HEAD", []string{":method", "HEAD"}, nil, func(*http.Request) {}, false},
 		{"POST", nil, nil, func(r *http.Request) { r.Method = "POST" }, false},
-		{"a body", nil, nil, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("x")), 1 }, false},
+		{
+			"a body",
+			nil,
+			nil,
+			func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("x")), 1 },
+			false,
+		},
 		{"another path", nil, nil, url("/pushed/"), false},
 		{"a query", nil, nil, url("/pushed?x"), false},
 		{"another case of the host, and its port", nil, nil, url("http://EXAMPLE.test:80/pushed#x"), true},
@@ -159,11 +170,41 @@ func TestPushCacheMatch(t *testing.T) {
 		{"Vary, only in the request", nil, []string{"vary", "accept"}, set("Accept", "z"), false},
 		{"Vary, only in the promise", []string{"accept", "y"}, []string{"vary", "accept"}, func(*http.Request) {}, false},
 		{"Vary, all", nil, []string{"vary", "*"}, func(*http.Request) {}, false},
-		{"Vary, our own User-Agent", []string{"user-agent", defaultUserAgent}, []string{"vary", "user-agent"}, func(*http.Request) {}, true},
-		{"Vary, a coding that was not used", []string{"accept-encoding", "br"}, []string{"vary", "accept-encoding"}, func(*http.Request) {}, true},
-		{"a coding that was not asked for", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, func(*http.Request) {}, false},
-		{"a coding that was asked for", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, set("Accept-Encoding", "gzip;q=0.5, br;q=1"), true},
-		{"a coding that was refused", []string{"accept-encoding", "br"}, []string{"content-encoding", "br"}, set("Accept-Encoding", "br; q=0"), false},
+		{
+			"Vary, our own User-Agent",
+			[]string{"user-agent", defaultUserAgent},
+			[]string{"vary", "user-agent"},
+			func(*http.Request) {},
+			true,
+		},
+		{
+			"Vary, a coding that was not used",
+			[]string{"accept-encoding", "br"},
+			[]string{"vary", "accept-encoding"},
+			func(*http.Request) {},
+			true,
+		},
+		{
+			"a coding that was not asked for",
+			[]string{"accept-encoding", "br"},
+			[]string{"content-encoding", "br"},
+			func(*http.Request) {},
+			false,
+		},
+		{
+			"a coding that was asked for",
+			[]string{"accept-encoding", "br"},
+			[]string{"content-encoding", "br"},
+			set("Accept-Encoding", "gzip;q=0.5, br;q=1"),
+			true,
+		},
+		{
+			"a coding that was refused",
+			[]string{"accept-encoding", "br"},
+			[]string{"content-encoding", "br"},
+			set("Accept-Encoding", "br; q=0"),
+			false,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,7 +245,11 @@ func TestPushCacheGzip(t *testing.T) {
 		_ = zw.Close()
 		for i, accept := range []string{"", "gzip"} {
 			f, p, page := cached(t)
-			p.send(p.promise(2, "accept-encoding", "gzip"), respond(2, 200, "content-encoding", "gzip", "vary", "accept-encoding"), bodyEnd(2, b.String()))
+			p.send(
+				p.promise(2, "accept-encoding", "gzip"),
+				respond(2, 200, "content-encoding", "gzip", "vary", "accept-encoding"),
+				bodyEnd(2, b.String()),
+			)
 			var pairs []string
 			if accept != "" {
 				pairs = []string{"Accept-Encoding", accept}
@@ -235,7 +280,14 @@ func TestPushCacheBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t, func(tr *Transport) { tr.PushCache.MaxBytes = 100 })
 		fifty := strings.Repeat("x", 50)
-		p.send(p.promise(2, path(1)...), p.promise(4, path(2)...), respond(2, 200), respond(4, 200), body(2, fifty), body(4, fifty))
+		p.send(
+			p.promise(2, path(1)...),
+			p.promise(4, path(2)...),
+			respond(2, 200),
+			respond(4, 200),
+			body(2, fifty),
+			body(4, fifty),
+		)
 		f.wantStats("as much as may be", PushCacheStats{Responses: 2, Bytes: 100, Stored: 2})
 		p.send(body(4, "x"))
 		p.wantReset(2, frame.Cancel)
@@ -321,7 +373,13 @@ func TestPushCacheCancel(t *testing.T) {
 func TestPushCacheConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
-		p.send(p.promise(2), respond(2, 200), bodyEnd(2, "complete"), p.promise(4, ":path", "/4"), p.promise(6, ":path", "/6"))
+		p.send(
+			p.promise(2),
+			respond(2, 200),
+			bodyEnd(2, "complete"),
+			p.promise(4, ":path", "/4"),
+			p.promise(6, ":path", "/6"),
+		)
 		synctest.Wait()
 		r := f.start(newRequestWith(t, "/4"))
 		r.wantWaiting("a promise")
@@ -424,9 +482,12 @@ func TestPushCacheClientConn(t *testing.T) {
 	})
 }
 
-// Pages with pushes that some ask for and some do not, on connections that come and go: nothing is left over, and nobody
-// gets what is somebody else's.
+// Pages with pushes that some ask for and some do not, on connections that come and go: nothing is
+// left over, and nobody gets what is somebody else's.
 func TestPushCacheStress(t *testing.T) {
+	if testKind == memconn.TLS {
+		t.Skip("a server on TLS pushes for https, and the requests here are for http")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/page") {
@@ -467,7 +528,8 @@ func TestPushCacheStress(t *testing.T) {
 		}
 		s.stop(tr)
 		synctest.Wait()
-		if got := tr.PushCache.Stats(); got.Responses != 0 || got.Bytes != 0 || got.Stored != got.Claimed+got.Unfit+got.Dropped {
+		if got := tr.PushCache.Stats(); got.Responses != 0 || got.Bytes != 0 ||
+			got.Stored != got.Claimed+got.Unfit+got.Dropped {
 			t.Errorf("in the end the cache has %+v", got)
 		}
 	})

@@ -158,7 +158,9 @@ func (s traceScript) transcriptOf(t *testing.T, f *farm, rt http.RoundTripper) [
 		}
 	}()
 	p := f.accept()
-	s.do(p, p.request(), f)
+	h := p.request()
+	synctest.Wait() // until the client has said that it was written
+	s.do(p, h, f)
 	<-done
 	time.Sleep(3 * time.Second) // for which net/http waits for 100 (Continue) in vain
 	rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()

@@ -167,7 +167,14 @@ func TestClientLimitOfStreams(t *testing.T) {
 			st.Release()
 		}
 		p.c.Flush()
-		p.want("streams are numbered in order", get(1), get(3), get(5), rstStream(3, frame.Cancel), rstStream(5, frame.Cancel))
+		p.want(
+			"streams are numbered in order",
+			get(1),
+			get(3),
+			get(5),
+			rstStream(3, frame.Cancel),
+			rstStream(5, frame.Cancel),
+		)
 		if s := p.c.PeerSettings(); s.MaxConcurrentStreams != 2 {
 			t.Errorf("PeerSettings: %+v", s)
 		}
@@ -211,8 +218,8 @@ func TestPair(t *testing.T) {
 	for netName, o := range networks {
 		for cfgName, cfg := range configs {
 			t.Run(netName+"/"+cfgName, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					cn, sn := testPipe(o)
+				bubble(t, func(t *testing.T) {
+					cn, sn := testEnds(t, o)
 					p := newPair(t, cn, sn, cfg, cfg, echo)
 					rnd := rand.New(rand.NewPCG(1, uint64(len(netName+cfgName))))
 					var wg sync.WaitGroup
@@ -233,7 +240,7 @@ func TestPair(t *testing.T) {
 
 func TestPairOfManyStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := testPipe(memconn.Options{Latency: time.Millisecond})
+		cn, sn := testEnds(t, memconn.Options{Latency: time.Millisecond})
 		p := newPair(t, cn, sn, Config{}, Config{}, echo)
 		slots := make(chan struct{}, 100)
 		var wg sync.WaitGroup

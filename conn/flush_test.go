@@ -19,7 +19,7 @@ import (
 func (p *testPeer) writes() int {
 	synctest.Wait()
 	_, w := p.far.Calls()
-	return w
+	return w - p.made
 }
 
 // gets are n requests from stream id on.
@@ -84,7 +84,8 @@ func TestAnswersLeaveInOneWrite(t *testing.T) {
 	}
 }
 
-// What the handler has not caused does not wait for it: it may take its time over the streams of the same read.
+// What the handler has not caused does not wait for it: it may take its time over the streams of
+// the same read.
 func TestHandlerHoldsUpNoOtherOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
@@ -144,7 +145,8 @@ func TestBlockedSocketBlocksNothingElse(t *testing.T) {
 		st := p.open(post(3))
 		p.send(dataEnd(3, "body"))
 		p.start(func() (int, error) { return st.Read(make([]byte, 10)) }).want("DATA comes", 4, nil)
-		p.start(func() (int, error) { return 0, st.Reply(status2(200), []byte("answer"), nil) }).want("Reply does not wait", 0, nil)
+		p.start(func() (int, error) { return 0, st.Reply(status2(200), []byte("answer"), nil) }).
+			want("Reply does not wait", 0, nil)
 		p.start(func() (int, error) { p.c.Flush(); return 0, nil }).want("Flush has somebody who flushes", 0, nil)
 		st.Release()
 		p.start(func() (int, error) { return p.c.Stats().Streams, nil }).want("Stats do not wait", 2, nil)
@@ -197,6 +199,9 @@ func TestSlowButSteadyPeer(t *testing.T) {
 	if testKind == memconn.FatalTimeouts {
 		t.Skip("it is closed by a deadline even where a part was written")
 	}
+	if testKind == memconn.TLS {
+		t.Skip("the peer's TLS reads whole records: see TestSlowButSteadyPeerOnTLS")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 10 * time.Second
 		p := newBlockedPeer(t, Config{WriteByteTimeout: limit})
@@ -231,11 +236,18 @@ func TestSlowButSteadyPeer(t *testing.T) {
 func TestSlowButSteadyPeerOnTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, size = 10 * time.Second, 300_000
-		cn, sn := testPipe(memconn.Options{Buffer: 4096, Bandwidth: 2000})
+		cn, sn := testEnds(t, memconn.Options{Buffer: 4096, Bandwidth: 2000})
 		client, server := overTLS(t, cn, sn)
-		p := newPair(t, client, server, Config{MaxReceiveBufferPerStream: size}, Config{WriteByteTimeout: limit}, func(st *Stream) {
-			_ = st.Reply(status2(200), make([]byte, size), nil)
-		})
+		p := newPair(
+			t,
+			client,
+			server,
+			Config{MaxReceiveBufferPerStream: size},
+			Config{WriteByteTimeout: limit},
+			func(st *Stream) {
+				_ = st.Reply(status2(200), make([]byte, size), nil)
+			},
+		)
 		st, err := p.client.OpenStream(get(1).fields, true)
 		check(t, "OpenStream", err)
 		p.client.Flush()

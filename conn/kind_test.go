@@ -18,10 +18,34 @@ import (
 // testKind is what all ends are that a test has a Conn on: see memconn.KindVariable.
 var testKind = memconn.TestKind()
 
-// testPipe returns the ends of a connection for two Conns.
-func testPipe(o memconn.Options) (client, server *memconn.Conn) {
-	client, server = memconn.Pipe(o)
-	return client.Become(testKind), server.Become(testKind)
+// testEnds returns the ends of a connection for two Conns, of any kind.
+func testEnds(t testing.TB, o memconn.Options) (client, server memconn.End) {
+	t.Helper()
+	if inBubble() {
+		needsNoSockets(t)
+	}
+	o.Client, o.Server = testKind, testKind
+	return memconn.Connect(o)
+}
+
+// bubble is synctest.Test for tests that can do without a bubble: on TCP they run without one.
+func bubble(t *testing.T, f func(*testing.T)) {
+	if testKind == memconn.TCP {
+		f(t)
+		return
+	}
+	synctest.Test(t, f)
+}
+
+// inBubble reports whether the caller is in a bubble, whose clock begins with the year 2000.
+func inBubble() bool { return time.Now().Year() < 2020 }
+
+// needsNoSockets skips a test that stops the clock or waits until nothing goes on.
+func needsNoSockets(t testing.TB) {
+	t.Helper()
+	if testKind == memconn.TCP {
+		t.Skip("it runs in a bubble of testing/synctest, where nothing waits for the kernel: see memconn.TCP")
+	}
 }
 
 // needsSocket skips a test whose subject is what only a connection does that is known to have

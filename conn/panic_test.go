@@ -43,7 +43,7 @@ type (
 		onAdjust, onClose *bomb
 	}
 	bombSocket struct {
-		*memconn.Conn
+		memconn.End
 		*bomb
 	}
 )
@@ -78,7 +78,7 @@ func (b bombReader) Read(p []byte) (int, error) {
 
 func (b bombSocket) Write(p []byte) (int, error) {
 	b.visit()
-	return b.Conn.Write(p)
+	return b.End.Write(p)
 }
 
 // wantBroken says that the connection, and nothing else, has ended for the bomb.
@@ -147,7 +147,7 @@ func testPanic(t *testing.T, goexit bool) {
 			cfg.FramePolicy = func(*Conn, frame.Header, []byte) error { b.visit(); return nil }
 		}, nil, nil},
 		{"the socket", nil, func(b *bomb, p *testPeer) {
-			p.c.wire = bombSocket{p.far, b}
+			p.c.wire = bombSocket{p.end, b}
 		}, nil},
 		{"a frame takes effect", func(b *bomb, cfg *Config) {
 			cfg.Scheduler = scheduler(bombScheduler{onAdjust: b})
@@ -220,8 +220,12 @@ func TestPanicAtTheBeginning(t *testing.T) {
 		for _, start := range []bool{false, true} {
 			b := &bomb{}
 			b.armed.Store(true)
-			_, far := testPipe(memconn.Options{})
-			c := NewServer(far, Config{Tracer: bombTracer{b, In}, Received: frame.AppendSettings([]byte(frame.Preface))}, &testHandler{})
+			_, far := testEnds(t, memconn.Options{})
+			c := NewServer(
+				far,
+				Config{Tracer: bombTracer{b, In}, Received: frame.AppendSettings([]byte(frame.Preface))},
+				&testHandler{},
+			)
 			var err error
 			if start {
 				ended := make(chan error)

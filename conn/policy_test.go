@@ -130,7 +130,7 @@ func TestPaddedAndGreased(t *testing.T) {
 					Padding: padding, Grease: true, Tracer: &l,
 					SettingsOrder: []frame.SettingID{frame.SettingMaxHeaderListSize, frame.SettingHeaderTableSize},
 				}
-				cn, sn := testPipe(memconn.Options{MaxRead: 1000})
+				cn, sn := testEnds(t, memconn.Options{MaxRead: 1000})
 				pair := newPair(t, cn, sn, cfg, cfg, echo)
 				for i := range 20 {
 					pair.roundTrip(pattern(uint32(i), i*3000))

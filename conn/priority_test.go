@@ -72,7 +72,10 @@ func TestClientPriority(t *testing.T) {
 		{name: "tree", cfg: Config{TreePriorities: true}, p: tree, then: []any{
 			frame.Priority{StreamID: 1, PriorityParam: frame.PriorityParam{DependsOn: 9, Weight: 7}},
 		}},
-		{name: "tree, ignored", cfg: Config{TreePriorities: true}, settings: []frame.Setting{noTree()}, p: both, field: "u=2", then: []any{update9218(1, "u=2")}},
+		{
+			name: "tree, ignored", cfg: Config{TreePriorities: true}, settings: []frame.Setting{noTree()}, p: both,
+			field: "u=2", then: []any{update9218(1, "u=2")},
+		},
 		{name: "tree, ruled out", p: tree},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +119,7 @@ func TestClientPriorityField(t *testing.T) {
 // What a client says arrives, in both forms, and so does a change.
 func TestPriorityBetweenClientAndServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := testPipe(memconn.Options{})
+		cn, sn := testEnds(t, memconn.Options{})
 		var seen []priority.Params
 		more := make(chan bool)
 		pr := newPair(t, cn, sn, Config{TreePriorities: true}, Config{}, func(st *Stream) {

@@ -26,7 +26,8 @@ func TestStreamPush(t *testing.T) {
 		st := p.open(get(1))
 		ps, err := st.Push(request(0, "GET", "/style.css").with("accept", "text/css").fields)
 		check(t, "Push", err)
-		if m := ps.Message(); m.Method != "GET" || m.Path != "/style.css" || len(m.Fields) != 1 || ps.ID() != 2 || !ps.RemoteEnded() {
+		if m := ps.Message(); m.Method != "GET" || m.Path != "/style.css" || len(m.Fields) != 1 || ps.ID() != 2 ||
+			!ps.RemoteEnded() {
 			t.Errorf("stream %d: %+v", ps.ID(), m)
 		}
 		if n, err := ps.Read(make([]byte, 1)); n != 0 || err != io.EOF {
@@ -137,7 +138,7 @@ func (*pushClient) ConnState(bool)        {}
 // The two Conns back to back: a hundred pages, each with three pushes.
 func TestPushPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := testPipe(memconn.Options{})
+		cn, sn := testEnds(t, memconn.Options{})
 		h := &pushClient{got: map[string]string{}}
 		client := NewClient(cn, Config{EnablePush: true}, h)
 		server := NewServer(sn, Config{}, handlerFunc(func(st *Stream) {
@@ -195,7 +196,12 @@ func TestOnReceive(t *testing.T) {
 		parent, err := p.c.OpenRequest(&Request{Fields: get(0).fields, End: true, Owner: p})
 		check(t, "OpenRequest", err)
 		p.frames()
-		promise := frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.block(request(0, "GET", "/").fields)}
+		promise := frame.PushPromise{
+			StreamID:   1,
+			PromisedID: 2,
+			EndHeaders: true,
+			Fragment:   p.block(request(0, "GET", "/").fields),
+		}
 		p.send(promise, response(2, 200), data(2, "before"))
 		st := p.stream(2)
 		var got []int

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -57,7 +58,8 @@ func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 	}
 }
 
-// misuse opens a stream, treats it as the mood says, and reports data that belongs to no one or to somebody else.
+// misuse opens a stream, treats it as the mood says, and reports data that belongs to no one or to
+// somebody else.
 func misuse(c *Conn, m mood, size, cut int) error {
 	st, err := c.OpenStream(post(0).fields, false)
 	if err != nil {
@@ -134,7 +136,7 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 				cfg := Config{Limits: core.Limits{ResetBurst: -1, GlitchBurst: -1}, MaxReceiveBufferPerStream: 3000}
 				var pairs [3]*pair // connections that exchange the memory of their streams
 				for i := range pairs {
-					cn, sn := testPipe(memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
+					cn, sn := testEnds(t, memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
 					pairs[i] = newPair(t, cn, sn, cfg, cfg, capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
 				}
 				var wg sync.WaitGroup
@@ -164,7 +166,8 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 	}
 }
 
-// Connections that die in all ways, in the middle of everything, give the memory of their streams to those that live.
+// Connections that die in all ways, in the middle of everything, give the memory of their streams
+// to those that live.
 func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -172,8 +175,8 @@ func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 2))
 				var mu sync.Mutex
 				limits := core.Limits{ResetBurst: -1, GlitchBurst: -1}
-				connect := func(handler func(*Stream)) (*pair, *memconn.Conn) {
-					cn, sn := testPipe(memconn.Options{MaxRead: 2000, Latency: 50 * time.Microsecond})
+				connect := func(handler func(*Stream)) (*pair, net.Conn) {
+					cn, sn := testEnds(t, memconn.Options{MaxRead: 2000, Latency: 50 * time.Microsecond})
 					cfg := Config{Limits: limits, MaxReceiveBufferPerStream: 3000}
 					return newPair(t, cn, sn, cfg, cfg, handler), cn
 				}
@@ -209,12 +212,13 @@ func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 	}
 }
 
-// Thousands of requests, of which many are reset, leave nothing behind. What a burst has made grow may stay, so not every
-// round must end with what it began with; what requests leave behind would be there after each.
+// Thousands of requests, of which many are reset, leave nothing behind. What a burst has made grow
+// may stay, so not every round must end with what it began with; what requests leave behind would
+// be there after each.
 func TestManyRequestsLeakNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{Limits: core.Limits{ResetBurst: -1}}
-		cn, sn := testPipe(memconn.Options{})
+		cn, sn := testEnds(t, memconn.Options{})
 		var running atomic.Int64
 		p := newPair(t, cn, sn, cfg, cfg, func(st *Stream) {
 			running.Add(1)

@@ -21,7 +21,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// Tests on real sockets of the loopback interface. Nothing in them sleeps; what waits, waits for the peer.
+// Tests on real sockets of the loopback interface. Nothing in them sleeps; what waits, waits for
+// the peer.
 
 // tcpPair returns the two ends of a TCP connection.
 func tcpPair(t testing.TB) (client, server *net.TCPConn) {
@@ -97,8 +98,12 @@ func TestPairOnSockets(t *testing.T) {
 			return overTLS(t, tlssock.New(cn), tlssock.New(sn))
 		},
 	}
+	const buffer = 1 << 24
+	large := Config{
+		MaxReadFrameSize: 1 << 20, MaxReceiveBufferPerStream: buffer, MaxReceiveBufferPerConnection: buffer,
+	}
 	for name, connect := range kinds {
-		for _, cfg := range []Config{{}, {MaxReadFrameSize: 1 << 20, MaxReceiveBufferPerStream: 1 << 24, MaxReceiveBufferPerConnection: 1 << 24}} {
+		for _, cfg := range []Config{{}, large} {
 			t.Run(name, func(t *testing.T) {
 				cn, sn := connect(t)
 				p := newPair(t, cn, sn, cfg, cfg, echo)
@@ -130,7 +135,7 @@ func (d *deadlined) SetWriteDeadline(t time.Time) error {
 // Reading from TLS may write, long after our last write: no deadline of ours may be left.
 func TestNoWriteDeadlineIsLeftOnTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := testPipe(memconn.Options{})
+		cn, sn := testEnds(t, memconn.Options{})
 		if sn.SetWriteDeadline(time.Time{}) != nil {
 			t.Skip("this connection has no deadlines")
 		}
@@ -234,8 +239,8 @@ func TestEndOfSocket(t *testing.T) {
 	}
 }
 
-// GOAWAY must be readable although the peer has sent what was not read, for which TCP resets a connection that is
-// simply closed.
+// GOAWAY must be readable although the peer has sent what was not read, for which TCP resets a
+// connection that is simply closed.
 func TestGoAwaySurvives(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for range 10 {
@@ -280,7 +285,8 @@ func inUse() int {
 	return int(m.HeapAlloc + m.StackInuse)
 }
 
-// idleMemory returns how many octets of memory an idle connection of each kind takes on the server's side.
+// idleMemory returns how many octets of memory an idle connection of each kind takes on the
+// server's side.
 func idleMemory(t *testing.T, n, body int, connect func() (client, server net.Conn)) int {
 	clients, servers := make([]net.Conn, n), make([]net.Conn, n)
 	for i := range n {

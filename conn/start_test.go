@@ -27,7 +27,7 @@ func TestFirstFlightIsOneWrite(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := startTestPeer(t, role, Config{}, memconn.Options{})
 				synctest.Wait()
-				if _, writes := p.far.Calls(); writes != 1 {
+				if writes := p.writes(); writes != 1 {
 					t.Errorf("the first flight took %d writes", writes)
 				}
 				if n := p.far.Buffered(); n > 1200 {
@@ -224,7 +224,12 @@ func TestUpgradeWithBadSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := startTestPeer(t, core.Server, Config{Upgrade: &Upgrade{Settings: s, Request: upgradeRequest()}}, memconn.Options{})
+				p := startTestPeer(
+					t,
+					core.Server,
+					Config{Upgrade: &Upgrade{Settings: s, Request: upgradeRequest()}},
+					memconn.Options{},
+				)
 				var last any
 				for last = range p.frames() {
 				}

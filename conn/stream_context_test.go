@@ -198,7 +198,7 @@ func TestContextsOnSockets(t *testing.T) {
 		t.Run(over, func(t *testing.T) {
 			var cn, sn net.Conn
 			if over == "memory" {
-				cn, sn = testPipe(memconn.Options{})
+				cn, sn = testEnds(t, memconn.Options{})
 			} else if cn, sn = tcpPair(t); over == "TLS" {
 				cn, sn = overTLS(t, cn, sn)
 			}

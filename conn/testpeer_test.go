@@ -20,14 +20,17 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// A testPeer is the other side of a Conn: the test plays the peer, and each of its calls is one step. It works in a
-// synctest bubble: after every step the connection has done all that it can do without more from the peer.
+// A testPeer is the other side of a Conn: the test plays the peer, and each of its calls is one
+// step. It works in a synctest bubble: after every step the connection has done all that it can do
+// without more from the peer.
 type testPeer struct {
 	t    *testing.T
 	c    *Conn
 	h    *testHandler
-	nc   *memconn.Conn // the peer's end
-	far  *memconn.Conn // the connection's end
+	nc   memconn.End   // the peer's end
+	end  memconn.End   // the connection's end
+	far  *memconn.Conn // that, or what lies below its TLS
+	made int           // writes of the connection's end for the handshake of TLS
 	role core.Role     // of the connection
 
 	enc    *hpack.Encoder
@@ -131,14 +134,20 @@ func startTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) 
 func makeTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) *testPeer {
 	p := &testPeer{t: t, h: &testHandler{streams: map[uint32]*Stream{}}, role: role}
 	newPeerHPACK(p)
+	needsNoSockets(t)
 	if role == core.Server {
-		p.nc, p.far = memconn.Pipe(o)
-		p.far.Become(testKind)
-		p.c = NewServer(p.far, cfg, p.h)
+		o.Server = testKind
+		p.nc, p.end = memconn.Connect(o)
 	} else {
-		p.far, p.nc = memconn.Pipe(o)
-		p.far.Become(testKind)
-		p.c = NewClient(p.far, cfg, p.h)
+		o.Client = testKind
+		p.end, p.nc = memconn.Connect(o)
+	}
+	p.far = memconn.Below(p.end)
+	_, p.made = p.far.Calls()
+	if role == core.Server {
+		p.c = NewServer(p.end, cfg, p.h)
+	} else {
+		p.c = NewClient(p.end, cfg, p.h)
 	}
 	t.Cleanup(p.finish)
 	return p
@@ -206,18 +215,35 @@ func (p *testPeer) send(frames ...any) {
 // read takes all that the connection has written.
 func (p *testPeer) read() {
 	synctest.Wait()
-	for {
-		n := p.far.Buffered()
-		if n == 0 {
-			return
+	for p.far.Buffered() > 0 {
+		b := make([]byte, 64<<10)
+		n, err := p.nc.Read(b)
+		p.in = append(p.in, b[:n]...)
+		if err != nil {
+			if testKind != memconn.TLS { // where it may be close_notify
+				p.t.Fatal(err)
+			}
+			break
 		}
-		b := make([]byte, n)
-		if _, err := io.ReadFull(p.nc, b); err != nil {
-			p.t.Fatal(err)
-		}
-		p.in = append(p.in, b...)
 		synctest.Wait()
 	}
+	if testKind == memconn.TLS {
+		p.readDecrypted()
+	}
+}
+
+// readDecrypted takes what the peer's TLS has read and not yet returned.
+func (p *testPeer) readDecrypted() {
+	_ = p.nc.SetReadDeadline(time.Unix(1, 0))
+	for {
+		b := make([]byte, 64<<10)
+		n, err := p.nc.Read(b)
+		p.in = append(p.in, b[:n]...)
+		if err != nil {
+			break
+		}
+	}
+	_ = p.nc.SetReadDeadline(time.Time{})
 }
 
 // frames yields all that the connection has sent so far.
@@ -261,12 +287,16 @@ func (p *testPeer) wantIdle(msg string) {
 func (p *testPeer) wantEOF(msg string) {
 	p.t.Helper()
 	p.want(msg)
-	if testKind == memconn.NoCloseWrite {
-		// It closes when it has read what the peer still sends, or would have.
+	err := p.readEnd()
+	if err == nil && (testKind == memconn.NoCloseWrite || testKind == memconn.TLS) {
+		// It closes when it has read what the peer still sends, or would have; over TLS its
+		// direction is open until the peer has answered lingerPing, which says that all has
+		// arrived.
 		time.Sleep(max(p.c.lingerLimit(), lingerTime))
 		synctest.Wait()
+		err = p.readEnd()
 	}
-	if err := p.readEnd(); !errors.Is(err, io.EOF) {
+	if !errors.Is(err, io.EOF) {
 		p.t.Fatalf("%s: want EOF, reading gives %v", msg, err)
 	}
 }

@@ -30,7 +30,10 @@ func (l *frameLog) TraceFrame(c *Conn, f FrameTrace) {
 	}
 	l.conns[c] = true
 	l.times = append(l.times, f.Time)
-	l.lines[f.Direction] = append(l.lines[f.Direction], fmt.Sprintf("%v %d %d+%d", f.Header.Type, f.Header.StreamID, f.Header.Length, len(f.Payload)))
+	l.lines[f.Direction] = append(
+		l.lines[f.Direction],
+		fmt.Sprintf("%v %d %d+%d", f.Header.Type, f.Header.StreamID, f.Header.Length, len(f.Payload)),
+	)
 	l.raw[f.Direction] = append(f.Header.Append(l.raw[f.Direction]), f.Payload...)
 }
 
@@ -118,7 +121,7 @@ func TestTracerSeesFramesThatAreWrong(t *testing.T) {
 func TestTracersOfBothEndsAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var up, down frameLog
-		cn, sn := testPipe(memconn.Options{MaxRead: 1000})
+		cn, sn := testEnds(t, memconn.Options{MaxRead: 1000})
 		pair := newPair(t, cn, sn, Config{Tracer: &up}, Config{Tracer: &down}, echo)
 		for i := range 20 {
 			pair.roundTrip(pattern(uint32(i), i*3000))

@@ -12,10 +12,11 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// upload sends n octets in one stream to a server that reads them, over a path of some rate with a round trip of 100 ms,
-// and returns how long that took and what both ends counted just before the end.
+// upload sends n octets in one stream to a server that reads them, over a path of some rate with a
+// round trip of 100 ms, and returns how long that took and what both ends counted just before the
+// end.
 func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Duration, client, server Stats) {
-	cn, sn := testPipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: rate, Buffer: 8 << 20})
+	cn, sn := testEnds(t, memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: rate, Buffer: 8 << 20})
 	var p *pair
 	p = newPair(t, cn, sn, ccfg, scfg, func(st *Stream) {
 		got, err := io.CopyN(io.Discard, st, int64(n)-1)
@@ -46,8 +47,8 @@ func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Durat
 	return took, client, server
 }
 
-// Nobody configures anything, and a path of 1.25 MB is filled though windows begin with half of that. Turned off, or
-// with a size that was chosen, windows stay as they are.
+// Nobody configures anything, and a path of 1.25 MB is filled though windows begin with half of
+// that. Turned off, or with a size that was chosen, windows stay as they are.
 func TestWindowsAdaptToThePath(t *testing.T) {
 	if testKind == memconn.OneOctet {
 		t.Skip("32 MiB with a Read for each octet take minutes")
@@ -114,7 +115,7 @@ func TestTunePingsAreFree(t *testing.T) {
 // A window grows for who reads, and not for its neighbour.
 func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cn, sn := testPipe(memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: 125_000_000, Buffer: 64 << 20})
+		cn, sn := testEnds(t, memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: 125_000_000, Buffer: 64 << 20})
 		idle := make(chan struct{})
 		var p *pair
 		p = newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {
@@ -125,7 +126,8 @@ func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 			if _, err := io.CopyN(io.Discard, st, 60<<20); err != nil {
 				t.Error(err)
 			}
-			if s := p.server.Stats(); s.Unread < 3*defaultStreamWindow || s.Unread > 3*defaultStreamWindow+64<<10 || s.RecvGrown == 0 {
+			if s := p.server.Stats(); s.Unread < 3*defaultStreamWindow || s.Unread > 3*defaultStreamWindow+64<<10 ||
+				s.RecvGrown == 0 {
 				t.Errorf("%d octets are unread in three streams, windows have grown by %d", s.Unread, s.RecvGrown)
 			}
 			_, _ = io.Copy(io.Discard, st)

@@ -29,8 +29,8 @@ const (
 	numManners               // how many there are
 )
 
-// use sends the pattern of the stream through a tunnel and checks that what comes is the pattern, too, as far as it comes.
-// It reports whether all of both has arrived.
+// use sends the pattern of the stream through a tunnel and checks that what comes is the pattern,
+// too, as far as it comes. It reports whether all of both has arrived.
 func (w manner) use(tun *Tunnel, id uint32, size int, at time.Duration) (whole bool, err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -76,8 +76,8 @@ func (w manner) use(tun *Tunnel, id uint32, size int, at time.Duration) (whole b
 	return rerr == nil && werr == nil && got.Len() == size, nil
 }
 
-// Tunnels are closed, reset and given up at any moment by either side, and several connections share the memory of their
-// streams. No octet goes astray, and between two fair sides none is lost.
+// Tunnels are closed, reset and given up at any moment by either side, and several connections
+// share the memory of their streams. No octet goes astray, and between two fair sides none is lost.
 func TestTunnelsAtRandom(t *testing.T) {
 	const conns, tunnels = 3, 60
 	for seed := range uint64(6) {
@@ -97,7 +97,7 @@ func TestTunnelsAtRandom(t *testing.T) {
 						time.Duration(rnd.IntN(8_000)) * time.Microsecond, time.Duration(rnd.IntN(8_000)) * time.Microsecond,
 					}
 				}
-				cn, sn := testPipe(memconn.Options{Latency: time.Millisecond, MaxRead: 1 + rnd.IntN(50_000)})
+				cn, sn := testEnds(t, memconn.Options{Latency: time.Millisecond, MaxRead: 1 + rnd.IntN(50_000)})
 				cfg := Config{MaxReceiveBufferPerStream: 40_000}
 				p := newPair(t, cn, sn, cfg, cfg, func(st *Stream) {
 					id := st.ID()

@@ -65,7 +65,8 @@ func (p *testPeer) startWrite(tun *Tunnel, s string) *call {
 func TestTunnel(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
-		if tun.StreamID() != 1 || tun.Conn() != p.c || tun.LocalAddr() != p.far.LocalAddr() || tun.RemoteAddr() != p.far.RemoteAddr() {
+		if tun.StreamID() != 1 || tun.Conn() != p.c || tun.LocalAddr() != p.far.LocalAddr() ||
+			tun.RemoteAddr() != p.far.RemoteAddr() {
 			t.Errorf("stream %d, from %v to %v", tun.StreamID(), tun.LocalAddr(), tun.RemoteAddr())
 		}
 		p.startWrite(tun, "ping").want("written", 4, nil)
@@ -102,7 +103,8 @@ func TestTunnel(t *testing.T) {
 	})
 }
 
-// Close sends the end, wakes who waits, and tells a peer that goes on: a server at once, a client when it must.
+// Close sends the end, wakes who waits, and tells a peer that goes on: a server at once, a client
+// when it must.
 func TestTunnelClose(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
@@ -330,11 +332,12 @@ func TestTunnelReleasedOnce(t *testing.T) {
 	})
 }
 
-// Data goes both ways through two tunnels one behind the other, with nothing but io.Copy, half closes included.
+// Data goes both ways through two tunnels one behind the other, with nothing but io.Copy, half
+// closes included.
 func TestTunnelRelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := func(handler func(*Tunnel)) (*pair, *Tunnel) {
-			cn, sn := testPipe(memconn.Options{})
+			cn, sn := testEnds(t, memconn.Options{})
 			p := newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {
 				if err := st.WriteHeaders(status2(200), false); err != nil {
 					t.Error(err)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +72,7 @@ func http1(t *testing.T, nc net.Conn, request string) string {
 }
 
 func TestSniff(t *testing.T) {
+	needsClear(t)
 	for _, c := range []struct {
 		name, send, want string
 	}{
@@ -97,7 +97,7 @@ func TestSniff(t *testing.T) {
 				p.close()
 			})
 			synctest.Test(t, func(t *testing.T) {
-				client, server := memconn.Pipe(testLink)
+				client, server := memconn.Connect(clearLink(t))
 				go serving(okHandler).ServeConn(server)
 				if got := http1(t, client, c.send); got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
@@ -135,6 +135,7 @@ func TestPrefaceInPieces(t *testing.T) {
 }
 
 func TestSilentClient(t *testing.T) {
+	needsClear(t)
 	for name, c := range map[string]struct {
 		adjust func(*Server)
 		want   time.Duration
@@ -153,8 +154,8 @@ func TestSilentClient(t *testing.T) {
 				start := time.Now()
 				p := dialPeer(t, srv)
 				<-p.served
-				if d := time.Since(start); d != c.want {
-					t.Errorf("closed after %v, want %v", d, c.want)
+				if d := time.Since(start); d != closesAfter(c.want) {
+					t.Errorf("closed after %v, want %v", d, closesAfter(c.want))
 				}
 				p.want("the end", "closed")
 				_ = p.nc.Close()
@@ -164,6 +165,7 @@ func TestSilentClient(t *testing.T) {
 }
 
 func TestProtocols(t *testing.T) {
+	needsClear(t)
 	set := func(h1, h2, clear bool) *http.Protocols {
 		p := &http.Protocols{}
 		p.SetHTTP1(h1)
@@ -194,12 +196,12 @@ func TestProtocols(t *testing.T) {
 					t.Errorf("HTTP/2: %t", got)
 				}
 				p.close()
-				client, server := memconn.Pipe(testLink)
+				client, server := memconn.Connect(clearLink(t))
 				go srv.ServeConn(server)
-				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-				got, _ := io.ReadAll(client)
-				if ok := bytes.HasPrefix(got, []byte("HTTP/1.1 200")); ok != c.h1 {
-					t.Errorf("HTTP/1.1: %q", got)
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if ok := err == nil && resp.StatusCode == 200; ok != c.h1 {
+					t.Errorf("HTTP/1.1: %v, %v", resp, err)
 				}
 				_ = client.Close()
 			})
@@ -221,8 +223,11 @@ func TestConnState(t *testing.T) {
 		p.close()
 		st.want(t, "0 new", "0 active", "0 idle", "0 active", "0 idle", "0 closed")
 
+		if !pauseEnds() {
+			return // net/http waits until the client closes before it says that a connection of HTTP/1.1 is idle
+		}
 		st = states{}
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		go srv.ServeConn(server)
 		http1(t, client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		synctest.Wait()
@@ -243,11 +248,18 @@ func TestContexts(t *testing.T) {
 		type connKey struct{}
 		var mu sync.Mutex
 		made := 0
-		l := memconn.Listen(testLink)
+		l := memconn.Listen(clearLink(t))
 		srv := serving(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			_, isServer := ctx.Value(http.ServerContextKey).(*http.Server)
-			fmt.Fprintf(w, "%v %v %t %v", ctx.Value(baseKey{}), ctx.Value(connKey{}), isServer, ctx.Value(http.LocalAddrContextKey))
+			fmt.Fprintf(
+				w,
+				"%v %v %t %v",
+				ctx.Value(baseKey{}),
+				ctx.Value(connKey{}),
+				isServer,
+				ctx.Value(http.LocalAddrContextKey),
+			)
 		})
 		srv.BaseContext = func(got net.Listener) context.Context {
 			if got != net.Listener(l) {
@@ -268,7 +280,7 @@ func TestContexts(t *testing.T) {
 			t.Errorf("HTTP/1.1: %s", got)
 		}
 		nc, _ := l.Dial(t.Context(), "", "")
-		p := peerOn(t, nc.(*memconn.Conn))
+		p := peerOn(t, nc.(memconn.End))
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
 		p.get(1)
 		synctest.Wait()
@@ -289,7 +301,7 @@ func TestAcceptErrors(t *testing.T) {
 		logs := &syncBuffer{}
 		srv := serving(okHandler)
 		srv.ErrorLog = log.New(logs, "", 0)
-		l := &flakyListener{Listener: memconn.Listen(testLink), left: 3}
+		l := &flakyListener{Listener: memconn.Listen(clearLink(t)), left: 3}
 		start := time.Now()
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
@@ -345,6 +357,7 @@ func (l *flakyListener) Accept() (net.Conn, error) {
 
 // TestHijack: a handler of HTTP/1.1 takes the connection, and ServeConn returns.
 func TestHijack(t *testing.T) {
+	needsHTTP1(t)
 	synctest.Test(t, func(t *testing.T) {
 		var st states
 		srv := serving(func(w http.ResponseWriter, _ *http.Request) {
@@ -361,7 +374,7 @@ func TestHijack(t *testing.T) {
 			}()
 		})
 		srv.ConnState = st.note
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\nhello\n")
 		srv.ServeConn(server)
 		st.want(t, "0 new", "0 active", "0 hijacked")
@@ -374,6 +387,7 @@ func TestHijack(t *testing.T) {
 
 // Connections that a load balancer opens ahead are served when it uses them.
 func TestConnectionsOpenedAhead(t *testing.T) {
+	needsClear(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := dialPeer(t, serving(okHandler))
 		time.Sleep(50 * time.Minute)

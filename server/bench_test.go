@@ -15,10 +15,10 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// blast is a client that only counts what comes back: each round sends a batch of requests in one write and waits
-// for as many ends of streams.
+// blast is a client that only counts what comes back: each round sends a batch of requests in one
+// write and waits for as many ends of streams.
 type blast struct {
-	nc  *memconn.Conn
+	nc  memconn.End
 	enc *hpack.Encoder
 	out []byte
 	in  []byte
@@ -36,7 +36,7 @@ func (f *fragment) Write(p []byte) (int, error) {
 }
 
 func newBlast(srv *Server) *blast {
-	client, server := memconn.Pipe(testLink)
+	client, server := memconn.Connect(memconn.Options{Server: testKind})
 	go srv.ServeConn(server) // ends when the client closes
 	b := &blast{nc: client, id: 1, in: make([]byte, 0, 1<<20), fields: blastFields}
 	b.enc = hpack.NewEncoder(&b.w)

@@ -14,8 +14,9 @@ var responses = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(make([]byte, 1<<20)) // fails when the test is over
 })
 
-// wantTurns asks for two responses, of which the client wants the second first, and looks whose DATA comes: what both of
-// them wait for is the window of their streams, so that neither is ahead when it opens.
+// wantTurns asks for two responses, of which the client wants the second first, and looks whose
+// DATA comes: what both of them wait for is the window of their streams, so that neither is ahead
+// when it opens.
 func (p *peer) wantTurns(why string, streams ...string) {
 	p.t.Helper()
 	p.write(frame.AppendSettings([]byte(frame.Preface), frame.Setting{ID: frame.SettingInitialWindowSize}))
@@ -36,6 +37,7 @@ func (p *peer) wantTurns(why string, streams ...string) {
 }
 
 func TestDisableClientPriority(t *testing.T) {
+	needsLargeReads(t)
 	for _, tt := range []struct {
 		name    string
 		disable bool

@@ -18,7 +18,7 @@ func TestDisableClientPriorityConfigured(t *testing.T) {
 		if err := Configure(hs, nil); err != nil {
 			t.Fatal(err)
 		}
-		l := memconn.Listen(testLink)
+		l := memconn.Listen(clearLink(t))
 		served := make(chan error)
 		go func() { served <- hs.Serve(l) }()
 		nc, err := l.Dial(context.Background(), "tcp", "")

@@ -123,7 +123,7 @@ func TestConfiguredWithBadHandOver(t *testing.T) {
 	if err := Configure(hs, nil); err != nil {
 		t.Fatal(err)
 	}
-	client, server := memconn.Pipe(testLink)
+	client, server := memconn.Connect(clearLink(t))
 	hs.TLSNextProto[protoClear](hs, tls.Server(server, &tls.Config{}), http.NotFoundHandler())
 	if _, err := io.ReadAll(client); err != nil {
 		t.Error(err)
@@ -150,7 +150,8 @@ func TestSettingsOfBothSources(t *testing.T) {
 	if d := cmp.Diff(want, got, ignore); d != "" || got.CountError == nil {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if got := (Config{MaxConcurrentStreams: 100}).withHTTP2Config(h2); got.MaxConcurrentStreams != 100 || got.MaxReadFrameSize != 4 {
+	if got := (Config{MaxConcurrentStreams: 100}).withHTTP2Config(h2); got.MaxConcurrentStreams != 100 ||
+		got.MaxReadFrameSize != 4 {
 		t.Errorf("Config comes first: %+v", got)
 	}
 	if got := (Config{MaxConcurrentStreams: 100}).withHTTP2Config(nil); got.MaxConcurrentStreams != 100 {
@@ -191,8 +192,8 @@ func TestGrowthIsPassedOn(t *testing.T) {
 	}
 }
 
-// SetKeepAlivesEnabled(false) of the http.Server ends connections when their requests are done, as with net/http's own
-// HTTP/2.
+// SetKeepAlivesEnabled(false) of the http.Server ends connections when their requests are done, as
+// with net/http's own HTTP/2.
 func TestConfigureKeepAlivesDisabled(t *testing.T) {
 	if keepAlivesOffset == 0 {
 		t.Fatal("http.Server has no field that says whether keep-alives are disabled")
@@ -208,7 +209,7 @@ func TestConfigureKeepAlivesDisabled(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l := memconn.Listen(testLink)
+				l := memconn.Listen(clearLink(t))
 				go hs.Serve(l)
 				dials := 0
 				tr := &http.Transport{Protocols: &h2c}

@@ -38,12 +38,14 @@ var connWays = []connWay{
 	{name: "TLS without ALPN, HTTP/1.1", tls: true, http1: true},
 }
 
-// link is what the connection is made of: the HTTP/1.1 of net/http needs deadlines.
-func (w connWay) link() memconn.Options {
-	if w.http1 {
+// link is what the connection is made of: the HTTP/1.1 of net/http needs deadlines that work.
+func (w connWay) link(t testing.TB) memconn.Options {
+	t.Helper()
+	link := clearLink(t)
+	if w.http1 && !pauseEnds() {
 		return memconn.Options{}
 	}
-	return testLink
+	return link
 }
 
 // tlsPair does a handshake over a new connection.
@@ -53,7 +55,7 @@ func tlsPair(t *testing.T, link memconn.Options, alpn []string) (client, server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, s := memconn.Pipe(link)
+	c, s := memconn.Connect(link)
 	client = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: alpn}) //nolint:gosec // a test's
 	server = tls.Server(s, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
 	done := make(chan error, 1)
@@ -70,9 +72,9 @@ func tlsPair(t *testing.T, link memconn.Options, alpn []string) (client, server 
 // pair is a connection of that way; TLS is there already.
 func (w connWay) pair(t *testing.T) (client halfCloser, server net.Conn) {
 	if w.tls {
-		return tlsPair(t, w.link(), w.alpn)
+		return tlsPair(t, w.link(t), w.alpn)
 	}
-	return memconn.Pipe(w.link())
+	return memconn.Connect(w.link(t))
 }
 
 // request is what a client of that way sends, from its first octet on.
@@ -201,7 +203,7 @@ func TestServeConnWithMuchReceived(t *testing.T) {
 			n, err := io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, n, err)
 		})
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(anyLink(t))
 		p := peerOn(t, client)
 		b := frame.AppendSettings([]byte(frame.Preface))
 		b = p.request(1, "POST", "/", false).Append(b)
@@ -236,7 +238,7 @@ func TestServeConnWithConfig(t *testing.T) {
 		srv.HTTP2 = &http.HTTP2Config{MaxReadFrameSize: 20000, MaxConcurrentStreams: 8}
 		streams := func(o ConnOptions) (n [2]uint32) {
 			t.Helper()
-			client, server := memconn.Pipe(testLink)
+			client, server := memconn.Connect(anyLink(t))
 			served := make(chan error, 1)
 			go func() { served <- srv.ServeConnWith(server, o) }()
 			_, _ = client.Write(frame.AppendSettings([]byte(frame.Preface)))
@@ -320,7 +322,7 @@ func TestServeConnWithContextEnds(t *testing.T) {
 					<-r.Context().Done()
 					fmt.Fprintf(w, "%v, %v", r.Context().Err(), context.Cause(r.Context()))
 				})
-				client, server := memconn.Pipe(testLink)
+				client, server := memconn.Connect(anyLink(t))
 				p := peerOn(t, client)
 				over := make(chan struct{})
 				go func() {
@@ -363,7 +365,7 @@ func TestServeConnWithAsXNet(t *testing.T) {
 				})
 				begin := func(o ConnOptions, first []byte) (*peer, chan struct{}) {
 					o.Handler = h
-					client, server := memconn.Pipe(testLink)
+					client, server := memconn.Connect(clearLink(t))
 					p := peerOn(t, client)
 					over := make(chan struct{})
 					go func() {
@@ -408,7 +410,7 @@ func TestServeConnWithErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		serve := func(srv *Server, o ConnOptions, send string) error {
 			srv.ErrorLog = log.New(io.Discard, "", 0)
-			client, server := memconn.Pipe(connWay{http1: true}.link())
+			client, server := memconn.Connect(connWay{http1: true}.link(t))
 			served := make(chan error, 1)
 			go func() { served <- srv.ServeConnWith(server, o) }()
 			_, _ = io.WriteString(client, send)
@@ -457,7 +459,7 @@ func TestServeConnWithHandshake(t *testing.T) {
 		srv := serving(okHandler)
 		srv.ErrorLog = log.New(io.Discard, "", 0)
 		ctx, cancel := context.WithCancel(t.Context())
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		served := make(chan error, 1)
 		go func() { served <- srv.ServeConnWith(tls.Server(server, &tls.Config{}), ConnOptions{Context: ctx}) }()
 		synctest.Wait()
@@ -475,7 +477,7 @@ func TestServeConnWithUpgradeAllowed(t *testing.T) {
 		for _, allowed := range []bool{false, true} {
 			srv := serving(okHandler)
 			srv.AllowH2CUpgrade = !allowed
-			client, server := memconn.Pipe(connWay{http1: true}.link())
+			client, server := memconn.Connect(connWay{http1: true}.link(t))
 			served := make(chan error, 1)
 			own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, "own "+r.Proto)

@@ -20,8 +20,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// frameScript is a handler, and a client that is written frame by frame. What the handler notes and what frames the
-// client gets must be the same with net/http's own HTTP/2 as with this package.
+// frameScript is a handler, and a client that is written frame by frame. What the handler notes and
+// what frames the client gets must be the same with net/http's own HTTP/2 as with this package.
 type frameScript struct {
 	name    string
 	handler func(n *notes, w http.ResponseWriter, r *http.Request)
@@ -63,7 +63,7 @@ func (sc *frameScript) run(t *testing.T, kind string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := peerOn(t, nc.(*memconn.Conn))
+	p := peerOn(t, nc.(memconn.End))
 	p.write(frame.AppendSettings([]byte(frame.Preface)))
 	p.write(frame.AppendSettingsAck(nil))
 	synctest.Wait()
@@ -268,7 +268,8 @@ func TestContractReadDeadlines(t *testing.T) {
 	})
 }
 
-// A response of which only a deadline has passed, whose handler is elsewhere, has a context that tells why.
+// A response of which only a deadline has passed, whose handler is elsewhere, has a context that
+// tells why.
 func TestWriteDeadlineIsCause(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))

@@ -12,8 +12,10 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// Requests with Early-Data are answered with 425 unless they are allowed (RFC 8470 §5), over HTTP/2 and HTTP/1.1.
+// Requests with Early-Data are answered with 425 unless they are allowed (RFC 8470 §5), over HTTP/2
+// and HTTP/1.1.
 func TestEarlyData(t *testing.T) {
+	needsClear(t)
 	type request struct{ method, field string }
 	tests := []struct {
 		name    string
@@ -47,7 +49,8 @@ func TestEarlyData(t *testing.T) {
 					p.send(p.request(id, r.method, "/", true, fields...))
 					synctest.Wait()
 					want := fmt.Sprintf("HEADERS %d :status=%d", id, status)
-					if seen := strings.Join(p.take(), " "); !strings.HasPrefix(seen, want) || status == 200 && !strings.Contains(seen, " seen="+r.field) {
+					if seen := strings.Join(p.take(), " "); !strings.HasPrefix(seen, want) ||
+						status == 200 && !strings.Contains(seen, " seen="+r.field) {
 						t.Errorf("HTTP/2, %v: %s", r, seen)
 					}
 					id += 2
@@ -70,7 +73,7 @@ func TestEarlyData(t *testing.T) {
 // askHTTP1 sends a request with HTTP/1.1 and returns the status.
 func askHTTP1(t *testing.T, srv *Server, method, early string) int {
 	t.Helper()
-	client, far := memconn.Pipe(testLink)
+	client, far := memconn.Connect(clearLink(t))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -29,13 +29,14 @@ func encodeSettings(s ...frame.Setting) string {
 
 // afterHeader is a connection of which a buffered reader has taken the header of the answer.
 type afterHeader struct {
-	*memconn.Conn
+	memconn.End
 	r *bufio.Reader
 }
 
 func (c afterHeader) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 func TestUpgrade(t *testing.T) {
+	needsHTTP1(t)
 	for _, early := range []bool{false, true} {
 		t.Run(fmt.Sprintf("preface at once %t", early), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestUpgrade(t *testing.T) {
 				})
 				srv.AllowH2CUpgrade = true
 				srv.ConnState = st.note
-				client, server := memconn.Pipe(testLink)
+				client, server := memconn.Connect(clearLink(t))
 				over := make(chan struct{})
 				go func() {
 					defer close(over)
@@ -60,14 +61,19 @@ func TestUpgrade(t *testing.T) {
 				_, _ = io.WriteString(client, request)
 				br := bufio.NewReader(client)
 				resp, err := http.ReadResponse(br, nil)
-				if err != nil || resp.StatusCode != 101 || resp.Header.Get("Upgrade") != "h2c" || resp.Header.Get("Connection") != "Upgrade" {
+				if err != nil || resp.StatusCode != 101 || resp.Header.Get("Upgrade") != "h2c" ||
+					resp.Header.Get("Connection") != "Upgrade" {
 					t.Fatalf("%v, %v", resp, err)
 				}
 				p := peerOn(t, afterHeader{client, br})
 				if !early {
 					p.write([]byte(hello))
 				}
-				p.want("stream 1", `HEADERS 1 :status=200 content-type=text/plain; charset=utf-8 content-length=34`, `DATA 1 "GET /"`)
+				p.want(
+					"stream 1",
+					`HEADERS 1 :status=200 content-type=text/plain; charset=utf-8 content-length=34`,
+					`DATA 1 "GET /"`,
+				)
 				p.send(frame.WindowUpdate{StreamID: 1, Increment: 1000})
 				p.want("the rest", `DATA 1 "a?b HTTP/2.0 map[\"X-A\":[\"1\"]]" end`)
 				p.get(3)
@@ -115,7 +121,7 @@ func TestUpgradeRefused(t *testing.T) {
 				if c.adjust != nil {
 					c.adjust(srv)
 				}
-				client, server := memconn.Pipe(testLink)
+				client, server := memconn.Connect(clearLink(t))
 				go srv.ServeConn(server)
 				if got := http1(t, client, c.request); !strings.HasPrefix(got, "200 OK ok HTTP/1.") {
 					t.Errorf("answer %s", got)
@@ -127,11 +133,12 @@ func TestUpgradeRefused(t *testing.T) {
 }
 
 func TestUpgradeWithBadSettings(t *testing.T) {
+	needsHTTP1(t)
 	synctest.Test(t, func(t *testing.T) {
 		srv := serving(okHandler)
 		srv.AllowH2CUpgrade = true
 		srv.ErrorLog = log.New(io.Discard, "", 0)
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		go srv.ServeConn(server)
 		bad := encodeSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1})
 		_, _ = io.WriteString(client, upgrading(bad, ""))
@@ -150,10 +157,11 @@ func TestUpgradeWithBadSettings(t *testing.T) {
 
 // TestShutdownOfUpgraded: Shutdown knows of connections that began as HTTP/1.1.
 func TestShutdownOfUpgraded(t *testing.T) {
+	needsHTTP1(t)
 	synctest.Test(t, func(t *testing.T) {
 		srv := serving(okHandler)
 		srv.AllowH2CUpgrade = true
-		l := memconn.Listen(testLink)
+		l := memconn.Listen(clearLink(t))
 		served := make(chan error)
 		go func() { served <- srv.Serve(l) }()
 		var nc net.Conn
@@ -163,7 +171,7 @@ func TestShutdownOfUpgraded(t *testing.T) {
 		if _, err := http.ReadResponse(br, nil); err != nil {
 			t.Fatal(err)
 		}
-		p := peerOn(t, afterHeader{nc.(*memconn.Conn), br})
+		p := peerOn(t, afterHeader{nc.(memconn.End), br})
 		synctest.Wait()
 		p.take()
 		go func() { _ = srv.Shutdown(t.Context()) }()

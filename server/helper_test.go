@@ -35,12 +35,13 @@ const (
 // newSite starts a server. Inside a bubble of synctest, its end must be waited for with stop.
 func newSite(t *testing.T, kind string, h http.Handler, adjust ...any) *site {
 	t.Helper()
-	s := &site{t: t, l: memconn.Listen(testLink), log: &syncBuffer{}, served: make(chan error, 1)}
+	s := &site{t: t, l: memconn.Listen(anyLink(t)), log: &syncBuffer{}, served: make(chan error, 1)}
 	var p, clientP http.Protocols
 	clientP.SetUnencryptedHTTP2(true)
 	s.client = &http.Client{Transport: &http.Transport{DialContext: s.l.Dial, Protocols: &clientP}}
 	p.SetUnencryptedHTTP2(true)
 	p.SetHTTP1(true)
+	p.SetHTTP2(testKind == memconn.TLS)
 	logger := log.New(s.log, "", 0)
 	if kind == kindServer {
 		s.h2 = &Server{Handler: h, ErrorLog: logger}

@@ -16,7 +16,7 @@ import (
 func connectedPair(t *testing.T, network string) (client, server net.Conn) {
 	t.Helper()
 	if network == "memory" {
-		c, s := memconn.Pipe(testLink)
+		c, s := memconn.Connect(clearLink(t))
 		return c, s
 	}
 	addr := "127.0.0.1:0"

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/http2/hpack"
@@ -19,8 +20,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// peer is a client that is written frame by frame. It lives in a bubble: what came is looked at when everything
-// else has come to rest.
+// peer is a client that is written frame by frame. It lives in a bubble: what came is looked at
+// when everything else has come to rest.
 type peer struct {
 	t      *testing.T
 	nc     halfCloser
@@ -46,7 +47,7 @@ func newPeer(t *testing.T, srv *Server, settings ...frame.Setting) *peer {
 // dialPeer connects to srv and sends nothing.
 func dialPeer(t *testing.T, srv *Server) *peer {
 	t.Helper()
-	client, server := memconn.Pipe(testLink)
+	client, server := memconn.Connect(anyLink(t))
 	p := peerOn(t, client)
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = log.New(p.logs, "", 0)
@@ -214,9 +215,22 @@ func (p *peer) came(dec *hpack.Decoder, h frame.Header, payload []byte) {
 // want waits until all is at rest and compares what came since the last time.
 func (p *peer) want(why string, frames ...string) {
 	p.t.Helper()
+	if slices.Contains(frames, "closed") {
+		p.awaitEnd()
+	}
 	synctest.Wait()
 	if d := cmp.Diff(frames, p.take()); d != "" {
 		p.t.Errorf("%s (-want +got):\n%s", why, d)
+	}
+}
+
+// awaitEnd waits until a connection that the server has ended is closed: without CloseWrite it is
+// when the server has read for a second what the client still sends.
+func (p *peer) awaitEnd() {
+	synctest.Wait()
+	if testKind == memconn.NoCloseWrite {
+		time.Sleep(time.Second)
+		synctest.Wait()
 	}
 }
 

@@ -25,6 +25,7 @@ func preloading(links ...string) http.Handler {
 }
 
 func TestPushPreloads(t *testing.T) {
+	needsClear(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, &Server{Handler: preloading(
 			`</style.css>; rel=preload; as=style, <script.js?v=1>; rel="preload"; as=script`,
@@ -39,7 +40,8 @@ func TestPushPreloads(t *testing.T) {
 			"PUSH_PROMISE 1 6 GET http example.test /img br",
 			"HEADERS 1 :status=200 link=</style.css>; rel=preload; as=style, <script.js?v=1>; rel=\"preload\"; as=script "+
 				"link=<http://example.test/img>; rel=preload "+
-				"link=</not-pushed>; rel=preload; nopush, <http://other.test/x>; rel=preload, </next>; rel=next, </1>; rel=preload "+
+				"link=</not-pushed>; rel=preload; nopush, <http://other.test/x>; rel=preload, "+
+				"</next>; rel=next, </1>; rel=preload "+
 				"link=</style.css>; rel=preload content-length=7", `DATA 1 "content" end`,
 			"HEADERS 2 :status=200 content-length=7", `DATA 2 "content" end`,
 			"HEADERS 4 :status=200 content-length=7", `DATA 4 "content" end`,
@@ -136,6 +138,7 @@ func page(w http.ResponseWriter, _ *http.Request) {
 }
 
 func TestEarlyHints(t *testing.T) {
+	needsClear(t)
 	const link = "link=</style.css>; rel=preload; as=style"
 	final := "HEADERS %d :status=200 " + link + " content-length=7"
 	want := func(p *peer, id uint32, hint ...string) {
@@ -164,7 +167,11 @@ func TestEarlyHints(t *testing.T) {
 		p.close()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		p := newPeer(t, &Server{Handler: PushPreloads(hinting(http.HandlerFunc(page)))}, frame.Setting{ID: frame.SettingEnablePush, Value: 0})
+		p := newPeer(
+			t,
+			&Server{Handler: PushPreloads(hinting(http.HandlerFunc(page)))},
+			frame.Setting{ID: frame.SettingEnablePush, Value: 0},
+		)
 		p.get(1)
 		want(p, 1, "HEADERS 1 :status=103 "+link)
 		p.close()
@@ -174,7 +181,7 @@ func TestEarlyHints(t *testing.T) {
 // Over HTTP/1.1 there is neither push nor 103, and the links are in the response.
 func TestEarlyHintsHTTP1(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		srv := &Server{Handler: PushPreloads(hinting(http.HandlerFunc(page)))}
 		done := make(chan bool)
 		go func() {

@@ -29,6 +29,7 @@ func pushes(push func(w http.ResponseWriter, r *http.Request)) func(http.Respons
 }
 
 func TestPush(t *testing.T) {
+	needsClear(t)
 	withPeer(t, pushes(func(w http.ResponseWriter, _ *http.Request) {
 		p := w.(http.Pusher)
 		if err := p.Push("/pushed/1?a=b#c", &http.PushOptions{Header: http.Header{"Accept": {"y"}}}); err != nil {
@@ -55,6 +56,7 @@ func TestPush(t *testing.T) {
 
 // The rules of net/http, and of RFC 9113 §8.4, on what can be pushed.
 func TestPushRules(t *testing.T) {
+	needsClear(t)
 	header := func(k, v string) *http.PushOptions { return &http.PushOptions{Header: http.Header{k: {v}}} }
 	tests := []struct {
 		target string
@@ -133,6 +135,7 @@ func TestPushAfterReturn(t *testing.T) {
 
 // A promise does not wait for a handler that goes on.
 func TestPushIsFlushed(t *testing.T) {
+	needsClear(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, serving(pushes(func(w http.ResponseWriter, _ *http.Request) {
 			if err := w.(http.Pusher).Push("/pushed", nil); err != nil {
@@ -150,7 +153,8 @@ func TestPushIsFlushed(t *testing.T) {
 	})
 }
 
-// The client's reset ends the context of a pushed request, and a push that waits for a handler is not run at all.
+// The client's reset ends the context of a pushed request, and a push that waits for a handler is
+// not run at all.
 func TestPushCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := &notes{}
@@ -172,7 +176,8 @@ func TestPushCancelled(t *testing.T) {
 		p.take()
 		p.send(frame.RSTStream{StreamID: 4, Code: frame.Cancel})
 		synctest.Wait()
-		if l := ended.list; len(l) != 1 || !strings.HasPrefix(l[0], "/pushed/1 context canceled") || !strings.Contains(l[0], "CANCEL") {
+		if l := ended.list; len(l) != 1 || !strings.HasPrefix(l[0], "/pushed/1 context canceled") ||
+			!strings.Contains(l[0], "CANCEL") {
 			t.Errorf("ended: %q", l)
 		}
 		p.close()
@@ -219,7 +224,8 @@ func TestPushLimits(t *testing.T) {
 	})
 }
 
-// What a client does to a server by resetting every push at once: none of it is served, and after a while none is made.
+// What a client does to a server by resetting every push at once: none of it is served, and after a
+// while none is made.
 func TestPushResetAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran, unwanted atomic.Int32

@@ -24,7 +24,7 @@ func TestNeitherProtocol(t *testing.T) {
 			var st states
 			srv := serving(okHandler)
 			srv.ConnState = st.note
-			client, server := memconn.Pipe(testLink)
+			client, server := memconn.Connect(clearLink(t))
 			go srv.ServeConn(server)
 			_, _ = io.WriteString(client, send)
 			if got, _ := io.ReadAll(client); len(got) > 0 {
@@ -37,7 +37,8 @@ func TestNeitherProtocol(t *testing.T) {
 	}
 }
 
-// A protocol that is not in the set is not spoken, whatever ALPN has agreed on and wherever it was offered.
+// A protocol that is not in the set is not spoken, whatever ALPN has agreed on and wherever it was
+// offered.
 func TestProtocolsOverTLS(t *testing.T) {
 	cert, err := selfsigned.Certificate("example.com")
 	if err != nil {
@@ -66,7 +67,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 				var p http.Protocols
 				p.SetHTTP1(c.h1)
 				p.SetHTTP2(c.h2)
-				l := memconn.Listen(testLink)
+				l := memconn.Listen(clearLink(t))
 				cfg := offer("h2", "http/1.1")
 				if kind == "Server" {
 					srv := serving(okHandler)
@@ -103,8 +104,10 @@ func TestProtocolsOverTLS(t *testing.T) {
 	}
 }
 
-// ReadHeaderTimeout counts once, from the first octet on, however much of it has passed before the protocol is known.
+// ReadHeaderTimeout counts once, from the first octet on, however much of it has passed before the
+// protocol is known.
 func TestReadHeaderTimeoutCountsOnce(t *testing.T) {
+	needsHTTP1(t)
 	for _, set := range []func(*Server){
 		func(s *Server) { s.ReadHeaderTimeout = 3 * time.Second },
 		func(s *Server) { s.ReadTimeout = 3 * time.Second },
@@ -113,7 +116,7 @@ func TestReadHeaderTimeoutCountsOnce(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := serving(okHandler)
 			set(srv)
-			client, server := memconn.Pipe(testLink)
+			client, server := memconn.Connect(clearLink(t))
 			start := time.Now()
 			go srv.ServeConn(server)
 			_, _ = io.WriteString(client, "P")
@@ -129,7 +132,7 @@ func TestReadHeaderTimeoutCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // and only for the first request
 		srv := serving(okHandler)
 		srv.ReadHeaderTimeout = 3 * time.Second
-		client, server := memconn.Pipe(testLink)
+		client, server := memconn.Connect(clearLink(t))
 		go srv.ServeConn(server)
 		for range 3 {
 			_, _ = io.WriteString(client, "GET ")
