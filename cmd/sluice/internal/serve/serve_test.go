@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluice-go/sluice/client"
 )
 
 // A running is a server started by a test.
@@ -84,10 +86,10 @@ func (r *running) stopNow() error {
 }
 
 // client speaks the protocols given, and trusts anybody.
-func client(t *testing.T, set func(*http.Protocols)) *http.Client {
+func newClient(t *testing.T, set func(*http.Protocols)) *http.Client {
 	var p http.Protocols
 	set(&p)
-	tr := &http.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	tr := &client.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
 }
@@ -121,7 +123,7 @@ func TestProtocols(t *testing.T) {
 		{"HTTP/1.1", r.http, "HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			proto, got := fetch(t, client(t, tt.set), tt.base+"/info.json")
+			proto, got := fetch(t, newClient(t, tt.set), tt.base+"/info.json")
 			if proto != tt.want || !strings.Contains(got, `"protocol": "`+tt.want+`"`) {
 				t.Errorf("%s, and the server says %s", proto, got)
 			}
@@ -131,7 +133,7 @@ func TestProtocols(t *testing.T) {
 
 func TestStatsCount(t *testing.T) {
 	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second})
-	c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	c := newClient(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	if _, got := fetch(t, c, r.http+"/stats"); !strings.HasPrefix(got, "{") || len(got) < 20 {
 		t.Errorf("/stats: %s", got)
 	}
@@ -145,7 +147,7 @@ func TestDirectory(t *testing.T) {
 	o := writePair(t, "own.test")
 	o.HTTPS, o.HTTP, o.Dir, o.Drain = "127.0.0.1:0", "127.0.0.1:0", dir, 5*time.Second
 	r := start(t, *o)
-	c := client(t, func(p *http.Protocols) { p.SetHTTP2(true) })
+	c := newClient(t, func(p *http.Protocols) { p.SetHTTP2(true) })
 	if proto, got := fetch(t, c, r.https+"/a.txt"); proto != "HTTP/2.0" || got != "from a file" {
 		t.Errorf("%s %q", proto, got)
 	}
@@ -178,7 +180,7 @@ func TestDrain(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := start(t, Options{HTTP: "127.0.0.1:0", Drain: tt.drain})
-			c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+			c := newClient(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 			res, err := c.Get(r.http + tt.path) // returns with the first line
 			if err != nil {
 				t.Fatal(err)
@@ -205,7 +207,7 @@ func TestDrain(t *testing.T) {
 
 func TestVerbose(t *testing.T) {
 	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second, Verbose: true})
-	c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	c := newClient(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	fetch(t, c, r.http+"/bytes/5")
 	res, err := c.Get(r.http + "/none")
 	if err != nil {
