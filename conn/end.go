@@ -99,6 +99,27 @@ func (c *Conn) finish() {
 	c.wakeAll()
 }
 
+// finishOutput ends a server's connection whose client sends nothing more, and may have closed its
+// direction only: it reads on. What is written is sent before the socket is closed, responses that
+// are complete among it, for which there is as much time as a lingering connection may take without
+// progress. Streams that are open fail.
+func (c *Conn) finishOutput() {
+	c.ensureOut()
+	c.core.SetPatient(false)
+	c.core.Fill(c.core.OutputLen() + fillLimit)
+	c.handleEvents()
+	if c.checkScheduler(); c.phase != alive {
+		return
+	}
+	c.finish()
+	c.lookAt = time.Now().Add(max(lastWords, c.lingerLimit()))
+	if c.err == nil {
+		c.err = c.ended()
+	}
+	c.endStreams(c.endErr())
+	c.flushSoonLocked()
+}
+
 // die closes the socket. It is called with mu held; err is why the connection ended, if that is not known already.
 func (c *Conn) die(err error) {
 	if c.phase == dead {

@@ -391,11 +391,23 @@ func (c *Conn) readFailed(err error) {
 	if c.phase != alive {
 		return // the end that was on its way
 	}
-	if err == io.EOF && c.core.NumStreams() == 0 { //nolint:errorlint // an error that wraps it is no orderly end
-		c.die(nil)
+	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
+		c.die(c.lost(err))
 		return
 	}
-	c.die(c.lost(err))
+	if c.role == core.Server && c.client.writeErr == nil && (c.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
+		c.finishOutput()
+		return
+	}
+	c.die(c.ended())
+}
+
+// ended is why a connection whose peer sends nothing more is over: nil where nothing is lost.
+func (c *Conn) ended() error {
+	if c.core.NumStreams() == 0 {
+		return nil
+	}
+	return c.lost(io.EOF)
 }
 
 // shutdownIO releases all that is left. Nothing runs afterwards.

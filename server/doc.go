@@ -48,6 +48,9 @@
 //   - WriteTimeout and SetWriteDeadline reset the stream and end the request's context at that time.
 //   - A response without content ends with its header, also where trailers were announced and none was
 //     set.
+//   - A client that closes its direction of the connection is taken to leave, as with net/http: handlers that run fail
+//     to write, and their contexts end. But what they had written is sent to one that reads on, within
+//     Config.WriteByteTimeout or, where that is not set, 30 s: the response of a handler that has returned is whole.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),
