@@ -72,6 +72,12 @@ const maxHTTP1 = 100
 // is one that only net/http knows.
 func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 	key := http1Key{target.Proxy, only}
+	var evicted []*http.Transport
+	defer func() { // without the lock: Close of a connection may be the application's, and may wait
+		for _, old := range evicted {
+			old.CloseIdleConnections()
+		}
+	}()
 	t.h1.mu.Lock()
 	defer t.h1.mu.Unlock()
 	if h := t.h1.transports[key]; h != nil {
@@ -96,7 +102,7 @@ func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 			break
 		}
 		delete(t.h1.transports, other)
-		old.CloseIdleConnections()
+		evicted = append(evicted, old)
 	}
 	t.h1.transports[key] = h
 	return h
