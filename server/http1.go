@@ -75,6 +75,7 @@ func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	err := s.inner.Serve(&oneListener{ctx: context.WithValue(a.ctx, arrivalKey{}, a), c: c})
 	if !errors.Is(err, errOneConn) { // the server is closed
 		_ = s.ofHTTP1(c)
+		drain(a.nc)
 		a.ended(http.ErrServerClosed)
 		return
 	}

@@ -2,10 +2,16 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,5 +103,87 @@ func TestPeekerLeaves(t *testing.T) {
 	}
 	if b, err := io.ReadAll(server); string(b) != want || err != nil {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// countedSocket counts how often a caller of Read looks at a socket.
+type countedSocket struct {
+	syscall.RawConn
+	looks *atomic.Int32
+}
+
+// Read counts.
+func (c countedSocket) Read(f func(fd uintptr) bool) error {
+	return c.RawConn.Read(func(fd uintptr) bool {
+		c.looks.Add(1)
+		return f(fd)
+	})
+}
+
+// TestPeekerSleeps: octets that stay in the socket wake nobody while nothing follows.
+func TestPeekerSleeps(t *testing.T) {
+	client, server := connectedPair(t, "tcp")
+	defer client.Close()
+	defer server.Close()
+	r := newPeeker(server, nil)
+	if r.raw == nil {
+		t.Skip("sockets are not peeked into on this system")
+	}
+	var looks atomic.Int32
+	r.raw = countedSocket{r.raw, &looks}
+	p := make([]byte, 24)
+	_, _ = io.WriteString(client, "PRI")
+	if n, err := r.Read(p); string(p[:n]) != "PRI" || err != nil {
+		t.Fatalf("%q, %v", p[:n], err)
+	}
+	read := make(chan string)
+	go func() {
+		n, err := r.Read(p)
+		read <- fmt.Sprint(string(p[:n]), err)
+	}()
+	for range 20 {
+		waitABit()
+	}
+	_, _ = io.WriteString(client, " * ")
+	if got := <-read; got != " * <nil>" {
+		t.Errorf("%s", got)
+	}
+	if n := looks.Load(); n > 6 { // a few may be for what the poller has said in between
+		t.Errorf("the socket was looked at %d times for two pieces", n)
+	}
+}
+
+// TestFirstOctetsLikeNetHTTP: pipelined requests, PRI as the method of HTTP/1.1, clients that
+// half-close, and what is no request see what they see with net/http.
+func TestFirstOctetsLikeNetHTTP(t *testing.T) {
+	const end = " HTTP/1.1\r\nHost: example.test\r\n"
+	for _, send := range []string{
+		"GET /1" + end + "\r\nGET /2" + end + "\r\nPOST /3" + end + "Content-Length: 4\r\n\r\nbody",
+		"PRI /" + end + "\r\n",
+		"PRI *" + end + "\r\n",
+		"P /" + end + "\r\n",
+		"PRI * HTTP/1.0\r\n\r\n",
+		"GET /" + strings.Repeat("a", 6000) + end + "\r\n",
+		"GET /",
+		"GET / HTTP/1.1\r\nHost: exam",
+		"G",
+		"",
+	} {
+		t.Run(fmt.Sprintf("%.20q", send), func(t *testing.T) {
+			likeNetHTTP(t, func(t *testing.T, kind string, write func(net.Conn, string)) string {
+				n := &notes{}
+				nc := listenKind(t, kind, func(w http.ResponseWriter, r *http.Request) {
+					b, err := io.ReadAll(r.Body)
+					n.add("%s %s %s %q %v", r.Method, r.RequestURI, r.Proto, b, err)
+					_, _ = io.WriteString(w, r.URL.Path)
+				})()
+				defer nc.Close()
+				write(nc, send)
+				_ = nc.(*net.TCPConn).CloseWrite()
+				b, err := io.ReadAll(nc)
+				text := regexp.MustCompile(`Date: .*GMT`).ReplaceAllString(string(b), "")
+				return fmt.Sprintf("%q, %v, %q", text, err, n.list)
+			})
+		})
 	}
 }

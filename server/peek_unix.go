@@ -14,28 +14,59 @@ const canPeek = true
 
 func peekable(nc net.Conn) syscall.RawConn { return rawio.Socket(nc) }
 
-// peekMore waits until a socket has more than seen octets, looks at those that buf has room for, and
-// returns how many they are. errTake: nothing has come behind what was seen, and the peer may have
-// said that nothing will. A socket with octets in it announces its end once, perhaps before this
-// waits for that, so that only a read is sure to return.
-func peekMore(raw syscall.RawConn, buf []byte, seen int) (n int, err error) {
+// peekMore waits until raw, the socket of nc, has more than seen octets, looks at those that buf has
+// room for, and returns how many they are, or seen with an error. errTake: nothing has come behind
+// what was seen, and a wait for it might not end, or the socket does not know MSG_PEEK.
+//
+// The runtime's poller says once that something has come, so that octets which stay in the socket
+// do not wake it again: peekMore is woken when more comes, or the end, and not before. But an end
+// that has come with the octets seen is announced no more, which mayContinue is asked for.
+func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, error) {
+	var n int
+	var err error
 	rerr := raw.Read(func(fd uintptr) bool {
 		for {
 			n, _, err = syscall.Recvfrom(int(fd), buf, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 			switch {
 			case err == syscall.EINTR:
 				continue
-			case err == syscall.EAGAIN || err == nil && n == seen && seen > 0 && mayContinue(int(fd)):
+			case err == syscall.EAGAIN:
+				return false
+			case err == nil && n == seen && seen > 0 && mayContinue(int(fd)):
 				return false
 			}
 			return true
 		}
 	})
-	switch {
+	switch errno, _ := err.(syscall.Errno); { //nolint:errorlint // package syscall returns the number itself
 	case rerr != nil:
-		return seen, rerr
-	case err != nil || n <= seen:
+		return seen, rawio.Error("read", nc, 0, rerr)
+	case errno == syscall.EINVAL, errno == syscall.EOPNOTSUPP:
+		return seen, errTake
+	case err != nil: // which the socket does not say twice
+		return seen, rawio.Error("read", nc, errno, nil)
+	case n <= seen:
 		return seen, errTake
 	}
 	return n, nil
+}
+
+// drain reads what is in the socket that nc is, if it is one, and does not wait for more: to close a
+// socket with octets that nobody has read resets the connection.
+func drain(nc net.Conn) {
+	raw := peekable(nc)
+	if raw == nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool { // it may be closed already
+		buf := make([]byte, 4<<10)
+		for n := 0; n < maxDrained; {
+			k, errno := rawio.Read(int(fd), buf)
+			if errno != 0 || k <= 0 {
+				break
+			}
+			n += k
+		}
+		return true
+	})
 }

@@ -60,7 +60,7 @@ func (a *arrival) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOv
 		a.serveHTTP2(connTask{tls: state, received: append(got, from.ahead()...)})
 		return true, nil
 	case err == nil && bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got):
-		_ = from.take() // the end of a connection with octets that nobody has read looks like a fault
+		drain(a.nc)
 		return false, errNotServed
 	case from.left() && !a.late(start):
 		a.serveHTTP1(nil, state)
