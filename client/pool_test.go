@@ -123,7 +123,8 @@ func TestPoolGrows(t *testing.T) {
 	})
 }
 
-// With a limit of connections, or of one connection's streams taken strictly, requests wait for a slot and are served in
+// With a limit of connections, or of one connection's streams taken strictly, requests wait for a
+// slot and are served in
 // order.
 func TestPoolWaits(t *testing.T) {
 	for name, adjust := range map[string]func(*Transport){
@@ -394,7 +395,8 @@ func TestClientConnState(t *testing.T) {
 		want := func(why string, inFlight, available int) {
 			t.Helper()
 			synctest.Wait()
-			if s := cc.State(); s.InFlight != inFlight || s.Available != available || s.Err != nil || cc.CanTakeNewRequest() != (available > 0) {
+			if s := cc.State(); s.InFlight != inFlight || s.Available != available || s.Err != nil ||
+				cc.CanTakeNewRequest() != (available > 0) {
 				t.Errorf("%s: %+v", why, s)
 			}
 		}
@@ -428,7 +430,9 @@ func TestClientConnState(t *testing.T) {
 		if changes.Load() == before {
 			t.Error("the hook was not called")
 		}
+		answered := make(chan struct{})
 		go func() {
+			defer close(answered)
 			for {
 				f := p.next()
 				if f == nil {
@@ -461,6 +465,7 @@ func TestClientConnState(t *testing.T) {
 			t.Errorf("Ping after Shutdown: %v", err)
 		}
 		f.close()
+		<-answered
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,8 +192,9 @@ func TestKindsStuckWrite(t *testing.T) {
 			check(t, "startPing", err)
 		}
 		start := time.Now()
-		if err := <-ended; err == nil {
-			t.Error("it has ended in good order")
+		err, te := <-ended, (*core.TimeoutError)(nil)
+		if !errors.As(err, &te) || te.Timer != "WriteByteTimeout" || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it has ended with %v", err)
 		}
 		if d := time.Since(start); d < 5*time.Second || d > 20*time.Second {
 			t.Errorf("it took %v", d)

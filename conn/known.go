@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -164,6 +165,19 @@ func (c *Conn) watchWriteLocked() {
 		return
 	}
 	c.closeIn(3 * limit)
+}
+
+// overdueLocked makes err, with which a connection has failed that is not known, a timeout where the
+// piece that is written is late: some connections are closed when a deadline passes, and say no more
+// of it, to the reader as to the flusher.
+func (c *Conn) overdueLocked(err error) error {
+	limit := c.writeByteTimeout()
+	if c.known || !c.timer.closing || limit <= 0 || c.client.writeErr != nil ||
+		time.Until(c.lookAt) > 2*limit || // see watchWriteLocked
+		netconn.IsTimeout(err) || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 }
 
 // closeIn has the timer close the socket, unless closing is taken back before. It is called with mu

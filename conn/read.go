@@ -392,6 +392,9 @@ func (c *Conn) readFailed(err error) {
 		return // the end that was on its way
 	}
 	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
+		if late := c.overdueLocked(err); netconn.IsTimeout(late) && !netconn.IsTimeout(err) {
+			err = c.writeTimedOut(late)
+		}
 		c.die(c.lost(err))
 		return
 	}

@@ -195,6 +195,9 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	}
 	c.mu.Lock()
 	c.writing = false
+	if err != nil {
+		err = c.overdueLocked(err)
+	}
 	c.timer.closing = c.timer.closing && c.client.writeErr != nil
 	c.judgePace(n)
 	c.stats.writes++
