@@ -206,7 +206,9 @@ func TestConfigureNames(t *testing.T) {
 			}
 			readAll(t, resp)
 		}
-		if dials.Load() != 1 || got.Load() != 5 {
+		// net/http keeps a connection for others a moment after it has given it to the request that it was dialled for:
+		// the second request may come before.
+		if dials.Load() > 2 || got.Load() != 5 {
 			t.Errorf("%s: %d dials, %d calls of GetConn for 5 requests", host, dials.Load(), got.Load())
 		}
 		t1.CloseIdleConnections()
@@ -233,7 +235,7 @@ func TestConfigureCleartextThroughHTTP2Proxy(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if n := dials.Load(); n != 1 {
+	if n := dials.Load(); n > 2 { // two: see TestConfigureNames
 		t.Errorf("%d dials", n)
 	}
 	t1.CloseIdleConnections()
