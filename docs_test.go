@@ -66,8 +66,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// What docs/FEATURES.md claims is proved by a test: each link to one leads to a file that has it, and each Y or P of ours has
-// such a link.
+// What docs/FEATURES.md claims is proved by a test: each link to one leads to a file that has it,
+// and each Y or P of ours has such a link.
 func TestFeaturesAreProved(t *testing.T) {
 	const document = "docs/FEATURES.md"
 	link := regexp.MustCompile(`\[((?:Test|Fuzz|Example)\w*)\]\(([^)]*)\)`)
@@ -92,8 +92,8 @@ func TestFeaturesAreProved(t *testing.T) {
 	}
 }
 
-// Each mechanism in docs/ARCHITECTURE.md says what it earns and needs, and names functions that check
-// that at run time and tests of the plain way, all of which are there.
+// Each mechanism in docs/ARCHITECTURE.md says what it earns and needs, and names functions that
+// check that at run time and tests of the plain way, all of which are there.
 func TestMechanisms(t *testing.T) {
 	const document = "docs/ARCHITECTURE.md"
 	_, text, _ := strings.Cut(read(t, document), "\n## Mechanisms\n")

@@ -57,7 +57,8 @@
 // requests (package floor, Linux only). What it takes is the kernel's and the
 // machine's.
 //
-// Which share of a slow connection each of several responses gets, beside the share that the scheduler decides on:
+// Which share of a slow connection each of several responses gets, beside the share that the
+// scheduler decides on:
 //
 //	go run ./benchmarks/shares
 //

@@ -8,9 +8,9 @@ import (
 
 var handed *http.Request
 
-// BenchmarkTypes is what the types that an http.Handler gets cost by themselves, for a request with one field: the memory
-// alone, in as few pieces as they allow, with nothing in it. No server with such handlers takes less, unless it lends a handler what
-// the next request will be in.
+// BenchmarkTypes is what the types that an http.Handler gets cost by themselves, for a request with
+// one field: the memory alone, in as few pieces as they allow, with nothing in it. No server with
+// such handlers takes less, unless it lends a handler what the next request will be in.
 func BenchmarkTypes(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -5,20 +5,22 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// AltSvc is what a server says of where else an origin is served (RFC 7838). It is not acted on here.
+// AltSvc is what a server says of where else an origin is served (RFC 7838). It is not acted on
+// here.
 type AltSvc struct {
 	// Origin is the origin, "https://host", with a port that is not the default.
 	Origin string
 	// Value is that of an Alt-Svc field: `h3=":443"; ma=86400`, or "clear".
 	Value string
-	// Frame tells that it came in an ALTSVC frame (RFC 7838 §4), otherwise in a response's header field (§3).
+	// Frame tells that it came in an ALTSVC frame (RFC 7838 §4), otherwise in a response's header
+	// field (§3).
 	Frame bool
 	// Conn is the connection that it came on.
 	Conn *ClientConn
 }
 
-// altSvcFrame takes what an ALTSVC frame says. An origin for which the server has shown no certificate is ignored
-// (RFC 7838 §4).
+// altSvcFrame takes what an ALTSVC frame says. An origin for which the server has shown no
+// certificate is ignored (RFC 7838 §4).
 func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 	origin := a.Origin
 	if origin == "" {

@@ -16,7 +16,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// What a server can do wrong while a response is awaited, and what becomes of it. Every case ends in a typed error.
+// What a server can do wrong while a response is awaited, and what becomes of it. Every case ends
+// in a typed error.
 var badServers = []struct {
 	name string
 	do   func(p *peer)
@@ -35,13 +36,21 @@ var badServers = []struct {
 		p.send(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.block(nil)})
 	}, frame.ProtocolError},
 	{"DATA before HEADERS", func(p *peer) { p.send(body(1, "x")) }, frame.ProtocolError},
-	{"no :status", func(p *peer) { p.send(head{id: 1, fields: []hpack.HeaderField{{Name: "a", Value: "b"}}}) }, frame.ProtocolError},
+	{
+		"no :status",
+		func(p *peer) { p.send(head{id: 1, fields: []hpack.HeaderField{{Name: "a", Value: "b"}}}) },
+		frame.ProtocolError,
+	},
 	{":status 101", func(p *peer) { p.send(respond(1, 101)) }, frame.ProtocolError},
 	{"uppercase name", func(p *peer) { p.send(respond(1, 200, "Upper", "x")) }, frame.ProtocolError},
 	{"connection-specific field", func(p *peer) { p.send(respond(1, 200, "connection", "close")) }, frame.ProtocolError},
 	{"CR in a value", func(p *peer) { p.send(respond(1, 200, "a", "b\rc")) }, frame.ProtocolError},
 	{"interim response that ends", func(p *peer) { p.send(respond(1, 103).ends()) }, frame.ProtocolError},
-	{"content-length without content", func(p *peer) { p.send(respond(1, 200, "content-length", "5").ends()) }, frame.ProtocolError},
+	{
+		"content-length without content",
+		func(p *peer) { p.send(respond(1, 200, "content-length", "5").ends()) },
+		frame.ProtocolError,
+	},
 	{"two content-lengths", func(p *peer) {
 		p.send(respond(1, 200, "content-length", "5", "content-length", "6"))
 	}, frame.ProtocolError},
@@ -51,7 +60,11 @@ var badServers = []struct {
 		p.send(frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}})
 	}, frame.CompressionError},
 	{"frame too large", func(p *peer) { p.send(body(1, strings.Repeat("x", 16385))) }, frame.FrameSizeError},
-	{"HTTP/1.1", func(p *peer) { p.send([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")) }, frame.FrameSizeError},
+	{
+		"HTTP/1.1",
+		func(p *peer) { p.send([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")) },
+		frame.FrameSizeError,
+	},
 	{"connection window overflow", func(p *peer) {
 		p.send(frame.WindowUpdate{Increment: 1<<31 - 1}, frame.WindowUpdate{Increment: 1<<31 - 1})
 	}, frame.FlowControlError},
@@ -189,7 +202,8 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
-// DATA that comes after the end of its stream is an error of the stream, which is over, and not of the next request.
+// DATA that comes after the end of its stream is an error of the stream, which is over, and not of
+// the next request.
 func TestDataAfterEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t)
@@ -228,11 +242,15 @@ func TestHeaderBombMemory(t *testing.T) {
 	})
 }
 
-// A server that never reads holds up neither cancellation nor other connections, and a request that was cancelled keeps
-// its slot until the server has been told.
+// A server that never reads holds up neither cancellation nor other connections, and a request that
+// was cancelled keeps its slot until the server has been told.
 func TestServerNeverReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarmOn(t, testLinkOf(memconn.Options{Buffer: 1000}), func(t *Transport) { t.StrictMaxConcurrentStreams = true })
+		f := newFarmOn(
+			t,
+			testLinkOf(memconn.Options{Buffer: 1000}),
+			func(t *Transport) { t.StrictMaxConcurrentStreams = true },
+		)
 		cc := &Transport{Proxy: noProxy}
 		nc, err := f.l.Dial(t.Context(), "", "")
 		if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// responseBody is the Body of a response. Read may be called by one goroutine at a time, Close by any.
+// responseBody is the Body of a response. Read may be called by one goroutine at a time, Close by
+// any.
 type responseBody struct {
 	x      *exchange
 	closed atomic.Bool
@@ -20,8 +21,9 @@ type responseBody struct {
 
 func isEOF(err error) bool { return err == io.EOF } //nolint:errorlint // the end of a connection may wrap it
 
-// Read reads the body. It returns io.EOF at its end, when the trailers are there too; an *Error when the stream or the
-// connection was lost; and the error of the request's context when that has ended.
+// Read reads the body. It returns io.EOF at its end, when the trailers are there too; an *Error
+// when the stream or the connection was lost; and the error of the request's context when that has
+// ended.
 func (b *responseBody) Read(p []byte) (int, error) {
 	x := b.x
 	switch {
@@ -78,7 +80,8 @@ func (b *responseBody) copyTrailers() {
 	}
 }
 
-// Close ends the exchange: what has not arrived of the response is cancelled, and what was not sent of the request.
+// Close ends the exchange: what has not arrived of the response is cancelled, and what was not sent
+// of the request.
 func (b *responseBody) Close() error {
 	if b.closed.Swap(true) {
 		return nil

@@ -15,7 +15,8 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// ClientConn is one HTTP/2 connection. It is an http.RoundTripper, and all its methods may be called by any goroutine.
+// ClientConn is one HTTP/2 connection. It is an http.RoundTripper, and all its methods may be
+// called by any goroutine.
 type ClientConn struct {
 	t    *Transport
 	c    *conn.Conn
@@ -97,8 +98,8 @@ func (cc *ClientConn) dropPushes() {
 	}
 }
 
-// handler returns what conn is to tell of pushes and states. A connection that takes no pushes has none, which is
-// cheaper.
+// handler returns what conn is to tell of pushes and states. A connection that takes no pushes has
+// none, which is cheaper.
 func (cc *ClientConn) handler() conn.Handler {
 	if !cc.t.takesPushes() {
 		return nil
@@ -192,8 +193,8 @@ func (cc *ClientConn) acquire(first int) error {
 	if !cc.limited {
 		return cc.c.ReserveFirst(first)
 	}
-	// An attempt that fails must not be seen to have taken one of the last: a request that waits would
-	// not be woken when it is given back.
+	// An attempt that fails must not be seen to have taken one of the last: a request that waits
+	// would not be woken when it is given back.
 	cc.taking.Lock()
 	defer cc.taking.Unlock()
 	if cc.left.Load() <= 0 {
@@ -249,8 +250,8 @@ func (cc *ClientConn) useless() bool {
 // gone reports whether no request is taken any more.
 func (cc *ClientConn) gone() bool { return cc.retired.Load() || cc.c.Err() != nil }
 
-// Reserve takes a stream for one call of RoundTrip, or of Release if there will be none. It fails when no stream is
-// available.
+// Reserve takes a stream for one call of RoundTrip, or of Release if there will be none. It fails
+// when no stream is available.
 func (cc *ClientConn) Reserve() error {
 	if err := cc.acquire(streamsAtFirst); err != nil {
 		if state := cc.c.Err(); state != nil {
@@ -281,8 +282,8 @@ func (cc *ClientConn) takeReserved() bool {
 	return true
 }
 
-// RoundTrip sends a request on this connection, whatever its URL says, and waits for a stream where none is available
-// and Reserve was not called. It is never sent twice.
+// RoundTrip sends a request on this connection, whatever its URL says, and waits for a stream where
+// none is available and Reserve was not called. It is never sent twice.
 func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkRequest(req); err != nil {
 		cc.Release()
@@ -362,7 +363,8 @@ func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.C
 	return x.await()
 }
 
-// open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for more.
+// open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for
+// more.
 func (cc *ClientConn) open(
 	req *http.Request, src *source, trace *httptrace.ClientTrace, tunnel bool,
 ) (*exchange, error) {
@@ -403,7 +405,8 @@ func (cc *ClientConn) open(
 	return x, nil
 }
 
-// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo it, nor for a tunnel.
+// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo
+// it, nor for a tunnel.
 func wantsGzip(t *Transport, req *http.Request) bool {
 	return !t.disableCompression() && len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 &&
 		req.Method != http.MethodHead && req.Method != http.MethodConnect
@@ -451,7 +454,8 @@ func (cc *ClientConn) Shutdown(ctx context.Context) error {
 // Close closes the connection now. Requests that it has fail.
 func (cc *ClientConn) Close() error { return cc.c.Close() }
 
-// Done returns a channel that is closed when the connection has ended and nothing of it runs any more.
+// Done returns a channel that is closed when the connection has ended and nothing of it runs any
+// more.
 func (cc *ClientConn) Done() <-chan struct{} { return cc.c.Done() }
 
 // Conn returns the connection beneath, for what has no place in net/http's types.

@@ -10,8 +10,8 @@ import (
 
 // Clone returns a Transport with the fields of t, and nothing that has come of its use, such as
 // connections. Pool, PushCache and what RegisterProtocol was given hold what belongs to one
-// Transport, so the clone has none of them. The clone of a Transport that Configure has made is that
-// of a clone of the http.Transport.
+// Transport, so the clone has none of them. The clone of a Transport that Configure has made is
+// that of a clone of the http.Transport.
 func (t *Transport) Clone() *Transport {
 	c := new(Transport)
 	if t.t1 != nil {
@@ -73,9 +73,9 @@ func (t *Transport) forTunnels() *Transport {
 	return c
 }
 
-// RegisterProtocol has rt send the requests whose URLs have the scheme, as http.Transport.RegisterProtocol does: if
-// rt.RoundTrip returns http.ErrSkipAltProtocol, the Transport sends the request itself. It panics when the scheme is
-// registered already.
+// RegisterProtocol has rt send the requests whose URLs have the scheme, as
+// http.Transport.RegisterProtocol does: if rt.RoundTrip returns http.ErrSkipAltProtocol, the
+// Transport sends the request itself. It panics when the scheme is registered already.
 func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	if t.t1 != nil {
 		t.t1.RegisterProtocol(scheme, rt)
@@ -97,8 +97,8 @@ func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	}
 }
 
-// registered returns what was registered for the scheme of a request, nil where nothing was, or where the request can
-// only be sent with HTTP/1.1.
+// registered returns what was registered for the scheme of a request, nil where nothing was, or
+// where the request can only be sent with HTTP/1.1.
 func (t *Transport) registered(req *http.Request) http.RoundTripper {
 	schemes := t.schemes.Load()
 	if schemes == nil || req.URL == nil || req.URL.Scheme == "https" && asksForWebSocket(req) {
@@ -107,8 +107,8 @@ func (t *Transport) registered(req *http.Request) http.RoundTripper {
 	return (*schemes)[req.URL.Scheme]
 }
 
-// CancelRequest cancels a request that is sent with HTTP/1.1, for which there is no response yet. As
-// in http.Transport it does nothing for one of HTTP/2.
+// CancelRequest cancels a request that is sent with HTTP/1.1, for which there is no response yet.
+// As in http.Transport it does nothing for one of HTTP/2.
 //
 // Deprecated: use http.NewRequestWithContext and cancel the context.
 func (t *Transport) CancelRequest(req *http.Request) {

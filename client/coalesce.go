@@ -13,8 +13,8 @@ import (
 // maxClaims bounds the origins that one connection may be used for beside its own.
 const maxClaims = 256
 
-// origins takes what the server says with ORIGIN (RFC 8336). Only what its certificate is valid for counts, and only
-// where that was verified: a server may name whom it likes.
+// origins takes what the server says with ORIGIN (RFC 8336). Only what its certificate is valid for
+// counts, and only where that was verified: a server may name whom it likes.
 func (cc *ClientConn) origins(_ *conn.Conn, list []string) {
 	var keys []Key
 	for _, o := range list {
@@ -32,10 +32,12 @@ func (cc *ClientConn) origins(_ *conn.Conn, list []string) {
 	cc.t.once.own.claim(cc)
 }
 
-// authority returns the key of an origin for which the server has shown a certificate (RFC 9110 §4.3.3).
+// authority returns the key of an origin for which the server has shown a certificate (RFC 9110
+// §4.3.3).
 func (cc *ClientConn) authority(origin string) (Key, bool) {
 	u, err := url.Parse(strings.ToLower(origin))
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
+		u.Fragment != "" {
 		return Key{}, false
 	}
 	addr, err := hostPort(u.Scheme, u.Host)
@@ -100,8 +102,8 @@ func (p *pool) disclaim(cc *ClientConn, key Key) {
 	}
 }
 
-// shared reserves a stream on a connection to another origin whose server has said that it answers for this one, nil
-// where there is none. p.mu is held, at least shared.
+// shared reserves a stream on a connection to another origin whose server has said that it answers
+// for this one, nil where there is none. p.mu is held, at least shared.
 func (p *pool) shared(target *Target, first int) *ClientConn {
 	if target.own || target.proxy != nil {
 		return nil
@@ -114,7 +116,8 @@ func (p *pool) shared(target *Target, first int) *ClientConn {
 	return nil
 }
 
-// misdirected is the response of a server that does not answer for an origin that it has claimed (RFC 9110 §15.5.20).
+// misdirected is the response of a server that does not answer for an origin that it has claimed
+// (RFC 9110 §15.5.20).
 type misdirected struct {
 	x    *exchange
 	resp *http.Response
@@ -122,7 +125,8 @@ type misdirected struct {
 
 func (*misdirected) Error() string { return "http2: 421 Misdirected Request on a shared connection" }
 
-// alone prepares a request for a connection of its own. It is false where the request cannot be sent again.
+// alone prepares a request for a connection of its own. It is false where the request cannot be
+// sent again.
 func (m *misdirected) alone(req *http.Request, src *source) (next *source, ok bool) {
 	if src != nil {
 		var err error

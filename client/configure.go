@@ -10,26 +10,30 @@ import (
 	"github.com/sluice-go/sluice/internal/alpn"
 )
 
-// Keys of http.Transport.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext connections.
+// Keys of http.Transport.TLSNextProto. The second is no ALPN name: net/http uses it to hand over
+// cleartext connections.
 const (
 	protoTLS   = "h2"
 	protoClear = "unencrypted_http2"
 )
 
-// Configure has t1 speak HTTP/2 with this package, over TLS and, where t1.Protocols says so, on cleartext. It must be
-// called before the first request, and changes t1.TLSClientConfig and t1.TLSNextProto. net/http dials and does the proxies;
-// the settings of t1 hold, its HTTP2 included. t1.NewClientConn works with it.
+// Configure has t1 speak HTTP/2 with this package, over TLS and, where t1.Protocols says so, on
+// cleartext. It must be called before the first request, and changes t1.TLSClientConfig and
+// t1.TLSNextProto. net/http dials and does the proxies; the settings of t1 hold, its HTTP2
+// included. t1.NewClientConn works with it.
 //
-// net/http dials for every request that finds no stream free, however many wait already; what is not used for a quarter
-// of a second is closed again. MaxConnsPerHost of t1 bounds it.
+// net/http dials for every request that finds no stream free, however many wait already; what is
+// not used for a quarter of a second is closed again. MaxConnsPerHost of t1 bounds it.
 //
-// A connection serves the requests for which net/http would use it: those of the http.Transport that has dialled it, to
-// its host, through its proxy. So t1.Clone and t1 share no connection, nor do requests through different proxies.
-// Clones speak HTTP/2 with this package, too. CloseIdleConnections of t1 closes their idle connections with its own;
-// that of a clone has them not used again, and they are closed after IdleConnTimeout.
+// A connection serves the requests for which net/http would use it: those of the http.Transport
+// that has dialled it, to its host, through its proxy. So t1.Clone and t1 share no connection, nor
+// do requests through different proxies. Clones speak HTTP/2 with this package, too.
+// CloseIdleConnections of t1 closes their idle connections with its own; that of a clone has them
+// not used again, and they are closed after IdleConnTimeout.
 //
-// The Transport that is returned sends its requests through t1. Fields of it that net/http has not, such as PushHandler,
-// may be set before the first request. t1.Protocols must be set before Configure.
+// The Transport that is returned sends its requests through t1. Fields of it that net/http has not,
+// such as PushHandler, may be set before the first request. t1.Protocols must be set before
+// Configure.
 //
 // Configure fails if t1 has another HTTP/2 already.
 func Configure(t1 *http.Transport) (*Transport, error) {
@@ -89,7 +93,8 @@ func (noCachedConnError) IsHTTP2NoCachedConnError() {}
 
 func (noCachedConnError) Error() string { return "http2: no cached connection was available" }
 
-// idleCloser is a Transport to the reflection of net/http, which wants one exported field with this one method.
+// idleCloser is a Transport to the reflection of net/http, which wants one exported field with this
+// one method.
 type idleCloser struct{ t *Transport }
 
 // CloseIdleConnections closes what has no request.
@@ -98,11 +103,12 @@ func (c *idleCloser) CloseIdleConnections() {
 	c.t.once.pool.CloseIdleConnections()
 }
 
-// registered is what is registered with net/http for https. net/http looks for a struct with exactly one exported
-// field, and for the method NewClientConn.
+// registered is what is registered with net/http for https. net/http looks for a struct with
+// exactly one exported field, and for the method NewClientConn.
 type registered struct{ Transport *idleCloser }
 
-// RoundTrip leaves the request to net/http, which knows the connections that are its own: see handedOver.
+// RoundTrip leaves the request to net/http, which knows the connections that are its own: see
+// handedOver.
 func (r registered) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, http.ErrSkipAltProtocol
 }

@@ -206,8 +206,8 @@ func TestConfigureNames(t *testing.T) {
 			}
 			readAll(t, resp)
 		}
-		// net/http keeps a connection for others a moment after it has given it to the request that it was dialled for:
-		// the second request may come before.
+		// net/http keeps a connection for others a moment after it has given it to the request that
+		// it was dialled for: the second request may come before.
 		if dials.Load() > 2 || got.Load() != 5 {
 			t.Errorf("%s: %d dials, %d calls of GetConn for 5 requests", host, dials.Load(), got.Load())
 		}
@@ -262,7 +262,8 @@ func TestConfigureProtocols(t *testing.T) {
 	}
 }
 
-// Connections that were full are used again: bursts beyond a server's limit of streams do not dial each time.
+// Connections that were full are used again: bursts beyond a server's limit of streams do not dial
+// each time.
 func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -295,7 +296,8 @@ func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 	})
 }
 
-// A server that sends GOAWAY on each connection at once, or allows no stream, is not dialled as fast as can be.
+// A server that sends GOAWAY on each connection at once, or allows no stream, is not dialled as
+// fast as can be.
 func TestConfigureNoStormOfDials(t *testing.T) {
 	for name, greeting := range map[string]func(p *peer){
 		"GOAWAY":    func(p *peer) { p.send(goAway(0, frame.NoError)) },
@@ -338,8 +340,9 @@ func TestConfigureNoStormOfDials(t *testing.T) {
 	}
 }
 
-// A request that has failed and is then sent by a clone, with another certificate, to the same server does not make
-// the connections of the two one family, though the first had no stream for it.
+// A request that has failed and is then sent by a clone, with another certificate, to the same
+// server does not make the connections of the two one family, though the first had no stream for
+// it.
 func TestConfigureCloneAfterRefusal(t *testing.T) {
 	hold := make(chan struct{})
 	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,22 +11,25 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
-// ErrNoConnectProtocol is the error of a request for extended CONNECT, one with a ":protocol", to a server that has not
-// announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3). Nothing was sent.
+// ErrNoConnectProtocol is the error of a request for extended CONNECT, one with a ":protocol", to a
+// server that has not announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3). Nothing was sent.
 var ErrNoConnectProtocol = errors.New("http2: the server does not offer extended CONNECT (RFC 8441)")
 
-// Connect sends a CONNECT request and returns the stream as a connection when the server has answered with a 2xx status.
-// With another status the Tunnel is nil, the error too, and the response is what RoundTrip would return, so that its Body
-// must be closed. A response beside a Tunnel has no Body to close.
+// Connect sends a CONNECT request and returns the stream as a connection when the server has
+// answered with a 2xx status. With another status the Tunnel is nil, the error too, and the
+// response is what RoundTrip would return, so that its Body must be closed. A response beside a
+// Tunnel has no Body to close.
 //
-// req.URL says which server is asked, and req.Host what it is to connect to, as "host:port" (RFC 9113 §8.5). With
-// req.Header[":protocol"], "websocket" for example, it is extended CONNECT (RFC 8441): then the path of req.URL is sent, too,
-// and the server's SETTINGS are waited for; the error is ErrNoConnectProtocol if it does not offer it. req.Body must be nil.
+// req.URL says which server is asked, and req.Host what it is to connect to, as "host:port" (RFC
+// 9113 §8.5). With req.Header[":protocol"], "websocket" for example, it is extended CONNECT (RFC
+// 8441): then the path of req.URL is sent, too, and the server's SETTINGS are waited for; the error
+// is ErrNoConnectProtocol if it does not offer it. req.Body must be nil.
 //
-// Other than with RoundTrip, the request's context bounds the time until the answer only, and not the life of the Tunnel,
-// which takes a stream of its connection, as a request does, until it is closed and the server knows. The error is ErrHTTP1
-// for a server, or a URL, with which HTTP/2 is not spoken. A Transport that Configure has made dials
-// connections of its own for this, with the settings of the http.Transport.
+// Other than with RoundTrip, the request's context bounds the time until the answer only, and not
+// the life of the Tunnel, which takes a stream of its connection, as a request does, until it is
+// closed and the server knows. The error is ErrHTTP1 for a server, or a URL, with which HTTP/2 is
+// not spoken. A Transport that Configure has made dials connections of its own for this, with the
+// settings of the http.Transport.
 func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
 	t.init()
 	if t.t1 != nil {
@@ -61,7 +64,11 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 	}
 }
 
-func (t *Transport) tryConnect(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*conn.Tunnel, *http.Response, error) {
+func (t *Transport) tryConnect(
+	req *http.Request,
+	target *Target,
+	trace *httptrace.ClientTrace,
+) (*conn.Tunnel, *http.Response, error) {
 	cc, err := t.reserve(req, target, trace)
 	if err != nil {
 		return nil, nil, err
@@ -73,7 +80,8 @@ func (t *Transport) tryConnect(req *http.Request, target *Target, trace *httptra
 	return tunnel, resp, err
 }
 
-// Connect is Transport.Connect on this connection. It waits for a stream as RoundTrip does, and sends the request once.
+// Connect is Transport.Connect on this connection. It waits for a stream as RoundTrip does, and
+// sends the request once.
 func (cc *ClientConn) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
 	if err := checkConnect(req); err != nil {
 		cc.Release()

@@ -90,7 +90,8 @@ func TestConnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.StatusCode != 200 || resp.Header.Get("Accepted") != "yes" || resp.Body != http.NoBody || resp.ContentLength != -1 {
+		if resp.StatusCode != 200 || resp.Header.Get("Accepted") != "yes" || resp.Body != http.NoBody ||
+			resp.ContentLength != -1 {
 			t.Errorf("the response is %+v", resp)
 		}
 		cancel()
@@ -434,7 +435,8 @@ func TestRoundTripConnect(t *testing.T) {
 	})
 }
 
-// ClientConn.Connect is the same on one connection, and Configure's Transport uses what net/http has dialled.
+// ClientConn.Connect is the same on one connection, and Configure's Transport uses what net/http
+// has dialled.
 func TestConnectElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, tunnels(t))

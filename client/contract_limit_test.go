@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A connection that drains does not count for MaxConnsPerHost, with net/http's HTTP/2 as with ours: a request that runs
-// for long would hold up all others.
+// A connection that drains does not count for MaxConnsPerHost, with net/http's HTTP/2 as with ours:
+// a request that runs for long would hold up all others.
 func TestMaxConnsPerHostWhileDraining(t *testing.T) {
 	for _, kind := range []string{"net-http", "transport", "configure"} {
 		t.Run(kind, func(t *testing.T) {

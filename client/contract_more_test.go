@@ -52,9 +52,14 @@ var moreScripts = []script{
 			n.add("after Close: %v", err != nil)
 		}
 	}},
-	{name: "gzip off", adjust: func(t *http.Transport) { t.DisableCompression = true }, handler: dump, do: func(n *notes, rt http.RoundTripper) {
-		n.response(rt.RoundTrip(request("GET", "/", nil)))
-	}},
+	{
+		name:    "gzip off",
+		adjust:  func(t *http.Transport) { t.DisableCompression = true },
+		handler: dump,
+		do: func(n *notes, rt http.RoundTripper) {
+			n.response(rt.RoundTrip(request("GET", "/", nil)))
+		},
+	},
 	{name: "interim responses", handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>")
 		w.WriteHeader(103)
@@ -71,53 +76,75 @@ var moreScripts = []script{
 		_, err := rt.RoundTrip(request("GET", "/", nil).WithContext(httptrace.WithClientTrace(context.Background(), trace)))
 		n.add("refused: %v", err != nil)
 	}},
-	{name: "expect", adjust: func(t *http.Transport) { t.ExpectContinueTimeout = time.Minute }, handler: func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/no":
-			w.WriteHeader(417)
-			return
-		case "/late":
-			time.Sleep(2 * time.Minute)
-		}
-		dump(w, r)
-	}, do: func(n *notes, rt http.RoundTripper) {
-		for _, path := range []string{"/yes", "/no", "/late"} {
-			start := time.Now()
-			// Which of the two is called first is open: the answer may come before the request has noted that it waits.
-			var waits atomic.Int32
-			var goesOn atomic.Int64
-			trace := &httptrace.ClientTrace{
-				Wait100Continue: func() { waits.Add(1) }, Got100Continue: func() { goesOn.Store(1 + int64(time.Since(start))) },
+	{
+		name:   "expect",
+		adjust: func(t *http.Transport) { t.ExpectContinueTimeout = time.Minute },
+		handler: func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/no":
+				w.WriteHeader(417)
+				return
+			case "/late":
+				time.Sleep(2 * time.Minute)
 			}
-			spy := &spyBody{Reader: strings.NewReader("body")}
-			r := request("POST", path, spy, "Expect", "100-continue").WithContext(httptrace.WithClientTrace(context.Background(), trace))
-			n.response(rt.RoundTrip(r))
-			n.add("%s took %v", path, time.Since(start))
-			synctest.Wait()
-			n.add("waits %d, goes on %d, closed %d", waits.Load(), goesOn.Load(), spy.closes)
-		}
-	}},
-	{name: "header timeout", adjust: func(t *http.Transport) { t.ResponseHeaderTimeout = time.Minute }, handler: func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if r.URL.Path == "/slow" {
+			dump(w, r)
+		},
+		do: func(n *notes, rt http.RoundTripper) {
+			for _, path := range []string{"/yes", "/no", "/late"} {
+				start := time.Now()
+				// Which of the two is called first is open: the answer may come before the request
+				// has noted that it waits.
+				var waits atomic.Int32
+				var goesOn atomic.Int64
+				trace := &httptrace.ClientTrace{
+					Wait100Continue: func() { waits.Add(1) }, Got100Continue: func() { goesOn.Store(1 + int64(time.Since(start))) },
+				}
+				spy := &spyBody{Reader: strings.NewReader("body")}
+				r := request(
+					"POST",
+					path,
+					spy,
+					"Expect",
+					"100-continue",
+				).WithContext(httptrace.WithClientTrace(context.Background(), trace))
+				n.response(rt.RoundTrip(r))
+				n.add("%s took %v", path, time.Since(start))
+				synctest.Wait()
+				n.add("waits %d, goes on %d, closed %d", waits.Load(), goesOn.Load(), spy.closes)
+			}
+		},
+	},
+	{
+		name:   "header timeout",
+		adjust: func(t *http.Transport) { t.ResponseHeaderTimeout = time.Minute },
+		handler: func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/slow" {
+				time.Sleep(2 * time.Minute)
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
 			time.Sleep(2 * time.Minute)
-			return
-		}
-		_ = http.NewResponseController(w).Flush()
-		time.Sleep(2 * time.Minute)
-		_, _ = io.WriteString(w, "body")
-	}, do: func(n *notes, rt http.RoundTripper) {
-		for _, path := range []string{"/slow", "/body"} {
-			start := time.Now()
-			n.response(rt.RoundTrip(request("GET", path, nil)))
-			n.add("%s took %v", path, time.Since(start))
-			n.response(rt.RoundTrip(request("POST", path, &slowReader{n: 3, each: 50 * time.Second})))
-			n.add("%s took %v", path, time.Since(start))
-		}
-	}},
-	{name: "large header", adjust: func(t *http.Transport) { t.MaxResponseHeaderBytes = 4000 }, handler: func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Large", strings.Repeat("x", 5000))
-	}, do: func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/", nil))) }},
+			_, _ = io.WriteString(w, "body")
+		},
+		do: func(n *notes, rt http.RoundTripper) {
+			for _, path := range []string{"/slow", "/body"} {
+				start := time.Now()
+				n.response(rt.RoundTrip(request("GET", path, nil)))
+				n.add("%s took %v", path, time.Since(start))
+				n.response(rt.RoundTrip(request("POST", path, &slowReader{n: 3, each: 50 * time.Second})))
+				n.add("%s took %v", path, time.Since(start))
+			}
+		},
+	},
+	{
+		name:   "large header",
+		adjust: func(t *http.Transport) { t.MaxResponseHeaderBytes = 4000 },
+		handler: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Large", strings.Repeat("x", 5000))
+		},
+		do: func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/", nil))) },
+	},
 	{name: "handler aborts", handler: func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/body" {
 			_, _ = io.WriteString(w, "part")

@@ -10,7 +10,11 @@ import (
 )
 
 var scripts = []script{
-	{name: "GET", handler: dump, do: func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/a/b?c=d", nil))) }},
+	{
+		name:    "GET",
+		handler: dump,
+		do:      func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/a/b?c=d", nil))) },
+	},
 	{name: "methods", handler: dump, do: func(n *notes, rt http.RoundTripper) {
 		for _, m := range []string{"HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "WEIRD"} {
 			n.response(rt.RoundTrip(request(m, "/", nil)))
@@ -20,8 +24,31 @@ var scripts = []script{
 		}
 	}},
 	{name: "request fields", handler: dump, do: func(n *notes, rt http.RoundTripper) {
-		r := request("GET", "/", nil, "A", "1", "A", "2", "Cookie", "a=b; c=d;e=f", "Authorization", "secret", "User-Agent", "me",
-			"Content-Length", "77", "Host", "other", "Keep-Alive", "x", "Accept", "x", "Empty", "")
+		r := request(
+			"GET",
+			"/",
+			nil,
+			"A",
+			"1",
+			"A",
+			"2",
+			"Cookie",
+			"a=b; c=d;e=f",
+			"Authorization",
+			"secret",
+			"User-Agent",
+			"me",
+			"Content-Length",
+			"77",
+			"Host",
+			"other",
+			"Keep-Alive",
+			"x",
+			"Accept",
+			"x",
+			"Empty",
+			"",
+		)
 		n.response(rt.RoundTrip(r))
 		r = request("GET", "/", nil)
 		r.Header["User-Agent"] = nil

@@ -79,7 +79,15 @@ func (n *notes) response(resp *http.Response, err error) {
 		n.error("RoundTrip", err)
 		return
 	}
-	n.add("%s %s %d.%d length %d uncompressed %v", resp.Status, resp.Proto, resp.ProtoMajor, resp.ProtoMinor, resp.ContentLength, resp.Uncompressed)
+	n.add(
+		"%s %s %d.%d length %d uncompressed %v",
+		resp.Status,
+		resp.Proto,
+		resp.ProtoMajor,
+		resp.ProtoMinor,
+		resp.ContentLength,
+		resp.Uncompressed,
+	)
 	n.header("header", resp.Header)
 	n.header("announced", resp.Trailer)
 	n.add("TransferEncoding %v, Close %v, TLS %v", resp.TransferEncoding, resp.Close, resp.TLS != nil)

@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// Responses that nobody reads, with contexts that can be cancelled, keep no goroutine: a connection has one.
+// Responses that nobody reads, with contexts that can be cancelled, keep no goroutine: a connection
+// has one.
 func TestNoGoroutinePerStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t)
@@ -29,7 +30,8 @@ func TestNoGoroutinePerStream(t *testing.T) {
 			_ = r.resp.Body.Close()
 		}
 		synctest.Wait()
-		// Goroutines outside the bubble, which earlier tests have left to the runtime, may end meanwhile.
+		// Goroutines outside the bubble, which earlier tests have left to the runtime, may end
+		// meanwhile.
 		if n := runtime.NumGoroutine(); open-n >= streams/2 {
 			t.Errorf("%d goroutines with %d responses open, %d without", open, streams, n)
 		}

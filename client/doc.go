@@ -1,5 +1,5 @@
-// Package client is an alternative transport for net/http: HTTP/2 (RFC 9113) on package conn behind an
-// http.RoundTripper.
+// Package client is an alternative transport for net/http: HTTP/2 (RFC 9113) on package conn behind
+// an http.RoundTripper.
 //
 //	hc := &http.Client{Transport: &client.Transport{}}
 //
@@ -18,8 +18,9 @@
 //
 // # Priorities
 //
-// [WithPriority] has the requests of a context ask the server to be answered sooner or later than others, and
-// [UpdatePriority] changes that while they run. A Priority field in a request's header is sent like any other.
+// [WithPriority] has the requests of a context ask the server to be answered sooner or later than
+// others, and [UpdatePriority] changes that while they run. A Priority field in a request's header
+// is sent like any other.
 //
 // # Long paths
 //
@@ -30,16 +31,19 @@
 //
 // # Origins
 //
-// With Transport.Coalesce, origins that a server names in ORIGIN frames (RFC 8336) and has a certificate for share its
-// connection. Transport.AltSvcHandler is told of alternative services (RFC 7838); none is chosen here.
+// With Transport.Coalesce, origins that a server names in ORIGIN frames (RFC 8336) and has a
+// certificate for share its connection. Transport.AltSvcHandler is told of alternative services
+// (RFC 7838); none is chosen here.
 //
 // # Goroutines
 //
-// Everything may be called by any goroutine. A connection has one goroutine of its own, which reads; writing is done by
-// who sends a request, or, where the socket might block, by a goroutine that lives as long as the write. A request has
-// none of its own while it waits or is read, but one while its body is sent, if that is not small and in memory.
+// Everything may be called by any goroutine. A connection has one goroutine of its own, which
+// reads; writing is done by who sends a request, or, where the socket might block, by a goroutine
+// that lives as long as the write. A request has none of its own while it waits or is read, but one
+// while its body is sent, if that is not small and in memory.
 //
-// Hooks of httptrace for interim responses are called by the goroutine that reads the connection and must not block.
+// Hooks of httptrace for interim responses are called by the goroutine that reads the connection
+// and must not block.
 //
 // # Errors
 //
@@ -72,8 +76,8 @@
 // # Limitations
 //
 // A response with a status of 300 or more ends the sending of the request's body, as with net/http.
-// A server that has sent a part of such a response and waits for the rest of the request waits until
-// the caller closes the response's body or the request's context ends.
+// A server that has sent a part of such a response and waits for the rest of the request waits
+// until the caller closes the response's body or the request's context ends.
 //
 // Nothing is sent in TLS early data, which crypto/tls has not on TCP. So a 425 (Too Early) is for
 // the caller: RFC 8470 §5.2 has only those requests sent again that were sent in early data, and an

@@ -29,7 +29,8 @@ func TestTransportHasWhatNetHTTPHas(t *testing.T) {
 		case !ok:
 			t.Errorf("method %s is missing", m.Name)
 		case m.Name == "NewClientConn" || m.Name == "Clone":
-			// NewClientConn takes a connection here, and does not dial; Clone returns a *Transport of this package.
+			// NewClientConn takes a connection here, and does not dial; Clone returns a *Transport
+			// of this package.
 		case withoutReceiver(got.Type) != withoutReceiver(m.Type):
 			t.Errorf("method %s is a %v, want %v", m.Name, got.Type, m.Type)
 		}

@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// 425 is an answer like others: nothing was sent in early data, so there is nothing to send again without (RFC 8470 §5.2).
+// 425 is an answer like others: nothing was sent in early data, so there is nothing to send again
+// without (RFC 8470 §5.2).
 func TestTooEarlyIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fields []string

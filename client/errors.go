@@ -13,13 +13,14 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Error is the error of a request or response body whose connection or stream has failed. errors.As finds
-// *frame.StreamError or *frame.ConnError in it, errors.Is the code.
+// Error is the error of a request or response body whose connection or stream has failed. errors.As
+// finds *frame.StreamError or *frame.ConnError in it, errors.Is the code.
 type Error struct {
 	Addr     string // of the server, "host:port"
 	StreamID uint32 // 0 where no stream was opened
 
-	// Unprocessed tells that the server has certainly not acted on the request, so that it may be sent again.
+	// Unprocessed tells that the server has certainly not acted on the request, so that it may be
+	// sent again.
 	Unprocessed bool
 
 	Err error
@@ -193,8 +194,8 @@ var (
 	errNotReserved  = errors.New("http2: Pool.Get returned a connection without a stream reserved")
 )
 
-// isUnprocessed tells of an error of a stream whether the server says that it has not acted on the request (RFC 9113
-// §8.7), or cannot have seen it.
+// isUnprocessed tells of an error of a stream whether the server says that it has not acted on the
+// request (RFC 9113 §8.7), or cannot have seen it.
 func isUnprocessed(err error) bool {
 	if errors.Is(err, core.ErrNoStream) || errors.Is(err, core.ErrNoMoreStreams) {
 		return true

@@ -31,7 +31,8 @@ func serve() (addr string, stop func()) {
 	return l.Addr().String(), func() { _ = srv.Close() }
 }
 
-// A Transport takes the place of net/http's. For https URLs the zero value is enough; HTTP/2 on cleartext is asked for.
+// A Transport takes the place of net/http's. For https URLs the zero value is enough; HTTP/2 on
+// cleartext is asked for.
 func Example() {
 	addr, stop := serve()
 	defer stop()
@@ -108,7 +109,8 @@ func ExampleTransport_NewClientConn() {
 	// Output: HTTP/2.0 /one
 }
 
-// Extended CONNECT (RFC 8441) opens a stream for another protocol, here one that sends back each line.
+// Extended CONNECT (RFC 8441) opens a stream for another protocol, here one that sends back each
+// line.
 func ExampleTransport_Connect() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -156,7 +158,8 @@ func ExampleTransport_Connect() {
 	// Output: 200 OK: hello
 }
 
-// With Coalesce, a server that says so with an ORIGIN frame is asked for several origins on one connection.
+// With Coalesce, a server that says so with an ORIGIN frame is asked for several origins on one
+// connection.
 func ExampleTransport_coalesce() {
 	cert, err := selfsigned.Certificate("127.0.0.1", "localhost")
 	if err != nil {

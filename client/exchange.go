@@ -17,8 +17,9 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// exchange is one attempt to send a request, and its response, in one piece of memory. It is not reused, since the user
-// keeps parts of it; the stream is, and is given back when response and upload are done with it.
+// exchange is one attempt to send a request, and its response, in one piece of memory. It is not
+// reused, since the user keeps parts of it; the stream is, and is given back when response and
+// upload are done with it.
 type exchange struct {
 	cc    *ClientConn
 	s     *conn.Stream // between enter and leave, or by who holds one of refs
@@ -214,8 +215,8 @@ func (t *Transport) expects(req *http.Request) bool {
 	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
 }
 
-// tellTrace is tellWritten where there are hooks. One that does not return (t.FailNow, a panic) ends the request, whose
-// upload has not begun.
+// tellTrace is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
+// ends the request, whose upload has not begun.
 func (x *exchange) tellTrace(fields []core.Field, src *source) {
 	returned := false
 	defer func() {
@@ -249,7 +250,8 @@ func (x *exchange) abandon() {
 // errHookExited ends a request for which the application's code was called that did not return.
 var errHookExited = errors.New("http2: a hook of the request ended its goroutine")
 
-// tellWritten calls the hooks for a request whose head, and body where there is no upload, is on its way.
+// tellWritten calls the hooks for a request whose head, and body where there is no upload, is on
+// its way.
 func (x *exchange) tellWritten(fields []core.Field, src *source) {
 	if t := x.trace; t != nil {
 		traceFields(t, fields)
@@ -403,7 +405,8 @@ func (x *exchange) await() (*http.Response, error) {
 	return x.answered(head), nil
 }
 
-// awaitHead waits for the head of the response, of which it makes one. After an error the exchange is over.
+// awaitHead waits for the head of the response, of which it makes one. After an error the exchange
+// is over.
 func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	head, err := x.s.AwaitHead()
 	if err == nil && head.TooLarge {

@@ -70,7 +70,8 @@ func smallSockets(t *testing.T) (client, server net.Conn) {
 }
 
 // fullSocket is a Transport with one connection, whose server answers requests at once. It reads
-// nothing more after one for /last, nor after one for /head, of whose response it sends the head only.
+// nothing more after one for /last, nor after one for /head, of whose response it sends the head
+// only.
 type fullSocket struct {
 	t    *testing.T
 	link fullLink

@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Whatever a server sends, a request ends when its connection does, and nothing is left behind: that, and panics, is
-// what the bubble finds.
+// Whatever a server sends, a request ends when its connection does, and nothing is left behind:
+// that, and panics, is what the bubble finds.
 func FuzzServer(f *testing.F) {
 	p := &peer{}
 	p.enc = hpack.NewEncoder(&p.buf)

@@ -20,7 +20,8 @@ type gzipBody struct {
 // gzipReaders are readers with their tables, which cost 40 KiB.
 var gzipReaders sync.Pool
 
-// Read makes the reader first: the header of the stream may not have arrived when RoundTrip returns.
+// Read makes the reader first: the header of the stream may not have arrived when RoundTrip
+// returns.
 func (g *gzipBody) Read(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 // net/http keeps it in its own pool, under the proxy and host that it has dialled for, and gives it
 // the requests for which the connection is right.
 //
-// Connections are kept in families, a group of the pool for each. A family serves the requests of each of its members.
-// It begins with one connection. When that cannot take a request, net/http comes with the same request to another of
-// the connections that it would use for it, or dials one; then the two are joined. So a request never reaches a
-// connection that net/http would not have used for it, and one that was full is used again although net/http has
-// forgotten it.
+// Connections are kept in families, a group of the pool for each. A family serves the requests of
+// each of its members. It begins with one connection. When that cannot take a request, net/http
+// comes with the same request to another of the connections that it would use for it, or dials one;
+// then the two are joined. So a request never reaches a connection that net/http would not have
+// used for it, and one that was full is used again although net/http has forgotten it.
 type handedOver struct {
 	t  *Transport
 	cc *ClientConn
@@ -62,8 +62,8 @@ func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper
 	return &handedOver{t, cc}
 }
 
-// RoundTrip sends a request on a connection of the family. Where none has a free stream it returns an error that has
-// net/http use another connection, or dial.
+// RoundTrip sends a request on a connection of the family. Where none has a free stream it returns
+// an error that has net/http use another connection, or dial.
 func (h *handedOver) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkRequest(req); err != nil {
 		closeBody(req)
@@ -77,8 +77,8 @@ func (h *handedOver) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, awaitTimeout(req, err)
 }
 
-// familyOf returns the family for a request that has come to cc, and joins it with that of the connection that has
-// refused the request before.
+// familyOf returns the family for a request that has come to cc, and joins it with that of the
+// connection that has refused the request before.
 func (p *pool) familyOf(req *http.Request, cc *ClientConn) *Target {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,10 +102,10 @@ func (p *pool) refuse(req *http.Request, cc *ClientConn) {
 	p.sweepLater()
 }
 
-// join adds the connections of cc's family to that of old, if both reach the same address with the same TLS
-// configuration. A proxy function that gives each attempt another proxy has net/http send one request over connections
-// that are not alike; and a request that has failed may come again by a clone of the http.Transport, which has another
-// certificate, or verifies in another way.
+// join adds the connections of cc's family to that of old, if both reach the same address with the
+// same TLS configuration. A proxy function that gives each attempt another proxy has net/http send
+// one request over connections that are not alike; and a request that has failed may come again by
+// a clone of the http.Transport, which has another certificate, or verifies in another way.
 func (p *pool) join(old, cc *ClientConn) {
 	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key || old.identity != cc.identity {
 		return
@@ -136,9 +136,8 @@ const surplusTime = 250 * time.Millisecond
 
 // sweepLater looks for surplus connections in a while. net/http dials for each request that waits,
 // and sends all of them over the first connection that is there: when a hundred begin at once, a
-// hundred connections come, and one is used.
-// They are not closed at once, since requests may be on their way back to us that the others have no streams for. It is
-// called with p.mu held.
+// hundred connections come, and one is used. They are not closed at once, since requests may be on
+// their way back to us that the others have no streams for. It is called with p.mu held.
 func (p *pool) sweepLater() {
 	if !p.sweeping {
 		p.sweeping = true
@@ -146,7 +145,8 @@ func (p *pool) sweepLater() {
 	}
 }
 
-// sweep closes the surplus connections, forgets old refusals, and comes again for those that are too new.
+// sweep closes the surplus connections, forgets old refusals, and comes again for those that are
+// too new.
 func (p *pool) sweep() {
 	p.mu.Lock()
 	p.sweeping = false
@@ -166,8 +166,8 @@ func (p *pool) sweep() {
 	}
 }
 
-// surplusLocked returns the connections that no request has used, but for one where its host has no other, and whether
-// there are others that are too new to be told from them.
+// surplusLocked returns the connections that no request has used, but for one where its host has no
+// other, and whether there are others that are too new to be told from them.
 func (p *pool) surplusLocked(now time.Time) (surplus []*ClientConn, more bool) {
 	needed := make(map[Key]bool) // hosts that have a connection
 	var unused []*ClientConn

@@ -186,8 +186,8 @@ func TestHonestResponseHeaders(t *testing.T) {
 	})
 }
 
-// A response whose header section is far too large fails, and costs the others nothing: neither those
-// that run nor those to come, for which HPACK's table is as the server has it.
+// A response whose header section is far too large fails, and costs the others nothing: neither
+// those that run nor those to come, for which HPACK's table is as the server has it.
 func TestHugeHeaderBesideDownload(t *testing.T) {
 	for _, size := range []int{9_000, 100_000, 2 << 20, 5 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -236,7 +236,8 @@ func TestHugeHeaderBesideDownload(t *testing.T) {
 	}
 }
 
-// Interim responses are the hook's to bound where there is one, and otherwise bounded by their octets.
+// Interim responses are the hook's to bound where there is one, and otherwise bounded by their
+// octets.
 func TestManyInterimResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 10_000 })

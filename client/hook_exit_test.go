@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// A hook that ends the caller's goroutine, as t.FailNow does, or panics, costs that request and no other: the stream is
-// free again, and the body is closed.
+// A hook that ends the caller's goroutine, as t.FailNow does, or panics, costs that request and no
+// other: the stream is free again, and the body is closed.
 func TestHookThatDoesNotReturn(t *testing.T) {
 	hooks := map[string]func(*httptrace.ClientTrace, func()){
 		"GetConn": func(c *httptrace.ClientTrace, f func()) { c.GetConn = func(string) { f() } },

@@ -145,8 +145,9 @@ func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (n
 // errIsHTTP2 is the error of a dial for HTTP/1.1 where ALPN has chosen HTTP/2.
 var errIsHTTP2 = errors.New("http2: the server has chosen HTTP/2 where HTTP/1.1 was wanted")
 
-// sendHTTP1 has net/http send a request with a body, which may be another than the request's own, with HTTP/2 not
-// offered where only is set. After the error errIsHTTP2 or errOldTLS the body is as it was.
+// sendHTTP1 has net/http send a request with a body, which may be another than the request's own,
+// with HTTP/2 not offered where only is set. After the error errIsHTTP2 or errOldTLS the body is as
+// it was.
 func (t *Transport) sendHTTP1(
 	req *http.Request, given io.ReadCloser, target *Target, only bool,
 ) (*http.Response, error) {

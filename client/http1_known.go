@@ -19,8 +19,8 @@ type http1State struct {
 	cancels    map[*http.Request]func() // of requests that have no response yet
 }
 
-// http1Mark remembers that a server has chosen HTTP/1.1, so that requests go to net/http first, which
-// has its connections. It is a hint: ALPN decides for each new connection.
+// http1Mark remembers that a server has chosen HTTP/1.1, so that requests go to net/http first,
+// which has its connections. It is a hint: ALPN decides for each new connection.
 type http1Mark struct {
 	only  bool      // HTTP/1.1 is required: HTTP/2 is not offered
 	until time.Time // and not after this time
@@ -59,8 +59,8 @@ func (s *http1State) marked(k Key) (marked, only bool) {
 	return ok, m.only
 }
 
-// A spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next dial
-// of net/http takes it.
+// A spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next
+// dial of net/http takes it.
 type spare struct {
 	nc    net.Conn
 	made  time.Time
@@ -117,8 +117,8 @@ const (
 	spareLook = time.Millisecond
 )
 
-// isOpen reports whether a connection that has not been used is not known to be closed by the server.
-// A connection whose Read cannot be interrupted is not looked at.
+// isOpen reports whether a connection that has not been used is not known to be closed by the
+// server. A connection whose Read cannot be interrupted is not looked at.
 func isOpen(nc net.Conn) bool {
 	below := nc
 	if tc, ok := nc.(*tls.Conn); ok {

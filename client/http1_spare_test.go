@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A spare that the server has closed in the meantime is not given to a request; one that is open is,
-// and works.
+// A spare that the server has closed in the meantime is not given to a request; one that is open
+// is, and works.
 func TestSpareThatWasClosed(t *testing.T) {
 	ts := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok")

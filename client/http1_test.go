@@ -55,7 +55,8 @@ func protoHandler(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, r.Proto+" "+string(b))
 }
 
-// A server that speaks HTTP/1.1 is dialled once, and the proxy function asked once for each request.
+// A server that speaks HTTP/1.1 is dialled once, and the proxy function asked once for each
+// request.
 func TestHTTP1OneConnection(t *testing.T) {
 	s := newALPNServer(t, http.HandlerFunc(protoHandler))
 	asked := 0

@@ -6,8 +6,8 @@ import (
 	"net/http/httptrace"
 )
 
-// dialTraced is the context of a request that net/http sends over a connection that is dialled here: net/http
-// would call hooks that were called, or will be.
+// dialTraced is the context of a request that net/http sends over a connection that is dialled
+// here: net/http would call hooks that were called, or will be.
 type dialTraced struct {
 	context.Context
 	whole, rest *httptrace.ClientTrace // the user's hooks, and those that are left to net/http
@@ -16,8 +16,9 @@ type dialTraced struct {
 // dialTraceKey finds the dialTraced.
 type dialTraceKey struct{}
 
-// withDialTrace returns a copy of req for net/http that has no hooks for TLS, where dials is set, since our dial calls
-// them, nor, where told is set, for the beginning of the search for a connection.
+// withDialTrace returns a copy of req for net/http that has no hooks for TLS, where dials is set,
+// since our dial calls them, nor, where told is set, for the beginning of the search for a
+// connection.
 func withDialTrace(req *http.Request, told, dials bool) *http.Request {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// An oddRequest is sent by net/http's HTTP/2 and by ours, and what a server sees frame by frame must be
-// the same.
+// An oddRequest is sent by net/http's HTTP/2 and by ours, and what a server sees frame by frame
+// must be the same.
 type oddRequest struct {
 	name string
 	make func(*http.Request)
@@ -262,8 +262,8 @@ func (p *peer) transcript() (frames []string) {
 	}
 }
 
-// What a caller may put into a request comes to a server as net/http has it, or is refused in its words
-// before anything is sent.
+// What a caller may put into a request comes to a server as net/http has it, or is refused in its
+// words before anything is sent.
 func TestOddRequests(t *testing.T) {
 	for _, o := range oddRequests {
 		t.Run(o.name, func(t *testing.T) {

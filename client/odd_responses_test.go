@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// What servers and proxies send that is odd, or wrong only at its end: what there is of the response
-// reaches the caller, and the connection serves the next request.
+// What servers and proxies send that is odd, or wrong only at its end: what there is of the
+// response reaches the caller, and the connection serves the next request.
 var oddResponses = []struct {
 	name string
 	send func(p *peer)
@@ -103,8 +103,8 @@ func TestOddResponses(t *testing.T) {
 	}
 }
 
-// A response that has begun is not asked for again, though the server's GOAWAY says that the request was
-// never processed: the caller has read a part of it.
+// A response that has begun is not asked for again, though the server's GOAWAY says that the
+// request was never processed: the caller has read a part of it.
 func TestGoAwayBelowResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t, func(tr *Transport) { tr.MaxAttempts = 3 })

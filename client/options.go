@@ -26,8 +26,8 @@ const (
 	defaultTLSHandshake     = 10 * time.Second
 )
 
-// The settings below are those of the http.Transport where Configure was given one. It may be changed after Configure, so
-// they are looked up when they are needed.
+// The settings below are those of the http.Transport where Configure was given one. It may be
+// changed after Configure, so they are looked up when they are needed.
 
 func (t *Transport) disableKeepAlives() bool {
 	return t.DisableKeepAlives || t.t1 != nil && t.t1.DisableKeepAlives
@@ -105,40 +105,44 @@ func (t *Transport) maxPushedStreams() int {
 func (t *Transport) connConfig() conn.Config {
 	h := t.http2Config()
 	cfg := conn.Config{
-		MaxConcurrentStreams:          t.maxPushedStreams(),
-		MaxDecoderHeaderTableSize:     cmp.Or(t.MaxDecoderHeaderTableSize, h.MaxDecoderHeaderTableSize),
-		MaxEncoderHeaderTableSize:     cmp.Or(t.MaxEncoderHeaderTableSize, h.MaxEncoderHeaderTableSize),
-		MaxReadFrameSize:              cmp.Or(t.MaxReadFrameSize, h.MaxReadFrameSize),
-		MaxReceiveBufferPerConnection: cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, defaultConnWindow),
-		MaxReceiveBufferPerStream:     cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
-		MaxUnreadPerConnection:        cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
-		MaxReceiveBufferGrowth:        t.MaxReceiveBufferGrowth,
-		SendPingTimeout:               defaultSendPingTimeout,
-		PingTimeout:                   cmp.Or(t.PingTimeout, h.PingTimeout),
-		PingBudget:                    1,
-		PingRenewal:                   defaultPingRenewal,
-		WriteByteTimeout:              cmp.Or(t.WriteByteTimeout, h.WriteByteTimeout),
-		CountError:                    t.CountError,
-		MaxHeaderBytes:                t.maxHeaderBytes(),
-		MaxHeaderFields:               cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
-		PrefaceTimeout:                t.PrefaceTimeout,
-		SettingsTimeout:               t.SettingsTimeout,
-		HeaderTimeout:                 t.HeaderTimeout,
-		FrameTimeout:                  cmp.Or(t.FrameTimeout, defaultFrameTimeout),
-		StallTimeout:                  t.StallTimeout,
-		TunnelCloseTimeout:            t.TunnelCloseTimeout,
-		IdleTimeout:                   t.idleConnTimeout(),
-		MaxConnectionAge:              t.MaxConnectionAge,
-		MaxConnectionAgeGrace:         t.MaxConnectionAgeGrace,
-		EnablePush:                    t.takesPushes(),
-		TreePriorities:                t.TreePriorities,
-		Limits:                        t.Limits,
-		Scheduler:                     t.Scheduler,
-		Tracer:                        t.Tracer,
-		FramePolicy:                   t.FramePolicy,
-		Padding:                       t.Padding,
-		SettingsOrder:                 t.SettingsOrder,
-		Grease:                        t.Grease,
+		MaxConcurrentStreams:      t.maxPushedStreams(),
+		MaxDecoderHeaderTableSize: cmp.Or(t.MaxDecoderHeaderTableSize, h.MaxDecoderHeaderTableSize),
+		MaxEncoderHeaderTableSize: cmp.Or(t.MaxEncoderHeaderTableSize, h.MaxEncoderHeaderTableSize),
+		MaxReadFrameSize:          cmp.Or(t.MaxReadFrameSize, h.MaxReadFrameSize),
+		MaxReceiveBufferPerConnection: cmp.Or(
+			t.MaxReceiveBufferPerConnection,
+			h.MaxReceiveBufferPerConnection,
+			defaultConnWindow,
+		),
+		MaxReceiveBufferPerStream: cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
+		MaxUnreadPerConnection:    cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
+		MaxReceiveBufferGrowth:    t.MaxReceiveBufferGrowth,
+		SendPingTimeout:           defaultSendPingTimeout,
+		PingTimeout:               cmp.Or(t.PingTimeout, h.PingTimeout),
+		PingBudget:                1,
+		PingRenewal:               defaultPingRenewal,
+		WriteByteTimeout:          cmp.Or(t.WriteByteTimeout, h.WriteByteTimeout),
+		CountError:                t.CountError,
+		MaxHeaderBytes:            t.maxHeaderBytes(),
+		MaxHeaderFields:           cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
+		PrefaceTimeout:            t.PrefaceTimeout,
+		SettingsTimeout:           t.SettingsTimeout,
+		HeaderTimeout:             t.HeaderTimeout,
+		FrameTimeout:              cmp.Or(t.FrameTimeout, defaultFrameTimeout),
+		StallTimeout:              t.StallTimeout,
+		TunnelCloseTimeout:        t.TunnelCloseTimeout,
+		IdleTimeout:               t.idleConnTimeout(),
+		MaxConnectionAge:          t.MaxConnectionAge,
+		MaxConnectionAgeGrace:     t.MaxConnectionAgeGrace,
+		EnablePush:                t.takesPushes(),
+		TreePriorities:            t.TreePriorities,
+		Limits:                    t.Limits,
+		Scheduler:                 t.Scheduler,
+		Tracer:                    t.Tracer,
+		FramePolicy:               t.FramePolicy,
+		Padding:                   t.Padding,
+		SettingsOrder:             t.SettingsOrder,
+		Grease:                    t.Grease,
 	}
 	if interval := cmp.Or(t.SendPingTimeout, h.SendPingTimeout); interval != 0 {
 		cfg.SendPingTimeout = max(interval, 0)

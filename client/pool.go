@@ -29,8 +29,8 @@ type Target struct {
 	told    bool // the hook GetConn was called for the request
 }
 
-// Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server speaks HTTP/1.1 only:
-// a Pool returns that from Get. ctx bounds the dial, not the connection.
+// Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server
+// speaks HTTP/1.1 only: a Pool returns that from Get. ctx bounds the dial, not the connection.
 func (t *Target) Dial(ctx context.Context) (*ClientConn, error) { return t.t.dial(ctx, t, t.Addr) }
 
 // DialAddr is Dial for a pool that chooses among the addresses of a host: it connects to addr,
@@ -48,8 +48,9 @@ var errNoConn = errors.New("http2: Pool.Get returned neither a connection nor an
 
 // Pool chooses the connection for each request. All methods may be called by any goroutine.
 type Pool interface {
-	// Get returns a connection for req with a stream reserved by ClientConn.Reserve. It may wait for one, or dial. It
-	// must not change req, nor read its body. Get is called again for a request that is to be sent again.
+	// Get returns a connection for req with a stream reserved by ClientConn.Reserve. It may wait
+	// for one, or dial. It must not change req, nor read its body. Get is called again for a
+	// request that is to be sent again.
 	Get(req *http.Request, target *Target) (*ClientConn, error)
 
 	// CloseIdleConnections closes, by ClientConn.Shutdown, what has no request.
@@ -78,7 +79,8 @@ type pool struct {
 	families families
 }
 
-// group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the lock shared.
+// group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the
+// lock shared.
 type group struct {
 	pool    *pool
 	target  Target
@@ -159,8 +161,8 @@ func (g *group) choose(first int) *ClientConn {
 	return g.reserve(first)
 }
 
-// reserve reserves a stream, on the connection that has the fewest, or, where net/http dials more connections than there
-// is use for, on the first that has a free one: see sweep.
+// reserve reserves a stream, on the connection that has the fewest, or, where net/http dials more
+// connections than there is use for, on the first that has a free one: see sweep.
 func (g *group) reserve(first int) *ClientConn {
 	if g.limit > 0 {
 		first = min(first, g.limit)

@@ -85,7 +85,8 @@ func TestPoolDialFails(t *testing.T) {
 	})
 }
 
-// When all streams are taken, another connection is made, and then the one with the fewest is chosen.
+// When all streams are taken, another connection is made, and then the one with the fewest is
+// chosen.
 func TestPoolGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t)
@@ -173,7 +174,8 @@ func TestPoolWaits(t *testing.T) {
 	}
 }
 
-// A server that lowers its limit below what was promised by the first guess refuses, and nothing is lost.
+// A server that lowers its limit below what was promised by the first guess refuses, and nothing is
+// lost.
 func TestPoolFirstGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFarm(t, retrying, func(t *Transport) { t.MaxConnsPerHost = 1 })

@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// requestPriority is the priority of the requests that are made with one context. It may change while they run.
+// requestPriority is the priority of the requests that are made with one context. It may change
+// while they run.
 type requestPriority struct {
 	mu   sync.Mutex
 	p    priority.Params
@@ -21,23 +22,24 @@ type priorityKey struct{}
 
 var errNoPriority = errors.New("http2: UpdatePriority with a context that is not from WithPriority")
 
-// WithPriority returns a context whose requests ask the server for a priority. The parameters of RFC 9218, where
-// p.Extensible is set, are sent as a Priority field, unless the request's header has one: that is sent as it is. A
-// place in the dependency tree of RFC 7540 §5.3, where p.Tree is set, is sent if Transport.TreePriorities is set and the
-// server has not said that it ignores it.
+// WithPriority returns a context whose requests ask the server for a priority. The parameters of
+// RFC 9218, where p.Extensible is set, are sent as a Priority field, unless the request's header
+// has one: that is sent as it is. A place in the dependency tree of RFC 7540 §5.3, where p.Tree is
+// set, is sent if Transport.TreePriorities is set and the server has not said that it ignores it.
 //
 // Where Transport.Scheduler follows priorities, request bodies are sent in that order, too.
 func WithPriority(ctx context.Context, p priority.Params) context.Context {
 	return context.WithValue(ctx, priorityKey{}, &requestPriority{p: p})
 }
 
-// UpdatePriority changes the priority of the requests that were or will be made with a context that WithPriority has
-// returned, or with one derived from it, such as the context of a Response's Request. Servers that are at work on such a
-// request are told at once: with PRIORITY_UPDATE (RFC 9218 §7.1) and PRIORITY (RFC 7540 §6.3), on the terms of
-// WithPriority. A part that p does not state stays as it is.
+// UpdatePriority changes the priority of the requests that were or will be made with a context that
+// WithPriority has returned, or with one derived from it, such as the context of a Response's
+// Request. Servers that are at work on such a request are told at once: with PRIORITY_UPDATE (RFC
+// 9218 §7.1) and PRIORITY (RFC 7540 §6.3), on the terms of WithPriority. A part that p does not
+// state stays as it is.
 //
-// The error tells that the context is not of that kind. That a response is complete by now, or comes over HTTP/1.1, is
-// none.
+// The error tells that the context is not of that kind. That a response is complete by now, or
+// comes over HTTP/1.1, is none.
 func UpdatePriority(ctx context.Context, p priority.Params) error {
 	rp, ok := ctx.Value(priorityKey{}).(*requestPriority)
 	if !ok {

@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// A request says how soon it needs its answer, and may think better of it while the answer is under way.
+// A request says how soon it needs its answer, and may think better of it while the answer is under
+// way.
 func ExampleWithPriority() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// prioritySite is a server that notes with which priority each request came, and tells it again when it is let go on.
+// prioritySite is a server that notes with which priority each request came, and tells it again
+// when it is let go on.
 type prioritySite struct {
 	*site
 	goOn chan bool
@@ -45,7 +46,10 @@ func (s *prioritySite) note(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen = append(s.seen, strings.TrimSpace(fmt.Sprintf("%s field=%q %s", r.URL.Path, r.Header.Values("Priority"), params(p))))
+	s.seen = append(
+		s.seen,
+		strings.TrimSpace(fmt.Sprintf("%s field=%q %s", r.URL.Path, r.Header.Values("Priority"), params(p))),
+	)
 }
 
 func params(p priority.Params) (s string) {
@@ -134,7 +138,8 @@ func TestRequestPriority(t *testing.T) {
 	}
 }
 
-// The priority changes while the response runs, by the caller's context and by that of the response.
+// The priority changes while the response runs, by the caller's context and by that of the
+// response.
 func TestUpdatePriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPrioritySite(t)

@@ -60,7 +60,8 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	if err := req.Write(nc); err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	// The far end speaks first only after us, so all that is read belongs to the answer; what does not is kept.
+	// The far end speaks first only after us, so all that is read belongs to the answer; what does
+	// not is kept.
 	r := bufio.NewReader(io.LimitReader(nc, maxProxyAnswer))
 	resp, err := http.ReadResponse(r, req)
 	if err != nil {

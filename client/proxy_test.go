@@ -131,7 +131,8 @@ func TestBadProxies(t *testing.T) {
 				t.Errorf("error %v, body closed %d times", err, spy.closes)
 			}
 			var pe *ProxyError
-			if name == "407" && (!errors.As(err, &pe) || pe.StatusCode != 407 || pe.Header.Get("Proxy-Authenticate") != "Basic") {
+			if name == "407" &&
+				(!errors.As(err, &pe) || pe.StatusCode != 407 || pe.Header.Get("Proxy-Authenticate") != "Basic") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -175,7 +176,8 @@ func TestProxyCleartext(t *testing.T) {
 	one.CloseIdleConnections()
 }
 
-// A proxy that speaks HTTP/2 is asked by DialContext, with Connect of another Transport. Its tunnels share a connection.
+// A proxy that speaks HTTP/2 is asked by DialContext, with Connect of another Transport. Its
+// tunnels share a connection.
 func TestHTTP2Proxy(t *testing.T) {
 	u, _, tr := tlsSite(t, http.HandlerFunc(echoHandler))
 	proxy, _, toProxy := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -227,7 +229,8 @@ func TestHTTP2Proxy(t *testing.T) {
 	if n, conns := tunnels.Load(), toProxy.Stats().ConnsOpened; n != 3 || conns != 1 {
 		t.Errorf("%d tunnels on %d connections to the proxy", n, conns)
 	}
-	if _, err := tr.RoundTrip(newRequest(t, "GET", "https://127.0.0.1:1/", nil)); err == nil || !strings.Contains(err.Error(), "502") {
+	if _, err := tr.RoundTrip(newRequest(t, "GET", "https://127.0.0.1:1/", nil)); err == nil ||
+		!strings.Contains(err.Error(), "502") {
 		t.Errorf("what the proxy cannot reach: %v", err)
 	}
 	tr.CloseIdleConnections()

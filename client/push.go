@@ -14,8 +14,9 @@ import (
 
 // PushHandler is asked about what servers push.
 type PushHandler interface {
-	// HandlePush decides about one push, in a goroutine of its own. A push for which neither Response nor Cancel was
-	// called when it returns goes to Transport.PushCache, and is cancelled where there is none.
+	// HandlePush decides about one push, in a goroutine of its own. A push for which neither
+	// Response nor Cancel was called when it returns goes to Transport.PushCache, and is cancelled
+	// where there is none.
 	HandlePush(p *Push)
 }
 
@@ -25,8 +26,8 @@ type PushHandlerFunc func(p *Push)
 // HandlePush calls f.
 func (f PushHandlerFunc) HandlePush(p *Push) { f(p) }
 
-// Push is a request that a server has promised to answer without being asked (RFC 9113 §8.4). It is GET or HEAD, without
-// a body, and for an origin that the server may speak for.
+// Push is a request that a server has promised to answer without being asked (RFC 9113 §8.4). It is
+// GET or HEAD, without a body, and for an origin that the server may speak for.
 type Push struct {
 	// Request is the promised request, and Parent the one in answer to which it was promised.
 	Request, Parent *http.Request
@@ -38,7 +39,8 @@ type Push struct {
 // errPushTaken: the response was asked for twice, or the push was cancelled.
 var errPushTaken = errors.New("http2: response of a push asked for twice, or after HandlePush has returned")
 
-// Response waits for the pushed response, whose body must be closed. The end of ctx cancels it. It can be called once.
+// Response waits for the pushed response, whose body must be closed. The end of ctx cancels it. It
+// can be called once.
 func (p *Push) Response(ctx context.Context) (*http.Response, error) {
 	if p.taken.Swap(true) {
 		return nil, errPushTaken

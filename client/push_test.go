@@ -47,10 +47,18 @@ func TestPush(t *testing.T) {
 		p := f.accept()
 		p.request()
 		// The promise, the response to the request and the pushed one in a single write.
-		p.send(p.promise(2, "accept", "x"), respond(1, 204).ends(), respond(2, 103), respond(2, 200, "a", "b"), bodyEnd(2, "pushed body"))
+		p.send(
+			p.promise(2, "accept", "x"),
+			respond(1, 204).ends(),
+			respond(2, 103),
+			respond(2, 200, "a", "b"),
+			bodyEnd(2, "pushed body"),
+		)
 		r.response()
 		push := <-pushes
-		if q := push.Request; q.URL.String() != "http://example.test/pushed" || q.Method != "GET" || q.Header.Get("Accept") != "x" || push.Parent.URL.Path != "/" {
+		if q := push.Request; q.URL.String() != "http://example.test/pushed" || q.Method != "GET" ||
+			q.Header.Get("Accept") != "x" ||
+			push.Parent.URL.Path != "/" {
 			t.Errorf("promised %+v", q)
 		}
 		resp, err := push.Response(t.Context())
@@ -154,7 +162,8 @@ func TestPushLimit(t *testing.T) {
 	})
 }
 
-// A server that resets what it has promised does not get more calls of a handler that takes its time.
+// A server that resets what it has promised does not get more calls of a handler that takes its
+// time.
 func TestPushHandlersLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := make(chan bool)

@@ -17,19 +17,21 @@ const (
 	defaultPushAge       = time.Minute
 )
 
-// PushCache keeps what servers push until a request asks for it. A Transport with one accepts pushes; a GET or HEAD for
-// the same URL, with a header that the pushed response suits, is then answered with it, without being sent (RFC 9113 §8.4.2).
-// A response is handed out once, also while it still arrives. What nobody asks for in time is cancelled and dropped, and
-// so is what its connection leaves behind when it closes. The zero value is ready to use; it belongs to one Transport,
-// whose certificates and proxies it takes for granted.
+// PushCache keeps what servers push until a request asks for it. A Transport with one accepts
+// pushes; a GET or HEAD for the same URL, with a header that the pushed response suits, is then
+// answered with it, without being sent (RFC 9113 §8.4.2). A response is handed out once, also while
+// it still arrives. What nobody asks for in time is cancelled and dropped, and so is what its
+// connection leaves behind when it closes. The zero value is ready to use; it belongs to one
+// Transport, whose certificates and proxies it takes for granted.
 //
 // It is no cache in the sense of RFC 9111: nothing is kept for a second request.
 type PushCache struct {
-	// MaxResponses bounds the responses and promises that are kept. The oldest has to go first. Default 100.
+	// MaxResponses bounds the responses and promises that are kept. The oldest has to go first.
+	// Default 100.
 	MaxResponses int
 
-	// MaxBytes bounds the octets of bodies that have arrived for them, which no more than a stream's receive window does
-	// for each. The oldest has to go first. Default 16 MiB.
+	// MaxBytes bounds the octets of bodies that have arrived for them, which no more than a
+	// stream's receive window does for each. The oldest has to go first. Default 16 MiB.
 	MaxBytes int64
 
 	// MaxAge is how long a push is kept from its promise on. Default 1 minute.
@@ -190,7 +192,8 @@ func (c *PushCache) died(e *pushEntry) {
 	cancelAll(out)
 }
 
-// connEnded drops what a connection has left, or all for nil. Nothing comes from a connection whose Done is closed.
+// connEnded drops what a connection has left, or all for nil. Nothing comes from a connection whose
+// Done is closed.
 func (c *PushCache) connEnded(cc *ClientConn) {
 	c.mu.Lock()
 	var out []*pushEntry

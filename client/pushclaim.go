@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// neverClaims are fields of requests that ask for something else than what was pushed: a part, a change, or an answer of
-// now.
+// neverClaims are fields of requests that ask for something else than what was pushed: a part, a
+// change, or an answer of now.
 var neverClaims = []string{
 	"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Expect", "Pragma",
 }
@@ -25,7 +25,8 @@ func claimable(req *http.Request) bool {
 		}
 	}
 	cc := req.Header["Cache-Control"]
-	return !req.Close && len(req.Trailer) == 0 && !hasToken(cc, "no-cache") && !hasToken(cc, "no-store") && !hasToken(cc, "max-age=0")
+	return !req.Close && len(req.Trailer) == 0 && !hasToken(cc, "no-cache") && !hasToken(cc, "no-store") &&
+		!hasToken(cc, "max-age=0")
 }
 
 // take takes out what was pushed for a request, by cc where that is not nil, and otherwise by a
@@ -63,8 +64,8 @@ func (e *pushEntry) answers(req *http.Request, target *Target, cc *ClientConn) b
 	return err == nil && key.Addr != "" && key.Proxy == target.Proxy && named == e.key.authority
 }
 
-// claim answers a request with what was pushed for it, by cc where that is not nil. It is false where the request is to be
-// sent. A pushed response that does not suit the request is dropped.
+// claim answers a request with what was pushed for it, by cc where that is not nil. It is false
+// where the request is to be sent. A pushed response that does not suit the request is dropped.
 func (t *Transport) claim(req *http.Request, target *Target, cc *ClientConn) (resp *http.Response, err error, ok bool) {
 	c := t.PushCache
 	e := c.take(req, target, cc)
@@ -111,8 +112,8 @@ func claimTraced(cc *ClientConn, ctx context.Context) {
 	}
 }
 
-// suits tells whether a response that was pushed for the request promised is one for the request that claims it
-// (RFC 9111 §4.1).
+// suits tells whether a response that was pushed for the request promised is one for the request
+// that claims it (RFC 9111 §4.1).
 func suits(resp *http.Response, promised *http.Request) bool {
 	req := resp.Request
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !accepts(req.Header["Accept-Encoding"], coding) {
@@ -121,7 +122,8 @@ func suits(resp *http.Response, promised *http.Request) bool {
 	for _, line := range resp.Header["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(textproto.TrimString(name))
-			if name == "*" || name != "" && name != "Accept-Encoding" && wanted(req, name) != strings.Join(promised.Header[name], ", ") {
+			if name == "*" ||
+				name != "" && name != "Accept-Encoding" && wanted(req, name) != strings.Join(promised.Header[name], ", ") {
 				return false
 			}
 		}
@@ -143,7 +145,8 @@ func accepts(lines []string, coding string) bool {
 	for _, line := range lines {
 		for item := range strings.SplitSeq(line, ",") {
 			name, quality, _ := strings.Cut(item, ";")
-			if name = textproto.TrimString(name); (strings.EqualFold(name, coding) || name == "*") && textproto.TrimString(quality) != "q=0" {
+			if name = textproto.TrimString(name); (strings.EqualFold(name, coding) || name == "*") &&
+				textproto.TrimString(quality) != "q=0" {
 				return true
 			}
 		}

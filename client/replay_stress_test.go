@@ -26,7 +26,8 @@ import (
 
 var replayRequests = flag.Int("replay.requests", 2400, "requests of TestReplayStress")
 
-// refuser is a server that answers with the checksum of what it got, or refuses in one of many ways.
+// refuser is a server that answers with the checksum of what it got, or refuses in one of many
+// ways.
 type refuser struct {
 	nc      net.Conn
 	fr      *http2.Framer
@@ -216,7 +217,8 @@ func (b *watchedBody) closedOnce(t *testing.T, what string) {
 	}
 }
 
-// stressBody makes a request with one of many kinds of body, and returns the bodies that must be closed.
+// stressBody makes a request with one of many kinds of body, and returns the bodies that must be
+// closed.
 func stressBody(t *testing.T, url, file string, data []byte) (req *http.Request, kind int, bodies *[]*watchedBody) {
 	bodies = new([]*watchedBody)
 	watched := func() (io.ReadCloser, error) {
@@ -254,8 +256,8 @@ func stressBody(t *testing.T, url, file string, data []byte) (req *http.Request,
 	return req, kind, bodies
 }
 
-// A request that succeeds has arrived whole, however often and in whatever way it was refused before; each
-// body is read by one goroutine at a time, and closed once.
+// A request that succeeds has arrived whole, however often and in whatever way it was refused
+// before; each body is read by one goroutine at a time, and closed once.
 func TestReplayStress(t *testing.T) {
 	l := listenTCP(t)
 	var servers sync.WaitGroup
@@ -302,7 +304,8 @@ func TestReplayStress(t *testing.T) {
 	_ = l.Close()
 }
 
-// stressRequest sends one request and judges what came of it. It returns the status, 0 for an error.
+// stressRequest sends one request and judges what came of it. It returns the status, 0 for an
+// error.
 func stressRequest(t *testing.T, tr *Transport, url, file string, data []byte) (status int) {
 	req, kind, bodies := stressBody(t, url, file, data)
 	if rand.IntN(4) == 0 {

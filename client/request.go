@@ -83,8 +83,8 @@ func (b *fieldBuffer) free() {
 
 const defaultUserAgent = "Go-http-client/2.0" // as net/http: servers know it
 
-// requestFields makes the header section of a request. What is always there comes first, always in the same places,
-// which makes it cheaper to encode.
+// requestFields makes the header section of a request. What is always there comes first, always in
+// the same places, which makes it cheaper to encode.
 func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) error {
 	f := b.fields[:0]
 	host, err := requestHost(req)
@@ -204,8 +204,8 @@ func appendCrumbs(f []core.Field, v string) []core.Field {
 	return f
 }
 
-// checkConnectionField judges fields that have no meaning in HTTP/2 (RFC 9113 §8.2.2) and are not sent: some ask for what
-// cannot be done.
+// checkConnectionField judges fields that have no meaning in HTTP/2 (RFC 9113 §8.2.2) and are not
+// sent: some ask for what cannot be done.
 func checkConnectionField(name string, values []string) error {
 	for i, v := range values {
 		bad := false

@@ -64,8 +64,9 @@ func statusText(code int) string {
 	return strconv.Itoa(code) + " " + http.StatusText(code)
 }
 
-// makeHeader makes a header map. The slices of its values are cut from one array, with their capacity clamped so that
-// appending to one does not write into the next. Keys that Trailer announces go to trailer, where that is not nil.
+// makeHeader makes a header map. The slices of its values are cut from one array, with their
+// capacity clamped so that appending to one does not write into the next. Keys that Trailer
+// announces go to trailer, where that is not nil.
 func makeHeader(fields []core.Field, trailer *http.Header) http.Header {
 	h := make(http.Header, len(fields))
 	values := make([]string, len(fields))

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Connections of one configuration, which net/http clones for each, have one identity; another certificate, function
-// or set of roots makes another.
+// Connections of one configuration, which net/http clones for each, have one identity; another
+// certificate, function or set of roots makes another.
 func TestTLSIdentity(t *testing.T) {
 	of := func(name string) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {

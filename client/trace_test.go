@@ -66,7 +66,10 @@ func TestTrace(t *testing.T) {
 			"GetConn example.test:80", "GotConn new", "WroteHeaders", "WroteRequest",
 			"GetConn example.test:80", "GotConn idle for 0s", "WroteHeaders", "WroteRequest",
 			"GotFirstResponseByte", "Got1xx Early Hints")
-		if want := []string{":method", ":scheme", ":authority", ":path", "accept-encoding", "user-agent"}; !slices.Equal(n.fields, append(want, want...)) {
+		if want := []string{":method", ":scheme", ":authority", ":path", "accept-encoding", "user-agent"}; !slices.Equal(
+			n.fields,
+			append(want, want...),
+		) {
 			t.Errorf("fields %q", n.fields)
 		}
 		time.Sleep(time.Minute)
@@ -92,12 +95,17 @@ func TestTrace(t *testing.T) {
 
 // The hooks of a dial are those of the request that it was begun for.
 func TestTraceDial(t *testing.T) {
-	u, _, tr := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	u, _, tr := tlsSite(
+		t,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }),
+	)
 	n := &traceNotes{}
 	trace := tracer(n)
 	trace.ConnectStart = func(network, _ string) { n.add("ConnectStart " + network) }
 	trace.ConnectDone = func(network, _ string, err error) { n.add("ConnectDone " + network) }
-	resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil).WithContext(httptrace.WithClientTrace(context.Background(), trace)))
+	resp, err := tr.RoundTrip(
+		newRequest(t, "GET", u, nil).WithContext(httptrace.WithClientTrace(context.Background(), trace)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// smallBody is the largest body that is sent with the head, without a goroutine; conn sends as much without waiting.
+// smallBody is the largest body that is sent with the head, without a goroutine; conn sends as much
+// without waiting.
 const smallBody = 16 << 10
 
 // upload sends the body of one attempt, in a goroutine of its own.
@@ -29,7 +30,8 @@ const uploadSize = 32 << 10
 
 var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
 
-// run ends when the body is sent or the stream has died, or, where it waits in the user's Read, when that returns.
+// run ends when the body is sent or the stream has died, or, where it waits in the user's Read,
+// when that returns.
 func (u *upload) run() {
 	x := u.x
 	err := errReadExited // a Read that panics, or ends its goroutine, does not come back here
@@ -154,8 +156,8 @@ type bodyReadError struct{ err error }
 func (e *bodyReadError) Error() string { return e.err.Error() }
 func (e *bodyReadError) Unwrap() error { return e.err }
 
-// uploadFailed ends the request when its body cannot be read. That the stream has died is told to whoever reads the
-// response.
+// uploadFailed ends the request when its body cannot be read. That the stream has died is told to
+// whoever reads the response.
 func (x *exchange) uploadFailed(err error) {
 	var be *bodyReadError
 	if err == errReadExited { //nolint:errorlint // it is this very value

@@ -55,7 +55,11 @@ func (s *browserSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "// %s", strings.Repeat("x", 20000))
 	case strings.HasSuffix(path, ".svg"):
 		w.Header().Set("Content-Type", "image/svg+xml")
-		fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><!-- %s --></svg>`, strings.Repeat("x", 20000))
+		fmt.Fprintf(
+			w,
+			`<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><!-- %s --></svg>`,
+			strings.Repeat("x", 20000),
+		)
 	default:
 		http.NotFound(w, r)
 	}
@@ -84,7 +88,8 @@ func browse(t *testing.T, url string, into any) {
 	}
 }
 
-// Chromium loads a page and its fifty subresources over one HTTP/2 connection: by its own account and by ours.
+// Chromium loads a page and its fifty subresources over one HTTP/2 connection: by its own account
+// and by ours.
 func TestChromium(t *testing.T) {
 	site := &browserSite{conns: make(map[string]string)}
 	ls := startServer(t, true, site)
@@ -112,8 +117,8 @@ func TestChromium(t *testing.T) {
 			t.Errorf("%s was asked on the connection %s, the page on %s", path, from, first)
 		}
 	}
-	// Before it knows that the server speaks HTTP/2, the browser may open a second connection ahead of need; it
-	// closes it unused.
+	// Before it knows that the server speaks HTTP/2, the browser may open a second connection ahead
+	// of need; it closes it unused.
 	if n := ls.Accepted.Load(); n > 2 {
 		t.Errorf("the browser opened %d connections, want 1 and at most one unused", n)
 	}

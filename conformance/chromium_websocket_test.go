@@ -27,7 +27,9 @@ type webSocketSite struct {
 func (s *webSocketSite) note(what *string, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*what = strings.TrimSpace(r.RemoteAddr + " " + r.Proto + " " + r.Method + " " + strings.Join(r.Header[":protocol"], ""))
+	*what = strings.TrimSpace(
+		r.RemoteAddr + " " + r.Proto + " " + r.Method + " " + strings.Join(r.Header[":protocol"], ""),
+	)
 }
 
 func (s *webSocketSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +53,8 @@ func (s *webSocketSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Chromium's WebSocket goes over the connection of its page, with extended CONNECT (RFC 8441), where the server offers it.
+// Chromium's WebSocket goes over the connection of its page, with extended CONNECT (RFC 8441),
+// where the server offers it.
 func TestChromiumWebSocket(t *testing.T) {
 	s := &webSocketSite{tunnelSite: newTunnelSite(), closed: make(chan struct{})}
 	ls := startServer(t, true, s, offerConnect)
@@ -62,7 +65,8 @@ func TestChromiumWebSocket(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if want := strings.TrimSuffix(s.page, "GET") + "CONNECT websocket"; s.socket != want || !strings.Contains(want, " HTTP/2.0 ") {
+	if want := strings.TrimSuffix(s.page, "GET") + "CONNECT websocket"; s.socket != want ||
+		!strings.Contains(want, " HTTP/2.0 ") {
 		t.Errorf("the WebSocket came as %q, the page as %q", s.socket, s.page)
 	}
 	s.wantEnd(t, nil)

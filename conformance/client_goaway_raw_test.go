@@ -11,18 +11,19 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A goAwayMoment is when, and how, a server that speaks in frames says GOAWAY. What it does is said for the request that
-// fills the quota of its connection, here called the last one.
+// A goAwayMoment is when, and how, a server that speaks in frames says GOAWAY. What it does is said
+// for the request that fills the quota of its connection, here called the last one.
 type goAwayMoment struct {
 	name string
 
 	first bool // GOAWAY before any request has arrived: none is acted on
 	warn  bool // a GOAWAY with the greatest stream identifier, and a PING, come before the one that counts
 
-	// asked is called when the head of the last request has arrived; unless it calls goAway the request is answered as
-	// if it were not the last.
+	// asked is called when the head of the last request has arrived; unless it calls goAway the
+	// request is answered as if it were not the last.
 	asked func(c *goAwayConn, id uint32)
-	// answer, if set, answers the last request. Since its body may have come late, later ones may have been acted on.
+	// answer, if set, answers the last request. Since its body may have come late, later ones may
+	// have been acted on.
 	answer func(c *goAwayConn, id uint32, body string)
 
 	reset bool // streams beyond the last are also reset with REFUSED_STREAM
@@ -118,8 +119,9 @@ func (s *goAwayServer) serve(nc net.Conn, m goAwayMoment) error {
 	}
 }
 
-// flush writes what was collected, and ends the direction to the client when all that was promised is done. The other
-// direction is read to its end, so that nothing is lost to a reset of the connection.
+// flush writes what was collected, and ends the direction to the client when all that was promised
+// is done. The other direction is read to its end, so that nothing is lost to a reset of the
+// connection.
 func (c *goAwayConn) flush() error {
 	if c.ended {
 		return nil
@@ -250,8 +252,8 @@ func (s *goAwayServer) start(t *testing.T) (addr string) {
 	return l.Addr().String()
 }
 
-// A server says GOAWAY at each moment of a connection's life: what it has acted on is answered, and all else is sent again
-// elsewhere, bodies included.
+// A server says GOAWAY at each moment of a connection's life: what it has acted on is answered, and
+// all else is sent again elsewhere, bodies included.
 func TestClientThroughGoAwaysAtEveryMoment(t *testing.T) {
 	run := func(t *testing.T, requests, want int, moments ...goAwayMoment) {
 		s := &goAwayServer{t: t, moments: moments, acted: newLedger()}

@@ -23,8 +23,9 @@ const (
 	goAwayRequests = 10_000
 	goAways        = 200
 	goAwayWorkers  = 20 // requests at a time
-	// goAwayQuota is how many requests a connection gets before GOAWAY: few enough for goAways of them, even where all that
-	// are on their way are served too, and not so few that a request is sent in vain again and again.
+	// goAwayQuota is how many requests a connection gets before GOAWAY: few enough for goAways of
+	// them, even where all that are on their way are served too, and not so few that a request is
+	// sent in vain again and again.
 	goAwayQuota = goAwayWorkers
 )
 
@@ -58,7 +59,8 @@ func (l *ledger) check(t *testing.T, n int) {
 	}
 }
 
-// goAwayRequest makes the i-th request: a GET, a POST that can be repeated by GetBody, and one whose body is a stream.
+// goAwayRequest makes the i-th request: a GET, a POST that can be repeated by GetBody, and one
+// whose body is a stream.
 func goAwayRequest(ctx context.Context, url string, i int) (req *http.Request, want string, err error) {
 	path := fmt.Sprintf("/%d", i)
 	switch i % 3 {
@@ -112,7 +114,8 @@ func sendThrough(t *testing.T, tr *client.Transport, url string, n int) {
 	t.Logf("%d connections, %d retries", stats.ConnsOpened, stats.Retries)
 }
 
-// Our server shuts each connection down after some requests, while others run and more are on their way.
+// Our server shuts each connection down after some requests, while others run and more are on their
+// way.
 func TestClientThroughGoAways(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		name, scheme := "h2c", "http"
@@ -130,7 +133,8 @@ func TestClientThroughGoAways(t *testing.T) {
 	}
 }
 
-// A drainingServer is a listener with a server.Server for every connection, which is shut down when it has got its quota.
+// A drainingServer is a listener with a server.Server for every connection, which is shut down when
+// it has got its quota.
 type drainingServer struct {
 	addr    string
 	acted   *ledger

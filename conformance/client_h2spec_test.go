@@ -22,7 +22,8 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// h2specClientCases is how many cases the suite for clients has: a case that gets lost on the way to a subtest shows.
+// h2specClientCases is how many cases the suite for clients has: a case that gets lost on the way
+// to a subtest shows.
 const h2specClientCases = 57
 
 // A clientCase is one case of h2spec under the name that its own command line has for it.
@@ -47,9 +48,10 @@ func allClientCases() []clientCase {
 	return all
 }
 
-// play has h2spec be the server of one connection. It calls the case's own function instead of spec.Listen and
-// spec.ClientTestCase.Test, which need a port that is known in advance, start a program as the client, print in colour to
-// the standard output and keep the result in the shared tree.
+// play has h2spec be the server of one connection. It calls the case's own function instead of
+// spec.Listen and spec.ClientTestCase.Test, which need a port that is known in advance, start a
+// program as the client, print in colour to the standard output and keep the result in the shared
+// tree.
 func (c clientCase) play(cfg config.Config, nc net.Conn) (err error) {
 	conn, err := spec.Accept(&cfg, nc)
 	if err != nil {
@@ -57,7 +59,8 @@ func (c clientCase) play(cfg config.Config, nc net.Conn) (err error) {
 	}
 	defer conn.Close()
 	defer func() {
-		// h2spec dereferences nil where a client sends a frame type that it does not know, or none at all.
+		// h2spec dereferences nil where a client sends a frame type that it does not know, or none
+		// at all.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("h2spec panicked: %v\n%s", p, debug.Stack())
 		}
@@ -71,8 +74,8 @@ func (c clientCase) explain(err error) string {
 	return asServerCase.explain(err)
 }
 
-// acceptOne returns a listener's address and a function that waits for the first connection and accepts no other: what a
-// client tries after that is no part of the case.
+// acceptOne returns a listener's address and a function that waits for the first connection and
+// accepts no other: what a client tries after that is no part of the case.
 func acceptOne(t *testing.T, secure bool) (addr string, accept func() (net.Conn, error)) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -102,7 +105,8 @@ func acceptOne(t *testing.T, secure bool) (addr string, accept func() (net.Conn,
 	}
 }
 
-// newTransport returns our client, which speaks nothing but HTTP/2 and trusts the certificates of the tests.
+// newTransport returns our client, which speaks nothing but HTTP/2 and trusts the certificates of
+// the tests.
 func newTransport(t *testing.T, configure ...func(*client.Transport)) *client.Transport {
 	tr := &client.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	tr.Protocols.SetHTTP2(true)
@@ -147,9 +151,9 @@ func TestH2SpecClient(t *testing.T) {
 	}
 }
 
-// test has our Transport fetch a page from the case. Beside what the case wants, the request has to end as soon as the
-// connection has, with a whole response or a typed error; where the connection ended before the request was sent, the error
-// is that of dialling again.
+// test has our Transport fetch a page from the case. Beside what the case wants, the request has to
+// end as soon as the connection has, with a whole response or a typed error; where the connection
+// ended before the request was sent, the error is that of dialling again.
 func (c clientCase) test(t *testing.T, secure bool, scheme string) {
 	addr, accept := acceptOne(t, secure)
 	fetched := make(chan error, 1)

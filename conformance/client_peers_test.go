@@ -14,8 +14,9 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// atOnce is how many requests the servers get at once, and configuredAtOnce how many where net/http dials: it makes a
-// connection for each of them, with a handshake, which takes a loaded machine long.
+// atOnce is how many requests the servers get at once, and configuredAtOnce how many where net/http
+// dials: it makes a connection for each of them, with a handshake, which takes a loaded machine
+// long.
 const (
 	atOnce           = 1000
 	configuredAtOnce = 150
@@ -27,11 +28,16 @@ var clientPeers = []struct {
 	start func(t *testing.T, secure bool) (addr string)
 	echo  bool // it serves files, and gives back what is posted instead of the checksum
 
-	// Trailers are those of a response: none, the ones of serveTrailers, or fixed ones to a GET. A proxy may keep the
-	// ones of the request to itself, or pass on only what was announced.
+	// Trailers are those of a response: none, the ones of serveTrailers, or fixed ones to a GET. A
+	// proxy may keep the ones of the request to itself, or pass on only what was announced.
 	trailers trailerKind
 }{
-	{"sluice", func(t *testing.T, secure bool) string { return startServer(t, secure, clientSite()).Addr }, false, trailersBothWays},
+	{
+		"sluice",
+		func(t *testing.T, secure bool) string { return startServer(t, secure, clientSite()).Addr },
+		false,
+		trailersBothWays,
+	},
 	{"net-http", startNetHTTP, false, trailersBothWays},
 	{"node", startNode, false, trailersBothWays},
 	{"nghttpd", startNghttpd, true, trailersFixed},
@@ -75,8 +81,9 @@ func TestClientPeers(t *testing.T) {
 					t.Run("at once", func(t *testing.T) {
 						tr := newTransport(t)
 						testAtOnce(t, tr, url+together(atOnce), atOnce)
-						// A connection has at least 100 streams, so that ten are enough. nginx has each take 300 requests, and
-						// who is early on a new one cannot know its limit.
+						// A connection has at least 100 streams, so that ten are enough. nginx has
+						// each take 300 requests, and who is early on a new one cannot know its
+						// limit.
 						wantConns(t, tr, 40)
 					})
 					t.Run("at once on one connection", func(t *testing.T) {
@@ -227,7 +234,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// testAtOnce sends many requests at once. All of them have to be answered, whatever limits the server has.
+// testAtOnce sends many requests at once. All of them have to be answered, whatever limits the
+// server has.
 func testAtOnce(t *testing.T, rt http.RoundTripper, url string, requests int) {
 	ctx, cancel := context.WithTimeout(t.Context(), peerTimeout)
 	defer cancel()

@@ -82,7 +82,8 @@ func testPushTaken(t *testing.T, url string) {
 	}
 }
 
-// What is pushed answers a later request, from a PushCache, though most of it has not arrived by then.
+// What is pushed answers a later request, from a PushCache, though most of it has not arrived by
+// then.
 func testPushClaimed(t *testing.T, url string) {
 	tr := newTransport(t, func(tr *client.Transport) {
 		tr.PushCache = new(client.PushCache)
@@ -110,7 +111,8 @@ func testPushClaimed(t *testing.T, url string) {
 	}
 }
 
-// A connection suffers from no push that nobody wants, whether the handler says so or there is none.
+// A connection suffers from no push that nobody wants, whether the handler says so or there is
+// none.
 func testPushRefused(t *testing.T, url string) {
 	offered := make(chan struct{}, 10)
 	refusing := func(tr *client.Transport) {

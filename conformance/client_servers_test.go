@@ -63,8 +63,8 @@ func prepare(t *testing.T) *foreignServer {
 	return s
 }
 
-// clientSite is the site with what only the client's tests ask for: a page that is served when as many requests
-// have come as its query says.
+// clientSite is the site with what only the client's tests ask for: a page that is served when as
+// many requests have come as its query says.
 func clientSite() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", site())
@@ -115,13 +115,16 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// run starts a program, whose files and configuration are in the server's directory, until the test ends. It returns the
-// program's standard output.
+// run starts a program, whose files and configuration are in the server's directory, until the test
+// ends. It returns the program's standard output.
 func (s *foreignServer) run(t *testing.T, path string, args ...string) io.Reader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	// A thousand requests that are passed on at once need more files than a shell usually gives.
-	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -n "$(ulimit -H -n)"; exec "$@"`, "sh", path}, args...)...)
+	cmd := exec.CommandContext(
+		ctx,
+		"sh",
+		append([]string{"-c", `ulimit -n "$(ulimit -H -n)"; exec "$@"`, "sh", path}, args...)...)
 	// Nothing of the user's is read or written.
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir, "XDG_DATA_HOME="+s.dir,
 		"BIG_FILE="+filepath.Join(s.dir, "big"))
@@ -195,7 +198,8 @@ func startNetHTTP(t *testing.T, secure bool) (addr string) {
 	return s.Listener.Addr().String()
 }
 
-// startNghttpd serves files. It gives back what is posted, and has the same trailer for all of its responses.
+// startNghttpd serves files. It gives back what is posted, and has the same trailer for all of its
+// responses.
 func startNghttpd(t *testing.T, secure bool) (addr string) {
 	t.Helper()
 	path := requirePeer(t, "nghttpd", "/usr/sbin/nghttpd")
@@ -230,7 +234,8 @@ func startNode(t *testing.T, secure bool) (addr string) {
 	return "127.0.0.1:" + strings.TrimSpace(line)
 }
 
-// nginxConfig has every connection take 300 requests: the client must move on while more are asked for.
+// nginxConfig has every connection take 300 requests: the client must move on while more are asked
+// for.
 const nginxConfig = `
 daemon off;
 %[1]s

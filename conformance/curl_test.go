@@ -24,7 +24,10 @@ func requireCurl(t *testing.T) curl {
 func (c curl) run(t *testing.T, args ...string) (body, verbose string) {
 	t.Helper()
 	// -q has to come first: it keeps ~/.curlrc out.
-	r := mustRunPeer(t, c.path, append([]string{"-q", "-sS", "-v", "-k", "--noproxy", "*", "--max-time", "30"}, args...)...)
+	r := mustRunPeer(
+		t,
+		c.path,
+		append([]string{"-q", "-sS", "-v", "-k", "--noproxy", "*", "--max-time", "30"}, args...)...)
 	return r.stdout, r.stderr
 }
 

@@ -1,6 +1,8 @@
-// Package conformance proves the server and the client against judges that are not ours. It holds tests only.
+// Package conformance proves the server and the client against judges that are not ours. It holds
+// tests only.
 //
-// It owns these kinds of proof, each on the loopback address and with our side in the test's own process. For the server:
+// It owns these kinds of proof, each on the loopback address and with our side in the test's own
+// process. For the server:
 //
 //   - h2spec: every case of the h2spec suite for servers, strict ones included, is one subtest, over cleartext and
 //     over TLS: go test -run 'TestH2SpecServer/tls/http2/6.5.3/1' ./conformance
@@ -18,10 +20,12 @@
 //   - GOAWAY: ten thousand requests pass through hundreds of connections that end, in every way and at every moment, and
 //     each is acted on exactly once.
 //
-// The module in the folder rpc does the same with grpc-go and connect-go, the one in tunnels with what programs use as a
-// net.Conn that is no socket: channels of SSH, streams of yamux, WebSockets and pipes.
+// The module in the folder rpc does the same with grpc-go and connect-go, the one in tunnels with
+// what programs use as a net.Conn that is no socket: channels of SSH, streams of yamux, WebSockets
+// and pipes.
 //
 // It does not test parsers, states or windows one by one; the tests of those packages do.
 //
-// Limitations: the peers' tests need a Unix system and leave out what the installed versions cannot do.
+// Limitations: the peers' tests need a Unix system and leave out what the installed versions cannot
+// do.
 package conformance

@@ -41,7 +41,19 @@ func TestH2load(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			ls := startServer(t, secure, site())
-			out := mustRunPeer(t, h2load, "-n", fmt.Sprint(h2loadRequests), "-c", "10", "-m", "100", "-t", "1", ls.URL+"/hello").stdout
+			out := mustRunPeer(
+				t,
+				h2load,
+				"-n",
+				fmt.Sprint(h2loadRequests),
+				"-c",
+				"10",
+				"-m",
+				"100",
+				"-t",
+				"1",
+				ls.URL+"/hello",
+			).stdout
 			wantAllSucceeded(t, out, h2loadRequests)
 			if n := ls.Accepted.Load(); n != 10 {
 				t.Errorf("%d connections, want 10", n)

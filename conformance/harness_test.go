@@ -35,8 +35,8 @@ func (l *countingListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// testLog sends what a server logs to the test's own log, which is shown when the test fails. A server that was
-// closed may still log how a connection ended: that comes too late and is dropped.
+// testLog sends what a server logs to the test's own log, which is shown when the test fails. A
+// server that was closed may still log how a connection ended: that comes too late and is dropped.
 type testLog struct {
 	mu sync.Mutex
 	t  *testing.T // nil once the test is over

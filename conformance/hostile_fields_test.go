@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// malformed requests (RFC 9113 §8.1.1): what each does to a server behind a gateway is request smuggling, header
-// injection or a way around access rules.
+// malformed requests (RFC 9113 §8.1.1): what each does to a server behind a gateway is request
+// smuggling, header injection or a way around access rules.
 var malformed = []struct {
 	name   string
 	fields []field
@@ -78,13 +78,20 @@ var malformed = []struct {
 	{name: "content-length of 2^64", fields: post("content-length", "18446744073709551621"), body: "small"},
 	{name: "empty content-length", fields: post("content-length", ""), body: "small"},
 	{name: "list in content-length", fields: post("content-length", "5, 6"), body: "small"},
-	{name: "two content-lengths", fields: append(post("content-length", "5"), field{"content-length", "6"}), body: "small"},
+	{
+		name:   "two content-lengths",
+		fields: append(post("content-length", "5"), field{"content-length", "6"}),
+		body:   "small",
+	},
 	{name: "CONNECT with a path", fields: []field{
 		{":method", "CONNECT"}, {":authority", "example.test:443"}, {":path", "/"}, {":scheme", "http"},
 	}},
 	{name: "CONNECT without authority", fields: []field{{":method", "CONNECT"}}},
 	{name: "extended CONNECT, which was not offered", fields: []field{
-		{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/"},
+		{
+			":method",
+			"CONNECT",
+		}, {":protocol", "websocket"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/"},
 	}},
 }
 
@@ -107,8 +114,8 @@ func with(name, value string) []field {
 	return fields
 }
 
-// A malformed request ends with RST_STREAM PROTOCOL_ERROR, a 4xx may go before it, and no handler sees it; or the
-// connection ends with the same code.
+// A malformed request ends with RST_STREAM PROTOCOL_ERROR, a 4xx may go before it, and no handler
+// sees it; or the connection ends with the same code.
 func TestHostileMalformedRequests(t *testing.T) {
 	ls, g := startGate(t)
 	for _, tt := range malformed {
@@ -140,7 +147,8 @@ func TestHostileMalformedRequests(t *testing.T) {
 			if code != frame.ProtocolError {
 				t.Errorf("the stream or connection ended with %v, want PROTOCOL_ERROR", code)
 			}
-			// A body that is too short or too long only shows when the handler may have begun to read it.
+			// A body that is too short or too long only shows when the handler may have begun to
+			// read it.
 			if lateBody := len(tt.body) > 0 && tt.fields[4].name == "content-length"; !lateBody {
 				if n := g.started.Load() - started; n > 0 {
 					t.Errorf("the request reached the handler")
@@ -157,7 +165,10 @@ func TestHostileOddRequests(t *testing.T) {
 		name   string
 		fields []field
 	}{
-		{"host instead of authority", []field{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "example.test"}}},
+		{
+			"host instead of authority",
+			[]field{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "example.test"}},
+		},
 		{"host equal to authority", get("host", "example.test")},
 		{"te: trailers", get("te", "trailers")},
 		{"asterisk with OPTIONS", append(with(":method", "OPTIONS")[:3], field{":path", "*"})},

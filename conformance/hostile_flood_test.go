@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Frames that cost the peer next to nothing and the server an answer, or the work of looking at them: each kind is
-// sent without end, and the server leaves with ENHANCE_YOUR_CALM.
+// Frames that cost the peer next to nothing and the server an answer, or the work of looking at
+// them: each kind is sent without end, and the server leaves with ENHANCE_YOUR_CALM.
 func TestHostileFloods(t *testing.T) {
 	const stream = 1 // open, its request answered only when the test ends
 	setting := frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20}
@@ -73,12 +73,14 @@ func TestHostileFloods(t *testing.T) {
 	}
 }
 
-// CONTINUATION without end (VU#421644, CVE-2023-45288): nothing is decoded, let alone kept, beyond the limits.
+// CONTINUATION without end (VU#421644, CVE-2023-45288): nothing is decoded, let alone kept, beyond
+// the limits.
 func TestHostileContinuationFlood(t *testing.T) {
 	ls, g := startGate(t)
 	before := liveHeap()
 	p := dialRaw(t, ls).greet()
-	// 16 KiB of fields with Huffman-coded values: what makes the decoder work most for an octet on the wire.
+	// 16 KiB of fields with Huffman-coded values: what makes the decoder work most for an octet on
+	// the wire.
 	var fragment []byte
 	for value := string(make([]byte, 0, 4000)); len(fragment) < 15<<10; {
 		value += "aeiou0123456789"
@@ -119,8 +121,8 @@ func TestHostileLongSettings(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// DATA octet by octet, which nobody reads: bookkeeping that outweighs the data is bounded. The same read as it comes
-// is a fast typist, and served for as long as it goes on.
+// DATA octet by octet, which nobody reads: bookkeeping that outweighs the data is bounded. The same
+// read as it comes is a fast typist, and served for as long as it goes on.
 func TestHostileTinyData(t *testing.T) {
 	const octets = 60_000 // within the first window of 65535, so flow control does not help
 	one := frame.Data{StreamID: 1, Data: []byte("x")}

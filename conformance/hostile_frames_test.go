@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// A second request on an identifier that was used (CVE-2016-0150), while the first runs and after it has ended.
+// A second request on an identifier that was used (CVE-2016-0150), while the first runs and after
+// it has ended.
 func TestHostileStreamReuse(t *testing.T) {
 	for _, path := range []string{"/block", "/"} {
 		t.Run(path, func(t *testing.T) {
@@ -45,7 +46,8 @@ func closedChan() <-chan int {
 	return c
 }
 
-// What follows a connection error in the same write is not looked at (CVE-2026-27135): the first error counts.
+// What follows a connection error in the same write is not looked at (CVE-2026-27135): the first
+// error counts.
 func TestHostileTerminateThenParse(t *testing.T) {
 	fatal := []struct {
 		name string
@@ -85,7 +87,8 @@ func TestHostileTerminateThenParse(t *testing.T) {
 				if !e.closed() {
 					t.Fatalf("the connection goes on: %v", e.err)
 				}
-				// The kernel resets a connection that is closed with octets unread, and the GOAWAY may be lost.
+				// The kernel resets a connection that is closed with octets unread, and the GOAWAY
+				// may be lost.
 				if e.goAway == nil {
 					t.Errorf("the connection ended (%v) without GOAWAY", e.err)
 				} else if e.goAway.Code != f.code {
@@ -100,8 +103,8 @@ func TestHostileTerminateThenParse(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// Every frame type that RFC 9113 does not assign, with every flag and several lengths, on the connection, on an
-// open and on an idle stream, is ignored (RFC 9113 §5.5).
+// Every frame type that RFC 9113 does not assign, with every flag and several lengths, on the
+// connection, on an open and on an idle stream, is ignored (RFC 9113 §5.5).
 func TestHostileUnknownTypes(t *testing.T) {
 	ls, _ := startGate(t, func(s *server.Server) { s.Limits.GlitchBurst = -1 })
 	p := dialRaw(t, ls).greet()
@@ -130,7 +133,8 @@ func TestHostileUnknownTypes(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// Header blocks that do not decode: integers that overflow, references to nothing, Huffman codes that end wrongly.
+// Header blocks that do not decode: integers that overflow, references to nothing, Huffman codes
+// that end wrongly.
 func TestHostileBadHeaderBlocks(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -166,7 +170,8 @@ func TestHostileBadHeaderBlocks(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// A client that opens with something else than the preface gets no HTTP/2 from a server that takes HTTP/2 only.
+// A client that opens with something else than the preface gets no HTTP/2 from a server that takes
+// HTTP/2 only.
 func TestHostilePreface(t *testing.T) {
 	ls, _ := startGate(t, onlyHTTP2)
 	for _, hello := range []string{

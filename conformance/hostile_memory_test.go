@@ -17,8 +17,9 @@ const (
 	emptyCookie = 0x80 | 32 // of the static table
 )
 
-// wantRefusedRequests sends n requests whose header blocks end with many references, of one octet each, to a table
-// entry, and requires that none reaches the handler: each is answered with 431 or reset, or the connection is closed.
+// wantRefusedRequests sends n requests whose header blocks end with many references, of one octet
+// each, to a table entry, and requires that none reaches the handler: each is answered with 431 or
+// reset, or the connection is closed.
 func wantRefusedRequests(t *testing.T, n int, entry field, reference byte, references int) {
 	t.Helper()
 	ls, g := startGate(t)
@@ -78,8 +79,8 @@ func TestHostileHPACKBomb(t *testing.T) {
 	wantRefusedRequests(t, 1, field{"x", strings.Repeat("a", 4000)}, newestEntry, 16000)
 }
 
-// HTTP/2 bomb (CVE-2026-49975, CVE-2026-47774): fields so small that a limit in octets is far away, cookie crumbs
-// which are joined only later, on many streams that a window of zero keeps alive.
+// HTTP/2 bomb (CVE-2026-49975, CVE-2026-47774): fields so small that a limit in octets is far away,
+// cookie crumbs which are joined only later, on many streams that a window of zero keeps alive.
 func TestHostileCookieBomb(t *testing.T) {
 	tests := []struct {
 		entry     field
@@ -96,7 +97,8 @@ func TestHostileCookieBomb(t *testing.T) {
 	}
 }
 
-// A cache of canonical names that grows with what peers send (CVE-2022-41717) would keep these for ever.
+// A cache of canonical names that grows with what peers send (CVE-2022-41717) would keep these for
+// ever.
 func TestHostileDistinctNames(t *testing.T) {
 	ls, _ := startGate(t)
 	p := dialRaw(t, ls).greet().add(frame.WindowUpdate{Increment: 1 << 30})
@@ -136,8 +138,9 @@ func appendLength(b []byte, flag byte, n uint64) []byte {
 	return append(b, byte(n))
 }
 
-// Bodies that fill their windows on streams that are then reset, while the handlers hold them unread: the
-// connection's window comes back with each reset, and what is held must still be bounded.
+// Bodies that fill their windows on streams that are then reset, while the handlers hold them
+// unread: the connection's window comes back with each reset, and what is held must still be
+// bounded.
 func TestHostileUnreadBodies(t *testing.T) {
 	ls, g := startGate(t, unlimitedResets)
 	p := dialRaw(t, ls).greet()
@@ -176,7 +179,8 @@ func TestHostileUnreadBodies(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// creditUntilPing reads up to the answer to PING and adds up what the server gives to the connection's window.
+// creditUntilPing reads up to the answer to PING and adds up what the server gives to the
+// connection's window.
 func (p *rawPeer) creditUntilPing() (granted int64, ok bool) {
 	for {
 		f, err := p.next()
@@ -196,7 +200,8 @@ func (p *rawPeer) creditUntilPing() (granted int64, ok bool) {
 	}
 }
 
-// A request for much, by a peer that never opens its windows: the responses are not buffered without bound.
+// A request for much, by a peer that never opens its windows: the responses are not buffered
+// without bound.
 func TestHostileZeroWindowMemory(t *testing.T) {
 	ls := startServer(t, false, site())
 	p := dialRaw(t, ls).greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 0})

@@ -6,7 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A client that resets whatever is pushed, at once: it gets no more of it for a while, and is served otherwise.
+// A client that resets whatever is pushed, at once: it gets no more of it for a while, and is
+// served otherwise.
 func TestHostilePushResets(t *testing.T) {
 	ls := startServer(t, false, site())
 	p := dialRaw(t, ls).greet()
@@ -75,8 +76,8 @@ func TestHostilePushFrames(t *testing.T) {
 	}
 }
 
-// SETTINGS_ENABLE_PUSH changes midway: from its acknowledgement on nothing more is promised, and what was promised is
-// still answered (RFC 9113 §6.5.2).
+// SETTINGS_ENABLE_PUSH changes midway: from its acknowledgement on nothing more is promised, and
+// what was promised is still answered (RFC 9113 §6.5.2).
 func TestHostilePushToggled(t *testing.T) {
 	ls := startServer(t, false, site())
 	p := dialRaw(t, ls).greet()

@@ -41,8 +41,8 @@ var madeYouReset = []resetter{
 	{"DATA after END_STREAM", func(p *rawPeer, id uint32) { p.add(frame.Data{StreamID: id, Data: []byte("x")}) }},
 }
 
-// Each request is reset at once, so that its stream does not count while its handler might still run. A peer that
-// goes on with it is sent away.
+// Each request is reset at once, so that its stream does not count while its handler might still
+// run. A peer that goes on with it is sent away.
 func TestHostileResets(t *testing.T) {
 	for _, r := range append(madeYouReset, rapidReset) {
 		t.Run(r.name, func(t *testing.T) {
@@ -66,8 +66,8 @@ func TestHostileResets(t *testing.T) {
 	}
 }
 
-// Without the budget for resets, what bounds the work is that a handler keeps its place until it has returned. Here
-// the attack is patient: it resets a stream when its handler runs.
+// Without the budget for resets, what bounds the work is that a handler keeps its place until it
+// has returned. Here the attack is patient: it resets a stream when its handler runs.
 func TestHostilePatientResets(t *testing.T) {
 	const batch, rounds = 50, 20
 	for _, r := range append(madeYouReset, rapidReset) {
@@ -107,7 +107,10 @@ func TestHostilePatientResets(t *testing.T) {
 func TestHostileResetFlood(t *testing.T) {
 	ls, g := startGate(t)
 	p := dialRaw(t, ls).greet()
-	done := p.flood(5000, func(i int) { p.headers(uint32(2*i+1), true, p.request("GET", "/block", field{"Upper", "x"})...) })
+	done := p.flood(
+		5000,
+		func(i int) { p.headers(uint32(2*i+1), true, p.request("GET", "/block", field{"Upper", "x"})...) },
+	)
 	p.wantEnd(frame.EnhanceYourCalm)
 	p.nc.Close()
 	<-done
@@ -117,8 +120,8 @@ func TestHostileResetFlood(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// Requests beyond the limit of streams are refused, so that the client may repeat them; a peer that never stops is
-// sent away.
+// Requests beyond the limit of streams are refused, so that the client may repeat them; a peer that
+// never stops is sent away.
 func TestHostileStreamsBeyondLimit(t *testing.T) {
 	ls, g := startGate(t)
 	p := dialRaw(t, ls).greet()

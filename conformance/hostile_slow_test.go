@@ -24,7 +24,13 @@ type slowPeer struct {
 }
 
 // playSlow serves one connection and has play act as its client.
-func playSlow(t *testing.T, h http.Handler, o memconn.Options, play func(p *slowPeer), configure ...func(*server.Server)) {
+func playSlow(
+	t *testing.T,
+	h http.Handler,
+	o memconn.Options,
+	play func(p *slowPeer),
+	configure ...func(*server.Server),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := memconn.Pipe(o)
@@ -47,7 +53,8 @@ func playSlow(t *testing.T, h http.Handler, o memconn.Options, play func(p *slow
 	})
 }
 
-// wantEndedWithin waits until the server has let go of the connection, which it must by this time from the start.
+// wantEndedWithin waits until the server has let go of the connection, which it must by this time
+// from the start.
 func (p *slowPeer) wantEndedWithin(d time.Duration) {
 	p.t.Helper()
 	<-p.ended // in a bubble, a wait without end fails the test
@@ -56,8 +63,8 @@ func (p *slowPeer) wantEndedWithin(d time.Duration) {
 	}
 }
 
-// A peer that stops in the middle of something is given a minute or two, whatever it is; one that has said nothing yet an
-// hour, since balancers open connections ahead of requests.
+// A peer that stops in the middle of something is given a minute or two, whatever it is; one that
+// has said nothing yet an hour, since balancers open connections ahead of requests.
 func TestHostileSilence(t *testing.T) {
 	request := func(p *slowPeer, end bool) []byte {
 		block := p.encode(p.request("GET", "/")...)
@@ -101,7 +108,14 @@ func TestHostileSilence(t *testing.T) {
 func TestHostileHeaderDrip(t *testing.T) {
 	playSlow(t, site(), memconn.Options{}, func(p *slowPeer) {
 		p.greet()
-		wire := frame.Headers{StreamID: 1, EndStream: true, EndHeaders: true, Fragment: p.encode(p.request("GET", "/")...)}.Append(nil)
+		wire := frame.Headers{
+			StreamID:   1,
+			EndStream:  true,
+			EndHeaders: true,
+			Fragment:   p.encode(p.request("GET", "/")...),
+		}.Append(
+			nil,
+		)
 		p.tasks.Go(func() {
 			for _, b := range wire {
 				p.out = append(p.out, b)
@@ -116,7 +130,8 @@ func TestHostileHeaderDrip(t *testing.T) {
 	})
 }
 
-// After a connection error the server leaves, whether or not the peer closes its side or ever stops sending.
+// After a connection error the server leaves, whether or not the peer closes its side or ever stops
+// sending.
 func TestHostileNeverCloses(t *testing.T) {
 	playSlow(t, site(), memconn.Options{}, func(p *slowPeer) {
 		p.greet().add(frame.Data{Data: []byte("on stream 0")}).mustFlush()
@@ -152,8 +167,9 @@ func TestHostileErrorInShutdown(t *testing.T) {
 	})
 }
 
-// Responses that wait for a window which is never opened, or opened an octet at a time (CVE-2016-1546,
-// CVE-2019-9511, CVE-2019-9517): the streams are given up, and their handlers with them.
+// Responses that wait for a window which is never opened, or opened an octet at a time
+// (CVE-2016-1546, CVE-2019-9511, CVE-2019-9517): the streams are given up, and their handlers with
+// them.
 func TestHostileClosedWindow(t *testing.T) {
 	for _, drip := range []bool{false, true} {
 		name := "never opened"
@@ -202,8 +218,8 @@ func TestHostileClosedWindow(t *testing.T) {
 	}
 }
 
-// A peer that does not read its socket: the server's writes stop, and after a while so does its patience. The
-// answers that wait meanwhile are bounded even for a peer that goes on sending.
+// A peer that does not read its socket: the server's writes stop, and after a while so does its
+// patience. The answers that wait meanwhile are bounded even for a peer that goes on sending.
 func TestHostileSocketNotRead(t *testing.T) {
 	t.Run("response", func(t *testing.T) {
 		body := make([]byte, 1<<20)

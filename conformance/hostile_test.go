@@ -12,11 +12,13 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// defaultMaxStreams is how many streams, and with them handlers, a connection has at most by default.
+// defaultMaxStreams is how many streams, and with them handlers, a connection has at most by
+// default.
 const defaultMaxStreams = 250
 
-// A gate is a handler that keeps count of itself. Requests for /block stay until the gate opens, whatever becomes
-// of their stream; those for /read read their body first; others are answered at once.
+// A gate is a handler that keeps count of itself. Requests for /block stay until the gate opens,
+// whatever becomes of their stream; those for /read read their body first; others are answered at
+// once.
 type gate struct {
 	running, most, started atomic.Int64
 	read                   atomic.Int64 // octets of bodies

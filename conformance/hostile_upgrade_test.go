@@ -10,9 +10,9 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// Requests of HTTP/1.1 that ask for an upgrade and may not have it: above all those with a body, which a gateway
-// and we could take for different things (CVE-2026-58055). They are answered in HTTP/1.1, with what came after
-// them taken for what HTTP/1.1 says it is.
+// Requests of HTTP/1.1 that ask for an upgrade and may not have it: above all those with a body,
+// which a gateway and we could take for different things (CVE-2026-58055). They are answered in
+// HTTP/1.1, with what came after them taken for what HTTP/1.1 says it is.
 func TestHostileUpgrade(t *testing.T) {
 	const (
 		ask      = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
@@ -28,7 +28,11 @@ func TestHostileUpgrade(t *testing.T) {
 		{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" + ask + settings + "\r\n0\r\n\r\n", nil},
 		{"no settings", "GET / HTTP/1.1\r\nHost: a\r\n" + ask + "\r\n", nil},
 		{"two settings", "GET / HTTP/1.1\r\nHost: a\r\n" + ask + settings + settings + "\r\n", nil},
-		{"settings not in Connection", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + settings + "\r\n", nil},
+		{
+			"settings not in Connection",
+			"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + settings + "\r\n",
+			nil,
+		},
 		{"settings that are not base64url", "GET / HTTP/1.1\r\nHost: a\r\n" + ask + "HTTP2-Settings: %%%%\r\n\r\n", nil},
 		{"HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n" + ask + settings + "\r\n", nil},
 		{"h2 by name", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Replace(ask, "h2c", "h2", 1) + settings + "\r\n", nil},

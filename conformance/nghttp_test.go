@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// nghttpModes are the ways in which nghttp reaches a server: it knows no HTTP/1.1 beyond the upgrade.
+// nghttpModes are the ways in which nghttp reaches a server: it knows no HTTP/1.1 beyond the
+// upgrade.
 var nghttpModes = []struct {
 	name   string
 	secure bool
@@ -22,7 +23,9 @@ var nghttpModes = []struct {
 }
 
 // nghttpErrors matches what nghttp prints about a frame or a response that it does not accept.
-var nghttpErrors = regexp.MustCompile(`(?m)^.*(\[ERROR\]|\[INVALID|Some requests were not processed|error_code=[A-Z_]*_(ERROR|CALM|STREAM|CLOSED|TIMEOUT)).*$`)
+var nghttpErrors = regexp.MustCompile(
+	`(?m)^.*(\[ERROR\]|\[INVALID|Some requests were not processed|error_code=[A-Z_]*_(ERROR|CALM|STREAM|CLOSED|TIMEOUT)).*$`,
+)
 
 // runNghttp runs nghttp and reports the errors that it prints; its exit status is 0 even then.
 func runNghttp(t *testing.T, args ...string) string {
@@ -40,7 +43,8 @@ func runNghttp(t *testing.T, args ...string) string {
 	return r.stdout
 }
 
-// nghttp -v prints every frame both ways: the exchange has the shape that RFC 9113 §3.4 and §8.1 give it.
+// nghttp -v prints every frame both ways: the exchange has the shape that RFC 9113 §3.4 and §8.1
+// give it.
 func TestNghttpFrames(t *testing.T) {
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
@@ -49,7 +53,14 @@ func TestNghttpFrames(t *testing.T) {
 			wantContains(t, "nghttp -v", out, "recv SETTINGS frame", ":status: 200", "; END_STREAM",
 				"GET HTTP/2.0 "+ls.Addr)
 			if m.name == "upgrade" { // the answer may be complete before SETTINGS are acknowledged
-				wantContains(t, "nghttp -v -u", out, "101 Switching Protocols", "HTTP Upgrade success", "recv (stream_id=1) :status: 200")
+				wantContains(
+					t,
+					"nghttp -v -u",
+					out,
+					"101 Switching Protocols",
+					"HTTP Upgrade success",
+					"recv (stream_id=1) :status: 200",
+				)
 			} else {
 				wantContains(t, "nghttp -v", out, "; ACK")
 			}
@@ -124,7 +135,8 @@ func TestNghttpTrailers(t *testing.T) {
 	}
 }
 
-// Requests whose header blocks need CONTINUATION frames, and peers that change the size of the HPACK tables.
+// Requests whose header blocks need CONTINUATION frames, and peers that change the size of the
+// HPACK tables.
 func TestNghttpHeaderBlocks(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -81,7 +81,8 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// A thousand requests are started at once: the ones beyond the server's limit wait in the client, none is refused.
+// A thousand requests are started at once: the ones beyond the server's limit wait in the client,
+// none is refused.
 func TestNodeConcurrent(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		ls := startServer(t, secure, site())

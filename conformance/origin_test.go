@@ -44,16 +44,22 @@ func TestServerOrigins(t *testing.T) {
 			"recv ALTSVC frame", `[h2="alt.example:443"]`)
 	})
 	t.Run("cleartext", func(t *testing.T) {
-		if out := runNghttp(t, "-v", startServer(t, false, site(), named).URL+"/hello"); strings.Contains(out, "recv ORIGIN") || strings.Contains(out, "recv ALTSVC") {
+		if out := runNghttp(t, "-v", startServer(t, false, site(), named).URL+"/hello"); strings.Contains(
+			out,
+			"recv ORIGIN",
+		) ||
+			strings.Contains(out, "recv ALTSVC") {
 			t.Errorf("named without TLS:\n%s", clip(out))
 		}
 	})
 }
 
-// One connection to node serves the two names of the host, since node has said so and its certificate has both.
+// One connection to node serves the two names of the host, since node has said so and its
+// certificate has both.
 func TestClientCoalesces(t *testing.T) {
 	s := prepare(t)
-	line, err := bufio.NewReader(s.run(t, requirePeer(t, "node", "nodejs"), "testdata/server.mjs", s.key, s.cert)).ReadString('\n')
+	line, err := bufio.NewReader(s.run(t, requirePeer(t, "node", "nodejs"), "testdata/server.mjs", s.key, s.cert)).
+		ReadString('\n')
 	if err != nil {
 		t.Fatalf("node did not print its port: %v", err)
 	}
@@ -93,7 +99,10 @@ func TestClientCoalesces(t *testing.T) {
 		t.Errorf("dialed %q, want %q", dials, want)
 	}
 	origin := "https://127.0.0.1:" + port
-	if want := []string{origin + ` h2="alt.example:443"`, origin + ` h2="other.example:443"`}; !slices.Equal(services, want) {
+	if want := []string{origin + ` h2="alt.example:443"`, origin + ` h2="other.example:443"`}; !slices.Equal(
+		services,
+		want,
+	) {
 		t.Errorf("told of %q, want %q", services, want)
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// peerTimeout bounds one run of a peer program. The slowest, a browser's first start, takes a few seconds.
+// peerTimeout bounds one run of a peer program. The slowest, a browser's first start, takes a few
+// seconds.
 const peerTimeout = 60 * time.Second
 
-// requirePeer returns the path of the first of the programs that is installed. Without any, the test is skipped;
-// where the peers are promised (CI=true or SLUICE_REQUIRE_PEERS=1) it fails.
+// requirePeer returns the path of the first of the programs that is installed. Without any, the
+// test is skipped; where the peers are promised (CI=true or SLUICE_REQUIRE_PEERS=1) it fails.
 func requirePeer(t *testing.T, programs ...string) string {
 	t.Helper()
 	for _, p := range programs {
@@ -41,7 +42,8 @@ type peerRun struct {
 	err            error // not nil when the program failed or ran out of time
 }
 
-// runPeer runs a peer program to its end. The program and all that it started are killed when the time is up.
+// runPeer runs a peer program to its end. The program and all that it started are killed when the
+// time is up.
 func runPeer(t *testing.T, path string, args ...string) peerRun {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), peerTimeout)

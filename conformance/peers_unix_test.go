@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// ownGroup puts the program into a process group of its own: a browser is many processes. The whole group is killed
-// when the program's context ends, and kill does so for what the program has left behind.
+// ownGroup puts the program into a process group of its own: a browser is many processes. The whole
+// group is killed when the program's context ends, and kill does so for what the program has left
+// behind.
 func ownGroup(cmd *exec.Cmd) (kill func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

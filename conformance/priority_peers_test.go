@@ -62,7 +62,8 @@ func TestNghttpPriority(t *testing.T) {
 		t.Errorf("--no-dep: %+v", p)
 	}
 
-	// "A server that receives SETTINGS_NO_RFC7540_PRIORITIES with a value of 1 MUST ignore HTTP/2 priority signals."
+	// "A server that receives SETTINGS_NO_RFC7540_PRIORITIES with a value of 1 MUST ignore HTTP/2
+	// priority signals."
 	out = runNghttp(t, "-v", "--no-rfc7540-pri", "-p", "256", "-H", "priority: u=1, i", ls.URL+"/none")
 	wantContains(t, "nghttp -v --no-rfc7540-pri", out, "NO_RFC7540_PRIORITIES")
 	if p, want := site.of("/none"), (priority.Params{Extensible: true, Urgency: 1, Incremental: true}); p != want {
@@ -151,7 +152,12 @@ func TestChromiumPriority(t *testing.T) {
 	var entries []timing
 	browse(t, ls.URL, &entries)
 	frames.mu.Lock()
-	t.Logf("PRIORITY %d, PRIORITY_UPDATE %d, HEADERS with a place in the tree %d", frames.priority, frames.update, frames.headers)
+	t.Logf(
+		"PRIORITY %d, PRIORITY_UPDATE %d, HEADERS with a place in the tree %d",
+		frames.priority,
+		frames.update,
+		frames.headers,
+	)
 	frames.mu.Unlock()
 	style, image := asked.of("/style0.css"), asked.of("/image30.svg")
 	if !style.Extensible || !image.Extensible || style.Urgency >= image.Urgency {
@@ -177,7 +183,10 @@ func TestNghttpdSeesPriority(t *testing.T) {
 	tr := &client.Transport{Protocols: new(http.Protocols), TreePriorities: true}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
-	ctx := client.WithPriority(t.Context(), priority.Params{Tree: true, DependsOn: 0, Exclusive: true, Weight: 76, Extensible: true, Urgency: 2})
+	ctx := client.WithPriority(
+		t.Context(),
+		priority.Params{Tree: true, DependsOn: 0, Exclusive: true, Weight: 76, Extensible: true, Urgency: 2},
+	)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/big", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +236,8 @@ func (p *rawPeer) octetsByStream(n int) map[uint32]int {
 	return octets
 }
 
-// With a window that is opened piece by piece, who gets each piece is the scheduler's decision alone.
+// With a window that is opened piece by piece, who gets each piece is the scheduler's decision
+// alone.
 func TestPriorityOrderOnTheWire(t *testing.T) {
 	const piece = 1 << 20
 	type step struct {
@@ -296,7 +306,8 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 					sum += w
 				}
 				for _, id := range []uint32{1, 3, 5} {
-					// A turn more or less is 16 KiB, and what waits gets no more than one octet of 64.
+					// A turn more or less is 16 KiB, and what waits gets no more than one octet of
+					// 64.
 					if share, want := float64(got[id])/piece, s.share[id]/sum; share < want-0.04 || share > want+0.04 {
 						t.Errorf("%s: stream %d has %.3f of the octets, want %.3f; all %v", s.why, id, share, want, got)
 					}

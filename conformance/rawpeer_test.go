@@ -16,13 +16,13 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// rawTimeout bounds each wait for the server. Nothing that is waited for takes longer than a moment: it is only
-// reached when the server is at fault.
+// rawTimeout bounds each wait for the server. Nothing that is waited for takes longer than a
+// moment: it is only reached when the server is at fault.
 const rawTimeout = 10 * time.Second
 
-// A rawPeer plays an HTTP/2 client frame by frame. Frames are collected with add and the like and written by flush,
-// so that many can go out in one write. The side that reads may be used by another goroutine than the side that
-// writes.
+// A rawPeer plays an HTTP/2 client frame by frame. Frames are collected with add and the like and
+// written by flush, so that many can go out in one write. The side that reads may be used by
+// another goroutine than the side that writes.
 type rawPeer struct {
 	t        *testing.T
 	nc       net.Conn
@@ -74,7 +74,8 @@ func (p *rawPeer) add(frames ...frame.Frame) *rawPeer {
 // A field is a name and a value.
 type field struct{ name, value string }
 
-// encode returns the fields as a header block of this connection. The result is valid until the next call.
+// encode returns the fields as a header block of this connection. The result is valid until the
+// next call.
 func (p *rawPeer) encode(fields ...field) []byte {
 	p.block.Reset()
 	for _, f := range fields {
@@ -100,8 +101,8 @@ func (p *rawPeer) get(id uint32, path string) *rawPeer {
 	return p.headers(id, true, p.request("GET", path)...)
 }
 
-// flush writes what was collected. A server that has had enough may have closed the connection: then the error is
-// of no interest, what the server said before is.
+// flush writes what was collected. A server that has had enough may have closed the connection:
+// then the error is of no interest, what the server said before is.
 func (p *rawPeer) flush() error {
 	out := p.out
 	p.out = p.out[:0]
@@ -118,9 +119,9 @@ func (p *rawPeer) mustFlush() {
 	}
 }
 
-// next returns the next frame from the server, or how the connection ended: io.EOF after an orderly close, an error
-// for which reset is true after another, os.ErrDeadlineExceeded when nothing comes. Views in the frame are valid
-// until the next call.
+// next returns the next frame from the server, or how the connection ended: io.EOF after an orderly
+// close, an error for which reset is true after another, os.ErrDeadlineExceeded when nothing comes.
+// Views in the frame are valid until the next call.
 func (p *rawPeer) next() (frame.Frame, error) {
 	p.nc.SetReadDeadline(time.Now().Add(p.patience))
 	for {
@@ -143,7 +144,8 @@ func (p *rawPeer) next() (frame.Frame, error) {
 	}
 }
 
-// until reads up to a frame for which done says true, and fails the test when the connection ends before.
+// until reads up to a frame for which done says true, and fails the test when the connection ends
+// before.
 func (p *rawPeer) until(what string, done func(frame.Frame) bool) {
 	p.t.Helper()
 	for {
@@ -160,7 +162,8 @@ func (p *rawPeer) until(what string, done func(frame.Frame) bool) {
 	}
 }
 
-// sync waits until the server has handled everything that was sent so far: PING is answered in order.
+// sync waits until the server has handled everything that was sent so far: PING is answered in
+// order.
 func (p *rawPeer) sync() {
 	p.t.Helper()
 	data := [8]byte{'s', 'y', 'n', 'c'}
@@ -225,7 +228,8 @@ func (p *rawPeer) readToEnd() ending {
 	}
 }
 
-// wantEnd reads until the connection ends and requires that a GOAWAY with one of the codes came before.
+// wantEnd reads until the connection ends and requires that a GOAWAY with one of the codes came
+// before.
 func (p *rawPeer) wantEnd(codes ...frame.Code) ending {
 	p.t.Helper()
 	e := p.readToEnd()
@@ -242,9 +246,9 @@ func (p *rawPeer) wantEnd(codes ...frame.Code) ending {
 	return e
 }
 
-// flood writes n rounds, each collected by round, in writes of some size, and stops early when the server has
-// closed. It returns at once; wait on the channel, which gets the number of rounds written, before the writing side
-// is used again.
+// flood writes n rounds, each collected by round, in writes of some size, and stops early when the
+// server has closed. It returns at once; wait on the channel, which gets the number of rounds
+// written, before the writing side is used again.
 func (p *rawPeer) flood(n int, round func(i int)) <-chan int {
 	done := make(chan int, 1)
 	go func() {
@@ -262,8 +266,8 @@ func (p *rawPeer) flood(n int, round func(i int)) <-chan int {
 	return done
 }
 
-// readUntilQuiet reads while a flood is written, and then until the server has handled all of it or has closed the
-// connection: PING is answered behind everything else.
+// readUntilQuiet reads while a flood is written, and then until the server has handled all of it or
+// has closed the connection: PING is answered behind everything else.
 func (p *rawPeer) readUntilQuiet(flood <-chan int) ending {
 	p.t.Helper()
 	last := [8]byte{'q', 'u', 'i', 'e', 't'}

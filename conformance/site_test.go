@@ -24,7 +24,8 @@ const (
 	helloBody  = "hello, world\n"
 )
 
-// bigBody is what the peers upload and download: the same octets in every run, which nothing compresses.
+// bigBody is what the peers upload and download: the same octets in every run, which nothing
+// compresses.
 var bigBody = sync.OnceValue(func() []byte {
 	b := make([]byte, uploadSize)
 	rand.NewChaCha8([32]byte([]byte("sluice conformance body, 32 byte"))).Read(b)
@@ -97,8 +98,8 @@ func serveUpload(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %d %x", r.Proto, n, h.Sum(nil))
 }
 
-// serveTrailers sends a trailer field that was announced and one that was not, and gives back, in the body, the
-// trailer field X-Client of the request.
+// serveTrailers sends a trailer field that was announced and one that was not, and gives back, in
+// the body, the trailer field X-Client of the request.
 func serveTrailers(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Trailer", "X-Checksum")
 	body, err := io.ReadAll(r.Body)
@@ -108,7 +109,8 @@ func serveTrailers(w http.ResponseWriter, r *http.Request) {
 	}
 	reply := fmt.Sprintf("body=%s x-client=%s", body, r.Trailer.Get("X-Client"))
 	io.WriteString(w, reply)
-	// The flush keeps the server from adding a content-length, after whose octets curl stops reading.
+	// The flush keeps the server from adding a content-length, after whose octets curl stops
+	// reading.
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return
 	}
@@ -119,7 +121,8 @@ func serveTrailers(w http.ResponseWriter, r *http.Request) {
 // waits tells the tests how requests for /wait ended, by the token in their query.
 var waits sync.Map // token → chan error
 
-// serveWait answers nothing until the client gives up, and reports the reason that the request's context gives.
+// serveWait answers nothing until the client gives up, and reports the reason that the request's
+// context gives.
 func serveWait(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	if err := http.NewResponseController(w).Flush(); err != nil {

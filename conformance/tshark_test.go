@@ -16,8 +16,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A wiretap is a connection of a client that keeps what passes as a packet capture: no rights are needed to take it,
-// and nothing gets lost.
+// A wiretap is a connection of a client that keeps what passes as a packet capture: no rights are
+// needed to take it, and nothing gets lost.
 type wiretap struct {
 	net.Conn
 	mu   sync.Mutex
@@ -99,7 +99,8 @@ func (w *wiretap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// tapFrames has an exchange with every kind of frame that a server sends, and returns how many of each type came.
+// tapFrames has an exchange with every kind of frame that a server sends, and returns how many of
+// each type came.
 func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 	t.Helper()
 	seen := map[string]int{}
@@ -160,7 +161,8 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 	return seen
 }
 
-// Wireshark's dissector takes what we send for the same frames as we do, and finds nothing wrong with them.
+// Wireshark's dissector takes what we send for the same frames as we do, and finds nothing wrong
+// with them.
 func TestTshark(t *testing.T) {
 	tshark := requirePeer(t, "tshark")
 	ls := startServer(t, false, site())
@@ -206,7 +208,8 @@ func TestTshark(t *testing.T) {
 	if s := strings.Join(strings.Fields(promised), " "); s != "2 /hello" {
 		t.Errorf("tshark sees the promises %q, want stream 2 for /hello", s)
 	}
-	// Warnings and errors of the dissectors; what the client did wrong on purpose is in the other direction.
+	// Warnings and errors of the dissectors; what the client did wrong on purpose is in the other
+	// direction.
 	if bad := read("-Y", fromServer+" && (_ws.malformed || _ws.expert.severity >= 0x600000)", "-V"); bad != "" {
 		t.Errorf("tshark objects to:\n%s", clip(bad))
 	}

@@ -42,14 +42,18 @@ func pipeThrough(t *testing.T, rt http.RoundTripper, req *http.Request, text str
 
 // xnetTransport is x/net's client for cleartext. From Go 1.27 on it is net/http's in other clothes.
 func xnetTransport(t *testing.T) *http2.Transport {
-	x := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, addr)
-	}}
+	x := &http2.Transport{
+		AllowHTTP: true,
+		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		},
+	}
 	t.Cleanup(x.CloseIdleConnections)
 	return x
 }
 
-// net/http's client and x/net's through a server of ours: the request's body one way, the response's the other.
+// net/http's client and x/net's through a server of ours: the request's body one way, the
+// response's the other.
 func TestNetHTTPTunnels(t *testing.T) {
 	s := newTunnelSite()
 	ls := startServer(t, false, s, offerConnect)
@@ -68,24 +72,27 @@ func TestClientTunnelsNetHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host == "abort.test:80" {
-			panic(http.ErrAbortHandler)
-		}
-		rc := http.NewResponseController(w)
-		_ = rc.Flush()
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := r.Body.Read(buf)
-			if _, err := w.Write(buf[:n]); err != nil {
-				return
+	srv := &http.Server{
+		Protocols: new(http.Protocols),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Host == "abort.test:80" {
+				panic(http.ErrAbortHandler)
 			}
+			rc := http.NewResponseController(w)
 			_ = rc.Flush()
-			if err != nil {
-				return
+			buf := make([]byte, 32<<10)
+			for {
+				n, err := r.Body.Read(buf)
+				if _, err := w.Write(buf[:n]); err != nil {
+					return
+				}
+				_ = rc.Flush()
+				if err != nil {
+					return
+				}
 			}
-		}
-	})}
+		}),
+	}
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()

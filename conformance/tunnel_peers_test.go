@@ -23,7 +23,8 @@ import (
 // offerConnect has a server announce extended CONNECT.
 func offerConnect(s *server.Server) { s.EnableConnectProtocol = true }
 
-// tunnelSite accepts CONNECT, sends back what comes, and notes how each tunnel ended. With WebSocket it sends back frames.
+// tunnelSite accepts CONNECT, sends back what comes, and notes how each tunnel ended. With
+// WebSocket it sends back frames.
 type tunnelSite struct {
 	ended chan error
 }
@@ -59,7 +60,8 @@ func (s *tunnelSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ended <- err
 }
 
-// echoFrames sends back the frames of a WebSocket client (RFC 6455 §5.2), until it closes. They are shorter than 126 octets.
+// echoFrames sends back the frames of a WebSocket client (RFC 6455 §5.2), until it closes. They are
+// shorter than 126 octets.
 func echoFrames(tunnel *conn.Tunnel) error {
 	var head [6]byte
 	for {
@@ -101,7 +103,8 @@ func (s *tunnelSite) wantEnd(t *testing.T, want error) {
 	}
 }
 
-// node's client through a server of ours: CONNECT, WebSocket over extended CONNECT (RFC 8441), and resets of the server.
+// node's client through a server of ours: CONNECT, WebSocket over extended CONNECT (RFC 8441), and
+// resets of the server.
 func TestNodeTunnels(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		name := map[bool]string{false: "h2c", true: "tls"}[secure]
@@ -179,7 +182,8 @@ func TestClientTunnelsNode(t *testing.T) {
 				t.Fatal(tunnel, err)
 			}
 			body, err := drain(resp)
-			if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Proxy-Authenticate"), body); got != "407 Basic who are you?" || err != nil {
+			if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Proxy-Authenticate"), body); got != "407 Basic who are you?" ||
+				err != nil {
 				t.Errorf("%s, %v", got, err)
 			}
 

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Extended CONNECT by x/net's own client, which is there up to Go 1.26: net/http's refuses the field ":protocol".
+// Extended CONNECT by x/net's own client, which is there up to Go 1.26: net/http's refuses the
+// field ":protocol".
 func TestXNetExtendedConnect(t *testing.T) {
 	s := newTunnelSite()
 	ls := startServer(t, false, s, offerConnect)

@@ -17,7 +17,8 @@ var browserSettings = []frame.SettingID{
 	frame.SettingHeaderTableSize, frame.SettingEnablePush, frame.SettingInitialWindowSize, frame.SettingMaxHeaderListSize,
 }
 
-// Every server takes padded frames, frames and settings without a meaning, and another order of what is in order anyway.
+// Every server takes padded frames, frames and settings without a meaning, and another order of
+// what is in order anyway.
 func TestClientPaddedAndGreased(t *testing.T) {
 	for _, p := range clientPeers {
 		t.Run(p.name, func(t *testing.T) {

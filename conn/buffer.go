@@ -2,7 +2,8 @@ package conn
 
 import "sync"
 
-// buffer is memory for octets that is given back when it is empty, so that an idle connection holds none.
+// buffer is memory for octets that is given back when it is empty, so that an idle connection holds
+// none.
 type buffer struct{ b []byte }
 
 const (
@@ -43,7 +44,8 @@ func putOut(b *buffer, used []byte) {
 	}
 }
 
-// Chunks hold the DATA that waits for its reader, in three sizes, so that a stream that sends little costs little.
+// Chunks hold the DATA that waits for its reader, in three sizes, so that a stream that sends
+// little costs little.
 const (
 	chunkSmall = 1 << 10
 	chunkMid   = 16 << 10

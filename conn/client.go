@@ -6,9 +6,10 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113 §8.3.1), and with end
-// if it has no body. Nothing is flushed. The error is core.ErrNoStream while the peer's limit of streams is
-// reached, and core.ErrNoMoreStreams when another connection is needed. Client only.
+// OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113
+// §8.3.1), and with end if it has no body. Nothing is flushed. The error is core.ErrNoStream while
+// the peer's limit of streams is reached, and core.ErrNoMoreStreams when another connection is
+// needed. Client only.
 func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -51,7 +52,8 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 	return ResponseHead{m, st.headEnd, st.gotEnd}, err
 }
 
-// Head waits for the final head of the response and returns it; it is valid until Release. The error is as of Read.
+// Head waits for the final head of the response and returns it; it is valid until Release. The
+// error is as of Read.
 func (st *Stream) Head() (*core.Message, error) {
 	c := st.c
 	c.mu.Lock()

@@ -50,8 +50,8 @@ func (c *Conn) goAway(err error) {
 	c.client.changed = true
 }
 
-// promised takes a stream that the server has promised. The head of the response may come before the handler sees the
-// stream, and in the same memory, so the promised request is copied.
+// promised takes a stream that the server has promised. The head of the response may come before
+// the handler sees the stream, and in the same memory, so the promised request is copied.
 func (c *Conn) promised(st, parent *Stream) {
 	if c.handler == nil || parent.owner == nil || parent.released {
 		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it
@@ -66,8 +66,8 @@ func (c *Conn) promised(st, parent *Stream) {
 	c.opened = append(c.opened, st)
 }
 
-// Ping sends a PING (RFC 9113 §6.7) and waits for its answer. It returns how long that took, or the error of ctx or of
-// the connection.
+// Ping sends a PING (RFC 9113 §6.7) and waits for its answer. It returns how long that took, or the
+// error of ctx or of the connection.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	answer := make(chan error, 1) // one octet of data for each call: never blocks
 	start := time.Now()

@@ -178,7 +178,8 @@ func TestOnInterim(t *testing.T) {
 		})
 		check(t, "OpenRequest", err)
 		p.send(response(1, 103).with("a", "b", "c", "d"), response(1, 102), response(1, 200).endStream())
-		if _, err := st.AwaitHead(); err != nil || len(seen) != 4 || seen[0] != 103 || seen[1] != 2 || seen[2] != 102 || seen[3] != 0 {
+		if _, err := st.AwaitHead(); err != nil || len(seen) != 4 || seen[0] != 103 || seen[1] != 2 || seen[2] != 102 ||
+			seen[3] != 0 {
 			t.Errorf("%v, %v", seen, err)
 		}
 		st.Release()

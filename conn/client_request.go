@@ -14,15 +14,17 @@ type Request struct {
 	Fields []core.Field
 	// Head tells that the method is HEAD, whose response describes content that is not sent.
 	Head bool
-	// End tells that Body and Trailers, which may be empty, are all that follows. Body is at most 16 KiB.
+	// End tells that Body and Trailers, which may be empty, are all that follows. Body is at most
+	// 16 KiB.
 	End      bool
 	Body     []byte
 	Trailers []core.Field
 
-	// Priority is what the request asks for. RFC 9218's part is sent as a priority field, unless Fields have one, which
-	// then is what the server sees. The tree's part is sent with HEADERS (RFC 7540 §6.2), where Config.TreePriorities
-	// is set and the server has not said that it ignores that. A Scheduler that follows priorities sends request bodies
-	// in the order that they ask for, too. See Stream.SetPriority for later.
+	// Priority is what the request asks for. RFC 9218's part is sent as a priority field, unless
+	// Fields have one, which then is what the server sees. The tree's part is sent with HEADERS
+	// (RFC 7540 §6.2), where Config.TreePriorities is set and the server has not said that it
+	// ignores that. A Scheduler that follows priorities sends request bodies in the order that they
+	// ask for, too. See Stream.SetPriority for later.
 	Priority priority.Params
 
 	// Reserved tells that the stream uses a slot that Reserve has given. It is used up in any case.
@@ -33,17 +35,17 @@ type Request struct {
 	Into **Stream
 	// OnEnd is as given to Stream.OnEnd; it may be called before OpenRequest returns.
 	OnEnd func(error)
-	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads the socket, and must
-	// not block. The message is valid during the call.
+	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads
+	// the socket, and must not block. The message is valid during the call.
 	OnInterim func(*core.Message)
 	// TakesInterim says that OnInterim resets the stream when there are too many interim responses.
 	// Otherwise their octets together are bounded by Config.MaxHeaderBytes.
 	TakesInterim bool
 }
 
-// OpenRequest opens a stream with a request and sends it, together with what other goroutines that run now are about
-// to send. It does not wait for the peer or the socket. Nothing of r is used after the return. The error is as of
-// Reserve, and then nothing was sent. Client only.
+// OpenRequest opens a stream with a request and sends it, together with what other goroutines that
+// run now are about to send. It does not wait for the peer or the socket. Nothing of r is used
+// after the return. The error is as of Reserve, and then nothing was sent. Client only.
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -97,7 +99,8 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	return st, nil
 }
 
-// ErrHeaderListSize: the server takes no header section of that size (SETTINGS_MAX_HEADER_LIST_SIZE).
+// ErrHeaderListSize: the server takes no header section of that size
+// (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
 
 // sizeOf is the size of a header section as RFC 9113 §6.5.2 counts it.
@@ -108,8 +111,8 @@ func sizeOf(fields []core.Field) (n uint64) {
 	return n
 }
 
-// Unsent tells of a stream that has died with its connection that nothing of its request has left us, so that the
-// peer cannot have acted on it. Client only.
+// Unsent tells of a stream that has died with its connection that nothing of its request has left
+// us, so that the peer cannot have acted on it. Client only.
 func (st *Stream) Unsent() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
@@ -119,7 +122,8 @@ func (st *Stream) Unsent() bool {
 // OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.
 func (st *Stream) OpenedBy() any { return st.parent }
 
-// Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client only.
+// Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client
+// only.
 func (st *Stream) Promise() *core.Message { return st.promise }
 
 // OnReceive sets a function that is called with the number of octets whenever some have arrived for
@@ -133,9 +137,9 @@ func (st *Stream) OnReceive(f func(n int)) (have int) {
 	return st.body.size
 }
 
-// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not take at once, and
-// everything where it is no plain one, is left to another goroutine. What other goroutines that run now are about to
-// append goes along.
+// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not
+// take at once, and everything where it is no plain one, is left to another goroutine. What other
+// goroutines that run now are about to append goes along.
 func (c *Conn) FlushNoWait() {
 	c.mu.Lock()
 	defer c.unlock()

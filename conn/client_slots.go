@@ -38,8 +38,8 @@ type clientState struct {
 }
 
 const (
-	// streamsAtFirst is how many streams a client opens before it knows the server's limit. A server that allows
-	// fewer refuses some, which costs a round trip each.
+	// streamsAtFirst is how many streams a client opens before it knows the server's limit. A
+	// server that allows fewer refuses some, which costs a round trip each.
 	streamsAtFirst = 100
 	// streamsUnlimited stands for no limit: more streams go to another connection.
 	streamsUnlimited = 1000
@@ -58,14 +58,14 @@ func (c *Conn) slots() int {
 	}
 }
 
-// inUse is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is written: the peer
-// cannot know before, and one that does not read would get ever more streams.
+// inUse is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is
+// written: the peer cannot know before, and one that does not read would get ever more streams.
 func (c *Conn) inUse() int {
 	return c.core.LocalStreams() + c.client.reserved + c.client.held + c.client.writing
 }
 
-// slotErr tells whether a stream may be opened with a slot that is not reserved: nil, core.ErrNoStream or
-// core.ErrNoMoreStreams.
+// slotErr tells whether a stream may be opened with a slot that is not reserved: nil,
+// core.ErrNoStream or core.ErrNoMoreStreams.
 func (c *Conn) slotErr() error { return c.slotErrFirst(streamsAtFirst) }
 
 // slotErrFirst is slotErr for a caller that wants at most first slots taken while the server's
@@ -80,8 +80,9 @@ func (c *Conn) slotErrFirst(first int) error {
 	return nil
 }
 
-// Reserve takes a slot for one stream, for OpenRequest or Unreserve to use up. The error is core.ErrNoStream while all
-// slots are taken, and core.ErrNoMoreStreams when another connection is needed. Client only.
+// Reserve takes a slot for one stream, for OpenRequest or Unreserve to use up. The error is
+// core.ErrNoStream while all slots are taken, and core.ErrNoMoreStreams when another connection is
+// needed. Client only.
 func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
 
 // ReserveFirst is Reserve for a caller that has its own guess of what the server allows: as long as
@@ -110,8 +111,8 @@ func (c *Conn) Unreserve() {
 	c.unlock()
 }
 
-// Slots tells how many slots are taken and how many are free. None is free on a connection that takes no more
-// streams. Client only.
+// Slots tells how many slots are taken and how many are free. None is free on a connection that
+// takes no more streams. Client only.
 func (c *Conn) Slots() (taken, free int) { return c.SlotsFirst(streamsAtFirst) }
 
 // SlotsFirst is Slots for a caller of ReserveFirst. Client only.
@@ -139,9 +140,10 @@ func (c *Conn) KnownSettings() (core.Settings, bool) {
 	return c.core.PeerSettings(), c.peerKnown
 }
 
-// SetSlotHook sets a function that is called whenever a slot may have become free, the peer has changed its limit, or
-// the connection takes no more streams. It is called outside the connection's lock by whoever found out, at times by
-// two goroutines at once, and must not block. Client only, before Serve.
+// SetSlotHook sets a function that is called whenever a slot may have become free, the peer has
+// changed its limit, or the connection takes no more streams. It is called outside the connection's
+// lock by whoever found out, at times by two goroutines at once, and must not block. Client only,
+// before Serve.
 func (c *Conn) SetSlotHook(f func()) { c.client.slotHook = f }
 
 // IdleSince returns since when no stream is open, the zero time while one is.
@@ -178,8 +180,8 @@ func (c *Conn) GoAway() *frame.ConnError {
 	return c.client.goAway
 }
 
-// Probe asks with a PING at once whether the peer is still there, if nothing was received since st was opened, within
-// the budget of Config.PingBudget and only where keepalive is on. Client only.
+// Probe asks with a PING at once whether the peer is still there, if nothing was received since st
+// was opened, within the budget of Config.PingBudget and only where keepalive is on. Client only.
 func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
@@ -206,8 +208,8 @@ func (s *clientState) wake() {
 	s.woken = s.woken[:0]
 }
 
-// wakeReader wakes who reads st: a client's reader only when all that one read of the socket brought is handled, since
-// it would only wait for the lock.
+// wakeReader wakes who reads st: a client's reader only when all that one read of the socket
+// brought is handled, since it would only wait for the lock.
 func (st *Stream) wakeReader() {
 	s := &st.c.client
 	switch {

@@ -44,15 +44,17 @@ const (
 )
 
 const (
-	// turnFreeTime is how long nobody reads at most: what a server says between two requests is heard so much later, as if
-	// it were as far away. A timer that rings sooner makes each wait for a response dearer, since the system's clock has
-	// to be set for it each time that the processor falls asleep.
+	// turnFreeTime is how long nobody reads at most: what a server says between two requests is
+	// heard so much later, as if it were as far away. A timer that rings sooner makes each wait for
+	// a response dearer, since the system's clock has to be set for it each time that the processor
+	// falls asleep.
 	turnFreeTime = 20 * time.Millisecond
 	// turnClose is how soon after another a request must come for the turn to be left free.
 	turnClose = 200 * time.Microsecond
 )
 
-// readOnce reads and handles what that brought, and tells whether the connection goes on. Its caller has the turn.
+// readOnce reads and handles what that brought, and tells whether the connection goes on. Its
+// caller has the turn.
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.containRead(&ok)
@@ -207,11 +209,13 @@ func (c *Conn) lookUp() bool {
 	return c.nc.SetReadDeadline(time.Time{}) == nil
 }
 
-// comesClosely notes how closely requests follow one another. It is called before a stream is opened.
+// comesClosely notes how closely requests follow one another. It is called before a stream is
+// opened.
 func (c *Conn) comesClosely() {
 	t := c.client.turn
 	if !t.eager && c.mayLead() && c.peerKnown && c.core.NumStreams() == 0 {
-		// No time at all passes only in a bubble of synctest, where somebody may wait for what a server sends.
+		// No time at all passes only in a bubble of synctest, where somebody may wait for what a
+		// server sends.
 		gap := time.Since(c.core.IdleSince())
 		t.eager = gap > 0 && gap < turnClose
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// quickly has requests follow one another until who asks reads for itself, and returns the next stream's identifier.
+// quickly has requests follow one another until who asks reads for itself, and returns the next
+// stream's identifier.
 func (p *testPeer) quickly() uint32 {
 	p.t.Helper()
 	for id := uint32(1); id <= 7; id += 2 {
@@ -67,18 +68,33 @@ func TestReadTurn(t *testing.T) {
 			p.send(raw(b[:5]))
 			p.send(raw(b[5:]))
 		}, nil, false},
-		{"reset by the peer", func(p *testPeer, st *Stream) { p.send(rstStream(st.ID(), frame.InternalError)) }, frame.InternalError, false},
+		{
+			"reset by the peer",
+			func(p *testPeer, st *Stream) { p.send(rstStream(st.ID(), frame.InternalError)) },
+			frame.InternalError,
+			false,
+		},
 		{"reset by us", func(p *testPeer, st *Stream) { st.Reset(frame.Cancel) }, frame.Cancel, false},
 		{"deadline", func(p *testPeer, st *Stream) {
 			_ = st.SetReadDeadline(time.Now().Add(time.Second))
 			time.Sleep(time.Second)
 		}, os.ErrDeadlineExceeded, false},
-		{"deadline in the past", func(p *testPeer, st *Stream) { _ = st.SetReadDeadline(time.Now()) }, os.ErrDeadlineExceeded, false},
+		{
+			"deadline in the past",
+			func(p *testPeer, st *Stream) { _ = st.SetReadDeadline(time.Now()) },
+			os.ErrDeadlineExceeded,
+			false,
+		},
 		{"GOAWAY", func(p *testPeer, st *Stream) { p.send(goAway(st.ID()-2, frame.NoError, "")) }, frame.RefusedStream, true},
 		{"fault", func(p *testPeer, st *Stream) { p.send(data(0, "x")) }, frame.ProtocolError, true},
 		{"end", func(p *testPeer, st *Stream) { _ = p.nc.Close() }, frame.NoError, true},
 		{"Close", func(p *testPeer, st *Stream) { _ = p.c.Close() }, frame.NoError, true},
-		{"CloseWithError", func(p *testPeer, st *Stream) { p.c.CloseWithError(frame.InternalError, "") }, frame.InternalError, true},
+		{
+			"CloseWithError",
+			func(p *testPeer, st *Stream) { p.c.CloseWithError(frame.InternalError, "") },
+			frame.InternalError,
+			true,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +147,8 @@ func TestReadTurnShared(t *testing.T) {
 	})
 }
 
-// A free turn is taken back soon, at once where somebody waits for an answer, and when the connection is closed.
+// A free turn is taken back soon, at once where somebody waits for an answer, and when the
+// connection is closed.
 func TestReadTurnTakenBack(t *testing.T) {
 	needsSocket(t)
 	for name, do := range map[string]func(p *testPeer){

@@ -16,8 +16,8 @@ type tryWriter interface {
 	writeAll(b []byte) (int, error)
 }
 
-// flushRest is a goroutine that writes the rest of an output of which the socket has taken n octets, and flushes. It
-// ends as flushTask. b is the memory that box holds.
+// flushRest is a goroutine that writes the rest of an output of which the socket has taken n
+// octets, and flushes. It ends as flushTask. b is the memory that box holds.
 func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
 	defer c.tasks.Done()
 	defer c.unlock()
@@ -47,8 +47,8 @@ const readOnTime = time.Second
 
 // readOn reports, when a write has failed with err, whether the connection is still read. A server
 // that has closed it may have said with GOAWAY before which requests it has not processed, and have
-// answered others; a client may have sent requests before it left, which are to be carried out. What
-// has arrived of that is worth as much as ever. It is called with mu held.
+// answered others; a client may have sent requests before it left, which are to be carried out.
+// What has arrived of that is worth as much as ever. It is called with mu held.
 func (c *Conn) readOn(err error) bool {
 	if c.phase != alive || netconn.IsTimeout(err) {
 		return false
@@ -62,8 +62,8 @@ func (c *Conn) readOn(err error) bool {
 	return true
 }
 
-// lostFor is why the connection has ended when the socket has failed with err: nil where the end was
-// agreed on, and nothing is lost. It is called with mu held.
+// lostFor is why the connection has ended when the socket has failed with err: nil where the end
+// was agreed on, and nothing is lost. It is called with mu held.
 func (c *Conn) lostFor(err error) error {
 	if c.core.Draining() && c.core.NumStreams() == 0 {
 		return nil

@@ -10,36 +10,36 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Config holds the settings of one connection. The zero value is ready to use: zero means the default that
-// a field's comment names, and what is out of range is brought into it. A Config is copied when a
-// connection starts; the caller's value is never changed.
+// Config holds the settings of one connection. The zero value is ready to use: zero means the
+// default that a field's comment names, and what is out of range is brought into it. A Config is
+// copied when a connection starts; the caller's value is never changed.
 //
 // Fields that net/http's HTTP2Config has keep its names and meanings.
 type Config struct {
 	// MaxConcurrentStreams is how many streams the peer may have open at once
-	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2), and how many a server has promised or pushed at once, which the
-	// client's limit may make fewer. Default 250.
+	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2), and how many a server has promised or
+	// pushed at once, which the client's limit may make fewer. Default 250.
 	MaxConcurrentStreams int
 
 	// MaxDecoderHeaderTableSize bounds the HPACK table for what the peer sends
 	// (SETTINGS_HEADER_TABLE_SIZE), in octets. Default 4096.
 	MaxDecoderHeaderTableSize int
 
-	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the peer allows, in octets.
-	// Default 4096.
+	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the peer allows,
+	// in octets. Default 4096.
 	MaxEncoderHeaderTableSize int
 
-	// MaxReadFrameSize is the largest frame payload that the peer may send (SETTINGS_MAX_FRAME_SIZE), in
-	// octets, 16384 to 16777215. Default 16384.
+	// MaxReadFrameSize is the largest frame payload that the peer may send
+	// (SETTINGS_MAX_FRAME_SIZE), in octets, 16384 to 16777215. Default 16384.
 	MaxReadFrameSize int
 
 	// MaxReceiveBufferPerConnection is the connection's receive window, in octets, 65535 to 2^31-1.
 	// Default 1 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in octets, at
-	// most 2^31-1: as much as the peer may send ahead of the reader. Default 512 KiB, which MaxReceiveBufferGrowth makes
-	// larger where the path is long.
+	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in
+	// octets, at most 2^31-1: as much as the peer may send ahead of the reader. Default 512 KiB,
+	// which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerStream int
 
 	// MaxUnreadPerConnection is how many octets of DATA that nobody has read yet the connection
@@ -49,15 +49,16 @@ type Config struct {
 	// nothing, and beyond it those that are read go on. Default 8 MiB.
 	MaxUnreadPerConnection int
 
-	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of the connection
-	// together, and the window of the connection by as many. They grow where a reader takes what comes and the window is
-	// smaller than what the path carries in a round trip, which the acknowledgement of SETTINGS, and a PING every ten
-	// seconds while DATA arrives, tell. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
+	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all
+	// streams of the connection together, and the window of the connection by as many. They grow
+	// where a reader takes what comes and the window is smaller than what the path carries in a
+	// round trip, which the acknowledgement of SETTINGS, and a PING every ten seconds while DATA
+	// arrives, tell. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
 	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
 	MaxReceiveBufferGrowth int
 
-	// SendPingTimeout is how long nothing may arrive before a PING asks whether the peer is still there.
-	// Default 0: no PING is sent.
+	// SendPingTimeout is how long nothing may arrive before a PING asks whether the peer is still
+	// there. Default 0: no PING is sent.
 	SendPingTimeout time.Duration
 
 	// PingTimeout is how long the answer to such a PING may take, after which the connection is
@@ -83,16 +84,17 @@ type Config struct {
 	// to receive the rest of what was written, 30 s without progress where it is not set.
 	WriteByteTimeout time.Duration
 
-	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's
-	// scope, and the name of its code: "stream_PROTOCOL_ERROR".
+	// CountError, if set, is called for every protocol error that is found with "conn_" or
+	// "stream_", by the error's scope, and the name of its code: "stream_PROTOCOL_ERROR".
 	CountError func(errType string)
 
-	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for each field
-	// on top of name and value). Default 1 MiB, as net/http.
+	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for
+	// each field on top of name and value). Default 1 MiB, as net/http.
 	MaxHeaderBytes int
 
-	// MaxHeaderFields bounds the number of field lines of a header block, every crumb of a cookie counted.
-	// Default 500. Cookies whose crumbs must be the same ones over and over count as too many.
+	// MaxHeaderFields bounds the number of field lines of a header block, every crumb of a cookie
+	// counted. Default 500. Cookies whose crumbs must be the same ones over and over count as too
+	// many.
 	MaxHeaderFields int
 
 	// FirstByteTimeout is how long a client may take to send its first octet: load balancers open
@@ -118,7 +120,8 @@ type Config struct {
 	// otherwise 5 minutes; negative: no limit.
 	FrameTimeout time.Duration
 
-	// IdleTimeout ends a connection that had no open stream for this long, with GOAWAY. Default 0: never.
+	// IdleTimeout ends a connection that had no open stream for this long, with GOAWAY. Default 0:
+	// never.
 	IdleTimeout time.Duration
 
 	// StallTimeout resets a stream whose data waits for the peer's flow-control window, when it was
@@ -131,18 +134,21 @@ type Config struct {
 	// end its direction, before it resets the stream. Default 1 minute; negative: no limit.
 	TunnelCloseTimeout time.Duration
 
-	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A
-	// random tenth is added or taken so that connections opened together do not end together. Default 0: no limit.
+	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113
+	// §6.8). A random tenth is added or taken so that connections opened together do not end
+	// together. Default 0: no limit.
 	MaxConnectionAge time.Duration
 
-	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before the
-	// connection is closed. It holds for drains by age and by Shutdown. Default 0: no limit.
+	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before
+	// the connection is closed. It holds for drains by age and by Shutdown. Default 0: no limit.
 	MaxConnectionAgeGrace time.Duration
 
-	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). Default false.
+	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). Default
+	// false.
 	EnableConnectProtocol bool
 
-	// EnablePush lets the server push (SETTINGS_ENABLE_PUSH, RFC 9113 §8.4). Client only. Default false.
+	// EnablePush lets the server push (SETTINGS_ENABLE_PUSH, RFC 9113 §8.4). Client only. Default
+	// false.
 	EnablePush bool
 
 	// TreePriorities lets requests carry a place in the dependency tree of RFC 7540 §5.3
@@ -170,38 +176,43 @@ type Config struct {
 	// FramePolicy, if set, judges every frame that the peer sends.
 	FramePolicy FramePolicy
 
-	// Padding, if set, chooses the padding of frames that are sent; see PadTo and PadRandom. It is called while the
-	// connection's lock is held, so it must be quick and must not call the connection. Default nil: none.
+	// Padding, if set, chooses the padding of frames that are sent; see PadTo and PadRandom. It is
+	// called while the connection's lock is held, so it must be quick and must not call the
+	// connection. Default nil: none.
 	Padding core.PaddingFunc
 
-	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, the rest behind them. Those that
-	// are otherwise left out because they have their initial values (RFC 9113 §6.5.2) are sent where they are named.
-	// Settings that this side does not send are ignored.
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, the rest
+	// behind them. Those that are otherwise left out because they have their initial values (RFC
+	// 9113 §6.5.2) are sent where they are named. Settings that this side does not send are
+	// ignored.
 	SettingsOrder []frame.SettingID
 
-	// Grease sends a setting and frames of identifiers that mean nothing, which the peer must ignore (RFC 9113 §5.5),
-	// so that it shows early where it does not. Default false.
+	// Grease sends a setting and frames of identifiers that mean nothing, which the peer must
+	// ignore (RFC 9113 §5.5), so that it shows early where it does not. Default false.
 	Grease bool
 
-	// Origins are sent in an ORIGIN frame behind our SETTINGS: see Conn.SendOrigin. Server only. Default: none.
+	// Origins are sent in an ORIGIN frame behind our SETTINGS: see Conn.SendOrigin. Server only.
+	// Default: none.
 	Origins []string
 
-	// OnOrigin, if set, gets the origins of each ORIGIN frame (RFC 8336), up to 256 of them, and OnAltSvc what each
-	// ALTSVC frame says (RFC 7838 §4). Whether to believe the server is their matter. They are called by the goroutine
-	// that reads, outside any lock, and must not block. Client only.
+	// OnOrigin, if set, gets the origins of each ORIGIN frame (RFC 8336), up to 256 of them, and
+	// OnAltSvc what each ALTSVC frame says (RFC 7838 §4). Whether to believe the server is their
+	// matter. They are called by the goroutine that reads, outside any lock, and must not block.
+	// Client only.
 	OnOrigin func(c *Conn, origins []string)
 	OnAltSvc func(c *Conn, a AltSvc)
 
-	// Received are octets of the peer that were read from the socket before the connection was made, to be
-	// handled as if they came from its first read.
+	// Received are octets of the peer that were read from the socket before the connection was
+	// made, to be handled as if they came from its first read.
 	Received []byte
 
-	// Upgrade, if set, begins a server connection that came from an HTTP/1.1 request with "Upgrade: h2c"
-	// (RFC 7540 §3.2).
+	// Upgrade, if set, begins a server connection that came from an HTTP/1.1 request with "Upgrade:
+	// h2c" (RFC 7540 §3.2).
 	Upgrade *Upgrade
 }
 
-// kept is what a Conn needs of its Config after the beginning: a connection that does nothing should hold little.
+// kept is what a Conn needs of its Config after the beginning: a connection that does nothing
+// should hold little.
 type kept struct {
 	SendPingTimeout, WriteByteTimeout, IdleTimeout time.Duration
 
@@ -257,7 +268,8 @@ func clampOr(v, def, lo, hi int) uint32 {
 // timeoutOr returns d, def for 0, and 0 (none) for a negative d.
 func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 0) }
 
-// longest is as good as no limit. What is longer could not be added to a time any more, or multiplied.
+// longest is as good as no limit. What is longer could not be added to a time any more, or
+// multiplied.
 const longest = 30 * 365 * 24 * time.Hour
 
 // boundTimes has no time be longer than longest.
@@ -270,7 +282,8 @@ func (c *Config) boundTimes() {
 	}
 }
 
-// growth returns what windows may grow by. A size that somebody has chosen holds, unless growth is chosen, too.
+// growth returns what windows may grow by. A size that somebody has chosen holds, unless growth is
+// chosen, too.
 func (c *Config) growth() uint32 {
 	n := c.MaxReceiveBufferGrowth
 	if n == 0 && c.MaxReceiveBufferPerStream <= 0 && c.MaxReceiveBufferPerConnection <= 0 {

@@ -13,21 +13,23 @@ import (
 
 // Handler is who uses a connection: it is told what the peer begins.
 type Handler interface {
-	// HandleStreams gets the streams that one read of the socket opened, in order, on the read goroutine, outside
-	// any lock. It must not block and must not keep the slice. Every stream handed over must be Released exactly
-	// once. From then on the handler owns the flush of what it causes: whoever answers calls Conn.Flush once
-	// it has nothing more to append. A client gets the streams that the server has promised on streams with an Owner
-	// (RFC 9113 §8.4), where Config.EnablePush allows it.
+	// HandleStreams gets the streams that one read of the socket opened, in order, on the read
+	// goroutine, outside any lock. It must not block and must not keep the slice. Every stream
+	// handed over must be Released exactly once. From then on the handler owns the flush of what it
+	// causes: whoever answers calls Conn.Flush once it has nothing more to append. A client gets
+	// the streams that the server has promised on streams with an Owner (RFC 9113 §8.4), where
+	// Config.EnablePush allows it.
 	HandleStreams(batch []*Stream)
 
-	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer or for the socket. It
-	// is called outside any lock, by the goroutine that will wait, once for such a call, and must not block on
-	// anything but a flush.
+	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer or
+	// for the socket. It is called outside any lock, by the goroutine that will wait, once for such
+	// a call, and must not block on anything but a flush.
 	StreamBlocked(s *Stream)
 
-	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or back (idle is
-	// true), at first that the peer's SETTINGS have come. Calls are in order and never two at a time; changes that
-	// undo each other at once may go unreported. It is called outside the connection's lock and must not block.
+	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or
+	// back (idle is true), at first that the peer's SETTINGS have come. Calls are in order and
+	// never two at a time; changes that undo each other at once may go unreported. It is called
+	// outside the connection's lock and must not block.
 	ConnState(idle bool)
 }
 
@@ -85,7 +87,8 @@ type Conn struct {
 	lingers   *lingerState // set with the phase lingering
 }
 
-// activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have come.
+// activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
+// come.
 type activity uint8
 
 const (
@@ -109,13 +112,14 @@ type ioStats struct {
 	bytesRead, bytesWritten uint64
 }
 
-// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes in the end. Serve runs it.
+// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes in the end.
+// Serve runs it.
 func NewServer(nc net.Conn, cfg Config, h Handler) *Conn {
 	return newConn(nc, cfg, h, core.Server)
 }
 
-// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes in the end. Serve runs it.
-// h may be nil where the server does not push.
+// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes in the end.
+// Serve runs it. h may be nil where the server does not push.
 func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 	return newConn(nc, cfg, h, core.Client)
 }
@@ -198,8 +202,9 @@ type Stats struct {
 	RecvWindow              int64 // size of our connection window, in octets
 	RecvGrown               int64 // octets by which the receive windows of open streams have grown
 
-	// RTT is the round-trip time of the path, 0 as long as it is not known. It is the time that the peer took to
-	// acknowledge our SETTINGS, and where DATA is received in bulk that to answer a PING.
+	// RTT is the round-trip time of the path, 0 as long as it is not known. It is the time that the
+	// peer took to acknowledge our SETTINGS, and where DATA is received in bulk that to answer a
+	// PING.
 	RTT time.Duration
 }
 
@@ -291,8 +296,9 @@ func (c *Conn) call(notes []endNote, hook func(), tell bool) {
 	ok = true
 }
 
-// tellState tells the handler of the connection's state until it knows the present one. It is called with telling
-// set, which keeps the calls in order without a lock, so that they may come back to the connection.
+// tellState tells the handler of the connection's state until it knows the present one. It is
+// called with telling set, which keeps the calls in order without a lock, so that they may come
+// back to the connection.
 func (c *Conn) tellState() {
 	c.mu.Lock()
 	defer func() {

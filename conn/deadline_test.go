@@ -150,8 +150,8 @@ func TestDeadlineOfDeadStream(t *testing.T) {
 	})
 }
 
-// Deadlines that pass at the moment at which their stream is released must not touch the stream that has its
-// memory next. The race detector watches.
+// Deadlines that pass at the moment at which their stream is released must not touch the stream
+// that has its memory next. The race detector watches.
 func TestDeadlinePassesDuringRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
@@ -189,7 +189,8 @@ func TestDeadlineWithBlockedSocket(t *testing.T) {
 			return 0, err
 		})
 		p.send(data(5, string(make([]byte, 900))))
-		p.start(func() (int, error) { return up.Read(make([]byte, 900)) }).want("Read does not wait for its WINDOW_UPDATE", 900, nil)
+		p.start(func() (int, error) { return up.Read(make([]byte, 900)) }).
+			want("Read does not wait for its WINDOW_UPDATE", 900, nil)
 		time.Sleep(time.Second)
 		k1.want("the deadline", 0, os.ErrDeadlineExceeded)
 		p.send(rstStream(3, frame.Cancel))
@@ -210,8 +211,8 @@ func (p *testPeer) respondUnseen(id uint32) *Stream {
 	return st
 }
 
-// ResetAt ends a stream on which nobody writes, and cannot be moved once it has passed; nor does it disturb what is
-// complete.
+// ResetAt ends a stream on which nobody writes, and cannot be moved once it has passed; nor does it
+// disturb what is complete.
 func TestResetAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})

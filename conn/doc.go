@@ -1,39 +1,46 @@
-// Package conn is an HTTP/2 connection alive: package core with a socket, a lock, a clock and goroutines. It gives its
-// users a *Stream for each exchange, with blocking reads and writes, deadlines and resets, and no types of net/http.
-// Packages server and client build on it; programs that want HTTP/2 as it is can do the same.
+// Package conn is an HTTP/2 connection alive: package core with a socket, a lock, a clock and
+// goroutines. It gives its users a *Stream for each exchange, with blocking reads and writes,
+// deadlines and resets, and no types of net/http. Packages server and client build on it; programs
+// that want HTTP/2 as it is can do the same.
 //
 // # Goroutines
 //
-// Serve is the one goroutine that a connection keeps: it reads, and handles everything that one read brought before
-// the next. On a client, where requests follow one another closely and one at a time, the goroutine that waits for the
-// response reads in its place (see readTurn). Writing is done by whoever has something to send and calls Flush: one at a time takes all that is ready,
-// of all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The reader itself
-// never writes, so that two peers which both write cannot wait for each other; nor do reads and writes of streams
-// wait in the socket, so that a blocked one does not keep them beyond a reset or a deadline: a large Write sends only what a
-// plain socket takes at once.
+// Serve is the one goroutine that a connection keeps: it reads, and handles everything that one
+// read brought before the next. On a client, where requests follow one another closely and one at a
+// time, the goroutine that waits for the response reads in its place (see readTurn). Writing is
+// done by whoever has something to send and calls Flush: one at a time takes all that is ready, of
+// all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The
+// reader itself never writes, so that two peers which both write cannot wait for each other; nor do
+// reads and writes of streams wait in the socket, so that a blocked one does not keep them beyond a
+// reset or a deadline: a large Write sends only what a plain socket takes at once.
 //
 // # Tunnels
 //
-// NewTunnel makes a net.Conn of a stream, as CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441) want it. A Tunnel has
-// no goroutine: an idle one costs its stream's memory, whatever the number.
+// NewTunnel makes a net.Conn of a stream, as CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC
+// 8441) want it. A Tunnel has no goroutine: an idle one costs its stream's memory, whatever the
+// number.
 //
 // # Locks
 //
-// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call, a channel operation or
-// a callback, but for the Scheduler and Padding of Config. Readers and writers of streams wait on conditions of their stream.
+// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call,
+// a channel operation or a callback, but for the Scheduler and Padding of Config. Readers and
+// writers of streams wait on conditions of their stream.
 //
 // # Memory
 //
-// A connection on which nothing happens holds no buffers: those for input and output come from pools when there is
-// something in them, and DATA that waits for its reader is kept in chunks that grow with use.
+// A connection on which nothing happens holds no buffers: those for input and output come from
+// pools when there is something in them, and DATA that waits for its reader is kept in chunks that
+// grow with use.
 //
-// Receive windows bound how much that can be. They begin small and grow, for streams that are read, with bandwidth and
-// delay of the path: Config.MaxReceiveBufferGrowth says how far, and Stats tells what has become of it.
+// Receive windows bound how much that can be. They begin small and grow, for streams that are read,
+// with bandwidth and delay of the path: Config.MaxReceiveBufferGrowth says how far, and Stats tells
+// what has become of it.
 //
 // # Limitations
 //
-// Where the TLS connection is not made by package server or client, a peer must take a record of 16 KiB within
-// Config.WriteByteTimeout, since crypto/tls cannot go on after a write that was given up; otherwise an octet is enough. On sockets other than TCP and Unix ones, TLS among them, and
-// on systems other than Unix, a read must hold a buffer while it waits: 4 KiB, or 64 KiB when the read before brought
-// more than that and a stream is open.
+// Where the TLS connection is not made by package server or client, a peer must take a record of 16
+// KiB within Config.WriteByteTimeout, since crypto/tls cannot go on after a write that was given
+// up; otherwise an octet is enough. On sockets other than TCP and Unix ones, TLS among them, and on
+// systems other than Unix, a read must hold a buffer while it waits: 4 KiB, or 64 KiB when the read
+// before brought more than that and a stream is open.
 package conn

@@ -9,8 +9,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Shutdown drains the connection with GOAWAY in two steps (RFC 9113 §6.8): requests that are in flight are still
-// taken, the streams that run may finish, then the connection closes and Serve returns. It does not wait.
+// Shutdown drains the connection with GOAWAY in two steps (RFC 9113 §6.8): requests that are in
+// flight are still taken, the streams that run may finish, then the connection closes and Serve
+// returns. It does not wait.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.unlock()
@@ -54,8 +55,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWithError sends GOAWAY with code and debug, and closes the connection once they are written. Streams that
-// are open fail.
+// CloseWithError sends GOAWAY with code and debug, and closes the connection once they are written.
+// Streams that are open fail.
 func (c *Conn) CloseWithError(code frame.Code, debug string) {
 	c.fail(&frame.ConnError{Code: code, Reason: debug})
 }
@@ -86,8 +87,8 @@ func (c *Conn) failLocked(ce *frame.ConnError) {
 	c.flushSoonLocked()
 }
 
-// lastWords bounds the time for the frames that say why the connection ends. A write that is under way may wait
-// for a peer that reads no more.
+// lastWords bounds the time for the frames that say why the connection ends. A write that is under
+// way may wait for a peer that reads no more.
 const lastWords = 5 * time.Second
 
 // finish begins the end: what is in the output is still written.
@@ -120,7 +121,8 @@ func (c *Conn) finishOutput() {
 	c.flushSoonLocked()
 }
 
-// die closes the socket. It is called with mu held; err is why the connection ended, if that is not known already.
+// die closes the socket. It is called with mu held; err is why the connection ended, if that is not
+// known already.
 func (c *Conn) die(err error) {
 	if c.phase == dead {
 		return
@@ -145,9 +147,9 @@ func (c *Conn) die(err error) {
 	go c.closeSocket(c.lingers != nil && c.lingers.ends) // not under mu, nor in the reader's way
 }
 
-// endStreams fails every stream that is open. It is called once, when the connection is no longer alive: from then on
-// core's table and its scheduler hold streams whose memory may belong to another connection already, and must not be
-// used.
+// endStreams fails every stream that is open. It is called once, when the connection is no longer
+// alive: from then on core's table and its scheduler hold streams whose memory may belong to
+// another connection already, and must not be used.
 func (c *Conn) endStreams(err error) {
 	c.client.changed = true
 	c.tellKnown()
@@ -170,7 +172,8 @@ func (c *Conn) wakeAll() {
 	}
 }
 
-// count reports a fault of the peer to Config.CountError, by its scope and code: the names are few and fixed.
+// count reports a fault of the peer to Config.CountError, by its scope and code: the names are few
+// and fixed.
 func (c *Conn) count(err error) {
 	f := c.cfg.CountError
 	if f == nil {
@@ -188,8 +191,8 @@ func (c *Conn) count(err error) {
 	c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(name) }) }})
 }
 
-// alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings too early looks
-// again.
+// alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings
+// too early looks again.
 type alarm struct {
 	t    *time.Timer
 	f    func()    // what it calls

@@ -46,8 +46,8 @@ func TestLingerAfterALongHandler(t *testing.T) {
 	}
 }
 
-// A server whose client has said GOAWAY ends with the last response, however long that has taken and whether or not
-// the client says anything more.
+// A server whose client has said GOAWAY ends with the last response, however long that has taken
+// and whether or not the client says anything more.
 func TestPeersGoAwayBeforeALongHandler(t *testing.T) {
 	for _, grace := range []time.Duration{0, 10 * time.Second} {
 		t.Run(grace.String(), func(t *testing.T) {
@@ -74,7 +74,8 @@ func TestPeersGoAwayBeforeALongHandler(t *testing.T) {
 	}
 }
 
-// The last words have their time on every kind of connection, and a peer that reads a little of them gets no more.
+// The last words have their time on every kind of connection, and a peer that reads a little of
+// them gets no more.
 func TestKindsLastWords(t *testing.T) {
 	forKinds(t, func(t *testing.T, sn, cn net.Conn) {
 		c := NewServer(sn, Config{}, &testHandler{})
@@ -131,7 +132,8 @@ func TestKindsLingerWithoutRoom(t *testing.T) {
 	}
 }
 
-// answerPings is a client that sends a request and reads until it has answered the PING behind the last frame.
+// answerPings is a client that sends a request and reads until it has answered the PING behind the
+// last frame.
 func answerPings(t *testing.T, cn net.Conn) {
 	p := &testPeer{t: t}
 	newPeerHPACK(p)

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// greeter is a conn.Handler that answers at once, on the goroutine that reads the socket. That is the quickest way
-// for a handler that never waits; one that does starts goroutines.
+// greeter is a conn.Handler that answers at once, on the goroutine that reads the socket. That is
+// the quickest way for a handler that never waits; one that does starts goroutines.
 type greeter struct{}
 
 func (greeter) HandleStreams(batch []*conn.Stream) {

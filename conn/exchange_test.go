@@ -241,7 +241,18 @@ func TestLargeHeaderBlocks(t *testing.T) {
 }
 
 func TestBodiesOfAllSizes(t *testing.T) {
-	sizes := []int{1, 63, chunkSmall - 1, chunkSmall, chunkSmall + 1, chunkMid, chunkMid + 1, chunkLarge, chunkLarge + 1, 300_000}
+	sizes := []int{
+		1,
+		63,
+		chunkSmall - 1,
+		chunkSmall,
+		chunkSmall + 1,
+		chunkMid,
+		chunkMid + 1,
+		chunkLarge,
+		chunkLarge + 1,
+		300_000,
+	}
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{}, initialWindow(1<<20))
 		id := uint32(1)

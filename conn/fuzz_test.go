@@ -52,7 +52,12 @@ func (s *script) step(p *testPeer, last *uint32) any {
 	case 3:
 		return head{id: id, fields: pairFields("trailer", "x"), end: op&0x20 == 0}
 	case 4:
-		return frame.Headers{StreamID: id, EndHeaders: op&0x20 == 0, EndStream: op&0x40 == 0, Fragment: s.bytes(int(s.byte()))}
+		return frame.Headers{
+			StreamID:   id,
+			EndHeaders: op&0x20 == 0,
+			EndStream:  op&0x40 == 0,
+			Fragment:   s.bytes(int(s.byte())),
+		}
 	case 5:
 		return frame.Continuation{StreamID: id, EndHeaders: op&0x20 == 0, Fragment: s.bytes(int(s.byte()))}
 	case 6, 7:
@@ -67,11 +72,19 @@ func (s *script) step(p *testPeer, last *uint32) any {
 		return frame.Ping{Ack: op&0x20 != 0, Data: [8]byte(append(s.bytes(8), make([]byte, 8)...))}
 	case 12:
 		if op&0x20 != 0 {
-			return frame.PushPromise{StreamID: id, PromisedID: uint32(s.byte()), EndHeaders: true, Fragment: p.block(get(id).fields)}
+			return frame.PushPromise{
+				StreamID:   id,
+				PromisedID: uint32(s.byte()),
+				EndHeaders: true,
+				Fragment:   p.block(get(id).fields),
+			}
 		}
 		return frame.GoAway{LastStreamID: id, Code: frame.Code(s.byte() % 16)}
 	case 13:
-		return frame.Unknown{Header: frame.Header{Type: frame.Type(s.byte()), Flags: frame.Flags(s.byte()), StreamID: id}, Payload: s.bytes(int(op >> 4))}
+		return frame.Unknown{
+			Header:  frame.Header{Type: frame.Type(s.byte()), Flags: frame.Flags(s.byte()), StreamID: id},
+			Payload: s.bytes(int(op >> 4)),
+		}
 	case 14:
 		return raw(s.bytes(1 + int(op>>4)))
 	default:
@@ -102,8 +115,9 @@ func whim(st *Stream) {
 	}
 }
 
-// run lets the peer do what the script says. Whatever that is: the connection says only what is well-formed (which
-// frames checks), ends when its socket does, and leaves no goroutine (which the bubble checks).
+// run lets the peer do what the script says. Whatever that is: the connection says only what is
+// well-formed (which frames checks), ends when its socket does, and leaves no goroutine (which the
+// bubble checks).
 func (s script) run(t *testing.T, p *testPeer) {
 	t.Cleanup(func() {
 		_ = p.nc.Close()
@@ -140,7 +154,9 @@ func scripts(f *testing.F) {
 		f.Add(pattern(uint32(i), 300))
 	}
 	// A few requests with bodies, windows, resets and time between them.
-	f.Add([]byte{1, 1, 3, 0, 0, 0, 0, 0x86, 0, 200, 0x86, 0, 100, 3, 0, 0, 0x89, 0, 255, 4, 0x2f, 200, 0x88, 0, 8, 0xa6, 0, 50})
+	f.Add(
+		[]byte{1, 1, 3, 0, 0, 0, 0, 0x86, 0, 200, 0x86, 0, 100, 3, 0, 0, 0x89, 0, 255, 4, 0x2f, 200, 0x88, 0, 8, 0xa6, 0, 50},
+	)
 }
 
 func FuzzServe(f *testing.F) {
@@ -162,7 +178,12 @@ func FuzzClient(f *testing.F) {
 	scripts(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			p := makeTestPeer(t, core.Client, Config{EnablePush: len(b)%2 == 0, MaxReceiveBufferPerStream: 10_000}, memconn.Options{})
+			p := makeTestPeer(
+				t,
+				core.Client,
+				Config{EnablePush: len(b)%2 == 0, MaxReceiveBufferPerStream: 10_000},
+				memconn.Options{},
+			)
 			p.serve()
 			for i := range 8 {
 				h := post(0)

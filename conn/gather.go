@@ -9,23 +9,25 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine as far as the socket
-// takes it at once. Smaller ones are better collected.
+// directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine
+// as far as the socket takes it at once. Smaller ones are better collected.
 const directSize = 128 << 10
 
-// lendLimit is what one write of the socket gets where nothing is copied. More at once costs more where the peer reads as
-// quickly as we write: it has nothing to do meanwhile.
+// lendLimit is what one write of the socket gets where nothing is copied. More at once costs more
+// where the peer reads as quickly as we write: it has nothing to do meanwhile.
 const lendLimit = 512 << 10
 
 type loanList struct{ loans []core.Loan }
 
 var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendLimit/(16<<10)+1)} }}
 
-// lender writes the output together with memory that stays where it is: that of calls of Write and Finish, which do not
-// return before it is sent. Who gives up before that has what is left of its memory copied, and while the kernel reads it,
-// which takes as long as one system call that does not wait, it waits. So a slow peer costs no memory.
+// lender writes the output together with memory that stays where it is: that of calls of Write and
+// Finish, which do not return before it is sent. Who gives up before that has what is left of its
+// memory copied, and while the kernel reads it, which takes as long as one system call that does
+// not wait, it waits. So a slow peer costs no memory.
 //
-// A lender is made for the first loan. It is used by who flushes; what follows list is guarded by Conn.mu.
+// A lender is made for the first loan. It is used by who flushes; what follows list is guarded by
+// Conn.mu.
 type lender struct {
 	gatherer
 
@@ -47,14 +49,15 @@ func (c *Conn) direct(n int) bool {
 
 // lends tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) lends() bool {
-	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == alive && c.client.writeErr == nil
+	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == alive &&
+		c.client.writeErr == nil
 }
 
 // lending tells whether somebody is writing what was lent, and will lend more.
 func (c *Conn) lending() bool { return c.flushing && c.lender != nil && c.lender.list != nil }
 
-// fillLend moves what may be sent to the output and tells whether some of it has stayed where it is. It is called by who
-// takes the output at once, and then calls writeLoans.
+// fillLend moves what may be sent to the output and tells whether some of it has stayed where it
+// is. It is called by who takes the output at once, and then calls writeLoans.
 func (c *Conn) fillLend(limit int) bool {
 	l := c.lender
 	if l == nil {
@@ -110,8 +113,9 @@ func (l *lender) shrink() {
 	l.box, l.b = &buffer{}, b
 }
 
-// copyForTurns has what the socket has not taken copied where streams take turns on a slow one: while it works, the writer
-// of the most urgent one is to hand over the next piece (see core.Conn.SetPatient).
+// copyForTurns has what the socket has not taken copied where streams take turns on a slow one:
+// while it works, the writer of the most urgent one is to hand over the next piece (see
+// core.Conn.SetPatient).
 func (c *Conn) copyForTurns() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,7 +171,8 @@ func (c *Conn) wroteLoans(err error) {
 	l.list, l.box, l.b = nil, nil, nil
 }
 
-// begin tells what is left to write, piece by piece, and has the memory stay as it is until end is called.
+// begin tells what is left to write, piece by piece, and has the memory stay as it is until end is
+// called.
 func (l *lender) begin(piece func(p []byte)) {
 	l.busy = true
 	from, skip := 0, l.sent-l.before
@@ -226,7 +231,8 @@ func giveBack(loan *core.Loan) {
 	}
 }
 
-// takeBack has what st has lent copied, and tells whether that is done; if not, st.canWrite is signalled when it can be.
+// takeBack has what st has lent copied, and tells whether that is done; if not, st.canWrite is
+// signalled when it can be.
 func (c *Conn) takeBack(st *Stream) bool {
 	if st.lent == 0 {
 		return true

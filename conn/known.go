@@ -167,9 +167,9 @@ func (c *Conn) watchWriteLocked() {
 	c.closeIn(3 * limit)
 }
 
-// overdueLocked makes err, with which a connection has failed that is not known, a timeout where the
-// piece that is written is late: some connections are closed when a deadline passes, and say no more
-// of it, to the reader as to the flusher.
+// overdueLocked makes err, with which a connection has failed that is not known, a timeout where
+// the piece that is written is late: some connections are closed when a deadline passes, and say no
+// more of it, to the reader as to the flusher.
 func (c *Conn) overdueLocked(err error) error {
 	limit := c.writeByteTimeout()
 	if c.known || !c.timer.closing || limit <= 0 || c.client.writeErr != nil ||

@@ -24,7 +24,10 @@ func TestOriginAndAltSvc(t *testing.T) {
 			frame.AltSvc{Origin: []byte("https://a.example"), Value: []byte("clear")},
 			frame.AltSvc{StreamID: st.ID(), Value: []byte(`h2=":1"`)})
 		many := slices.Repeat([]string{"x"}, maxOrigins+100)
-		if want := []string{"https://a.example", "https://b.example", "<nil>https://a.example clear", `the request  h2=":1"`}; !slices.Equal(got, want) {
+		if want := []string{"https://a.example", "https://b.example", "<nil>https://a.example clear", `the request  h2=":1"`}; !slices.Equal(
+			got,
+			want,
+		) {
 			t.Errorf("told of %q, want %q", got, want)
 		}
 		got = nil
@@ -52,8 +55,12 @@ func TestSendOriginAndAltSvc(t *testing.T) {
 			}
 		}
 		p.c.Flush()
-		p.want("in order", frame.NewOrigin("https://a.example"), frame.AltSvc{Origin: []byte("https://a.example"), Value: []byte("clear")},
-			frame.AltSvc{StreamID: 1, Value: []byte("clear")})
+		p.want(
+			"in order",
+			frame.NewOrigin("https://a.example"),
+			frame.AltSvc{Origin: []byte("https://a.example"), Value: []byte("clear")},
+			frame.AltSvc{StreamID: 1, Value: []byte("clear")},
+		)
 		st.Release()
 		check(t, "Close", p.c.Close())
 		if p.c.SendOrigin("https://a.example") == nil {

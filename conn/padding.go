@@ -7,8 +7,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// PadTo returns a padding that makes the payload of every frame a multiple of so many octets, 2 to 255, so that an observer
-// learns the length of a message no more exactly than that (RFC 9113 §10.7).
+// PadTo returns a padding that makes the payload of every frame a multiple of so many octets, 2 to
+// 255, so that an observer learns the length of a message no more exactly than that (RFC 9113
+// §10.7).
 func PadTo(multiple int) core.PaddingFunc {
 	multiple = min(max(multiple, 2), 255)
 	return func(h frame.Header) int {

@@ -20,7 +20,8 @@ type pair struct {
 	errs           [2]error // of Serve: client, server
 }
 
-// newPair connects the two. handler runs in a goroutine for each stream, which is released when it returns.
+// newPair connects the two. handler runs in a goroutine for each stream, which is released when it
+// returns.
 func newPair(t *testing.T, cn, sn net.Conn, ccfg, scfg Config, handler func(*Stream)) *pair {
 	p := &pair{t: t}
 	p.client = NewClient(cn, ccfg, nil)

@@ -7,10 +7,11 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A panic must not take the program down that serves other connections, too. Wherever a connection runs by itself, one
-// that is raised there, by a fault of ours or by the application's own code (Tracer, FramePolicy, Scheduler, Padding,
-// CountError, a method of Handler, the net.Conn), ends the connection and nothing else, as net/http has it: its streams
-// fail, and Serve returns why. Nothing more is sent, since nobody knows what state the connection is in.
+// A panic must not take the program down that serves other connections, too. Wherever a connection
+// runs by itself, one that is raised there, by a fault of ours or by the application's own code
+// (Tracer, FramePolicy, Scheduler, Padding, CountError, a method of Handler, the net.Conn), ends
+// the connection and nothing else, as net/http has it: its streams fail, and Serve returns why.
+// Nothing more is sent, since nobody knows what state the connection is in.
 //
 // The same holds for runtime.Goexit, which nothing can recover: the goroutine ends, with all that
 // it has deferred.
@@ -22,7 +23,8 @@ import (
 // and the call itself is guarded (see Conn.wreck); there a panic goes on, into the application's
 // call of a method of Stream.
 
-// PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with INTERNAL_ERROR.
+// PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with
+// INTERNAL_ERROR.
 type PanicError struct {
 	Value any    // what the panic was called with; an error that says so for runtime.Goexit
 	Stack []byte // of the goroutine, as of runtime/debug.Stack
@@ -49,7 +51,8 @@ func brokenBy(value any) error {
 	}
 }
 
-// broken ends the connection for a panic. It is called by the function that was deferred, with mu held.
+// broken ends the connection for a panic. It is called by the function that was deferred, with mu
+// held.
 func (c *Conn) broken(value any) {
 	// The stack that wreck has seen says more.
 	if !c.timer.wrecked || value != errGoexit { //nolint:errorlint // what recover returned
@@ -60,7 +63,8 @@ func (c *Conn) broken(value any) {
 	c.die(c.err)
 }
 
-// lastEvents has streams hear what core had to say of them: they may be gone from its table already.
+// lastEvents has streams hear what core had to say of them: they may be gone from its table
+// already.
 func (c *Conn) lastEvents() {
 	defer func() { _ = recover() }() // there has been one panic, which is what is told
 	c.handleEvents()

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// FramePolicy judges a frame that the peer has sent, before it takes effect. An application can count frames with it, and
-// bound what the Limits do not know of: frames of a kind per second, say.
+// FramePolicy judges a frame that the peer has sent, before it takes effect. An application can
+// count frames with it, and bound what the Limits do not know of: frames of a kind per second, say.
 //
 //   - nil lets the frame pass.
 //   - ErrDropFrame drops it. What cannot be left out of a message without a hole (HEADERS, PUSH_PROMISE, CONTINUATION,
@@ -18,9 +18,10 @@ import (
 //   - Any other error ends the connection, with the code of a *frame.ConnError if it is one and ENHANCE_YOUR_CALM
 //     otherwise. The peer is not told its text.
 //
-// It is called by the goroutine that reads the connection, never twice at a time for one connection, outside any lock, and
-// must not block. The payload is valid during the call; that of a header block is HPACK, and what is compressed
-// cannot be judged one frame at a time: count, or see the request in the handler.
+// It is called by the goroutine that reads the connection, never twice at a time for one
+// connection, outside any lock, and must not block. The payload is valid during the call; that of a
+// header block is HPACK, and what is compressed cannot be judged one frame at a time: count, or see
+// the request in the handler.
 type FramePolicy func(c *Conn, h frame.Header, payload []byte) error
 
 // ErrDropFrame is what a FramePolicy returns to drop a frame.

@@ -6,7 +6,8 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// CanPush tells why Push would be refused whatever the request, nil where it would not be. Server only.
+// CanPush tells why Push would be refused whatever the request, nil where it would not be. Server
+// only.
 func (st *Stream) CanPush() error {
 	c := st.c
 	c.mu.Lock()
@@ -17,14 +18,15 @@ func (st *Stream) CanPush() error {
 	return c.core.CanPush(&st.cs)
 }
 
-// Push promises the client to answer a request that it has not made (RFC 9113 §8.4), and returns the stream for that
-// answer: one like those that HandleStreams gets, with the promised request in Message and no body to read. It must be
-// Released exactly once; a client that does not want the answer resets it, which OnEnd tells. fields are the request,
-// pseudo-header fields first: GET or HEAD, for an authority that this server may speak for.
+// Push promises the client to answer a request that it has not made (RFC 9113 §8.4), and returns
+// the stream for that answer: one like those that HandleStreams gets, with the promised request in
+// Message and no body to read. It must be Released exactly once; a client that does not want the
+// answer resets it, which OnEnd tells. fields are the request, pseudo-header fields first: GET or
+// HEAD, for an authority that this server may speak for.
 //
-// The promise goes out before whatever is written on st after the return. Nothing is flushed. The error, after which
-// nothing was sent, is core.ErrPushDisabled, ErrPushParent, ErrPushUnwanted, ErrPushRequest, ErrNoStream,
-// ErrNoMoreStreams or ErrClosed, or as of Write. Server only.
+// The promise goes out before whatever is written on st after the return. Nothing is flushed. The
+// error, after which nothing was sent, is core.ErrPushDisabled, ErrPushParent, ErrPushUnwanted,
+// ErrPushRequest, ErrNoStream, ErrNoMoreStreams or ErrClosed, or as of Write. Server only.
 func (st *Stream) Push(fields []core.Field) (*Stream, error) {
 	c := st.c
 	c.mu.Lock()

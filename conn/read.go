@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see readTurn).
+// receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see
+// readTurn).
 type receiver struct {
 	mark  *lowmark.Mark // keeps the socket from waking us for little; nil where it cannot
 	below *tlssock.Conn // the same below TLS; nil where there is none of ours
@@ -34,7 +35,8 @@ type receiver struct {
 	locked bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
-// release gives back the buffer that is empty, if the next read need not begin with one of its size.
+// release gives back the buffer that is empty, if the next read need not begin with one of its
+// size.
 func (r *receiver) release() {
 	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || int(r.last) <= waitSize)) {
 		putRead(r.buf)
@@ -50,7 +52,8 @@ func (r *receiver) init(nc net.Conn, received []byte) {
 		}
 	}
 	if len(received) > 0 {
-		// Many connections may come at once, each with a preface, so a buffer of the usual size would be too much.
+		// Many connections may come at once, each with a preface, so a buffer of the usual size
+		// would be too much.
 		if r.buf = waitPool.Get().(*buffer); len(received) > len(r.buf.b) {
 			putRead(r.buf)
 			r.buf = &buffer{b: make([]byte, len(received))}
@@ -59,9 +62,9 @@ func (r *receiver) init(nc net.Conn, received []byte) {
 	}
 }
 
-// Serve runs the connection: it reads and handles what the peer sends until the connection has ended and
-// everything of it but the streams that were handed out is released. It returns why the connection ended,
-// nil after an end in good order. Either Serve or Start is called, once.
+// Serve runs the connection: it reads and handles what the peer sends until the connection has
+// ended and everything of it but the streams that were handed out is released. It returns why the
+// connection ended, nil after an end in good order. Either Serve or Start is called, once.
 func (c *Conn) Serve() error {
 	c.serve(c.begin())
 	c.mu.Lock()
@@ -69,9 +72,9 @@ func (c *Conn) Serve() error {
 	return c.err
 }
 
-// Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with what Serve would have
-// returned. A connection that was started needs less memory while it is idle than one that is served by its caller's
-// goroutine, whose stack has more on it.
+// Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with
+// what Serve would have returned. A connection that was started needs less memory while it is idle
+// than one that is served by its caller's goroutine, whose stack has more on it.
 func (c *Conn) Start(end func(err error)) {
 	c.startRest(end)
 	go func() { // ends as serve does
@@ -122,8 +125,8 @@ func (c *Conn) tellEnd() {
 	end(err)
 }
 
-// begin sends the first flight, starts the clock and handles what was read before. It tells whether the connection goes
-// on.
+// begin sends the first flight, starts the clock and handles what was read before. It tells whether
+// the connection goes on.
 func (c *Conn) begin() (goOn bool) {
 	ok := false
 	defer c.containRead(&ok)
@@ -133,7 +136,8 @@ func (c *Conn) begin() (goOn bool) {
 	return goOn
 }
 
-// open sends the first flight and starts the clock. An upgraded connection has its first request already.
+// open sends the first flight and starts the clock. An upgraded connection has its first request
+// already.
 func (c *Conn) open() {
 	if err := c.begun(); err != nil {
 		c.fail(err)
@@ -242,8 +246,8 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 	return n, err
 }
 
-// grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much again as it has
-// brought so far. What its header promises is not believed.
+// grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much
+// again as it has brought so far. What its header promises is not believed.
 func (r *receiver) grow() {
 	old, size := r.buf, len(r.buf.b)
 	switch {
@@ -319,12 +323,12 @@ func (c *Conn) apply(now time.Time) bool {
 	return err == nil
 }
 
-// catchUp is how much DATA may lie unread before the goroutine that reads the socket lets others run first, where there
-// are no more CPUs: it is cheaper to copy while it is in the cache.
+// catchUp is how much DATA may lie unread before the goroutine that reads the socket lets others
+// run first, where there are no more CPUs: it is cheaper to copy while it is in the cache.
 const catchUp = 128 << 10
 
-// afterRead does what is due once all that one read brought has been handled: data that may go on is moved to
-// the output, new streams are handed over, and somebody is made to flush.
+// afterRead does what is due once all that one read brought has been handled: data that may go on
+// is moved to the output, new streams are handed over, and somebody is made to flush.
 func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 	c.mu.Lock()
 	if c.phase != alive {

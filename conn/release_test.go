@@ -227,7 +227,11 @@ func TestOnEnd(t *testing.T) {
 		{"connection error", func(p *testPeer, _ *Stream) { p.send(data(3, "idle")) }, frame.ProtocolError},
 		{"connection lost", func(p *testPeer, _ *Stream) { _ = p.nc.Close() }, io.EOF},
 		{"connection closed", func(p *testPeer, _ *Stream) { _ = p.c.Close() }, net.ErrClosed},
-		{"closed with an error", func(p *testPeer, _ *Stream) { p.c.CloseWithError(frame.EnhanceYourCalm, "") }, frame.EnhanceYourCalm},
+		{
+			"closed with an error",
+			func(p *testPeer, _ *Stream) { p.c.CloseWithError(frame.EnhanceYourCalm, "") },
+			frame.EnhanceYourCalm,
+		},
 	}
 	for _, tt := range ends {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,8 +295,8 @@ func TestNoOnEndAfterCleanEnd(t *testing.T) {
 	})
 }
 
-// A stream whose connection has died is released by its owner, and its memory may serve another connection at
-// once. The dead connection must have nothing to do with it any more.
+// A stream whose connection has died is released by its owner, and its memory may serve another
+// connection at once. The dead connection must have nothing to do with it any more.
 func TestReleasedStreamOfDeadConnectionIsFree(t *testing.T) {
 	deaths := map[string]func(p *testPeer){
 		"fatal error": func(p *testPeer) { p.send(data(9, "idle")) },

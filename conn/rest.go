@@ -10,13 +10,15 @@ import (
 	"github.com/sluice-go/sluice/internal/vigil"
 )
 
-// rest is how a connection that nobody uses gives up what it holds for the next request: the memory that spares
-// allocations, and the goroutine that reads, whose stack handling requests has made grow. The timer looks now and then whether
-// anything has come; if not, it calls the reader, by a read deadline that has passed. While a connection is in use that costs one
-// run of the timer every restAfter, and no request anything.
+// rest is how a connection that nobody uses gives up what it holds for the next request: the memory
+// that spares allocations, and the goroutine that reads, whose stack handling requests has made
+// grow. The timer looks now and then whether anything has come; if not, it calls the reader, by a
+// read deadline that has passed. While a connection is in use that costs one run of the timer every
+// restAfter, and no request anything.
 //
-// On Linux nobody reads from then on: package vigil starts a goroutine that does once something comes. On other systems, and
-// where the kernel refuses, a fresh goroutine with a small stack waits in the old one's place.
+// On Linux nobody reads from then on: package vigil starts a goroutine that does once something
+// comes. On other systems, and where the kernel refuses, a fresh goroutine with a small stack waits
+// in the old one's place.
 //
 // That there is always one reader, or one vigil that will call one, and never two:
 //
@@ -33,8 +35,9 @@ import (
 //   - A socket that its owner closes meanwhile is noticed within five seconds: package vigil looks.
 //   - While the connection rests no deadline is set on the socket.
 //
-// It is for server connections that were started with Start, on sockets whose read deadlines are known to do no harm. Its fields are
-// guarded by Conn.mu, but for end, which is set before there is another goroutine. Conn.lookAt is when to look again.
+// It is for server connections that were started with Start, on sockets whose read deadlines are
+// known to do no harm. Its fields are guarded by Conn.mu, but for end, which is set before there is
+// another goroutine. Conn.lookAt is when to look again.
 type rest struct {
 	end    func(error) // as given to Start
 	reads  uint32      // Conn.stats.reads at the last look, its lower half
@@ -47,8 +50,8 @@ type rest struct {
 // restAfter is how long nothing must have come: that much, or up to twice as much.
 const restAfter = time.Second
 
-// socketOf returns the socket that nc is, or that TLS on it uses, if its read deadline may be set and taken back; nil
-// otherwise.
+// socketOf returns the socket that nc is, or that TLS on it uses, if its read deadline may be set
+// and taken back; nil otherwise.
 func socketOf(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()

@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// Rest on sockets of the kernel, where on Linux nobody reads a connection that rests. The time after which it does
-// is made to have passed.
+// Rest on sockets of the kernel, where on Linux nobody reads a connection that rests. The time
+// after which it does is made to have passed.
 
 // startPair is newPair for a server that was started, so that it may rest.
 func startPair(t *testing.T, cn, sn net.Conn, scfg Config) *startedPair {
@@ -267,7 +267,8 @@ func (c *cutter) release() error {
 	return err
 }
 
-// Half of a TLS record wakes the connection, which rests again; the other half does, too, and nothing is lost.
+// Half of a TLS record wakes the connection, which rests again; the other half does, too, and
+// nothing is lost.
 func TestRestWithHalfARecord(t *testing.T) {
 	cn, sn := tcpPair(t)
 	cut := &cutter{Conn: cn}

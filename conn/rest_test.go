@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// startResting is newTestPeer for a connection that Start runs, and that may rest. ended gets what end was called with.
+// startResting is newTestPeer for a connection that Start runs, and that may rest. ended gets what
+// end was called with.
 func startResting(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
 	p.c.rest.may = true

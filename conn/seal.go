@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// below returns the socket that is written to without waiting, and what lies between it and TLS: nil where nc is the socket
-// itself, or where TLS has to write in its own way.
+// below returns the socket that is written to without waiting, and what lies between it and TLS:
+// nil where nc is the socket itself, or where TLS has to write in its own way.
 func below(nc net.Conn) (net.Conn, *tlssock.Conn) {
 	if tc, ok := nc.(*tls.Conn); ok {
 		if s, ok := tc.NetConn().(*tlssock.Conn); ok && newTryWriter(s.NetConn()) != nil {
@@ -18,7 +18,8 @@ func below(nc net.Conn) (net.Conn, *tlssock.Conn) {
 	return nc, nil
 }
 
-// seal encrypts the output b, which box holds. What it returns is written to the socket as if there were no TLS.
+// seal encrypts the output b, which box holds. What it returns is written to the socket as if there
+// were no TLS.
 func (c *Conn) seal(box *buffer, b []byte) (*buffer, []byte, error) {
 	wire := outPool.Get().(*buffer)
 	records, err := c.under.Seal(c.nc, b, wire.b)

@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// Over TLS, too, nobody waits for a socket but who has something to write: neither Flush, nor Close.
+// Over TLS, too, nobody waits for a socket but who has something to write: neither Flush, nor
+// Close.
 func TestFlushOverTLSDoesNotWait(t *testing.T) {
 	conns := make(chan *Conn)
 	written := make(chan error, 1)
@@ -37,7 +38,8 @@ func TestFlushOverTLSDoesNotWait(t *testing.T) {
 	_ = cn.Close()
 }
 
-// untilFull waits until the socket seems to take no more: nothing has been sent in many turns of the scheduler.
+// untilFull waits until the socket seems to take no more: nothing has been sent in many turns of
+// the scheduler.
 func untilFull(c *Conn) {
 	const turns = 20_000 // some milliseconds
 	for was, same := uint64(0), 0; same < turns; runtime.Gosched() {
@@ -53,7 +55,8 @@ func untilFull(c *Conn) {
 	}
 }
 
-// A peer that reads slowly but steadily is waited for, however long a write takes, and one that reads nothing is not.
+// A peer that reads slowly but steadily is waited for, however long a write takes, and one that
+// reads nothing is not.
 func TestWriteTimeoutOverTLS(t *testing.T) {
 	const size = 12 << 20
 	for _, steady := range []bool{true, false} {
@@ -102,7 +105,8 @@ func (s slowly) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-// No write deadline is left behind, as in TestNoWriteDeadlineIsLeftOnTLS, although the socket is written to beside TLS.
+// No write deadline is left behind, as in TestNoWriteDeadlineIsLeftOnTLS, although the socket is
+// written to beside TLS.
 func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 	cn, sn := tcpPair(t)
 	client, server := overTLS(t, tlssock.New(cn), tlssock.New(sn))

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// scripted is a net.Conn on which requests come as fast as they are read, batch after batch, until there have been
-// enough. What is written to it is counted and dropped.
+// scripted is a net.Conn on which requests come as fast as they are read, batch after batch, until
+// there have been enough. What is written to it is counted and dropped.
 type scripted struct {
 	first   []byte // preface, SETTINGS, acknowledgement
 	batch   []byte // HEADERS frames, whose stream identifiers rise from batch to batch
@@ -49,7 +49,15 @@ func (s *scripted) Read(b []byte) (int, error) {
 		}
 		s.batches--
 		for _, at := range s.places {
-			s.batch[at], s.batch[at+1], s.batch[at+2], s.batch[at+3] = byte(s.next>>24), byte(s.next>>16), byte(s.next>>8), byte(s.next)
+			s.batch[at], s.batch[at+1], s.batch[at+2], s.batch[at+3] = byte(
+				s.next>>24,
+			), byte(
+				s.next>>16,
+			), byte(
+				s.next>>8,
+			), byte(
+				s.next,
+			)
 			s.next += 2
 		}
 		s.rest = s.batch
@@ -183,7 +191,11 @@ func BenchmarkWrite(b *testing.B) {
 			b.ResetTimer()
 			_, _ = cn.Write(first)
 			want := int64(n) * int64(piece)
-			more := frame.WindowUpdate{Increment: 1 << 29}.Append(frame.WindowUpdate{StreamID: 1, Increment: 1 << 29}.Append(nil))
+			more := frame.WindowUpdate{
+				Increment: 1 << 29,
+			}.Append(
+				frame.WindowUpdate{StreamID: 1, Increment: 1 << 29}.Append(nil),
+			)
 			buf := make([]byte, 256<<10)
 			for got, granted := int64(0), int64(1<<30); got < want; {
 				k, err := cn.Read(buf)

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// What every connection holds as long as it is there fits the allocator's size class of 768 octets, of which 8 are the
-// allocator's own: the next one is an eighth larger.
+// What every connection holds as long as it is there fits the allocator's size class of 768 octets,
+// of which 8 are the allocator's own: the next one is an eighth larger.
 func TestSize(t *testing.T) {
 	if bits.UintSize != 64 {
 		t.Skip("the size classes are those of 64-bit systems, where pointers take twice as much")

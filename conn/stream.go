@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Errors of streams, beside *frame.StreamError for a stream that was reset and *frame.ConnError for one that was
-// lost with its connection. What a passed deadline gives is os.ErrDeadlineExceeded.
+// Errors of streams, beside *frame.StreamError for a stream that was reset and *frame.ConnError for
+// one that was lost with its connection. What a passed deadline gives is os.ErrDeadlineExceeded.
 var (
 	// ErrReadClosed: Read after CloseRead.
 	ErrReadClosed = errors.New("http2: read on a stream after CloseRead")
@@ -21,8 +21,8 @@ var (
 	errDeadline   = os.ErrDeadlineExceeded
 )
 
-// Stream is one exchange on a connection. Its methods may be called from any goroutine, but only one may read and
-// one write at a time. After Release it must not be touched.
+// Stream is one exchange on a connection. Its methods may be called from any goroutine, but only
+// one may read and one write at a time. After Release it must not be touched.
 type Stream struct {
 	c  *Conn
 	cs core.Stream
@@ -115,16 +115,17 @@ func (st *Stream) Conn() *Conn {
 	return st.c
 }
 
-// Message returns the head of the request on a server, and of the response on a client once Head has returned. It
-// is valid, and must not be changed, until Release.
+// Message returns the head of the request on a server, and of the response on a client once Head
+// has returned. It is valid, and must not be changed, until Release.
 func (st *Stream) Message() *core.Message { return &st.cs.Head }
 
-// HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and no trailers. Server
-// only.
+// HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and
+// no trailers. Server only.
 func (st *Stream) HeadOnly() bool { return st.headEnd } // is as it was handed over
 
-// SetOwner keeps v for the user of the stream, until Release. It must be called before other goroutines use the stream, and
-// returns what Err returns. Server only: a client's request brings its Owner along.
+// SetOwner keeps v for the user of the stream, until Release. It must be called before other
+// goroutines use the stream, and returns what Err returns. Server only: a client's request brings
+// its Owner along.
 func (st *Stream) SetOwner(v any) error {
 	st.owner = v
 	if st.dead.Load() {
@@ -153,11 +154,11 @@ func (st *Stream) RemoteEnded() bool {
 	return st.gotEnd
 }
 
-// OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost with its
-// connection. f gets the reason, is called outside the connection's lock by whoever found out, at once if the
-// stream is dead already, and must not block. It is not called for a death after Release; one that has been called
-// before may still run then. On a server no call on the stream returns the reason before f has returned, so that f
-// must not call one.
+// OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost
+// with its connection. f gets the reason, is called outside the connection's lock by whoever found
+// out, at once if the stream is dead already, and must not block. It is not called for a death
+// after Release; one that has been called before may still run then. On a server no call on the
+// stream returns the reason before f has returned, so that f must not call one.
 func (st *Stream) OnEnd(f func(err error)) {
 	c := st.c
 	c.mu.Lock()
@@ -169,8 +170,8 @@ func (st *Stream) OnEnd(f func(err error)) {
 	}
 }
 
-// Reset ends the stream at once with RST_STREAM (RFC 9113 §6.4) and flushes. Reads and writes fail. It does nothing
-// when the stream is closed.
+// Reset ends the stream at once with RST_STREAM (RFC 9113 §6.4) and flushes. Reads and writes fail.
+// It does nothing when the stream is closed.
 func (st *Stream) Reset(code frame.Code) {
 	c := st.c
 	c.mu.Lock()
@@ -227,8 +228,8 @@ func (st *Stream) head(end bool) {
 	st.wakeReader()
 }
 
-// end notes that the stream has died. On a server it has not if the response is complete and nobody wants more of the
-// request.
+// end notes that the stream has died. On a server it has not if the response is complete and nobody
+// wants more of the request.
 func (st *Stream) end(err error) {
 	complete := st.c.role == core.Server && st.finished && st.drained && st.noRead
 	if st.err != nil || complete {
@@ -282,14 +283,15 @@ func (st *Stream) toldLocked(err error) error {
 	return err
 }
 
-// deadline is a point in time after which reads or writes fail. It costs a timer only where it is set.
+// deadline is a point in time after which reads or writes fail. It costs a timer only where it is
+// set.
 type deadline struct {
 	clock  *clock // nil when none runs
 	passed bool
 }
 
-// clock is the timer of one deadline. It is memory of its own: a timer that goes off late, while the stream is being
-// released, must not look at a stream that serves another connection by then.
+// clock is the timer of one deadline. It is memory of its own: a timer that goes off late, while
+// the stream is being released, must not look at a stream that serves another connection by then.
 type clock struct {
 	t  *time.Timer
 	on bool // guarded by Conn.mu; cleared when the deadline is moved or the stream done
@@ -303,8 +305,8 @@ func (d *deadline) stop() {
 	}
 }
 
-// SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time means never. It
-// may be moved again when it has passed.
+// SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time
+// means never. It may be moved again when it has passed.
 func (st *Stream) SetReadDeadline(t time.Time) error {
 	return st.setDeadline(&st.readBy, t, func() {
 		st.canRead.Broadcast()
@@ -312,16 +314,17 @@ func (st *Stream) SetReadDeadline(t time.Time) error {
 	})
 }
 
-// SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded; the zero time means never. A
-// stream that was Released, and still waits to send what Finish was given, is reset at that time.
+// SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded; the zero time
+// means never. A stream that was Released, and still waits to send what Finish was given, is reset
+// at that time.
 func (st *Stream) SetWriteDeadline(t time.Time) error {
 	return st.setDeadline(&st.writeBy, t, st.writeDeadlinePassed)
 }
 
-// ResetAt sets the time at which the stream is reset with code, unless our side is complete by then;
-// the zero time means never. From then on reads and writes fail with an error that is
-// os.ErrDeadlineExceeded. It takes the place of SetWriteDeadline, and differs in this: the stream ends
-// also where nobody writes, and a time that has passed cannot be moved. On a tunnel it is
+// ResetAt sets the time at which the stream is reset with code, unless our side is complete by
+// then; the zero time means never. From then on reads and writes fail with an error that is
+// os.ErrDeadlineExceeded. It takes the place of SetWriteDeadline, and differs in this: the stream
+// ends also where nobody writes, and a time that has passed cannot be moved. On a tunnel it is
 // SetWriteDeadline. On a dead stream it does nothing.
 func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	c := st.c
@@ -351,11 +354,11 @@ func (st *Stream) resetLate(code frame.Code) {
 	c.flushSoonLocked()
 }
 
-// EndReadAt sets the time until which the peer's message is taken; the zero time means for ever. What
-// has arrived by then is still read, and what comes later is dropped: Read fails with
+// EndReadAt sets the time until which the peer's message is taken; the zero time means for ever.
+// What has arrived by then is still read, and what comes later is dropped: Read fails with
 // os.ErrDeadlineExceeded, unless the message was whole. It takes the place of SetReadDeadline, and
-// differs in this, and in that a time that has passed cannot be moved. On a stream of CONNECT, which may
-// be a tunnel or become one, it is SetReadDeadline. On a dead stream it does nothing.
+// differs in this, and in that a time that has passed cannot be moved. On a stream of CONNECT,
+// which may be a tunnel or become one, it is SetReadDeadline. On a dead stream it does nothing.
 func (st *Stream) EndReadAt(t time.Time) {
 	c := st.c
 	c.mu.Lock()

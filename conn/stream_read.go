@@ -79,8 +79,8 @@ func (st *Stream) tellBlocked() {
 	c.handler.StreamBlocked(st)
 }
 
-// Trailers returns the trailer section of the peer's message (RFC 9113 §8.1) once Read has returned io.EOF. It is
-// valid until Release.
+// Trailers returns the trailer section of the peer's message (RFC 9113 §8.1) once Read has returned
+// io.EOF. It is valid until Release.
 func (st *Stream) Trailers() []core.Field {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
@@ -90,8 +90,8 @@ func (st *Stream) Trailers() []core.Field {
 	return st.trailers
 }
 
-// CloseRead says that the rest of the peer's message is not wanted. What has arrived and what arrives later is
-// dropped, and credit for it given back; a Read that waits returns ErrReadClosed.
+// CloseRead says that the rest of the peer's message is not wanted. What has arrived and what
+// arrives later is dropped, and credit for it given back; a Read that waits returns ErrReadClosed.
 func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()

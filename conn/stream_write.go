@@ -6,13 +6,13 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// keepLimit is how much of what Finish is given may be kept in memory until the peer's window opens. It bounds
-// what a peer with a closed window makes us hold for each stream.
+// keepLimit is how much of what Finish is given may be kept in memory until the peer's window
+// opens. It bounds what a peer with a closed window makes us hold for each stream.
 const keepLimit = 16 << 10
 
-// WriteHeaders appends a header section: on a server any number of interim responses (":status" 1xx), then the final
-// head, with end if no body and no trailers follow. Pseudo-header fields come first and names are in lowercase;
-// fields are not used after the return. Nothing is flushed.
+// WriteHeaders appends a header section: on a server any number of interim responses (":status"
+// 1xx), then the final head, with end if no body and no trailers follow. Pseudo-header fields come
+// first and names are in lowercase; fields are not used after the return. Nothing is flushed.
 func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
 	c := st.c
 	c.mu.Lock()
@@ -33,7 +33,8 @@ func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
 	return err
 }
 
-// Reply is WriteHeaders with a final head and Finish in one, for a response that is known as a whole.
+// Reply is WriteHeaders with a final head and Finish in one, for a response that is known as a
+// whole.
 func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
@@ -41,7 +42,8 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 	return st.toldLocked(st.reply(fields, p, trailers))
 }
 
-// ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use the stream.
+// ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use
+// the stream.
 func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
@@ -63,9 +65,10 @@ func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) er
 	return err
 }
 
-// Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for the peer's windows,
-// for its turn among the streams and for the socket. What a plain socket takes at once of 128 KiB or more it sends itself,
-// otherwise another goroutine flushes. The last 256 KiB may stay in the output until the next Flush.
+// Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for
+// the peer's windows, for its turn among the streams and for the socket. What a plain socket takes
+// at once of 128 KiB or more it sends itself, otherwise another goroutine flushes. The last 256 KiB
+// may stay in the output until the next Flush.
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -80,9 +83,9 @@ func (st *Stream) Write(p []byte) (int, error) {
 	return n, st.toldLocked(err)
 }
 
-// Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16 KiB it never waits:
-// what the peer's window does not let pass is kept and sent later. Nothing need be flushed before; the end of a
-// small p may stay in the output until the next Flush.
+// Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16
+// KiB it never waits: what the peer's window does not let pass is kept and sent later. Nothing need
+// be flushed before; the end of a small p may stay in the output until the next Flush.
 func (st *Stream) Finish(p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()

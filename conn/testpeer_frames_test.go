@@ -13,12 +13,14 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// The frames that a testPeer sends and wants. Everything that can be sent is a frame.Frame, raw octets or head.
+// The frames that a testPeer sends and wants. Everything that can be sent is a frame.Frame, raw
+// octets or head.
 
 // raw are octets as they are.
 type raw string
 
-// head is a header block in one HEADERS frame, or in as many CONTINUATION frames as it takes on arrival.
+// head is a header block in one HEADERS frame, or in as many CONTINUATION frames as it takes on
+// arrival.
 type head struct {
 	id     uint32
 	fields []core.Field

@@ -31,10 +31,11 @@ type FrameTrace struct {
 	Payload   []byte // valid during the call only
 }
 
-// Tracer sees every frame of the connections that it is set for. Frames of one direction come in their order on the
-// wire; the two directions may be reported by two goroutines at once, and a received frame before it takes effect. The
-// frame that ends the connection by being wrong is the last of its direction, unless it is longer than the peer may
-// send. A tracer that is slow slows the connection.
+// Tracer sees every frame of the connections that it is set for. Frames of one direction come in
+// their order on the wire; the two directions may be reported by two goroutines at once, and a
+// received frame before it takes effect. The frame that ends the connection by being wrong is the
+// last of its direction, unless it is longer than the peer may send. A tracer that is slow slows
+// the connection.
 type Tracer interface {
 	TraceFrame(c *Conn, f FrameTrace)
 }

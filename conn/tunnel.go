@@ -11,14 +11,15 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Tunnel is a stream as a net.Conn: what CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441) make of one. What is
-// written goes out as DATA at once, END_STREAM stands for the end of a direction as FIN does in TCP, and RST_STREAM for
-// RST. Its methods may be called by any goroutines at the same time, and it starts none of its own; where the socket does
-// not take what is written at once, the connection's own goes on.
+// Tunnel is a stream as a net.Conn: what CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441)
+// make of one. What is written goes out as DATA at once, END_STREAM stands for the end of a
+// direction as FIN does in TCP, and RST_STREAM for RST. Its methods may be called by any goroutines
+// at the same time, and it starts none of its own; where the socket does not take what is written
+// at once, the connection's own goes on.
 //
-// Read returns io.EOF when the peer has ended its direction. It and Write return a *frame.StreamError after the
-// stream was reset, a *frame.ConnError after the connection was lost, os.ErrDeadlineExceeded after a deadline, and
-// net.ErrClosed after Close.
+// Read returns io.EOF when the peer has ended its direction. It and Write return a
+// *frame.StreamError after the stream was reset, a *frame.ConnError after the connection was lost,
+// os.ErrDeadlineExceeded after a deadline, and net.ErrClosed after Close.
 type Tunnel struct {
 	st      *Stream // while refs says that it may be used
 	c       *Conn
@@ -38,9 +39,9 @@ var (
 // tunnelClosing is added to Tunnel.refs by Close: no new call may begin.
 const tunnelClosing = 1 << 30
 
-// NewTunnel makes a Tunnel of a stream on which the final head was sent, or has come. The stream is the tunnel's from
-// then on, Release included, but for a server that gives release: that is called once when the tunnel is closed and no
-// call on it is under way, and must have the stream released.
+// NewTunnel makes a Tunnel of a stream on which the final head was sent, or has come. The stream is
+// the tunnel's from then on, Release included, but for a server that gives release: that is called
+// once when the tunnel is closed and no call on it is under way, and must have the stream released.
 func NewTunnel(st *Stream, release func()) *Tunnel {
 	t := &Tunnel{st: st, c: st.c, release: release}
 	t.refs.Store(1)
@@ -85,9 +86,10 @@ func (t *Tunnel) end() {
 	t.st.releaseTunnel()
 }
 
-// OnEnd sets a function that is called once if the stream is reset by the peer, or lost with the connection, before Close or
-// Abort: for who is busy elsewhere, such as a relay that waits for the other side of it. f gets the reason, is called by
-// whoever found out, at once if that has happened already, and must not block.
+// OnEnd sets a function that is called once if the stream is reset by the peer, or lost with the
+// connection, before Close or Abort: for who is busy elsewhere, such as a relay that waits for the
+// other side of it. f gets the reason, is called by whoever found out, at once if that has happened
+// already, and must not block.
 func (t *Tunnel) OnEnd(f func(err error)) {
 	if !t.enter() {
 		return
@@ -125,7 +127,8 @@ func (t *Tunnel) StreamID() uint32 {
 // LocalAddr returns that of the connection beneath.
 func (t *Tunnel) LocalAddr() net.Addr { return t.c.nc.LocalAddr() }
 
-// RemoteAddr returns that of the connection beneath: for a client that of the proxy, not of who is behind it.
+// RemoteAddr returns that of the connection beneath: for a client that of the proxy, not of who is
+// behind it.
 func (t *Tunnel) RemoteAddr() net.Addr { return t.c.nc.RemoteAddr() }
 
 // Read reads what the peer has sent.
@@ -141,8 +144,8 @@ func (t *Tunnel) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends p. It returns when all of it is with the socket or waits there for its turn, and until then waits for the
-// peer's windows. After CloseWrite the error is core.ErrClosed.
+// Write sends p. It returns when all of it is with the socket or waits there for its turn, and
+// until then waits for the peer's windows. After CloseWrite the error is core.ErrClosed.
 func (t *Tunnel) Write(p []byte) (int, error) {
 	if !t.enter() {
 		return 0, net.ErrClosed
@@ -184,7 +187,8 @@ func (t *Tunnel) awaitWriter() error {
 	return nil
 }
 
-// CloseWrite ends our direction with END_STREAM, after what another goroutine may be writing. The peer's goes on.
+// CloseWrite ends our direction with END_STREAM, after what another goroutine may be writing. The
+// peer's goes on.
 func (t *Tunnel) CloseWrite() error {
 	if !t.enter() {
 		return net.ErrClosed
@@ -209,7 +213,8 @@ func (t *Tunnel) closeWrite() error {
 	return t.st.toldLocked(err)
 }
 
-// endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody writes it does not wait.
+// endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody
+// writes it does not wait.
 func (t *Tunnel) endWrite() error {
 	st := t.st
 	switch {
@@ -224,8 +229,9 @@ func (t *Tunnel) endWrite() error {
 	return err
 }
 
-// CloseRead says that what the peer still sends is not wanted: it is dropped, and credit for it given back. The peer is
-// told when our direction has ended. A Read that waits returns ErrReadClosed, and so do those that follow.
+// CloseRead says that what the peer still sends is not wanted: it is dropped, and credit for it
+// given back. The peer is told when our direction has ended. A Read that waits returns
+// ErrReadClosed, and so do those that follow.
 func (t *Tunnel) CloseRead() error {
 	if !t.enter() {
 		return net.ErrClosed
@@ -255,15 +261,17 @@ func (t *Tunnel) Close() error {
 	return nil
 }
 
-// Abort ends the tunnel at once with RST_STREAM; calls that wait return net.ErrClosed, and what was written may be lost.
-// The code that tells of an error of the TCP connection which the tunnel leads to is frame.ConnectError (RFC 9113 §8.5).
-// The first call of Close or Abort counts; the error is nil.
+// Abort ends the tunnel at once with RST_STREAM; calls that wait return net.ErrClosed, and what was
+// written may be lost. The code that tells of an error of the TCP connection which the tunnel leads
+// to is frame.ConnectError (RFC 9113 §8.5). The first call of Close or Abort counts; the error is
+// nil.
 func (t *Tunnel) Abort(code frame.Code) error {
 	t.close(func(c *Conn) { c.core.Reset(&t.st.cs, code) })
 	return nil
 }
 
-// close closes the tunnel with what last says to the peer, with mu held and while the stream is open.
+// close closes the tunnel with what last says to the peer, with mu held and while the stream is
+// open.
 func (t *Tunnel) close(last func(*Conn)) {
 	if t.beginClose(last) == tunnelClosing {
 		t.end()
@@ -294,7 +302,8 @@ func (t *Tunnel) beginClose(last func(*Conn)) int32 {
 	return n
 }
 
-// releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server has ended it, too.
+// releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server
+// has ended it, too.
 func (st *Stream) releaseTunnel() {
 	c := st.c
 	c.mu.Lock()
@@ -315,7 +324,8 @@ func (st *Stream) releaseTunnel() {
 	}
 }
 
-// endLinger resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu held.
+// endLinger resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu
+// held.
 func (st *Stream) endLinger() {
 	c := st.c
 	if !st.closed && c.phase == alive {
@@ -334,13 +344,14 @@ func (t *Tunnel) SetDeadline(d time.Time) error {
 	return t.SetWriteDeadline(d)
 }
 
-// SetReadDeadline sets the time after which Read fails with os.ErrDeadlineExceeded; the zero time means never.
+// SetReadDeadline sets the time after which Read fails with os.ErrDeadlineExceeded; the zero time
+// means never.
 func (t *Tunnel) SetReadDeadline(d time.Time) error {
 	return t.setDeadline(d, (*Stream).SetReadDeadline)
 }
 
-// SetWriteDeadline sets the time after which Write fails with os.ErrDeadlineExceeded; the zero time means never. The
-// number that such a Write returns is right, so that the rest may be sent later.
+// SetWriteDeadline sets the time after which Write fails with os.ErrDeadlineExceeded; the zero time
+// means never. The number that such a Write returns is right, so that the rest may be sent later.
 func (t *Tunnel) SetWriteDeadline(d time.Time) error {
 	return t.setDeadline(d, (*Stream).SetWriteDeadline)
 }
@@ -360,7 +371,8 @@ func (t *Tunnel) explain(err error) error {
 		return net.ErrClosed
 	}
 	var ce *frame.ConnError
-	if err != io.EOF && errors.Is(err, io.EOF) && errors.As(err, &ce) { //nolint:errorlint // the peer's END_STREAM is this very value
+	ended := err == io.EOF //nolint:errorlint // the peer's END_STREAM is this very value
+	if !ended && errors.Is(err, io.EOF) && errors.As(err, &ce) {
 		lost := *ce // the end of the connection is not to be taken for that of the tunnel
 		lost.Cause = io.ErrUnexpectedEOF
 		return &lost

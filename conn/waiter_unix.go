@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-go/sluice/internal/rawio"
 )
 
-// waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes from a pool only
-// once there is something to read, so that an idle connection holds none.
+// waiter reads from a socket, into buf from octet n on, or where buf is nil into one that it takes
+// from a pool only once there is something to read, so that an idle connection holds none.
 type waiter interface {
 	read(buf *buffer, n int, pool *sync.Pool) (*buffer, int, error)
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// arrival is a connection of a Server, from the moment it is there until it is known what it speaks.
+// arrival is a connection of a Server, from the moment it is there until it is known what it
+// speaks.
 type arrival struct {
 	s     *Server
 	nc    net.Conn
@@ -40,9 +41,9 @@ type arrival struct {
 	sniffed time.Time // when we began to read what the http.Server inside takes for the first of its octets; zero: never
 }
 
-// ServeConn serves one connection and returns when it has ended, or was taken over by a handler of HTTP/1.1
-// (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, and on cleartext, the client's first
-// octets say it. There is no listener, so BaseContext is not called.
+// ServeConn serves one connection and returns when it has ended, or was taken over by a handler of
+// HTTP/1.1 (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, and on
+// cleartext, the client's first octets say it. There is no listener, so BaseContext is not called.
 func (s *Server) ServeConn(nc net.Conn) {
 	_ = s.ServeConnWith(nc, ConnOptions{}) // the error is for those who ask
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// requestBody is the Request.Body of a request that has one: a view of its exchange. Its methods may be
-// called by any goroutines, also after the handler has returned.
+// requestBody is the Request.Body of a request that has one: a view of its exchange. Its methods
+// may be called by any goroutines, also after the handler has returned.
 type requestBody exchange
 
 // The flags of an exchange.
@@ -58,8 +58,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// trailersMu is held while trailers are copied: several goroutines may read a body, and each may find
-// its end. Requests with trailers are too few for a lock of their own.
+// trailersMu is held while trailers are copied: several goroutines may read a body, and each may
+// find its end. Requests with trailers are too few for a lock of their own.
 var trailersMu sync.Mutex
 
 // sawEOF notes the end of the body. Whoever finds the flag set finds the trailers too.

@@ -11,36 +11,37 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Config holds the settings of HTTP/2. The zero value is ready to use: zero means the default that a field's
-// comment names, and what is out of range is brought into it. The caller's value is never changed.
+// Config holds the settings of HTTP/2. The zero value is ready to use: zero means the default that
+// a field's comment names, and what is out of range is brought into it. The caller's value is never
+// changed.
 //
-// Fields that net/http's HTTP2Config has keep its names and meanings. Where a field is zero here, the value of the
-// http.Server's HTTP2 field counts.
+// Fields that net/http's HTTP2Config has keep its names and meanings. Where a field is zero here,
+// the value of the http.Server's HTTP2 field counts.
 type Config struct {
-	// MaxConcurrentStreams is how many streams a client may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS,
-	// RFC 9113 §5.1.2), and how many handlers run at once for one connection: a handler counts until it returns,
-	// whatever becomes of its stream. Default 250.
+	// MaxConcurrentStreams is how many streams a client may have open at once
+	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2), and how many handlers run at once for one
+	// connection: a handler counts until it returns, whatever becomes of its stream. Default 250.
 	MaxConcurrentStreams int
 
-	// MaxDecoderHeaderTableSize bounds the HPACK table for what a client sends (SETTINGS_HEADER_TABLE_SIZE), in
-	// octets. Default 4096.
+	// MaxDecoderHeaderTableSize bounds the HPACK table for what a client sends
+	// (SETTINGS_HEADER_TABLE_SIZE), in octets. Default 4096.
 	MaxDecoderHeaderTableSize int
 
-	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the client allows, in octets.
-	// Default 4096.
+	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the client
+	// allows, in octets. Default 4096.
 	MaxEncoderHeaderTableSize int
 
-	// MaxReadFrameSize is the largest frame payload that a client may send (SETTINGS_MAX_FRAME_SIZE), in octets,
-	// 16384 to 16777215. Default 16384.
+	// MaxReadFrameSize is the largest frame payload that a client may send
+	// (SETTINGS_MAX_FRAME_SIZE), in octets, 16384 to 16777215. Default 16384.
 	MaxReadFrameSize int
 
-	// MaxReceiveBufferPerConnection is a connection's receive window, in octets, 65535 to 2^31-1. Default 1 MiB,
-	// which MaxReceiveBufferGrowth makes larger where the path is long.
+	// MaxReceiveBufferPerConnection is a connection's receive window, in octets, 65535 to 2^31-1.
+	// Default 1 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in octets, at most
-	// 2^31-1: as much as a client may send ahead of the handler that reads it. Default 512 KiB, which
-	// MaxReceiveBufferGrowth makes larger where the path is long.
+	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in
+	// octets, at most 2^31-1: as much as a client may send ahead of the handler that reads it.
+	// Default 512 KiB, which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerStream int
 
 	// MaxUnreadPerConnection is how many octets of request bodies that no handler has read yet the
@@ -50,14 +51,15 @@ type Config struct {
 	// nothing, and beyond it those that are read go on. Default 8 MiB.
 	MaxUnreadPerConnection int
 
-	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all streams of a connection
-	// together, and the window of the connection by as many. They grow where a handler takes what comes and the window
-	// is smaller than what the path carries in a round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none
-	// where MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
+	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all
+	// streams of a connection together, and the window of the connection by as many. They grow
+	// where a handler takes what comes and the window is smaller than what the path carries in a
+	// round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
+	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
 	MaxReceiveBufferGrowth int
 
-	// SendPingTimeout is how long nothing may arrive before a PING asks whether the client is still there.
-	// Default 0: no PING is sent.
+	// SendPingTimeout is how long nothing may arrive before a PING asks whether the client is still
+	// there. Default 0: no PING is sent.
 	SendPingTimeout time.Duration
 
 	// PingTimeout is how long the answer to such a PING may take. Default 15 s.
@@ -67,16 +69,17 @@ type Config struct {
 	// minutes; negative: no limit.
 	WriteByteTimeout time.Duration
 
-	// PermitProhibitedCipherSuites permits TLS 1.2 cipher suites that RFC 9113 §9.2.2 prohibits. Default false:
-	// such a connection is refused with INADEQUATE_SECURITY.
+	// PermitProhibitedCipherSuites permits TLS 1.2 cipher suites that RFC 9113 §9.2.2 prohibits.
+	// Default false: such a connection is refused with INADEQUATE_SECURITY.
 	PermitProhibitedCipherSuites bool
 
-	// CountError, if set, is called for every protocol error that is found with "conn_" or "stream_", by the error's
-	// scope, and the name of its code: "stream_PROTOCOL_ERROR". Several goroutines call it.
+	// CountError, if set, is called for every protocol error that is found with "conn_" or
+	// "stream_", by the error's scope, and the name of its code: "stream_PROTOCOL_ERROR". Several
+	// goroutines call it.
 	CountError func(errType string)
 
-	// MaxHeaderFields bounds the number of field lines of a request, every crumb of a cookie counted. A request
-	// over it is answered with 431. Default 500.
+	// MaxHeaderFields bounds the number of field lines of a request, every crumb of a cookie
+	// counted. A request over it is answered with 431. Default 500.
 	MaxHeaderFields int
 
 	// FirstByteTimeout is how long a new connection may stay silent, once TLS is there: load
@@ -110,26 +113,29 @@ type Config struct {
 	// limit.
 	StallTimeout time.Duration
 
-	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113 §6.8). A random
-	// tenth is added or taken so that connections opened together do not end together. Default 0: no limit.
+	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113
+	// §6.8). A random tenth is added or taken so that connections opened together do not end
+	// together. Default 0: no limit.
 	MaxConnectionAge time.Duration
 
-	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before the connection is
-	// closed. It holds for drains by age and by Shutdown. Default 0: no limit.
+	// MaxConnectionAgeGrace is how long the streams that run when a drain begins may take before
+	// the connection is closed. It holds for drains by age and by Shutdown. Default 0: no limit.
 	MaxConnectionAgeGrace time.Duration
 
-	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). A handler finds the
-	// protocol in Request.Header[":protocol"], and must refuse those that it does not know; AcceptConnect makes a
-	// connection of the stream. Default false: such a request is reset with PROTOCOL_ERROR.
+	// EnableConnectProtocol tells clients that extended CONNECT works here (RFC 8441 §3). A handler
+	// finds the protocol in Request.Header[":protocol"], and must refuse those that it does not
+	// know; AcceptConnect makes a connection of the stream. Default false: such a request is reset
+	// with PROTOCOL_ERROR.
 	EnableConnectProtocol bool
 
-	// EarlyData says which requests that an intermediary has got in TLS early data are answered with 425 (RFC 8470). For
-	// HTTP/1.1 it holds for a Server, and not with Configure. Default EarlyDataSafe: those whose method is not safe.
+	// EarlyData says which requests that an intermediary has got in TLS early data are answered
+	// with 425 (RFC 8470). For HTTP/1.1 it holds for a Server, and not with Configure. Default
+	// EarlyDataSafe: those whose method is not safe.
 	EarlyData EarlyData
 
-	// AllowH2CUpgrade lets an HTTP/1.1 client on cleartext switch with "Upgrade: h2c" (RFC 7540 §3.2, which RFC
-	// 9113 has dropped). It holds for a Server whose Protocols include unencrypted HTTP/2; a request with a body
-	// is not upgraded. Default false.
+	// AllowH2CUpgrade lets an HTTP/1.1 client on cleartext switch with "Upgrade: h2c" (RFC 7540
+	// §3.2, which RFC 9113 has dropped). It holds for a Server whose Protocols include unencrypted
+	// HTTP/2; a request with a body is not upgraded. Default false.
 	AllowH2CUpgrade bool
 
 	// Dispatch says how handlers are run. Default DispatchElastic.
@@ -138,42 +144,46 @@ type Config struct {
 	// Limits bounds what a client can make a connection do. Zero fields mean defaults.
 	Limits core.Limits
 
-	// Scheduler makes the scheduler that decides which stream of a connection sends next. Default: priority.NewAuto, which
-	// goes by RFC 9218 where the client uses it, by the dependency tree of RFC 7540 §5.3 where the client states a place in
-	// that alone, and treats all responses alike where it states nothing. priority.NewExtensible goes by RFC 9218 alone and
-	// has clients told so (SETTINGS_NO_RFC7540_PRIORITIES of 1), priority.NewTree by the tree alone, and
-	// priority.NewRoundRobin by neither, which is also what DisableClientPriority of the http.Server asks for (Go 1.27).
-	// One of the application's own that breaks the contract of priority.Scheduler ends its
-	// connection (priority.Check finds that in tests).
+	// Scheduler makes the scheduler that decides which stream of a connection sends next. Default:
+	// priority.NewAuto, which goes by RFC 9218 where the client uses it, by the dependency tree of
+	// RFC 7540 §5.3 where the client states a place in that alone, and treats all responses alike
+	// where it states nothing. priority.NewExtensible goes by RFC 9218 alone and has clients told
+	// so (SETTINGS_NO_RFC7540_PRIORITIES of 1), priority.NewTree by the tree alone, and
+	// priority.NewRoundRobin by neither, which is also what DisableClientPriority of the
+	// http.Server asks for (Go 1.27). One of the application's own that breaks the contract of
+	// priority.Scheduler ends its connection (priority.Check finds that in tests).
 	Scheduler func() priority.Scheduler
 
 	// Tracer, if set, sees every frame in and out.
 	Tracer conn.Tracer
 
-	// FramePolicy, if set, judges every frame that a client sends: it may count it, drop it, reset its stream or end
-	// the connection.
+	// FramePolicy, if set, judges every frame that a client sends: it may count it, drop it, reset
+	// its stream or end the connection.
 	FramePolicy conn.FramePolicy
 
-	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and conn.PadRandom make
-	// the usual ones. It must be quick, and must not use the connection. Default nil: none.
+	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and
+	// conn.PadRandom make the usual ones. It must be quick, and must not use the connection.
+	// Default nil: none.
 	Padding core.PaddingFunc
 
-	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even with their initial
-	// values. Default: an order of our own.
+	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even
+	// with their initial values. Default: an order of our own.
 	SettingsOrder []frame.SettingID
 
-	// Origins are the origins, "https://host:port" without a port that is the default, for which clients may use a
-	// connection over TLS beside that of its server name (RFC 8336). The certificate must be valid for them. A client
-	// that asks for another one should get the status 421 from the handler. Default: none are named.
+	// Origins are the origins, "https://host:port" without a port that is the default, for which
+	// clients may use a connection over TLS beside that of its server name (RFC 8336). The
+	// certificate must be valid for them. A client that asks for another one should get the status
+	// 421 from the handler. Default: none are named.
 	Origins []string
 
-	// AltServices tells clients over TLS, in ALTSVC frames, where else an origin is served (RFC 7838 §4): the keys are
-	// origins as in Origins, the values those of an Alt-Svc field, `h2="alt.example.com:443"; ma=3600`. For single
-	// responses a handler sets the field. Default: none.
+	// AltServices tells clients over TLS, in ALTSVC frames, where else an origin is served (RFC
+	// 7838 §4): the keys are origins as in Origins, the values those of an Alt-Svc field,
+	// `h2="alt.example.com:443"; ma=3600`. For single responses a handler sets the field. Default:
+	// none.
 	AltServices map[string]string
 
-	// Grease sends a setting and frames of identifiers that mean nothing, which clients must ignore (RFC 9113 §5.5).
-	// Default false.
+	// Grease sends a setting and frames of identifiers that mean nothing, which clients must ignore
+	// (RFC 9113 §5.5). Default false.
 	Grease bool
 }
 
@@ -181,18 +191,19 @@ type Config struct {
 type Dispatch uint8
 
 const (
-	// DispatchElastic runs requests of one connection on one goroutine, one after another, as long as they are
-	// quick, and writes their responses together. More goroutines join as soon as a handler waits for its body,
-	// for flow control or for more than a millisecond, or when there is work for another CPU. Where handlers take
-	// more than 100 µs on average, each request gets a goroutine, and so it does for a second to a minute where a
-	// handler has held up the requests behind it. A handler finds the profiler labels of the goroutine that
-	// called Serve, whatever other handlers have set. A handler that leaves its goroutine locked to its thread is
-	// noticed, at the latest when 64 requests of its connection have run behind it; from then on
-	// requests are served as with DispatchGoroutine.
+	// DispatchElastic runs requests of one connection on one goroutine, one after another, as long
+	// as they are quick, and writes their responses together. More goroutines join as soon as a
+	// handler waits for its body, for flow control or for more than a millisecond, or when there is
+	// work for another CPU. Where handlers take more than 100 µs on average, each request gets a
+	// goroutine, and so it does for a second to a minute where a handler has held up the requests
+	// behind it. A handler finds the profiler labels of the goroutine that called Serve, whatever
+	// other handlers have set. A handler that leaves its goroutine locked to its thread is noticed,
+	// at the latest when 64 requests of its connection have run behind it; from then on requests
+	// are served as with DispatchGoroutine.
 	DispatchElastic Dispatch = iota
 
-	// DispatchGoroutine gives each request a goroutine of its own, which ends with the handler, and with it the
-	// thread that the handler has locked it to (runtime.LockOSThread).
+	// DispatchGoroutine gives each request a goroutine of its own, which ends with the handler, and
+	// with it the thread that the handler has locked it to (runtime.LockOSThread).
 	DispatchGoroutine
 )
 

@@ -10,25 +10,27 @@ import (
 	"github.com/sluice-go/sluice/internal/alpn"
 )
 
-// Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over cleartext
-// connections whose preface it has read.
+// Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over
+// cleartext connections whose preface it has read.
 const (
 	protoTLS   = "h2"
 	protoClear = "unencrypted_http2"
 )
 
-// preface is what net/http has read from a cleartext connection when it hands it over (RFC 9113 §3.4).
+// preface is what net/http has read from a cleartext connection when it hands it over (RFC 9113
+// §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// Configure has hs serve HTTP/2 with this package, over TLS and, where hs.Protocols includes unencrypted HTTP/2, on
-// cleartext. It must be called before hs begins to serve, and changes hs.TLSConfig, hs.TLSNextProto and what
-// hs.Shutdown does. cfg may be nil.
+// Configure has hs serve HTTP/2 with this package, over TLS and, where hs.Protocols includes
+// unencrypted HTTP/2, on cleartext. It must be called before hs begins to serve, and changes
+// hs.TLSConfig, hs.TLSNextProto and what hs.Shutdown does. cfg may be nil.
 //
-// The settings of hs hold: its handler, timeouts, MaxHeaderBytes, ErrorLog, ConnState, BaseContext, ConnContext,
-// Protocols, and HTTP2 for every field that is zero in cfg. A stream that runs when hs.Shutdown is called may finish;
-// its connection is drained with GOAWAY.
+// The settings of hs hold: its handler, timeouts, MaxHeaderBytes, ErrorLog, ConnState, BaseContext,
+// ConnContext, Protocols, and HTTP2 for every field that is zero in cfg. A stream that runs when
+// hs.Shutdown is called may finish; its connection is drained with GOAWAY.
 //
-// Configure fails if the TLS 1.2 cipher suites of hs.TLSConfig lack the one that RFC 9113 §9.2.2 requires.
+// Configure fails if the TLS 1.2 cipher suites of hs.TLSConfig lack the one that RFC 9113 §9.2.2
+// requires.
 func Configure(hs *http.Server, cfg *Config) error {
 	if hs == nil {
 		return errors.New("server: Configure of a nil *http.Server")
@@ -67,7 +69,8 @@ func Configure(hs *http.Server, cfg *Config) error {
 	return nil
 }
 
-// configured returns the protocols of hs once it is configured: net/http has no unencrypted HTTP/2 by default.
+// configured returns the protocols of hs once it is configured: net/http has no unencrypted HTTP/2
+// by default.
 func configured(hs *http.Server) (p http.Protocols) {
 	if hs.Protocols != nil {
 		return *hs.Protocols
@@ -77,8 +80,8 @@ func configured(hs *http.Server) (p http.Protocols) {
 	return p
 }
 
-// takeOver serves a connection that net/http hands over. The handler is net/http's own, with a method that gives
-// the context of the connection.
+// takeOver serves a connection that net/http hands over. The handler is net/http's own, with a
+// method that gives the context of the connection.
 func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received []byte) {
 	ctx := context.Background()
 	if b, ok := h.(interface{ BaseContext() context.Context }); ok {

@@ -17,18 +17,20 @@ var (
 	ErrAnswered = errors.New("server: the CONNECT request is answered already")
 )
 
-// AcceptConnect answers a CONNECT request (RFC 9113 §8.5), or one of extended CONNECT (RFC 8441; see
-// Config.EnableConnectProtocol), with 200 and the fields of w.Header, and returns the stream as a connection. It is for the
-// handler to use until it returns: that closes it, as Close does, and a panic resets it. Meanwhile the handler is
-// one of the MaxConcurrentStreams of its connection. The request's context ends when the stream is
-// reset, and when the server's Shutdown begins, then with the cause http.ErrServerClosed: Shutdown
-// waits for the handler, and the stream goes on until it returns.
+// AcceptConnect answers a CONNECT request (RFC 9113 §8.5), or one of extended CONNECT (RFC 8441;
+// see Config.EnableConnectProtocol), with 200 and the fields of w.Header, and returns the stream as
+// a connection. It is for the handler to use until it returns: that closes it, as Close does, and a
+// panic resets it. Meanwhile the handler is one of the MaxConcurrentStreams of its connection. The
+// request's context ends when the stream is reset, and when the server's Shutdown begins, then with
+// the cause http.ErrServerClosed: Shutdown waits for the handler, and the stream goes on until it
+// returns.
 //
-// Deadlines that ReadTimeout and WriteTimeout have set are taken away. StallTimeout holds. The request's Body and w must not be
-// used any more; Write returns http.ErrHijacked. A second call returns the same Tunnel.
+// Deadlines that ReadTimeout and WriteTimeout have set are taken away. StallTimeout holds. The
+// request's Body and w must not be used any more; Write returns http.ErrHijacked. A second call
+// returns the same Tunnel.
 //
-// w is the handler's ResponseWriter, or what wraps it and has a method Unwrap() http.ResponseWriter. The error is
-// ErrNotConnect, ErrAnswered, or that of a stream which has died.
+// w is the handler's ResponseWriter, or what wraps it and has a method Unwrap()
+// http.ResponseWriter. The error is ErrNotConnect, ErrAnswered, or that of a stream which has died.
 func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
 	for {
 		switch rw := w.(type) {
@@ -72,8 +74,8 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	return t, nil
 }
 
-// tunnels tells that the response makes a tunnel of the stream: there is no content, and there are no trailers (RFC 9110
-// §9.3.6, RFC 9113 §8.5).
+// tunnels tells that the response makes a tunnel of the stream: there is no content, and there are
+// no trailers (RFC 9110 §9.3.6, RFC 9113 §8.5).
 func (w *response) tunnels() bool {
 	return w.is(isTunnel) && w.status < http.StatusMultipleChoices
 }

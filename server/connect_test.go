@@ -104,7 +104,11 @@ func TestAcceptConnectAnswers(t *testing.T) {
 		p.want("an answer is an answer", "HEADERS 3 :status=403 content-type=text/plain; charset=utf-8 content-length=49",
 			`DATA 3 "[server: the CONNECT request is answered already]" end`)
 		connect(5, "/content")
-		p.want("so is content", "HEADERS 5 :status=200", `DATA 5 "content.[server: the CONNECT request is answered already]" end`)
+		p.want(
+			"so is content",
+			"HEADERS 5 :status=200",
+			`DATA 5 "content.[server: the CONNECT request is answered already]" end`,
+		)
 		connect(7, "/status")
 		p.want("any 2xx will do", "HEADERS 7 :status=204", `DATA 7 "204"`, `DATA 7 "" end`)
 		p.close()

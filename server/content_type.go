@@ -5,8 +5,8 @@ import "net/http"
 // sniffLen is how much of a body http.DetectContentType looks at.
 const sniffLen = 512
 
-// signatureStarts are the first octets of the signatures that http.DetectContentType knows, whether they are
-// counted from the start of the body or from its first character that is no white space.
+// signatureStarts are the first octets of the signatures that http.DetectContentType knows, whether
+// they are counted from the start of the body or from its first character that is no white space.
 var signatureStarts = octetSet("<%\xfe\xff\xef\x00BGR\x89FIOM\x1atw\x1fP")
 
 // binaryOctets do not occur in text.

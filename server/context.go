@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// errHandlerReturned is the cause of a request context that ended because there was nothing left to do.
+// errHandlerReturned is the cause of a request context that ended because there was nothing left to
+// do.
 var errHandlerReturned = errors.New("server: handler has returned")
 
-// requestContext is the context of one request: a view of its exchange. It costs nothing until somebody
-// waits for it: then it becomes a cancelCtx of package context, so that contexts derived from it are its
-// children there and need no goroutine.
+// requestContext is the context of one request: a view of its exchange. It costs nothing until
+// somebody waits for it: then it becomes a cancelCtx of package context, so that contexts derived
+// from it are its children there and need no goroutine.
 type requestContext exchange
 
-// connContext is the context of a connection, as memory of its own: a request that is kept keeps it, and
-// not the connection.
+// connContext is the context of a connection, as memory of its own: a request that is kept keeps
+// it, and not the connection.
 type connContext struct{ context.Context }
 
 // contextState is what has become of a context.
@@ -38,8 +39,8 @@ func (c *requestContext) Done() <-chan struct{} { return c.get().Done() }
 // Err returns context.Canceled when the context is done; context.Cause says more.
 func (c *requestContext) Err() error { return c.get().Err() }
 
-// Value returns what the connection's context has for key. (A context of package context answers a key of its own
-// with itself. That is how it finds its children's parent.)
+// Value returns what the connection's context has for key. (A context of package context answers a
+// key of its own with itself. That is how it finds its children's parent.)
 func (c *requestContext) Value(key any) any {
 	if st := c.ctxState.Load(); st != nil {
 		return st.Value(key)
@@ -73,14 +74,16 @@ func (c *requestContext) get() *contextState {
 	return st
 }
 
-// end makes the context done. exchange.closing is set before: either end finds what get has made, or get finds that.
+// end makes the context done. exchange.closing is set before: either end finds what get has made,
+// or get finds that.
 func (c *requestContext) end(cause error) {
 	if st := c.ctxState.Load(); st != nil {
 		st.cancel(cause)
 	}
 }
 
-// closeNotify returns a channel that gets a value when the context ends before the handler has returned.
+// closeNotify returns a channel that gets a value when the context ends before the handler has
+// returned.
 func (st *contextState) closeNotify() <-chan bool {
 	st.notify.Do(func() {
 		closed := make(chan bool, 1)

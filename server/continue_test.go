@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// TestLateContinue: a body that is first read when the handler has answered, by another goroutine at
-// the same moment, asks for 100 (Continue) too late. That does not end the response.
+// TestLateContinue: a body that is first read when the handler has answered, by another goroutine
+// at the same moment, asks for 100 (Continue) too late. That does not end the response.
 func TestLateContinue(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).Flush()

@@ -159,7 +159,8 @@ func TestNoTrailersWithoutContent(t *testing.T) {
 	}
 }
 
-// TestRequestWithoutHost: health checks of proxies send neither :authority nor Host, or an empty one.
+// TestRequestWithoutHost: health checks of proxies send neither :authority nor Host, or an empty
+// one.
 func TestRequestWithoutHost(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Host", "<"+r.Host+"><"+r.URL.Host+">")

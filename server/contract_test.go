@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script is a handler and a client, and what the two see is noted. It runs against net/http's own HTTP/2 and
-// against this package, and must see the same.
+// script is a handler and a client, and what the two see is noted. It runs against net/http's own
+// HTTP/2 and against this package, and must see the same.
 type script struct {
 	name    string
 	handler func(n *notes, w http.ResponseWriter, r *http.Request)
@@ -194,7 +194,8 @@ func TestContractStatus(t *testing.T) {
 func TestContractHeader(t *testing.T) {
 	runScripts(t, []script{
 		{"connection-specific", status(200, "x", "Keep-Alive", "1", "X-Ok", "1"), func(n *notes, s *site) {
-			// net/http lets Keep-Alive through, which its own client refuses: nothing to compare but X-Ok.
+			// net/http lets Keep-Alive through, which its own client refuses: nothing to compare
+			// but X-Ok.
 			resp, err := s.client.Get(siteURL)
 			if err == nil {
 				n.add("%s", resp.Header.Get("X-Ok"))
@@ -272,7 +273,11 @@ func TestContractRequest(t *testing.T) {
 		{"empty query", note, roundTrip("GET", "/a?", "")},
 		{"escapes", note, roundTrip("GET", "/a%2Fb%20c/%C3%A4", "")},
 		{"double slash", note, roundTrip("GET", "//a//b", "")},
-		{"fields", note, roundTrip("GET", "/", "", header("X-A", "1", "X-A", "2", "Accept-Language", "de", "x-weird_name", "3"))},
+		{
+			"fields",
+			note,
+			roundTrip("GET", "/", "", header("X-A", "1", "X-A", "2", "Accept-Language", "de", "x-weird_name", "3")),
+		},
 		{"many fields", note, roundTrip("GET", "/", "", many)},
 		{"cookies", note, roundTrip("GET", "/", "", header("Cookie", "a=b; c=d", "Cookie", "e=f"))},
 		{"host", note, roundTrip("GET", "/", "", func(r *http.Request) { r.Host = "other.test:81" })},

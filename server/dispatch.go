@@ -14,10 +14,11 @@ import (
 
 // dispatcher decides for one connection which goroutine runs which request.
 //
-// Requests wait in a queue. A worker is a goroutine that takes one after another from it, runs their handlers
-// and flushes when the queue is empty. While handlers are quick one worker does all, which saves the goroutine
-// switch for each request and lets many responses share one write. It is elastic, for a handler that takes
-// its time must not hold up those behind it, which it may even be waiting for:
+// Requests wait in a queue. A worker is a goroutine that takes one after another from it, runs
+// their handlers and flushes when the queue is empty. While handlers are quick one worker does all,
+// which saves the goroutine switch for each request and lets many responses share one write. It is
+// elastic, for a handler that takes its time must not hold up those behind it, which it may even be
+// waiting for:
 //
 //   - when a handler reaches a wait in one of our calls, another worker takes over (blocked);
 //   - when the queue has made no progress between two ticks of a timer, another worker starts, what is finished is
@@ -26,10 +27,11 @@ import (
 //   - when the queue holds work for another CPU, a worker starts for it (wanted);
 //   - when handlers have been slow of late, there is a worker for each request (wanted).
 //
-// A handler may leave its goroutine changed: with other profiler labels, or locked to its thread. Labels are put back
-// before the next handler, and a goroutine that is locked ends with its handler. Where it takes microseconds to see a
-// lock, some handlers are asked only, and from the first that is locked on, each handler of the server has a goroutine
-// that no other has run on (pace.alone).
+// A handler may leave its goroutine changed: with other profiler labels, or locked to its thread.
+// Labels are put back before the next handler, and a goroutine that is locked ends with its
+// handler. Where it takes microseconds to see a lock, some handlers are asked only, and from the
+// first that is locked on, each handler of the server has a goroutine that no other has run on
+// (pace.alone).
 //
 // A worker ends when there is nothing to do, so a connection without requests has no goroutine
 // here. The number of workers, and so of running handlers, never exceeds the number of streams that
@@ -60,7 +62,8 @@ type dispatcher struct {
 	timer   *time.Timer
 }
 
-// tickInterval bounds how long a request waits behind a slow one, and a finished response for its flush.
+// tickInterval bounds how long a request waits behind a slow one, and a finished response for its
+// flush.
 const tickInterval = time.Millisecond
 
 // queueFactor times the limit of workers is how many requests may wait. The client has no more than
@@ -93,8 +96,8 @@ func (d *dispatcher) add(batch []*conn.Stream) bool {
 // queueLimit bounds the queue.
 func (d *dispatcher) queueLimit() int { return queueFactor * min(d.limit, math.MaxInt32/queueFactor) }
 
-// hasRoom tells whether a request of our own making may be added: pushes leave half of the queue to the client, whose
-// requests would end the connection where there is no room.
+// hasRoom tells whether a request of our own making may be added: pushes leave half of the queue to
+// the client, whose requests would end the connection where there is no room.
 func (d *dispatcher) hasRoom() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -130,9 +133,9 @@ func (d *dispatcher) wantedLocked(waiting int) int {
 	return d.pace.parallel(waiting)
 }
 
-// next ends the worker's last exchange and returns the next, nil if there is none: then the worker is to do what is
-// returned as well. Streams that were reset while they waited are let go of, outside mu: that may call the user's
-// ConnState.
+// next ends the worker's last exchange and returns the next, nil if there is none: then the worker
+// is to do what is returned as well. Streams that were reset while they waited are let go of,
+// outside mu: that may call the user's ConnState.
 func (d *dispatcher) next(w *worker) (*exchange, finale) {
 	for {
 		if w.spare == nil {
@@ -152,8 +155,8 @@ func (d *dispatcher) next(w *worker) (*exchange, finale) {
 	}
 }
 
-// drop undoes take for a request that was reset while it waited. The exchange is as new then: a tick may have counted
-// it as blocked.
+// drop undoes take for a request that was reset while it waited. The exchange is as new then: a
+// tick may have counted it as blocked.
 func (d *dispatcher) drop(w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -166,8 +169,9 @@ func (d *dispatcher) drop(w *worker) {
 }
 
 // outlives reports whether a request that came whole is served though its stream has died while it
-// waited: where the client has left, which may count on what it had sent, but not where it has taken
-// the request back, was cut off for sending too much, or a panic has left the connection in disorder.
+// waited: where the client has left, which may count on what it had sent, but not where it has
+// taken the request back, was cut off for sending too much, or a panic has left the connection in
+// disorder.
 func outlives(err error) bool {
 	var ce *frame.ConnError
 	return errors.As(err, &ce) && ce.Code != frame.EnhanceYourCalm && ce.Code != frame.InternalError
@@ -182,8 +186,8 @@ const (
 	leave // another worker will flush
 )
 
-// take takes a stream from the queue, for which the worker counts as running a handler. A worker that must run no
-// other handler takes none.
+// take takes a stream from the queue, for which the worker counts as running a handler. A worker
+// that must run no other handler takes none.
 func (d *dispatcher) take(w *worker) (*conn.Stream, finale) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -272,8 +276,8 @@ func (d *dispatcher) retire(w *worker) bool {
 	return true
 }
 
-// streamBlocked is called when a call of x's is about to wait for the client. What is finished is flushed, since
-// this goroutine may have been the one to do it.
+// streamBlocked is called when a call of x's is about to wait for the client. What is finished is
+// flushed, since this goroutine may have been the one to do it.
 func (d *dispatcher) streamBlocked(x *exchange) {
 	d.mu.Lock()
 	if !x.closed() && !x.set(blocked) {
@@ -349,8 +353,8 @@ const (
 	allReturned  // neither
 )
 
-// stop is called when the connection has ended. Requests that wait are still taken. It reports whether
-// no handler is left; otherwise the last worker to end calls serverConn.finished.
+// stop is called when the connection has ended. Requests that wait are still taken. It reports
+// whether no handler is left; otherwise the last worker to end calls serverConn.finished.
 func (d *dispatcher) stop() (finished bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -365,8 +369,8 @@ func (d *dispatcher) stop() (finished bool) {
 	return true
 }
 
-// workerEnded is called by a worker that no longer counts, and sees to it that the end of a connection
-// is told once its last handler has returned.
+// workerEnded is called by a worker that no longer counts, and sees to it that the end of a
+// connection is told once its last handler has returned.
 func (d *dispatcher) workerEnded() {
 	if d.end.Load() != handlersLeft {
 		return

@@ -6,8 +6,9 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
-// A request that was reset in the queue does not count as a handler, though a tick may find that others wait between
-// the moment that a worker takes it and the moment that the worker lets go of it.
+// A request that was reset in the queue does not count as a handler, though a tick may find that
+// others wait between the moment that a worker takes it and the moment that the worker lets go of
+// it.
 func TestDroppedRequestIsNoHandler(t *testing.T) {
 	d := &dispatcher{pace: &pace{procs: 1}, limit: 10, workers: 1}
 	w := new(worker)

@@ -18,7 +18,8 @@ import (
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
-// Whatever a handler does to its goroutine, the next handler finds the goroutine that net/http would have given it.
+// Whatever a handler does to its goroutine, the next handler finds the goroutine that net/http
+// would have given it.
 func TestHandlersDoNotInheritGoroutineState(t *testing.T) {
 	ways := map[string]func(r *http.Request){
 		"labels": func(r *http.Request) {
@@ -82,7 +83,8 @@ func inherits(t *testing.T, d Dispatch, way func(*http.Request)) {
 	}
 }
 
-// A handler that goes on for long, such as that of an event stream, delays one request by two ticks, and none after it.
+// A handler that goes on for long, such as that of an event stream, delays one request by two
+// ticks, and none after it.
 func TestLongHandlerDelaysNobody(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/1" {

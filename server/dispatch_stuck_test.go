@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A client that does not read its responses holds up the goroutine that writes them, and no handler of requests that
-// come later.
+// A client that does not read its responses holds up the goroutine that writes them, and no handler
+// of requests that come later.
 func TestHandlersRunBesideStuckWrite(t *testing.T) {
 	for _, d := range []Dispatch{DispatchElastic, DispatchGoroutine} {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,9 @@
 // Package server answers HTTP/2 with the handlers of net/http.
 //
-// It owns what net/http's server owns above the connection: listeners, ALPN and the choice between HTTP/1.1
-// and HTTP/2, the http.Request and http.ResponseWriter of an exchange, which goroutine runs a handler, and
-// graceful shutdown. It holds no rule of the protocol: frames, windows and streams belong to package conn.
-// HTTP/1.1 on the same port is answered by an http.Server inside.
+// It owns what net/http's server owns above the connection: listeners, ALPN and the choice between
+// HTTP/1.1 and HTTP/2, the http.Request and http.ResponseWriter of an exchange, which goroutine
+// runs a handler, and graceful shutdown. It holds no rule of the protocol: frames, windows and
+// streams belong to package conn. HTTP/1.1 on the same port is answered by an http.Server inside.
 //
 // There are three ways in. A [Server] takes the place of an http.Server:
 //
@@ -15,9 +15,9 @@
 // [Server.ServeConnWith] it has a context, a handler and settings of its own, and what was read
 // from it before is handed along.
 //
-// Handlers see what net/http documents: everything of http.ResponseController, trailers both ways, 1xx
-// responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. Where this package
-// and net/http's own HTTP/2 differ, the difference is listed here:
+// Handlers see what net/http documents: everything of http.ResponseController, trailers both ways,
+// 1xx responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. Where
+// this package and net/http's own HTTP/2 differ, the difference is listed here:
 //   - Requests of one connection may share a goroutine while they are quick; see [Dispatch].
 //   - A handler that waits in Request.Body.Read is woken when the client resets the stream.
 //   - A response that ends before its declared Content-Length is reset, not ended.
@@ -53,8 +53,9 @@
 //     Config.WriteByteTimeout or, where that is not set, 30 s: the response of a handler that has returned is whole.
 //   - Using a ResponseWriter after the handler has returned gives an error and does not panic.
 //
-// A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended CONNECT (RFC 8441),
-// WebSocket over HTTP/2 for example, where [Config].EnableConnectProtocol offers that.
+// A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended
+// CONNECT (RFC 8441), WebSocket over HTTP/2 for example, where [Config].EnableConnectProtocol
+// offers that.
 //
 // # Priorities
 //
@@ -75,8 +76,8 @@
 //
 // # Concurrency
 //
-// All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine of its
-// handler, as in net/http; Request.Body may be read and closed by others.
+// All methods of Server may be called by any goroutine. A ResponseWriter belongs to the goroutine
+// of its handler, as in net/http; Request.Body may be read and closed by others.
 //
 // # Push
 //

@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// engine serves HTTP/2 connections: what Server and Configure have in common. It keeps the books of those that are
-// open.
+// engine serves HTTP/2 connections: what Server and Configure have in common. It keeps the books of
+// those that are open.
 type engine struct {
 	cfg          Config
 	pace         pace

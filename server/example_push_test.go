@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// A page and what it needs: the links are pushed to clients that take pushes, and sent in a 103 response to the others.
+// A page and what it needs: the links are pushed to clients that take pushes, and sent in a 103
+// response to the others.
 func ExamplePushPreloads() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/style.css", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "body { color: green }") })

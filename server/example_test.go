@@ -18,7 +18,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// A Server answers HTTP/1.1 and, to clients that know that it speaks it, HTTP/2 on the same cleartext port.
+// A Server answers HTTP/1.1 and, to clients that know that it speaks it, HTTP/2 on the same
+// cleartext port.
 func ExampleServer() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,18 +11,21 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// exchange is one request and its response: all that a handler gets, in one piece of memory. It is not reused,
-// since handlers keep parts of it. What is reused, the stream and the draft of the response, is given back when the
-// handler has returned and the last call that came from it. Its size is most of what a request costs in garbage:
-// what is not needed after the handler belongs into the draft.
+// exchange is one request and its response: all that a handler gets, in one piece of memory. It is
+// not reused, since handlers keep parts of it. What is reused, the stream and the draft of the
+// response, is given back when the handler has returned and the last call that came from it. Its
+// size is most of what a request costs in garbage: what is not needed after the handler belongs
+// into the draft.
 type exchange struct {
-	// Both are nil once the handler has returned and the last call that came from it: an exchange, or a
-	// part of it, that is kept must not keep its connection. They may be used between enter and leave, by
-	// the handler's own goroutine, and with the response's lock while that has its draft.
+	// Both are nil once the handler has returned and the last call that came from it: an exchange,
+	// or a part of it, that is kept must not keep its connection. They may be used between enter
+	// and leave, by the handler's own goroutine, and with the response's lock while that has its
+	// draft.
 	sc *serverConn
 	s  *conn.Stream
 
-	// refs counts the calls that use s beside the handler. With closing added, no new call may begin.
+	// refs counts the calls that use s beside the handler. With closing added, no new call may
+	// begin.
 	refs  atomic.Int32
 	flags atomic.Uint32 // see requestBody
 
@@ -37,7 +40,8 @@ type exchange struct {
 // closing is added to exchange.refs when the handler has returned.
 const closing = 1 << 30
 
-// newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has returned.
+// newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has
+// returned.
 func newExchange(d *draft) *exchange {
 	x := new(exchange)
 	x.resp.x = x
@@ -58,8 +62,8 @@ func (x *exchange) enter() bool {
 	}
 }
 
-// close lets no new call use the stream, and tells whether none is under way. The caller may go on to use it until it
-// calls leave.
+// close lets no new call use the stream, and tells whether none is under way. The caller may go on
+// to use it until it calls leave.
 func (x *exchange) close() (alone bool) {
 	alone = x.refs.Add(closing+1) == closing+1
 	x.ctx().end(errHandlerReturned)
@@ -90,7 +94,8 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 	return f(x.s)
 }
 
-// run makes the request, calls the handler and ends the exchange. names are those of the request before.
+// run makes the request, calls the handler and ends the exchange. names are those of the request
+// before.
 func (x *exchange) run(names *httpfield.Names) {
 	returned := false
 	defer func() {

@@ -30,7 +30,8 @@ func TestResetOfAHandlersStream(t *testing.T) {
 	withPeer(t, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		var se *frame.StreamError
-		if err := context.Cause(r.Context()); !errors.As(err, &se) || se.Code != frame.Cancel || se.Initiator != frame.Remote {
+		if err := context.Cause(r.Context()); !errors.As(err, &se) || se.Code != frame.Cancel ||
+			se.Initiator != frame.Remote {
 			t.Errorf("cause: %v", err)
 		}
 		if err := r.Context().Err(); err != context.Canceled { // documented as this very value
@@ -103,7 +104,8 @@ func TestBodyCloseWakesReader(t *testing.T) {
 	})
 }
 
-// TestUseAfterReturn has goroutines that outlive their handler, while the memory of the stream is used again.
+// TestUseAfterReturn has goroutines that outlive their handler, while the memory of the stream is
+// used again.
 func TestUseAfterReturn(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/3" {
@@ -150,8 +152,8 @@ func useAfterReturn(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	_ = r.Body.Close()
 }
 
-// TestLateWriters has goroutines that use the ResponseWriters of handlers which have returned, while the workers whose memory
-// these have used serve others.
+// TestLateWriters has goroutines that use the ResponseWriters of handlers which have returned,
+// while the workers whose memory these have used serve others.
 func TestLateWriters(t *testing.T) {
 	const rounds, each = 20, 10
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -179,8 +181,11 @@ func TestLateWriters(t *testing.T) {
 			for i := range uint32(each) {
 				id := 2*(round*each+i) + 1
 				ids = append(ids, id)
-				want = append(want, fmt.Sprintf("HEADERS %d :status=200 x-mine=/%d content-type=text/plain; charset=utf-8 content-length=2", id, id),
-					fmt.Sprintf(`DATA %d "ok" end`, id))
+				want = append(
+					want,
+					fmt.Sprintf("HEADERS %d :status=200 x-mine=/%d content-type=text/plain; charset=utf-8 content-length=2", id, id),
+					fmt.Sprintf(`DATA %d "ok" end`, id),
+				)
 			}
 			p.get(ids...)
 			p.wantByStream("each its own", want...)
@@ -220,7 +225,13 @@ func TestRefusedRequests(t *testing.T) {
 			answer := func(id uint32, status int) []string {
 				text := http.StatusText(status) + "\n"
 				return []string{
-					fmt.Sprintf("HEADERS %d :status=%d content-type=text/plain; charset=utf-8%s content-length=%d", id, status, plain, len(text)),
+					fmt.Sprintf(
+						"HEADERS %d :status=%d content-type=text/plain; charset=utf-8%s content-length=%d",
+						id,
+						status,
+						plain,
+						len(text),
+					),
 					fmt.Sprintf("DATA %d %q end", id, text),
 				}
 			}
@@ -264,8 +275,8 @@ func TestManyTrailersAnnounced(t *testing.T) {
 	})
 }
 
-// An exchange is most of the memory of a request. It fills a size class of the allocator, 576 octets, of which objects with
-// pointers above 512 have 8 for the collector.
+// An exchange is most of the memory of a request. It fills a size class of the allocator, 576
+// octets, of which objects with pointers above 512 have 8 for the collector.
 func TestExchangeFillsSizeClass(t *testing.T) {
 	if n := unsafe.Sizeof(exchange{}); n > 512 && unsafe.Sizeof(uintptr(0)) == 8 {
 		t.Errorf("an exchange has %d octets, 512 fit", n)

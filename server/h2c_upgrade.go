@@ -25,9 +25,9 @@ func upgradable(h http.Handler) http.Handler {
 	})
 }
 
-// upgradeSettings tells whether a request is a good request to switch to HTTP/2, and what settings it brings. One
-// with a body is not: its body would have to be kept until it is complete, and a proxy that does not know of the
-// upgrade could take what follows for another request.
+// upgradeSettings tells whether a request is a good request to switch to HTTP/2, and what settings
+// it brings. One with a body is not: its body would have to be kept until it is complete, and a
+// proxy that does not know of the upgrade could take what follows for another request.
 func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	field := r.Header["Http2-Settings"]
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
@@ -109,8 +109,8 @@ func (a *arrival) hijack(w http.ResponseWriter) ([]byte, error) {
 	return received, nil
 }
 
-// upgradeRequest turns the request into what stream 1 begins with. Fields that describe the HTTP/1.1 connection
-// are left out (RFC 7540 §8.1.2.2).
+// upgradeRequest turns the request into what stream 1 begins with. Fields that describe the
+// HTTP/1.1 connection are left out (RFC 7540 §8.1.2.2).
 func upgradeRequest(r *http.Request) core.Message {
 	m := core.Message{
 		Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.RequestURI, ContentLength: -1,

@@ -2,11 +2,13 @@ package server
 
 import "sync/atomic"
 
-// headerSizes expects how many fields the handler of a response will set, from how many the last ones have. A map that is
-// made for 20 saves growing twice on the way there, a quarter of what such a response costs.
+// headerSizes expects how many fields the handler of a response will set, from how many the last
+// ones have. A map that is made for 20 saves growing twice on the way there, a quarter of what such
+// a response costs.
 //
-// It holds, in one word so that lost updates do no harm, the number of fields of the last response in its lower half, and
-// in the upper one how many responses in a row have had more than a map has room for anyway.
+// It holds, in one word so that lost updates do no harm, the number of fields of the last response
+// in its lower half, and in the upper one how many responses in a row have had more than a map has
+// room for anyway.
 type headerSizes struct{ word atomic.Uint32 }
 
 const (

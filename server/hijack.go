@@ -24,8 +24,9 @@ type http1Writer interface {
 
 // hijackable is the ResponseWriter of a request that came over a prefixConn. Hijack gives the
 // connection that the listener or the caller of ServeConn gave. One method of net/http's own is not
-// there, since no other package can have it: http.MaxBytesReader tells the ResponseWriter with it to
-// close the connection where a body is too large. So a connection that can be served as it is, is.
+// there, since no other package can have it: http.MaxBytesReader tells the ResponseWriter with it
+// to close the connection where a body is too large. So a connection that can be served as it is,
+// is.
 type hijackable struct{ http1Writer }
 
 // showHijacked calls ofServer, or the handler that the connection has of its own. Hijack, called by

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Hijack over HTTP/1.1 gives the listener's connection, and what was read ahead of it in the Reader.
+// Hijack over HTTP/1.1 gives the listener's connection, and what was read ahead of it in the
+// Reader.
 func TestHijackGivesListenersConn(t *testing.T) {
 	const ahead = "what the client sends ahead"
 	for _, kind := range []string{kindServer, kindNetHTTP} {

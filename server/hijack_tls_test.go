@@ -51,7 +51,8 @@ func (l *recordingListener) has(nc net.Conn) bool {
 // wrappedConn is what a listener that limits connections gives.
 type wrappedConn struct{ net.Conn }
 
-// hijackTLS is a server of a kind on l, whose handler sends back what comes on a hijacked connection.
+// hijackTLS is a server of a kind on l, whose handler sends back what comes on a hijacked
+// connection.
 func hijackTLS(t *testing.T, kind string, l *recordingListener, config *tls.Config) {
 	t.Helper()
 	check := func(nc net.Conn) {

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// wantNoEnd fails when the server has said GOAWAY or has closed, and returns how many responses with
-// status 200 came since the last time.
+// wantNoEnd fails when the server has said GOAWAY or has closed, and returns how many responses
+// with status 200 came since the last time.
 func (p *peer) wantNoEnd(why string) (responses int) {
 	p.t.Helper()
 	synctest.Wait()
@@ -28,8 +28,8 @@ func (p *peer) wantNoEnd(why string) (responses int) {
 	return responses
 }
 
-// What clients send with each request or response, 10,000 times while the clock stands still. Some of
-// the answers have no DATA.
+// What clients send with each request or response, 10,000 times while the clock stands still. Some
+// of the answers have no DATA.
 func TestHonestClients(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -119,9 +119,9 @@ func TestHonestCreditInPieces(t *testing.T) {
 	})
 }
 
-// A client's users leave: of 1,001 requests in 0.1 s, 63% are cancelled in the same packet, the others
-// soon. The storm comes again each second, while handlers run that take no notice of it; and somebody
-// else's upload goes on.
+// A client's users leave: of 1,001 requests in 0.1 s, 63% are cancelled in the same packet, the
+// others soon. The storm comes again each second, while handlers run that take no notice of it; and
+// somebody else's upload goes on.
 func TestHonestStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, serving(func(w http.ResponseWriter, r *http.Request) {
@@ -162,8 +162,8 @@ func TestHonestStorms(t *testing.T) {
 	})
 }
 
-// Beyond all measure: the connection is drained, the upload that runs is served, and streams of later
-// are not.
+// Beyond all measure: the connection is drained, the upload that runs is served, and streams of
+// later are not.
 func TestStormIsDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, serving(func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is HTTP/1.1.
+// newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is
+// HTTP/1.1.
 func (s *Server) newInner() *http.Server {
 	var p http.Protocols
 	p.SetHTTP1(true)
@@ -59,8 +60,8 @@ func (s *Server) http1Handler(h http.Handler, cfg *Config) http.Handler {
 	return h
 }
 
-// serveHTTP1 hands the connection over to the http.Server inside, which runs it in a goroutine of its own. read is
-// what was read from it.
+// serveHTTP1 hands the connection over to the http.Server inside, which runs it in a goroutine of
+// its own. read is what was read from it.
 func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	s, c := a.s, a.nc
 	listens := a.over != nil || state == nil && s.upgrades(a.cfg) // for the end of what the http.Server inside has
@@ -155,8 +156,8 @@ type prefixConn struct {
 	arrival *arrival
 	prefix  []byte // owned by whoever reads
 
-	// The http.Server sets a deadline for the header of the first request twice, when it takes the connection and when it
-	// begins to read. What has passed since we began to read counts.
+	// The http.Server sets a deadline for the header of the first request twice, when it takes the
+	// connection and when it begins to read. What has passed since we began to read counts.
 	headerCalls int
 	sniffed     time.Time
 }
@@ -197,7 +198,8 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// SetReadDeadline has the deadline of the first request's header count from when we began to read it.
+// SetReadDeadline has the deadline of the first request's header count from when we began to read
+// it.
 func (c *prefixConn) SetReadDeadline(t time.Time) error {
 	if c.headerCalls > 0 {
 		c.headerCalls--

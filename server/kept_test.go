@@ -20,8 +20,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// TestKeptPartsOfRequest: what handlers keep of their requests does not keep the connection in memory
-// once that has ended.
+// TestKeptPartsOfRequest: what handlers keep of their requests does not keep the connection in
+// memory once that has ended.
 func TestKeptPartsOfRequest(t *testing.T) {
 	type kept struct {
 		url *url.URL
@@ -79,7 +79,8 @@ func TestKeptPartsOfRequest(t *testing.T) {
 	}
 }
 
-// TestTwoReadersOfBody: goroutines that read one body get each octet once, and the trailers stand there once.
+// TestTwoReadersOfBody: goroutines that read one body get each octet once, and the trailers stand
+// there once.
 func TestTwoReadersOfBody(t *testing.T) {
 	withPeer(t, func(_ http.ResponseWriter, r *http.Request) {
 		var wg sync.WaitGroup

@@ -50,8 +50,8 @@ func leavingRequests(p *peer, n int) []byte {
 	return b
 }
 
-// TestWholeRequestsOfLeavingClient: each request that came whole before the client left is served, with its whole
-// body and its trailers, on real sockets and however the client leaves.
+// TestWholeRequestsOfLeavingClient: each request that came whole before the client left is served,
+// with its whole body and its trailers, on real sockets and however the client leaves.
 func TestWholeRequestsOfLeavingClient(t *testing.T) {
 	const rounds, each = 15, 64
 	leave := map[string]func(nc net.Conn){
@@ -144,8 +144,8 @@ func listenLocal(t *testing.T, srv *Server, secure bool) (dial func() net.Conn) 
 	}
 }
 
-// TestQueuedRequestsOfLeavingClient: those that wait for a handler when the client leaves are served too, but not those
-// that are not whole, or that the client has reset.
+// TestQueuedRequestsOfLeavingClient: those that wait for a handler when the client leaves are
+// served too, but not those that are not whole, or that the client has reset.
 func TestQueuedRequestsOfLeavingClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{}
@@ -178,7 +178,8 @@ func TestQueuedRequestsOfLeavingClient(t *testing.T) {
 	})
 }
 
-// TestRequestsBeforeFault: requests that came whole before what breaks the protocol are served, in one read as in many.
+// TestRequestsBeforeFault: requests that came whole before what breaks the protocol are served, in
+// one read as in many.
 func TestRequestsBeforeFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{}

@@ -22,7 +22,8 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// lifecycle is a server on a TCP socket, and connections in every state that its end may find them in.
+// lifecycle is a server on a TCP socket, and connections in every state that its end may find them
+// in.
 type lifecycle struct {
 	t       *testing.T
 	addr    string
@@ -327,9 +328,10 @@ var lifecycleEnds = map[string]func(l *lifecycle, kind string) string{
 }
 
 // TestLifecycle: Close, Shutdown and what httptest.Server has of the kind find connections at rest,
-// with a streaming response, with a handler that waits, and hijacked, and end them as net/http does.
-// No goroutine is left. All cases run beside each other, as most of their time is the time that a
-// connection needs to come to rest; t.Parallel would run no more of them than there are processors.
+// with a streaming response, with a handler that waits, and hijacked, and end them as net/http
+// does. No goroutine is left. All cases run beside each other, as most of their time is the time
+// that a connection needs to come to rest; t.Parallel would run no more of them than there are
+// processors.
 func TestLifecycle(t *testing.T) {
 	before := ourGoroutines()
 	var all sync.WaitGroup
@@ -354,8 +356,8 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// testLifecycleEnd runs one end of all kinds of servers beside each other. ofHTTPTest: it is one that a
-// Server does not have.
+// testLifecycleEnd runs one end of all kinds of servers beside each other. ofHTTPTest: it is one
+// that a Server does not have.
 func testLifecycleEnd(t *testing.T, secure, ofHTTPTest bool, end func(l *lifecycle, kind string) string) {
 	kinds := []string{kindNetHTTP, kindConfigure, kindServer}
 	if ofHTTPTest {

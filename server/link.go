@@ -29,8 +29,8 @@ func (l *link) preloads() bool {
 
 const linkSpace = " \t"
 
-// parseLinks yields the links of one Link field, by the algorithm of RFC 8288 Appendix B.2, which ends with the first thing
-// that is no link.
+// parseLinks yields the links of one Link field, by the algorithm of RFC 8288 Appendix B.2, which
+// ends with the first thing that is no link.
 func parseLinks(v string) iter.Seq[link] {
 	return func(yield func(link) bool) {
 		for {

@@ -14,8 +14,9 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// ListenAndServe listens on s.Addr and serves cleartext: HTTP/2 to clients that begin with its preface, HTTP/1.1
-// to others. It always returns an error, http.ErrServerClosed after Shutdown or Close.
+// ListenAndServe listens on s.Addr and serves cleartext: HTTP/2 to clients that begin with its
+// preface, HTTP/1.1 to others. It always returns an error, http.ErrServerClosed after Shutdown or
+// Close.
 func (s *Server) ListenAndServe() error {
 	if s.inShutdown.Load() {
 		return http.ErrServerClosed
@@ -27,9 +28,9 @@ func (s *Server) ListenAndServe() error {
 	return s.Serve(l)
 }
 
-// ListenAndServeTLS listens on s.Addr and serves TLS. The files hold a certificate, with intermediates after it,
-// and its key; they may be "" if s.TLSConfig has certificates. It always returns an error, http.ErrServerClosed
-// after Shutdown or Close.
+// ListenAndServeTLS listens on s.Addr and serves TLS. The files hold a certificate, with
+// intermediates after it, and its key; they may be "" if s.TLSConfig has certificates. It always
+// returns an error, http.ErrServerClosed after Shutdown or Close.
 func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	if s.inShutdown.Load() {
 		return http.ErrServerClosed
@@ -93,9 +94,10 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	return tls.Server(nc, l.config), nil
 }
 
-// Serve serves the connections that l accepts, each in its own goroutine. A connection of crypto/tls, or one with
-// the same methods ConnectionState and HandshakeContext, is served as its ALPN protocol says. It always returns an
-// error, http.ErrServerClosed after Shutdown or Close, and closes l.
+// Serve serves the connections that l accepts, each in its own goroutine. A connection of
+// crypto/tls, or one with the same methods ConnectionState and HandshakeContext, is served as its
+// ALPN protocol says. It always returns an error, http.ErrServerClosed after Shutdown or Close, and
+// closes l.
 func (s *Server) Serve(l net.Listener) error {
 	s.init()
 	once := &onceCloseListener{Listener: l}
@@ -131,7 +133,8 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// How long to wait after an error of Accept, as net/http does: such errors are mostly a lack of file descriptors.
+// How long to wait after an error of Accept, as net/http does: such errors are mostly a lack of
+// file descriptors.
 const (
 	minAcceptDelay = 5 * time.Millisecond
 	maxAcceptDelay = time.Second

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// pace is how long the handlers of a server take, as a running mean. It is shared by its connections, and a
-// lost update does no harm.
+// pace is how long the handlers of a server take, as a running mean. It is shared by its
+// connections, and a lost update does no harm.
 type pace struct {
 	mean  atomic.Int64 // ns
 	procs int          // GOMAXPROCS when the server was made
 
-	// alone is set when a handler has left its goroutine locked to its thread, and that takes microseconds to see: each
-	// handler has a goroutine from then on that runs no other.
+	// alone is set when a handler has left its goroutine locked to its thread, and that takes
+	// microseconds to see: each handler has a goroutine from then on that runs no other.
 	alone atomic.Bool
 
-	// until is when requests that come may share goroutines again, since a handler has held others up, in nanoseconds of
-	// the wall clock. Zero: now.
+	// until is when requests that come may share goroutines again, since a handler has held others
+	// up, in nanoseconds of the wall clock. Zero: now.
 	until     atomic.Int64
 	separated atomic.Bool // until may be ahead
 
@@ -26,21 +26,24 @@ type pace struct {
 }
 
 const (
-	// slowHandler is the mean from which each request gets a goroutine at once: the switch costs less than 1% then.
+	// slowHandler is the mean from which each request gets a goroutine at once: the switch costs
+	// less than 1% then.
 	slowHandler = 100 * time.Microsecond
 	// parallelWork is how much queued work is worth waking another CPU.
 	parallelWork = 100 * time.Microsecond
-	// sampleEvery is how often quick workers look at the clock: looking costs as much as a small handler.
+	// sampleEvery is how often quick workers look at the clock: looking costs as much as a small
+	// handler.
 	sampleEvery = 8
-	// After a handler has held up others, each request has a goroutine for minSeparate. Where that comes again soon after,
-	// it is twice as long each time, up to maxSeparate.
+	// After a handler has held up others, each request has a goroutine for minSeparate. Where that
+	// comes again soon after, it is twice as long each time, up to maxSeparate.
 	minSeparate = time.Second
 	maxSeparate = time.Minute
 	// maxSample bounds what one slow handler does to the mean.
 	maxSample = 10 * slowHandler
 )
 
-// start begins to measure what a worker does when it turns to its queue for the nth time. The zero time is no measure.
+// start begins to measure what a worker does when it turns to its queue for the nth time. The zero
+// time is no measure.
 func (p *pace) start(n uint32) time.Time {
 	if n%sampleEvery != 1 && !p.slow() {
 		return time.Time{}
@@ -88,7 +91,8 @@ func (p *pace) stalled(now time.Time) {
 	p.separated.Store(true)
 }
 
-// separate reports whether each request is to have a goroutine, since a handler has held others up of late.
+// separate reports whether each request is to have a goroutine, since a handler has held others up
+// of late.
 func (p *pace) separate() bool {
 	if !p.separated.Load() {
 		return false

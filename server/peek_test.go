@@ -18,8 +18,9 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// connectedPair returns the two ends of a connection of a network. That in memory is of kind Socket:
-// what a peeker does is asked of deadlines that work, and of Reads that bring what there is.
+// connectedPair returns the two ends of a connection of a network. That in memory is of kind
+// Socket: what a peeker does is asked of deadlines that work, and of Reads that bring what there
+// is.
 func connectedPair(t *testing.T, network string) (client, server net.Conn) {
 	t.Helper()
 	if network == "memory" {

@@ -14,9 +14,9 @@ const canPeek = true
 
 func peekable(nc net.Conn) syscall.RawConn { return rawio.Socket(nc) }
 
-// peekMore waits until raw, the socket of nc, has more than seen octets, looks at those that buf has
-// room for, and returns how many they are, or seen with an error. errTake: nothing has come behind
-// what was seen, and a wait for it might not end, or the socket does not know MSG_PEEK.
+// peekMore waits until raw, the socket of nc, has more than seen octets, looks at those that buf
+// has room for, and returns how many they are, or seen with an error. errTake: nothing has come
+// behind what was seen, and a wait for it might not end, or the socket does not know MSG_PEEK.
 //
 // The runtime's poller says once that something has come, so that octets which stay in the socket
 // do not wake it again: peekMore is woken when more comes, or the end, and not before. But an end
@@ -51,8 +51,8 @@ func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, erro
 	return n, nil
 }
 
-// drain reads what is in the socket that nc is, if it is one, and does not wait for more: to close a
-// socket with octets that nobody has read resets the connection.
+// drain reads what is in the socket that nc is, if it is one, and does not wait for more: to close
+// a socket with octets that nobody has read resets the connection.
 func drain(nc net.Conn) {
 	raw := peekable(nc)
 	if raw == nil {

@@ -7,19 +7,23 @@ import (
 	"sync"
 )
 
-// PushPreloads returns a handler that calls h, and pushes what its responses say is needed with them: the targets of links
-// with rel=preload in the Link fields of 2xx and 103 responses (RFC 8288, RFC 9113 §8.4), unless they have the parameter
-// nopush. They are pushed as soon as h has fixed the header. Of others, those are left out that have another origin than the
-// request, and what was pushed on the connection before, or while it was, 256 different ones.
+// PushPreloads returns a handler that calls h, and pushes what its responses say is needed with
+// them: the targets of links with rel=preload in the Link fields of 2xx and 103 responses (RFC
+// 8288, RFC 9113 §8.4), unless they have the parameter nopush. They are pushed as soon as h has
+// fixed the header. Of others, those are left out that have another origin than the request, and
+// what was pushed on the connection before, or while it was, 256 different ones.
 //
-// The pushed requests are GET, have the Accept-Encoding, Accept-Language and User-Agent of the one that h answers, and go
-// through the server's Handler. A 103 response of which every link is pushed is not sent.
+// The pushed requests are GET, have the Accept-Encoding, Accept-Language and User-Agent of the one
+// that h answers, and go through the server's Handler. A 103 response of which every link is pushed
+// is not sent.
 //
-// Nothing is pushed where the client takes no pushes, or in answer to HTTP/1.1; the links are still there for it. The
-// ResponseWriter of this package is found through methods Unwrap, as http.ResponseController does.
+// Nothing is pushed where the client takes no pushes, or in answer to HTTP/1.1; the links are still
+// there for it. The ResponseWriter of this package is found through methods Unwrap, as
+// http.ResponseController does.
 func PushPreloads(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if resp := unwrap(w); resp != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && resp.x.s.CanPush() == nil {
+		if resp := unwrap(w); resp != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+			resp.x.s.CanPush() == nil {
 			resp.mu.Lock()
 			if resp.draft != nil {
 				resp.flags |= pushesLinks
@@ -30,10 +34,12 @@ func PushPreloads(h http.Handler) http.Handler {
 	})
 }
 
-// EarlyHints returns a handler that tells the client what it will need before h has a response: links returns the values of
-// Link fields for a request, such as "</style.css>; rel=preload; as=style". They are put into the response's header, and
-// sent at once in a 103 response (RFC 8297) where the request is GET, speaks HTTP/2, and is no request of a script or for a part of a
-// page, as far as Sec-Fetch-Mode tells: some clients of HTTP/1.1 take 103 for the answer, and browsers heed it for pages only.
+// EarlyHints returns a handler that tells the client what it will need before h has a response:
+// links returns the values of Link fields for a request, such as "</style.css>; rel=preload;
+// as=style". They are put into the response's header, and sent at once in a 103 response (RFC 8297)
+// where the request is GET, speaks HTTP/2, and is no request of a script or for a part of a page,
+// as far as Sec-Fetch-Mode tells: some clients of HTTP/1.1 take 103 for the answer, and browsers
+// heed it for pages only.
 //
 // Within PushPreloads the links are pushed to those who take pushes:
 //
@@ -81,8 +87,8 @@ func (p *preloads) remove(path string) {
 	delete(p.seen, path)
 }
 
-// pushLinksLocked pushes what the Link fields of a response say is needed with it. It tells whether that is all there is in
-// them.
+// pushLinksLocked pushes what the Link fields of a response say is needed with it. It tells whether
+// that is all there is in them.
 func (w *response) pushLinksLocked(code int) (all bool) {
 	if code >= 300 || code < 200 && code != http.StatusEarlyHints {
 		return false

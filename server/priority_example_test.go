@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// A handler that knows better than the client what is urgent says so: to the client as well by the field Priority, or only
-// to the server.
+// A handler that knows better than the client what is urgent says so: to the client as well by the
+// field Priority, or only to the server.
 func ExampleSetPriority() {
 	srv := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, err := server.Priority(w)

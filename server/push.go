@@ -15,9 +15,9 @@ import (
 // errPushQueue: handlers are too far behind for more requests.
 var errPushQueue = errors.New("server: too many requests wait for a handler to push another")
 
-// Push promises the client a response to a request that it has not made (RFC 9113 §8.4), and has the server's Handler make
-// it. target is an absolute path, or an absolute URL with the scheme and authority of the request. The promise goes out
-// before what the handler writes after the call.
+// Push promises the client a response to a request that it has not made (RFC 9113 §8.4), and has
+// the server's Handler make it. target is an absolute path, or an absolute URL with the scheme and
+// authority of the request. The promise goes out before what the handler writes after the call.
 func (w *response) Push(target string, opts *http.PushOptions) error {
 	x := w.x
 	if !x.enter() {
@@ -84,14 +84,15 @@ func (x *exchange) promise(target string, opts *http.PushOptions) ([]core.Field,
 	case u.User != nil:
 		return nil, errors.New("URL must not have userinfo")
 	case u.Scheme != "" && !sameAuthority(u.Host, x.req.Host, scheme):
-		// What the server may speak for beside the authority that it was asked for, only its certificate says, which is
-		// not known here (RFC 9113 §10.1).
+		// What the server may speak for beside the authority that it was asked for, only its
+		// certificate says, which is not known here (RFC 9113 §10.1).
 		return nil, fmt.Errorf("cannot push for %q from a request for %q", u.Host, x.req.Host)
 	}
 	return appendPromised(x.promised(method, u.RequestURI(), len(opts.Header)), opts.Header)
 }
 
-// promised begins the header section of a request that is to be pushed, with room for some fields more.
+// promised begins the header section of a request that is to be pushed, with room for some fields
+// more.
 func (x *exchange) promised(method, path string, more int) []core.Field {
 	return append(make([]core.Field, 0, 4+more),
 		core.Field{Name: ":method", Value: method},
@@ -129,12 +130,18 @@ func appendPromised(fields []core.Field, h http.Header) ([]core.Field, error) {
 	return fields, nil
 }
 
-// neverPromised tells whether a field belongs to a body or to the connection: a request that is promised has no body, and
-// its host is that of its URL.
+// neverPromised tells whether a field belongs to a body or to the connection: a request that is
+// promised has no body, and its host is that of its URL.
 func neverPromised(name *httpfield.Name) bool {
 	switch name.Meaning {
-	case httpfield.Host, httpfield.Expect, httpfield.Trailer, httpfield.TE, httpfield.Connection, httpfield.ConnectionSpecific,
-		httpfield.ContentLength, httpfield.ContentEncoding:
+	case httpfield.Host,
+		httpfield.Expect,
+		httpfield.Trailer,
+		httpfield.TE,
+		httpfield.Connection,
+		httpfield.ConnectionSpecific,
+		httpfield.ContentLength,
+		httpfield.ContentEncoding:
 		return true
 	default:
 		return false

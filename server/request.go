@@ -17,11 +17,12 @@ import (
 // blankRequest is what WithContext copies.
 var blankRequest http.Request
 
-// makeRequest fills in the request and returns the handler for it, which is not the user's where the request is to
-// be refused.
+// makeRequest fills in the request and returns the handler for it, which is not the user's where
+// the request is to be refused.
 func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
-	// Only WithContext can set the context. The copy it makes does not escape, so nothing is allocated.
+	// Only WithContext can set the context. The copy it makes does not escape, so nothing is
+	// allocated.
 	*r = *blankRequest.WithContext(x.ctx())
 	r.Method = m.Method
 	r.URL = &x.url
@@ -97,9 +98,9 @@ func hasBody(s *conn.Stream) bool {
 	return err != io.EOF || len(s.Trailers()) > 0 //nolint:errorlint // the end of a connection may wrap it
 }
 
-// makeHeader makes the header map. The slices of its values are cut from one array, as net/textproto does it, with
-// their capacity clamped so that appending to one does not write into the next. It returns the value of Expect, and
-// whether there is an Early-Data.
+// makeHeader makes the header map. The slices of its values are cut from one array, as
+// net/textproto does it, with their capacity clamped so that appending to one does not write into
+// the next. It returns the value of Expect, and whether there is an Early-Data.
 func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// TestRepeatedFields has each of a few names come as often as chance has it, in any order. Many values are in one array: what a
-// handler appends to some must not be seen in others.
+// TestRepeatedFields has each of a few names come as often as chance has it, in any order. Many
+// values are in one array: what a handler appends to some must not be seen in others.
 func TestRepeatedFields(t *testing.T) {
 	const seed = 7
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -49,20 +49,28 @@ func TestRepeatedFields(t *testing.T) {
 	})
 }
 
-// TestKeptHeader has a handler keep the header of a request, while the memory of its worker serves others.
+// TestKeptHeader has a handler keep the header of a request, while the memory of its worker serves
+// others.
 func TestKeptHeader(t *testing.T) {
 	var kept []http.Header
-	withPeer(t, func(_ http.ResponseWriter, r *http.Request) { kept = append(kept, r.Header) }, func(t *testing.T, p *peer) {
-		var fs []frame.Frame
-		for i := range uint32(50) {
-			fs = append(fs, p.request(2*i+1, "GET", "/", true, "x-turn", fmt.Sprint(i), "x-turn", "again", "accept", fmt.Sprint(-int(i))))
-		}
-		p.send(fs...)
-		synctest.Wait()
-		for i, h := range kept {
-			if !slices.Equal(h["X-Turn"], []string{fmt.Sprint(i), "again"}) || h.Get("Accept") != fmt.Sprint(-i) {
-				t.Errorf("header of request %d: %v", i, h)
+	withPeer(
+		t,
+		func(_ http.ResponseWriter, r *http.Request) { kept = append(kept, r.Header) },
+		func(t *testing.T, p *peer) {
+			var fs []frame.Frame
+			for i := range uint32(50) {
+				fs = append(
+					fs,
+					p.request(2*i+1, "GET", "/", true, "x-turn", fmt.Sprint(i), "x-turn", "again", "accept", fmt.Sprint(-int(i))),
+				)
 			}
-		}
-	})
+			p.send(fs...)
+			synctest.Wait()
+			for i, h := range kept {
+				if !slices.Equal(h["X-Turn"], []string{fmt.Sprint(i), "again"}) || h.Get("Accept") != fmt.Sprint(-i) {
+					t.Errorf("header of request %d: %v", i, h)
+				}
+			}
+		},
+	)
 }

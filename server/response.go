@@ -16,18 +16,18 @@ import (
 // errWriteAfterReturn is what a ResponseWriter gives when its handler has returned.
 var errWriteAfterReturn = errors.New("server: use of a ResponseWriter after its handler has returned")
 
-// response is the http.ResponseWriter of an exchange. Its lock is there for handlers that leave goroutines behind:
-// a call that comes late finds no draft and touches neither the stream nor a buffer that others use by then. A
-// Write that waits for the client holds the lock; what must not wait for it (deadlines, CloseNotify) does not take
-// it.
+// response is the http.ResponseWriter of an exchange. Its lock is there for handlers that leave
+// goroutines behind: a call that comes late finds no draft and touches neither the stream nor a
+// buffer that others use by then. A Write that waits for the client holds the lock; what must not
+// wait for it (deadlines, CloseNotify) does not take it.
 type response struct {
 	x      *exchange
 	mu     sync.Mutex
 	*draft // nil when the handler has returned
 }
 
-// draft is what there is of a response while its handler runs. It belongs to the worker, which uses it for one exchange
-// after another.
+// draft is what there is of a response while its handler runs. It belongs to the worker, which uses
+// it for one exchange after another.
 type draft struct {
 	header   http.Header // nil until asked for
 	scratch  *scratch    // nil while there is nothing to keep in it
@@ -88,7 +88,8 @@ func (w *response) Header() http.Header {
 	return w.header
 }
 
-// WriteHeader fixes the header. A 1xx status sends an interim response at once and leaves everything open.
+// WriteHeader fixes the header. A 1xx status sends an interim response at once and leaves
+// everything open.
 func (w *response) WriteHeader(code int) {
 	if c := w.writeHeader(code); c != nil {
 		c.Flush()
@@ -128,8 +129,8 @@ func (w *response) WriteString(s string) (int, error) {
 	return w.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
-// ReadFrom takes a small buffer, and a large one while that does not hold what the source has: as much as the connection
-// sends with one system call.
+// ReadFrom takes a small buffer, and a large one while that does not hold what the source has: as
+// much as the connection sends with one system call.
 const (
 	copySmall = 32 << 10
 	copyLarge = 256 << 10
@@ -208,7 +209,8 @@ func (w *response) flushLocked() error {
 	return w.deadLocked()
 }
 
-// deadLocked returns the error that has ended the response, nil while it can go on. The first one counts.
+// deadLocked returns the error that has ended the response, nil while it can go on. The first one
+// counts.
 func (w *response) deadLocked() error {
 	if w.err == nil && w.x.s.Dead() {
 		w.err = w.x.s.Err()
@@ -216,17 +218,17 @@ func (w *response) deadLocked() error {
 	return w.err
 }
 
-// SetReadDeadline sets the time until which the request body is taken; the zero time means for ever.
-// What has arrived by then can still be read; then reading fails with os.ErrDeadlineExceeded unless the
-// body was whole. A deadline that has passed cannot be moved, as in net/http.
+// SetReadDeadline sets the time until which the request body is taken; the zero time means for
+// ever. What has arrived by then can still be read; then reading fails with os.ErrDeadlineExceeded
+// unless the body was whole. A deadline that has passed cannot be moved, as in net/http.
 func (w *response) SetReadDeadline(t time.Time) error {
 	return w.x.withStream(func(s *conn.Stream) error { s.EndReadAt(t); return nil })
 }
 
-// SetWriteDeadline sets the time by which the response is to be complete; the zero time means never.
-// Otherwise the stream is reset at that time, whatever the handler is doing: the request's context is
-// done, reads fail, and so do writes, with os.ErrDeadlineExceeded. A deadline that has passed cannot be
-// moved, as in net/http.
+// SetWriteDeadline sets the time by which the response is to be complete; the zero time means
+// never. Otherwise the stream is reset at that time, whatever the handler is doing: the request's
+// context is done, reads fail, and so do writes, with os.ErrDeadlineExceeded. A deadline that has
+// passed cannot be moved, as in net/http.
 func (w *response) SetWriteDeadline(t time.Time) error {
 	return w.x.withStream(func(s *conn.Stream) error { s.ResetAt(t, frame.InternalError); return nil })
 }
@@ -234,7 +236,8 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex does nothing: HTTP/2 is always full duplex.
 func (w *response) EnableFullDuplex() error { return nil }
 
-// CloseNotify returns a channel that gets a value when the stream dies before the handler has returned.
+// CloseNotify returns a channel that gets a value when the stream dies before the handler has
+// returned.
 func (w *response) CloseNotify() <-chan bool { return w.x.ctx().get().closeNotify() }
 
 // abort ends the stream of a handler that gave up.

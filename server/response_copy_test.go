@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ReadFrom waits for a source and for a client that pause, in large pieces and in small ones, and nothing is lost.
+// ReadFrom waits for a source and for a client that pause, in large pieces and in small ones, and
+// nothing is lost.
 func TestReadFromWithPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pieces := [][]byte{

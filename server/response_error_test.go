@@ -28,7 +28,8 @@ func (s *failingSource) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Only io.EOF itself is the end of what is copied: an error that wraps it is one, before and after the first octets.
+// Only io.EOF itself is the end of what is copied: an error that wraps it is one, before and after
+// the first octets.
 func TestReadFromErrorThatWrapsEOF(t *testing.T) {
 	for _, octets := range []int{0, 10, copySmall, 3 * copyLarge} {
 		wrapped := fmt.Errorf("disk: %w", io.EOF)
@@ -68,7 +69,8 @@ func TestReadFromToLostClient(t *testing.T) {
 	})
 }
 
-// A loop of small writes and flushes ends when the stream has died, by whichever of its calls is asked.
+// A loop of small writes and flushes ends when the stream has died, by whichever of its calls is
+// asked.
 func TestSmallWritesSeeDeadStream(t *testing.T) {
 	for name, loop := range map[string]func(w http.ResponseWriter) error{
 		"Write": func(w http.ResponseWriter) error {

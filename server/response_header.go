@@ -93,8 +93,8 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 	return true
 }
 
-// completeLocked adds to the snapshot what we know better than the handler. p is the first part of the body, all of
-// it if whole is set.
+// completeLocked adds to the snapshot what we know better than the handler. p is the first part of
+// the body, all of it if whole is set.
 func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 	fields := w.getScratch().fields
 	allowed := bodyAllowed(w.status)
@@ -149,8 +149,8 @@ func (w *response) informLocked(code int) (flush bool) {
 
 var continueFields = []core.Field{statusField(http.StatusContinue)}
 
-// sendContinue sends 100 (Continue) unless the handler has answered. Nothing is flushed: that happens when the
-// reader finds nothing to read.
+// sendContinue sends 100 (Continue) unless the handler has answered. Nothing is flushed: that
+// happens when the reader finds nothing to read.
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +160,8 @@ func (w *response) sendContinue() {
 	}
 }
 
-// appendField appends a field unless its value is not valid (RFC 9110 §5.5), which net/http leaves out as well.
+// appendField appends a field unless its value is not valid (RFC 9110 §5.5), which net/http leaves
+// out as well.
 func appendField(fields []core.Field, lower, value string) []core.Field {
 	value = textproto.TrimString(value)
 	for i := range len(value) {

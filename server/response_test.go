@@ -93,7 +93,8 @@ func TestHeadTakesAnyBody(t *testing.T) {
 	})
 }
 
-// TestContinueOnce: 100 (Continue) is sent by the first read, not by later ones, and not after an answer.
+// TestContinueOnce: 100 (Continue) is sent by the first read, not by later ones, and not after an
+// answer.
 func TestContinueOnce(t *testing.T) {
 	withPeer(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -254,7 +255,8 @@ func TestStats(t *testing.T) {
 			t.Errorf("open: %+v", s)
 		}
 		p.close()
-		if s = srv.Stats(); s.Connections != 1 || s.Open != 0 || s.Requests != 2 || s.Conn.StreamsOpened != 2 || s.Conn.DataOut != 2 {
+		if s = srv.Stats(); s.Connections != 1 || s.Open != 0 || s.Requests != 2 || s.Conn.StreamsOpened != 2 ||
+			s.Conn.DataOut != 2 {
 			t.Errorf("closed: %+v", s)
 		}
 	})

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// bufferSize is how much of a body is kept until it is sent. A response that fits as a whole gets a Content-Length.
-// It is what net/http uses.
+// bufferSize is how much of a body is kept until it is sent. A response that fits as a whole gets a
+// Content-Length. It is what net/http uses.
 const bufferSize = 4 << 10
 
 // scratch is memory that a response needs for a while.
@@ -107,7 +107,8 @@ func (w *response) writeLocked(p []byte) (n int, err error) {
 }
 
 // sendLocked hands the header, if that is not done yet, and p to the connection, to which more will
-// follow. Once that has failed nothing is sent any more: what was lost would be a hole in the response.
+// follow. Once that has failed nothing is sent any more: what was lost would be a hole in the
+// response.
 func (w *response) sendLocked(p []byte) error {
 	if w.err == nil {
 		w.err = w.trySendLocked(p)
@@ -139,8 +140,8 @@ func (w *response) trySendLocked(p []byte) error {
 	return err
 }
 
-// finish ends the response when the handler has returned. If no call uses the stream any more, it may be released with
-// that.
+// finish ends the response when the handler has returned. If no call uses the stream any more, it
+// may be released with that.
 func (w *response) finish(alone bool) (released bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

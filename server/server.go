@@ -14,9 +14,9 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Server serves HTTP/2, over TLS and on cleartext, and HTTP/1.1 on the same port. It takes the place of an
-// http.Server and has its fields, with their meanings; those of HTTP/2 are in Config. The zero value is ready to
-// use. Fields must not be changed once the server serves.
+// Server serves HTTP/2, over TLS and on cleartext, and HTTP/1.1 on the same port. It takes the
+// place of an http.Server and has its fields, with their meanings; those of HTTP/2 are in Config.
+// The zero value is ready to use. Fields must not be changed once the server serves.
 type Server struct {
 	// Addr is the TCP address to listen on, "host:port". Default ":http", with TLS ":https".
 	Addr string
@@ -30,60 +30,63 @@ type Server struct {
 	// TLSConfig is the base of the configuration of ServeTLS and ListenAndServeTLS, which clone it.
 	TLSConfig *tls.Config
 
-	// ReadTimeout is how long reading a request's body may take after its header; on HTTP/1.1 header and body.
-	// Zero or negative: no limit.
+	// ReadTimeout is how long reading a request's body may take after its header; on HTTP/1.1
+	// header and body. Zero or negative: no limit.
 	ReadTimeout time.Duration
 
-	// ReadHeaderTimeout is how long a request's header may take from its first octet to its last. Zero:
-	// ReadTimeout, or else, with HTTP/2, Config.HeaderTimeout, 1 minute. Negative: no limit.
+	// ReadHeaderTimeout is how long a request's header may take from its first octet to its last.
+	// Zero: ReadTimeout, or else, with HTTP/2, Config.HeaderTimeout, 1 minute. Negative: no limit.
 	ReadHeaderTimeout time.Duration
 
-	// WriteTimeout is how long a response may take from the request's header on. On HTTP/2 writes fail after it, and
-	// a response that is not complete is reset. Zero or negative: no limit.
+	// WriteTimeout is how long a response may take from the request's header on. On HTTP/2 writes
+	// fail after it, and a response that is not complete is reset. Zero or negative: no limit.
 	WriteTimeout time.Duration
 
-	// IdleTimeout is how long a connection without requests is kept. Zero: ReadTimeout; zero too or negative: no
-	// limit.
+	// IdleTimeout is how long a connection without requests is kept. Zero: ReadTimeout; zero too or
+	// negative: no limit.
 	IdleTimeout time.Duration
 
-	// MaxHeaderBytes bounds the header of a request; on HTTP/2 counted as RFC 9113 §6.5.2 says. A larger one is
-	// answered with 431. Default http.DefaultMaxHeaderBytes, 1 MiB.
+	// MaxHeaderBytes bounds the header of a request; on HTTP/2 counted as RFC 9113 §6.5.2 says. A
+	// larger one is answered with 431. Default http.DefaultMaxHeaderBytes, 1 MiB.
 	MaxHeaderBytes int
 
-	// MaxHeaderValueCount is Config.MaxHeaderFields under the name that http.Server has since Go 1.27, and holds for
-	// HTTP/1.1 too where Go is that new.
+	// MaxHeaderValueCount is Config.MaxHeaderFields under the name that http.Server has since Go
+	// 1.27, and holds for HTTP/1.1 too where Go is that new.
 	MaxHeaderValueCount int
 
-	// DisableClientPriority is a field of http.Server since Go 1.27: where Config.Scheduler is nil, the streams of a
-	// connection take turns, as with priority.NewRoundRobin, whatever priorities the client states. SetPriority and a
-	// response's Priority field then have no effect, either.
+	// DisableClientPriority is a field of http.Server since Go 1.27: where Config.Scheduler is nil,
+	// the streams of a connection take turns, as with priority.NewRoundRobin, whatever priorities
+	// the client states. SetPriority and a response's Priority field then have no effect, either.
 	DisableClientPriority bool
 
-	// TLSNextProto has functions that take over TLS connections with other ALPN protocols. A map that is not nil and
-	// has no "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for "h2" is not called.
+	// TLSNextProto has functions that take over TLS connections with other ALPN protocols. A map
+	// that is not nil and has no "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it
+	// has for "h2" is not called.
 	TLSNextProto map[string]func(*http.Server, *tls.Conn, http.Handler)
 
-	// ConnState, if set, is called when a connection changes its state. A connection with HTTP/2 is active while it
-	// has streams.
+	// ConnState, if set, is called when a connection changes its state. A connection with HTTP/2 is
+	// active while it has streams.
 	ConnState func(net.Conn, http.ConnState)
 
-	// ErrorLog logs errors of accepting connections, panics of handlers and the like. A panic of what a connection calls
-	// by itself, ConnState or a Tracer for example, ends the connection and is logged with its stack. Default: package
-	// log's standard logger.
+	// ErrorLog logs errors of accepting connections, panics of handlers and the like. A panic of
+	// what a connection calls by itself, ConnState or a Tracer for example, ends the connection and
+	// is logged with its stack. Default: package log's standard logger.
 	ErrorLog *log.Logger
 
-	// BaseContext, if set, returns the base context of the requests of a listener. Default context.Background.
+	// BaseContext, if set, returns the base context of the requests of a listener. Default
+	// context.Background.
 	BaseContext func(net.Listener) context.Context
 
-	// ConnContext, if set, makes the context of a new connection from the base context, which has the value of
-	// http.ServerContextKey: the http.Server that answers HTTP/1.1 with the fields of this one.
+	// ConnContext, if set, makes the context of a new connection from the base context, which has
+	// the value of http.ServerContextKey: the http.Server that answers HTTP/1.1 with the fields of
+	// this one.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 
 	// HTTP2 holds for what is zero in Config.
 	HTTP2 *http.HTTP2Config
 
-	// Protocols are those that are served. Nil: HTTP/1.1, HTTP/2 over TLS, and HTTP/2 on cleartext by prior
-	// knowledge.
+	// Protocols are those that are served. Nil: HTTP/1.1, HTTP/2 over TLS, and HTTP/2 on cleartext
+	// by prior knowledge.
 	Protocols *http.Protocols
 
 	// Config holds the settings of HTTP/2.
@@ -169,7 +172,8 @@ func (s *Server) withOptions(h http.Handler) http.Handler {
 	})
 }
 
-// SetKeepAlivesEnabled says whether connections stay open when a request is done, which they do by default.
+// SetKeepAlivesEnabled says whether connections stay open when a request is done, which they do by
+// default.
 func (s *Server) SetKeepAlivesEnabled(v bool) {
 	s.init()
 	s.inner.SetKeepAlivesEnabled(v)

@@ -48,8 +48,8 @@ func (sc *serverConn) StreamBlocked(s *conn.Stream) {
 	}
 }
 
-// ConnState passes on whether there are requests. A connection becomes idle for the first time when its preface
-// has come; net/http's rule is that it is active in between.
+// ConnState passes on whether there are requests. A connection becomes idle for the first time when
+// its preface has come; net/http's rule is that it is active in between.
 func (sc *serverConn) ConnState(idle bool) {
 	if f := sc.hs.ConnState; f != nil {
 		before := http.ConnState(sc.told.Load())
@@ -66,8 +66,8 @@ func (sc *serverConn) ConnState(idle bool) {
 	}
 }
 
-// lastState tells that a connection which has ended is without requests, before it is told that it is
-// closed. net/http does so, too.
+// lastState tells that a connection which has ended is without requests, before it is told that it
+// is closed. net/http does so, too.
 func (sc *serverConn) lastState() {
 	if f := sc.hs.ConnState; sc.told.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
 		f(sc.c.NetConn(), http.StateIdle)

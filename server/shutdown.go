@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// newConnGrace is how long Shutdown lets a connection that has said nothing yet say it, as net/http does.
+// newConnGrace is how long Shutdown lets a connection that has said nothing yet say it, as net/http
+// does.
 const newConnGrace = 5 * time.Second
 
-// Shutdown drains the server: it closes the listeners, tells the clients with GOAWAY to open no more streams, lets
-// requests that run or are on their way finish, and closes connections as they become idle. Config's
-// MaxConnectionAgeGrace bounds how long one connection may take. Handlers that have called
-// AcceptConnect are told by their request's context, whose cause is then http.ErrServerClosed; nothing
-// else ends a WebSocket or another tunnel before ctx does. A connection is closed when what was
-// written has arrived at the client, which may be slow, or makes no progress for WriteByteTimeout.
-// Shutdown returns when all connections are closed and all handlers of HTTP/2 have returned, those
-// of streams that were reset or lost too, or ctx's error when ctx is done. Serve and its like return
-// http.ErrServerClosed at once.
+// Shutdown drains the server: it closes the listeners, tells the clients with GOAWAY to open no
+// more streams, lets requests that run or are on their way finish, and closes connections as they
+// become idle. Config's MaxConnectionAgeGrace bounds how long one connection may take. Handlers
+// that have called AcceptConnect are told by their request's context, whose cause is then
+// http.ErrServerClosed; nothing else ends a WebSocket or another tunnel before ctx does. A
+// connection is closed when what was written has arrived at the client, which may be slow, or makes
+// no progress for WriteByteTimeout. Shutdown returns when all connections are closed and all
+// handlers of HTTP/2 have returned, those of streams that were reset or lost too, or ctx's error
+// when ctx is done. Serve and its like return http.ErrServerClosed at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.inShutdown.Store(true)
@@ -54,8 +55,8 @@ func (s *Server) Close() error {
 	return lerr
 }
 
-// RegisterOnShutdown has Shutdown call f, in a goroutine of its own. f may begin the shutdown of connections that
-// were hijacked, but not wait for it.
+// RegisterOnShutdown has Shutdown call f, in a goroutine of its own. f may begin the shutdown of
+// connections that were hijacked, but not wait for it.
 func (s *Server) RegisterOnShutdown(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,16 +12,16 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// minPreface is how much of the preface a client must have sent for us to answer it with HTTP/2 even if it goes on
-// differently: no method of HTTP/1.1 begins like that (RFC 9113 §3.4).
+// minPreface is how much of the preface a client must have sent for us to answer it with HTTP/2
+// even if it goes on differently: no method of HTTP/1.1 begins like that (RFC 9113 §3.4).
 const minPreface = len("PRI * HTTP/2")
 
-// maxSniffedLine is how many octets of the first line of a client are read to see whether it is one of HTTP/1.1. A
-// longer line is left to the http.Server inside.
+// maxSniffedLine is how many octets of the first line of a client are read to see whether it is one
+// of HTTP/1.1. A longer line is left to the http.Server inside.
 const maxSniffedLine = 4 << 10
 
-// requestLine matches what net/http takes for a request line of HTTP/1.0 or HTTP/1.1 (RFC 9112 §3). What is wrong with
-// it in detail is for net/http to say.
+// requestLine matches what net/http takes for a request line of HTTP/1.0 or HTTP/1.1 (RFC 9112 §3).
+// What is wrong with it in detail is for net/http to say.
 var requestLine = regexp.MustCompile(`^[^ ]+ [^ ]+ HTTP/1\.[0-9]\r?\n`)
 
 // sniff looks whether a client begins with the preface of HTTP/2, and hands the connection over to

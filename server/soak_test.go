@@ -117,8 +117,8 @@ func soakOnce(ts *httptest.Server, blob []byte) error {
 	return nil
 }
 
-// FuzzConnection feeds a live server with whatever comes. It must not crash, and nothing may be left of the
-// connection when the client has gone.
+// FuzzConnection feeds a live server with whatever comes. It must not crash, and nothing may be
+// left of the connection when the client has gone.
 func FuzzConnection(f *testing.F) {
 	p := &peer{}
 	p.enc = newEncoder(p)

@@ -7,7 +7,8 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
-// Stats are counters of a server's HTTP/2 connections, of those that have ended as well as of those that are open.
+// Stats are counters of a server's HTTP/2 connections, of those that have ended as well as of those
+// that are open.
 type Stats struct {
 	Connections uint64 // that were served
 	Open        int    // of them, now
@@ -16,8 +17,8 @@ type Stats struct {
 	Queued      int    // requests that wait for a handler now
 	Panics      uint64 // of handlers, without http.ErrAbortHandler
 
-	// Conn is the sum over the connections; Streams, Unread, SendWindow, RecvWindow and RecvGrown are of those that are
-	// open. RTT is 0.
+	// Conn is the sum over the connections; Streams, Unread, SendWindow, RecvWindow and RecvGrown
+	// are of those that are open. RTT is 0.
 	Conn conn.Stats
 }
 

@@ -20,8 +20,8 @@ func inadequateTLS(state *tls.ConnectionState, permitSuites bool) string {
 	return ""
 }
 
-// goodSuite tells whether a TLS 1.2 cipher suite is none of the many that RFC 9113 Appendix A prohibits: it has
-// ephemeral keys and an AEAD. Of those that crypto/tls knows, these are left.
+// goodSuite tells whether a TLS 1.2 cipher suite is none of the many that RFC 9113 Appendix A
+// prohibits: it has ephemeral keys and an AEAD. Of those that crypto/tls knows, these are left.
 func goodSuite(id uint16) bool {
 	switch id {
 	case tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -32,10 +32,13 @@ func goodSuite(id uint16) bool {
 	return false
 }
 
-// errNoMandatorySuite: HTTP/2 clients that offer only what RFC 9113 §9.2.2 demands could not connect.
-var errNoMandatorySuite = errors.New("server: TLSConfig.CipherSuites is missing an AES_128_GCM_SHA256 cipher suite that " +
-	"HTTP/2 requires (need at least one of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or " +
-	"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)")
+// errNoMandatorySuite: HTTP/2 clients that offer only what RFC 9113 §9.2.2 demands could not
+// connect.
+var errNoMandatorySuite = errors.New(
+	"server: TLSConfig.CipherSuites is missing an AES_128_GCM_SHA256 cipher suite that " +
+		"HTTP/2 requires (need at least one of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or " +
+		"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)",
+)
 
 // checkSuites refuses a list of TLS 1.2 cipher suites that HTTP/2 cannot do with.
 func checkSuites(c *tls.Config) error {

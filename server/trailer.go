@@ -29,9 +29,10 @@ func (w *response) declareTrailer(key string) {
 	}
 }
 
-// trailerFields returns the trailer section: the announced keys of the header map, and those with the prefix
-// http.TrailerPrefix, in the order of their names. Where there can be no content there is none: what
-// answers HEAD, or has status 204 or 304, ends with its header (RFC 9110 §9.3.2, §15.3.5, §15.4.5).
+// trailerFields returns the trailer section: the announced keys of the header map, and those with
+// the prefix http.TrailerPrefix, in the order of their names. Where there can be no content there
+// is none: what answers HEAD, or has status 204 or 304, ends with its header (RFC 9110 §9.3.2,
+// §15.3.5, §15.4.5).
 func (w *response) trailerFields() []core.Field {
 	if len(w.header) == 0 || w.tunnels() || w.is(isHead) || !bodyAllowed(w.status) {
 		return nil
@@ -68,7 +69,8 @@ func appendTrailer(fields []core.Field, key string, values []string) []core.Fiel
 	return fields
 }
 
-// notTrailers are fields that must be known before the content, or describe the connection (RFC 9110 §6.5.1).
+// notTrailers are fields that must be known before the content, or describe the connection (RFC
+// 9110 §6.5.1).
 var notTrailers = map[string]bool{
 	"Authorization": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true,
 	"Content-Length": true, "Content-Range": true, "Content-Type": true, "Expect": true, "Host": true,

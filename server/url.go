@@ -15,8 +15,8 @@ func octetSet(s string) (t [256]bool) {
 	return t
 }
 
-// parsePath sets u, which is zero, to what url.ParseRequestURI makes of a :path (RFC 9113 §8.3.1). Paths without
-// escapes, nearly all, are cut in place.
+// parsePath sets u, which is zero, to what url.ParseRequestURI makes of a :path (RFC 9113 §8.3.1).
+// Paths without escapes, nearly all, are cut in place.
 func parsePath(u *url.URL, path string) error {
 	if len(path) > 0 && path[0] == '/' {
 		i := 0

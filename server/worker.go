@@ -23,8 +23,8 @@ type worker struct {
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
 
-// After so many responses, or so many octets of them, a worker flushes although more requests wait: the client can
-// go on with the first, and the rest need not be kept in memory for long.
+// After so many responses, or so many octets of them, a worker flushes although more requests wait:
+// the client can go on with the first, and the rest need not be kept in memory for long.
 const (
 	flushResponses = 128
 	flushOctets    = 64 << 10
@@ -64,8 +64,8 @@ func (d *dispatcher) work() {
 	d.workerEnded()
 }
 
-// drain runs requests until the queue is empty or the worker must not run another. It returns how many it has run,
-// and what is to be done next.
+// drain runs requests until the queue is empty or the worker must not run another. It returns how
+// many it has run, and what is to be done next.
 func (d *dispatcher) drain(w *worker) (n int, then finale) {
 	flushed := w.draft.total
 	for {

@@ -135,7 +135,10 @@ func (h hyperPeer) build(ctx context.Context, _ *laboratory) error {
 	cmd.Env = append(os.Environ(), "CARGO_NET_RETRY=0", "CARGO_HTTP_TIMEOUT=10",
 		"PATH="+filepath.Dir(cargo)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if _, err := output(cmd); err != nil {
-		return fmt.Errorf("its crates could not be had or built (Debian has them: librust-hyper-dev, librust-tokio-dev): %w", err)
+		return fmt.Errorf(
+			"its crates could not be had or built (Debian has them: librust-hyper-dev, librust-tokio-dev): %w",
+			err,
+		)
 	}
 	return nil
 }
@@ -171,7 +174,12 @@ func (h hyperPeer) start(ctx context.Context, l *laboratory, n need, _ ...string
 	if err != nil {
 		return nil, err
 	}
-	return l.startProgram(ctx, lab.Command(ctx, l.serverCPU, file, strconv.Itoa(port), strconv.Itoa(n.MaxStreams)), port, h.what())
+	return l.startProgram(
+		ctx,
+		lab.Command(ctx, l.serverCPU, file, strconv.Itoa(port), strconv.Itoa(n.MaxStreams)),
+		port,
+		h.what(),
+	)
 }
 
 // what reads the version that was built.

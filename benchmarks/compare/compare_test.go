@@ -55,7 +55,9 @@ func TestOneShortRound(t *testing.T) {
 func shortRound(t *testing.T, names, of string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "rounds.json")
-	c, err := parseFlags([]string{"-rounds", "1", "-seconds", "0.01", "-conns", "50", "-peers", names, "-scenarios", of, "-json", file})
+	c, err := parseFlags(
+		[]string{"-rounds", "1", "-seconds", "0.01", "-conns", "50", "-peers", names, "-scenarios", of, "-json", file},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,21 @@ func shortRound(t *testing.T, names, of string) {
 func TestExtra(t *testing.T) {
 	needPrograms(t, "h2load", "strace")
 	dir := t.TempDir()
-	c, err := parseFlags([]string{"-seconds", "0.01", "-scenarios", "c1m1,client-c1", "-peers", "net/http", "-strace", "-profile", dir, "-profile-seconds", "0.1"})
+	c, err := parseFlags(
+		[]string{
+			"-seconds",
+			"0.01",
+			"-scenarios",
+			"c1m1,client-c1",
+			"-peers",
+			"net/http",
+			"-strace",
+			"-profile",
+			dir,
+			"-profile-seconds",
+			"0.1",
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,18 +210,43 @@ func TestClientProblem(t *testing.T) {
 
 // made is a report of three rounds with figures that are easy to check.
 func made() *report {
-	l := &laboratory{config: config{rounds: 3}, h2load: "h2load 1", missing: map[string]string{nghttpd: "not here"}, what: map[string]string{sluice: "this"}}
+	l := &laboratory{
+		config:  config{rounds: 3},
+		h2load:  "h2load 1",
+		missing: map[string]string{nghttpd: "not here"},
+		what:    map[string]string{sluice: "this"},
+	}
 	l.scenarios = []scenario{
-		{Name: "few", Shown: small, Bars: []bar{{Figure: cpuPerRequest, Peer: netHTTP, Most: 0.125}, {Figure: cpuPerRequest, Most: 2}, {Figure: cpuPerRequest, Peer: h2o, Most: 1}}},
-		{Name: "many", Shown: small, Bars: []bar{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}}},
+		{
+			Name:  "few",
+			Shown: small,
+			Bars: []bar{
+				{Figure: cpuPerRequest, Peer: netHTTP, Most: 0.125},
+				{Figure: cpuPerRequest, Most: 2},
+				{Figure: cpuPerRequest, Peer: h2o, Most: 1},
+			},
+		},
+		{
+			Name:  "many",
+			Shown: small,
+			Bars:  []bar{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}},
+		},
 	}
 	r := &report{laboratory: l}
 	for i, v := range []struct{ ours, theirs, least float64 }{{1, 10, 1.6}, {2, 20, 1.8}, {3, 12, 1.2}} {
 		add := func(scenario, peer string, f figures) {
 			r.Rounds = append(r.Rounds, measurement{Scenario: scenario, Peer: peer, Round: i, Figures: f})
 		}
-		add("few", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000, ownShare.Key: 0.99, loadShare.Key: 0.97})
-		add("few", sluice, figures{cpuPerRequest.Key: v.ours, perSecond.Key: 2000, ownShare.Key: 0.6, loadShare.Key: 0.99, perRead.Key: 50})
+		add(
+			"few",
+			netHTTP,
+			figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000, ownShare.Key: 0.99, loadShare.Key: 0.97},
+		)
+		add(
+			"few",
+			sluice,
+			figures{cpuPerRequest.Key: v.ours, perSecond.Key: 2000, ownShare.Key: 0.6, loadShare.Key: 0.99, perRead.Key: 50},
+		)
 		add("few", bare, figures{cpuPerRequest.Key: v.least})
 		add("many", bare, figures{cpuPerRequest.Key: 1.1 * v.least})
 		add("many", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000})

@@ -103,7 +103,11 @@ func (p program) what(path string) string {
 var nghttpdProgram = program{
 	name: nghttpd, debian: "nghttp2-server", version: []string{"--version"},
 	args: func(l *laboratory, n need, port int) ([]string, error) {
-		args := []string{"--address=127.0.0.1", "--htdocs=" + l.htdocs, "--max-concurrent-streams=" + strconv.Itoa(n.MaxStreams)}
+		args := []string{
+			"--address=127.0.0.1",
+			"--htdocs=" + l.htdocs,
+			"--max-concurrent-streams=" + strconv.Itoa(n.MaxStreams),
+		}
 		if n.TLS {
 			return append(args, strconv.Itoa(port), l.key, l.cert), nil
 		}
@@ -112,10 +116,25 @@ var nghttpdProgram = program{
 }
 
 var (
-	nginxProgram = program{name: nginx, debian: "nginx-light", version: []string{"-v"}, args: configured("nginx.conf", "-e", "stderr", "-c")}
-	h2oProgram   = program{name: h2o, debian: "h2o", version: []string{"--version"}, args: configured("h2o.conf", "-m", "worker", "-c")}
-	caddyProgram = program{name: caddy, debian: "caddy", version: []string{"version"}, args: configured("Caddyfile", "run", "--adapter", "caddyfile", "--config")}
-	nodeProgram  = program{name: node, debian: "nodejs", version: []string{"--version"}, args: configured("node.js")}
+	nginxProgram = program{
+		name:    nginx,
+		debian:  "nginx-light",
+		version: []string{"-v"},
+		args:    configured("nginx.conf", "-e", "stderr", "-c"),
+	}
+	h2oProgram = program{
+		name:    h2o,
+		debian:  "h2o",
+		version: []string{"--version"},
+		args:    configured("h2o.conf", "-m", "worker", "-c"),
+	}
+	caddyProgram = program{
+		name:    caddy,
+		debian:  "caddy",
+		version: []string{"version"},
+		args:    configured("Caddyfile", "run", "--adapter", "caddyfile", "--config"),
+	}
+	nodeProgram = program{name: node, debian: "nodejs", version: []string{"--version"}, args: configured("node.js")}
 )
 
 // configured returns the arguments before, and the name of a file that is made

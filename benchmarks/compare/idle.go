@@ -60,8 +60,8 @@ func (i idle) measure(ctx context.Context, l *laboratory, p peer) (figures, erro
 	return m, nil
 }
 
-// idleFor is how long nothing happens before the memory is read: connections that have nothing to do for a moment are not
-// what the scenario is about, and some servers give memory up only then.
+// idleFor is how long nothing happens before the memory is read: connections that have nothing to
+// do for a moment are not what the scenario is about, and some servers give memory up only then.
 const idleFor = 3 * time.Second
 
 // settled is the memory when the server has nothing left to do.
@@ -157,7 +157,10 @@ func (h holding) connect() (net.Conn, error) {
 		return nil, err
 	}
 	if h.TLS {
-		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // the server is our own
+		nc = tls.Client(
+			nc,
+			&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}},
+		) //nolint:gosec // the server is our own
 	}
 	if err := h.request(nc); err != nil {
 		nc.Close()

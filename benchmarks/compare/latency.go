@@ -18,8 +18,8 @@ import (
 // latency is how long requests take, one by one, as h2load tells it.
 type latency struct {
 	load
-	// Half makes half as many requests for each second as net/http can answer, instead of as many as there are
-	// answers for.
+	// Half makes half as many requests for each second as net/http can answer, instead of as many
+	// as there are answers for.
 	Half bool
 }
 

@@ -26,9 +26,11 @@ type load struct {
 	Down    int64  // octets of a response; 0 is those of site.Answer
 	Up      int64  // octets of a request's body
 	Fields  bool   // requests have site.NumFields more fields
-	// Beside is what some of the requests ask for instead of Path: site.Sleep one in 20, site.Events the first.
+	// Beside is what some of the requests ask for instead of Path: site.Sleep one in 20,
+	// site.Events the first.
 	Beside string
-	// Longer makes rounds so many times as long, so that what the connections cost does not count; 0 is 1.
+	// Longer makes rounds so many times as long, so that what the connections cost does not count;
+	// 0 is 1.
 	Longer int
 }
 
@@ -145,7 +147,16 @@ func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more 
 }
 
 func (ld load) args(l *laboratory, n int) []string {
-	args := []string{"h2load", "-t1", "-n", strconv.Itoa(n), "-c", strconv.Itoa(ld.Clients), "-m", strconv.Itoa(ld.Streams)}
+	args := []string{
+		"h2load",
+		"-t1",
+		"-n",
+		strconv.Itoa(n),
+		"-c",
+		strconv.Itoa(ld.Clients),
+		"-m",
+		strconv.Itoa(ld.Streams),
+	}
 	if ld.TLS {
 		// What Go's servers choose; others would take a slower one that h2load offers, too.
 		args = append(args, "--tls13-ciphers=TLS_AES_128_GCM_SHA256")

@@ -64,8 +64,18 @@ func parseFlags(args []string) (config, error) {
 	f.IntVar(&c.serverCPU, "server-cpu", c.serverCPU, "CPU of the peer that is measured; -1 leaves it to the system")
 	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of who makes the load; -1 leaves it to the system")
 	f.StringVar(&c.jsonFile, "json", "", "also write every round to this file")
-	f.StringVar(&c.profiles, "profile", "", "also write CPU profiles of the peers in Go to this directory, from a round of their own")
-	f.Float64Var(&c.profiled, "profile-seconds", 5, "how long these rounds are to last: there are a hundred samples in a second")
+	f.StringVar(
+		&c.profiles,
+		"profile",
+		"",
+		"also write CPU profiles of the peers in Go to this directory, from a round of their own",
+	)
+	f.Float64Var(
+		&c.profiled,
+		"profile-seconds",
+		5,
+		"how long these rounds are to last: there are a hundred samples in a second",
+	)
 	f.BoolVar(&c.strace, "strace", false, "also count system calls with strace, in a round of its own")
 	f.BoolVar(&c.check, "check", false, "fail when a bar is missed")
 	f.BoolVar(&c.list, "list", false, "list scenarios and peers, and measure nothing")

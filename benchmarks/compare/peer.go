@@ -85,13 +85,29 @@ var peers = []peer{
 	{Name: netHTTP127, build: go127.build, start: go127.start, paths: withSlow, calls: true},
 	{Name: xnet, build: xnetRival.build, start: xnetRival.start, paths: withSlow, calls: true},
 	{Name: dgrr, build: dgrrRival.build, start: dgrrRival.start, paths: smallOnly, calls: true, noTLS: true},
-	{Name: hyper, missing: hyperPeer{}.missing, build: hyperPeer{}.build, start: hyperPeer{}.start, paths: everything, noTLS: true},
+	{
+		Name:    hyper,
+		missing: hyperPeer{}.missing,
+		build:   hyperPeer{}.build,
+		start:   hyperPeer{}.start,
+		paths:   everything,
+		noTLS:   true,
+	},
 	{Name: nghttpd, missing: nghttpdProgram.missing, start: nghttpdProgram.start, paths: noFields},
 	{Name: h2o, missing: h2oProgram.missing, start: h2oProgram.start, paths: noUploads},
 	{Name: nginx, missing: nginxProgram.missing, start: nginxProgram.start, paths: noUploads},
 	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
 	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
-	{Name: bare, missing: floorMissing, ours: true, start: self(bare), paths: []string{site.Hello}, calls: true, client: true, floor: true},
+	{
+		Name:    bare,
+		missing: floorMissing,
+		ours:    true,
+		start:   self(bare),
+		paths:   []string{site.Hello},
+		calls:   true,
+		client:  true,
+		floor:   true,
+	},
 }
 
 // The rivals that are built, one of them with a newer Go.
@@ -116,7 +132,14 @@ func self(name string) func(context.Context, *laboratory, need, ...string) (*run
 }
 
 // startChild starts a program that is a server by way of site.Main.
-func startChild(ctx context.Context, l *laboratory, name string, n need, wrap []string, argv ...string) (*running, error) {
+func startChild(
+	ctx context.Context,
+	l *laboratory,
+	name string,
+	n need,
+	wrap []string,
+	argv ...string,
+) (*running, error) {
 	spec := site.Spec{Name: name, MaxStreams: n.MaxStreams, Conns: n.Conns}
 	if n.TLS {
 		spec.Cert, spec.Key = l.cert, l.key

@@ -97,7 +97,15 @@ func (r *report) check() error {
 	var missed []string
 	for _, v := range r.verdicts() {
 		if !v.kept(v.Value) {
-			m := fmt.Sprintf("%s: %s of %s is %.3g, the bar is %v (%s)", v.Scenario, v.Figure.Unit, v.Of, v.Value, v.bar, v.against())
+			m := fmt.Sprintf(
+				"%s: %s of %s is %.3g, the bar is %v (%s)",
+				v.Scenario,
+				v.Figure.Unit,
+				v.Of,
+				v.Value,
+				v.bar,
+				v.against(),
+			)
 			if v.below() {
 				m += fmt.Sprintf(", the floor is %.3g", *v.floor)
 			}
@@ -139,7 +147,10 @@ func (r *report) json() any {
 		out.Scenarios = append(out.Scenarios, scenarioJSON{s.Name, s.What})
 	}
 	for _, v := range r.verdicts() {
-		out.Bars = append(out.Bars, barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.floor, v.String(), v.kept(v.Value)})
+		out.Bars = append(
+			out.Bars,
+			barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.floor, v.String(), v.kept(v.Value)},
+		)
 	}
 	return out
 }
@@ -148,7 +159,16 @@ func (r *report) json() any {
 func (r *report) markdown(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	e := r.environment()
-	fmt.Fprintf(b, "%s, %s, %s, %s; %s; medians of %d rounds.\n\n", e["cpu"], e["system"], e["go"], e["h2load"], e["pinned"], r.rounds)
+	fmt.Fprintf(
+		b,
+		"%s, %s, %s, %s; %s; medians of %d rounds.\n\n",
+		e["cpu"],
+		e["system"],
+		e["go"],
+		e["h2load"],
+		e["pinned"],
+		r.rounds,
+	)
 	for _, p := range peers {
 		if what := r.what[p.Name]; what != "" {
 			fmt.Fprintf(b, "- %s: %s\n", p.Name, what)
@@ -226,7 +246,10 @@ func (r *report) bars(w io.Writer) {
 
 // details writes a row for each scenario and peer.
 func (r *report) details(w io.Writer) {
-	fmt.Fprintln(w, "\n| scenario | peer | median (min to max) | sluice in parts of it | and | CPU | load's CPU | requests/read | requests/write |")
+	fmt.Fprintln(
+		w,
+		"\n| scenario | peer | median (min to max) | sluice in parts of it | and | CPU | load's CPU | requests/read | requests/write |",
+	)
 	fmt.Fprintln(w, "|---|---|---:|---:|---|---:|---:|---:|---:|")
 	for _, s := range r.scenarios {
 		for _, p := range peers {
@@ -265,8 +288,14 @@ func (r *report) limits(w io.Writer) {
 		for _, p := range peers {
 			ld, own := r.median(s.Name, p.Name, loadShare), r.median(s.Name, p.Name, ownShare)
 			if ld > lab.Busy && own < lab.Busy {
-				fmt.Fprintf(w, "\n%s, %s: the load was the limit (%.0f %% of its CPU, the peer %.0f %% of its own), so the speed is not the peer's, and it batched less than it can.\n",
-					s.Name, p.Name, 100*ld, 100*own)
+				fmt.Fprintf(
+					w,
+					"\n%s, %s: the load was the limit (%.0f %% of its CPU, the peer %.0f %% of its own), so the speed is not the peer's, and it batched less than it can.\n",
+					s.Name,
+					p.Name,
+					100*ld,
+					100*own,
+				)
 			}
 		}
 	}

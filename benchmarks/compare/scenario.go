@@ -17,7 +17,8 @@ type scenario struct {
 	Peers []string // those that are measured unless -peers says otherwise
 	Shown []figure // in the tables, the one that counts first
 	Bars  []bar
-	// Rounds are at most so many, where they take long and hardly differ; 0 is as many as there are.
+	// Rounds are at most so many, where they take long and hardly differ; 0 is as many as there
+	// are.
 	Rounds int
 	do     doer
 }
@@ -225,7 +226,10 @@ func choose(patterns string) ([]scenario, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-scenarios: %w", err)
 	}
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !slices.Contains(chosen, s.Name) }), nil
+	return slices.DeleteFunc(
+		slices.Clone(scenarios),
+		func(s scenario) bool { return !slices.Contains(chosen, s.Name) },
+	), nil
 }
 
 // match returns the names that one of the patterns, separated by commas,

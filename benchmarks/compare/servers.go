@@ -36,7 +36,11 @@ func sluiceServer(spec site.Spec) (site.Server, error) {
 		Handler: http.HandlerFunc(site.Handler), TLSConfig: cfg, ErrorLog: site.Quiet,
 		Config: server.Config{MaxConcurrentStreams: spec.MaxStreams},
 	}
-	return site.Server{What: "this module's server, " + runtime.Version(), Serve: site.ServeFunc(s, cfg != nil), Close: s.Close}, nil
+	return site.Server{
+		What:  "this module's server, " + runtime.Version(),
+		Serve: site.ServeFunc(s, cfg != nil),
+		Close: s.Close,
+	}, nil
 }
 
 // connServer is a handler on conn.Stream, without net/http's types. It has the
@@ -51,7 +55,11 @@ func connServer(spec site.Spec) (site.Server, error) {
 	}
 	h := &low{cfg: cfg, maxStreams: spec.MaxStreams}
 	h.tellTime()
-	return site.Server{What: "a handler on this module's conn.Stream, " + runtime.Version(), Serve: h.serve, Close: h.close}, nil
+	return site.Server{
+		What:  "a handler on this module's conn.Stream, " + runtime.Version(),
+		Serve: h.serve,
+		Close: h.close,
+	}, nil
 }
 
 // low answers on the goroutine that reads, which is the quickest way for a

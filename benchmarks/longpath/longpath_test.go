@@ -80,7 +80,8 @@ func newClient(ours bool, h2c *http.Protocols, l *memconn.Listener) httpClient {
 	return &http.Transport{Protocols: h2c, DialContext: l.Dial}
 }
 
-// move moves size octets in one stream of a new connection and returns how long that took. It runs in a bubble.
+// move moves size octets in one stream of a new connection and returns how long that took. It runs
+// in a bubble.
 func move(t *testing.T, p path, oursClient, oursServer, upload bool) time.Duration {
 	l := p.listen()
 	h2c := new(http.Protocols)
@@ -127,8 +128,8 @@ func httpRequest(t *testing.T, upload bool) *http.Request {
 	return req
 }
 
-// One stream fills at least 90 % of a path whose bandwidth times delay is 12.5 MB, in both directions, with nothing
-// configured. net/http is there for comparison.
+// One stream fills at least 90 % of a path whose bandwidth times delay is 12.5 MB, in both
+// directions, with nothing configured. net/http is there for comparison.
 func TestLongPath(t *testing.T) {
 	names := map[bool]string{true: "sluice", false: "net/http"}
 	var table strings.Builder
@@ -150,7 +151,8 @@ func TestLongPath(t *testing.T) {
 				share := float64(size) / float64(p.rate) / took.Seconds()
 				fmt.Fprintf(&table, "| %s | %s | %s | %s | %v | %.1f %% |\n",
 					p.name, names[ends[0]], names[ends[1]], direction, took.Round(100*time.Microsecond), 100*share)
-				// It is the receiver who gives credit, so a sender of ours must not be what is in the way either.
+				// It is the receiver who gives credit, so a sender of ours must not be what is in
+				// the way either.
 				if ends[1] && share < 0.9 {
 					t.Errorf("%s of 512 MiB over %s from %s: %.1f %% of the path", direction, p.name, names[ends[0]], 100*share)
 				}

@@ -94,8 +94,8 @@ func (g *gen) op(requests *int) op {
 	case n < 94 || g.calm:
 		o.name = "stall"
 		o.set("conn", g.IntN(4))
-		// A write to a connection that is closed fails at once here, also where the path stalls, and the
-		// client reads on for a second then.
+		// A write to a connection that is closed fails at once here, also where the path stalls,
+		// and the client reads on for a second then.
 		o.set("ms", g.oneOf("1 100 700"))
 	case n < 98:
 		o.name = "cut"

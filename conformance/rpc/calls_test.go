@@ -152,7 +152,8 @@ func testClientStream(t *testing.T, c caller, _ *echo) {
 	}
 }
 
-// Each message is sent when the answer to the one before is there: nothing on the way may hold one back.
+// Each message is sent when the answer to the one before is there: nothing on the way may hold one
+// back.
 func testBidi(t *testing.T, c caller, _ *echo) {
 	s, err := c.chat(limited(t))
 	if err != nil {
@@ -214,8 +215,8 @@ func testLargeBidi(t *testing.T, c caller, _ *echo) {
 	}
 }
 
-// Thousands of small messages in each direction: a peer may answer each with frames of its own, as grpc-go does with a PING
-// to measure the path, and must not be taken for an attacker.
+// Thousands of small messages in each direction: a peer may answer each with frames of its own, as
+// grpc-go does with a PING to measure the path, and must not be taken for an attacker.
 func testLongStreams(t *testing.T, c caller, _ *echo) {
 	const messages = 20_000
 	numbers := make([]int64, messages)
@@ -276,7 +277,8 @@ func testDeadline(t *testing.T, c caller, e *echo) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := c.wait(ctx)
-	// grpc-go's server knows the deadline too, rounded down, and may reset the stream before the client's timer has run.
+	// grpc-go's server knows the deadline too, rounded down, and may reset the stream before the
+	// client's timer has run.
 	deadline, _ := ctx.Deadline()
 	byServer := errors.Is(err, frame.Cancel) && time.Until(deadline) < 10*time.Millisecond
 	if got := c.explain(err).code; got != codes.DeadlineExceeded && !byServer {
@@ -303,7 +305,8 @@ func testCancel(t *testing.T, c caller, e *echo) {
 	}
 }
 
-// How the handler learns of it depends on the client: Connect's ends the request before it resets the stream.
+// How the handler learns of it depends on the client: Connect's ends the request before it resets
+// the stream.
 func testCancelStream(t *testing.T, c caller, e *echo) {
 	e.forget()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -25,7 +25,10 @@ func newConnectHandler(e *echo) http.Handler {
 	return mux
 }
 
-func (e *echo) sayConnect(_ context.Context, r *connect.Request[wrapperspb.BytesValue]) (*connect.Response[wrapperspb.BytesValue], error) {
+func (e *echo) sayConnect(
+	_ context.Context,
+	r *connect.Request[wrapperspb.BytesValue],
+) (*connect.Response[wrapperspb.BytesValue], error) {
 	resp := connect.NewResponse(r.Msg)
 	if asked := r.Header().Get(askKey); asked != "" {
 		resp.Header().Set(answerKey, asked)
@@ -34,19 +37,32 @@ func (e *echo) sayConnect(_ context.Context, r *connect.Request[wrapperspb.Bytes
 	return resp, nil
 }
 
-func (e *echo) failConnect(_ context.Context, r *connect.Request[wrapperspb.StringValue]) (*connect.Response[emptypb.Empty], error) {
+func (e *echo) failConnect(
+	_ context.Context,
+	r *connect.Request[wrapperspb.StringValue],
+) (*connect.Response[emptypb.Empty], error) {
 	return nil, connectError(&failure{r.Msg.Value})
 }
 
-func (e *echo) waitConnect(ctx context.Context, _ *connect.Request[emptypb.Empty]) (*connect.Response[emptypb.Empty], error) {
+func (e *echo) waitConnect(
+	ctx context.Context,
+	_ *connect.Request[emptypb.Empty],
+) (*connect.Response[emptypb.Empty], error) {
 	return nil, e.wait(ctx)
 }
 
-func (e *echo) countConnect(_ context.Context, r *connect.Request[wrapperspb.Int64Value], s *connect.ServerStream[wrapperspb.Int64Value]) error {
+func (e *echo) countConnect(
+	_ context.Context,
+	r *connect.Request[wrapperspb.Int64Value],
+	s *connect.ServerStream[wrapperspb.Int64Value],
+) error {
 	return connectError(e.count(r.Msg.Value, func(i int64) error { return s.Send(wrapperspb.Int64(i)) }))
 }
 
-func (e *echo) sumConnect(_ context.Context, s *connect.ClientStream[wrapperspb.Int64Value]) (*connect.Response[wrapperspb.Int64Value], error) {
+func (e *echo) sumConnect(
+	_ context.Context,
+	s *connect.ClientStream[wrapperspb.Int64Value],
+) (*connect.Response[wrapperspb.Int64Value], error) {
 	var sum int64
 	for s.Receive() {
 		sum += s.Msg().Value
@@ -57,7 +73,10 @@ func (e *echo) sumConnect(_ context.Context, s *connect.ClientStream[wrapperspb.
 	return connect.NewResponse(wrapperspb.Int64(sum)), nil
 }
 
-func (e *echo) chatConnect(ctx context.Context, s *connect.BidiStream[wrapperspb.BytesValue, wrapperspb.BytesValue]) error {
+func (e *echo) chatConnect(
+	ctx context.Context,
+	s *connect.BidiStream[wrapperspb.BytesValue, wrapperspb.BytesValue],
+) error {
 	receive := func() ([]byte, bool, error) {
 		in, err := s.Receive()
 		return in.GetValue(), errors.Is(err, io.EOF), err
@@ -105,7 +124,10 @@ func (c *connectCaller) say(ctx context.Context, b []byte, ask string) (said, er
 }
 
 func (c *connectCaller) fail(ctx context.Context, text string) error {
-	_, err := call[wrapperspb.StringValue, emptypb.Empty](c, "Fail").CallUnary(ctx, connect.NewRequest(wrapperspb.String(text)))
+	_, err := call[wrapperspb.StringValue, emptypb.Empty](
+		c,
+		"Fail",
+	).CallUnary(ctx, connect.NewRequest(wrapperspb.String(text)))
 	return err
 }
 

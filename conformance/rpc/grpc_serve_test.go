@@ -16,8 +16,8 @@ func TestGRPCOnOurServer(t *testing.T) {
 	})
 }
 
-// A server that ends its connections after a moment loses no call: those that run are finished, those that came too late
-// are sent again by the client.
+// A server that ends its connections after a moment loses no call: those that run are finished,
+// those that came too late are sent again by the client.
 func TestGRPCAcrossAgedConnections(t *testing.T) {
 	eachSecurity(t, func(t *testing.T, secure bool) {
 		e := newEcho()

@@ -34,9 +34,9 @@ func (p *pingTracer) TraceFrame(_ *conn.Conn, e conn.FrameTrace) {
 	}
 }
 
-// The PINGs with which a client measures the path are none that grpc-go's server punishes: it ends a connection with
-// the third that comes without a message of its own between them. For a minute on a path of 1 s and 40 Mbit/s, several
-// calls at once have it receive in bulk.
+// The PINGs with which a client measures the path are none that grpc-go's server punishes: it ends
+// a connection with the third that comes without a message of its own between them. For a minute on
+// a path of 1 s and 40 Mbit/s, several calls at once have it receive in bulk.
 func TestMeasuringIsNotPunishedByGRPC(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memconn.Listen(memconn.Options{Latency: 500 * time.Millisecond, Bandwidth: 5_000_000, Buffer: 32 << 20})
@@ -46,7 +46,11 @@ func TestMeasuringIsNotPunishedByGRPC(t *testing.T) {
 		tracer := new(pingTracer)
 		tr := &client.Transport{Protocols: new(http.Protocols), DialContext: l.Dial, Tracer: tracer}
 		tr.Protocols.SetUnencryptedHTTP2(true)
-		c := &connectCaller{hc: &http.Client{Transport: tr}, url: "http://grpc.test", opts: []connect.ClientOption{connect.WithGRPC()}}
+		c := &connectCaller{
+			hc:   &http.Client{Transport: tr},
+			url:  "http://grpc.test",
+			opts: []connect.ClientOption{connect.WithGRPC()},
+		}
 
 		end := time.Now().Add(time.Minute)
 		var callers sync.WaitGroup

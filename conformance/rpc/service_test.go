@@ -21,7 +21,8 @@ const serviceName = "sluice.conformance.v1.Echo"
 // procedure is the path of a method.
 func procedure(method string) string { return "/" + serviceName + "/" + method }
 
-// Metadata of Say: the request's askKey comes back in the header as answerKey and in the trailer as lateKey.
+// Metadata of Say: the request's askKey comes back in the header as answerKey and in the trailer as
+// lateKey.
 const (
 	askKey    = "x-ask"
 	answerKey = "x-answer"
@@ -105,7 +106,11 @@ func (e *echo) count(to int64, send func(int64) error) error {
 }
 
 // chat answers until receive says io.EOF by done.
-func (e *echo) chat(ctx context.Context, receive func() (b []byte, done bool, err error), send func([]byte) error) error {
+func (e *echo) chat(
+	ctx context.Context,
+	receive func() (b []byte, done bool, err error),
+	send func([]byte) error,
+) error {
 	e.began()
 	for {
 		b, done, err := receive()

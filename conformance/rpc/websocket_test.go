@@ -23,8 +23,9 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// coder/websocket knows the handshake of HTTP/1.1 only. Its frames run over a tunnel all the same: the two types below put
-// extended CONNECT (RFC 8441 §5) in the place of the handshake, on either side.
+// coder/websocket knows the handshake of HTTP/1.1 only. Its frames run over a tunnel all the same:
+// the two types below put extended CONNECT (RFC 8441 §5) in the place of the handshake, on either
+// side.
 
 // webSocketTripper is the http.RoundTripper of the websocket package's client.
 type webSocketTripper struct{ tr *client.Transport }
@@ -116,8 +117,8 @@ func webSocketTransport(t *testing.T) *client.Transport {
 	return tr
 }
 
-// WebSocket over HTTP/2 with the frames of coder/websocket: texts, large and compressed messages, pings, closing, a read
-// that is given up, and many at once on one connection.
+// WebSocket over HTTP/2 with the frames of coder/websocket: texts, large and compressed messages,
+// pings, closing, a read that is given up, and many at once on one connection.
 func TestWebSocket(t *testing.T) {
 	eachSecurity(t, func(t *testing.T, secure bool) {
 		addr := startOurs(t, secure, serveWebSocket(t), func(s *server.Server) { s.EnableConnectProtocol = true })

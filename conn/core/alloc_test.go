@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A loop makes requests on one Conn with frames that were built before, so that what allocates is the Conn.
+// A loop makes requests on one Conn with frames that were built before, so that what allocates is
+// the Conn.
 type loop struct {
 	tb      testing.TB
 	c       *Conn

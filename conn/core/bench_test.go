@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// BenchmarkRequestResponse is what a request and a response of 13 octets cost both ends together, so many at once: two
-// Conns whose outputs are each other's input.
+// BenchmarkRequestResponse is what a request and a response of 13 octets cost both ends together,
+// so many at once: two Conns whose outputs are each other's input.
 func BenchmarkRequestResponse(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(itoa(uint32(n))+"-in-flight", func(b *testing.B) {

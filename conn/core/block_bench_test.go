@@ -90,17 +90,22 @@ func BenchmarkEncodeFreshDate(b *testing.B) {
 	b.ReportMetric(float64(len(buf)), "octets")
 }
 
-// BenchmarkDecodeRequest decodes and checks requests, all of whose fields are in the table ("indexed"), and requests
-// that come as peers send them, with a :path that is a literal ("path"). Each is decoded, as no two in a row are the
-// same, and taken from the one before where they are ("again").
+// BenchmarkDecodeRequest decodes and checks requests, all of whose fields are in the table
+// ("indexed"), and requests that come as peers send them, with a :path that is a literal ("path").
+// Each is decoded, as no two in a row are the same, and taken from the one before where they are
+// ("again").
 func BenchmarkDecodeRequest(b *testing.B) {
 	for _, fields := range [][]Field{request5, request20} {
 		name := fmt.Sprintf("fields=%d", len(fields))
 		first, indexed := xnetTwice(b, fields)
 		path := hpack.AppendHuffmanString(nil, "/assets/images/logo-4f2a1c.png?size=large")
-		literal := append(append([]byte{0x04, 0x80 | byte(len(path))}, path...), bytes.Replace(indexed, []byte{0x84}, nil, 1)...)
+		literal := append(
+			append([]byte{0x04, 0x80 | byte(len(path))}, path...),
+			bytes.Replace(indexed, []byte{0x84}, nil, 1)...)
 		if fields[3].Value != "/" { // :path is dynamic there
-			literal = append(append([]byte{0x04, 0x80 | byte(len(path))}, path...), bytes.Replace(indexed, indexed[3:4], nil, 1)...)
+			literal = append(
+				append([]byte{0x04, 0x80 | byte(len(path))}, path...),
+				bytes.Replace(indexed, indexed[3:4], nil, 1)...)
 		}
 		for _, block := range []struct {
 			name   string

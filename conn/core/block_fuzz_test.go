@@ -85,8 +85,9 @@ func checkSame(t *testing.T, fields []Field, m *Message) {
 	}
 }
 
-// FuzzBlockDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the same messages and
-// errors, and what x/net's decoder gives at once where it agrees that there is no error.
+// FuzzBlockDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the
+// same messages and errors, and what x/net's decoder gives at once where it agrees that there is no
+// error.
 func FuzzBlockDecoder(f *testing.F) {
 	for _, fields := range [][]Field{response20, request20, head("host: a", "te: trailers", "content-length: 5")} {
 		first, second := xnetTwice(f, fields)
@@ -96,7 +97,12 @@ func FuzzBlockDecoder(f *testing.F) {
 		f.Add(block[:min(len(block), 500)], block[:min(len(block), 100)], uint64(2), uint32(300))
 	}
 	f.Add([]byte{0x20, 0x3f, 0xe1, 0x1f, 0x82}, []byte{0x40, 0x0a, 0xff}, uint64(3), uint32(0))
-	f.Add(literal(reprIncremental, strings.Repeat("n", 300), strings.Repeat("v", 300)), []byte{0xbe, 0x7e, 0x00}, uint64(4), uint32(100))
+	f.Add(
+		literal(reprIncremental, strings.Repeat("n", 300), strings.Repeat("v", 300)),
+		[]byte{0xbe, 0x7e, 0x00},
+		uint64(4),
+		uint32(100),
+	)
 	f.Fuzz(func(t *testing.T, first, second []byte, seed uint64, limit uint32) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		limit %= 1 << 17

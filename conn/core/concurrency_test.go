@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Decode needs no lock: it runs while others, who have it, answer what was applied before. Only the race detector can
-// tell.
+// Decode needs no lock: it runs while others, who have it, answer what was applied before. Only the
+// race detector can tell.
 func TestDecodeWithoutLock(t *testing.T) {
 	const requests = 2000
 	p := newPeer(t, Server, func(cfg *Config) {

@@ -107,8 +107,8 @@ func (cfg *Config) normalize() {
 // maxTimeout is as good as none, and leaves room for sums.
 const maxTimeout = 100 * 365 * 24 * time.Hour
 
-// noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does not send them, or a
-// server's scheduler does not follow them (RFC 9218 §2.1).
+// noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does
+// not send them, or a server's scheduler does not follow them (RFC 9218 §2.1).
 func (cfg *Config) noTree() bool {
 	if cfg.Role == Client {
 		return !cfg.TreePriorities

@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Conn is one HTTP/2 connection without I/O, in either role. See the package documentation for how bytes
-// and events pass through it and for which of its parts may be used by two goroutines.
+// Conn is one HTTP/2 connection without I/O, in either role. See the package documentation for how
+// bytes and events pass through it and for which of its parts may be used by two goroutines.
 type Conn struct {
 	cfg Config
 	in  inbound // owned by the reader
@@ -57,7 +57,8 @@ type Conn struct {
 	nextEvent int
 }
 
-// maxResets bounds how many streams that we have reset are remembered, which takes up to 20 octets each.
+// maxResets bounds how many streams that we have reset are remembered, which takes up to 20 octets
+// each.
 const maxResets = 4096
 
 // New returns a connection that is about to begin. Start begins it.
@@ -72,7 +73,8 @@ func New(cfg Config) *Conn {
 	}
 	c.cfg.Limits = cfg.Limits.withDefaults(&cfg)
 	c.limit.Limits = &c.cfg.Limits
-	// The peer may have as many streams open, and so send frames on as many that we have reset, before it knows.
+	// The peer may have as many streams open, and so send frames on as many that we have reset,
+	// before it knows.
 	resets := min(max(cfg.MaxConcurrentStreams, stream.DefaultResets), maxResets)
 	c.closed = stream.NewClosedStreams(stream.DefaultEnded, int(resets))
 	c.in.init(&cfg, c.limit.MaxContinuations)
@@ -82,8 +84,9 @@ func New(cfg Config) *Conn {
 	return c
 }
 
-// Start appends our connection preface: SETTINGS, behind the client's magic octets in the role of a client,
-// and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits one packet.
+// Start appends our connection preface: SETTINGS, behind the client's magic octets in the role of a
+// client, and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits
+// one packet.
 func (c *Conn) Start(now time.Time) {
 	if c.fatal != nil {
 		return
@@ -106,10 +109,10 @@ func (c *Conn) Start(now time.Time) {
 	c.bdp.PingSent(now)
 }
 
-// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the time of the last
-// call that did, which may be long ago when a peer waits for its answer. So call SetTime before a Queue that will have
-// to wait for the peer's window, and after what may have ended the last stream: the wait, and idleness, are counted
-// from then.
+// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the
+// time of the last call that did, which may be long ago when a peer waits for its answer. So call
+// SetTime before a Queue that will have to wait for the peer's window, and after what may have
+// ended the last stream: the wait, and idleness, are counted from then.
 func (c *Conn) SetTime(now time.Time) {
 	c.tell(now)
 	if c.life.idleGuess {

@@ -15,8 +15,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A peer is the other end of the Conn c, played by a test with frames that package frame builds. What c answers, and
-// the events that it gives, are kept as lines of text until want, wantEvents or outcome takes them.
+// A peer is the other end of the Conn c, played by a test with frames that package frame builds.
+// What c answers, and the events that it gives, are kept as lines of text until want, wantEvents or
+// outcome takes them.
 type peer struct {
 	tb  testing.TB
 	c   *Conn
@@ -95,7 +96,8 @@ func (p *peer) greet(settings ...frame.Setting) {
 	p.send(frame.NewSettings(settings...))
 }
 
-// send gives c frames (frame.Frame), header blocks (message) or bare octets ([]byte, string), all in one piece.
+// send gives c frames (frame.Frame), header blocks (message) or bare octets ([]byte, string), all
+// in one piece.
 func (p *peer) send(items ...any) {
 	p.tb.Helper()
 	if p.err != nil {
@@ -277,8 +279,8 @@ func (p *peer) alive(why string) {
 	}
 }
 
-// outcome is all that has happened since the last look, for tables: frames sent, then events, or the error of the
-// connection.
+// outcome is all that has happened since the last look, for tables: frames sent, then events, or
+// the error of the connection.
 func (p *peer) outcome() string {
 	out, events := p.out, p.events
 	p.out, p.events = nil, nil

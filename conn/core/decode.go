@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// inbound is the reader's half: it cuts frames and decodes header blocks. It shares nothing with the rest, so
-// that the reader can work while other goroutines append to the output under the lock.
+// inbound is the reader's half: it cuts frames and decodes header blocks. It shares nothing with
+// the rest, so that the reader can work while other goroutines append to the output under the lock.
 type inbound struct {
 	server        bool
 	prefaceLeft   string // octets of the client preface still to come
@@ -56,17 +56,18 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	in.maxFrame = cfg.MaxReadFrameSize
 	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxFrameSize), math.MaxInt32))
 	in.maxConts = maxConts
-	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113 §6.5.3).
+	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113
+	// §6.5.3).
 	in.block = newBlockDecoder(max(cfg.DecoderTableSize, defaultTableSize), cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
 	in.block.client = !in.server
 }
 
-// Decode takes at most one frame off b and returns the number of octets it took: 0 when b holds less than a
-// whole frame. The frame takes effect with the next Apply. b must stay as it is until the events of that
-// Apply have been taken. An error is a *frame.ConnError, to be handed to Fail.
+// Decode takes at most one frame off b and returns the number of octets it took: 0 when b holds
+// less than a whole frame. The frame takes effect with the next Apply. b must stay as it is until
+// the events of that Apply have been taken. An error is a *frame.ConnError, to be handed to Fail.
 //
-// Decode touches only what the reader owns: it needs no lock, but must not run at the same time as itself,
-// Apply or Receive.
+// Decode touches only what the reader owns: it needs no lock, but must not run at the same time as
+// itself, Apply or Receive.
 func (c *Conn) Decode(b []byte) (n int, err error) {
 	in := &c.in
 	if in.found == nil {
@@ -107,8 +108,8 @@ func (c *Conn) Decode(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Partial tells whether more octets are needed to complete what has begun: a header block, or the frame
-// that b, the octets left over by Decode, begins; want is the length of the latter.
+// Partial tells whether more octets are needed to complete what has begun: a header block, or the
+// frame that b, the octets left over by Decode, begins; want is the length of the latter.
 func (c *Conn) Partial(b []byte) (partial bool, want int) {
 	if len(b) >= frame.HeaderLen && c.in.prefaceLeft == "" {
 		want = frame.HeaderLen + int(frame.ParseHeader(b).Length)
@@ -145,8 +146,9 @@ func (in *inbound) headers(h frame.Header, p []byte) error {
 	return in.fragment(f.Fragment, f.EndHeaders)
 }
 
-// errSelfDependency is for a stream that depends on itself. RFC 9113 §5.3.2 knows the error no more, RFC 7540 §5.3.1
-// made it a stream error. A connection error gives nobody a way to make us send resets.
+// errSelfDependency is for a stream that depends on itself. RFC 9113 §5.3.2 knows the error no
+// more, RFC 7540 §5.3.1 made it a stream error. A connection error gives nobody a way to make us
+// send resets.
 func errSelfDependency() error {
 	return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
 }
@@ -213,9 +215,9 @@ func (in *inbound) fragment(p []byte, end bool) error {
 	return in.block.finish(&in.msg)
 }
 
-// Receive is Decode and Apply for every whole frame in b, for a caller with one goroutine. It returns how many
-// octets it took. Events that view b must be taken before b changes; so Receive stops after each frame that
-// has one, and more tells to call it again with the rest.
+// Receive is Decode and Apply for every whole frame in b, for a caller with one goroutine. It
+// returns how many octets it took. Events that view b must be taken before b changes; so Receive
+// stops after each frame that has one, and more tells to call it again with the rest.
 func (c *Conn) Receive(b []byte, now time.Time) (n int, more bool, err error) {
 	for {
 		k, err := c.Decode(b[n:])

@@ -8,11 +8,13 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// blockDecoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each field is counted
-// and judged as it comes out. The reader of the connection owns it; there is no lock.
+// blockDecoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each
+// field is counted and judged as it comes out. The reader of the connection owns it; there is no
+// lock.
 //
-// A block is collected and then decoded at once, so that one that arrives in drips costs time linear in its length,
-// and no buffer of hpack.Decoder, which it would keep for good, grows with what a peer leaves incomplete.
+// A block is collected and then decoded at once, so that one that arrives in drips costs time
+// linear in its length, and no buffer of hpack.Decoder, which it would keep for good, grows with
+// what a peer leaves incomplete.
 //
 // Once a message is over its limits the rest of the block is decoded only for the sake of the
 // table, and after discard not even collected. A string longer than mostHeld, or a block of which
@@ -60,9 +62,10 @@ const (
 	keptCookies = 16 << 10 // octets of joined cookies
 )
 
-// newBlockDecoder returns a decoder for a peer that has not yet acknowledged a SETTINGS_HEADER_TABLE_SIZE of
-// tableSize, as it will with setTableSize. A header list has at most maxListBytes octets as counted by
-// RFC 9113 §6.5.2, and at most maxFields field lines, among which pseudo-header fields and cookie crumbs count.
+// newBlockDecoder returns a decoder for a peer that has not yet acknowledged a
+// SETTINGS_HEADER_TABLE_SIZE of tableSize, as it will with setTableSize. A header list has at most
+// maxListBytes octets as counted by RFC 9113 §6.5.2, and at most maxFields field lines, among which
+// pseudo-header fields and cookie crumbs count.
 func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecoder {
 	return &blockDecoder{
 		tableMax:  initialTableSize,
@@ -73,8 +76,9 @@ func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecode
 	}
 }
 
-// mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above the limit of the
-// header list that whoever overlooks that limit still gets an answer, and above all that can enter the table.
+// mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above
+// the limit of the header list that whoever overlooks that limit still gets an answer, and above
+// all that can enter the table.
 func (d *blockDecoder) mostHeld() int {
 	n := 4 * max(d.maxOctets, uint64(d.allowed))
 	if d.client {
@@ -87,8 +91,9 @@ func (d *blockDecoder) mostHeld() int {
 // that a response over that limit costs the other responses of the connection nothing.
 const clientHeld = 16 << 20
 
-// setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is less than what the
-// peer's encoder may be using, its next block must begin by saying so (RFC 9113 §4.3.1, RFC 7541 §4.2).
+// setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is
+// less than what the peer's encoder may be using, its next block must begin by saying so (RFC 9113
+// §4.3.1, RFC 7541 §4.2).
 func (d *blockDecoder) setTableSize(n uint32) {
 	d.allowed = n
 	if d.hpack != nil {
@@ -103,8 +108,8 @@ func (d *blockDecoder) setTableSize(n uint32) {
 	}
 }
 
-// write takes the next fragment of the block; it is not needed after the call. An error is a *frame.ConnError with
-// the code COMPRESSION_ERROR.
+// write takes the next fragment of the block; it is not needed after the call. An error is a
+// *frame.ConnError with the code COMPRESSION_ERROR.
 func (d *blockDecoder) write(p []byte) error {
 	if d.blockWork == nil {
 		d.blockWork = new(blockWork)
@@ -165,8 +170,8 @@ func (d *blockDecoder) finishDiscarding(m *Message) error {
 	return d.err
 }
 
-// finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block. It fails like write
-// when the block is not well-formed.
+// finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block.
+// It fails like write when the block is not well-formed.
 func (d *blockDecoder) finish(m *Message) error {
 	if d.err != nil {
 		return d.err
@@ -276,8 +281,9 @@ func (d *blockDecoder) failDecoding(err error) {
 	}
 }
 
-// sizeUpdates takes the dynamic table size updates off the head of p (RFC 7541 §4.2, §6.3). hpack.Decoder does not
-// know that one can be due, and refuses the second of two where the RFC asks for both.
+// sizeUpdates takes the dynamic table size updates off the head of p (RFC 7541 §4.2, §6.3).
+// hpack.Decoder does not know that one can be due, and refuses the second of two where the RFC asks
+// for both.
 func (d *blockDecoder) sizeUpdates(p []byte) []byte {
 	for len(p) > 0 && p[0]&0xe0 == 0x20 {
 		size, n := readInteger(p, 5)

@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// literal gives a literal field without Huffman coding; repr is reprPlain, reprIncremental or reprNever.
+// literal gives a literal field without Huffman coding; repr is reprPlain, reprIncremental or
+// reprNever.
 func literal(repr byte, name, value string) []byte {
 	b := []byte{repr}
 	b = appendInteger(b, 0, 7, uint32(len(name)))
@@ -65,7 +66,11 @@ func TestDecodeErrors(t *testing.T) {
 		{"cut in a size update", []byte{0x3f}, "RFC 7541 §5.1"},
 		{"value above all limits", concat([]byte{0x00, 1, 'a'}, appendInteger(nil, 0, 7, 1<<30)), long},
 		{"name above all limits", concat([]byte{0x00}, appendInteger(nil, 0, 7, 1<<30)), long},
-		{"value that Huffman coding makes too long", concat([]byte{0x00, 1, 'a'}, appendInteger(nil, 0x80, 7, 200_000), make([]byte, 200_000)), long},
+		{
+			"value that Huffman coding makes too long",
+			concat([]byte{0x00, 1, 'a'}, appendInteger(nil, 0x80, 7, 200_000), make([]byte, 200_000)),
+			long,
+		},
 		{"block above all limits", bytes.Repeat(literal(reprPlain, "a", "b"), 80_000), long},
 	}
 	for _, test := range tests {
@@ -197,14 +202,38 @@ func TestDecodeTooLarge(t *testing.T) {
 		{"one line too many by index", 300, 4, []byte{0xbe}, nil, true, ":authority"},
 		{"nothing more after that", 300, 10, concat(tooMany, literal(reprPlain, "c", "")), nil, true, ":authority"},
 		{"table goes on after that", 300, 10, concat(tooMany, literal(reprIncremental, "c", "")), nil, true, "c"},
-		{"Huffman is not looked at after that", 300, 10, concat(tooMany, []byte{0x00, 1, 'x', 0x81, 0x18}), nil, true, ":authority"},
+		{
+			"Huffman is not looked at after that",
+			300,
+			10,
+			concat(tooMany, []byte{0x00, 1, 'x', 0x81, 0x18}),
+			nil,
+			true,
+			":authority",
+		},
 		{"long value", 300, 10, literal(reprPlain, "a", long), nil, true, ":authority"},
 		{"long value by index empties the table", 300, 10, literal(reprIncremental, "a", long), nil, true, ""},
 		{"long name", 300, 10, literal(reprPlain, long, ""), nil, true, ":authority"},
 		{"long name by index", 300, 10, literal(reprIncremental, long, ""), nil, true, ""},
-		{"over the table, not over the limit", 1 << 16, 10, literal(reprIncremental, "a", long), lines("a: " + long), false, ""},
+		{
+			"over the table, not over the limit",
+			1 << 16,
+			10,
+			literal(reprIncremental, "a", long),
+			lines("a: " + long),
+			false,
+			"",
+		},
 		{"three times the limit", 1 << 15, 10, literal(reprPlain, "a", strings.Repeat("v", 3<<15)), nil, true, ":authority"},
-		{"long after too many", 300, 10, concat(tooMany, literal(reprPlain, "c", long), literal(reprIncremental, "d", "e")), nil, true, "d"},
+		{
+			"long after too many",
+			300,
+			10,
+			concat(tooMany, literal(reprPlain, "c", long), literal(reprIncremental, "d", "e")),
+			nil,
+			true,
+			"d",
+		},
 	}
 	for _, test := range tests {
 		for _, step := range []int{1 << 30, 7} {
@@ -261,7 +290,10 @@ func TestTooLargeMisses(t *testing.T) {
 // bombs are blocks that are small on the wire and large in memory (CVE-2016-6581, CVE-2026-49975).
 func bombs() map[string][]byte {
 	return map[string][]byte{
-		"large entry":     concat(literal(reprIncremental, "a", strings.Repeat("b", 4000)), bytes.Repeat([]byte{0xbe}, 16000)),
+		"large entry": concat(
+			literal(reprIncremental, "a", strings.Repeat("b", 4000)),
+			bytes.Repeat([]byte{0xbe}, 16000),
+		),
 		"empty values":    concat(literal(reprIncremental, "x", ""), bytes.Repeat([]byte{0xbe}, 30000)),
 		"cookie crumbs":   concat(literal(reprIncremental, "cookie", "a"), bytes.Repeat([]byte{0xbe}, 30000)),
 		"empty crumbs":    concat(literal(reprIncremental, "cookie", ""), bytes.Repeat([]byte{0xbe}, 30000)),
@@ -289,8 +321,15 @@ func TestDecodeBombs(t *testing.T) {
 			if octets > 64<<10 {
 				t.Errorf("%d octets of fields", octets)
 			}
-			if cap(d.block) > keptOctets || cap(d.crumbs) > keptFields || cap(d.last.octets) > 2*lastOctets || len(d.memo) > maxMemo {
-				t.Errorf("the decoder keeps buffers of %d, %d, %d, %d", cap(d.block), cap(d.crumbs), cap(d.last.octets), len(d.memo))
+			if cap(d.block) > keptOctets || cap(d.crumbs) > keptFields || cap(d.last.octets) > 2*lastOctets ||
+				len(d.memo) > maxMemo {
+				t.Errorf(
+					"the decoder keeps buffers of %d, %d, %d, %d",
+					cap(d.block),
+					cap(d.crumbs),
+					cap(d.last.octets),
+					len(d.memo),
+				)
 			}
 		})
 	}
@@ -312,8 +351,8 @@ func TestDecodeHoldsLittle(t *testing.T) {
 	}
 }
 
-// A long Huffman literal in fragments of one octet must take linear time (CVE-2022-41723): hpack.Decoder, which would
-// begin anew with each, gets them all at once.
+// A long Huffman literal in fragments of one octet must take linear time (CVE-2022-41723):
+// hpack.Decoder, which would begin anew with each, gets them all at once.
 func TestDecodeDrips(t *testing.T) {
 	const n = 100_000
 	text := hpack.AppendHuffmanString(nil, strings.Repeat("0", n))

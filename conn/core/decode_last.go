@@ -1,8 +1,9 @@
 package core
 
-// lastBlock is the block before. A client that sends the same request over and over sends, once the table has all of its
-// fields, the same octets over and over; and octets that do not change the table mean the same again if nothing but they
-// has come meanwhile. Taking the message from here costs a fifth of decoding it.
+// lastBlock is the block before. A client that sends the same request over and over sends, once the
+// table has all of its fields, the same octets over and over; and octets that do not change the
+// table mean the same again if nothing but they has come meanwhile. Taking the message from here
+// costs a fifth of decoding it.
 type lastBlock struct {
 	octets []byte   // none if it was a long one
 	msg    *Message // what it means; nil until it has come twice, and if it is not worth keeping
@@ -48,8 +49,8 @@ func (l *lastBlock) recall(m *Message) {
 	m.Fields = fields
 }
 
-// changesTable tells whether a block, which is well-formed, has representations that change the dynamic table: literals
-// that enter it and size updates (RFC 7541 §6).
+// changesTable tells whether a block, which is well-formed, has representations that change the
+// dynamic table: literals that enter it and size updates (RFC 7541 §6).
 func changesTable(p []byte) bool {
 	for len(p) > 0 {
 		first := p[0]
@@ -88,8 +89,8 @@ func skipString(p []byte) []byte {
 	return p[min(uint64(len(p)), uint64(n)+size):]
 }
 
-// readInteger reads an integer with a prefix of so many bits and returns its length: 0 when it does not end, or has
-// more octets than 32 bits need (RFC 7541 §5.1).
+// readInteger reads an integer with a prefix of so many bits and returns its length: 0 when it does
+// not end, or has more octets than 32 bits need (RFC 7541 §5.1).
 func readInteger(p []byte, bits uint8) (v uint64, n int) {
 	most := uint64(1)<<bits - 1
 	if v = uint64(p[0]) & most; v < most {

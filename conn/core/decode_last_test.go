@@ -17,7 +17,12 @@ func indexed(i byte) []byte { return []byte{reprIndexed | lastStatic + i} }
 // The same octets mean the same again only while the table is the same.
 func TestDecodeSameBlockAgain(t *testing.T) {
 	enters := func(name, value string) []byte { return literal(reprIncremental, name, value) }
-	plain := concat(literal(reprPlain, "x-a", "1"), literal(reprNever, "x-b", "2"), []byte{0x0f, 0x00 | 4, 1, '3'}, indexed(1))
+	plain := concat(
+		literal(reprPlain, "x-a", "1"),
+		literal(reprNever, "x-b", "2"),
+		[]byte{0x0f, 0x00 | 4, 1, '3'},
+		indexed(1),
+	)
 	tests := []struct {
 		block []byte
 		want  string // fields, separated by spaces
@@ -66,7 +71,8 @@ func TestDecodeSameBlockAgain(t *testing.T) {
 	}
 }
 
-// A message that was remembered is as good as one that was decoded, and is not touched by what becomes of its copies.
+// A message that was remembered is as good as one that was decoded, and is not touched by what
+// becomes of its copies.
 func TestDecodeRemembersAll(t *testing.T) {
 	first, again := xnetTwice(t, request20)
 	d := newBlockDecoder(4096, 64<<10, 200)

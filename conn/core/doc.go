@@ -1,8 +1,9 @@
-// Package core is one HTTP/2 connection as a machine without I/O, in either role: bytes go in, events and bytes to
-// send come out (RFC 9113). It knows the preface, the exchange of SETTINGS, header blocks and HPACK, the states of
-// streams, flow control, scheduling, PING, GOAWAY and the limits on what a peer can make it do. It knows no socket,
-// goroutine, lock or clock: time is an argument. Package conn brings it to life; a program with an event loop of its
-// own can use it as it is.
+// Package core is one HTTP/2 connection as a machine without I/O, in either role: bytes go in,
+// events and bytes to send come out (RFC 9113). It knows the preface, the exchange of SETTINGS,
+// header blocks and HPACK, the states of streams, flow control, scheduling, PING, GOAWAY and the
+// limits on what a peer can make it do. It knows no socket, goroutine, lock or clock: time is an
+// argument. Package conn brings it to life; a program with an event loop of its own can use it as
+// it is.
 //
 // # Use
 //
@@ -18,18 +19,19 @@
 //		send(c.Output(nil))
 //	}
 //
-// Deadline tells when to call Tick, which does what time asks for: timeouts, keepalive, the steps of a shutdown. After
-// Drained, the connection can be closed.
+// Deadline tells when to call Tick, which does what time asks for: timeouts, keepalive, the steps
+// of a shutdown. After Drained, the connection can be closed.
 //
-// Everything that a peer can send ends in an event, in nothing, or in a *frame.ConnError returned to the caller, who
-// hands it to Fail. Errors of one stream are answered with RST_STREAM here and come as EventReset.
+// Everything that a peer can send ends in an event, in nothing, or in a *frame.ConnError returned
+// to the caller, who hands it to Fail. Errors of one stream are answered with RST_STREAM here and
+// come as EventReset.
 //
 // # Two goroutines
 //
-// A Conn has no lock. Receive is made of two steps, so that a caller who has one can hold it for the second alone:
-// Decode cuts one frame and decodes its header block, touching only what belongs to the reader; Apply lets it take
-// effect. Decode may run while other goroutines use the rest under the caller's lock; Apply, and every other method,
-// needs that lock.
+// A Conn has no lock. Receive is made of two steps, so that a caller who has one can hold it for
+// the second alone: Decode cuts one frame and decodes its header block, touching only what belongs
+// to the reader; Apply lets it take effect. Decode may run while other goroutines use the rest
+// under the caller's lock; Apply, and every other method, needs that lock.
 //
 // # Accounts
 //
@@ -42,7 +44,8 @@
 //
 // # Limitations
 //
-// Frames are handled whole: the caller's buffer must be able to hold one of Config.MaxReadFrameSize. What
-// ALTSVC and ORIGIN frames say is checked and given to the caller, and changes nothing here. What SETTINGS tell the peer is
-// said once, by Start, but for SETTINGS_INITIAL_WINDOW_SIZE.
+// Frames are handled whole: the caller's buffer must be able to hold one of
+// Config.MaxReadFrameSize. What ALTSVC and ORIGIN frames say is checked and given to the caller,
+// and changes nothing here. What SETTINGS tell the peer is said once, by Start, but for
+// SETTINGS_INITIAL_WINDOW_SIZE.
 package core

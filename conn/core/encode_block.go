@@ -2,12 +2,15 @@ package core
 
 import "golang.org/x/net/http2/hpack"
 
-// blockEncoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection may use it.
+// blockEncoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection
+// may use it.
 //
-// A field that is whole in the static table, or should stay out of the dynamic one (see policy), is appended at once.
-// The others go to hpack.Encoder, or come from a memo of what it last made of them.
+// A field that is whole in the static table, or should stay out of the dynamic one (see policy), is
+// appended at once. The others go to hpack.Encoder, or come from a memo of what it last made of
+// them.
 //
-// It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header fields in front.
+// It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header
+// fields in front.
 type blockEncoder struct {
 	cap    uint32 // we use no more than this, whatever the peer allows
 	peer   uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
@@ -33,7 +36,8 @@ type encoderWork struct {
 	changed bool // by the block under way: its fields would be written otherwise if they came again
 }
 
-// indexedField is a field that is in the dynamic table, and how it is written as long as nothing enters the table.
+// indexedField is a field that is in the dynamic table, and how it is written as long as nothing
+// enters the table.
 type indexedField struct {
 	name, value string
 	gen         uint32
@@ -41,8 +45,8 @@ type indexedField struct {
 	n           uint8 // octets of repr
 }
 
-// newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the peer's memory and of
-// ours, as RFC 7541 §4.1 counts.
+// newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the
+// peer's memory and of ours, as RFC 7541 §4.1 counts.
 func newBlockEncoder(maxTableSize uint32) *blockEncoder {
 	return &blockEncoder{
 		cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize),
@@ -52,8 +56,8 @@ func newBlockEncoder(maxTableSize uint32) *blockEncoder {
 
 // setPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
 //
-// The next block announces the size that we then use (RFC 7541 §4.2): when it changes, and whenever n is less than
-// before, as the peer may wait for that (RFC 9113 §4.3.1).
+// The next block announces the size that we then use (RFC 7541 §4.2): when it changes, and whenever
+// n is less than before, as the peer may wait for that (RFC 9113 §4.3.1).
 func (e *blockEncoder) setPeerTableSize(n uint32) {
 	size := min(n, e.cap)
 	if n >= e.peer && size == e.size {
@@ -65,8 +69,8 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 	}
 	e.low = min(e.low, size)
 	if e.low < size {
-		// The next block says both (RFC 7541 §4.2). The decoder of x/net takes a second size update only for an empty
-		// table, and none can object to less than the least size.
+		// The next block says both (RFC 7541 §4.2). The decoder of x/net takes a second size update
+		// only for an empty table, and none can object to less than the least size.
 		e.low = 0
 	}
 	e.update, e.peer, e.size = true, n, size
@@ -81,7 +85,8 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 	}
 }
 
-// append appends a whole block with the given fields to b. The encoder may keep their strings, but not fields.
+// append appends a whole block with the given fields to b. The encoder may keep their strings, but
+// not fields.
 func (e *blockEncoder) append(b []byte, fields []Field) []byte {
 	if e.encoderWork == nil {
 		e.encoderWork = &encoderWork{gen: 1}
@@ -109,7 +114,8 @@ func (e *blockEncoder) append(b []byte, fields []Field) []byte {
 	return b
 }
 
-// First octets of representations (RFC 7541 §6). The number is the bits of the integer that they begin.
+// First octets of representations (RFC 7541 §6). The number is the bits of the integer that they
+// begin.
 const (
 	reprIndexed     = 0x80 // 7
 	reprIncremental = 0x40 // 6
@@ -117,8 +123,8 @@ const (
 	reprPlain       = 0x00 // 4
 )
 
-// shortCookie is the length below which a cookie is not indexed: whoever can make a client send cookies of their
-// choice could guess it by what compresses well (RFC 7541 §7.1.3).
+// shortCookie is the length below which a cookie is not indexed: whoever can make a client send
+// cookies of their choice could guess it by what compresses well (RFC 7541 §7.1.3).
 const shortCookie = 20
 
 func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
@@ -193,8 +199,9 @@ func (e *blockEncoder) appendIndexed(b []byte, f *Field) []byte {
 	return b
 }
 
-// The memo is a hash table, by name as the fields of an http.Header come in any order. It grows while it is too small for
-// the fields of a connection's messages; a connection with few has a small one.
+// The memo is a hash table, by name as the fields of an http.Header come in any order. It grows
+// while it is too small for the fields of a connection's messages; a connection with few has a
+// small one.
 const (
 	minMemoSlots = 8
 	maxMemoSlots = 64
@@ -204,7 +211,15 @@ const (
 // memoSlot returns one of the places for a name, which is not empty.
 func (e *blockEncoder) memoSlot(name string) uint32 {
 	n := len(name)
-	h := uint32(n)*0x9e3779b1 + uint32(name[n/2])*0x85ebca77 + uint32(name[n-1])*0xc2b2ae3d + uint32(name[(n-1)/2])*0x27d4eb2f
+	h := uint32(
+		n,
+	)*0x9e3779b1 + uint32(
+		name[n/2],
+	)*0x85ebca77 + uint32(
+		name[n-1],
+	)*0xc2b2ae3d + uint32(
+		name[(n-1)/2],
+	)*0x27d4eb2f
 	if n > 1 {
 		h += uint32(name[n-2]) * 0x165667b1
 	}
@@ -245,8 +260,8 @@ func (e *blockEncoder) remember(f *Field, repr []byte) {
 	}
 }
 
-// settle makes hpack forget that it owes a size update, which it would write in front of its next field. We write our
-// own, as that may not be the first field of the block.
+// settle makes hpack forget that it owes a size update, which it would write in front of its next
+// field. We write our own, as that may not be the first field of the block.
 func (e *blockEncoder) settle() {
 	_ = e.hpack.WriteField(Field{Name: ":method", Value: "GET"}) // whole in the static table: changes nothing
 	e.out.b = nil
@@ -261,8 +276,8 @@ func (w *sliceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// appendLiteral appends a literal that does not enter the table, with the name from the static table when index is
-// not 0.
+// appendLiteral appends a literal that does not enter the table, with the name from the static
+// table when index is not 0.
 func appendLiteral(b []byte, repr byte, index uint8, f *Field) []byte {
 	b = appendInteger(b, repr, 4, uint32(index))
 	if index == 0 {
@@ -271,7 +286,8 @@ func appendLiteral(b []byte, repr byte, index uint8, f *Field) []byte {
 	return appendString(b, f.Value)
 }
 
-// appendInteger appends an integer with a prefix of so many bits behind those of repr (RFC 7541 §5.1).
+// appendInteger appends an integer with a prefix of so many bits behind those of repr (RFC 7541
+// §5.1).
 func appendInteger(b []byte, repr byte, bits uint8, n uint32) []byte {
 	most := uint32(1)<<bits - 1
 	if n < most {
@@ -284,7 +300,8 @@ func appendInteger(b []byte, repr byte, bits uint8, n uint32) []byte {
 	return append(b, byte(n))
 }
 
-// minHuffman is the length from which a string is Huffman coded: below it there is an octet to win at most.
+// minHuffman is the length from which a string is Huffman coded: below it there is an octet to win
+// at most.
 const minHuffman = 5
 
 // appendString appends s, Huffman coded where that is shorter (RFC 7541 §5.2).

@@ -115,7 +115,8 @@ func TestEncodeIntoBuffer(t *testing.T) {
 	}
 }
 
-// Examples of RFC 7541 §C.4 and §C.6: the same octets wherever our choice of representation is that of the RFC.
+// Examples of RFC 7541 §C.4 and §C.6: the same octets wherever our choice of representation is that
+// of the RFC.
 func TestEncodeRFCExamples(t *testing.T) {
 	e := newBlockEncoder(4096)
 	for _, test := range []struct {
@@ -326,7 +327,8 @@ func TestEncodeTrim(t *testing.T) {
 	}
 }
 
-// TestRoundTripRandom runs a long conversation over both our halves and x/net's decoder, with table sizes that change.
+// TestRoundTripRandom runs a long conversation over both our halves and x/net's decoder, with table
+// sizes that change.
 func TestRoundTripRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -366,7 +368,18 @@ func TestRoundTripRandom(t *testing.T) {
 }
 
 func randomFields(r *rand.Rand) []Field {
-	names := []string{"accept", "content-type", "date", "etag", "x-a", "x-b", "x-request-id", "authorization", "server", "x-long-name-that-nobody-knows-of"}
+	names := []string{
+		"accept",
+		"content-type",
+		"date",
+		"etag",
+		"x-a",
+		"x-b",
+		"x-request-id",
+		"authorization",
+		"server",
+		"x-long-name-that-nobody-knows-of",
+	}
 	fields := make([]Field, r.IntN(8))
 	for i := range fields {
 		value := strings.Repeat(string(rune('a'+r.IntN(3))), r.IntN(4))

@@ -1,8 +1,9 @@
 package core
 
-// lastEncoded is the block before, the other side of lastBlock. A server that gives the same answer over and over writes the
-// same octets over and over once the table has its fields: those of a block that has left the encoder as it was mean the
-// same again until another block has come, or another table size. To compare the fields takes a third of encoding them.
+// lastEncoded is the block before, the other side of lastBlock. A server that gives the same answer
+// over and over writes the same octets over and over once the table has its fields: those of a
+// block that has left the encoder as it was mean the same again until another block has come, or
+// another table size. To compare the fields takes a third of encoding them.
 type lastEncoded struct {
 	octets []byte  // none if the block was a long one or has changed the encoder
 	fields []Field // what they say; none until they have come twice

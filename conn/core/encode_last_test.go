@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestEncodeSameBlockAgain compares an encoder with one that remembers no block: the octets are the same, whatever comes
-// again and whatever comes in between.
+// TestEncodeSameBlockAgain compares an encoder with one that remembers no block: the octets are the
+// same, whatever comes again and whatever comes in between.
 func TestEncodeSameBlockAgain(t *testing.T) {
 	hits := 0
 	for seed := range uint64(100) {
@@ -67,8 +67,9 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 	}
 }
 
-// A response that comes again is remembered once its fields are in the table, the date, which comes in with its second
-// time, among them; and what is remembered does not depend on the caller's memory.
+// A response that comes again is remembered once its fields are in the table, the date, which comes
+// in with its second time, among them; and what is remembered does not depend on the caller's
+// memory.
 func TestEncodeRemembers(t *testing.T) {
 	e := newBlockEncoder(4096)
 	fields := append([]Field(nil), response4...)

@@ -7,37 +7,46 @@ type EventKind uint8
 
 // The kinds of Event, with the fields that each fills beside Stream.
 const (
-	// EventHeaders: the head of a request (server) or the final head of a response (client) has arrived; it is
-	// in Stream.Head. End is set when no body follows. On a server the stream is new.
+	// EventHeaders: the head of a request (server) or the final head of a response (client) has
+	// arrived; it is in Stream.Head. End is set when no body follows. On a server the stream is
+	// new.
 	EventHeaders EventKind = iota + 1
 	// EventInformational: a 1xx response has arrived. Message is valid until the next Decode.
 	EventInformational
-	// EventData: DATA has arrived; Data is a view into the bytes given to Decode. Whoever takes the event owes
-	// a Consume for every octet, sooner or later. End is set with END_STREAM.
+	// EventData: DATA has arrived; Data is a view into the bytes given to Decode. Whoever takes the
+	// event owes a Consume for every octet, sooner or later. End is set with END_STREAM.
 	EventData
-	// EventTrailers: the trailer section, and with it the end, has arrived. Message is valid until the next Decode.
+	// EventTrailers: the trailer section, and with it the end, has arrived. Message is valid until
+	// the next Decode.
 	EventTrailers
 	// EventDrained: all data that was queued on the stream is in the output.
 	EventDrained
-	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err says how.
+	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err
+	// says how.
 	EventReset
-	// EventFault: the peer broke a rule on one stream, which is answered with RST_STREAM; Err is the *frame.StreamError.
-	// Where the stream exists, EventReset follows; Stream is not set, as a fault may keep one from being opened. With a
-	// *frame.ConnError the peer went over a limit for which the connection is drained (see Limits).
+	// EventFault: the peer broke a rule on one stream, which is answered with RST_STREAM; Err is
+	// the *frame.StreamError. Where the stream exists, EventReset follows; Stream is not set, as a
+	// fault may keep one from being opened. With a *frame.ConnError the peer went over a limit for
+	// which the connection is drained (see Limits).
 	EventFault
-	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset too.
+	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset
+	// too.
 	EventClosed
-	// EventPush: the peer has promised Stream in answer to Parent; the promised request is in Stream.Head.
+	// EventPush: the peer has promised Stream in answer to Parent; the promised request is in
+	// Stream.Head.
 	EventPush
 	// EventSettings: the peer's SETTINGS are in force; see Conn.PeerSettings.
 	EventSettings
 	// EventPingAck: our PING with Ping as its data was answered.
 	EventPingAck
-	// EventGoAway: the peer sent GOAWAY; Err is a *frame.ConnError with its code, last stream and debug data.
+	// EventGoAway: the peer sent GOAWAY; Err is a *frame.ConnError with its code, last stream and
+	// debug data.
 	EventGoAway
-	// EventOrigin: the server has sent ORIGIN; Data is its valid payload, a view as with EventData, and owes nothing.
+	// EventOrigin: the server has sent ORIGIN; Data is its valid payload, a view as with EventData,
+	// and owes nothing.
 	EventOrigin
-	// EventAltSvc: the server has sent ALTSVC, of the stream where Stream is set; Data is as with EventOrigin.
+	// EventAltSvc: the server has sent ALTSVC, of the stream where Stream is set; Data is as with
+	// EventOrigin.
 	EventAltSvc
 )
 
@@ -53,12 +62,12 @@ type Event struct {
 	Err     error
 }
 
-// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream. What the usual
-// number of streams gives at once has room.
+// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream.
+// What the usual number of streams gives at once has room.
 const maxKeptEvents = 1024
 
-// NextEvent returns the next event in order, and whether there was one. The event is valid until the next call of
-// NextEvent.
+// NextEvent returns the next event in order, and whether there was one. The event is valid until
+// the next call of NextEvent.
 func (c *Conn) NextEvent() (*Event, bool) {
 	if c.nextEvent == len(c.events) {
 		if c.nextEvent > 0 {
@@ -74,7 +83,9 @@ func (c *Conn) NextEvent() (*Event, bool) {
 func (c *Conn) forgetEvents() {
 	for i := range c.events {
 		switch e := &c.events[i]; e.Kind {
-		case EventHeaders, EventClosed, EventDrained: // each request has them, and clearing the rest takes longer than all else here
+		case EventHeaders,
+			EventClosed,
+			EventDrained: // each request has them, and clearing the rest takes longer than all else here
 			e.Stream, e.End = nil, false
 		default:
 			*e = Event{}
@@ -89,8 +100,9 @@ func (c *Conn) forgetEvents() {
 // emit queues an event.
 func (c *Conn) emit(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
 
-// queueEvent queues an event and returns it, to be filled in. That is for the frequent ones, which have but a few of the
-// fields: to copy all of them costs more, while the garbage collector runs, than what they tell of.
+// queueEvent queues an event and returns it, to be filled in. That is for the frequent ones, which
+// have but a few of the fields: to copy all of them costs more, while the garbage collector runs,
+// than what they tell of.
 func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
 	n := len(c.events)
 	if n < cap(c.events) {

@@ -22,7 +22,8 @@ func config(role core.Role) core.Config {
 	}
 }
 
-// receive gives c what has arrived and calls f for each event. It returns what is left, the beginning of a frame.
+// receive gives c what has arrived and calls f for each event. It returns what is left, the
+// beginning of a frame.
 func receive(c *core.Conn, b []byte, f func(*core.Event)) []byte {
 	for {
 		n, more, err := c.Receive(b, time.Now())

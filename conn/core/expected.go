@@ -1,11 +1,11 @@
 package core
 
 // Expected returns how many octets of DATA are worth waiting for on the stream of the last DATA
-// frame, which are sure to follow unless the peer pauses or gives up: the rest of its content-length
-// where the stream's window allows all of it, and otherwise half of what that allows, or of what it
-// will allow once what has come is read, so that the peer can go on sending while the reader wakes.
-// It is 0 where that is not known, and while the time until the answer to a PING of ours is being
-// taken.
+// frame, which are sure to follow unless the peer pauses or gives up: the rest of its
+// content-length where the stream's window allows all of it, and otherwise half of what that
+// allows, or of what it will allow once what has come is read, so that the peer can go on sending
+// while the reader wakes. It is 0 where that is not known, and while the time until the answer to a
+// PING of ours is being taken.
 func (c *Conn) Expected() int {
 	s := c.lastData
 	if s == nil || !s.state.CanReceive() || s.noBody || c.life.tunePinged || c.life.pingOut {
@@ -14,7 +14,8 @@ func (c *Conn) Expected() int {
 	left := s.Head.ContentLength - s.recvBody
 	room := int64(s.recv.Available())
 	if left > room {
-		// The peer is not to use up its credit while nobody reads: half of it is left when the reader wakes.
+		// The peer is not to use up its credit while nobody reads: half of it is left when the
+		// reader wakes.
 		room /= 2
 		if s.unread > 0 {
 			// Whoever reads it gives the peer credit for half of the window at least.

@@ -1,7 +1,7 @@
 package core
 
-// knownNames lists the names of the static table, those with a rule of their own, and those that are common enough
-// not to be judged octet by octet.
+// knownNames lists the names of the static table, those with a rule of their own, and those that
+// are common enough not to be judged octet by octet.
 func knownNames() []knownName {
 	names := []knownName{
 		{name: ":authority", kind: kindAuthority},
@@ -44,8 +44,8 @@ func knownNames() []knownName {
 	return names
 }
 
-// changingNames have values that rarely come twice on a connection. In the dynamic table they would only push out
-// what does.
+// changingNames have values that rarely come twice on a connection. In the dynamic table they would
+// only push out what does.
 var changingNames = []string{
 	"age", "authentication-info", "cf-ray", "content-disposition", "content-location", "content-md5",
 	"content-range", "etag", "expires", "grpc-message", "grpc-timeout", "if-match", "if-modified-since",

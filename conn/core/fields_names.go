@@ -69,7 +69,8 @@ func classifyName(name string) kind {
 	return kindPlain
 }
 
-// policy says how the encoder represents a field that is not whole in the static table (RFC 7541 §6, §7.1).
+// policy says how the encoder represents a field that is not whole in the static table (RFC 7541
+// §6, §7.1).
 type policy uint8
 
 const (
@@ -79,7 +80,8 @@ const (
 	policyPlain
 	// policyRepeat: like policyPlain, until a value comes twice in a row.
 	policyRepeat
-	// policyCookie: short values could be guessed by trying what compresses well; long ones are indexed.
+	// policyCookie: short values could be guessed by trying what compresses well; long ones are
+	// indexed.
 	policyCookie
 	// policyNever: literal never indexed, for credentials.
 	policyNever
@@ -105,8 +107,8 @@ func lookupName(name string) *knownName {
 	}
 }
 
-// hashName looks at few octets. Names that a peer makes to collide cost nothing in nameTable, which holds only our
-// own.
+// hashName looks at few octets. Names that a peer makes to collide cost nothing in nameTable, which
+// holds only our own.
 func hashName(name string) uint32 {
 	n := uint32(len(name))
 	if n == 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// wantAccounts checks that no credit is lost: what of the connection's window is not with the peer is free, or held
-// back for DATA that nobody has read.
+// wantAccounts checks that no credit is lost: what of the connection's window is not with the peer
+// is free, or held back for DATA that nobody has read.
 func wantAccounts(tb testing.TB, c *Conn) {
 	tb.Helper()
 	w := &c.recv
@@ -21,7 +21,12 @@ func wantAccounts(tb testing.TB, c *Conn) {
 		tb.Errorf("connection window: %d held, but %d are owed", w.Held(), c.owed)
 	}
 	if c.owed > c.unread || !c.windowsSmall() && c.owed < min(c.unread, c.unread-c.cfg.MaxUnread) {
-		tb.Errorf("%d octets of credit are held back for %d that are unread, of which %d are free", c.owed, c.unread, c.cfg.MaxUnread)
+		tb.Errorf(
+			"%d octets of credit are held back for %d that are unread, of which %d are free",
+			c.owed,
+			c.unread,
+			c.cfg.MaxUnread,
+		)
 	}
 	for id, s := range c.streams.All() {
 		if s.state.CanReceive() && int64(s.recv.Held()) != s.unread {
@@ -39,7 +44,8 @@ func (p *peer) wantLedger(why string) {
 	}
 }
 
-// A dropTest is one way in which DATA goes. Whatever is unread after it is consumed, as by an owner who drops it.
+// A dropTest is one way in which DATA goes. Whatever is unread after it is consumed, as by an owner
+// who drops it.
 type dropTest struct {
 	name string
 	role Role
@@ -49,7 +55,11 @@ type dropTest struct {
 var dropTests = []dropTest{
 	{"read", Server, func(p *peer) { p.send(request(1), dataOf(1, 1000), dataEnd(1, "x")) }},
 	{"padding", Server, func(p *peer) {
-		p.send(request(1), raw(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0), raw(frame.TypeData, 9, 1, append([]byte{100}, make([]byte, 200)...)...))
+		p.send(
+			request(1),
+			raw(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0),
+			raw(frame.TypeData, 9, 1, append([]byte{100}, make([]byte, 200)...)...),
+		)
 	}},
 	{"only padding", Server, func(p *peer) {
 		p.send(request(1), raw(frame.TypeData, 8, 1, append([]byte{200}, make([]byte, 200)...)...))
@@ -200,7 +210,8 @@ func TestUnreadStream(t *testing.T) {
 	p.alive("only the stream")
 }
 
-// Above MaxUnread connection credit waits for readers, and streams that are read go on all the same.
+// Above MaxUnread connection credit waits for readers, and streams that are read go on all the
+// same.
 func TestMaxUnread(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 10_000 })
 	p.send(request(1), request(3))
@@ -261,8 +272,8 @@ func TestNoUpdateAtTheEnd(t *testing.T) {
 	p.wantLedger("all is read")
 }
 
-// A window below 65535 holds when the peer has acknowledged it, also for streams that were open before
-// (RFC 9113 §6.9.2), and whoever reads makes the peer go on.
+// A window below 65535 holds when the peer has acknowledged it, also for streams that were open
+// before (RFC 9113 §6.9.2), and whoever reads makes the peer go on.
 func TestSmallStreamWindow(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.StreamWindow = 1000 })
 	p.greet()

@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// FuzzConn gives a connection frames of any kind, and any octets, while an owner of its streams reads, answers and
-// resets at random. Nothing panics, no credit is lost, and what the peer can make us send and find is bounded by what
-// it sends.
+// FuzzConn gives a connection frames of any kind, and any octets, while an owner of its streams
+// reads, answers and resets at random. Nothing panics, no credit is lost, and what the peer can
+// make us send and find is bounded by what it sends.
 func FuzzConn(f *testing.F) {
 	for _, role := range []Role{Server, Client} {
 		p := newPeer(f, role)
@@ -301,7 +301,8 @@ func (z *fuzzer) end(err error, sent int) {
 		z.octets -= 300 // the GOAWAY
 		z.take()
 	}
-	// 13 octets of RST_STREAM or WINDOW_UPDATE for a frame of 9 at the least, twice where both windows are meant.
+	// 13 octets of RST_STREAM or WINDOW_UPDATE for a frame of 9 at the least, twice where both
+	// windows are meant.
 	if z.octets > 3*sent+100 {
 		z.tb.Errorf("%d octets were sent for %d", z.octets, sent)
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Greasing sends what has no meaning, so that peers which do not ignore what they do not know (RFC 9113 §5.5) are found
-// before an extension needs them to. The identifiers are those that draft-bishop-httpbis-grease keeps free for this:
-// settings 0x?a?a, frame types 0x0b + 0x1f*N.
+// Greasing sends what has no meaning, so that peers which do not ignore what they do not know (RFC
+// 9113 §5.5) are found before an extension needs them to. The identifiers are those that
+// draft-bishop-httpbis-grease keeps free for this: settings 0x?a?a, frame types 0x0b + 0x1f*N.
 
 // greaseSetting returns a setting of no meaning.
 func greaseSetting(seed uint64) frame.Setting {

@@ -174,7 +174,8 @@ func TestMadeYouReset(t *testing.T) {
 	}
 }
 
-// Any frame type, with any flags, of any small length, on any stream: an error or nothing, but no panic.
+// Any frame type, with any flags, of any small length, on any stream: an error or nothing, but no
+// panic.
 func TestAnyFrame(t *testing.T) {
 	for _, role := range []Role{Server, Client} {
 		for typ := range 256 {
@@ -241,7 +242,8 @@ func TestManyStreams(t *testing.T) {
 				}
 				return least / total
 			}
-			// Caches make it two or three times as much, work in proportion to the square forty times.
+			// Caches make it two or three times as much, work in proportion to the square forty
+			// times.
 			few, many := cost(250), cost(total)
 			for again := 0; many > 15*few && again < 5; again++ { // somebody may have taken the CPU at the wrong moment
 				few, many = max(few, cost(250)), min(many, cost(total))

@@ -10,7 +10,8 @@ import (
 
 const keepalivePingLine = `PING "sluiceka"`
 
-// keepalive returns a client whose keepalive PINGs follow ten seconds of silence, one between two messages.
+// keepalive returns a client whose keepalive PINGs follow ten seconds of silence, one between two
+// messages.
 func keepalive(t *testing.T) *peer {
 	return newPeer(t, Client, func(cfg *Config) {
 		cfg.PingInterval, cfg.PingTimeout, cfg.PingBudget = 10*time.Second, 5*time.Second, 1

@@ -2,8 +2,8 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// Loan is the payload of a DATA frame that stays in the memory of who has queued it. Its place is in the output, behind
-// the first At octets.
+// Loan is the payload of a DATA frame that stays in the memory of who has queued it. Its place is
+// in the output, behind the first At octets.
 type Loan struct {
 	At     int
 	Data   []byte
@@ -13,9 +13,9 @@ type Loan struct {
 // minLoan is the payload that is worth a place of its own in a system call.
 const minLoan = 4 << 10
 
-// FillLend is Fill for who takes the output at once and can send what lies in several places: large payloads are not
-// copied but appended to loans. Their memory must not change until they are sent, or copied, although EventDrained may
-// come before. The limit counts them, OutputLen does not.
+// FillLend is Fill for who takes the output at once and can send what lies in several places: large
+// payloads are not copied but appended to loans. Their memory must not change until they are sent,
+// or copied, although EventDrained may come before. The limit counts them, OutputLen does not.
 func (c *Conn) FillLend(limit int, loans []Loan) []Loan {
 	c.lending, c.loans, c.lent = true, loans, 0
 	c.Fill(limit)

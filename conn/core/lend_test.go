@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// lendServer is a server with open streams 1, 3 and 5 that have queued bodies, the last of them kept, and 7.
+// lendServer is a server with open streams 1, 3 and 5 that have queued bodies, the last of them
+// kept, and 7.
 func lendServer(t *testing.T, change func(*Config)) *Conn {
 	t.Helper()
 	p := newPeer(t, Server, change)

@@ -111,9 +111,9 @@ func (c *Conn) partialBy() time.Time {
 	return c.life.partialSince.Add(limit + time.Duration(c.life.partialKiB)*time.Second)
 }
 
-// Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it earlier does no
-// harm. The time only ever moves to earlier by calls of Start, Shutdown, Open, Queue, Probe
-// and SetPartial, and when the last stream ends, from which on the connection is idle.
+// Deadline returns the time at which Tick wants to be called, and whether there is one. Calling it
+// earlier does no harm. The time only ever moves to earlier by calls of Start, Shutdown, Open,
+// Queue, Probe and SetPartial, and when the last stream ends, from which on the connection is idle.
 func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if c.fatal != nil {
 		return time.Time{}, false
@@ -200,8 +200,8 @@ func (c *Conn) renewPings() {
 	}
 }
 
-// Probe asks with a keepalive PING at once whether the peer is still there, if keepalive is on, no such PING is under
-// way and the budget allows it.
+// Probe asks with a keepalive PING at once whether the peer is still there, if keepalive is on, no
+// such PING is under way and the budget allows it.
 func (c *Conn) Probe(now time.Time) {
 	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent {
 		return
@@ -272,8 +272,9 @@ func (c *Conn) tick(now time.Time) error {
 	return c.shutdown.tick(now, c)
 }
 
-// minProgress is how many octets a second a stream must be able to send, over StallTimeout, not to count as
-// stalled: a peer that opens its window octet by octet holds memory as one that never does.
+// minProgress is how many octets a second a stream must be able to send, over StallTimeout, not to
+// count as stalled: a peer that opens its window octet by octet holds memory as one that never
+// does.
 const minProgress = 64
 
 // resetStalled ends the streams whose data has waited for the peer's windows for too long.
@@ -335,9 +336,10 @@ type shutdownState struct {
 // drainWait bounds the wait for the answer to the PING between the two GOAWAY frames.
 const drainWait = time.Second
 
-// Shutdown begins to drain the connection in two steps: GOAWAY with the highest stream identifier and a PING,
-// and when its answer, or a second, has passed and with it every request that was in flight, GOAWAY with the last
-// stream that is processed (RFC 9113 §6.8). Drained tells when all streams have ended.
+// Shutdown begins to drain the connection in two steps: GOAWAY with the highest stream identifier
+// and a PING, and when its answer, or a second, has passed and with it every request that was in
+// flight, GOAWAY with the last stream that is processed (RFC 9113 §6.8). Drained tells when all
+// streams have ended.
 func (c *Conn) Shutdown(now time.Time) {
 	if c.fatal != nil || c.shutdown.step != running {
 		return
@@ -410,7 +412,8 @@ func (d *shutdownState) tick(now time.Time, c *Conn) error {
 		"DrainGrace", c.cfg.DrainGrace)
 }
 
-// beyond tells whether the peer opened stream id after the final GOAWAY, so that it is not processed.
+// beyond tells whether the peer opened stream id after the final GOAWAY, so that it is not
+// processed.
 func (d *shutdownState) beyond(id uint32, c *Conn) bool {
 	return d.step == drainFinal && !c.ids.IsLocal(id) && id > d.last
 }
@@ -418,8 +421,8 @@ func (d *shutdownState) beyond(id uint32, c *Conn) bool {
 // Draining tells whether a shutdown has begun on either side.
 func (c *Conn) Draining() bool { return c.shutdown.step != running || c.shutdown.peerGone }
 
-// Drained tells whether the connection is over in good order: a drain has come to its end, or the peer has sent
-// GOAWAY, and no stream is left.
+// Drained tells whether the connection is over in good order: a drain has come to its end, or the
+// peer has sent GOAWAY, and no stream is left.
 func (c *Conn) Drained() bool {
 	if c.streams.Len() > 0 {
 		return false

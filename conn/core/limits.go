@@ -51,8 +51,8 @@ type Limits struct {
 	// octets of the block; an empty one counts twice (VU#421644). Default 64.
 	MaxContinuations int
 
-	// MaxQueuedControl bounds the answers (PING and SETTINGS acknowledgements, RST_STREAM) that wait while
-	// the peer does not read. Default 1000.
+	// MaxQueuedControl bounds the answers (PING and SETTINGS acknowledgements, RST_STREAM) that
+	// wait while the peer does not read. Default 1000.
 	MaxQueuedControl int
 
 	// MaxSmallData bounds DATA frames of fewer than 9 octets, which is less than a frame header
@@ -174,8 +174,8 @@ func (l *limiter) fault(now time.Time) error {
 	return calm("too_many_internal_resets")
 }
 
-// pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right (RFC 9113 §8.4.2): it
-// costs it no more than the pushes to come.
+// pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right
+// (RFC 9113 §8.4.2): it costs it no more than the pushes to come.
 func (l *limiter) pushReset(now time.Time) bool {
 	return l.pushResets.take(now, l.FaultBurst, l.FaultRate)
 }

@@ -5,14 +5,16 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Field is one field line. Names are lowercase (RFC 9113 §8.2). A Sensitive field was, or is to be, encoded as a
-// literal that no intermediary may index (RFC 7541 §7.1.3).
+// Field is one field line. Names are lowercase (RFC 9113 §8.2). A Sensitive field was, or is to be,
+// encoded as a literal that no intermediary may index (RFC 7541 §7.1.3).
 type Field = hpack.HeaderField
 
-// A Message is one decoded header block: the head of a request or of a response, or a trailer section.
+// A Message is one decoded header block: the head of a request or of a response, or a trailer
+// section.
 //
-// The fields up to the first fault are there even in a malformed message, so that it can be answered and logged;
-// only checkRequest, checkResponse and checkTrailers tell whether it is well-formed.
+// The fields up to the first fault are there even in a malformed message, so that it can be
+// answered and logged; only checkRequest, checkResponse and checkTrailers tell whether it is
+// well-formed.
 type Message struct {
 	// The pseudo-header fields (RFC 9113 §8.3, RFC 8441 §4), empty or 0 where absent.
 	Method, Scheme, Authority, Path, Protocol string
@@ -20,15 +22,16 @@ type Message struct {
 	// Status is 100 to 999.
 	Status int
 
-	// Fields are the regular fields in order of arrival, names in lowercase. Cookie crumbs are joined to one field
-	// that stands where the first crumb stood (RFC 9113 §8.2.3).
+	// Fields are the regular fields in order of arrival, names in lowercase. Cookie crumbs are
+	// joined to one field that stands where the first crumb stood (RFC 9113 §8.2.3).
 	Fields []Field
 
 	// ContentLength is the value of content-length, -1 when there is none.
 	ContentLength int64
 
-	// TooLarge reports that the block had more octets, counted as RFC 9113 §6.5.2 counts them, or more field lines
-	// than allowed. The fields within the limits are there, so that a 431 can be answered.
+	// TooLarge reports that the block had more octets, counted as RFC 9113 §6.5.2 counts them, or
+	// more field lines than allowed. The fields within the limits are there, so that a 431 can be
+	// answered.
 	TooLarge bool
 
 	// What decoding found, to be judged once it is known which kind of message this is.
@@ -49,7 +52,8 @@ func (m *Message) blank() {
 	m.Fields, m.ContentLength = fields, -1
 }
 
-// storage returns the memory of the fields, emptied, for the next message in m; none if there were many.
+// storage returns the memory of the fields, emptied, for the next message in m; none if there were
+// many.
 func (m *Message) storage() []Field {
 	clear(m.Fields)
 	if cap(m.Fields) > keptFields {
@@ -70,12 +74,13 @@ const (
 	seenStatus
 )
 
-// The check methods give the rule that m breaks as a section of an RFC and a fixed text that holds no octet of the
-// peer, both empty for a well-formed message (RFC 9113 §8.1.1). They do not compare content-length with what
-// arrives as DATA. Of a message that is TooLarge they judge what is there.
+// The check methods give the rule that m breaks as a section of an RFC and a fixed text that holds
+// no octet of the peer, both empty for a well-formed message (RFC 9113 §8.1.1). They do not compare
+// content-length with what arrives as DATA. Of a message that is TooLarge they judge what is there.
 
-// checkRequest judges m as the head of a request (RFC 9113 §8.3.1, §8.5). connectProtocol says that we have
-// announced SETTINGS_ENABLE_CONNECT_PROTOCOL, without which :protocol is malformed (RFC 8441 §3).
+// checkRequest judges m as the head of a request (RFC 9113 §8.3.1, §8.5). connectProtocol says that
+// we have announced SETTINGS_ENABLE_CONNECT_PROTOCOL, without which :protocol is malformed (RFC
+// 8441 §3).
 func (m *Message) checkRequest(connectProtocol bool) (section, reason string) {
 	return m.requestFault(connectProtocol).text()
 }
@@ -114,8 +119,8 @@ func (m *Message) requestFault(connectProtocol bool) fault {
 	case m.Protocol != "":
 		return m.missing(faultNoAuthority)
 	}
-	// Health checks of proxies name no host. RFC 9113 §8.3.1 has them send one, but does not call the
-	// request malformed, and RFC 9110 §7.2 lets Host be empty where there is no authority.
+	// Health checks of proxies name no host. RFC 9113 §8.3.1 has them send one, but does not call
+	// the request malformed, and RFC 9110 §7.2 lets Host be empty where there is no authority.
 	return faultNone
 }
 

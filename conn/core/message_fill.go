@@ -23,8 +23,9 @@ func judge(name, value string) judgedField {
 	return j
 }
 
-// A peer tends to send the same fields in the same order, message after message, and they come out of the table as
-// the very same strings. So what was found of the field at the same place last time nearly always holds.
+// A peer tends to send the same fields in the same order, message after message, and they come out
+// of the table as the very same strings. So what was found of the field at the same place last time
+// nearly always holds.
 const (
 	maxMemo       = 32  // fields of a block that are remembered
 	maxMemoOctets = 320 // of a field that is remembered
@@ -56,8 +57,8 @@ func (d *blockDecoder) emit(f Field) {
 	}
 }
 
-// add puts one field line into the message. When that is over the limits, so is the message, and the rest of the block
-// is not even decoded where the table can do without.
+// add puts one field line into the message. When that is over the limits, so is the message, and
+// the rest of the block is not even decoded where the table can do without.
 func (d *blockDecoder) add(j *judgedField, never bool) {
 	if uint64(j.octets) > d.octetsLeft || d.linesLeft <= 0 {
 		d.m.TooLarge = true
@@ -105,7 +106,8 @@ func (m *Message) addField(j *judgedField, never bool) {
 	m.Fields = append(m.Fields, Field{Name: j.name, Value: j.value, Sensitive: never})
 }
 
-// addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed are not kept.
+// addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed
+// are not kept.
 func (m *Message) addSpecial(j *judgedField, never bool) {
 	switch j.kind {
 	case kindHost:
@@ -117,7 +119,8 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 	case kindCookie:
 		m.addField(j, never)
 	case kindContentLength:
-		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest sender.
+		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest
+		// sender.
 		if m.ContentLength >= 0 {
 			m.note(faultDuplicateContentLength)
 		} else if j.fault == faultNone {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// lines makes fields of "name: value" strings. Spaces count, but for the one behind the colon of a regular field.
+// lines makes fields of "name: value" strings. Spaces count, but for the one behind the colon of a
+// regular field.
 func lines(ss ...string) []Field {
 	fields := make([]Field, 0, len(ss))
 	for _, s := range ss {

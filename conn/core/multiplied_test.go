@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// literalThen makes a block of a request with one field that enters the table, and references to it.
+// literalThen makes a block of a request with one field that enters the table, and references to
+// it.
 func literalThen(p *peer, id uint32, name, value string, references int) []byte {
 	m := request(id)
 	if value != "" {
@@ -22,8 +23,9 @@ func literalThen(p *peer, id uint32, name, value string, references int) []byte 
 	return frame.Headers{StreamID: id, EndHeaders: true, Fragment: block}.Append(nil)
 }
 
-// An octet can stand for a cookie crumb of 4 KB; joined, fifteen of them would be 60 KB of memory for
-// each of the requests that are open. Such a request is refused: no client has a crumb more than once.
+// An octet can stand for a cookie crumb of 4 KB; joined, fifteen of them would be 60 KB of memory
+// for each of the requests that are open. Such a request is refused: no client has a crumb more
+// than once.
 func TestMultipliedCookies(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) {
 		cfg.MaxConcurrentStreams, cfg.MaxHeaderBytes, cfg.MaxHeaderFields = 250, 1<<20, 500
@@ -71,7 +73,8 @@ func TestHonestCookiesFromTheTable(t *testing.T) {
 	}
 }
 
-// Priority fields cost about as much as others: what is long, and what is beyond the first few, is not parsed.
+// Priority fields cost about as much as others: what is long, and what is beyond the first few, is
+// not parsed.
 func TestPriorityFieldsAreBounded(t *testing.T) {
 	stated := func(values ...string) (list []string) {
 		for _, v := range values {

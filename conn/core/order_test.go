@@ -22,7 +22,8 @@ func (f *faulty) Next() *priority.Node {
 	return f.Scheduler.Next()
 }
 
-// A Scheduler that returns what cannot be sent ends the connection, and nothing of another one's is sent.
+// A Scheduler that returns what cannot be sent ends the connection, and nothing of another one's is
+// sent.
 func TestFaultsOfTheScheduler(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -87,8 +88,8 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 	}
 }
 
-// What is left waiting on a connection that is over is taken back without the scheduler: its ring may lead to
-// memory that serves another connection by then.
+// What is left waiting on a connection that is over is taken back without the scheduler: its ring
+// may lead to memory that serves another connection by then.
 func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewRoundRobin() })
 	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<20)), request(1), request(3))

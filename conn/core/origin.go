@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// recvOrigin hands on what origins the server wants to be asked for (RFC 8336 §2). Whether to believe it is the caller's
-// matter, who knows about TLS.
+// recvOrigin hands on what origins the server wants to be asked for (RFC 8336 §2). Whether to
+// believe it is the caller's matter, who knows about TLS.
 func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
@@ -53,9 +53,9 @@ func unlessIgnored(err error) error {
 	return err
 }
 
-// SendOrigin appends ORIGIN frames with these origins, each of at most 65535 octets, serialized as "https://host:port"
-// without a port that is the default (RFC 6454 §6.2). An origin that has no room in a frame that the peer takes is left
-// out. Server only; clients without TLS ignore it.
+// SendOrigin appends ORIGIN frames with these origins, each of at most 65535 octets, serialized as
+// "https://host:port" without a port that is the default (RFC 6454 §6.2). An origin that has no
+// room in a frame that the peer takes is left out. Server only; clients without TLS ignore it.
 func (c *Conn) SendOrigin(origins []string) {
 	if c.fatal != nil {
 		return
@@ -77,9 +77,9 @@ func (c *Conn) SendOrigin(origins []string) {
 	}
 }
 
-// SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the request on s. value is
-// as in an Alt-Svc field. It reports whether the frame has room in what the peer takes, which
-// nothing has after Fail. Server only.
+// SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the
+// request on s. value is as in an Alt-Svc field. It reports whether the frame has room in what the
+// peer takes, which nothing has after Fail. Server only.
 func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
 	f := frame.AltSvc{Value: []byte(value)}
 	if s != nil {

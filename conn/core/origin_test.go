@@ -58,7 +58,8 @@ func TestSendAltSvc(t *testing.T) {
 	if err != nil || string(a.Origin) != "https://a.example" || string(a.Value) != "clear" {
 		t.Errorf("%v, %v", a, err)
 	}
-	if a, err = frame.ParseAltSvc(headers[1], payloads[1]); err != nil || a.StreamID != 1 || string(a.Value) != `h2=":8443"` {
+	if a, err = frame.ParseAltSvc(headers[1], payloads[1]); err != nil || a.StreamID != 1 ||
+		string(a.Value) != `h2=":8443"` {
 		t.Errorf("%v, %v", a, err)
 	}
 }

@@ -15,7 +15,8 @@ type PaddingFunc func(h frame.Header) int
 // maxPadding is what Pad Length and the longest padding take (RFC 9113 §6.1).
 const maxPadding = 1 + 255
 
-// padData returns how much of the n octets that may be sent on s the next DATA frame takes, and its padding.
+// padData returns how much of the n octets that may be sent on s the next DATA frame takes, and its
+// padding.
 func (c *Conn) padData(s *Stream, n int) (data, pad int) {
 	room := min(int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize))
 	n = min(n, max(room-maxPadding, (room+1)/2))

@@ -24,8 +24,8 @@ func fillOrder(t *testing.T, c *Conn, limit int) string {
 	return order.String()
 }
 
-// Where the socket is slow a stream that is about to be given more keeps its turn, until it is no longer awaited: those
-// behind it do not get the rest of the write.
+// Where the socket is slow a stream that is about to be given more keeps its turn, until it is no
+// longer awaited: those behind it do not get the rest of the write.
 func TestPatientFill(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

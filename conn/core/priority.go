@@ -16,8 +16,8 @@ import (
 // 7540 §5.3.1), or on one whose identifier is above 2^31-1.
 var ErrPriority = errors.New("http2: a stream cannot depend on itself, or on an identifier above 2^31-1")
 
-// pinned says which parts of a stream's priority were decided on this side, so that the peer's word does not change
-// them any more.
+// pinned says which parts of a stream's priority were decided on this side, so that the peer's word
+// does not change them any more.
 type pinned uint8
 
 const (
@@ -32,10 +32,12 @@ type earlyPriority struct {
 	p  priority.Params
 }
 
-// Priority returns the priority of s: what the peer has asked for, or what was decided on this side.
+// Priority returns the priority of s: what the peer has asked for, or what was decided on this
+// side.
 func (s *Stream) Priority() priority.Params { return s.prio }
 
-// SetPriority changes the priority of s. A part that p does not state stays as it is, and an urgency above 7 is 7.
+// SetPriority changes the priority of s. A part that p does not state stays as it is, and an
+// urgency above 7 is 7.
 //
 // On a server it decides when the response is sent, and whatever p states holds from now on,
 // whatever the client asks for (RFC 9218 §8). A client asks the server with PRIORITY_UPDATE
@@ -78,9 +80,9 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 	return nil
 }
 
-// MergePriority is SetPriority with the value of a priority field, as a response has it (RFC 9218 §5): the parameters
-// that it states, and no others, take the place of the client's (RFC 9218 §8). A value that is not valid is ignored.
-// Server only.
+// MergePriority is SetPriority with the value of a priority field, as a response has it (RFC 9218
+// §5): the parameters that it states, and no others, take the place of the client's (RFC 9218 §8).
+// A value that is not valid is ignored. Server only.
 func (c *Conn) MergePriority(s *Stream, value string) {
 	p, ok := s.prio.Merge(value)
 	if !ok || s.state.Closed() {
@@ -207,7 +209,8 @@ func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	return nil
 }
 
-// reprioritize moves a stream in the tree, whatever its state: others may depend on one that is idle or closed.
+// reprioritize moves a stream in the tree, whatever its state: others may depend on one that is
+// idle or closed.
 func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
 	if c.peer.NoRFC7540Priorities { // "MUST ignore HTTP/2 priority signals" (RFC 9218 §2.1)
 		return
@@ -219,8 +222,8 @@ func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
 	c.sched.Adjust(id, treeParams(tree))
 }
 
-// recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid changes nothing, which the RFC
-// leaves to us.
+// recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid changes
+// nothing, which the RFC leaves to us.
 func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	if c.cfg.Role == Client {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")

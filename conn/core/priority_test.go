@@ -50,7 +50,8 @@ func sayPriority(p priority.Params) (s string) {
 	return s
 }
 
-// recording makes the Conn of a peer use a recorder, which is returned once newPeer has been called.
+// recording makes the Conn of a peer use a recorder, which is returned once newPeer has been
+// called.
 func recording(change ...func(*Config)) (r *recorder, set func(*Config)) {
 	r = &recorder{Scheduler: priority.NewRoundRobin()}
 	return r, func(cfg *Config) {

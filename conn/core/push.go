@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Why Push has refused, beside ErrClosed, ErrNoStream and ErrNoMoreStreams. Each is returned before anything was sent.
+// Why Push has refused, beside ErrClosed, ErrNoStream and ErrNoMoreStreams. Each is returned before
+// anything was sent.
 var (
 	// ErrPushDisabled: the client takes no pushes (SETTINGS_ENABLE_PUSH, RFC 9113 §6.5.2).
 	ErrPushDisabled = errors.New("http2: the client has disabled push")
@@ -18,18 +19,21 @@ var (
 	ErrPushParent = errors.New("http2: push in answer to a push, or to CONNECT")
 	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.ResetRate.
 	ErrPushUnwanted = errors.New("http2: the client resets what is pushed")
-	// ErrPushRequest: what is to be promised is no request that can be (RFC 9113 §8.4). The error says why.
+	// ErrPushRequest: what is to be promised is no request that can be (RFC 9113 §8.4). The error
+	// says why.
 	ErrPushRequest = errors.New("http2: request cannot be promised")
 )
 
-// Push promises the client to answer a request that it has not made, and returns the stream for that answer, reserved
-// and with the request in Head (RFC 9113 §8.4). fields are the request, pseudo-header fields first: GET or HEAD, without
-// content, for an authority that this side may speak for, which is the caller's to know. PUSH_PROMISE goes to the output at
-// once, before any DATA that is queued on parent later. SendHead opens the stream. Server only.
+// Push promises the client to answer a request that it has not made, and returns the stream for
+// that answer, reserved and with the request in Head (RFC 9113 §8.4). fields are the request,
+// pseudo-header fields first: GET or HEAD, without content, for an authority that this side may
+// speak for, which is the caller's to know. PUSH_PROMISE goes to the output at once, before any
+// DATA that is queued on parent later. SendHead opens the stream. Server only.
 //
-// The streams that are promised or pushed at a time are no more than the client's SETTINGS_MAX_CONCURRENT_STREAMS, though
-// those that are promised do not count there (RFC 9113 §5.1.2), so that every answer can begin when it is ready; nor are
-// they more than Config.MaxConcurrentStreams. Beyond that the error is ErrNoStream.
+// The streams that are promised or pushed at a time are no more than the client's
+// SETTINGS_MAX_CONCURRENT_STREAMS, though those that are promised do not count there (RFC 9113
+// §5.1.2), so that every answer can begin when it is ready; nor are they more than
+// Config.MaxConcurrentStreams. Beyond that the error is ErrNoStream.
 func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 	if c.cfg.Role != Server {
 		panic("BUG: a client promises nothing")
@@ -56,7 +60,11 @@ func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 	s.headRecv = true
 	var promised [4]byte
 	binary.BigEndian.PutUint32(promised[:], id)
-	c.appendBlock(frame.Header{Type: frame.TypePushPromise, Flags: frame.FlagEndHeaders, StreamID: parent.ID}, promised[:], fields)
+	c.appendBlock(
+		frame.Header{Type: frame.TypePushPromise, Flags: frame.FlagEndHeaders, StreamID: parent.ID},
+		promised[:],
+		fields,
+	)
 	c.counts.PromisesOut++
 	return s, nil
 }
@@ -94,7 +102,8 @@ func (m *Message) promise(fields []Field) {
 	}
 }
 
-// checkPromise judges m as a request that is promised (RFC 9113 §8.4), as the other check methods do.
+// checkPromise judges m as a request that is promised (RFC 9113 §8.4), as the other check methods
+// do.
 func (m *Message) checkPromise() (section, reason string) {
 	if section, reason := m.checkRequest(false); reason != "" {
 		return section, reason
@@ -112,7 +121,8 @@ func (c *Conn) reserve(s *Stream) {
 	c.reserved++
 }
 
-// openReserved has a stream that was promised count from now on. It is false where that would be one too many.
+// openReserved has a stream that was promised count from now on. It is false where that would be
+// one too many.
 func (c *Conn) openReserved(s *Stream) bool {
 	n, limit := uint64(c.remoteStreams), uint64(c.cfg.MaxConcurrentStreams)
 	if c.cfg.Role == Server {
@@ -149,7 +159,8 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	}
 	parent, ok := c.streams.Get(b.streamID)
 	if !ok {
-		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the same, and refused.
+		// The promise may have crossed our RST_STREAM: the promised stream is reserved all the
+		// same, and refused.
 		if st, _ := c.closedState(b.streamID); st != stream.ClosedResetLocal {
 			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
 		}
@@ -172,7 +183,12 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	}
 	// Promised streams do not count as open ones (RFC 9113 §5.1.2). As many again are taken.
 	if uint64(c.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
-		return frame.NewStreamError(b.promisedID, frame.RefusedStream, "RFC 9113 §8.4", "more streams promised than SETTINGS_MAX_CONCURRENT_STREAMS")
+		return frame.NewStreamError(
+			b.promisedID,
+			frame.RefusedStream,
+			"RFC 9113 §8.4",
+			"more streams promised than SETTINGS_MAX_CONCURRENT_STREAMS",
+		)
 	}
 	s := c.newStream(b.promisedID, stream.Idle, priority.Params{})
 	c.local(s, stream.RecvPushPromise)

@@ -46,7 +46,8 @@ func TestPushRefused(t *testing.T) {
 	p.wantEvents("HPACK is in step", "headers 1 200 x-custom=value")
 }
 
-// A promise on a stream that we have reset reserves the stream all the same, or its frames would be on an idle one.
+// A promise on a stream that we have reset reserves the stream all the same, or its frames would be
+// on an idle one.
 func TestPushCrossesReset(t *testing.T) {
 	p := pushPeer(t)
 	p.c.Reset(p.stream(1), frame.Cancel)

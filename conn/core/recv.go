@@ -8,9 +8,9 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// Apply lets the frame of the last Decode take effect: it changes state, appends answers to the output and
-// queues events. now is the present time. An error is a *frame.ConnError, to be handed to Fail. Errors of one
-// stream are dealt with here: RST_STREAM is appended and EventReset queued.
+// Apply lets the frame of the last Decode take effect: it changes state, appends answers to the
+// output and queues events. now is the present time. An error is a *frame.ConnError, to be handed
+// to Fail. Errors of one stream are dealt with here: RST_STREAM is appended and EventReset queued.
 func (c *Conn) Apply(now time.Time) error {
 	c.tell(now)
 	c.life.begun(c.now, &c.cfg)
@@ -139,8 +139,8 @@ func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 	return false
 }
 
-// onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as on an idle one.
-// Nothing is charged for what may have crossed our RST_STREAM.
+// onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as
+// on an idle one. Nothing is charged for what may have crossed our RST_STREAM.
 func (c *Conn) onClosed(id uint32, e stream.Event) error {
 	st, known := c.closedState(id)
 	if st == stream.ClosedResetLocal {
@@ -156,9 +156,10 @@ func (c *Conn) onClosed(id uint32, e stream.Event) error {
 	return st.On(e).Verdict.Err(id, e, st)
 }
 
-// closedState returns the state of a stream that is not in the table, and false where the peer's stream is forgotten
-// or was skipped (RFC 9113 §5.1.1). A stream of ours that is forgotten counts as reset by us, because it may have been
-// and the peer may not know yet; so does one that came after our GOAWAY and was never processed (RFC 9113 §6.8).
+// closedState returns the state of a stream that is not in the table, and false where the peer's
+// stream is forgotten or was skipped (RFC 9113 §5.1.1). A stream of ours that is forgotten counts
+// as reset by us, because it may have been and the peer may not know yet; so does one that came
+// after our GOAWAY and was never processed (RFC 9113 §6.8).
 func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
 	if c.ids.Idle(id) {
 		return stream.Idle, true
@@ -172,7 +173,8 @@ func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
 	return st, known
 }
 
-// step moves s by an event of the peer. A nil error with ok false means that the frame is to be ignored.
+// step moves s by an event of the peer. A nil error with ok false means that the frame is to be
+// ignored.
 func (c *Conn) step(s *Stream, e stream.Event) (ok bool, err error) {
 	r := s.state.On(e)
 	if r.Verdict == stream.Allowed {
@@ -248,7 +250,8 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 	if _, err := c.step(s, stream.RecvWindowUpdate); err != nil {
 		return err
 	}
-	// Also where we have nothing left to send: "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets."
+	// Also where we have nothing left to send: "A sender MUST NOT allow a flow-control window to
+	// exceed 2^31-1 octets."
 	if !s.send.Add(f.Increment) {
 		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9.1", "stream window above 2^31-1")
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// recvSettings applies the peer's SETTINGS, all of them in order before anything else is handled, and
-// acknowledges them (RFC 9113 §6.5.3).
+// recvSettings applies the peer's SETTINGS, all of them in order before anything else is handled,
+// and acknowledges them (RFC 9113 §6.5.3).
 func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	f, err := frame.ParseSettings(h, p)
 	if err != nil {
@@ -85,8 +85,8 @@ func (c *Conn) applySetting(set frame.Setting) error {
 	return nil
 }
 
-// shiftWindows changes the send window of every stream by as much as SETTINGS_INITIAL_WINDOW_SIZE has changed;
-// windows may go below zero (RFC 9113 §6.9.2).
+// shiftWindows changes the send window of every stream by as much as SETTINGS_INITIAL_WINDOW_SIZE
+// has changed; windows may go below zero (RFC 9113 §6.9.2).
 func (c *Conn) shiftWindows(size uint32) error {
 	delta := int32(int64(size) - int64(c.peer.InitialWindowSize))
 	c.peer.InitialWindowSize = size
@@ -157,8 +157,8 @@ func (c *Conn) recvPingAck(data [8]byte) error {
 	return nil
 }
 
-// recvGoAway handles GOAWAY (RFC 9113 §6.8): streams of ours above the last that the peer will process are over,
-// and may be tried again elsewhere.
+// recvGoAway handles GOAWAY (RFC 9113 §6.8): streams of ours above the last that the peer will
+// process are over, and may be tried again elsewhere.
 func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 	f, err := frame.ParseGoAway(h, p)
 	if err != nil {

@@ -65,7 +65,13 @@ var connFrameTests = []frameTest{
 	},
 	{
 		"6.5.2 any table, streams and list", Server, false,
-		[]any{settings(setting(frame.SettingHeaderTableSize, 1<<32-1), setting(frame.SettingMaxConcurrentStreams, 0), setting(frame.SettingMaxHeaderListSize, 0))},
+		[]any{
+			settings(
+				setting(frame.SettingHeaderTableSize, 1<<32-1),
+				setting(frame.SettingMaxConcurrentStreams, 0),
+				setting(frame.SettingMaxHeaderListSize, 0),
+			),
+		},
 		"SETTINGS ack; settings",
 	},
 	{
@@ -106,7 +112,13 @@ var connFrameTests = []frameTest{
 		protocolError("6.8"),
 	},
 
-	{"RFC 9218 7.1 PRIORITY_UPDATE", Server, false, []any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}}, ""},
+	{
+		"RFC 9218 7.1 PRIORITY_UPDATE",
+		Server,
+		false,
+		[]any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}},
+		"",
+	},
 	{
 		"RFC 9218 7.1 to a client", Client, false,
 		[]any{frame.PriorityUpdate{PrioritizedID: 7, Value: []byte("u=1")}},
@@ -117,18 +129,54 @@ var connFrameTests = []frameTest{
 		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 0, 0)},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
-	{"RFC 7838 4 ALTSVC", Client, false, []any{frame.AltSvc{Origin: []byte("https://x"), Value: []byte("clear")}}, "ALTSVC 16"},
-	{"RFC 7838 4 ALTSVC on a stream", Client, true, []any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}}, "ALTSVC 1 7"},
-	{"RFC 7838 4 ALTSVC on a stream that is closed", Client, false, []any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}}, ""},
-	{"RFC 7838 4 ALTSVC with an origin on a stream", Client, true, []any{frame.AltSvc{StreamID: 1, Origin: []byte("x")}}, ""},
+	{
+		"RFC 7838 4 ALTSVC",
+		Client,
+		false,
+		[]any{frame.AltSvc{Origin: []byte("https://x"), Value: []byte("clear")}},
+		"ALTSVC 16",
+	},
+	{
+		"RFC 7838 4 ALTSVC on a stream",
+		Client,
+		true,
+		[]any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}},
+		"ALTSVC 1 7",
+	},
+	{
+		"RFC 7838 4 ALTSVC on a stream that is closed",
+		Client,
+		false,
+		[]any{frame.AltSvc{StreamID: 1, Value: []byte("clear")}},
+		"",
+	},
+	{
+		"RFC 7838 4 ALTSVC with an origin on a stream",
+		Client,
+		true,
+		[]any{frame.AltSvc{StreamID: 1, Origin: []byte("x")}},
+		"",
+	},
 	{"RFC 7838 4 ALTSVC without an origin", Client, false, []any{frame.AltSvc{Value: []byte("clear")}}, ""},
 	{"RFC 7838 4 ALTSVC to a server", Server, false, []any{raw(frame.TypeAltSvc, 0, 0, 9, 9)}, ""},
-	{"RFC 7838 4 half an ALTSVC", Client, false, []any{raw(frame.TypeAltSvc, 0, 0, 9, 9)}, "GOAWAY FRAME_SIZE_ERROR RFC 7838 §4"},
+	{
+		"RFC 7838 4 half an ALTSVC",
+		Client,
+		false,
+		[]any{raw(frame.TypeAltSvc, 0, 0, 9, 9)},
+		"GOAWAY FRAME_SIZE_ERROR RFC 7838 §4",
+	},
 	{"RFC 8336 2 ORIGIN", Client, false, []any{raw(frame.TypeOrigin, 0, 0, 0, 1, 'x')}, "ORIGIN 3"},
 	{"RFC 8336 2 ORIGIN on a stream", Client, true, []any{raw(frame.TypeOrigin, 0, 1, 0, 1, 'x')}, ""},
 	{"RFC 8336 2 ORIGIN with a flag", Client, false, []any{raw(frame.TypeOrigin, 1, 0, 0, 1, 'x')}, ""},
 	{"RFC 8336 2 ORIGIN to a server", Server, false, []any{raw(frame.TypeOrigin, 0, 0, 0)}, ""},
-	{"RFC 8336 2 half an ORIGIN", Client, false, []any{raw(frame.TypeOrigin, 0, 0, 0, 9, 'x')}, "GOAWAY FRAME_SIZE_ERROR RFC 8336 §2.1"},
+	{
+		"RFC 8336 2 half an ORIGIN",
+		Client,
+		false,
+		[]any{raw(frame.TypeOrigin, 0, 0, 0, 9, 'x')},
+		"GOAWAY FRAME_SIZE_ERROR RFC 8336 §2.1",
+	},
 }
 
 func TestConnFrames(t *testing.T) { runFrameTests(t, connFrameTests) }
@@ -151,7 +199,12 @@ func TestPreface(t *testing.T) {
 		{"ACK first", Server, []any{frame.Preface, frame.Settings{Ack: true}}, goAway(frame.ProtocolError, bad)},
 		{"unknown frame first", Server, []any{frame.Preface, raw(0xbb, 0, 0)}, goAway(frame.ProtocolError, bad)},
 		{"server begins with PING", Client, []any{ping("12345678")}, goAway(frame.ProtocolError, bad)},
-		{"server speaks HTTP/1.1", Client, []any{"HTTP/1.1 400 Bad Request\r\n"}, goAway(frame.FrameSizeError, "RFC 9113 §4.2")},
+		{
+			"server speaks HTTP/1.1",
+			Client,
+			[]any{"HTTP/1.1 400 Bad Request\r\n"},
+			goAway(frame.FrameSizeError, "RFC 9113 §4.2"),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,8 +243,8 @@ func TestDrips(t *testing.T) {
 	}
 }
 
-// The settings of a frame are applied in order, all before anything else, and those that come again replace what they
-// were (RFC 9113 §6.5.3).
+// The settings of a frame are applied in order, all before anything else, and those that come again
+// replace what they were (RFC 9113 §6.5.3).
 func TestSettingsInOrder(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1).ends())
@@ -213,15 +266,21 @@ func TestSettingsInOrder(t *testing.T) {
 		t.Errorf("the stream's window is %d, want 70000", got)
 	}
 	// A bad one keeps those behind it from being applied, and ends the connection.
-	p.send(settings(setting(frame.SettingMaxConcurrentStreams, 7), setting(frame.SettingMaxFrameSize, 1), setting(frame.SettingMaxConcurrentStreams, 8)))
+	p.send(
+		settings(
+			setting(frame.SettingMaxConcurrentStreams, 7),
+			setting(frame.SettingMaxFrameSize, 1),
+			setting(frame.SettingMaxConcurrentStreams, 8),
+		),
+	)
 	p.wantDead("SETTINGS_MAX_FRAME_SIZE of 1", frame.ProtocolError, "RFC 9113 §6.5.2")
 	if got := p.c.PeerSettings().MaxConcurrentStreams; got != 7 {
 		t.Errorf("SETTINGS_MAX_CONCURRENT_STREAMS is %d, want 7", got)
 	}
 }
 
-// A smaller SETTINGS_INITIAL_WINDOW_SIZE makes windows negative, and they have to be filled up before anything goes
-// (RFC 9113 §6.9.2).
+// A smaller SETTINGS_INITIAL_WINDOW_SIZE makes windows negative, and they have to be filled up
+// before anything goes (RFC 9113 §6.9.2).
 func TestNegativeWindow(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1).ends())
@@ -245,8 +304,8 @@ func TestNegativeWindow(t *testing.T) {
 	p.want("the rest", "DATA 1 40 END_STREAM")
 }
 
-// A reduced table is announced in the next header block, the smallest size in between first (RFC 7541 §4.2), and what
-// was in the table is not used any more.
+// A reduced table is announced in the next header block, the smallest size in between first (RFC
+// 7541 §4.2), and what was in the table is not used any more.
 func TestHeaderTableSize(t *testing.T) {
 	p := newPeer(t, Server)
 	respond := func(id uint32) {
@@ -270,7 +329,8 @@ func TestHeaderTableSize(t *testing.T) {
 	p.want("a large table", "SETTINGS ack", want(5), want(7), want(9))
 }
 
-// Our own table is in force when the peer has acknowledged it, and it has to say so (RFC 9113 §4.3.1).
+// Our own table is in force when the peer has acknowledged it, and it has to say so (RFC 9113
+// §4.3.1).
 func TestOwnHeaderTableSize(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.DecoderTableSize = 0 })
 	p.greet()

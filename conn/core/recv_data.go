@@ -9,9 +9,9 @@ import (
 // header in front of it, which no message has reason to be.
 const smallDataSize = frame.HeaderLen
 
-// recvData handles DATA (RFC 9113 §6.1). Every octet of the payload, padding included, is taken from the
-// connection's window first and given back on every path: at once where the data is dropped, and by hold and
-// Consume where it is kept.
+// recvData handles DATA (RFC 9113 §6.1). Every octet of the payload, padding included, is taken
+// from the connection's window first and given back on every path: at once where the data is
+// dropped, and by hold and Consume where it is kept.
 func (c *Conn) recvData(h frame.Header, p []byte) error {
 	f, err := frame.ParseData(h, p)
 	if err != nil {
@@ -47,8 +47,8 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 			c.appendWindowUpdate(s.ID, inc)
 		}
 	}
-	// Also where the content has not the length that was declared, what has come of it is the reader's.
-	// The reset behind it says that it is not the whole.
+	// Also where the content has not the length that was declared, what has come of it is the
+	// reader's. The reset behind it says that it is not the whole.
 	e := c.queueEvent(EventData, s)
 	e.Data, e.End = f.Data, f.EndStream && err == nil
 	if err != nil {
@@ -62,9 +62,9 @@ func errConnWindow() error {
 	return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
 }
 
-// acceptData decides whether DATA may come on s, and takes length octets from the stream's window. If
-// not, and without an error, the frame is to be ignored. With true and an error, what is left of f.Data
-// is within the declared length, and the stream is to be reset behind it.
+// acceptData decides whether DATA may come on s, and takes length octets from the stream's window.
+// If not, and without an error, the frame is to be ignored. With true and an error, what is left of
+// f.Data is within the declared length, and the stream is to be reset behind it.
 func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err error) {
 	if ok, err := c.step(s, stream.RecvData); !ok {
 		return false, err
@@ -135,8 +135,8 @@ func (c *Conn) hold(s *Stream, n int) {
 	}
 }
 
-// Consume says that n octets of EventData are in the hands of whoever wanted them, or dropped. The peer gets
-// credit for as many. Where they were wanted, true asks for a call of Tune.
+// Consume says that n octets of EventData are in the hands of whoever wanted them, or dropped. The
+// peer gets credit for as many. Where they were wanted, true asks for a call of Tune.
 func (c *Conn) Consume(s *Stream, n int) (tune bool) {
 	if n == 0 {
 		return false
@@ -147,8 +147,8 @@ func (c *Conn) Consume(s *Stream, n int) (tune bool) {
 		panic("BUG: consumed more DATA than was received")
 	}
 	if s.smallData > 0 {
-		// As large a part of the small frames is gone as of the octets, so a reader that never quite catches up is
-		// not charged for what it has read.
+		// As large a part of the small frames is gone as of the octets, so a reader that never
+		// quite catches up is not charged for what it has read.
 		had := s.unread + int64(n)
 		gone := int((int64(s.smallData)*int64(n) + had - 1) / had)
 		s.smallData -= gone

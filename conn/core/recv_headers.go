@@ -6,8 +6,9 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// recvHeaders handles a whole header block that began with HEADERS: a request, a response, or trailers
-// (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table, whatever comes of it.
+// recvHeaders handles a whole header block that began with HEADERS: a request, a response, or
+// trailers (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table,
+// whatever comes of it.
 func (c *Conn) recvHeaders(b *headerBlock) error {
 	if c.cfg.Role == Server && c.ids.Idle(b.streamID) {
 		return c.recvRequest(b)
@@ -43,7 +44,12 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 		return c.openedBeyond()
 	}
 	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
-		return frame.NewStreamError(b.streamID, frame.RefusedStream, "RFC 9113 §5.1.2", "more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+		return frame.NewStreamError(
+			b.streamID,
+			frame.RefusedStream,
+			"RFC 9113 §5.1.2",
+			"more streams than SETTINGS_MAX_CONCURRENT_STREAMS",
+		)
 	}
 	m := &c.in.msg
 	if section, reason := m.checkRequest(c.cfg.EnableConnectProtocol); reason != "" && !m.TooLarge {
@@ -69,7 +75,12 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 // recvResponse handles the head of a response, interim or final (RFC 9113 §8.3.2).
 func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 	if s.reserved && !c.openReserved(s) {
-		return frame.NewStreamError(s.ID, frame.RefusedStream, "RFC 9113 §5.1.2", "more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+		return frame.NewStreamError(
+			s.ID,
+			frame.RefusedStream,
+			"RFC 9113 §5.1.2",
+			"more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS",
+		)
 	}
 	if ok, err := c.step(s, stream.RecvHeaders); !ok {
 		return err
@@ -106,8 +117,8 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 // too many: their number and their octets together are not bounded then. Client only.
 func (c *Conn) TakeInterim(s *Stream) { s.takesAll = true }
 
-// recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110 §15.2), so that only
-// a limit ends them.
+// recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110
+// §15.2), so that only a limit ends them.
 func (c *Conn) recvInterim(s *Stream, m *Message) error {
 	s.interims++
 	s.interimed += fieldSize(":status", "100")
@@ -160,8 +171,8 @@ func (c *Conn) recvEnd(s *Stream) error {
 	return nil
 }
 
-// takeHead makes the message that was just decoded the head of s. The two change memory, so nothing is copied
-// and nothing allocated once the fields of both have grown.
+// takeHead makes the message that was just decoded the head of s. The two change memory, so nothing
+// is copied and nothing allocated once the fields of both have grown.
 func (c *Conn) takeHead(s *Stream) {
 	storage := s.Head.Fields
 	s.Head = c.in.msg
@@ -183,5 +194,10 @@ func (c *Conn) closeIfDone(s *Stream) {
 }
 
 func badLength(id uint32) error {
-	return frame.NewStreamError(id, frame.ProtocolError, "RFC 9113 §8.1.1", "content-length differs from the length of the content")
+	return frame.NewStreamError(
+		id,
+		frame.ProtocolError,
+		"RFC 9113 §8.1.1",
+		"content-length differs from the length of the content",
+	)
 }

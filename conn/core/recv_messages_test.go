@@ -15,7 +15,8 @@ func connect(id uint32, more ...string) message {
 	return headers(id, append([]string{":method: CONNECT", ":authority: example.com:443"}, more...)...)
 }
 
-// Requests (RFC 9113 §8.1, §8.2, §8.3.1, §8.5), in whole frames. What is malformed about fields has its own tests.
+// Requests (RFC 9113 §8.1, §8.2, §8.3.1, §8.5), in whole frames. What is malformed about fields has
+// its own tests.
 var requestTests = []frameTest{
 	{"8.1 without content", Server, false, []any{request(1).ends()}, "headers 1 GET / end"},
 	{"8.1 content and trailers", Server, false, []any{
@@ -124,7 +125,8 @@ var requestTests = []frameTest{
 
 func TestRequests(t *testing.T) { runFrameTests(t, requestTests) }
 
-// A request over the limits is handed over as far as it goes, so that 431 can be answered, and the table is in step.
+// A request over the limits is handed over as far as it goes, so that 431 can be answered, and the
+// table is in step.
 func TestRequestTooLarge(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.MaxHeaderBytes, cfg.MaxHeaderFields = 1000, 10 })
 	p.send(request(1, "x: "+strings.Repeat("y", 1000), "z: late").ends())
@@ -246,7 +248,8 @@ func TestHeadResponse(t *testing.T) {
 	p.wantEvents("content", "headers 1 200 content-length=1000", "reset 1 local PROTOCOL_ERROR", "closed 1")
 }
 
-// A 2xx to CONNECT begins a tunnel: its content-length means nothing (RFC 9110 §9.3.6), and only DATA may follow.
+// A 2xx to CONNECT begins a tunnel: its content-length means nothing (RFC 9110 §9.3.6), and only
+// DATA may follow.
 func TestConnectResponse(t *testing.T) {
 	open := func(t *testing.T) *peer {
 		p := newPeer(t, Client)
@@ -277,7 +280,8 @@ func TestConnectResponse(t *testing.T) {
 		"reset 1 local PROTOCOL_ERROR", "closed 1")
 }
 
-// Streams over SETTINGS_MAX_CONCURRENT_STREAMS are refused, and the others are not disturbed (RFC 9113 §5.1.2).
+// Streams over SETTINGS_MAX_CONCURRENT_STREAMS are refused, and the others are not disturbed (RFC
+// 9113 §5.1.2).
 func TestMaxConcurrentStreams(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
 	p.send(request(1), request(3).ends(), request(5, "x-custom: value"), request(7, "x-custom: value"))

@@ -203,8 +203,8 @@ func TestFrameInState(t *testing.T) {
 	}
 }
 
-// A peer that goes on after its own RST_STREAM gets one RST_STREAM, not one for each frame; and RST_STREAM is never
-// answered by RST_STREAM (RFC 9113 §5.4.2).
+// A peer that goes on after its own RST_STREAM gets one RST_STREAM, not one for each frame; and
+// RST_STREAM is never answered by RST_STREAM (RFC 9113 §5.4.2).
 func TestOneReset(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1), reset(1, frame.Cancel))
@@ -224,7 +224,8 @@ func TestOneReset(t *testing.T) {
 	p.want("an error of a stream that we have reset already")
 }
 
-// No frame makes c send RST_STREAM on an idle stream: the peer would have to end the connection for that.
+// No frame makes c send RST_STREAM on an idle stream: the peer would have to end the connection for
+// that.
 func TestNoResetOnIdle(t *testing.T) {
 	for _, role := range []Role{Server, Client} {
 		for typ := range frame.Type(0x20) {

@@ -8,14 +8,14 @@ type refusal struct {
 	code frame.Code // with which the stream is reset, NoError where the frame is dropped
 }
 
-// Frame returns the frame that the last Decode took off; ok is false where that was a piece of the client's preface.
-// The payload is a view into what Decode was given.
+// Frame returns the frame that the last Decode took off; ok is false where that was a piece of the
+// client's preface. The payload is a view into what Decode was given.
 func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
 	return c.in.got, c.in.payload, c.in.whole
 }
 
-// Refuse says that the frame which the last Decode took off shall have no effect at the next Apply. With a code other than
-// NoError the stream that it is on is reset, if it is on one.
+// Refuse says that the frame which the last Decode took off shall have no effect at the next Apply.
+// With a code other than NoError the stream that it is on is reset, if it is on one.
 //
 // The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is
 // decoded, and the octets of DATA are given back to the peer; since the rest of such a message

@@ -16,10 +16,11 @@ var (
 	ErrBusy = errors.New("http2: data still waits on the stream")
 	// ErrOrder: data before the final header section, or a second one.
 	ErrOrder = errors.New("http2: message parts out of order")
-	// ErrNoStream: no stream can be opened now: the peer's SETTINGS_MAX_CONCURRENT_STREAMS are open.
+	// ErrNoStream: no stream can be opened now: the peer's SETTINGS_MAX_CONCURRENT_STREAMS are
+	// open.
 	ErrNoStream = errors.New("http2: the peer's limit of concurrent streams is reached")
-	// ErrNoMoreStreams: no stream can be opened on this connection any more: GOAWAY was sent or received, or
-	// the identifiers are used up (RFC 9113 §5.1.1). Another connection is needed.
+	// ErrNoMoreStreams: no stream can be opened on this connection any more: GOAWAY was sent or
+	// received, or the identifiers are used up (RFC 9113 §5.1.1). Another connection is needed.
 	ErrNoMoreStreams = errors.New("http2: the connection takes no more streams")
 )
 
@@ -34,15 +35,16 @@ func (c *Conn) CanOpen() error {
 	return nil
 }
 
-// Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is HEAD, whose
-// response describes content that is not sent.
+// Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is
+// HEAD, whose response describes content that is not sent.
 func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 	return c.OpenPrioritized(fields, head, end, priority.Params{})
 }
 
-// OpenPrioritized is Open for a request with a priority. The tree's part of it is sent with HEADERS (RFC 7540 §6.2), where
-// Config.TreePriorities is set and the server does not ignore that. RFC 9218's part is sent as the priority field, which
-// has to be among fields; here it counts for the order in which request bodies are sent.
+// OpenPrioritized is Open for a request with a priority. The tree's part of it is sent with HEADERS
+// (RFC 7540 §6.2), where Config.TreePriorities is set and the server does not ignore that. RFC
+// 9218's part is sent as the priority field, which has to be among fields; here it counts for the
+// order in which request bodies are sent.
 func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params) (*Stream, error) {
 	if c.cfg.Role != Client {
 		panic("BUG: a server opens streams by Push only")
@@ -84,8 +86,9 @@ func isConnect(fields []Field) bool {
 	return false
 }
 
-// SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a stream that was
-// promised; where the client has lowered its limit of streams since, it is ErrNoStream, and the stream is reset. Server only.
+// SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a
+// stream that was promised; where the client has lowered its limit of streams since, it is
+// ErrNoStream, and the stream is reset. Server only.
 func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 	if c.fatal != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
@@ -109,10 +112,10 @@ func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 	return nil
 }
 
-// Queue hands over data for s, and with end the end of the stream: END_STREAM on the last DATA frame, or on
-// trailers where there are any. What the windows, the scheduler and Fill let pass goes to the output; until
-// EventDrained the rest is still in data, which must stay as it is until then or until Unqueue. trailers
-// are used until EventDrained, too.
+// Queue hands over data for s, and with end the end of the stream: END_STREAM on the last DATA
+// frame, or on trailers where there are any. What the windows, the scheduler and Fill let pass goes
+// to the output; until EventDrained the rest is still in data, which must stay as it is until then
+// or until Unqueue. trailers are used until EventDrained, too.
 func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 	switch {
 	case c.fatal != nil || !s.state.CanSend() || s.out.end:
@@ -133,9 +136,10 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 	return nil
 }
 
-// Finish is Queue of the last data of s and Fill in one, for data that can go to the output at once: it fits both windows
-// and one frame, the output holds less than limit octets, and nobody else is ready. Where it cannot, or may not, nothing
-// happens and Finish is false. EventDrained does not follow.
+// Finish is Queue of the last data of s and Fill in one, for data that can go to the output at
+// once: it fits both windows and one frame, the output holds less than limit octets, and nobody
+// else is ready. Where it cannot, or may not, nothing happens and Finish is false. EventDrained
+// does not follow.
 func (c *Conn) Finish(s *Stream, data []byte, limit int) bool {
 	n := len(data)
 	switch {
@@ -160,8 +164,8 @@ func (c *Conn) Keep(s *Stream) {
 	}
 }
 
-// Unqueue takes back what Queue has left waiting and returns how many octets that was, or had been when the stream was
-// closed. The end that was queued with it is not sent.
+// Unqueue takes back what Queue has left waiting and returns how many octets that was, or had been
+// when the stream was closed. The end that was queued with it is not sent.
 func (c *Conn) Unqueue(s *Stream) int {
 	n := len(s.out.data)
 	if n == 0 {
@@ -172,7 +176,8 @@ func (c *Conn) Unqueue(s *Stream) int {
 	return n
 }
 
-// maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams take turns.
+// maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams
+// take turns.
 const maxChunk = 64 << 10
 
 // sendChunk appends one DATA frame of what s has queued.
@@ -220,8 +225,8 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	return size
 }
 
-// drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If the end was
-// queued and no DATA frame has carried it, trailers or an empty DATA frame do.
+// drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If
+// the end was queued and no DATA frame has carried it, trailers or an empty DATA frame do.
 func (c *Conn) drained(s *Stream, ended bool) {
 	end, trailers := s.out.end, s.out.trailers
 	s.out.clear()

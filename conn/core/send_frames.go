@@ -5,8 +5,8 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// appendHeaders appends a header block as HEADERS and as many CONTINUATION frames as the peer's maximum frame
-// size asks for (RFC 9113 §4.3). The block is encoded straight into the output.
+// appendHeaders appends a header block as HEADERS and as many CONTINUATION frames as the peer's
+// maximum frame size asks for (RFC 9113 §4.3). The block is encoded straight into the output.
 func (c *Conn) appendHeaders(id uint32, fields []Field, end bool) {
 	flags := frame.FlagEndHeaders
 	if end {
@@ -45,8 +45,8 @@ func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
 	c.splitBlock(at, h)
 }
 
-// splitBlock cuts the frame that begins at octet at of the output, too long for the peer, into one of the same
-// type and CONTINUATION frames.
+// splitBlock cuts the frame that begins at octet at of the output, too long for the peer, into one
+// of the same type and CONTINUATION frames.
 func (c *Conn) splitBlock(at int, h frame.Header) {
 	maxSize := int(c.peer.MaxFrameSize)
 	rest := append([]byte(nil), c.out[at+frame.HeaderLen+maxSize:]...)
@@ -92,13 +92,14 @@ func (c *Conn) Ping(data [8]byte) {
 	c.counts.PingsOut++
 }
 
-// Reset ends s with RST_STREAM. What waits to be sent is dropped. It does nothing when s is closed already, and
-// so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2); nor after Fail.
+// Reset ends s with RST_STREAM. What waits to be sent is dropped. It does nothing when s is closed
+// already, and so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2); nor after Fail.
 func (c *Conn) Reset(s *Stream, code frame.Code) {
 	c.ResetFor(s, code, "reset by this side", nil)
 }
 
-// ResetFor is Reset with a reason and a cause for the error of EventReset. The peer hears the code only.
+// ResetFor is Reset with a reason and a cause for the error of EventReset. The peer hears the code
+// only.
 func (c *Conn) ResetFor(s *Stream, code frame.Code, reason string, cause error) {
 	if c.fatal != nil || s.state.Closed() || s.state == stream.Idle {
 		return

@@ -14,8 +14,8 @@ const (
 	refusedByDrain = "reset 3 remote REFUSED_STREAM"
 )
 
-// RFC 9113 §6.8: first GOAWAY with the highest identifier and a PING; when that is answered, all that the peer sent
-// before it knew has arrived, and GOAWAY names the last stream that counts.
+// RFC 9113 §6.8: first GOAWAY with the highest identifier and a PING; when that is answered, all
+// that the peer sent before it knew has arrived, and GOAWAY names the last stream that counts.
 func TestShutdown(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1).ends(), request(3))
@@ -28,7 +28,14 @@ func TestShutdown(t *testing.T) {
 	p.send(frame.Ping{Ack: true, Data: drainPing})
 	p.want("the last stream", "GOAWAY 5 NO_ERROR ")
 
-	p.send(request(9, "x-custom: value"), data(9, "late"), data(7, "skipped"), trailers(9, "x: y"), reset(9, frame.Cancel), update(9, 5))
+	p.send(
+		request(9, "x-custom: value"),
+		data(9, "late"),
+		data(7, "skipped"),
+		trailers(9, "x: y"),
+		reset(9, frame.Cancel),
+		update(9, 5),
+	)
 	p.wantQuiet("streams beyond the last are ignored")
 	wantAccounts(t, p.c)
 	p.send(data(3, "body"), trailers(3, "x-custom: value"))
@@ -118,7 +125,8 @@ func TestIdleWhileDraining(t *testing.T) {
 	p.wantDead("DATA on an idle stream", frame.ProtocolError, "RFC 9113 §5.1")
 }
 
-// A server that goes away ends the streams above the last that it has processed: they can be tried again elsewhere.
+// A server that goes away ends the streams above the last that it has processed: they can be tried
+// again elsewhere.
 func TestGoAwayReceived(t *testing.T) {
 	p := newPeer(t, Client)
 	p.open(true)

@@ -15,8 +15,8 @@ type Stream struct {
 	ID uint32
 	// Owner belongs to whoever drives the Conn.
 	Owner any
-	// Head is the request that opened the stream (server, pushed) or the final response head (client). Its
-	// Fields belong to the stream.
+	// Head is the request that opened the stream (server, pushed) or the final response head
+	// (client). Its Fields belong to the stream.
 	Head Message
 
 	state    stream.State
@@ -75,7 +75,8 @@ func (s *Stream) State() stream.State { return s.state }
 // RemoteEnded tells whether the peer has sent all it had to send.
 func (s *Stream) RemoteEnded() bool { return s.state == stream.HalfClosedRemote || s.state.Closed() }
 
-// SendWindow returns how many octets the peer's window for this stream has room for; it may be negative.
+// SendWindow returns how many octets the peer's window for this stream has room for; it may be
+// negative.
 func (s *Stream) SendWindow() int64 { return int64(s.send.Available()) }
 
 // Queued returns how many octets wait to be sent.
@@ -97,8 +98,9 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Para
 	c.sched.Open(&s.node, p)
 }
 
-// streamWindow returns the receive window of a new stream. Until the peer has acknowledged our SETTINGS it may
-// take the initial value for granted (RFC 9113 §6.5.3), so a smaller one does not hold before.
+// streamWindow returns the receive window of a new stream. Until the peer has acknowledged our
+// SETTINGS it may take the initial value for granted (RFC 9113 §6.5.3), so a smaller one does not
+// hold before.
 func (c *Conn) streamWindow() uint32 {
 	switch {
 	case c.life.windowAsked:

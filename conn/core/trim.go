@@ -6,8 +6,9 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// Trim gives up the memory that only spares work for the next messages. It is for a connection on which nothing happens;
-// what comes next makes the memory again. It takes both the reader and the lock, and must not come between Decode and Apply.
+// Trim gives up the memory that only spares work for the next messages. It is for a connection on
+// which nothing happens; what comes next makes the memory again. It takes both the reader and the
+// lock, and must not come between Decode and Apply.
 func (c *Conn) Trim() {
 	c.in.block.trim()
 	c.in.found = nil
@@ -29,8 +30,8 @@ func (d *blockDecoder) trim() {
 	d.blockWork = nil
 }
 
-// pack puts a header block in the place of the table: one that enters what is in the table, oldest first. That takes a
-// quarter to a half of the memory of an hpack.Decoder.
+// pack puts a header block in the place of the table: one that enters what is in the table, oldest
+// first. That takes a quarter to a half of the memory of an hpack.Decoder.
 func (d *blockDecoder) pack() {
 	if d.hpack == nil {
 		return
@@ -68,9 +69,9 @@ func (d *blockDecoder) unpack() {
 	d.packed = ""
 }
 
-// trim gives up the table, too. Unlike the decoder's it is ours to give up: the next block begins by making the peer's copy
-// empty (RFC 7541 §4.2). For four octets and what is sent once more, an idle connection is spared most of what a table takes
-// here: hpack.Encoder keeps two maps.
+// trim gives up the table, too. Unlike the decoder's it is ours to give up: the next block begins
+// by making the peer's copy empty (RFC 7541 §4.2). For four octets and what is sent once more, an
+// idle connection is spared most of what a table takes here: hpack.Encoder keeps two maps.
 func (e *blockEncoder) trim() {
 	if e.encoderWork != nil && e.hpack != nil {
 		e.update, e.low = true, 0

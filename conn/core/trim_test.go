@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// What every connection holds as long as it is there fits the allocator's size classes; of more than 512 octets 8 are the
-// allocator's own.
+// What every connection holds as long as it is there fits the allocator's size classes; of more
+// than 512 octets 8 are the allocator's own.
 func TestSize(t *testing.T) {
 	if bits.UintSize != 64 {
 		t.Skip("the size classes are those of 64-bit systems, where pointers take twice as much")

@@ -70,7 +70,8 @@ func (c *Conn) Tune(s *Stream, now time.Time) {
 	}
 }
 
-// settle frees what s has grown by, once the peer can send nothing more on it and nothing is kept of what it has sent.
+// settle frees what s has grown by, once the peer can send nothing more on it and nothing is kept
+// of what it has sent.
 func (c *Conn) settle(s *Stream) {
 	if s.grown+s.restored > 0 && s.unread == 0 && !s.state.CanReceive() {
 		c.grown -= s.grown
@@ -79,10 +80,10 @@ func (c *Conn) settle(s *Stream) {
 	}
 }
 
-// RTT returns the round-trip time of the path as far as it is known from acknowledgements of SETTINGS and PING, 0 where
-// it is not. An answer that is later than 4 s counts as 4 s.
+// RTT returns the round-trip time of the path as far as it is known from acknowledgements of
+// SETTINGS and PING, 0 where it is not. An answer that is later than 4 s counts as 4 s.
 func (c *Conn) RTT() time.Duration { return c.bdp.RTT() }
 
-// RecvWindow returns the size of the connection's receive window, and by how much those of its streams have grown
-// together, in octets.
+// RecvWindow returns the size of the connection's receive window, and by how much those of its
+// streams have grown together, in octets.
 func (c *Conn) RecvWindow() (size, grown int64) { return int64(c.recv.Size()), int64(c.grown) }

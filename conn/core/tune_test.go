@@ -60,8 +60,8 @@ func (p *peer) pings() (n int) {
 	return n
 }
 
-// A stream that is read as fast as it comes gets a larger window, and the connection with it, up to the limit; something
-// is left for the next, and all of it again when the first is over.
+// A stream that is read as fast as it comes gets a larger window, and the connection with it, up to
+// the limit; something is left for the next, and all of it again when the first is over.
 func TestWindowsGrow(t *testing.T) {
 	p := newTunedPeer(t, Server)
 	p.send(request(1))
@@ -105,8 +105,8 @@ func TestWindowsGrow(t *testing.T) {
 	p.wantLedger("at the end")
 }
 
-// Streams that are read at the same time get equal shares of the growth, in whatever order they are read, and those that
-// nobody reads leave theirs to the others.
+// Streams that are read at the same time get equal shares of the growth, in whatever order they are
+// read, and those that nobody reads leave theirs to the others.
 func TestGrowthIsShared(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -139,7 +139,15 @@ func TestGrowthIsShared(t *testing.T) {
 			least, most = min(least, grown), max(most, grown)
 		}
 		if fair := uint32(1<<20) / uint32(readers); least < fair*3/4 || most > fair {
-			t.Errorf("seed %d: %d streams that are read, and %d others, have grown by %d to %d octets, want %d", seed, readers, idle, least, most, fair)
+			t.Errorf(
+				"seed %d: %d streams that are read, and %d others, have grown by %d to %d octets, want %d",
+				seed,
+				readers,
+				idle,
+				least,
+				most,
+				fair,
+			)
 		}
 		if _, grown := p.c.RecvWindow(); grown >= 1<<20 {
 			t.Errorf("seed %d: nothing is left", seed)
@@ -176,7 +184,8 @@ func TestFixedWindows(t *testing.T) {
 	if n := p.pings(); n != 0 {
 		t.Errorf("%d PINGs", n)
 	}
-	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 || p.stream(1).recv.Size() != frame.DefaultWindow {
+	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 ||
+		p.stream(1).recv.Size() != frame.DefaultWindow {
 		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
 	}
 }
@@ -292,8 +301,9 @@ func TestForgedAnswersAreCharged(t *testing.T) {
 	p.wantDead("and one", frame.EnhanceYourCalm, "glitches")
 }
 
-// The path is measured while DATA arrives in bulk, in the second round and every ten seconds, one PING at a time, and
-// never twice without DATA of the peer after the first answer: nobody who counts PINGs has something to count.
+// The path is measured while DATA arrives in bulk, in the second round and every ten seconds, one
+// PING at a time, and never twice without DATA of the peer after the first answer: nobody who
+// counts PINGs has something to count.
 func TestTunePings(t *testing.T) {
 	p := newTunedPeer(t, Client, func(cfg *Config) { cfg.WindowGrowth = 1 << 30; cfg.ConnWindow = 1 << 20 })
 	p.open(true)
@@ -398,7 +408,8 @@ func TestNoAllocationsWhileTuning(t *testing.T) {
 	}
 }
 
-// A peer that was busy when it got our SETTINGS is asked again before the first round, of four seconds, is over.
+// A peer that was busy when it got our SETTINGS is asked again before the first round, of four
+// seconds, is over.
 func TestLateSettingsAreCorrected(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 1 << 30 })
 	p.greet()

@@ -54,7 +54,9 @@ func (w *world) newPlan() *plan {
 	if p.head {
 		method = "HEAD"
 	}
-	p.request = w.newLetter([]string{":method: " + method, ":scheme: https", ":authority: example.com", ":path: /" + itoa(w.pick(1, 2, 3, 4, 5))})
+	p.request = w.newLetter(
+		[]string{":method: " + method, ":scheme: https", ":authority: example.com", ":path: /" + itoa(w.pick(1, 2, 3, 4, 5))},
+	)
 	status := "200"
 	if w.chance(8) {
 		status = itoa(w.pick(204, 304))

@@ -18,8 +18,9 @@ var (
 	seeds   = flag.Uint64("seeds", 400, "how many seeds TestTwoCores runs; with -short a tenth")
 )
 
-// A client and a server back to back do random things, see what the other did later and in pieces, and in the end
-// everything that was sent has arrived, nothing is left over, and both agree on every window.
+// A client and a server back to back do random things, see what the other did later and in pieces,
+// and in the end everything that was sent has arrived, nothing is left over, and both agree on
+// every window.
 func TestTwoCores(t *testing.T) {
 	if *oneSeed != 0 {
 		runWorld(t, *oneSeed)
@@ -142,7 +143,12 @@ func (w *world) config(role Role, n *node) Config {
 	cfg.NewStream = n.newStream
 	cfg.EnablePush = role == Client
 	cfg.TreePriorities = w.chance(2)
-	schedulers := []func() priority.Scheduler{priority.NewRoundRobin, priority.NewExtensible, priority.NewTree, priority.NewAuto}
+	schedulers := []func() priority.Scheduler{
+		priority.NewRoundRobin,
+		priority.NewExtensible,
+		priority.NewTree,
+		priority.NewAuto,
+	}
 	cfg.Scheduler = schedulers[w.rng.IntN(len(schedulers))]()
 	return cfg
 }
@@ -209,10 +215,12 @@ func (n *node) finishStep() {
 	n.events()
 }
 
-// reprioritize changes the priority of a stream, which must change nothing but the order of what is sent.
+// reprioritize changes the priority of a stream, which must change nothing but the order of what is
+// sent.
 func (n *node) reprioritize() {
 	if h := n.any(); h != nil {
-		if err := n.c.SetPriority(h.s, n.w.priority()); err != nil && !errors.Is(err, ErrPriority) && !errors.Is(err, ErrClosed) {
+		if err := n.c.SetPriority(h.s, n.w.priority()); err != nil && !errors.Is(err, ErrPriority) &&
+			!errors.Is(err, ErrClosed) {
 			n.w.failf("SetPriority: %v", err)
 		}
 	}
@@ -294,7 +302,9 @@ func (w *world) push() {
 	if p.head {
 		p.request.fields[0].Value = "HEAD"
 	}
-	p.request = letter{fields: slices.DeleteFunc(p.request.fields, func(f Field) bool { return f.Name == "content-length" })}
+	p.request = letter{
+		fields: slices.DeleteFunc(p.request.fields, func(f Field) bool { return f.Name == "content-length" }),
+	}
 	can := n.c.CanPush(h.s)
 	s, err := n.c.Push(h.s, p.request.fields)
 	if !errors.Is(err, can) || can == nil && err != nil {
@@ -348,7 +358,8 @@ func (n *node) deliver(k int) {
 	n.in = slices.Clip(n.in)
 }
 
-// change sends SETTINGS that the connection knows nothing of, and brings them into force when it is time.
+// change sends SETTINGS that the connection knows nothing of, and brings them into force when it is
+// time.
 func (n *node) change() {
 	var list []frame.Setting
 	for range n.w.rng.IntN(4) {
@@ -392,7 +403,8 @@ func (n *node) noteAsked() {
 	}
 }
 
-// acknowledged brings into force what the other has acknowledged. The first acknowledgement is for what Start sent.
+// acknowledged brings into force what the other has acknowledged. The first acknowledgement is for
+// what Start sent.
 func (n *node) acknowledged() {
 	if n.acks++; n.acks == 1 {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// shake puts frames on the wire, some in another form that means the same: in pieces, padded, with priority, and with
-// frames between them that mean nothing.
+// shake puts frames on the wire, some in another form that means the same: in pieces, padded, with
+// priority, and with frames between them that mean nothing.
 func (n *node) shake(b []byte) {
 	w := n.w
 	n.noteLargest()

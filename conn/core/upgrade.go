@@ -6,9 +6,10 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Upgrade begins a connection that came from an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540 §3.2): settings is
-// the payload of its HTTP2-Settings field, and the request is stream 1, half-closed (remote). It is to be called
-// after Start. The client's preface still comes. Server only.
+// Upgrade begins a connection that came from an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540
+// §3.2): settings is the payload of its HTTP2-Settings field, and the request is stream 1,
+// half-closed (remote). It is to be called after Start. The client's preface still comes. Server
+// only.
 func (c *Conn) Upgrade(settings []byte, request Message) error {
 	if c.fatal != nil {
 		return c.fatal

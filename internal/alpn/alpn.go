@@ -1,4 +1,5 @@
-// Package alpn makes the lists of protocols that TLS offers (RFC 7301), for client and server alike.
+// Package alpn makes the lists of protocols that TLS offers (RFC 7301), for client and server
+// alike.
 package alpn
 
 import (

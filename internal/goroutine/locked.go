@@ -27,8 +27,8 @@ func lockedByTrace() bool {
 	return bytes.Contains(line, []byte("locked to thread"))
 }
 
-// lockedOffset is where the struct of a goroutine has its field lockedm, in octets from the start; 0
-// where that is not known, and Locked asks for a stack trace.
+// lockedOffset is where the struct of a goroutine has its field lockedm, in octets from the start;
+// 0 where that is not known, and Locked asks for a stack trace.
 var lockedOffset = findLocked()
 
 // lockedSearch is how much of the struct is searched, in octets: less than it is large in all

@@ -30,7 +30,8 @@ const (
 	EarlyData                  // request: was sent in early data before us (RFC 8470 §5.1)
 )
 
-// Name is a field name in its two spellings: as RFC 9113 §8.2 has it on the wire and as net/http's keys.
+// Name is a field name in its two spellings: as RFC 9113 §8.2 has it on the wire and as net/http's
+// keys.
 type Name struct {
 	Lower, Canon string
 	Meaning      Meaning
@@ -111,7 +112,15 @@ func hashName(s string) uint32 {
 		return 0
 	}
 	const fold = 0x20 // upper case to lower, and of '-' and digits a mere renaming
-	h := uint32(n)*0x9e3779b1 + uint32(s[0]|fold)*0x85ebca77 + uint32(s[n/2]|fold)*0xc2b2ae3d + uint32(s[n-1]|fold)*0x27d4eb2f
+	h := uint32(
+		n,
+	)*0x9e3779b1 + uint32(
+		s[0]|fold,
+	)*0x85ebca77 + uint32(
+		s[n/2]|fold,
+	)*0xc2b2ae3d + uint32(
+		s[n-1]|fold,
+	)*0x27d4eb2f
 	return h ^ h>>15
 }
 
@@ -139,8 +148,8 @@ func ByLower(s string) *Name {
 	return n
 }
 
-// Names are those of a header section in their order, for the next one: the requests of a client mostly have the same
-// fields.
+// Names are those of a header section in their order, for the next one: the requests of a client
+// mostly have the same fields.
 type Names [32]*Name
 
 // ByLower is ByLower for the ith field of a header section.
@@ -158,8 +167,8 @@ func (l *Names) ByLower(i int, s string) *Name {
 	return n
 }
 
-// ByKey finds a field name by a key of an http.Header, which whoever made it may have spelled in any way. It is
-// nil for a key that is no field name.
+// ByKey finds a field name by a key of an http.Header, which whoever made it may have spelled in
+// any way. It is nil for a key that is no field name.
 func ByKey(key string) *Name {
 	h := hashName(key)
 	for i := h; ; i++ {
@@ -189,10 +198,11 @@ func ByKey(key string) *Name {
 	return n
 }
 
-// learnedNames remembers names that are not in the table, under one of their spellings. It does not grow: a name goes
-// into the set that its hash says, in the place of what was there (CVE-2022-41717 is what an unbounded cache leads to).
-// With one place for a hash, or a hash that looks at a part of the name, two names of a program would push each other out
-// all the time, which costs more than to have no memory.
+// learnedNames remembers names that are not in the table, under one of their spellings. It does not
+// grow: a name goes into the set that its hash says, in the place of what was there (CVE-2022-41717
+// is what an unbounded cache leads to). With one place for a hash, or a hash that looks at a part
+// of the name, two names of a program would push each other out all the time, which costs more than
+// to have no memory.
 type learnedNames struct {
 	sets [64]learnedSet
 	turn atomic.Uint32

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// A Mark keeps the socket from waking the reader for each packet of a large body: it is readable only once it holds
-// as much as is worth waking for, as long as that much is sure to come (RFC 9110 §8.6 says how long a body is). A body is
-// consumed faster than most peers send it, and then sleeping and waking up cost more than everything else that is done
-// for it. When the peer pauses, what waits below the mark waits for pause, and no longer than twice that.
+// A Mark keeps the socket from waking the reader for each packet of a large body: it is readable
+// only once it holds as much as is worth waking for, as long as that much is sure to come (RFC 9110
+// §8.6 says how long a body is). A body is consumed faster than most peers send it, and then
+// sleeping and waking up cost more than everything else that is done for it. When the peer pauses,
+// what waits below the mark waits for pause, and no longer than twice that.
 //
 // Expect is called by the reader; the clock runs beside it.
 type Mark struct {
@@ -44,8 +45,8 @@ const (
 	calmReads = 64 // reads without a mark after the first pause; twice as many after each further one
 )
 
-// Expect is told before the reader waits how many octets are sure to come, and how many the last read has brought. It tells
-// whether so many are waited for that a large buffer is called for.
+// Expect is told before the reader waits how many octets are sure to come, and how many the last
+// read has brought. It tells whether so many are waited for that a large buffer is called for.
 func (m *Mark) Expect(octets, last int) (large bool) {
 	switch {
 	case last < Quick:
@@ -85,7 +86,8 @@ func (m *Mark) move(octets int) (add bool) {
 	return true
 }
 
-// tick looks whether the reader has had a turn since the last tick, and tells whether another one is needed.
+// tick looks whether the reader has had a turn since the last tick, and tells whether another one
+// is needed.
 func (m *Mark) tick() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -98,8 +100,8 @@ func (m *Mark) tick() bool {
 	return m.ticked
 }
 
-// A clock ticks for all marks that are set: one timer, and not one for each connection, each of which would wake a
-// process that sleeps.
+// A clock ticks for all marks that are set: one timer, and not one for each connection, each of
+// which would wake a process that sleeps.
 type clock struct {
 	mu    sync.Mutex
 	list  []*Mark

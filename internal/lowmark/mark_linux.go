@@ -21,7 +21,12 @@ func New(nc net.Conn) *Mark {
 	m := &Mark{at: 1, clock: &marks}
 	octets := 0
 	set := func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, octets) // where it fails nothing has changed
+		_ = syscall.SetsockoptInt(
+			int(fd),
+			syscall.SOL_SOCKET,
+			syscall.SO_RCVLOWAT,
+			octets,
+		) // where it fails nothing has changed
 	}
 	m.set = func(n int) {
 		octets = n

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// maxSegment is how much of a paced link travels as one piece: small enough that a bandwidth limit looks
-// like a stream and not like bursts.
+// maxSegment is how much of a paced link travels as one piece: small enough that a bandwidth limit
+// looks like a stream and not like bursts.
 const maxSegment = 16 << 10
 
 // segment is a run of bytes that arrives at one moment.
@@ -156,9 +156,9 @@ func (h *half) Write(p []byte) (n int, err error) {
 	}
 }
 
-// leastRoom is how much room a Write of n more bytes waits for. On a paced link that is an eighth of the
-// buffer: as with TCP, what is written would otherwise travel in ever smaller pieces, since each Read
-// of a small piece makes room for one that is no larger.
+// leastRoom is how much room a Write of n more bytes waits for. On a paced link that is an eighth
+// of the buffer: as with TCP, what is written would otherwise travel in ever smaller pieces, since
+// each Read of a small piece makes room for one that is no larger.
 func (h *half) leastRoom(n int) int {
 	if !h.paced() {
 		return 1

@@ -69,8 +69,8 @@ func TestKind() Kind {
 	return Kind(i)
 }
 
-// Become makes c one of the given kind, and returns it. It must be called before c is used. A Conn cannot
-// be of kind TLS or TCP: Connect makes those.
+// Become makes c one of the given kind, and returns it. It must be called before c is used. A Conn
+// cannot be of kind TLS or TCP: Connect makes those.
 func (c *Conn) Become(k Kind) *Conn {
 	if k > EmptyReads {
 		panic("memconn: a Conn cannot be of kind " + k.String())

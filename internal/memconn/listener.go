@@ -23,8 +23,8 @@ func Listen(o Options) *Listener {
 	return l
 }
 
-// Dial returns the client's end of a new connection; Accept returns the other. It does not wait for Accept.
-// Network and address are ignored: the signature is that of http.Transport.DialContext.
+// Dial returns the client's end of a new connection; Accept returns the other. It does not wait for
+// Accept. Network and address are ignored: the signature is that of http.Transport.DialContext.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

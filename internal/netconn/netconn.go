@@ -37,10 +37,10 @@ func Interruptible(nc net.Conn) bool {
 	return false
 }
 
-// CloseAfter closes nc when an eighth more than d has passed, unless the function that it returns is called
-// before, which then returns true. It is for a read or write that has a deadline at d, in case that
-// deadline does not work: where Interruptible knows that it does, and where d is not more than 0,
-// there is nothing to do.
+// CloseAfter closes nc when an eighth more than d has passed, unless the function that it returns
+// is called before, which then returns true. It is for a read or write that has a deadline at d, in
+// case that deadline does not work: where Interruptible knows that it does, and where d is not more
+// than 0, there is nothing to do.
 func CloseAfter(nc net.Conn, d time.Duration) (stop func() bool) {
 	if d <= 0 || Interruptible(nc) {
 		return func() bool { return true }

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// lifetime stays below the 398 days beyond which browsers refuse a certificate outright, even one whose
-	// issuer the user has decided to trust.
+	// lifetime stays below the 398 days beyond which browsers refuse a certificate outright, even
+	// one whose issuer the user has decided to trust.
 	lifetime = 30 * 24 * time.Hour
 	// skew is how far a peer's clock may be behind ours.
 	skew = time.Hour
 )
 
-// Certificate returns a new self-signed server certificate with an ECDSA P-256 key. Each host is a DNS name or an
-// IP address; without any, the certificate is for localhost, 127.0.0.1 and ::1. It is valid for 30 days. Leaf is
-// set, so that the caller can add it to a pool of trusted roots. An error means that a host cannot be put in a
-// certificate or that the system gave no randomness.
+// Certificate returns a new self-signed server certificate with an ECDSA P-256 key. Each host is a
+// DNS name or an IP address; without any, the certificate is for localhost, 127.0.0.1 and ::1. It
+// is valid for 30 days. Leaf is set, so that the caller can add it to a pool of trusted roots. An
+// error means that a host cannot be put in a certificate or that the system gave no randomness.
 func Certificate(hosts ...string) (tls.Certificate, error) {
 	if len(hosts) == 0 {
 		hosts = []string{"localhost", "127.0.0.1", "::1"}

@@ -59,7 +59,8 @@ func TestCertificateKeyAndTime(t *testing.T) {
 	}
 }
 
-// A client that trusts the certificate itself completes a verified handshake: the usages are the right ones.
+// A client that trusts the certificate itself completes a verified handshake: the usages are the
+// right ones.
 func TestCertificateHandshake(t *testing.T) {
 	cert, err := Certificate("localhost")
 	if err != nil {

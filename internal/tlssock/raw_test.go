@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A socket is read as package net reads it: what has come, a deadline that can be moved, the end, and a closed one.
+// A socket is read as package net reads it: what has come, a deadline that can be moved, the end,
+// and a closed one.
 func TestReadSocket(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // Conn lets crypto/tls, which asks the socket for little more than the next record, take several at
-// once: a download over TLS spends more time in reads, and in the acknowledgements that each of them
-// sends, than in decryption. Memory is taken once records come one after the other, and given back
-// when they no longer do, so that a connection that waits for its peer has none.
+// once: a download over TLS spends more time in reads, and in the acknowledgements that each of
+// them sends, than in decryption. Memory is taken once records come one after the other, and given
+// back when they no longer do, so that a connection that waits for its peer has none.
 type Conn struct {
 	net.Conn
 	out  sealer

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// pieces is a connection that brings what it is told to with each read, or as much as there is room for.
+// pieces is a connection that brings what it is told to with each read, or as much as there is room
+// for.
 type pieces struct {
 	net.Conn
 	data  []byte
@@ -53,7 +54,8 @@ func TestReadAhead(t *testing.T) {
 	if !bytes.Equal(got, data) {
 		t.Error("the octets are not those that came")
 	}
-	// 5000 are short, but the beginning of 280,000 fills what it was given, and so does that of 44,000.
+	// 5000 are short, but the beginning of 280,000 fills what it was given, and so does that of
+	// 44,000.
 	want := []int{room, room, aheadSize, aheadSize, room, aheadSize, aheadSize, room}
 	if !slices.Equal(socket.asked, want) {
 		t.Errorf("read with room for %v, want %v", socket.asked, want)

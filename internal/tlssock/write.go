@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// sealer is how records reach the socket: at once, or, where many follow each other, as the memory that Seal returns, so
-// that one system call takes them all.
+// sealer is how records reach the socket: at once, or, where many follow each other, as the memory
+// that Seal returns, so that one system call takes them all.
 type sealer struct {
 	mu    sync.Mutex
 	state state
@@ -23,14 +23,15 @@ const (
 	sending               // the caller of Seal writes to the socket: what comes meanwhile must follow
 )
 
-// laterMost is how much of what crypto/tls writes by itself, answers to KeyUpdate (RFC 8446 §4.6.3) and alerts, waits for
-// the socket: a thousand of them.
+// laterMost is how much of what crypto/tls writes by itself, answers to KeyUpdate (RFC 8446 §4.6.3)
+// and alerts, waits for the socket: a thousand of them.
 const laterMost = 32 << 10
 
 var errLater = errors.New("tlssock: the peer does not read our answers")
 
-// Seal has tc, which lies on c and has shaken hands, encrypt p, and appends the records to dst in place of writing them. The
-// caller writes them to the socket, and then calls Sent. One goroutine at a time seals and sends.
+// Seal has tc, which lies on c and has shaken hands, encrypt p, and appends the records to dst in
+// place of writing them. The caller writes them to the socket, and then calls Sent. One goroutine
+// at a time seals and sends.
 func (c *Conn) Seal(tc io.Writer, p, dst []byte) ([]byte, error) {
 	s := &c.out
 	s.mu.Lock()
@@ -43,7 +44,8 @@ func (c *Conn) Seal(tc io.Writer, p, dst []byte) ([]byte, error) {
 	return dst, err
 }
 
-// Sent is called when what Seal has returned is written. What it returns must be written now, and Sent be called again.
+// Sent is called when what Seal has returned is written. What it returns must be written now, and
+// Sent be called again.
 func (c *Conn) Sent() []byte {
 	s := &c.out
 	s.mu.Lock()

@@ -1,9 +1,11 @@
-// Package vigil tells when something comes on a socket while no goroutine waits for it: for each socket a map entry here
-// and a registration in the kernel, where a goroutine would take 2.5 KiB at least.
+// Package vigil tells when something comes on a socket while no goroutine waits for it: for each
+// socket a map entry here and a registration in the kernel, where a goroutine would take 2.5 KiB at
+// least.
 //
-// One instance of epoll, made for the first vigil and closed with the last, watches the sockets beside the one of the
-// runtime, and is watched by that in turn: its descriptor is an os.File, so a single goroutine waits for all vigils, and
-// no thread. All functions may be called from any goroutine.
+// One instance of epoll, made for the first vigil and closed with the last, watches the sockets
+// beside the one of the runtime, and is watched by that in turn: its descriptor is an os.File, so a
+// single goroutine waits for all vigils, and no thread. All functions may be called from any
+// goroutine.
 //
 // Why a vigil wakes its sleeper once and never not at all, and leaves nothing behind:
 //
@@ -35,7 +37,8 @@ type Vigil uint64
 // A Sleeper is told when something has come: octets, the end, an error, or, within five seconds,
 // that somebody has closed the socket on our side.
 type Sleeper interface {
-	// Wake is called at most once for each vigil, in a goroutine of its own, with what Begin has returned.
+	// Wake is called at most once for each vigil, in a goroutine of its own, with what Begin has
+	// returned.
 	Wake(Vigil)
 
 	// Closed reports whether the socket was closed on our side, of which the kernel tells nobody.
@@ -51,13 +54,14 @@ var (
 // Begin begins a vigil for s, which is not woken before Arm.
 func Begin(s Sleeper) (Vigil, error) { return begin(s) }
 
-// Arm has the sleeper woken as soon as the socket has something to read, which may be before Arm returns. If it fails, s is not
-// woken, unless End came between.
+// Arm has the sleeper woken as soon as the socket has something to read, which may be before Arm
+// returns. If it fails, s is not woken, unless End came between.
 func (v Vigil) Arm(socket syscall.RawConn) error { return v.arm(socket) }
 
-// End ends a vigil whose sleeper was not woken: it will not be. It is for a socket that is being closed, or where Arm has
-// failed, since it leaves the socket registered.
+// End ends a vigil whose sleeper was not woken: it will not be. It is for a socket that is being
+// closed, or where Arm has failed, since it leaves the socket registered.
 func (v Vigil) End() { v.end() }
 
-// Leave takes the socket out of the instance once the sleeper was woken. Before that it cannot be armed again.
+// Leave takes the socket out of the instance once the sleeper was woken. Before that it cannot be
+// armed again.
 func (v Vigil) Leave(socket syscall.RawConn) { v.leave(socket) }

@@ -117,7 +117,8 @@ func (v Vigil) end() {
 	}
 }
 
-// remove takes v out of the map and returns its sleeper, nil if it is not there. It is called with mu held.
+// remove takes v out of the map and returns its sleeper, nil if it is not there. It is called with
+// mu held.
 func (w *watch) remove(v Vigil) Sleeper {
 	s := w.sleepers[v]
 	delete(w.sleepers, v)
@@ -202,7 +203,8 @@ func (w *watch) wait(events []syscall.EpollEvent) (n int, err error) {
 	return n, err
 }
 
-// wake wakes who sleeps for the events, and tells whether nobody is left, so that the caller closes the file.
+// wake wakes who sleeps for the events, and tells whether nobody is left, so that the caller closes
+// the file.
 func (w *watch) wake(events []syscall.EpollEvent) (over bool) {
 	mu.Lock()
 	defer mu.Unlock()

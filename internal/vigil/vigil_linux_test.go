@@ -172,7 +172,8 @@ func TestWakeAgain(t *testing.T) {
 	wantNothingLeft(t)
 }
 
-// Nobody is woken for a vigil that has ended, not even if the socket is left open, or its descriptor is that of another.
+// Nobody is woken for a vigil that has ended, not even if the socket is left open, or its
+// descriptor is that of another.
 func TestEnd(t *testing.T) {
 	nc, peer, raw := sockets(t)
 	b := make(bed, 1)

@@ -21,7 +21,11 @@ func TestClientProblem(t *testing.T) {
 		{"one of two", response.appendTo(nil, 1), "EOF"},
 		{"reset", frame.RSTStream{StreamID: 1, Code: frame.Cancel}.Append(nil), "RST_STREAM"},
 		{"end", frame.GoAway{}.Append(nil), "GOAWAY"},
-		{"short", response.appendTo(frame.Data{StreamID: 1, EndStream: true}.Append(nil), 3), "13 octets of bodies came, not 26"},
+		{
+			"short",
+			response.appendTo(frame.Data{StreamID: 1, EndStream: true}.Append(nil), 3),
+			"13 octets of bodies came, not 26",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Frames come out whole, however what is read is cut; of DATA it matters when the last octet has come.
+// Frames come out whole, however what is read is cut; of DATA it matters when the last octet has
+// come.
 func TestFrames(t *testing.T) {
 	var b []byte
 	b = append(b, frame.Preface...)
@@ -25,7 +26,11 @@ func TestFrames(t *testing.T) {
 	b = frame.Ping{Data: [8]byte{7}}.Append(b)
 	want := []string{"DATA 0", "SETTINGS 6", "HEADERS 5", "DATA 0", "DATA 0", "PING 8"} // the first is the preface
 
-	readers := map[string]io.Reader{"whole": bytes.NewReader(b), "halves": iotest.HalfReader(bytes.NewReader(b)), "octets": iotest.OneByteReader(bytes.NewReader(b))}
+	readers := map[string]io.Reader{
+		"whole":  bytes.NewReader(b),
+		"halves": iotest.HalfReader(bytes.NewReader(b)),
+		"octets": iotest.OneByteReader(bytes.NewReader(b)),
+	}
 	for name, r := range readers {
 		var got []string
 		var out []byte
@@ -97,7 +102,10 @@ func TestMessages(t *testing.T) {
 	}
 	const asked = " HEADERS true :method=GET :scheme=http :path=/x :authority=127.0.0.1:80 "
 	const head, body = " HEADERS false :status=200 content-length=13 ", " DATA true Hello, World!"
-	if want := []string{"1" + asked, "3" + asked, "5" + head, "5" + body, "7" + head, "7" + body}; !slices.Equal(got, want) {
+	if want := []string{"1" + asked, "3" + asked, "5" + head, "5" + body, "7" + head, "7" + body}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

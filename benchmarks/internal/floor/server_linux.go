@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A server answers on connections, each in its own thread if the Spec has but one, all in the same otherwise.
+// A server answers on connections, each in its own thread if the Spec has but one, all in the same
+// otherwise.
 type server struct {
 	spec     site.Spec
 	cfg      *tls.Config // nil for h2c
@@ -38,7 +39,10 @@ func NewServer(spec site.Spec) (site.Server, error) {
 	// Threads that wait keep their right to run, and more have it than wait.
 	runtime.GOMAXPROCS(4)
 	s := &server{spec: spec, answer: newResponse()}
-	s.settings = frame.AppendSettings(nil, frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: uint32(spec.MaxStreams)})
+	s.settings = frame.AppendSettings(
+		nil,
+		frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: uint32(spec.MaxStreams)},
+	)
 	var err error
 	if s.cfg, err = spec.TLS(); err != nil {
 		return site.Server{}, err
@@ -102,7 +106,12 @@ func (s *server) add(c *conn) error {
 		s.conns = append(s.conns, nil)
 	}
 	s.conns[c.fd] = c
-	return syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, c.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(c.fd)})
+	return syscall.EpollCtl(
+		s.epoll,
+		syscall.EPOLL_CTL_ADD,
+		c.fd,
+		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(c.fd)},
+	)
 }
 
 func (s *server) serveMany() {

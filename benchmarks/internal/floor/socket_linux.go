@@ -9,8 +9,8 @@ import (
 	"unsafe"
 )
 
-// A socket blocks, and the runtime does not know of its system calls: while it waits, the goroutine keeps its thread
-// and the right to run.
+// A socket blocks, and the runtime does not know of its system calls: while it waits, the goroutine
+// keeps its thread and the right to run.
 type socket struct {
 	net.Conn // nil; crypto/tls calls nothing of it
 	fd       int
@@ -59,7 +59,12 @@ func (s *socket) Write(b []byte) (n int, err error) {
 
 func (s *socket) call(number uintptr, b []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(number, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall(
+			number,
+			uintptr(s.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)),
+		)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -30,8 +30,8 @@ const (
 // Answer is the body of small responses.
 const Answer = "Hello, World!"
 
-// Filler is what large bodies are made of. Memory that nobody has written to is one page of zeros of the system's, over and
-// over, which no cache ever loses.
+// Filler is what large bodies are made of. Memory that nobody has written to is one page of zeros
+// of the system's, over and over, which no cache ever loses.
 const Filler = '.'
 
 // NumFields is how many fields a request or a response has in the scenarios
