@@ -76,7 +76,11 @@ func wantServes(t *testing.T, cfg Config) {
 		cancel := frame.RSTStream{StreamID: 7, Code: frame.Cancel}
 		p.send(p.request(7, "GET", "/7", true), cancel, p.request(9, "GET", "/", true))
 		synctest.Wait()
-		if got := p.take(); len(got) != 2 || got[0] != ok(9)[0] {
+		got := p.take()
+		if len(got) == 4 && got[0] == ok(7)[0] {
+			got = got[2:] // it was answered before the cancellation was read
+		}
+		if len(got) != 2 || got[0] != ok(9)[0] {
 			t.Errorf("beside a request that is cancelled: %q", got)
 		}
 		p.close()

@@ -29,6 +29,8 @@ type half struct {
 	size     int       // bytes written and not yet read
 	linkFree time.Time // when the simulated link has sent what it was given
 	stalled  time.Time // nothing arrives before
+	taken    int       // octets that Reads have returned
+	single   bool      // Reads return single octets, and after singleOctets small pieces
 	arrival  *time.Timer
 
 	writeClosed bool // no more bytes will come: the reader gets io.EOF after the last
@@ -72,8 +74,8 @@ func (h *half) Read(p []byte) (int, error) {
 
 // takeLocked copies arrived bytes to p, or arms the timer for the next ones.
 func (h *half) takeLocked(p []byte) int {
-	if h.opts.MaxRead > 0 && len(p) > h.opts.MaxRead {
-		p = p[:h.opts.MaxRead]
+	if most := h.maxReadLocked(); most > 0 && len(p) > most {
+		p = p[:most]
 	}
 	n := 0
 	for n < len(p) && len(h.segs) > 0 {
@@ -91,10 +93,19 @@ func (h *half) takeLocked(p []byte) int {
 			h.segs = h.segs[1:]
 		}
 	}
+	h.taken += n
 	if h.size -= n; h.size == 0 {
 		h.segs = nil
 	}
 	return n
+}
+
+// maxReadLocked returns the most that the next Read returns; 0 is no limit.
+func (h *half) maxReadLocked() int {
+	if h.single && h.taken >= singleOctets {
+		return 1 + h.taken%maxPiece
+	}
+	return h.opts.MaxRead
 }
 
 // untilReady returns how long it takes until s arrives, 0 or less where it is there.

@@ -21,7 +21,7 @@ const (
 	OtherTimeouts             // what a passed deadline gives is an error of its own, as with yamux
 	FatalTimeouts             // it is closed when a deadline passes, as a WebSocket
 	NoCloseWrite              // its directions cannot be closed one by one
-	OneOctet                  // a Read returns one octet
+	OneOctet                  // a Read returns one octet, behind 32 KiB of these up to 509
 	EmptyReads                // every other Read returns 0 and nil
 )
 
@@ -77,10 +77,17 @@ func (c *Conn) Become(k Kind) *Conn {
 	}
 	c.kind = k
 	if k == OneOctet {
-		c.in.opts.MaxRead = 1
+		c.in.opts.MaxRead, c.in.single = 1, true
 	}
 	return c
 }
+
+// Of a connection of kind OneOctet, so many octets are read one by one, and then pieces of all sizes up
+// to the largest: large bodies would take minutes otherwise.
+const (
+	singleOctets = 32 << 10
+	maxPiece     = 509
+)
 
 var errNoDeadlines = errors.New("memconn: deadlines are not supported")
 

@@ -66,6 +66,30 @@ func TestShortReads(t *testing.T) {
 	})
 }
 
+// Behind the single octets of kind OneOctet come pieces of many sizes.
+func TestPiecesBehindSingleOctets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := Pipe(Options{Buffer: 1 << 20})
+		_, _ = s.Write(make([]byte, 3*singleOctets))
+		_ = s.Close()
+		c.Become(OneOctet)
+		sizes := make(map[int]int)
+		p := make([]byte, 4096)
+		for total := 0; total < 3*singleOctets; {
+			n, err := c.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes[n]++
+			total += n
+		}
+		if sizes[1] < singleOctets || len(sizes) < 20 {
+			t.Errorf("%d Reads of one octet, %d sizes", sizes[1], len(sizes))
+		}
+		_ = c.Close()
+	})
+}
+
 func TestTestKind(t *testing.T) {
 	for _, k := range append(Kinds(), TLS, TCP) {
 		t.Setenv(KindVariable, k.String())
