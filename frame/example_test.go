@@ -131,9 +131,10 @@ func ExampleSettings() {
 		fmt.Println(s.Check())
 	}
 	// Output:
-	// SETTINGS_INITIAL_WINDOW_SIZE=1048576 <nil> SETTINGS_MAX_FRAME_SIZE=1000 http2: connection
-	// error PROTOCOL_ERROR: SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1 (RFC 9113
-	// §6.5.2)
+	// SETTINGS_INITIAL_WINDOW_SIZE=1048576
+	// <nil>
+	// SETTINGS_MAX_FRAME_SIZE=1000
+	// http2: connection error PROTOCOL_ERROR: SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1 (RFC 9113 §6.5.2)
 }
 
 // The header block that came in two frames is returned as one frame.
@@ -162,9 +163,11 @@ func ExampleReader() {
 		}
 	}
 	// Output:
-	// SETTINGS stream=0 len=0 HEADERS stream=1 flags=END_HEADERS len=3 block 828784 <nil> PING
-	// stream=0 len=8 http2: connection error PROTOCOL_ERROR: CONTINUATION without HEADERS before it
-	// (RFC 9113 §6.10)
+	// SETTINGS stream=0 len=0
+	// HEADERS stream=1 flags=END_HEADERS len=3
+	// block 828784 <nil>
+	// PING stream=0 len=8
+	// http2: connection error PROTOCOL_ERROR: CONTINUATION without HEADERS before it (RFC 9113 §6.10)
 }
 
 // A header block that is longer than the peer's SETTINGS_MAX_FRAME_SIZE.

@@ -37,8 +37,11 @@ func ExampleIDs() {
 	fmt.Println(ids.Accept(4), ids.Idle(2), ids.Idle(6))
 	fmt.Println(ids.Accept(2))
 	// Output:
-	// open 1 open 3 open 5 <nil> false true http2: connection error PROTOCOL_ERROR: stream
-	// identifier not higher than those before (RFC 9113 §5.1.1)
+	// open 1
+	// open 3
+	// open 5
+	// <nil> false true
+	// http2: connection error PROTOCOL_ERROR: stream identifier not higher than those before (RFC 9113 §5.1.1)
 }
 
 func ExampleTable() {
