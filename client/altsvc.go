@@ -26,7 +26,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 	if origin == "" {
 		x, ok := a.Owner.(*exchange)
 		if !ok {
-			return // nobody is left who has made the request
+			return // the request has ended
 		}
 		origin = x.origin()
 	} else if _, ok := cc.authority(origin); !ok {

@@ -17,6 +17,16 @@ import (
 // userConn is what a dial function of the application has made.
 type userConn struct{ net.Conn }
 
+// getWith sends a GET with the hooks of ctx.
+func getWith(ctx context.Context, t *testing.T, tr *Transport, u string) *http.Response {
+	t.Helper()
+	resp, err := tr.RoundTrip(newRequest(t, http.MethodGet, u, nil).WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
 // Below TLS callbacks see what the dial function gave, over both protocols.
 func TestTraceSeesDialedConn(t *testing.T) {
 	for _, h2 := range []bool{true, false} {
@@ -36,14 +46,7 @@ func TestTraceSeesDialedConn(t *testing.T) {
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 			GotConn: func(i httptrace.GotConnInfo) { got = i.Conn },
 		})
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := tr.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := getWith(ctx, t, tr, srv.URL)
 		_ = resp.Body.Close()
 		if (resp.ProtoMajor == 2) != h2 {
 			t.Errorf("the protocol is %s", resp.Proto)
@@ -83,27 +86,15 @@ func TestTraceSeesDialedConnLater(t *testing.T) {
 		},
 	}
 	defer tr.CloseIdleConnections()
-	get := func(ctx context.Context, path string) *http.Response {
-		t.Helper()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := tr.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp
-	}
-	slow := get(t.Context(), "/slow")
+	slow := getWith(t.Context(), t, tr, srv.URL+"/slow")
 	var seen []httptrace.GotConnInfo
 	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
 	})
 	for range 3 {
-		_ = get(traced, "/").Body.Close()
+		_ = getWith(traced, t, tr, srv.URL).Body.Close()
 	}
-	_ = get(t.Context(), "/").Body.Close()
+	_ = getWith(t.Context(), t, tr, srv.URL).Body.Close()
 	for i, info := range seen {
 		tc, ok := info.Conn.(*tls.Conn)
 		if !ok {
@@ -145,14 +136,7 @@ func TestTraceWithOneConnection(t *testing.T) {
 			GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
 		}),
 	} {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := tr.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := getWith(ctx, t, tr, srv.URL)
 		_ = resp.Body.Close()
 	}
 	if len(seen) != 1 || !seen[0].Reused {

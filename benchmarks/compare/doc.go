@@ -6,8 +6,8 @@
 //	go run ./benchmarks/compare -scenarios 'tls-*' -peers 'sluice,net/http'
 //	go run ./benchmarks/compare -list                             # scenarios and peers
 //
-// Each peer is a process of its own that is pinned to one CPU; who makes the
-// load has another: h2load, in C, for servers, and nghttpd, in C, for clients.
+// Each peer is a process of its own that is pinned to one CPU; the load has
+// another: h2load, in C, for servers, and nghttpd, in C, for clients.
 // Rounds of the peers alternate, so that what the machine does meanwhile falls
 // on all of them. A round starts the peer, warms it up, and then has it do as
 // much as fills -seconds. The result is Markdown: the medians of all, the

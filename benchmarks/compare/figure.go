@@ -15,7 +15,7 @@ var (
 	perSecond     = figure{"requests_per_second", "requests/s", 0}
 	throughput    = figure{"megabytes_per_second", "MB/s", 0}
 	ownShare      = figure{"cpu_share", "CPU", 2}           // of one CPU, by the peer
-	loadShare     = figure{"load_cpu_share", "load CPU", 2} // by who makes the load
+	loadShare     = figure{"load_cpu_share", "load CPU", 2} // of the process that makes the load
 	perRead       = figure{"requests_per_read", "requests/read", 2}
 	perWrite      = figure{"requests_per_write", "requests/write", 2}
 )

@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-go/sluice/benchmarks/internal/lab"
 )
 
-// A use is what a peer, and who makes the load if that is not nil, have used
+// A use is what a peer, and the process that makes the load if that is not nil, have used
 // between startUse and end.
 type use struct {
 	peer, load *lab.Process

@@ -280,7 +280,7 @@ func (r *report) detail(w io.Writer, s scenario, peer string) {
 	fmt.Fprintln(w)
 }
 
-// limits says where who makes the load was the slower of the two: the peer was
+// limits says where the load was the slower of the two: the peer was
 // then not busy, found less in each read than it could have, and the speed says
 // nothing about it.
 func (r *report) limits(w io.Writer) {

@@ -1,7 +1,7 @@
 // Command rivals is servers in Go other than sluice's, for the command compare,
 // which builds it, with more than one version of Go, and starts it: net/http,
 // golang.org/x/net/http2, and dgrr/http2 with fasthttp. It is a module of its
-// own, so that nobody who uses sluice downloads them.
+// own, so that users of sluice do not download them.
 //
 // It is of no use by itself: which server it is to be comes in its environment
 // (package site).

@@ -1,12 +1,12 @@
 // Package floor is what the system calls alone cost: the least that a server or a client of the
-// comparison can take. It shows where the kernel and the machine are the limit, and not who is
-// compared.
+// comparison can take. It shows where the kernel and the machine are the limit, and not the
+// programs that are compared.
 //
 // It is neither a server nor a client. What [NewServer] makes finds the frames in what it reads,
 // and for each HEADERS it writes an answer that was made at the start, with the stream's identifier
 // put in; a [Client] does the same the other way round. They acknowledge SETTINGS and answer PING.
-// They decode no header block, look at no path, and mind neither windows nor limits nor states; who
-// breaks the protocol gets nonsense. What they save:
+// They decode no header block, look at no path, and mind neither windows nor limits nor states; a
+// peer that breaks the protocol gets nonsense. What they save:
 //
 //   - No goroutine waits for another. A thread reads, answers all that has come with one write, and reads again.
 //   - Sockets block, and the runtime of Go is not told of system calls: with one connection there is a read for each
