@@ -229,6 +229,7 @@ func TestGetBodyAfterRead(t *testing.T) {
 			r := f.start(req)
 			p := f.accept()
 			p.request()
+			synctest.Wait() // until the first Read is under way
 			p.send(rst(1, frame.RefusedStream))
 			r.wantWaiting("the body is being read")
 			if stuck {
