@@ -36,7 +36,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"docs/*.md", "examples/*.md"} {
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "examples/*.md"} {
 		more, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
