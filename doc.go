@@ -7,8 +7,8 @@
 //
 // # Layout
 //
-// The packages are floors of one house. Each imports only what stands below
-// it, and the linter holds the walls (.golangci.yml):
+// The packages are layers. Each imports only packages of lower layers, and the
+// linter checks that (.golangci.yml):
 //
 //   - [github.com/sluice-go/sluice/frame]: the wire format of RFC 9113 §6 and
 //     its extensions, error codes, settings.
@@ -19,8 +19,8 @@
 //   - [github.com/sluice-go/sluice/stream/priority]: which stream sends next.
 //   - [github.com/sluice-go/sluice/conn/core]: one connection of either role
 //     as a machine without I/O: bytes in, events out, bytes to send out.
-//   - [github.com/sluice-go/sluice/conn]: that machine alive on a net.Conn:
-//     its lock, its read loop, its timers, streams with blocking reads and
+//   - [github.com/sluice-go/sluice/conn]: that machine on a net.Conn: its
+//     lock, its read loop, its timers, streams with blocking reads and
 //     writes.
 //   - [github.com/sluice-go/sluice/server]: the semantics of net/http's server
 //     on top, as a Server of its own or plugged into an http.Server.
@@ -31,8 +31,8 @@
 // The first five are pure: no goroutine, no clock, no I/O and no lock, so a
 // program with an event loop of its own can use them as they are.
 //
-// Beside the floors stand the command (cmd/sluice), small programs to copy
-// from (examples), the conformance suite (conformance) and the measurements
-// (benchmarks). How data flows through the floors, and who owns what, is told
-// in docs/ARCHITECTURE.md.
+// Beside these there are the command (cmd/sluice), small programs to copy from
+// (examples), the conformance suite (conformance) and the measurements
+// (benchmarks). docs/ARCHITECTURE.md shows how data flows through the layers,
+// and what owns it.
 package sluice
