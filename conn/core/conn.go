@@ -84,31 +84,6 @@ func New(cfg Config) *Conn {
 	return c
 }
 
-// Start appends our connection preface: SETTINGS, behind the client's magic octets in the role of a
-// client, and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits
-// one packet.
-func (c *Conn) Start(now time.Time) {
-	if c.fatal != nil {
-		return
-	}
-	c.tell(now)
-	now = c.now
-	if c.cfg.Role == Client {
-		c.out = append(c.out, frame.Preface...)
-	}
-	var list [9]frame.Setting
-	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
-	c.counts.FramesOut++
-	if inc := c.recv.Resize(c.cfg.ConnWindow); inc > 0 {
-		c.appendWindowUpdate(0, inc)
-	}
-	if c.cfg.Grease != 0 {
-		c.appendGrease(c.cfg.Grease)
-	}
-	c.life.start(now, &c.cfg)
-	c.bdp.PingSent(now)
-}
-
 // SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the
 // time of the last call that did, which may be long ago when a peer waits for its answer. So call
 // SetTime before a Queue that will have to wait for the peer's window, and after what may have
@@ -212,44 +187,3 @@ func (c *Conn) Abandon() {
 }
 
 var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
-
-// closeStream takes s out of the table. The event is the last that names it.
-func (c *Conn) closeStream(s *Stream) {
-	c.closed.Add(s.ID, s.state)
-	c.countClosed(s.state)
-	if c.lastData == s {
-		c.lastData = nil
-	}
-	c.streams.Delete(s.ID)
-	c.leave(s)
-	c.uncount(s)
-	s.unsent = len(s.out.data)
-	s.out.clear()
-	s.out.stopRecv = false
-	c.settle(s)
-	if c.streams.Len() == 0 {
-		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
-		c.followGoAway()
-	}
-	c.queueEvent(EventClosed, s)
-}
-
-// countClosed counts a stream that has closed in state st.
-func (c *Conn) countClosed(st stream.State) {
-	c.counts.StreamsClosed++
-	switch st {
-	case stream.ClosedResetLocal:
-		c.counts.StreamsResetLocal++
-	case stream.ClosedResetRemote:
-		c.counts.StreamsResetRemote++
-	}
-}
-
-// local moves s by an event of ours that the caller has made sure is allowed.
-func (c *Conn) local(s *Stream, e stream.Event) {
-	r := s.state.On(e)
-	if r.Verdict != stream.Allowed {
-		panic("BUG: " + e.String() + " in state " + s.state.String())
-	}
-	s.state = r.Next
-}

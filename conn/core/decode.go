@@ -108,29 +108,6 @@ func (c *Conn) Decode(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Partial tells whether more octets are needed to complete what has begun: a header block, or the
-// frame that b, the octets left over by Decode, begins; want is the length of the latter.
-func (c *Conn) Partial(b []byte) (partial bool, want int) {
-	if len(b) >= frame.HeaderLen && c.in.prefaceLeft == "" {
-		want = frame.HeaderLen + int(frame.ParseHeader(b).Length)
-	}
-	c.in.partialHead = c.in.pending.open
-	if len(b) > 3 && c.in.prefaceLeft == "" {
-		t := frame.Type(b[3])
-		c.in.partialHead = c.in.partialHead || t == frame.TypeHeaders || t == frame.TypePushPromise
-	}
-	return len(b) > 0 || c.in.pending.open, want
-}
-
-func (in *inbound) preface(b []byte) (int, error) {
-	n := min(len(b), len(in.prefaceLeft))
-	if string(b[:n]) != in.prefaceLeft[:n] {
-		return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "invalid connection preface")
-	}
-	in.prefaceLeft = in.prefaceLeft[n:]
-	return n, nil
-}
-
 func (in *inbound) headers(h frame.Header, p []byte) error {
 	f, err := frame.ParseHeaders(h, p)
 	if err != nil {

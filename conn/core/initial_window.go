@@ -1,8 +1,6 @@
 package core
 
-import (
-	"github.com/sluice-go/sluice/frame"
-)
+import "github.com/sluice-go/sluice/frame"
 
 // Credit of the connection that is held back for DATA which nobody reads keeps the streams waiting
 // that are read: the peer spends what is left on whichever stream it likes, and an application that
@@ -127,4 +125,21 @@ func (c *Conn) restoreWindow(s *Stream) {
 	if inc := s.recv.Resize(s.recv.Size() + missing); inc > 0 {
 		c.appendWindowUpdate(s.ID, inc)
 	}
+}
+
+// shiftWindows changes the send window of every stream by as much as SETTINGS_INITIAL_WINDOW_SIZE
+// has changed; windows may go below zero (RFC 9113 §6.9.2).
+func (c *Conn) shiftWindows(size uint32) error {
+	delta := int32(int64(size) - int64(c.peer.InitialWindowSize))
+	c.peer.InitialWindowSize = size
+	for _, s := range c.streams.All() {
+		if !s.send.Shift(delta) {
+			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.2", "stream window above 2^31-1")
+		}
+		if s.send.Available() <= 0 {
+			c.setTurn(s, noTurn)
+		}
+		c.wake(s)
+	}
+	return nil
 }

@@ -22,29 +22,6 @@ func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
 	return nil
 }
 
-// recvAltSvc hands on where else an origin is served (RFC 7838 §4).
-func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
-	if err := c.limit.glitch(c.now); err != nil {
-		return err
-	}
-	if c.cfg.Role == Server {
-		return nil
-	}
-	f, err := frame.ParseAltSvc(h, p)
-	if err != nil {
-		return unlessIgnored(err)
-	}
-	var s *Stream
-	if f.StreamID != 0 {
-		var ok bool
-		if s, ok = c.streams.Get(f.StreamID); !ok {
-			return nil // it may have crossed our RST_STREAM, and nobody is left to be told
-		}
-	}
-	c.emit(Event{Kind: EventAltSvc, Stream: s, Data: p})
-	return nil
-}
-
 // unlessIgnored is err, unless it says that the frame is to be ignored.
 func unlessIgnored(err error) error {
 	if errors.Is(err, frame.ErrIgnore) {
@@ -75,22 +52,4 @@ func (c *Conn) SendOrigin(origins []string) {
 		c.counts.FramesOut++
 		origins = origins[n:]
 	}
-}
-
-// SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the
-// request on s. value is as in an Alt-Svc field. It reports whether the frame has room in what the
-// peer takes, which nothing has after Fail. Server only.
-func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
-	f := frame.AltSvc{Value: []byte(value)}
-	if s != nil {
-		f.StreamID = s.ID
-	} else {
-		f.Origin = []byte(origin)
-	}
-	if c.fatal != nil || 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
-		return false
-	}
-	c.out = f.Append(c.out)
-	c.counts.FramesOut++
-	return true
 }

@@ -137,21 +137,6 @@ func (c *Conn) openReserved(s *Stream) bool {
 	return true
 }
 
-// count and uncount keep the numbers of streams.
-func (c *Conn) count(s *Stream)   { c.addStream(s, 1) }
-func (c *Conn) uncount(s *Stream) { c.addStream(s, -1) }
-
-func (c *Conn) addStream(s *Stream, n int) {
-	switch {
-	case s.reserved:
-		c.reserved += n
-	case c.ids.IsLocal(s.ID):
-		c.localStreams += n
-	default:
-		c.remoteStreams += n
-	}
-}
-
 // recvPushPromise reserves the promised stream (RFC 9113 §6.6, §8.4).
 func (c *Conn) recvPushPromise(b *headerBlock) error {
 	if !c.cfg.EnablePush {

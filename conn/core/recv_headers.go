@@ -3,7 +3,6 @@ package core
 import (
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
-	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // recvHeaders handles a whole header block that began with HEADERS: a request, a response, or
@@ -178,19 +177,6 @@ func (c *Conn) takeHead(s *Stream) {
 	s.Head = c.in.msg
 	c.in.msg.Fields = storage // the rest is overwritten by the next block
 	s.headRecv = true
-}
-
-func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream {
-	s := c.cfg.NewStream()
-	c.initStream(s, id, st, p)
-	return s
-}
-
-// closeIfDone takes s out of the table when it is closed and nothing waits to be sent on it.
-func (c *Conn) closeIfDone(s *Stream) {
-	if s.state.Closed() {
-		c.closeStream(s)
-	}
 }
 
 func badLength(id uint32) error {

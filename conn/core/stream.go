@@ -110,3 +110,84 @@ func (c *Conn) streamWindow() uint32 {
 	}
 	return max(c.cfg.StreamWindow, frame.DefaultWindow)
 }
+
+// count and uncount keep the numbers of streams.
+func (c *Conn) count(s *Stream) { c.addStream(s, 1) }
+
+func (c *Conn) uncount(s *Stream) { c.addStream(s, -1) }
+
+func (c *Conn) addStream(s *Stream, n int) {
+	switch {
+	case s.reserved:
+		c.reserved += n
+	case c.ids.IsLocal(s.ID):
+		c.localStreams += n
+	default:
+		c.remoteStreams += n
+	}
+}
+
+func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream {
+	s := c.cfg.NewStream()
+	c.initStream(s, id, st, p)
+	return s
+}
+
+// closeIfDone takes s out of the table when it is closed and nothing waits to be sent on it.
+func (c *Conn) closeIfDone(s *Stream) {
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
+}
+
+// closeStream takes s out of the table. The event is the last that names it.
+func (c *Conn) closeStream(s *Stream) {
+	c.closed.Add(s.ID, s.state)
+	c.countClosed(s.state)
+	if c.lastData == s {
+		c.lastData = nil
+	}
+	c.streams.Delete(s.ID)
+	c.leave(s)
+	c.uncount(s)
+	s.unsent = len(s.out.data)
+	s.out.clear()
+	s.out.stopRecv = false
+	c.settle(s)
+	if c.streams.Len() == 0 {
+		c.life.idleSince, c.life.idleGuess = c.now, !c.timed
+		c.followGoAway()
+	}
+	c.queueEvent(EventClosed, s)
+}
+
+// countClosed counts a stream that has closed in state st.
+func (c *Conn) countClosed(st stream.State) {
+	c.counts.StreamsClosed++
+	switch st {
+	case stream.ClosedResetLocal:
+		c.counts.StreamsResetLocal++
+	case stream.ClosedResetRemote:
+		c.counts.StreamsResetRemote++
+	}
+}
+
+// local moves s by an event of ours that the caller has made sure is allowed.
+func (c *Conn) local(s *Stream, e stream.Event) {
+	r := s.state.On(e)
+	if r.Verdict != stream.Allowed {
+		panic("BUG: " + e.String() + " in state " + s.state.String())
+	}
+	s.state = r.Next
+}
+
+// step moves s by an event of the peer. A nil error with ok false means that the frame is to be
+// ignored.
+func (c *Conn) step(s *Stream, e stream.Event) (ok bool, err error) {
+	r := s.state.On(e)
+	if r.Verdict == stream.Allowed {
+		s.state = r.Next
+		return true, nil
+	}
+	return false, r.Verdict.Err(s.ID, e, s.state)
+}

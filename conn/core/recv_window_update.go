@@ -1,0 +1,37 @@
+package core
+
+import (
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream"
+)
+
+func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
+	c.counts.WindowUpdatesIn++
+	f, err := frame.ParseWindowUpdate(h, p)
+	s, open := c.streams.Get(h.StreamID)
+	if f.StreamID != 0 && !open { // an increment of 0 is the error of a stream that is there
+		return c.onClosed(f.StreamID, stream.RecvWindowUpdate)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.limit.windowUpdate(c.now); err != nil {
+		return err
+	}
+	if h.StreamID == 0 {
+		if !c.send.Add(f.Increment) {
+			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.1", "connection window above 2^31-1")
+		}
+		return nil // Fill finds who can go on
+	}
+	if _, err := c.step(s, stream.RecvWindowUpdate); err != nil {
+		return err
+	}
+	// Also where we have nothing left to send: "A sender MUST NOT allow a flow-control window to
+	// exceed 2^31-1 octets."
+	if !s.send.Add(f.Increment) {
+		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9.1", "stream window above 2^31-1")
+	}
+	c.wake(s)
+	return nil
+}

@@ -1,0 +1,109 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// settings appends what we tell the peer.
+func (cfg *Config) settings(b []frame.Setting) []frame.Setting {
+	b = cfg.ownSettings(b)
+	if len(cfg.SettingsOrder) > 0 {
+		b = cfg.orderSettings(b)
+	}
+	if cfg.Grease != 0 {
+		b = append(b, greaseSetting(cfg.Grease))
+	}
+	return b
+}
+
+// orderSettings puts the settings of b into the order that was asked for.
+func (cfg *Config) orderSettings(b []frame.Setting) []frame.Setting {
+	ordered := make([]frame.Setting, 0, len(b)+len(cfg.SettingsOrder))
+	has := func(id frame.SettingID) func(frame.Setting) bool {
+		return func(s frame.Setting) bool { return s.ID == id }
+	}
+	for _, id := range cfg.SettingsOrder {
+		i := slices.IndexFunc(b, has(id))
+		switch {
+		case slices.ContainsFunc(ordered, has(id)):
+		case i >= 0:
+			ordered = append(ordered, b[i])
+			b = slices.Delete(b, i, i+1)
+		case id == frame.SettingMaxFrameSize:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.MaxReadFrameSize})
+		case id == frame.SettingHeaderTableSize:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.DecoderTableSize})
+		case id == frame.SettingMaxConcurrentStreams:
+			ordered = append(ordered, frame.Setting{ID: id, Value: cfg.MaxConcurrentStreams})
+		}
+	}
+	return append(ordered, b...)
+}
+
+// ownSettings appends what differs from the initial values, and what a peer should rather be told.
+func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
+	if cfg.Role == Client {
+		push := uint32(0)
+		if cfg.EnablePush {
+			push = 1
+		}
+		b = append(b, frame.Setting{ID: frame.SettingEnablePush, Value: push})
+	}
+	if cfg.Role == Server || cfg.EnablePush {
+		b = append(b, frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: cfg.MaxConcurrentStreams})
+	}
+	b = append(b,
+		frame.Setting{ID: frame.SettingInitialWindowSize, Value: cfg.StreamWindow},
+		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: cfg.MaxHeaderBytes},
+	)
+	if cfg.MaxReadFrameSize != frame.MinMaxFrameSize {
+		b = append(b, frame.Setting{ID: frame.SettingMaxFrameSize, Value: cfg.MaxReadFrameSize})
+	}
+	if cfg.DecoderTableSize != defaultTableSize {
+		b = append(b, frame.Setting{ID: frame.SettingHeaderTableSize, Value: cfg.DecoderTableSize})
+	}
+	if cfg.Role == Server && cfg.EnableConnectProtocol {
+		b = append(b, frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1})
+	}
+	if cfg.noTree() {
+		b = append(b, frame.Setting{ID: frame.SettingNoRFC7540Priorities, Value: 1})
+	}
+	return b
+}
+
+// noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does
+// not send them, or a server's scheduler does not follow them (RFC 9218 §2.1).
+func (cfg *Config) noTree() bool {
+	if cfg.Role == Client {
+		return !cfg.TreePriorities
+	}
+	return priority.IgnoresTree(cfg.Scheduler)
+}
+
+// Settings are the peer's settings in force (RFC 9113 §6.5.2).
+type Settings struct {
+	HeaderTableSize       uint32
+	EnablePush            bool
+	MaxConcurrentStreams  uint32 // 2^32-1: no limit given
+	InitialWindowSize     uint32
+	MaxFrameSize          uint32
+	MaxHeaderListSize     uint32 // 2^32-1: no limit given
+	EnableConnectProtocol bool
+	NoRFC7540Priorities   bool
+}
+
+const defaultTableSize = 4096 // RFC 9113 §6.5.2
+
+func initialSettings() Settings {
+	return Settings{
+		HeaderTableSize:      defaultTableSize,
+		EnablePush:           true,
+		MaxConcurrentStreams: 1<<32 - 1,
+		InitialWindowSize:    frame.DefaultWindow,
+		MaxFrameSize:         frame.MinMaxFrameSize,
+		MaxHeaderListSize:    1<<32 - 1,
+	}
+}
