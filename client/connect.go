@@ -155,7 +155,7 @@ func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
 	x.over = true
 	x.mu.Unlock()
 	x.resp.Body, x.resp.ContentLength = http.NoBody, -1
-	x.refs.Add(closing)
+	x.uses.Close()
 	return conn.NewTunnel(x.s, nil), &x.resp, nil
 }
 

@@ -8,12 +8,12 @@ import (
 	"net/textproto"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/usecount"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -22,11 +22,14 @@ import (
 // upload are done with it.
 type exchange struct {
 	cc    *ClientConn
-	s     *conn.Stream // between enter and leave, or by who holds one of refs
+	s     *conn.Stream // may be used by those that uses counts
 	req   *http.Request
 	trace *httptrace.ClientTrace
-	up    *upload      // nil when there is no body, or it was sent with the head
-	refs  atomic.Int32 // who uses s: RoundTrip and then the response, the upload, and calls. See enter.
+	up    *upload // nil when there is no body, or it was sent with the head
+
+	// uses counts the users of s: the upload, the calls between enter and leave, and until the
+	// response is over, or it is known that there will be none, RoundTrip or the response.
+	uses usecount.Count
 
 	prio   *requestPriority // nil unless the context has one
 	shared bool             // on a connection to another origin, so that 421 has the request sent again
@@ -49,25 +52,12 @@ type exchange struct {
 	body responseBody
 }
 
-// closing is added to refs when the response is over, or there will be none: no new call may begin.
-const closing = 1 << 30
+// enter begins a use of the stream by any goroutine, and reports whether it is still there.
+func (x *exchange) enter() bool { return x.uses.Enter() }
 
-// enter begins a use of the stream by whatever goroutine, and tells whether it is still there.
-func (x *exchange) enter() bool {
-	for {
-		n := x.refs.Load()
-		if n&closing != 0 || n == 0 {
-			return false
-		}
-		if x.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-// leave ends what enter has begun. Whoever leaves last gives the stream back.
+// leave ends what enter has begun. The last to leave gives the stream back.
 func (x *exchange) leave() {
-	if x.refs.Add(-1) == closing {
+	if x.uses.Leave() {
 		x.release()
 	}
 }
@@ -90,7 +80,7 @@ func (x *exchange) end() {
 	if x.done != nil {
 		close(x.done)
 	}
-	if x.refs.Add(closing-1) == closing {
+	if x.uses.CloseAndLeave() {
 		x.release()
 	}
 }
@@ -135,9 +125,9 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		r.OnInterim = x.interim
 		r.TakesInterim = x.trace != nil && x.trace.Got1xxResponse != nil // which can refuse them, as with net/http
 	}
-	x.refs.Store(1)
+	x.uses.Start(1)
 	if x.up != nil {
-		x.refs.Store(2)
+		x.uses.Start(2)
 		r.OnEnd = x.died
 	}
 	if _, err := x.cc.c.OpenRequest(&r); err != nil {

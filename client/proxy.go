@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // proxy is an HTTP proxy that is asked for a tunnel with CONNECT, in HTTP/1.1 (RFC 9110 §9.3.6).
@@ -80,7 +82,7 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	}
 	if r.Buffered() > 0 {
 		early, _ := r.Peek(r.Buffered())
-		return &earlyConn{Conn: nc, early: early}, nil
+		return &netconn.Prefixed{Conn: nc, Prefix: early}, nil
 	}
 	return nc, nil
 }
@@ -124,20 +126,4 @@ func (p *proxy) header(ctx context.Context, addr string) (http.Header, error) {
 		header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
 	}
 	return header, nil
-}
-
-// earlyConn is a connection of which something was read already.
-type earlyConn struct {
-	net.Conn
-	early []byte // owned by the reader
-}
-
-// Read reads what was read before first.
-func (c *earlyConn) Read(p []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.early)
-	c.early = c.early[n:]
-	return n, nil
 }

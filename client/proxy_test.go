@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -141,7 +142,7 @@ func TestBadProxies(t *testing.T) {
 
 // Octets that the proxy sends along with its answer belong to the tunnel.
 func TestProxyEarlyOctets(t *testing.T) {
-	c := &earlyConn{Conn: nil, early: []byte("early")}
+	c := &netconn.Prefixed{Conn: nil, Prefix: []byte("early")}
 	b := make([]byte, 3)
 	for _, want := range []string{"ear", "ly"} {
 		n, err := c.Read(b)

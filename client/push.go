@@ -71,7 +71,7 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 		panic("BUG: promise on a stream of nobody's")
 	}
 	x := &exchange{cc: cc, s: s}
-	x.refs.Store(1)
+	x.uses.Start(1)
 	req, err := cc.promisedRequest(s.Promise(), parent.req)
 	if err != nil {
 		s.Reset(frame.ProtocolError)

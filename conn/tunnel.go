@@ -4,11 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/usecount"
 )
 
 // Tunnel is a stream as a net.Conn: what CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441)
@@ -21,13 +21,13 @@ import (
 // *frame.StreamError after the stream was reset, a *frame.ConnError after the connection was lost,
 // os.ErrDeadlineExceeded after a deadline, and net.ErrClosed after Close.
 type Tunnel struct {
-	st      *Stream // while refs says that it may be used
+	st      *Stream // may be used by those that uses counts
 	c       *Conn
 	release func()
 
-	refs    atomic.Int32 // calls that use st, and one until Close; see enter
-	writing bool         // a Write is under way; this and the next are guarded by Conn.mu
-	onEnd   func(error)
+	uses    usecount.Count // of st: the calls that are under way, and the tunnel itself until Close
+	writing bool           // a Write is under way; guarded by Conn.mu
+	onEnd   func(error)    // set by OnEnd, nil once called; guarded by Conn.mu
 }
 
 var (
@@ -36,15 +36,12 @@ var (
 	_ io.ReaderFrom = (*Tunnel)(nil)
 )
 
-// tunnelClosing is added to Tunnel.refs by Close: no new call may begin.
-const tunnelClosing = 1 << 30
-
 // NewTunnel makes a Tunnel of a stream on which the final head was sent, or has come. The stream is
 // the tunnel's from then on, Release included, but for a server that gives release: that is called
 // once when the tunnel is closed and no call on it is under way, and must have the stream released.
 func NewTunnel(st *Stream, release func()) *Tunnel {
 	t := &Tunnel{st: st, c: st.c, release: release}
-	t.refs.Store(1)
+	t.uses.Start(1)
 	st.c.mu.Lock()
 	st.tunnel = t
 	st.c.mu.Unlock()
@@ -58,22 +55,12 @@ func (st *Stream) Tunnel() *Tunnel {
 	return st.tunnel
 }
 
-// enter begins a use of the stream, and tells whether it is still there.
-func (t *Tunnel) enter() bool {
-	for {
-		n := t.refs.Load()
-		if n >= tunnelClosing {
-			return false
-		}
-		if t.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+// enter begins a use of the stream, and reports whether it is still there.
+func (t *Tunnel) enter() bool { return t.uses.Enter() }
 
-// leave ends what enter has begun. Whoever leaves a closed tunnel last gives the stream back.
+// leave ends what enter has begun. The last to leave a closed tunnel gives the stream back.
 func (t *Tunnel) leave() {
-	if t.refs.Add(-1) == tunnelClosing {
+	if t.uses.Leave() {
 		t.end()
 	}
 }
@@ -106,7 +93,7 @@ func (t *Tunnel) OnEnd(f func(err error)) {
 
 // died is told, with mu held, that the stream has died.
 func (t *Tunnel) died(err error) {
-	if f := t.onEnd; f != nil && t.refs.Load() < tunnelClosing {
+	if f := t.onEnd; f != nil && !t.uses.Closed() {
 		t.onEnd = nil
 		t.c.notes = append(t.c.notes, endNote{f: f, err: err})
 	}
@@ -273,20 +260,21 @@ func (t *Tunnel) Abort(code frame.Code) error {
 // close closes the tunnel with what last says to the peer, with mu held and while the stream is
 // open.
 func (t *Tunnel) close(last func(*Conn)) {
-	if t.beginClose(last) == tunnelClosing {
+	if t.beginClose(last) {
 		t.end()
 	}
 }
 
-// beginClose returns what is then in refs, 0 where the tunnel is closed already.
-func (t *Tunnel) beginClose(last func(*Conn)) int32 {
+// beginClose reports whether nothing uses the stream any more. It does nothing, and returns false,
+// where the tunnel is closed already.
+func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	c := t.c
 	c.mu.Lock()
 	defer c.unlock()
-	if t.refs.Load() >= tunnelClosing {
-		return 0
+	if t.uses.Closed() {
+		return false
 	}
-	n := t.refs.Add(tunnelClosing - 1) // under mu, so that only one does it
+	unused = t.uses.CloseAndLeave() // with mu held, so that one call of Close or Abort alone does it
 	st := t.st
 	st.noRead = true
 	st.dropBody()
@@ -299,7 +287,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) int32 {
 	st.canWrite.Broadcast()
 	c.flushNoWaitLocked()
 	c.dropOut()
-	return n
+	return unused
 }
 
 // releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server
@@ -367,7 +355,7 @@ func (t *Tunnel) setDeadline(d time.Time, set func(*Stream, time.Time) error) er
 
 // explain gives an error of the stream the form that users of a net.Conn expect.
 func (t *Tunnel) explain(err error) error {
-	if t.refs.Load() >= tunnelClosing {
+	if t.uses.Closed() {
 		return net.ErrClosed
 	}
 	var ce *frame.ConnError

@@ -68,7 +68,7 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	}
 	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
 	_ = s.SetWriteDeadline(time.Time{})
-	w.x.refs.Add(1) // given back by the tunnel, in leave
+	w.x.uses.Add() // the tunnel, which calls leave when it is closed
 	t := conn.NewTunnel(s, w.x.leave)
 	w.x.sc.c.FlushNoWait()
 	return t, nil

@@ -74,7 +74,7 @@ func (c *requestContext) get() *contextState {
 	return st
 }
 
-// end makes the context done. exchange.closing is set before: either end finds what get has made,
+// end makes the context done. exchange.uses is closed before: either end finds what get has made,
 // or get finds that.
 func (c *requestContext) end(cause error) {
 	if st := c.ctxState.Load(); st != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/httpfield"
+	"github.com/sluice-go/sluice/internal/usecount"
 )
 
 // exchange is one request and its response: all that a handler gets, in one piece of memory. It is
@@ -24,9 +25,9 @@ type exchange struct {
 	sc *serverConn
 	s  *conn.Stream
 
-	// refs counts the calls that use s beside the handler. With closing added, no new call may
-	// begin.
-	refs  atomic.Int32
+	// uses counts the calls that use s beside the handler's own goroutine. It is closed when the
+	// handler has returned.
+	uses  usecount.Count
 	flags atomic.Uint32 // see requestBody
 
 	req  http.Request
@@ -37,9 +38,6 @@ type exchange struct {
 	ctxState atomic.Pointer[contextState] // nil until somebody waits for the request's context
 }
 
-// closing is added to exchange.refs when the handler has returned.
-const closing = 1 << 30
-
 // newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has
 // returned.
 func newExchange(d *draft) *exchange {
@@ -49,33 +47,23 @@ func newExchange(d *draft) *exchange {
 	return x
 }
 
-// enter begins a use of the stream by whatever goroutine, and tells whether it is still there.
-func (x *exchange) enter() bool {
-	for {
-		n := x.refs.Load()
-		if n&closing != 0 {
-			return false
-		}
-		if x.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+// enter begins a use of the stream by any goroutine, and reports whether it is still there.
+func (x *exchange) enter() bool { return x.uses.Enter() }
 
-// close lets no new call use the stream, and tells whether none is under way. The caller may go on
-// to use it until it calls leave.
+// close lets no new call use the stream, and reports whether none is under way. The caller may go
+// on to use it until it calls leave.
 func (x *exchange) close() (alone bool) {
-	alone = x.refs.Add(closing+1) == closing+1
+	alone = x.uses.CloseAndEnter()
 	x.ctx().end(errHandlerReturned)
 	return alone
 }
 
-// closed tells whether the handler has returned.
-func (x *exchange) closed() bool { return x.refs.Load()&closing != 0 }
+// closed reports whether the handler has returned.
+func (x *exchange) closed() bool { return x.uses.Closed() }
 
 // leave ends what enter has begun.
 func (x *exchange) leave() {
-	if x.refs.Add(-1) == closing {
+	if x.uses.Leave() {
 		s := x.s
 		x.sc, x.s = nil, nil
 		s.Release()

@@ -104,7 +104,7 @@ func (a *arrival) hijack(w http.ResponseWriter) ([]byte, error) {
 	received, _ := buf.Reader.Peek(buf.Reader.Buffered())
 	received = slices.Clone(received)
 	if a.prefix != nil {
-		received = append(received, a.prefix.prefix...)
+		received = append(received, a.prefix.Prefix...)
 	}
 	return received, nil
 }

@@ -57,10 +57,10 @@ func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	c := p.base()
 	r := rw.Reader // reads through c
-	if len(c.prefix) > 0 {
+	if len(c.Prefix) > 0 {
 		// Whoever reads the connection itself looks for what came before in r.Buffered alone.
-		r = bufio.NewReaderSize(r, r.Buffered()+len(c.prefix)+minReadAhead)
-		_, _ = r.Peek(rw.Reader.Buffered() + len(c.prefix)) // an error comes again with the read
+		r = bufio.NewReaderSize(r, r.Buffered()+len(c.Prefix)+minReadAhead)
+		_, _ = r.Peek(rw.Reader.Buffered() + len(c.Prefix)) // an error comes again with the read
 	}
 	return c.Conn, bufio.NewReadWriter(r, bufio.NewWriter(c.Conn)), nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"reflect"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is
@@ -152,9 +154,8 @@ func (l *oneListener) Addr() net.Addr { return nil }
 
 // prefixConn is a connection of which something was read already.
 type prefixConn struct {
-	net.Conn
+	netconn.Prefixed
 	arrival *arrival
-	prefix  []byte // owned by whoever reads
 
 	// The http.Server sets a deadline for the header of the first request twice, when it takes the
 	// connection and when it begins to read. What has passed since we began to read counts.
@@ -172,7 +173,7 @@ type tlsPrefixConn struct {
 type prefixed interface{ base() *prefixConn }
 
 func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
-	c := &prefixConn{Conn: a.nc, arrival: a, prefix: read, sniffed: a.sniffed}
+	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: a.nc, Prefix: read}, arrival: a, sniffed: a.sniffed}
 	a.prefix = c
 	if !a.sniffed.IsZero() {
 		c.headerCalls = 2
@@ -187,16 +188,6 @@ func (c *prefixConn) base() *prefixConn { return c }
 
 // ConnectionState is how net/http knows TLS connections that are not of crypto/tls.
 func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }
-
-// Read reads the prefix first.
-func (c *prefixConn) Read(p []byte) (int, error) {
-	if len(c.prefix) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.prefix)
-	c.prefix = c.prefix[n:]
-	return n, nil
-}
 
 // SetReadDeadline has the deadline of the first request's header count from when we began to read
 // it.

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/sluice-go/sluice/internal/netconn"
 )
 
 // peeker reads the first octets of a connection. Where the socket can be peeked into it leaves them
@@ -23,15 +25,15 @@ var errTake = errors.New("server: the octets must be taken")
 // newPeeker returns one for a connection of which received was read already.
 func newPeeker(nc net.Conn, received []byte) *peeker {
 	if len(received) > 0 {
-		return &peeker{from: &prefixConn{Conn: nc, prefix: received}}
+		return &peeker{from: &netconn.Prefixed{Conn: nc, Prefix: received}}
 	}
 	return &peeker{from: nc, nc: nc, raw: peekable(nc)}
 }
 
 // ahead returns what was received and that Read has not returned.
 func (r *peeker) ahead() []byte {
-	if p, ok := r.from.(*prefixConn); ok {
-		return p.prefix
+	if p, ok := r.from.(*netconn.Prefixed); ok {
+		return p.Prefix
 	}
 	return nil
 }
