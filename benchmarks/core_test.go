@@ -14,7 +14,7 @@ import (
 // what the other receives.
 type pair struct {
 	tb             testing.TB
-	client, server *core.Conn
+	client, server core.Driver
 	now            time.Time
 	toServer       []byte
 	toClient       []byte
@@ -45,9 +45,9 @@ func newPair(tb testing.TB) *pair {
 		// The clock of a benchmark stands still, so nothing is refilled.
 		Limits: core.Limits{GlitchBurst: -1, EmptyBurst: -1, ResetBurst: -1},
 	}
-	p.server = core.New(cfg)
+	p.server = core.New(cfg).Driver()
 	cfg.Role = core.Client
-	p.client = core.New(cfg)
+	p.client = core.New(cfg).Driver()
 	p.client.Start(p.now)
 	p.server.Start(p.now)
 	p.pump()
@@ -77,7 +77,7 @@ func (p *pair) pump() {
 
 // carry takes what from wants to send and gives it to to. wire keeps what is
 // not a whole frame yet.
-func (p *pair) carry(from, to *core.Conn, wire *[]byte) bool {
+func (p *pair) carry(from, to core.Driver, wire *[]byte) bool {
 	from.Fill(256 << 10)
 	p.events(from)
 	if from.OutputLen() == 0 {
@@ -102,7 +102,7 @@ func (p *pair) carry(from, to *core.Conn, wire *[]byte) bool {
 	return true
 }
 
-func (p *pair) events(c *core.Conn) {
+func (p *pair) events(c core.Driver) {
 	for {
 		e, ok := c.NextEvent()
 		if !ok {

@@ -70,7 +70,7 @@ type Conn struct {
 	told      activity // what the handler was told last
 	telling   bool     // somebody is calling ConnState, and will tell of later changes, too
 	peerKnown bool     // its SETTINGS have come
-	core      *core.Conn
+	core      core.Driver
 	opened    []*Stream     // by the peer, not handed to the handler yet
 	notes     []endNote     // OnEnd functions to be called once mu is free
 	outBuf    *buffer       // whose memory core's output uses
@@ -144,7 +144,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 		cc.Scheduler = &guardedScheduler{c, cc.Scheduler}
 	}
 	cc.NewStream = c.newStream
-	c.core = core.New(cc)
+	c.core = core.New(cc).Driver()
 	now := time.Now()
 	if age := cfg.MaxConnectionAge; age > 0 {
 		age = min(age, maxTimeout)

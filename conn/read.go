@@ -182,13 +182,12 @@ func (c *Conn) waitRoom() (goOn, mayRead bool) {
 	waited := false
 	for c.crowded() {
 		waited = true
-		c.core.SetPartial(false, 0, time.Now()) // it is not the peer that keeps the rest of a frame waiting
+		c.core.SetPartial(core.Partial{}, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
 		c.room.Wait()
 	}
 	if waited && c.phase == alive && c.in.buf != nil {
-		partial, want := c.core.Partial(c.in.buf.b[:c.in.n])
-		c.core.SetPartial(partial, want, time.Now())
+		c.core.SetPartial(c.core.Partial(c.in.buf.b[:c.in.n]), time.Now())
 		c.arm()
 	}
 	goOn = c.phase < dead
@@ -291,13 +290,13 @@ func (c *Conn) process() bool {
 		}
 		b = b[n:]
 	}
-	partial, want := c.core.Partial(b)
+	partial := c.core.Partial(b)
 	r.n = copy(r.buf.b, b)
-	r.want = int32(want) // which takes 24 bits (RFC 9113 §4.1)
+	r.want = int32(partial.Length) // which takes 24 bits (RFC 9113 §4.1)
 	if r.n == 0 && len(r.buf.b) > bulkSize {
 		r.buf = nil // made for one large frame
 	}
-	return c.afterRead(partial, want, now)
+	return c.afterRead(partial, now)
 }
 
 // apply lets one frame take effect and tells whether the connection goes on.
@@ -329,7 +328,7 @@ const catchUp = 128 << 10
 
 // afterRead does what is due once all that one read brought has been handled: data that may go on
 // is moved to the output, new streams are handed over, and somebody is made to flush.
-func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
+func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.mu.Lock()
 	if c.phase != alive {
 		c.mu.Unlock()
@@ -337,7 +336,7 @@ func (c *Conn) afterRead(partial bool, want int, now time.Time) bool {
 		return false
 	}
 	c.in.locked = true
-	c.core.SetPartial(partial, want, now)
+	c.core.SetPartial(partial, now)
 	c.ensureOut()
 	if !c.lending() { // or it need not be copied
 		c.fill()

@@ -12,7 +12,7 @@ import (
 // the Conn.
 type loop struct {
 	tb      testing.TB
-	c       *Conn
+	c       Driver
 	now     time.Time
 	in, out []byte // frames of the peer for one stream, whose identifiers are put in; memory for the output
 	id      uint32
@@ -59,7 +59,7 @@ func (l *loop) newStream() *Stream {
 
 // exchange is one request and its response.
 func (l *loop) exchange() {
-	if l.c.Role() == Client {
+	if l.c.cfg.Role == Client {
 		if _, err := l.c.Open(l.fields, false, true); err != nil {
 			l.tb.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func (l *loop) events() {
 		}
 		switch e.Kind {
 		case EventHeaders:
-			if l.c.Role() == Server {
+			if l.c.cfg.Role == Server {
 				if err := l.c.SendHead(e.Stream, l.fields, false, false); err != nil {
 					l.tb.Fatal(err)
 				}

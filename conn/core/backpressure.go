@@ -9,30 +9,30 @@ package core
 //
 // The caller waits for the writer where Awaits says so, for as long as the socket can do without,
 // and then calls StopAwaiting.
-func (c *Conn) SetPatient(patient bool) { c.patient = patient }
+func (d Driver) SetPatient(patient bool) { d.patient = patient }
 
 // Awaits reports whether the stream whose turn it is has nothing to send yet, while others have.
-func (c *Conn) Awaits() bool {
-	if !c.patient || c.order.awaited == 0 || !c.Sendable() {
+func (d Driver) Awaits() bool {
+	if !d.patient || d.order.awaited == 0 || !d.Sendable() {
 		return false
 	}
-	s := c.next()
+	s := d.next()
 	return s != nil && s.turn == awaited
 }
 
 // StopAwaiting passes the turn on to the next stream where Awaits reports true. With late set, the
 // stream has had the time that a quick writer needs: it is not awaited the next time that it has
 // sent all, if it was late before the next few times.
-func (c *Conn) StopAwaiting(late bool) {
-	if !c.Awaits() {
+func (d Driver) StopAwaiting(late bool) {
+	if !d.Awaits() {
 		return
 	}
-	s := c.next()
+	s := d.next()
 	if late {
 		s.late = min(2*s.late+1, maxSkip)
 		s.skip = s.late
 	}
-	c.setTurn(s, noTurn)
+	d.setTurn(s, noTurn)
 }
 
 // maxSkip bounds how often a stream that was late is not awaited.

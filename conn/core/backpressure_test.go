@@ -9,7 +9,7 @@ import (
 )
 
 // fillOrder makes c fill its output and returns whose DATA are in it, one letter for 16 KiB begun.
-func fillOrder(t *testing.T, c *Conn, limit int) string {
+func fillOrder(t *testing.T, c Driver, limit int) string {
 	t.Helper()
 	c.Fill(limit)
 	var order strings.Builder

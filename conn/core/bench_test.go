@@ -28,7 +28,7 @@ func BenchmarkRequestResponse(b *testing.B) {
 // A duo is a client and a server back to back.
 type duo struct {
 	tb   testing.TB
-	ends [2]*Conn  // by Role
+	ends [2]Driver // by Role
 	out  [2][]byte // what they have sent
 	free []*Stream
 	head []Field // of responses
@@ -49,7 +49,7 @@ func newDuo(tb testing.TB) *duo {
 			return new(Stream)
 		}
 		cfg.Limits = Limits{GlitchBurst: -1} // the clock stands still
-		d.ends[role] = New(cfg)
+		d.ends[role] = New(cfg).Driver()
 		d.ends[role].Start(epoch)
 	}
 	d.carry()
@@ -95,10 +95,10 @@ func (d *duo) carry() {
 	}
 }
 
-func (d *duo) events(c *Conn) {
+func (d *duo) events(c Driver) {
 	for e, ok := c.NextEvent(); ok; e, ok = c.NextEvent() {
 		switch {
-		case e.Kind == EventHeaders && c.Role() == Server:
+		case e.Kind == EventHeaders && c.cfg.Role == Server:
 			err := c.SendHead(e.Stream, d.head, false, false)
 			if err == nil {
 				err = c.Queue(e.Stream, d.body, nil, true)
@@ -112,7 +112,7 @@ func (d *duo) events(c *Conn) {
 			d.tb.Fatal(e.Err)
 		case e.Kind == EventClosed:
 			d.free = append(d.free, e.Stream)
-			if c.Role() == Client {
+			if c.cfg.Role == Client {
 				d.left--
 			}
 		}

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"time"
-
 	"github.com/sluice-go/sluice/flow"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
@@ -84,20 +82,6 @@ func New(cfg Config) *Conn {
 	return c
 }
 
-// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the
-// time of the last call that did, which may be long ago when a peer waits for its answer. So call
-// SetTime before a Queue that will have to wait for the peer's window, and after what may have
-// ended the last stream: the wait, and idleness, are counted from then.
-func (c *Conn) SetTime(now time.Time) {
-	c.tell(now)
-	if c.life.idleGuess {
-		c.life.idleSince, c.life.idleGuess = c.now, false
-		if c.shutdown.guess {
-			c.drainFrom(c.now)
-		}
-	}
-}
-
 // Output takes what waits to be sent and leaves swap, emptied, in its place.
 func (c *Conn) Output(swap []byte) []byte {
 	b := c.out
@@ -106,47 +90,8 @@ func (c *Conn) Output(swap []byte) []byte {
 	return b
 }
 
-// OutputLen returns how many octets wait to be taken by Output.
-func (c *Conn) OutputLen() int { return len(c.out) }
-
 // PeerSettings returns the peer's settings in force.
 func (c *Conn) PeerSettings() Settings { return c.peer }
-
-// Role returns the side that c plays.
-func (c *Conn) Role() Role { return c.cfg.Role }
-
-// Counts returns the counters so far.
-func (c *Conn) Counts() Counts {
-	n := &c.counts
-	return Counts{
-		FramesIn: n.FramesIn, FramesOut: n.FramesOut, DataIn: n.DataIn, DataOut: n.DataOut,
-		StreamsOpened: n.StreamsOpened, StreamsClosed: n.StreamsClosed,
-		StreamsResetLocal: uint64(n.StreamsResetLocal), StreamsResetRemote: uint64(n.StreamsResetRemote),
-		PromisesIn: uint64(n.PromisesIn), PromisesOut: uint64(n.PromisesOut),
-		ResetsIn: uint64(n.ResetsIn), ResetsOut: uint64(n.ResetsOut),
-		PingsIn: uint64(n.PingsIn), PingsOut: uint64(n.PingsOut), SettingsIn: uint64(n.SettingsIn),
-		WindowUpdatesIn: n.WindowUpdatesIn, WindowUpdatesOut: n.WindowUpdatesOut, LastError: n.LastError,
-	}
-}
-
-// NumStreams returns how many streams are open, half-closed or reserved.
-func (c *Conn) NumStreams() int { return c.streams.Len() }
-
-// LocalStreams returns how many of the streams that we opened are open or half-closed.
-func (c *Conn) LocalStreams() int { return c.localStreams }
-
-// Streams calls f for every stream in the table. f must not open or close streams.
-func (c *Conn) Streams(f func(*Stream)) {
-	for _, s := range c.streams.All() {
-		f(s)
-	}
-}
-
-// Unread returns how many octets of DATA were received and not consumed.
-func (c *Conn) Unread() int64 { return c.unread }
-
-// SendWindow returns how many octets the peer's window for the connection has room for.
-func (c *Conn) SendWindow() int64 { return int64(c.send.Available()) }
 
 // Err returns the connection error that ended c, or nil.
 func (c *Conn) Err() error {
@@ -176,14 +121,3 @@ func (c *Conn) Fail(err *frame.ConnError) {
 	}
 	c.appendGoAway(last, err.Code, debug)
 }
-
-// Abandon says that the connection is over without another word, and that the memory of its streams
-// may be used elsewhere. From then on nothing is appended, as after Fail, and the scheduler, which
-// may still lead from one stream to another, is not called.
-func (c *Conn) Abandon() {
-	if c.fatal == nil {
-		c.fatal = errAbandoned
-	}
-}
-
-var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}

@@ -20,7 +20,7 @@ import (
 // outcome takes them.
 type peer struct {
 	tb  testing.TB
-	c   *Conn
+	c   Driver
 	now time.Time
 
 	rest  []byte         // octets that c has not taken
@@ -77,7 +77,7 @@ func newSilentPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
 		f(&cfg)
 	}
 	p := &peer{
-		tb: tb, c: New(cfg), now: epoch,
+		tb: tb, c: New(cfg).Driver(), now: epoch,
 		dec:     hpack.NewDecoder(4096, nil),
 		streams: make(map[uint32]*Stream), unread: make(map[*Stream]int), granted: make(map[uint32]int64),
 	}
@@ -90,7 +90,7 @@ func newSilentPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
 // greet sends the peer's preface.
 func (p *peer) greet(settings ...frame.Setting) {
 	p.tb.Helper()
-	if p.c.Role() == Server && !p.c.cfg.PrefaceDone {
+	if p.c.cfg.Role == Server && !p.c.cfg.PrefaceDone {
 		p.send(frame.Preface)
 	}
 	p.send(frame.NewSettings(settings...))

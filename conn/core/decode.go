@@ -68,8 +68,8 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 //
 // Decode touches only what the reader owns: it needs no lock, but must not run at the same time as
 // itself, Apply or Receive.
-func (c *Conn) Decode(b []byte) (n int, err error) {
-	in := &c.in
+func (d Driver) Decode(b []byte) (n int, err error) {
+	in := &d.in
 	if in.found == nil {
 		in.found = new(found)
 	}
@@ -192,17 +192,26 @@ func (in *inbound) fragment(p []byte, end bool) error {
 	return in.block.finish(&in.msg)
 }
 
-// Receive is Decode and Apply for every whole frame in b, for a caller with one goroutine. It
-// returns how many octets it took. Events that view b must be taken before b changes; so Receive
-// stops after each frame that has one, and more tells to call it again with the rest.
+// Receive handles every whole frame in b, and returns how many octets those have. Events that view b
+// must be taken before b changes; so Receive stops after each frame that has an event, and more
+// means that it is to be called again with b[n:]. When more is false, b[n:] is the beginning of a
+// frame, which must be complete in time (see Config.HeaderTimeout and FrameTimeout): the next call
+// begins with it. An error is a *frame.ConnError, to be handed to Fail.
+//
+// Receive is Driver.Decode, Driver.Apply and Driver.SetPartial for a caller with one goroutine.
 func (c *Conn) Receive(b []byte, now time.Time) (n int, more bool, err error) {
+	d := c.Driver()
 	for {
-		k, err := c.Decode(b[n:])
-		if err != nil || k == 0 {
+		k, err := d.Decode(b[n:])
+		if err != nil {
 			return n, false, err
 		}
+		if k == 0 {
+			d.SetPartial(d.Partial(b[n:]), now)
+			return n, false, nil
+		}
 		n += k
-		if err := c.Apply(now); err != nil {
+		if err := d.Apply(now); err != nil {
 			return n, false, err
 		}
 		if c.nextEvent < len(c.events) {

@@ -6,9 +6,9 @@ package core
 // allows, or of what it will allow once what has come is read, so that the peer can go on sending
 // while the reader wakes. It is 0 where that is not known, and while the time until the answer to a
 // PING of ours is being taken.
-func (c *Conn) Expected() int {
-	s := c.lastData
-	if s == nil || !s.state.CanReceive() || s.noBody || c.life.tunePinged || c.life.pingOut {
+func (d Driver) Expected() int {
+	s := d.lastData
+	if s == nil || !s.state.CanReceive() || s.noBody || d.life.tunePinged || d.life.pingOut {
 		return 0
 	}
 	left := s.Head.ContentLength - s.recvBody
@@ -22,5 +22,5 @@ func (c *Conn) Expected() int {
 			room = max(room, int64(s.recv.Size()/4))
 		}
 	}
-	return int(max(0, min(left, room, int64(c.recv.Available()))))
+	return int(max(0, min(left, room, int64(d.recv.Available()))))
 }

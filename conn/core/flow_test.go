@@ -10,7 +10,7 @@ import (
 
 // wantAccounts checks that no credit is lost: what of the connection's window is not with the peer
 // is free, or held back for DATA that nobody has read.
-func wantAccounts(tb testing.TB, c *Conn) {
+func wantAccounts(tb testing.TB, c Driver) {
 	tb.Helper()
 	w := &c.recv
 	if sum := int64(w.Available()) + int64(w.Unsent()) + int64(w.Held()); sum != int64(w.Size()) {

@@ -75,7 +75,7 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 	switch rng.IntN(16) {
 	case 0, 1, 2:
 		m := request(id|1, "x: y")
-		if p.c.Role() == Client {
+		if p.c.cfg.Role == Client {
 			m = response(id | 1)
 		}
 		m.end = rng.IntN(2) == 0
@@ -115,7 +115,7 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 // A fuzzer owns the streams of a connection and lets acts decide what to do.
 type fuzzer struct {
 	tb     testing.TB
-	c      *Conn
+	c      Driver
 	now    time.Time
 	acts   []byte
 	owed   map[*Stream]int
@@ -158,8 +158,8 @@ func (z *fuzzer) run(wire []byte) {
 			n, more, err = z.c.Receive(piece[at:], z.now)
 			z.take()
 			if !more && err == nil {
-				on, want := z.c.Partial(piece[at+n:])
-				z.c.SetPartial(on, want, z.now)
+				partial := z.c.Partial(piece[at+n:])
+				z.c.SetPartial(partial, z.now)
 				rest = rest[at+n:]
 			}
 		}
@@ -175,7 +175,7 @@ func (z *fuzzer) run(wire []byte) {
 
 // act does something as the owner of streams.
 func (z *fuzzer) act(b byte) (err error) {
-	if z.c.Role() == Client && b&1 == 1 && z.c.CanOpen() == nil {
+	if z.c.cfg.Role == Client && b&1 == 1 && z.c.CanOpen() == nil {
 		z.mine(func() {
 			s, err := z.c.Open(requestFields(), b&2 != 0, b&4 != 0)
 			z.must(err)
@@ -198,7 +198,7 @@ func (z *fuzzer) stream(s *Stream, b byte) {
 	z.mine(func() {
 		switch b & 7 {
 		case 0:
-			if z.c.Role() == Server {
+			if z.c.cfg.Role == Server {
 				z.allowed(z.c.SendHead(s, responseFields(), b&0x80 != 0, false))
 			}
 		case 1:
@@ -255,7 +255,7 @@ func (z *fuzzer) take() {
 		z.events++
 		switch e.Kind {
 		case EventHeaders, EventPush:
-			if z.c.Role() == Server || e.Kind == EventPush {
+			if z.c.cfg.Role == Server || e.Kind == EventPush {
 				z.live = append(z.live, e.Stream)
 				z.opened++
 			}

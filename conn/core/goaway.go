@@ -115,9 +115,6 @@ func (d *shutdownState) beyond(id uint32, c *Conn) bool {
 	return d.step == drainFinal && !c.ids.IsLocal(id) && id > d.last
 }
 
-// Draining tells whether a shutdown has begun on either side.
-func (c *Conn) Draining() bool { return c.shutdown.step != running || c.shutdown.peerGone }
-
 // Drained tells whether the connection is over in good order: a drain has come to its end, or the
 // peer has sent GOAWAY, and no stream is left.
 func (c *Conn) Drained() bool {

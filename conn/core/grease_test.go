@@ -10,7 +10,7 @@ import (
 // settingsSent returns the identifiers of our SETTINGS, in order.
 func settingsSent(t *testing.T, cfg Config) (ids []frame.SettingID) {
 	t.Helper()
-	c := New(cfg)
+	c := New(cfg).Driver()
 	c.Start(epoch)
 	b := c.Output(nil)
 	if cfg.Role == Client {
@@ -81,7 +81,7 @@ func TestGrease(t *testing.T) {
 		p.out = nil
 		p.greet()
 		p.send(frame.NewSettings()) // a second time
-		b := New(cfg)
+		b := New(cfg).Driver()
 		b.Start(epoch)
 		out := b.Output(nil)[len(frame.Preface):]
 		for len(out) > 0 {

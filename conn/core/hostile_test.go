@@ -101,7 +101,9 @@ func TestSettingsFlood(t *testing.T) {
 		for i := range n {
 			list = append(list, setting(frame.SettingID(i), 0x4000))
 		}
-		list[frame.SettingEnablePush].Value, list[frame.SettingEnableConnectProtocol].Value, list[frame.SettingNoRFC7540Priorities].Value = 0, 0, 0
+		list[frame.SettingEnablePush].Value = 0
+		list[frame.SettingEnableConnectProtocol].Value = 0
+		list[frame.SettingNoRFC7540Priorities].Value = 0
 		return settings(list...)
 	}
 	p := newPeer(t, Server)

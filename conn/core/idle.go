@@ -11,9 +11,9 @@ func (c *Conn) idleAt() time.Time {
 }
 
 // IdleSince returns since when no stream is open, the zero time while one is.
-func (c *Conn) IdleSince() time.Time {
-	if c.streams.Len() > 0 {
+func (d Driver) IdleSince() time.Time {
+	if d.streams.Len() > 0 {
 		return time.Time{}
 	}
-	return c.toCaller(c.life.idleSince)
+	return d.toCaller(d.life.idleSince)
 }

@@ -47,14 +47,14 @@ func (c *Conn) renewPings() {
 
 // Probe asks with a keepalive PING at once whether the peer is still there, if keepalive is on, no
 // such PING is under way and the budget allows it.
-func (c *Conn) Probe(now time.Time) {
-	if c.fatal != nil || c.cfg.PingInterval <= 0 || c.life.pingSent {
+func (d Driver) Probe(now time.Time) {
+	if d.fatal != nil || d.cfg.PingInterval <= 0 || d.life.pingSent {
 		return
 	}
-	c.tell(now)
-	renewed := c.streams.Len() > 0 && c.cfg.PingRenewal > 0 && !c.life.pingAt.Add(c.cfg.PingRenewal).After(c.now)
-	if !c.budgetUsed() || renewed {
-		c.sendKeepalive(c.now)
+	d.tell(now)
+	renewed := d.streams.Len() > 0 && d.cfg.PingRenewal > 0 && !d.life.pingAt.Add(d.cfg.PingRenewal).After(d.now)
+	if !d.budgetUsed() || renewed {
+		d.sendKeepalive(d.now)
 	}
 }
 

@@ -64,8 +64,8 @@ func TestSettingsTimeout(t *testing.T) {
 // partial tells c what a caller tells it who has read as much as was sent.
 func (p *peer) partial() {
 	p.tb.Helper()
-	on, want := p.c.Partial(p.rest)
-	p.c.SetPartial(on, want, p.now)
+	partial := p.c.Partial(p.rest)
+	p.c.SetPartial(partial, p.now)
 }
 
 func TestHeaderTimeout(t *testing.T) {

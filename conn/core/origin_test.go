@@ -35,7 +35,13 @@ func TestSendOrigin(t *testing.T) {
 				}
 			}
 			if len(headers) != tt.frames || len(got) != len(tt.origins)-tt.left {
-				t.Errorf("%d frames with %d origins, want %d with %d", len(headers), len(got), tt.frames, len(tt.origins)-tt.left)
+				t.Errorf(
+					"%d frames with %d origins, want %d with %d",
+					len(headers),
+					len(got),
+					tt.frames,
+					len(tt.origins)-tt.left,
+				)
 			}
 		})
 	}
@@ -67,7 +73,8 @@ func TestSendAltSvc(t *testing.T) {
 // A server may say so as often as it likes, which costs us what it costs any frame without use.
 func TestOriginFlood(t *testing.T) {
 	for name, f := range map[string]frame.Frame{
-		"ORIGIN": frame.NewOrigin("https://a.example"), "ALTSVC": frame.AltSvc{Origin: []byte("https://a"), Value: []byte("clear")},
+		"ORIGIN": frame.NewOrigin("https://a.example"),
+		"ALTSVC": frame.AltSvc{Origin: []byte("https://a"), Value: []byte("clear")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, Client)

@@ -76,7 +76,7 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 // MergePriority is SetPriority with the value of a priority field, as a response has it (RFC 9218
 // §5): the parameters that it states, and no others, take the place of the client's (RFC 9218 §8).
 // A value that is not valid is ignored. Server only.
-func (c *Conn) MergePriority(s *Stream, value string) {
+func (d Driver) MergePriority(s *Stream, value string) {
 	p, ok := s.prio.Merge(value)
 	if !ok || s.state.Closed() {
 		return
@@ -94,7 +94,7 @@ func (c *Conn) MergePriority(s *Stream, value string) {
 	if stated != 0 {
 		s.pinned |= stated
 		p.Tree = false
-		c.decide(s, p)
+		d.decide(s, p)
 	}
 }
 

@@ -38,7 +38,7 @@ func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 	if c.cfg.Role != Server {
 		panic("BUG: a client promises nothing")
 	}
-	if err := c.CanPush(parent); err != nil {
+	if err := c.Driver().CanPush(parent); err != nil {
 		return nil, err
 	}
 	var m Message
@@ -70,19 +70,19 @@ func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
 }
 
 // CanPush tells why Push on parent would be refused whatever the request, nil where it would not.
-func (c *Conn) CanPush(parent *Stream) error {
+func (d Driver) CanPush(parent *Stream) error {
 	switch {
-	case c.fatal != nil || c.Draining() || c.ids.Exhausted():
+	case d.fatal != nil || d.Draining() || d.ids.Exhausted():
 		return ErrNoMoreStreams
-	case !c.peer.EnablePush:
+	case !d.peer.EnablePush:
 		return ErrPushDisabled
-	case c.ids.IsLocal(parent.ID) || parent.tunnel:
+	case d.ids.IsLocal(parent.ID) || parent.tunnel:
 		return ErrPushParent
 	case !parent.state.CanSend():
 		return ErrClosed
-	case uint64(c.localStreams+c.reserved) >= c.pushLimit():
+	case uint64(d.localStreams+d.reserved) >= d.pushLimit():
 		return ErrNoStream
-	case c.limit.unwanted(c.now):
+	case d.limit.unwanted(d.now):
 		return ErrPushUnwanted
 	}
 	return nil

@@ -11,28 +11,28 @@ import (
 // Apply lets the frame of the last Decode take effect: it changes state, appends answers to the
 // output and queues events. now is the present time. An error is a *frame.ConnError, to be handed
 // to Fail. Errors of one stream are dealt with here: RST_STREAM is appended and EventReset queued.
-func (c *Conn) Apply(now time.Time) error {
-	c.tell(now)
-	c.life.begun(c.now, &c.cfg)
-	if !c.in.whole || c.fatal != nil {
+func (d Driver) Apply(now time.Time) error {
+	d.tell(now)
+	d.life.begun(d.now, &d.cfg)
+	if !d.in.whole || d.fatal != nil {
 		return nil // a piece of the preface
 	}
-	c.life.received(c.now)
-	c.counts.FramesIn++
-	if !c.in.ready {
+	d.life.received(d.now)
+	d.counts.FramesIn++
+	if !d.in.ready {
 		return nil // a header block that goes on
 	}
-	c.in.ready = false
-	c.life.partialSince = time.Time{} // what had begun is complete
-	c.timed = true
+	d.in.ready = false
+	d.life.partialSince = time.Time{} // what had begun is complete
+	d.timed = true
 	var err error
-	if r := c.in.refused; r.set {
-		c.in.refused = refusal{}
-		err = c.scope(c.applyRefused(c.in.got, c.in.payload, r.code))
+	if r := d.in.refused; r.set {
+		d.in.refused = refusal{}
+		err = d.scope(d.applyRefused(d.in.got, d.in.payload, r.code))
 	} else {
-		err = c.scope(c.apply(c.in.got, c.in.payload))
+		err = d.scope(d.apply(d.in.got, d.in.payload))
 	}
-	c.timed = false
+	d.timed = false
 	return err
 }
 

@@ -52,7 +52,13 @@ var connFrameTests = []frameTest{
 		[]any{settings(setting(frame.SettingMaxFrameSize, 1<<14-1))},
 		protocolError("6.5.2"),
 	},
-	{"6.5.2 frames of 0", Client, false, []any{settings(setting(frame.SettingMaxFrameSize, 0))}, protocolError("6.5.2")},
+	{
+		"6.5.2 frames of 0",
+		Client,
+		false,
+		[]any{settings(setting(frame.SettingMaxFrameSize, 0))},
+		protocolError("6.5.2"),
+	},
 	{
 		"6.5.2 frames of 2^24", Server, false,
 		[]any{settings(setting(frame.SettingMaxFrameSize, 1<<24))},
@@ -81,7 +87,9 @@ var connFrameTests = []frameTest{
 	},
 	{
 		"RFC 8441 3 taken back", Client, false, []any{
-			settings(setting(frame.SettingEnableConnectProtocol, 1)), settings(setting(frame.SettingEnableConnectProtocol, 0)),
+			settings(
+				setting(frame.SettingEnableConnectProtocol, 1),
+			), settings(setting(frame.SettingEnableConnectProtocol, 0)),
 		}, goAway(frame.ProtocolError, "RFC 8441 §3"),
 	},
 	{
@@ -222,7 +230,11 @@ func TestPreface(t *testing.T) {
 func TestDrips(t *testing.T) {
 	p := newSilentPeer(t, Server)
 	var b []byte
-	for _, f := range []any{frame.Preface, settings(), frame.Settings{Ack: true}, request(1).cut(3).withPad(5), data(1, "hello"), dataEnd(1, "")} {
+	for _, f := range []any{
+		frame.Preface, settings(),
+		frame.Settings{Ack: true},
+		request(1).cut(3).withPad(5), data(1, "hello"), dataEnd(1, ""),
+	} {
 		switch f := f.(type) {
 		case string:
 			b = append(b, f...)
@@ -339,8 +351,14 @@ func TestOwnHeaderTableSize(t *testing.T) {
 	p.enc.SetMaxDynamicTableSize(0)
 	p.send(frame.Settings{Ack: true}, request(5, "x-custom: value").ends(), request(7, "x-custom: value").ends())
 	p.alive("the peer has announced an empty table")
-	p.wantEvents("all requests", "settings", "headers 1 GET / x-custom=value end", "headers 3 GET / x-custom=value end",
-		"headers 5 GET / x-custom=value end", "headers 7 GET / x-custom=value end")
+	p.wantEvents(
+		"all requests",
+		"settings",
+		"headers 1 GET / x-custom=value end",
+		"headers 3 GET / x-custom=value end",
+		"headers 5 GET / x-custom=value end",
+		"headers 7 GET / x-custom=value end",
+	)
 
 	p = newSilentPeer(t, Server, func(cfg *Config) { cfg.DecoderTableSize = 0 })
 	p.greet()

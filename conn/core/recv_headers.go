@@ -114,7 +114,7 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 
 // TakeInterim says that the caller looks at each interim response on s, and resets s when there are
 // too many: their number and their octets together are not bounded then. Client only.
-func (c *Conn) TakeInterim(s *Stream) { s.takesAll = true }
+func (d Driver) TakeInterim(s *Stream) { s.takesAll = true }
 
 // recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110
 // §15.2), so that only a limit ends them.

@@ -10,8 +10,8 @@ type refusal struct {
 
 // Frame returns the frame that the last Decode took off; ok is false where that was a piece of the
 // client's preface. The payload is a view into what Decode was given.
-func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
-	return c.in.got, c.in.payload, c.in.whole
+func (d Driver) Frame() (h frame.Header, payload []byte, ok bool) {
+	return d.in.got, d.in.payload, d.in.whole
 }
 
 // Refuse says that the frame which the last Decode took off shall have no effect at the next Apply.
@@ -28,9 +28,9 @@ func (c *Conn) Frame() (h frame.Header, payload []byte, ok bool) {
 // A refusal is this side's own: it is no fault of the peer, and Limits does not count it.
 //
 // Refuse belongs to the reader, as Decode does.
-func (c *Conn) Refuse(code frame.Code) {
-	if !c.in.refused.set || c.in.refused.code == frame.NoError {
-		c.in.refused = refusal{set: true, code: code}
+func (d Driver) Refuse(code frame.Code) {
+	if !d.in.refused.set || d.in.refused.code == frame.NoError {
+		d.in.refused = refusal{set: true, code: code}
 	}
 }
 

@@ -60,16 +60,32 @@ func TestRefuse(t *testing.T) {
 		{"PING", frame.NoError, frame.Ping{}, ""},
 		{"PING with a code", frame.Cancel, frame.Ping{}, ""},
 		{"PRIORITY", frame.NoError, frame.Priority{StreamID: 1}, ""},
-		{"PRIORITY with a code", frame.Cancel, frame.Priority{StreamID: 1}, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{
+			"PRIORITY with a code", frame.Cancel,
+			frame.Priority{StreamID: 1},
+			"RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1",
+		},
 		{"PRIORITY on an idle stream", frame.Cancel, frame.Priority{StreamID: 99}, ""},
 		{"PING's answer", frame.NoError, frame.Ping{Ack: true, Data: [8]byte([]byte("12345678"))}, `ping ack "12345678"`},
 		{"WINDOW_UPDATE with a code", frame.Cancel, update(1, 1), "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
 		{"WINDOW_UPDATE of 0", frame.NoError, frame.WindowUpdate{}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.9"},
 		{"WINDOW_UPDATE", frame.NoError, frame.WindowUpdate{Increment: 1 << 30}, ""},
-		{"RST_STREAM has its effect", frame.NoError, frame.RSTStream{StreamID: 1, Code: frame.Cancel}, "reset 1 remote CANCEL; closed 1"},
-		{"SETTINGS have theirs", frame.NoError, frame.NewSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20}), "SETTINGS ack; settings"},
+		{
+			"RST_STREAM has its effect", frame.NoError,
+			frame.RSTStream{StreamID: 1, Code: frame.Cancel},
+			"reset 1 remote CANCEL; closed 1",
+		},
+		{
+			"SETTINGS have theirs", frame.NoError,
+			frame.NewSettings(frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20}),
+			"SETTINGS ack; settings",
+		},
 		{"unknown", frame.NoError, frame.Unknown{Header: frame.Header{Type: 0x77}}, ""},
-		{"a frame that is wrong", frame.NoError, frame.Data{StreamID: 0, Data: []byte("x")}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.1"},
+		{
+			"a frame that is wrong", frame.NoError,
+			frame.Data{StreamID: 0, Data: []byte("x")},
+			"GOAWAY PROTOCOL_ERROR RFC 9113 §6.1",
+		},
 		{"an even stream", frame.NoError, request(2).ends(), "GOAWAY PROTOCOL_ERROR RFC 9113 §5.1.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,16 +8,16 @@ import (
 // Reset ends s with RST_STREAM. What waits to be sent is dropped. It does nothing when s is closed
 // already, and so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2); nor after Fail.
 func (c *Conn) Reset(s *Stream, code frame.Code) {
-	c.ResetFor(s, code, "reset by this side", nil)
+	c.Driver().ResetFor(s, code, "reset by this side", nil)
 }
 
 // ResetFor is Reset with a reason and a cause for the error of EventReset. The peer hears the code
 // only.
-func (c *Conn) ResetFor(s *Stream, code frame.Code, reason string, cause error) {
-	if c.fatal != nil || s.state.Closed() || s.state == stream.Idle {
+func (d Driver) ResetFor(s *Stream, code frame.Code, reason string, cause error) {
+	if d.fatal != nil || s.state.Closed() || s.state == stream.Idle {
 		return
 	}
-	c.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: reason, Cause: cause})
+	d.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: reason, Cause: cause})
 }
 
 // StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer

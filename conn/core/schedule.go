@@ -121,11 +121,3 @@ func (c *Conn) blameScheduler(format string, args ...any) {
 		Cause:  priority.ErrContract,
 	})
 }
-
-// Sendable reports whether Fill would move something to the output, or end the connection for a
-// fault of the scheduler.
-func (c *Conn) Sendable() bool { return c.fatal == nil && c.order.sends > 0 && c.send.Available() > 0 }
-
-// Contended reports whether several streams have something to send and may send it, or are awaited
-// (see SetPatient).
-func (c *Conn) Contended() bool { return c.order.sends+c.order.awaited > 1 }

@@ -25,11 +25,11 @@ var (
 )
 
 // CanOpen tells whether Open would succeed: nil, ErrNoStream or ErrNoMoreStreams.
-func (c *Conn) CanOpen() error {
+func (d Driver) CanOpen() error {
 	switch {
-	case c.fatal != nil || c.shutdown.peerGone || c.shutdown.step != running || c.ids.LastLocal() >= frame.MaxStreamID-1:
+	case d.fatal != nil || d.shutdown.peerGone || d.shutdown.step != running || d.ids.LastLocal() >= frame.MaxStreamID-1:
 		return ErrNoMoreStreams
-	case uint32(c.localStreams) >= c.peer.MaxConcurrentStreams:
+	case uint32(d.localStreams) >= d.peer.MaxConcurrentStreams:
 		return ErrNoStream
 	}
 	return nil
@@ -49,7 +49,7 @@ func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params
 	if c.cfg.Role != Client {
 		panic("BUG: a server opens streams by Push only")
 	}
-	if err := c.CanOpen(); err != nil {
+	if err := c.Driver().CanOpen(); err != nil {
 		return nil, err
 	}
 	id, ok := c.ids.Next()
@@ -140,23 +140,25 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
 // once: it fits both windows and one frame, the output holds less than limit octets, and nobody
 // else is ready. Where it cannot, or may not, nothing happens and Finish is false. EventDrained
 // does not follow.
-func (c *Conn) Finish(s *Stream, data []byte, limit int) bool {
+func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 	n := len(data)
 	switch {
-	case n == 0 || n > int(s.send.Available()) || n > int(c.send.Available()) || n > int(c.peer.MaxFrameSize) || n > maxChunk:
+	case n == 0 || n > maxChunk || n > int(d.peer.MaxFrameSize):
+		return false
+	case n > int(s.send.Available()) || n > int(d.send.Available()):
 		return false
 	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue says why
 		return false
-	case len(c.out) >= limit || c.cfg.Padding != nil || c.fatal != nil || c.order.any():
+	case len(d.out) >= limit || d.cfg.Padding != nil || d.fatal != nil || d.order.any():
 		return false
 	}
-	c.appendData(s, data, 0, true)
-	c.sentEnd(s)
+	d.appendData(s, data, 0, true)
+	d.sentEnd(s)
 	return true
 }
 
 // Keep makes a copy of what Queue has left waiting, so that the caller's memory is free again.
-func (c *Conn) Keep(s *Stream) {
+func (d Driver) Keep(s *Stream) {
 	if s.out.waiting() && !s.out.owned {
 		s.out.data = append([]byte(nil), s.out.data...)
 		s.out.trailers = append([]Field(nil), s.out.trailers...)
@@ -166,13 +168,13 @@ func (c *Conn) Keep(s *Stream) {
 
 // Unqueue takes back what Queue has left waiting and returns how many octets that was, or had been
 // when the stream was closed. The end that was queued with it is not sent.
-func (c *Conn) Unqueue(s *Stream) int {
+func (d Driver) Unqueue(s *Stream) int {
 	n := len(s.out.data)
 	if n == 0 {
 		return s.unsent
 	}
 	s.out.clear()
-	c.setTurn(s, noTurn)
+	d.setTurn(s, noTurn)
 	return n
 }
 

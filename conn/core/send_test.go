@@ -267,7 +267,7 @@ func TestQueueAndReset(t *testing.T) {
 
 // setNextID makes id the next identifier that c gives out. Opening all streams before it would take
 // too long, and no program skips identifiers, so package stream has no method for it.
-func setNextID(c *Conn, id uint32) {
+func setNextID(c Driver, id uint32) {
 	next := reflect.ValueOf(c.ids).Elem().FieldByName("next")
 	*(*uint32)(next.Addr().UnsafePointer()) = id
 }

@@ -9,15 +9,15 @@ import (
 // Trim gives up the memory that only spares work for the next messages. It is for a connection on
 // which nothing happens; what comes next makes the memory again. It takes both the reader and the
 // lock, and must not come between Decode and Apply.
-func (c *Conn) Trim() {
-	c.in.block.trim()
-	c.in.found = nil
-	c.enc.trim()
-	if c.nextEvent == len(c.events) {
-		c.events, c.nextEvent = nil, 0
+func (d Driver) Trim() {
+	d.in.block.trim()
+	d.in.found = nil
+	d.enc.trim()
+	if d.nextEvent == len(d.events) {
+		d.events, d.nextEvent = nil, 0
 	}
-	if c.streams.Len() == 0 {
-		c.streams = stream.Table[*Stream]{}
+	if d.streams.Len() == 0 {
+		d.streams = stream.Table[*Stream]{}
 	}
 }
 

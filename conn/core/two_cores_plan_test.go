@@ -94,7 +94,7 @@ func content(id uint32, from Role, i int) byte {
 
 // outgoing and incoming are the messages as n sees them.
 func (h *half) outgoing(n *node) *letter {
-	if n.c.Role() == Client {
+	if n.c.cfg.Role == Client {
 		return &h.plan.request
 	}
 	return &h.plan.response
@@ -115,7 +115,7 @@ func (n *node) send() {
 	switch {
 	case h == nil || h.ended && h.queued == nil:
 		return
-	case n.c.Role() == Server && !h.headSent:
+	case n.c.cfg.Role == Server && !h.headSent:
 		n.sendHead(h)
 	case h.queued != nil:
 		n.hesitate(h)
@@ -148,7 +148,7 @@ func (n *node) sendBody(h *half, most int) {
 	l := h.outgoing(n)
 	b := make([]byte, min(most, l.size-h.sent))
 	for i := range b {
-		b[i] = content(h.plan.id, n.c.Role(), h.sent+i)
+		b[i] = content(h.plan.id, n.c.cfg.Role, h.sent+i)
 	}
 	h.sent += len(b)
 	h.ended = h.sent == l.size && (len(b) == 0 || n.w.chance(2))
@@ -182,7 +182,7 @@ func (n *node) hesitate(h *half) {
 func (n *node) must(err error) {
 	n.w.tb.Helper()
 	if err != nil {
-		n.w.failf("%v: %v", n.c.Role(), err)
+		n.w.failf("%v: %v", n.c.cfg.Role, err)
 	}
 }
 
@@ -246,7 +246,7 @@ func (n *node) events() {
 		if e.Stream == nil {
 			continue
 		}
-		if e.Kind == EventHeaders && n.c.Role() == Server {
+		if e.Kind == EventHeaders && n.c.cfg.Role == Server {
 			n.begin(e.Stream, n.w.plans[e.Stream.ID])
 		}
 		if e.Kind == EventPush {
@@ -257,7 +257,7 @@ func (n *node) events() {
 		}
 		h := n.owners[e.Stream]
 		if h == nil || h.s == nil {
-			n.w.failf("%v: event on a stream that is closed: %s", n.c.Role(), describe(e))
+			n.w.failf("%v: event on a stream that is closed: %s", n.c.cfg.Role, describe(e))
 		}
 		n.event(e, h)
 	}
@@ -275,8 +275,8 @@ func (n *node) event(e *Event, h *half) {
 		h.gotInterims++
 	case EventData:
 		for i, b := range e.Data {
-			if b != content(h.plan.id, n.other.c.Role(), h.got+i) {
-				n.w.failf("%v: octet %d of stream %d is %d", n.c.Role(), h.got+i, h.plan.id, b)
+			if b != content(h.plan.id, n.other.c.cfg.Role, h.got+i) {
+				n.w.failf("%v: octet %d of stream %d is %d", n.c.cfg.Role, h.got+i, h.plan.id, b)
 			}
 		}
 		h.got += len(e.Data)
@@ -284,7 +284,7 @@ func (n *node) event(e *Event, h *half) {
 		if len(l.trailers) == 0 || !e.End {
 			n.end(e, h)
 		} else {
-			n.w.failf("%v: stream %d ended without trailers", n.c.Role(), h.plan.id)
+			n.w.failf("%v: stream %d ended without trailers", n.c.cfg.Role, h.plan.id)
 		}
 	case EventTrailers:
 		n.same(e, e.Message.Fields, l.trailers)
@@ -303,7 +303,7 @@ func (n *node) event(e *Event, h *half) {
 		n.recycle(e.Stream, h)
 	case EventAltSvc: // noise
 	default:
-		n.w.failf("%v: %s", n.c.Role(), describe(e))
+		n.w.failf("%v: %s", n.c.cfg.Role, describe(e))
 	}
 }
 
@@ -313,7 +313,7 @@ func (n *node) same(e *Event, got, want []Field) {
 		want = want[1:]
 	}
 	if !slices.EqualFunc(got, want, func(a, b Field) bool { return a.Name == b.Name && a.Value == b.Value }) {
-		n.w.failf("%v: fields %v, want %v: %s", n.c.Role(), got, want, describe(e))
+		n.w.failf("%v: fields %v, want %v: %s", n.c.cfg.Role, got, want, describe(e))
 	}
 }
 
@@ -323,7 +323,7 @@ func (n *node) end(e *Event, h *half) {
 		return
 	}
 	if l := h.incoming(n); h.got != l.size || !h.gotHead || h.gotEnd {
-		n.w.failf("%v: %d octets of %d have arrived at the end: %s", n.c.Role(), h.got, l.size, describe(e))
+		n.w.failf("%v: %d octets of %d have arrived at the end: %s", n.c.cfg.Role, h.got, l.size, describe(e))
 	}
 	h.gotEnd = true
 }
@@ -332,16 +332,16 @@ func (n *node) end(e *Event, h *half) {
 func (n *node) resetBy(e *Event, h *half) {
 	var se *frame.StreamError
 	if !errors.As(e.Err, &se) {
-		n.w.failf("%v: %v", n.c.Role(), e.Err)
+		n.w.failf("%v: %v", n.c.cfg.Role, e.Err)
 	}
 	h.reset = e.Err
 	switch {
-	case h.plan.killed || h.plan.stopped[n.c.Role()] || h.plan.stopped[n.other.c.Role()]:
-	case h.plan.parent != nil && se.Initiator == frame.Remote && n.c.Role() == Server: // refused, or its parent is gone
+	case h.plan.killed || h.plan.stopped[n.c.cfg.Role] || h.plan.stopped[n.other.c.cfg.Role]:
+	case h.plan.parent != nil && se.Initiator == frame.Remote && n.c.cfg.Role == Server: // refused, or its parent is gone
 	case h.plan.parent != nil && se.Code == frame.RefusedStream: // the client has lowered its limit since it was opened
-	case se.Code == frame.RefusedStream && se.Initiator == frame.Remote && n.c.Role() == Client:
+	case se.Code == frame.RefusedStream && se.Initiator == frame.Remote && n.c.cfg.Role == Client:
 		h.plan.refused = true
 	default:
-		n.w.failf("%v: nobody has reset the stream: %v", n.c.Role(), e.Err)
+		n.w.failf("%v: nobody has reset the stream: %v", n.c.cfg.Role, e.Err)
 	}
 }

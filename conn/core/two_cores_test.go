@@ -78,7 +78,7 @@ type world struct {
 // A node is one end: a Conn, and whoever drives it.
 type node struct {
 	w     *world
-	c     *Conn
+	c     Driver
 	other *node
 
 	wire []byte // on the way from here to the other
@@ -103,7 +103,7 @@ func runWorld(tb testing.TB, seed uint64) *world {
 		w.ends[i] = w.newNode()
 	}
 	for role, n := range w.ends {
-		n.c = New(w.config(Role(role), n))
+		n.c = New(w.config(Role(role), n)).Driver()
 		n.other = w.ends[1-role]
 		n.c.Start(w.now)
 	}
@@ -241,7 +241,7 @@ func (n *node) disturb() {
 		return
 	}
 	if n.w.chance(3) {
-		h.plan.stopped[n.c.Role()] = true
+		h.plan.stopped[n.c.cfg.Role] = true
 		n.c.StopRecv(h.s)
 	} else {
 		h.plan.killed = true
@@ -261,7 +261,7 @@ func (n *node) any() *half {
 func (n *node) tick() {
 	if at, ok := n.c.Deadline(); ok && !at.After(n.w.now) {
 		if err := n.c.Tick(n.w.now); err != nil {
-			n.w.failf("%v: Tick: %v", n.c.Role(), err)
+			n.w.failf("%v: Tick: %v", n.c.cfg.Role, err)
 		}
 		n.events()
 	}
@@ -351,7 +351,7 @@ func (n *node) deliver(k int) {
 			n.events()
 		}
 		if err != nil {
-			n.w.failf("%v: %v", n.c.Role(), err)
+			n.w.failf("%v: %v", n.c.cfg.Role, err)
 		}
 		n.in = n.in[k:]
 	}
@@ -378,7 +378,7 @@ func (n *node) change() {
 			list = append(list, setting(frame.SettingHeaderTableSize, n.w.pick(0, 50, 4096, 1<<16)))
 		case 3:
 			list = append(list, setting(frame.SettingMaxConcurrentStreams, n.w.pick(0, 1, 50)))
-			if n.c.Role() == Client {
+			if n.c.cfg.Role == Client {
 				list = append(list, setting(frame.SettingEnablePush, n.w.pick(0, 1, 1)))
 			}
 		}
@@ -411,7 +411,7 @@ func (n *node) acknowledged() {
 	}
 	n.noteAsked()
 	if len(n.changes) == 0 {
-		n.w.failf("%v: acknowledgement of nothing", n.c.Role())
+		n.w.failf("%v: acknowledgement of nothing", n.c.cfg.Role)
 	}
 	list := n.changes[0]
 	n.changes = n.changes[1:]
@@ -427,7 +427,7 @@ func (n *node) acknowledged() {
 			for id, s := range c.streams.All() {
 				inc, ok := s.recv.Shift(delta)
 				if !ok {
-					n.w.failf("%v: stream %d cannot be shifted by %d", c.Role(), id, delta)
+					n.w.failf("%v: stream %d cannot be shifted by %d", c.cfg.Role, id, delta)
 				}
 				if inc > 0 && s.state.CanReceive() {
 					c.appendWindowUpdate(id, inc)

@@ -23,10 +23,10 @@ func (n *node) shake(b []byte) {
 	for len(b) > 0 {
 		h, p, k, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if err != nil || k == 0 {
-			w.failf("%v has sent half a frame: %v", n.c.Role(), err)
+			w.failf("%v has sent half a frame: %v", n.c.cfg.Role, err)
 		}
 		if h.Length > n.largest {
-			w.failf("%v has sent a frame that is too large: %v", n.c.Role(), h)
+			w.failf("%v has sent a frame that is too large: %v", n.c.cfg.Role, h)
 		}
 		whole := b[:k]
 		b = b[k:]
@@ -108,7 +108,7 @@ func (n *node) noise() {
 	case 2:
 		n.wire = frame.Priority{StreamID: id}.Append(n.wire)
 	case 3:
-		if n.c.Role() == Client {
+		if n.c.cfg.Role == Client {
 			// Not for a stream that may be above the limit (RFC 9218 §7.1).
 			id = min(id|1, max(n.c.ids.LastLocal(), 1))
 			n.wire = frame.PriorityUpdate{PrioritizedID: id, Value: []byte("u=1")}.Append(n.wire)
@@ -164,14 +164,14 @@ func (w *world) check() {
 		b := a.other
 		wantAccounts(w.tb, a.c)
 		if w.tb.Failed() {
-			w.failf("%v: accounts", a.c.Role())
+			w.failf("%v: accounts", a.c.cfg.Role)
 		}
 		there, back := a.transit(), b.transit()
 		have := int64(a.c.send.Available()) + there.data[0] + back.updates[0]
 		if want := int64(b.c.recv.Available()); have != want {
 			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, "+
 				"but the receiver believes %d",
-				a.c.Role(), a.c.send.Available(), there.data[0], back.updates[0], want)
+				a.c.cfg.Role, a.c.send.Available(), there.data[0], back.updates[0], want)
 		}
 		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.life.windowAsked {
 			continue // the two know different initial sizes
@@ -185,7 +185,7 @@ func (w *world) check() {
 			if want := int64(r.recv.Available()); have != want {
 				w.failf("window of stream %d from %v: %d to send + %d of DATA + %d of updates on the way, "+
 					"but the receiver believes %d",
-					id, a.c.Role(), s.send.Available(), there.data[id], back.updates[id], want)
+					id, a.c.cfg.Role, s.send.Available(), there.data[id], back.updates[id], want)
 			}
 		}
 	}
@@ -233,7 +233,7 @@ func (w *world) settle() {
 
 // finish sends what is left of a message.
 func (n *node) finish(h *half) {
-	if n.c.Role() == Server && !h.headSent {
+	if n.c.cfg.Role == Server && !h.headSent {
 		n.sendHead(h)
 	} else {
 		n.sendBody(h, 1<<30)
@@ -248,18 +248,18 @@ func (w *world) checkEnd() {
 		c := n.c
 		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 ||
 			len(n.open) != 0 || len(n.owners) != 0 {
-			w.failf("%v: streams are left: %d, %d local, %d remote", c.Role(), c.NumStreams(), c.localStreams, c.remoteStreams)
+			w.failf("%v: streams are left: %d, %d local, %d remote", c.cfg.Role, c.NumStreams(), c.localStreams, c.remoteStreams)
 		}
 		larger := c.grown + c.window.restored
 		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 || larger != 0 {
 			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames, %d octets of larger windows",
-				c.Role(), c.unread, c.owed, c.recv.Held(), c.limit.smallData, larger)
+				c.cfg.Role, c.unread, c.owed, c.recv.Held(), c.limit.smallData, larger)
 		}
 		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.life.windowAsked {
-			w.failf("%v: something still waits", c.Role())
+			w.failf("%v: something still waits", c.cfg.Role)
 		}
-		if (n.ended || n.other.ended && c.Role() == Client) && !c.Drained() {
-			w.failf("%v is not drained", c.Role())
+		if (n.ended || n.other.ended && c.cfg.Role == Client) && !c.Drained() {
+			w.failf("%v is not drained", c.cfg.Role)
 		}
 	}
 	for _, id := range w.order {

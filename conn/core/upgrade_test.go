@@ -18,7 +18,8 @@ func upgrade(t *testing.T, payload []byte) (*peer, error) {
 }
 
 func TestUpgrade(t *testing.T) {
-	payload := settings(setting(frame.SettingInitialWindowSize, 10), setting(frame.SettingMaxFrameSize, 1<<15)).Append(nil)[frame.HeaderLen:]
+	f := settings(setting(frame.SettingInitialWindowSize, 10), setting(frame.SettingMaxFrameSize, 1<<15))
+	payload := f.Append(nil)[frame.HeaderLen:]
 	p, err := upgrade(t, payload)
 	if err != nil {
 		t.Fatal(err)

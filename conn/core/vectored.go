@@ -16,11 +16,11 @@ const minLoan = 4 << 10
 // FillLend is Fill for who takes the output at once and can send what lies in several places: large
 // payloads are not copied but appended to loans. Their memory must not change until they are sent,
 // or copied, although EventDrained may come before. The limit counts them, OutputLen does not.
-func (c *Conn) FillLend(limit int, loans []Loan) []Loan {
-	c.lending, c.loans, c.lent = true, loans, 0
-	c.Fill(limit)
-	loans = c.loans
-	c.lending, c.loans, c.lent = false, nil, 0
+func (d Driver) FillLend(limit int, loans []Loan) []Loan {
+	d.lending, d.loans, d.lent = true, loans, 0
+	d.Fill(limit)
+	loans = d.loans
+	d.lending, d.loans, d.lent = false, nil, 0
 	return loans
 }
 

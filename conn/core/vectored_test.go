@@ -10,7 +10,7 @@ import (
 
 // lendServer is a server with open streams 1, 3 and 5 that have queued bodies, the last of them
 // kept, and 7.
-func lendServer(t *testing.T, change func(*Config)) *Conn {
+func lendServer(t *testing.T, change func(*Config)) Driver {
 	t.Helper()
 	p := newPeer(t, Server, change)
 	p.send(frame.WindowUpdate{Increment: 1 << 22})

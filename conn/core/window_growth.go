@@ -46,27 +46,27 @@ func (c *Conn) meterData(s *Stream, n uint32) bool {
 
 // Tune makes the windows of s and of the connection larger where they hold the peer up. It is for
 // whoever reads s, after Consume has asked for it.
-func (c *Conn) Tune(s *Stream, now time.Time) {
-	if c.fatal != nil {
+func (d Driver) Tune(s *Stream, now time.Time) {
+	if d.fatal != nil {
 		return
 	}
-	c.tell(now)
-	now = c.now
+	d.tell(now)
+	now = d.now
 	if s.state.CanReceive() {
-		grown, inc := c.bdp.Grow(&s.sample, &s.recv, c.room(s), now)
-		c.grown += grown
+		grown, inc := d.bdp.Grow(&s.sample, &s.recv, d.room(s), now)
+		d.grown += grown
 		s.grown += grown
 		if inc > 0 {
-			c.appendWindowUpdate(s.ID, inc)
+			d.appendWindowUpdate(s.ID, inc)
 		}
 	}
-	_, inc := c.bdp.Grow(&c.sample, &c.recv, c.connRoom(), now)
+	_, inc := d.bdp.Grow(&d.sample, &d.recv, d.connRoom(), now)
 	// The window of a stream is of no use where that of the connection is smaller.
-	if missing := int64(s.recv.Size()) - int64(c.recv.Size()); s.grown > 0 && missing > 0 {
-		inc += c.recv.Resize(c.recv.Size() + min(uint32(missing), c.connRoom()))
+	if missing := int64(s.recv.Size()) - int64(d.recv.Size()); s.grown > 0 && missing > 0 {
+		inc += d.recv.Resize(d.recv.Size() + min(uint32(missing), d.connRoom()))
 	}
 	if inc > 0 {
-		c.appendWindowUpdate(0, inc)
+		d.appendWindowUpdate(0, inc)
 	}
 }
 
@@ -79,11 +79,3 @@ func (c *Conn) settle(s *Stream) {
 		s.grown, s.restored = 0, 0
 	}
 }
-
-// RTT returns the round-trip time of the path as far as it is known from acknowledgements of
-// SETTINGS and PING, 0 where it is not. An answer that is later than 4 s counts as 4 s.
-func (c *Conn) RTT() time.Duration { return c.bdp.RTT() }
-
-// RecvWindow returns the size of the connection's receive window, and by how much those of its
-// streams have grown together, in octets.
-func (c *Conn) RecvWindow() (size, grown int64) { return int64(c.recv.Size()), int64(c.grown) }

@@ -1,0 +1,86 @@
+package core
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Driver has the methods of a Conn that a program does without when a connection has one goroutine
+// and speed matters little: the steps of which Receive is made, writing without a copy, slow
+// sockets, numbers that spare a look at the clock, and what is known of the connection at present.
+// Package conn is written with them. They are not stable: a later version may change or remove
+// them.
+//
+// A Driver has all methods of its Conn, too. It is one pointer, and two Drivers of a Conn are the
+// same.
+type Driver struct{ *Conn }
+
+// Driver returns the Driver of c.
+func (c *Conn) Driver() Driver { return Driver{c} }
+
+// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the
+// time of the last call that did, which may be long ago when a peer waits for its answer. So call
+// SetTime before a Queue that will have to wait for the peer's window, and after what may have
+// ended the last stream: the wait, and idleness, are counted from then.
+func (d Driver) SetTime(now time.Time) {
+	d.tell(now)
+	if d.life.idleGuess {
+		d.life.idleSince, d.life.idleGuess = d.now, false
+		if d.shutdown.guess {
+			d.drainFrom(d.now)
+		}
+	}
+}
+
+// OutputLen returns how many octets wait to be taken by Output.
+func (d Driver) OutputLen() int { return len(d.out) }
+
+// NumStreams returns how many streams are open, half-closed or reserved.
+func (d Driver) NumStreams() int { return d.streams.Len() }
+
+// LocalStreams returns how many of the streams that we opened are open or half-closed.
+func (d Driver) LocalStreams() int { return d.localStreams }
+
+// Streams calls f for every stream in the table. f must not open or close streams.
+func (d Driver) Streams(f func(*Stream)) {
+	for _, s := range d.streams.All() {
+		f(s)
+	}
+}
+
+// Unread returns how many octets of DATA were received and not consumed.
+func (d Driver) Unread() int64 { return d.unread }
+
+// SendWindow returns how many octets the peer's window for the connection has room for.
+func (d Driver) SendWindow() int64 { return int64(d.send.Available()) }
+
+// Abandon says that the connection is over without another word, and that the memory of its streams
+// may be used elsewhere. From then on nothing is appended, as after Fail, and the scheduler, which
+// may still lead from one stream to another, is not called.
+func (d Driver) Abandon() {
+	if d.fatal == nil {
+		d.fatal = errAbandoned
+	}
+}
+
+var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
+
+// Draining tells whether a shutdown has begun on either side.
+func (d Driver) Draining() bool { return d.shutdown.step != running || d.shutdown.peerGone }
+
+// Sendable reports whether Fill would move something to the output, or end the connection for a
+// fault of the scheduler.
+func (d Driver) Sendable() bool { return d.fatal == nil && d.order.sends > 0 && d.send.Available() > 0 }
+
+// Contended reports whether several streams have something to send and may send it, or are awaited
+// (see SetPatient).
+func (d Driver) Contended() bool { return d.order.sends+d.order.awaited > 1 }
+
+// RTT returns the round-trip time of the path as far as it is known from acknowledgements of
+// SETTINGS and PING, 0 where it is not. An answer that is later than 4 s counts as 4 s.
+func (d Driver) RTT() time.Duration { return d.bdp.RTT() }
+
+// RecvWindow returns the size of the connection's receive window, and by how much those of its
+// streams have grown together, in octets.
+func (d Driver) RecvWindow() (size, grown int64) { return int64(d.recv.Size()), int64(d.grown) }
