@@ -22,16 +22,20 @@ import (
 //
 // That there is always one reader, or one vigil that will call one, and never two:
 //
-//   - The reader leaves by setting vigil under mu while the phase is alive, and then arming it. From setting it on the
-//     reader owns nothing of the connection any more; if arming fails it takes vigil back as anyone does.
-//   - Whoever clears vigil under mu calls serve. Three do: the sleeper that was woken; finish and die, which end the phase alive
-//     (callBack), so that no vigil follows; and the old reader when arming has failed.
-//   - What ends the connection needs a reader, to tell Serve's caller and to read what still comes. Nothing else does: what is
-//     written meanwhile (GOAWAY, PING by a timer, SETTINGS) is written by flushers, and its answer is what wakes the sleeper.
-//   - What came before the vigil was armed wakes it at once. Nothing can hide above the socket: the receive buffer is
-//     empty; a read of crypto/tls that fails for a deadline has no whole record left, or it would have handed that out, and
-//     the rest of one that has begun is still to come; and tlssock asks the socket, and so finds the deadline, only when what
-//     it has read ahead is used up.
+//   - The reader leaves by setting vigil under mu while the phase is alive, and then arming it.
+//     From setting it on the reader owns nothing of the connection any more; if arming fails it
+//     takes vigil back as anyone does.
+//   - Whoever clears vigil under mu calls serve. Three do: the sleeper that was woken; finish and
+//     die, which end the phase alive (callBack), so that no vigil follows; and the old reader when
+//     arming has failed.
+//   - What ends the connection needs a reader, to tell Serve's caller and to read what still comes.
+//     Nothing else does: what is written meanwhile (GOAWAY, PING by a timer, SETTINGS) is written
+//     by flushers, and its answer is what wakes the sleeper.
+//   - What came before the vigil was armed wakes it at once. Nothing can hide above the socket: the
+//     receive buffer is empty; a read of crypto/tls that fails for a deadline has no whole record
+//     left, or it would have handed that out, and the rest of one that has begun is still to come;
+//     and tlssock asks the socket, and so finds the deadline, only when what it has read ahead is
+//     used up.
 //   - A socket that its owner closes meanwhile is noticed within five seconds: package vigil looks.
 //   - While the connection rests no deadline is set on the socket.
 //
@@ -125,7 +129,7 @@ func (c *Conn) goToRest() {
 	c.opened = nil
 	c.notes = nil
 	if !c.flushing {
-		c.try, c.lender = nil, nil
+		c.try, c.lender, c.pace = nil, nil, nil
 	}
 	if c.timer.at.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes

@@ -327,3 +327,29 @@ func TestRestClosedByItsOwner(t *testing.T) {
 		})
 	}
 }
+
+// A connection that rests keeps nothing of how quickly its socket was, unless something is still
+// being written when it comes to rest.
+func TestRestForgetsPace(t *testing.T) {
+	cn, sn := tcpPair(t)
+	p := startPair(t, cn, sn, Config{})
+	c := p.server
+	forgotten := false
+	for i := 0; i < 100 && !forgotten; i++ {
+		if _, err := p.client.Ping(t.Context()); err != nil { // ends the rest
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.pace = new(pace)
+		c.mu.Unlock()
+		c.restNow()
+		c.mu.Lock()
+		forgotten = c.pace == nil
+		c.mu.Unlock()
+	}
+	if !forgotten {
+		t.Error("the pace of writes is kept")
+	}
+	_ = p.client.Close()
+	p.wantEnd()
+}
