@@ -302,10 +302,10 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	cc.gotConn(trace)
-	src := newSource(req, -1)
-	resp, err := cc.attempt(req, src, trace)
-	if err != nil && src != nil {
-		src.close(false)
+	body := newReplayBody(req, -1)
+	resp, err := cc.attempt(req, body, trace)
+	if err != nil && body != nil {
+		body.close(false)
 	}
 	return resp, awaitTimeout(req, err)
 }
@@ -355,8 +355,8 @@ func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 }
 
 // attempt sends a request once. A slot is reserved for it.
-func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.ClientTrace) (*http.Response, error) {
-	x, err := cc.open(req, src, trace, false)
+func (cc *ClientConn) attempt(req *http.Request, body *replayBody, trace *httptrace.ClientTrace) (*http.Response, error) {
+	x, err := cc.open(req, body, trace, false)
 	if err != nil {
 		return nil, err
 	}
@@ -366,7 +366,7 @@ func (cc *ClientConn) attempt(req *http.Request, src *source, trace *httptrace.C
 // open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for
 // more.
 func (cc *ClientConn) open(
-	req *http.Request, src *source, trace *httptrace.ClientTrace, tunnel bool,
+	req *http.Request, body *replayBody, trace *httptrace.ClientTrace, tunnel bool,
 ) (*exchange, error) {
 	ctx := req.Context()
 	err := ctx.Err()
@@ -389,7 +389,7 @@ func (cc *ClientConn) open(
 			}
 		}()
 	}
-	err = x.send(src, tunnel)
+	err = x.send(body, tunnel)
 	sent = true
 	cc.opened(err)
 	if err != nil {

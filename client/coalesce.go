@@ -127,10 +127,10 @@ func (*misdirected) Error() string { return "http2: 421 Misdirected Request on a
 
 // alone prepares a request for a connection of its own. It is false where the request cannot be
 // sent again.
-func (m *misdirected) alone(req *http.Request, src *source) (next *source, ok bool) {
-	if src != nil {
+func (m *misdirected) alone(req *http.Request, body *replayBody) (next *replayBody, ok bool) {
+	if body != nil {
 		var err error
-		if next, err = src.again(req); err != nil {
+		if next, err = body.forRetry(req); err != nil {
 			m.x.settle()
 			m.x.endUpload()
 			return nil, false

@@ -160,7 +160,7 @@ func TestConfigureBodyReadInPart(t *testing.T) {
 				post.response()
 				_ = q.nc.Close()
 			} else {
-				err := post.wantErr(errNotWhole)
+				err := post.wantErr(errNotComplete)
 				if !strings.Contains(err.Error(), "define Request.GetBody") {
 					t.Errorf("stream %d: %v", id, err)
 				}

@@ -93,12 +93,12 @@ func (x *exchange) release() {
 
 // send opens the stream, with a slot that is reserved, and leaves it open for a tunnel. After an
 // error nothing was sent.
-func (x *exchange) send(src *source, tunnel bool) error {
+func (x *exchange) send(body *replayBody, tunnel bool) error {
 	req := x.req
 	b := fieldBuffers.Get().(*fieldBuffer)
 	defer b.free()
 	length := int64(0)
-	if src != nil {
+	if body != nil {
 		length = bodyLength(req)
 	}
 	if err := b.requestFields(req, length, x.gzip); err != nil {
@@ -114,14 +114,14 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		orderPseudo(b.fields, order)
 	}
 	r := conn.Request{
-		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: src == nil && !tunnel,
+		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: body == nil && !tunnel,
 		Reserved: true, Owner: x, Into: &x.s,
 	}
-	if err := x.prepareBody(&r, b, src); err != nil {
+	if err := x.prepareBody(&r, b, body); err != nil {
 		x.cc.c.Unreserve()
 		return err
 	}
-	if x.trace != nil || x.up != nil && x.up.goAhead != nil {
+	if x.trace != nil || x.up != nil && x.up.continue100 != nil {
 		r.OnInterim = x.interim
 		r.TakesInterim = x.trace != nil && x.trace.Got1xxResponse != nil // which can refuse them, as with net/http
 	}
@@ -137,9 +137,9 @@ func (x *exchange) send(src *source, tunnel bool) error {
 		x.prio.add(x, p)
 	}
 	if x.trace == nil {
-		x.tellWritten(b.fields, src)
+		x.tellWritten(b.fields, body)
 	} else {
-		x.tellTrace(b.fields, src)
+		x.tellTrace(b.fields, body)
 	}
 	if x.up != nil {
 		go x.up.run() // ends with the stream; see there
@@ -148,14 +148,14 @@ func (x *exchange) send(src *source, tunnel bool) error {
 }
 
 // prepareBody puts a small body into r, or makes an upload for it.
-func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) error {
+func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, body *replayBody) error {
 	switch {
-	case src == nil && (len(x.req.Trailer) == 0 || x.req.Method == http.MethodConnect):
+	case body == nil && (len(x.req.Trailer) == 0 || x.req.Method == http.MethodConnect):
 		return nil
-	case src == nil || x.cc.t.expects(x.req) || !src.inMemory(smallBody):
+	case body == nil || x.cc.t.expects(x.req) || !body.inMemory(smallBody):
 	default:
 		p := b.memory(int(bodyLength(x.req)))
-		n, err := readFull(src, p)
+		n, err := readFull(body, p)
 		if err != nil {
 			return err
 		}
@@ -166,22 +166,22 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, src *source) err
 		r.Body, r.Trailers, r.End = p[:n], trailers, true
 		return nil
 	}
-	if src == nil {
+	if body == nil {
 		var err error
 		r.Trailers, err = trailerFields(x.req.Trailer)
 		r.End = true
 		return err
 	}
-	x.up = &upload{x: x, r: src.reader(), length: bodyLength(x.req), gone: make(chan struct{})}
+	x.up = &upload{x: x, r: body.newReader(), length: bodyLength(x.req), streamDone: make(chan struct{})}
 	if x.cc.t.expects(x.req) {
-		x.up.goAhead = make(chan struct{}, 1)
+		x.up.continue100 = make(chan struct{}, 1)
 	}
 	return nil
 }
 
 // readFull reads a body that is in memory, and makes sure that it ends where it should.
-func readFull(src *source, p []byte) (n int, err error) {
-	r := src.reader()
+func readFull(body *replayBody, p []byte) (n int, err error) {
+	r := body.newReader()
 	for n < len(p) && err == nil {
 		var k int
 		k, err = r.Read(p[n:])
@@ -207,14 +207,14 @@ func (t *Transport) expects(req *http.Request) bool {
 
 // tellTrace is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
 // ends the request, whose upload has not begun.
-func (x *exchange) tellTrace(fields []core.Field, src *source) {
+func (x *exchange) tellTrace(fields []core.Field, body *replayBody) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
-		if src != nil {
-			src.close(false)
+		if body != nil {
+			body.close(false)
 		}
 		if x.up != nil {
 			x.uploadDone()
@@ -222,7 +222,7 @@ func (x *exchange) tellTrace(fields []core.Field, src *source) {
 		}
 		x.abandon()
 	}()
-	x.tellWritten(fields, src)
+	x.tellWritten(fields, body)
 	returned = true
 }
 
@@ -242,20 +242,20 @@ var errHookExited = errors.New("http2: a hook of the request ended its goroutine
 
 // tellWritten calls the hooks for a request whose head, and body where there is no upload, is on
 // its way.
-func (x *exchange) tellWritten(fields []core.Field, src *source) {
+func (x *exchange) tellWritten(fields []core.Field, body *replayBody) {
 	if t := x.trace; t != nil {
 		traceFields(t, fields)
 		if t.WroteHeaders != nil {
 			t.WroteHeaders()
 		}
-		if x.up != nil && x.up.goAhead != nil && t.Wait100Continue != nil {
+		if x.up != nil && x.up.continue100 != nil && t.Wait100Continue != nil {
 			t.Wait100Continue()
 		}
 	}
 	if x.up == nil {
 		x.wroteRequest(nil)
-		if src != nil {
-			src.close(false)
+		if body != nil {
+			body.close(false)
 		}
 	}
 }
@@ -320,9 +320,9 @@ func (x *exchange) died(error) {
 	x.mu.Lock()
 	final := x.returned
 	x.mu.Unlock()
-	x.up.end()
+	x.up.markDone()
 	if final {
-		x.up.r.src.closeFor(x.up.r.attempt, true)
+		x.up.r.body.closeAttempt(x.up.r.attempt, true)
 	}
 }
 
@@ -354,7 +354,7 @@ func (x *exchange) tellInterim(m *core.Message) {
 		t.Got100Continue()
 	}
 	if x.up != nil {
-		x.up.proceed()
+		x.up.signalContinue()
 	}
 }
 
@@ -490,8 +490,8 @@ func (x *exchange) settle() {
 	x.mu.Unlock()
 	if u := x.up; u != nil {
 		select {
-		case <-u.gone:
-			u.r.src.closeFor(u.r.attempt, false)
+		case <-u.streamDone:
+			u.r.body.closeAttempt(u.r.attempt, false)
 		default:
 		}
 	}
@@ -505,7 +505,7 @@ func (x *exchange) failed(err error) error {
 	unsent := x.s.Unsent()
 	id := x.s.ID()
 	if x.up != nil {
-		x.up.end()
+		x.up.markDone()
 	}
 	x.mu.Lock()
 	if x.err != nil {

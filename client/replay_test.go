@@ -117,28 +117,28 @@ func TestSourceAttempts(t *testing.T) {
 		}
 		return copy(p, strings.Repeat(string(rune('a'+reads-1)), 4)), nil
 	}))
-	src := newSource(req, 6)
+	src := newReplayBody(req, 6)
 	p := make([]byte, 4)
-	late := src.reader()
-	if next, err := src.again(req); next != src || err != nil {
+	late := src.newReader()
+	if next, err := src.forRetry(req); next != src || err != nil {
 		t.Fatalf("nothing was read, and again says %v, %v", next, err)
 	}
 	if n, err := late.Read(p); n != 0 || err != errSuperseded || reads != 0 {
 		t.Errorf("a late reader gets %d, %v after %d reads", n, err, reads)
 	}
-	first := src.reader()
+	first := src.newReader()
 	if n, err := first.Read(p); string(p[:n]) != "aaaa" || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)
 	}
-	second, err := src.again(req)
+	second, err := src.forRetry(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := second.reader()
+	r := second.newReader()
 	if b, err := io.ReadAll(&r); string(b) != "aaaabbbbcccc" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
-	if _, err := src.again(req); !errors.Is(err, errNotKept) {
+	if _, err := src.forRetry(req); !errors.Is(err, errNotBuffered) {
 		t.Errorf("too much was read, and again says %v", err)
 	}
 }

@@ -22,42 +22,42 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 		}
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
-	src := newSource(req, t.replayBuffer())
+	body := newReplayBody(req, t.replayBuffer())
 	var n attempts
 	var last error // of the attempt before
-	first := src
+	first := body
 	for {
-		resp, err := t.try(req, target, src, trace)
+		resp, err := t.try(req, target, body, trace)
 		if err == nil {
 			return resp, nil
 		}
 		if m, ok := err.(*misdirected); ok { //nolint:errorlint // as try has made it
-			next, ok := m.alone(req, src)
+			next, ok := m.alone(req, body)
 			if !ok {
 				return m.resp, nil
 			}
 			own := *target
 			own.own = true
-			target, src = &own, next
+			target, body = &own, next
 			t.once.own.misdirect(m.x.cc, own.Key)
 			t.counts.retries.Add(1)
 			continue
 		}
 		if errors.Is(err, noCachedConnError{}) {
-			return nil, handBack(req, src, src != first, last)
+			return nil, handBack(req, body, body != first, last)
 		}
 		if t.fallsBack(err, target) {
-			return t.fallBack(req, src, target, err)
+			return t.fallBack(req, body, target, err)
 		}
-		next, retry := t.again(req, src, err, &n)
+		next, retry := t.again(req, body, err, &n)
 		if retry == nil {
 			t.counts.retries.Add(1)
-			src, last = next, err
+			body, last = next, err
 			target = target.after(err)
 			continue
 		}
-		if src != nil {
-			src.close(false)
+		if body != nil {
+			body.close(false)
 		}
 		return nil, retry
 	}
@@ -67,17 +67,17 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 // only: where that was begun, net/http is given a copy of the whole of it. Where there is none, the
 // request fails with the error of the last attempt, since net/http would say no more than that it
 // cannot rewind the body.
-func handBack(req *http.Request, src *source, other bool, last error) error {
-	if src == nil || !other && !src.isTouched() {
+func handBack(req *http.Request, body *replayBody, other bool, last error) error {
+	if body == nil || !other && !body.hasStarted() {
 		return errNoCached
 	}
-	whole := src.replayWhole(req.Context())
+	whole := body.bufferAll(req.Context())
 	if whole {
-		req.GetBody = src.replayed // the request is net/http's own copy
+		req.GetBody = body.replayAll // the request is net/http's own copy
 	}
-	src.close(false)
-	if !whole && src.getBody == nil && last != nil {
-		return errNotReplayed(last, errNotWhole)
+	body.close(false)
+	if !whole && body.getBody == nil && last != nil {
+		return errNotReplayed(last, errNotComplete)
 	}
 	return errNoCached
 }
@@ -92,14 +92,14 @@ func errNotReplayed(attempt, why error) error {
 func (t *Transport) try(
 	req *http.Request,
 	target *Target,
-	src *source,
+	body *replayBody,
 	trace *httptrace.ClientTrace,
 ) (*http.Response, error) {
 	cc, err := t.reserve(req, target, trace)
 	if err != nil {
 		return nil, err
 	}
-	x, err := cc.open(req, src, trace, false)
+	x, err := cc.open(req, body, trace, false)
 	if err != nil {
 		return nil, err
 	}
@@ -180,29 +180,29 @@ func (t *Target) after(err error) *Target {
 
 // again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
 // is to return.
-func (t *Transport) again(req *http.Request, src *source, err error, n *attempts) (*source, error) {
+func (t *Transport) again(req *http.Request, body *replayBody, err error, n *attempts) (*replayBody, error) {
 	n.failed(err)
 	var ce *Error
 	if !errors.As(err, &ce) || !ce.Unprocessed || n.sent >= t.maxAttempts() {
 		return nil, err
 	}
-	if src != nil {
-		next, bodyErr := src.again(req)
+	if body != nil {
+		nextBody, bodyErr := body.forRetry(req)
 		switch {
-		case errors.Is(bodyErr, errNotKept):
+		case errors.Is(bodyErr, errNotBuffered):
 			return nil, errNotReplayed(err, bodyErr)
 		case bodyErr != nil:
 			return nil, fmt.Errorf("%w: %w", bodyErr, err)
 		}
-		src = next
+		body = nextBody
 	}
 	if err := pause(req.Context(), err, n.sent); err != nil {
-		if src != nil {
-			src.close(false) // the caller has the former one, which GetBody's has followed
+		if body != nil {
+			body.close(false) // the caller has the former one, which GetBody's has followed
 		}
 		return nil, err
 	}
-	return src, nil
+	return body, nil
 }
 
 // pause waits before another attempt: not at first, nor where the server only moves on to another
@@ -238,7 +238,7 @@ func (t *Transport) fallsBack(err error, target *Target) bool {
 }
 
 // fallBack has net/http send the request, after the error err of the pool or of the server.
-func (t *Transport) fallBack(req *http.Request, src *source, target *Target, err error) (*http.Response, error) {
+func (t *Transport) fallBack(req *http.Request, body *replayBody, target *Target, err error) (*http.Response, error) {
 	only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
 	t.h1.mark(target.Key, only)
 	if !only || wrongProtocol(err) { // nothing was sent yet
@@ -246,22 +246,22 @@ func (t *Transport) fallBack(req *http.Request, src *source, target *Target, err
 		same.told = true
 		target = &same
 	}
-	var body io.ReadCloser
-	if src != nil {
+	var out io.ReadCloser
+	if body != nil {
 		var err error
-		if body, err = src.handOver(req); err != nil {
-			src.close(false)
+		if out, err = body.detach(req); err != nil {
+			body.close(false)
 			return nil, fmt.Errorf("%w: %w", err, frame.HTTP11Required)
 		}
 	}
 	if !only && t.once.own != nil {
-		resp, err := t.sendHTTP1(req, body, target, false)
+		resp, err := t.sendHTTP1(req, out, target, false)
 		if !wrongProtocol(err) {
 			return resp, err
 		}
 		if t.h1.unmark(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
 			again := *req
-			again.Body = body
+			again.Body = out
 			resp, err := t.roundTrip(&again, target)
 			if err == nil {
 				resp.Request = req
@@ -269,5 +269,5 @@ func (t *Transport) fallBack(req *http.Request, src *source, target *Target, err
 			return resp, err
 		}
 	}
-	return t.onlyHTTP1(req, body, target)
+	return t.onlyHTTP1(req, out, target)
 }

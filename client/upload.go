@@ -21,14 +21,14 @@ type upload struct {
 	r      bodyReader
 	length int64 // that Content-Length says; -1: unknown
 
-	goAhead chan struct{} // with "Expect: 100-continue": gets a value when the body may be sent; nil otherwise
-	gone    chan struct{} // closed when the stream has died, or the server wants no more of the body
-	once    sync.Once     // of gone
+	continue100 chan struct{} // with "Expect: 100-continue": gets a value when the body may be sent; nil otherwise
+	streamDone    chan struct{} // closed when the stream has died, or the server wants no more of the body
+	doneOnce    sync.Once     // of gone
 }
 
-const uploadSize = 32 << 10
+const uploadChunk = 32 << 10
 
-var uploadBuffers = sync.Pool{New: func() any { return new([uploadSize]byte) }}
+var uploadBuffers = sync.Pool{New: func() any { return new([uploadChunk]byte) }}
 
 // run ends when the body is sent or the stream has died, or, where it waits in the user's Read,
 // when that returns.
@@ -43,7 +43,7 @@ func (u *upload) run() {
 		x.uploadDone()
 		x.leave()
 	}()
-	if u.goAhead != nil && !u.awaitGoAhead() {
+	if u.continue100 != nil && !u.awaitContinue() {
 		err = errSuperseded
 	} else {
 		err = u.send()
@@ -58,52 +58,52 @@ func (u *upload) closeBody(err error) {
 	final := err == nil || x.returned
 	x.mu.Unlock()
 	if final {
-		u.r.src.closeFor(u.r.attempt, false)
+		u.r.body.closeAttempt(u.r.attempt, false)
 	}
 }
 
 // stop ends an upload of which the server wants no more, and closes the body.
 func (u *upload) stop() {
-	u.r.src.supersede(u.r.attempt)
+	u.r.body.supersede(u.r.attempt)
 	if x := u.x; x.enter() {
 		_ = x.s.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a dead stream
 		x.leave()
 	}
-	u.r.src.close(true)
-	u.end()
+	u.r.body.close(true)
+	u.markDone()
 }
 
 // awaitGoAhead waits for 100 (Continue), for the end of patience or for an answer (RFC 9110
 // §10.1.1). It reports whether to send the body.
-func (u *upload) awaitGoAhead() bool {
+func (u *upload) awaitContinue() bool {
 	timer := time.NewTimer(u.x.cc.t.expectContinueTimeout())
 	defer timer.Stop()
 	select {
-	case <-u.goAhead:
+	case <-u.continue100:
 		return true
 	case <-timer.C:
 		return true
-	case <-u.gone:
+	case <-u.streamDone:
 		return false
 	}
 }
 
 // end says that the body is not to be sent.
-func (u *upload) end() { u.once.Do(func() { close(u.gone) }) }
+func (u *upload) markDone() { u.doneOnce.Do(func() { close(u.streamDone) }) }
 
 // proceed has an upload that waits for a word of the server go on.
-func (u *upload) proceed() {
-	if u.goAhead == nil {
+func (u *upload) signalContinue() {
+	if u.continue100 == nil {
 		return
 	}
 	select {
-	case u.goAhead <- struct{}{}:
+	case u.continue100 <- struct{}{}:
 	default: // it was told before
 	}
 }
 
 func (u *upload) send() error {
-	buf := uploadBuffers.Get().(*[uploadSize]byte)
+	buf := uploadBuffers.Get().(*[uploadChunk]byte)
 	defer uploadBuffers.Put(buf)
 	s := u.x.s
 	for {

@@ -16,18 +16,18 @@ import (
 // and does not touch it after that. Each attempt has a number, and only the newest one reads: an
 // upload that was given up may still be about to read, or in a Read that it cannot leave, while the
 // next attempt begins.
-type source struct {
+type replayBody struct {
 	mu   sync.Mutex
 	cond sync.Cond
 
 	body    io.ReadCloser
 	getBody func() (io.ReadCloser, error)
-	left    int64 // octets that the body must still give; -1: not known
+	remaining    int64 // octets that the body must still give; -1: not known
 
 	attempt int    // the one that may read
-	kept    []byte // all that was read, for another attempt; more than keep by one Read where that came late
-	keep    int    // how much may be kept; -1: too much was read already
-	touched bool   // a Read was begun
+	buffered    []byte // all that was read, for another attempt; more than keep by one Read where that came late
+	replayLimit    int    // how much may be kept; -1: too much was read already
+	started bool   // a Read was begun
 	reading bool   // a call of body.Read runs
 	closed  bool   // or given to another owner, who closes it
 	err     error  // that ended reading, io.EOF included
@@ -41,21 +41,21 @@ var (
 	errBadCount   = errors.New("http2: Request.Body.Read returned an invalid count")
 	errReadExited = errors.New("http2: Request.Body.Read ended its goroutine")
 	errNilGetBody = errors.New("http2: Request.GetBody returned neither a body nor an error")
-	errNotKept    = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
-	errNotWhole   = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
+	errNotBuffered    = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
+	errNotComplete   = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
 )
 
 // newSource returns nil for a request without a body.
-func newSource(req *http.Request, keep int) *source {
+func newReplayBody(req *http.Request, replayLimit int) *replayBody {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil
 	}
-	s := &source{body: req.Body, getBody: req.GetBody, left: bodyLength(req), keep: keep}
-	s.cond.L = &s.mu
-	if req.GetBody != nil || s.left > int64(keep) {
-		s.keep = -1
+	b := &replayBody{body: req.Body, getBody: req.GetBody, remaining: bodyLength(req), replayLimit: replayLimit}
+	b.cond.L = &b.mu
+	if req.GetBody != nil || b.remaining > int64(replayLimit) {
+		b.replayLimit = -1
 	}
-	return s
+	return b
 }
 
 // bodyLength is how long a request's body is, -1 where that is not known.
@@ -71,11 +71,11 @@ func bodyLength(req *http.Request) int64 {
 
 // inMemory tells whether all of the body can be had at once, without waiting for anybody, and is at
 // most n octets long.
-func (s *source) inMemory(n int) bool {
-	s.mu.Lock() // a Read of a former attempt may be under way
-	small := s.left > 0 && s.left <= int64(n) && !s.touched
-	s.mu.Unlock()
-	return small && isInMemory(s.body)
+func (b *replayBody) inMemory(n int) bool {
+	b.mu.Lock() // a Read of a former attempt may be under way
+	small := b.remaining > 0 && b.remaining <= int64(n) && !b.started
+	b.mu.Unlock()
+	return small && isInMemory(b.body)
 }
 
 var (
@@ -100,103 +100,103 @@ func isInMemory(body io.ReadCloser) bool {
 
 // bodyReader is the way of one attempt through a source.
 type bodyReader struct {
-	src     *source
+	body     *replayBody
 	attempt int
 	pos     int // octets read
 }
 
 // reader returns the way of the newest attempt.
-func (s *source) reader() bodyReader {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bodyReader{src: s, attempt: s.attempt}
+func (b *replayBody) newReader() bodyReader {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bodyReader{body: b, attempt: b.attempt}
 }
 
 // Read waits while a Read of an attempt that was given up is still under way. It fails when the
 // attempt is given up.
 func (r *bodyReader) Read(p []byte) (int, error) {
-	n, err := r.src.read(r.attempt, r.pos, p)
+	n, err := r.body.read(r.attempt, r.pos, p)
 	r.pos += n
 	return n, err
 }
 
 // Close closes the body, unless a newer attempt reads it.
 func (r *bodyReader) Close() error {
-	r.src.closeFor(r.attempt, false)
+	r.body.closeAttempt(r.attempt, false)
 	return nil
 }
 
 // current reports whether the attempt may read.
 func (r *bodyReader) current() bool {
-	r.src.mu.Lock()
-	defer r.src.mu.Unlock()
-	return r.attempt == r.src.attempt
+	r.body.mu.Lock()
+	defer r.body.mu.Unlock()
+	return r.attempt == r.body.attempt
 }
 
 // read reads at position pos for an attempt.
-func (s *source) read(attempt, pos int, p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (b *replayBody) read(attempt, pos int, p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for {
 		switch {
-		case attempt != s.attempt:
+		case attempt != b.attempt:
 			return 0, errSuperseded
-		case pos < len(s.kept):
-			n := copy(p, s.kept[pos:])
-			if pos+n == len(s.kept) && !s.reading {
-				return n, s.err
+		case pos < len(b.buffered):
+			n := copy(p, b.buffered[pos:])
+			if pos+n == len(b.buffered) && !b.reading {
+				return n, b.err
 			}
 			return n, nil
-		case s.err != nil:
-			return 0, s.err
-		case s.closed:
+		case b.err != nil:
+			return 0, b.err
+		case b.closed:
 			return 0, errBodyClosed
-		case !s.reading:
-			return s.readBody(attempt, p)
+		case !b.reading:
+			return b.readBodyLocked(attempt, p)
 		}
-		s.cond.Wait()
+		b.cond.Wait()
 	}
 }
 
 // readBody reads from the body itself. It lets go of mu.
-func (s *source) readBody(attempt int, p []byte) (n int, err error) {
-	s.touched, s.reading = true, true
+func (b *replayBody) readBodyLocked(attempt int, p []byte) (n int, err error) {
+	b.started, b.reading = true, true
 	err = errReadExited // a Read that panics, or ends its goroutine, does not come back here
 	defer func() {
-		s.mu.Lock()
-		n, err = s.took(attempt, p, n, err)
+		b.mu.Lock()
+		n, err = b.recordReadLocked(attempt, p, n, err)
 	}()
-	s.mu.Unlock()
-	n, err = s.body.Read(p)
+	b.mu.Unlock()
+	n, err = b.body.Read(p)
 	return n, err
 }
 
 // took notes what a Read of the body has given.
-func (s *source) took(attempt int, p []byte, n int, err error) (int, error) {
-	s.reading = false
-	s.cond.Broadcast()
+func (b *replayBody) recordReadLocked(attempt int, p []byte, n int, err error) (int, error) {
+	b.reading = false
+	b.cond.Broadcast()
 	if n < 0 || n > len(p) {
 		n, err = 0, errBadCount
 	}
-	if s.left >= 0 {
-		if s.left -= int64(n); s.left < 0 {
+	if b.remaining >= 0 {
+		if b.remaining -= int64(n); b.remaining < 0 {
 			n, err = 0, errBodyTooLong
-		} else if isEOF(err) && s.left > 0 {
+		} else if isEOF(err) && b.remaining > 0 {
 			err = errBodyTooShort
 		}
 	}
-	stale := attempt != s.attempt
+	stale := attempt != b.attempt
 	switch {
-	case s.keep >= 0 && (stale || len(s.kept)+n <= s.keep):
-		s.kept = append(s.kept, p[:n]...) // of a stale attempt the next one has need, however much it is
+	case b.replayLimit >= 0 && (stale || len(b.buffered)+n <= b.replayLimit):
+		b.buffered = append(b.buffered, p[:n]...) // of a stale attempt the next one has need, however much it is
 	case stale:
-		if n > 0 && !s.closed {
+		if n > 0 && !b.closed {
 			err = errBodyLost
 		}
 	default:
-		s.kept, s.keep = nil, -1 // the attempt that reads has had all that was kept
+		b.buffered, b.replayLimit = nil, -1 // the attempt that reads has had all that was kept
 	}
-	s.err = err
+	b.err = err
 	if stale {
 		return 0, errSuperseded
 	}
@@ -204,78 +204,78 @@ func (s *source) took(attempt int, p []byte, n int, err error) (int, error) {
 }
 
 // isTouched reports whether the body was read or closed.
-func (s *source) isTouched() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.touched || s.closed
+func (b *replayBody) hasStarted() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.started || b.closed
 }
 
 // isWhole reports whether all of the body was read and is kept.
-func (s *source) isWhole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.keep >= 0 && isEOF(s.err)
+func (b *replayBody) isComplete() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.replayLimit >= 0 && isEOF(b.err)
 }
 
 // supersede gives up an attempt, if it is the newest: its reads fail from now on.
-func (s *source) supersede(attempt int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if attempt == s.attempt {
-		s.supersedeLocked()
+func (b *replayBody) supersede(attempt int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if attempt == b.attempt {
+		b.supersedeLocked()
 	}
 }
 
 // supersedeLocked gives up all attempts so far.
-func (s *source) supersedeLocked() {
-	s.attempt++
-	s.cond.Broadcast()
+func (b *replayBody) supersedeLocked() {
+	b.attempt++
+	b.cond.Broadcast()
 }
 
 // rewind makes the source begin anew, for the next attempt, and reports whether it can.
-func (s *source) rewind() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.supersedeLocked()
+func (b *replayBody) rewind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.supersedeLocked()
 	switch {
-	case !s.touched && !s.closed:
+	case !b.started && !b.closed:
 		return true
-	case s.getBody != nil:
+	case b.getBody != nil:
 		return false
 	}
-	return s.keep >= 0 && (!s.closed || isEOF(s.err)) // then all of it is kept
+	return b.replayLimit >= 0 && (!b.closed || isEOF(b.err)) // then all of it is kept
 }
 
 // again returns the source for another attempt. No earlier attempt reads any more, nor the body
 // that it was reading.
-func (s *source) again(req *http.Request) (*source, error) {
-	if s.rewind() {
-		return s, nil
+func (b *replayBody) forRetry(req *http.Request) (*replayBody, error) {
+	if b.rewind() {
+		return b, nil
 	}
-	if s.getBody == nil {
-		return nil, errNotKept
+	if b.getBody == nil {
+		return nil, errNotBuffered
 	}
-	s.close(true)
-	if err := s.awaitRead(req); err != nil {
+	b.close(true)
+	if err := b.awaitRead(req); err != nil {
 		return nil, err // the new body may be the old one, rewound
 	}
-	body, err := s.getBody()
+	body, err := b.getBody()
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("http2: Request.GetBody: %w", err)
 	case body == nil:
 		return nil, errNilGetBody
 	}
-	next := &source{body: body, getBody: s.getBody, left: bodyLength(req), keep: -1}
+	next := &replayBody{body: body, getBody: b.getBody, remaining: bodyLength(req), replayLimit: -1}
 	next.cond.L = &next.mu
 	return next, nil
 }
 
 // awaitRead waits until no Read is under way, at most until the request is cancelled.
-func (s *source) awaitRead(req *http.Request) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.reading {
+func (b *replayBody) awaitRead(req *http.Request) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.reading {
 		return nil
 	}
 	ended := make(chan struct{})
@@ -291,90 +291,90 @@ func (s *source) awaitRead(req *http.Request) error {
 		case <-req.Cancel: //nolint:staticcheck // deprecated, and part of the contract
 			err = errRequestCanceled
 		}
-		s.mu.Lock()
+		b.mu.Lock()
 		gaveUp = err
-		s.cond.Broadcast()
-		s.mu.Unlock()
+		b.cond.Broadcast()
+		b.mu.Unlock()
 	}()
-	for s.reading && gaveUp == nil {
-		s.cond.Wait()
+	for b.reading && gaveUp == nil {
+		b.cond.Wait()
 	}
 	return gaveUp
 }
 
 // handOver gives the body of another attempt to an owner who closes it.
-func (s *source) handOver(req *http.Request) (io.ReadCloser, error) {
-	next, err := s.again(req)
+func (b *replayBody) detach(req *http.Request) (io.ReadCloser, error) {
+	next, err := b.forRetry(req)
 	if err != nil {
 		return nil, err
 	}
 	next.mu.Lock()
 	defer next.mu.Unlock()
-	if !next.touched && !next.closed {
+	if !next.started && !next.closed {
 		next.closed = true
 		next.supersedeLocked()
 		return next.body, nil
 	}
-	return &bodyReader{src: next, attempt: next.attempt}, nil
+	return &bodyReader{body: next, attempt: next.attempt}, nil
 }
 
 // replayWhole reports whether all of the body is kept, so that it can be had again when it is
 // closed. What is left of a body that says how long it is, and is short enough, is read for that.
-func (s *source) replayWhole(ctx context.Context) bool {
-	if s.getBody != nil {
+func (b *replayBody) bufferAll(ctx context.Context) bool {
+	if b.getBody != nil {
 		return false // which is asked
 	}
-	s.mu.Lock()
-	small := s.keep >= 0 && s.left >= 0 && !s.closed
-	s.mu.Unlock()
-	if small && s.rewind() {
-		stop := context.AfterFunc(ctx, func() { s.close(true) })
+	b.mu.Lock()
+	small := b.replayLimit >= 0 && b.remaining >= 0 && !b.closed
+	b.mu.Unlock()
+	if small && b.rewind() {
+		stop := context.AfterFunc(ctx, func() { b.close(true) })
 		defer stop()
-		r := s.reader()
+		r := b.newReader()
 		_, _ = io.Copy(io.Discard, &r) // whether all has come is seen below
 	}
-	return s.isWhole()
+	return b.isComplete()
 }
 
 // replayed returns what is kept of a whole body. It is a Request.GetBody.
-func (s *source) replayed() (io.ReadCloser, error) {
-	if !s.rewind() {
-		return nil, errNotKept
+func (b *replayBody) replayAll() (io.ReadCloser, error) {
+	if !b.rewind() {
+		return nil, errNotBuffered
 	}
-	r := s.reader()
+	r := b.newReader()
 	return &r, nil
 }
 
 // close closes the body, once. Where a Read is under way, and with async, a goroutine does so,
 // since what a user's body does is not known: to close it is the way to end a Read that waits.
-func (s *source) close(async bool) {
-	s.mu.Lock()
-	s.closeLocked(async)
+func (b *replayBody) close(async bool) {
+	b.mu.Lock()
+	b.closeAndUnlock(async)
 }
 
 // closeFor closes the body for an attempt, unless there is a newer one.
-func (s *source) closeFor(attempt int, async bool) {
-	s.mu.Lock()
-	if attempt != s.attempt {
-		s.mu.Unlock()
+func (b *replayBody) closeAttempt(attempt int, async bool) {
+	b.mu.Lock()
+	if attempt != b.attempt {
+		b.mu.Unlock()
 		return
 	}
-	s.closeLocked(async)
+	b.closeAndUnlock(async)
 }
 
 // closeLocked lets go of mu.
-func (s *source) closeLocked(async bool) {
-	if s.closed {
-		s.mu.Unlock()
+func (b *replayBody) closeAndUnlock(async bool) {
+	if b.closed {
+		b.mu.Unlock()
 		return
 	}
-	s.closed = true
-	async = async || s.reading
-	s.cond.Broadcast()
-	s.mu.Unlock()
+	b.closed = true
+	async = async || b.reading
+	b.cond.Broadcast()
+	b.mu.Unlock()
 	if async {
-		go func() { _ = s.body.Close() }() // ends when the user's Close returns; nobody waits for it, as in net/http
+		go func() { _ = b.body.Close() }() // ends when the user's Close returns; nobody waits for it, as in net/http
 		return
 	}
-	_ = s.body.Close() // as net/http: what it says does not concern the request
+	_ = b.body.Close() // as net/http: what it says does not concern the request
 }
