@@ -29,7 +29,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 			return // the request has ended
 		}
 		origin = x.origin()
-	} else if _, ok := cc.authority(origin); !ok {
+	} else if _, ok := cc.authoritativeKey(origin); !ok {
 		return
 	}
 	cc.t.AltSvcHandler(AltSvc{Origin: origin, Value: a.Value, Frame: true, Conn: cc})
@@ -39,7 +39,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 func (x *exchange) altSvcField(fields []core.Field) {
 	for i := range fields {
 		if fields[i].Name == "alt-svc" {
-			x.tellAltSvc(AltSvc{Origin: x.origin(), Value: fields[i].Value, Conn: x.cc})
+			x.callAltSvcHandler(AltSvc{Origin: x.origin(), Value: fields[i].Value, Conn: x.cc})
 		}
 	}
 }
@@ -52,8 +52,8 @@ func (x *exchange) origin() string {
 	return x.req.URL.Scheme + "://" + host
 }
 
-// tellAltSvc calls the handler, and ends the request if that does not return.
-func (x *exchange) tellAltSvc(a AltSvc) {
+// callAltSvcHandler calls the handler, and ends the request if that does not return.
+func (x *exchange) callAltSvcHandler(a AltSvc) {
 	returned := false
 	defer func() {
 		if !returned {

@@ -35,7 +35,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	defer x.leave()
-	n, err := x.s.Read(p)
+	n, err := x.stream.Read(p)
 	switch {
 	case err == nil:
 		return n, nil
@@ -49,7 +49,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	default:
 		b.end = awaitTimeout(x.req, x.readFailed(err))
 	}
-	x.end()
+	x.finish()
 	return n, b.end
 }
 
@@ -57,15 +57,15 @@ func (b *responseBody) Read(p []byte) (int, error) {
 func (x *exchange) readFailed(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.err != nil {
-		return x.err
+	if x.cancelErr != nil {
+		return x.cancelErr
 	}
-	return &Error{Addr: x.cc.addr, StreamID: x.s.ID(), Err: x.cc.tellingError(err)}
+	return &Error{Addr: x.cc.addr, StreamID: x.stream.ID(), Err: x.cc.tellingError(err)}
 }
 
 // copyTrailers fills in Response.Trailer.
 func (b *responseBody) copyTrailers() {
-	fields := b.x.s.Trailers()
+	fields := b.x.stream.Trailers()
 	if len(fields) == 0 {
 		return
 	}
@@ -88,12 +88,12 @@ func (b *responseBody) Close() error {
 	}
 	x := b.x
 	if x.enter() {
-		x.s.CloseRead()
-		if x.up != nil || !x.s.RemoteEnded() {
-			x.s.Reset(frame.Cancel)
+		x.stream.CloseRead()
+		if x.upload != nil || !x.stream.RemoteEnded() {
+			x.stream.Reset(frame.Cancel)
 		}
 		x.leave()
 	}
-	x.end()
+	x.finish()
 	return nil
 }

@@ -24,32 +24,32 @@ type ClientConn struct {
 	addr string // of the server's socket
 	tls  *tls.ConnectionState
 
-	made     time.Time
-	used     atomic.Bool  // it had a request
-	answered atomic.Bool  // a request of Transport.RoundTrip or Connect had a response
-	settled  atomic.Bool  // the pool has seen the server's SETTINGS
-	limited  bool         // it takes so many requests
-	left     atomic.Int64 // and that many are neither reserved nor were they opened
-	taking   sync.Mutex   // held while left is about to become less
-	unopened atomic.Int64 // and that many were not opened
-	retired  atomic.Bool  // it takes no more requests, and is closed when those that it has are over
-	leaving  atomic.Bool  // Shutdown was called: it need not wait until it is idle
-	shut     atomic.Bool  // it is being closed
-	deciding atomic.Int32 // calls of the PushHandler that run
-	hook     atomic.Pointer[func(*ClientConn)]
-	pooled   atomic.Pointer[func(*ClientConn)] // the pool's own hook
-	family   Key                               // under Configure: of its group; guarded by pool.mu
-	identity string                            // under Configure: see tlsIdentity; guarded by pool.mu
+	created          time.Time
+	hadRequest       atomic.Bool  // it had a request
+	hadResponse      atomic.Bool  // a request of Transport.RoundTrip or Connect had a response
+	settingsSeen     atomic.Bool  // the pool has seen the server's SETTINGS
+	requestLimit     bool         // it takes so many requests
+	requestsLeft     atomic.Int64 // and that many are neither reserved nor were they opened
+	limitMu          sync.Mutex   // held while left is about to become less
+	requestsUnopened atomic.Int64 // and that many were not opened
+	retired          atomic.Bool  // it takes no more requests, and is closed when those that it has are over
+	shuttingDown     atomic.Bool  // Shutdown was called: it need not wait until it is idle
+	closing          atomic.Bool  // it is being closed
+	pushHandlers     atomic.Int32 // calls of the PushHandler that run
+	stateHook        atomic.Pointer[func(*ClientConn)]
+	poolHook         atomic.Pointer[func(*ClientConn)] // the pool's own hook
+	family           Key                               // under Configure: of its group; guarded by pool.mu
+	identity         string                            // under Configure: see tlsIdentity; guarded by pool.mu
 
-	mu       sync.Mutex
-	reserved int             // by Reserve, for RoundTrip
-	claims   []Key           // of other origins that the server answers for
-	waiting  []chan struct{} // calls of RoundTrip that wait for a slot
+	mu               sync.Mutex
+	reserved         int             // by Reserve, for RoundTrip
+	coalescedOrigins []Key           // of other origins that the server answers for
+	waiters          []chan struct{} // calls of RoundTrip that wait for a slot
 }
 
 // newClientConn starts a connection.
 func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
-	cc := &ClientConn{t: t, key: key, addr: key.Addr, made: time.Now()}
+	cc := &ClientConn{t: t, key: key, addr: key.Addr, created: time.Now()}
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := s.ConnectionState()
 		cc.tls = &state
@@ -62,13 +62,13 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 		n = 1
 	}
 	if n > 0 {
-		cc.limited = true
-		cc.left.Store(n)
-		cc.unopened.Store(n)
+		cc.requestLimit = true
+		cc.requestsLeft.Store(n)
+		cc.requestsUnopened.Store(n)
 	}
 	cfg := t.connConfig()
 	if t.coalesces() && cc.tls != nil {
-		cfg.OnOrigin = cc.origins
+		cfg.OnOrigin = cc.onOrigin
 	}
 	if t.AltSvcHandler != nil {
 		cfg.OnAltSvc = cc.altSvcFrame
@@ -126,18 +126,18 @@ func (h *connHandler) ConnState(bool) {}
 // slotsChanged is told by conn that a stream may be opened, or that none can be any more.
 func (cc *ClientConn) slotsChanged() {
 	cc.mu.Lock()
-	for _, ch := range cc.waiting {
+	for _, ch := range cc.waiters {
 		close(ch)
 	}
-	cc.waiting = nil
+	cc.waiters = nil
 	cc.mu.Unlock()
 	if cc.retired.Load() {
 		cc.closeIfIdle()
 	}
-	if f := cc.pooled.Load(); f != nil {
+	if f := cc.poolHook.Load(); f != nil {
 		(*f)(cc)
 	}
-	if f := cc.hook.Load(); f != nil {
+	if f := cc.stateHook.Load(); f != nil {
 		(*f)(cc)
 	}
 }
@@ -148,10 +148,10 @@ func (cc *ClientConn) slotsChanged() {
 // while a response's body is read or closed, for example, and must not block. Nil is no function.
 func (cc *ClientConn) SetStateHook(f func(*ClientConn)) {
 	if f == nil {
-		cc.hook.Store(nil)
+		cc.stateHook.Store(nil)
 		return
 	}
-	cc.hook.Store(&f)
+	cc.stateHook.Store(&f)
 }
 
 // ConnState is the state of a ClientConn.
@@ -171,8 +171,8 @@ func (cc *ClientConn) State() ConnState {
 	switch {
 	case s.Err != nil:
 		s.Available = 0
-	case cc.limited:
-		s.Available = int(min(int64(s.Available), max(cc.left.Load(), 0)))
+	case cc.requestLimit:
+		s.Available = int(min(int64(s.Available), max(cc.requestsLeft.Load(), 0)))
 	}
 	return s
 }
@@ -183,63 +183,63 @@ func (cc *ClientConn) Stats() conn.Stats { return cc.c.Stats() }
 // CanTakeNewRequest tells whether a stream could be opened now.
 func (cc *ClientConn) CanTakeNewRequest() bool { return cc.State().Available > 0 }
 
-// acquire takes a slot, which the caller must use or give back with unreserve. While the server has
+// reserveSlot takes a slot, which the caller must use or give back with unreserve. While the server has
 // not said how many streams it allows, no more than first are taken. It calls no hook. The error is
 // core.ErrNoStream or core.ErrNoMoreStreams.
-func (cc *ClientConn) acquire(first int) error {
+func (cc *ClientConn) reserveSlot(initialMax int) error {
 	if cc.retired.Load() {
 		return core.ErrNoMoreStreams
 	}
-	if !cc.limited {
-		return cc.c.ReserveFirst(first)
+	if !cc.requestLimit {
+		return cc.c.ReserveFirst(initialMax)
 	}
 	// An attempt that fails must not be seen to have taken one of the last: a request that waits
 	// would not be woken when it is given back.
-	cc.taking.Lock()
-	defer cc.taking.Unlock()
-	if cc.left.Load() <= 0 {
+	cc.limitMu.Lock()
+	defer cc.limitMu.Unlock()
+	if cc.requestsLeft.Load() <= 0 {
 		return core.ErrNoStream // there will be more if those that have reserved give it back
 	}
-	err := cc.c.ReserveFirst(first)
+	err := cc.c.ReserveFirst(initialMax)
 	if err == nil {
-		cc.left.Add(-1)
+		cc.requestsLeft.Add(-1)
 	}
 	return err
 }
 
-// unreserve gives back what acquire has taken.
-func (cc *ClientConn) unreserve() {
-	if cc.limited {
-		cc.left.Add(1)
+// unreserveSlot gives back what acquire has taken.
+func (cc *ClientConn) unreserveSlot() {
+	if cc.requestLimit {
+		cc.requestsLeft.Add(1)
 	}
 	cc.c.Unreserve()
 }
 
-// opened follows when a slot was used, or was lost in the attempt.
-func (cc *ClientConn) opened(err error) {
+// slotUsed follows when a slot was used, or was lost in the attempt.
+func (cc *ClientConn) slotUsed(err error) {
 	switch {
-	case !cc.limited:
+	case !cc.requestLimit:
 	case err != nil:
-		cc.left.Add(1)
+		cc.requestsLeft.Add(1)
 		cc.slotsChanged() // it may be a waiter's
-	case cc.unopened.Add(-1) == 0:
+	case cc.requestsUnopened.Add(-1) == 0:
 		cc.retire()
 	}
 }
 
 // slots is conn.Conn.SlotsFirst, with no slot free where no request is taken.
-func (cc *ClientConn) slots(first int) (taken, free int) {
-	taken, free = cc.c.SlotsFirst(first)
-	if cc.retired.Load() || cc.limited && cc.left.Load() <= 0 {
+func (cc *ClientConn) slots(initialMax int) (taken, free int) {
+	taken, free = cc.c.SlotsFirst(initialMax)
+	if cc.retired.Load() || cc.requestLimit && cc.requestsLeft.Load() <= 0 {
 		free = 0
 	}
 	return taken, free
 }
 
-// useless reports whether the server has said that it allows no streams, and none is open: others
+// allowsNoStreams reports whether the server has said that it allows no streams, and none is open: others
 // must not wait for it.
-func (cc *ClientConn) useless() bool {
-	if !cc.settled.Load() {
+func (cc *ClientConn) allowsNoStreams() bool {
+	if !cc.settingsSeen.Load() {
 		return false
 	}
 	taken, _ := cc.c.Slots()
@@ -247,13 +247,13 @@ func (cc *ClientConn) useless() bool {
 	return taken == 0 && s.MaxConcurrentStreams == 0
 }
 
-// gone reports whether no request is taken any more.
-func (cc *ClientConn) gone() bool { return cc.retired.Load() || cc.c.Err() != nil }
+// unusable reports whether no request is taken any more.
+func (cc *ClientConn) unusable() bool { return cc.retired.Load() || cc.c.Err() != nil }
 
 // Reserve takes a stream for one call of RoundTrip, or of Release if there will be none. It fails
 // when no stream is available.
 func (cc *ClientConn) Reserve() error {
-	if err := cc.acquire(streamsAtFirst); err != nil {
+	if err := cc.reserveSlot(initialMaxStreams); err != nil {
 		if state := cc.c.Err(); state != nil {
 			return state
 		}
@@ -268,7 +268,7 @@ func (cc *ClientConn) Reserve() error {
 // Release gives back what Reserve has taken. It does nothing where nothing is reserved.
 func (cc *ClientConn) Release() {
 	if cc.takeReserved() {
-		cc.unreserve()
+		cc.unreserveSlot()
 	}
 }
 
@@ -291,7 +291,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if cc.t.PushCache != nil {
-		if resp, err, ok := cc.t.claim(req, nil, cc); ok {
+		if resp, err, ok := cc.t.matchPush(req, nil, cc); ok {
 			cc.Release()
 			return resp, err
 		}
@@ -303,7 +303,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(req.Context())
 	cc.gotConn(trace)
 	body := newReplayBody(req, -1)
-	resp, err := cc.attempt(req, body, trace)
+	resp, err := cc.roundTripOnce(req, body, trace)
 	if err != nil && body != nil {
 		body.close(false)
 	}
@@ -318,9 +318,9 @@ func (cc *ClientConn) awaitSlot(req *http.Request) error {
 	for {
 		free := make(chan struct{})
 		cc.mu.Lock()
-		cc.waiting = append(cc.waiting, free)
+		cc.waiters = append(cc.waiters, free)
 		cc.mu.Unlock()
-		err := cc.acquire(streamsAtFirst)
+		err := cc.reserveSlot(initialMaxStreams)
 		if !errors.Is(err, core.ErrNoStream) {
 			cc.stopWaiting(free)
 			if err != nil {
@@ -346,21 +346,21 @@ func (cc *ClientConn) awaitSlot(req *http.Request) error {
 func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	for i, w := range cc.waiting {
+	for i, w := range cc.waiters {
 		if w == ch {
-			cc.waiting = append(cc.waiting[:i], cc.waiting[i+1:]...)
+			cc.waiters = append(cc.waiters[:i], cc.waiters[i+1:]...)
 			return
 		}
 	}
 }
 
-// attempt sends a request once. A slot is reserved for it.
-func (cc *ClientConn) attempt(req *http.Request, body *replayBody, trace *httptrace.ClientTrace) (*http.Response, error) {
+// roundTripOnce sends a request once. A slot is reserved for it.
+func (cc *ClientConn) roundTripOnce(req *http.Request, body *replayBody, trace *httptrace.ClientTrace) (*http.Response, error) {
 	x, err := cc.open(req, body, trace, false)
 	if err != nil {
 		return nil, err
 	}
-	return x.await()
+	return x.awaitResponse()
 }
 
 // open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for
@@ -374,24 +374,24 @@ func (cc *ClientConn) open(
 		err = cc.awaitConnectProtocol(req)
 	}
 	if err != nil {
-		cc.unreserve()
+		cc.unreserveSlot()
 		return nil, err
 	}
 	sent := false
-	cc.used.Store(true)
+	cc.hadRequest.Store(true)
 	cc.t.counts.requests.Add(1)
 	x := &exchange{cc: cc, req: req, trace: trace, gzip: wantsGzip(cc.t, req)}
-	x.prio, _ = ctx.Value(priorityKey{}).(*requestPriority)
+	x.priority, _ = ctx.Value(priorityKey{}).(*requestPriority)
 	if trace != nil {
 		defer func() {
 			if !sent { // a hook has ended the caller's goroutine
-				cc.opened(nil)
+				cc.slotUsed(nil)
 			}
 		}()
 	}
 	err = x.send(body, tunnel)
 	sent = true
-	cc.opened(err)
+	cc.slotUsed(err)
 	if err != nil {
 		if isUnprocessed(err) {
 			err = &Error{Addr: cc.addr, Unprocessed: true, Err: err}
@@ -423,7 +423,7 @@ func (cc *ClientConn) retire() {
 // closeIfIdle closes a connection that takes no more requests, if those that it has are over. After
 // Shutdown it need only not be in the way of one for which a stream is reserved.
 func (cc *ClientConn) closeIfIdle() {
-	if !cc.shut.Load() && cc.c.ShutdownUnreserved(!cc.leaving.Load()) && !cc.shut.Swap(true) {
+	if !cc.closing.Load() && cc.c.ShutdownUnreserved(!cc.shuttingDown.Load()) && !cc.closing.Swap(true) {
 		cc.dropPushes()
 	}
 }
@@ -441,7 +441,7 @@ func (cc *ClientConn) RTT(ctx context.Context) (time.Duration, error) { return c
 // for which a stream is reserved, are over and it is closed. When ctx ends before that, its error
 // is returned and the connection stays as it is; Close ends it.
 func (cc *ClientConn) Shutdown(ctx context.Context) error {
-	cc.leaving.Store(true)
+	cc.shuttingDown.Store(true)
 	cc.retire()
 	select {
 	case <-cc.c.Done():
@@ -466,14 +466,14 @@ func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	if trace == nil || trace.GotConn == nil {
 		return
 	}
-	info := httptrace.GotConnInfo{Conn: cc.c.NetConn(), Reused: cc.used.Load()}
+	info := httptrace.GotConnInfo{Conn: cc.c.NetConn(), Reused: cc.hadRequest.Load()}
 	if since := cc.c.IdleSince(); info.Reused && !since.IsZero() {
 		info.WasIdle, info.IdleTime = true, time.Since(since)
 	}
 	returned := false
 	defer func() {
 		if !returned { // the hook has ended the caller's goroutine
-			cc.unreserve()
+			cc.unreserveSlot()
 		}
 	}()
 	trace.GotConn(info)

@@ -54,8 +54,8 @@ func copyFields(dst, src any) {
 	}
 }
 
-// forTunnels returns a Transport that dials as t1 does, for what net/http has no way to send.
-func (t *Transport) forTunnels() *Transport {
+// forConnect returns a Transport that dials as t1 does, for what net/http has no way to send.
+func (t *Transport) forConnect() *Transport {
 	c := new(Transport)
 	copyFields(c, t)
 	copyFields(c, t.t1)

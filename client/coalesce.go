@@ -10,31 +10,31 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
-// maxClaims bounds the origins that one connection may be used for beside its own.
-const maxClaims = 256
+// maxCoalescedOrigins bounds the origins that one connection may be used for beside its own.
+const maxCoalescedOrigins = 256
 
-// origins takes what the server says with ORIGIN (RFC 8336). Only what its certificate is valid for
+// onOrigin takes what the server says with ORIGIN (RFC 8336). Only what its certificate is valid for
 // counts, and only where that was verified: a server may name whom it likes.
-func (cc *ClientConn) origins(_ *conn.Conn, list []string) {
+func (cc *ClientConn) onOrigin(_ *conn.Conn, list []string) {
 	var keys []Key
 	for _, o := range list {
-		if key, ok := cc.authority(o); ok && key != cc.key {
+		if key, ok := cc.authoritativeKey(o); ok && key != cc.key {
 			keys = append(keys, key)
 		}
 	}
 	cc.mu.Lock()
 	for _, key := range keys {
-		if len(cc.claims) < maxClaims && !slices.Contains(cc.claims, key) {
-			cc.claims = append(cc.claims, key)
+		if len(cc.coalescedOrigins) < maxCoalescedOrigins && !slices.Contains(cc.coalescedOrigins, key) {
+			cc.coalescedOrigins = append(cc.coalescedOrigins, key)
 		}
 	}
 	cc.mu.Unlock()
-	cc.t.once.own.claim(cc)
+	cc.t.once.ownPool.addOrigins(cc)
 }
 
-// authority returns the key of an origin for which the server has shown a certificate (RFC 9110
+// authoritativeKey returns the key of an origin for which the server has shown a certificate (RFC 9110
 // §4.3.3).
-func (cc *ClientConn) authority(origin string) (Key, bool) {
+func (cc *ClientConn) authoritativeKey(origin string) (Key, bool) {
 	u, err := url.Parse(strings.ToLower(origin))
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
 		u.Fragment != "" {
@@ -56,60 +56,60 @@ func (cc *ClientConn) authority(origin string) (Key, bool) {
 }
 
 // coalesces tells whether connections are shared by origins.
-func (t *Transport) coalesces() bool { return t.Coalesce && t.once.own != nil && t.t1 == nil }
+func (t *Transport) coalesces() bool { return t.Coalesce && t.once.ownPool != nil && t.t1 == nil }
 
-// claim notes for which further keys a connection that is in the pool may be used.
-func (p *pool) claim(cc *ClientConn) {
+// addOrigins notes for which further keys a connection that is in the pool may be used.
+func (p *pool) addOrigins(cc *ClientConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.claimLocked(cc)
+	p.addOriginsLocked(cc)
 }
 
-func (p *pool) claimLocked(cc *ClientConn) {
-	if cc.pooled.Load() == nil || cc.key.Proxy != "" || cc.retired.Load() || cc.c.Err() != nil {
+func (p *pool) addOriginsLocked(cc *ClientConn) {
+	if cc.poolHook.Load() == nil || cc.key.Proxy != "" || cc.retired.Load() || cc.c.Err() != nil {
 		return // add comes back to it, or it is on its way out
 	}
 	cc.mu.Lock()
-	keys := slices.Clone(cc.claims)
+	keys := slices.Clone(cc.coalescedOrigins)
 	cc.mu.Unlock()
 	for _, key := range keys {
-		if !slices.Contains(p.claims[key], cc) {
-			if p.claims == nil {
-				p.claims = make(map[Key][]*ClientConn)
+		if !slices.Contains(p.coalesced[key], cc) {
+			if p.coalesced == nil {
+				p.coalesced = make(map[Key][]*ClientConn)
 			}
-			p.claims[key] = append(p.claims[key], cc)
+			p.coalesced[key] = append(p.coalesced[key], cc)
 		}
 	}
 }
 
-// misdirect notes that a server has not answered for a key that it has claimed (RFC 8336 §2.3).
-func (p *pool) misdirect(cc *ClientConn, key Key) {
+// removeOrigin notes that a server has not answered for a key that it has claimed (RFC 8336 §2.3).
+func (p *pool) removeOrigin(cc *ClientConn, key Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.disclaim(cc, key)
+	p.removeOriginLocked(cc, key)
 	cc.mu.Lock()
-	cc.claims = slices.DeleteFunc(cc.claims, func(have Key) bool { return have == key })
+	cc.coalescedOrigins = slices.DeleteFunc(cc.coalescedOrigins, func(have Key) bool { return have == key })
 	cc.mu.Unlock()
 }
 
-// disclaim has a connection no longer used for another's key.
-func (p *pool) disclaim(cc *ClientConn, key Key) {
-	list := slices.DeleteFunc(slices.Clone(p.claims[key]), func(have *ClientConn) bool { return have == cc })
+// removeOriginLocked has a connection no longer used for another's key.
+func (p *pool) removeOriginLocked(cc *ClientConn, key Key) {
+	list := slices.DeleteFunc(slices.Clone(p.coalesced[key]), func(have *ClientConn) bool { return have == cc })
 	if len(list) == 0 {
-		delete(p.claims, key)
+		delete(p.coalesced, key)
 	} else {
-		p.claims[key] = list
+		p.coalesced[key] = list
 	}
 }
 
-// shared reserves a stream on a connection to another origin whose server has said that it answers
+// reserveCoalescedLocked reserves a stream on a connection to another origin whose server has said that it answers
 // for this one, nil where there is none. p.mu is held, at least shared.
-func (p *pool) shared(target *Target, first int) *ClientConn {
-	if target.own || target.proxy != nil {
+func (p *pool) reserveCoalescedLocked(target *Target, initialMax int) *ClientConn {
+	if target.ownConn || target.proxy != nil {
 		return nil
 	}
-	for _, cc := range p.claims[target.Key] {
-		if cc.acquire(first) == nil {
+	for _, cc := range p.coalesced[target.Key] {
+		if cc.reserveSlot(initialMax) == nil {
 			return cc
 		}
 	}
@@ -125,14 +125,14 @@ type misdirected struct {
 
 func (*misdirected) Error() string { return "http2: 421 Misdirected Request on a shared connection" }
 
-// alone prepares a request for a connection of its own. It is false where the request cannot be
+// retryOnOwnConn prepares a request for a connection of its own. It is false where the request cannot be
 // sent again.
-func (m *misdirected) alone(req *http.Request, body *replayBody) (next *replayBody, ok bool) {
+func (m *misdirected) retryOnOwnConn(req *http.Request, body *replayBody) (next *replayBody, ok bool) {
 	if body != nil {
 		var err error
 		if next, err = body.forRetry(req); err != nil {
-			m.x.settle()
-			m.x.endUpload()
+			m.x.markFinal()
+			m.x.stopUpload()
 			return nil, false
 		}
 	}

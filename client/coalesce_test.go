@@ -252,16 +252,16 @@ func TestClaimsEnd(t *testing.T) {
 	e := newEstate(t, byHost(false), []string{"https://b.test"}, "a.test", "b.test")
 	tr := e.transport()
 	e.fetch(tr, "https://a.test/", nil)
-	p := tr.once.own
+	p := tr.once.ownPool
 	p.mu.Lock()
-	n := len(p.claims)
+	n := len(p.coalesced)
 	p.mu.Unlock()
 	if n != 1 {
 		t.Fatalf("%d claims, want 1", n)
 	}
 	tr.CloseIdleConnections()
 	p.mu.Lock()
-	n = len(p.claims)
+	n = len(p.coalesced)
 	p.mu.Unlock()
 	if n != 0 {
 		t.Errorf("%d claims are left of a connection that is gone", n)
@@ -273,7 +273,7 @@ func TestClaimsEnd(t *testing.T) {
 
 // A server that claims without end is heard up to a bound.
 func TestClaimsAreBounded(t *testing.T) {
-	hosts := make([]string, maxClaims+50)
+	hosts := make([]string, maxCoalescedOrigins+50)
 	origins := make([]string, len(hosts))
 	for i := range hosts {
 		hosts[i] = fmt.Sprintf("h%d.test", i)
@@ -282,11 +282,11 @@ func TestClaimsAreBounded(t *testing.T) {
 	e := newEstate(t, byHost(false), origins, hosts...)
 	tr := e.transport()
 	e.fetch(tr, "https://h0.test/", nil)
-	p := tr.once.own
+	p := tr.once.ownPool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.claims); n == 0 || n > maxClaims {
-		t.Errorf("%d claims, want at most %d", n, maxClaims)
+	if n := len(p.coalesced); n == 0 || n > maxCoalescedOrigins {
+		t.Errorf("%d claims, want at most %d", n, maxCoalescedOrigins)
 	}
 }
 

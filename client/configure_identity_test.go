@@ -290,7 +290,7 @@ func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 		if n := t2.Stats().ConnsOpened; n > 30 {
 			t.Errorf("%d connections for 2,400 requests, 12 at once, 5 streams on each", n)
 		}
-		time.Sleep(4 * surplusTime)
+		time.Sleep(4 * unusedTime)
 		t1.CloseIdleConnections()
 		s.stop(nil)
 	})

@@ -215,7 +215,7 @@ func TestConfigureSurplusConnections(t *testing.T) {
 			if n := t2.Stats().Conns; n < requests {
 				t.Errorf("net/http has dialled %d connections for %d requests: what is this test for?", n, requests)
 			}
-			time.Sleep(2 * surplusTime)
+			time.Sleep(2 * unusedTime)
 			synctest.Wait()
 			// net/http gives a connection to the first request that waits, before others can see
 			// it: how many are used is chance.
@@ -358,9 +358,9 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	tr.init()
 	nc, _ := f.l.Dial(t.Context(), "", "")
 	cc := tr.newClientConn(nc, target.Key)
-	tr.once.own.mu.Lock()
-	tr.once.own.add(tr.once.own.group(target), cc)
-	tr.once.own.mu.Unlock()
+	tr.once.ownPool.mu.Lock()
+	tr.once.ownPool.addLocked(tr.once.ownPool.groupLocked(target), cc)
+	tr.once.ownPool.mu.Unlock()
 	p := f.accept()
 	r := f.start(newRequest(t, "POST", ts.URL, requestBody))
 	id := p.request().id

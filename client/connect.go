@@ -33,7 +33,7 @@ var ErrNoConnectProtocol = errors.New("http2: the server does not offer extended
 func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, error) {
 	t.init()
 	if t.t1 != nil {
-		return t.once.tunnels.Connect(req)
+		return t.once.connect.Connect(req)
 	}
 	if err := checkConnect(req); err != nil {
 		return nil, nil, err
@@ -46,21 +46,21 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 	if err != nil {
 		return nil, nil, err
 	}
-	if !target.tunnels() {
+	if !target.dialable() {
 		return nil, nil, ErrHTTP1
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
-	var n attempts
+	var state retryState
 	for {
 		tunnel, resp, err := t.tryConnect(req, target, trace)
 		if err == nil {
 			return tunnel, resp, nil
 		}
-		if _, final := t.again(req, nil, err, &n); final != nil {
+		if _, final := t.prepareRetry(req, nil, err, &state); final != nil {
 			return nil, nil, final
 		}
 		t.counts.retries.Add(1)
-		target = target.after(err)
+		target = target.afterError(err)
 	}
 }
 
@@ -69,13 +69,13 @@ func (t *Transport) tryConnect(
 	target *Target,
 	trace *httptrace.ClientTrace,
 ) (*conn.Tunnel, *http.Response, error) {
-	cc, err := t.reserve(req, target, trace)
+	cc, err := t.reserveConn(req, target, trace)
 	if err != nil {
 		return nil, nil, err
 	}
 	tunnel, resp, err := cc.connect(req, trace)
 	if err == nil {
-		cc.answered.Store(true)
+		cc.hadResponse.Store(true)
 	}
 	return tunnel, resp, err
 }
@@ -129,18 +129,18 @@ func (cc *ClientConn) connect(req *http.Request, trace *httptrace.ClientTrace) (
 		return nil, nil, err
 	}
 	if head.Status < 200 || head.Status > 299 {
-		_ = x.s.Finish(nil, nil) // there will be no tunnel; where the stream has died, the body tells
+		_ = x.stream.Finish(nil, nil) // there will be no tunnel; where the stream has died, the body tells
 		x.cc.c.FlushNoWait()
-		return nil, x.answered(head), nil
+		return nil, x.responseFor(head), nil
 	}
 	return x.tunnel()
 }
 
 // tunnel makes a tunnel of the stream, of which the exchange knows no more then.
 func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
-	if x.stop != nil && !x.stop() { // it has been cancelled, at this moment or before
+	if x.stopWatch != nil && !x.stopWatch() { // it has been cancelled, at this moment or before
 		x.mu.Lock()
-		err := x.err
+		err := x.cancelErr
 		x.mu.Unlock()
 		if err == nil {
 			err = context.Cause(x.req.Context())
@@ -148,15 +148,15 @@ func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
 		x.reset()
 		return nil, nil, err
 	}
-	if x.done != nil {
-		close(x.done)
+	if x.watchDone != nil {
+		close(x.watchDone)
 	}
 	x.mu.Lock()
-	x.over = true
+	x.finished = true
 	x.mu.Unlock()
 	x.resp.Body, x.resp.ContentLength = http.NoBody, -1
 	x.uses.Close()
-	return conn.NewTunnel(x.s, nil), &x.resp, nil
+	return conn.NewTunnel(x.stream, nil), &x.resp, nil
 }
 
 // awaitConnectProtocol waits, for extended CONNECT, until it is known whether the server offers it.

@@ -266,7 +266,7 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 						t.Errorf("%d retries", n)
 					}
 					synctest.Wait()
-					if longest := f.tr.once.own.longestIdle(0); longest == nil {
+					if longest := f.tr.once.ownPool.longestIdle(0); longest == nil {
 						t.Error("a stream is taken still")
 					}
 				} else {

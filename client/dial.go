@@ -30,8 +30,8 @@ func (t *Transport) target(req *http.Request) (*Target, error) {
 	return target, nil
 }
 
-// tunnels tells whether we can connect to the target: without a proxy, or with CONNECT.
-func (t *Target) tunnels() bool {
+// dialable tells whether we can connect to the target: without a proxy, or with CONNECT.
+func (t *Target) dialable() bool {
 	return t.proxy == nil || t.proxy.url.Scheme == "http" || t.proxy.url.Scheme == "https"
 }
 
@@ -139,7 +139,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = protos
-	tc := tls.Client(t.lowerConn(ctx, nc), cfg)
+	tc := tls.Client(t.connBelowTLS(ctx, nc), cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
 		return nil, err

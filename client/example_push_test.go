@@ -43,7 +43,7 @@ func ExamplePushCache() {
 		resp.Body.Close()
 		fmt.Println(string(body), err)
 	}
-	fmt.Println(tr.Stats().Requests, "request was sent,", tr.PushCache.Stats().Claimed, "was answered without")
+	fmt.Println(tr.Stats().Requests, "request was sent,", tr.PushCache.Stats().Matched, "was answered without")
 	// Output:
 	// /PAGE <nil>
 	// /STYLE.CSS <nil>

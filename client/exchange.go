@@ -21,31 +21,31 @@ import (
 // reused, since the user keeps parts of it; the stream is, and is given back when response and
 // upload are done with it.
 type exchange struct {
-	cc    *ClientConn
-	s     *conn.Stream // may be used by those that uses counts
-	req   *http.Request
-	trace *httptrace.ClientTrace
-	up    *upload // nil when there is no body, or it was sent with the head
+	cc     *ClientConn
+	stream *conn.Stream // may be used by those that uses counts
+	req    *http.Request
+	trace  *httptrace.ClientTrace
+	upload *upload // nil when there is no body, or it was sent with the head
 
-	// uses counts the users of s: the upload, the calls between enter and leave, and until the
+	// uses counts the users of stream: the upload, the calls between enter and leave, and until the
 	// response is over, or it is known that there will be none, RoundTrip or the response.
 	uses usecount.Count
 
-	prio   *requestPriority // nil unless the context has one
-	shared bool             // on a connection to another origin, so that 421 has the request sent again
+	priority  *requestPriority // nil unless the context has one
+	coalesced bool             // on a connection to another origin, so that 421 has the request sent again
 
-	stop func() bool   // ends the watch of the context
-	done chan struct{} // closed when the response is over; nil unless Request.Cancel is set
+	stopWatch func() bool   // ends the watch of the context
+	watchDone chan struct{} // closed when the response is over; nil unless Request.Cancel is set
 
-	mu       sync.Mutex
-	err      error // why this side has given up
-	returned bool  // RoundTrip has returned or is about to, with a response: nothing will be sent again
-	headSeen bool  // the head of the response, or what came in its place
-	over     bool  // the response is
-	eof      bool  // the response has come to its end
-	unwanted bool  // the server has answered that it has no use for what it has not had of the request
-	sent     bool  // the upload has come to its end
-	gotByte  bool  // GotFirstResponseByte was called
+	mu              sync.Mutex
+	cancelErr       error // why this side has given up
+	final           bool  // RoundTrip has returned or is about to, with a response: nothing will be sent again
+	headSeen        bool  // the head of the response, or what came in its place
+	finished        bool  // the response is
+	responseEnded   bool  // the response has come to its end
+	answeredEarly   bool  // the server has answered that it has no use for what it has not had of the request
+	uploadEnded     bool  // the upload has come to its end
+	firstByteTraced bool  // GotFirstResponseByte was called
 
 	gzip bool
 	resp http.Response
@@ -58,36 +58,36 @@ func (x *exchange) enter() bool { return x.uses.Enter() }
 // leave ends what enter has begun. The last to leave gives the stream back.
 func (x *exchange) leave() {
 	if x.uses.Leave() {
-		x.release()
+		x.releaseStream()
 	}
 }
 
-// end says that the response is over, or that there will be none.
-func (x *exchange) end() {
+// finish says that the response is over, or that there will be none.
+func (x *exchange) finish() {
 	x.mu.Lock()
-	was := x.over
-	x.over = true
+	was := x.finished
+	x.finished = true
 	x.mu.Unlock()
 	if was {
 		return
 	}
-	if x.prio != nil {
-		x.prio.remove(x)
+	if x.priority != nil {
+		x.priority.remove(x)
 	}
-	if x.stop != nil {
-		x.stop()
+	if x.stopWatch != nil {
+		x.stopWatch()
 	}
-	if x.done != nil {
-		close(x.done)
+	if x.watchDone != nil {
+		close(x.watchDone)
 	}
 	if x.uses.CloseAndLeave() {
-		x.release()
+		x.releaseStream()
 	}
 }
 
-func (x *exchange) release() {
-	c := x.s.Conn()
-	x.s.Release()
+func (x *exchange) releaseStream() {
+	c := x.stream.Conn()
+	x.stream.Release()
 	c.FlushNoWait()
 }
 
@@ -106,8 +106,8 @@ func (x *exchange) send(body *replayBody, tunnel bool) error {
 		return err
 	}
 	var p priority.Params
-	if x.prio != nil {
-		p = x.prio.params()
+	if x.priority != nil {
+		p = x.priority.params()
 		b.statePriority(req, p)
 	}
 	if order := x.cc.t.PseudoHeaderOrder; len(order) > 0 {
@@ -115,34 +115,34 @@ func (x *exchange) send(body *replayBody, tunnel bool) error {
 	}
 	r := conn.Request{
 		Fields: b.fields, Priority: p, Head: req.Method == http.MethodHead, End: body == nil && !tunnel,
-		Reserved: true, Owner: x, Into: &x.s,
+		Reserved: true, Owner: x, Into: &x.stream,
 	}
 	if err := x.prepareBody(&r, b, body); err != nil {
 		x.cc.c.Unreserve()
 		return err
 	}
-	if x.trace != nil || x.up != nil && x.up.continue100 != nil {
-		r.OnInterim = x.interim
+	if x.trace != nil || x.upload != nil && x.upload.continue100 != nil {
+		r.OnInterim = x.onInterim
 		r.TakesInterim = x.trace != nil && x.trace.Got1xxResponse != nil // which can refuse them, as with net/http
 	}
 	x.uses.Start(1)
-	if x.up != nil {
+	if x.upload != nil {
 		x.uses.Start(2)
-		r.OnEnd = x.died
+		r.OnEnd = x.onStreamEnd
 	}
 	if _, err := x.cc.c.OpenRequest(&r); err != nil {
 		return err
 	}
-	if x.prio != nil {
-		x.prio.add(x, p)
+	if x.priority != nil {
+		x.priority.add(x, p)
 	}
 	if x.trace == nil {
-		x.tellWritten(b.fields, body)
+		x.wroteHeaders(b.fields, body)
 	} else {
-		x.tellTrace(b.fields, body)
+		x.wroteHeadersTraced(b.fields, body)
 	}
-	if x.up != nil {
-		go x.up.run() // ends with the stream; see there
+	if x.upload != nil {
+		go x.upload.run() // ends with the stream; see there
 	}
 	return nil
 }
@@ -152,10 +152,10 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, body *replayBody
 	switch {
 	case body == nil && (len(x.req.Trailer) == 0 || x.req.Method == http.MethodConnect):
 		return nil
-	case body == nil || x.cc.t.expects(x.req) || !body.inMemory(smallBody):
+	case body == nil || x.cc.t.awaitsContinue(x.req) || !body.inMemory(smallBody):
 	default:
 		p := b.memory(int(bodyLength(x.req)))
-		n, err := readFull(body, p)
+		n, err := readInMemory(body, p)
 		if err != nil {
 			return err
 		}
@@ -172,15 +172,15 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, body *replayBody
 		r.End = true
 		return err
 	}
-	x.up = &upload{x: x, r: body.newReader(), length: bodyLength(x.req), streamDone: make(chan struct{})}
-	if x.cc.t.expects(x.req) {
-		x.up.continue100 = make(chan struct{}, 1)
+	x.upload = &upload{x: x, r: body.newReader(), length: bodyLength(x.req), streamDone: make(chan struct{})}
+	if x.cc.t.awaitsContinue(x.req) {
+		x.upload.continue100 = make(chan struct{}, 1)
 	}
 	return nil
 }
 
-// readFull reads a body that is in memory, and makes sure that it ends where it should.
-func readFull(body *replayBody, p []byte) (n int, err error) {
+// readInMemory reads a body that is in memory, and makes sure that it ends where it should.
+func readInMemory(body *replayBody, p []byte) (n int, err error) {
 	r := body.newReader()
 	for n < len(p) && err == nil {
 		var k int
@@ -200,14 +200,14 @@ func readFull(body *replayBody, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// expects tells whether the body waits for 100 (Continue).
-func (t *Transport) expects(req *http.Request) bool {
+// awaitsContinue tells whether the body waits for 100 (Continue).
+func (t *Transport) awaitsContinue(req *http.Request) bool {
 	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
 }
 
-// tellTrace is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
+// wroteHeadersTraced is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
 // ends the request, whose upload has not begun.
-func (x *exchange) tellTrace(fields []core.Field, body *replayBody) {
+func (x *exchange) wroteHeadersTraced(fields []core.Field, body *replayBody) {
 	returned := false
 	defer func() {
 		if returned {
@@ -216,22 +216,22 @@ func (x *exchange) tellTrace(fields []core.Field, body *replayBody) {
 		if body != nil {
 			body.close(false)
 		}
-		if x.up != nil {
+		if x.upload != nil {
 			x.uploadDone()
 			x.leave()
 		}
 		x.abandon()
 	}()
-	x.tellWritten(fields, body)
+	x.wroteHeaders(fields, body)
 	returned = true
 }
 
 // abandon ends a request whose caller is gone.
 func (x *exchange) abandon() {
 	x.mu.Lock()
-	x.returned = true // nothing is sent again, and an upload that runs closes the body
-	if x.err == nil {
-		x.err = errHookExited
+	x.final = true // nothing is sent again, and an upload that runs closes the body
+	if x.cancelErr == nil {
+		x.cancelErr = errHookExited
 	}
 	x.mu.Unlock()
 	x.reset()
@@ -240,19 +240,19 @@ func (x *exchange) abandon() {
 // errHookExited ends a request for which the application's code was called that did not return.
 var errHookExited = errors.New("http2: a hook of the request ended its goroutine")
 
-// tellWritten calls the hooks for a request whose head, and body where there is no upload, is on
+// wroteHeaders calls the hooks for a request whose head, and body where there is no upload, is on
 // its way.
-func (x *exchange) tellWritten(fields []core.Field, body *replayBody) {
+func (x *exchange) wroteHeaders(fields []core.Field, body *replayBody) {
 	if t := x.trace; t != nil {
 		traceFields(t, fields)
 		if t.WroteHeaders != nil {
 			t.WroteHeaders()
 		}
-		if x.up != nil && x.up.continue100 != nil && t.Wait100Continue != nil {
+		if x.upload != nil && x.upload.continue100 != nil && t.Wait100Continue != nil {
 			t.Wait100Continue()
 		}
 	}
-	if x.up == nil {
+	if x.upload == nil {
 		x.wroteRequest(nil)
 		if body != nil {
 			body.close(false)
@@ -271,7 +271,7 @@ func (x *exchange) wroteRequest(err error) {
 	if d := x.cc.t.responseHeaderTimeout(); d > 0 {
 		x.mu.Lock()
 		if !x.headSeen {
-			_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+			_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
 		}
 		x.mu.Unlock()
 	}
@@ -280,15 +280,15 @@ func (x *exchange) wroteRequest(err error) {
 // watch has the end of the context, or of Request.Cancel, end the exchange.
 func (x *exchange) watch(ctx context.Context) {
 	if ctx.Done() != nil {
-		x.stop = context.AfterFunc(ctx, func() { x.cancel(ctx.Err(), frame.Cancel) })
+		x.stopWatch = context.AfterFunc(ctx, func() { x.cancel(ctx.Err(), frame.Cancel) })
 	}
 	if cancel := x.req.Cancel; cancel != nil { //nolint:staticcheck // deprecated, and part of the contract
-		x.done = make(chan struct{})
+		x.watchDone = make(chan struct{})
 		go func() { // ends with the response
 			select {
 			case <-cancel:
 				x.cancel(errRequestCanceled, frame.Cancel)
-			case <-x.done:
+			case <-x.watchDone:
 			}
 		}()
 	}
@@ -298,47 +298,47 @@ func (x *exchange) watch(ctx context.Context) {
 // of.
 func (x *exchange) cancel(err error, code frame.Code) {
 	entered := x.enter()
-	died := entered && x.s.Dead()
+	died := entered && x.stream.Dead()
 	x.mu.Lock()
-	if x.err == nil && !x.over && !died {
-		x.err = err
+	if x.cancelErr == nil && !x.finished && !died {
+		x.cancelErr = err
 	}
 	suspect := !x.headSeen
 	x.mu.Unlock()
 	if !entered {
 		return
 	}
-	x.s.Reset(code)
+	x.stream.Reset(code)
 	if suspect {
-		x.s.Probe() // it may be that nobody is there
+		x.stream.Probe() // it may be that nobody is there
 	}
 	x.leave()
 }
 
-// died is told that the stream has died early. It must not block.
-func (x *exchange) died(error) {
+// onStreamEnd is told that the stream has died early. It must not block.
+func (x *exchange) onStreamEnd(error) {
 	x.mu.Lock()
-	final := x.returned
+	final := x.final
 	x.mu.Unlock()
-	x.up.markDone()
+	x.upload.markDone()
 	if final {
-		x.up.r.body.closeAttempt(x.up.r.attempt, true)
+		x.upload.r.body.closeAttempt(x.upload.r.attempt, true)
 	}
 }
 
-// interim takes an interim response, on a goroutine of its own.
-func (x *exchange) interim(m *core.Message) {
+// onInterim takes an interim response, on a goroutine of its own.
+func (x *exchange) onInterim(m *core.Message) {
 	returned := false
 	defer func() {
 		if !returned { // a hook has ended the goroutine
 			x.cancel(errHookExited, frame.Cancel)
 		}
 	}()
-	x.tellInterim(m)
+	x.handleInterim(m)
 	returned = true
 }
 
-func (x *exchange) tellInterim(m *core.Message) {
+func (x *exchange) handleInterim(m *core.Message) {
 	x.firstByte()
 	t := x.trace
 	if t != nil && t.Got1xxResponse != nil {
@@ -353,8 +353,8 @@ func (x *exchange) tellInterim(m *core.Message) {
 	if t != nil && t.Got100Continue != nil {
 		t.Got100Continue()
 	}
-	if x.up != nil {
-		x.up.signalContinue()
+	if x.upload != nil {
+		x.upload.signalContinue()
 	}
 }
 
@@ -363,16 +363,16 @@ func (x *exchange) firstByte() {
 		return
 	}
 	x.mu.Lock()
-	was := x.gotByte
-	x.gotByte = true
+	was := x.firstByteTraced
+	x.firstByteTraced = true
 	x.mu.Unlock()
 	if !was {
 		x.trace.GotFirstResponseByte()
 	}
 }
 
-// firstByteOfHead is firstByte on the goroutine of the request's caller.
-func (x *exchange) firstByteOfHead() {
+// firstByteGuarded is firstByte on the goroutine of the request's caller.
+func (x *exchange) firstByteGuarded() {
 	if x.trace == nil {
 		return
 	}
@@ -386,31 +386,31 @@ func (x *exchange) firstByteOfHead() {
 	returned = true
 }
 
-// await waits for the response.
-func (x *exchange) await() (*http.Response, error) {
+// awaitResponse waits for the response.
+func (x *exchange) awaitResponse() (*http.Response, error) {
 	head, err := x.awaitHead()
 	if err != nil {
 		return nil, err
 	}
-	return x.answered(head), nil
+	return x.responseFor(head), nil
 }
 
 // awaitHead waits for the head of the response, of which it makes one. After an error the exchange
 // is over.
 func (x *exchange) awaitHead() (conn.ResponseHead, error) {
-	head, err := x.s.AwaitHead()
+	head, err := x.stream.AwaitHead()
 	if err == nil && head.TooLarge {
-		err = &frame.StreamError{StreamID: x.s.ID(), Code: frame.ProtocolError, Cause: errHeaderTooLarge}
+		err = &frame.StreamError{StreamID: x.stream.ID(), Code: frame.ProtocolError, Cause: errHeaderTooLarge}
 	}
 	x.mu.Lock()
 	x.headSeen = true
 	x.mu.Unlock()
 	if err != nil {
-		return head, x.failed(err)
+		return head, x.fail(err)
 	}
-	x.firstByteOfHead()
+	x.firstByteGuarded()
 	if x.cc.t.responseHeaderTimeout() > 0 {
-		_ = x.s.SetReadDeadline(time.Time{}) // it was for the head
+		_ = x.stream.SetReadDeadline(time.Time{}) // it was for the head
 	}
 	x.makeResponse(head)
 	if x.cc.t.AltSvcHandler != nil {
@@ -419,9 +419,9 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	if x.isMisdirected() {
 		return head, nil
 	}
-	x.settle()
+	x.markFinal()
 	if head.Status >= 300 {
-		x.endUpload()
+		x.stopUpload()
 	}
 	return head, nil
 }
@@ -429,30 +429,30 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 // isMisdirected reports whether the response is one of a server that does not answer for the
 // request's origin.
 func (x *exchange) isMisdirected() bool {
-	return x.shared && x.resp.StatusCode == http.StatusMisdirectedRequest
+	return x.coalesced && x.resp.StatusCode == http.StatusMisdirectedRequest
 }
 
-// endUpload ends the sending of a request that the server has answered with a status of 300 or
+// stopUpload ends the sending of a request that the server has answered with a status of 300 or
 // more: it has no use for the rest.
-func (x *exchange) endUpload() {
+func (x *exchange) stopUpload() {
 	if x.req.Body == nil {
 		return
 	}
 	x.mu.Lock()
-	x.unwanted = true
-	sent := x.sent
+	x.answeredEarly = true
+	sent := x.uploadEnded
 	x.mu.Unlock()
-	if x.up != nil && !sent {
-		x.up.stop()
+	if x.upload != nil && !sent {
+		x.upload.stop()
 	}
 }
 
-// answered follows when the head of the response has come.
-func (x *exchange) answered(head conn.ResponseHead) *http.Response {
+// responseFor follows when the head of the response has come.
+func (x *exchange) responseFor(head conn.ResponseHead) *http.Response {
 	if head.NoBody {
 		x.responseDone()
-	} else if head.Complete && x.up == nil && x.stop != nil {
-		x.stop() // there is nothing left that could be cancelled
+	} else if head.Complete && x.upload == nil && x.stopWatch != nil {
+		x.stopWatch() // there is nothing left that could be cancelled
 	}
 	return &x.resp
 }
@@ -462,33 +462,33 @@ func (x *exchange) answered(head conn.ResponseHead) *http.Response {
 // closes, unless it says that there was a fault.
 func (x *exchange) responseDone() {
 	x.mu.Lock()
-	x.eof = true
-	both, unwanted := x.up == nil || x.sent, x.unwanted
+	x.responseEnded = true
+	both, unwanted := x.upload == nil || x.uploadEnded, x.answeredEarly
 	x.mu.Unlock()
 	if unwanted {
-		x.s.Reset(frame.NoError) // if our side has not ended: what was sent is all that there will be
+		x.stream.Reset(frame.NoError) // if our side has not ended: what was sent is all that there will be
 	}
 	if both || unwanted {
-		x.end()
+		x.finish()
 	}
 }
 
 func (x *exchange) uploadDone() {
 	x.mu.Lock()
-	x.sent = true
-	both := x.eof
+	x.uploadEnded = true
+	both := x.responseEnded
 	x.mu.Unlock()
 	if both {
-		x.end()
+		x.finish()
 	}
 }
 
-// settle notes that the request will not be sent again.
-func (x *exchange) settle() {
+// markFinal notes that the request will not be sent again.
+func (x *exchange) markFinal() {
 	x.mu.Lock()
-	x.returned = true
+	x.final = true
 	x.mu.Unlock()
-	if u := x.up; u != nil {
+	if u := x.upload; u != nil {
 		select {
 		case <-u.streamDone:
 			u.r.body.closeAttempt(u.r.attempt, false)
@@ -497,24 +497,24 @@ func (x *exchange) settle() {
 	}
 }
 
-// failed ends an attempt without a response, and says why.
-func (x *exchange) failed(err error) error {
+// fail ends an attempt without a response, and says why.
+func (x *exchange) fail(err error) error {
 	if err == os.ErrDeadlineExceeded { //nolint:errorlint // the stream's own; one behind a lost connection is another
 		err = errHeaderTimeout
 	}
-	unsent := x.s.Unsent()
-	id := x.s.ID()
-	if x.up != nil {
-		x.up.markDone()
+	unsent := x.stream.Unsent()
+	id := x.stream.ID()
+	if x.upload != nil {
+		x.upload.markDone()
 	}
 	x.mu.Lock()
-	if x.err != nil {
-		err = x.err
+	if x.cancelErr != nil {
+		err = x.cancelErr
 		x.mu.Unlock()
 		x.reset()
 		return err
 	}
-	x.err = err
+	x.cancelErr = err
 	x.mu.Unlock()
 	x.reset()
 	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: x.cc.tellingError(err)}
@@ -522,6 +522,6 @@ func (x *exchange) failed(err error) error {
 
 // reset ends the stream, if it has not ended, and the exchange.
 func (x *exchange) reset() {
-	x.s.Reset(frame.Cancel)
-	x.end()
+	x.stream.Reset(frame.Cancel)
+	x.finish()
 }

@@ -181,7 +181,7 @@ func (f *fullSocket) quick() *ClientConn {
 // connection returns the one connection.
 func (f *fullSocket) connection() *ClientConn {
 	f.t.Helper()
-	p := f.tr.once.own
+	p := f.tr.once.ownPool
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, g := range p.groups {

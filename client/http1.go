@@ -60,8 +60,8 @@ func (t *Transport) newHTTP1() *http.Transport {
 
 // http1Key says which http.Transport speaks HTTP/1.1 with a server.
 type http1Key struct {
-	proxy string // its URL, empty without one
-	only  bool   // HTTP/2 is not offered
+	proxy     string // its URL, empty without one
+	http1Only bool   // HTTP/2 is not offered
 }
 
 // maxHTTP1 bounds the transports of net/http, one for each proxy.
@@ -70,8 +70,8 @@ const maxHTTP1 = 100
 // http1For returns the http.Transport for a target, which asks no Proxy function. Connections of
 // TLS are dialled here, so that ALPN decides each time which protocol is spoken, unless the proxy
 // is one that only net/http knows.
-func (t *Transport) http1For(target *Target, only bool) *http.Transport {
-	key := http1Key{target.Proxy, only}
+func (t *Transport) http1For(target *Target, http1Only bool) *http.Transport {
+	key := http1Key{target.Proxy, http1Only}
 	var evicted []*http.Transport
 	defer func() { // without the lock: Close of a connection may be the application's, and may wait
 		for _, old := range evicted {
@@ -85,11 +85,11 @@ func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 	}
 	h := t.newHTTP1()
 	h.Proxy = nil
-	if target.tunnels() {
+	if target.dialable() {
 		proxy := target.proxy
 		h.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
 			to := &Target{Key: Key{Scheme: "https", Addr: addr, Proxy: key.proxy}, t: t, proxy: proxy}
-			return t.dialHTTP1(ctx, to, only)
+			return t.dialHTTP1(ctx, to, http1Only)
 		}
 	} else {
 		h.Proxy = http.ProxyURL(target.proxy.url)
@@ -108,8 +108,8 @@ func (t *Transport) http1For(target *Target, only bool) *http.Transport {
 	return h
 }
 
-// has reports whether a transport is that for a key still.
-func (h *http1State) has(key http1Key, t *http.Transport) bool {
+// isCurrent reports whether a transport is that for a key still.
+func (h *http1State) isCurrent(key http1Key, t *http.Transport) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.transports[key] == t
@@ -117,26 +117,26 @@ func (h *http1State) has(key http1Key, t *http.Transport) bool {
 
 // dialHTTP1 dials for net/http. The error is errIsHTTP2 where the server speaks HTTP/2; then the
 // pool has the connection.
-func (t *Transport) dialHTTP1(ctx context.Context, target *Target, only bool) (net.Conn, error) {
+func (t *Transport) dialHTTP1(ctx context.Context, target *Target, http1Only bool) (net.Conn, error) {
 	ctx = traceOfDial(ctx)
 	protos := []string{"http/1.1"}
-	if !only {
+	if !http1Only {
 		if nc := t.h1.takeSpare(target.Key); nc != nil {
 			return nc, nil
 		}
 		protos = t.nextProtos()
 	}
 	nc, isHTTP2, err := t.dialConn(ctx, target, target.Addr, protos)
-	switch p := t.once.own; {
+	switch p := t.once.ownPool; {
 	case err != nil:
 		return nil, err
 	case !isHTTP2:
 		return nc, nil
-	case only || p == nil:
+	case http1Only || p == nil:
 		_ = nc.Close() // it was not used
 	default:
 		p.mu.Lock()
-		p.add(p.group(target), t.newClientConn(nc, target.Key))
+		p.addLocked(p.groupLocked(target), t.newClientConn(nc, target.Key))
 		p.mu.Unlock()
 	}
 	return nil, errIsHTTP2
@@ -149,29 +149,29 @@ var errIsHTTP2 = errors.New("http2: the server has chosen HTTP/2 where HTTP/1.1 
 // with HTTP/2 not offered where only is set. After the error errIsHTTP2 or errOldTLS the body is as
 // it was.
 func (t *Transport) sendHTTP1(
-	req *http.Request, given io.ReadCloser, target *Target, only bool,
+	req *http.Request, unsentBody io.ReadCloser, target *Target, http1Only bool,
 ) (*http.Response, error) {
-	out := withDialTrace(req, target.told, target.tunnels())
-	var body *lentBody
-	if given != nil && given != http.NoBody {
-		body = &lentBody{body: given}
+	out := withDialTrace(req, target.getConnCalled, target.dialable())
+	var body *recallableBody
+	if unsentBody != nil && unsentBody != http.NoBody {
+		body = &recallableBody{body: unsentBody}
 		out.Body = body
 	}
 	out.Host = http1Host(req)
-	h := t.http1For(target, only)
-	t.h1.sending(req, func() { h.CancelRequest(out) }) //nolint:staticcheck // deprecated, and part of the contract
+	h := t.http1For(target, http1Only)
+	t.h1.addCancel(req, func() { h.CancelRequest(out) }) //nolint:staticcheck // deprecated, and part of the contract
 	resp, err := h.RoundTrip(out)
-	t.h1.sent(req)
-	if !t.h1.has(http1Key{target.Proxy, only}, h) {
+	t.h1.removeCancel(req)
+	if !t.h1.isCurrent(http1Key{target.Proxy, http1Only}, h) {
 		h.CloseIdleConnections() // nothing else will, and what the response uses now is not kept after it
 	}
-	again := wrongProtocol(err)
-	if again && body != nil && !body.isWhole() {
-		again = false
+	otherWay := wrongProtocol(err)
+	if otherWay && body != nil && !body.isUnread() {
+		otherWay = false
 		err = fmt.Errorf("%s, and a part of the request's body was sent", err.Error()) // not errIsHTTP2
 	}
-	if body != nil && !again {
-		body.settle()
+	if body != nil && !otherWay {
+		body.markFinal()
 	}
 	if err != nil {
 		return nil, err
@@ -180,8 +180,8 @@ func (t *Transport) sendHTTP1(
 	return resp, nil
 }
 
-// sending notes how a request that is sent with HTTP/1.1 is cancelled, until sent is called.
-func (h *http1State) sending(req *http.Request, cancel func()) {
+// addCancel notes how a request that is sent with HTTP/1.1 is cancelled, until sent is called.
+func (h *http1State) addCancel(req *http.Request, cancel func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.cancels == nil {
@@ -190,7 +190,7 @@ func (h *http1State) sending(req *http.Request, cancel func()) {
 	h.cancels[req] = cancel
 }
 
-func (h *http1State) sent(req *http.Request) {
+func (h *http1State) removeCancel(req *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.cancels, req)
@@ -232,7 +232,7 @@ func wrongProtocol(err error) bool { return errors.Is(err, errIsHTTP2) || errors
 func (t *Transport) onlyHTTP1(req *http.Request, body io.ReadCloser, target *Target) (*http.Response, error) {
 	resp, err := t.sendHTTP1(req, body, target, true)
 	if err != nil {
-		t.h1.unmark(target.Key) // it is to be asked again the next time
+		t.h1.forget(target.Key) // it is to be asked again the next time
 		if wrongProtocol(err) && body != nil {
 			_ = body.Close() // as net/http: the request has failed for another reason
 		}
@@ -240,29 +240,29 @@ func (t *Transport) onlyHTTP1(req *http.Request, body io.ReadCloser, target *Tar
 	return resp, err
 }
 
-// lentBody is a request's body that net/http closes when it does not get a connection, though the
+// recallableBody is a request's body that net/http closes when it does not get a connection, though the
 // request may be sent on another then.
-type lentBody struct {
+type recallableBody struct {
 	mu      sync.Mutex
 	body    io.ReadCloser
-	touched bool // Read was called
-	settled bool // Close closes
+	started bool // Read was called
+	final   bool // Close closes
 	closed  bool // Close was called
 }
 
 // Read reads the body.
-func (b *lentBody) Read(p []byte) (int, error) {
+func (b *recallableBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
-	b.touched = true
+	b.started = true
 	b.mu.Unlock()
 	return b.body.Read(p)
 }
 
 // Close closes the body when it is known that the request is not sent in another way.
-func (b *lentBody) Close() error {
+func (b *recallableBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
-	settled := b.settled || b.touched
+	settled := b.final || b.started
 	b.mu.Unlock()
 	if !settled {
 		return nil
@@ -270,20 +270,20 @@ func (b *lentBody) Close() error {
 	return b.body.Close()
 }
 
-// isWhole tells whether nothing was read.
-func (b *lentBody) isWhole() bool {
+// isUnread tells whether nothing was read.
+func (b *recallableBody) isUnread() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.touched
+	return !b.started
 }
 
-// settle has Close close the body, also if it was called before.
-func (b *lentBody) settle() {
+// markFinal has Close close the body, also if it was called before.
+func (b *recallableBody) markFinal() {
 	b.mu.Lock()
-	owed := b.closed && !b.touched && !b.settled
-	b.settled = true
+	pending := b.closed && !b.started && !b.final
+	b.final = true
 	b.mu.Unlock()
-	if owed {
+	if pending {
 		_ = b.body.Close() // as net/http: the request has ended for another reason
 	}
 }

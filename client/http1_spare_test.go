@@ -97,7 +97,7 @@ func TestHTTP1Eviction(t *testing.T) {
 	if s := <-got; s != "ok <nil>" {
 		t.Error(s)
 	}
-	if tr.h1.has(http1Key{}, nil) {
+	if tr.h1.isCurrent(http1Key{}, nil) {
 		<-closed // the transport has gone, and its connection with it
 	}
 }

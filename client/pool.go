@@ -21,12 +21,12 @@ type Key struct {
 // Target is where a request goes.
 type Target struct {
 	Key
-	t       *Transport
-	proxy   *proxy
-	cached  bool // net/http dials: see Configure
-	own     bool // no connection to another origin will do
-	refused bool // a server has refused the request, which its SETTINGS might have prevented
-	told    bool // the hook GetConn was called for the request
+	t             *Transport
+	proxy         *proxy
+	netHTTPDials  bool // net/http dials: see Configure
+	ownConn       bool // no connection to another origin will do
+	wasRefused    bool // a server has refused the request, which its SETTINGS might have prevented
+	getConnCalled bool // the hook GetConn was called for the request
 }
 
 // Dial makes a connection, without adding it to any pool. The error is ErrHTTP1 where the server
@@ -71,126 +71,126 @@ type Pool interface {
 type pool struct {
 	t *Transport
 
-	mu       sync.RWMutex
-	total    int // connections of all groups
-	groups   map[Key]*group
-	claims   map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
-	sweeping bool                  // sweep will be called
-	families families
+	mu            sync.RWMutex
+	connCount     int // connections of all groups
+	groups        map[Key]*group
+	coalesced     map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
+	reapScheduled bool                  // sweep will be called
+	families      families
 }
 
 // group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the
 // lock shared.
 type group struct {
-	pool    *pool
-	target  Target
-	conns   []*ClientConn
-	waiters []*waiter // in the order of their arrival
-	onState func(*ClientConn)
+	pool     *pool
+	target   Target
+	conns    []*ClientConn
+	waiters  []*waiter // in the order of their arrival
+	connHook func(*ClientConn)
 
-	dials     []*dial   // in progress, in the order in which they began
-	limit     int       // streams that the last server allowed which has said so, 0 while none has
-	failures  int       // dials in a row that have led to no response
-	failedAt  time.Time // when the last of them was found out
-	notBefore time.Time // no dial before this time, because of them
-	keepUntil time.Time // they are remembered until then
-	timer     *time.Timer
-	timerAt   time.Time // when tick is called, the zero time if it is not
+	dials            []*dial   // in progress, in the order in which they began
+	streamLimit      int       // streams that the last server allowed which has said so, 0 while none has
+	failures         int       // dials in a row that have led to no response
+	failedAt         time.Time // when the last of them was found out
+	notBefore        time.Time // no dial before this time, because of them
+	forgetFailuresAt time.Time // they are remembered until then
+	timer            *time.Timer
+	timerAt          time.Time // when tick is called, the zero time if it is not
 }
 
 // waiter is a request without a connection.
 type waiter struct {
-	ctx   context.Context // of the request
-	first int             // as in ClientConn.acquire
-	dial  *dial           // whose failure is this waiter's, too; nil if it joined later than that began
-	ready chan struct{}   // closed when cc or err is set
-	cc    *ClientConn
-	err   error
+	ctx        context.Context // of the request
+	initialMax int             // as in ClientConn.acquire
+	dial       *dial           // whose failure is this waiter's, too; nil if it joined later than that began
+	ready      chan struct{}   // closed when cc or err is set
+	cc         *ClientConn
+	err        error
 }
 
 func newPool(t *Transport) *pool { return &pool{t: t, groups: make(map[Key]*group)} }
 
 // Get implements Pool.
 func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
-	first := p.t.firstStreams(req, target)
+	initialMax := p.t.initialMaxFor(req, target)
 	p.mu.RLock()
-	cc := p.groups[target.Key].choose(first)
-	if cc == nil && len(p.claims) > 0 {
-		cc = p.shared(target, first)
+	cc := p.groups[target.Key].tryReserveLocked(initialMax)
+	if cc == nil && len(p.coalesced) > 0 {
+		cc = p.reserveCoalescedLocked(target, initialMax)
 	}
 	p.mu.RUnlock()
 	if cc != nil {
 		return cc, nil
 	}
-	w := p.enqueue(req.Context(), target, first)
+	w := p.enqueue(req.Context(), target, initialMax)
 	select {
 	case <-w.ready:
 		return w.cc, w.err
 	case <-req.Context().Done():
-		p.forget(target.Key, w)
+		p.cancelWait(target.Key, w)
 		return nil, req.Context().Err()
 	case <-req.Cancel: //nolint:staticcheck // deprecated, and part of the contract
-		p.forget(target.Key, w)
+		p.cancelWait(target.Key, w)
 		return nil, errRequestCanceled
 	}
 }
 
-// streamsAtFirst is how many streams a server is taken to allow before it has said so, as
+// initialMaxStreams is how many streams a server is taken to allow before it has said so, as
 // everywhere (RFC 9113 §6.5.2 recommends no less).
-const streamsAtFirst = 100
+const initialMaxStreams = 100
 
-// firstStreams says how many streams a connection may have for this request to be sent on it before
+// initialMaxFor says how many streams a connection may have for this request to be sent on it before
 // the server has said how many it allows. It may refuse those beyond, so a request that cannot be
 // sent again takes no risk.
-func (t *Transport) firstStreams(req *http.Request, target *Target) int {
-	if target.refused || t.maxAttempts() == 1 {
+func (t *Transport) initialMaxFor(req *http.Request, target *Target) int {
+	if target.wasRefused || t.maxAttempts() == 1 {
 		return 1
 	}
 	if req.Body == nil || req.Body == http.NoBody || req.GetBody != nil ||
 		req.ContentLength > 0 && req.ContentLength <= int64(t.replayBuffer()) {
-		return streamsAtFirst
+		return initialMaxStreams
 	}
 	return 1
 }
 
-// choose reserves a stream, nil if no connection has a free one or another request waits.
-func (g *group) choose(first int) *ClientConn {
+// tryReserveLocked reserves a stream, nil if no connection has a free one or another request waits.
+func (g *group) tryReserveLocked(initialMax int) *ClientConn {
 	if g == nil || len(g.waiters) > 0 {
 		return nil
 	}
-	return g.reserve(first)
+	return g.reserveLocked(initialMax)
 }
 
-// reserve reserves a stream, on the connection that has the fewest, or, where net/http dials more
+// reserveLocked reserves a stream, on the connection that has the fewest, or, where net/http dials more
 // connections than there is use for, on the first that has a free one: see sweep.
-func (g *group) reserve(first int) *ClientConn {
-	if g.limit > 0 {
-		first = min(first, g.limit)
+func (g *group) reserveLocked(initialMax int) *ClientConn {
+	if g.streamLimit > 0 {
+		initialMax = min(initialMax, g.streamLimit)
 	}
 	if len(g.conns) > 1 && g.pool.t.t1 == nil {
-		return g.leastLoaded(first)
+		return g.reserveLeastLoadedLocked(initialMax)
 	}
 	for _, cc := range g.conns {
-		if cc.acquire(first) == nil {
+		if cc.reserveSlot(initialMax) == nil {
 			return cc
 		}
 	}
 	return nil
 }
 
-func (g *group) leastLoaded(first int) *ClientConn {
+func (g *group) reserveLeastLoadedLocked(initialMax int) *ClientConn {
 	for range 3 { // the chosen one may be full the next moment
 		var best *ClientConn
 		least := 0
 		for _, cc := range g.conns {
-			if taken, free := cc.slots(first); free > 0 && (best == nil || taken < least) {
+			if taken, free := cc.slots(initialMax); free > 0 && (best == nil || taken < least) {
 				best, least = cc, taken
 			}
 		}
 		if best == nil {
 			return nil
 		}
-		if best.acquire(first) == nil {
+		if best.reserveSlot(initialMax) == nil {
 			return best
 		}
 	}
@@ -198,103 +198,103 @@ func (g *group) leastLoaded(first int) *ClientConn {
 }
 
 // enqueue makes a waiter, which may have been served already.
-func (p *pool) enqueue(ctx context.Context, target *Target, first int) *waiter {
-	w := &waiter{ctx: ctx, first: first, ready: make(chan struct{})}
+func (p *pool) enqueue(ctx context.Context, target *Target, initialMax int) *waiter {
+	w := &waiter{ctx: ctx, initialMax: initialMax, ready: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	g := p.group(target)
-	if cc := g.choose(first); cc != nil {
-		w.end(cc, nil)
+	g := p.groupLocked(target)
+	if cc := g.tryReserveLocked(initialMax); cc != nil {
+		w.finishLocked(cc, nil)
 		return w
 	}
 	g.waiters = append(g.waiters, w)
-	g.serve()
-	p.drop(g)
+	g.serveWaitersLocked()
+	p.dropIfEmptyLocked(g)
 	return w
 }
 
-// end ends the wait.
-func (w *waiter) end(cc *ClientConn, err error) {
+// finishLocked ends the wait.
+func (w *waiter) finishLocked(cc *ClientConn, err error) {
 	w.cc, w.err = cc, err
-	w.leaveDial()
+	w.leaveDialLocked()
 	close(w.ready)
 }
 
-func (w *waiter) leaveDial() {
+func (w *waiter) leaveDialLocked() {
 	if w.dial != nil {
 		w.dial.waiters--
 		w.dial = nil
 	}
 }
 
-func (p *pool) group(target *Target) *group {
+func (p *pool) groupLocked(target *Target) *group {
 	g := p.groups[target.Key]
 	if g == nil {
 		g = &group{pool: p, target: *target}
-		g.target.own, g.target.refused, g.target.told = false, false, false // those are one request's
-		g.onState = func(cc *ClientConn) { p.changed(g, cc) }
+		g.target.ownConn, g.target.wasRefused, g.target.getConnCalled = false, false, false // those are one request's
+		g.connHook = func(cc *ClientConn) { p.connChanged(g, cc) }
 		p.groups[target.Key] = g
 	}
 	return g
 }
 
-// usable counts the connections that take requests, now or later.
-func (g *group) usable() (n int) {
+// usableLocked counts the connections that take requests, now or later.
+func (g *group) usableLocked() (n int) {
 	for _, cc := range g.conns {
-		if !cc.gone() && !cc.useless() {
+		if !cc.unusable() && !cc.allowsNoStreams() {
 			n++
 		}
 	}
 	return n
 }
 
-// fail ends all waits.
-func (g *group) fail(err error) {
+// failWaitersLocked ends all waits.
+func (g *group) failWaitersLocked(err error) {
 	for _, w := range g.waiters {
-		w.end(nil, err)
+		w.finishLocked(nil, err)
 	}
 	g.waiters = nil
 }
 
-// add makes a connection part of a group and serves the waiters.
-func (p *pool) add(g *group, cc *ClientConn) {
+// addLocked makes a connection part of a group and serves the waiters.
+func (p *pool) addLocked(g *group, cc *ClientConn) {
 	g.conns = append(g.conns, cc)
-	p.total++
-	cc.pooled.Store(&g.onState)
-	p.claimLocked(cc)
+	p.connCount++
+	cc.poolHook.Store(&g.connHook)
+	p.addOriginsLocked(cc)
 	if g.target.Scheme == "https" {
-		p.t.h1.unmark(g.target.Key)
+		p.t.h1.forget(g.target.Key)
 	}
-	g.update(cc) // it may have changed before it had the hook
-	g.serve()
+	g.updateConnLocked(cc) // it may have changed before it had the hook
+	g.serveWaitersLocked()
 }
 
-// serve gives streams to the waiters, as far as there are any, in order; but a waiter that needs
+// serveWaitersLocked gives streams to the waiters, as far as there are any, in order; but a waiter that needs
 // the server's SETTINGS lets others pass that do not. Then it starts the dials that are needed.
-func (g *group) serve() {
-	careful := false // no stream is free for those that need SETTINGS
+func (g *group) serveWaitersLocked() {
+	onlyInitial := false // no stream is free for those that need SETTINGS
 	for i := 0; i < len(g.waiters); {
 		w := g.waiters[i]
 		var cc *ClientConn
-		if !careful || w.first > 1 {
-			cc = g.reserve(w.first)
+		if !onlyInitial || w.initialMax > 1 {
+			cc = g.reserveLocked(w.initialMax)
 		}
 		switch {
 		case cc != nil:
-			g.removeWaiter(i)
-			w.end(cc, nil)
+			g.removeWaiterLocked(i)
+			w.finishLocked(cc, nil)
 			continue
-		case w.first > 1:
-			g.plan()
+		case w.initialMax > 1:
+			g.planDialsLocked()
 			return
 		}
-		careful = true
+		onlyInitial = true
 		i++
 	}
-	g.plan()
+	g.planDialsLocked()
 }
 
-func (g *group) removeWaiter(i int) {
+func (g *group) removeWaiterLocked(i int) {
 	if i == 0 {
 		g.waiters[0] = nil
 		g.waiters = g.waiters[1:]
@@ -303,36 +303,36 @@ func (g *group) removeWaiter(i int) {
 	g.waiters = slices.Delete(g.waiters, i, i+1)
 }
 
-// changed is told by a connection that its state may have changed.
-func (p *pool) changed(g *group, cc *ClientConn) {
+// connChanged is told by a connection that its state may have changed.
+func (p *pool) connChanged(g *group, cc *ClientConn) {
 	limit := p.t.maxIdleConns()
-	gone := cc.gone()
+	gone := cc.unusable()
 	p.mu.RLock()
-	excess := limit > 0 && p.total > limit
-	calm := len(g.waiters) == 0 && !gone && cc.settled.Load()
+	excess := limit > 0 && p.connCount > limit
+	unaffected := len(g.waiters) == 0 && !gone && cc.settingsSeen.Load()
 	p.mu.RUnlock()
-	if !calm {
+	if !unaffected {
 		p.mu.Lock()
-		g.update(cc)
-		g.serve()
-		p.drop(g)
+		g.updateConnLocked(cc)
+		g.serveWaitersLocked()
+		p.dropIfEmptyLocked(g)
 		p.mu.Unlock()
 	}
 	if excess {
-		p.trim(limit)
+		p.closeExcessIdle(limit)
 	}
 }
 
-// update learns what a connection says of its server, and takes it out of its group if it takes no
+// updateConnLocked learns what a connection says of its server, and takes it out of its group if it takes no
 // more requests.
-func (g *group) update(cc *ClientConn) {
-	if !cc.settled.Load() {
+func (g *group) updateConnLocked(cc *ClientConn) {
+	if !cc.settingsSeen.Load() {
 		if s, ok := cc.c.KnownSettings(); ok {
-			cc.settled.Store(true)
-			g.learn(cc, s.MaxConcurrentStreams)
+			cc.settingsSeen.Store(true)
+			g.setStreamLimitLocked(cc, s.MaxConcurrentStreams)
 		}
 	}
-	if !cc.gone() {
+	if !cc.unusable() {
 		return
 	}
 	i := slices.Index(g.conns, cc)
@@ -340,27 +340,27 @@ func (g *group) update(cc *ClientConn) {
 		return
 	}
 	g.conns = slices.Delete(slices.Clone(g.conns), i, i+1)
-	g.pool.total--
+	g.pool.connCount--
 	switch {
-	case cc.answered.Load():
-		g.failures, g.notBefore, g.keepUntil = 0, time.Time{}, time.Time{}
+	case cc.hadResponse.Load():
+		g.failures, g.notBefore, g.forgetFailuresAt = 0, time.Time{}, time.Time{}
 	case cc.c.Err() != nil:
-		g.fruitless(cc)
+		g.recordConnFailureLocked(cc)
 	}
 	cc.mu.Lock()
-	for _, key := range cc.claims {
-		g.pool.disclaim(cc, key)
+	for _, key := range cc.coalescedOrigins {
+		g.pool.removeOriginLocked(cc, key)
 	}
 	cc.mu.Unlock()
 }
 
-// drop forgets a group that has nothing left, its failures only when it is time.
-func (p *pool) drop(g *group) {
+// dropIfEmptyLocked forgets a group that has nothing left, its failures only when it is time.
+func (p *pool) dropIfEmptyLocked(g *group) {
 	if len(g.conns) > 0 || len(g.waiters) > 0 || len(g.dials) > 0 || p.groups[g.target.Key] != g {
 		return
 	}
-	if g.keepUntil.After(time.Now()) {
-		g.wakeAt(g.keepUntil)
+	if g.forgetFailuresAt.After(time.Now()) {
+		g.setTimerLocked(g.forgetFailuresAt)
 		return
 	}
 	if g.timer != nil {
@@ -369,21 +369,21 @@ func (p *pool) drop(g *group) {
 	delete(p.groups, g.target.Key)
 }
 
-// forget ends the wait of a request that was given up.
-func (p *pool) forget(key Key, w *waiter) {
+// cancelWait ends the wait of a request that was given up.
+func (p *pool) cancelWait(key Key, w *waiter) {
 	p.mu.Lock()
 	if g := p.groups[key]; g != nil {
 		if i := slices.Index(g.waiters, w); i >= 0 {
-			g.removeWaiter(i)
+			g.removeWaiterLocked(i)
 			d := w.dial
-			w.leaveDial()
-			g.giveUp(d)
-			g.plan()
-			p.drop(g)
+			w.leaveDialLocked()
+			g.waiterLeftLocked(d)
+			g.planDialsLocked()
+			p.dropIfEmptyLocked(g)
 		}
 	}
 	p.mu.Unlock()
 	if w.cc != nil { // it was served at the same moment
-		w.cc.unreserve()
+		w.cc.unreserveSlot()
 	}
 }

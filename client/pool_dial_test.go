@@ -122,7 +122,7 @@ func TestDialBesideOneThatHangs(t *testing.T) {
 				}
 				// The second dial begins dialPatience after the first, and the third twice that
 				// after the second.
-				if n, waited := d.dials.Load(), time.Since(start); n != 3 || waited > 3*dialPatience {
+				if n, waited := d.dials.Load(), time.Since(start); n != 3 || waited > 3*attemptDelay {
 					t.Errorf("%d dials, %v", n, waited)
 				}
 				synctest.Wait()
@@ -380,7 +380,7 @@ func TestDialGoexit(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		}
-		startOn(t, tr, newRequest(t, "GET", siteURL, nil)).wantErr(errDialGone)
+		startOn(t, tr, newRequest(t, "GET", siteURL, nil)).wantErr(errDialExited)
 	})
 }
 

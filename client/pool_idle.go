@@ -1,7 +1,7 @@
 package client
 
-// trim closes the connections that have been idle for longest, beyond limit.
-func (p *pool) trim(limit int) {
+// closeExcessIdle closes the connections that have been idle for longest, beyond limit.
+func (p *pool) closeExcessIdle(limit int) {
 	for {
 		cc := p.longestIdle(limit)
 		if cc == nil {
@@ -16,7 +16,7 @@ func (p *pool) trim(limit int) {
 func (p *pool) longestIdle(limit int) (longest *ClientConn) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.total <= limit {
+	if p.connCount <= limit {
 		return nil
 	}
 	for _, g := range p.groups {
@@ -43,8 +43,8 @@ func (p *pool) CloseIdleConnections() {
 	for _, g := range p.groups {
 		all = append(all, g.conns...)
 		if len(g.waiters) == 0 {
-			g.cancelDials()
-			p.drop(g)
+			g.cancelDialsLocked()
+			p.dropIfEmptyLocked(g)
 		}
 	}
 	p.mu.Unlock()

@@ -126,11 +126,11 @@ func stressPool(t *testing.T, limit int, seed uint64) {
 	time.Sleep(time.Minute)
 	f.close()
 	servers.Wait()
-	p := f.tr.once.own
+	p := f.tr.once.ownPool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.groups) > 0 || p.total != 0 {
-		t.Errorf("%d groups and %d connections are left", len(p.groups), p.total)
+	if len(p.groups) > 0 || p.connCount != 0 {
+		t.Errorf("%d groups and %d connections are left", len(p.groups), p.connCount)
 	}
 	if answered.Load() < 10 {
 		t.Errorf("%d requests were answered, %d have failed", answered.Load(), failed.Load())

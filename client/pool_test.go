@@ -22,9 +22,9 @@ func maxStreams(n uint32) frame.Setting {
 
 // poolSize is how many connections a Transport's own pool has.
 func poolSize(t *Transport) int {
-	t.once.own.mu.Lock()
-	defer t.once.own.mu.Unlock()
-	return t.once.own.total
+	t.once.ownPool.mu.Lock()
+	defer t.once.ownPool.mu.Unlock()
+	return t.once.ownPool.connCount
 }
 
 // Requests at once share one dial.

@@ -93,7 +93,7 @@ func (rp *requestPriority) remove(x *exchange) {
 // setPriority asks the server for another priority.
 func (x *exchange) setPriority(p priority.Params) {
 	if x.enter() {
-		_ = x.s.SetPriority(p) // fails only where nothing is left to prioritize
+		_ = x.stream.SetPriority(p) // fails only where nothing is left to prioritize
 		x.leave()
 	}
 }

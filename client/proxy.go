@@ -24,8 +24,8 @@ type proxy struct {
 // proxyTimeout bounds the wait for the proxy's answer, as in net/http.
 const proxyTimeout = time.Minute
 
-// maxProxyAnswer bounds the head of the proxy's answer.
-const maxProxyAnswer = 64 << 10
+// maxProxyResponse bounds the head of the proxy's answer.
+const maxProxyResponse = 64 << 10
 
 // connect returns a connection to addr through the proxy.
 func (p *proxy) connect(ctx context.Context, addr string) (net.Conn, error) {
@@ -57,14 +57,14 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { closeBelow(nc) })
+	stop := context.AfterFunc(ctx, func() { closeRaw(nc) })
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: header}
 	if err := req.Write(nc); err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
 	// The far end speaks first only after us, so all that is read belongs to the answer; what does
 	// not is kept.
-	r := bufio.NewReader(io.LimitReader(nc, maxProxyAnswer))
+	r := bufio.NewReader(io.LimitReader(nc, maxProxyResponse))
 	resp, err := http.ReadResponse(r, req)
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
@@ -87,9 +87,9 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	return nc, nil
 }
 
-// closeBelow closes nc without a last word of TLS, which could wait. It ends reads and writes that
+// closeRaw closes nc without a last word of TLS, which could wait. It ends reads and writes that
 // wait even where deadlines do not work.
-func closeBelow(nc net.Conn) {
+func closeRaw(nc net.Conn) {
 	defer func() { _ = recover() }() // nc is given up: no panic of its Close ends more than that
 	if tc, ok := nc.(*tls.Conn); ok {
 		nc = tc.NetConn()

@@ -32,33 +32,33 @@ type Push struct {
 	// Request is the promised request, and Parent the one in answer to which it was promised.
 	Request, Parent *http.Request
 
-	x     *exchange
-	taken atomic.Bool
+	x       *exchange
+	decided atomic.Bool
 }
 
-// errPushTaken: the response was asked for twice, or the push was cancelled.
-var errPushTaken = errors.New("http2: response of a push asked for twice, or after HandlePush has returned")
+// errPushDecided: the response was asked for twice, or the push was cancelled.
+var errPushDecided = errors.New("http2: response of a push asked for twice, or after HandlePush has returned")
 
 // Response waits for the pushed response, whose body must be closed. The end of ctx cancels it. It
 // can be called once.
 func (p *Push) Response(ctx context.Context) (*http.Response, error) {
-	if p.taken.Swap(true) {
-		return nil, errPushTaken
+	if p.decided.Swap(true) {
+		return nil, errPushDecided
 	}
 	p.x.watch(ctx)
-	return p.x.await()
+	return p.x.awaitResponse()
 }
 
 // Cancel refuses the push, if Response was not called.
 func (p *Push) Cancel() {
-	if !p.taken.Swap(true) {
-		p.x.drop()
+	if !p.decided.Swap(true) {
+		p.x.cancelPush()
 	}
 }
 
-// left decides about a push about which HandlePush has not.
-func (p *Push) left() {
-	if cache := p.x.cc.t.PushCache; cache != nil && !p.taken.Swap(true) {
+// undecided decides about a push about which HandlePush has not.
+func (p *Push) undecided() {
+	if cache := p.x.cc.t.PushCache; cache != nil && !p.decided.Swap(true) {
 		cache.store(p.x)
 	}
 	p.Cancel()
@@ -70,12 +70,12 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 	if !ok {
 		panic("BUG: promise on a stream of nobody's")
 	}
-	x := &exchange{cc: cc, s: s}
+	x := &exchange{cc: cc, stream: s}
 	x.uses.Start(1)
 	req, err := cc.promisedRequest(s.Promise(), parent.req)
 	if err != nil {
 		s.Reset(frame.ProtocolError)
-		x.end()
+		x.finish()
 		return
 	}
 	x.req = req
@@ -84,16 +84,16 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 		return
 	}
 	p := &Push{Request: req, Parent: parent.req, x: x}
-	if int(cc.deciding.Add(1)) > cc.t.maxPushedStreams() {
+	if int(cc.pushHandlers.Add(1)) > cc.t.maxPushedStreams() {
 		// More streams were promised than may be at once, because the server has reset some.
-		cc.deciding.Add(-1)
+		cc.pushHandlers.Add(-1)
 		s.Reset(frame.RefusedStream)
-		x.end()
+		x.finish()
 		return
 	}
 	go func() { // ends with the user's function
-		defer cc.deciding.Add(-1)
-		defer p.left()
+		defer cc.pushHandlers.Add(-1)
+		defer p.undecided()
 		cc.t.PushHandler.HandlePush(p)
 	}()
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// source is the body of a request, over all attempts to send it. It closes the body exactly once,
+// replayBody is the body of a request, over all attempts to send it. It closes the body exactly once,
 // and does not touch it after that. Each attempt has a number, and only the newest one reads: an
 // upload that was given up may still be about to read, or in a Read that it cannot leave, while the
 // next attempt begins.
@@ -20,32 +20,32 @@ type replayBody struct {
 	mu   sync.Mutex
 	cond sync.Cond
 
-	body    io.ReadCloser
-	getBody func() (io.ReadCloser, error)
-	remaining    int64 // octets that the body must still give; -1: not known
+	body      io.ReadCloser
+	getBody   func() (io.ReadCloser, error)
+	remaining int64 // octets that the body must still give; -1: not known
 
-	attempt int    // the one that may read
+	attempt     int    // the one that may read
 	buffered    []byte // all that was read, for another attempt; more than keep by one Read where that came late
-	replayLimit    int    // how much may be kept; -1: too much was read already
-	started bool   // a Read was begun
-	reading bool   // a call of body.Read runs
-	closed  bool   // or given to another owner, who closes it
-	err     error  // that ended reading, io.EOF included
+	replayLimit int    // how much may be kept; -1: too much was read already
+	started     bool   // a Read was begun
+	reading     bool   // a call of body.Read runs
+	closed      bool   // or given to another owner, who closes it
+	err         error  // that ended reading, io.EOF included
 }
 
 // Errors of reads of the source, beside those of the user's body.
 var (
-	errSuperseded = errors.New("http2: read of a request body by an attempt that was given up")
-	errBodyClosed = errors.New("http2: read of a request body that was closed")
-	errBodyLost   = errors.New("http2: part of the request body was read by an attempt that was given up")
-	errBadCount   = errors.New("http2: Request.Body.Read returned an invalid count")
-	errReadExited = errors.New("http2: Request.Body.Read ended its goroutine")
-	errNilGetBody = errors.New("http2: Request.GetBody returned neither a body nor an error")
-	errNotBuffered    = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
-	errNotComplete   = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
+	errSuperseded  = errors.New("http2: read of a request body by an attempt that was given up")
+	errBodyClosed  = errors.New("http2: read of a request body that was closed")
+	errBodyLost    = errors.New("http2: part of the request body was read by an attempt that was given up")
+	errBadCount    = errors.New("http2: Request.Body.Read returned an invalid count")
+	errReadExited  = errors.New("http2: Request.Body.Read ended its goroutine")
+	errNilGetBody  = errors.New("http2: Request.GetBody returned neither a body nor an error")
+	errNotBuffered = errors.New("more of the body was read than Transport.ReplayBuffer keeps")
+	errNotComplete = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
 )
 
-// newSource returns nil for a request without a body.
+// newReplayBody returns nil for a request without a body.
 func newReplayBody(req *http.Request, replayLimit int) *replayBody {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil
@@ -100,12 +100,12 @@ func isInMemory(body io.ReadCloser) bool {
 
 // bodyReader is the way of one attempt through a source.
 type bodyReader struct {
-	body     *replayBody
+	body    *replayBody
 	attempt int
 	pos     int // octets read
 }
 
-// reader returns the way of the newest attempt.
+// newReader returns the way of the newest attempt.
 func (b *replayBody) newReader() bodyReader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +158,7 @@ func (b *replayBody) read(attempt, pos int, p []byte) (int, error) {
 	}
 }
 
-// readBody reads from the body itself. It lets go of mu.
+// readBodyLocked reads from the body itself. It lets go of mu.
 func (b *replayBody) readBodyLocked(attempt int, p []byte) (n int, err error) {
 	b.started, b.reading = true, true
 	err = errReadExited // a Read that panics, or ends its goroutine, does not come back here
@@ -171,7 +171,7 @@ func (b *replayBody) readBodyLocked(attempt int, p []byte) (n int, err error) {
 	return n, err
 }
 
-// took notes what a Read of the body has given.
+// recordReadLocked notes what a Read of the body has given.
 func (b *replayBody) recordReadLocked(attempt int, p []byte, n int, err error) (int, error) {
 	b.reading = false
 	b.cond.Broadcast()
@@ -203,14 +203,14 @@ func (b *replayBody) recordReadLocked(attempt int, p []byte, n int, err error) (
 	return n, err
 }
 
-// isTouched reports whether the body was read or closed.
+// hasStarted reports whether the body was read or closed.
 func (b *replayBody) hasStarted() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.started || b.closed
 }
 
-// isWhole reports whether all of the body was read and is kept.
+// isComplete reports whether all of the body was read and is kept.
 func (b *replayBody) isComplete() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -246,7 +246,7 @@ func (b *replayBody) rewind() bool {
 	return b.replayLimit >= 0 && (!b.closed || isEOF(b.err)) // then all of it is kept
 }
 
-// again returns the source for another attempt. No earlier attempt reads any more, nor the body
+// forRetry returns the source for another attempt. No earlier attempt reads any more, nor the body
 // that it was reading.
 func (b *replayBody) forRetry(req *http.Request) (*replayBody, error) {
 	if b.rewind() {
@@ -302,7 +302,7 @@ func (b *replayBody) awaitRead(req *http.Request) error {
 	return gaveUp
 }
 
-// handOver gives the body of another attempt to an owner who closes it.
+// detach gives the body of another attempt to an owner who closes it.
 func (b *replayBody) detach(req *http.Request) (io.ReadCloser, error) {
 	next, err := b.forRetry(req)
 	if err != nil {
@@ -318,7 +318,7 @@ func (b *replayBody) detach(req *http.Request) (io.ReadCloser, error) {
 	return &bodyReader{body: next, attempt: next.attempt}, nil
 }
 
-// replayWhole reports whether all of the body is kept, so that it can be had again when it is
+// bufferAll reports whether all of the body is kept, so that it can be had again when it is
 // closed. What is left of a body that says how long it is, and is short enough, is read for that.
 func (b *replayBody) bufferAll(ctx context.Context) bool {
 	if b.getBody != nil {
@@ -336,7 +336,7 @@ func (b *replayBody) bufferAll(ctx context.Context) bool {
 	return b.isComplete()
 }
 
-// replayed returns what is kept of a whole body. It is a Request.GetBody.
+// replayAll returns what is kept of a whole body. It is a Request.GetBody.
 func (b *replayBody) replayAll() (io.ReadCloser, error) {
 	if !b.rewind() {
 		return nil, errNotBuffered
@@ -352,7 +352,7 @@ func (b *replayBody) close(async bool) {
 	b.closeAndUnlock(async)
 }
 
-// closeFor closes the body for an attempt, unless there is a newer one.
+// closeAttempt closes the body for an attempt, unless there is a newer one.
 func (b *replayBody) closeAttempt(attempt int, async bool) {
 	b.mu.Lock()
 	if attempt != b.attempt {
@@ -362,7 +362,7 @@ func (b *replayBody) closeAttempt(attempt int, async bool) {
 	b.closeAndUnlock(async)
 }
 
-// closeLocked lets go of mu.
+// closeAndUnlock lets go of mu.
 func (b *replayBody) closeAndUnlock(async bool) {
 	if b.closed {
 		b.mu.Unlock()

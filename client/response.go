@@ -32,7 +32,7 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 		switch {
 		case !head.NoBody:
 			r.Body = &x.body // only the end of the stream may come
-		case head.Status < 300 && x.uploads():
+		case head.Status < 300 && x.isUploading():
 			x.body.end = io.EOF
 			r.Body = &x.body // to close it ends the upload
 		}
@@ -49,11 +49,11 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 	}
 }
 
-// uploads reports whether the request is still being sent.
-func (x *exchange) uploads() bool {
+// isUploading reports whether the request is still being sent.
+func (x *exchange) isUploading() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.up != nil && !x.sent
+	return x.upload != nil && !x.uploadEnded
 }
 
 // statusText is the Status of a response. HTTP/2 has no reason phrase (RFC 9113 §8.3.2).

@@ -17,43 +17,43 @@ import (
 // roundTrip sends a request, as often as it takes and is safe.
 func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
 	if t.PushCache != nil {
-		if resp, err, ok := t.claim(req, target, nil); ok {
+		if resp, err, ok := t.matchPush(req, target, nil); ok {
 			return resp, err
 		}
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	body := newReplayBody(req, t.replayBuffer())
-	var n attempts
+	var state retryState
 	var last error // of the attempt before
 	first := body
 	for {
-		resp, err := t.try(req, target, body, trace)
+		resp, err := t.attempt(req, target, body, trace)
 		if err == nil {
 			return resp, nil
 		}
 		if m, ok := err.(*misdirected); ok { //nolint:errorlint // as try has made it
-			next, ok := m.alone(req, body)
+			next, ok := m.retryOnOwnConn(req, body)
 			if !ok {
 				return m.resp, nil
 			}
 			own := *target
-			own.own = true
+			own.ownConn = true
 			target, body = &own, next
-			t.once.own.misdirect(m.x.cc, own.Key)
+			t.once.ownPool.removeOrigin(m.x.cc, own.Key)
 			t.counts.retries.Add(1)
 			continue
 		}
 		if errors.Is(err, noCachedConnError{}) {
 			return nil, handBack(req, body, body != first, last)
 		}
-		if t.fallsBack(err, target) {
-			return t.fallBack(req, body, target, err)
+		if t.wantsHTTP1(err, target) {
+			return t.retryHTTP1(req, body, target, err)
 		}
-		next, retry := t.again(req, body, err, &n)
+		next, retry := t.prepareRetry(req, body, err, &state)
 		if retry == nil {
 			t.counts.retries.Add(1)
 			body, last = next, err
-			target = target.after(err)
+			target = target.afterError(err)
 			continue
 		}
 		if body != nil {
@@ -88,14 +88,14 @@ func errNotReplayed(attempt, why error) error {
 		"define Request.GetBody to avoid this error: %w", attempt, why)
 }
 
-// try gets a connection and sends the request on it once.
-func (t *Transport) try(
+// attempt gets a connection and sends the request on it once.
+func (t *Transport) attempt(
 	req *http.Request,
 	target *Target,
 	body *replayBody,
 	trace *httptrace.ClientTrace,
 ) (*http.Response, error) {
-	cc, err := t.reserve(req, target, trace)
+	cc, err := t.reserveConn(req, target, trace)
 	if err != nil {
 		return nil, err
 	}
@@ -103,10 +103,10 @@ func (t *Transport) try(
 	if err != nil {
 		return nil, err
 	}
-	x.shared = cc.key != target.Key && t.coalesces()
-	resp, err := x.await()
-	if err == nil && !cc.answered.Load() {
-		cc.answered.Store(true)
+	x.coalesced = cc.key != target.Key && t.coalesces()
+	resp, err := x.awaitResponse()
+	if err == nil && !cc.hadResponse.Load() {
+		cc.hadResponse.Store(true)
 	}
 	if err == nil && x.isMisdirected() {
 		return nil, &misdirected{x, resp}
@@ -114,13 +114,13 @@ func (t *Transport) try(
 	return resp, err
 }
 
-// reserve gets a connection with a stream for the request.
-func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
-	if trace != nil && trace.GetConn != nil && !target.cached && !target.told { // else net/http has called it
+// reserveConn gets a connection with a stream for the request.
+func (t *Transport) reserveConn(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
+	if trace != nil && trace.GetConn != nil && !target.netHTTPDials && !target.getConnCalled { // else net/http has called it
 		trace.GetConn(target.Addr)
 	}
 	if asksForConn(trace) {
-		t.showsConns.Store(true)
+		t.gotConnHookSeen.Store(true)
 	}
 	for {
 		cc, err := t.once.pool.Get(req, target)
@@ -129,12 +129,12 @@ func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.
 			return nil, err
 		case cc == nil:
 			return nil, errNoConn
-		case t.once.own == nil && !cc.takeReserved():
+		case t.once.ownPool == nil && !cc.takeReserved():
 			return nil, errNotReserved
 		}
 		if asksForConn(trace) && hidesConn(cc.c.NetConn()) {
 			cc.retire() // what runs on it goes on
-			cc.unreserve()
+			cc.unreserveSlot()
 			continue
 		}
 		cc.gotConn(trace)
@@ -142,48 +142,48 @@ func (t *Transport) reserve(req *http.Request, target *Target, trace *httptrace.
 	}
 }
 
-// attempts counts the attempts of one request.
-type attempts struct {
-	sent   int // that reached the connection, or failed to for another reason than the next
-	missed int // that found the connection taken out of service before a stream was opened: they cost the server nothing
+// retryState counts the attempts of one request.
+type retryState struct {
+	attempts  int // that reached the connection, or failed to for another reason than the next
+	notOpened int // that found the connection taken out of service before a stream was opened: they cost the server nothing
 }
 
-// maxMissed bounds the attempts that are not counted as sent.
-const maxMissed = 64
+// maxNotOpened bounds the attempts that are not counted as sent.
+const maxNotOpened = 64
 
 // failed counts an attempt that ended with err.
-func (n *attempts) failed(err error) {
-	if neverOpened(err) && n.missed < maxMissed {
-		n.missed++
+func (n *retryState) failed(err error) {
+	if isNotOpened(err) && n.notOpened < maxNotOpened {
+		n.notOpened++
 	} else {
-		n.sent++
+		n.attempts++
 	}
 }
 
-// neverOpened tells whether err came before a stream was opened, because the connection takes no
+// isNotOpened tells whether err came before a stream was opened, because the connection takes no
 // more, or allows fewer than it was taken to when the stream was reserved.
-func neverOpened(err error) bool {
+func isNotOpened(err error) bool {
 	var se *frame.StreamError
 	return (errors.Is(err, core.ErrNoMoreStreams) || errors.Is(err, core.ErrNoStream)) && !errors.As(err, &se)
 }
 
-// after returns the target for another attempt, after one that ended with err. A server that has
+// afterError returns the target for another attempt, after one that ended with err. A server that has
 // refused a stream may allow fewer than it was taken to.
-func (t *Target) after(err error) *Target {
-	if t.refused || !errors.Is(err, frame.RefusedStream) {
+func (t *Target) afterError(err error) *Target {
+	if t.wasRefused || !errors.Is(err, frame.RefusedStream) {
 		return t
 	}
-	again := *t
-	again.refused = true
-	return &again
+	next := *t
+	next.wasRefused = true
+	return &next
 }
 
-// again prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
+// prepareRetry prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
 // is to return.
-func (t *Transport) again(req *http.Request, body *replayBody, err error, n *attempts) (*replayBody, error) {
-	n.failed(err)
+func (t *Transport) prepareRetry(req *http.Request, body *replayBody, err error, state *retryState) (*replayBody, error) {
+	state.failed(err)
 	var ce *Error
-	if !errors.As(err, &ce) || !ce.Unprocessed || n.sent >= t.maxAttempts() {
+	if !errors.As(err, &ce) || !ce.Unprocessed || state.attempts >= t.maxAttempts() {
 		return nil, err
 	}
 	if body != nil {
@@ -196,7 +196,7 @@ func (t *Transport) again(req *http.Request, body *replayBody, err error, n *att
 		}
 		body = nextBody
 	}
-	if err := pause(req.Context(), err, n.sent); err != nil {
+	if err := backoff(req.Context(), err, state.attempts); err != nil {
 		if body != nil {
 			body.close(false) // the caller has the former one, which GetBody's has followed
 		}
@@ -205,13 +205,13 @@ func (t *Transport) again(req *http.Request, body *replayBody, err error, n *att
 	return body, nil
 }
 
-// pause waits before another attempt: not at first, nor where the server only moves on to another
+// backoff waits before another attempt: not at first, nor where the server only moves on to another
 // connection.
-func pause(ctx context.Context, err error, n int) error {
-	if n <= 1 || neverOpened(err) {
+func backoff(ctx context.Context, err error, n int) error {
+	if n <= 1 || isNotOpened(err) {
 		return ctx.Err()
 	}
-	d := pauseUnit << min(n-2, 8)
+	d := backoffUnit << min(n-2, 8)
 	timer := time.NewTimer(d + rand.N(d/4))
 	defer timer.Stop()
 	select {
@@ -222,11 +222,11 @@ func pause(ctx context.Context, err error, n int) error {
 	}
 }
 
-// pauseUnit is what is waited before the second repetition; each further one waits twice as long.
-const pauseUnit = 10 * time.Millisecond
+// backoffUnit is what is waited before the second repetition; each further one waits twice as long.
+const backoffUnit = 10 * time.Millisecond
 
-// fallsBack tells whether the server wants HTTP/1.1, and may have it.
-func (t *Transport) fallsBack(err error, target *Target) bool {
+// wantsHTTP1 tells whether the server wants HTTP/1.1, and may have it.
+func (t *Transport) wantsHTTP1(err error, target *Target) bool {
 	if target.Scheme != "https" || !t.protocols().HTTP1() {
 		return false
 	}
@@ -237,13 +237,13 @@ func (t *Transport) fallsBack(err error, target *Target) bool {
 	return wrongProtocol(err) || errors.Is(err, ErrHTTP1)
 }
 
-// fallBack has net/http send the request, after the error err of the pool or of the server.
-func (t *Transport) fallBack(req *http.Request, body *replayBody, target *Target, err error) (*http.Response, error) {
-	only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
-	t.h1.mark(target.Key, only)
-	if !only || wrongProtocol(err) { // nothing was sent yet
+// retryHTTP1 has net/http send the request, after the error err of the pool or of the server.
+func (t *Transport) retryHTTP1(req *http.Request, body *replayBody, target *Target, err error) (*http.Response, error) {
+	http1Only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
+	t.h1.remember(target.Key, http1Only)
+	if !http1Only || wrongProtocol(err) { // nothing was sent yet
 		same := *target
-		same.told = true
+		same.getConnCalled = true
 		target = &same
 	}
 	var out io.ReadCloser
@@ -254,15 +254,15 @@ func (t *Transport) fallBack(req *http.Request, body *replayBody, target *Target
 			return nil, fmt.Errorf("%w: %w", err, frame.HTTP11Required)
 		}
 	}
-	if !only && t.once.own != nil {
+	if !http1Only && t.once.ownPool != nil {
 		resp, err := t.sendHTTP1(req, out, target, false)
 		if !wrongProtocol(err) {
 			return resp, err
 		}
-		if t.h1.unmark(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
-			again := *req
-			again.Body = out
-			resp, err := t.roundTrip(&again, target)
+		if t.h1.forget(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
+			retry := *req
+			retry.Body = out
+			resp, err := t.roundTrip(&retry, target)
 			if err == nil {
 				resp.Request = req
 			}

@@ -296,9 +296,9 @@ type Transport struct {
 
 	once struct {
 		sync.Once
-		tunnels *Transport // under Configure: for Connect
+		connect *Transport // under Configure: for Connect
 		pool    Pool
-		own     *pool // pool where it is the Transport's own, nil otherwise
+		ownPool *pool // pool where it is the Transport's own, nil otherwise
 		h1      *http.Transport
 	}
 	schemes atomic.Pointer[map[string]http.RoundTripper] // of RegisterProtocol
@@ -306,7 +306,7 @@ type Transport struct {
 	h1     http1State
 	counts counters
 
-	showsConns atomic.Bool // a request has had a GotConn hook
+	gotConnHookSeen atomic.Bool // a request has had a GotConn hook
 }
 
 // init makes what a Transport has beside its fields.
@@ -314,13 +314,13 @@ func (t *Transport) init() {
 	t.once.Do(func() {
 		t.once.pool = t.Pool
 		if t.Pool == nil {
-			t.once.own = newPool(t)
-			t.once.pool = t.once.own
+			t.once.ownPool = newPool(t)
+			t.once.pool = t.once.ownPool
 		}
 		if t.t1 == nil {
 			t.once.h1 = t.newHTTP1()
 		} else {
-			t.once.tunnels = t.forTunnels()
+			t.once.connect = t.forConnect()
 		}
 	})
 }
@@ -363,19 +363,19 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	if !target.tunnels() || secure && (!protocols.HTTP2() || protocols.HTTP1() && asksForWebSocket(req)) {
+	if !target.dialable() || secure && (!protocols.HTTP2() || protocols.HTTP1() && asksForWebSocket(req)) {
 		return t.onlyHTTP1(req, req.Body, target)
 	}
 	if secure && protocols.HTTP1() {
-		switch marked, only := t.h1.marked(target.Key); {
-		case only:
+		switch known, required := t.h1.known(target.Key); {
+		case required:
 			return t.onlyHTTP1(req, req.Body, target)
-		case marked:
+		case known:
 			if resp, err := t.sendHTTP1(req, req.Body, target, false); !wrongProtocol(err) {
 				return resp, err
 			}
-			t.h1.unmark(target.Key)
-			target.told = true
+			t.h1.forget(target.Key)
+			target.getConnCalled = true
 		}
 	}
 	return t.roundTrip(req, target)
@@ -411,8 +411,8 @@ func (t *Transport) CloseIdleConnections() {
 	if t.once.h1 != nil {
 		t.once.h1.CloseIdleConnections()
 	}
-	if t.once.tunnels != nil {
-		t.once.tunnels.CloseIdleConnections()
+	if t.once.connect != nil {
+		t.once.connect.CloseIdleConnections()
 	}
 }
 

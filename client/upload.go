@@ -22,7 +22,7 @@ type upload struct {
 	length int64 // that Content-Length says; -1: unknown
 
 	continue100 chan struct{} // with "Expect: 100-continue": gets a value when the body may be sent; nil otherwise
-	streamDone    chan struct{} // closed when the stream has died, or the server wants no more of the body
+	streamDone  chan struct{} // closed when the stream has died, or the server wants no more of the body
 	doneOnce    sync.Once     // of gone
 }
 
@@ -55,7 +55,7 @@ func (u *upload) run() {
 func (u *upload) closeBody(err error) {
 	x := u.x
 	x.mu.Lock()
-	final := err == nil || x.returned
+	final := err == nil || x.final
 	x.mu.Unlock()
 	if final {
 		u.r.body.closeAttempt(u.r.attempt, false)
@@ -66,14 +66,14 @@ func (u *upload) closeBody(err error) {
 func (u *upload) stop() {
 	u.r.body.supersede(u.r.attempt)
 	if x := u.x; x.enter() {
-		_ = x.s.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a dead stream
+		_ = x.stream.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a dead stream
 		x.leave()
 	}
 	u.r.body.close(true)
 	u.markDone()
 }
 
-// awaitGoAhead waits for 100 (Continue), for the end of patience or for an answer (RFC 9110
+// awaitContinue waits for 100 (Continue), for the end of patience or for an answer (RFC 9110
 // §10.1.1). It reports whether to send the body.
 func (u *upload) awaitContinue() bool {
 	timer := time.NewTimer(u.x.cc.t.expectContinueTimeout())
@@ -88,10 +88,10 @@ func (u *upload) awaitContinue() bool {
 	}
 }
 
-// end says that the body is not to be sent.
+// markDone says that the body is not to be sent.
 func (u *upload) markDone() { u.doneOnce.Do(func() { close(u.streamDone) }) }
 
-// proceed has an upload that waits for a word of the server go on.
+// signalContinue has an upload that waits for a word of the server go on.
 func (u *upload) signalContinue() {
 	if u.continue100 == nil {
 		return
@@ -105,7 +105,7 @@ func (u *upload) signalContinue() {
 func (u *upload) send() error {
 	buf := uploadBuffers.Get().(*[uploadChunk]byte)
 	defer uploadBuffers.Put(buf)
-	s := u.x.s
+	s := u.x.stream
 	for {
 		n, err := u.r.Read(buf[:])
 		if err == nil && int64(u.r.pos) == u.length {

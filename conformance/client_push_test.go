@@ -106,7 +106,7 @@ func testPushClaimed(t *testing.T, url string) {
 		}
 	}
 	s := tr.PushCache.Stats()
-	if s != (client.PushCacheStats{Stored: 3, Claimed: 3}) || tr.Stats().Requests != 3 {
+	if s != (client.PushCacheStats{Stored: 3, Matched: 3}) || tr.Stats().Requests != 3 {
 		t.Errorf("%+v after %d requests", s, tr.Stats().Requests)
 	}
 }

@@ -39,7 +39,7 @@ func (f *farm) end(p *peer, page *result) {
 	_ = p.nc.Close()
 	synctest.Wait()
 	s := f.tr.PushCache.Stats()
-	if s.Responses != 0 || s.Bytes != 0 || s.Stored != s.Claimed+s.Unfit+s.Dropped {
+	if s.Responses != 0 || s.Bytes != 0 || s.Stored != s.Matched+s.Mismatched+s.Dropped {
 		f.t.Errorf("in the end the cache has %+v", s)
 	}
 }
@@ -79,7 +79,7 @@ func TestPushCache(t *testing.T) {
 			resp.Proto != "HTTP/2.0" {
 			t.Errorf("%q, %+v", got, resp)
 		}
-		f.wantStats("it was handed out", PushCacheStats{Stored: 1, Claimed: 1})
+		f.wantStats("it was handed out", PushCacheStats{Stored: 1, Matched: 1})
 		r = f.pushed()
 		if h := p.request(); h.id != 3 {
 			t.Errorf("the second request is on stream %d", h.id)
@@ -216,7 +216,7 @@ func TestPushCacheMatch(t *testing.T) {
 				synctest.Wait()
 				r := f.start(req)
 				synctest.Wait()
-				claimed := f.tr.PushCache.Stats().Claimed == 1
+				claimed := f.tr.PushCache.Stats().Matched == 1
 				if claimed != tt.want {
 					t.Errorf("claimed: %v, want %v", claimed, tt.want)
 				}
@@ -332,7 +332,7 @@ func TestPushCacheBrokenPromise(t *testing.T) {
 		if got := readAll(t, r.response()); got != "asked for" {
 			t.Errorf("%q", got)
 		}
-		f.wantStats("somebody has", PushCacheStats{Stored: 2, Dropped: 1, Unfit: 1})
+		f.wantStats("somebody has", PushCacheStats{Stored: 2, Dropped: 1, Mismatched: 1})
 		f.end(p, page)
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -385,7 +385,7 @@ func TestPushCacheConnectionEnds(t *testing.T) {
 		r.wantWaiting("a promise")
 		_ = p.nc.Close()
 		<-page.done
-		f.wantStats("gone", PushCacheStats{Stored: 3, Dropped: 2, Unfit: 1})
+		f.wantStats("gone", PushCacheStats{Stored: 3, Dropped: 2, Mismatched: 1})
 		p = f.accept()
 		h := p.request()
 		p.send(respond(h.id, 204).ends())
@@ -523,13 +523,13 @@ func TestPushCacheStress(t *testing.T) {
 		wg.Wait()
 		got := tr.PushCache.Stats()
 		t.Logf("%+v, %+v", got, tr.Stats())
-		if got.Stored == 0 || got.Claimed == 0 || got.Dropped == 0 {
+		if got.Stored == 0 || got.Matched == 0 || got.Dropped == 0 {
 			t.Errorf("too little has happened: %+v", got)
 		}
 		s.stop(tr)
 		synctest.Wait()
 		if got := tr.PushCache.Stats(); got.Responses != 0 || got.Bytes != 0 ||
-			got.Stored != got.Claimed+got.Unfit+got.Dropped {
+			got.Stored != got.Matched+got.Mismatched+got.Dropped {
 			t.Errorf("in the end the cache has %+v", got)
 		}
 	})

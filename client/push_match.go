@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// neverClaims are fields of requests that ask for something else than what was pushed: a part, a
+// fieldsWithoutPush are fields of requests that ask for something else than what was pushed: a part, a
 // change, or an answer of now.
-var neverClaims = []string{
+var fieldsWithoutPush = []string{
 	"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Expect", "Pragma",
 }
 
-// claimable tells whether a push may answer a request.
-func claimable(req *http.Request) bool {
-	for _, key := range neverClaims {
+// mayUsePush tells whether a push may answer a request.
+func mayUsePush(req *http.Request) bool {
+	for _, key := range fieldsWithoutPush {
 		if len(req.Header[key]) > 0 {
 			return false
 		}
@@ -32,7 +32,7 @@ func claimable(req *http.Request) bool {
 // take takes out what was pushed for a request, by cc where that is not nil, and otherwise by a
 // connection of the pool that target says. It is nil where nothing was.
 func (c *PushCache) take(req *http.Request, target *Target, cc *ClientConn) *pushEntry {
-	if !claimable(req) {
+	if !mayUsePush(req) {
 		return nil
 	}
 	key, ok := requestKey(req)
@@ -42,17 +42,17 @@ func (c *PushCache) take(req *http.Request, target *Target, cc *ClientConn) *pus
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
-	if e == nil || !e.answers(req, target, cc) ||
+	if e == nil || !e.isFor(req, target, cc) ||
 		!slices.Equal(e.x.req.Header["Authorization"], req.Header["Authorization"]) {
 		return nil
 	}
 	return c.takeLocked(e)
 }
 
-// answers tells whether the server that has pushed is the one that a request goes to: cc itself, or
+// isFor tells whether the server that has pushed is the one that a request goes to: cc itself, or
 // another connection that was dialled in the same way, for the server that the URL names. Where the
 // request's Host is another, only that server's own push will do.
-func (e *pushEntry) answers(req *http.Request, target *Target, cc *ClientConn) bool {
+func (e *pushEntry) isFor(req *http.Request, target *Target, cc *ClientConn) bool {
 	if cc != nil {
 		return e.x.cc == cc
 	}
@@ -64,9 +64,9 @@ func (e *pushEntry) answers(req *http.Request, target *Target, cc *ClientConn) b
 	return err == nil && key.Addr != "" && key.Proxy == target.Proxy && named == e.key.authority
 }
 
-// claim answers a request with what was pushed for it, by cc where that is not nil. It is false
+// matchPush answers a request with what was pushed for it, by cc where that is not nil. It is false
 // where the request is to be sent. A pushed response that does not suit the request is dropped.
-func (t *Transport) claim(req *http.Request, target *Target, cc *ClientConn) (resp *http.Response, err error, ok bool) {
+func (t *Transport) matchPush(req *http.Request, target *Target, cc *ClientConn) (resp *http.Response, err error, ok bool) {
 	c := t.PushCache
 	e := c.take(req, target, cc)
 	if e == nil {
@@ -78,20 +78,20 @@ func (t *Transport) claim(req *http.Request, target *Target, cc *ClientConn) (re
 	x.req, x.gzip = req, wantsGzip(t, req)
 	x.watch(ctx)
 	if d := t.responseHeaderTimeout(); d > 0 {
-		_ = x.s.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+		_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
 	}
-	resp, err = x.await()
-	fits := err == nil && suits(resp, promised)
+	resp, err = x.awaitResponse()
+	fits := err == nil && matches(resp, promised)
 	c.mu.Lock()
 	if fits {
-		c.stats.Claimed++
+		c.stats.Matched++
 	} else {
-		c.stats.Unfit++
+		c.stats.Mismatched++
 	}
 	c.mu.Unlock()
 	switch {
 	case fits:
-		claimTraced(x.cc, ctx)
+		tracePush(x.cc, ctx)
 		return resp, nil, true
 	case err == nil:
 		_ = resp.Body.Close() // never fails
@@ -103,8 +103,8 @@ func (t *Transport) claim(req *http.Request, target *Target, cc *ClientConn) (re
 	}
 }
 
-// claimTraced calls the hooks for a response that was there without a request.
-func claimTraced(cc *ClientConn, ctx context.Context) {
+// tracePush calls the hooks for a response that was there without a request.
+func tracePush(cc *ClientConn, ctx context.Context) {
 	trace := httptrace.ContextClientTrace(ctx)
 	cc.gotConn(trace)
 	if trace != nil && trace.GotFirstResponseByte != nil {
@@ -112,9 +112,9 @@ func claimTraced(cc *ClientConn, ctx context.Context) {
 	}
 }
 
-// suits tells whether a response that was pushed for the request promised is one for the request
+// matches tells whether a response that was pushed for the request promised is one for the request
 // that claims it (RFC 9111 §4.1).
-func suits(resp *http.Response, promised *http.Request) bool {
+func matches(resp *http.Response, promised *http.Request) bool {
 	req := resp.Request
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !accepts(req.Header["Accept-Encoding"], coding) {
 		return false // where it was gzip, and we undo that, it is no longer there
@@ -123,7 +123,7 @@ func suits(resp *http.Response, promised *http.Request) bool {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(textproto.TrimString(name))
 			if name == "*" ||
-				name != "" && name != "Accept-Encoding" && wanted(req, name) != strings.Join(promised.Header[name], ", ") {
+				name != "" && name != "Accept-Encoding" && sentValue(req, name) != strings.Join(promised.Header[name], ", ") {
 				return false
 			}
 		}
@@ -131,8 +131,8 @@ func suits(resp *http.Response, promised *http.Request) bool {
 	return true
 }
 
-// wanted is the value that a field of a request has on the wire.
-func wanted(req *http.Request, name string) string {
+// sentValue is the value that a field of a request has on the wire.
+func sentValue(req *http.Request, name string) string {
 	values, ok := req.Header[name]
 	if !ok && name == "User-Agent" {
 		return defaultUserAgent

@@ -37,23 +37,23 @@ type PushCache struct {
 	// MaxAge is how long a push is kept from its promise on. Default 1 minute.
 	MaxAge time.Duration
 
-	mu      sync.Mutex
-	entries map[pushKey]*pushEntry
-	order   list.List // of *pushEntry, the oldest first
-	bytes   int64
-	timer   *time.Timer
-	armed   bool
-	stats   PushCacheStats
+	mu       sync.Mutex
+	entries  map[pushKey]*pushEntry
+	order    list.List // of *pushEntry, the oldest first
+	bytes    int64
+	timer    *time.Timer
+	timerSet bool
+	stats    PushCacheStats
 }
 
 // PushCacheStats are counters of a PushCache.
 type PushCacheStats struct {
-	Responses int    // kept now, promises included
-	Bytes     int64  // of their bodies that have arrived
-	Stored    uint64 // pushes that were taken
-	Claimed   uint64 // of them, those that have answered a request
-	Unfit     uint64 // and those that a request has asked for, but did not suit: the request was sent
-	Dropped   uint64 // and those that nobody asked for
+	Responses  int    // kept now, promises included
+	Bytes      int64  // of their bodies that have arrived
+	Stored     uint64 // pushes that were taken
+	Matched    uint64 // of them, those that have answered a request
+	Mismatched uint64 // and those that a request has asked for, but did not suit: the request was sent
+	Dropped    uint64 // and those that nobody asked for
 }
 
 // Stats returns the counters so far.
@@ -72,36 +72,36 @@ type pushKey struct {
 
 // pushEntry is one push. All but what never changes is guarded by PushCache.mu.
 type pushEntry struct {
-	key   pushKey
-	x     *exchange // to be used by who has taken the entry out, or has entered it
-	until time.Time
+	key     pushKey
+	x       *exchange // to be used by who has taken the entry out, or has entered it
+	expires time.Time
 
-	place *list.Element // nil while the entry is not in the cache
-	size  int64         // octets of its body that have arrived
-	dead  bool
+	element *list.Element // nil while the entry is not in the cache
+	size    int64         // octets of its body that have arrived
+	ended   bool
 }
 
 // store takes a push. It does not block.
 func (c *PushCache) store(x *exchange) {
 	key, ok := requestKey(x.req)
 	if !ok || !x.enter() {
-		x.drop()
+		x.cancelPush()
 		return
 	}
 	defer x.leave() // the stream stays for this call, though another goroutine may claim it
-	e := &pushEntry{key: key, x: x, until: time.Now().Add(cmp.Or(c.MaxAge, defaultPushAge))}
-	x.s.OnEnd(func(error) { c.died(e) })
-	c.grew(e, x.s.OnReceive(func(n int) { c.grew(e, n) }))
+	e := &pushEntry{key: key, x: x, expires: time.Now().Add(cmp.Or(c.MaxAge, defaultPushAge))}
+	x.stream.OnEnd(func(error) { c.pushEnded(e) })
+	c.bodyGrew(e, x.stream.OnReceive(func(n int) { c.bodyGrew(e, n) }))
 
 	c.mu.Lock()
 	c.stats.Stored++
 	var out []*pushEntry
 	select {
 	case <-x.cc.c.Done(): // nobody would drop it; see connEnded
-		e.dead = true
+		e.ended = true
 	default:
 	}
-	if e.dead || c.tooLarge(e) {
+	if e.ended || c.tooLargeLocked(e) {
 		c.stats.Dropped++
 		out = append(out, e)
 	} else {
@@ -112,22 +112,24 @@ func (c *PushCache) store(x *exchange) {
 			c.entries = make(map[pushKey]*pushEntry)
 		}
 		c.entries[key] = e
-		e.place = c.order.PushBack(e)
+		e.element = c.order.PushBack(e)
 		c.bytes += e.size
-		out = append(out, c.trimLocked()...)
-		c.armLocked()
+		out = append(out, c.evictLocked()...)
+		c.armTimerLocked()
 	}
 	c.mu.Unlock()
 	cancelAll(out)
 }
 
-// tooLarge tells whether a push alone is more than the bound, so that the others may stay.
-func (c *PushCache) tooLarge(e *pushEntry) bool { return e.size > cmp.Or(c.MaxBytes, defaultPushBytes) }
+// tooLargeLocked tells whether a push alone is more than the bound, so that the others may stay.
+func (c *PushCache) tooLargeLocked(e *pushEntry) bool {
+	return e.size > cmp.Or(c.MaxBytes, defaultPushBytes)
+}
 
-// trimLocked takes out what is beyond the bounds.
-func (c *PushCache) trimLocked() (out []*pushEntry) {
-	most, octets := cmp.Or(c.MaxResponses, defaultPushResponses), cmp.Or(c.MaxBytes, defaultPushBytes)
-	for len(c.entries) > max(most, 0) || c.bytes > octets && len(c.entries) > 0 {
+// evictLocked takes out what is beyond the bounds.
+func (c *PushCache) evictLocked() (out []*pushEntry) {
+	maxResponses, maxBytes := cmp.Or(c.MaxResponses, defaultPushResponses), cmp.Or(c.MaxBytes, defaultPushBytes)
+	for len(c.entries) > max(maxResponses, 0) || c.bytes > maxBytes && len(c.entries) > 0 {
 		out = append(out, c.dropLocked(c.order.Front().Value.(*pushEntry)))
 	}
 	return out
@@ -136,8 +138,8 @@ func (c *PushCache) trimLocked() (out []*pushEntry) {
 // takeLocked takes an entry out, and with it the right to its exchange.
 func (c *PushCache) takeLocked(e *pushEntry) *pushEntry {
 	delete(c.entries, e.key)
-	c.order.Remove(e.place)
-	e.place = nil
+	c.order.Remove(e.element)
+	e.element = nil
 	c.bytes -= e.size
 	return e
 }
@@ -151,41 +153,41 @@ func (c *PushCache) dropLocked(e *pushEntry) *pushEntry {
 // cancelAll ends pushes that were taken out. It is called without the lock.
 func cancelAll(list []*pushEntry) {
 	for _, e := range list {
-		e.x.drop()
+		e.x.cancelPush()
 	}
 }
 
-// drop ends a push that nobody wants.
-func (x *exchange) drop() {
-	x.s.Reset(frame.Cancel)
-	x.end()
+// cancelPush ends a push that nobody wants.
+func (x *exchange) cancelPush() {
+	x.stream.Reset(frame.Cancel)
+	x.finish()
 }
 
-// grew is told of octets that have arrived.
-func (c *PushCache) grew(e *pushEntry, n int) {
+// bodyGrew is told of octets that have arrived.
+func (c *PushCache) bodyGrew(e *pushEntry, n int) {
 	if n == 0 {
 		return
 	}
 	c.mu.Lock()
 	e.size += int64(n)
 	var out []*pushEntry
-	if e.place != nil {
+	if e.element != nil {
 		c.bytes += int64(n)
-		if c.tooLarge(e) {
+		if c.tooLargeLocked(e) {
 			out = append(out, c.dropLocked(e))
 		}
-		out = append(out, c.trimLocked()...)
+		out = append(out, c.evictLocked()...)
 	}
 	c.mu.Unlock()
 	cancelAll(out)
 }
 
-// died is told that a push has ended early.
-func (c *PushCache) died(e *pushEntry) {
+// pushEnded is told that a push has ended early.
+func (c *PushCache) pushEnded(e *pushEntry) {
 	c.mu.Lock()
-	e.dead = true
+	e.ended = true
 	var out []*pushEntry
-	if e.place != nil {
+	if e.element != nil {
 		out = append(out, c.dropLocked(e))
 	}
 	c.mu.Unlock()
@@ -206,14 +208,14 @@ func (c *PushCache) connEnded(cc *ClientConn) {
 	cancelAll(out)
 }
 
-// armLocked has expire called when the oldest entry is too old.
-func (c *PushCache) armLocked() {
+// armTimerLocked has expire called when the oldest entry is too old.
+func (c *PushCache) armTimerLocked() {
 	front := c.order.Front()
-	if c.armed || front == nil {
+	if c.timerSet || front == nil {
 		return
 	}
-	c.armed = true
-	wait := time.Until(front.Value.(*pushEntry).until)
+	c.timerSet = true
+	wait := time.Until(front.Value.(*pushEntry).expires)
 	if c.timer == nil {
 		c.timer = time.AfterFunc(wait, c.expire) // ends by itself
 	} else {
@@ -224,13 +226,13 @@ func (c *PushCache) armLocked() {
 // expire drops what is too old.
 func (c *PushCache) expire() {
 	c.mu.Lock()
-	c.armed = false
+	c.timerSet = false
 	var out []*pushEntry
 	now := time.Now()
-	for f := c.order.Front(); f != nil && !f.Value.(*pushEntry).until.After(now); f = c.order.Front() {
+	for f := c.order.Front(); f != nil && !f.Value.(*pushEntry).expires.After(now); f = c.order.Front() {
 		out = append(out, c.dropLocked(f.Value.(*pushEntry)))
 	}
-	c.armLocked()
+	c.armTimerLocked()
 	c.mu.Unlock()
 	cancelAll(out)
 }

@@ -16,14 +16,14 @@ import (
 // So package tlssock is not used for a request with a GotConn hook, nor after the first of these,
 // and a connection that has it takes no request with a hook.
 
-// lowerConn returns what TLS is to lie on, for a connection that is dialled for the request of ctx.
-func (t *Transport) lowerConn(ctx context.Context, nc net.Conn) net.Conn {
+// connBelowTLS returns what TLS is to lie on, for a connection that is dialled for the request of ctx.
+func (t *Transport) connBelowTLS(ctx context.Context, nc net.Conn) net.Conn {
 	switch {
 	case !tlssock.Removable, rawio.Socket(nc) == nil:
 		return nc
 	case t.Pool != nil || t.MaxConnsPerHost > 0: // another connection for a request with a hook may not be had
 		return nc
-	case t.showsConns.Load() || asksForConn(httptrace.ContextClientTrace(ctx)):
+	case t.gotConnHookSeen.Load() || asksForConn(httptrace.ContextClientTrace(ctx)):
 		return nc
 	}
 	return tlssock.New(nc)

@@ -12,51 +12,51 @@ import (
 
 // http1State is what a Transport keeps for HTTP/1.1 over TLS.
 type http1State struct {
-	mu         sync.Mutex
-	transports map[http1Key]*http.Transport
-	spares     map[Key][]*spare
-	known      map[Key]http1Mark
-	cancels    map[*http.Request]func() // of requests that have no response yet
+	mu          sync.Mutex
+	transports  map[http1Key]*http.Transport
+	spares      map[Key][]*spare
+	preferences map[Key]http1Preference
+	cancels     map[*http.Request]func() // of requests that have no response yet
 }
 
-// http1Mark remembers that a server has chosen HTTP/1.1, so that requests go to net/http first,
+// http1Preference remembers that a server has chosen HTTP/1.1, so that requests go to net/http first,
 // which has its connections. It is a hint: ALPN decides for each new connection.
-type http1Mark struct {
-	only  bool      // HTTP/1.1 is required: HTTP/2 is not offered
-	until time.Time // and not after this time
+type http1Preference struct {
+	required bool      // HTTP/1.1 is required: HTTP/2 is not offered
+	until    time.Time // and not after this time
 }
 
 const (
-	http1OnlyTime = 10 * time.Minute
-	maxHTTP1Marks = 1000 // which a program that asks many servers goes beyond; they are asked again
+	http1RequiredTime   = 10 * time.Minute
+	maxHTTP1Preferences = 1000 // which a program that asks many servers goes beyond; they are asked again
 )
 
-// mark notes that a server wants HTTP/1.1.
-func (s *http1State) mark(k Key, only bool) {
+// remember notes that a server wants HTTP/1.1.
+func (s *http1State) remember(k Key, required bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known == nil || len(s.known) >= maxHTTP1Marks {
-		s.known = make(map[Key]http1Mark)
+	if s.preferences == nil || len(s.preferences) >= maxHTTP1Preferences {
+		s.preferences = make(map[Key]http1Preference)
 	}
-	s.known[k] = http1Mark{only, time.Now().Add(http1OnlyTime)}
+	s.preferences[k] = http1Preference{required, time.Now().Add(http1RequiredTime)}
 }
 
-func (s *http1State) unmark(k Key) {
+func (s *http1State) forget(k Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.known, k)
+	delete(s.preferences, k)
 }
 
 // marked tells whether a server wants HTTP/1.1, and whether it is not to be asked for HTTP/2.
-func (s *http1State) marked(k Key) (marked, only bool) {
+func (s *http1State) known(k Key) (known, required bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, ok := s.known[k]
-	if ok && m.only && time.Now().After(m.until) {
-		delete(s.known, k)
+	m, ok := s.preferences[k]
+	if ok && m.required && time.Now().After(m.until) {
+		delete(s.preferences, k)
 		return false, false
 	}
-	return ok, m.only
+	return ok, m.required
 }
 
 // A spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next
@@ -88,7 +88,7 @@ func (s *http1State) takeSpare(k Key) net.Conn {
 		if p == nil {
 			return nil
 		}
-		if time.Since(p.made) < spareFresh || isOpen(p.nc) {
+		if time.Since(p.made) < spareFreshTime || isOpen(p.nc) {
 			return p.nc
 		}
 		_ = p.nc.Close() // it is of no use
@@ -110,11 +110,11 @@ func (s *http1State) firstSpare(k Key) *spare {
 }
 
 const (
-	// spareFresh is how long the server of a spare is not suspected of having closed it: a request
+	// spareFreshTime is how long the server of a spare is not suspected of having closed it: a request
 	// takes its own at once.
-	spareFresh = 10 * time.Millisecond
-	// spareLook is how long a look at a spare lasts.
-	spareLook = time.Millisecond
+	spareFreshTime = 10 * time.Millisecond
+	// spareProbeTime is how long a look at a spare lasts.
+	spareProbeTime = time.Millisecond
 )
 
 // isOpen reports whether a connection that has not been used is not known to be closed by the
@@ -127,7 +127,7 @@ func isOpen(nc net.Conn) bool {
 	if !netconn.Interruptible(below) {
 		return true
 	}
-	_ = nc.SetReadDeadline(time.Now().Add(spareLook)) // works, as said above
+	_ = nc.SetReadDeadline(time.Now().Add(spareProbeTime)) // works, as said above
 	n, err := nc.Read(make([]byte, 1))
 	return n == 0 && netconn.IsTimeout(err) && nc.SetReadDeadline(time.Time{}) == nil
 }

@@ -23,8 +23,8 @@ type handedOver struct {
 
 // families is what a pool knows of them. It is guarded by pool.mu.
 type families struct {
-	last    uint64                     // family that was made
-	refused map[*http.Request]*refusal // what net/http is about to send elsewhere
+	lastFamily uint64                     // family that was made
+	refusals   map[*http.Request]*refusal // what net/http is about to send elsewhere
 }
 
 // refusal is a request that a connection could not take.
@@ -39,7 +39,7 @@ const maxRefused = 1000
 // takeOver makes a connection that net/http has dialled part of the pool.
 func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper {
 	t.init()
-	p := t.once.own
+	p := t.once.ownPool
 	protocols := t.protocols()
 	switch {
 	case p == nil:
@@ -50,14 +50,14 @@ func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper
 		return failedTripper{errors.New("http2: HTTP/2 was negotiated, which Transport.Protocols has not")}
 	}
 	p.mu.Lock()
-	p.families.last++
-	key := Key{Scheme: scheme, Addr: addr, family: p.families.last}
+	p.families.lastFamily++
+	key := Key{Scheme: scheme, Addr: addr, family: p.families.lastFamily}
 	p.mu.Unlock()
 	cc := t.newClientConn(nc, Key{Scheme: scheme, Addr: addr})
 	p.mu.Lock()
 	cc.family, cc.identity = key, tlsIdentity(nc)
-	p.add(p.group(&Target{Key: key, t: t, cached: true}), cc)
-	p.sweepLater()
+	p.addLocked(p.groupLocked(&Target{Key: key, t: t, netHTTPDials: true}), cc)
+	p.scheduleReapLocked()
 	p.mu.Unlock()
 	return &handedOver{t, cc}
 }
@@ -69,10 +69,10 @@ func (h *handedOver) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	target := h.t.once.own.familyOf(req, h.cc)
+	target := h.t.once.ownPool.familyOf(req, h.cc)
 	resp, err := h.t.roundTrip(req, target)
 	if errors.Is(err, noCachedConnError{}) {
-		h.t.once.own.refuse(req, h.cc)
+		h.t.once.ownPool.recordRefusal(req, h.cc)
 	}
 	return resp, awaitTimeout(req, err)
 }
@@ -82,31 +82,31 @@ func (h *handedOver) RoundTrip(req *http.Request) (*http.Response, error) {
 func (p *pool) familyOf(req *http.Request, cc *ClientConn) *Target {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.families.refused[req]; r != nil {
-		delete(p.families.refused, req)
-		p.join(r.cc, cc)
+	if r := p.families.refusals[req]; r != nil {
+		delete(p.families.refusals, req)
+		p.joinFamiliesLocked(r.cc, cc)
 	}
-	return &Target{Key: cc.family, t: p.t, cached: true}
+	return &Target{Key: cc.family, t: p.t, netHTTPDials: true}
 }
 
-// refuse notes that cc could not take a request.
-func (p *pool) refuse(req *http.Request, cc *ClientConn) {
+// recordRefusal notes that cc could not take a request.
+func (p *pool) recordRefusal(req *http.Request, cc *ClientConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.families.refused == nil {
-		p.families.refused = make(map[*http.Request]*refusal)
+	if p.families.refusals == nil {
+		p.families.refusals = make(map[*http.Request]*refusal)
 	}
-	if len(p.families.refused) < maxRefused {
-		p.families.refused[req] = &refusal{cc, time.Now()}
+	if len(p.families.refusals) < maxRefused {
+		p.families.refusals[req] = &refusal{cc, time.Now()}
 	}
-	p.sweepLater()
+	p.scheduleReapLocked()
 }
 
-// join adds the connections of cc's family to that of old, if both reach the same address with the
+// joinFamiliesLocked adds the connections of cc's family to that of old, if both reach the same address with the
 // same TLS configuration. A proxy function that gives each attempt another proxy has net/http send
 // one request over connections that are not alike; and a request that has failed may come again by
 // a clone of the http.Transport, which has another certificate, or verifies in another way.
-func (p *pool) join(old, cc *ClientConn) {
+func (p *pool) joinFamiliesLocked(old, cc *ClientConn) {
 	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key || old.identity != cc.identity {
 		return
 	}
@@ -115,70 +115,70 @@ func (p *pool) join(old, cc *ClientConn) {
 		cc.family = old.family // it has gone, but net/http may still come to it
 		return
 	}
-	to := p.group(&Target{Key: old.family, t: p.t, cached: true})
+	to := p.groupLocked(&Target{Key: old.family, t: p.t, netHTTPDials: true})
 	for _, c := range from.conns {
 		c.family = to.target.Key
-		c.pooled.Store(&to.onState)
+		c.poolHook.Store(&to.connHook)
 	}
 	to.conns = append(to.conns, from.conns...)
 	to.waiters = append(to.waiters, from.waiters...)
 	from.conns, from.waiters = nil, nil
-	p.drop(from)
+	p.dropIfEmptyLocked(from)
 	cc.family = to.target.Key
 	for _, c := range to.conns {
-		to.update(c) // it may have changed in between
+		to.updateConnLocked(c) // it may have changed in between
 	}
-	to.serve()
+	to.serveWaitersLocked()
 }
 
-// surplusTime is how long a connection may be that no request has used before it counts as surplus.
-const surplusTime = 250 * time.Millisecond
+// unusedTime is how long a connection may be that no request has used before it counts as surplus.
+const unusedTime = 250 * time.Millisecond
 
-// sweepLater looks for surplus connections in a while. net/http dials for each request that waits,
+// scheduleReapLocked looks for surplus connections in a while. net/http dials for each request that waits,
 // and sends all of them over the first connection that is there: when a hundred begin at once, a
 // hundred connections come, and one is used. They are not closed at once, since requests may be on
 // their way back to us that the others have no streams for. It is called with p.mu held.
-func (p *pool) sweepLater() {
-	if !p.sweeping {
-		p.sweeping = true
-		time.AfterFunc(surplusTime, p.sweep)
+func (p *pool) scheduleReapLocked() {
+	if !p.reapScheduled {
+		p.reapScheduled = true
+		time.AfterFunc(unusedTime, p.reapUnused)
 	}
 }
 
-// sweep closes the surplus connections, forgets old refusals, and comes again for those that are
+// reapUnused closes the surplus connections, forgets old refusals, and comes again for those that are
 // too new.
-func (p *pool) sweep() {
+func (p *pool) reapUnused() {
 	p.mu.Lock()
-	p.sweeping = false
+	p.reapScheduled = false
 	now := time.Now()
-	for req, r := range p.families.refused {
+	for req, r := range p.families.refusals {
 		if now.Sub(r.at) > time.Second {
-			delete(p.families.refused, req)
+			delete(p.families.refusals, req)
 		}
 	}
-	surplus, more := p.surplusLocked(now)
-	if more || len(p.families.refused) > 0 {
-		p.sweepLater()
+	unused, more := p.unusedLocked(now)
+	if more || len(p.families.refusals) > 0 {
+		p.scheduleReapLocked()
 	}
 	p.mu.Unlock()
-	for _, cc := range surplus {
+	for _, cc := range unused {
 		cc.retire()
 	}
 }
 
-// surplusLocked returns the connections that no request has used, but for one where its host has no
+// unusedLocked returns the connections that no request has used, but for one where its host has no
 // other, and whether there are others that are too new to be told from them.
-func (p *pool) surplusLocked(now time.Time) (surplus []*ClientConn, more bool) {
+func (p *pool) unusedLocked(now time.Time) (unneeded []*ClientConn, more bool) {
 	needed := make(map[Key]bool) // hosts that have a connection
 	var unused []*ClientConn
 	for _, g := range p.groups {
 		for _, cc := range g.conns {
 			since := cc.c.IdleSince()
 			switch {
-			case cc.gone():
-			case cc.used.Load():
+			case cc.unusable():
+			case cc.hadRequest.Load():
 				needed[cc.key] = true
-			case since.IsZero() || now.Sub(since) < surplusTime:
+			case since.IsZero() || now.Sub(since) < unusedTime:
 				more = true
 			default:
 				unused = append(unused, cc)
@@ -187,10 +187,10 @@ func (p *pool) surplusLocked(now time.Time) (surplus []*ClientConn, more bool) {
 	}
 	for _, cc := range unused {
 		if needed[cc.key] {
-			surplus = append(surplus, cc)
+			unneeded = append(unneeded, cc)
 		} else {
 			needed[cc.key] = true
 		}
 	}
-	return surplus, more
+	return unneeded, more
 }
