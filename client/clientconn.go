@@ -355,7 +355,11 @@ func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 }
 
 // roundTripOnce sends a request once. A slot is reserved for it.
-func (cc *ClientConn) roundTripOnce(req *http.Request, body *replayBody, trace *httptrace.ClientTrace) (*http.Response, error) {
+func (cc *ClientConn) roundTripOnce(
+	req *http.Request,
+	body *replayBody,
+	trace *httptrace.ClientTrace,
+) (*http.Response, error) {
 	x, err := cc.open(req, body, trace, false)
 	if err != nil {
 		return nil, err

@@ -66,7 +66,11 @@ func (e *pushEntry) isFor(req *http.Request, target *Target, cc *ClientConn) boo
 
 // matchPush answers a request with what was pushed for it, by cc where that is not nil. It is false
 // where the request is to be sent. A pushed response that does not suit the request is dropped.
-func (t *Transport) matchPush(req *http.Request, target *Target, cc *ClientConn) (resp *http.Response, err error, ok bool) {
+func (t *Transport) matchPush(
+	req *http.Request,
+	target *Target,
+	cc *ClientConn,
+) (resp *http.Response, err error, ok bool) {
 	c := t.PushCache
 	e := c.take(req, target, cc)
 	if e == nil {

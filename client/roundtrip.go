@@ -116,7 +116,8 @@ func (t *Transport) attempt(
 
 // reserveConn gets a connection with a stream for the request.
 func (t *Transport) reserveConn(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
-	if trace != nil && trace.GetConn != nil && !target.netHTTPDials && !target.getConnCalled { // else net/http has called it
+	if trace != nil && trace.GetConn != nil && !target.netHTTPDials &&
+		!target.getConnCalled { // else net/http has called it
 		trace.GetConn(target.Addr)
 	}
 	if asksForConn(trace) {
@@ -180,7 +181,12 @@ func (t *Target) afterError(err error) *Target {
 
 // prepareRetry prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
 // is to return.
-func (t *Transport) prepareRetry(req *http.Request, body *replayBody, err error, state *retryState) (*replayBody, error) {
+func (t *Transport) prepareRetry(
+	req *http.Request,
+	body *replayBody,
+	err error,
+	state *retryState,
+) (*replayBody, error) {
 	state.failed(err)
 	var ce *Error
 	if !errors.As(err, &ce) || !ce.Unprocessed || state.attempts >= t.maxAttempts() {
