@@ -270,7 +270,8 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 						t.Error("a stream is taken still")
 					}
 				} else {
-					p.send(frame.NewSettings(frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1}), frame.Settings{Ack: true})
+					enable := frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1}
+					p.send(frame.NewSettings(enable), frame.Settings{Ack: true})
 					for range 2 {
 						h := p.request()
 						if h.get(":protocol") != "websocket" || h.get(":path") != "/chat" || h.get(":scheme") != "http" {
@@ -487,8 +488,10 @@ func TestConnectChecksRequest(t *testing.T) {
 		return err
 	}
 	for want, change := range map[string]func(*http.Request){
-		`http2: Connect with method "GET"`:                       func(r *http.Request) { r.Method = "GET" },
-		"http2: Connect with a Request.Body":                     func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("x")) },
+		`http2: Connect with method "GET"`: func(r *http.Request) { r.Method = "GET" },
+		"http2: Connect with a Request.Body": func(r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader("x"))
+		},
 		`http2: CONNECT to "db.test", which is not "host:port"`:  func(r *http.Request) { r.Host = "db.test" },
 		`http2: CONNECT to "db.test:", which is not "host:port"`: func(r *http.Request) { r.Host = "db.test:" },
 		"http: nil Request.URL":                                  func(r *http.Request) { r.URL = nil },

@@ -1,20 +1,38 @@
 package client
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
-	"time"
-
-	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 )
 
-// roundTrip sends a request, as often as it takes and is safe.
+// The way of a request out:
+//
+//  1. Transport.RoundTrip (transport.go) leaves a scheme of RegisterProtocol to its transport. send
+//     checks the request (request.go), finds its Target (dial.go), and leaves HTTP/1.1 to net/http
+//     (http1.go).
+//  2. roundTrip looks for a pushed response (push_match.go) and makes a replayBody of the request's
+//     body (replay_body.go). What follows is one attempt, of which there may be several.
+//  3. reserveConn gets a connection with a reserved stream from the pool (pool.go), which dials
+//     where there is none (pool_dial.go, dial.go).
+//  4. ClientConn.open (clientconn_roundtrip.go) makes an exchange, which is the attempt.
+//     exchange.send (exchange_send.go) makes the fields (request.go) and opens the stream: package
+//     conn writes HEADERS, with the body where that is small and in memory.
+//  5. Any other body is sent by a goroutine of its own (upload.go).
+//  6. exchange.watch (exchange_cancel.go) has the end of the request's context reset the stream.
+//
+// The way of the response in:
+//
+//  7. exchange.awaitResponse (exchange_response.go) waits in conn.Stream.AwaitHead. Interim
+//     responses go to hooks and to the upload meanwhile (exchange_trace.go).
+//  8. makeResponse (response.go) makes the http.Response. From now on the request is not sent
+//     again, but for a 421 on a connection to another origin (coalesce.go).
+//  9. The caller reads and closes the responseBody (body.go). When response and upload have ended,
+//     exchange.finish gives the stream back.
+//
+// After an attempt without a response, prepareRetry (retry.go) decides whether there is another.
+
+// roundTrip sends a request with HTTP/2, in as many attempts as are needed and safe.
 func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response, error) {
 	if t.PushCache != nil {
 		if resp, err, ok := t.matchPush(req, target, nil); ok {
@@ -23,77 +41,49 @@ func (t *Transport) roundTrip(req *http.Request, target *Target) (*http.Response
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	body := newReplayBody(req, t.replayBuffer())
+	firstBody := body
 	var state retryState
-	var last error // of the attempt before
-	first := body
+	var lastErr error // of the attempt before
 	for {
 		resp, err := t.attempt(req, target, body, trace)
 		if err == nil {
 			return resp, nil
 		}
-		if m, ok := err.(*misdirected); ok { //nolint:errorlint // as try has made it
-			next, ok := m.retryOnOwnConn(req, body)
+		if m, ok := err.(*misdirected); ok { //nolint:errorlint // as attempt has made it
+			nextBody, ok := m.retryOnOwnConn(req, body)
 			if !ok {
 				return m.resp, nil
 			}
 			own := *target
 			own.ownConn = true
-			target, body = &own, next
+			target, body = &own, nextBody
 			t.once.ownPool.removeOrigin(m.x.cc, own.Key)
 			t.counts.retries.Add(1)
 			continue
 		}
 		if errors.Is(err, noCachedConnError{}) {
-			return nil, handBack(req, body, body != first, last)
+			return nil, handBack(req, body, body != firstBody, lastErr)
 		}
 		if t.wantsHTTP1(err, target) {
 			return t.retryHTTP1(req, body, target, err)
 		}
-		next, retry := t.prepareRetry(req, body, err, &state)
-		if retry == nil {
+		nextBody, final := t.prepareRetry(req, body, err, &state)
+		if final == nil {
 			t.counts.retries.Add(1)
-			body, last = next, err
+			body, lastErr = nextBody, err
 			target = target.afterError(err)
 			continue
 		}
 		if body != nil {
 			body.close(false)
 		}
-		return nil, retry
+		return nil, final
 	}
-}
-
-// handBack returns the error that has net/http send a request elsewhere, which has the first body
-// only: where that was begun, net/http is given a copy of the whole of it. Where there is none, the
-// request fails with the error of the last attempt, since net/http would say no more than that it
-// cannot rewind the body.
-func handBack(req *http.Request, body *replayBody, other bool, last error) error {
-	if body == nil || !other && !body.hasStarted() {
-		return errNoCached
-	}
-	whole := body.bufferAll(req.Context())
-	if whole {
-		req.GetBody = body.replayAll // the request is net/http's own copy
-	}
-	body.close(false)
-	if !whole && body.getBody == nil && last != nil {
-		return errNotReplayed(last, errNotComplete)
-	}
-	return errNoCached
-}
-
-// errNotReplayed is net/http's error for a request whose body cannot be sent again.
-func errNotReplayed(attempt, why error) error {
-	return fmt.Errorf("http2: Transport: cannot retry err [%w] after Request.Body was written; "+
-		"define Request.GetBody to avoid this error: %w", attempt, why)
 }
 
 // attempt gets a connection and sends the request on it once.
 func (t *Transport) attempt(
-	req *http.Request,
-	target *Target,
-	body *replayBody,
-	trace *httptrace.ClientTrace,
+	req *http.Request, target *Target, body *replayBody, trace *httptrace.ClientTrace,
 ) (*http.Response, error) {
 	cc, err := t.reserveConn(req, target, trace)
 	if err != nil {
@@ -114,10 +104,10 @@ func (t *Transport) attempt(
 	return resp, err
 }
 
-// reserveConn gets a connection with a stream for the request.
+// reserveConn gets a connection with a stream that is reserved for the request.
 func (t *Transport) reserveConn(req *http.Request, target *Target, trace *httptrace.ClientTrace) (*ClientConn, error) {
-	if trace != nil && trace.GetConn != nil && !target.netHTTPDials &&
-		!target.getConnCalled { // else net/http has called it
+	// Where net/http dials it has called the hook itself.
+	if trace != nil && trace.GetConn != nil && !target.netHTTPDials && !target.getConnCalled {
 		trace.GetConn(target.Addr)
 	}
 	if asksForConn(trace) {
@@ -134,146 +124,11 @@ func (t *Transport) reserveConn(req *http.Request, target *Target, trace *httptr
 			return nil, errNotReserved
 		}
 		if asksForConn(trace) && hidesConn(cc.c.NetConn()) {
-			cc.retire() // what runs on it goes on
+			cc.retire() // the requests that run on it are not affected
 			cc.unreserveSlot()
 			continue
 		}
 		cc.gotConn(trace)
 		return cc, nil
 	}
-}
-
-// retryState counts the attempts of one request.
-type retryState struct {
-	attempts  int // that reached the connection, or failed to for another reason than the next
-	notOpened int // that found the connection taken out of service before a stream was opened: they cost the server nothing
-}
-
-// maxNotOpened bounds the attempts that are not counted as sent.
-const maxNotOpened = 64
-
-// failed counts an attempt that ended with err.
-func (n *retryState) failed(err error) {
-	if isNotOpened(err) && n.notOpened < maxNotOpened {
-		n.notOpened++
-	} else {
-		n.attempts++
-	}
-}
-
-// isNotOpened tells whether err came before a stream was opened, because the connection takes no
-// more, or allows fewer than it was taken to when the stream was reserved.
-func isNotOpened(err error) bool {
-	var se *frame.StreamError
-	return (errors.Is(err, core.ErrNoMoreStreams) || errors.Is(err, core.ErrNoStream)) && !errors.As(err, &se)
-}
-
-// afterError returns the target for another attempt, after one that ended with err. A server that has
-// refused a stream may allow fewer than it was taken to.
-func (t *Target) afterError(err error) *Target {
-	if t.wasRefused || !errors.Is(err, frame.RefusedStream) {
-		return t
-	}
-	next := *t
-	next.wasRefused = true
-	return &next
-}
-
-// prepareRetry prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
-// is to return.
-func (t *Transport) prepareRetry(
-	req *http.Request,
-	body *replayBody,
-	err error,
-	state *retryState,
-) (*replayBody, error) {
-	state.failed(err)
-	var ce *Error
-	if !errors.As(err, &ce) || !ce.Unprocessed || state.attempts >= t.maxAttempts() {
-		return nil, err
-	}
-	if body != nil {
-		nextBody, bodyErr := body.forRetry(req)
-		switch {
-		case errors.Is(bodyErr, errNotBuffered):
-			return nil, errNotReplayed(err, bodyErr)
-		case bodyErr != nil:
-			return nil, fmt.Errorf("%w: %w", bodyErr, err)
-		}
-		body = nextBody
-	}
-	if err := backoff(req.Context(), err, state.attempts); err != nil {
-		if body != nil {
-			body.close(false) // the caller has the former one, which GetBody's has followed
-		}
-		return nil, err
-	}
-	return body, nil
-}
-
-// backoff waits before another attempt: not at first, nor where the server only moves on to another
-// connection.
-func backoff(ctx context.Context, err error, n int) error {
-	if n <= 1 || isNotOpened(err) {
-		return ctx.Err()
-	}
-	d := backoffUnit << min(n-2, 8)
-	timer := time.NewTimer(d + rand.N(d/4))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// backoffUnit is what is waited before the second repetition; each further one waits twice as long.
-const backoffUnit = 10 * time.Millisecond
-
-// wantsHTTP1 tells whether the server wants HTTP/1.1, and may have it.
-func (t *Transport) wantsHTTP1(err error, target *Target) bool {
-	if target.Scheme != "https" || !t.protocols().HTTP1() {
-		return false
-	}
-	var se *frame.StreamError
-	if errors.As(err, &se) && se.Initiator == frame.Remote && se.Code == frame.HTTP11Required {
-		return true
-	}
-	return wrongProtocol(err) || errors.Is(err, ErrHTTP1)
-}
-
-// retryHTTP1 has net/http send the request, after the error err of the pool or of the server.
-func (t *Transport) retryHTTP1(req *http.Request, body *replayBody, target *Target, err error) (*http.Response, error) {
-	http1Only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
-	t.h1.remember(target.Key, http1Only)
-	if !http1Only || wrongProtocol(err) { // nothing was sent yet
-		same := *target
-		same.getConnCalled = true
-		target = &same
-	}
-	var out io.ReadCloser
-	if body != nil {
-		var err error
-		if out, err = body.detach(req); err != nil {
-			body.close(false)
-			return nil, fmt.Errorf("%w: %w", err, frame.HTTP11Required)
-		}
-	}
-	if !http1Only && t.once.ownPool != nil {
-		resp, err := t.sendHTTP1(req, out, target, false)
-		if !wrongProtocol(err) {
-			return resp, err
-		}
-		if t.h1.forget(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
-			retry := *req
-			retry.Body = out
-			resp, err := t.roundTrip(&retry, target)
-			if err == nil {
-				resp.Request = req
-			}
-			return resp, err
-		}
-	}
-	return t.onlyHTTP1(req, out, target)
 }
