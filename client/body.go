@@ -57,8 +57,8 @@ func (b *responseBody) Read(p []byte) (int, error) {
 func (x *exchange) readFailed(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.cancelErr != nil {
-		return x.cancelErr
+	if x.mu.cancelErr != nil {
+		return x.mu.cancelErr
 	}
 	return &Error{Addr: x.cc.addr, StreamID: x.stream.ID(), Err: x.cc.tellingError(err)}
 }

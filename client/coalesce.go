@@ -24,8 +24,8 @@ func (cc *ClientConn) onOrigin(_ *conn.Conn, list []string) {
 	}
 	cc.mu.Lock()
 	for _, key := range keys {
-		if len(cc.coalescedOrigins) < maxCoalescedOrigins && !slices.Contains(cc.coalescedOrigins, key) {
-			cc.coalescedOrigins = append(cc.coalescedOrigins, key)
+		if len(cc.mu.coalescedOrigins) < maxCoalescedOrigins && !slices.Contains(cc.mu.coalescedOrigins, key) {
+			cc.mu.coalescedOrigins = append(cc.mu.coalescedOrigins, key)
 		}
 	}
 	cc.mu.Unlock()
@@ -70,7 +70,7 @@ func (p *pool) addOriginsLocked(cc *ClientConn) {
 		return // add comes back to it, or it is on its way out
 	}
 	cc.mu.Lock()
-	keys := slices.Clone(cc.coalescedOrigins)
+	keys := slices.Clone(cc.mu.coalescedOrigins)
 	cc.mu.Unlock()
 	for _, key := range keys {
 		if !slices.Contains(p.coalesced[key], cc) {
@@ -88,7 +88,7 @@ func (p *pool) removeOrigin(cc *ClientConn, key Key) {
 	defer p.mu.Unlock()
 	p.removeOriginLocked(cc, key)
 	cc.mu.Lock()
-	cc.coalescedOrigins = slices.DeleteFunc(cc.coalescedOrigins, func(have Key) bool { return have == key })
+	cc.mu.coalescedOrigins = slices.DeleteFunc(cc.mu.coalescedOrigins, func(have Key) bool { return have == key })
 	cc.mu.Unlock()
 }
 

@@ -55,7 +55,7 @@ func (t *Transport) takeOver(scheme, addr string, nc net.Conn) http.RoundTripper
 	p.mu.Unlock()
 	cc := t.newClientConn(nc, Key{Scheme: scheme, Addr: addr})
 	p.mu.Lock()
-	cc.family, cc.identity = key, tlsIdentity(nc)
+	cc.netHTTP.family, cc.netHTTP.identity = key, tlsIdentity(nc)
 	p.addLocked(p.groupLocked(&Target{Key: key, t: t, netHTTPDials: true}), cc)
 	p.scheduleReapLocked()
 	p.mu.Unlock()
@@ -86,7 +86,7 @@ func (p *pool) familyOf(req *http.Request, cc *ClientConn) *Target {
 		delete(p.families.refusals, req)
 		p.joinFamiliesLocked(r.cc, cc)
 	}
-	return &Target{Key: cc.family, t: p.t, netHTTPDials: true}
+	return &Target{Key: cc.netHTTP.family, t: p.t, netHTTPDials: true}
 }
 
 // recordRefusal notes that cc could not take a request.
@@ -107,24 +107,25 @@ func (p *pool) recordRefusal(req *http.Request, cc *ClientConn) {
 // one request over connections that are not alike; and a request that has failed may come again by
 // a clone of the http.Transport, which has another certificate, or verifies in another way.
 func (p *pool) joinFamiliesLocked(old, cc *ClientConn) {
-	if old.family == cc.family || old.addr != cc.addr || old.key != cc.key || old.identity != cc.identity {
+	sameServer := old.addr == cc.addr && old.key == cc.key && old.netHTTP.identity == cc.netHTTP.identity
+	if old.netHTTP.family == cc.netHTTP.family || !sameServer {
 		return
 	}
-	from := p.groups[cc.family]
+	from := p.groups[cc.netHTTP.family]
 	if from == nil {
-		cc.family = old.family // it has gone, but net/http may still come to it
+		cc.netHTTP.family = old.netHTTP.family // it has gone, but net/http may still come to it
 		return
 	}
-	to := p.groupLocked(&Target{Key: old.family, t: p.t, netHTTPDials: true})
+	to := p.groupLocked(&Target{Key: old.netHTTP.family, t: p.t, netHTTPDials: true})
 	for _, c := range from.conns {
-		c.family = to.target.Key
+		c.netHTTP.family = to.target.Key
 		c.poolHook.Store(&to.connHook)
 	}
 	to.conns = append(to.conns, from.conns...)
 	to.waiters = append(to.waiters, from.waiters...)
 	from.conns, from.waiters = nil, nil
 	p.dropIfEmptyLocked(from)
-	cc.family = to.target.Key
+	cc.netHTTP.family = to.target.Key
 	for _, c := range to.conns {
 		to.updateConnLocked(c) // it may have changed in between
 	}

@@ -140,7 +140,7 @@ func (cc *ClientConn) connect(req *http.Request, trace *httptrace.ClientTrace) (
 func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
 	if x.stopWatch != nil && !x.stopWatch() { // it has been cancelled, at this moment or before
 		x.mu.Lock()
-		err := x.cancelErr
+		err := x.mu.cancelErr
 		x.mu.Unlock()
 		if err == nil {
 			err = context.Cause(x.req.Context())
@@ -152,7 +152,7 @@ func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
 		close(x.watchDone)
 	}
 	x.mu.Lock()
-	x.finished = true
+	x.mu.finished = true
 	x.mu.Unlock()
 	x.resp.Body, x.resp.ContentLength = http.NoBody, -1
 	x.uses.Close()

@@ -61,7 +61,9 @@ var scripts = []script{
 		n.response(rt.RoundTrip(r))
 	}},
 	{name: "invalid requests", handler: dump, do: func(n *notes, rt http.RoundTripper) {
-		for _, pairs := range [][]string{{"bad name", "x"}, {"Bad", "a\nb"}, {"Connection", "upgrade"}, {"Upgrade", "h2c"}, {"Transfer-Encoding", "gzip"}} {
+		for _, pairs := range [][]string{
+			{"bad name", "x"}, {"Bad", "a\nb"}, {"Connection", "upgrade"}, {"Upgrade", "h2c"}, {"Transfer-Encoding", "gzip"},
+		} {
 			spy := &spyBody{Reader: strings.NewReader("x")}
 			n.response(rt.RoundTrip(request("POST", "/", spy, pairs...)))
 			n.add("closed %d", spy.closes)

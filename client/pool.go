@@ -348,7 +348,7 @@ func (g *group) updateConnLocked(cc *ClientConn) {
 		g.recordConnFailureLocked(cc)
 	}
 	cc.mu.Lock()
-	for _, key := range cc.coalescedOrigins {
+	for _, key := range cc.mu.coalescedOrigins {
 		g.pool.removeOriginLocked(cc, key)
 	}
 	cc.mu.Unlock()

@@ -53,7 +53,7 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 func (x *exchange) isUploading() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.upload != nil && !x.uploadEnded
+	return x.upload != nil && !x.mu.uploadEnded
 }
 
 // statusText is the Status of a response. HTTP/2 has no reason phrase (RFC 9113 §8.3.2).

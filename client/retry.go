@@ -15,8 +15,10 @@ import (
 
 // retryState counts the attempts of one request.
 type retryState struct {
-	attempts  int // that reached the connection, or failed to for another reason than the next
-	notOpened int // that found the connection taken out of service before a stream was opened: they cost the server nothing
+	// notOpened counts attempts that found the connection out of service before a stream was opened.
+	// They cost the server nothing.
+	notOpened int
+	attempts  int // all others, and those beyond maxNotOpened
 }
 
 // maxNotOpened bounds the attempts that are not counted as sent.

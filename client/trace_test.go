@@ -32,13 +32,16 @@ func tracer(n *traceNotes) *httptrace.ClientTrace {
 		},
 		GotFirstResponseByte: func() { n.add("GotFirstResponseByte") },
 		Got100Continue:       func() { n.add("Got100Continue") },
-		Got1xxResponse:       func(code int, _ textproto.MIMEHeader) error { n.add("Got1xx " + http.StatusText(code)); return nil },
-		TLSHandshakeStart:    func() { n.add("TLSHandshakeStart") },
-		TLSHandshakeDone:     func(_ tls.ConnectionState, err error) { n.add("TLSHandshakeDone") },
-		WroteHeaderField:     func(k string, v []string) { n.fields = append(n.fields, k) },
-		WroteHeaders:         func() { n.add("WroteHeaders") },
-		Wait100Continue:      func() { n.add("Wait100Continue") },
-		WroteRequest:         func(i httptrace.WroteRequestInfo) { n.add("WroteRequest") },
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+			n.add("Got1xx " + http.StatusText(code))
+			return nil
+		},
+		TLSHandshakeStart: func() { n.add("TLSHandshakeStart") },
+		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { n.add("TLSHandshakeDone") },
+		WroteHeaderField:  func(k string, v []string) { n.fields = append(n.fields, k) },
+		WroteHeaders:      func() { n.add("WroteHeaders") },
+		Wait100Continue:   func() { n.add("Wait100Continue") },
+		WroteRequest:      func(i httptrace.WroteRequestInfo) { n.add("WroteRequest") },
 	}
 }
 

@@ -55,7 +55,7 @@ func (u *upload) run() {
 func (u *upload) closeBody(err error) {
 	x := u.x
 	x.mu.Lock()
-	final := err == nil || x.final
+	final := err == nil || x.mu.final
 	x.mu.Unlock()
 	if final {
 		u.r.body.closeAttempt(u.r.attempt, false)

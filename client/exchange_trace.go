@@ -1,0 +1,69 @@
+package client
+
+import (
+	"net/http"
+	"net/textproto"
+
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// onInterim takes an interim response, on a goroutine of its own.
+func (x *exchange) onInterim(m *core.Message) {
+	returned := false
+	defer func() {
+		if !returned { // a hook has ended the goroutine
+			x.cancel(errHookExited, frame.Cancel)
+		}
+	}()
+	x.handleInterim(m)
+	returned = true
+}
+
+func (x *exchange) handleInterim(m *core.Message) {
+	x.firstByte()
+	t := x.trace
+	if t != nil && t.Got1xxResponse != nil {
+		if err := t.Got1xxResponse(m.Status, textproto.MIMEHeader(makeHeader(m.Fields, nil))); err != nil {
+			x.cancel(err, frame.Cancel)
+			return
+		}
+	}
+	if m.Status != http.StatusContinue {
+		return
+	}
+	if t != nil && t.Got100Continue != nil {
+		t.Got100Continue()
+	}
+	if x.upload != nil {
+		x.upload.signalContinue()
+	}
+}
+
+func (x *exchange) firstByte() {
+	if x.trace == nil || x.trace.GotFirstResponseByte == nil {
+		return
+	}
+	x.mu.Lock()
+	was := x.mu.firstByteTraced
+	x.mu.firstByteTraced = true
+	x.mu.Unlock()
+	if !was {
+		x.trace.GotFirstResponseByte()
+	}
+}
+
+// firstByteGuarded is firstByte on the goroutine of the request's caller.
+func (x *exchange) firstByteGuarded() {
+	if x.trace == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			x.abandon()
+		}
+	}()
+	x.firstByte()
+	returned = true
+}
