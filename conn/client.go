@@ -13,7 +13,7 @@ import (
 func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
-	c.look()
+	c.catchUpLocked()
 	if c.phase != alive {
 		return nil, core.ErrNoMoreStreams
 	}
@@ -76,7 +76,7 @@ func (st *Stream) awaitHead(w *interrupt) (*core.Message, error) {
 		if w.watch() {
 			continue // much may have changed
 		}
-		if !st.c.lead(st, w) {
+		if !st.c.readInlineLocked(st, w) {
 			st.canRead.Wait()
 		}
 	}

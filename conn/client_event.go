@@ -101,8 +101,8 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 		c.client.pings = make(map[[8]byte]func(error))
 	}
 	c.client.pings[data] = answered
-	if t := c.client.turn; t != nil && t.holder == turnFree {
-		c.serveTurn() // somebody must read the answer
+	if t := c.client.lease; t != nil && t.holder == leaseFree {
+		c.returnLeaseLocked() // somebody must read the answer
 	}
 	c.ensureOut()
 	c.core.Ping(data)

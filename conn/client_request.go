@@ -49,7 +49,7 @@ type Request struct {
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
-	c.look()
+	c.catchUpLocked()
 	if r.Reserved {
 		c.client.reserved--
 	}
@@ -69,7 +69,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	if sizeOf(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
 		return nil, ErrHeaderListSize
 	}
-	c.comesClosely()
+	c.noteRequestGapLocked()
 	c.ensureOut()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
 	s, err := c.core.OpenPrioritized(fields, r.Head, end, r.Priority)

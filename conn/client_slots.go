@@ -33,8 +33,8 @@ type clientState struct {
 	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
 	lastPing uint64
 
-	turn  *readTurn // nil on a server
-	woken []*Stream // their readers are to be woken when everything that one read brought is handled
+	lease *readLease // nil on a server
+	woken []*Stream  // their readers are to be woken when everything that one read brought is handled
 }
 
 const (

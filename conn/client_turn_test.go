@@ -23,21 +23,21 @@ func (p *testPeer) quickly() uint32 {
 		p.send(response(id, 204).endStream())
 		k.want("the response", 0, nil)
 		st.Release()
-		time.Sleep(turnClose / 2)
+		time.Sleep(backToBackGap / 2)
 	}
-	if holder, led, _ := p.turn(); led == 0 || holder != turnFree {
+	if holder, led, _ := p.turn(); led == 0 || holder != leaseFree {
 		p.t.Fatalf("nobody reads for himself: %v, %d times", holder, led)
 	}
 	return 9
 }
 
 // turn tells who reads.
-func (p *testPeer) turn() (turnHolder, uint64, *Stream) {
+func (p *testPeer) turn() (leaseHolder, uint64, *Stream) {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
-	t := p.c.client.turn
-	return t.holder, t.led, t.leader
+	t := p.c.client.lease
+	return t.holder, t.grants, t.inlineReader
 }
 
 // leadRequest begins a request whose goroutine reads.
@@ -105,7 +105,7 @@ func TestReadTurn(t *testing.T) {
 				k.want("AwaitHead", 0, tt.want)
 				st.Release()
 				p.c.FlushNoWait()
-				time.Sleep(2 * turnFreeTime)
+				time.Sleep(2 * leaseFreeTime)
 				p.read()
 				p.in = nil
 				if tt.dead {
@@ -155,7 +155,7 @@ func TestReadTurnTakenBack(t *testing.T) {
 		"time": func(p *testPeer) {
 			p.send(ping("anybody?"))
 			p.want("nobody reads for a moment")
-			time.Sleep(turnFreeTime)
+			time.Sleep(leaseFreeTime)
 			p.want("a moment later", pingAck("anybody?"))
 		},
 		"Ping": func(p *testPeer) {
@@ -201,7 +201,7 @@ func TestReadTurnSlowly(t *testing.T) {
 			_, err := st.AwaitHead()
 			check(t, "AwaitHead", err)
 			st.Release()
-			time.Sleep(2 * turnClose)
+			time.Sleep(2 * backToBackGap)
 		}
 		if _, n, _ := p.turn(); n != 0 {
 			t.Errorf("%d requests read for themselves", n)
@@ -229,7 +229,7 @@ func TestReadTurnLooksFirst(t *testing.T) {
 					p.quickly()
 					leave(p)
 					time.Sleep(6 * time.Millisecond)
-					if holder, _, _ := p.turn(); holder != turnFree {
+					if holder, _, _ := p.turn(); holder != leaseFree {
 						t.Fatalf("somebody reads: %v", holder)
 					}
 					if err := open(p); !errors.Is(err, core.ErrNoMoreStreams) {
@@ -262,13 +262,13 @@ func TestReadTurnLooksFirstOnTLS(t *testing.T) {
 				_, err = st.AwaitHead()
 				st.Release()
 				p.client.FlushNoWait()
-				time.Sleep(turnClose / 2)
+				time.Sleep(backToBackGap / 2)
 				return err
 			}
 			for range 20 {
 				check(t, "GET", get())
 			}
-			if p.client.client.turn.led == 0 {
+			if p.client.client.lease.grants == 0 {
 				t.Fatal("no request has read for itself")
 			}
 			if !together {

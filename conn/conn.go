@@ -36,7 +36,7 @@ type Handler interface {
 // Conn is a living HTTP/2 connection. All methods may be called from any goroutine, Serve from one.
 //
 // Who owns what:
-//   - the goroutine in Serve alone, or who has the turn in its place (see readTurn), owns the receive buffer and core's
+//   - the goroutine in Serve alone, or who has the turn in its place (see readLease), owns the receive buffer and core's
 //     Decode;
 //   - mu guards everything else of core and the fields below it; it is never held over a system call, a callback
 //     or a channel operation;
@@ -83,7 +83,7 @@ type Conn struct {
 	stats     ioStats
 	pace      *pace // nil: no write has waited yet
 	client    clientState
-	rest      rest
+	park      parkState
 	lingers   *lingerState // set with the phase lingering
 }
 
@@ -129,8 +129,8 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role}
 	c.room.L = &c.mu
 	if role == core.Client {
-		c.client.turn = &readTurn{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
-		c.client.turn.serve.L = &c.mu
+		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
+		c.client.lease.serveCond.L = &c.mu
 	}
 	c.timer.f = c.ring
 	_, c.tls = nc.(*tls.Conn)

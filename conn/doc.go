@@ -7,7 +7,7 @@
 //
 // Serve is the one goroutine that a connection keeps: it reads, and handles everything that one
 // read brought before the next. On a client, where requests follow one another closely and one at a
-// time, the goroutine that waits for the response reads in its place (see readTurn). Writing is
+// time, the goroutine that waits for the response reads in its place (see readLease). Writing is
 // done by whoever has something to send and calls Flush: one at a time takes all that is ready, of
 // all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The
 // reader itself never writes, so that two peers which both write cannot wait for each other; nor do

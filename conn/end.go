@@ -94,7 +94,7 @@ const lastWords = 5 * time.Second
 // finish begins the end: what is in the output is still written.
 func (c *Conn) finish() {
 	c.phase = finishing
-	c.callBack()
+	c.resumeReaderLocked()
 	c.lookAt = time.Now().Add(lastWords)
 	c.timer.set(c.lookAt)
 	c.wakeAll()
@@ -129,7 +129,7 @@ func (c *Conn) die(err error) {
 	}
 	wasAlive := c.phase == alive
 	c.phase = dead
-	c.callBack()
+	c.resumeReaderLocked()
 	c.client.lost = wasAlive
 	c.client.changed = true
 	if c.err == nil {
@@ -166,9 +166,9 @@ func (c *Conn) endStreams(err error) {
 func (c *Conn) wakeAll() {
 	c.room.Broadcast()
 	c.pace.wakeFlusher()
-	if t := c.client.turn; t != nil {
-		t.serve.Signal()
-		t.wakeLooked()
+	if t := c.client.lease; t != nil {
+		t.serveCond.Signal()
+		t.wakeCaughtUpLocked()
 	}
 }
 
@@ -299,8 +299,8 @@ func (c *Conn) tickLocked(now time.Time) error {
 	c.handleEvents()
 	if err == nil {
 		c.arm()
-		if c.rest.may && !c.rest.asleep && !c.timer.closing {
-			c.callToRest(now)
+		if c.park.allowed && !c.park.parked && !c.timer.closing {
+			c.requestParkLocked(now)
 		}
 		if c.core.OutputLen() > 0 || c.core.Drained() {
 			c.flushSoonLocked()

@@ -21,7 +21,7 @@ import (
 // while mu is held. Of any other net.Conn nothing is asked but Read, Write and Close:
 //
 //   - Only the goroutine in Serve reads, and nobody interrupts it: requests never read for
-//     themselves (see readTurn).
+//     themselves (see readLease).
 //   - No read deadline is ever set. What bounds the time after the last frame, and after a write
 //     that has failed, is the connection's own timer, which closes the socket. That holds for known
 //     connections, too.

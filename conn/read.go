@@ -15,7 +15,7 @@ import (
 )
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see
-// readTurn).
+// readLease).
 type receiver struct {
 	mark  *lowmark.Mark // keeps the socket from waking us for little; nil where it cannot
 	below *tlssock.Conn // the same below TLS; nil where there is none of ours
@@ -31,8 +31,8 @@ type receiver struct {
 
 	patience netconn.Patience
 
-	rests  bool // the goroutine shall give up its stack: see rest
-	locked bool // Conn.mu is held while a frame takes effect, or what one read brought
+	parking bool // the goroutine shall give up its stack: see rest
+	locked  bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
 // release gives back the buffer that is empty, if the next read need not begin with one of its
@@ -76,7 +76,7 @@ func (c *Conn) Serve() error {
 // what Serve would have returned. A connection that was started needs less memory while it is idle
 // than one that is served by its caller's goroutine, whose stack has more on it.
 func (c *Conn) Start(end func(err error)) {
-	c.startRest(end)
+	c.initPark(end)
 	go func() { // ends as serve does
 		c.serve(c.begin())
 	}()
@@ -90,12 +90,12 @@ func (c *Conn) serve(goOn bool) {
 			c.serveEnd()
 		}
 	}()
-	for goOn && c.takeTurn() {
+	for goOn && c.acquireLease() {
 		goOn = c.readOnce()
-		if c.in.rests {
-			c.in.rests = false
+		if c.in.parking {
+			c.in.parking = false
 			goesOn = true
-			if !goOn || !c.leave() {
+			if !goOn || !c.startWatch() {
 				go c.serve(goOn) // ends as serve does
 			}
 			return
@@ -114,7 +114,7 @@ func (c *Conn) serveEnd() {
 
 // tellEnd calls what Start was given.
 func (c *Conn) tellEnd() {
-	end := c.rest.end
+	end := c.park.onServed
 	if end == nil {
 		return
 	}
@@ -176,7 +176,7 @@ func (c *Conn) crowded() bool { return c.phase == alive && c.core.OutputLen() > 
 func (c *Conn) waitRoom() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.client.turn; t != nil && t.holder == turnLeader && c.crowded() {
+	if t := c.client.lease; t != nil && t.holder == leaseRequest && c.crowded() {
 		return true, false
 	}
 	waited := false
@@ -211,8 +211,8 @@ func (c *Conn) read() error {
 	c.mu.Lock()
 	c.stats.reads++
 	c.stats.bytesRead += uint64(max(n, 0))
-	if c.rest.asleep && n > 0 {
-		c.wakeUp()
+	if c.park.parked && n > 0 {
+		c.unparkLocked()
 	}
 	c.mu.Unlock()
 	r.n += max(n, 0)
@@ -322,9 +322,9 @@ func (c *Conn) apply(now time.Time) bool {
 	return err == nil
 }
 
-// catchUp is how much DATA may lie unread before the goroutine that reads the socket lets others
+// readAheadLimit is how much DATA may lie unread before the goroutine that reads the socket lets others
 // run first, where there are no more CPUs: it is cheaper to copy while it is in the cache.
-const catchUp = 128 << 10
+const readAheadLimit = 128 << 10
 
 // afterRead does what is due once all that one read brought has been handled: data that may go on
 // is moved to the output, new streams are handed over, and somebody is made to flush.
@@ -348,20 +348,20 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	if flush && !handOver {
 		c.flushSoonLocked()
 	}
-	turn := c.stats.writes
+	writes := c.stats.writes
 	c.in.idle = c.core.NumStreams() == 0
 	c.in.sure = c.core.Expected() - c.in.n
-	behind := c.core.Unread() >= catchUp
+	lagging := c.core.Unread() >= readAheadLimit
 	c.dropOut()
 	c.in.locked = false
 	c.unlock()
-	if behind {
+	if lagging {
 		runtime.Gosched()
 	}
 	if handOver {
 		c.handOver()
 		if flush {
-			c.flushAfterHandler(turn)
+			c.flushAfterHandler(writes)
 		}
 	}
 	return true
@@ -421,7 +421,7 @@ func (c *Conn) shutdownIO() {
 	c.mu.Lock()
 	c.die(c.err)
 	c.timer.stop()
-	if t := c.client.turn; t != nil && t.timer != nil {
+	if t := c.client.lease; t != nil && t.timer != nil {
 		t.timer.Stop()
 	}
 	c.unlock()

@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-go/sluice/internal/vigil"
 )
 
-// rest is how a connection that nobody uses gives up what it holds for the next request: the memory
+// parkState is how a connection that nobody uses gives up what it holds for the next request: the memory
 // that spares allocations, and the goroutine that reads, whose stack handling requests has made
 // grow. The timer looks now and then whether anything has come; if not, it calls the reader, by a
 // read deadline that has passed. While a connection is in use that costs one run of the timer every
-// restAfter, and no request anything.
+// parkAfter, and no request anything.
 //
 // On Linux nobody reads from then on: package vigil starts a goroutine that does once something
 // comes. On other systems, and where the kernel refuses, a fresh goroutine with a small stack waits
@@ -26,7 +26,7 @@ import (
 //     From setting it on the reader owns nothing of the connection any more; if arming fails it
 //     takes vigil back as anyone does.
 //   - Whoever clears vigil under mu calls serve. Three do: the sleeper that was woken; finish and
-//     die, which end the phase alive (callBack), so that no vigil follows; and the old reader when
+//     die, which end the phase alive (resumeReaderLocked), so that no vigil follows; and the old reader when
 //     arming has failed.
 //   - What ends the connection needs a reader, to tell Serve's caller and to read what still comes.
 //     Nothing else does: what is written meanwhile (GOAWAY, PING by a timer, SETTINGS) is written
@@ -42,17 +42,17 @@ import (
 // It is for server connections that were started with Start, on sockets whose read deadlines are
 // known to do no harm. Its fields are guarded by Conn.mu, but for end, which is set before there is
 // another goroutine. Conn.lookAt is when to look again.
-type rest struct {
-	end    func(error) // as given to Start
-	reads  uint32      // Conn.stats.reads at the last look, its lower half
-	may    bool        // it was started, on a socket for which that is safe
-	called bool        // the reader has been called
-	asleep bool        // it rests, until something comes
-	vigil  vigil.Vigil // nobody reads: it starts who does; 0 when somebody does
+type parkState struct {
+	onServed     func(error) // as given to Start
+	readsAtCheck uint32      // Conn.stats.reads at the last look, its lower half
+	allowed      bool        // it was started, on a socket for which that is safe
+	requested    bool        // the reader has been called
+	parked       bool        // it rests, until something comes
+	watch        vigil.Vigil // nobody reads: it starts who does; 0 when somebody does
 }
 
-// restAfter is how long nothing must have come: that much, or up to twice as much.
-const restAfter = time.Second
+// parkAfter is how long nothing must have come: that much, or up to twice as much.
+const parkAfter = time.Second
 
 // socketOf returns the socket that nc is, or that TLS on it uses, if its read deadline may be set
 // and taken back; nil otherwise.
@@ -70,61 +70,61 @@ func socketOf(nc net.Conn) net.Conn {
 	return nil
 }
 
-// startRest is called before the first read.
-func (c *Conn) startRest(end func(error)) {
+// initPark is called before the first read.
+func (c *Conn) initPark(end func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rest.end = end
-	c.rest.may = c.rest.may || socketOf(c.nc) != nil
-	if c.rest.may {
-		c.wakeUp()
+	c.park.onServed = end
+	c.park.allowed = c.park.allowed || socketOf(c.nc) != nil
+	if c.park.allowed {
+		c.unparkLocked()
 	}
 }
 
-// wakeUp begins the watch for the next rest.
-func (c *Conn) wakeUp() {
-	r := &c.rest
+// unparkLocked begins the watch for the next rest.
+func (c *Conn) unparkLocked() {
+	r := &c.park
 	if c.phase != alive {
 		return // it will not rest
 	}
-	if r.asleep {
-		r.asleep = false
+	if r.parked {
+		r.parked = false
 		c.findWays()
 	}
-	r.reads = uint32(c.stats.reads)
-	c.lookAt = time.Now().Add(restAfter)
+	r.readsAtCheck = uint32(c.stats.reads)
+	c.lookAt = time.Now().Add(parkAfter)
 	c.timer.set(c.lookAt)
 }
 
-// callToRest looks whether the connection may rest, and calls the reader if so.
-func (c *Conn) callToRest(now time.Time) {
-	r := &c.rest
+// requestParkLocked looks whether the connection may rest, and calls the reader if so.
+func (c *Conn) requestParkLocked(now time.Time) {
+	r := &c.park
 	switch {
 	case now.Before(c.lookAt): // the timer rang for something else
-	case c.core.NumStreams() == 0 && r.reads == uint32(c.stats.reads) && !c.flushing && c.core.OutputLen() == 0:
-		if !r.called && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
-			r.called = true
+	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.stats.reads) && !c.flushing && c.core.OutputLen() == 0:
+		if !r.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
+			r.requested = true
 		}
 		return // who reads sees to the next look
 	default:
-		r.reads = uint32(c.stats.reads)
-		c.lookAt = now.Add(restAfter)
+		r.readsAtCheck = uint32(c.stats.reads)
+		c.lookAt = now.Add(parkAfter)
 	}
 	c.timer.set(c.lookAt)
 }
 
-// goToRest is what the reader does when it was called.
-func (c *Conn) goToRest() {
-	r := &c.rest
-	r.called = false
+// parkLocked is what the reader does when it was called.
+func (c *Conn) parkLocked() {
+	r := &c.park
+	r.requested = false
 	if c.phase != alive {
 		return
 	}
 	if c.core.NumStreams() > 0 || c.in.n > 0 {
-		c.wakeUp() // something has come in between
+		c.unparkLocked() // something has come in between
 		return
 	}
-	r.asleep = true
+	r.parked = true
 	c.core.Trim()
 	c.opened = nil
 	c.notes = nil
@@ -134,16 +134,16 @@ func (c *Conn) goToRest() {
 	if c.timer.at.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes
 	}
-	c.in.rests = true
+	c.in.parking = true
 }
 
-// leave has the reader called when something comes, and tells whether it may go.
-func (c *Conn) leave() bool {
+// startWatch has the reader called when something comes, and tells whether it may go.
+func (c *Conn) startWatch() bool {
 	raw := rawio.Socket(socketOf(c.nc))
 	if raw == nil {
 		return false
 	}
-	v, err := vigil.Begin((*sleeper)(c))
+	v, err := vigil.Begin((*watcher)(c))
 	if err != nil {
 		return false
 	}
@@ -155,11 +155,11 @@ func (c *Conn) leave() bool {
 	c.mu.Lock()
 	on := c.phase == alive
 	if on {
-		c.rest.vigil = v
+		c.park.watch = v
 	}
 	c.mu.Unlock()
 	// From here on somebody else may read.
-	if on && (v.Arm(raw) == nil || !c.takeVigil(v)) {
+	if on && (v.Arm(raw) == nil || !c.takeWatch(v)) {
 		return true
 	}
 	v.End()
@@ -167,49 +167,49 @@ func (c *Conn) leave() bool {
 	return false
 }
 
-// takeVigil makes who calls it the reader, if nobody else has become that.
-func (c *Conn) takeVigil(v vigil.Vigil) bool {
+// takeWatch makes who calls it the reader, if nobody else has become that.
+func (c *Conn) takeWatch(v vigil.Vigil) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rest.vigil != v {
+	if c.park.watch != v {
 		return false
 	}
-	c.rest.vigil = 0
+	c.park.watch = 0
 	return true
 }
 
-// sleeper is a Conn as package vigil knows it.
-type sleeper Conn
+// watcher is a Conn as package vigil knows it.
+type watcher Conn
 
 // Wake goes on reading.
-func (s *sleeper) Wake(v vigil.Vigil) {
+func (s *watcher) Wake(v vigil.Vigil) {
 	c := (*Conn)(s)
-	if !c.takeVigil(v) {
+	if !c.takeWatch(v) {
 		return // it has ended
 	}
 	v.Leave(rawio.Socket(socketOf(c.nc)))
 	c.in.wait = newWaiter(c.nc)
 	c.mu.Lock()
-	c.wakeUp()
+	c.unparkLocked()
 	c.mu.Unlock()
 	c.serve(true) // ends as serve does
 }
 
 // Closed reports whether somebody else has closed the socket.
-func (s *sleeper) Closed() bool {
+func (s *watcher) Closed() bool {
 	raw := rawio.Socket(socketOf((*Conn)(s).nc))
 	return raw == nil || raw.Control(noControl) != nil
 }
 
 func noControl(uintptr) {}
 
-// callBack gives a connection that rests a reader, for its end. It is called with mu held.
-func (c *Conn) callBack() {
-	v := c.rest.vigil
+// resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu held.
+func (c *Conn) resumeReaderLocked() {
+	v := c.park.watch
 	if v == 0 {
 		return
 	}
-	c.rest.vigil = 0
+	c.park.watch = 0
 	go func() {
 		v.End()
 		c.serve(true) // ends as serve does

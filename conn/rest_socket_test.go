@@ -43,13 +43,13 @@ func (p *startedPair) wantEnd() {
 	}
 }
 
-// lookNow is what the timer does when nothing has come for restAfter.
+// lookNow is what the timer does when nothing has come for parkAfter.
 func (c *Conn) lookNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := &c.rest; c.phase == alive && !r.asleep {
-		c.lookAt, r.reads = time.Time{}, uint32(c.stats.reads)
-		c.callToRest(time.Now())
+	if r := &c.park; c.phase == alive && !r.parked {
+		c.lookAt, r.readsAtCheck = time.Time{}, uint32(c.stats.reads)
+		c.requestParkLocked(time.Now())
 	}
 }
 
@@ -57,7 +57,7 @@ func (c *Conn) lookNow() {
 func (c *Conn) resting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rest.asleep && (runtime.GOOS != "linux" || c.rest.vigil != 0)
+	return c.park.parked && (runtime.GOOS != "linux" || c.park.watch != 0)
 }
 
 // restNow returns when the connection rests.

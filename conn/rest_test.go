@@ -16,7 +16,7 @@ import (
 // end was called with.
 func startResting(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
-	p.c.rest.may = true
+	p.c.park.allowed = true
 	ended = make(chan error, 2)
 	p.c.Start(func(err error) { ended <- err })
 	p.greet()
@@ -27,7 +27,7 @@ func (p *testPeer) asleep() bool {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
-	return p.c.rest.asleep
+	return p.c.park.parked
 }
 
 func (p *testPeer) wantAsleep(msg string, want bool) {
@@ -66,24 +66,24 @@ func TestRest(t *testing.T) {
 			p.exchange(id)
 			id += 2
 			p.wantAsleep("after an answer", false)
-			time.Sleep(restAfter - 1)
+			time.Sleep(parkAfter - 1)
 			p.wantAsleep("before its time", false)
-			time.Sleep(restAfter + 1)
+			time.Sleep(parkAfter + 1)
 			p.wantAsleep("when nothing has come", true)
 			time.Sleep(time.Hour)
 		}
 		// What is half here, or under way, keeps it awake.
 		half := p.encode(nil, post(id))
 		p.send(raw(half[:12]))
-		time.Sleep(5 * restAfter)
+		time.Sleep(5 * parkAfter)
 		p.wantAsleep("half a frame", false)
 		p.send(raw(half[12:]))
 		st := p.stream(id)
-		time.Sleep(5 * restAfter)
+		time.Sleep(5 * parkAfter)
 		p.wantAsleep("an open stream", false)
 		st.Release()
 		p.c.Flush()
-		time.Sleep(5 * restAfter)
+		time.Sleep(5 * parkAfter)
 		p.wantAsleep("nothing left", true)
 		p.c.Shutdown()
 		synctest.Wait()
@@ -132,7 +132,7 @@ func TestRestAndRequestsTogether(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		slept := 0
 		for i := range uint32(500) {
-			gap := restAfter*time.Duration(rng.IntN(4)) + time.Duration(rng.IntN(5)-2)
+			gap := parkAfter*time.Duration(rng.IntN(4)) + time.Duration(rng.IntN(5)-2)
 			time.Sleep(max(gap, 0))
 			if rng.IntN(2) == 0 {
 				if p.asleep() {

@@ -240,7 +240,7 @@ func (st *Stream) end(err error) {
 	st.unsent = st.c.client.lost && st.opened == st.c.client.taken
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
-	st.kick()
+	st.interruptReadLocked()
 	if st.onEnd != nil {
 		st.noteEnd(st.onEnd)
 		st.onEnd = nil
@@ -310,7 +310,7 @@ func (d *deadline) stop() {
 func (st *Stream) SetReadDeadline(t time.Time) error {
 	return st.setDeadline(&st.readBy, t, func() {
 		st.canRead.Broadcast()
-		st.kick()
+		st.interruptReadLocked()
 	})
 }
 
@@ -373,7 +373,7 @@ func (st *Stream) EndReadAt(t time.Time) {
 			st.cut = !st.gotEnd
 		}
 		st.canRead.Broadcast()
-		st.kick()
+		st.interruptReadLocked()
 	})
 }
 

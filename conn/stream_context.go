@@ -93,7 +93,7 @@ func (w *interrupt) done() {
 	if w.on {
 		w.err = err
 		w.st.canRead.Broadcast()
-		w.st.kick()
+		w.st.interruptReadLocked()
 	}
 	ok = true
 }

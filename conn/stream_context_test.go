@@ -105,7 +105,7 @@ func TestHeadContext(t *testing.T) {
 		for range 3 {
 			for range 10 {
 				p.roundTrip([]byte("hello"))
-				time.Sleep(turnClose / 2)
+				time.Sleep(backToBackGap / 2)
 			}
 			st, err := p.client.OpenStream(get(0).fields, true)
 			check(t, "OpenStream", err)
@@ -157,7 +157,7 @@ func TestHeadContextOfLeader(t *testing.T) {
 		k.wantWaiting("not the whole head")
 		cancel()
 		k.want("at once", 0, context.Canceled)
-		if holder, _, _ := p.turn(); holder != turnServe {
+		if holder, _, _ := p.turn(); holder != leaseServe {
 			t.Errorf("the turn is with %v", holder)
 		}
 		p.send(raw(b[5:]))

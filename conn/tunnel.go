@@ -301,7 +301,7 @@ func (st *Stream) releaseTunnel() {
 		st.onEnd = nil
 		st.released, st.lingers = true, true
 		d := &st.readBy
-		if limit := c.client.turn.tunnelClose; limit > 0 {
+		if limit := c.client.lease.tunnelClose; limit > 0 {
 			d.start(c, limit, st.endLinger)
 		}
 	}

@@ -41,7 +41,7 @@ func (c *Conn) flushTask() {
 	defer c.unlock()
 	c.flushSoon = false
 	if !c.flushing && c.phase < lingering {
-		if c.rest.asleep {
+		if c.park.parked {
 			c.findWays()
 		}
 		c.flushing = true
@@ -60,9 +60,9 @@ func (c *Conn) flushRestTask() {
 // flushAfterHandler sees to it that output which is older than the streams that were just handed
 // over leaves, however long the handler takes. Who answers at once takes it along: the goroutines
 // that the handler has started are let go first. turn is the number of writes before.
-func (c *Conn) flushAfterHandler(turn uint64) {
+func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Lock()
-	if c.stats.writes == turn && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
+	if c.stats.writes == writes && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
 		c.tasks.Add(1)
 		go func() { // as flushTask
 			defer c.tasks.Done()
@@ -90,7 +90,7 @@ func (c *Conn) flushLocked() {
 	if c.flushing || c.phase >= lingering {
 		return
 	}
-	if c.rest.asleep {
+	if c.park.parked {
 		c.findWays()
 	}
 	c.flushing = true
