@@ -53,7 +53,7 @@ func (p *testPeer) leadRequest(id uint32) (*Stream, *call) {
 }
 
 // Whatever ends the wait of who reads leaves a connection that is read.
-func TestReadTurn(t *testing.T) {
+func TestReadLease(t *testing.T) {
 	needsSocket(t)
 	tests := []struct {
 		name string
@@ -122,7 +122,7 @@ func TestReadTurn(t *testing.T) {
 }
 
 // Another request that comes while one reads gets its response from that one, and then from Serve.
-func TestReadTurnShared(t *testing.T) {
+func TestReadLeaseShared(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
@@ -149,7 +149,7 @@ func TestReadTurnShared(t *testing.T) {
 
 // A free turn is taken back soon, at once where somebody waits for an answer, and when the
 // connection is closed.
-func TestReadTurnTakenBack(t *testing.T) {
+func TestReadLeaseTakenBack(t *testing.T) {
 	needsSocket(t)
 	for name, do := range map[string]func(p *testPeer){
 		"time": func(p *testPeer) {
@@ -190,7 +190,7 @@ func TestReadTurnTakenBack(t *testing.T) {
 }
 
 // Requests that do not follow closely leave reading to Serve.
-func TestReadTurnSlowly(t *testing.T) {
+func TestReadLeaseNotForSlowRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{})
 		p.greet()
@@ -210,7 +210,7 @@ func TestReadTurnSlowly(t *testing.T) {
 }
 
 // What the server has said, or done, while nobody read is known before a stream is opened.
-func TestReadTurnLooksFirst(t *testing.T) {
+func TestReadLeaseCatchesUp(t *testing.T) {
 	needsSocket(t)
 	for name, leave := range map[string]func(p *testPeer){
 		"GOAWAY": func(p *testPeer) { p.send(goAway(7, frame.NoError, "")) },
@@ -242,7 +242,7 @@ func TestReadTurnLooksFirst(t *testing.T) {
 }
 
 // The same over TLS, where what came may be read already together with the last response.
-func TestReadTurnLooksFirstOnTLS(t *testing.T) {
+func TestReadLeaseCatchesUpOnTLS(t *testing.T) {
 	needsSocket(t)
 	for _, together := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestReadTurnLooksFirstOnTLS(t *testing.T) {
 
 // A request that reads for itself does not wait for room in the output, where nothing would reach
 // it.
-func TestReadTurnGivenBackWhileCrowded(t *testing.T) {
+func TestReadLeaseReturnedWhileOutputIsFull(t *testing.T) {
 	needsSocket(t)
 	for name, giveUp := range map[string]func(st *Stream){
 		"reset":    func(st *Stream) { st.Reset(frame.Cancel) },

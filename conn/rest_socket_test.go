@@ -83,7 +83,7 @@ func restSockets() map[string]func(*testing.T) (client, server net.Conn) {
 	}
 }
 
-func TestRestOnSockets(t *testing.T) {
+func TestParkOnSockets(t *testing.T) {
 	for name, connect := range restSockets() {
 		t.Run(name, func(t *testing.T) {
 			cn, sn := connect(t)
@@ -105,7 +105,7 @@ func TestRestOnSockets(t *testing.T) {
 }
 
 // By itself, after a second or two.
-func TestRestBySelf(t *testing.T) {
+func TestParkWithoutWatch(t *testing.T) {
 	t.Parallel()
 	cn, sn := tcpPair(t)
 	p := startPair(t, cn, sn, Config{})
@@ -119,7 +119,7 @@ func TestRestBySelf(t *testing.T) {
 }
 
 // What ends a connection ends one that nobody reads.
-func TestRestEndsOnSockets(t *testing.T) {
+func TestParkEndsOnSockets(t *testing.T) {
 	for kind, connect := range restSockets() {
 		for name, end := range map[string]func(p *startedPair){
 			"peer":     func(p *startedPair) { _ = p.client.NetConn().Close() },
@@ -152,7 +152,7 @@ func TestRestEndsOnSockets(t *testing.T) {
 }
 
 // All of many wake, and each is its own.
-func TestRestMany(t *testing.T) {
+func TestParkMany(t *testing.T) {
 	n := 1000
 	if testing.Short() {
 		n = 100
@@ -192,7 +192,7 @@ func TestRestMany(t *testing.T) {
 }
 
 // Requests, rests and ends at the same time: nothing is lost, nothing hangs.
-func TestRestRaces(t *testing.T) {
+func TestParkRaces(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
 		rounds = 20
@@ -269,7 +269,7 @@ func (c *cutter) release() error {
 
 // Half of a TLS record wakes the connection, which rests again; the other half does, too, and
 // nothing is lost.
-func TestRestWithHalfARecord(t *testing.T) {
+func TestParkWithHalfARecord(t *testing.T) {
 	cn, sn := tcpPair(t)
 	cut := &cutter{Conn: cn}
 	tcn, tsn := overTLS(t, cut, tlssock.New(sn))
@@ -305,7 +305,7 @@ func TestRestWithHalfARecord(t *testing.T) {
 
 // The owner of a net.Conn may close it while the connection rests, as http.Server.Close does: the
 // connection ends, although the kernel tells nobody and no goroutine reads.
-func TestRestClosedByItsOwner(t *testing.T) {
+func TestParkClosedByItsOwner(t *testing.T) {
 	for name, connect := range restSockets() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

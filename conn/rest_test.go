@@ -12,9 +12,9 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// startResting is newTestPeer for a connection that Start runs, and that may rest. ended gets what
+// startParkable is newTestPeer for a connection that Start runs, and that may rest. ended gets what
 // end was called with.
-func startResting(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
+func startParkable(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
 	p.c.park.allowed = true
 	ended = make(chan error, 2)
@@ -57,10 +57,10 @@ func (p *testPeer) exchange(id uint32) {
 	}
 }
 
-func TestRest(t *testing.T) {
+func TestPark(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, ended := startResting(t, Config{})
+		p, ended := startParkable(t, Config{})
 		id := uint32(1)
 		for range 5 {
 			p.exchange(id)
@@ -98,7 +98,7 @@ func TestRest(t *testing.T) {
 }
 
 // What ends a connection ends one that rests, too.
-func TestRestEnds(t *testing.T) {
+func TestParkEnds(t *testing.T) {
 	needsSocket(t)
 	for name, end := range map[string]func(p *testPeer){
 		"peer":     func(p *testPeer) { _ = p.nc.Close() },
@@ -110,7 +110,7 @@ func TestRestEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, ended := startResting(t, Config{IdleTimeout: 5 * time.Minute})
+				p, ended := startParkable(t, Config{IdleTimeout: 5 * time.Minute})
 				p.exchange(1)
 				time.Sleep(time.Minute)
 				p.wantAsleep("after a minute", true)
@@ -125,10 +125,10 @@ func TestRestEnds(t *testing.T) {
 }
 
 // Whatever comes just when the reader is called to rest is not lost.
-func TestRestAndRequestsTogether(t *testing.T) {
+func TestParkAndRequestsTogether(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := startResting(t, Config{})
+		p, _ := startParkable(t, Config{})
 		rng := rand.New(rand.NewPCG(1, 2))
 		slept := 0
 		for i := range uint32(500) {

@@ -140,7 +140,7 @@ func TestHeadContext(t *testing.T) {
 }
 
 // A request that reads for itself looks up when its context is done, and gives the turn on.
-func TestHeadContextOfLeader(t *testing.T) {
+func TestHeadContextOfInlineReader(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
