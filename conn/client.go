@@ -14,7 +14,7 @@ func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlock()
 	c.catchUpLocked()
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return nil, core.ErrNoMoreStreams
 	}
 	c.ensureOut()
@@ -87,10 +87,10 @@ func (st *Stream) awaitHead(w *interrupt) (*core.Message, error) {
 // returns those in force. The error is that of ctx, or of the connection. Client only.
 func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	c.mu.Lock()
-	if c.peerKnown || c.phase != alive {
+	if c.peerKnown || c.phase != phaseOpen {
 		defer c.mu.Unlock()
 		if !c.peerKnown {
-			return core.Settings{}, c.endErr()
+			return core.Settings{}, c.endErrLocked()
 		}
 		return c.core.PeerSettings(), nil
 	}

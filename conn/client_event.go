@@ -92,8 +92,8 @@ const pingPrefix = 0x53 << 56
 func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase != alive {
-		return data, c.endErr()
+	if c.phase != phaseOpen {
+		return data, c.endErrLocked()
 	}
 	c.client.lastPing++
 	binary.BigEndian.PutUint64(data[:], pingPrefix|c.client.lastPing)
@@ -110,16 +110,16 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	return data, nil
 }
 
-// failPings ends the calls of Ping that wait when the connection is lost.
-func (c *Conn) failPings(err error) {
+// failPingsLocked ends the calls of Ping that wait when the connection is lost.
+func (c *Conn) failPingsLocked(err error) {
 	for _, f := range c.client.pings {
 		c.notes = append(c.notes, endNote{f: f, err: err})
 	}
 	c.client.pings = nil
 }
 
-// endErr is why a connection that is not alive has ended.
-func (c *Conn) endErr() error {
+// endErrLocked is why a connection that is not alive has ended.
+func (c *Conn) endErrLocked() error {
 	if c.err != nil {
 		return c.err
 	}

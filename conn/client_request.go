@@ -93,7 +93,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		_ = st.finish(r.Body, r.Trailers)
 	}
 	if c.cfg.SendPingTimeout > 0 {
-		c.arm()
+		c.armLocked()
 	}
 	c.flushNoWaitLocked()
 	return st, nil
@@ -147,7 +147,7 @@ func (c *Conn) FlushNoWait() {
 }
 
 func (c *Conn) flushNoWaitLocked() {
-	if c.flushing || c.phase >= lingering || c.core.OutputLen() == 0 {
+	if c.flushing || c.phase >= phaseLingering || c.core.OutputLen() == 0 {
 		return
 	}
 	if c.try == nil {

@@ -72,7 +72,7 @@ func (c *Conn) slotErr() error { return c.slotErrFirst(streamsAtFirst) }
 // SETTINGS have not come.
 func (c *Conn) slotErrFirst(first int) error {
 	switch {
-	case c.phase != alive || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
+	case c.phase != phaseOpen || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
 	case c.inUse() >= c.slots(), !c.peerKnown && c.inUse() >= first:
 		return core.ErrNoStream
@@ -119,7 +119,7 @@ func (c *Conn) Slots() (taken, free int) { return c.SlotsFirst(streamsAtFirst) }
 func (c *Conn) SlotsFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return 0, 0
 	}
 	taken = c.inUse()
@@ -164,7 +164,7 @@ func (c *Conn) Err() error {
 		return c.client.goAway
 	case c.client.writeErr != nil:
 		return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.client.writeErr}
-	case c.phase != alive || c.core.Draining():
+	case c.phase != phaseOpen || c.core.Draining():
 		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 	case c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
@@ -186,10 +186,10 @@ func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase == alive && c.stats.reads == st.reads {
+	if c.phase == phaseOpen && c.stats.reads == st.reads {
 		c.ensureOut()
 		c.core.Probe(time.Now())
-		c.arm()
+		c.armLocked()
 		if c.core.OutputLen() > 0 {
 			c.flushSoonLocked()
 		}

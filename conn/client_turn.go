@@ -86,11 +86,11 @@ func (c *Conn) acquireLease() bool {
 	defer c.mu.Unlock()
 	t := c.client.lease
 	t.wakeCaughtUpLocked()
-	if t.holder == leaseServe && t.backToBack && c.phase == alive && c.core.NumStreams() == 0 {
+	if t.holder == leaseServe && t.backToBack && c.phase == phaseOpen && c.core.NumStreams() == 0 {
 		c.releaseLeaseLocked()
 	}
 	for t.holder != leaseServe {
-		if t.holder == leaseFree && (c.phase != alive || t.ended) {
+		if t.holder == leaseFree && (c.phase != phaseOpen || t.ended) {
 			t.holder = leaseServe
 			break
 		}
@@ -126,7 +126,7 @@ func (c *Conn) leaseTimerFired() {
 	t.timerOn = false
 	switch {
 	case t.holder != leaseFree:
-	case t.grants != t.grantsSeen && c.phase == alive:
+	case t.grants != t.grantsSeen && c.phase == phaseOpen:
 		t.grantsSeen = t.grants
 		rest := leaseFreeTime
 		if idle := c.core.IdleSince(); !idle.IsZero() { // nor is somebody about to lead
@@ -150,7 +150,7 @@ func (c *Conn) returnLeaseLocked() {
 // that, and tells whether it has read. It lets go of mu.
 func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	t := c.client.lease
-	if c.role != core.Client || t.holder != leaseFree || c.phase != alive {
+	if c.role != core.Client || t.holder != leaseFree || c.phase != phaseOpen {
 		return false
 	}
 	t.grants++
@@ -166,7 +166,7 @@ func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 	goOn := true
 	defer func() { // also when what is the application's has ended this goroutine
 		t.ended = t.ended || !goOn
-		if goOn && c.phase == alive && c.core.NumStreams() == 0 {
+		if goOn && c.phase == phaseOpen && c.core.NumStreams() == 0 {
 			c.releaseLeaseLocked()
 		} else {
 			c.returnLeaseLocked()

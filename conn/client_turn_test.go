@@ -110,7 +110,7 @@ func TestReadLease(t *testing.T) {
 				p.in = nil
 				if tt.dead {
 					_ = p.nc.Close()
-					time.Sleep(lastWords + lingerTime)
+					time.Sleep(closeGrace + lingerTime)
 					p.wantServed("the connection is over")
 					return
 				}

@@ -42,15 +42,15 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 	return c.try.tryWrite(b)
 }
 
-// readOnTime is how long a connection is read on after a write has failed.
-const readOnTime = time.Second
+// keepReadingTime is how long a connection is read on after a write has failed.
+const keepReadingTime = time.Second
 
-// readOn reports, when a write has failed with err, whether the connection is still read. A server
+// keepReadingLocked reports, when a write has failed with err, whether the connection is still read. A server
 // that has closed it may have said with GOAWAY before which requests it has not processed, and have
 // answered others; a client may have sent requests before it left, which are to be carried out.
 // What has arrived of that is worth as much as ever. It is called with mu held.
-func (c *Conn) readOn(err error) bool {
-	if c.phase != alive || netconn.IsTimeout(err) {
+func (c *Conn) keepReadingLocked(err error) bool {
+	if c.phase != phaseOpen || netconn.IsTimeout(err) {
 		return false
 	}
 	if c.client.writeErr != nil {
@@ -58,13 +58,13 @@ func (c *Conn) readOn(err error) bool {
 	}
 	c.client.writeErr = err
 	c.client.changed = true
-	c.closeIn(readOnTime)
+	c.closeInLocked(keepReadingTime)
 	return true
 }
 
-// lostFor is why the connection has ended when the socket has failed with err: nil where the end
+// writeLostErrLocked is why the connection has ended when the socket has failed with err: nil where the end
 // was agreed on, and nothing is lost. It is called with mu held.
-func (c *Conn) lostFor(err error) error {
+func (c *Conn) writeLostErrLocked(err error) error {
 	if c.core.Draining() && c.core.NumStreams() == 0 {
 		return nil
 	}

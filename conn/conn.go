@@ -77,14 +77,14 @@ type Conn struct {
 	room      sync.Cond     // the output became shorter, or the connection is over
 	err       error         // why the connection ended, set with phase
 	done      chan struct{} // what Done returns; nil while nobody has asked
-	timer     alarm
+	timer     deadlineTimer
 	ageAt     time.Time // when the connection is to be drained for its age
 	lookAt    time.Time // alive: when to look whether it may rest; later: when the socket is closed
 	stats     ioStats
 	pace      *pace // nil: no write has waited yet
 	client    clientState
 	park      parkState
-	lingers   *lingerState // set with the phase lingering
+	linger    *lingerState // set with the phase lingering
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
@@ -101,10 +101,10 @@ const (
 type phase uint8
 
 const (
-	alive     phase = iota
-	finishing       // the last frames are to be sent, then the socket is half-closed; no stream is left
-	lingering       // what still comes is thrown away until what was written has arrived, see linger
-	dead            // the socket is closed
+	phaseOpen      phase = iota
+	phaseClosing         // the last frames are to be sent, then the socket is half-closed; no stream is left
+	phaseLingering       // what still comes is thrown away until what was written has arrived, see linger
+	phaseClosed          // the socket is closed
 )
 
 type ioStats struct {
@@ -132,7 +132,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
 		c.client.lease.serveCond.L = &c.mu
 	}
-	c.timer.f = c.ring
+	c.timer.fire = c.timerFired
 	_, c.tls = nc.(*tls.Conn)
 	c.known = isKnown(nc)
 	c.in.init(nc, cfg.Received)
@@ -173,19 +173,19 @@ func (c *Conn) Done() <-chan struct{} {
 	return c.done
 }
 
-// closed is what Done returns where nobody has asked before the end.
-var closed = func() chan struct{} {
+// closedChan is what Done returns where nobody has asked before the end.
+var closedChan = func() chan struct{} {
 	ch := make(chan struct{})
 	close(ch)
 	return ch
 }()
 
-// end closes what Done returns.
-func (c *Conn) end() {
+// closeDone closes what Done returns.
+func (c *Conn) closeDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
-		c.done = closed
+		c.done = closedChan
 	} else {
 		close(c.done)
 	}
@@ -239,10 +239,10 @@ func (c *Conn) unlock() {
 		c.activity = active
 	case c.peerKnown && c.activity != idle:
 		c.activity = idle
-		if c.phase == alive && (c.role == core.Server || c.cfg.IdleTimeout > 0) {
+		if c.phase == phaseOpen && (c.role == core.Server || c.cfg.IdleTimeout > 0) {
 			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
 			if c.cfg.IdleTimeout > 0 || c.core.Draining() {
-				c.arm() // nothing else may happen until that time
+				c.armLocked() // nothing else may happen until that time
 			}
 		}
 	}
@@ -366,7 +366,7 @@ func (c *Conn) handleEvents() {
 			}
 			st.recycle()
 		case core.EventFault:
-			c.count(e.Err)
+			c.countErrorLocked(e.Err)
 		case core.EventSettings:
 			c.peerKnown = true
 			c.client.changed = true

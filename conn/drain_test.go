@@ -309,7 +309,7 @@ func TestTimerRingsLate(t *testing.T) {
 			p.c.timer.t.Stop()
 			p.c.mu.Unlock()
 			time.Sleep(time.Hour)
-			p.c.ring()
+			p.c.timerFired()
 			if answers {
 				p.send(pingAck("sluiceka"))
 			}

@@ -19,13 +19,13 @@ func (c *Conn) Shutdown() {
 }
 
 func (c *Conn) shutdownLocked() {
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return
 	}
 	c.ensureOut()
 	c.core.Shutdown(time.Now())
 	c.client.changed = true
-	c.arm()
+	c.armLocked()
 	c.flushSoonLocked()
 }
 
@@ -48,8 +48,8 @@ func (c *Conn) ShutdownUnreserved(idle bool) bool {
 // Close closes the connection now. Streams that are open fail.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	if c.phase < dead {
-		c.die(&frame.ConnError{Code: frame.NoError, Reason: "connection closed by this side", Cause: errClosed})
+	if c.phase < phaseClosed {
+		c.closeLocked(&frame.ConnError{Code: frame.NoError, Reason: "connection closed by this side", Cause: errClosed})
 	}
 	c.unlock()
 	return nil
@@ -73,62 +73,62 @@ func (c *Conn) fail(err error) {
 }
 
 func (c *Conn) failLocked(ce *frame.ConnError) {
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return
 	}
 	c.ensureOut()
 	c.core.Fail(ce)
-	c.finish()
+	c.beginCloseLocked()
 	if c.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
 		c.err = ce
 	}
-	c.count(ce)
-	c.endStreams(ce)
+	c.countErrorLocked(ce)
+	c.failStreamsLocked(ce)
 	c.flushSoonLocked()
 }
 
-// lastWords bounds the time for the frames that say why the connection ends. A write that is under
+// closeGrace bounds the time for the frames that say why the connection ends. A write that is under
 // way may wait for a peer that reads no more.
-const lastWords = 5 * time.Second
+const closeGrace = 5 * time.Second
 
-// finish begins the end: what is in the output is still written.
-func (c *Conn) finish() {
-	c.phase = finishing
+// beginCloseLocked begins the end: what is in the output is still written.
+func (c *Conn) beginCloseLocked() {
+	c.phase = phaseClosing
 	c.resumeReaderLocked()
-	c.lookAt = time.Now().Add(lastWords)
-	c.timer.set(c.lookAt)
-	c.wakeAll()
+	c.lookAt = time.Now().Add(closeGrace)
+	c.timer.setLocked(c.lookAt)
+	c.wakeAllLocked()
 }
 
-// finishOutput ends a server's connection whose client sends nothing more, and may have closed its
+// closeAfterOutputLocked ends a server's connection whose client sends nothing more, and may have closed its
 // direction only: it reads on. What is written is sent before the socket is closed, responses that
 // are complete among it, for which there is as much time as a lingering connection may take without
 // progress. Streams that are open fail.
-func (c *Conn) finishOutput() {
+func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOut()
 	c.core.SetPatient(false)
 	c.core.Fill(c.core.OutputLen() + fillLimit)
 	c.handleEvents()
-	if c.checkScheduler(); c.phase != alive {
+	if c.checkScheduler(); c.phase != phaseOpen {
 		return
 	}
-	c.finish()
-	c.lookAt = time.Now().Add(max(lastWords, c.lingerLimit()))
+	c.beginCloseLocked()
+	c.lookAt = time.Now().Add(max(closeGrace, c.lingerLimit()))
 	if c.err == nil {
-		c.err = c.ended()
+		c.err = c.eofErrLocked()
 	}
-	c.endStreams(c.endErr())
+	c.failStreamsLocked(c.endErrLocked())
 	c.flushSoonLocked()
 }
 
-// die closes the socket. It is called with mu held; err is why the connection ended, if that is not
+// closeLocked closes the socket. It is called with mu held; err is why the connection ended, if that is not
 // known already.
-func (c *Conn) die(err error) {
-	if c.phase == dead {
+func (c *Conn) closeLocked(err error) {
+	if c.phase == phaseClosed {
 		return
 	}
-	wasAlive := c.phase == alive
-	c.phase = dead
+	wasAlive := c.phase == phaseOpen
+	c.phase = phaseClosed
 	c.resumeReaderLocked()
 	c.client.lost = wasAlive
 	c.client.changed = true
@@ -140,20 +140,20 @@ func (c *Conn) die(err error) {
 		if lost == nil {
 			lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 		}
-		c.endStreams(lost)
+		c.failStreamsLocked(lost)
 	}
-	c.wakeAll()
+	c.wakeAllLocked()
 	c.tasks.Add(1)
-	go c.closeSocket(c.lingers != nil && c.lingers.ends) // not under mu, nor in the reader's way
+	go c.closeSocket(c.linger != nil && c.linger.inCloseWrite) // not under mu, nor in the reader's way
 }
 
-// endStreams fails every stream that is open. It is called once, when the connection is no longer
+// failStreamsLocked fails every stream that is open. It is called once, when the connection is no longer
 // alive: from then on core's table and its scheduler hold streams whose memory may belong to
 // another connection already, and must not be used.
-func (c *Conn) endStreams(err error) {
+func (c *Conn) failStreamsLocked(err error) {
 	c.client.changed = true
 	c.tellKnown()
-	c.failPings(err)
+	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)
 		st.end(err)
@@ -162,8 +162,8 @@ func (c *Conn) endStreams(err error) {
 	c.core.Abandon()
 }
 
-// wakeAll wakes who waits for the connection.
-func (c *Conn) wakeAll() {
+// wakeAllLocked wakes who waits for the connection.
+func (c *Conn) wakeAllLocked() {
 	c.room.Broadcast()
 	c.pace.wakeFlusher()
 	if t := c.client.lease; t != nil {
@@ -172,9 +172,9 @@ func (c *Conn) wakeAll() {
 	}
 }
 
-// count reports a fault of the peer to Config.CountError, by its scope and code: the names are few
+// countErrorLocked reports a fault of the peer to Config.CountError, by its scope and code: the names are few
 // and fixed.
-func (c *Conn) count(err error) {
+func (c *Conn) countErrorLocked(err error) {
 	f := c.cfg.CountError
 	if f == nil {
 		return
@@ -191,53 +191,53 @@ func (c *Conn) count(err error) {
 	c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(name) }) }})
 }
 
-// alarm is the connection's one timer. It is moved only when it must ring earlier: one that rings
+// deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that rings
 // too early looks again.
-type alarm struct {
-	t    *time.Timer
-	f    func()    // what it calls
-	at   time.Time // when it will ring; zero: it is not set
-	dead bool
+type deadlineTimer struct {
+	t       *time.Timer
+	fire    func()    // what it calls
+	firesAt time.Time // when it will ring; zero: it is not set
+	stopped bool
 
-	late    bool // it has rung so late that it was set again: see timerLate
-	wrecked bool // see Conn.wreck
-	closing bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeIn
+	extended bool // it has rung so late that it was set again: see timerLate
+	wrecked  bool // see Conn.wreck
+	closeDue bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeInLocked
 }
 
-func (a *alarm) stop() {
-	a.dead = true
+func (a *deadlineTimer) stopLocked() {
+	a.stopped = true
 	if a.t != nil {
 		a.t.Stop()
 	}
 }
 
-// set has the alarm ring at that time at the latest.
-func (a *alarm) set(at time.Time) {
-	if a.dead || !a.at.IsZero() && !at.Before(a.at) {
+// setLocked has the alarm ring at that time at the latest.
+func (a *deadlineTimer) setLocked(at time.Time) {
+	if a.stopped || !a.firesAt.IsZero() && !at.Before(a.firesAt) {
 		return
 	}
 	now := time.Now()
-	if a.at = at; at.Before(now) {
-		a.at = now
+	if a.firesAt = at; at.Before(now) {
+		a.firesAt = now
 	}
 	if a.t == nil {
-		a.t = time.AfterFunc(a.at.Sub(now), a.f)
+		a.t = time.AfterFunc(a.firesAt.Sub(now), a.fire)
 	} else {
-		a.t.Reset(a.at.Sub(now))
+		a.t.Reset(a.firesAt.Sub(now))
 	}
 }
 
-// arm sets the timer for what comes next.
-func (c *Conn) arm() {
+// armLocked sets the timer for what comes next.
+func (c *Conn) armLocked() {
 	at, ok := c.core.Deadline()
 	if !c.ageAt.IsZero() && (!ok || c.ageAt.Before(at)) {
 		at, ok = c.ageAt, true
 	}
 	if ok {
-		c.timer.set(at)
+		c.timer.setLocked(at)
 	}
-	if c.timer.closing {
-		c.timer.set(c.lookAt)
+	if c.timer.closeDue {
+		c.timer.setLocked(c.lookAt)
 	}
 }
 
@@ -246,47 +246,47 @@ func (c *Conn) arm() {
 // anything is held against it, for which it has as much time again, once.
 const timerLate = time.Second
 
-// ring runs in the timer's own goroutine.
-func (c *Conn) ring() {
+// timerFired runs in the timer's own goroutine.
+func (c *Conn) timerFired() {
 	c.mu.Lock()
-	if c.timer.dead {
+	if c.timer.stopped {
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
-	late := now.Sub(c.timer.at) > timerLate && !c.timer.late
-	c.timer.at, c.timer.late = time.Time{}, late
-	if late && c.phase == alive {
-		c.timer.set(now.Add(timerLate))
+	late := now.Sub(c.timer.firesAt) > timerLate && !c.timer.extended
+	c.timer.firesAt, c.timer.extended = time.Time{}, late
+	if late && c.phase == phaseOpen {
+		c.timer.setLocked(now.Add(timerLate))
 		c.mu.Unlock()
 		return
 	}
-	if c.phase != alive {
-		c.ringAtEnd(now)
+	if c.phase != phaseOpen {
+		c.timerFiredClosingAndUnlock(now)
 		return
 	}
-	if err := c.tickAndUnlock(now); err != nil {
+	if err := c.runDueAndUnlock(now); err != nil {
 		c.fail(err)
 	}
 }
 
-func (c *Conn) tickAndUnlock(now time.Time) error {
+func (c *Conn) runDueAndUnlock(now time.Time) error {
 	defer c.unlock()
-	return c.tick(now)
+	return c.runDueRecoverLocked(now)
 }
 
-// tick does what is due. The error is one for fail.
-func (c *Conn) tick(now time.Time) (err error) {
+// runDueRecoverLocked does what is due. The error is one for fail.
+func (c *Conn) runDueRecoverLocked(now time.Time) (err error) {
 	ok := false
 	defer c.containLocked(&ok)
-	err = c.tickLocked(now)
+	err = c.runDueLocked(now)
 	ok = true
 	return err
 }
 
-func (c *Conn) tickLocked(now time.Time) error {
-	if c.timer.closing && !now.Before(c.lookAt) {
-		c.die(c.lost(c.writeTimedOut(os.ErrDeadlineExceeded)))
+func (c *Conn) runDueLocked(now time.Time) error {
+	if c.timer.closeDue && !now.Before(c.lookAt) {
+		c.closeLocked(c.lostErrLocked(c.writeTimedOut(os.ErrDeadlineExceeded)))
 		return nil
 	}
 	c.ensureOut()
@@ -298,8 +298,8 @@ func (c *Conn) tickLocked(now time.Time) error {
 	err := c.core.Tick(now)
 	c.handleEvents()
 	if err == nil {
-		c.arm()
-		if c.park.allowed && !c.park.parked && !c.timer.closing {
+		c.armLocked()
+		if c.park.allowed && !c.park.parked && !c.timer.closeDue {
 			c.requestParkLocked(now)
 		}
 		if c.core.OutputLen() > 0 || c.core.Drained() {
@@ -310,17 +310,17 @@ func (c *Conn) tickLocked(now time.Time) error {
 	return err
 }
 
-// ringAtEnd is ring for a connection that is no longer alive. It lets go of mu.
-func (c *Conn) ringAtEnd(now time.Time) {
+// timerFiredClosingAndUnlock is ring for a connection that is no longer alive. It lets go of mu.
+func (c *Conn) timerFiredClosingAndUnlock(now time.Time) {
 	switch {
-	case c.phase == lingering:
-		c.lookAtLinger(now)
+	case c.phase == phaseLingering:
+		c.pollLingerAndUnlock(now)
 		return
-	case c.phase == dead:
+	case c.phase == phaseClosed:
 	case now.Before(c.lookAt):
-		c.timer.set(c.lookAt) // it rang for something that no longer matters
+		c.timer.setLocked(c.lookAt) // it rang for something that no longer matters
 	default:
-		c.die(c.err)
+		c.closeLocked(c.err)
 	}
 	c.unlock()
 }

@@ -93,12 +93,12 @@ func TestKindsLastWords(t *testing.T) {
 		start := time.Now()
 		go func() {
 			for range 10 {
-				time.Sleep(lastWords / 20)
+				time.Sleep(closeGrace / 20)
 				_, _ = cn.Read(make([]byte, 100))
 			}
 		}()
 		<-served
-		if d := time.Since(start); d > 3*lastWords {
+		if d := time.Since(start); d > 3*closeGrace {
 			t.Errorf("it took %v", d)
 		}
 		_ = cn.Close()
@@ -173,7 +173,7 @@ func TestLingerPingOverTLS(t *testing.T) {
 			cn, sn := overTLS(t, a, wrap(b))
 			c := NewServer(sn, Config{}, &testHandler{})
 			want := frame.Ping{Data: lingerPing}.Append(nil)
-			check(t, "askPeer", c.askPeer())
+			check(t, "askPeer", c.sendLingerPing())
 			got := make([]byte, len(want))
 			if _, err := io.ReadFull(cn, got); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("the peer reads %x, %v", got, err)

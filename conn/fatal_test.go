@@ -134,7 +134,7 @@ func TestFatalErrorWithBlockedSocket(t *testing.T) {
 			p.send(data(9, "fault"))
 			k.want("the stream is over, though its writer's write goes on", 0, frame.ProtocolError)
 			st.Release()
-			time.Sleep(lastWords + tick)
+			time.Sleep(closeGrace + tick)
 			if err := p.wantServed("the last words took too long"); !errors.Is(err, frame.ProtocolError) {
 				t.Errorf("Serve returned %v", err)
 			}
@@ -161,7 +161,7 @@ func TestFatalErrorWithDrippingReader(t *testing.T) {
 			_, _ = p.nc.Read(make([]byte, 1))
 			time.Sleep(100 * time.Millisecond)
 		}
-		if d := time.Since(start); d > lastWords+time.Second {
+		if d := time.Since(start); d > closeGrace+time.Second {
 			t.Errorf("the connection lived on for %v", d)
 		}
 		k.want("stream is over", 0, frame.ProtocolError)

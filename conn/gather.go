@@ -49,7 +49,7 @@ func (c *Conn) direct(n int) bool {
 
 // lends tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) lends() bool {
-	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == alive &&
+	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
 		c.client.writeErr == nil
 }
 
@@ -238,7 +238,7 @@ func (c *Conn) takeBack(st *Stream) bool {
 		return true
 	}
 	l := c.lender
-	if l.busy || c.phase == dead { // then the socket gives everything back soon
+	if l.busy || c.phase == phaseClosed { // then the socket gives everything back soon
 		l.wanted = true
 		return false
 	}

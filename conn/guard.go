@@ -26,7 +26,7 @@ func unwound(recovered any, ok bool) (value any, is bool) {
 // wreck notes, with mu held, that the application's code has left ours with core in the middle of
 // something. Conn.unlock, which whoever holds mu has deferred, ends the connection.
 func (c *Conn) wreck(value any) {
-	if !c.timer.wrecked && c.phase != dead {
+	if !c.timer.wrecked && c.phase != phaseClosed {
 		c.timer.wrecked = true
 		c.err = brokenBy(value)
 	}
@@ -36,7 +36,7 @@ func (c *Conn) wreck(value any) {
 func (c *Conn) endWreck() {
 	c.timer.wrecked = false
 	c.lastEvents()
-	c.die(c.err)
+	c.closeLocked(c.err)
 }
 
 // guarded is deferred by what calls the application with mu held. The panic goes on.

@@ -161,10 +161,10 @@ func (c *Conn) dropWriteDeadline() {
 // written now never be taken. From finish on Conn.lookAt bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.known || c.phase != alive || limit <= 0 || c.client.writeErr != nil {
+	if c.known || c.phase != phaseOpen || limit <= 0 || c.client.writeErr != nil {
 		return
 	}
-	c.closeIn(3 * limit)
+	c.closeInLocked(3 * limit)
 }
 
 // overdueLocked makes err, with which a connection has failed that is not known, a timeout where
@@ -172,7 +172,7 @@ func (c *Conn) watchWriteLocked() {
 // more of it, to the reader as to the flusher.
 func (c *Conn) overdueLocked(err error) error {
 	limit := c.writeByteTimeout()
-	if c.known || !c.timer.closing || limit <= 0 || c.client.writeErr != nil ||
+	if c.known || !c.timer.closeDue || limit <= 0 || c.client.writeErr != nil ||
 		time.Until(c.lookAt) > 2*limit || // see watchWriteLocked
 		netconn.IsTimeout(err) || errors.Is(err, io.EOF) {
 		return err
@@ -180,12 +180,12 @@ func (c *Conn) overdueLocked(err error) error {
 	return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 }
 
-// closeIn has the timer close the socket, unless closing is taken back before. It is called with mu
+// closeInLocked has the timer close the socket, unless closing is taken back before. It is called with mu
 // held.
-func (c *Conn) closeIn(d time.Duration) {
-	c.timer.closing = true
+func (c *Conn) closeInLocked(d time.Duration) {
+	c.timer.closeDue = true
 	c.lookAt = time.Now().Add(d)
-	c.timer.set(c.lookAt)
+	c.timer.setLocked(c.lookAt)
 }
 
 // watchWrite is watchWriteLocked for who does not hold mu.
@@ -197,12 +197,12 @@ func (c *Conn) watchWrite() {
 	}
 }
 
-// lost is why the connection ends when its socket has failed with err.
-func (c *Conn) lost(err error) error {
+// lostErrLocked is why the connection ends when its socket has failed with err.
+func (c *Conn) lostErrLocked(err error) error {
 	if c.client.writeErr != nil {
 		err = c.client.writeErr
 		if c.role == core.Server {
-			return c.lostFor(err)
+			return c.writeLostErrLocked(err)
 		}
 	}
 	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
@@ -224,7 +224,7 @@ func (c *Conn) closeSocket(ends bool) {
 	}
 	if ok && !c.known {
 		// The alert has 5 s, by a write deadline, which may do nothing here.
-		late := time.AfterFunc(lastWords, func() {
+		late := time.AfterFunc(closeGrace, func() {
 			defer func() { _ = recover() }() // as above
 			_ = tc.NetConn().Close()
 		})

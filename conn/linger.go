@@ -20,8 +20,8 @@ const lingerTime = time.Second
 
 // Times between two looks at what the peer's kernel has. Each is twice as long as the one before.
 const (
-	lingerLookFirst = 5 * time.Millisecond
-	lingerLookMost  = 250 * time.Millisecond
+	lingerPollMin = 5 * time.Millisecond
+	lingerPollMax = 250 * time.Millisecond
 )
 
 // lingerPing is the payload of the PING behind the last frame.
@@ -40,78 +40,78 @@ var lingerPing = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'b', 'y'}
 // connection closes the socket. All fields but those marked otherwise belong to the flusher before
 // the phase lingering and to the timer in it.
 type lingerState struct {
-	full   bool            // all is to arrive
-	raw    syscall.RawConn // tells what has not; nil where nobody does
-	half   bool            // our direction of the socket is to be closed when all has arrived
-	left   int             // octets that have not arrived, at the last look
-	pause  time.Duration   // until the next look
-	reads  uint64          // Conn.stats.reads at the last look
-	begun  time.Time       // when the last frame was written
-	since  time.Time       // when there was progress; at first, when the last stream has ended
-	arrive time.Time       // when all had arrived; zero: it has not
+	waitAll         bool            // all is to arrive
+	raw             syscall.RawConn // tells what has not; nil where nobody does
+	closeWriteLater bool            // our direction of the socket is to be closed when all has arrived
+	unsent          int             // octets that have not arrived, at the last look
+	pollAfter       time.Duration   // until the next look
+	readsAtPoll     uint64          // Conn.stats.reads at the last look
+	begunAt         time.Time       // when the last frame was written
+	progressAt      time.Time       // when there was progress; at first, when the last stream has ended
+	arrivedAt       time.Time       // when all had arrived; zero: it has not
 
-	ends  bool // TLS is writing its last alert
-	asks  bool // lingerPing was sent; set before the phase lingering
-	acked bool // and answered; guarded by Conn.mu
-	seen  pingFinder
+	inCloseWrite bool // TLS is writing its last alert
+	pingSent     bool // lingerPing was sent; set before the phase lingering
+	pingAcked    bool // and answered; guarded by Conn.mu
+	finder       pingFinder
 }
 
-// halfClose ends our direction of the socket when the last frame is written. It is called with
+// beginLingerLocked ends our direction of the socket when the last frame is written. It is called with
 // flushing set.
-func (c *Conn) halfClose() {
-	l := &lingerState{full: c.role == core.Server && c.err == nil && c.core.Counts().StreamsOpened > 0}
-	l.begun = time.Now()
-	l.since = l.begun
+func (c *Conn) beginLingerLocked() {
+	l := &lingerState{waitAll: c.role == core.Server && c.err == nil && c.core.Counts().StreamsOpened > 0}
+	l.begunAt = time.Now()
+	l.progressAt = l.begunAt
 	if idle := c.core.IdleSince(); !idle.IsZero() {
-		l.since = idle
+		l.progressAt = idle
 	}
-	if limit := c.lingerLimit(); l.full && limit > lastWords/3 {
-		c.lookAt = l.begun.Add(3 * limit) // when the PING is given up
+	if limit := c.lingerLimit(); l.waitAll && limit > closeGrace/3 {
+		c.lookAt = l.begunAt.Add(3 * limit) // when the PING is given up
 	}
 	c.writing = true
 	c.mu.Unlock()
-	ok := c.beginLinger(l)
+	ok := c.endOutput(l)
 	c.mu.Lock()
 	c.writing = false
 	switch {
-	case c.phase != finishing:
+	case c.phase != phaseClosing:
 	case ok:
-		c.phase = lingering
-		c.lingers = l
-		l.reads = c.stats.reads
-		c.timer.set(l.begun.Add(l.pause))
+		c.phase = phaseLingering
+		c.linger = l
+		l.readsAtPoll = c.stats.reads
+		c.timer.setLocked(l.begunAt.Add(l.pollAfter))
 	default:
-		c.die(c.err)
+		c.closeLocked(c.err)
 	}
 	c.room.Broadcast()
 }
 
-// beginLinger reports whether the connection is to be read on.
-func (c *Conn) beginLinger(l *lingerState) bool {
-	l.pause = lingerLookFirst
-	if !l.full {
+// endOutput reports whether the connection is to be read on.
+func (c *Conn) endOutput(l *lingerState) bool {
+	l.pollAfter = lingerPollMin
+	if !l.waitAll {
 		half := c.closeWrite()
-		l.arrive, l.pause = l.begun, lingerTime
+		l.arrivedAt, l.pollAfter = l.begunAt, lingerTime
 		return half || c.role == core.Server // a client has what it wanted
 	}
 	if l.raw = rawio.Socket(socketOf(c.nc)); l.raw != nil {
 		var known bool
-		if l.left, known = rawio.Unsent(l.raw); !known {
+		if l.unsent, known = rawio.Unsent(l.raw); !known {
 			l.raw = nil
 		}
 	}
 	if l.raw == nil {
-		l.asks = c.askPeer() == nil
+		l.pingSent = c.sendLingerPing() == nil
 	}
 	// TLS writes an alert, for which it does not wait long, and then no more.
-	if _, l.half = c.nc.(*tls.Conn); !l.half {
+	if _, l.closeWriteLater = c.nc.(*tls.Conn); !l.closeWriteLater {
 		c.closeWrite()
 	}
 	return true
 }
 
-// askPeer sends lingerPing, through TLS as everything else.
-func (c *Conn) askPeer() error {
+// sendLingerPing sends lingerPing, through TLS as everything else.
+func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
 	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
 	var err error
@@ -134,46 +134,46 @@ func (c *Conn) closeWrite() bool {
 	return ok && half.CloseWrite() == nil
 }
 
-// lookAtLinger is what the timer does in the phase lingering. It is called with mu held, and lets
+// pollLingerAndUnlock is what the timer does in the phase lingering. It is called with mu held, and lets
 // go of it.
-func (c *Conn) lookAtLinger(now time.Time) {
+func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	defer c.unlock()
-	l := c.lingers
+	l := c.linger
 	left, known := 0, false
 	if l.raw != nil {
 		c.mu.Unlock()
 		left, known = rawio.Unsent(l.raw)
 		c.mu.Lock()
-		if c.phase != lingering {
+		if c.phase != phaseLingering {
 			return
 		}
 	}
-	progress := left != l.left || l.reads != c.stats.reads
-	l.left, l.reads = left, c.stats.reads
+	progress := left != l.unsent || l.readsAtPoll != c.stats.reads
+	l.unsent, l.readsAtPoll = left, c.stats.reads
 	if progress {
-		l.since, l.pause = now, lingerLookFirst
+		l.progressAt, l.pollAfter = now, lingerPollMin
 	}
-	arrived := l.arrive.IsZero() && (known && left == 0 || l.acked)
+	arrived := l.arrivedAt.IsZero() && (known && left == 0 || l.pingAcked)
 	if arrived {
-		l.arrive, l.since = now, now
+		l.arrivedAt, l.progressAt = now, now
 	}
 	by := l.endAt(c.lingerLimit())
 	if !by.After(now) {
-		c.die(c.err)
+		c.closeLocked(c.err)
 		return
 	}
-	next := now.Add(l.pause)
-	l.pause = min(2*l.pause, lingerLookMost)
+	next := now.Add(l.pollAfter)
+	l.pollAfter = min(2*l.pollAfter, lingerPollMax)
 	if by.Before(next) {
 		next = by
 	}
-	c.timer.set(next) // which rings also while what follows waits for a peer that reads no more
-	if arrived && l.half {
-		l.ends = true
+	c.timer.setLocked(next) // which rings also while what follows waits for a peer that reads no more
+	if arrived && l.closeWriteLater {
+		l.inCloseWrite = true
 		c.mu.Unlock()
 		c.closeWrite()
 		c.mu.Lock()
-		l.ends = false
+		l.inCloseWrite = false
 	}
 }
 
@@ -189,30 +189,30 @@ func (c *Conn) lingerLimit() time.Duration {
 // may be no progress.
 func (l *lingerState) endAt(limit time.Duration) time.Time {
 	switch {
-	case l.arrive.IsZero():
-		by := l.since.Add(limit)
-		if least := l.begun.Add(lingerTime); by.Before(least) {
+	case l.arrivedAt.IsZero():
+		by := l.progressAt.Add(limit)
+		if least := l.begunAt.Add(lingerTime); by.Before(least) {
 			return least
 		}
 		return by
-	case !l.full:
-		return l.arrive.Add(lingerTime)
+	case !l.waitAll:
+		return l.arrivedAt.Add(lingerTime)
 	}
 	// All is there, but the peer may not have read it yet. It has while it says nothing more.
-	by := l.since.Add(lingerTime)
-	if last := l.arrive.Add(max(limit, lingerTime)); last.Before(by) {
+	by := l.progressAt.Add(lingerTime)
+	if last := l.arrivedAt.Add(max(limit, lingerTime)); last.Before(by) {
 		return last
 	}
 	return by
 }
 
-// linger reads and throws away what the peer still sends after our last frame. The timer ends it.
-func (c *Conn) linger() {
+// readLingering reads and throws away what the peer still sends after our last frame. The timer ends it.
+func (c *Conn) readLingering() {
 	c.mu.Lock()
-	for c.phase == finishing {
+	for c.phase == phaseClosing {
 		c.room.Wait() // the flusher half-closes
 	}
-	on := c.phase == lingering
+	on := c.phase == phaseLingering
 	c.mu.Unlock()
 	if !on {
 		return
@@ -224,11 +224,11 @@ func (c *Conn) linger() {
 	if r.buf == nil {
 		r.buf = waitPool.Get().(*buffer)
 	} else { // one more read came before the connection knew that it was over
-		c.overheard(0, bytes.TrimPrefix(r.buf.b[:r.n], []byte(frame.Preface)))
+		c.noteLingerRead(0, bytes.TrimPrefix(r.buf.b[:r.n], []byte(frame.Preface)))
 	}
 	for late := 0; late < 2; {
-		n, err := r.readOver(c)
-		c.overheard(n, r.buf.b[:n])
+		n, err := r.readDiscard(c)
+		c.noteLingerRead(n, r.buf.b[:n])
 		switch {
 		case n > 0:
 			late = 0
@@ -241,10 +241,10 @@ func (c *Conn) linger() {
 	}
 }
 
-// overheard takes note of what has come on a connection that lingers, n octets with the last read.
-func (c *Conn) overheard(n int, b []byte) {
-	l := c.lingers
-	found := l.asks && l.seen.find(b)
+// noteLingerRead takes note of what has come on a connection that lingers, n octets with the last read.
+func (c *Conn) noteLingerRead(n int, b []byte) {
+	l := c.linger
+	found := l.pingSent && l.finder.find(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n > 0 {
@@ -252,13 +252,13 @@ func (c *Conn) overheard(n int, b []byte) {
 		c.stats.bytesRead += uint64(n)
 	}
 	if found {
-		l.acked = true
-		c.timer.set(time.Now())
+		l.pingAcked = true
+		c.timer.setLocked(time.Now())
 	}
 }
 
-// readOver reads over what was read before.
-func (r *receiver) readOver(c *Conn) (n int, err error) {
+// readDiscard reads over what was read before.
+func (r *receiver) readDiscard(c *Conn) (n int, err error) {
 	if r.wait != nil {
 		_, n, err = r.wait.read(r.buf, 0, nil)
 	} else {

@@ -23,7 +23,7 @@ const (
 // catchUpLocked handles what has come while the turn was free. It lets go of mu.
 func (c *Conn) catchUpLocked() {
 	t := c.client.lease
-	if t.holder != leaseFree || c.phase != alive {
+	if t.holder != leaseFree || c.phase != phaseOpen {
 		return
 	}
 	if gap := time.Since(c.core.IdleSince()); gap < catchUpAfter {

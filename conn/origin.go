@@ -48,8 +48,8 @@ var errAltSvc = errors.New("http2: ALTSVC without an origin, or longer than a fr
 func (c *Conn) announce(f func() error) error {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase != alive {
-		return c.endErr()
+	if c.phase != phaseOpen {
+		return c.endErrLocked()
 	}
 	c.ensureOut()
 	err := f()

@@ -80,7 +80,7 @@ func (c *Conn) noteFull(task bool) bool {
 	defer c.mu.Unlock()
 	c.ensurePace()
 	c.pace.full = true
-	if !task || c.phase == dead {
+	if !task || c.phase == phaseClosed {
 		return false
 	}
 	c.tasks.Add(1)
@@ -201,7 +201,7 @@ func (c *Conn) unsentLimit() (exponent uint8) {
 
 // checkScheduler ends the connection if core has found a fault of the scheduler.
 func (c *Conn) checkScheduler() {
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return
 	}
 	if err := c.core.Err(); err != nil {
@@ -230,7 +230,7 @@ func (c *Conn) awaitWriter() bool {
 		runtime.Gosched()
 		c.mu.Lock()
 		if !c.core.Awaits() {
-			return c.phase < lingering
+			return c.phase < phaseLingering
 		}
 	}
 	if c.core.OutputLen() > 0 {
@@ -245,7 +245,7 @@ func (c *Conn) awaitWriter() bool {
 	if c.core.OutputLen() == 0 && (!c.pace.slow || c.pace.credit == 0) {
 		c.core.StopAwaiting(took >= lateAfter)
 	}
-	return c.phase < lingering
+	return c.phase < phaseLingering
 }
 
 // pause waits until wakeFlusher is called, or for the time d.

@@ -60,7 +60,7 @@ func (c *Conn) broken(value any) {
 	}
 	c.timer.wrecked = false
 	c.lastEvents()
-	c.die(c.err)
+	c.closeLocked(c.err)
 }
 
 // lastEvents has streams hear what core had to say of them: they may be gone from its table

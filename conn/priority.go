@@ -34,8 +34,8 @@ func (st *Stream) SetPriority(p priority.Params) error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case c.phase != alive:
-		return c.endErr()
+	case c.phase != phaseOpen:
+		return c.endErrLocked()
 	}
 	c.ensureOut()
 	err := c.core.SetPriority(&st.cs, p)
@@ -54,7 +54,7 @@ func (st *Stream) MergePriority(value string) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	if st.err == nil && c.phase == alive {
+	if st.err == nil && c.phase == phaseOpen {
 		c.core.MergePriority(&st.cs, value)
 	}
 }

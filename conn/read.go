@@ -87,7 +87,7 @@ func (c *Conn) serve(goOn bool) {
 	goesOn := false // elsewhere
 	defer func() {  // also when what is the application's has ended this goroutine
 		if !goesOn {
-			c.serveEnd()
+			c.finishServe()
 		}
 	}()
 	for goOn && c.acquireLease() {
@@ -103,17 +103,17 @@ func (c *Conn) serve(goOn bool) {
 	}
 }
 
-// serveEnd ends the connection when nothing more is read.
-func (c *Conn) serveEnd() {
-	defer c.tellEnd()
-	defer c.end()
+// finishServe ends the connection when nothing more is read.
+func (c *Conn) finishServe() {
+	defer c.callOnServed()
+	defer c.closeDone()
 	defer c.shutdownIO()
 	defer func() { _ = recover() }() // of a Read that panics: nothing is left that it could end
-	c.linger()
+	c.readLingering()
 }
 
-// tellEnd calls what Start was given.
-func (c *Conn) tellEnd() {
+// callOnServed calls what Start was given.
+func (c *Conn) callOnServed() {
 	end := c.park.onServed
 	if end == nil {
 		return
@@ -130,16 +130,16 @@ func (c *Conn) tellEnd() {
 func (c *Conn) begin() (goOn bool) {
 	ok := false
 	defer c.containRead(&ok)
-	c.open()
+	c.sendFirstFlight()
 	goOn = c.in.n == 0 || c.process()
 	ok = true
 	return goOn
 }
 
-// open sends the first flight and starts the clock. An upgraded connection has its first request
+// sendFirstFlight sends the first flight and starts the clock. An upgraded connection has its first request
 // already.
-func (c *Conn) open() {
-	if err := c.begun(); err != nil {
+func (c *Conn) sendFirstFlight() {
+	if err := c.upgradeAndArm(); err != nil {
 		c.fail(err)
 		return
 	}
@@ -151,10 +151,10 @@ func (c *Conn) open() {
 	c.mu.Unlock()
 }
 
-func (c *Conn) begun() (err error) {
+func (c *Conn) upgradeAndArm() (err error) {
 	c.mu.Lock()
 	defer c.unlock()
-	if u := c.cfg.Upgrade; u != nil && c.phase == alive {
+	if u := c.cfg.Upgrade; u != nil && c.phase == phaseOpen {
 		request := u.Request
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
 		c.ensureOut()
@@ -162,13 +162,13 @@ func (c *Conn) begun() (err error) {
 		c.cfg.Upgrade = nil
 		c.handleEvents()
 	}
-	c.arm()
+	c.armLocked()
 	return err
 }
 
 // crowded reports whether the peer lets so much output pile up that its requests are better not
 // read.
-func (c *Conn) crowded() bool { return c.phase == alive && c.core.OutputLen() > outHigh }
+func (c *Conn) crowded() bool { return c.phase == phaseOpen && c.core.OutputLen() > outHigh }
 
 // waitRoom waits while the output is crowded, and reports whether the connection goes on. A request
 // that reads for itself does not wait: mayRead is false, and its turn is Serve's, which listens to
@@ -186,11 +186,11 @@ func (c *Conn) waitRoom() (goOn, mayRead bool) {
 		c.flushSoonLocked()
 		c.room.Wait()
 	}
-	if waited && c.phase == alive && c.in.buf != nil {
+	if waited && c.phase == phaseOpen && c.in.buf != nil {
 		c.core.SetPartial(c.core.Partial(c.in.buf.b[:c.in.n]), time.Now())
-		c.arm()
+		c.armLocked()
 	}
-	goOn = c.phase < dead
+	goOn = c.phase < phaseClosed
 	return goOn, goOn
 }
 
@@ -302,7 +302,7 @@ func (c *Conn) process() bool {
 // apply lets one frame take effect and tells whether the connection goes on.
 func (c *Conn) apply(now time.Time) bool {
 	c.mu.Lock()
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		c.mu.Unlock()
 		return false
 	}
@@ -330,7 +330,7 @@ const readAheadLimit = 128 << 10
 // is moved to the output, new streams are handed over, and somebody is made to flush.
 func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.mu.Lock()
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		c.mu.Unlock()
 		c.handOver()
 		return false
@@ -342,7 +342,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 		c.fill()
 	}
 	c.handleEvents()
-	c.arm()
+	c.armLocked()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()
 	handOver := len(c.opened) > 0
 	if flush && !handOver {
@@ -391,36 +391,36 @@ func (c *Conn) handOver() {
 func (c *Conn) readFailed(err error) {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return // the end that was on its way
 	}
 	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
 		if late := c.overdueLocked(err); netconn.IsTimeout(late) && !netconn.IsTimeout(err) {
 			err = c.writeTimedOut(late)
 		}
-		c.die(c.lost(err))
+		c.closeLocked(c.lostErrLocked(err))
 		return
 	}
 	if c.role == core.Server && c.client.writeErr == nil && (c.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
-		c.finishOutput()
+		c.closeAfterOutputLocked()
 		return
 	}
-	c.die(c.ended())
+	c.closeLocked(c.eofErrLocked())
 }
 
-// ended is why a connection whose peer sends nothing more is over: nil where nothing is lost.
-func (c *Conn) ended() error {
+// eofErrLocked is why a connection whose peer sends nothing more is over: nil where nothing is lost.
+func (c *Conn) eofErrLocked() error {
 	if c.core.NumStreams() == 0 {
 		return nil
 	}
-	return c.lost(io.EOF)
+	return c.lostErrLocked(io.EOF)
 }
 
 // shutdownIO releases all that is left. Nothing runs afterwards.
 func (c *Conn) shutdownIO() {
 	c.mu.Lock()
-	c.die(c.err)
-	c.timer.stop()
+	c.closeLocked(c.err)
+	c.timer.stopLocked()
 	if t := c.client.lease; t != nil && t.timer != nil {
 		t.timer.Stop()
 	}

@@ -84,7 +84,7 @@ func (c *Conn) initPark(end func(error)) {
 // unparkLocked begins the watch for the next rest.
 func (c *Conn) unparkLocked() {
 	r := &c.park
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return // it will not rest
 	}
 	if r.parked {
@@ -93,7 +93,7 @@ func (c *Conn) unparkLocked() {
 	}
 	r.readsAtCheck = uint32(c.stats.reads)
 	c.lookAt = time.Now().Add(parkAfter)
-	c.timer.set(c.lookAt)
+	c.timer.setLocked(c.lookAt)
 }
 
 // requestParkLocked looks whether the connection may rest, and calls the reader if so.
@@ -110,14 +110,14 @@ func (c *Conn) requestParkLocked(now time.Time) {
 		r.readsAtCheck = uint32(c.stats.reads)
 		c.lookAt = now.Add(parkAfter)
 	}
-	c.timer.set(c.lookAt)
+	c.timer.setLocked(c.lookAt)
 }
 
 // parkLocked is what the reader does when it was called.
 func (c *Conn) parkLocked() {
 	r := &c.park
 	r.requested = false
-	if c.phase != alive {
+	if c.phase != phaseOpen {
 		return
 	}
 	if c.core.NumStreams() > 0 || c.in.n > 0 {
@@ -131,7 +131,7 @@ func (c *Conn) parkLocked() {
 	if !c.flushing {
 		c.try, c.lender, c.pace = nil, nil, nil
 	}
-	if c.timer.at.IsZero() {
+	if c.timer.firesAt.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes
 	}
 	c.in.parking = true
@@ -153,7 +153,7 @@ func (c *Conn) startWatch() bool {
 	}
 	c.in.wait = nil
 	c.mu.Lock()
-	on := c.phase == alive
+	on := c.phase == phaseOpen
 	if on {
 		c.park.watch = v
 	}

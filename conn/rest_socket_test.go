@@ -47,7 +47,7 @@ func (p *startedPair) wantEnd() {
 func (c *Conn) lookNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := &c.park; c.phase == alive && !r.parked {
+	if r := &c.park; c.phase == phaseOpen && !r.parked {
 		c.lookAt, r.readsAtCheck = time.Time{}, uint32(c.stats.reads)
 		c.requestParkLocked(time.Now())
 	}

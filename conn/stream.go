@@ -176,7 +176,7 @@ func (st *Stream) Reset(code frame.Code) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase == alive {
+	if c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, code)
 		c.handleEvents()
@@ -206,7 +206,7 @@ func (st *Stream) release() {
 	st.readBy.stop() // the other may still be needed
 	st.dropBody()
 	st.onEnd = nil
-	if !st.closed && c.phase == alive {
+	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		if st.finished {
 			c.core.StopRecv(&st.cs)
@@ -345,7 +345,7 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 // resetLate resets the stream for a deadline. It is called with mu held.
 func (st *Stream) resetLate(code frame.Code) {
 	c := st.c
-	if st.closed || c.phase != alive {
+	if st.closed || c.phase != phaseOpen {
 		return
 	}
 	c.ensureOut()
@@ -381,7 +381,7 @@ func (st *Stream) EndReadAt(t time.Time) {
 func (st *Stream) writeDeadlinePassed() {
 	c := st.c
 	st.canWrite.Broadcast()
-	if done := st.lingers && st.drained; st.released && !done && !st.closed && c.phase == alive {
+	if done := st.lingers && st.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEvents() // recycles st

@@ -22,7 +22,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 		return 0, st.toldLocked(err)
 	}
 	n := st.body.read(p)
-	if n > 0 && c.phase == alive {
+	if n > 0 && c.phase == phaseOpen {
 		c.ensureOut()
 		before := c.core.OutputLen()
 		if c.core.Consume(&st.cs, n) {
@@ -99,7 +99,7 @@ func (st *Stream) CloseRead() {
 	st.noRead = true
 	before := c.core.OutputLen()
 	st.dropBody()
-	if !st.closed && c.phase == alive {
+	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.StopRecv(&st.cs)
 		c.handleEvents()
@@ -114,7 +114,7 @@ func (st *Stream) CloseRead() {
 // dropBody throws away what was not read, and gives the peer credit for it.
 func (st *Stream) dropBody() {
 	n := st.body.drop()
-	if n > 0 && st.c.phase == alive {
+	if n > 0 && st.c.phase == phaseOpen {
 		st.c.ensureOut()
 		st.c.core.Consume(&st.cs, n)
 	}

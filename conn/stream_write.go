@@ -149,7 +149,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 	if st.drained && st.lent == 0 {
 		return len(p), nil
 	}
-	c.arm() // it may wait for too long
+	c.armLocked() // it may wait for too long
 	c.dropOut()
 	if end && len(p) <= keepLimit {
 		c.core.Keep(&st.cs)
@@ -181,8 +181,8 @@ func (st *Stream) writeErr() error {
 		return st.err
 	case st.writeBy.passed:
 		return errDeadline
-	case st.c.phase != alive:
-		return st.c.endErr()
+	case st.c.phase != phaseOpen:
+		return st.c.endErrLocked()
 	}
 	return nil
 }

@@ -207,8 +207,8 @@ func (t *Tunnel) endWrite() error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case st.c.phase != alive:
-		return st.c.endErr()
+	case st.c.phase != phaseOpen:
+		return st.c.endErrLocked()
 	case st.finished:
 		return nil
 	}
@@ -278,7 +278,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	st := t.st
 	st.noRead = true
 	st.dropBody()
-	if !st.closed && c.phase == alive {
+	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		last(c)
 		c.handleEvents()
@@ -295,7 +295,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 func (st *Stream) releaseTunnel() {
 	c := st.c
 	c.mu.Lock()
-	linger := c.role == core.Client && !st.closed && c.phase == alive && st.finished
+	linger := c.role == core.Client && !st.closed && c.phase == phaseOpen && st.finished
 	if linger {
 		st.readBy.stop()
 		st.onEnd = nil
@@ -316,7 +316,7 @@ func (st *Stream) releaseTunnel() {
 // held.
 func (st *Stream) endLinger() {
 	c := st.c
-	if !st.closed && c.phase == alive {
+	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.Cancel)
 		c.handleEvents() // recycles st

@@ -26,7 +26,7 @@ func (c *Conn) Flush() {
 // that both write would wait for each other.
 func (c *Conn) flushSoonLocked() {
 	c.pace.wakeFlusher()
-	if !c.flushing && !c.flushSoon && c.phase < lingering {
+	if !c.flushing && !c.flushSoon && c.phase < phaseLingering {
 		c.flushSoon = true
 		c.tasks.Add(1)
 		go c.flushTask()
@@ -40,7 +40,7 @@ func (c *Conn) flushTask() {
 	c.mu.Lock()
 	defer c.unlock()
 	c.flushSoon = false
-	if !c.flushing && c.phase < lingering {
+	if !c.flushing && c.phase < phaseLingering {
 		if c.park.parked {
 			c.findWays()
 		}
@@ -62,7 +62,7 @@ func (c *Conn) flushRestTask() {
 // that the handler has started are let go first. turn is the number of writes before.
 func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Lock()
-	if c.stats.writes == writes && !c.flushing && c.core.OutputLen() > 0 && c.phase == alive {
+	if c.stats.writes == writes && !c.flushing && c.core.OutputLen() > 0 && c.phase == phaseOpen {
 		c.tasks.Add(1)
 		go func() { // as flushTask
 			defer c.tasks.Done()
@@ -87,7 +87,7 @@ func (c *Conn) findWays() {
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
 func (c *Conn) flushLocked() {
 	c.pace.wakeFlusher()
-	if c.flushing || c.phase >= lingering {
+	if c.flushing || c.phase >= phaseLingering {
 		return
 	}
 	if c.park.parked {
@@ -109,7 +109,7 @@ func (c *Conn) writeOut(turns int, noWait bool) {
 }
 
 func (c *Conn) writeTurns(turns int, noWait bool) {
-	for n := 0; c.phase < lingering; n++ {
+	for n := 0; c.phase < phaseLingering; n++ {
 		last := turns > 0 && n == turns
 		lent := c.fillToWrite(!last)
 		for turns == 0 && !lent && c.awaitWriter() {
@@ -129,11 +129,11 @@ func (c *Conn) writeTurns(turns int, noWait bool) {
 		}
 	}
 	c.dropOut()
-	if c.phase == alive && c.core.Drained() {
-		c.finish()
+	if c.phase == phaseOpen && c.core.Drained() {
+		c.beginCloseLocked()
 	}
-	if c.phase == finishing {
-		c.halfClose()
+	if c.phase == phaseClosing {
+		c.beginLingerLocked()
 	}
 	c.flushing = false
 }
@@ -198,7 +198,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	if err != nil {
 		err = c.overdueLocked(err)
 	}
-	c.timer.closing = c.timer.closing && c.client.writeErr != nil
+	c.timer.closeDue = c.timer.closeDue && c.client.writeErr != nil
 	c.judgePace(n)
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
@@ -209,10 +209,10 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 		c.client.taken-- // nothing of it has left
 	}
 	switch {
-	case err == nil || c.phase == dead:
-	case c.readOn(err):
+	case err == nil || c.phase == phaseClosed:
+	case c.keepReadingLocked(err):
 	default:
-		c.die(c.lostFor(err))
+		c.closeLocked(c.writeLostErrLocked(err))
 	}
 }
 
