@@ -12,7 +12,7 @@ import (
 // needed. Client only.
 func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.catchUpLocked()
 	if c.phase != phaseOpen {
 		return nil, core.ErrNoMoreStreams
@@ -32,7 +32,7 @@ func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 	}
 	st := s.Owner.(*Stream)
 	st.finished = end
-	c.handleEvents()
+	c.handleEventsLocked()
 	return st, nil
 }
 
@@ -47,7 +47,7 @@ type ResponseHead struct {
 func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	m, err := st.awaitHead(nil)
 	return ResponseHead{m, st.headEnd, st.gotEnd}, err
 }
@@ -57,7 +57,7 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 func (st *Stream) Head() (*core.Message, error) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	return st.awaitHead(nil)
 }
 
@@ -87,17 +87,17 @@ func (st *Stream) awaitHead(w *interrupt) (*core.Message, error) {
 // returns those in force. The error is that of ctx, or of the connection. Client only.
 func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	c.mu.Lock()
-	if c.peerKnown || c.phase != phaseOpen {
+	if c.settingsReceived || c.phase != phaseOpen {
 		defer c.mu.Unlock()
-		if !c.peerKnown {
+		if !c.settingsReceived {
 			return core.Settings{}, c.endErrLocked()
 		}
 		return c.core.PeerSettings(), nil
 	}
-	if c.client.known == nil {
-		c.client.known = make(chan struct{})
+	if c.client.settingsReady == nil {
+		c.client.settingsReady = make(chan struct{})
 	}
-	known := c.client.known
+	known := c.client.settingsReady
 	c.mu.Unlock()
 	select {
 	case <-known:
@@ -107,10 +107,10 @@ func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	return c.AwaitSettings(ctx)
 }
 
-// tellKnown wakes who waits in AwaitSettings. It is called with mu held.
-func (c *Conn) tellKnown() {
-	if known := c.client.known; known != nil {
-		c.client.known = nil
-		c.notes = append(c.notes, endNote{f: func(error) { close(known) }})
+// signalSettingsLocked wakes who waits in AwaitSettings. It is called with mu held.
+func (c *Conn) signalSettingsLocked() {
+	if known := c.client.settingsReady; known != nil {
+		c.client.settingsReady = nil
+		c.pending = append(c.pending, callback{f: func(error) { close(known) }})
 	}
 }

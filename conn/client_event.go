@@ -10,30 +10,30 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// clientEvent takes those events that only a client's connection has.
-func (c *Conn) clientEvent(e *core.Event, st *Stream) {
+// handleClientEventLocked takes those events that only a client's connection has.
+func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
 	switch e.Kind {
 	case core.EventInformational:
 		if f := st.onInterim; f != nil {
 			m := e.Message
-			c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(m) }) }})
+			c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(m) }) }})
 		}
 	case core.EventPush:
-		c.promised(st, e.Parent.Owner.(*Stream))
+		c.acceptPushLocked(st, e.Parent.Owner.(*Stream))
 	case core.EventPingAck:
 		if f := c.client.pings[e.Ping]; f != nil {
 			delete(c.client.pings, e.Ping)
-			c.notes = append(c.notes, endNote{f: f})
+			c.pending = append(c.pending, callback{f: f})
 		}
 	case core.EventGoAway:
-		c.goAway(e.Err)
+		c.noteGoAwayLocked(e.Err)
 	}
 }
 
-// goAway takes what the peer has said with GOAWAY. Of several, each with a lower last stream, the
+// noteGoAwayLocked takes what the peer has said with GOAWAY. Of several, each with a lower last stream, the
 // first debug data and the first code that tells of a fault are kept: a server that says why it
 // goes often says so once (RFC 9113 §6.8).
-func (c *Conn) goAway(err error) {
+func (c *Conn) noteGoAwayLocked(err error) {
 	var said *frame.ConnError
 	if !errors.As(err, &said) {
 		return
@@ -50,9 +50,9 @@ func (c *Conn) goAway(err error) {
 	c.client.changed = true
 }
 
-// promised takes a stream that the server has promised. The head of the response may come before
+// acceptPushLocked takes a stream that the server has promised. The head of the response may come before
 // the handler sees the stream, and in the same memory, so the promised request is copied.
-func (c *Conn) promised(st, parent *Stream) {
+func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	if c.handler == nil || parent.owner == nil || parent.released {
 		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it
 		st.released = true
@@ -91,7 +91,7 @@ const pingPrefix = 0x53 << 56
 
 func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.phase != phaseOpen {
 		return data, c.endErrLocked()
 	}
@@ -113,7 +113,7 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 // failPingsLocked ends the calls of Ping that wait when the connection is lost.
 func (c *Conn) failPingsLocked(err error) {
 	for _, f := range c.client.pings {
-		c.notes = append(c.notes, endNote{f: f, err: err})
+		c.pending = append(c.pending, callback{f: f, err: err})
 	}
 	c.client.pings = nil
 }

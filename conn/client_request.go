@@ -48,7 +48,7 @@ type Request struct {
 // after the return. The error is as of Reserve, and then nothing was sent. Client only.
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.catchUpLocked()
 	if r.Reserved {
 		c.client.reserved--
@@ -87,7 +87,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	}
 	st.finished = end
 	st.opened, st.reads = c.client.taken, c.stats.reads
-	c.handleEvents()
+	c.handleEventsLocked()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.
 		_ = st.finish(r.Body, r.Trailers)
@@ -142,7 +142,7 @@ func (st *Stream) OnReceive(f func(n int)) (have int) {
 // goroutines that run now are about to append goes along.
 func (c *Conn) FlushNoWait() {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.flushNoWaitLocked()
 }
 

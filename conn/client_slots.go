@@ -25,7 +25,7 @@ type clientState struct {
 	writeErr error            // the socket takes nothing more, and is only read to its end
 	taken    uint64           // how often the output was taken to be written
 
-	known chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
+	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
 
 	onOrigin func(*Conn, []string)
 	onAltSvc func(*Conn, AltSvc)
@@ -49,7 +49,7 @@ const (
 func (c *Conn) slots() int {
 	limit := c.core.PeerSettings().MaxConcurrentStreams
 	switch {
-	case !c.peerKnown:
+	case !c.settingsReceived:
 		return streamsAtFirst
 	case limit == math.MaxUint32:
 		return streamsUnlimited
@@ -74,7 +74,7 @@ func (c *Conn) slotErrFirst(first int) error {
 	switch {
 	case c.phase != phaseOpen || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
-	case c.inUse() >= c.slots(), !c.peerKnown && c.inUse() >= first:
+	case c.inUse() >= c.slots(), !c.settingsReceived && c.inUse() >= first:
 		return core.ErrNoStream
 	}
 	return nil
@@ -108,7 +108,7 @@ func (c *Conn) Unreserve() {
 		panic("BUG: more slots given back than were reserved")
 	}
 	c.client.changed = true
-	c.unlock()
+	c.unlockAndNotify()
 }
 
 // Slots tells how many slots are taken and how many are free. None is free on a connection that
@@ -125,7 +125,7 @@ func (c *Conn) SlotsFirst(first int) (taken, free int) {
 	taken = c.inUse()
 	if c.slotErrFirst(first) == nil {
 		free = c.slots() - taken
-		if !c.peerKnown {
+		if !c.settingsReceived {
 			free = min(free, first-taken)
 		}
 	}
@@ -137,7 +137,7 @@ func (c *Conn) SlotsFirst(first int) (taken, free int) {
 func (c *Conn) KnownSettings() (core.Settings, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.core.PeerSettings(), c.peerKnown
+	return c.core.PeerSettings(), c.settingsReceived
 }
 
 // SetSlotHook sets a function that is called whenever a slot may have become free, the peer has
@@ -185,7 +185,7 @@ func (c *Conn) GoAway() *frame.ConnError {
 func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.phase == phaseOpen && c.stats.reads == st.reads {
 		c.ensureOut()
 		c.core.Probe(time.Now())

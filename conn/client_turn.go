@@ -57,7 +57,7 @@ const (
 // caller has the turn.
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
-	defer c.containRead(&ok)
+	defer c.recoverRead(&ok)
 	goOn = c.readStep()
 	ok = true
 	return goOn
@@ -181,7 +181,7 @@ func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 // readOnceUnlocked is readOnce for a caller that holds mu.
 func (c *Conn) readOnceUnlocked() bool {
 	defer c.mu.Lock()
-	c.unlock()
+	c.unlockAndNotify()
 	return c.readOnce()
 }
 
@@ -213,7 +213,7 @@ func (c *Conn) readInterrupted() bool {
 // opened.
 func (c *Conn) noteRequestGapLocked() {
 	t := c.client.lease
-	if !t.backToBack && c.mayReadInline() && c.peerKnown && c.core.NumStreams() == 0 {
+	if !t.backToBack && c.mayReadInline() && c.settingsReceived && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of synctest, where somebody may wait for what a
 		// server sends.
 		gap := time.Since(c.core.IdleSince())

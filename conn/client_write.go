@@ -20,7 +20,7 @@ type tryWriter interface {
 // octets, and flushes. It ends as flushTask. b is the memory that box holds.
 func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
 	defer c.tasks.Done()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.writeRest(box, b, rest, n)
 	c.writeOut(0, false)
 }
@@ -28,7 +28,7 @@ func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
 // writeRest leaves mu locked.
 func (c *Conn) writeRest(box *buffer, b, rest []byte, n int) {
 	ok := false
-	defer c.containWrite(&ok)
+	defer c.recoverWriteLocked(&ok)
 	k, err := c.write(rest)
 	c.wrote(box, b, n+k, err)
 	ok = true

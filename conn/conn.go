@@ -61,30 +61,30 @@ type Conn struct {
 	try      tryWriter // writes what the socket takes at once; used by who flushes; nil: there is no such way, or it rests
 	lender   *lender   // the same from several places; nil until something is lent
 
-	mu        sync.Mutex
-	flushing  bool  // somebody owns the write side
-	flushSoon bool  // a goroutine was started that will flush if nobody does before
-	capped    uint8 // what the kernel was told, see unsentLimit; owned by the flusher
-	phase     phase
-	activity  activity
-	told      activity // what the handler was told last
-	telling   bool     // somebody is calling ConnState, and will tell of later changes, too
-	peerKnown bool     // its SETTINGS have come
-	core      core.Driver
-	opened    []*Stream     // by the peer, not handed to the handler yet
-	notes     []endNote     // OnEnd functions to be called once mu is free
-	outBuf    *buffer       // whose memory core's output uses
-	room      sync.Cond     // the output became shorter, or the connection is over
-	err       error         // why the connection ended, set with phase
-	done      chan struct{} // what Done returns; nil while nobody has asked
-	timer     deadlineTimer
-	ageAt     time.Time // when the connection is to be drained for its age
-	lookAt    time.Time // alive: when to look whether it may rest; later: when the socket is closed
-	stats     ioStats
-	pace      *pace // nil: no write has waited yet
-	client    clientState
-	park      parkState
-	linger    *lingerState // set with the phase lingering
+	mu               sync.Mutex
+	flushing         bool  // somebody owns the write side
+	flushSoon        bool  // a goroutine was started that will flush if nobody does before
+	capped           uint8 // what the kernel was told, see unsentLimit; owned by the flusher
+	phase            phase
+	activity         activity
+	reported         activity // what the handler was told last
+	reporting        bool     // somebody is calling ConnState, and will tell of later changes, too
+	settingsReceived bool     // its SETTINGS have come
+	core             core.Driver
+	opened           []*Stream     // by the peer, not handed to the handler yet
+	pending          []callback    // OnEnd functions to be called once mu is free
+	outBuf           *buffer       // whose memory core's output uses
+	room             sync.Cond     // the output became shorter, or the connection is over
+	err              error         // why the connection ended, set with phase
+	done             chan struct{} // what Done returns; nil while nobody has asked
+	timer            deadlineTimer
+	ageAt            time.Time // when the connection is to be drained for its age
+	lookAt           time.Time // alive: when to look whether it may rest; later: when the socket is closed
+	stats            ioStats
+	pace             *pace // nil: no write has waited yet
+	client           clientState
+	park             parkState
+	linger           *lingerState // set with the phase lingering
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
@@ -92,9 +92,9 @@ type Conn struct {
 type activity uint8
 
 const (
-	unknown activity = iota
-	active           // streams are open
-	idle
+	activityUnknown activity = iota
+	activityActive           // streams are open
+	activityIdle
 )
 
 // phase is how far a connection has come.
@@ -229,16 +229,16 @@ func (c *Conn) PeerSettings() core.Settings {
 	return c.core.PeerSettings()
 }
 
-// unlock releases mu and then calls whom it concerns.
-func (c *Conn) unlock() {
-	if c.timer.wrecked {
-		c.endWreck()
+// unlockAndNotify releases mu and then calls whom it concerns.
+func (c *Conn) unlockAndNotify() {
+	if c.timer.poisoned {
+		c.closePoisonedLocked()
 	}
 	switch {
 	case c.core.NumStreams() > 0:
-		c.activity = active
-	case c.peerKnown && c.activity != idle:
-		c.activity = idle
+		c.activity = activityActive
+	case c.settingsReceived && c.activity != activityIdle:
+		c.activity = activityIdle
 		if c.phase == phaseOpen && (c.role == core.Server || c.cfg.IdleTimeout > 0) {
 			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
 			if c.cfg.IdleTimeout > 0 || c.core.Draining() {
@@ -246,29 +246,29 @@ func (c *Conn) unlock() {
 			}
 		}
 	}
-	tell := c.activity != c.told && !c.telling && c.handler != nil
+	report := c.activity != c.reported && !c.reporting && c.handler != nil
 	if len(c.client.woken) > 0 {
 		c.client.wake()
 	}
-	if !tell && len(c.notes) == 0 && !c.client.changed {
+	if !report && len(c.pending) == 0 && !c.client.changed {
 		c.mu.Unlock()
 		return
 	}
-	c.telling = c.telling || tell
-	notes := c.notes
-	c.notes = nil
+	c.reporting = c.reporting || report
+	callbacks := c.pending
+	c.pending = nil
 	hook := c.client.slotHook
 	if !c.client.changed {
 		hook = nil
 	}
 	c.client.changed = false
 	c.mu.Unlock()
-	c.call(notes, hook, tell)
+	c.runCallbacks(callbacks, hook, report)
 }
 
-// call calls whom a change concerns. When one of the calls does not return, the connection ends,
+// runCallbacks calls whom a change concerns. When one of the calls does not return, the connection ends,
 // and the others are made all the same.
-func (c *Conn) call(notes []endNote, hook func(), tell bool) {
+func (c *Conn) runCallbacks(callbacks []callback, hook func(), report bool) {
 	ok := false
 	defer func() {
 		v, is := unwound(recover(), ok)
@@ -276,63 +276,63 @@ func (c *Conn) call(notes []endNote, hook func(), tell bool) {
 			return
 		}
 		c.mu.Lock()
-		c.broken(v)
-		c.unlock()
-		c.call(notes, hook, tell)
+		c.failPanicLocked(v)
+		c.unlockAndNotify()
+		c.runCallbacks(callbacks, hook, report)
 	}()
-	for len(notes) > 0 {
-		n := notes[0]
-		notes = notes[1:]
+	for len(callbacks) > 0 {
+		n := callbacks[0]
+		callbacks = callbacks[1:]
 		n.call(c)
 	}
 	if f := hook; f != nil {
 		hook = nil
 		f()
 	}
-	if tell {
-		tell = false
-		c.tellState()
+	if report {
+		report = false
+		c.reportState()
 	}
 	ok = true
 }
 
-// tellState tells the handler of the connection's state until it knows the present one. It is
+// reportState tells the handler of the connection's state until it knows the present one. It is
 // called with telling set, which keeps the calls in order without a lock, so that they may come
 // back to the connection.
-func (c *Conn) tellState() {
+func (c *Conn) reportState() {
 	c.mu.Lock()
 	defer func() {
-		c.telling = false
+		c.reporting = false
 		c.mu.Unlock()
 	}()
-	for c.activity != c.told {
-		c.told = c.activity
-		c.tellStateUnlocked(c.told == idle)
+	for c.activity != c.reported {
+		c.reported = c.activity
+		c.callConnState(c.reported == activityIdle)
 	}
 }
 
-func (c *Conn) tellStateUnlocked(idle bool) {
+func (c *Conn) callConnState(idle bool) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	c.handler.ConnState(idle)
 }
 
-// endNote is a call that waits until mu is free.
-type endNote struct {
-	f   func(error)
-	err error
-	st  *Stream // whose calls wait until f has returned; may be nil
+// callback is a call that waits until mu is free.
+type callback struct {
+	f      func(error)
+	err    error
+	stream *Stream // whose calls wait until f has returned; may be nil
 }
 
-func (n *endNote) call(c *Conn) {
-	if n.st != nil {
-		defer n.st.told(c) // also when f does not return
+func (n *callback) call(c *Conn) {
+	if n.stream != nil {
+		defer n.stream.onEndReturned(c) // also when f does not return
 	}
 	n.f(n.err)
 }
 
-// handleEvents takes what core has found.
-func (c *Conn) handleEvents() {
+// handleEventsLocked takes what core has found.
+func (c *Conn) handleEventsLocked() {
 	for {
 		e, ok := c.core.NextEvent()
 		if !ok {
@@ -368,13 +368,13 @@ func (c *Conn) handleEvents() {
 		case core.EventFault:
 			c.countErrorLocked(e.Err)
 		case core.EventSettings:
-			c.peerKnown = true
+			c.settingsReceived = true
 			c.client.changed = true
-			c.tellKnown()
+			c.signalSettingsLocked()
 		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
-			c.clientEvent(e, st)
+			c.handleClientEventLocked(e, st)
 		case core.EventOrigin, core.EventAltSvc:
-			c.originEvent(e, st)
+			c.handleOriginEventLocked(e, st)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // returns. It does not wait.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.shutdownLocked()
 }
 
@@ -34,7 +34,7 @@ func (c *Conn) shutdownLocked() {
 // is never refused by it after its slot was reserved. Client only.
 func (c *Conn) ShutdownUnreserved(idle bool) bool {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.client.reserved > 0 || idle && c.inUse() > 0 {
 		return false
 	}
@@ -51,7 +51,7 @@ func (c *Conn) Close() error {
 	if c.phase < phaseClosed {
 		c.closeLocked(&frame.ConnError{Code: frame.NoError, Reason: "connection closed by this side", Cause: errClosed})
 	}
-	c.unlock()
+	c.unlockAndNotify()
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (c *Conn) fail(err error) {
 		ce = &frame.ConnError{Code: frame.InternalError, Reason: "internal error", Cause: err}
 	}
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.failLocked(ce)
 }
 
@@ -108,7 +108,7 @@ func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOut()
 	c.core.SetPatient(false)
 	c.core.Fill(c.core.OutputLen() + fillLimit)
-	c.handleEvents()
+	c.handleEventsLocked()
 	if c.checkScheduler(); c.phase != phaseOpen {
 		return
 	}
@@ -152,7 +152,7 @@ func (c *Conn) closeLocked(err error) {
 // another connection already, and must not be used.
 func (c *Conn) failStreamsLocked(err error) {
 	c.client.changed = true
-	c.tellKnown()
+	c.signalSettingsLocked()
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)
@@ -188,7 +188,7 @@ func (c *Conn) countErrorLocked(err error) {
 	case errors.As(err, &ce):
 		name = "conn_" + ce.Code.String()
 	}
-	c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(name) }) }})
+	c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(name) }) }})
 }
 
 // deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that rings
@@ -200,7 +200,7 @@ type deadlineTimer struct {
 	stopped bool
 
 	extended bool // it has rung so late that it was set again: see timerLate
-	wrecked  bool // see Conn.wreck
+	poisoned bool // see Conn.poisonLocked
 	closeDue bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeInLocked
 }
 
@@ -271,14 +271,14 @@ func (c *Conn) timerFired() {
 }
 
 func (c *Conn) runDueAndUnlock(now time.Time) error {
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	return c.runDueRecoverLocked(now)
 }
 
 // runDueRecoverLocked does what is due. The error is one for fail.
 func (c *Conn) runDueRecoverLocked(now time.Time) (err error) {
 	ok := false
-	defer c.containLocked(&ok)
+	defer c.recoverLocked(&ok)
 	err = c.runDueLocked(now)
 	ok = true
 	return err
@@ -296,7 +296,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 		c.client.changed = true
 	}
 	err := c.core.Tick(now)
-	c.handleEvents()
+	c.handleEventsLocked()
 	if err == nil {
 		c.armLocked()
 		if c.park.allowed && !c.park.parked && !c.timer.closeDue {
@@ -322,5 +322,5 @@ func (c *Conn) timerFiredClosingAndUnlock(now time.Time) {
 	default:
 		c.closeLocked(c.err)
 	}
-	c.unlock()
+	c.unlockAndNotify()
 }

@@ -133,7 +133,7 @@ func (c *Conn) copyForTurns() {
 // flushLoans is flushRest where there are loans in the output.
 func (c *Conn) flushLoans() {
 	defer c.tasks.Done()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.writeLoansRest()
 	c.writeOut(0, false)
 }
@@ -141,7 +141,7 @@ func (c *Conn) flushLoans() {
 // writeLoansRest leaves mu locked.
 func (c *Conn) writeLoansRest() {
 	ok := false
-	defer c.containWrite(&ok)
+	defer c.recoverWriteLocked(&ok)
 	c.wroteLoans(c.writeLoansOn())
 	ok = true
 }

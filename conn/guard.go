@@ -23,26 +23,26 @@ func unwound(recovered any, ok bool) (value any, is bool) {
 	return nil, false
 }
 
-// wreck notes, with mu held, that the application's code has left ours with core in the middle of
-// something. Conn.unlock, which whoever holds mu has deferred, ends the connection.
-func (c *Conn) wreck(value any) {
-	if !c.timer.wrecked && c.phase != phaseClosed {
-		c.timer.wrecked = true
-		c.err = brokenBy(value)
+// poisonLocked notes, with mu held, that the application's code has left ours with core in the middle of
+// something. Conn.unlockAndNotify, which whoever holds mu has deferred, ends the connection.
+func (c *Conn) poisonLocked(value any) {
+	if !c.timer.poisoned && c.phase != phaseClosed {
+		c.timer.poisoned = true
+		c.err = panicErr(value)
 	}
 }
 
-// endWreck ends the connection after wreck.
-func (c *Conn) endWreck() {
-	c.timer.wrecked = false
-	c.lastEvents()
+// closePoisonedLocked ends the connection after wreck.
+func (c *Conn) closePoisonedLocked() {
+	c.timer.poisoned = false
+	c.deliverLastEventsLocked()
 	c.closeLocked(c.err)
 }
 
-// guarded is deferred by what calls the application with mu held. The panic goes on.
-func (c *Conn) guarded(ok *bool) {
+// poisonOnUnwindLocked is deferred by what calls the application with mu held. The panic goes on.
+func (c *Conn) poisonOnUnwindLocked(ok *bool) {
 	if !*ok {
-		c.wreck(errUnwound)
+		c.poisonLocked(errUnwound)
 	}
 }
 
@@ -56,7 +56,7 @@ func (c *Conn) guardPadding(f core.PaddingFunc) core.PaddingFunc {
 	}
 	return func(h frame.Header) int {
 		ok := false
-		defer c.guarded(&ok)
+		defer c.poisonOnUnwindLocked(&ok)
 		n := f(h)
 		ok = true
 		return n
@@ -71,7 +71,7 @@ type guardedScheduler struct {
 
 func (g *guardedScheduler) call(f func()) {
 	ok := false
-	defer g.c.guarded(&ok)
+	defer g.c.poisonOnUnwindLocked(&ok)
 	f()
 	ok = true
 }

@@ -137,7 +137,7 @@ func (c *Conn) closeWrite() bool {
 // pollLingerAndUnlock is what the timer does in the phase lingering. It is called with mu held, and lets
 // go of it.
 func (c *Conn) pollLingerAndUnlock(now time.Time) {
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	l := c.linger
 	left, known := 0, false
 	if l.raw != nil {

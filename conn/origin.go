@@ -47,7 +47,7 @@ var errAltSvc = errors.New("http2: ALTSVC without an origin, or longer than a fr
 // announce appends what f appends.
 func (c *Conn) announce(f func() error) error {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.phase != phaseOpen {
 		return c.endErrLocked()
 	}
@@ -88,13 +88,13 @@ const (
 	maxOriginOctets = 512 // "https://", the longest name of a host and a port have room
 )
 
-// originEvent takes what a server says of origins.
-func (c *Conn) originEvent(e *core.Event, st *Stream) {
+// handleOriginEventLocked takes what a server says of origins.
+func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 	switch {
 	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:
 		if origins := originsOf(e.Data); len(origins) > 0 {
 			f := c.client.onOrigin
-			c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(c, origins) }) }})
+			c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(c, origins) }) }})
 		}
 	case e.Kind == core.EventAltSvc && c.client.onAltSvc != nil:
 		h := frame.Header{Type: frame.TypeAltSvc}
@@ -108,6 +108,6 @@ func (c *Conn) originEvent(e *core.Event, st *Stream) {
 		}
 		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
 		f := c.client.onAltSvc
-		c.notes = append(c.notes, endNote{f: func(error) { c.apart(func() { f(c, a) }) }})
+		c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(c, a) }) }})
 	}
 }

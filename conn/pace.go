@@ -167,7 +167,7 @@ func (c *Conn) fillToWrite(lend bool) (lent bool) {
 	} else {
 		c.core.Fill(most)
 	}
-	c.handleEvents()
+	c.handleEventsLocked()
 	c.checkScheduler()
 	if c.client.writeErr != nil {
 		c.core.Output(c.core.Output(nil)) // nobody will read it

@@ -19,8 +19,8 @@ import (
 // So the function that runs it defers one of the functions below, which get to know by a flag
 // whether it has come to its end: once for a read of the socket, a write, a ring of the timer and a
 // round of calls to the application. They know whether mu is held at that moment. Whatever else
-// holds mu while the application may be called, by a Scheduler or a Padding, defers Conn.unlock,
-// and the call itself is guarded (see Conn.wreck); there a panic goes on, into the application's
+// holds mu while the application may be called, by a Scheduler or a Padding, defers Conn.unlockAndNotify,
+// and the call itself is guarded (see Conn.poisonLocked); there a panic goes on, into the application's
 // call of a method of Stream.
 
 // PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with
@@ -44,67 +44,67 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// brokenBy is why a connection ends whose code was left by a panic with this value.
-func brokenBy(value any) error {
+// panicErr is why a connection ends whose code was left by a panic with this value.
+func panicErr(value any) error {
 	return &frame.ConnError{
 		Code: frame.InternalError, Reason: "the connection is in an unknown state", Cause: &PanicError{value, debug.Stack()},
 	}
 }
 
-// broken ends the connection for a panic. It is called by the function that was deferred, with mu
+// failPanicLocked ends the connection for a panic. It is called by the function that was deferred, with mu
 // held.
-func (c *Conn) broken(value any) {
+func (c *Conn) failPanicLocked(value any) {
 	// The stack that wreck has seen says more.
-	if !c.timer.wrecked || value != errGoexit { //nolint:errorlint // what recover returned
-		c.err = brokenBy(value)
+	if !c.timer.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
+		c.err = panicErr(value)
 	}
-	c.timer.wrecked = false
-	c.lastEvents()
+	c.timer.poisoned = false
+	c.deliverLastEventsLocked()
 	c.closeLocked(c.err)
 }
 
-// lastEvents has streams hear what core had to say of them: they may be gone from its table
+// deliverLastEventsLocked has streams hear what core had to say of them: they may be gone from its table
 // already.
-func (c *Conn) lastEvents() {
+func (c *Conn) deliverLastEventsLocked() {
 	defer func() { _ = recover() }() // there has been one panic, which is what is told
-	c.handleEvents()
+	c.handleEventsLocked()
 }
 
-// containRead is deferred by who reads. The panic may have come while in.locked was set.
-func (c *Conn) containRead(ok *bool) {
+// recoverRead is deferred by who reads. The panic may have come while in.locked was set.
+func (c *Conn) recoverRead(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
 		if !c.in.locked {
 			c.mu.Lock()
 		}
 		c.in.locked = false
-		c.broken(v)
-		c.unlock()
+		c.failPanicLocked(v)
+		c.unlockAndNotify()
 	}
 }
 
-// containWrite is deferred by who flushes. It leaves mu locked.
-func (c *Conn) containWrite(ok *bool) {
+// recoverWriteLocked is deferred by who flushes. It leaves mu locked.
+func (c *Conn) recoverWriteLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
 		if c.writing {
 			c.writing = false
 			c.mu.Lock()
 		}
-		c.broken(v)
+		c.failPanicLocked(v)
 		c.flushing = false
 	}
 }
 
-// containLocked is deferred where mu is held all the time. It leaves mu locked.
-func (c *Conn) containLocked(ok *bool) {
+// recoverLocked is deferred where mu is held all the time. It leaves mu locked.
+func (c *Conn) recoverLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
-		c.broken(v)
+		c.failPanicLocked(v)
 	}
 }
 
-// apart calls f, which is the application's and concerns one request or none, on a goroutine of its
+// runIsolated calls f, which is the application's and concerns one request or none, on a goroutine of its
 // own, and waits for it: the goroutine that has something to tell may be that of another request,
 // which runtime.Goexit must not end.
-func (c *Conn) apart(f func()) {
+func (c *Conn) runIsolated(f func()) {
 	done := make(chan struct{})
 	go func() { // ends with f
 		defer close(done)
@@ -112,8 +112,8 @@ func (c *Conn) apart(f func()) {
 		defer func() {
 			if v, is := unwound(recover(), ok); is {
 				c.mu.Lock()
-				c.broken(v)
-				c.unlock()
+				c.failPanicLocked(v)
+				c.unlockAndNotify()
 			}
 		}()
 		f()

@@ -30,7 +30,7 @@ func (st *Stream) Priority() priority.Params {
 func (st *Stream) SetPriority(p priority.Params) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	switch {
 	case st.err != nil:
 		return st.err
@@ -53,7 +53,7 @@ func (st *Stream) SetPriority(p priority.Params) error {
 func (st *Stream) MergePriority(value string) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.err == nil && c.phase == phaseOpen {
 		c.core.MergePriority(&st.cs, value)
 	}

@@ -30,7 +30,7 @@ func (st *Stream) CanPush() error {
 func (st *Stream) Push(fields []core.Field) (*Stream, error) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if err := st.writeErr(); err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func (c *Conn) callOnServed() {
 // the connection goes on.
 func (c *Conn) begin() (goOn bool) {
 	ok := false
-	defer c.containRead(&ok)
+	defer c.recoverRead(&ok)
 	c.sendFirstFlight()
 	goOn = c.in.n == 0 || c.process()
 	ok = true
@@ -153,14 +153,14 @@ func (c *Conn) sendFirstFlight() {
 
 func (c *Conn) upgradeAndArm() (err error) {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if u := c.cfg.Upgrade; u != nil && c.phase == phaseOpen {
 		request := u.Request
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
 		c.ensureOut()
 		err = c.core.Upgrade(u.Settings, request)
 		c.cfg.Upgrade = nil
-		c.handleEvents()
+		c.handleEventsLocked()
 	}
 	c.armLocked()
 	return err
@@ -309,12 +309,12 @@ func (c *Conn) apply(now time.Time) bool {
 	c.in.locked = true
 	c.ensureOut()
 	err := c.core.Apply(now)
-	c.handleEvents()
+	c.handleEventsLocked()
 	c.in.locked = false
-	if c.role == core.Client && len(c.notes) == 0 {
+	if c.role == core.Client && len(c.pending) == 0 {
 		c.mu.Unlock() // whom it concerns is told when all that was read is handled
 	} else {
-		c.unlock()
+		c.unlockAndNotify()
 	}
 	if err != nil {
 		c.fail(err)
@@ -341,7 +341,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	if !c.lending() { // or it need not be copied
 		c.fill()
 	}
-	c.handleEvents()
+	c.handleEventsLocked()
 	c.armLocked()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()
 	handOver := len(c.opened) > 0
@@ -354,7 +354,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	lagging := c.core.Unread() >= readAheadLimit
 	c.dropOut()
 	c.in.locked = false
-	c.unlock()
+	c.unlockAndNotify()
 	if lagging {
 		runtime.Gosched()
 	}
@@ -390,7 +390,7 @@ func (c *Conn) handOver() {
 // readFailed ends the connection for an error of the socket.
 func (c *Conn) readFailed(err error) {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.phase != phaseOpen {
 		return // the end that was on its way
 	}
@@ -424,7 +424,7 @@ func (c *Conn) shutdownIO() {
 	if t := c.client.lease; t != nil && t.timer != nil {
 		t.timer.Stop()
 	}
-	c.unlock()
+	c.unlockAndNotify()
 	c.tasks.Wait()
 	if b := c.in.buf; b != nil {
 		putRead(b)

@@ -127,7 +127,7 @@ func (c *Conn) parkLocked() {
 	r.parked = true
 	c.core.Trim()
 	c.opened = nil
-	c.notes = nil
+	c.pending = nil
 	if !c.flushing {
 		c.try, c.lender, c.pace = nil, nil, nil
 	}

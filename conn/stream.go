@@ -37,22 +37,22 @@ type Stream struct {
 
 // streamLife is what a Stream begins anew with when its memory is used again.
 type streamLife struct {
-	body     body
-	trailers []core.Field
-	gotHead  bool  // client: the final head of the response has arrived
-	headEnd  bool  // and nothing follows it
-	gotEnd   bool  // END_STREAM has arrived
-	noRead   bool  // CloseRead was called
-	cut      bool  // EndReadAt has passed before the message was whole
-	lingers  bool  // of a closed tunnel: reset it if the peer sends more
-	drained  bool  // nothing that Write or Finish has queued waits for its way to the output
-	lent     int32 // how often: who flushes reads the memory that Write or Finish was given
-	finished bool  // Finish was called
-	closed   bool  // no longer in core's table
-	released bool
-	telling  bool        // OnEnd's function is to be called, or runs: no error is returned before its end
-	err      error       // why the stream died early
-	dead     atomic.Bool // err is set; may be read without mu
+	body         body
+	trailers     []core.Field
+	gotHead      bool  // client: the final head of the response has arrived
+	headEnd      bool  // and nothing follows it
+	gotEnd       bool  // END_STREAM has arrived
+	noRead       bool  // CloseRead was called
+	cut          bool  // EndReadAt has passed before the message was whole
+	lingers      bool  // of a closed tunnel: reset it if the peer sends more
+	drained      bool  // nothing that Write or Finish has queued waits for its way to the output
+	lent         int32 // how often: who flushes reads the memory that Write or Finish was given
+	finished     bool  // Finish was called
+	closed       bool  // no longer in core's table
+	released     bool
+	onEndPending bool        // OnEnd's function is to be called, or runs: no error is returned before its end
+	err          error       // why the stream died early
+	dead         atomic.Bool // err is set; may be read without mu
 
 	// Of a client's streams.
 	opened    uint64 // how often the output had been taken when the request was appended
@@ -87,7 +87,7 @@ const keptFields = 64
 
 // recycle gives the memory of a stream back that nobody needs any more.
 func (st *Stream) recycle() {
-	if !st.released || !st.closed || st.woken || st.telling {
+	if !st.released || !st.closed || st.woken || st.onEndPending {
 		return
 	}
 	st.readBy.stop()
@@ -141,7 +141,7 @@ func (st *Stream) Owner() any { return st.owner }
 func (st *Stream) Err() error {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	return st.toldLocked(st.err)
+	return st.awaitOnEndLocked(st.err)
 }
 
 // Dead reports whether the stream died early, in which case Err says why. It takes no lock.
@@ -162,9 +162,9 @@ func (st *Stream) RemoteEnded() bool {
 func (st *Stream) OnEnd(f func(err error)) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.err != nil {
-		st.noteEnd(f)
+		st.queueOnEndLocked(f)
 	} else {
 		st.onEnd = f
 	}
@@ -175,11 +175,11 @@ func (st *Stream) OnEnd(f func(err error)) {
 func (st *Stream) Reset(code frame.Code) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, code)
-		c.handleEvents()
+		c.handleEventsLocked()
 		c.flushSoonLocked()
 	}
 }
@@ -194,7 +194,7 @@ func (st *Stream) Release() {
 		panic("BUG: stream released twice")
 	}
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.released {
 		panic("BUG: stream released twice")
 	}
@@ -213,7 +213,7 @@ func (st *Stream) release() {
 		} else {
 			c.core.Reset(&st.cs, frame.Cancel)
 		}
-		c.handleEvents()
+		c.handleEventsLocked()
 	}
 	st.released = true
 	st.noRead = true
@@ -242,39 +242,39 @@ func (st *Stream) end(err error) {
 	st.canWrite.Broadcast()
 	st.interruptReadLocked()
 	if st.onEnd != nil {
-		st.noteEnd(st.onEnd)
+		st.queueOnEndLocked(st.onEnd)
 		st.onEnd = nil
 	}
 	if st.tunnel != nil {
-		st.tunnel.died(err)
+		st.tunnel.queueOnEndLocked(err)
 	}
 }
 
-// noteEnd has f called once mu is free: the stream has died. It is called with mu held.
-func (st *Stream) noteEnd(f func(error)) {
-	n := endNote{f: f, err: st.err}
+// queueOnEndLocked has f called once mu is free: the stream has died. It is called with mu held.
+func (st *Stream) queueOnEndLocked(f func(error)) {
+	n := callback{f: f, err: st.err}
 	if st.c.role == core.Server {
-		n.st, st.telling = st, true
+		n.stream, st.onEndPending = st, true
 	}
-	st.c.notes = append(st.c.notes, n)
+	st.c.pending = append(st.c.pending, n)
 }
 
-// told ends what noteEnd has begun.
-func (st *Stream) told(c *Conn) {
+// onEndReturned ends what queueOnEndLocked has begun.
+func (st *Stream) onEndReturned(c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st.telling = false
+	st.onEndPending = false
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
 	st.recycle()
 }
 
-// toldLocked returns err, which a call on the stream is about to return, once what OnEnd was given
+// awaitOnEndLocked returns err, which a call on the stream is about to return, once what OnEnd was given
 // has heard of the stream's death: a handler that sees the error finds the request's context done.
-func (st *Stream) toldLocked(err error) error {
-	for err != nil && st.telling {
-		if c := st.c; len(c.notes) > 0 { // perhaps by this very goroutine
-			c.unlock()
+func (st *Stream) awaitOnEndLocked(err error) error {
+	for err != nil && st.onEndPending {
+		if c := st.c; len(c.pending) > 0 { // perhaps by this very goroutine
+			c.unlockAndNotify()
 			c.mu.Lock()
 		} else {
 			st.canRead.Wait()
@@ -329,7 +329,7 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.err != nil {
 		return
 	}
@@ -350,7 +350,7 @@ func (st *Stream) resetLate(code frame.Code) {
 	}
 	c.ensureOut()
 	c.core.ResetFor(&st.cs, code, "write deadline exceeded", errDeadline)
-	c.handleEvents() // recycles st if it is released
+	c.handleEventsLocked() // recycles st if it is released
 	c.flushSoonLocked()
 }
 
@@ -362,7 +362,7 @@ func (st *Stream) resetLate(code frame.Code) {
 func (st *Stream) EndReadAt(t time.Time) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.err != nil || st.cut {
 		return
 	}
@@ -384,7 +384,7 @@ func (st *Stream) writeDeadlinePassed() {
 	if done := st.lingers && st.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.InternalError)
-		c.handleEvents() // recycles st
+		c.handleEventsLocked() // recycles st
 		c.flushSoonLocked()
 	}
 }
@@ -393,7 +393,7 @@ func (st *Stream) writeDeadlinePassed() {
 func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if st.closed && st.err != nil {
 		return st.err
 	}
@@ -422,9 +422,9 @@ func (d *deadline) start(c *Conn, wait time.Duration, passed func()) {
 	k := &clock{on: true}
 	k.t = time.AfterFunc(wait, func() { // ends by itself
 		c.mu.Lock()
-		defer c.unlock()
+		defer c.unlockAndNotify()
 		ok := false
-		defer c.containLocked(&ok)
+		defer c.recoverLocked(&ok)
 		if k.on {
 			d.passed = true
 			passed()

@@ -30,7 +30,7 @@ func (st *Stream) HeadContext(ctx context.Context) (*core.Message, error) {
 	defer w.end()
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	return st.awaitHead(w)
 }
 
@@ -77,7 +77,7 @@ func (w *interrupt) watch() bool {
 	}
 	w.on = true
 	defer w.c.mu.Lock() // also when that does not return
-	w.c.unlock()
+	w.c.unlockAndNotify()
 	w.stop = context.AfterFunc(w.ctx, w.done)
 	return true
 }
@@ -87,9 +87,9 @@ func (w *interrupt) done() {
 	err := w.ctx.Err()
 	c := w.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	ok := false
-	defer c.containLocked(&ok)
+	defer c.recoverLocked(&ok)
 	if w.on {
 		w.err = err
 		w.st.canRead.Broadcast()

@@ -17,9 +17,9 @@ func (st *Stream) Read(p []byte) (int, error) { return st.read(p, nil) }
 func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if err := st.awaitBody(len(p), w); err != nil {
-		return 0, st.toldLocked(err)
+		return 0, st.awaitOnEndLocked(err)
 	}
 	n := st.body.read(p)
 	if n > 0 && c.phase == phaseOpen {
@@ -59,7 +59,7 @@ func (st *Stream) awaitBody(want int, w *interrupt) error {
 		}
 		if !told {
 			told = true
-			st.tellBlocked()
+			st.notifyBlockedLocked()
 			continue // much may have changed
 		}
 		if !w.watch() {
@@ -68,14 +68,14 @@ func (st *Stream) awaitBody(want int, w *interrupt) error {
 	}
 }
 
-// tellBlocked tells the handler that this goroutine is about to wait. It lets go of mu.
-func (st *Stream) tellBlocked() {
+// notifyBlockedLocked tells the handler that this goroutine is about to wait. It lets go of mu.
+func (st *Stream) notifyBlockedLocked() {
 	c := st.c
 	if c.handler == nil {
 		return
 	}
 	defer c.mu.Lock() // also when that does not return
-	c.unlock()
+	c.unlockAndNotify()
 	c.handler.StreamBlocked(st)
 }
 
@@ -95,14 +95,14 @@ func (st *Stream) Trailers() []core.Field {
 func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	st.noRead = true
 	before := c.core.OutputLen()
 	st.dropBody()
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.StopRecv(&st.cs)
-		c.handleEvents()
+		c.handleEventsLocked()
 	}
 	if c.core.OutputLen() > before {
 		c.flushSoonLocked() // credit that other streams may be waiting for
@@ -127,7 +127,7 @@ func (st *Stream) receive(p []byte, end bool) {
 		st.body.append(p)
 		if f := st.onReceive; f != nil && len(p) > 0 {
 			n := len(p)
-			st.c.notes = append(st.c.notes, endNote{f: func(error) { f(n) }})
+			st.c.pending = append(st.c.pending, callback{f: func(error) { f(n) }})
 		}
 	case st.lingers && len(p) > 0:
 		st.c.core.Consume(&st.cs, len(p))

@@ -16,8 +16,8 @@ const keepLimit = 16 << 10
 func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
-	return st.toldLocked(st.writeHeaders(fields, end))
+	defer c.unlockAndNotify()
+	return st.awaitOnEndLocked(st.writeHeaders(fields, end))
 }
 
 func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
@@ -29,7 +29,7 @@ func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
 	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
 	err := c.core.SendHead(&st.cs, fields, interim, end)
 	st.finished = st.finished || end && err == nil
-	c.handleEvents()
+	c.handleEventsLocked()
 	return err
 }
 
@@ -38,8 +38,8 @@ func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
 func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
-	return st.toldLocked(st.reply(fields, p, trailers))
+	defer c.unlockAndNotify()
+	return st.awaitOnEndLocked(st.reply(fields, p, trailers))
 }
 
 // ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use
@@ -47,13 +47,13 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	err := st.reply(fields, p, trailers)
 	if err == nil {
 		st.release()
 		return nil
 	}
-	return st.toldLocked(err)
+	return st.awaitOnEndLocked(err)
 }
 
 func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) error {
@@ -72,15 +72,15 @@ func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) er
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if err := st.writeErr(); err != nil {
-		return 0, st.toldLocked(err)
+		return 0, st.awaitOnEndLocked(err)
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
 	n, err := st.queue(p, nil, false)
-	return n, st.toldLocked(err)
+	return n, st.awaitOnEndLocked(err)
 }
 
 // Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16
@@ -89,8 +89,8 @@ func (st *Stream) Write(p []byte) (int, error) {
 func (st *Stream) Finish(p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
-	defer c.unlock()
-	return st.toldLocked(st.finish(p, trailers))
+	defer c.unlockAndNotify()
+	return st.awaitOnEndLocked(st.finish(p, trailers))
 }
 
 func (st *Stream) finish(p []byte, trailers []core.Field) error {
@@ -104,22 +104,22 @@ func (st *Stream) finish(p []byte, trailers []core.Field) error {
 // queue hands p to core and waits until it is in the output. It returns how much of p is.
 func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (n int, err error) {
 	ok := false
-	defer st.letGo(&ok)
+	defer st.reclaimOnUnwindLocked(&ok)
 	n, err = st.queueAndWait(p, trailers, end)
 	ok = true
 	return n, err
 }
 
-// letGo is deferred where the memory of the application waits to be sent. Should its own code (a
+// reclaimOnUnwindLocked is deferred where the memory of the application waits to be sent. Should its own code (a
 // Scheduler, a Padding, Handler.StreamBlocked) end the wait, the connection ends with it, and
 // nobody reads that memory any more.
-func (st *Stream) letGo(ok *bool) {
+func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	if *ok {
 		return
 	}
 	c := st.c
-	c.wreck(errUnwound)
-	c.endWreck()
+	c.poisonLocked(errUnwound)
+	c.closePoisonedLocked()
 	for st.lent > 0 && !c.takeBack(st) {
 		st.canWrite.Wait()
 	}
@@ -130,7 +130,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 	c.ensureOut()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
 		st.finished = true
-		c.handleEvents()
+		c.handleEventsLocked()
 		return len(p), nil
 	}
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
@@ -144,7 +144,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 		c.flushLocked()
 	} else {
 		c.fill()
-		c.handleEvents()
+		c.handleEventsLocked()
 	}
 	if st.drained && st.lent == 0 {
 		return len(p), nil
@@ -163,7 +163,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 		}
 		if !told {
 			told = true
-			st.tellBlocked()
+			st.notifyBlockedLocked()
 			continue
 		}
 		if c.core.OutputLen() > 0 || c.core.Sendable() {

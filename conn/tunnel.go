@@ -85,17 +85,17 @@ func (t *Tunnel) OnEnd(f func(err error)) {
 	c.mu.Lock()
 	t.onEnd = f
 	if t.st.err != nil {
-		t.died(t.st.err)
+		t.queueOnEndLocked(t.st.err)
 	}
-	c.unlock()
+	c.unlockAndNotify()
 	t.leave()
 }
 
-// died is told, with mu held, that the stream has died.
-func (t *Tunnel) died(err error) {
+// queueOnEndLocked is told, with mu held, that the stream has died.
+func (t *Tunnel) queueOnEndLocked(err error) {
 	if f := t.onEnd; f != nil && !t.uses.Closed() {
 		t.onEnd = nil
-		t.c.notes = append(t.c.notes, endNote{f: f, err: err})
+		t.c.pending = append(t.c.pending, callback{f: f, err: err})
 	}
 }
 
@@ -148,7 +148,7 @@ func (t *Tunnel) Write(p []byte) (int, error) {
 func (t *Tunnel) write(p []byte) (n int, err error) {
 	c := t.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	err = t.awaitWriter()
 	if err == nil {
 		err = t.st.writeErr()
@@ -160,7 +160,7 @@ func (t *Tunnel) write(p []byte) (n int, err error) {
 		t.st.canWrite.Broadcast()
 		c.flushNoWaitLocked()
 	}
-	return n, t.st.toldLocked(err)
+	return n, t.st.awaitOnEndLocked(err)
 }
 
 // awaitWriter waits while another goroutine is in Write. It is called with mu held.
@@ -191,13 +191,13 @@ func (t *Tunnel) CloseWrite() error {
 func (t *Tunnel) closeWrite() error {
 	c := t.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	err := t.awaitWriter()
 	if err == nil {
 		err = t.endWrite()
 	}
 	c.flushNoWaitLocked()
-	return t.st.toldLocked(err)
+	return t.st.awaitOnEndLocked(err)
 }
 
 // endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody
@@ -270,7 +270,7 @@ func (t *Tunnel) close(last func(*Conn)) {
 func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	c := t.c
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if t.uses.Closed() {
 		return false
 	}
@@ -281,7 +281,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		last(c)
-		c.handleEvents()
+		c.handleEventsLocked()
 	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
@@ -305,7 +305,7 @@ func (st *Stream) releaseTunnel() {
 			d.start(c, limit, st.endLinger)
 		}
 	}
-	c.unlock()
+	c.unlockAndNotify()
 	if !linger {
 		st.Release()
 		c.FlushNoWait()
@@ -319,7 +319,7 @@ func (st *Stream) endLinger() {
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.Cancel)
-		c.handleEvents() // recycles st
+		c.handleEventsLocked() // recycles st
 		c.flushSoonLocked()
 	}
 }

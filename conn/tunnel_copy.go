@@ -30,7 +30,7 @@ func (t *Tunnel) awaitRead() error {
 	}
 	t.c.mu.Lock()
 	err := t.st.awaitBody(1, nil)
-	t.c.unlock()
+	t.c.unlockAndNotify()
 	if err != nil {
 		err = t.explain(err)
 	}

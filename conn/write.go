@@ -14,7 +14,7 @@ import (
 // does that is not from package server or client.
 func (c *Conn) Flush() {
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	if !c.known {
 		c.flushSoonLocked()
 		return
@@ -38,7 +38,7 @@ func (c *Conn) flushSoonLocked() {
 func (c *Conn) flushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.flushSoon = false
 	if !c.flushing && c.phase < phaseLingering {
 		if c.park.parked {
@@ -53,7 +53,7 @@ func (c *Conn) flushTask() {
 func (c *Conn) flushRestTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.unlockAndNotify()
 	c.writeOut(0, false)
 }
 
@@ -103,7 +103,7 @@ func (c *Conn) flushLocked() {
 // stream, and with noWait set, when the socket does not take all at once.
 func (c *Conn) writeOut(turns int, noWait bool) {
 	ok := false
-	defer c.containWrite(&ok)
+	defer c.recoverWriteLocked(&ok)
 	c.writeTurns(turns, noWait)
 	ok = true
 }
