@@ -48,8 +48,8 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	m, err := st.awaitHead(nil)
-	return ResponseHead{m, st.headEnd, st.gotEnd}, err
+	m, err := st.awaitHeadLocked(nil)
+	return ResponseHead{m, st.endedWithHead, st.endReceived}, err
 }
 
 // Head waits for the final head of the response and returns it; it is valid until Release. The
@@ -58,22 +58,22 @@ func (st *Stream) Head() (*core.Message, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitHead(nil)
+	return st.awaitHeadLocked(nil)
 }
 
-// awaitHead waits for the head until w ends that, which may be nil.
-func (st *Stream) awaitHead(w *interrupt) (*core.Message, error) {
-	for !st.gotHead {
+// awaitHeadLocked waits for the head until w ends that, which may be nil.
+func (st *Stream) awaitHeadLocked(w *interrupt) (*core.Message, error) {
+	for !st.headReceived {
 		switch {
 		case st.err != nil:
 			return nil, st.err
-		case st.readBy.passed:
+		case st.readDeadline.passed:
 			return nil, errDeadline
 		}
-		if err := w.cause(); err != nil {
+		if err := w.causeLocked(); err != nil {
 			return nil, err
 		}
-		if w.watch() {
+		if w.watchLocked() {
 			continue // much may have changed
 		}
 		if !st.c.readInlineLocked(st, w) {

@@ -65,8 +65,8 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	if err := c.slotErr(); err != nil {
 		return nil, err
 	}
-	fields := prioritized(r.Fields, r.Priority)
-	if sizeOf(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
+	fields := withPriorityField(r.Fields, r.Priority)
+	if headerListSize(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
 		return nil, ErrHeaderListSize
 	}
 	c.noteRequestGapLocked()
@@ -86,11 +86,11 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		*r.Into = st
 	}
 	st.finished = end
-	st.opened, st.reads = c.client.taken, c.stats.reads
+	st.flushesAtOpen, st.readsAtOpen = c.client.taken, c.stats.reads
 	c.handleEventsLocked()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.
-		_ = st.finish(r.Body, r.Trailers)
+		_ = st.finishLocked(r.Body, r.Trailers)
 	}
 	if c.cfg.SendPingTimeout > 0 {
 		c.armLocked()
@@ -103,8 +103,8 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 // (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
 
-// sizeOf is the size of a header section as RFC 9113 §6.5.2 counts it.
-func sizeOf(fields []core.Field) (n uint64) {
+// headerListSize is the size of a header section as RFC 9113 §6.5.2 counts it.
+func headerListSize(fields []core.Field) (n uint64) {
 	for i := range fields {
 		n += uint64(len(fields[i].Name)) + uint64(len(fields[i].Value)) + 32
 	}

@@ -33,8 +33,8 @@ type clientState struct {
 	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
 	lastPing uint64
 
-	lease *readLease // nil on a server
-	woken []*Stream  // their readers are to be woken when everything that one read brought is handled
+	lease     *readLease // nil on a server
+	wakeQueue []*Stream  // their readers are to be woken when everything that one read brought is handled
 }
 
 const (
@@ -186,7 +186,7 @@ func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase == phaseOpen && c.stats.reads == st.reads {
+	if c.phase == phaseOpen && c.stats.reads == st.readsAtOpen {
 		c.ensureOut()
 		c.core.Probe(time.Now())
 		c.armLocked()
@@ -197,27 +197,27 @@ func (st *Stream) Probe() {
 	}
 }
 
-// wake wakes the readers of streams for which one read of the socket has brought something.
-func (s *clientState) wake() {
-	for i, st := range s.woken {
-		st.woken = false
+// wakeReadersLocked wakes the readers of streams for which one read of the socket has brought something.
+func (s *clientState) wakeReadersLocked() {
+	for i, st := range s.wakeQueue {
+		st.wakeQueued = false
 		st.canRead.Broadcast()
-		st.recycle()
-		s.woken[i] = nil
+		st.recycleLocked()
+		s.wakeQueue[i] = nil
 	}
-	s.woken = s.woken[:0]
+	s.wakeQueue = s.wakeQueue[:0]
 }
 
-// wakeReader wakes who reads st: a client's reader only when all that one read of the socket
+// wakeReaderLocked wakes who reads st: a client's reader only when all that one read of the socket
 // brought is handled, since it would only wait for the lock.
-func (st *Stream) wakeReader() {
+func (st *Stream) wakeReaderLocked() {
 	s := &st.c.client
 	switch {
 	case st.c.role != core.Client:
 		st.canRead.Broadcast()
-	case !st.woken:
-		st.woken = true
-		s.woken = append(s.woken, st)
+	case !st.wakeQueued:
+		st.wakeQueued = true
+		s.wakeQueue = append(s.wakeQueue, st)
 	}
 }
 

@@ -154,7 +154,9 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 		return false
 	}
 	t.grants++
-	c.readWithLeaseLocked(st, func() bool { return !st.gotHead && st.err == nil && !st.readBy.passed && w.cause() == nil })
+	c.readWithLeaseLocked(st, func() bool {
+		return !st.headReceived && st.err == nil && !st.readDeadline.passed && w.causeLocked() == nil
+	})
 	return true
 }
 

@@ -211,9 +211,9 @@ type Config struct {
 	Upgrade *Upgrade
 }
 
-// kept is what a Conn needs of its Config after the beginning: a connection that does nothing
+// runtimeOptions is what a Conn needs of its Config after the beginning: a connection that does nothing
 // should hold little.
-type kept struct {
+type runtimeOptions struct {
 	SendPingTimeout, WriteByteTimeout, IdleTimeout time.Duration
 
 	CountError  func(errType string)
@@ -222,8 +222,8 @@ type kept struct {
 	Upgrade     *Upgrade // until it has begun
 }
 
-func (c *Config) kept() kept {
-	return kept{
+func (c *Config) runtimeOptions() runtimeOptions {
+	return runtimeOptions{
 		SendPingTimeout: c.SendPingTimeout, WriteByteTimeout: c.WriteByteTimeout, IdleTimeout: c.IdleTimeout,
 		CountError: c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy, Upgrade: c.Upgrade,
 	}
@@ -268,17 +268,17 @@ func clampOr(v, def, lo, hi int) uint32 {
 // timeoutOr returns d, def for 0, and 0 (none) for a negative d.
 func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 0) }
 
-// longest is as good as no limit. What is longer could not be added to a time any more, or
+// maxDuration is as good as no limit. What is longer could not be added to a time any more, or
 // multiplied.
-const longest = 30 * 365 * 24 * time.Hour
+const maxDuration = 30 * 365 * 24 * time.Hour
 
-// boundTimes has no time be longer than longest.
-func (c *Config) boundTimes() {
+// clampTimes has no time be longer than longest.
+func (c *Config) clampTimes() {
 	for _, d := range []*time.Duration{
 		&c.SendPingTimeout, &c.PingTimeout, &c.WriteByteTimeout, &c.PrefaceTimeout, &c.SettingsTimeout,
 		&c.HeaderTimeout, &c.IdleTimeout, &c.StallTimeout, &c.MaxConnectionAge, &c.MaxConnectionAgeGrace,
 	} {
-		*d = min(*d, longest)
+		*d = min(*d, maxDuration)
 	}
 }
 

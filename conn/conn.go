@@ -44,7 +44,7 @@ type Handler interface {
 //   - readers and writers of streams wait on their stream's own conditions.
 type Conn struct {
 	nc      net.Conn
-	cfg     kept
+	cfg     runtimeOptions
 	handler Handler
 	role    core.Role
 
@@ -125,8 +125,8 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 }
 
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
-	cfg.boundTimes()
-	c := &Conn{nc: nc, cfg: cfg.kept(), handler: h, role: role}
+	cfg.clampTimes()
+	c := &Conn{nc: nc, cfg: cfg.runtimeOptions(), handler: h, role: role}
 	c.room.L = &c.mu
 	if role == core.Client {
 		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
@@ -247,8 +247,8 @@ func (c *Conn) unlockAndNotify() {
 		}
 	}
 	report := c.activity != c.reported && !c.reporting && c.handler != nil
-	if len(c.client.woken) > 0 {
-		c.client.wake()
+	if len(c.client.wakeQueue) > 0 {
+		c.client.wakeReadersLocked()
 	}
 	if !report && len(c.pending) == 0 && !c.client.changed {
 		c.mu.Unlock()
@@ -344,27 +344,27 @@ func (c *Conn) handleEventsLocked() {
 		}
 		switch e.Kind {
 		case core.EventHeaders:
-			st.head(e.End)
+			st.receiveHeadLocked(e.End)
 			if c.role == core.Server {
 				c.opened = append(c.opened, st)
 			}
 		case core.EventData:
-			st.receive(e.Data, e.End)
+			st.receiveDataLocked(e.Data, e.End)
 		case core.EventTrailers:
-			st.receiveTrailers(e.Message.Fields)
+			st.receiveTrailersLocked(e.Message.Fields)
 		case core.EventDrained:
 			st.drained = true
 			if st.lent == 0 {
 				st.canWrite.Broadcast()
 			}
 		case core.EventReset:
-			st.end(e.Err)
+			st.failLocked(e.Err)
 		case core.EventClosed:
 			st.closed = true
 			if c.role == core.Client {
 				c.slotClosed(st)
 			}
-			st.recycle()
+			st.recycleLocked()
 		case core.EventFault:
 			c.countErrorLocked(e.Err)
 		case core.EventSettings:

@@ -156,7 +156,7 @@ func (c *Conn) failStreamsLocked(err error) {
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)
-		st.end(err)
+		st.failLocked(err)
 		st.closed = true
 	})
 	c.core.Abandon()

@@ -42,8 +42,8 @@ type lender struct {
 	wanted bool // somebody waits for the end of that
 }
 
-// direct tells whether a Write of n octets should itself send.
-func (c *Conn) direct(n int) bool {
+// writesDirectlyLocked tells whether a Write of n octets should itself send.
+func (c *Conn) writesDirectlyLocked(n int) bool {
 	return n >= directSize && !c.flushing && c.lends()
 }
 
@@ -226,7 +226,7 @@ func giveBack(loan *core.Loan) {
 	}
 	st := loan.Stream.Owner.(*Stream)
 	st.lent--
-	if st.lent == 0 && (st.drained || st.writeErr() != nil) {
+	if st.lent == 0 && (st.drained || st.writeErrLocked() != nil) {
 		st.canWrite.Broadcast()
 	}
 }

@@ -140,7 +140,7 @@ func (c *Conn) moveWriteDeadline() {
 	}
 }
 
-// noDeadlines is what Conn.writeBy is from when on no write deadline is set any more: one was
+// noDeadlines is what Conn.writeDeadline is from when on no write deadline is set any more: one was
 // refused.
 var noDeadlines = time.Unix(1<<40, 0)
 

@@ -32,7 +32,7 @@ func (c *Conn) SendAltSvc(origin, value string) error {
 // SendAltSvc is that of Conn for the origin of the request on st.
 func (st *Stream) SendAltSvc(value string) error {
 	return st.c.announce(func() error {
-		if err := st.writeErr(); err != nil {
+		if err := st.writeErrLocked(); err != nil {
 			return err
 		}
 		if !st.c.core.SendAltSvc(&st.cs, "", value) {

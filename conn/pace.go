@@ -217,7 +217,7 @@ func (c *Conn) failByCore(err error) {
 	}
 }
 
-// awaitWriter is called by a flusher that may wait, before it writes what is in the output. Where
+// awaitOtherWriteLocked is called by a flusher that may wait, before it writes what is in the output. Where
 // the stream whose turn it is has nothing to send yet, its writer is let go first; where the output
 // is empty, too, it is waited for, as long as the socket can do without. It reports whether there
 // may be more for the output now.

@@ -59,9 +59,9 @@ func (st *Stream) MergePriority(value string) {
 	}
 }
 
-// prioritized returns the fields with a priority field, if p states something that belongs there
+// withPriorityField returns the fields with a priority field, if p states something that belongs there
 // and there is none.
-func prioritized(fields []core.Field, p priority.Params) []core.Field {
+func withPriorityField(fields []core.Field, p priority.Params) []core.Field {
 	if !p.Extensible {
 		return fields
 	}

@@ -12,7 +12,7 @@ func (st *Stream) CanPush() error {
 	c := st.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := st.writeErr(); err != nil {
+	if err := st.writeErrLocked(); err != nil {
 		return err
 	}
 	return c.core.CanPush(&st.cs)
@@ -31,7 +31,7 @@ func (st *Stream) Push(fields []core.Field) (*Stream, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if err := st.writeErr(); err != nil {
+	if err := st.writeErrLocked(); err != nil {
 		return nil, err
 	}
 	c.core.SetTime(time.Now())
@@ -42,6 +42,6 @@ func (st *Stream) Push(fields []core.Field) (*Stream, error) {
 		return nil, err
 	}
 	pushed := s.Owner.(*Stream)
-	pushed.gotHead, pushed.headEnd, pushed.gotEnd = true, true, true
+	pushed.headReceived, pushed.endedWithHead, pushed.endReceived = true, true, true
 	return pushed, nil
 }

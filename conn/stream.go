@@ -37,37 +37,37 @@ type Stream struct {
 
 // streamLife is what a Stream begins anew with when its memory is used again.
 type streamLife struct {
-	body         body
-	trailers     []core.Field
-	gotHead      bool  // client: the final head of the response has arrived
-	headEnd      bool  // and nothing follows it
-	gotEnd       bool  // END_STREAM has arrived
-	noRead       bool  // CloseRead was called
-	cut          bool  // EndReadAt has passed before the message was whole
-	lingers      bool  // of a closed tunnel: reset it if the peer sends more
-	drained      bool  // nothing that Write or Finish has queued waits for its way to the output
-	lent         int32 // how often: who flushes reads the memory that Write or Finish was given
-	finished     bool  // Finish was called
-	closed       bool  // no longer in core's table
-	released     bool
-	onEndPending bool        // OnEnd's function is to be called, or runs: no error is returned before its end
-	err          error       // why the stream died early
-	dead         atomic.Bool // err is set; may be read without mu
+	body          body
+	trailers      []core.Field
+	headReceived  bool  // client: the final head of the response has arrived
+	endedWithHead bool  // and nothing follows it
+	endReceived   bool  // END_STREAM has arrived
+	readClosed    bool  // CloseRead was called
+	readCut       bool  // EndReadAt has passed before the message was whole
+	resetOnData   bool  // of a closed tunnel: reset it if the peer sends more
+	drained       bool  // nothing that Write or Finish has queued waits for its way to the output
+	lent          int32 // how often: who flushes reads the memory that Write or Finish was given
+	finished      bool  // Finish was called
+	closed        bool  // no longer in core's table
+	released      bool
+	onEndPending  bool        // OnEnd's function is to be called, or runs: no error is returned before its end
+	err           error       // why the stream died early
+	dead          atomic.Bool // err is set; may be read without mu
 
 	// Of a client's streams.
-	opened    uint64 // how often the output had been taken when the request was appended
-	reads     uint64 // how often the socket had been read then
-	unsent    bool   // it died before the request was written
-	woken     bool   // in clientState.woken
-	onInterim func(*core.Message)
-	parent    any           // owner of the stream on which this one was promised
-	promise   *core.Message // the promised request
-	onReceive func(n int)
+	flushesAtOpen uint64 // how often the output had been taken when the request was appended
+	readsAtOpen   uint64 // how often the socket had been read then
+	unsent        bool   // it died before the request was written
+	wakeQueued    bool   // in clientState.wakeQueue
+	onInterim     func(*core.Message)
+	parent        any           // owner of the stream on which this one was promised
+	promise       *core.Message // the promised request
+	onReceive     func(n int)
 
-	readBy, writeBy deadline
-	tunnel          *Tunnel
-	onEnd           func(error)
-	owner           any
+	readDeadline, writeDeadline deadline
+	tunnel                      *Tunnel
+	onEnd                       func(error)
+	owner                       any
 }
 
 var streamPool = sync.Pool{New: func() any { return new(Stream) }}
@@ -82,18 +82,18 @@ func (c *Conn) newStream() *core.Stream {
 	return &st.cs
 }
 
-// keptFields is how many fields of a header section a stream has memory for when it is used again.
-const keptFields = 64
+// maxKeptFields is how many fields of a header section a stream has memory for when it is used again.
+const maxKeptFields = 64
 
-// recycle gives the memory of a stream back that nobody needs any more.
-func (st *Stream) recycle() {
-	if !st.released || !st.closed || st.woken || st.onEndPending {
+// recycleLocked gives the memory of a stream back that nobody needs any more.
+func (st *Stream) recycleLocked() {
+	if !st.released || !st.closed || st.wakeQueued || st.onEndPending {
 		return
 	}
-	st.readBy.stop()
-	st.writeBy.stop()
+	st.readDeadline.stopLocked()
+	st.writeDeadline.stopLocked()
 	chunks, trailers := st.body.chunks, st.trailers
-	if fields := &st.cs.Head.Fields; cap(*fields) > keptFields {
+	if fields := &st.cs.Head.Fields; cap(*fields) > maxKeptFields {
 		*fields = nil
 	} else {
 		clear(*fields) // core begins with the rest anew
@@ -121,7 +121,7 @@ func (st *Stream) Message() *core.Message { return &st.cs.Head }
 
 // HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and
 // no trailers. Server only.
-func (st *Stream) HeadOnly() bool { return st.headEnd } // is as it was handed over
+func (st *Stream) HeadOnly() bool { return st.endedWithHead } // is as it was handed over
 
 // SetOwner keeps v for the user of the stream, until Release. It must be called before other
 // goroutines use the stream, and returns what Err returns. Server only: a client's request brings
@@ -151,7 +151,7 @@ func (st *Stream) Dead() bool { return st.dead.Load() }
 func (st *Stream) RemoteEnded() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	return st.gotEnd
+	return st.endReceived
 }
 
 // OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost
@@ -198,13 +198,13 @@ func (st *Stream) Release() {
 	if st.released {
 		panic("BUG: stream released twice")
 	}
-	st.release()
+	st.releaseLocked()
 }
 
-func (st *Stream) release() {
+func (st *Stream) releaseLocked() {
 	c := st.c
-	st.readBy.stop() // the other may still be needed
-	st.dropBody()
+	st.readDeadline.stopLocked() // the other may still be needed
+	st.dropBodyLocked()
 	st.onEnd = nil
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
@@ -216,28 +216,28 @@ func (st *Stream) release() {
 		c.handleEventsLocked()
 	}
 	st.released = true
-	st.noRead = true
-	st.recycle()
+	st.readClosed = true
+	st.recycleLocked()
 	c.dropOut()
 }
 
-// head notes that the head of a message has arrived.
-func (st *Stream) head(end bool) {
-	st.gotHead = true
-	st.gotEnd, st.headEnd = end, end
-	st.wakeReader()
+// receiveHeadLocked notes that the head of a message has arrived.
+func (st *Stream) receiveHeadLocked(end bool) {
+	st.headReceived = true
+	st.endReceived, st.endedWithHead = end, end
+	st.wakeReaderLocked()
 }
 
-// end notes that the stream has died. On a server it has not if the response is complete and nobody
+// failLocked notes that the stream has died. On a server it has not if the response is complete and nobody
 // wants more of the request.
-func (st *Stream) end(err error) {
-	complete := st.c.role == core.Server && st.finished && st.drained && st.noRead
+func (st *Stream) failLocked(err error) {
+	complete := st.c.role == core.Server && st.finished && st.drained && st.readClosed
 	if st.err != nil || complete {
 		return
 	}
 	st.err = err
 	st.dead.Store(true)
-	st.unsent = st.c.client.lost && st.opened == st.c.client.taken
+	st.unsent = st.c.client.lost && st.flushesAtOpen == st.c.client.taken
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
 	st.interruptReadLocked()
@@ -266,7 +266,7 @@ func (st *Stream) onEndReturned(c *Conn) {
 	st.onEndPending = false
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
-	st.recycle()
+	st.recycleLocked()
 }
 
 // awaitOnEndLocked returns err, which a call on the stream is about to return, once what OnEnd was given
@@ -286,29 +286,29 @@ func (st *Stream) awaitOnEndLocked(err error) error {
 // deadline is a point in time after which reads or writes fail. It costs a timer only where it is
 // set.
 type deadline struct {
-	clock  *clock // nil when none runs
+	timer  *streamTimer // nil when none runs
 	passed bool
 }
 
-// clock is the timer of one deadline. It is memory of its own: a timer that goes off late, while
+// streamTimer is the timer of one deadline. It is memory of its own: a timer that goes off late, while
 // the stream is being released, must not look at a stream that serves another connection by then.
-type clock struct {
+type streamTimer struct {
 	t  *time.Timer
 	on bool // guarded by Conn.mu; cleared when the deadline is moved or the stream done
 }
 
-func (d *deadline) stop() {
-	if d.clock != nil {
-		d.clock.on = false
-		d.clock.t.Stop()
-		d.clock = nil
+func (d *deadline) stopLocked() {
+	if d.timer != nil {
+		d.timer.on = false
+		d.timer.t.Stop()
+		d.timer = nil
 	}
 }
 
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time
 // means never. It may be moved again when it has passed.
 func (st *Stream) SetReadDeadline(t time.Time) error {
-	return st.setDeadline(&st.readBy, t, func() {
+	return st.setDeadline(&st.readDeadline, t, func() {
 		st.canRead.Broadcast()
 		st.interruptReadLocked()
 	})
@@ -318,7 +318,7 @@ func (st *Stream) SetReadDeadline(t time.Time) error {
 // means never. A stream that was Released, and still waits to send what Finish was given, is reset
 // at that time.
 func (st *Stream) SetWriteDeadline(t time.Time) error {
-	return st.setDeadline(&st.writeBy, t, st.writeDeadlinePassed)
+	return st.setDeadline(&st.writeDeadline, t, st.writeDeadlinePassedLocked)
 }
 
 // ResetAt sets the time at which the stream is reset with code, unless our side is complete by
@@ -333,17 +333,17 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	if st.err != nil {
 		return
 	}
-	st.moveDeadline(&st.writeBy, t, func() {
+	st.setDeadlineLocked(&st.writeDeadline, t, func() {
 		if st.tunnel != nil || st.finished && st.drained && st.lent == 0 {
-			st.writeDeadlinePassed()
+			st.writeDeadlinePassedLocked()
 			return
 		}
-		st.resetLate(code)
+		st.resetLateLocked(code)
 	})
 }
 
-// resetLate resets the stream for a deadline. It is called with mu held.
-func (st *Stream) resetLate(code frame.Code) {
+// resetLateLocked resets the stream for a deadline. It is called with mu held.
+func (st *Stream) resetLateLocked(code frame.Code) {
 	c := st.c
 	if st.closed || c.phase != phaseOpen {
 		return
@@ -363,25 +363,25 @@ func (st *Stream) EndReadAt(t time.Time) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if st.err != nil || st.cut {
+	if st.err != nil || st.readCut {
 		return
 	}
 	connect := st.cs.Head.Method == "CONNECT"
-	st.moveDeadline(&st.readBy, t, func() {
+	st.setDeadlineLocked(&st.readDeadline, t, func() {
 		if !connect {
-			st.readBy.passed = false // what has arrived is read
-			st.cut = !st.gotEnd
+			st.readDeadline.passed = false // what has arrived is read
+			st.readCut = !st.endReceived
 		}
 		st.canRead.Broadcast()
 		st.interruptReadLocked()
 	})
 }
 
-// writeDeadlinePassed is called with mu held.
-func (st *Stream) writeDeadlinePassed() {
+// writeDeadlinePassedLocked is called with mu held.
+func (st *Stream) writeDeadlinePassedLocked() {
 	c := st.c
 	st.canWrite.Broadcast()
-	if done := st.lingers && st.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
+	if done := st.resetOnData && st.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEventsLocked() // recycles st
@@ -397,13 +397,13 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 	if st.closed && st.err != nil {
 		return st.err
 	}
-	st.moveDeadline(d, t, passed)
+	st.setDeadlineLocked(d, t, passed)
 	return nil
 }
 
-// moveDeadline is setDeadline with mu held.
-func (st *Stream) moveDeadline(d *deadline, t time.Time, passed func()) {
-	d.stop()
+// setDeadlineLocked is setDeadline with mu held.
+func (st *Stream) setDeadlineLocked(d *deadline, t time.Time, passed func()) {
+	d.stopLocked()
 	d.passed = false
 	if t.IsZero() {
 		return
@@ -414,12 +414,12 @@ func (st *Stream) moveDeadline(d *deadline, t time.Time, passed func()) {
 		passed()
 		return
 	}
-	d.start(st.c, wait, passed)
+	d.startLocked(st.c, wait, passed)
 }
 
-// start has d pass after some time. It is called with mu held, and so is passed.
-func (d *deadline) start(c *Conn, wait time.Duration, passed func()) {
-	k := &clock{on: true}
+// startLocked has d pass after some time. It is called with mu held, and so is passed.
+func (d *deadline) startLocked(c *Conn, wait time.Duration, passed func()) {
+	k := &streamTimer{on: true}
 	k.t = time.AfterFunc(wait, func() { // ends by itself
 		c.mu.Lock()
 		defer c.unlockAndNotify()
@@ -431,5 +431,5 @@ func (d *deadline) start(c *Conn, wait time.Duration, passed func()) {
 		}
 		ok = true
 	})
-	d.clock = k
+	d.timer = k
 }

@@ -15,7 +15,7 @@ func (st *Stream) ReadContext(ctx context.Context, p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer w.end()
+	defer w.stopWatch()
 	return st.read(p, w)
 }
 
@@ -27,11 +27,11 @@ func (st *Stream) HeadContext(ctx context.Context) (*core.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.end()
+	defer w.stopWatch()
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitHead(w)
+	return st.awaitHeadLocked(w)
 }
 
 // interrupt ends the wait of one call when a context is done. It is memory of its own, and not part
@@ -60,18 +60,18 @@ func (st *Stream) newInterrupt(ctx context.Context) (*interrupt, error) {
 	return &interrupt{st: st, c: st.Conn(), ctx: ctx}, nil
 }
 
-// cause is why the call is to end, nil as long as it may wait. It is called with mu held.
-func (w *interrupt) cause() error {
+// causeLocked is why the call is to end, nil as long as it may wait. It is called with mu held.
+func (w *interrupt) causeLocked() error {
 	if w == nil {
 		return nil
 	}
 	return w.err
 }
 
-// watch begins to watch the context before the call waits for the first time, and reports whether
+// watchLocked begins to watch the context before the call waits for the first time, and reports whether
 // it has: then much may have changed, since it lets go of mu, as the context may be the
 // application's own code.
-func (w *interrupt) watch() bool {
+func (w *interrupt) watchLocked() bool {
 	if w == nil || w.on {
 		return false
 	}
@@ -98,8 +98,8 @@ func (w *interrupt) done() {
 	ok = true
 }
 
-// end follows when the call is over.
-func (w *interrupt) end() {
+// stopWatch follows when the call is over.
+func (w *interrupt) stopWatch() {
 	if w == nil || !w.on {
 		return
 	}

@@ -18,7 +18,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if err := st.awaitBody(len(p), w); err != nil {
+	if err := st.awaitBodyLocked(len(p), w); err != nil {
 		return 0, st.awaitOnEndLocked(err)
 	}
 	n := st.body.read(p)
@@ -36,25 +36,25 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	return n, nil
 }
 
-// awaitBody waits until the body has something to read, or w ends that, which may be nil.
-func (st *Stream) awaitBody(want int, w *interrupt) error {
+// awaitBodyLocked waits until the body has something to read, or w ends that, which may be nil.
+func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 	told := false
 	for {
 		switch {
-		case st.noRead:
+		case st.readClosed:
 			return ErrReadClosed
-		case st.readBy.passed:
+		case st.readDeadline.passed:
 			return errDeadline
-		case st.body.size > 0 || want == 0 && st.err == nil && !st.gotEnd:
+		case st.body.size > 0 || want == 0 && st.err == nil && !st.endReceived:
 			return nil
-		case st.cut:
+		case st.readCut:
 			return errDeadline
-		case st.gotEnd: // the message is whole, whatever has become of the stream
+		case st.endReceived: // the message is whole, whatever has become of the stream
 			return io.EOF
 		case st.err != nil:
 			return st.err
 		}
-		if err := w.cause(); err != nil {
+		if err := w.causeLocked(); err != nil {
 			return err
 		}
 		if !told {
@@ -62,7 +62,7 @@ func (st *Stream) awaitBody(want int, w *interrupt) error {
 			st.notifyBlockedLocked()
 			continue // much may have changed
 		}
-		if !w.watch() {
+		if !w.watchLocked() {
 			st.canRead.Wait()
 		}
 	}
@@ -96,9 +96,9 @@ func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	st.noRead = true
+	st.readClosed = true
 	before := c.core.OutputLen()
-	st.dropBody()
+	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.StopRecv(&st.cs)
@@ -111,8 +111,8 @@ func (st *Stream) CloseRead() {
 	c.dropOut()
 }
 
-// dropBody throws away what was not read, and gives the peer credit for it.
-func (st *Stream) dropBody() {
+// dropBodyLocked throws away what was not read, and gives the peer credit for it.
+func (st *Stream) dropBodyLocked() {
 	n := st.body.drop()
 	if n > 0 && st.c.phase == phaseOpen {
 		st.c.ensureOut()
@@ -120,28 +120,28 @@ func (st *Stream) dropBody() {
 	}
 }
 
-// receive takes DATA.
-func (st *Stream) receive(p []byte, end bool) {
+// receiveDataLocked takes DATA.
+func (st *Stream) receiveDataLocked(p []byte, end bool) {
 	switch {
-	case !st.noRead && !st.cut:
+	case !st.readClosed && !st.readCut:
 		st.body.append(p)
 		if f := st.onReceive; f != nil && len(p) > 0 {
 			n := len(p)
 			st.c.pending = append(st.c.pending, callback{f: func(error) { f(n) }})
 		}
-	case st.lingers && len(p) > 0:
+	case st.resetOnData && len(p) > 0:
 		st.c.core.Consume(&st.cs, len(p))
 		st.c.core.Reset(&st.cs, frame.Cancel)
 	default:
 		st.c.core.Consume(&st.cs, len(p))
 	}
-	st.gotEnd = st.gotEnd || end
-	st.wakeReader()
+	st.endReceived = st.endReceived || end
+	st.wakeReaderLocked()
 }
 
-// receiveTrailers takes the trailer section, which ends the message.
-func (st *Stream) receiveTrailers(fields []core.Field) {
+// receiveTrailersLocked takes the trailer section, which ends the message.
+func (st *Stream) receiveTrailersLocked(fields []core.Field) {
 	st.trailers = append(st.trailers[:0], fields...)
-	st.gotEnd = true
-	st.wakeReader()
+	st.endReceived = true
+	st.wakeReaderLocked()
 }

@@ -17,12 +17,12 @@ func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitOnEndLocked(st.writeHeaders(fields, end))
+	return st.awaitOnEndLocked(st.writeHeadersLocked(fields, end))
 }
 
-func (st *Stream) writeHeaders(fields []core.Field, end bool) error {
+func (st *Stream) writeHeadersLocked(fields []core.Field, end bool) error {
 	c := st.c
-	if err := st.writeErr(); err != nil {
+	if err := st.writeErrLocked(); err != nil {
 		return err
 	}
 	c.ensureOut()
@@ -39,7 +39,7 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitOnEndLocked(st.reply(fields, p, trailers))
+	return st.awaitOnEndLocked(st.replyLocked(fields, p, trailers))
 }
 
 // ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use
@@ -48,20 +48,20 @@ func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	err := st.reply(fields, p, trailers)
+	err := st.replyLocked(fields, p, trailers)
 	if err == nil {
-		st.release()
+		st.releaseLocked()
 		return nil
 	}
 	return st.awaitOnEndLocked(err)
 }
 
-func (st *Stream) reply(fields []core.Field, p []byte, trailers []core.Field) error {
+func (st *Stream) replyLocked(fields []core.Field, p []byte, trailers []core.Field) error {
 	end := len(p) == 0 && len(trailers) == 0
-	if err := st.writeHeaders(fields, end); err != nil || end {
+	if err := st.writeHeadersLocked(fields, end); err != nil || end {
 		return err
 	}
-	_, err := st.queue(p, trailers, true)
+	_, err := st.queueLocked(p, trailers, true)
 	return err
 }
 
@@ -73,13 +73,13 @@ func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if err := st.writeErr(); err != nil {
+	if err := st.writeErrLocked(); err != nil {
 		return 0, st.awaitOnEndLocked(err)
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := st.queue(p, nil, false)
+	n, err := st.queueLocked(p, nil, false)
 	return n, st.awaitOnEndLocked(err)
 }
 
@@ -90,22 +90,22 @@ func (st *Stream) Finish(p []byte, trailers []core.Field) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitOnEndLocked(st.finish(p, trailers))
+	return st.awaitOnEndLocked(st.finishLocked(p, trailers))
 }
 
-func (st *Stream) finish(p []byte, trailers []core.Field) error {
-	if err := st.writeErr(); err != nil {
+func (st *Stream) finishLocked(p []byte, trailers []core.Field) error {
+	if err := st.writeErrLocked(); err != nil {
 		return err
 	}
-	_, err := st.queue(p, trailers, true)
+	_, err := st.queueLocked(p, trailers, true)
 	return err
 }
 
-// queue hands p to core and waits until it is in the output. It returns how much of p is.
-func (st *Stream) queue(p []byte, trailers []core.Field, end bool) (n int, err error) {
+// queueLocked hands p to core and waits until it is in the output. It returns how much of p is.
+func (st *Stream) queueLocked(p []byte, trailers []core.Field, end bool) (n int, err error) {
 	ok := false
 	defer st.reclaimOnUnwindLocked(&ok)
-	n, err = st.queueAndWait(p, trailers, end)
+	n, err = st.queueAndWaitLocked(p, trailers, end)
 	ok = true
 	return n, err
 }
@@ -125,7 +125,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	}
 }
 
-func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, error) {
+func (st *Stream) queueAndWaitLocked(p []byte, trailers []core.Field, end bool) (int, error) {
 	c := st.c
 	c.ensureOut()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
@@ -140,7 +140,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 		return 0, err
 	}
 	st.drained, st.finished = false, end
-	if c.direct(len(p)) {
+	if c.writesDirectlyLocked(len(p)) {
 		c.flushLocked()
 	} else {
 		c.fill()
@@ -157,7 +157,7 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 	}
 	told := false
 	for !st.drained || st.lent > 0 {
-		if err := st.writeErr(); err != nil && c.takeBack(st) {
+		if err := st.writeErrLocked(); err != nil && c.takeBack(st) {
 			st.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
@@ -174,12 +174,12 @@ func (st *Stream) queueAndWait(p []byte, trailers []core.Field, end bool) (int, 
 	return len(p), nil
 }
 
-// writeErr tells why nothing can be written on st.
-func (st *Stream) writeErr() error {
+// writeErrLocked tells why nothing can be written on st.
+func (st *Stream) writeErrLocked() error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case st.writeBy.passed:
+	case st.writeDeadline.passed:
 		return errDeadline
 	case st.c.phase != phaseOpen:
 		return st.c.endErrLocked()

@@ -26,7 +26,7 @@ type Tunnel struct {
 	release func()
 
 	uses    usecount.Count // of st: the calls that are under way, and the tunnel itself until Close
-	writing bool           // a Write is under way; guarded by Conn.mu
+	inWrite bool           // a Write is under way; guarded by Conn.mu
 	onEnd   func(error)    // set by OnEnd, nil once called; guarded by Conn.mu
 }
 
@@ -149,24 +149,24 @@ func (t *Tunnel) write(p []byte) (n int, err error) {
 	c := t.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	err = t.awaitWriter()
+	err = t.awaitOtherWriteLocked()
 	if err == nil {
-		err = t.st.writeErr()
+		err = t.st.writeErrLocked()
 	}
 	if err == nil && len(p) > 0 {
-		t.writing = true
-		n, err = t.st.queue(p, nil, false)
-		t.writing = false
+		t.inWrite = true
+		n, err = t.st.queueLocked(p, nil, false)
+		t.inWrite = false
 		t.st.canWrite.Broadcast()
 		c.flushNoWaitLocked()
 	}
 	return n, t.st.awaitOnEndLocked(err)
 }
 
-// awaitWriter waits while another goroutine is in Write. It is called with mu held.
-func (t *Tunnel) awaitWriter() error {
-	for t.writing {
-		if err := t.st.writeErr(); err != nil {
+// awaitOtherWriteLocked waits while another goroutine is in Write. It is called with mu held.
+func (t *Tunnel) awaitOtherWriteLocked() error {
+	for t.inWrite {
+		if err := t.st.writeErrLocked(); err != nil {
 			return err
 		}
 		t.st.canWrite.Wait()
@@ -192,17 +192,17 @@ func (t *Tunnel) closeWrite() error {
 	c := t.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	err := t.awaitWriter()
+	err := t.awaitOtherWriteLocked()
 	if err == nil {
-		err = t.endWrite()
+		err = t.endWriteLocked()
 	}
 	c.flushNoWaitLocked()
 	return t.st.awaitOnEndLocked(err)
 }
 
-// endWrite sends END_STREAM unless that was done. It is called with mu held, and while nobody
+// endWriteLocked sends END_STREAM unless that was done. It is called with mu held, and while nobody
 // writes it does not wait.
-func (t *Tunnel) endWrite() error {
+func (t *Tunnel) endWriteLocked() error {
 	st := t.st
 	switch {
 	case st.err != nil:
@@ -212,7 +212,7 @@ func (t *Tunnel) endWrite() error {
 	case st.finished:
 		return nil
 	}
-	_, err := st.queue(nil, nil, true)
+	_, err := st.queueLocked(nil, nil, true)
 	return err
 }
 
@@ -239,9 +239,9 @@ func (t *Tunnel) Close() error {
 	t.close(func(c *Conn) {
 		st := t.st
 		switch {
-		case t.writing:
+		case t.inWrite:
 			c.core.Reset(&st.cs, frame.Cancel)
-		case t.endWrite() == nil && c.role == core.Server:
+		case t.endWriteLocked() == nil && c.role == core.Server:
 			c.core.StopRecv(&st.cs)
 		}
 	})
@@ -276,8 +276,8 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	}
 	unused = t.uses.CloseAndLeave() // with mu held, so that one call of Close or Abort alone does it
 	st := t.st
-	st.noRead = true
-	st.dropBody()
+	st.readClosed = true
+	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		last(c)
@@ -297,12 +297,12 @@ func (st *Stream) releaseTunnel() {
 	c.mu.Lock()
 	linger := c.role == core.Client && !st.closed && c.phase == phaseOpen && st.finished
 	if linger {
-		st.readBy.stop()
+		st.readDeadline.stopLocked()
 		st.onEnd = nil
-		st.released, st.lingers = true, true
-		d := &st.readBy
+		st.released, st.resetOnData = true, true
+		d := &st.readDeadline
 		if limit := c.client.lease.tunnelClose; limit > 0 {
-			d.start(c, limit, st.endLinger)
+			d.startLocked(c, limit, st.endLingerLocked)
 		}
 	}
 	c.unlockAndNotify()
@@ -312,9 +312,9 @@ func (st *Stream) releaseTunnel() {
 	}
 }
 
-// endLinger resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu
+// endLingerLocked resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu
 // held.
-func (st *Stream) endLinger() {
+func (st *Stream) endLingerLocked() {
 	c := st.c
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()

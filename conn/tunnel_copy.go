@@ -29,7 +29,7 @@ func (t *Tunnel) awaitRead() error {
 		return net.ErrClosed
 	}
 	t.c.mu.Lock()
-	err := t.st.awaitBody(1, nil)
+	err := t.st.awaitBodyLocked(1, nil)
 	t.c.unlockAndNotify()
 	if err != nil {
 		err = t.explain(err)
