@@ -47,7 +47,7 @@ func (c *Conn) noteGoAwayLocked(err error) {
 		}
 	}
 	c.client.goAway = said
-	c.client.changed = true
+	c.client.quotaChanged = true
 }
 
 // acceptPushLocked takes a stream that the server has promised. The head of the response may come before

@@ -41,13 +41,13 @@ func TestOpenRequest(t *testing.T) {
 }
 
 // A slot is free when the stream has ended, or its RST_STREAM has been written, and not before.
-func TestSlots(t *testing.T) {
+func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{Buffer: 200})
 		want := func(why string, taken, free int) {
 			t.Helper()
 			synctest.Wait()
-			if a, b := p.c.Slots(); a != taken || b != free {
+			if a, b := p.c.Quota(); a != taken || b != free {
 				t.Errorf("%s: %d taken, %d free", why, a, b)
 			}
 		}
@@ -92,11 +92,11 @@ func TestSlots(t *testing.T) {
 }
 
 // The hook is called whenever slots may have changed.
-func TestSlotHook(t *testing.T) {
+func TestOnQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := makeTestPeer(t, core.Client, Config{}, memconn.Options{})
 		calls := make(chan bool, 100)
-		p.c.SetSlotHook(func() { calls <- true })
+		p.c.OnQuota(func() { calls <- true })
 		p.serve()
 		p.greet()
 		for _, step := range []struct {

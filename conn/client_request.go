@@ -55,14 +55,14 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	st, err := c.openRequestLocked(r)
 	if err != nil {
-		c.client.changed = true // the slot is free again
+		c.client.quotaChanged = true // the slot is free again
 		return nil, err
 	}
 	return st, nil
 }
 
 func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
-	if err := c.slotErr(); err != nil {
+	if err := c.quotaErrLocked(); err != nil {
 		return nil, err
 	}
 	fields := withPriorityField(r.Fields, r.Priority)

@@ -15,11 +15,11 @@ type clientState struct {
 	held     int // slots of streams whose RST_STREAM is in the output
 	writing  int // slots of streams whose RST_STREAM is being written
 
-	leaving bool // ShutdownUnreserved has shut the connection down
+	shutDown bool // ShutdownUnreserved has shut the connection down
 
-	slotHook func()
-	changed  bool // the hook has something to be told
-	lost     bool // the socket is gone: what is in the output will never be sent
+	onQuota      func()
+	quotaChanged bool // the hook has something to be told
+	lost         bool // the socket is gone: what is in the output will never be sent
 
 	goAway   *frame.ConnError // what the peer's last GOAWAY said
 	writeErr error            // the socket takes nothing more, and is only read to its end
@@ -45,8 +45,8 @@ const (
 	streamsUnlimited = 1000
 )
 
-// slots returns how many streams may be open at once.
-func (c *Conn) slots() int {
+// quotaLocked returns how many streams may be open at once.
+func (c *Conn) quotaLocked() int {
 	limit := c.core.PeerSettings().MaxConcurrentStreams
 	switch {
 	case !c.settingsReceived:
@@ -58,23 +58,23 @@ func (c *Conn) slots() int {
 	}
 }
 
-// inUse is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is
+// quotaUsedLocked is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is
 // written: the peer cannot know before, and one that does not read would get ever more streams.
-func (c *Conn) inUse() int {
+func (c *Conn) quotaUsedLocked() int {
 	return c.core.LocalStreams() + c.client.reserved + c.client.held + c.client.writing
 }
 
-// slotErr tells whether a stream may be opened with a slot that is not reserved: nil,
+// quotaErrLocked tells whether a stream may be opened with a slot that is not reserved: nil,
 // core.ErrNoStream or core.ErrNoMoreStreams.
-func (c *Conn) slotErr() error { return c.slotErrFirst(streamsAtFirst) }
+func (c *Conn) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFirst) }
 
-// slotErrFirst is slotErr for a caller that wants at most first slots taken while the server's
+// quotaErrFirstLocked is quotaErrLocked for a caller that wants at most first slots taken while the server's
 // SETTINGS have not come.
-func (c *Conn) slotErrFirst(first int) error {
+func (c *Conn) quotaErrFirstLocked(first int) error {
 	switch {
 	case c.phase != phaseOpen || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
-	case c.inUse() >= c.slots(), !c.settingsReceived && c.inUse() >= first:
+	case c.quotaUsedLocked() >= c.quotaLocked(), !c.settingsReceived && c.quotaUsedLocked() >= first:
 		return core.ErrNoStream
 	}
 	return nil
@@ -92,7 +92,7 @@ func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
 func (c *Conn) ReserveFirst(first int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err := c.slotErrFirst(first)
+	err := c.quotaErrFirstLocked(first)
 	if err == nil {
 		c.client.reserved++
 	}
@@ -107,24 +107,24 @@ func (c *Conn) Unreserve() {
 		c.mu.Unlock()
 		panic("BUG: more slots given back than were reserved")
 	}
-	c.client.changed = true
+	c.client.quotaChanged = true
 	c.unlockAndNotify()
 }
 
-// Slots tells how many slots are taken and how many are free. None is free on a connection that
+// Quota tells how many slots are taken and how many are free. None is free on a connection that
 // takes no more streams. Client only.
-func (c *Conn) Slots() (taken, free int) { return c.SlotsFirst(streamsAtFirst) }
+func (c *Conn) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
 
-// SlotsFirst is Slots for a caller of ReserveFirst. Client only.
-func (c *Conn) SlotsFirst(first int) (taken, free int) {
+// QuotaFirst is Slots for a caller of ReserveFirst. Client only.
+func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase != phaseOpen {
 		return 0, 0
 	}
-	taken = c.inUse()
-	if c.slotErrFirst(first) == nil {
-		free = c.slots() - taken
+	taken = c.quotaUsedLocked()
+	if c.quotaErrFirstLocked(first) == nil {
+		free = c.quotaLocked() - taken
 		if !c.settingsReceived {
 			free = min(free, first-taken)
 		}
@@ -140,11 +140,11 @@ func (c *Conn) KnownSettings() (core.Settings, bool) {
 	return c.core.PeerSettings(), c.settingsReceived
 }
 
-// SetSlotHook sets a function that is called whenever a slot may have become free, the peer has
+// OnQuota sets a function that is called whenever a slot may have become free, the peer has
 // changed its limit, or the connection takes no more streams. It is called outside the connection's
 // lock by whoever found out, at times by two goroutines at once, and must not block. Client only,
 // before Serve.
-func (c *Conn) SetSlotHook(f func()) { c.client.slotHook = f }
+func (c *Conn) OnQuota(f func()) { c.client.onQuota = f }
 
 // IdleSince returns since when no stream is open, the zero time while one is.
 func (c *Conn) IdleSince() time.Time {
@@ -221,10 +221,10 @@ func (st *Stream) wakeReaderLocked() {
 	}
 }
 
-// slotClosed notes that a stream is closed.
-func (c *Conn) slotClosed(st *Stream) {
+// noteQuotaLocked notes that a stream is closed.
+func (c *Conn) noteQuotaLocked(st *Stream) {
 	if st.cs.State() == stream.ClosedResetLocal && st.cs.ID%2 == 1 {
 		c.client.held++ // RST_STREAM is in the output
 	}
-	c.client.changed = true
+	c.client.quotaChanged = true
 }

@@ -57,7 +57,7 @@ func (c *Conn) keepReadingLocked(err error) bool {
 		return true
 	}
 	c.client.writeErr = err
-	c.client.changed = true
+	c.client.quotaChanged = true
 	c.closeInLocked(keepReadingTime)
 	return true
 }

@@ -250,18 +250,18 @@ func (c *Conn) unlockAndNotify() {
 	if len(c.client.wakeQueue) > 0 {
 		c.client.wakeReadersLocked()
 	}
-	if !report && len(c.pending) == 0 && !c.client.changed {
+	if !report && len(c.pending) == 0 && !c.client.quotaChanged {
 		c.mu.Unlock()
 		return
 	}
 	c.reporting = c.reporting || report
 	callbacks := c.pending
 	c.pending = nil
-	hook := c.client.slotHook
-	if !c.client.changed {
+	hook := c.client.onQuota
+	if !c.client.quotaChanged {
 		hook = nil
 	}
-	c.client.changed = false
+	c.client.quotaChanged = false
 	c.mu.Unlock()
 	c.runCallbacks(callbacks, hook, report)
 }
@@ -362,14 +362,14 @@ func (c *Conn) handleEventsLocked() {
 		case core.EventClosed:
 			st.closed = true
 			if c.role == core.Client {
-				c.slotClosed(st)
+				c.noteQuotaLocked(st)
 			}
 			st.recycleLocked()
 		case core.EventFault:
 			c.countErrorLocked(e.Err)
 		case core.EventSettings:
 			c.settingsReceived = true
-			c.client.changed = true
+			c.client.quotaChanged = true
 			c.signalSettingsLocked()
 		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
 			c.handleClientEventLocked(e, st)

@@ -24,7 +24,7 @@ func (c *Conn) shutdownLocked() {
 	}
 	c.ensureOut()
 	c.core.Shutdown(time.Now())
-	c.client.changed = true
+	c.client.quotaChanged = true
 	c.armLocked()
 	c.flushSoonLocked()
 }
@@ -35,11 +35,11 @@ func (c *Conn) shutdownLocked() {
 func (c *Conn) ShutdownUnreserved(idle bool) bool {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.client.reserved > 0 || idle && c.inUse() > 0 {
+	if c.client.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
 		return false
 	}
-	if !c.client.leaving { // else the slot hook, which may have called this, is called for nothing
-		c.client.leaving = true
+	if !c.client.shutDown { // else the slot hook, which may have called this, is called for nothing
+		c.client.shutDown = true
 		c.shutdownLocked()
 	}
 	return true
@@ -131,7 +131,7 @@ func (c *Conn) closeLocked(err error) {
 	c.phase = phaseClosed
 	c.resumeReaderLocked()
 	c.client.lost = wasAlive
-	c.client.changed = true
+	c.client.quotaChanged = true
 	if c.err == nil {
 		c.err = err
 	}
@@ -151,7 +151,7 @@ func (c *Conn) closeLocked(err error) {
 // alive: from then on core's table and its scheduler hold streams whose memory may belong to
 // another connection already, and must not be used.
 func (c *Conn) failStreamsLocked(err error) {
-	c.client.changed = true
+	c.client.quotaChanged = true
 	c.signalSettingsLocked()
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
@@ -293,7 +293,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
 		c.core.Shutdown(now)
-		c.client.changed = true
+		c.client.quotaChanged = true
 	}
 	err := c.core.Tick(now)
 	c.handleEventsLocked()

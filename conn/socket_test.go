@@ -276,7 +276,7 @@ func TestGoAwaySurvives(t *testing.T) {
 	}
 }
 
-// inUse returns how much memory heap and stacks take, without what nobody refers to.
+// quotaUsedLocked returns how much memory heap and stacks take, without what nobody refers to.
 func inUse() int {
 	var m runtime.MemStats
 	runtime.GC()

@@ -131,12 +131,12 @@ func TestTunnelClose(t *testing.T) {
 		p.want("the end", dataEnd(5, ""))
 		time.Sleep(defaultTunnelCloseTimeout - 2)
 		p.wantIdle("it is waited for")
-		if taken, _ := p.c.Slots(); taken != 1 {
+		if taken, _ := p.c.Quota(); taken != 1 {
 			t.Errorf("%d streams are taken", taken)
 		}
 		time.Sleep(2)
 		p.want("not for ever", rstStream(5, frame.Cancel))
-		if taken, _ := p.c.Slots(); taken != 0 {
+		if taken, _ := p.c.Quota(); taken != 0 {
 			t.Errorf("%d streams are taken", taken)
 		}
 	})

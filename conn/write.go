@@ -202,7 +202,7 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 	c.judgePace(n)
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
-	c.client.changed = c.client.changed || c.client.writing > 0
+	c.client.quotaChanged = c.client.quotaChanged || c.client.writing > 0
 	c.client.writing = 0
 	c.room.Broadcast()
 	if err != nil && n == 0 {
