@@ -75,7 +75,7 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 		cfg.OnAltSvc = cc.altSvcFrame
 	}
 	cc.c = conn.NewClient(nc, cfg, cc.handler())
-	cc.c.SetSlotHook(cc.slotsChanged)
+	cc.c.OnQuota(cc.slotsChanged)
 	t.counts.connsOpened.Add(1)
 	t.counts.conns.Add(1)
 	go func() { // ends with the connection
@@ -149,7 +149,7 @@ func (cc *ClientConn) State() ConnState {
 	if s.Err == nil && cc.retired.Load() {
 		s.Err = errPoolClosed
 	}
-	s.InFlight, s.Available = cc.c.Slots()
+	s.InFlight, s.Available = cc.c.Quota()
 	switch {
 	case s.Err != nil:
 		s.Available = 0

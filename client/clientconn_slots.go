@@ -55,7 +55,7 @@ func (cc *ClientConn) slotUsed(err error) {
 
 // slots is conn.Conn.SlotsFirst, with no slot free where no request is taken.
 func (cc *ClientConn) slots(initialMax int) (taken, free int) {
-	taken, free = cc.c.SlotsFirst(initialMax)
+	taken, free = cc.c.QuotaFirst(initialMax)
 	if cc.retired.Load() || cc.limit.limited && cc.limit.left.Load() <= 0 {
 		free = 0
 	}
@@ -68,7 +68,7 @@ func (cc *ClientConn) allowsNoStreams() bool {
 	if !cc.settingsSeen.Load() {
 		return false
 	}
-	taken, _ := cc.c.Slots()
+	taken, _ := cc.c.Quota()
 	s, _ := cc.c.KnownSettings()
 	return taken == 0 && s.MaxConcurrentStreams == 0
 }

@@ -144,7 +144,7 @@ func (g *group) comingStreamsLocked(now time.Time) (streams, n int, last time.Ti
 	}
 	for _, cc := range g.conns {
 		if !cc.settingsSeen.Load() && !cc.unusable() && now.Sub(cc.created) < attemptDelay {
-			taken, _ := cc.c.Slots()
+			taken, _ := cc.c.Quota()
 			streams, n, last = streams+max(expected-taken, 0), n+1, later(last, cc.created)
 		}
 	}

@@ -25,7 +25,7 @@ func (p *pool) longestIdle(limit int) (longest *ClientConn) {
 			if since.IsZero() || cc.retired.Load() {
 				continue
 			}
-			if inFlight, _ := cc.c.Slots(); inFlight > 0 {
+			if inFlight, _ := cc.c.Quota(); inFlight > 0 {
 				continue
 			}
 			if longest == nil || since.Before(longest.c.IdleSince()) {
@@ -49,7 +49,7 @@ func (p *pool) CloseIdleConnections() {
 	}
 	p.mu.Unlock()
 	for _, cc := range all {
-		if inFlight, _ := cc.c.Slots(); inFlight == 0 {
+		if inFlight, _ := cc.c.Quota(); inFlight == 0 {
 			cc.retire()
 		}
 	}

@@ -30,9 +30,9 @@ func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
 	}
 }
 
-// noteGoAwayLocked takes what the peer has said with GOAWAY. Of several, each with a lower last stream, the
-// first debug data and the first code that tells of a fault are kept: a server that says why it
-// goes often says so once (RFC 9113 §6.8).
+// noteGoAwayLocked takes what the peer has said with GOAWAY. Of several, each with a lower last
+// stream, the first debug data and the first code that tells of a fault are kept: a server that
+// says why it goes often says so once (RFC 9113 §6.8).
 func (c *Conn) noteGoAwayLocked(err error) {
 	var said *frame.ConnError
 	if !errors.As(err, &said) {
@@ -50,8 +50,8 @@ func (c *Conn) noteGoAwayLocked(err error) {
 	c.client.quotaChanged = true
 }
 
-// acceptPushLocked takes a stream that the server has promised. The head of the response may come before
-// the handler sees the stream, and in the same memory, so the promised request is copied.
+// acceptPushLocked takes a stream that the server has promised. The head of the response may come
+// before the handler sees the stream, and in the same memory, so the promised request is copied.
 func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	if c.handler == nil || parent.owner == nil || parent.released {
 		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it

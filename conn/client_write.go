@@ -45,10 +45,10 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 // keepReadingTime is how long a connection is read on after a write has failed.
 const keepReadingTime = time.Second
 
-// keepReadingLocked reports, when a write has failed with err, whether the connection is still read. A server
-// that has closed it may have said with GOAWAY before which requests it has not processed, and have
-// answered others; a client may have sent requests before it left, which are to be carried out.
-// What has arrived of that is worth as much as ever. It is called with mu held.
+// keepReadingLocked reports, when a write has failed with err, whether the connection is still
+// read. A server that has closed it may have said with GOAWAY before which requests it has not
+// processed, and have answered others; a client may have sent requests before it left, which are to
+// be carried out. What has arrived of that is worth as much as ever. It is called with mu held.
 func (c *Conn) keepReadingLocked(err error) bool {
 	if c.phase != phaseOpen || netconn.IsTimeout(err) {
 		return false
@@ -62,8 +62,8 @@ func (c *Conn) keepReadingLocked(err error) bool {
 	return true
 }
 
-// writeLostErrLocked is why the connection has ended when the socket has failed with err: nil where the end
-// was agreed on, and nothing is lost. It is called with mu held.
+// writeLostErrLocked is why the connection has ended when the socket has failed with err: nil where
+// the end was agreed on, and nothing is lost. It is called with mu held.
 func (c *Conn) writeLostErrLocked(err error) error {
 	if c.core.Draining() && c.core.NumStreams() == 0 {
 		return nil

@@ -211,8 +211,8 @@ type Config struct {
 	Upgrade *Upgrade
 }
 
-// runtimeOptions is what a Conn needs of its Config after the beginning: a connection that does nothing
-// should hold little.
+// runtimeOptions is what a Conn needs of its Config after the beginning: a connection that does
+// nothing should hold little.
 type runtimeOptions struct {
 	SendPingTimeout, WriteByteTimeout, IdleTimeout time.Duration
 

@@ -36,11 +36,11 @@ type Handler interface {
 // Conn is a living HTTP/2 connection. All methods may be called from any goroutine, Serve from one.
 //
 // Who owns what:
-//   - the goroutine in Serve alone, or who has the turn in its place (see readLease), owns the receive buffer and core's
-//     Decode;
-//   - mu guards everything else of core and the fields below it; it is never held over a system call, a callback
-//     or a channel operation;
-//   - whoever has set flushing owns the socket's write side until it clears it;
+//   - the goroutine in Serve alone, or the request that holds the read lease (see readLease), owns
+//     the receive buffer and core's Decode;
+//   - mu guards everything else of core and the fields below it; it is never held over a system
+//     call, a callback or a channel operation;
+//   - the goroutine that has set flushing owns the socket's write side until it clears it;
 //   - readers and writers of streams wait on their stream's own conditions.
 type Conn struct {
 	nc      net.Conn
@@ -266,8 +266,8 @@ func (c *Conn) unlockAndNotify() {
 	c.runCallbacks(callbacks, hook, report)
 }
 
-// runCallbacks calls whom a change concerns. When one of the calls does not return, the connection ends,
-// and the others are made all the same.
+// runCallbacks calls whom a change concerns. When one of the calls does not return, the connection
+// ends, and the others are made all the same.
 func (c *Conn) runCallbacks(callbacks []callback, hook func(), report bool) {
 	ok := false
 	defer func() {

@@ -100,10 +100,10 @@ func (c *Conn) beginCloseLocked() {
 	c.wakeAllLocked()
 }
 
-// closeAfterOutputLocked ends a server's connection whose client sends nothing more, and may have closed its
-// direction only: it reads on. What is written is sent before the socket is closed, responses that
-// are complete among it, for which there is as much time as a lingering connection may take without
-// progress. Streams that are open fail.
+// closeAfterOutputLocked ends a server's connection whose client sends nothing more, and may have
+// closed its direction only: it reads on. What is written is sent before the socket is closed,
+// responses that are complete among it, for which there is as much time as a lingering connection
+// may take without progress. Streams that are open fail.
 func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOut()
 	c.core.SetPatient(false)
@@ -121,8 +121,8 @@ func (c *Conn) closeAfterOutputLocked() {
 	c.flushSoonLocked()
 }
 
-// closeLocked closes the socket. It is called with mu held; err is why the connection ended, if that is not
-// known already.
+// closeLocked closes the socket. It is called with mu held; err is why the connection ended, if
+// that is not known already.
 func (c *Conn) closeLocked(err error) {
 	if c.phase == phaseClosed {
 		return
@@ -147,8 +147,8 @@ func (c *Conn) closeLocked(err error) {
 	go c.closeSocket(c.linger != nil && c.linger.inCloseWrite) // not under mu, nor in the reader's way
 }
 
-// failStreamsLocked fails every stream that is open. It is called once, when the connection is no longer
-// alive: from then on core's table and its scheduler hold streams whose memory may belong to
+// failStreamsLocked fails every stream that is open. It is called once, when the connection is no
+// longer alive: from then on core's table and its scheduler hold streams whose memory may belong to
 // another connection already, and must not be used.
 func (c *Conn) failStreamsLocked(err error) {
 	c.client.quotaChanged = true
@@ -172,8 +172,8 @@ func (c *Conn) wakeAllLocked() {
 	}
 }
 
-// countErrorLocked reports a fault of the peer to Config.CountError, by its scope and code: the names are few
-// and fixed.
+// countErrorLocked reports a fault of the peer to Config.CountError, by its scope and code: the
+// names are few and fixed.
 func (c *Conn) countErrorLocked(err error) {
 	f := c.cfg.CountError
 	if f == nil {
@@ -191,8 +191,8 @@ func (c *Conn) countErrorLocked(err error) {
 	c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(name) }) }})
 }
 
-// deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that rings
-// too early looks again.
+// deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that
+// rings too early looks again.
 type deadlineTimer struct {
 	t       *time.Timer
 	fire    func()    // what it calls

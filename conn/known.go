@@ -180,8 +180,8 @@ func (c *Conn) overdueLocked(err error) error {
 	return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 }
 
-// closeInLocked has the timer close the socket, unless closing is taken back before. It is called with mu
-// held.
+// closeInLocked has the timer close the socket, unless closing is taken back before. It is called
+// with mu held.
 func (c *Conn) closeInLocked(d time.Duration) {
 	c.timer.closeDue = true
 	c.lookAt = time.Now().Add(d)

@@ -56,8 +56,8 @@ type lingerState struct {
 	finder       pingFinder
 }
 
-// beginLingerLocked ends our direction of the socket when the last frame is written. It is called with
-// flushing set.
+// beginLingerLocked ends our direction of the socket when the last frame is written. It is called
+// with flushing set.
 func (c *Conn) beginLingerLocked() {
 	l := &lingerState{waitAll: c.role == core.Server && c.err == nil && c.core.Counts().StreamsOpened > 0}
 	l.begunAt = time.Now()
@@ -134,8 +134,8 @@ func (c *Conn) closeWrite() bool {
 	return ok && half.CloseWrite() == nil
 }
 
-// pollLingerAndUnlock is what the timer does in the phase lingering. It is called with mu held, and lets
-// go of it.
+// pollLingerAndUnlock is what the timer does in the phase lingering. It is called with mu held, and
+// lets go of it.
 func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	defer c.unlockAndNotify()
 	l := c.linger
@@ -206,7 +206,8 @@ func (l *lingerState) endAt(limit time.Duration) time.Time {
 	return by
 }
 
-// readLingering reads and throws away what the peer still sends after our last frame. The timer ends it.
+// readLingering reads and throws away what the peer still sends after our last frame. The timer
+// ends it.
 func (c *Conn) readLingering() {
 	c.mu.Lock()
 	for c.phase == phaseClosing {
@@ -241,7 +242,8 @@ func (c *Conn) readLingering() {
 	}
 }
 
-// noteLingerRead takes note of what has come on a connection that lingers, n octets with the last read.
+// noteLingerRead takes note of what has come on a connection that lingers, n octets with the last
+// read.
 func (c *Conn) noteLingerRead(n int, b []byte) {
 	l := c.linger
 	found := l.pingSent && l.finder.find(b)

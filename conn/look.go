@@ -8,13 +8,13 @@ import (
 	"github.com/sluice-go/sluice/internal/rawio"
 )
 
-// While the turn is free nobody reads (see readLease), and the server may have said GOAWAY or closed
-// the connection meanwhile. So before a stream is opened on a free turn the socket is asked,
+// While the turn is free nobody reads (see readLease), and the server may have said GOAWAY or
+// closed the connection meanwhile. So before a stream is opened on a free turn the socket is asked,
 // without waiting, whether something has come, and the stream waits until that has been handled.
 
 const (
-	// catchUpAfter is for how long nothing must have been read for the question to be worth a system
-	// call: what came since is no older than what may be on its way.
+	// catchUpAfter is for how long nothing must have been read for the question to be worth a
+	// system call: what came since is no older than what may be on its way.
 	catchUpAfter = 50 * time.Microsecond
 	// catchUpTimeout bounds the wait for Serve, where what has come is a part of a record of TLS.
 	catchUpTimeout = time.Millisecond
@@ -72,8 +72,8 @@ func (t *readLease) wakeCaughtUpLocked() {
 	}
 }
 
-// readBufferedTLSLocked handles whole records of TLS that were read together with the last one: with a read
-// deadline in the past crypto/tls returns these, and asks the socket for nothing.
+// readBufferedTLSLocked handles whole records of TLS that were read together with the last one:
+// with a read deadline in the past crypto/tls returns these, and asks the socket for nothing.
 func (c *Conn) readBufferedTLSLocked() {
 	t := c.client.lease
 	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {

@@ -217,10 +217,10 @@ func (c *Conn) failByCore(err error) {
 	}
 }
 
-// awaitOtherWriteLocked is called by a flusher that may wait, before it writes what is in the output. Where
-// the stream whose turn it is has nothing to send yet, its writer is let go first; where the output
-// is empty, too, it is waited for, as long as the socket can do without. It reports whether there
-// may be more for the output now.
+// awaitOtherWriteLocked is called by a flusher that may wait, before it writes what is in the
+// output. Where the stream whose turn it is has nothing to send yet, its writer is let go first;
+// where the output is empty, too, it is waited for, as long as the socket can do without. It
+// reports whether there may be more for the output now.
 func (c *Conn) awaitWriter() bool {
 	if !c.core.Awaits() || c.core.OutputLen() >= smallFill {
 		return false

@@ -19,9 +19,9 @@ import (
 // So the function that runs it defers one of the functions below, which get to know by a flag
 // whether it has come to its end: once for a read of the socket, a write, a ring of the timer and a
 // round of calls to the application. They know whether mu is held at that moment. Whatever else
-// holds mu while the application may be called, by a Scheduler or a Padding, defers Conn.unlockAndNotify,
-// and the call itself is guarded (see Conn.poisonLocked); there a panic goes on, into the application's
-// call of a method of Stream.
+// holds mu while the application may be called, by a Scheduler or a Padding, defers
+// Conn.unlockAndNotify, and the call itself is guarded (see Conn.poisonLocked); there a panic goes
+// on, into the application's call of a method of Stream.
 
 // PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with
 // INTERNAL_ERROR.
@@ -51,8 +51,8 @@ func panicErr(value any) error {
 	}
 }
 
-// failPanicLocked ends the connection for a panic. It is called by the function that was deferred, with mu
-// held.
+// failPanicLocked ends the connection for a panic. It is called by the function that was deferred,
+// with mu held.
 func (c *Conn) failPanicLocked(value any) {
 	// The stack that wreck has seen says more.
 	if !c.timer.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
@@ -63,8 +63,8 @@ func (c *Conn) failPanicLocked(value any) {
 	c.closeLocked(c.err)
 }
 
-// deliverLastEventsLocked has streams hear what core had to say of them: they may be gone from its table
-// already.
+// deliverLastEventsLocked has streams hear what core had to say of them: they may be gone from its
+// table already.
 func (c *Conn) deliverLastEventsLocked() {
 	defer func() { _ = recover() }() // there has been one panic, which is what is told
 	c.handleEventsLocked()
@@ -101,9 +101,9 @@ func (c *Conn) recoverLocked(ok *bool) {
 	}
 }
 
-// runIsolated calls f, which is the application's and concerns one request or none, on a goroutine of its
-// own, and waits for it: the goroutine that has something to tell may be that of another request,
-// which runtime.Goexit must not end.
+// runIsolated calls f, which is the application's and concerns one request or none, on a goroutine
+// of its own, and waits for it: the goroutine that has something to tell may be that of another
+// request, which runtime.Goexit must not end.
 func (c *Conn) runIsolated(f func()) {
 	done := make(chan struct{})
 	go func() { // ends with f

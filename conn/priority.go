@@ -59,8 +59,8 @@ func (st *Stream) MergePriority(value string) {
 	}
 }
 
-// withPriorityField returns the fields with a priority field, if p states something that belongs there
-// and there is none.
+// withPriorityField returns the fields with a priority field, if p states something that belongs
+// there and there is none.
 func withPriorityField(fields []core.Field, p priority.Params) []core.Field {
 	if !p.Extensible {
 		return fields

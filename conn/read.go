@@ -136,8 +136,8 @@ func (c *Conn) begin() (goOn bool) {
 	return goOn
 }
 
-// sendFirstFlight sends the first flight and starts the clock. An upgraded connection has its first request
-// already.
+// sendFirstFlight sends the first flight and starts the clock. An upgraded connection has its first
+// request already.
 func (c *Conn) sendFirstFlight() {
 	if err := c.upgradeAndArm(); err != nil {
 		c.fail(err)
@@ -322,8 +322,8 @@ func (c *Conn) apply(now time.Time) bool {
 	return err == nil
 }
 
-// readAheadLimit is how much DATA may lie unread before the goroutine that reads the socket lets others
-// run first, where there are no more CPUs: it is cheaper to copy while it is in the cache.
+// readAheadLimit is how much DATA may lie unread before the goroutine that reads the socket lets
+// others run first, where there are no more CPUs: it is cheaper to copy while it is in the cache.
 const readAheadLimit = 128 << 10
 
 // afterRead does what is due once all that one read brought has been handled: data that may go on
@@ -408,7 +408,8 @@ func (c *Conn) readFailed(err error) {
 	c.closeLocked(c.eofErrLocked())
 }
 
-// eofErrLocked is why a connection whose peer sends nothing more is over: nil where nothing is lost.
+// eofErrLocked is why a connection whose peer sends nothing more is over: nil where nothing is
+// lost.
 func (c *Conn) eofErrLocked() error {
 	if c.core.NumStreams() == 0 {
 		return nil

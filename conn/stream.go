@@ -82,7 +82,8 @@ func (c *Conn) newStream() *core.Stream {
 	return &st.cs
 }
 
-// maxKeptFields is how many fields of a header section a stream has memory for when it is used again.
+// maxKeptFields is how many fields of a header section a stream has memory for when it is used
+// again.
 const maxKeptFields = 64
 
 // recycleLocked gives the memory of a stream back that nobody needs any more.
@@ -228,8 +229,8 @@ func (st *Stream) receiveHeadLocked(end bool) {
 	st.wakeReaderLocked()
 }
 
-// failLocked notes that the stream has died. On a server it has not if the response is complete and nobody
-// wants more of the request.
+// failLocked notes that the stream has died. On a server it has not if the response is complete and
+// nobody wants more of the request.
 func (st *Stream) failLocked(err error) {
 	complete := st.c.role == core.Server && st.finished && st.drained && st.readClosed
 	if st.err != nil || complete {
@@ -269,8 +270,9 @@ func (st *Stream) onEndReturned(c *Conn) {
 	st.recycleLocked()
 }
 
-// awaitOnEndLocked returns err, which a call on the stream is about to return, once what OnEnd was given
-// has heard of the stream's death: a handler that sees the error finds the request's context done.
+// awaitOnEndLocked returns err, which a call on the stream is about to return, once what OnEnd was
+// given has heard of the stream's death: a handler that sees the error finds the request's context
+// done.
 func (st *Stream) awaitOnEndLocked(err error) error {
 	for err != nil && st.onEndPending {
 		if c := st.c; len(c.pending) > 0 { // perhaps by this very goroutine
@@ -290,8 +292,9 @@ type deadline struct {
 	passed bool
 }
 
-// streamTimer is the timer of one deadline. It is memory of its own: a timer that goes off late, while
-// the stream is being released, must not look at a stream that serves another connection by then.
+// streamTimer is the timer of one deadline. It is memory of its own: a timer that goes off late,
+// while the stream is being released, must not look at a stream that serves another connection by
+// then.
 type streamTimer struct {
 	t  *time.Timer
 	on bool // guarded by Conn.mu; cleared when the deadline is moved or the stream done

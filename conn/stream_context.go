@@ -68,8 +68,8 @@ func (w *interrupt) causeLocked() error {
 	return w.err
 }
 
-// watchLocked begins to watch the context before the call waits for the first time, and reports whether
-// it has: then much may have changed, since it lets go of mu, as the context may be the
+// watchLocked begins to watch the context before the call waits for the first time, and reports
+// whether it has: then much may have changed, since it lets go of mu, as the context may be the
 // application's own code.
 func (w *interrupt) watchLocked() bool {
 	if w == nil || w.on {

@@ -110,9 +110,9 @@ func (st *Stream) queueLocked(p []byte, trailers []core.Field, end bool) (n int,
 	return n, err
 }
 
-// reclaimOnUnwindLocked is deferred where the memory of the application waits to be sent. Should its own code (a
-// Scheduler, a Padding, Handler.StreamBlocked) end the wait, the connection ends with it, and
-// nobody reads that memory any more.
+// reclaimOnUnwindLocked is deferred where the memory of the application waits to be sent. Should
+// its own code (a Scheduler, a Padding, Handler.StreamBlocked) end the wait, the connection ends
+// with it, and nobody reads that memory any more.
 func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	if *ok {
 		return

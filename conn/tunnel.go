@@ -312,8 +312,8 @@ func (st *Stream) releaseTunnel() {
 	}
 }
 
-// endLingerLocked resets a stream whose tunnel was closed, and whose peer goes on. It is called with mu
-// held.
+// endLingerLocked resets a stream whose tunnel was closed, and whose peer goes on. It is called
+// with mu held.
 func (st *Stream) endLingerLocked() {
 	c := st.c
 	if !st.closed && c.phase == phaseOpen {

@@ -146,8 +146,8 @@ func (c *Conn) returnLeaseLocked() {
 	t.serveCond.Signal()
 }
 
-// readInlineLocked reads for st, if the turn is free, until its head has come or w, which may be nil, ends
-// that, and tells whether it has read. It lets go of mu.
+// readInlineLocked reads for st, if the turn is free, until its head has come or w, which may be
+// nil, ends that, and tells whether it has read. It lets go of mu.
 func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	t := c.client.lease
 	if c.role != core.Client || t.holder != leaseFree || c.phase != phaseOpen {
@@ -160,8 +160,8 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	return true
 }
 
-// readWithLeaseLocked reads in Serve's place while more reports true, and then gives the turn on. st is what a
-// kick is for. It is called with mu held, which it lets go of.
+// readWithLeaseLocked reads in Serve's place while more reports true, and then gives the turn on.
+// st is what a kick is for. It is called with mu held, which it lets go of.
 func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 	t := c.client.lease
 	t.holder, t.inlineReader = leaseRequest, st
@@ -187,7 +187,8 @@ func (c *Conn) readOnceUnlocked() bool {
 	return c.readOnce()
 }
 
-// interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline has passed.
+// interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline
+// has passed.
 func (st *Stream) interruptReadLocked() {
 	if t := st.c.client.lease; t != nil && t.inlineReader == st {
 		t.interrupted = true
@@ -195,7 +196,8 @@ func (st *Stream) interruptReadLocked() {
 	}
 }
 
-// readInterrupted undoes kick, or requestParkLocked, and tells whether that was why reading has failed.
+// readInterrupted undoes kick, or requestParkLocked, and tells whether that was why reading has
+// failed.
 func (c *Conn) readInterrupted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,8 +213,8 @@ func (c *Conn) readInterrupted() bool {
 	return c.nc.SetReadDeadline(time.Time{}) == nil
 }
 
-// noteRequestGapLocked notes how closely requests follow one another. It is called before a stream is
-// opened.
+// noteRequestGapLocked notes how closely requests follow one another. It is called before a stream
+// is opened.
 func (c *Conn) noteRequestGapLocked() {
 	t := c.client.lease
 	if !t.backToBack && c.mayReadInline() && c.settingsReceived && c.core.NumStreams() == 0 {
@@ -223,8 +225,8 @@ func (c *Conn) noteRequestGapLocked() {
 	}
 }
 
-// mayReadInline reports whether requests may read for themselves. Where the application sees frames they
-// do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
+// mayReadInline reports whether requests may read for themselves. Where the application sees frames
+// they do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
 // request.
 func (c *Conn) mayReadInline() bool {
 	return c.known && canLook && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil

@@ -58,8 +58,9 @@ func (c *Conn) quotaLocked() int {
 	}
 }
 
-// quotaUsedLocked is how many slots are taken. A stream that we have reset takes one until its RST_STREAM is
-// written: the peer cannot know before, and one that does not read would get ever more streams.
+// quotaUsedLocked is how many slots are taken. A stream that we have reset takes one until its
+// RST_STREAM is written: the peer cannot know before, and one that does not read would get ever
+// more streams.
 func (c *Conn) quotaUsedLocked() int {
 	return c.core.LocalStreams() + c.client.reserved + c.client.held + c.client.writing
 }
@@ -68,11 +69,12 @@ func (c *Conn) quotaUsedLocked() int {
 // core.ErrNoStream or core.ErrNoMoreStreams.
 func (c *Conn) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFirst) }
 
-// quotaErrFirstLocked is quotaErrLocked for a caller that wants at most first slots taken while the server's
-// SETTINGS have not come.
+// quotaErrFirstLocked is quotaErrLocked for a caller that wants at most first slots taken while the
+// server's SETTINGS have not come.
 func (c *Conn) quotaErrFirstLocked(first int) error {
 	switch {
-	case c.phase != phaseOpen || c.client.writeErr != nil || c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
+	case c.phase != phaseOpen, c.client.writeErr != nil,
+		c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
 	case c.quotaUsedLocked() >= c.quotaLocked(), !c.settingsReceived && c.quotaUsedLocked() >= first:
 		return core.ErrNoStream
@@ -197,7 +199,8 @@ func (st *Stream) Probe() {
 	}
 }
 
-// wakeReadersLocked wakes the readers of streams for which one read of the socket has brought something.
+// wakeReadersLocked wakes the readers of streams for which one read of the socket has brought
+// something.
 func (s *clientState) wakeReadersLocked() {
 	for i, st := range s.wakeQueue {
 		st.wakeQueued = false

@@ -23,8 +23,9 @@ func unwound(recovered any, ok bool) (value any, is bool) {
 	return nil, false
 }
 
-// poisonLocked notes, with mu held, that the application's code has left ours with core in the middle of
-// something. Conn.unlockAndNotify, which whoever holds mu has deferred, ends the connection.
+// poisonLocked notes, with mu held, that the application's code has left ours with core in the
+// middle of something. Conn.unlockAndNotify, which whoever holds mu has deferred, ends the
+// connection.
 func (c *Conn) poisonLocked(value any) {
 	if !c.timer.poisoned && c.phase != phaseClosed {
 		c.timer.poisoned = true

@@ -10,38 +10,43 @@ import (
 	"github.com/sluice-go/sluice/internal/vigil"
 )
 
-// parkState is how a connection that nobody uses gives up what it holds for the next request: the memory
-// that spares allocations, and the goroutine that reads, whose stack handling requests has made
-// grow. The timer looks now and then whether anything has come; if not, it calls the reader, by a
-// read deadline that has passed. While a connection is in use that costs one run of the timer every
-// parkAfter, and no request anything.
+// An idle connection of a server is parked: it gives up what it holds for the next request, which
+// is memory that spares allocations, and the goroutine that reads, whose stack has grown by
+// handling requests.
 //
-// On Linux nobody reads from then on: package vigil starts a goroutine that does once something
-// comes. On other systems, and where the kernel refuses, a fresh goroutine with a small stack waits
-// in the old one's place.
+//  1. The timer compares, every parkAfter, the number of reads with that of the check before. While
+//     a connection is in use that is all that parking costs.
+//  2. Where nothing was read, no stream is open and nothing waits to be written, it requests the
+//     park: it sets a read deadline that has passed, so that the Read that waits returns.
+//  3. The reader finds that this is why its Read has failed, takes the deadline back, and gives the
+//     memory up (parkLocked).
+//  4. It arms a readiness watch of the socket, and its goroutine ends (startWatch). Where the system
+//     has no such watch, or refuses it, a fresh goroutine with a small stack reads in its place.
+//  5. When the socket becomes readable, the watch starts a goroutine that reads on (Wake).
 //
-// That there is always one reader, or one vigil that will call one, and never two:
+// There is always one reader, or one watch that will start one, and never two:
 //
-//   - The reader leaves by setting vigil under mu while the phase is alive, and then arming it.
-//     From setting it on the reader owns nothing of the connection any more; if arming fails it
-//     takes vigil back as anyone does.
-//   - Whoever clears vigil under mu calls serve. Three do: the sleeper that was woken; finish and
-//     die, which end the phase alive (resumeReaderLocked), so that no vigil follows; and the old reader when
-//     arming has failed.
-//   - What ends the connection needs a reader, to tell Serve's caller and to read what still comes.
-//     Nothing else does: what is written meanwhile (GOAWAY, PING by a timer, SETTINGS) is written
-//     by flushers, and its answer is what wakes the sleeper.
-//   - What came before the vigil was armed wakes it at once. Nothing can hide above the socket: the
+//   - The reader hands over by setting watch under Conn.mu while the phase is open, and then arming
+//     the watch. From setting it on the reader owns nothing of the connection any more. If arming
+//     fails, the reader takes the watch back as every other taker does.
+//   - Whatever clears watch under Conn.mu calls serve. There are three: Wake, when the socket is
+//     readable; resumeReaderLocked, when the phase open ends, so that no watch follows; and the old
+//     reader, when arming has failed.
+//   - Only the end of a connection needs a reader at once, to call what Start was given and to read
+//     what still comes. What is written meanwhile (GOAWAY, PING by the timer, SETTINGS) is written by
+//     flushers, and the peer's answer to it wakes the watch.
+//   - What came before the watch was armed wakes it at once. Nothing hides above the socket: the
 //     receive buffer is empty; a read of crypto/tls that fails for a deadline has no whole record
-//     left, or it would have handed that out, and the rest of one that has begun is still to come;
-//     and tlssock asks the socket, and so finds the deadline, only when what it has read ahead is
-//     used up.
-//   - A socket that its owner closes meanwhile is noticed within five seconds: package vigil looks.
-//   - While the connection rests no deadline is set on the socket.
-//
-// It is for server connections that were started with Start, on sockets whose read deadlines are
-// known to do no harm. Its fields are guarded by Conn.mu, but for end, which is set before there is
-// another goroutine. Conn.lookAt is when to look again.
+//     left, or it would have returned that, and the rest of one that has begun is still to come; and
+//     the batching below TLS asks the socket, and so finds the deadline, only when what it has read
+//     ahead is used up.
+//   - A socket that its owner closes meanwhile is noticed within five seconds: the watch asks for it.
+//   - While the connection is parked no deadline is set on the socket.
+
+// parkState is what a connection knows of being parked. That is for connections of a server that
+// were started with Start, on sockets whose read deadlines are known to do no harm. The fields are
+// guarded by Conn.mu, but for onServed, which is set before there is another goroutine.
+// Conn.lookAt is the time of the next check.
 type parkState struct {
 	onServed     func(error) // as given to Start
 	readsAtCheck uint32      // Conn.stats.reads at the last look, its lower half
@@ -203,7 +208,8 @@ func (s *watcher) Closed() bool {
 
 func noControl(uintptr) {}
 
-// resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu held.
+// resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu
+// held.
 func (c *Conn) resumeReaderLocked() {
 	v := c.park.watch
 	if v == 0 {
