@@ -2,7 +2,7 @@
 //
 //	go test -bench . ./benchmarks
 //
-// measures the floors without a socket: the codec of each frame type against
+// measures the layers without a socket: the codec of each frame type against
 // the Framer of golang.org/x/net/http2, and whole connections, two conn/core
 // machines back to back in one goroutine, from the request's header fields to
 // the response's last octet and for bulk data.
@@ -52,9 +52,9 @@
 // and dgrr/http2 with fasthttp, which are built from the module
 // benchmarks/rivals; hyper, in Rust, which is built where cargo and its crates
 // are there; and nghttpd, h2o, nginx, node and Caddy where they are installed.
-// The last is floor, which is neither server nor client: octets that were made
+// The last is baseline, which is neither server nor client: octets that were made
 // at the start, written by the least program that makes the system calls of small
-// requests (package floor, Linux only). What it takes is the kernel's and the
+// requests (package baseline, Linux only). What it takes is the kernel's and the
 // machine's.
 //
 // Which share of a slow connection each of several responses gets, beside the share that the

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/floor"
+	"github.com/sluice-go/sluice/benchmarks/internal/baseline"
 	"github.com/sluice-go/sluice/client"
 )
 
@@ -92,7 +92,7 @@ type worker struct {
 // prepare makes the client.
 func (w *worker) prepare(j job) (err error) {
 	if w.name == bare {
-		c, err := floor.Dial(j.URL)
+		c, err := baseline.Dial(j.URL)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ type clientLoad struct {
 
 var allocations = figure{"allocations_per_request", "allocations/request", 1}
 
-func (cl clientLoad) can(p peer) bool { return p.client && !(p.floor && (cl.TLS || cl.Down > 0)) }
+func (cl clientLoad) can(p peer) bool { return p.client && !(p.baseline && (cl.TLS || cl.Down > 0)) }
 
 func (cl clientLoad) size() int64 {
 	if cl.Down == 0 {

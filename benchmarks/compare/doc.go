@@ -23,8 +23,8 @@
 // With one CPU, or without taskset (util-linux), it measures all the same and
 // says that peer and load shared their CPUs.
 //
-// A peer called floor is what the system calls alone cost, by the least program
-// that can make them (package floor): where a bar is missed that the floor would
+// A peer called baseline is what the system calls alone cost, by the least program
+// that can make them (package baseline): where a bar is missed that the baseline would
 // miss, too, the report says so beside it, and the bar is still missed.
 //
 // -profile writes CPU profiles and -strace counts system calls, of servers and

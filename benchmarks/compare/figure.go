@@ -49,7 +49,7 @@ type bar struct {
 	Least    float64
 }
 
-// kept tells whether v is on the right side of the bar.
+// kept reports whether v is on the right side of the bar.
 func (b bar) kept(v float64) bool {
 	if b.Least > 0 {
 		return v >= b.Least

@@ -56,7 +56,8 @@ func (frames) measure(ctx context.Context, l *laboratory, p peer) (figures, erro
 // the clock on the wall, so the least is what counts.
 func readFrames(out, codec string) (figures, error) {
 	took := map[string]float64{}
-	for _, m := range regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op`).FindAllStringSubmatch(out, -1) {
+	line := regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op`)
+	for _, m := range line.FindAllStringSubmatch(out, -1) {
 		ns, err := strconv.ParseFloat(m[2], 64)
 		if err != nil {
 			return nil, err

@@ -29,7 +29,7 @@ type idle struct {
 
 var perConnection = figure{"kib_per_connection", "KiB/idle connection", 1}
 
-func (i idle) can(p peer) bool { return p.start != nil && !p.floor && !(i.TLS && p.noTLS) }
+func (i idle) can(p peer) bool { return p.start != nil && !p.baseline && !(i.TLS && p.noTLS) }
 
 // measure compares the memory of a server before and after so many
 // connections; a hundred others have been there and gone before.

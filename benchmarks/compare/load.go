@@ -50,7 +50,7 @@ func (ld load) need() need {
 }
 
 func (ld load) can(p peer) bool {
-	if ld.TLS && (p.noTLS || p.floor && ld.Clients > 1) {
+	if ld.TLS && (p.noTLS || p.baseline && ld.Clients > 1) {
 		return false
 	}
 	if ld.Beside != "" && !slices.Contains(p.paths, ld.Beside) {

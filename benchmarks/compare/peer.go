@@ -26,7 +26,7 @@ const (
 	nginx      = "nginx"
 	node       = "node"
 	caddy      = "caddy"
-	bare       = "floor" // what the system calls alone cost: see package floor
+	bare       = "baseline" // what the system calls alone cost: see package baseline
 )
 
 // A peer is one of those that are compared.
@@ -49,8 +49,8 @@ type peer struct {
 	warm float64
 	// calls tells that its system calls are counted whole: see lab.CallsOf.
 	calls bool
-	// floor tells that it is what all the others cannot be below: see package floor.
-	floor bool
+	// baseline tells that it is what all the others cannot be below: see package baseline.
+	baseline bool
 }
 
 // A need is what a scenario wants of a server.
@@ -99,14 +99,14 @@ var peers = []peer{
 	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
 	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
 	{
-		Name:    bare,
-		missing: floorMissing,
-		ours:    true,
-		start:   self(bare),
-		paths:   []string{site.Hello},
-		calls:   true,
-		client:  true,
-		floor:   true,
+		Name:     bare,
+		missing:  baselineMissing,
+		ours:     true,
+		start:    self(bare),
+		paths:    []string{site.Hello},
+		calls:    true,
+		client:   true,
+		baseline: true,
 	},
 }
 
@@ -117,7 +117,7 @@ var (
 	dgrrRival = rival{dgrr, ""}
 )
 
-func floorMissing() error {
+func baselineMissing() error {
 	if runtime.GOOS != "linux" {
 		return errors.New("its system calls are those of Linux")
 	}

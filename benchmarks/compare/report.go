@@ -47,13 +47,13 @@ func (r *report) median(scenario, peer string, f figure) float64 {
 type verdict struct {
 	Scenario string
 	bar
-	Value float64 // the figure in the bar's terms
-	each  []float64
-	floor *float64 // what Value would be of the floor, where that is measured
+	Value    float64 // the figure in the bar's terms
+	each     []float64
+	baseline *float64 // what Value would be of the baseline, where that is measured
 }
 
 // below tells that the bar is missed, and below what the system calls alone take.
-func (v verdict) below() bool { return !v.kept(v.Value) && v.floor != nil && !v.kept(*v.floor) }
+func (v verdict) below() bool { return !v.kept(v.Value) && v.baseline != nil && !v.kept(*v.baseline) }
 
 // verdicts returns one for each bar for which everything was measured.
 func (r *report) verdicts() (all []verdict) {
@@ -70,7 +70,7 @@ func (r *report) verdicts() (all []verdict) {
 			b.Of = bare
 			if v, against := r.compared(s.Name, b); len(v) > 0 && len(against) > 0 {
 				least := lab.Median(v) / lab.Median(against)
-				found.floor = &least
+				found.baseline = &least
 			}
 			all = append(all, found)
 		}
@@ -107,7 +107,7 @@ func (r *report) check() error {
 				v.against(),
 			)
 			if v.below() {
-				m += fmt.Sprintf(", the floor is %.3g", *v.floor)
+				m += fmt.Sprintf(", the baseline is %.3g", *v.baseline)
 			}
 			missed = append(missed, m)
 		}
@@ -130,7 +130,7 @@ func (r *report) json() any {
 		Figure   string   `json:"figure"`
 		Against  string   `json:"against"`
 		Value    float64  `json:"value"`
-		Floor    *float64 `json:"floor,omitempty"` // the value of the floor
+		Baseline *float64 `json:"baseline,omitempty"` // the value of the baseline
 		Bar      string   `json:"bar"`
 		Met      bool     `json:"met"`
 	}
@@ -149,7 +149,7 @@ func (r *report) json() any {
 	for _, v := range r.verdicts() {
 		out.Bars = append(
 			out.Bars,
-			barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.floor, v.String(), v.kept(v.Value)},
+			barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.baseline, v.String(), v.kept(v.Value)},
 		)
 	}
 	return out
@@ -237,7 +237,7 @@ func (r *report) bars(w io.Writer) {
 			word = "**missed**"
 		}
 		if v.below() {
-			word += fmt.Sprintf("; the floor is %.3g", *v.floor)
+			word += fmt.Sprintf("; the baseline is %.3g", *v.baseline)
 		}
 		fmt.Fprintf(w, "| %s | %s of %s | %s | **%.3g** | %.3g to %.3g | %v | %s |\n",
 			v.Scenario, v.Figure.Unit, v.Of, v.against(), v.Value, slices.Min(v.each), slices.Max(v.each), v.bar, word)
@@ -248,7 +248,8 @@ func (r *report) bars(w io.Writer) {
 func (r *report) details(w io.Writer) {
 	fmt.Fprintln(
 		w,
-		"\n| scenario | peer | median (min to max) | sluice in parts of it | and | CPU | load's CPU | requests/read | requests/write |",
+		"\n| scenario | peer | median (min to max) | sluice in parts of it | and | CPU "+
+			"| load's CPU | requests/read | requests/write |",
 	)
 	fmt.Fprintln(w, "|---|---|---:|---:|---|---:|---:|---:|---:|")
 	for _, s := range r.scenarios {
@@ -280,22 +281,18 @@ func (r *report) detail(w io.Writer, s scenario, peer string) {
 	fmt.Fprintln(w)
 }
 
-// limits says where the load was the slower of the two: the peer was
-// then not busy, found less in each read than it could have, and the speed says
-// nothing about it.
+// limits has the peers that were not busy, since the load was the slower of the two: they found
+// less in each read than they could have, and their speed is not their own.
 func (r *report) limits(w io.Writer) {
+	head := "\nThe load was the limit for these peers, so their speed is not their own, " +
+		"and they batched less than they can.\n\n" +
+		"| scenario | peer | load's CPU | peer's CPU |\n|---|---|---:|---:|\n"
 	for _, s := range r.scenarios {
 		for _, p := range peers {
 			ld, own := r.median(s.Name, p.Name, loadShare), r.median(s.Name, p.Name, ownShare)
 			if ld > lab.Busy && own < lab.Busy {
-				fmt.Fprintf(
-					w,
-					"\n%s, %s: the load was the limit (%.0f %% of its CPU, the peer %.0f %% of its own), so the speed is not the peer's, and it batched less than it can.\n",
-					s.Name,
-					p.Name,
-					100*ld,
-					100*own,
-				)
+				fmt.Fprintf(w, "%s| %s | %s | %.0f %% | %.0f %% |\n", head, s.Name, p.Name, 100*ld, 100*own)
+				head = ""
 			}
 		}
 	}

@@ -107,7 +107,8 @@ var scenarios = []scenario{
 		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
 	{
-		Name: "latency-half", What: "h2c, 10 connections, half as many requests each second as net/http can answer: how long each takes",
+		Name:  "latency-half",
+		What:  "h2c, 10 connections, half as many requests each second as net/http can answer: how long each takes",
 		Peers: waited, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
 		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},

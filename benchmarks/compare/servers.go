@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/floor"
+	"github.com/sluice-go/sluice/benchmarks/internal/baseline"
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
@@ -23,7 +23,7 @@ var servers = map[string]func(site.Spec) (site.Server, error){
 	sluice:     sluiceServer,
 	sluiceConn: connServer,
 	netHTTP:    site.NetHTTP,
-	bare:       floor.NewServer,
+	bare:       baseline.NewServer,
 }
 
 // sluiceServer is package server with an ordinary http.Handler.

@@ -47,7 +47,9 @@ func ask(t *testing.T, name, url string) {
 	protocols.SetUnencryptedHTTP2(true)
 	tr := &client.Transport{Protocols: &protocols}
 	defer tr.CloseIdleConnections()
-	for path, want := range map[string]int{site.Hello: 13, site.Fields: 13, site.MiB: 1 << 20, site.TenMiB: 10 << 20, site.Upload: 13} {
+	for path, want := range map[string]int{
+		site.Hello: 13, site.Fields: 13, site.MiB: 1 << 20, site.TenMiB: 10 << 20, site.Upload: 13,
+	} {
 		method, body := http.MethodGet, []byte(nil)
 		if path == site.Upload {
 			method, body = http.MethodPost, make([]byte, 1<<20)

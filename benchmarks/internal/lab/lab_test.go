@@ -9,7 +9,9 @@ import (
 )
 
 func TestParseCPUs(t *testing.T) {
-	for list, want := range map[string][]int{"0-1": {0, 1}, "3": {3}, "0-2,5,7-8": {0, 1, 2, 5, 7, 8}, "": nil, "x-1": nil, "1-y": nil} {
+	for list, want := range map[string][]int{
+		"0-1": {0, 1}, "3": {3}, "0-2,5,7-8": {0, 1, 2, 5, 7, 8}, "": nil, "x-1": nil, "1-y": nil,
+	} {
 		if got := parseCPUs(list); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %v, want %v", list, got, want)
 		}

@@ -1,4 +1,4 @@
-package floor
+package baseline
 
 import (
 	"crypto/tls"
@@ -34,7 +34,7 @@ type conn struct {
 	begun bool          // the first flight was sent
 }
 
-// NewServer returns the floor of servers.
+// NewServer returns the baseline of servers.
 func NewServer(spec site.Spec) (site.Server, error) {
 	// Threads that wait keep their right to run, and more have it than wait.
 	runtime.GOMAXPROCS(4)

@@ -1,4 +1,4 @@
-package floor
+package baseline
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A Client is the floor of clients, on one connection.
+// A Client is the baseline of clients, on one connection.
 type Client struct {
 	frames
 	socket  io.ReadWriter

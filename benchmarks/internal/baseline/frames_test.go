@@ -1,4 +1,4 @@
-package floor
+package baseline
 
 import (
 	"bytes"
@@ -57,7 +57,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// What needs no answer gets none, or two floors would never end.
+// What needs no answer gets none, or two baselines would never end.
 func TestAppendReply(t *testing.T) {
 	for _, f := range []frame.Frame{frame.Ping{Ack: true}, frame.WindowUpdate{Increment: 1}, frame.Data{StreamID: 1}} {
 		b := f.Append(nil)
