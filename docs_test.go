@@ -92,8 +92,8 @@ func TestFeaturesAreProved(t *testing.T) {
 	}
 }
 
-// Each mechanism in docs/architecture/mechanisms.md says what it earns and needs, and names functions that
-// check that at run time and tests of the plain way, all of which are there.
+// Each mechanism in docs/architecture/mechanisms.md says what it earns and needs, and names
+// functions that check that at run time and tests of the plain way, all of which are there.
 func TestMechanisms(t *testing.T) {
 	const document = "docs/architecture/mechanisms.md"
 	paragraphs := strings.Split(read(t, document), "\n- ")[1:]

@@ -49,9 +49,12 @@ func TestHostilePushFrames(t *testing.T) {
 		{"DATA", func(p *rawPeer) { p.add(frame.Data{StreamID: 2, Data: []byte("x")}) }, frame.StreamClosed},
 		{"HEADERS", func(p *rawPeer) { p.headers(2, true, p.request("GET", "/hello")...) }, frame.StreamClosed},
 		{"PUSH_PROMISE", func(p *rawPeer) {
-			p.add(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.encode(p.request("GET", "/hello")...)})
+			fragment := p.encode(p.request("GET", "/hello")...)
+			p.add(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: fragment})
 		}, frame.ProtocolError},
-		{"HEADERS on an even stream", func(p *rawPeer) { p.headers(4, true, p.request("GET", "/hello")...) }, frame.ProtocolError},
+		{"HEADERS on an even stream", func(p *rawPeer) {
+			p.headers(4, true, p.request("GET", "/hello")...)
+		}, frame.ProtocolError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ls := startServer(t, false, site())

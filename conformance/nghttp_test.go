@@ -24,7 +24,8 @@ var nghttpModes = []struct {
 
 // nghttpErrors matches what nghttp prints about a frame or a response that it does not accept.
 var nghttpErrors = regexp.MustCompile(
-	`(?m)^.*(\[ERROR\]|\[INVALID|Some requests were not processed|error_code=[A-Z_]*_(ERROR|CALM|STREAM|CLOSED|TIMEOUT)).*$`,
+	`(?m)^.*(\[ERROR\]|\[INVALID|Some requests were not processed|` +
+		`error_code=[A-Z_]*_(ERROR|CALM|STREAM|CLOSED|TIMEOUT)).*$`,
 )
 
 // runNghttp runs nghttp and reports the errors that it prints; its exit status is 0 even then.

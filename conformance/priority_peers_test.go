@@ -325,11 +325,13 @@ func TestHostilePrioritySignals(t *testing.T) {
 		say  func(p *rawPeer, i int)
 	}{
 		{"PRIORITY of idle streams", func(p *rawPeer, i int) {
-			p.add(frame.Priority{StreamID: uint32(2*i + 3), PriorityParam: frame.PriorityParam{DependsOn: uint32(2*i + 1), Weight: uint8(i)}})
+			param := frame.PriorityParam{DependsOn: uint32(2*i + 1), Weight: uint8(i)}
+			p.add(frame.Priority{StreamID: uint32(2*i + 3), PriorityParam: param})
 		}},
 		{"PRIORITY in a ring", func(p *rawPeer, i int) {
 			id := uint32(2*(i%500) + 1)
-			p.add(frame.Priority{StreamID: id, PriorityParam: frame.PriorityParam{DependsOn: (id + 2) % 1000, Exclusive: i%2 == 0, Weight: uint8(i)}})
+			param := frame.PriorityParam{DependsOn: (id + 2) % 1000, Exclusive: i%2 == 0, Weight: uint8(i)}
+			p.add(frame.Priority{StreamID: id, PriorityParam: param})
 		}},
 		{"PRIORITY_UPDATE of an open stream", func(p *rawPeer, i int) {
 			p.add(frame.PriorityUpdate{PrioritizedID: 1, Value: []byte(fmt.Sprintf("u=%d, i=?%d", i%8, i/8%2))})

@@ -196,7 +196,7 @@ type ending struct {
 	err    error              // io.EOF, or that of a reset; os.ErrDeadlineExceeded: no end came
 }
 
-// closed tells whether the connection has ended at all.
+// closed reports whether the connection has ended at all.
 func (e ending) closed() bool {
 	return errors.Is(e.err, io.EOF) || errors.Is(e.err, net.ErrClosed) ||
 		errors.Is(e.err, syscall.ECONNRESET) || errors.Is(e.err, syscall.EPIPE)

@@ -182,8 +182,8 @@ func TestClientTunnelsNode(t *testing.T) {
 				t.Fatal(tunnel, err)
 			}
 			body, err := drain(resp)
-			if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Proxy-Authenticate"), body); got != "407 Basic who are you?" ||
-				err != nil {
+			got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Proxy-Authenticate"), body)
+			if got != "407 Basic who are you?" || err != nil {
 				t.Errorf("%s, %v", got, err)
 			}
 

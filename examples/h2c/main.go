@@ -26,7 +26,7 @@ func main() {
 			fmt.Fprintf(w, "Hello over %s\n", r.Proto)
 		}),
 		// Prior knowledge needs no setting. The Upgrade of RFC 7540 §3.2,
-		// which RFC 9113 dropped, is there for those who ask for it.
+		// which RFC 9113 dropped, is there for clients that ask for it.
 		Config: server.Config{AllowH2CUpgrade: true},
 	}
 	log.Printf("http://%s/", *addr)

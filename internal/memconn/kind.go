@@ -82,8 +82,8 @@ func (c *Conn) Become(k Kind) *Conn {
 	return c
 }
 
-// Of a connection of kind OneOctet, so many octets are read one by one, and then pieces of all sizes up
-// to the largest: large bodies would take minutes otherwise.
+// Of a connection of kind OneOctet, so many octets are read one by one, and then pieces of all
+// sizes up to the largest: large bodies would take minutes otherwise.
 const (
 	singleOctets = 32 << 10
 	maxPiece     = 509
