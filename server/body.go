@@ -11,26 +11,27 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// requestBody is the Request.Body of a request that has one: a view of its exchange. Its methods
-// may be called by any goroutines, also after the handler has returned.
+// requestBody is the Request.Body of a request that has one: another type for its exchange. Its
+// methods may be called by any goroutines, also after the handler has returned.
 type requestBody exchange
 
 // The flags of an exchange.
 const (
-	bodyPresent  = 1 << iota // the request has a body; set before the handler runs
-	bodyContinue             // the client waits for 100 (Continue)
-	bodyClosed
-	bodySawEOF
-	connectAccepted // AcceptConnect was called
-	blocked         // has waited in a call of ours; guarded by dispatcher.mu
+	bodyPresent     = 1 << iota // the request has a body; set before the handler runs
+	bodyContinue                // the client waits for 100 (Continue)
+	bodyClosed                  // Close was called, or the handler has returned
+	bodySawEOF                  // Read has returned io.EOF, and the trailers are in Request.Trailer
+	connectAccepted             // AcceptConnect was called
+	blocked                     // the exchange is counted by dispatcher.mu.blocked; guarded by dispatcher.mu
 )
 
+// is reports whether a flag is set.
 func (x *exchange) is(flag uint32) bool { return x.flags.Load()&flag != 0 }
 
-// set sets a flag and tells whether it was set before.
+// set sets a flag and reports whether it was set before.
 func (x *exchange) set(flag uint32) bool { return x.flags.Or(flag)&flag != 0 }
 
-// clear clears a flag and tells whether it was set before.
+// clear clears a flag and reports whether it was set before.
 func (x *exchange) clear(flag uint32) bool { return x.flags.And(^flag)&flag != 0 }
 
 // Read reads the body. The first one sends 100 (Continue) to a client that waits for it.
@@ -52,17 +53,17 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		x.sawEOF()
 	case errors.Is(err, conn.ErrReadClosed):
 		err = http.ErrBodyReadAfterClose
-	case errors.Is(err, io.EOF): // of the connection: nobody is to take it for the end of the body
+	case errors.Is(err, io.EOF): // the end of the connection must not look like the end of the body
 		err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // on purpose
 	}
 	return n, err
 }
 
-// trailersMu is held while trailers are copied: several goroutines may read a body, and each may
-// find its end. Requests with trailers are too few for a lock of their own.
+// trailersMu guards the values of Request.Trailer while they are copied: several goroutines may read
+// a body, and each may find its end. Requests with trailers are too rare to have a lock each.
 var trailersMu sync.Mutex
 
-// sawEOF notes the end of the body. Whoever finds the flag set finds the trailers too.
+// sawEOF sets bodySawEOF, once the trailers are in Request.Trailer.
 func (x *exchange) sawEOF() {
 	if x.req.Trailer == nil {
 		x.set(bodySawEOF)
@@ -71,13 +72,13 @@ func (x *exchange) sawEOF() {
 	trailersMu.Lock()
 	defer trailersMu.Unlock()
 	if !x.is(bodySawEOF) {
-		x.copyTrailers()
+		x.copyTrailersLocked()
 		x.set(bodySawEOF)
 	}
 }
 
-// copyTrailers fills in the announced keys of Request.Trailer.
-func (x *exchange) copyTrailers() {
+// copyTrailersLocked fills in the announced keys of Request.Trailer. It needs trailersMu.
+func (x *exchange) copyTrailersLocked() {
 	want := x.req.Trailer
 	if want == nil {
 		return
@@ -103,7 +104,7 @@ func (b *requestBody) Close() error {
 	return nil
 }
 
-// finishBody ends the body when the handler has returned: whoever still reads is woken.
+// finishBody closes the body when the handler has returned. A Read that waits returns.
 func (x *exchange) finishBody() {
 	if !x.set(bodyClosed) && !x.is(bodySawEOF) {
 		x.s.CloseRead()

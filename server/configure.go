@@ -7,19 +7,16 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/alpn"
 )
 
 // Keys of http.Server.TLSNextProto. The second is no ALPN name: net/http uses it to hand over
 // cleartext connections whose preface it has read.
 const (
-	protoTLS   = "h2"
+	protoTLS   = alpn.HTTP2
 	protoClear = "unencrypted_http2"
 )
-
-// preface is what net/http has read from a cleartext connection when it hands it over (RFC 9113
-// §3.4).
-const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // Configure has hs serve HTTP/2 with this package, over TLS and, where hs.Protocols includes
 // unencrypted HTTP/2, on cleartext. It must be called before hs begins to serve, and changes
@@ -41,7 +38,7 @@ func Configure(hs *http.Server, cfg *Config) error {
 	if cfg == nil {
 		cfg = &Config{}
 	}
-	e := newEngine(*cfg)
+	h2 := newHTTP2Server(*cfg)
 	if hs.TLSConfig == nil {
 		hs.TLSConfig = &tls.Config{}
 	}
@@ -50,22 +47,22 @@ func Configure(hs *http.Server, cfg *Config) error {
 		hs.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
 	hs.TLSNextProto[protoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
-		if p := configured(hs); !p.HTTP2() { // a TLS configuration of its own has offered it
-			_ = c.Close() // there is nobody to tell
+		if p := configured(hs); !p.HTTP2() { // a TLS configuration of the connection's own has offered it
+			_ = c.Close() // an error helps nothing
 			return
 		}
-		e.takeOver(hs, c, h, nil)
+		h2.takeOver(hs, c, h, nil)
 	}
 	hs.TLSNextProto[protoClear] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		wrapped, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn })
 		if !ok {
 			logf(hs.ErrorLog, "http2: cleartext connection came without one")
-			go c.Close() // it may block; there is nobody to wait for it
+			go c.Close() // ends when the close does, which may block; nothing waits for it
 			return
 		}
-		e.takeOver(hs, wrapped.UnencryptedNetConn(), h, []byte(preface))
+		h2.takeOver(hs, wrapped.UnencryptedNetConn(), h, []byte(frame.Preface))
 	}
-	hs.RegisterOnShutdown(e.shutdown)
+	hs.RegisterOnShutdown(h2.shutdown)
 	return nil
 }
 
@@ -80,9 +77,10 @@ func configured(hs *http.Server) (p http.Protocols) {
 	return p
 }
 
-// takeOver serves a connection that net/http hands over. The handler is net/http's own, with a
-// method that gives the context of the connection.
-func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received []byte) {
+// takeOver serves a connection that net/http hands over, and returns when it has ended and all its
+// handlers have returned. h is net/http's own, with a method that gives the context of the
+// connection.
+func (h2 *http2Server) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received []byte) {
 	ctx := context.Background()
 	if b, ok := h.(interface{ BaseContext() context.Context }); ok {
 		ctx = b.BaseContext()
@@ -90,9 +88,9 @@ func (e *engine) takeOver(hs *http.Server, nc net.Conn, h http.Handler, received
 	if ctx.Value(http.ServerContextKey) == nil {
 		ctx = context.WithValue(ctx, http.ServerContextKey, hs)
 	}
-	over := make(chan struct{})
+	done := make(chan struct{})
 	t := connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}
-	t.done = func() { close(over) } // hs.Shutdown waits for handlers, too
-	e.serve(nc, t, func(error) {})
-	<-over
+	t.onUntracked = func() { close(done) } // hs.Shutdown waits for handlers, too
+	h2.serve(nc, t, func(error) {})
+	<-done
 }

@@ -30,8 +30,8 @@ type ConnOptions struct {
 	Config *Config
 
 	// Received are octets that were read from the connection already, over TLS from the tls.Conn: a
-	// part of the client's first flight or all of it, or more, of HTTP/2 or of HTTP/1.1. Where
-	// somebody has looked at the client's preface and has read all of it, that is
+	// part of the client's first flight or all of it, or more, of HTTP/2 or of HTTP/1.1. Where the
+	// client's preface and no more was read, to see what it speaks, that is
 	// []byte(frame.Preface). They are copied. A function of TLSNextProto takes over only a
 	// connection without any.
 	Received []byte
@@ -45,9 +45,9 @@ type ConnOptions struct {
 
 // Errors of ServeConnWith.
 var (
-	errNotServed  = errors.New("server: the client speaks no protocol that is served on this connection")
-	errNotTheirs  = errors.New("server: ConnOptions.Received cannot be handed on to a function of TLSNextProto")
-	errBadUpgrade = errors.New("server: ConnOptions.UpgradeRequest is no request of HTTP/1.1 without a body that asks " +
+	errNotServed         = errors.New("server: the client speaks no protocol that is served on this connection")
+	errReceivedElsewhere = errors.New("server: ConnOptions.Received cannot be handed on to a function of TLSNextProto")
+	errBadUpgrade        = errors.New("server: ConnOptions.UpgradeRequest is no request of HTTP/1.1 without a body that asks " +
 		"for h2c and has one valid HTTP2-Settings field")
 )
 
@@ -70,40 +70,40 @@ func (s *Server) ServeConnWith(nc net.Conn, o ConnOptions) error {
 		_ = nc.Close() // ErrServerClosed says enough
 		return http.ErrServerClosed
 	}
-	var upgraded *conn.Upgrade
+	var upgrade *conn.Upgrade
 	if r := o.UpgradeRequest; r != nil {
 		settings, ok := upgradeSettings(r)
 		if !ok {
 			_ = nc.Close() // errBadUpgrade says enough
 			return errBadUpgrade
 		}
-		upgraded = &conn.Upgrade{Settings: settings, Request: upgradeRequest(r)}
+		upgrade = &conn.Upgrade{Settings: settings, Request: upgradeRequest(r)}
 	}
 	ctx := o.Context
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx = context.WithValue(ctx, http.ServerContextKey, s.inner)
-	over := make(chan struct{})
-	a := s.newArrival(ctx, nc, over)
-	a.received, a.upgraded = slices.Clone(o.Received), upgraded
-	a.own(o)
-	a.serve()
-	<-over
-	return a.err
+	ctx = context.WithValue(ctx, http.ServerContextKey, s.http1)
+	done := make(chan struct{})
+	pc := s.newPendingConn(ctx, nc, done)
+	pc.received, pc.upgrade = slices.Clone(o.Received), upgrade
+	pc.applyOptions(o)
+	pc.serve()
+	<-done
+	return pc.err
 }
 
-// own gives the connection the handler and settings of its own.
-func (a *arrival) own(o ConnOptions) {
+// applyOptions gives the connection the handler and settings of its own.
+func (pc *pendingConn) applyOptions(o ConnOptions) {
 	if o.Handler == nil && o.Config == nil {
 		return
 	}
 	if o.Config != nil {
-		cfg := a.s.complete(*o.Config)
-		a.cfg = &cfg
+		cfg := pc.s.complete(*o.Config)
+		pc.cfg = &cfg
 	}
-	if a.h = o.Handler; a.h == nil {
-		a.h = a.s.handler()
+	if pc.handler = o.Handler; pc.handler == nil {
+		pc.handler = pc.s.handler()
 	}
-	a.http1 = a.s.http1Handler(a.h, a.cfg)
+	pc.http1Handler = pc.s.http1Handler(pc.handler, pc.cfg)
 }

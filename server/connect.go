@@ -11,9 +11,11 @@ import (
 
 // Errors of AcceptConnect.
 var (
-	// ErrNotConnect: the request is not CONNECT, or did not come over HTTP/2 to this package.
+	// ErrNotConnect is returned where the request is not CONNECT, or did not come over HTTP/2 to
+	// this package.
 	ErrNotConnect = errors.New("server: not a CONNECT request over HTTP/2")
-	// ErrAnswered: the response has begun already, with a status that is no 2xx or with content.
+	// ErrAnswered is returned where the response has begun already, with a status that is not 2xx or
+	// with content.
 	ErrAnswered = errors.New("server: the CONNECT request is answered already")
 )
 
@@ -32,30 +34,26 @@ var (
 // w is the handler's ResponseWriter, or what wraps it and has a method Unwrap()
 // http.ResponseWriter. The error is ErrNotConnect, ErrAnswered, or that of a stream which has died.
 func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
-	for {
-		switch rw := w.(type) {
-		case *response:
-			return rw.acceptConnect()
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = rw.Unwrap()
-		default:
-			return nil, fmt.Errorf("%w: the ResponseWriter is a %T", ErrNotConnect, w)
-		}
+	w = unwrap(w)
+	if r, ok := w.(*response); ok {
+		return r.acceptConnect()
 	}
+	return nil, fmt.Errorf("%w: the ResponseWriter is a %T", ErrNotConnect, w)
 }
 
+// acceptConnect is AcceptConnect for the ResponseWriter itself.
 func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.x.s
 	switch {
-	case w.draft == nil:
+	case w.responseState == nil:
 		return nil, errWriteAfterReturn
 	case !w.is(isTunnel):
 		return nil, ErrNotConnect
 	case w.is(isAccepted):
 		return s.Tunnel(), nil
-	case w.status != 0 && !w.tunnels() || w.written > 0:
+	case w.status != 0 && !w.makesTunnelLocked() || w.written > 0:
 		return nil, ErrAnswered
 	}
 	if err := w.flushLocked(); err != nil {
@@ -63,8 +61,8 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	}
 	w.flags |= isAccepted | sentEnd
 	w.x.set(connectAccepted)
-	if w.x.sc.eng.isDraining() { // too late to be told by shutdown
-		w.x.ctx().get().cancel(http.ErrServerClosed)
+	if w.x.sc.srv.isDraining() { // shutdown may have looked for tunnels before
+		w.x.ctx().cancelable().cancel(http.ErrServerClosed)
 	}
 	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
 	_ = s.SetWriteDeadline(time.Time{})
@@ -74,14 +72,14 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	return t, nil
 }
 
-// tunnels tells that the response makes a tunnel of the stream: there is no content, and there are
-// no trailers (RFC 9110 §9.3.6, RFC 9113 §8.5).
-func (w *response) tunnels() bool {
+// makesTunnelLocked reports whether the response makes a tunnel of the stream: it has no content and
+// no trailers then (RFC 9110 §9.3.6, RFC 9113 §8.5).
+func (w *response) makesTunnelLocked() bool {
 	return w.is(isTunnel) && w.status < http.StatusMultipleChoices
 }
 
-// closeTunnel ends what AcceptConnect has returned.
-func (w *response) closeTunnel() {
+// closeTunnelLocked closes what AcceptConnect has returned.
+func (w *response) closeTunnelLocked() {
 	if t := w.x.s.Tunnel(); t != nil {
 		_ = t.Close() // returns nil
 	}

@@ -2,7 +2,7 @@ package server
 
 import "net/http"
 
-// sniffLen is how much of a body http.DetectContentType looks at.
+// sniffLen is how many octets of a body http.DetectContentType looks at.
 const sniffLen = 512
 
 // signatureStarts are the first octets of the signatures that http.DetectContentType knows, whether
@@ -28,7 +28,7 @@ func detectContentType(p []byte) string {
 	return http.DetectContentType(p)
 }
 
-// maybeSignature is false only if no signature but that of plain text can match.
+// maybeSignature reports whether a signature other than that of plain text may match.
 func maybeSignature(p []byte) bool {
 	i := 0
 	for i < len(p) && (p[i] == ' ' || p[i] >= '\t' && p[i] <= '\r' && p[i] != '\v') {
@@ -36,7 +36,7 @@ func maybeSignature(p []byte) bool {
 	}
 	switch {
 	case i == len(p):
-		return true // rare: leave it to the general way
+		return true // rare, so that http.DetectContentType decides
 	case signatureStarts[p[0]] || signatureStarts[p[i]]:
 		return true
 	case len(p) >= 8 && string(p[4:8]) == "ftyp": // video/mp4
@@ -47,6 +47,7 @@ func maybeSignature(p []byte) bool {
 	return false
 }
 
+// isText reports whether p has no octet that does not occur in text.
 func isText(p []byte) bool {
 	for _, c := range p {
 		if binaryOctets[c] {

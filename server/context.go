@@ -7,40 +7,40 @@ import (
 	"time"
 )
 
-// errHandlerReturned is the cause of a request context that ended because there was nothing left to
-// do.
+// errHandlerReturned is the cause of a request context that has ended because the handler has
+// returned.
 var errHandlerReturned = errors.New("server: handler has returned")
 
-// requestContext is the context of one request: a view of its exchange. It costs nothing until
-// somebody waits for it: then it becomes a cancelCtx of package context, so that contexts derived
-// from it are its children there and need no goroutine.
+// requestContext is the context of one request: another type for its exchange. It costs nothing
+// until Done or Err is called, which make a cancelCtx of package context: contexts derived from it
+// are children of that and need no goroutine.
 type requestContext exchange
 
-// connContext is the context of a connection, as memory of its own: a request that is kept keeps
-// it, and not the connection.
+// connContext is the context of a connection. It is apart from the serverConn, so that a request
+// which the application keeps does not keep the connection in memory.
 type connContext struct{ context.Context }
 
-// contextState is what has become of a context.
-type contextState struct {
+// cancelableContext is what a requestContext becomes once something waits for it.
+type cancelableContext struct {
 	context.Context
 	cancel context.CancelCauseFunc
 
-	watch  sync.Once // has the stream tell of its end
-	notify sync.Once
-	closed chan bool // what CloseNotify returns
+	watch  sync.Once // has the end of the stream cancel the context
+	notify sync.Once // makes closed
+	closed chan bool // what CloseNotify returns; nil until it is called
 }
 
 // Deadline is that of the connection's context.
 func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
 // Done is closed when the stream is reset, the connection is lost or the handler returns.
-func (c *requestContext) Done() <-chan struct{} { return c.get().Done() }
+func (c *requestContext) Done() <-chan struct{} { return c.cancelable().Done() }
 
 // Err returns context.Canceled when the context is done; context.Cause says more.
-func (c *requestContext) Err() error { return c.get().Err() }
+func (c *requestContext) Err() error { return c.cancelable().Err() }
 
-// Value returns what the connection's context has for key. (A context of package context answers a
-// key of its own with itself. That is how it finds its children's parent.)
+// Value returns what the connection's context has for key. (For a key of package context it returns
+// the cancelCtx, by which derived contexts find their parent.)
 func (c *requestContext) Value(key any) any {
 	if st := c.ctxState.Load(); st != nil {
 		return st.Value(key)
@@ -48,24 +48,24 @@ func (c *requestContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// String names the context in what fmt prints of its children.
+// String returns the name of the context, which is part of the String of contexts derived from it.
 func (c *requestContext) String() string { return "server.requestContext" }
 
-// get returns the context in its costly form.
-func (c *requestContext) get() *contextState {
+// cancelable returns the cancelableContext, which it makes where there is none.
+func (c *requestContext) cancelable() *cancelableContext {
 	st := c.ctxState.Load()
 	if st == nil {
-		st = new(contextState)
+		st = new(cancelableContext)
 		st.Context, st.cancel = context.WithCancelCause(c.parent.Context)
 		if !c.ctxState.CompareAndSwap(nil, st) {
 			st.cancel(nil)
-			st = c.ctxState.Load() // somebody was faster
+			st = c.ctxState.Load() // another goroutine has made one
 		}
 	}
-	st.watch.Do(func() { // another goroutine waits until that is done
+	st.watch.Do(func() { // calls at the same time wait until this one has returned
 		x := (*exchange)(c)
 		if x.enter() {
-			x.s.OnEnd(st.cancel) // as long as nobody waits, nobody need know
+			x.s.OnEnd(st.cancel)
 			x.leave()
 		} else {
 			st.cancel(errHandlerReturned)
@@ -74,22 +74,22 @@ func (c *requestContext) get() *contextState {
 	return st
 }
 
-// end makes the context done. exchange.uses is closed before: either end finds what get has made,
-// or get finds that.
+// end makes the context done. exchange.uses is closed before: either end finds the
+// cancelableContext, or cancelable finds that uses is closed.
 func (c *requestContext) end(cause error) {
 	if st := c.ctxState.Load(); st != nil {
 		st.cancel(cause)
 	}
 }
 
-// closeNotify returns a channel that gets a value when the context ends before the handler has
+// closeNotify returns a channel that receives a value when the context ends before the handler has
 // returned.
-func (st *contextState) closeNotify() <-chan bool {
+func (st *cancelableContext) closeNotify() <-chan bool {
 	st.notify.Do(func() {
 		closed := make(chan bool, 1)
 		st.closed = closed
 		context.AfterFunc(st, func() {
-			if context.Cause(st) != errHandlerReturned { //nolint:errorlint // it is this one or another
+			if context.Cause(st) != errHandlerReturned { //nolint:errorlint // it is this very value or another one
 				closed <- true
 			}
 		})

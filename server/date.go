@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// dateClock gives the value of Date fields. It looks at the clock once in a second, and has a timer
-// tell it when that second is over: looking each time takes 3% of a small request. It must not be
-// copied, and is ready as it is.
-type dateClock struct{ text atomic.Pointer[string] }
+// dateClock makes the value of Date fields. It formats the time once in a second, and a timer says
+// when that second is over: a look at the clock for each response takes 3% of a small request. The
+// zero value is ready to use.
+type dateClock struct {
+	text atomic.Pointer[string] // of this second; nil: to be made
+}
 
 // now returns the value of a Date field (RFC 9110 §6.6.1).
 func (c *dateClock) now() string {

@@ -100,7 +100,7 @@ func TestLongHandlerDelaysNobody(t *testing.T) {
 		p.get(1)
 		time.Sleep(time.Second)
 		p.get(3)
-		time.Sleep(2 * tickInterval)
+		time.Sleep(2 * progressInterval)
 		p.take()
 		time.Sleep(10 * maxSeparate) // the server shares goroutines again
 		p.take()
@@ -124,7 +124,7 @@ func TestSleepingHandlersDelayFewRequests(t *testing.T) {
 		_, _ = io.WriteString(w, "ok")
 	}, func(t *testing.T, p *peer) {
 		p.send(p.request(1, "GET", "/?sleep", true), p.request(3, "GET", "/", true))
-		time.Sleep(2 * tickInterval)
+		time.Sleep(2 * progressInterval)
 		p.wantAmong(t, okHead(3))
 		for id := uint32(5); id < 400; id += 8 {
 			p.send(p.request(id, "GET", "/?sleep", true), p.request(id+2, "GET", "/", true),
@@ -155,7 +155,7 @@ func (p *peer) wantAmong(t *testing.T, frame string) string {
 // How long requests have goroutines of their own after a handler has held up others.
 func TestSeparateFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var p handlerTime
 		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			p.stalled(time.Now())
 			time.Sleep(want*time.Second - 1)

@@ -38,7 +38,7 @@ func TestHandlersRunBesideStuckWrite(t *testing.T) {
 			synctest.Wait()
 			for i := range int32(5) {
 				p.get(uint32(2*i + 1))
-				time.Sleep(10 * tickInterval)
+				time.Sleep(10 * progressInterval)
 				if n := served.Load(); n != i+1 {
 					t.Errorf("%v: %d of %d requests are served while the client does not read", d, n, i+1)
 				}

@@ -75,7 +75,7 @@ func TestRequestsWaitForEachOther(t *testing.T) {
 				start := time.Now()
 				for len(p.peek()) < 4 {
 					time.Sleep(time.Millisecond / 2)
-					if time.Since(start) > 2*tickInterval {
+					if time.Since(start) > 2*progressInterval {
 						t.Fatal("no answer")
 					}
 				}
@@ -133,7 +133,7 @@ func TestFinishedResponseIsFlushed(t *testing.T) {
 		_, _ = io.WriteString(w, "ok")
 	}, func(_ *testing.T, p *peer) {
 		p.get(1, 3)
-		time.Sleep(tickInterval)
+		time.Sleep(progressInterval)
 		p.want("the first", ok(1)...)
 		time.Sleep(time.Minute)
 		p.want("the second", ok(3)...)
@@ -147,9 +147,9 @@ func TestOutputOfARunningHandler(t *testing.T) {
 		time.Sleep(time.Minute)
 	}, func(t *testing.T, p *peer) {
 		p.get(1)
-		time.Sleep(tickInterval)
+		time.Sleep(progressInterval)
 		if got := p.peek(); len(got) != 2 {
-			t.Errorf("after a tick: %q", got)
+			t.Errorf("after progressInterval: %q", got)
 		}
 		time.Sleep(time.Minute)
 	})
@@ -166,7 +166,7 @@ func TestSlowHandlersRunSideBySide(t *testing.T) {
 			ids = append(ids, id)
 		}
 		p.get(ids...)
-		time.Sleep(time.Second + 2*tickInterval)
+		time.Sleep(time.Second + 2*progressInterval)
 		if got := p.peek(); len(got) != 2*len(ids) {
 			t.Errorf("%d frames after two ticks and a second", len(got))
 		}
@@ -251,10 +251,10 @@ func TestNothingRunsWhenIdle(t *testing.T) {
 		srv := serving(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 		p := newPeer(t, srv)
 		p.get(1, 3, 5)
-		p.want("answers", ok(1, 3, 5)...) // at once: no tick has come
-		for _, sc := range srv.eng.open() {
+		p.want("answers", ok(1, 3, 5)...) // at once, before progressInterval has passed
+		for _, sc := range srv.http2.tracked() {
 			sc.d.mu.Lock()
-			if sc.d.workers != 0 || sc.d.running != 0 || sc.d.blocked != 0 || sc.d.writing != 0 || sc.d.armed {
+			if sc.d.mu.workers != 0 || sc.d.mu.running != 0 || sc.d.mu.blocked != 0 || sc.d.mu.flushing != 0 || sc.d.mu.armed {
 				t.Errorf("%+v", &sc.d)
 			}
 			sc.d.mu.Unlock()
@@ -264,7 +264,7 @@ func TestNothingRunsWhenIdle(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
-	p := &pace{procs: 4}
+	p := &handlerTime{procs: 4}
 	if p.slow() || p.parallel(1000) != 1 {
 		t.Error("knows something at first")
 	}
@@ -298,16 +298,16 @@ func TestPace(t *testing.T) {
 
 func TestQueue(t *testing.T) {
 	var q queue
-	streams := make([]conn.Stream, 3*keepQueue)
+	streams := make([]conn.Stream, 3*maxKeptQueue)
 	next, want := 0, 0
 	for range 20 { // grows, and never empty for long
-		for range keepQueue {
+		for range maxKeptQueue {
 			if next < len(streams) {
 				q.push(&streams[next])
 				next++
 			}
 		}
-		for range keepQueue / 2 {
+		for range maxKeptQueue / 2 {
 			if q.len() > 0 {
 				if got := q.pop(); got != &streams[want] {
 					t.Fatalf("item %d is out of order", want)

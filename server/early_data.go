@@ -4,11 +4,10 @@ import "net/http"
 
 // EarlyData says what becomes of a request that has an Early-Data field (RFC 8470 §5.1): an
 // intermediary, such as a terminator of TLS, has got it in the early data of a handshake, so that
-// somebody may have sent it before and may send it again.
+// it may be a replay.
 //
-// crypto/tls takes no early data on TCP: what a client sends so, it ignores, and the client sends
-// it again after the handshake. So the field is all that tells of early data, and a
-// tls.ConnectionState says nothing of it.
+// The field is the only sign of early data, and a tls.ConnectionState has none: crypto/tls ignores
+// early data on TCP, which the client sends again after the handshake.
 type EarlyData uint8
 
 const (
@@ -16,15 +15,15 @@ const (
 	// with 425 (Too Early): the intermediary's client sends them again after its handshake.
 	EarlyDataSafe EarlyData = iota
 
-	// EarlyDataAllow leaves it to handlers, which find the field in Request.Header and may answer
+	// EarlyDataAllow has handlers decide, which find the field in Request.Header and may answer
 	// with 425 themselves.
 	EarlyDataAllow
 
-	// EarlyDataRefuse answers all of them with 425.
+	// EarlyDataRefuse answers all requests with the field with 425.
 	EarlyDataRefuse
 )
 
-// refuses tells whether a request with an Early-Data field is to be answered with 425. Whatever the
+// refuses reports whether a request with an Early-Data field is to be answered with 425. Whatever the
 // field's value, and however many there are, it counts as one with the value 1 (RFC 8470 §5.1).
 func (e EarlyData) refuses(method string) bool {
 	switch e {
@@ -37,7 +36,7 @@ func (e EarlyData) refuses(method string) bool {
 	}
 }
 
-// isSafe tells of the methods that RFC 9110 §9.2.1 calls safe.
+// isSafe reports whether a method is one of those that RFC 9110 §9.2.1 calls safe.
 func isSafe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -46,11 +45,12 @@ func isSafe(method string) bool {
 	return false
 }
 
-// tooEarly is the answer (RFC 8470 §5.2).
+// tooEarly answers a request that is refused for its early data (RFC 8470 §5.2).
 var tooEarly = answer(http.StatusTooEarly)
 
-// guard is h for HTTP/1.1, behind e.
-func (e EarlyData) guard(h http.Handler) http.Handler {
+// refuseHTTP1 returns a handler for HTTP/1.1 that answers the requests which e refuses, and calls h
+// for the others.
+func (e EarlyData) refuseHTTP1(h http.Handler) http.Handler {
 	if e == EarlyDataAllow {
 		return h
 	}

@@ -13,37 +13,36 @@ import (
 )
 
 // exchange is one request and its response: all that a handler gets, in one piece of memory. It is
-// not reused, since handlers keep parts of it. What is reused, the stream and the draft of the
-// response, is given back when the handler has returned and the last call that came from it. Its
-// size is most of what a request costs in garbage: what is not needed after the handler belongs
-// into the draft.
+// not reused, since handlers may keep parts of it. What it uses and is reused, the stream and the
+// responseState, is given back when the handler and all calls that it has made have returned. Most
+// of the garbage of a request is its exchange: what is not needed after the handler belongs into
+// the responseState.
 type exchange struct {
-	// Both are nil once the handler has returned and the last call that came from it: an exchange,
-	// or a part of it, that is kept must not keep its connection. They may be used between enter
-	// and leave, by the handler's own goroutine, and with the response's lock while that has its
-	// draft.
+	// sc and s are nil once the handler and all calls that it has made have returned: an exchange
+	// that the application keeps must not keep the connection in memory. They may be used between
+	// enter and leave, by the handler's own goroutine, and with the response's lock held while the
+	// response has its responseState.
 	sc *serverConn
 	s  *conn.Stream
 
 	// uses counts the calls that use s beside the handler's own goroutine. It is closed when the
 	// handler has returned.
 	uses  usecount.Count
-	flags atomic.Uint32 // see requestBody
+	flags atomic.Uint32 // bodyPresent and those that follow
 
 	req  http.Request
 	url  url.URL
 	resp response
 
-	parent   *connContext                 // of the request's context
-	ctxState atomic.Pointer[contextState] // nil until somebody waits for the request's context
+	parent   *connContext                      // of the request's context
+	ctxState atomic.Pointer[cancelableContext] // nil until something waits for the request's context
 }
 
-// newExchange makes an exchange, which has no stream yet. d is lent to it until the handler has
-// returned.
-func newExchange(d *draft) *exchange {
+// newExchange makes an exchange, which has no stream yet. It uses st until the handler has returned.
+func newExchange(st *responseState) *exchange {
 	x := new(exchange)
 	x.resp.x = x
-	x.resp.draft = d
+	x.resp.responseState = st
 	return x
 }
 
@@ -82,39 +81,39 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 	return f(x.s)
 }
 
-// run makes the request, calls the handler and ends the exchange. names are those of the request
-// before.
+// run makes the request, calls the handler and ends the exchange. names are the field names of the
+// worker's last request.
 func (x *exchange) run(names *httpfield.Names) {
 	returned := false
 	defer func() {
 		if !returned {
-			x.aborted(recover()) // nil: runtime.Goexit
+			x.abort(recover()) // nil: the handler has called runtime.Goexit
 		}
 	}()
 	h := x.makeRequest(x.s.Message(), names)
 	h.ServeHTTP(&x.resp, &x.req)
 	returned = true
 	released := x.resp.finish(x.close())
-	x.ended(released)
+	x.release(released)
 }
 
-// aborted ends the stream of a handler that did not return.
-func (x *exchange) aborted(reason any) {
+// abort ends the exchange of a handler that has not returned, by a panic or runtime.Goexit.
+func (x *exchange) abort(reason any) {
 	if reason != nil && reason != http.ErrAbortHandler {
 		buf := make([]byte, 64<<10)
 		buf = buf[:runtime.Stack(buf, false)]
 		x.sc.logf("http: panic serving %v: %v\n%s", x.sc.remoteAddr, reason, buf)
-		x.sc.eng.panics.Add(1)
+		x.sc.srv.panics.Add(1)
 	}
 	x.close()
 	x.resp.abort(frame.InternalError)
-	x.ended(false)
+	x.release(false)
 }
 
-// ended gives back what the exchange holds; the stream is released already or not.
-func (x *exchange) ended(released bool) {
+// release ends the exchange's use of the stream, which was released already or not.
+func (x *exchange) release(released bool) {
 	if f := x.req.MultipartForm; f != nil {
-		_ = f.RemoveAll() // as net/http; temporary files that stay are no error of the request
+		_ = f.RemoveAll() // as net/http does; temporary files that stay are no error of the request
 	}
 	if released {
 		x.sc, x.s = nil, nil

@@ -16,8 +16,9 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// upgradable is the handler of HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2).
-func upgradable(h http.Handler) http.Handler {
+// withUpgrade returns a handler for HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2), and
+// calls h for all other requests.
+func withUpgrade(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if settings, ok := upgradeSettings(r); !ok || !upgrade(w, r, settings) {
 			h.ServeHTTP(w, r)
@@ -25,9 +26,10 @@ func upgradable(h http.Handler) http.Handler {
 	})
 }
 
-// upgradeSettings tells whether a request is a good request to switch to HTTP/2, and what settings
-// it brings. One with a body is not: its body would have to be kept until it is complete, and a
-// proxy that does not know of the upgrade could take what follows for another request.
+// upgradeSettings returns the settings of a request to switch to HTTP/2, and false for a request
+// that is none or not a good one. One with a body is not: its body would have to be kept until it
+// is complete, and a proxy that does not know of the upgrade could take what follows for another
+// request.
 func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	field := r.Header["Http2-Settings"]
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
@@ -41,7 +43,7 @@ func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	return settings, err == nil
 }
 
-// hasToken looks for a token in a comma-separated list.
+// hasToken reports whether a token is in a comma-separated list.
 func hasToken(lines []string, token string) bool {
 	for _, line := range lines {
 		for t := range strings.SplitSeq(line, ",") {
@@ -58,58 +60,59 @@ const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUp
 // switchTimeout bounds how long the answer to an upgrade may wait for the client to read.
 const switchTimeout = 10 * time.Second
 
-// upgrade switches the connection of a request of HTTP/1.1. It is false if nothing was done.
+// upgrade switches the connection of a request of HTTP/1.1 to HTTP/2. It returns false if it has
+// done nothing.
 func upgrade(w http.ResponseWriter, r *http.Request, settings []byte) bool {
-	a, ok := r.Context().Value(arrivalKey{}).(*arrival)
+	pc, ok := r.Context().Value(pendingConnKey{}).(*pendingConn)
 	if !ok {
 		return false
 	}
 	request := upgradeRequest(r)
-	a.arriving() // http.Server is about to lose sight of it
-	received, err := a.hijack(w)
+	pc.track() // Server.http1 does so no longer, once it is hijacked
+	received, err := pc.hijack(w)
 	if err != nil {
-		a.arrived()
+		pc.untrack()
 		return false
 	}
-	go func() { // ends with the connection; Shutdown waits for it
-		_ = a.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // as in handshake
-		stop := netconn.CloseAfter(a.nc, switchTimeout)
-		_, err := io.WriteString(a.nc, switching)
+	go func() { // ends when the connection is handed over, within switchTimeout; Shutdown waits for it
+		_ = pc.nc.SetWriteDeadline(time.Now().Add(switchTimeout)) // where nc refuses or ignores that, the timer closes it
+		stop := netconn.CloseAfter(pc.nc, switchTimeout)
+		_, err := io.WriteString(pc.nc, switching)
 		if timely := stop(); !timely || err != nil {
 			if err == nil {
 				err = os.ErrDeadlineExceeded
 			}
-			a.ended(err)
+			pc.close(err)
 			return
 		}
-		_ = a.nc.SetWriteDeadline(time.Time{})
-		a.serveHTTP2(connTask{received: received, upgrade: &conn.Upgrade{Settings: settings, Request: request}})
+		_ = pc.nc.SetWriteDeadline(time.Time{})
+		pc.serveHTTP2(connTask{received: received, upgrade: &conn.Upgrade{Settings: settings, Request: request}})
 	}()
 	return true
 }
 
-// hijack takes the connection away from http.Server and returns what was read from it.
-func (a *arrival) hijack(w http.ResponseWriter) ([]byte, error) {
+// hijack takes the connection away from Server.http1 and returns what was read from it.
+func (pc *pendingConn) hijack(w http.ResponseWriter) ([]byte, error) {
 	h, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, http.ErrNotSupported
 	}
-	a.switched.Store(true) // before ConnState hears of it
+	pc.switched.Store(true) // before http1ConnState is called
 	_, buf, err := h.Hijack()
 	if err != nil {
-		a.switched.Store(false)
+		pc.switched.Store(false)
 		return nil, err
 	}
 	// The request is gone from the buffer; the client's preface may be there already.
 	received, _ := buf.Reader.Peek(buf.Reader.Buffered())
 	received = slices.Clone(received)
-	if a.prefix != nil {
-		received = append(received, a.prefix.Prefix...)
+	if pc.prefixConn != nil {
+		received = append(received, pc.prefixConn.Prefix...)
 	}
 	return received, nil
 }
 
-// upgradeRequest turns the request into what stream 1 begins with. Fields that describe the
+// upgradeRequest makes of the request of HTTP/1.1 that of stream 1. Fields that describe the
 // HTTP/1.1 connection are left out (RFC 7540 §8.1.2.2).
 func upgradeRequest(r *http.Request) core.Message {
 	m := core.Message{

@@ -2,21 +2,21 @@ package server
 
 import "sync/atomic"
 
-// headerSizes expects how many fields the handler of a response will set, from how many the last
-// ones have. A map that is made for 20 saves growing twice on the way there, a quarter of what such
-// a response costs.
+// headerSizes predicts how many fields the handler of a response will set, from the responses before.
+// A map that is made for 20 fields does not grow twice on the way there, which saves a quarter of
+// what such a response costs.
 //
-// It holds, in one word so that lost updates do no harm, the number of fields of the last response
-// in its lower half, and in the upper one how many responses in a row have had more than a map has
-// room for anyway.
+// It is one word, so that lost updates do no harm: the lower half is the number of fields of the
+// last response, the upper half how many responses in a row have had more than smallHeader.
 type headerSizes struct{ word atomic.Uint32 }
 
 const (
-	smallHeader = 8  // a map takes as many without growing
-	mostHeader  = 64 // fields for which room is made
-	headerRun   = 4  // responses in a row that make it likely that the next one is large, too
+	smallHeader = 8  // fields that a map takes without growing
+	mostHeader  = 64 // fields that a map is made for at most
+	headerRun   = 4  // responses in a row with more than smallHeader, after which the next is expected to be large
 )
 
+// expected returns how many fields to make a header map for; 0 means its usual size.
 func (h *headerSizes) expected() int {
 	if w := h.word.Load(); w>>16 >= headerRun {
 		return int(w & 0xffff)
@@ -24,6 +24,7 @@ func (h *headerSizes) expected() int {
 	return 0
 }
 
+// observe is called with the number of fields of each response.
 func (h *headerSizes) observe(n int) {
 	was := h.word.Load()
 	next := uint32(0)

@@ -22,23 +22,22 @@ type http1Writer interface {
 	EnableFullDuplex() error
 }
 
-// hijackable is the ResponseWriter of a request that came over a prefixConn. Hijack gives the
-// connection that the listener or the caller of ServeConn gave. One method of net/http's own is not
-// there, since no other package can have it: http.MaxBytesReader tells the ResponseWriter with it
-// to close the connection where a body is too large. So a connection that can be served as it is,
-// is.
+// hijackable is the ResponseWriter of a request that came over a prefixConn. Hijack returns the
+// connection that the listener or the caller of ServeConn gave. It lacks an unexported method of
+// net/http's ResponseWriter, by which http.MaxBytesReader has the connection closed where a body is
+// too large. So a prefixConn is not used where a connection can be served as it is.
 type hijackable struct{ http1Writer }
 
-// showHijacked calls ofServer, or the handler that the connection has of its own. Hijack, called by
-// it, returns what the listener gave, where that is not what net/http has.
-func showHijacked(ofServer http.Handler) http.Handler {
+// withHijack returns a handler that calls ofServer, or the handler that the connection has of its
+// own, with a ResponseWriter whose Hijack returns what the listener gave.
+func withHijack(ofServer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := ofServer
-		a, _ := r.Context().Value(arrivalKey{}).(*arrival)
-		if a != nil && a.http1 != nil {
-			h = a.http1
+		pc, _ := r.Context().Value(pendingConnKey{}).(*pendingConn)
+		if pc != nil && pc.http1Handler != nil {
+			h = pc.http1Handler
 		}
-		if full, ok := w.(http1Writer); ok && a != nil && a.prefix != nil {
+		if full, ok := w.(http1Writer); ok && pc != nil && pc.prefixConn != nil {
 			w = &hijackable{full}
 		}
 		h.ServeHTTP(w, r)
@@ -55,12 +54,12 @@ func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !ok {
 		return nc, rw, nil
 	}
-	c := p.base()
+	c := p.unwrap()
 	r := rw.Reader // reads through c
 	if len(c.Prefix) > 0 {
-		// Whoever reads the connection itself looks for what came before in r.Buffered alone.
+		// A caller that goes on to read the connection takes what came before from r.Buffered alone.
 		r = bufio.NewReaderSize(r, r.Buffered()+len(c.Prefix)+minReadAhead)
-		_, _ = r.Peek(rw.Reader.Buffered() + len(c.Prefix)) // an error comes again with the read
+		_, _ = r.Peek(rw.Reader.Buffered() + len(c.Prefix)) // an error is returned again by Read
 	}
 	return c.Conn, bufio.NewReadWriter(r, bufio.NewWriter(c.Conn)), nil
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// newInner makes the http.Server that answers HTTP/1.1. Its HTTP/2 is off: what comes to it is
-// HTTP/1.1.
-func (s *Server) newInner() *http.Server {
+// newHTTP1Server makes the http.Server that answers HTTP/1.1. It gets no connections of HTTP/2,
+// which is off.
+func (s *Server) newHTTP1Server() *http.Server {
 	var p http.Protocols
 	p.SetHTTP1(true)
 	hs := &http.Server{
@@ -28,9 +28,9 @@ func (s *Server) newInner() *http.Server {
 		IdleTimeout:                  s.IdleTimeout,
 		MaxHeaderBytes:               s.MaxHeaderBytes,
 		TLSNextProto:                 make(map[string]func(*http.Server, *tls.Conn, http.Handler)),
-		ConnState:                    s.innerState,
+		ConnState:                    s.http1ConnState,
 		ErrorLog:                     s.ErrorLog,
-		BaseContext:                  func(l net.Listener) context.Context { return l.(*oneListener).ctx },
+		BaseContext:                  func(l net.Listener) context.Context { return l.(*singleListener).ctx },
 		HTTP2:                        s.HTTP2,
 		Protocols:                    &p,
 	}
@@ -43,7 +43,7 @@ func (s *Server) newInner() *http.Server {
 		hs.DisableGeneralOptionsHandler = true // "OPTIONS *" may ask for the upgrade, too
 	}
 	s.copyNewFields(hs)
-	hs.Handler = showHijacked(s.http1Handler(s.handler(), &s.Config))
+	hs.Handler = withHijack(s.http1Handler(s.handler(), &s.Config))
 	return hs
 }
 
@@ -53,130 +53,132 @@ func (s *Server) upgrades(cfg *Config) bool {
 	return cfg.AllowH2CUpgrade && all.UnencryptedHTTP2()
 }
 
-// http1Handler is h for HTTP/1.1, behind what cfg asks for.
+// http1Handler returns a handler for HTTP/1.1 that does what cfg asks for and calls h.
 func (s *Server) http1Handler(h http.Handler, cfg *Config) http.Handler {
-	h = cfg.EarlyData.guard(s.withOptions(h))
+	h = cfg.EarlyData.refuseHTTP1(s.withOptions(h))
 	if s.upgrades(cfg) {
-		h = upgradable(h)
+		h = withUpgrade(h)
 	}
 	return h
 }
 
-// serveHTTP1 hands the connection over to the http.Server inside, which runs it in a goroutine of
-// its own. read is what was read from it.
-func (a *arrival) serveHTTP1(read []byte, state *tls.ConnectionState) {
-	s, c := a.s, a.nc
-	listens := a.over != nil || state == nil && s.upgrades(a.cfg) // for the end of what the http.Server inside has
+// serveHTTP1 hands the connection over to Server.http1, which serves it in a goroutine of its own.
+// read is what was read from it.
+func (pc *pendingConn) serveHTTP1(read []byte, state *tls.ConnectionState) {
+	s, c := pc.s, pc.nc
+	needsEnd := pc.done != nil || state == nil && s.upgrades(pc.cfg) // to be found by http1ConnState
 	switch {
-	case len(read) > 0 || listens && !reflect.ValueOf(c).Comparable():
-		c = newPrefixConn(a, read, state)
-	case listens:
+	case len(read) > 0 || needsEnd && !reflect.ValueOf(c).Comparable():
+		c = newPrefixConn(pc, read, state)
+	case needsEnd:
 		s.mu.Lock()
-		s.onHTTP1[c] = a
+		s.mu.http1Conns[c] = pc
 		s.mu.Unlock()
 	}
-	err := s.inner.Serve(&oneListener{ctx: context.WithValue(a.ctx, arrivalKey{}, a), c: c})
-	if !errors.Is(err, errOneConn) { // the server is closed
-		_ = s.ofHTTP1(c)
-		drain(a.nc)
-		a.ended(http.ErrServerClosed)
+	err := s.http1.Serve(&singleListener{ctx: context.WithValue(pc.ctx, pendingConnKey{}, pc), c: c})
+	if !errors.Is(err, errSingleConn) { // the server is closed
+		_ = s.takeHTTP1Conn(c)
+		drain(pc.nc)
+		pc.close(http.ErrServerClosed)
 		return
 	}
-	a.arrived()
+	pc.untrack()
 }
 
-// ofHTTP1 returns the arrival of a connection that the http.Server inside has no longer, nil where
-// nothing needs to hear of its end.
-func (s *Server) ofHTTP1(c net.Conn) *arrival {
+// takeHTTP1Conn returns the pendingConn of a connection that Server.http1 has no longer, nil where
+// its end need not be known.
+func (s *Server) takeHTTP1Conn(c net.Conn) *pendingConn {
 	if p, ok := c.(prefixed); ok {
-		return p.base().arrival
+		return p.unwrap().pendingConn
 	}
 	if !reflect.ValueOf(c).Comparable() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.onHTTP1[c]
-	delete(s.onHTTP1, c)
-	return a
+	pc := s.mu.http1Conns[c]
+	delete(s.mu.http1Conns, c)
+	return pc
 }
 
-// arrivalKey finds the *arrival in the context of an HTTP/1.1 request.
-type arrivalKey struct{}
+// pendingConnKey finds the *pendingConn in the context of an HTTP/1.1 request.
+type pendingConnKey struct{}
 
-// innerState hears of the connections that the http.Server inside has.
-func (s *Server) innerState(c net.Conn, state http.ConnState) {
+// http1ConnState is the ConnState hook of Server.http1.
+func (s *Server) http1ConnState(c net.Conn, state http.ConnState) {
 	if state == http.StateNew {
-		return // was told when it was
+		return // newPendingConn has reported it
 	}
-	var a *arrival
+	var pc *pendingConn
 	if state == http.StateHijacked || state == http.StateClosed {
-		a = s.ofHTTP1(c)
+		pc = s.takeHTTP1Conn(c)
 	}
-	if a != nil && a.switched.Load() {
+	if pc != nil && pc.switched.Load() {
 		return // it goes on as HTTP/2
 	}
 	if p, ok := c.(prefixed); ok {
-		c = p.base().Conn
+		c = p.unwrap().Conn
 	}
 	if s.ConnState != nil {
 		s.ConnState(c, state)
 	}
-	if a != nil {
-		a.finish()
+	if pc != nil {
+		pc.signalDone()
 	}
 }
 
-// errOneConn is what a oneListener returns after its connection.
-var errOneConn = errors.New("server: no more connections")
+// errSingleConn is what a singleListener returns after its connection.
+var errSingleConn = errors.New("server: no more connections")
 
-// oneListener gives one connection to an http.Server, and brings the context along.
-type oneListener struct {
+// singleListener gives one connection to an http.Server, and brings the context along.
+type singleListener struct {
 	ctx context.Context
-	c   net.Conn // nil when it is accepted
+	c   net.Conn // nil once it was accepted
 }
 
 // Accept returns the connection, then an error.
-func (l *oneListener) Accept() (net.Conn, error) {
+func (l *singleListener) Accept() (net.Conn, error) {
 	if l.c == nil {
-		return nil, errOneConn
+		return nil, errSingleConn
 	}
 	c := l.c
 	l.c = nil
 	return c, nil
 }
 
-// Close does nothing: the connection belongs to who accepted it, or to who made the listener.
-func (l *oneListener) Close() error { return nil }
+// Close does nothing: serveHTTP1 closes a connection that was not accepted.
+func (l *singleListener) Close() error { return nil }
 
-// Addr is of no use, as there is no address to listen on.
-func (l *oneListener) Addr() net.Addr { return nil }
+// Addr returns nil, since nothing listens.
+func (l *singleListener) Addr() net.Addr { return nil }
 
-// prefixConn is a connection of which something was read already.
+// prefixConn is a connection that is served with HTTP/1.1 and of which something was read already.
 type prefixConn struct {
 	netconn.Prefixed
-	arrival *arrival
+	pendingConn *pendingConn
 
 	// The http.Server sets a deadline for the header of the first request twice, when it takes the
-	// connection and when it begins to read. What has passed since we began to read counts.
-	headerCalls int
-	sniffed     time.Time
+	// connection and when it begins to read. Both are to count from headerStart, when reading has
+	// begun; headerDeadlines is how many of them are to come.
+	headerDeadlines int
+	headerStart     time.Time
 }
 
-// tlsPrefixConn is one whose TLS net/http is to see.
+// tlsPrefixConn is a prefixConn whose TLS state net/http is to find.
 type tlsPrefixConn struct {
 	*prefixConn
 	state tls.ConnectionState
 }
 
-// prefixed is what both have in common.
-type prefixed interface{ base() *prefixConn }
+// prefixed is a prefixConn or tlsPrefixConn.
+type prefixed interface{ unwrap() *prefixConn }
 
-func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn {
-	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: a.nc, Prefix: read}, arrival: a, sniffed: a.sniffed}
-	a.prefix = c
-	if !a.sniffed.IsZero() {
-		c.headerCalls = 2
+// newPrefixConn returns a prefixConn, or a tlsPrefixConn where state is not nil.
+func newPrefixConn(pc *pendingConn, read []byte, state *tls.ConnectionState) net.Conn {
+	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: pc.nc, Prefix: read}, pendingConn: pc, headerStart: pc.headerStart}
+	pc.prefixConn = c
+	if !pc.headerStart.IsZero() {
+		c.headerDeadlines = 2
 	}
 	if state != nil {
 		return &tlsPrefixConn{c, *state}
@@ -184,18 +186,17 @@ func newPrefixConn(a *arrival, read []byte, state *tls.ConnectionState) net.Conn
 	return c
 }
 
-func (c *prefixConn) base() *prefixConn { return c }
+func (c *prefixConn) unwrap() *prefixConn { return c }
 
-// ConnectionState is how net/http knows TLS connections that are not of crypto/tls.
+// ConnectionState is the method by which net/http knows TLS connections that are not of crypto/tls.
 func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }
 
-// SetReadDeadline has the deadline of the first request's header count from when we began to read
-// it.
+// SetReadDeadline has the deadlines for the first request's header count from headerStart.
 func (c *prefixConn) SetReadDeadline(t time.Time) error {
-	if c.headerCalls > 0 {
-		c.headerCalls--
+	if c.headerDeadlines > 0 {
+		c.headerDeadlines--
 		if !t.IsZero() {
-			t = t.Add(-time.Since(c.sniffed))
+			t = t.Add(-time.Since(c.headerStart))
 		}
 	}
 	return c.Conn.SetReadDeadline(t)
@@ -212,5 +213,5 @@ func (c *prefixConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// NetConn returns the connection itself, as that of crypto/tls does.
+// NetConn returns the connection below, as the method of tls.Conn does.
 func (c *prefixConn) NetConn() net.Conn { return c.Conn }

@@ -160,7 +160,7 @@ func TestQueuedRequestsOfLeavingClient(t *testing.T) {
 		srv.MaxConcurrentStreams = 3
 		p := newPeer(t, srv)
 		p.get(1, 3, 5)
-		time.Sleep(10 * tickInterval)
+		time.Sleep(10 * progressInterval)
 		for _, id := range []uint32{1, 3, 5} {
 			p.send(frame.RSTStream{StreamID: id, Code: frame.Cancel})
 		}

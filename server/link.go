@@ -8,13 +8,13 @@ import (
 // link is one link of a Link field, as far as it matters for preloading (RFC 8288 §3).
 type link struct {
 	target   string
-	rel      string // of several, the first counts
-	hasRel   bool
+	rel      string // value of the first parameter rel
+	hasRel   bool   // there is a parameter rel
 	nopush   bool
-	anchored bool // it is not about what the response is for
+	anchored bool // the link has a context of its own (parameter anchor), not the response
 }
 
-// preloads tells whether the target is to be loaded together with the response.
+// preloads reports whether the target is to be loaded together with the response.
 func (l *link) preloads() bool {
 	if l.anchored {
 		return false
@@ -27,10 +27,11 @@ func (l *link) preloads() bool {
 	return false
 }
 
+// linkSpace is optional white space (RFC 9110 §5.6.3).
 const linkSpace = " \t"
 
 // parseLinks yields the links of one Link field, by the algorithm of RFC 8288 Appendix B.2, which
-// ends with the first thing that is no link.
+// stops where something is no link.
 func parseLinks(v string) iter.Seq[link] {
 	return func(yield func(link) bool) {
 		for {
@@ -54,7 +55,7 @@ func parseLinks(v string) iter.Seq[link] {
 	}
 }
 
-// params takes the parameters of l off v (RFC 8288 Appendix B.3).
+// params reads the parameters of l from v (RFC 8288 Appendix B.3), and returns the rest of v.
 func (l *link) params(v string) (rest string) {
 	for {
 		v = strings.TrimLeft(v, linkSpace)
@@ -82,7 +83,7 @@ func (l *link) params(v string) (rest string) {
 	}
 }
 
-// linkValue takes a token or a quoted string off v.
+// linkValue reads a token or a quoted string from v, and returns the rest of v.
 func linkValue(v string) (value, rest string) {
 	if v == "" || v[0] != '"' {
 		n := strings.IndexAny(v, ";,")

@@ -39,7 +39,7 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	defer l.Close() // where ServeTLS fails early; closing twice does no harm
+	defer l.Close() // for ServeTLS that fails early; closing twice does no harm
 	return s.ServeTLS(l, certFile, keyFile)
 }
 
@@ -68,9 +68,9 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	plain := s.showsConns() || !p.HTTP2() || !tlssock.Removable
+	plain := s.exposesConns() || !p.HTTP2() || !tlssock.Removable
 	if !plain {
-		showListenersConn(config)
+		showAcceptedConn(config)
 	}
 	return s.Serve(&tlsListener{l, config, plain})
 }
@@ -79,7 +79,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
-	plain  bool // the tls.Conn lies on what the listener gave from the beginning: see visible.go
+	plain  bool // no tlssock.Conn lies below the tls.Conn, not even at first: see accepted_conn.go
 }
 
 // Accept returns the next connection; its handshake is yet to be done.
@@ -102,23 +102,23 @@ func (s *Server) Serve(l net.Listener) error {
 	s.init()
 	once := &onceCloseListener{Listener: l}
 	defer once.Close()
-	if !s.track(once) {
+	if !s.trackListener(once) {
 		return http.ErrServerClosed
 	}
-	defer s.untrack(once)
+	defer s.untrackListener(once)
 	ctx := context.Background()
 	if s.BaseContext != nil {
 		if ctx = s.BaseContext(l); ctx == nil {
 			panic("BaseContext returned a nil context")
 		}
 	}
-	ctx = context.WithValue(ctx, http.ServerContextKey, s.inner)
+	ctx = context.WithValue(ctx, http.ServerContextKey, s.http1)
 	var delay time.Duration
 	for {
 		nc, err := once.Accept()
 		if err == nil {
 			delay = 0
-			go s.newArrival(ctx, nc, nil).serve() // ends with the connection; Shutdown waits for it
+			go s.newPendingConn(ctx, nc, nil).serve() // ends when the connection is handed over; Shutdown waits for it
 			continue
 		}
 		if s.inShutdown.Load() {
@@ -140,31 +140,34 @@ const (
 	maxAcceptDelay = time.Second
 )
 
+// isTemporary reports whether Accept may be called again after err.
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
 }
 
-// track notes a listener, unless the server is closed.
-func (s *Server) track(l *onceCloseListener) bool {
+// trackListener adds a listener to those that Shutdown closes. It returns false where the server is
+// closed already.
+func (s *Server) trackListener(l *onceCloseListener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inShutdown.Load() {
 		return false
 	}
-	s.listeners[l] = struct{}{}
+	s.mu.listeners[l] = struct{}{}
 	s.accepting.Add(1)
 	return true
 }
 
-func (s *Server) untrack(l *onceCloseListener) {
+// untrackListener undoes trackListener.
+func (s *Server) untrackListener(l *onceCloseListener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.listeners, l)
+	delete(s.mu.listeners, l)
 	s.accepting.Done()
 }
 
-// onceCloseListener may be closed by Serve and by Shutdown.
+// onceCloseListener is a listener that is closed once, by Serve or by Shutdown.
 type onceCloseListener struct {
 	net.Listener
 	once sync.Once

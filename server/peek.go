@@ -9,20 +9,20 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// peeker reads the first octets of a connection. Where the socket can be peeked into it leaves them
-// there, so that whatever is to speak the protocol may be given the connection as the listener gave
-// it; elsewhere, and where a wait for more might not end, it takes them.
+// peeker reads the first octets of a connection. Where it can peek into the socket it leaves them
+// there, so that the connection can be served as the listener gave it; elsewhere, and where a wait
+// for more octets might not end while these are in the socket, it consumes them.
 type peeker struct {
-	from io.Reader       // nc, or what was received before it
-	nc   net.Conn        // what is peeked into
-	raw  syscall.RawConn // its socket; nil: octets are taken
+	from io.Reader       // nc, with what was received before
+	nc   net.Conn        // the connection
+	raw  syscall.RawConn // the socket of nc; nil: it cannot be peeked into, or was consumed from
 	seen int             // how many octets Read has returned that are still in the socket
 }
 
-// errTake says that peeking does not help.
-var errTake = errors.New("server: the octets must be taken")
+// errCannotPeek is returned by peekMore where the octets must be consumed.
+var errCannotPeek = errors.New("server: the octets must be consumed")
 
-// newPeeker returns one for a connection of which received was read already.
+// newPeeker returns a peeker for a connection of which received was read already.
 func newPeeker(nc net.Conn, received []byte) *peeker {
 	if len(received) > 0 {
 		return &peeker{from: &netconn.Prefixed{Conn: nc, Prefix: received}}
@@ -30,16 +30,16 @@ func newPeeker(nc net.Conn, received []byte) *peeker {
 	return &peeker{from: nc, nc: nc, raw: peekable(nc)}
 }
 
-// ahead returns what was received and that Read has not returned.
-func (r *peeker) ahead() []byte {
+// rest returns the octets that were received before and that Read has not returned.
+func (r *peeker) rest() []byte {
 	if p, ok := r.from.(*netconn.Prefixed); ok {
 		return p.Prefix
 	}
 	return nil
 }
 
-// left reports whether every octet that was returned is still there.
-func (r *peeker) left() bool { return r.raw != nil }
+// untouched reports whether every octet that Read has returned is still in the socket.
+func (r *peeker) untouched() bool { return r.raw != nil }
 
 // Read returns the octets that follow those which it has returned already.
 func (r *peeker) Read(p []byte) (int, error) {
@@ -48,8 +48,8 @@ func (r *peeker) Read(p []byte) (int, error) {
 	}
 	buf := make([]byte, r.seen+len(p))
 	n, err := peekMore(r.nc, r.raw, buf, r.seen)
-	if errors.Is(err, errTake) {
-		if err = r.take(); err != nil {
+	if errors.Is(err, errCannotPeek) {
+		if err = r.consume(); err != nil {
 			return 0, err
 		}
 		return r.from.Read(p)
@@ -59,9 +59,9 @@ func (r *peeker) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// take takes the octets that Read has returned, and those to come. They are in the socket, so that
-// it does not wait.
-func (r *peeker) take() error {
+// consume takes the octets that Read has returned out of the socket, without a wait. From then on
+// Read consumes what it returns.
+func (r *peeker) consume() error {
 	if r.raw == nil {
 		return nil
 	}
@@ -71,5 +71,5 @@ func (r *peeker) take() error {
 	return err
 }
 
-// maxDrained bounds what drain reads.
+// maxDrained is how many octets drain reads at most.
 const maxDrained = 64 << 10

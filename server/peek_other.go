@@ -7,13 +7,14 @@ import (
 	"syscall"
 )
 
-// canPeek says that TCP sockets are left as they are.
+// canPeek is whether a TCP socket can be peeked into.
 const canPeek = false
 
+// peekable returns nil: no socket can be peeked into as peekMore needs it.
 func peekable(net.Conn) syscall.RawConn { return nil }
 
-// peekMore is not called: a socket cannot be peeked into as we need it here.
-func peekMore(net.Conn, syscall.RawConn, []byte, int) (int, error) { return 0, errTake }
+// peekMore is not called, since there is no raw connection.
+func peekMore(net.Conn, syscall.RawConn, []byte, int) (int, error) { return 0, errCannotPeek }
 
-// drain leaves what is in a socket there.
+// drain does nothing.
 func drain(net.Conn) {}

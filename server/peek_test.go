@@ -66,13 +66,13 @@ func TestPeeker(t *testing.T) {
 			_, _ = io.WriteString(client, "abcd")
 			read("abc", nil)
 			read("d", nil)
-			left := r.left()
+			left := r.untouched()
 			if network == "tcp" && !left && canPeek {
 				t.Error("the octets were taken")
 			}
 			_ = client.Close()
 			read("", io.EOF)
-			if err := r.take(); err != nil {
+			if err := r.consume(); err != nil {
 				t.Error(err)
 			}
 			if n, err := server.Read(p); n != 0 || err != io.EOF {
@@ -96,7 +96,7 @@ func TestPeekerLeaves(t *testing.T) {
 	}
 	_ = client.Close()
 	want := "abcd"
-	if !r.left() {
+	if !r.untouched() {
 		want = want[n:]
 	}
 	if b, err := io.ReadAll(server); string(b) != want || err != nil {

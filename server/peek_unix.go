@@ -9,18 +9,20 @@ import (
 	"github.com/sluice-go/sluice/internal/rawio"
 )
 
-// canPeek says that TCP sockets are left as they are.
+// canPeek is whether a TCP socket can be peeked into.
 const canPeek = true
 
+// peekable returns the socket of nc, nil where it has none.
 func peekable(nc net.Conn) syscall.RawConn { return rawio.Socket(nc) }
 
 // peekMore waits until raw, the socket of nc, has more than seen octets, looks at those that buf
-// has room for, and returns how many they are, or seen with an error. errTake: nothing has come
-// behind what was seen, and a wait for it might not end, or the socket does not know MSG_PEEK.
+// has room for, and returns how many they are, or seen with an error. The error is errCannotPeek
+// where nothing has come behind what was seen and a wait for it might not end, or where the socket
+// does not know MSG_PEEK.
 //
-// The runtime's poller says once that something has come, so that octets which stay in the socket
-// do not wake it again: peekMore is woken when more comes, or the end, and not before. But an end
-// that has come with the octets seen is announced no more, which mayContinue is asked for.
+// The runtime's poller is edge-triggered: octets that stay in the socket do not wake it again, and
+// peekMore is woken when more comes, or the end. But an end that has come together with the octets
+// that were seen does not wake it: mayContinue excludes that.
 func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, error) {
 	var n int
 	var err error
@@ -42,17 +44,17 @@ func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, erro
 	case rerr != nil:
 		return seen, rawio.Error("read", nc, 0, rerr)
 	case errno == syscall.EINVAL, errno == syscall.EOPNOTSUPP:
-		return seen, errTake
-	case err != nil: // which the socket does not say twice
+		return seen, errCannotPeek
+	case err != nil: // the socket does not return it again
 		return seen, rawio.Error("read", nc, errno, nil)
 	case n <= seen:
-		return seen, errTake
+		return seen, errCannotPeek
 	}
 	return n, nil
 }
 
-// drain reads what is in the socket that nc is, if it is one, and does not wait for more: to close
-// a socket with octets that nobody has read resets the connection.
+// drain reads what is in the socket of nc, if it has one, and does not wait for more: the kernel
+// resets a connection that is closed with octets that were not read.
 func drain(nc net.Conn) {
 	raw := peekable(nc)
 	if raw == nil {

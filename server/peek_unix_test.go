@@ -174,7 +174,7 @@ func TestPeekedSocketIsClosed(t *testing.T) {
 			_, _ = io.WriteString(nc, c.before)
 			<-isNew
 			if c.after != "" {
-				srv.inner.RegisterOnShutdown(func() { close(refuses) })
+				srv.http1.RegisterOnShutdown(func() { close(refuses) })
 				ended := make(chan error, 1)
 				go func() { ended <- srv.Shutdown(context.Background()) }()
 				defer func() {

@@ -10,8 +10,8 @@ import (
 // PushPreloads returns a handler that calls h, and pushes what its responses say is needed with
 // them: the targets of links with rel=preload in the Link fields of 2xx and 103 responses (RFC
 // 8288, RFC 9113 §8.4), unless they have the parameter nopush. They are pushed as soon as h has
-// fixed the header. Of others, those are left out that have another origin than the request, and
-// what was pushed on the connection before, or while it was, 256 different ones.
+// written the header. Not pushed are targets of another origin than the request's, targets that were
+// pushed on the connection before, and more than 256 different ones on a connection.
 //
 // The pushed requests are GET, have the Accept-Encoding, Accept-Language and User-Agent of the one
 // that h answers, and go through the server's Handler. A 103 response of which every link is pushed
@@ -22,10 +22,10 @@ import (
 // http.ResponseController does.
 func PushPreloads(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if resp := unwrap(w); resp != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		if resp, ok := unwrap(w).(*response); ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 			resp.x.s.CanPush() == nil {
 			resp.mu.Lock()
-			if resp.draft != nil {
+			if resp.responseState != nil {
 				resp.flags |= pushesLinks
 			}
 			resp.mu.Unlock()
@@ -38,10 +38,10 @@ func PushPreloads(h http.Handler) http.Handler {
 // links returns the values of Link fields for a request, such as "</style.css>; rel=preload;
 // as=style". They are put into the response's header, and sent at once in a 103 response (RFC 8297)
 // where the request is GET, speaks HTTP/2, and is no request of a script or for a part of a page,
-// as far as Sec-Fetch-Mode tells: some clients of HTTP/1.1 take 103 for the answer, and browsers
-// heed it for pages only.
+// as far as Sec-Fetch-Mode says: some clients of HTTP/1.1 take 103 for the response, and browsers
+// use it for pages only.
 //
-// Within PushPreloads the links are pushed to those who take pushes:
+// Within PushPreloads the links are pushed to clients that take pushes:
 //
 //	server.PushPreloads(server.EarlyHints(h, links))
 func EarlyHints(h http.Handler, links func(*http.Request) []string) http.Handler {
@@ -58,37 +58,38 @@ func EarlyHints(h http.Handler, links func(*http.Request) []string) http.Handler
 	})
 }
 
-// preloads remembers what was pushed on a connection because a response named it.
+// preloads are the paths that were pushed on a connection because a Link field named them.
 type preloads struct {
-	mu   sync.Mutex
-	seen map[string]struct{}
+	mu    sync.Mutex          // guards paths
+	paths map[string]struct{} // nil while there is none
 }
 
-// maxPreloads bounds what is remembered for each connection, and so what is pushed on it.
+// maxPreloads bounds the paths that are kept for a connection, and so what is pushed on it.
 const maxPreloads = 256
 
-// add notes a path. It is false where that is known, or one too many.
+// add adds a path. It does not where the path is known or there are maxPreloads.
 func (p *preloads) add(path string) (added, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known = p.seen[path]; known || len(p.seen) >= maxPreloads {
+	if _, known = p.paths[path]; known || len(p.paths) >= maxPreloads {
 		return false, known
 	}
-	if p.seen == nil {
-		p.seen = make(map[string]struct{})
+	if p.paths == nil {
+		p.paths = make(map[string]struct{})
 	}
-	p.seen[path] = struct{}{}
+	p.paths[path] = struct{}{}
 	return true, false
 }
 
+// remove removes a path, which may be pushed again then.
 func (p *preloads) remove(path string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.seen, path)
+	delete(p.paths, path)
 }
 
-// pushLinksLocked pushes what the Link fields of a response say is needed with it. It tells whether
-// that is all there is in them.
+// pushLinksLocked pushes what the Link fields of a response say is needed with it. It reports
+// whether that is all that they have.
 func (w *response) pushLinksLocked(code int) (all bool) {
 	if code >= 300 || code < 200 && code != http.StatusEarlyHints {
 		return false
@@ -105,7 +106,7 @@ func (w *response) pushLinksLocked(code int) (all bool) {
 	return links > 0 && pushed == links
 }
 
-// pushLink pushes what a link refers to, and tells whether it has, or had before.
+// pushLink pushes the target of a link, and reports whether that is pushed, now or before.
 func (x *exchange) pushLink(target string) bool {
 	base, err := url.ParseRequestURI(x.req.RequestURI)
 	if err != nil {
@@ -124,7 +125,7 @@ func (x *exchange) pushLink(target string) bool {
 	if !added {
 		return known
 	}
-	fields := x.promised(http.MethodGet, path, 3)
+	fields := x.promisedFields(http.MethodGet, path, 3)
 	for _, name := range [...][2]string{
 		{"accept-encoding", "Accept-Encoding"}, {"accept-language", "Accept-Language"}, {"user-agent", "User-Agent"},
 	} {

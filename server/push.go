@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// errPushQueue: handlers are too far behind for more requests.
+// errPushQueue is returned where half of the queue of requests is full.
 var errPushQueue = errors.New("server: too many requests wait for a handler to push another")
 
 // Push promises the client a response to a request that it has not made (RFC 9113 §8.4), and has
@@ -30,7 +30,7 @@ func (w *response) Push(target string, opts *http.PushOptions) error {
 	if opts == nil {
 		opts = new(http.PushOptions)
 	}
-	fields, err := x.promise(target, opts)
+	fields, err := x.checkPromise(target, opts)
 	if err != nil {
 		return err
 	}
@@ -39,19 +39,19 @@ func (w *response) Push(target string, opts *http.PushOptions) error {
 
 // push promises a request and hands it to the dispatcher.
 func (x *exchange) push(fields []core.Field) error {
-	if !x.sc.d.hasRoom() {
+	if !x.sc.d.hasRoomForPush() {
 		return errPushQueue
 	}
 	s, err := x.s.Push(fields)
 	if err != nil {
 		return pushError(err)
 	}
-	x.sc.d.add([]*conn.Stream{s}) // whether it fits was asked before, about as many at once as there are handlers
+	x.sc.d.add([]*conn.Stream{s}) // fits: as many calls as there are handlers may have passed hasRoomForPush at once
 	x.sc.d.outputPending()
 	return nil
 }
 
-// pushError puts in net/http's words why nothing can be pushed.
+// pushError returns the error of net/http for why nothing can be pushed.
 func pushError(err error) error {
 	if errors.Is(err, core.ErrPushDisabled) || errors.Is(err, core.ErrPushParent) {
 		return http.ErrNotSupported
@@ -59,8 +59,8 @@ func pushError(err error) error {
 	return err
 }
 
-// promise makes the header section of a request that is to be pushed, by the rules of net/http.
-func (x *exchange) promise(target string, opts *http.PushOptions) ([]core.Field, error) {
+// checkPromise makes the header section of a request that is to be pushed, by the rules of net/http.
+func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]core.Field, error) {
 	method := opts.Method
 	switch method {
 	case "":
@@ -84,16 +84,16 @@ func (x *exchange) promise(target string, opts *http.PushOptions) ([]core.Field,
 	case u.User != nil:
 		return nil, errors.New("URL must not have userinfo")
 	case u.Scheme != "" && !sameAuthority(u.Host, x.req.Host, scheme):
-		// What the server may speak for beside the authority that it was asked for, only its
-		// certificate says, which is not known here (RFC 9113 §10.1).
+		// The server's certificate decides for which other authorities it may push, and it is not
+		// known here (RFC 9113 §10.1).
 		return nil, fmt.Errorf("cannot push for %q from a request for %q", u.Host, x.req.Host)
 	}
-	return appendPromised(x.promised(method, u.RequestURI(), len(opts.Header)), opts.Header)
+	return appendPromised(x.promisedFields(method, u.RequestURI(), len(opts.Header)), opts.Header)
 }
 
-// promised begins the header section of a request that is to be pushed, with room for some fields
-// more.
-func (x *exchange) promised(method, path string, more int) []core.Field {
+// promisedFields returns the pseudo-header fields of a request that is to be pushed, in a slice with
+// room for more fields.
+func (x *exchange) promisedFields(method, path string, more int) []core.Field {
 	return append(make([]core.Field, 0, 4+more),
 		core.Field{Name: ":method", Value: method},
 		core.Field{Name: ":scheme", Value: x.scheme()},
@@ -101,7 +101,7 @@ func (x *exchange) promised(method, path string, more int) []core.Field {
 		core.Field{Name: ":path", Value: path})
 }
 
-// scheme is that of the request's URL.
+// scheme returns the scheme of the request's URL.
 func (x *exchange) scheme() string {
 	if x.req.TLS != nil {
 		return "https"
@@ -109,7 +109,7 @@ func (x *exchange) scheme() string {
 	return "http"
 }
 
-// appendPromised appends the header of a request that is to be pushed.
+// appendPromised appends the fields of h to those of a request that is to be pushed.
 func appendPromised(fields []core.Field, h http.Header) ([]core.Field, error) {
 	for key, values := range h {
 		name := httpfield.ByKey(key)
@@ -130,8 +130,8 @@ func appendPromised(fields []core.Field, h http.Header) ([]core.Field, error) {
 	return fields, nil
 }
 
-// neverPromised tells whether a field belongs to a body or to the connection: a request that is
-// promised has no body, and its host is that of its URL.
+// neverPromised reports whether a field has no place in a promised request: it describes a body,
+// which such a request does not have, or the connection, or names the host, which the URL does.
 func neverPromised(name *httpfield.Name) bool {
 	switch name.Meaning {
 	case httpfield.Host,
@@ -153,6 +153,7 @@ func sameAuthority(a, b, scheme string) bool {
 	return strings.EqualFold(withPort(a, scheme), withPort(b, scheme))
 }
 
+// withPort returns an authority with its port, which is that of the scheme where it has none.
 func withPort(authority, scheme string) string {
 	u := url.URL{Host: authority}
 	switch {

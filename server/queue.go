@@ -18,10 +18,10 @@ func (q *queue) pop() *conn.Stream {
 	q.head++
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
-		if cap(q.items) > keepQueue {
+		if cap(q.items) > maxKeptQueue {
 			q.items = nil
 		}
-	} else if q.head >= keepQueue { // rarely empty: move up
+	} else if q.head >= maxKeptQueue { // it is rarely empty: move the rest to the front
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
@@ -29,8 +29,8 @@ func (q *queue) pop() *conn.Stream {
 	return s
 }
 
-// takeDead takes out the streams that have died while they waited.
-func (q *queue) takeDead() (dead []*conn.Stream) {
+// removeDead removes and returns the streams that have died while they waited.
+func (q *queue) removeDead() (dead []*conn.Stream) {
 	items := q.items[q.head:]
 	n := 0
 	for _, s := range items {
@@ -46,5 +46,5 @@ func (q *queue) takeDead() (dead []*conn.Stream) {
 	return dead
 }
 
-// keepQueue is how much memory an empty queue keeps, in streams.
-const keepQueue = 256
+// maxKeptQueue is how large the memory may be that an empty queue keeps, in streams.
+const maxKeptQueue = 256

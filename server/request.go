@@ -14,15 +14,15 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// blankRequest is what WithContext copies.
+// blankRequest is the request that WithContext copies.
 var blankRequest http.Request
 
-// makeRequest fills in the request and returns the handler for it, which is not the user's where
-// the request is to be refused.
+// makeRequest fills in the request and returns the handler for it: the application's, or one of this
+// package where the request is to be refused.
 func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
-	// Only WithContext can set the context. The copy it makes does not escape, so nothing is
-	// allocated.
+	// WithContext is the one way to set the context. The copy that it makes does not escape, so
+	// nothing is allocated.
 	*r = *blankRequest.WithContext(x.ctx())
 	r.Method = m.Method
 	r.URL = &x.url
@@ -72,6 +72,7 @@ func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Han
 	return h
 }
 
+// makeBody sets the body of the request and what belongs to it.
 func (x *exchange) makeBody(m *core.Message) {
 	r := &x.req
 	if !hasBody(x.s) {
@@ -86,7 +87,7 @@ func (x *exchange) makeBody(m *core.Message) {
 	}
 }
 
-// hasBody is false if the request ended with its header.
+// hasBody reports whether the request goes on behind its header.
 func hasBody(s *conn.Stream) bool {
 	if s.HeadOnly() {
 		return false
@@ -100,7 +101,7 @@ func hasBody(s *conn.Stream) bool {
 
 // makeHeader makes the header map. The slices of its values are cut from one array, as
 // net/textproto does it, with their capacity clamped so that appending to one does not write into
-// the next. It returns the value of Expect, and whether there is an Early-Data.
+// the next. It returns the value of the Expect field, and whether there is an Early-Data field.
 func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
@@ -108,7 +109,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 	}
 	h := make(http.Header, n)
 	values := make([]string, n)
-	keys := 0 // of h while all names are different; then -1
+	keys := 0 // in h while all names are different; from the first that is not on -1
 	trailers := trailerBudget{names: maxTrailers, octets: maxTrailerOctets}
 	for i := range m.Fields {
 		f := &m.Fields[i]
@@ -128,7 +129,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 			early = true
 		}
 		values[0] = f.Value
-		if keys >= 0 { // to look for the name first would take as long again
+		if keys >= 0 { // a look for the name before the store would double the time
 			h[name.Canon] = values[:1:1]
 			if keys++; len(h) == keys {
 				values = values[1:]
@@ -152,7 +153,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 	return expect, early
 }
 
-// firstValue returns the value of the first field with a name that is among fields.
+// firstValue returns the value of the first of fields that has the name; one of them must have it.
 func firstValue(fields []core.Field, name string) string {
 	i := 0
 	for fields[i].Name != name {
@@ -161,11 +162,12 @@ func firstValue(fields []core.Field, name string) string {
 	return fields[i].Value
 }
 
-// What is read of the Trailer fields of a request. A name costs the client two octets, and us a
-// hundred; and a whole field can cost it one, as a reference to HPACK's table.
+// The bounds of what is read of the Trailer fields of a request. A name costs the client two octets,
+// and the server a hundred; and a whole field can cost the client one, as a reference to HPACK's
+// table.
 const (
-	maxTrailers      = 100     // names, each time that one comes
-	maxTrailerOctets = 4 << 10 // of the fields together
+	maxTrailers      = 100     // names, repeated ones counted
+	maxTrailerOctets = 4 << 10 // of all fields together
 )
 
 // trailerBudget is what may still be read of the Trailer fields of a request.
@@ -191,14 +193,15 @@ func (x *exchange) declareTrailers(v string, left *trailerBudget) {
 	}
 }
 
-// The answers to requests that no handler is to see.
+// Handlers that answer requests which the application's handler must not see.
 var (
 	tooLarge = answer(http.StatusRequestHeaderFieldsTooLarge)
 	badPath  = answer(http.StatusBadRequest)
-	// expectationFailed: RFC 9110 §10.1.1 knows no expectation but 100-continue.
+	// expectationFailed answers an expectation other than 100-continue (RFC 9110 §10.1.1).
 	expectationFailed = answer(http.StatusExpectationFailed)
 )
 
+// answer returns a handler that answers with a status.
 func answer(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, http.StatusText(status), status)

@@ -13,39 +13,42 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// errWriteAfterReturn is what a ResponseWriter gives when its handler has returned.
+// errWriteAfterReturn is the error of a ResponseWriter whose handler has returned.
 var errWriteAfterReturn = errors.New("server: use of a ResponseWriter after its handler has returned")
 
-// response is the http.ResponseWriter of an exchange. Its lock is there for handlers that leave
-// goroutines behind: a call that comes late finds no draft and touches neither the stream nor a
-// buffer that others use by then. A Write that waits for the client holds the lock; what must not
-// wait for it (deadlines, CloseNotify) does not take it.
+// response is the http.ResponseWriter of an exchange.
+//
+// Its lock is there for handlers that leave goroutines behind: a call of one that comes late finds
+// no responseState and touches neither the stream nor a buffer that others use by then. A Write
+// that waits for the client holds the lock; calls that must not wait for it (deadlines,
+// CloseNotify) do not take it.
 type response struct {
-	x      *exchange
-	mu     sync.Mutex
-	*draft // nil when the handler has returned
+	x *exchange
+
+	mu             sync.Mutex // guards responseState, the pointer and what it points to
+	*responseState            // nil once the handler has returned
 }
 
-// draft is what there is of a response while its handler runs. It belongs to the worker, which uses
-// it for one exchange after another.
-type draft struct {
-	header   http.Header // nil until asked for
-	scratch  *scratch    // nil while there is nothing to keep in it
-	trailers []string    // keys of header that the Trailer field announced
-	status   uint16      // 0 until WriteHeader
+// responseState is what there is of a response while its handler runs. It belongs to the worker,
+// which lends it to one exchange after another.
+type responseState struct {
+	header   http.Header     // nil until Header is called
+	buf      *responseBuffer // nil while there is nothing to keep in it
+	trailers []string        // keys of header that the Trailer field has announced
+	status   uint16          // 0 until WriteHeader
 	flags    responseFlags
-	err      error // the first that the connection has given; from then on nothing is sent
+	err      error // the first error of the stream; from then on nothing is sent
 	length   int64 // the handler's Content-Length, -1 when there is none
-	written  int64 // body octets that the handler has written
-	total    int64 // those of all responses before
+	written  int64 // octets of the body that the handler has written
+	total    int64 // octets of the bodies of all responses before this one
 }
 
-// reset makes the draft ready for the next response, of whose header and body nothing must be left.
-func (d *draft) reset() {
-	if d.scratch != nil {
-		d.scratch.reset()
+// reset makes st ready for the next response, of whose header and body nothing must be left.
+func (st *responseState) reset() {
+	if st.buf != nil {
+		st.buf.reset()
 	}
-	*d = draft{scratch: d.scratch, total: d.total + d.written}
+	*st = responseState{buf: st.buf, total: st.total + st.written}
 }
 
 // responseFlags say how far a response is and what its header holds.
@@ -54,8 +57,8 @@ type responseFlags uint16
 const (
 	isHead      responseFlags = 1 << iota // the request was HEAD
 	isTunnel                              // the request was CONNECT
-	sentHeader                            // the final header section is with the connection
-	sentEnd                               // and so is END_STREAM
+	sentHeader                            // the connection has the final header section
+	sentEnd                               // the connection has END_STREAM
 	hasType                               // Content-Type is not to be sniffed
 	hasDate                               // the handler has its own Date, or wants none
 	closeWanted                           // "Connection: close"
@@ -65,7 +68,7 @@ const (
 	tooLong                               // the handler has tried to write more than its Content-Length
 )
 
-func (d *draft) is(f responseFlags) bool { return d.flags&f != 0 }
+func (st *responseState) is(f responseFlags) bool { return st.flags&f != 0 }
 
 var (
 	_ http.Flusher       = (*response)(nil)
@@ -79,38 +82,38 @@ var (
 func (w *response) Header() http.Header {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draft == nil {
+	if w.responseState == nil {
 		return make(http.Header) // too late for anything
 	}
 	if w.header == nil {
-		w.header = make(http.Header, w.x.sc.eng.headers.expected())
+		w.header = make(http.Header, w.x.sc.srv.headerSizes.expected())
 	}
 	return w.header
 }
 
-// WriteHeader fixes the header. A 1xx status sends an interim response at once and leaves
-// everything open.
+// WriteHeader sets the status and freezes the header. With a 1xx status it sends an interim response
+// at once instead, and the final one is yet to come.
 func (w *response) WriteHeader(code int) {
 	if c := w.writeHeader(code); c != nil {
 		c.Flush()
 	}
 }
 
-// writeHeader returns the connection where that is to be flushed.
+// writeHeader returns the connection where that must be flushed, nil otherwise.
 func (w *response) writeHeader(code int) *conn.Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draft == nil || w.status != 0 {
+	if w.responseState == nil || w.status != 0 {
 		return nil
 	}
 	if code < 100 || code > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %v", code)) // the text of net/http
 	}
 	if code >= 200 {
-		w.snapshotLocked(code)
+		w.freezeHeaderLocked(code)
 		return nil
 	}
-	if w.informLocked(code) {
+	if w.writeInterimLocked(code) {
 		return w.x.sc.c
 	}
 	return nil
@@ -125,12 +128,12 @@ func (w *response) Write(p []byte) (int, error) {
 
 // WriteString is Write without a copy of s.
 func (w *response) WriteString(s string) (int, error) {
-	// Nobody changes what is given to Write, so the string may be lent.
+	// Write does not change what it is given, and keeps none of it.
 	return w.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
-// ReadFrom takes a small buffer, and a large one while that does not hold what the source has: as
-// much as the connection sends with one system call.
+// ReadFrom copies with a small buffer, and after a read that has filled that with a large one, which
+// is as much as the connection sends with one system call.
 const (
 	copySmall = 32 << 10
 	copyLarge = 256 << 10
@@ -141,7 +144,7 @@ var (
 	largeCopies = sync.Pool{New: func() any { return new([copyLarge]byte) }}
 )
 
-// ReadFrom copies src with buffers that other responses use again.
+// ReadFrom copies src with buffers of a pool.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 	last := 0 // octets that the last read brought
 	for {
@@ -181,10 +184,11 @@ func (w *response) copyFrom(src io.Reader, buf []byte) (n int, end bool, err err
 // Flush sends what is buffered.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// FlushError sends what is buffered, the header at least, and reports a stream that has died.
+// FlushError sends what is buffered, the header at least, and returns the error of a stream that has
+// died.
 func (w *response) FlushError() error {
 	w.mu.Lock()
-	if w.draft == nil {
+	if w.responseState == nil {
 		w.mu.Unlock()
 		return errWriteAfterReturn
 	}
@@ -197,7 +201,7 @@ func (w *response) FlushError() error {
 
 func (w *response) flushLocked() error {
 	if w.status == 0 {
-		w.snapshotLocked(http.StatusOK)
+		w.freezeHeaderLocked(http.StatusOK)
 	}
 	if w.is(isAccepted) {
 		return nil
@@ -205,20 +209,20 @@ func (w *response) flushLocked() error {
 	if err := w.sendLocked(w.buffered()); err != nil {
 		return err
 	}
-	w.putScratch()
-	return w.deadLocked()
+	w.releaseBuffer()
+	return w.checkLocked()
 }
 
-// deadLocked returns the error that has ended the response, nil while it can go on. The first one
+// checkLocked returns the error that has ended the response, nil while it can go on. The first error
 // counts.
-func (w *response) deadLocked() error {
+func (w *response) checkLocked() error {
 	if w.err == nil && w.x.s.Dead() {
 		w.err = w.x.s.Err()
 	}
 	return w.err
 }
 
-// SetReadDeadline sets the time until which the request body is taken; the zero time means for
+// SetReadDeadline sets the time until which the request body may arrive; the zero time means for
 // ever. What has arrived by then can still be read; then reading fails with os.ErrDeadlineExceeded
 // unless the body was whole. A deadline that has passed cannot be moved, as in net/http.
 func (w *response) SetReadDeadline(t time.Time) error {
@@ -238,21 +242,33 @@ func (w *response) EnableFullDuplex() error { return nil }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has
 // returned.
-func (w *response) CloseNotify() <-chan bool { return w.x.ctx().get().closeNotify() }
+func (w *response) CloseNotify() <-chan bool { return w.x.ctx().cancelable().closeNotify() }
 
-// abort ends the stream of a handler that gave up.
+// abort resets the stream of a handler that has not returned.
 func (w *response) abort(code frame.Code) {
-	w.x.s.Reset(code) // wakes a Write that has the lock
+	w.x.s.Reset(code) // before the lock, which a Write that waits holds: it fails then
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.is(isAccepted) {
-		w.closeTunnel()
+		w.closeTunnelLocked()
 	}
-	w.endLocked()
+	w.detachLocked()
 }
 
-// endLocked gives the draft back to the worker.
-func (w *response) endLocked() {
-	w.draft.reset()
-	w.draft = nil
+// detachLocked gives the responseState back to the worker.
+func (w *response) detachLocked() {
+	w.responseState.reset()
+	w.responseState = nil
+}
+
+// unwrap follows the methods Unwrap of wrappers, as http.ResponseController does, and returns the
+// innermost ResponseWriter.
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
 }

@@ -19,34 +19,35 @@ var statusDigits = func() string {
 	return b.String()
 }()
 
+// statusField returns the :status field of a status.
 func statusField(code int) core.Field {
 	i := 3 * (code - 100)
 	return core.Field{Name: ":status", Value: statusDigits[i : i+3]}
 }
 
-// snapshotLocked fixes the status and, as fields, what is in the header map now.
-func (w *response) snapshotLocked(code int) {
+// freezeHeaderLocked sets the status, and makes the header section of what is in the header map now.
+func (w *response) freezeHeaderLocked(code int) {
 	if w.x.is(bodyContinue) {
-		w.x.clear(bodyContinue) // a final status is answer enough
+		w.x.clear(bodyContinue) // a final status takes the place of 100 (Continue)
 	}
 	w.status = uint16(code)
 	w.length = -1
-	t := w.getScratch()
-	t.fields = append(t.fields[:0], statusField(code))
+	b := w.getBuffer()
+	b.fields = append(b.fields[:0], statusField(code))
 	if w.header != nil {
-		t.fields = w.appendHeaderLocked(t.fields)
+		b.fields = w.appendHeaderLocked(b.fields)
 	}
 	if w.is(pushesLinks) {
 		w.pushLinksLocked(code)
 	}
 }
 
-// appendHeaderLocked appends what is in the header map, and notes what it means to us.
+// appendHeaderLocked appends the fields of the header map that are to be sent.
 func (w *response) appendHeaderLocked(fields []core.Field) []core.Field {
-	w.x.sc.eng.headers.observe(len(w.header))
+	w.x.sc.srv.headerSizes.observe(len(w.header))
 	for key, values := range w.header {
 		name := httpfield.ByKey(key)
-		if name == nil || !w.noteLocked(name.Meaning, values) {
+		if name == nil || !w.interpretLocked(name.Meaning, values) {
 			continue
 		}
 		for _, v := range values {
@@ -56,8 +57,9 @@ func (w *response) appendHeaderLocked(fields []core.Field) []core.Field {
 	return fields
 }
 
-// noteLocked notes what a field of the final header means to us, and tells whether to send it.
-func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
+// interpretLocked does what a field of the final header asks of the server, and reports whether to
+// send it.
+func (w *response) interpretLocked(m httpfield.Meaning, values []string) bool {
 	switch m {
 	case httpfield.ConnectionSpecific:
 		return false
@@ -77,7 +79,7 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 		return false
 	case httpfield.ContentType:
 		w.flags |= hasType
-	case httpfield.ContentEncoding: // what is encoded cannot be sniffed
+	case httpfield.ContentEncoding: // the type of encoded content cannot be detected
 		if len(values) > 0 && values[0] != "" {
 			w.flags |= hasType
 		}
@@ -87,18 +89,19 @@ func (w *response) noteLocked(m httpfield.Meaning, values []string) bool {
 		w.flags |= hasDate
 	case httpfield.Trailer:
 		for _, v := range values {
-			w.declareTrailers(v)
+			w.declareTrailersLocked(v)
 		}
 	}
 	return true
 }
 
-// completeLocked adds to the snapshot what we know better than the handler. p is the first part of
-// the body, all of it if whole is set.
-func (w *response) completeLocked(p []byte, whole bool) []core.Field {
-	fields := w.getScratch().fields
+// addDefaultFieldsLocked adds to the header section the fields that the handler has not set:
+// Content-Type, Content-Length and Date. p is the first part of the body, or all of it where whole is
+// set.
+func (w *response) addDefaultFieldsLocked(p []byte, whole bool) []core.Field {
+	fields := w.getBuffer().fields
 	allowed := bodyAllowed(w.status)
-	tunnel := w.tunnels()
+	tunnel := w.makesTunnelLocked()
 	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
 		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
 	}
@@ -110,17 +113,17 @@ func (w *response) completeLocked(p []byte, whole bool) []core.Field {
 		fields = append(fields, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
 	}
 	if !w.is(hasDate) {
-		fields = append(fields, core.Field{Name: "date", Value: w.x.sc.eng.date.now()})
+		fields = append(fields, core.Field{Name: "date", Value: w.x.sc.srv.date.now()})
 	}
 	if w.is(closeWanted) {
 		w.x.sc.c.Shutdown()
 	}
-	w.scratch.fields = fields
+	w.buf.fields = fields
 	return fields
 }
 
-// informLocked sends an interim response with the header map as it is (RFC 9110 §15.2).
-func (w *response) informLocked(code int) (flush bool) {
+// writeInterimLocked sends an interim response with the header map as it is (RFC 9110 §15.2).
+func (w *response) writeInterimLocked(code int) (flush bool) {
 	if code == http.StatusSwitchingProtocols { // has no meaning in HTTP/2 (RFC 9113 §8.6)
 		w.x.sc.logf("http: WriteHeader(101) ignored: HTTP/2 has no Upgrade")
 		return false
@@ -143,20 +146,20 @@ func (w *response) informLocked(code int) (flush bool) {
 			fields = appendField(fields, name.Lower, v)
 		}
 	}
-	// Where that fails the stream is dead, which the next Write or Flush finds out by itself.
+	// Where that fails the stream is dead, and the next Write or Flush returns its error.
 	return w.err == nil && w.x.s.WriteHeaders(fields, false) == nil
 }
 
 var continueFields = []core.Field{statusField(http.StatusContinue)}
 
-// sendContinue sends 100 (Continue) unless the handler has answered. Nothing is flushed: that
-// happens when the reader finds nothing to read.
+// sendContinue sends 100 (Continue) unless the handler has answered. It does not flush: Read of the
+// body does when it has to wait.
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Another goroutine of the handler may have answered since the reader of the body has asked.
-	if w.draft != nil && w.err == nil && w.status == 0 {
-		_ = w.x.s.WriteHeaders(continueFields, false) // the final head fails, too, where this does
+	// Another goroutine of the handler may have answered since the caller has found bodyContinue set.
+	if w.responseState != nil && w.err == nil && w.status == 0 {
+		_ = w.x.s.WriteHeaders(continueFields, false) // where this fails, so does the final header
 	}
 }
 

@@ -8,96 +8,98 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// bufferSize is how much of a body is kept until it is sent. A response that fits as a whole gets a
+// bufferSize is how many octets of a body are kept until they are sent. A response that fits as a whole gets a
 // Content-Length. It is what net/http uses.
 const bufferSize = 4 << 10
 
-// scratch is memory that a response needs for a while.
-type scratch struct {
-	fields []core.Field // the final header section, while it is not sent
-	n      int          // octets in buf
-	buf    [bufferSize]byte
+// responseBuffer keeps what is not sent yet of a response.
+type responseBuffer struct {
+	fields []core.Field // the final header section, until it is sent
+	n      int          // octets in body
+	body   [bufferSize]byte
 }
 
-var scratchPool = sync.Pool{New: func() any { return &scratch{fields: make([]core.Field, 0, 16)} }}
+var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make([]core.Field, 0, 16)} }}
 
-// maxScratchFields is how large a header section may have been for its memory to be kept.
-const maxScratchFields = 64
+// maxBufferedFields is how large a header section may have been for its memory to be kept.
+const maxBufferedFields = 64
 
-func (d *draft) getScratch() *scratch {
-	if d.scratch == nil {
-		d.scratch = scratchPool.Get().(*scratch)
+// getBuffer returns the buffer, which it takes from the pool where there is none.
+func (st *responseState) getBuffer() *responseBuffer {
+	if st.buf == nil {
+		st.buf = bufferPool.Get().(*responseBuffer)
 	}
-	return d.scratch
+	return st.buf
 }
 
-// reset forgets what is in the memory.
-func (t *scratch) reset() {
-	clear(t.fields) // do not hold on to the handler's strings
-	t.fields, t.n = t.fields[:0], 0
-	if cap(t.fields) > maxScratchFields {
-		t.fields = nil
-	}
-}
-
-// putScratch gives the memory to others. What is in it is lost.
-func (d *draft) putScratch() {
-	if t := d.scratch; t != nil {
-		d.scratch = nil
-		t.reset()
-		scratchPool.Put(t)
+// reset empties the buffer.
+func (b *responseBuffer) reset() {
+	clear(b.fields) // they keep the handler's strings from being freed
+	b.fields, b.n = b.fields[:0], 0
+	if cap(b.fields) > maxBufferedFields {
+		b.fields = nil
 	}
 }
 
-func (d *draft) buffered() []byte {
-	if d.scratch == nil {
+// releaseBuffer empties the buffer and puts it back into the pool.
+func (st *responseState) releaseBuffer() {
+	if b := st.buf; b != nil {
+		st.buf = nil
+		b.reset()
+		bufferPool.Put(b)
+	}
+}
+
+// buffered returns the octets of the body that are not sent yet.
+func (st *responseState) buffered() []byte {
+	if st.buf == nil {
 		return nil
 	}
-	return d.scratch.buf[:d.scratch.n]
+	return st.buf.body[:st.buf.n]
 }
 
 // writeLocked takes p as the next part of the body.
 func (w *response) writeLocked(p []byte) (n int, err error) {
-	if w.draft == nil {
+	if w.responseState == nil {
 		return 0, errWriteAfterReturn
 	}
 	if w.is(isAccepted) {
 		return 0, http.ErrHijacked
 	}
 	if w.status == 0 {
-		w.snapshotLocked(http.StatusOK)
+		w.freezeHeaderLocked(http.StatusOK)
 	}
 	if !bodyAllowed(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
-	if err := w.deadLocked(); err != nil {
+	if err := w.checkLocked(); err != nil {
 		return 0, err
 	}
 	if w.length >= 0 && w.written+int64(len(p)) > w.length {
 		w.flags |= tooLong
 	}
-	if w.is(tooLong) { // a later part that fits would stand where this one belongs
+	if w.is(tooLong) { // a later part that fits would be sent in place of this one
 		return 0, http.ErrContentLength
 	}
 	for {
-		t := w.getScratch()
-		if len(p) <= bufferSize-t.n {
-			t.n += copy(t.buf[t.n:], p)
+		b := w.getBuffer()
+		if len(p) <= bufferSize-b.n {
+			b.n += copy(b.body[b.n:], p)
 			w.written += int64(len(p))
 			return n + len(p), nil
 		}
 		part := p
-		if t.n > 0 { // fill up, so that sniffing sees enough
-			part = p[:copy(t.buf[t.n:], p)]
-			t.n = bufferSize
-			err = w.sendLocked(t.buf[:])
+		if b.n > 0 { // fill the buffer, so that there is enough to detect the Content-Type
+			part = p[:copy(b.body[b.n:], p)]
+			b.n = bufferSize
+			err = w.sendLocked(b.body[:])
 		} else {
 			err = w.sendLocked(p)
 		}
 		if err != nil {
 			return n, err
 		}
-		t.n = 0
+		b.n = 0
 		n += len(part)
 		w.written += int64(len(part))
 		if p = p[len(part):]; len(p) == 0 {
@@ -106,9 +108,8 @@ func (w *response) writeLocked(p []byte) (n int, err error) {
 	}
 }
 
-// sendLocked hands the header, if that is not done yet, and p to the connection, to which more will
-// follow. Once that has failed nothing is sent any more: what was lost would be a hole in the
-// response.
+// sendLocked hands the header, if that is not done yet, and p to the connection; more will follow.
+// Once that has failed nothing is sent any more, since the response would lack a part.
 func (w *response) sendLocked(p []byte) error {
 	if w.err == nil {
 		w.err = w.trySendLocked(p)
@@ -120,7 +121,7 @@ func (w *response) trySendLocked(p []byte) error {
 	s := w.x.s
 	if !w.is(sentHeader) {
 		head := w.is(isHead)
-		fields := w.completeLocked(p, false)
+		fields := w.addDefaultFieldsLocked(p, false)
 		w.flags |= sentHeader
 		if head {
 			w.flags |= sentEnd
@@ -130,8 +131,8 @@ func (w *response) trySendLocked(p []byte) error {
 		}
 	}
 	w.x.sc.d.outputPending()
-	if w.scratch != nil {
-		w.scratch.n = 0
+	if w.buf != nil {
+		w.buf.n = 0
 	}
 	if len(p) == 0 || w.is(isHead) {
 		return nil
@@ -140,8 +141,8 @@ func (w *response) trySendLocked(p []byte) error {
 	return err
 }
 
-// finish ends the response when the handler has returned. If no call uses the stream any more, it
-// may be released with that.
+// finish ends the response when the handler has returned. alone says that no other call uses the
+// stream, which may then be released with the last frame.
 func (w *response) finish(alone bool) (released bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,14 +150,14 @@ func (w *response) finish(alone bool) (released bool) {
 	if err != nil {
 		w.x.s.Reset(frame.InternalError) // the client must not take what it has for a complete response
 	}
-	w.endLocked()
+	w.detachLocked()
 	return released
 }
 
 func (w *response) finishLocked(alone bool) (released bool, err error) {
 	if w.is(sentEnd) {
 		if w.is(isAccepted) {
-			w.closeTunnel()
+			w.closeTunnelLocked()
 		}
 		return false, w.err
 	}
@@ -164,7 +165,7 @@ func (w *response) finishLocked(alone bool) (released bool, err error) {
 		return false, w.err
 	}
 	if w.status == 0 {
-		w.snapshotLocked(http.StatusOK)
+		w.freezeHeaderLocked(http.StatusOK)
 	}
 	if w.length >= 0 && w.written != w.length && !w.is(isHead) && bodyAllowed(w.status) {
 		if err := w.sendLocked(w.buffered()); err != nil {
@@ -174,10 +175,10 @@ func (w *response) finishLocked(alone bool) (released bool, err error) {
 	}
 	s, body := w.x.s, w.buffered()
 	if w.is(sentHeader) {
-		return false, s.Finish(body, w.trailerFields())
+		return false, s.Finish(body, w.trailerFieldsLocked())
 	}
-	fields := w.completeLocked(body, true)
-	trailers := w.trailerFields()
+	fields := w.addDefaultFieldsLocked(body, true)
+	trailers := w.trailerFieldsLocked()
 	if w.is(isHead) {
 		body = nil
 	}
@@ -188,7 +189,7 @@ func (w *response) finishLocked(alone bool) (released bool, err error) {
 	return false, s.Reply(fields, body, trailers)
 }
 
-// bodyAllowed tells whether a response with this status has content (RFC 9110 §6.4.1).
+// bodyAllowed reports whether a response with this status has content (RFC 9110 §6.4.1).
 func bodyAllowed(status uint16) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

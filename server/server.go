@@ -93,30 +93,35 @@ type Server struct {
 	Config
 
 	once  sync.Once
-	eng   *engine
-	inner *http.Server // answers HTTP/1.1; for requests of HTTP/2 it is the value of http.ServerContextKey
+	http2 *http2Server
+	http1 *http.Server // answers HTTP/1.1; for requests of HTTP/2 it is the value of http.ServerContextKey
 
 	inShutdown atomic.Bool
 	accepting  sync.WaitGroup // calls of Serve
 
-	mu         sync.Mutex
-	listeners  map[*onceCloseListener]struct{}
-	arriving   map[*arrival]struct{} // neither HTTP/2 nor HTTP/1.1 yet
-	allArrived chan struct{}         // closed when the last has; made by Shutdown
-	onHTTP1    map[net.Conn]*arrival // those with HTTP/1.1 whose end must be heard of, and that are no prefixConn
-	onShutdown []func()
+	mu struct { // no other lock is taken while it is held
+		sync.Mutex
+		listeners   map[*onceCloseListener]struct{}
+		pending     map[*pendingConn]struct{} // connections of which it is not known yet what they speak
+		nonePending chan struct{}             // closed when pending is empty; nil unless Shutdown waits for that
+		onShutdown  []func()
+
+		// http1Conns are the connections with HTTP/1.1 whose end must be known here, but for those
+		// that are a prefixConn, which finds its pendingConn itself.
+		http1Conns map[net.Conn]*pendingConn
+	}
 }
 
-// init makes what is behind the fields.
+// init makes the unexported fields.
 func (s *Server) init() {
 	s.once.Do(func() {
-		s.eng = newEngine(s.complete(s.Config))
-		s.inner = s.newInner()
+		s.http2 = newHTTP2Server(s.complete(s.Config))
+		s.http1 = s.newHTTP1Server()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.listeners = make(map[*onceCloseListener]struct{})
-		s.arriving = make(map[*arrival]struct{})
-		s.onHTTP1 = make(map[net.Conn]*arrival)
+		s.mu.listeners = make(map[*onceCloseListener]struct{})
+		s.mu.pending = make(map[*pendingConn]struct{})
+		s.mu.http1Conns = make(map[net.Conn]*pendingConn)
 	})
 }
 
@@ -129,7 +134,7 @@ func (s *Server) complete(cfg Config) Config {
 	return cfg
 }
 
-// protocols are those that are served.
+// protocols returns the protocols that are served.
 func (s *Server) protocols() http.Protocols {
 	if s.Protocols != nil && *s.Protocols != (http.Protocols{}) {
 		return *s.Protocols
@@ -145,7 +150,7 @@ func (s *Server) protocols() http.Protocols {
 	return p
 }
 
-// handler is the Handler or its default.
+// handler returns Handler or its default.
 func (s *Server) handler() http.Handler {
 	if s.Handler == nil {
 		return http.DefaultServeMux
@@ -153,12 +158,13 @@ func (s *Server) handler() http.Handler {
 	return s.Handler
 }
 
-// answerOptions answers "OPTIONS *" (RFC 9110 §9.3.7), as http.Server does it inside.
+// answerOptions answers "OPTIONS *" (RFC 9110 §9.3.7), as http.Server does.
 var answerOptions = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "0")
 })
 
-// withOptions is h for HTTP/1.1, behind answerOptions unless that is disabled.
+// withOptions returns a handler for HTTP/1.1 that calls answerOptions for "OPTIONS *", unless that
+// is disabled, and h for all else.
 func (s *Server) withOptions(h http.Handler) http.Handler {
 	if s.DisableGeneralOptionsHandler {
 		return h
@@ -176,14 +182,22 @@ func (s *Server) withOptions(h http.Handler) http.Handler {
 // default.
 func (s *Server) SetKeepAlivesEnabled(v bool) {
 	s.init()
-	s.inner.SetKeepAlivesEnabled(v)
-	s.eng.setKeepAlives(v)
+	s.http1.SetKeepAlivesEnabled(v)
+	s.http2.setKeepAlives(v)
 }
 
 // Stats returns counters of the HTTP/2 connections.
 func (s *Server) Stats() Stats {
 	s.init()
-	return s.eng.stats()
+	return s.http2.stats()
 }
 
 func (s *Server) logf(format string, args ...any) { logf(s.ErrorLog, format, args...) }
+
+// logf logs to l, or to package log's standard logger where l is nil.
+func logf(l *log.Logger, format string, args ...any) {
+	if l == nil {
+		l = log.Default()
+	}
+	l.Printf(format, args...)
+}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 
 // serverConn is one HTTP/2 connection. It is the conn.Handler of its conn.Conn.
 type serverConn struct {
-	eng *engine
+	srv *http2Server
 	c   *conn.Conn
 	d   dispatcher
 
@@ -25,11 +26,14 @@ type serverConn struct {
 	ctx        *connContext // done when the connection has ended
 	tls        *tls.ConnectionState
 	remoteAddr string
-	told       atomic.Int32 // the http.ConnState that the hook heard last; StateClosed: it hears no more from here
 
-	done func() // called when it has ended and all handlers have returned; may be nil
+	// reported is the http.ConnState that the ConnState hook was called with last. With StateClosed
+	// it is not called from here any more.
+	reported atomic.Int32
 
-	answerOptions bool // "OPTIONS *" is not for the handler
+	onUntracked func() // called when the connection has ended and all handlers have returned; may be nil
+
+	answerOptions bool // "OPTIONS *" is answered without the handler
 	early         EarlyData
 }
 
@@ -41,36 +45,72 @@ func (sc *serverConn) HandleStreams(batch []*conn.Stream) {
 	sc.c.CloseWithError(frame.EnhanceYourCalm, "too_many_requests_waiting")
 }
 
-// StreamBlocked is told of a handler that is about to wait for the client.
+// StreamBlocked is called before a call of a handler waits for the client.
 func (sc *serverConn) StreamBlocked(s *conn.Stream) {
 	if x, ok := s.Owner().(*exchange); ok {
 		sc.d.streamBlocked(x)
 	}
 }
 
-// ConnState passes on whether there are requests. A connection becomes idle for the first time when
-// its preface has come; net/http's rule is that it is active in between.
+// ConnState is called when the connection gets its first stream or has lost its last one, and calls
+// the hook of the http.Server. A connection becomes idle for the first time when its preface has
+// come; net/http's rule is that it is active in between.
 func (sc *serverConn) ConnState(idle bool) {
 	if f := sc.hs.ConnState; f != nil {
-		before := http.ConnState(sc.told.Load())
+		before := http.ConnState(sc.reported.Load())
 		if before == http.StateNew || before == http.StateIdle && !idle {
 			f(sc.c.NetConn(), http.StateActive)
-			sc.told.CompareAndSwap(int32(before), int32(http.StateActive))
+			sc.reported.CompareAndSwap(int32(before), int32(http.StateActive))
 		}
-		if idle && sc.told.CompareAndSwap(int32(http.StateActive), int32(http.StateIdle)) {
+		if idle && sc.reported.CompareAndSwap(int32(http.StateActive), int32(http.StateIdle)) {
 			f(sc.c.NetConn(), http.StateIdle)
 		}
 	}
-	if idle && (sc.eng.noKeepAlives.Load() || keepAlivesDisabled(sc.hs)) && sc.d.served() {
+	if idle && (sc.srv.noKeepAlives.Load() || keepAlivesDisabled(sc.hs)) && sc.d.hasServed() {
 		sc.c.Shutdown()
 	}
 }
 
-// lastState tells that a connection which has ended is without requests, before it is told that it
-// is closed. net/http does so, too.
-func (sc *serverConn) lastState() {
-	if f := sc.hs.ConnState; sc.told.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
+// ended is called when the connection has ended, with the reason, nil after an end in good order.
+func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
+	if err == nil {
+		err = net.ErrClosed
+	}
+	cancel(err)
+	defer func() { // also where the ConnState hook does not return
+		if sc.d.connEnded() {
+			sc.allDone()
+		}
+		sc.logEnd(err)
+	}()
+	sc.reportLastIdle()
+}
+
+// reportLastIdle reports StateIdle for a connection that has ended while it had streams: as with
+// net/http, it has none before it is reported to be closed.
+func (sc *serverConn) reportLastIdle() {
+	if f := sc.hs.ConnState; sc.reported.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
 		f(sc.c.NetConn(), http.StateIdle)
+	}
+}
+
+// logEnd logs that a connection has ended with a panic, or with an error of the client.
+func (sc *serverConn) logEnd(err error) {
+	var pe *conn.PanicError
+	var ce *frame.ConnError
+	switch {
+	case errors.As(err, &pe):
+		sc.logf("http2: panic serving %v: %v\n%s", sc.remoteAddr, pe.Value, pe.Stack)
+	case errors.As(err, &ce) && ce.Initiator == frame.Local && ce.Code != frame.NoError:
+		sc.logf("http2: server connection error from %v: %v", sc.remoteAddr, err)
+	}
+}
+
+// allDone is called once, when the connection has ended and all its handlers have returned.
+func (sc *serverConn) allDone() {
+	sc.srv.untrack(sc)
+	if sc.onUntracked != nil {
+		sc.onUntracked()
 	}
 }
 
@@ -78,31 +118,31 @@ func (sc *serverConn) logf(format string, args ...any) { logf(sc.hs.ErrorLog, fo
 
 // connTask is a connection that is to be served, and what is known of it.
 type connTask struct {
-	hs       *http.Server
-	ctx      context.Context
-	handler  http.Handler
-	cfg      *Config              // nil: the engine's
-	tls      *tls.ConnectionState // nil on cleartext
-	received []byte               // what was read from the socket
-	upgrade  *conn.Upgrade
-	tracked  func() // called when the engine has the connection in its books; may be nil
-	done     func() // called when it has ended and all its handlers have returned; may be nil
+	hs            *http.Server
+	ctx           context.Context
+	handler       http.Handler
+	cfg           *Config              // nil: that of the http2Server
+	tls           *tls.ConnectionState // nil on cleartext
+	received      []byte               // octets that were read from the socket before
+	upgrade       *conn.Upgrade        // the request of HTTP/1.1 that becomes stream 1; nil: none
+	answerOptions bool                 // "OPTIONS *" is answered without the handler
 
-	answerOptions bool // "OPTIONS *" is answered without the handler
+	onTracked   func() // called when the http2Server tracks the connection; may be nil
+	onUntracked func() // called when the connection has ended and all its handlers have returned; may be nil
 }
 
-// newServerConn makes the connection, which lives from now on. cfg is whole.
-func (e *engine) newServerConn(nc net.Conn, t connTask, cfg *Config) *serverConn {
+// newServerConn makes the connection, which lives from now on. cfg has no field left to fill in.
+func (h2 *http2Server) newServerConn(nc net.Conn, t connTask, cfg *Config) *serverConn {
 	sc := &serverConn{
-		eng: e, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
-		ctx: &connContext{t.ctx}, done: t.done, early: cfg.EarlyData,
+		srv: h2, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
+		ctx: &connContext{t.ctx}, onUntracked: t.onUntracked, early: cfg.EarlyData,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()
 	}
 	sc.d = dispatcher{
-		sc: sc, pace: &e.pace, limit: cfg.maxHandlers(), each: cfg.Dispatch == DispatchGoroutine,
-		labels: goroutine.CurrentLabels(),
+		sc: sc, handlerTime: &h2.handlerTime, limit: cfg.maxHandlers(),
+		perRequest: cfg.Dispatch == DispatchGoroutine, labels: goroutine.CurrentLabels(),
 	}
 	cc := cfg.connConfig(t.hs)
 	cc.Received, cc.Upgrade = t.received, t.upgrade

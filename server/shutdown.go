@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// newConnGrace is how long Shutdown lets a connection that has said nothing yet say it, as net/http
-// does.
+// newConnGrace is how long Shutdown waits for the first octets of a connection that has sent none,
+// as net/http does.
 const newConnGrace = 5 * time.Second
 
 // Shutdown drains the server: it closes the listeners, tells the clients with GOAWAY to open no
 // more streams, lets requests that run or are on their way finish, and closes connections as they
-// become idle. Config's MaxConnectionAgeGrace bounds how long one connection may take. Handlers
-// that have called AcceptConnect are told by their request's context, whose cause is then
-// http.ErrServerClosed; nothing else ends a WebSocket or another tunnel before ctx does. A
+// become idle. Config's MaxConnectionAgeGrace bounds how long one connection may take. The request's
+// context of a handler that has called AcceptConnect ends, with the cause http.ErrServerClosed; nothing else ends a WebSocket or another tunnel before ctx does. A
 // connection is closed when what was written has arrived at the client, which may be slow, or makes
 // no progress for WriteByteTimeout. Shutdown returns when all connections are closed and all
 // handlers of HTTP/2 have returned, those of streams that were reset or lost too, or ctx's error
@@ -23,19 +22,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.inShutdown.Store(true)
 	lerr := s.closeListeners()
 	s.mu.Lock()
-	for _, f := range s.onShutdown {
-		go f() // as net/http; f is not to wait
+	for _, f := range s.mu.onShutdown {
+		go f() // ends when f returns, which nothing waits for, as with net/http
 	}
 	s.mu.Unlock()
 	s.accepting.Wait()
-	s.eng.shutdown()
-	if err := s.inner.Shutdown(ctx); err != nil {
+	s.http2.shutdown()
+	if err := s.http1.Shutdown(ctx); err != nil {
 		return err
 	}
-	if err := s.waitArriving(ctx); err != nil {
+	if err := s.waitPending(ctx); err != nil {
 		return err
 	}
-	if err := s.eng.wait(ctx); err != nil {
+	if err := s.http2.waitDrained(ctx); err != nil {
 		return err
 	}
 	return lerr
@@ -47,9 +46,9 @@ func (s *Server) Close() error {
 	s.inShutdown.Store(true)
 	lerr := s.closeListeners()
 	s.accepting.Wait()
-	s.closeArriving()
-	s.eng.close()
-	if err := s.inner.Close(); lerr == nil {
+	s.abortPending()
+	s.http2.close()
+	if err := s.http1.Close(); lerr == nil {
 		lerr = err
 	}
 	return lerr
@@ -60,14 +59,15 @@ func (s *Server) Close() error {
 func (s *Server) RegisterOnShutdown(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.onShutdown = append(s.onShutdown, f)
+	s.mu.onShutdown = append(s.mu.onShutdown, f)
 }
 
+// closeListeners closes the listeners and returns the first error.
 func (s *Server) closeListeners() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
-	for l := range s.listeners {
+	for l := range s.mu.listeners {
 		if cerr := l.Close(); cerr != nil && err == nil {
 			err = cerr
 		}
@@ -75,36 +75,34 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-// waitArriving waits until it is known of every connection what it speaks. The slow are closed.
-func (s *Server) waitArriving(ctx context.Context) error {
+// waitPending waits until no connection is pending. Those that take longer than newConnGrace are
+// aborted.
+func (s *Server) waitPending(ctx context.Context) error {
 	s.mu.Lock()
-	if len(s.arriving) == 0 {
+	if len(s.mu.pending) == 0 {
 		s.mu.Unlock()
 		return nil
 	}
-	if s.allArrived == nil {
-		s.allArrived = make(chan struct{})
+	if s.mu.nonePending == nil {
+		s.mu.nonePending = make(chan struct{})
 	}
-	all := s.allArrived
+	none := s.mu.nonePending
 	s.mu.Unlock()
-	grace := time.AfterFunc(newConnGrace, s.closeArriving)
+	grace := time.AfterFunc(newConnGrace, s.abortPending)
 	defer grace.Stop()
 	select {
-	case <-all:
+	case <-none:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (s *Server) closeArriving() {
+// abortPending aborts the connections that are pending.
+func (s *Server) abortPending() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for a := range s.arriving {
-		go a.close() // it may block
+	for pc := range s.mu.pending {
+		go pc.abort() // ends when the close does, which may block; nothing waits for it
 	}
 }
-
-// close ends a connection of which nothing is known yet. It leaves nc alone, which may be about to
-// change what it lies on.
-func (a *arrival) close() { _ = a.base.Close() } // serve finds out

@@ -63,7 +63,7 @@ func TestShutdown(t *testing.T) {
 		}
 		busy.want("the first step", "GOAWAY 2147483647 NO_ERROR ")
 		busy.get(3) // was on its way
-		time.Sleep(tickInterval)
+		time.Sleep(progressInterval)
 		busy.want("still served", ok(3)...)
 		idle.want("both steps", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 0 NO_ERROR ", "closed")
 		close(release)

@@ -4,9 +4,9 @@ package server
 // handler's.
 const stackSize = 5 << 10
 
-// growStack makes the stack of a fresh goroutine large enough in one step, while there is next to
-// nothing on it that must be moved. Growing as it is used, 2 KiB to 4 to 8, takes longer than a
-// small request does.
+// growStack makes the stack of a new goroutine large enough in one step, while there is next to
+// nothing on it that must be moved. If it grew as it is used, from 2 KiB to 4 to 8, that would take
+// longer than a small request.
 //
 //go:noinline
 func growStack(i int) byte {

@@ -63,34 +63,34 @@ func addConnStats(s *conn.Stats, o conn.Stats) {
 	s.RecvGrown += o.RecvGrown
 }
 
-// stats of one connection that has ended.
+// stats returns the counters of a connection that has ended.
 func (sc *serverConn) stats() Stats {
 	s := Stats{Connections: 1, Conn: sc.c.Stats()}
 	s.Conn.Streams, s.Conn.Unread, s.Conn.SendWindow, s.Conn.RecvWindow, s.Conn.RecvGrown = 0, 0, 0, 0, 0
 	sc.d.mu.Lock()
 	defer sc.d.mu.Unlock()
-	s.Requests = sc.d.taken
+	s.Requests = sc.d.mu.started
 	return s
 }
 
-// stats of all connections.
-func (e *engine) stats() Stats {
-	e.mu.Lock()
-	sum := e.past
-	open := slices.Collect(maps.Keys(e.conns))
-	e.mu.Unlock()
+// stats returns the counters of all connections.
+func (h2 *http2Server) stats() Stats {
+	h2.mu.Lock()
+	sum := h2.mu.closedStats
+	open := slices.Collect(maps.Keys(h2.mu.conns))
+	h2.mu.Unlock()
 	for _, sc := range open {
 		var s Stats
-		if sc.d.end.Load() == connLives {
+		if sc.d.end.Load() == connOpen {
 			s = Stats{Connections: 1, Open: 1, Conn: sc.c.Stats()}
 		} else {
 			s = sc.stats()
 		}
 		sc.d.mu.Lock()
-		s.Requests, s.Running, s.Queued = sc.d.taken, int(sc.d.running), sc.d.queue.len()
+		s.Requests, s.Running, s.Queued = sc.d.mu.started, int(sc.d.mu.running), sc.d.mu.queue.len()
 		sc.d.mu.Unlock()
 		sum.add(s)
 	}
-	sum.Panics = e.panics.Load()
+	sum.Panics = h2.panics.Load()
 	return sum
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// declareTrailers notes the keys that a Trailer field of the response announces.
-func (w *response) declareTrailers(v string) {
+// declareTrailersLocked adds the keys that a Trailer field of the response announces.
+func (w *response) declareTrailersLocked(v string) {
 	for key := range strings.SplitSeq(v, ",") {
 		if key = textproto.TrimString(key); key != "" {
-			w.declareTrailer(http.CanonicalHeaderKey(key))
+			w.declareTrailerLocked(http.CanonicalHeaderKey(key))
 		}
 	}
 }
 
-func (w *response) declareTrailer(key string) {
+func (w *response) declareTrailerLocked(key string) {
 	if !validTrailer(key) {
 		w.x.sc.logf("http: ignoring invalid trailer %q", key)
 		return
@@ -29,12 +29,12 @@ func (w *response) declareTrailer(key string) {
 	}
 }
 
-// trailerFields returns the trailer section: the announced keys of the header map, and those with
-// the prefix http.TrailerPrefix, in the order of their names. Where there can be no content there
-// is none: what answers HEAD, or has status 204 or 304, ends with its header (RFC 9110 §9.3.2,
+// trailerFieldsLocked returns the trailer section: the announced keys of the header map, and those
+// with the prefix http.TrailerPrefix, in the order of their names. A response that can have no
+// content has none: to HEAD, or with status 204 or 304, it ends with its header (RFC 9110 §9.3.2,
 // §15.3.5, §15.4.5).
-func (w *response) trailerFields() []core.Field {
-	if len(w.header) == 0 || w.tunnels() || w.is(isHead) || !bodyAllowed(w.status) {
+func (w *response) trailerFieldsLocked() []core.Field {
+	if len(w.header) == 0 || w.makesTunnelLocked() || w.is(isHead) || !bodyAllowed(w.status) {
 		return nil
 	}
 	var fields []core.Field
@@ -69,8 +69,8 @@ func appendTrailer(fields []core.Field, key string, values []string) []core.Fiel
 	return fields
 }
 
-// notTrailers are fields that must be known before the content, or describe the connection (RFC
-// 9110 §6.5.1).
+// notTrailers are the fields that must come before the content, or describe the connection (RFC 9110
+// §6.5.1).
 var notTrailers = map[string]bool{
 	"Authorization": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true,
 	"Content-Length": true, "Content-Range": true, "Content-Type": true, "Expect": true, "Host": true,
@@ -79,6 +79,7 @@ var notTrailers = map[string]bool{
 	"Trailer": true, "Transfer-Encoding": true, "Www-Authenticate": true,
 }
 
+// validTrailer reports whether a field may be in a trailer section.
 func validTrailer(key string) bool {
 	return !strings.HasPrefix(key, "If-") && !notTrailers[key]
 }

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// plainPath are the octets of a path that stand for themselves, escaped and unescaped alike.
+// plainPath has the octets of a path that are the same escaped and unescaped.
 var plainPath = octetSet("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@")
 
+// octetSet returns a table in which the octets of s are true.
 func octetSet(s string) (t [256]bool) {
 	for i := range len(s) {
 		t[s[i]] = true
@@ -16,7 +17,7 @@ func octetSet(s string) (t [256]bool) {
 }
 
 // parsePath sets u, which is zero, to what url.ParseRequestURI makes of a :path (RFC 9113 §8.3.1).
-// Paths without escapes, nearly all, are cut in place.
+// Paths without escapes, nearly all, take a short way.
 func parsePath(u *url.URL, path string) error {
 	if len(path) > 0 && path[0] == '/' {
 		i := 0
@@ -41,7 +42,7 @@ func parsePath(u *url.URL, path string) error {
 	return nil
 }
 
-// plainQuery tells whether q is free of what the general parser refuses.
+// plainQuery reports whether q has no octet that url.ParseRequestURI refuses.
 func plainQuery(q string) bool {
 	return strings.IndexFunc(q, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
 }

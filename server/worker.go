@@ -8,22 +8,23 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// worker is the memory of a goroutine that runs requests, used for one after another.
+// worker is the memory of a goroutine that runs requests, used for one request after another and
+// by one goroutine after another.
 type worker struct {
-	draft draft
+	state responseState   // of the response that its handler makes
 	names httpfield.Names // of the last request's header
 	spare *exchange       // for the next request
-	last  bool            // the goroutine must run no other handler
+	spent bool            // the goroutine must run no other handler
 
-	// Guarded by the mu of the dispatcher that the worker works for:
-	x          *exchange // whose handler runs; nil between two
-	prev, next *worker   // in dispatcher.active
-	seq        uint32    // x is the request of this number
+	// The fields below are guarded by the mu of the dispatcher that the worker works for.
+	x          *exchange // the exchange whose handler runs; nil between two
+	prev, next *worker   // neighbours in the list of active workers
+	number     uint32    // x is the request of this number on its connection
 }
 
-var workers = sync.Pool{New: func() any { return new(worker) }}
+var workerPool = sync.Pool{New: func() any { return new(worker) }}
 
-// After so many responses, or so many octets of them, a worker flushes although more requests wait:
+// A worker flushes, although more requests wait, after so many responses or so many octets of them:
 // the client can go on with the first, and the rest need not be kept in memory for long.
 const (
 	flushResponses = 128
@@ -34,24 +35,24 @@ const (
 func (d *dispatcher) work() {
 	growStack(0)
 	goroutine.Restore(d.labels) // the goroutine that has started this one may be a handler's
-	w := workers.Get().(*worker)
+	w := workerPool.Get().(*worker)
 	ended := false
 	defer func() {
 		if !ended { // the handler has called runtime.Goexit, or this is a crash
-			d.lost(w)
+			d.abandon(w)
 		}
 	}()
 	for {
-		start := d.pace.start(d.drains.Add(1))
-		n, then := d.drain(w)
+		start := d.handlerTime.start(d.rounds.Add(1))
+		n, idle := d.runQueue(w)
 		if n > 0 {
-			d.pace.stop(start, n)
+			d.handlerTime.stop(start, n)
 		}
-		if then == flushAfterOthers {
+		if idle == flushAfterOthers {
 			runtime.Gosched()
-			d.stopMerging()
+			d.stopCoalescing()
 		}
-		if then == leave {
+		if idle == exit {
 			break
 		}
 		d.sc.c.Flush()
@@ -59,61 +60,48 @@ func (d *dispatcher) work() {
 			break
 		}
 	}
-	ended, w.last = true, false
-	workers.Put(w)
+	ended, w.spent = true, false
+	workerPool.Put(w)
 	d.workerEnded()
 }
 
-// drain runs requests until the queue is empty or the worker must not run another. It returns how
-// many it has run, and what is to be done next.
-func (d *dispatcher) drain(w *worker) (n int, then finale) {
-	flushed := w.draft.total
+// runQueue runs requests until the queue is empty or the worker is spent. It returns how many it
+// has run, and what is to be done next.
+func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
+	flushed := w.state.total
 	for {
-		x, f := d.next(w)
+		x, idle := d.next(w)
 		if x == nil {
-			return n, f
+			return n, idle
 		}
 		x.run(&w.names)
 		n++
 		d.cleanUp(w)
-		if n%flushResponses == 0 || w.draft.total-flushed >= flushOctets {
-			flushed = w.draft.total
+		if n%flushResponses == 0 || w.state.total-flushed >= flushOctets {
+			flushed = w.state.total
 			d.sc.c.Flush()
 		}
 	}
 }
 
-// Where it takes microseconds to know whether a goroutine is locked to its thread, that is asked
+// Where it takes microseconds to find out whether a goroutine is locked to its thread, that is done
 // after each of the first requests of a connection and then after one in so many.
 const (
 	lockedFirst = 64
 	lockedEvery = 512
 )
 
-// cleanUp makes the goroutine fit for the next handler, or says that it is not.
+// cleanUp makes the goroutine fit for the next handler, or has the worker be spent.
 func (d *dispatcher) cleanUp(w *worker) {
 	goroutine.Restore(d.labels)
 	switch {
-	case d.each || d.pace.alone.Load():
-		w.last = true
+	case d.perRequest || d.handlerTime.oneEach.Load():
+		w.spent = true
 	case goroutine.LockedIsQuick():
-		w.last = goroutine.Locked()
-	case w.seq <= lockedFirst || w.seq%lockedEvery == 0:
-		if w.last = goroutine.Locked(); w.last {
-			d.pace.alone.Store(true)
+		w.spent = goroutine.Locked()
+	case w.number <= lockedFirst || w.number%lockedEvery == 0:
+		if w.spent = goroutine.Locked(); w.spent {
+			d.handlerTime.oneEach.Store(true)
 		}
 	}
-}
-
-// lost ends a worker whose goroutine is ending in the middle of a handler.
-func (d *dispatcher) lost(w *worker) {
-	d.mu.Lock()
-	if w.x != nil {
-		d.endLocked(w)
-	}
-	d.workers--
-	d.staffLocked()
-	d.mu.Unlock()
-	d.sc.c.Flush()
-	d.workerEnded()
 }

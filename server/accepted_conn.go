@@ -1,0 +1,70 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+
+	"github.com/sluice-go/sluice/internal/tlssock"
+)
+
+// The application can see which net.Conn lies below a tls.Conn: as ClientHelloInfo.Conn in callbacks
+// of the tls.Config, and as NetConn of the tls.Conn that ConnContext and ConnState are given and
+// that Hijack of HTTP/1.1 returns. It must see what its listener gave, not a tlssock.Conn. So
+//
+//  1. ServeTLS puts no tlssock.Conn between where ConnContext or ConnState is set (exposesConns);
+//  2. callbacks of the tls.Config are given a ClientHelloInfo with the listener's connection
+//     (showAcceptedConn);
+//  3. the tlssock.Conn is taken out after a handshake that does not end with HTTP/2
+//     (pendingConn.handshake).
+
+// exposesConns reports whether a callback of s is given connections.
+func (s *Server) exposesConns() bool { return s.ConnContext != nil || s.ConnState != nil }
+
+// showAcceptedConn has the callbacks of c, which is a copy of the application's, see what the
+// listener gave.
+func showAcceptedConn(c *tls.Config) {
+	if f := c.GetCertificate; f != nil {
+		c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return f(withAcceptedConn(h)) }
+	}
+	if f := c.GetEncryptedClientHelloKeys; f != nil {
+		c.GetEncryptedClientHelloKeys = func(h *tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) {
+			return f(withAcceptedConn(h))
+		}
+	}
+	f := c.GetConfigForClient
+	if f == nil {
+		return
+	}
+	c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		next, err := f(withAcceptedConn(h))
+		if err != nil || next == nil || next.GetCertificate == nil && next.GetEncryptedClientHelloKeys == nil {
+			return next, err
+		}
+		next = next.Clone()
+		next.GetConfigForClient = nil // crypto/tls does not call it again
+		showAcceptedConn(next)
+		return next, nil
+	}
+}
+
+// withAcceptedConn returns h with the listener's connection in place of the tlssock.Conn.
+func withAcceptedConn(h *tls.ClientHelloInfo) *tls.ClientHelloInfo {
+	s, ok := h.Conn.(*tlssock.Conn)
+	if !ok {
+		return h
+	}
+	seen := *h
+	seen.Conn = s.NetConn()
+	return &seen
+}
+
+// acceptedConn returns what the listener gave where nc is a tls.Conn of a tlsListener, and nc
+// otherwise.
+func acceptedConn(nc net.Conn) net.Conn {
+	if tc, ok := nc.(*tls.Conn); ok {
+		if s, ok := tc.NetConn().(*tlssock.Conn); ok {
+			return s.NetConn()
+		}
+	}
+	return nc
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/conn"
+)
+
+// pendingConn is a connection of a Server of which it is not known yet whether it speaks HTTP/2 or
+// HTTP/1.1. It goes on to exist beside what serves the connection then, where the end of that is to
+// be known here.
+type pendingConn struct {
+	s        *Server
+	nc       net.Conn // what the listener's Accept or the caller of ServeConn has given
+	accepted net.Conn // what nc lies on where that may change (see tlssock.Leave), nc otherwise
+
+	ctx          context.Context
+	cfg          *Config      // the server's, or the connection's own
+	handler      http.Handler // of this connection alone; nil: the server's
+	http1Handler http.Handler // answers HTTP/1.1 on this connection; nil: the handler of Server.http1
+
+	received []byte        // octets that the caller of ServeConnWith has read from nc
+	upgrade  *conn.Upgrade // the request of HTTP/1.1 that the caller of ServeConnWith has upgraded; nil: none
+
+	prefixConn *prefixConn // what HTTP/1.1 is served on, where octets were taken from nc; nil: nc itself
+	switched   atomic.Bool // HTTP/1.1 goes on as HTTP/2, by "Upgrade: h2c"
+
+	// headerStart is when reading has begun of octets that the http.Server for HTTP/1.1 takes for
+	// the first of a request's header. Zero: it reads them from nc itself.
+	headerStart time.Time
+
+	done chan struct{} // closed when the connection has ended; nil: nothing waits for that
+	err  error         // why the connection has ended; set before done is closed
+}
+
+// ServeConn serves one connection and returns when it has ended, or was taken over by a handler of
+// HTTP/1.1 (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, and on
+// cleartext, the client's first octets say it. There is no listener, so BaseContext is not called.
+func (s *Server) ServeConn(nc net.Conn) {
+	_ = s.ServeConnWith(nc, ConnOptions{}) // has logged what net/http would log of the error
+}
+
+// newPendingConn begins to track a new connection. The caller serves it.
+func (s *Server) newPendingConn(ctx context.Context, nc net.Conn, done chan struct{}) *pendingConn {
+	pc := &pendingConn{s: s, nc: nc, accepted: acceptedConn(nc), cfg: &s.http2.cfg, done: done}
+	returned := false
+	defer func() {
+		if !returned { // a callback has panicked, or ended the goroutine
+			_ = nc.Close() // the panic says more than an error of it
+			pc.untrack()
+		}
+	}()
+	pc.track()
+	if s.ConnContext != nil {
+		if ctx = s.ConnContext(ctx, nc); ctx == nil {
+			panic("ConnContext returned nil")
+		}
+	}
+	pc.ctx = ctx
+	pc.setState(http.StateNew)
+	returned = true
+	return pc
+}
+
+// track adds the connection to those that Shutdown and Close look after as pending.
+func (pc *pendingConn) track() {
+	s := pc.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.pending[pc] = struct{}{}
+}
+
+// untrack undoes track, once the connection has ended or what serves it tracks it.
+func (pc *pendingConn) untrack() {
+	s := pc.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.pending, pc)
+	if len(s.mu.pending) == 0 && s.mu.nonePending != nil {
+		close(s.mu.nonePending)
+		s.mu.nonePending = nil
+	}
+}
+
+// close closes the connection and reports its end, to ConnState and to ServeConn. err is why it has
+// ended, nil after an end in good order.
+func (pc *pendingConn) close(err error) {
+	pc.err = err
+	defer pc.signalDone() // whatever the callback does
+	_ = pc.nc.Close()     // it may be closed already
+	pc.untrack()
+	pc.setState(http.StateClosed)
+}
+
+// abort ends a connection while serve runs, which closes nc when its read or write fails. It leaves
+// nc alone, since serve may be about to change what nc lies on.
+func (pc *pendingConn) abort() { _ = pc.accepted.Close() }
+
+// signalDone lets ServeConn return.
+func (pc *pendingConn) signalDone() {
+	if pc.done != nil {
+		close(pc.done)
+	}
+}
+
+// setState calls the ConnState hook.
+func (pc *pendingConn) setState(state http.ConnState) {
+	if f := pc.s.ConnState; f != nil {
+		f(pc.nc, state)
+	}
+}
+
+// serve finds out what the client speaks, and serves it.
+func (pc *pendingConn) serve() {
+	handedOver := false // to Server.http1 or Server.http2
+	var err error
+	defer func() {
+		if reason := recover(); reason != nil && reason != http.ErrAbortHandler { // of a callback in TLSConfig
+			buf := make([]byte, 64<<10)
+			buf = buf[:runtime.Stack(buf, false)]
+			pc.s.logf("http: panic serving %v: %v\n%s", pc.nc.RemoteAddr(), reason, buf)
+			err = fmt.Errorf("server: panic: %v", reason)
+		}
+		if !handedOver {
+			pc.close(err)
+		}
+	}()
+	state, err := pc.handshake()
+	if err != nil {
+		return
+	}
+	err = errNotServed // unless it is handed over
+	p := pc.s.protocols()
+	switch {
+	case pc.upgrade != nil:
+		if handedOver = p.UnencryptedHTTP2(); handedOver {
+			pc.serveHTTP2(connTask{tls: state, received: pc.received, upgrade: pc.upgrade})
+		}
+	case state == nil:
+		handedOver, err = pc.sniff(nil, p.HTTP1(), p.UnencryptedHTTP2())
+	case state.NegotiatedProtocol == protoTLS:
+		if handedOver = p.HTTP2(); handedOver {
+			pc.serveHTTP2(connTask{tls: state, received: pc.received})
+		}
+	case state.NegotiatedProtocol == "" && pc.done != nil:
+		handedOver, err = pc.sniff(state, p.HTTP1(), p.HTTP2())
+	case pc.s.TLSNextProto[state.NegotiatedProtocol] != nil && len(pc.received) > 0:
+		err = errReceivedElsewhere
+	case p.HTTP1() || pc.s.TLSNextProto[state.NegotiatedProtocol] != nil:
+		handedOver = true
+		pc.serveHTTP1(pc.received, state)
+	}
+}
+
+// serveHTTP2 hands the connection over to Server.http2. It returns at once.
+func (pc *pendingConn) serveHTTP2(t connTask) {
+	t.ctx, t.hs, t.handler, t.cfg, t.onTracked = pc.ctx, pc.s.http1, pc.handler, pc.cfg, pc.untrack
+	if t.handler == nil {
+		t.handler = pc.s.handler()
+	}
+	t.answerOptions = !pc.s.DisableGeneralOptionsHandler
+	pc.s.http2.serve(pc.nc, t, pc.close)
+}
