@@ -7,9 +7,10 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// The application can see which net.Conn lies below a tls.Conn: as ClientHelloInfo.Conn in callbacks
-// of the tls.Config, and as NetConn of the tls.Conn that ConnContext and ConnState are given and
-// that Hijack of HTTP/1.1 returns. It must see what its listener gave, not a tlssock.Conn. So
+// The application can see which net.Conn lies below a tls.Conn: as ClientHelloInfo.Conn in
+// callbacks of the tls.Config, and as NetConn of the tls.Conn that ConnContext and ConnState are
+// given and that Hijack of HTTP/1.1 returns. It must see what its listener gave, not a
+// tlssock.Conn. So
 //
 //  1. ServeTLS puts no tlssock.Conn between where ConnContext or ConnState is set (exposesConns);
 //  2. callbacks of the tls.Config are given a ClientHelloInfo with the listener's connection

@@ -135,8 +135,8 @@ func TestAllocationsPerRequest(t *testing.T) {
 		limit   float64
 		octets  float64
 	}{
-		// the exchange 512, the map of its header 48, the group in that 352, the values 16; and up to
-		// 130 for what pools lose to collections
+		// the exchange 512, the map of its header 48, the group in that 352, the values 16; and up
+		// to 130 for what pools lose to collections
 		{"small body", helloHandler, 5, 1100},
 		{"with header", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")

@@ -59,8 +59,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// trailersMu guards the values of Request.Trailer while they are copied: several goroutines may read
-// a body, and each may find its end. Requests with trailers are too rare to have a lock each.
+// trailersMu guards the values of Request.Trailer while they are copied: several goroutines may
+// read a body, and each may find its end. Requests with trailers are too rare to have a lock each.
 var trailersMu sync.Mutex
 
 // sawEOF sets bodySawEOF, once the trailers are in Request.Trailer.

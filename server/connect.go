@@ -14,8 +14,8 @@ var (
 	// ErrNotConnect is returned where the request is not CONNECT, or did not come over HTTP/2 to
 	// this package.
 	ErrNotConnect = errors.New("server: not a CONNECT request over HTTP/2")
-	// ErrAnswered is returned where the response has begun already, with a status that is not 2xx or
-	// with content.
+	// ErrAnswered is returned where the response has begun already, with a status that is not 2xx
+	// or with content.
 	ErrAnswered = errors.New("server: the CONNECT request is answered already")
 )
 
@@ -72,8 +72,8 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	return t, nil
 }
 
-// makesTunnelLocked reports whether the response makes a tunnel of the stream: it has no content and
-// no trailers then (RFC 9110 §9.3.6, RFC 9113 §8.5).
+// makesTunnelLocked reports whether the response makes a tunnel of the stream: it has no content
+// and no trailers then (RFC 9110 §9.3.6, RFC 9113 §8.5).
 func (w *response) makesTunnelLocked() bool {
 	return w.is(isTunnel) && w.status < http.StatusMultipleChoices
 }

@@ -48,7 +48,7 @@ type dispatcher struct {
 	rounds atomic.Uint32 // times that a worker has begun to take requests from the queue
 	end    atomic.Uint32 // connOpen, handlersLeft or allReturned
 
-	mu struct { // Conn.mu and handlerTime.mu may be taken while it is held
+	mu struct { // handlerTime.mu alone may be taken while it is held
 		sync.Mutex
 		queue  queue
 		active *worker // list of the workers whose handler has not returned

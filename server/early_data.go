@@ -23,8 +23,8 @@ const (
 	EarlyDataRefuse
 )
 
-// refuses reports whether a request with an Early-Data field is to be answered with 425. Whatever the
-// field's value, and however many there are, it counts as one with the value 1 (RFC 8470 §5.1).
+// refuses reports whether a request with an Early-Data field is to be answered with 425. Whatever
+// the field's value, and however many there are, it counts as one with the value 1 (RFC 8470 §5.1).
 func (e EarlyData) refuses(method string) bool {
 	switch e {
 	case EarlyDataAllow:

@@ -38,7 +38,8 @@ type exchange struct {
 	ctxState atomic.Pointer[cancelableContext] // nil until something waits for the request's context
 }
 
-// newExchange makes an exchange, which has no stream yet. It uses st until the handler has returned.
+// newExchange makes an exchange, which has no stream yet. It uses st until the handler has
+// returned.
 func newExchange(st *responseState) *exchange {
 	x := new(exchange)
 	x.resp.x = x

@@ -16,8 +16,8 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// withUpgrade returns a handler for HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2), and
-// calls h for all other requests.
+// withUpgrade returns a handler for HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2),
+// and calls h for all other requests.
 func withUpgrade(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if settings, ok := upgradeSettings(r); !ok || !upgrade(w, r, settings) {

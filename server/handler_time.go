@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// handlerTime is how long the handlers of a server take, as a running mean, and whether requests may
-// share goroutines. The connections of the server share it, and a lost update does no harm.
+// handlerTime is how long the handlers of a server take, as a running mean, and whether requests
+// may share goroutines. The connections of the server share it, and a lost update does no harm.
 type handlerTime struct {
 	mean  atomic.Int64 // in nanoseconds
 	procs int          // GOMAXPROCS when the server was made

@@ -2,9 +2,9 @@ package server
 
 import "sync/atomic"
 
-// headerSizes predicts how many fields the handler of a response will set, from the responses before.
-// A map that is made for 20 fields does not grow twice on the way there, which saves a quarter of
-// what such a response costs.
+// headerSizes predicts how many fields the handler of a response will set, from the responses
+// before. A map that is made for 20 fields does not grow twice on the way there, which saves a
+// quarter of what such a response costs.
 //
 // It is one word, so that lost updates do no harm: the lower half is the number of fields of the
 // last response, the upper half how many responses in a row have had more than smallHeader.

@@ -57,7 +57,8 @@ func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c := p.unwrap()
 	r := rw.Reader // reads through c
 	if len(c.Prefix) > 0 {
-		// A caller that goes on to read the connection takes what came before from r.Buffered alone.
+		// A caller that goes on to read the connection takes what came before from r.Buffered
+		// alone.
 		r = bufio.NewReaderSize(r, r.Buffered()+len(c.Prefix)+minReadAhead)
 		_, _ = r.Peek(rw.Reader.Buffered() + len(c.Prefix)) // an error is returned again by Read
 	}

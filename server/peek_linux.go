@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// minPeekBuffer is how large the receive buffer of a socket must be to hold the longest line that is
-// looked at: the kernel announces a part of it as the window, and charges its own needs for each
+// minPeekBuffer is how large the receive buffer of a socket must be to hold the longest line that
+// is looked at: the kernel announces a part of it as the window, and charges its own needs for each
 // packet to it.
 const minPeekBuffer = 8 * maxSniffedLine
 
@@ -15,8 +15,8 @@ const minPeekBuffer = 8 * maxSniffedLine
 // buffer has room for what is looked at and whose peer has not sent FIN yet.
 //
 // It is not so for a Unix socket, where the peer's own buffer decides how many small pieces it may
-// write while they are not read (SO_SNDBUF), nor for Multipath TCP, whose end is not that of the TCP
-// connection that TCP_INFO describes.
+// write while they are not read (SO_SNDBUF), nor for Multipath TCP, whose end is not that of the
+// TCP connection that TCP_INFO describes.
 func mayContinue(fd int) bool {
 	if proto, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_PROTOCOL); err != nil ||
 		proto != syscall.IPPROTO_TCP {

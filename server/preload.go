@@ -10,8 +10,8 @@ import (
 // PushPreloads returns a handler that calls h, and pushes what its responses say is needed with
 // them: the targets of links with rel=preload in the Link fields of 2xx and 103 responses (RFC
 // 8288, RFC 9113 §8.4), unless they have the parameter nopush. They are pushed as soon as h has
-// written the header. Not pushed are targets of another origin than the request's, targets that were
-// pushed on the connection before, and more than 256 different ones on a connection.
+// written the header. Not pushed are targets of another origin than the request's, targets that
+// were pushed on the connection before, and more than 256 different ones on a connection.
 //
 // The pushed requests are GET, have the Accept-Encoding, Accept-Language and User-Agent of the one
 // that h answers, and go through the server's Handler. A 103 response of which every link is pushed

@@ -59,7 +59,8 @@ func pushError(err error) error {
 	return err
 }
 
-// checkPromise makes the header section of a request that is to be pushed, by the rules of net/http.
+// checkPromise makes the header section of a request that is to be pushed, by the rules of
+// net/http.
 func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]core.Field, error) {
 	method := opts.Method
 	switch method {
@@ -91,8 +92,8 @@ func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]core.F
 	return appendPromised(x.promisedFields(method, u.RequestURI(), len(opts.Header)), opts.Header)
 }
 
-// promisedFields returns the pseudo-header fields of a request that is to be pushed, in a slice with
-// room for more fields.
+// promisedFields returns the pseudo-header fields of a request that is to be pushed, in a slice
+// with room for more fields.
 func (x *exchange) promisedFields(method, path string, more int) []core.Field {
 	return append(make([]core.Field, 0, 4+more),
 		core.Field{Name: ":method", Value: method},

@@ -17,8 +17,8 @@ import (
 // blankRequest is the request that WithContext copies.
 var blankRequest http.Request
 
-// makeRequest fills in the request and returns the handler for it: the application's, or one of this
-// package where the request is to be refused.
+// makeRequest fills in the request and returns the handler for it: the application's, or one of
+// this package where the request is to be refused.
 func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
 	// WithContext is the one way to set the context. The copy that it makes does not escape, so
@@ -162,9 +162,9 @@ func firstValue(fields []core.Field, name string) string {
 	return fields[i].Value
 }
 
-// The bounds of what is read of the Trailer fields of a request. A name costs the client two octets,
-// and the server a hundred; and a whole field can cost the client one, as a reference to HPACK's
-// table.
+// The bounds of what is read of the Trailer fields of a request. A name costs the client two
+// octets, and the server a hundred; and a whole field can cost the client one, as a reference to
+// HPACK's table.
 const (
 	maxTrailers      = 100     // names, repeated ones counted
 	maxTrailerOctets = 4 << 10 // of all fields together

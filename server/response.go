@@ -91,8 +91,8 @@ func (w *response) Header() http.Header {
 	return w.header
 }
 
-// WriteHeader sets the status and freezes the header. With a 1xx status it sends an interim response
-// at once instead, and the final one is yet to come.
+// WriteHeader sets the status and freezes the header. With a 1xx status it sends an interim
+// response at once instead, and the final one is yet to come.
 func (w *response) WriteHeader(code int) {
 	if c := w.writeHeader(code); c != nil {
 		c.Flush()
@@ -132,8 +132,8 @@ func (w *response) WriteString(s string) (int, error) {
 	return w.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
-// ReadFrom copies with a small buffer, and after a read that has filled that with a large one, which
-// is as much as the connection sends with one system call.
+// ReadFrom copies with a small buffer, and after a read that has filled that with a large one,
+// which is as much as the connection sends with one system call.
 const (
 	copySmall = 32 << 10
 	copyLarge = 256 << 10
@@ -184,8 +184,8 @@ func (w *response) copyFrom(src io.Reader, buf []byte) (n int, end bool, err err
 // Flush sends what is buffered.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// FlushError sends what is buffered, the header at least, and returns the error of a stream that has
-// died.
+// FlushError sends what is buffered, the header at least, and returns the error of a stream that
+// has died.
 func (w *response) FlushError() error {
 	w.mu.Lock()
 	if w.responseState == nil {
@@ -213,8 +213,8 @@ func (w *response) flushLocked() error {
 	return w.checkLocked()
 }
 
-// checkLocked returns the error that has ended the response, nil while it can go on. The first error
-// counts.
+// checkLocked returns the error that has ended the response, nil while it can go on. The first
+// error counts.
 func (w *response) checkLocked() error {
 	if w.err == nil && w.x.s.Dead() {
 		w.err = w.x.s.Err()

@@ -25,7 +25,8 @@ func statusField(code int) core.Field {
 	return core.Field{Name: ":status", Value: statusDigits[i : i+3]}
 }
 
-// freezeHeaderLocked sets the status, and makes the header section of what is in the header map now.
+// freezeHeaderLocked sets the status, and makes the header section of what is in the header map
+// now.
 func (w *response) freezeHeaderLocked(code int) {
 	if w.x.is(bodyContinue) {
 		w.x.clear(bodyContinue) // a final status takes the place of 100 (Continue)
@@ -96,8 +97,8 @@ func (w *response) interpretLocked(m httpfield.Meaning, values []string) bool {
 }
 
 // addDefaultFieldsLocked adds to the header section the fields that the handler has not set:
-// Content-Type, Content-Length and Date. p is the first part of the body, or all of it where whole is
-// set.
+// Content-Type, Content-Length and Date. p is the first part of the body, or all of it where whole
+// is set.
 func (w *response) addDefaultFieldsLocked(p []byte, whole bool) []core.Field {
 	fields := w.getBuffer().fields
 	allowed := bodyAllowed(w.status)
@@ -157,7 +158,8 @@ var continueFields = []core.Field{statusField(http.StatusContinue)}
 func (w *response) sendContinue() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Another goroutine of the handler may have answered since the caller has found bodyContinue set.
+	// Another goroutine of the handler may have answered since the caller has found bodyContinue
+	// set.
 	if w.responseState != nil && w.err == nil && w.status == 0 {
 		_ = w.x.s.WriteHeaders(continueFields, false) // where this fails, so does the final header
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// bufferSize is how many octets of a body are kept until they are sent. A response that fits as a whole gets a
-// Content-Length. It is what net/http uses.
+// bufferSize is how many octets of a body are kept until they are sent. A response that fits as a
+// whole gets a Content-Length. It is what net/http uses.
 const bufferSize = 4 << 10
 
 // responseBuffer keeps what is not sent yet of a response.

@@ -69,8 +69,8 @@ func appendTrailer(fields []core.Field, key string, values []string) []core.Fiel
 	return fields
 }
 
-// notTrailers are the fields that must come before the content, or describe the connection (RFC 9110
-// §6.5.1).
+// notTrailers are the fields that must come before the content, or describe the connection (RFC
+// 9110 §6.5.1).
 var notTrailers = map[string]bool{
 	"Authorization": true, "Cache-Control": true, "Connection": true, "Content-Encoding": true,
 	"Content-Length": true, "Content-Range": true, "Content-Type": true, "Expect": true, "Host": true,
