@@ -46,8 +46,9 @@ type ConnOptions struct {
 // Errors of ServeConnWith.
 var (
 	errNotServed         = errors.New("server: the client speaks no protocol that is served on this connection")
-	errReceivedElsewhere = errors.New("server: ConnOptions.Received cannot be handed on to a function of TLSNextProto")
-	errBadUpgrade        = errors.New("server: ConnOptions.UpgradeRequest is no request of HTTP/1.1 without a body that asks " +
+	errReceivedElsewhere = errors.New(
+		"server: ConnOptions.Received cannot be handed on to a function of TLSNextProto")
+	errBadUpgrade = errors.New("server: ConnOptions.UpgradeRequest is no request of HTTP/1.1 without a body that asks " +
 		"for h2c and has one valid HTTP2-Settings field")
 )
 
