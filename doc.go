@@ -17,6 +17,8 @@
 //   - [github.com/sluice-go/sluice/stream]: the states of a stream as a table
 //     (RFC 9113 §5.1), identifiers, the table of streams.
 //   - [github.com/sluice-go/sluice/stream/priority]: which stream sends next.
+//   - [github.com/sluice-go/sluice/conn/header]: HPACK and the rules for the
+//     fields of a message (RFC 9113 §8).
 //   - [github.com/sluice-go/sluice/conn/core]: one connection of either role
 //     as a machine without I/O: bytes in, events out, bytes to send out.
 //   - [github.com/sluice-go/sluice/conn]: that machine on a net.Conn: its

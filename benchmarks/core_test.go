@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -20,8 +21,8 @@ type pair struct {
 	toClient       []byte
 	spare          []byte
 
-	answer []core.Field // of the server
-	body   []byte       // of the server's answers; empty for none
+	answer []header.Field // of the server
+	body   []byte         // of the server's answers; empty for none
 	free   []*core.Stream
 	closed int   // streams that have ended, seen by the client
 	bytes  int64 // of DATA, received by the client
@@ -138,7 +139,7 @@ func (p *pair) respond(s *core.Stream) {
 }
 
 var (
-	request = []core.Field{
+	request = []header.Field{
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: "http"},
 		{Name: ":authority", Value: "localhost:8080"},
@@ -146,7 +147,7 @@ var (
 		{Name: "user-agent", Value: "benchmark/1.0"},
 		{Name: "accept", Value: "*/*"},
 	}
-	response = []core.Field{
+	response = []header.Field{
 		{Name: ":status", Value: "200"},
 		{Name: "content-type", Value: "text/plain; charset=utf-8"},
 		{Name: "content-length", Value: "13"},

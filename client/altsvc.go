@@ -2,7 +2,7 @@ package client
 
 import (
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // AltSvc is what a server says of where else an origin is served (RFC 7838). It is not acted on
@@ -36,7 +36,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 }
 
 // altSvcField takes what a response's header says.
-func (x *exchange) altSvcField(fields []core.Field) {
+func (x *exchange) altSvcField(fields []header.Field) {
 	for i := range fields {
 		if fields[i].Name == "alt-svc" {
 			x.callAltSvcHandler(AltSvc{Origin: x.origin(), Value: fields[i].Value, Conn: x.cc})

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -126,7 +126,7 @@ func (t *Transport) awaitsContinue(req *http.Request) bool {
 
 // wroteHeadersTraced is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
 // ends the request, whose upload has not begun.
-func (x *exchange) wroteHeadersTraced(fields []core.Field, body *replayBody) {
+func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
 	returned := false
 	defer func() {
 		if returned {
@@ -147,7 +147,7 @@ func (x *exchange) wroteHeadersTraced(fields []core.Field, body *replayBody) {
 
 // wroteHeaders calls the hooks for a request whose head, and body where there is no upload, is on
 // its way.
-func (x *exchange) wroteHeaders(fields []core.Field, body *replayBody) {
+func (x *exchange) wroteHeaders(fields []header.Field, body *replayBody) {
 	if t := x.trace; t != nil {
 		traceFields(t, fields)
 		if t.WroteHeaders != nil {

@@ -4,12 +4,12 @@ import (
 	"net/http"
 	"net/textproto"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
 // onInterim takes an interim response, on a goroutine of its own.
-func (x *exchange) onInterim(m *core.Message) {
+func (x *exchange) onInterim(m *header.Message) {
 	returned := false
 	defer func() {
 		if !returned { // a hook has ended the goroutine
@@ -20,7 +20,7 @@ func (x *exchange) onInterim(m *core.Message) {
 	returned = true
 }
 
-func (x *exchange) handleInterim(m *core.Message) {
+func (x *exchange) handleInterim(m *header.Message) {
 	x.firstByte()
 	t := x.trace
 	if t != nil && t.Got1xxResponse != nil {

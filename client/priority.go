@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -101,6 +101,6 @@ func (x *exchange) setPriority(p priority.Params) {
 // statePriority states p in a field, unless the request has one of its own (RFC 9218 §5).
 func (b *fieldBuffer) statePriority(req *http.Request, p priority.Params) {
 	if _, own := req.Header["Priority"]; p.Extensible && !own {
-		b.fields = append(b.fields, core.Field{Name: "priority", Value: p.Field()})
+		b.fields = append(b.fields, header.Field{Name: "priority", Value: p.Field()})
 	}
 }

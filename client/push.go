@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -101,7 +101,7 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 // promisedRequest makes the request of a promise, if the server may speak for its origin (RFC 9113
 // §8.4, §10.1): the one that the connection was made for, whatever Host the request names in answer
 // to which it is, or one that its verified certificate names.
-func (cc *ClientConn) promisedRequest(m *core.Message, parent *http.Request) (*http.Request, error) {
+func (cc *ClientConn) promisedRequest(m *header.Message, parent *http.Request) (*http.Request, error) {
 	u, err := url.ParseRequestURI(m.Path)
 	if err != nil {
 		return nil, err

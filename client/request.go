@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -61,11 +61,11 @@ func trimValue(v string) string { return strings.Trim(v, " \t") }
 
 // fieldBuffer holds the fields of one request until they are encoded.
 type fieldBuffer struct {
-	fields []core.Field
+	fields []header.Field
 	body   []byte // and its body, where that is small
 }
 
-var fieldBuffers = sync.Pool{New: func() any { return &fieldBuffer{fields: make([]core.Field, 0, 24)} }}
+var fieldBuffers = sync.Pool{New: func() any { return &fieldBuffer{fields: make([]header.Field, 0, 24)} }}
 
 // memory returns room for n octets.
 func (b *fieldBuffer) memory(n int) []byte {
@@ -99,37 +99,37 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	if vv := req.Header[":protocol"]; len(vv) > 0 { // RFC 8441 §4, as net/http has it
 		protocol = trimValue(vv[0])
 	}
-	f = append(f, core.Field{Name: ":method", Value: method})
+	f = append(f, header.Field{Name: ":method", Value: method})
 	if method == http.MethodConnect && protocol == "" {
-		f = append(f, core.Field{Name: ":authority", Value: host})
+		f = append(f, header.Field{Name: ":authority", Value: host})
 	} else {
 		path, err := requestPath(req, host)
 		if err != nil {
 			return err
 		}
 		f = append(f,
-			core.Field{Name: ":scheme", Value: req.URL.Scheme},
-			core.Field{Name: ":authority", Value: host},
-			core.Field{Name: ":path", Value: path})
+			header.Field{Name: ":scheme", Value: req.URL.Scheme},
+			header.Field{Name: ":authority", Value: host},
+			header.Field{Name: ":path", Value: path})
 	}
 	if protocol != "" {
 		if method != http.MethodConnect {
 			return errors.New("http2: invalid :protocol header in non-CONNECT request")
 		}
-		f = append(f, core.Field{Name: ":protocol", Value: protocol})
+		f = append(f, header.Field{Name: ":protocol", Value: protocol})
 	}
 	if gzip {
-		f = append(f, core.Field{Name: "accept-encoding", Value: "gzip"})
+		f = append(f, header.Field{Name: "accept-encoding", Value: "gzip"})
 	}
 	if vv, ok := req.Header["User-Agent"]; !ok {
-		f = append(f, core.Field{Name: "user-agent", Value: defaultUserAgent})
+		f = append(f, header.Field{Name: "user-agent", Value: defaultUserAgent})
 	} else if len(vv) > 0 {
 		if v := trimValue(vv[0]); v != "" {
-			f = append(f, core.Field{Name: "user-agent", Value: v})
+			f = append(f, header.Field{Name: "user-agent", Value: v})
 		}
 	}
 	if length > 0 || length == 0 && (method == "POST" || method == "PUT" || method == "PATCH") {
-		f = append(f, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
+		f = append(f, header.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
 	}
 	if b.fields, err = appendHeader(f, req.Header); err != nil {
 		return err
@@ -138,12 +138,12 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 }
 
 // orderPseudo puts the pseudo-header fields, which come first, into another order.
-func orderPseudo(f []core.Field, order []string) {
+func orderPseudo(f []header.Field, order []string) {
 	n := 0
 	for n < len(f) && strings.HasPrefix(f[n].Name, ":") {
 		n++
 	}
-	slices.SortStableFunc(f[:n], func(a, b core.Field) int { return place(order, a.Name) - place(order, b.Name) })
+	slices.SortStableFunc(f[:n], func(a, b header.Field) int { return place(order, a.Name) - place(order, b.Name) })
 }
 
 // place is where a name comes in an order; those without a place come last.
@@ -155,7 +155,7 @@ func place(order []string, name string) int {
 }
 
 // appendHeader appends what a header map holds, but for what requestFields sends in its own way.
-func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
+func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 	for key, values := range h {
 		name := httpfield.ByKey(key)
 		if name == nil {
@@ -176,7 +176,7 @@ func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
 			continue
 		case httpfield.TE:
 			if hasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
-				f = append(f, core.Field{Name: "te", Value: "trailers"})
+				f = append(f, header.Field{Name: "te", Value: "trailers"})
 			}
 			continue
 		}
@@ -186,18 +186,18 @@ func appendHeader(f []core.Field, h http.Header) ([]core.Field, error) {
 				f = appendCrumbs(f, v)
 				continue
 			}
-			f = append(f, core.Field{Name: name.Lower, Value: v, Sensitive: name.Meaning == httpfield.Credentials})
+			f = append(f, header.Field{Name: name.Lower, Value: v, Sensitive: name.Meaning == httpfield.Credentials})
 		}
 	}
 	return f, nil
 }
 
 // appendCrumbs splits a cookie, so that the table can hold its parts (RFC 9113 §8.2.3).
-func appendCrumbs(f []core.Field, v string) []core.Field {
+func appendCrumbs(f []header.Field, v string) []header.Field {
 	for v != "" {
 		crumb, rest, _ := strings.Cut(v, ";")
 		if crumb = strings.TrimRight(crumb, " \t"); crumb != "" {
-			f = append(f, core.Field{Name: "cookie", Value: crumb})
+			f = append(f, header.Field{Name: "cookie", Value: crumb})
 		}
 		v = strings.TrimLeft(rest, " \t")
 	}
@@ -242,28 +242,28 @@ func (b *fieldBuffer) declareTrailers(trailer http.Header) error {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
-	b.fields = append(b.fields, core.Field{Name: "trailer", Value: strings.Join(keys, ",")})
+	b.fields = append(b.fields, header.Field{Name: "trailer", Value: strings.Join(keys, ",")})
 	return nil
 }
 
 // trailerFields makes the trailer section of a request.
-func trailerFields(trailer http.Header) ([]core.Field, error) {
+func trailerFields(trailer http.Header) ([]header.Field, error) {
 	if len(trailer) == 0 {
 		return nil, nil
 	}
-	var fields []core.Field
+	var fields []header.Field
 	for key, values := range trailer {
 		name := httpfield.ByKey(key)
 		for _, v := range values {
 			if name == nil || !validValue(v) {
 				return nil, fmt.Errorf("net/http: invalid trailer field %q", key)
 			}
-			fields = append(fields, core.Field{
+			fields = append(fields, header.Field{
 				Name: name.Lower, Value: trimValue(v), Sensitive: name.Meaning == httpfield.Credentials,
 			})
 		}
 	}
-	slices.SortStableFunc(fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(fields, func(a, b header.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields, nil
 }
 
@@ -363,7 +363,7 @@ func hasToken(values []string, token string) bool {
 }
 
 // traceFields calls the hook for every field that is sent.
-func traceFields(trace *httptrace.ClientTrace, fields []core.Field) {
+func traceFields(trace *httptrace.ClientTrace, fields []header.Field) {
 	if trace == nil || trace.WroteHeaderField == nil {
 		return
 	}

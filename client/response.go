@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -67,7 +67,7 @@ func statusText(code int) string {
 // makeHeader makes a header map. The slices of its values are cut from one array, with their
 // capacity clamped so that appending to one does not write into the next. Keys that Trailer
 // announces go to trailer, where that is not nil.
-func makeHeader(fields []core.Field, trailer *http.Header) http.Header {
+func makeHeader(fields []header.Field, trailer *http.Header) http.Header {
 	h := make(http.Header, len(fields))
 	values := make([]string, len(fields))
 	for i := range fields {

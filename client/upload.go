@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -138,7 +138,7 @@ func (u *upload) finish(s *conn.Stream, p []byte) error {
 	if err := s.Err(); err != nil {
 		return err // the caller may use the request again, so Trailer is not looked at
 	}
-	var trailers []core.Field
+	var trailers []header.Field
 	if t := u.x.req.Trailer; len(t) > 0 {
 		var err error
 		if trailers, err = trailerFields(t); err != nil {

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113
 // §8.3.1), and with end if it has no body. Nothing is flushed. The error is core.ErrNoStream while
 // the peer's limit of streams is reached, and core.ErrNoMoreStreams when another connection is
 // needed. Client only.
-func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
+func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	c.catchUpLocked()
@@ -38,9 +39,9 @@ func (c *Conn) OpenStream(fields []core.Field, end bool) (*Stream, error) {
 
 // ResponseHead is the head of a response and what was known of its content when it was asked for.
 type ResponseHead struct {
-	*core.Message      // valid until Release
-	NoBody        bool // nothing follows the head
-	Complete      bool // all of the response has arrived
+	*header.Message      // valid until Release
+	NoBody          bool // nothing follows the head
+	Complete        bool // all of the response has arrived
 }
 
 // AwaitHead is Head that tells more.
@@ -54,7 +55,7 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 
 // Head waits for the final head of the response and returns it; it is valid until Release. The
 // error is as of Read.
-func (st *Stream) Head() (*core.Message, error) {
+func (st *Stream) Head() (*header.Message, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -62,7 +63,7 @@ func (st *Stream) Head() (*core.Message, error) {
 }
 
 // awaitHeadLocked waits for the head until w ends that, which may be nil.
-func (st *Stream) awaitHeadLocked(w *interrupt) (*core.Message, error) {
+func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
 	for !st.headReceived {
 		switch {
 		case st.err != nil:

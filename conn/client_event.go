@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -60,7 +61,7 @@ func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	}
 	st.parent = parent.owner
 	promise := st.cs.Head
-	promise.Fields = append([]core.Field(nil), st.cs.Head.Fields...)
+	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
 	st.promise = &promise
 	st.finished = true // there is nothing that we could send
 	c.opened = append(c.opened, st)

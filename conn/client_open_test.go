@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
@@ -174,7 +175,7 @@ func TestOnInterim(t *testing.T) {
 		var st *Stream
 		_, err := p.c.OpenRequest(&Request{
 			Fields: get(1).fields, End: true, Into: &st,
-			OnInterim: func(m *core.Message) { seen = append(seen, m.Status, len(m.Fields)) },
+			OnInterim: func(m *header.Message) { seen = append(seen, m.Status, len(m.Fields)) },
 		})
 		check(t, "OpenRequest", err)
 		p.send(response(1, 103).with("a", "b", "c", "d"), response(1, 102), response(1, 200).endStream())

@@ -4,21 +4,21 @@ import (
 	"errors"
 	"runtime"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Request is what OpenRequest sends.
 type Request struct {
 	// Fields are the header section, pseudo-header fields first (RFC 9113 §8.3.1).
-	Fields []core.Field
+	Fields []header.Field
 	// Head tells that the method is HEAD, whose response describes content that is not sent.
 	Head bool
 	// End tells that Body and Trailers, which may be empty, are all that follows. Body is at most
 	// 16 KiB.
 	End      bool
 	Body     []byte
-	Trailers []core.Field
+	Trailers []header.Field
 
 	// Priority is what the request asks for. RFC 9218's part is sent as a priority field, unless
 	// Fields have one, which then is what the server sees. The tree's part is sent with HEADERS
@@ -37,7 +37,7 @@ type Request struct {
 	OnEnd func(error)
 	// OnInterim is called with each interim response (RFC 9110 §15.2), by the goroutine that reads
 	// the socket, and must not block. The message is valid during the call.
-	OnInterim func(*core.Message)
+	OnInterim func(*header.Message)
 	// TakesInterim says that OnInterim resets the stream when there are too many interim responses.
 	// Otherwise their octets together are bounded by Config.MaxHeaderBytes.
 	TakesInterim bool
@@ -66,7 +66,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		return nil, err
 	}
 	fields := withPriorityField(r.Fields, r.Priority)
-	if headerListSize(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
+	if header.ListSize(fields) > uint64(c.core.PeerSettings().MaxHeaderListSize) {
 		return nil, ErrHeaderListSize
 	}
 	c.noteRequestGapLocked()
@@ -103,14 +103,6 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 // (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
 
-// headerListSize is the size of a header section as RFC 9113 §6.5.2 counts it.
-func headerListSize(fields []core.Field) (n uint64) {
-	for i := range fields {
-		n += uint64(len(fields[i].Name)) + uint64(len(fields[i].Value)) + 32
-	}
-	return n
-}
-
 // Unsent tells of a stream that has died with its connection that nothing of its request has left
 // us, so that the peer cannot have acted on it. Client only.
 func (st *Stream) Unsent() bool {
@@ -124,7 +116,7 @@ func (st *Stream) OpenedBy() any { return st.parent }
 
 // Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client
 // only.
-func (st *Stream) Promise() *core.Message { return st.promise }
+func (st *Stream) Promise() *header.Message { return st.promise }
 
 // OnReceive sets a function that is called with the number of octets whenever some have arrived for
 // Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,

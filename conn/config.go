@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -231,13 +232,12 @@ func (c *Config) runtimeOptions() runtimeOptions {
 
 // Upgrade is the HTTP/1.1 request that became stream 1 of an HTTP/2 connection (RFC 7540 §3.2).
 type Upgrade struct {
-	Settings []byte       // the decoded HTTP2-Settings field: a SETTINGS payload
-	Request  core.Message // the request; it has no body
+	Settings []byte         // the decoded HTTP2-Settings field: a SETTINGS payload
+	Request  header.Message // the request; it has no body
 }
 
 const (
 	defaultMaxConcurrentStreams = 250 // as net/http
-	defaultHeaderTableSize      = 4096
 	defaultConnWindow           = 1 << 20
 	defaultStreamWindow         = 512 << 10
 	defaultMaxUnread            = 8 << 20
@@ -297,8 +297,8 @@ func (c *Config) core(role core.Role) core.Config {
 	cc := core.Config{
 		Role:                 role,
 		MaxConcurrentStreams: clampOr(c.MaxConcurrentStreams, defaultMaxConcurrentStreams, 1, frame.MaxStreamID),
-		DecoderTableSize:     clampOr(c.MaxDecoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
-		EncoderTableSize:     clampOr(c.MaxEncoderHeaderTableSize, defaultHeaderTableSize, 1, 1<<30),
+		DecoderTableSize:     clampOr(c.MaxDecoderHeaderTableSize, header.DefaultTableSize, 1, 1<<30),
+		EncoderTableSize:     clampOr(c.MaxEncoderHeaderTableSize, header.DefaultTableSize, 1, 1<<30),
 		MaxReadFrameSize: clampOr(c.MaxReadFrameSize, frame.MinMaxFrameSize, frame.MinMaxFrameSize,
 			frame.MaxMaxFrameSize),
 		ConnWindow: clampOr(c.MaxReceiveBufferPerConnection, defaultConnWindow, frame.DefaultWindow,

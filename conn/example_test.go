@@ -7,7 +7,7 @@ import (
 	"net"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // greeter is a conn.Handler that answers at once, on the goroutine that reads the socket. That is
@@ -17,7 +17,7 @@ type greeter struct{}
 func (greeter) HandleStreams(batch []*conn.Stream) {
 	c := batch[0].Conn()
 	for _, s := range batch {
-		err := s.Reply([]core.Field{
+		err := s.Reply([]header.Field{
 			{Name: ":status", Value: "200"},
 			{Name: "content-type", Value: "text/plain"},
 		}, []byte("hello, "+s.Message().Path[1:]), nil)
@@ -46,7 +46,7 @@ func Example() {
 	client := conn.NewClient(clientEnd, conn.Config{}, nil)
 	go client.Serve()
 
-	s, err := client.OpenStream([]core.Field{
+	s, err := client.OpenStream([]header.Field{
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: "http"},
 		{Name: ":authority", Value: "example.com"},
@@ -95,7 +95,7 @@ func ExampleTracer() {
 	client := conn.NewClient(clientEnd, conn.Config{}, nil)
 	go client.Serve()
 	go func() {
-		s, err := client.OpenStream([]core.Field{
+		s, err := client.OpenStream([]header.Field{
 			{Name: ":method", Value: "GET"},
 			{Name: ":scheme", Value: "http"},
 			{Name: ":authority", Value: "example.com"},

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -49,7 +50,7 @@ func TestReply(t *testing.T) {
 	tests := []struct {
 		name     string
 		body     string
-		trailers []core.Field
+		trailers []header.Field
 		want     []any
 	}{
 		{"empty", "", nil, []any{response(1, 200).endStream()}},
@@ -57,12 +58,12 @@ func TestReply(t *testing.T) {
 		{"trailers", "", pairFields("a", "b"), []any{response(1, 200), trailers(1, "a", "b")}},
 		{"all", "hi", pairFields("a", "b"), []any{response(1, 200), data(1, "hi"), trailers(1, "a", "b")}},
 	}
-	for how, reply := range map[string]func(*Stream, []byte, []core.Field) error{
-		"": func(st *Stream, p []byte, trailers []core.Field) error {
+	for how, reply := range map[string]func(*Stream, []byte, []header.Field) error{
+		"": func(st *Stream, p []byte, trailers []header.Field) error {
 			defer st.Release()
 			return st.Reply(status2(200), p, trailers)
 		},
-		" and released": func(st *Stream, p []byte, trailers []core.Field) error {
+		" and released": func(st *Stream, p []byte, trailers []header.Field) error {
 			return st.ReplyAndRelease(status2(200), p, trailers)
 		},
 	} {

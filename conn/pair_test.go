@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // A pair is a client's Conn and a server's at the two ends of one connection.
@@ -78,7 +79,7 @@ func echo(st *Stream) {
 			return
 		}
 		if errors.Is(err, io.EOF) {
-			_ = st.Finish(nil, append([]core.Field{{Name: "echoed", Value: "yes"}}, st.Trailers()...))
+			_ = st.Finish(nil, append([]header.Field{{Name: "echoed", Value: "yes"}}, st.Trailers()...))
 			return
 		}
 		if err != nil {

@@ -1,7 +1,7 @@
 package conn
 
 import (
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -61,7 +61,7 @@ func (st *Stream) MergePriority(value string) {
 
 // withPriorityField returns the fields with a priority field, if p states something that belongs
 // there and there is none.
-func withPriorityField(fields []core.Field, p priority.Params) []core.Field {
+func withPriorityField(fields []header.Field, p priority.Params) []header.Field {
 	if !p.Extensible {
 		return fields
 	}
@@ -70,5 +70,5 @@ func withPriorityField(fields []core.Field, p priority.Params) []core.Field {
 			return fields
 		}
 	}
-	return append(fields[:len(fields):len(fields)], core.Field{Name: "priority", Value: p.Field()})
+	return append(fields[:len(fields):len(fields)], header.Field{Name: "priority", Value: p.Field()})
 }

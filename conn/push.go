@@ -3,7 +3,7 @@ package conn
 import (
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // CanPush tells why Push would be refused whatever the request, nil where it would not be. Server
@@ -27,7 +27,7 @@ func (st *Stream) CanPush() error {
 // The promise goes out before whatever is written on st after the return. Nothing is flushed. The
 // error, after which nothing was sent, is core.ErrPushDisabled, ErrPushParent, ErrPushUnwanted,
 // ErrPushRequest, ErrNoStream, ErrNoMoreStreams or ErrClosed, or as of Write. Server only.
-func (st *Stream) Push(fields []core.Field) (*Stream, error) {
+func (st *Stream) Push(fields []header.Field) (*Stream, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()

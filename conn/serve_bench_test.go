@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/netconn"
 )
@@ -80,7 +80,7 @@ func (s *scripted) InterruptibleRead(netconn.Mark) bool { return true }
 
 // replier answers on the read goroutine, as the fastest handler would.
 type replier struct {
-	fields []core.Field
+	fields []header.Field
 	body   []byte
 	each   func() // if set, called for each batch
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
@@ -181,8 +182,8 @@ func upgradeSettings(s ...frame.Setting) []byte {
 	return b
 }
 
-func upgradeRequest() core.Message {
-	return core.Message{
+func upgradeRequest() header.Message {
+	return header.Message{
 		Method: "GET", Scheme: "http", Authority: "example.com", Path: "/", ContentLength: -1,
 		Fields: pairFields("accept", "*/*"),
 	}

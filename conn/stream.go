@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -38,7 +39,7 @@ type Stream struct {
 // streamLife is what a Stream begins anew with when its memory is used again.
 type streamLife struct {
 	body          body
-	trailers      []core.Field
+	trailers      []header.Field
 	headReceived  bool  // client: the final head of the response has arrived
 	endedWithHead bool  // and nothing follows it
 	endReceived   bool  // END_STREAM has arrived
@@ -59,9 +60,9 @@ type streamLife struct {
 	readsAtOpen   uint64 // how often the socket had been read then
 	unsent        bool   // it died before the request was written
 	wakeQueued    bool   // in clientState.wakeQueue
-	onInterim     func(*core.Message)
-	parent        any           // owner of the stream on which this one was promised
-	promise       *core.Message // the promised request
+	onInterim     func(*header.Message)
+	parent        any             // owner of the stream on which this one was promised
+	promise       *header.Message // the promised request
 	onReceive     func(n int)
 
 	readDeadline, writeDeadline deadline
@@ -118,7 +119,7 @@ func (st *Stream) Conn() *Conn {
 
 // Message returns the head of the request on a server, and of the response on a client once Head
 // has returned. It is valid, and must not be changed, until Release.
-func (st *Stream) Message() *core.Message { return &st.cs.Head }
+func (st *Stream) Message() *header.Message { return &st.cs.Head }
 
 // HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and
 // no trailers. Server only.

@@ -3,7 +3,7 @@ package conn
 import (
 	"context"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // ReadContext is [Stream.Read] whose wait ends when ctx is done, with ctx's error, as of ctx.Err. A
@@ -22,7 +22,7 @@ func (st *Stream) ReadContext(ctx context.Context, p []byte) (int, error) {
 // HeadContext is [Stream.Head] whose wait ends when ctx is done, with ctx's error, as of ctx.Err. A
 // context that is done when it is called makes it fail also where the head has arrived. The stream
 // goes on, and Head may be called again. Client only.
-func (st *Stream) HeadContext(ctx context.Context) (*core.Message, error) {
+func (st *Stream) HeadContext(ctx context.Context) (*header.Message, error) {
 	w, err := st.newInterrupt(ctx)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -81,7 +81,7 @@ func (st *Stream) notifyBlockedLocked() {
 
 // Trailers returns the trailer section of the peer's message (RFC 9113 §8.1) once Read has returned
 // io.EOF. It is valid until Release.
-func (st *Stream) Trailers() []core.Field {
+func (st *Stream) Trailers() []header.Field {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
 	if len(st.trailers) == 0 {
@@ -140,7 +140,7 @@ func (st *Stream) receiveDataLocked(p []byte, end bool) {
 }
 
 // receiveTrailersLocked takes the trailer section, which ends the message.
-func (st *Stream) receiveTrailersLocked(fields []core.Field) {
+func (st *Stream) receiveTrailersLocked(fields []header.Field) {
 	st.trailers = append(st.trailers[:0], fields...)
 	st.endReceived = true
 	st.wakeReaderLocked()

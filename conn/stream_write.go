@@ -3,7 +3,7 @@ package conn
 import (
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // keepLimit is how much of what Finish is given may be kept in memory until the peer's window
@@ -13,14 +13,14 @@ const keepLimit = 16 << 10
 // WriteHeaders appends a header section: on a server any number of interim responses (":status"
 // 1xx), then the final head, with end if no body and no trailers follow. Pseudo-header fields come
 // first and names are in lowercase; fields are not used after the return. Nothing is flushed.
-func (st *Stream) WriteHeaders(fields []core.Field, end bool) error {
+func (st *Stream) WriteHeaders(fields []header.Field, end bool) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	return st.awaitOnEndLocked(st.writeHeadersLocked(fields, end))
 }
 
-func (st *Stream) writeHeadersLocked(fields []core.Field, end bool) error {
+func (st *Stream) writeHeadersLocked(fields []header.Field, end bool) error {
 	c := st.c
 	if err := st.writeErrLocked(); err != nil {
 		return err
@@ -35,7 +35,7 @@ func (st *Stream) writeHeadersLocked(fields []core.Field, end bool) error {
 
 // Reply is WriteHeaders with a final head and Finish in one, for a response that is known as a
 // whole.
-func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) error {
+func (st *Stream) Reply(fields []header.Field, p []byte, trailers []header.Field) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -44,7 +44,7 @@ func (st *Stream) Reply(fields []core.Field, p []byte, trailers []core.Field) er
 
 // ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use
 // the stream.
-func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core.Field) error {
+func (st *Stream) ReplyAndRelease(fields []header.Field, p []byte, trailers []header.Field) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -56,7 +56,7 @@ func (st *Stream) ReplyAndRelease(fields []core.Field, p []byte, trailers []core
 	return st.awaitOnEndLocked(err)
 }
 
-func (st *Stream) replyLocked(fields []core.Field, p []byte, trailers []core.Field) error {
+func (st *Stream) replyLocked(fields []header.Field, p []byte, trailers []header.Field) error {
 	end := len(p) == 0 && len(trailers) == 0
 	if err := st.writeHeadersLocked(fields, end); err != nil || end {
 		return err
@@ -86,14 +86,14 @@ func (st *Stream) Write(p []byte) (int, error) {
 // Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16
 // KiB it never waits: what the peer's window does not let pass is kept and sent later. Nothing need
 // be flushed before; the end of a small p may stay in the output until the next Flush.
-func (st *Stream) Finish(p []byte, trailers []core.Field) error {
+func (st *Stream) Finish(p []byte, trailers []header.Field) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	return st.awaitOnEndLocked(st.finishLocked(p, trailers))
 }
 
-func (st *Stream) finishLocked(p []byte, trailers []core.Field) error {
+func (st *Stream) finishLocked(p []byte, trailers []header.Field) error {
 	if err := st.writeErrLocked(); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (st *Stream) finishLocked(p []byte, trailers []core.Field) error {
 }
 
 // queueLocked hands p to core and waits until it is in the output. It returns how much of p is.
-func (st *Stream) queueLocked(p []byte, trailers []core.Field, end bool) (n int, err error) {
+func (st *Stream) queueLocked(p []byte, trailers []header.Field, end bool) (n int, err error) {
 	ok := false
 	defer st.reclaimOnUnwindLocked(&ok)
 	n, err = st.queueAndWaitLocked(p, trailers, end)
@@ -125,7 +125,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	}
 }
 
-func (st *Stream) queueAndWaitLocked(p []byte, trailers []core.Field, end bool) (int, error) {
+func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool) (int, error) {
 	c := st.c
 	c.ensureOut()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {

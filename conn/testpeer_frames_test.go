@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -23,14 +23,14 @@ type raw string
 // arrival.
 type head struct {
 	id     uint32
-	fields []core.Field
+	fields []header.Field
 	end    bool
 	push   uint32 // the stream that is promised: the block begins with PUSH_PROMISE
 }
 
 // request is the head of a request on stream id.
 func request(id uint32, method, path string) head {
-	return head{id: id, fields: []core.Field{
+	return head{id: id, fields: []header.Field{
 		{Name: ":method", Value: method},
 		{Name: ":scheme", Value: "https"},
 		{Name: ":authority", Value: "example.com"},
@@ -64,16 +64,16 @@ func (h head) endStream() head {
 	return h
 }
 
-func pairFields(pairs ...string) (fields []core.Field) {
+func pairFields(pairs ...string) (fields []header.Field) {
 	for i := 0; i+1 < len(pairs); i += 2 {
-		fields = append(fields, core.Field{Name: pairs[i], Value: pairs[i+1]})
+		fields = append(fields, header.Field{Name: pairs[i], Value: pairs[i+1]})
 	}
 	return fields
 }
 
 // status2 are the fields of a response without anything but its status.
-func status2(code int, pairs ...string) []core.Field {
-	return append([]core.Field{{Name: ":status", Value: strconv.Itoa(code)}}, pairFields(pairs...)...)
+func status2(code int, pairs ...string) []header.Field {
+	return append([]header.Field{{Name: ":status", Value: strconv.Itoa(code)}}, pairFields(pairs...)...)
 }
 
 func data(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data: []byte(s)} }
@@ -127,7 +127,7 @@ func (p *testPeer) encode(b []byte, f any) []byte {
 }
 
 // block encodes a header block with the peer's HPACK state.
-func (p *testPeer) block(fields []core.Field) []byte {
+func (p *testPeer) block(fields []header.Field) []byte {
 	p.encBuf.Reset()
 	for _, f := range fields {
 		if err := p.enc.WriteField(f); err != nil {

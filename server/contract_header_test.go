@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// header is a handler that sets fields of the header map as they are, and writes a body.
-func header(body string, fields http.Header) func(*notes, http.ResponseWriter, *http.Request) {
+// headerHandler is a handler that sets fields of the header map as they are, and writes a body.
+func headerHandler(body string, fields http.Header) func(*notes, http.ResponseWriter, *http.Request) {
 	return func(n *notes, w http.ResponseWriter, _ *http.Request) {
 		for k, v := range fields {
 			w.Header()[k] = v
@@ -21,10 +21,10 @@ func header(body string, fields http.Header) func(*notes, http.ResponseWriter, *
 	}
 }
 
-// flushed is header with a Flush at the end.
+// flushed is headerHandler with a Flush at the end.
 func flushed(body string, fields http.Header) func(*notes, http.ResponseWriter, *http.Request) {
 	return func(n *notes, w http.ResponseWriter, r *http.Request) {
-		header(body, fields)(n, w, r)
+		headerHandler(body, fields)(n, w, r)
 		n.add("flush %s", outcome(http.NewResponseController(w).Flush()))
 	}
 }
@@ -35,33 +35,33 @@ func TestContractSpecialFields(t *testing.T) {
 	head := request1("HEAD", true, "")
 	type h = http.Header
 	runFrameScripts(t, []frameScript{
-		{"length nil", header("<html>", h{"Content-Length": nil}), get, nil},
-		{"length empty list", header("<html>", h{"Content-Length": {}}), get, nil},
-		{"length nil, no body", header("", h{"Content-Length": nil}), get, nil},
-		{"length nil, HEAD", header("<html>", h{"Content-Length": nil}), head, nil},
+		{"length nil", headerHandler("<html>", h{"Content-Length": nil}), get, nil},
+		{"length empty list", headerHandler("<html>", h{"Content-Length": {}}), get, nil},
+		{"length nil, no body", headerHandler("", h{"Content-Length": nil}), get, nil},
+		{"length nil, HEAD", headerHandler("<html>", h{"Content-Length": nil}), head, nil},
 		{"length nil, flushed", flushed("<html>", h{"Content-Length": nil}), get, nil},
-		{"length negative", header("<html>", h{"Content-Length": {"-1"}}), get, nil},
-		{"length twice", header("hello", h{"Content-Length": {"5", "5"}}), get, nil},
-		{"length of 0", header("", h{"Content-Length": {"0"}}), get, nil},
-		{"length on HEAD without body", header("", h{"Content-Length": {"7"}}), head, nil},
-		{"type nil", header("<html>", h{"Content-Type": nil}), get, nil},
-		{"type empty", header("<html>", h{"Content-Type": {""}}), get, nil},
+		{"length negative", headerHandler("<html>", h{"Content-Length": {"-1"}}), get, nil},
+		{"length twice", headerHandler("hello", h{"Content-Length": {"5", "5"}}), get, nil},
+		{"length of 0", headerHandler("", h{"Content-Length": {"0"}}), get, nil},
+		{"length on HEAD without body", headerHandler("", h{"Content-Length": {"7"}}), head, nil},
+		{"type nil", headerHandler("<html>", h{"Content-Type": nil}), get, nil},
+		{"type empty", headerHandler("<html>", h{"Content-Type": {""}}), get, nil},
 		{"type nil, flushed", flushed("<html>", h{"Content-Type": nil}), get, nil},
-		{"type with HEAD", header("<html>", nil), head, nil},
-		{"type, no body", header("", h{"Content-Type": {"a/b"}}), get, nil},
-		{"encoding", header("<html>", h{"Content-Encoding": {"gzip"}}), get, nil},
-		{"encoding nil", header("<html>", h{"Content-Encoding": nil}), get, nil},
-		{"encoding empty", header("<html>", h{"Content-Encoding": {""}}), get, nil},
-		{"date nil", header("x", h{"Date": nil}), get, nil},
-		{"transfer encoding", header("x", h{"Transfer-Encoding": {"identity"}}), get, nil},
-		{"transfer encoding nil", header("x", h{"Transfer-Encoding": nil}), get, nil},
-		{"chunked with length", header("x", h{"Transfer-Encoding": {"chunked"}, "Content-Length": {"1"}}), get, nil},
-		{"connection nil", header("x", h{"Connection": nil}), get, nil},
-		{"trailer nil", header("x", h{"Trailer": nil}), get, nil},
-		{"field nil", header("x", h{"X-A": nil, "X-B": {}}), get, nil},
-		{"field empty", header("x", h{"X-A": {""}}), get, nil},
-		{"lower case in the map", header("x", h{"x-a": {"1"}, "X-a": {"2"}, "Content-Type": {"a/b"}}), get, nil},
-		{"range of types", header("%PDF-1.4", nil), get, nil},
+		{"type with HEAD", headerHandler("<html>", nil), head, nil},
+		{"type, no body", headerHandler("", h{"Content-Type": {"a/b"}}), get, nil},
+		{"encoding", headerHandler("<html>", h{"Content-Encoding": {"gzip"}}), get, nil},
+		{"encoding nil", headerHandler("<html>", h{"Content-Encoding": nil}), get, nil},
+		{"encoding empty", headerHandler("<html>", h{"Content-Encoding": {""}}), get, nil},
+		{"date nil", headerHandler("x", h{"Date": nil}), get, nil},
+		{"transfer encoding", headerHandler("x", h{"Transfer-Encoding": {"identity"}}), get, nil},
+		{"transfer encoding nil", headerHandler("x", h{"Transfer-Encoding": nil}), get, nil},
+		{"chunked with length", headerHandler("x", h{"Transfer-Encoding": {"chunked"}, "Content-Length": {"1"}}), get, nil},
+		{"connection nil", headerHandler("x", h{"Connection": nil}), get, nil},
+		{"trailer nil", headerHandler("x", h{"Trailer": nil}), get, nil},
+		{"field nil", headerHandler("x", h{"X-A": nil, "X-B": {}}), get, nil},
+		{"field empty", headerHandler("x", h{"X-A": {""}}), get, nil},
+		{"lower case in the map", headerHandler("x", h{"x-a": {"1"}, "X-a": {"2"}, "Content-Type": {"a/b"}}), get, nil},
+		{"range of types", headerHandler("%PDF-1.4", nil), get, nil},
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 	"github.com/sluice-go/sluice/internal/netconn"
 )
@@ -114,8 +114,8 @@ func (pc *pendingConn) hijack(w http.ResponseWriter) ([]byte, error) {
 
 // upgradeRequest makes of the request of HTTP/1.1 that of stream 1. Fields that describe the
 // HTTP/1.1 connection are left out (RFC 7540 §8.1.2.2).
-func upgradeRequest(r *http.Request) core.Message {
-	m := core.Message{
+func upgradeRequest(r *http.Request) header.Message {
+	m := header.Message{
 		Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.RequestURI, ContentLength: -1,
 	}
 	for key, values := range r.Header {
@@ -125,9 +125,9 @@ func upgradeRequest(r *http.Request) core.Message {
 			continue
 		}
 		for _, v := range values {
-			m.Fields = append(m.Fields, core.Field{Name: name.Lower, Value: v})
+			m.Fields = append(m.Fields, header.Field{Name: name.Lower, Value: v})
 		}
 	}
-	slices.SortStableFunc(m.Fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(m.Fields, func(a, b header.Field) int { return strings.Compare(a.Name, b.Name) })
 	return m
 }

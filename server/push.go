@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -38,7 +39,7 @@ func (w *response) Push(target string, opts *http.PushOptions) error {
 }
 
 // push promises a request and hands it to the dispatcher.
-func (x *exchange) push(fields []core.Field) error {
+func (x *exchange) push(fields []header.Field) error {
 	if !x.sc.d.hasRoomForPush() {
 		return errPushQueue
 	}
@@ -61,7 +62,7 @@ func pushError(err error) error {
 
 // checkPromise makes the header section of a request that is to be pushed, by the rules of
 // net/http.
-func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]core.Field, error) {
+func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]header.Field, error) {
 	method := opts.Method
 	switch method {
 	case "":
@@ -94,12 +95,12 @@ func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]core.F
 
 // promisedFields returns the pseudo-header fields of a request that is to be pushed, in a slice
 // with room for more fields.
-func (x *exchange) promisedFields(method, path string, more int) []core.Field {
-	return append(make([]core.Field, 0, 4+more),
-		core.Field{Name: ":method", Value: method},
-		core.Field{Name: ":scheme", Value: x.scheme()},
-		core.Field{Name: ":authority", Value: x.req.Host},
-		core.Field{Name: ":path", Value: path})
+func (x *exchange) promisedFields(method, path string, more int) []header.Field {
+	return append(make([]header.Field, 0, 4+more),
+		header.Field{Name: ":method", Value: method},
+		header.Field{Name: ":scheme", Value: x.scheme()},
+		header.Field{Name: ":authority", Value: x.req.Host},
+		header.Field{Name: ":path", Value: path})
 }
 
 // scheme returns the scheme of the request's URL.
@@ -111,7 +112,7 @@ func (x *exchange) scheme() string {
 }
 
 // appendPromised appends the fields of h to those of a request that is to be pushed.
-func appendPromised(fields []core.Field, h http.Header) ([]core.Field, error) {
+func appendPromised(fields []header.Field, h http.Header) ([]header.Field, error) {
 	for key, values := range h {
 		name := httpfield.ByKey(key)
 		switch {

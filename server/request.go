@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
@@ -19,7 +19,7 @@ var blankRequest http.Request
 
 // makeRequest fills in the request and returns the handler for it: the application's, or one of
 // this package where the request is to be refused.
-func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Handler {
+func (x *exchange) makeRequest(m *header.Message, names *httpfield.Names) http.Handler {
 	sc, r := x.sc, &x.req
 	// WithContext is the one way to set the context. The copy that it makes does not escape, so
 	// nothing is allocated.
@@ -73,7 +73,7 @@ func (x *exchange) makeRequest(m *core.Message, names *httpfield.Names) http.Han
 }
 
 // makeBody sets the body of the request and what belongs to it.
-func (x *exchange) makeBody(m *core.Message) {
+func (x *exchange) makeBody(m *header.Message) {
 	r := &x.req
 	if !hasBody(x.s) {
 		r.Body = http.NoBody
@@ -102,7 +102,7 @@ func hasBody(s *conn.Stream) bool {
 // makeHeader makes the header map. The slices of its values are cut from one array, as
 // net/textproto does it, with their capacity clamped so that appending to one does not write into
 // the next. It returns the value of the Expect field, and whether there is an Early-Data field.
-func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect string, early bool) {
+func (x *exchange) makeHeader(m *header.Message, names *httpfield.Names) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
 		n++
@@ -154,7 +154,7 @@ func (x *exchange) makeHeader(m *core.Message, names *httpfield.Names) (expect s
 }
 
 // firstValue returns the value of the first of fields that has the name; one of them must have it.
-func firstValue(fields []core.Field, name string) string {
+func firstValue(fields []header.Field, name string) string {
 	i := 0
 	for fields[i].Name != name {
 		i++

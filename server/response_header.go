@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -20,9 +20,9 @@ var statusDigits = func() string {
 }()
 
 // statusField returns the :status field of a status.
-func statusField(code int) core.Field {
+func statusField(code int) header.Field {
 	i := 3 * (code - 100)
-	return core.Field{Name: ":status", Value: statusDigits[i : i+3]}
+	return header.Field{Name: ":status", Value: statusDigits[i : i+3]}
 }
 
 // freezeHeaderLocked sets the status, and makes the header section of what is in the header map
@@ -44,7 +44,7 @@ func (w *response) freezeHeaderLocked(code int) {
 }
 
 // appendHeaderLocked appends the fields of the header map that are to be sent.
-func (w *response) appendHeaderLocked(fields []core.Field) []core.Field {
+func (w *response) appendHeaderLocked(fields []header.Field) []header.Field {
 	w.x.sc.srv.headerSizes.observe(len(w.header))
 	for key, values := range w.header {
 		name := httpfield.ByKey(key)
@@ -99,22 +99,22 @@ func (w *response) interpretLocked(m httpfield.Meaning, values []string) bool {
 // addDefaultFieldsLocked adds to the header section the fields that the handler has not set:
 // Content-Type, Content-Length and Date. p is the first part of the body, or all of it where whole
 // is set.
-func (w *response) addDefaultFieldsLocked(p []byte, whole bool) []core.Field {
+func (w *response) addDefaultFieldsLocked(p []byte, whole bool) []header.Field {
 	fields := w.getBuffer().fields
 	allowed := bodyAllowed(w.status)
 	tunnel := w.makesTunnelLocked()
 	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
-		fields = append(fields, core.Field{Name: "content-type", Value: detectContentType(p)})
+		fields = append(fields, header.Field{Name: "content-type", Value: detectContentType(p)})
 	}
 	length := w.length
 	if length < 0 && whole && allowed && !w.is(noLength) && (len(p) > 0 || !w.is(isHead)) {
 		length = int64(len(p))
 	}
 	if length >= 0 && !tunnel && w.status != http.StatusNoContent { // RFC 9110 §8.6
-		fields = append(fields, core.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
+		fields = append(fields, header.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
 	}
 	if !w.is(hasDate) {
-		fields = append(fields, core.Field{Name: "date", Value: w.x.sc.srv.date.now()})
+		fields = append(fields, header.Field{Name: "date", Value: w.x.sc.srv.date.now()})
 	}
 	if w.is(closeWanted) {
 		w.x.sc.c.Shutdown()
@@ -135,7 +135,7 @@ func (w *response) writeInterimLocked(code int) (flush bool) {
 	if w.is(pushesLinks) && w.pushLinksLocked(code) {
 		return true
 	}
-	fields := make([]core.Field, 1, 1+len(w.header))
+	fields := make([]header.Field, 1, 1+len(w.header))
 	fields[0] = statusField(code)
 	for key, values := range w.header {
 		name := httpfield.ByKey(key)
@@ -151,7 +151,7 @@ func (w *response) writeInterimLocked(code int) (flush bool) {
 	return w.err == nil && w.x.s.WriteHeaders(fields, false) == nil
 }
 
-var continueFields = []core.Field{statusField(http.StatusContinue)}
+var continueFields = []header.Field{statusField(http.StatusContinue)}
 
 // sendContinue sends 100 (Continue) unless the handler has answered. It does not flush: Read of the
 // body does when it has to wait.
@@ -167,12 +167,12 @@ func (w *response) sendContinue() {
 
 // appendField appends a field unless its value is not valid (RFC 9110 §5.5), which net/http leaves
 // out as well.
-func appendField(fields []core.Field, lower, value string) []core.Field {
+func appendField(fields []header.Field, lower, value string) []header.Field {
 	value = textproto.TrimString(value)
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return fields
 		}
 	}
-	return append(fields, core.Field{Name: lower, Value: value})
+	return append(fields, header.Field{Name: lower, Value: value})
 }

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -14,12 +14,12 @@ const bufferSize = 4 << 10
 
 // responseBuffer keeps what is not sent yet of a response.
 type responseBuffer struct {
-	fields []core.Field // the final header section, until it is sent
-	n      int          // octets in body
+	fields []header.Field // the final header section, until it is sent
+	n      int            // octets in body
 	body   [bufferSize]byte
 }
 
-var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make([]core.Field, 0, 16)} }}
+var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make([]header.Field, 0, 16)} }}
 
 // maxBufferedFields is how large a header section may have been for its memory to be kept.
 const maxBufferedFields = 64

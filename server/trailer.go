@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
@@ -33,11 +33,11 @@ func (w *response) declareTrailerLocked(key string) {
 // with the prefix http.TrailerPrefix, in the order of their names. A response that can have no
 // content has none: to HEAD, or with status 204 or 304, it ends with its header (RFC 9110 §9.3.2,
 // §15.3.5, §15.4.5).
-func (w *response) trailerFieldsLocked() []core.Field {
+func (w *response) trailerFieldsLocked() []header.Field {
 	if len(w.header) == 0 || w.makesTunnelLocked() || w.is(isHead) || !bodyAllowed(w.status) {
 		return nil
 	}
-	var fields []core.Field
+	var fields []header.Field
 	for _, key := range w.trailers {
 		fields = appendTrailer(fields, key, w.header[key])
 	}
@@ -54,11 +54,11 @@ func (w *response) trailerFieldsLocked() []core.Field {
 			fields = appendTrailer(fields, name, values)
 		}
 	}
-	slices.SortStableFunc(fields, func(a, b core.Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(fields, func(a, b header.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
 }
 
-func appendTrailer(fields []core.Field, key string, values []string) []core.Field {
+func appendTrailer(fields []header.Field, key string, values []string) []header.Field {
 	name := httpfield.ByKey(key)
 	if name == nil {
 		return fields

@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/benchmarks/internal/baseline"
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -68,7 +68,7 @@ type low struct {
 	cfg        *tls.Config // nil for h2c
 	maxStreams int
 	l          net.Listener
-	heads      [2]atomic.Pointer[[]core.Field] // of Hello and of Fields, with the time of this second
+	heads      [2]atomic.Pointer[[]header.Field] // of Hello and of Fields, with the time of this second
 	body       []byte
 	clock      *time.Timer
 }
@@ -92,7 +92,7 @@ func (h *low) close() error { return h.l.Close() } // the process ends with it
 
 // tellTime makes the response heads of this second.
 func (h *low) tellTime() {
-	hello := []core.Field{
+	hello := []header.Field{
 		{Name: ":status", Value: "200"},
 		{Name: "content-type", Value: "text/plain; charset=utf-8"},
 		{Name: "content-length", Value: strconv.Itoa(len(site.Answer))},
@@ -100,7 +100,7 @@ func (h *low) tellTime() {
 	}
 	fields := hello[:len(hello):len(hello)]
 	for _, f := range site.FieldList() {
-		fields = append(fields, core.Field{Name: strings.ToLower(f.Name), Value: f.Value})
+		fields = append(fields, header.Field{Name: strings.ToLower(f.Name), Value: f.Value})
 	}
 	h.heads[0].Store(&hello)
 	h.heads[1].Store(&fields)

@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/internal/tlssock"
 	"github.com/sluice-go/sluice/server"
@@ -178,7 +178,7 @@ func (h *streams) StreamBlocked(*conn.Stream) {}
 func (h *streams) ConnState(bool)             {}
 
 func (s setup) respond(st *conn.Stream) {
-	if st.WriteHeaders([]core.Field{{Name: ":status", Value: "200"}}, false) != nil {
+	if st.WriteHeaders([]header.Field{{Name: ":status", Value: "200"}}, false) != nil {
 		return
 	}
 	buf := make([]byte, s.Piece)

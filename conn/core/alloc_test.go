@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -18,7 +19,7 @@ type loop struct {
 	id      uint32
 	free    []*Stream
 	body    []byte
-	fields  []Field
+	fields  []header.Field
 	closed  int
 }
 

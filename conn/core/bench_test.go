@@ -3,6 +3,7 @@ package core
 import (
 	"testing"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -31,7 +32,7 @@ type duo struct {
 	ends [2]Driver // by Role
 	out  [2][]byte // what they have sent
 	free []*Stream
-	head []Field // of responses
+	head []header.Field // of responses
 	body []byte
 	left int // streams that the client has open
 }

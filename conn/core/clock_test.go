@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -97,7 +98,7 @@ func TestNothingAfterFail(t *testing.T) {
 			want(p.c.SendHead(s, responseFields(), false, false))
 			_, err := p.c.Push(s, requestFields())
 			want(err)
-			want(p.c.Upgrade(nil, Message{}))
+			want(p.c.Upgrade(nil, header.Message{}))
 		} else {
 			_, err := p.c.Open(requestFields(), false, true)
 			want(err)

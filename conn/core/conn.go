@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/flow"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
@@ -28,7 +29,7 @@ type Conn struct {
 	sched    priority.Scheduler
 	send     flow.SendWindow
 	recv     flow.RecvWindow
-	enc      *blockEncoder
+	enc      *header.Encoder
 	limit    limiter
 	counts   tally
 	life     lifetime
@@ -67,7 +68,7 @@ func New(cfg Config) *Conn {
 		peer:  initialSettings(),
 		ids:   stream.NewIDs(cfg.Role == Client),
 		sched: cfg.Scheduler,
-		enc:   newBlockEncoder(cfg.EncoderTableSize),
+		enc:   header.NewEncoder(cfg.EncoderTableSize),
 	}
 	c.cfg.Limits = cfg.Limits.withDefaults(&cfg)
 	c.limit.Limits = &c.cfg.Limits

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
 // message is a header block that the peer sends.
 type message struct {
 	id       uint32
-	fields   []Field
+	fields   []header.Field
 	end      bool // END_STREAM
 	promised uint32
 	pieces   int // frames that the block is cut into; 0 is 1
@@ -22,20 +23,20 @@ type message struct {
 }
 
 // fields makes fields of strings like "name: value".
-func fields(ss ...string) []Field {
-	var list []Field
+func fields(ss ...string) []header.Field {
+	var list []header.Field
 	for _, s := range ss {
 		i := strings.Index(s[1:], ": ") + 1
-		list = append(list, Field{Name: s[:i], Value: s[i+2:]})
+		list = append(list, header.Field{Name: s[:i], Value: s[i+2:]})
 	}
 	return list
 }
 
-func requestFields(more ...string) []Field {
+func requestFields(more ...string) []header.Field {
 	return append(fields(":method: GET", ":scheme: https", ":authority: example.com", ":path: /"), fields(more...)...)
 }
 
-func responseFields(more ...string) []Field {
+func responseFields(more ...string) []header.Field {
 	if len(more) > 0 && strings.HasPrefix(more[0], ":status") {
 		return fields(more...)
 	}
@@ -288,7 +289,7 @@ func describe(e *Event) string {
 	return fmt.Sprintf("event %d", e.Kind)
 }
 
-func summary(m *Message) string {
+func summary(m *header.Message) string {
 	var s []string
 	switch {
 	case m.Status != 0:

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -18,7 +19,7 @@ type inbound struct {
 	maxBlock      int // compressed octets of one header block
 	maxConts      int
 
-	block   *blockDecoder
+	block   *header.Decoder
 	pending headerBlock // of which CONTINUATION must follow, when open
 
 	*found // nil while there is nothing to be decoded: see Trim
@@ -32,7 +33,7 @@ type found struct {
 	ready   bool // got is to be applied
 	refused refusal
 	head    headerBlock
-	msg     Message
+	msg     header.Message
 }
 
 // headerBlock is a HEADERS or PUSH_PROMISE frame with its CONTINUATION frames.
@@ -58,8 +59,10 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	in.maxConts = maxConts
 	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113
 	// §6.5.3).
-	in.block = newBlockDecoder(max(cfg.DecoderTableSize, defaultTableSize), cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
-	in.block.client = !in.server
+	in.block = header.NewDecoder(cfg.DecoderTableSize, cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
+	if !in.server {
+		in.block.SetClient()
+	}
 }
 
 // Decode takes at most one frame off b and returns the number of octets it took: 0 when b holds
@@ -155,7 +158,7 @@ func (in *inbound) continuation(h frame.Header, p []byte) error {
 		in.pending.conts++
 	}
 	if over(in.pending.conts-in.pending.octets/octetsPerContinuation, in.maxConts) {
-		in.block.drop()
+		in.block.Drop()
 		return calm("too_many_continuations")
 	}
 	return in.fragment(f.Fragment, f.EndHeaders)
@@ -172,14 +175,14 @@ func (in *inbound) fragment(p []byte, end bool) error {
 	in.pending.octets += len(p)
 	if in.pending.octets > in.maxBlock {
 		if in.server {
-			in.block.drop()
+			in.block.Drop()
 			return calm("header block too long")
 		}
-		if err := in.block.discard(discardedAtOnce); err != nil {
+		if err := in.block.Discard(); err != nil {
 			return err
 		}
 	}
-	if err := in.block.write(p); err != nil {
+	if err := in.block.Write(p); err != nil {
 		return err
 	}
 	if !end {
@@ -189,7 +192,7 @@ func (in *inbound) fragment(p []byte, end bool) error {
 	in.head = in.pending
 	in.pending = headerBlock{}
 	in.ready = true
-	return in.block.finish(&in.msg)
+	return in.block.Finish(&in.msg)
 }
 
 // Receive handles every whole frame in b, and returns how many octets those have. Events that view b

@@ -1,9 +1,9 @@
 // Package core is one HTTP/2 connection as a machine without I/O, in either role: bytes go in,
 // events and bytes to send come out (RFC 9113). It knows the preface, the exchange of SETTINGS,
-// header blocks and HPACK, the states of streams, flow control, scheduling, PING, GOAWAY and the
-// limits on what a peer can make it do. It knows no socket, goroutine, lock or clock: time is an
-// argument. Package conn brings it to life; a program with an event loop of its own can use it as
-// it is.
+// header blocks (package header), the states of streams, flow control, scheduling, PING, GOAWAY and
+// the limits on what a peer can make it do. It knows no socket, goroutine, lock or clock: time is
+// an argument. Package conn brings it to life; a program with an event loop of its own can use it
+// as it is.
 //
 // # Use
 //

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/sluice-go/sluice/conn/header"
+
 // EventKind tells what happened.
 type EventKind uint8
 
@@ -54,7 +56,7 @@ type Event struct {
 	End     bool
 	Stream  *Stream
 	Parent  *Stream
-	Message *Message
+	Message *header.Message
 	Data    []byte
 	Ping    [8]byte
 	Err     error

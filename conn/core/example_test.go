@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 func config(role core.Role) core.Config {
@@ -46,7 +47,7 @@ func ExampleConn() {
 	client.Start(time.Now())
 	server.Start(time.Now())
 
-	_, err := client.Open([]core.Field{
+	_, err := client.Open([]header.Field{
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: "https"},
 		{Name: ":authority", Value: "example.com"},
@@ -60,7 +61,7 @@ func ExampleConn() {
 			return
 		}
 		fmt.Println("server:", e.Stream.Head.Method, e.Stream.Head.Path)
-		head := []core.Field{{Name: ":status", Value: "200"}}
+		head := []header.Field{{Name: ":status", Value: "200"}}
 		if err := server.SendHead(e.Stream, head, false, false); err != nil {
 			panic(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -16,7 +17,7 @@ import (
 func literalThen(p *peer, id uint32, name, value string, references int) []byte {
 	m := request(id)
 	if value != "" {
-		m.fields = append(m.fields, Field{Name: name, Value: value})
+		m.fields = append(m.fields, header.Field{Name: name, Value: value})
 	}
 	block := append([]byte(nil), m.encode(p)...)
 	block = append(block, strings.Repeat("\xbe", references)...) // the newest entry

@@ -173,13 +173,6 @@ func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
 // sendsTree tells whether PRIORITY frames, and the like in HEADERS, mean anything to the server.
 func (c *Conn) sendsTree() bool { return c.cfg.TreePriorities && !c.peer.NoRFC7540Priorities }
 
-// readPriority reads the value of a priority field (RFC 9218 §5). A value that is not valid states
-// nothing.
-func readPriority(value string) priority.Packed {
-	p, _ := priority.Parse(value)
-	return p.Pack()
-}
-
 func treeParams(p frame.PriorityParam) priority.Params {
 	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -487,7 +488,7 @@ func TestPrioritizedBlockIsSplit(t *testing.T) {
 func TestPriorityOfUpgrade(t *testing.T) {
 	r, set := recording()
 	p := newSilentPeer(t, Server, set)
-	if err := p.c.Upgrade(nil, Message{
+	if err := p.c.Upgrade(nil, header.Message{
 		Method: "GET", Path: "/", Fields: fields("a: b", "priority: u=6, i"),
 		ContentLength: -1,
 	}); err != nil {

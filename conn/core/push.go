@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -34,17 +35,17 @@ var (
 // SETTINGS_MAX_CONCURRENT_STREAMS, though those that are promised do not count there (RFC 9113
 // §5.1.2), so that every answer can begin when it is ready; nor are they more than
 // Config.MaxConcurrentStreams. Beyond that the error is ErrNoStream.
-func (c *Conn) Push(parent *Stream, fields []Field) (*Stream, error) {
+func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 	if c.cfg.Role != Server {
 		panic("BUG: a client promises nothing")
 	}
 	if err := c.Driver().CanPush(parent); err != nil {
 		return nil, err
 	}
-	var m Message
-	m.promise(fields)
-	if section, reason := m.checkPromise(); reason != "" {
-		return nil, fmt.Errorf("%w: %s (%s)", ErrPushRequest, reason, section)
+	m := header.NewMessage(fields)
+	var malformed *frame.StreamError
+	if errors.As(m.CheckPromise(0), &malformed) {
+		return nil, fmt.Errorf("%w: %s (%s)", ErrPushRequest, malformed.Reason, malformed.Section)
 	}
 	id, ok := c.ids.Next()
 	if !ok {
@@ -91,27 +92,6 @@ func (d Driver) CanPush(parent *Stream) error {
 // pushLimit is how many streams may be pushed at once.
 func (c *Conn) pushLimit() uint64 {
 	return uint64(min(c.peer.MaxConcurrentStreams, c.cfg.MaxConcurrentStreams))
-}
-
-// promise fills m with the fields of a request that we are to promise.
-func (m *Message) promise(fields []Field) {
-	m.ContentLength = -1
-	for i := range fields {
-		j := judge(fields[i].Name, fields[i].Value)
-		m.add(&j, fields[i].Sensitive)
-	}
-}
-
-// checkPromise judges m as a request that is promised (RFC 9113 §8.4), as the other check methods
-// do.
-func (m *Message) checkPromise() (section, reason string) {
-	if section, reason := m.checkRequest(false); reason != "" {
-		return section, reason
-	}
-	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
-		return "RFC 9113 §8.4", "promised request is not safe, cacheable and without content"
-	}
-	return "", ""
 }
 
 // reserve takes a stream that is promised out of those that count (RFC 9113 §5.1.2).
@@ -163,8 +143,8 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	if c.shutdown.beyond(b.promisedID, c) {
 		return nil
 	}
-	if section, reason := c.in.msg.checkPromise(); reason != "" {
-		return frame.NewStreamError(b.promisedID, frame.ProtocolError, section, reason)
+	if err := c.in.msg.CheckPromise(b.promisedID); err != nil {
+		return err
 	}
 	// Promised streams do not count as open ones (RFC 9113 §5.1.2). As many again are taken.
 	if uint64(c.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {

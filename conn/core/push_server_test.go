@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -15,7 +16,7 @@ func (p *peer) push(parent uint32, more ...string) (uint32, error) {
 	return p.pushFields(parent, requestFields(more...))
 }
 
-func (p *peer) pushFields(parent uint32, fields []Field) (uint32, error) {
+func (p *peer) pushFields(parent uint32, fields []header.Field) (uint32, error) {
 	p.tb.Helper()
 	s, err := p.c.Push(p.stream(parent), fields)
 	p.take()
@@ -177,8 +178,8 @@ func TestServerPushRefusals(t *testing.T) {
 
 // Requests that cannot be promised (RFC 9113 §8.4).
 func TestServerPushRequest(t *testing.T) {
-	get := func(more ...string) []Field { return requestFields(more...) }
-	for name, list := range map[string][]Field{
+	get := func(more ...string) []header.Field { return requestFields(more...) }
+	for name, list := range map[string][]header.Field{
 		"POST":              fields(":method: POST", ":scheme: https", ":authority: x", ":path: /"),
 		"CONNECT":           fields(":method: CONNECT", ":authority: x:1"),
 		"no authority":      fields(":method: GET", ":scheme: https", ":path: /"),
@@ -320,7 +321,7 @@ func TestServerPushUpgrade(t *testing.T) {
 	for _, push := range []uint32{0, 1} {
 		p := newSilentPeer(t, Server)
 		set := frame.AppendSettings(nil, setting(frame.SettingEnablePush, push))[frame.HeaderLen:]
-		if err := p.c.Upgrade(set, Message{Method: "GET", Path: "/", ContentLength: -1}); err != nil {
+		if err := p.c.Upgrade(set, header.Message{Method: "GET", Path: "/", ContentLength: -1}); err != nil {
 			t.Fatal(err)
 		}
 		p.takeEvents()

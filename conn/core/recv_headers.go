@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 )
@@ -51,13 +52,13 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 		)
 	}
 	m := &c.in.msg
-	if section, reason := m.checkRequest(c.cfg.EnableConnectProtocol); reason != "" && !m.TooLarge {
-		return frame.NewStreamError(b.streamID, frame.ProtocolError, section, reason)
+	if err := m.CheckRequest(b.streamID, c.cfg.EnableConnectProtocol); err != nil && !m.TooLarge {
+		return err
 	}
 	if b.endStream && m.ContentLength > 0 {
 		return badLength(b.streamID)
 	}
-	s := c.newStream(b.streamID, stream.Idle, c.requestPriority(b, m.priority))
+	s := c.newStream(b.streamID, stream.Idle, c.requestPriority(b, m.Priority()))
 	c.takeHead(s)
 	s.tunnel = s.Head.Method == "CONNECT"
 	c.local(s, stream.RecvHeaders)
@@ -85,8 +86,8 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 		return err
 	}
 	m := &c.in.msg
-	if section, reason := m.checkResponse(); reason != "" && !m.TooLarge {
-		return frame.NewStreamError(s.ID, frame.ProtocolError, section, reason)
+	if err := m.CheckResponse(s.ID); err != nil && !m.TooLarge {
+		return err
 	}
 	if m.Status >= 100 && m.Status < 200 {
 		if b.endStream {
@@ -116,14 +117,14 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 // too many: their number and their octets together are not bounded then. Client only.
 func (d Driver) TakeInterim(s *Stream) { s.takesAll = true }
 
+// interimStatus is as long as any interim response's :status.
+var interimStatus = [1]header.Field{{Name: ":status", Value: "100"}}
+
 // recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110
 // §15.2), so that only a limit ends them.
-func (c *Conn) recvInterim(s *Stream, m *Message) error {
+func (c *Conn) recvInterim(s *Stream, m *header.Message) error {
 	s.interims++
-	s.interimed += fieldSize(":status", "100")
-	for i := range m.Fields {
-		s.interimed += fieldSize(m.Fields[i].Name, m.Fields[i].Value)
-	}
+	s.interimed += header.ListSize(interimStatus[:]) + header.ListSize(m.Fields)
 	many := over(int(s.interims), c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes)
 	if m.TooLarge || many && !s.takesAll {
 		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", "too_many_interim_responses")
@@ -144,8 +145,8 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "trailers without END_STREAM")
 	}
 	m := &c.in.msg
-	if section, reason := m.checkTrailers(); reason != "" {
-		return frame.NewStreamError(s.ID, frame.ProtocolError, section, reason)
+	if err := m.CheckTrailers(s.ID); err != nil {
+		return err
 	}
 	if m.TooLarge {
 		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5.1", "trailers too large")

@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -61,7 +62,7 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for a push stream that is idle")
 	}
 	var p priority.Params
-	ok := len(f.Value) <= maxPriorityOctets
+	ok := len(f.Value) <= header.MaxPriorityLen
 	if ok {
 		p, ok = priority.Parse(string(f.Value))
 	}

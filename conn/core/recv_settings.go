@@ -56,7 +56,7 @@ func (c *Conn) applySetting(set frame.Setting) error {
 	switch set.ID {
 	case frame.SettingHeaderTableSize:
 		p.HeaderTableSize = set.Value
-		c.enc.setPeerTableSize(set.Value)
+		c.enc.SetPeerTableSize(set.Value)
 	case frame.SettingEnablePush:
 		if c.cfg.Role == Client && set.Value != 0 {
 			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.5.2", "SETTINGS_ENABLE_PUSH from a server")
@@ -94,7 +94,7 @@ func (c *Conn) recvSettingsAck() error {
 	}
 	c.life.settingsAcked = true
 	c.bdp.PingAcked(c.now)
-	c.in.block.setTableSize(c.cfg.DecoderTableSize)
+	c.in.block.SetTableSize(c.cfg.DecoderTableSize)
 	if c.cfg.StreamWindow < frame.DefaultWindow {
 		// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
 		c.shiftRecvWindows(int32(c.cfg.StreamWindow) - frame.DefaultWindow)

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -37,7 +38,7 @@ func (d Driver) CanOpen() error {
 
 // Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is
 // HEAD, whose response describes content that is not sent.
-func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
+func (c *Conn) Open(fields []header.Field, head, end bool) (*Stream, error) {
 	return c.OpenPrioritized(fields, head, end, priority.Params{})
 }
 
@@ -45,7 +46,7 @@ func (c *Conn) Open(fields []Field, head, end bool) (*Stream, error) {
 // (RFC 7540 §6.2), where Config.TreePriorities is set and the server does not ignore that. RFC
 // 9218's part is sent as the priority field, which has to be among fields; here it counts for the
 // order in which request bodies are sent.
-func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params) (*Stream, error) {
+func (c *Conn) OpenPrioritized(fields []header.Field, head, end bool, p priority.Params) (*Stream, error) {
 	if c.cfg.Role != Client {
 		panic("BUG: a server opens streams by Push only")
 	}
@@ -74,7 +75,7 @@ func (c *Conn) OpenPrioritized(fields []Field, head, end bool, p priority.Params
 }
 
 // isConnect looks for CONNECT among the pseudo-header fields, which come first.
-func isConnect(fields []Field) bool {
+func isConnect(fields []header.Field) bool {
 	for i := range fields {
 		switch name := fields[i].Name; {
 		case name == ":method":
@@ -89,7 +90,7 @@ func isConnect(fields []Field) bool {
 // SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a
 // stream that was promised; where the client has lowered its limit of streams since, it is
 // ErrNoStream, and the stream is reset. Server only.
-func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
+func (c *Conn) SendHead(s *Stream, fields []header.Field, interim, end bool) error {
 	if c.fatal != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
 	}
@@ -116,7 +117,7 @@ func (c *Conn) SendHead(s *Stream, fields []Field, interim, end bool) error {
 // frame, or on trailers where there are any. What the windows, the scheduler and Fill let pass goes
 // to the output; until EventDrained the rest is still in data, which must stay as it is until then
 // or until Unqueue. trailers are used until EventDrained, too.
-func (c *Conn) Queue(s *Stream, data []byte, trailers []Field, end bool) error {
+func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) error {
 	switch {
 	case c.fatal != nil || !s.state.CanSend() || s.out.end:
 		return ErrClosed
@@ -161,7 +162,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 func (d Driver) Keep(s *Stream) {
 	if s.out.waiting() && !s.out.owned {
 		s.out.data = append([]byte(nil), s.out.data...)
-		s.out.trailers = append([]Field(nil), s.out.trailers...)
+		s.out.trailers = append([]header.Field(nil), s.out.trailers...)
 		s.out.owned = true
 	}
 }

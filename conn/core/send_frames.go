@@ -1,10 +1,13 @@
 package core
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/frame"
+)
 
 // appendHeaders appends a header block as HEADERS and as many CONTINUATION frames as the peer's
 // maximum frame size asks for (RFC 9113 §4.3). The block is encoded straight into the output.
-func (c *Conn) appendHeaders(id uint32, fields []Field, end bool) {
+func (c *Conn) appendHeaders(id uint32, fields []header.Field, end bool) {
 	flags := frame.FlagEndHeaders
 	if end {
 		flags |= frame.FlagEndStream
@@ -13,7 +16,7 @@ func (c *Conn) appendHeaders(id uint32, fields []Field, end bool) {
 }
 
 // appendPrioritized is appendHeaders with a place in the tree (RFC 7540 §6.2).
-func (c *Conn) appendPrioritized(id uint32, fields []Field, end bool, p frame.PriorityParam) {
+func (c *Conn) appendPrioritized(id uint32, fields []header.Field, end bool, p frame.PriorityParam) {
 	flags := frame.FlagEndHeaders | frame.FlagPriority
 	if end {
 		flags |= frame.FlagEndStream
@@ -24,11 +27,11 @@ func (c *Conn) appendPrioritized(id uint32, fields []Field, end bool, p frame.Pr
 }
 
 // appendBlock appends the frame h, whose payload is prefix and then a header block.
-func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []Field) {
+func (c *Conn) appendBlock(h frame.Header, prefix []byte, fields []header.Field) {
 	at := len(c.out)
 	c.out = h.Append(c.out) // the length is not known yet
 	c.out = append(c.out, prefix...)
-	c.out = c.enc.append(c.out, fields)
+	c.out = c.enc.Append(c.out, fields)
 	c.counts.FramesOut++
 	size := len(c.out) - at - frame.HeaderLen
 	if size <= int(c.peer.MaxFrameSize) {

@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -62,7 +63,7 @@ func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	if cfg.MaxReadFrameSize != frame.MinMaxFrameSize {
 		b = append(b, frame.Setting{ID: frame.SettingMaxFrameSize, Value: cfg.MaxReadFrameSize})
 	}
-	if cfg.DecoderTableSize != defaultTableSize {
+	if cfg.DecoderTableSize != header.DefaultTableSize {
 		b = append(b, frame.Setting{ID: frame.SettingHeaderTableSize, Value: cfg.DecoderTableSize})
 	}
 	if cfg.Role == Server && cfg.EnableConnectProtocol {
@@ -95,11 +96,9 @@ type Settings struct {
 	NoRFC7540Priorities   bool
 }
 
-const defaultTableSize = 4096 // RFC 9113 §6.5.2
-
 func initialSettings() Settings {
 	return Settings{
-		HeaderTableSize:      defaultTableSize,
+		HeaderTableSize:      header.DefaultTableSize,
 		EnablePush:           true,
 		MaxConcurrentStreams: 1<<32 - 1,
 		InitialWindowSize:    frame.DefaultWindow,

@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/flow"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
@@ -17,7 +18,7 @@ type Stream struct {
 	Owner any
 	// Head is the request that opened the stream (server, pushed) or the final response head
 	// (client). Its Fields belong to the stream.
-	Head Message
+	Head header.Message
 
 	state    stream.State
 	node     priority.Node // in the scheduler
@@ -52,11 +53,11 @@ type Stream struct {
 
 // outgoing is what a stream still has to send.
 type outgoing struct {
-	data     []byte  // waits for window and turn; the caller's memory unless owned
-	trailers []Field // follow data, and end the stream
-	owned    bool    // data is a copy of ours
-	end      bool    // END_STREAM follows data
-	stopRecv bool    // RST_STREAM(NO_ERROR) follows the end (RFC 9113 §8.1)
+	data     []byte         // waits for window and turn; the caller's memory unless owned
+	trailers []header.Field // follow data, and end the stream
+	owned    bool           // data is a copy of ours
+	end      bool           // END_STREAM follows data
+	stopRecv bool           // RST_STREAM(NO_ERROR) follows the end (RFC 9113 §8.1)
 
 	since time.Time // when the present wait was begun or last judged
 	sent  int       // octets sent since then

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -14,7 +15,7 @@ type plan struct {
 	head              bool  // the request is HEAD
 	parent            *plan // in answer to which it was promised
 	request, response letter
-	interim           [][]Field
+	interim           [][]header.Field
 
 	killed  bool    // somebody has reset the stream
 	stopped [2]bool // by role: who has called StopRecv
@@ -23,9 +24,9 @@ type plan struct {
 
 // A letter is one message.
 type letter struct {
-	fields   []Field
+	fields   []header.Field
 	size     int // octets of content
-	trailers []Field
+	trailers []header.Field
 }
 
 // bare tells that the head is all.
@@ -155,7 +156,7 @@ func (n *node) sendBody(h *half, most int) {
 	if len(b) > 0 {
 		h.queued = b
 	}
-	var trailers []Field
+	var trailers []header.Field
 	if h.ended {
 		trailers = l.trailers
 	}
@@ -308,11 +309,11 @@ func (n *node) event(e *Event, h *half) {
 }
 
 // same compares fields with those that were sent; pseudo-header fields are not among the former.
-func (n *node) same(e *Event, got, want []Field) {
+func (n *node) same(e *Event, got, want []header.Field) {
 	for len(want) > 0 && want[0].Name[0] == ':' {
 		want = want[1:]
 	}
-	if !slices.EqualFunc(got, want, func(a, b Field) bool { return a.Name == b.Name && a.Value == b.Value }) {
+	if !slices.EqualFunc(got, want, func(a, b header.Field) bool { return a.Name == b.Name && a.Value == b.Value }) {
 		n.w.failf("%v: fields %v, want %v: %s", n.c.cfg.Role, got, want, describe(e))
 	}
 }

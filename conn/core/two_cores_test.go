@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -303,7 +304,7 @@ func (w *world) push() {
 		p.request.fields[0].Value = "HEAD"
 	}
 	p.request = letter{
-		fields: slices.DeleteFunc(p.request.fields, func(f Field) bool { return f.Name == "content-length" }),
+		fields: slices.DeleteFunc(p.request.fields, func(f header.Field) bool { return f.Name == "content-length" }),
 	}
 	can := n.c.CanPush(h.s)
 	s, err := n.c.Push(h.s, p.request.fields)
@@ -436,7 +437,7 @@ func (n *node) acknowledged() {
 		case frame.SettingMaxFrameSize:
 			c.in.maxFrame = set.Value
 		case frame.SettingHeaderTableSize:
-			c.in.block.setTableSize(set.Value)
+			c.in.block.SetTableSize(set.Value)
 		case frame.SettingMaxConcurrentStreams:
 			c.cfg.MaxConcurrentStreams = set.Value
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -10,7 +11,7 @@ import (
 // §3.2): settings is the payload of its HTTP2-Settings field, and the request is stream 1,
 // half-closed (remote). It is to be called after Start. The client's preface still comes. Server
 // only.
-func (c *Conn) Upgrade(settings []byte, request Message) error {
+func (c *Conn) Upgrade(settings []byte, request header.Message) error {
 	if c.fatal != nil {
 		return c.fatal
 	}
@@ -27,7 +28,8 @@ func (c *Conn) Upgrade(settings []byte, request Message) error {
 	var p priority.Params
 	for i := range request.Fields {
 		if request.Fields[i].Name == "priority" {
-			readPriority(request.Fields[i].Value).Apply(&p)
+			stated, _ := priority.Parse(request.Fields[i].Value)
+			stated.Pack().Apply(&p)
 		}
 	}
 	s := c.newStream(1, stream.Idle, p)

@@ -3,6 +3,7 @@ package core
 import (
 	"testing"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -10,7 +11,7 @@ import (
 func upgrade(t *testing.T, payload []byte) (*peer, error) {
 	t.Helper()
 	p := newSilentPeer(t, Server)
-	m := Message{Method: "GET", Path: "/old", ContentLength: -1}
+	m := header.Message{Method: "GET", Path: "/old", ContentLength: -1}
 	err := p.c.Upgrade(payload, m)
 	p.takeEvents()
 	p.take()

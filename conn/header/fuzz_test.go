@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ import (
 // parts cuts the input of a fuzz target into strings.
 func parts(data []byte) []string { return strings.Split(string(data), "\n") }
 
-// FuzzBlockRoundTrip encodes any fields twice, and decodes them with x/net's decoder and with ours.
-func FuzzBlockRoundTrip(f *testing.F) {
+// FuzzRoundTrip encodes any fields twice, and decodes them with x/net's decoder and with ours.
+func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte(":status\n200\ncontent-type\ntext/html\ndate\nMon, 02 Nov 2026 15:04:05 GMT"), uint32(4096), uint32(4096))
 	f.Add([]byte("cookie\na=b\n\xff\xfe\n\x00\n\n\nX\ny\nx\n1\nx\n2\nx\n1"), uint32(100), uint32(64))
 	f.Add([]byte("authorization\nx\naccept-encoding\ngzip, deflate\n:path\n/"), uint32(0), uint32(1<<20))
@@ -28,11 +28,11 @@ func FuzzBlockRoundTrip(f *testing.F) {
 		}
 		limit %= 1 << 20
 		size %= 1 << 20
-		e := newBlockEncoder(limit)
+		e := NewEncoder(limit)
 		x := hpack.NewDecoder(4096, nil)
-		d := newBlockDecoder(4096, 1<<24, 1<<20)
+		d := NewDecoder(4096, 1<<24, 1<<20)
 		for i := range 5 {
-			b := e.append(nil, fields)
+			b := e.Append(nil, fields)
 			if diff := cmp.Diff(plain(fields), plain(xnetDecode(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatal(diff)
 			}
@@ -43,9 +43,9 @@ func FuzzBlockRoundTrip(f *testing.F) {
 			}
 			checkSame(t, fields, &m)
 			if i == 0 {
-				e.setPeerTableSize(size)
+				e.SetPeerTableSize(size)
 				x.SetAllowedMaxDynamicTableSize(size)
-				d.setTableSize(size)
+				d.SetTableSize(size)
 			}
 		}
 	})
@@ -85,10 +85,10 @@ func checkSame(t *testing.T, fields []Field, m *Message) {
 	}
 }
 
-// FuzzBlockDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the
+// FuzzDecoder decodes any octets as two blocks: at once, and cut at random. Both must give the
 // same messages and errors, and what x/net's decoder gives at once where it agrees that there is no
 // error.
-func FuzzBlockDecoder(f *testing.F) {
+func FuzzDecoder(f *testing.F) {
 	for _, fields := range [][]Field{response20, request20, head("host: a", "te: trailers", "content-length: 5")} {
 		first, second := xnetTwice(f, fields)
 		f.Add(first, second, uint64(1), uint32(1<<16))
@@ -105,8 +105,8 @@ func FuzzBlockDecoder(f *testing.F) {
 	)
 	f.Fuzz(func(t *testing.T, first, second []byte, seed uint64, limit uint32) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		limit %= 1 << 17
-		whole, cut := newBlockDecoder(4096, limit, 20), newBlockDecoder(4096, limit, 20)
+		limit = 1 + limit%(1<<17)
+		whole, cut := NewDecoder(4096, limit, 20), NewDecoder(4096, limit, 20)
 		x := hpack.NewDecoder(4096, nil)
 		for _, block := range [][]byte{first, second} {
 			a, errA := decodeCut(whole, block, func() int { return 1 << 30 })
@@ -124,9 +124,9 @@ func FuzzBlockDecoder(f *testing.F) {
 			if diff := cmp.Diff(a, b, cmp.AllowUnexported(Message{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatal(diff)
 			}
-			a.checkRequest(true)
-			a.checkResponse()
-			a.checkTrailers()
+			a.requestFault(true)
+			a.responseFault()
+			a.trailersFault()
 			if fields, err := x.DecodeFull(block); err == nil && !a.TooLarge {
 				checkSame(t, fields, a)
 			}
@@ -134,10 +134,10 @@ func FuzzBlockDecoder(f *testing.F) {
 	})
 }
 
-func decodeCut(d *blockDecoder, block []byte, next func() int) (*Message, error) {
+func decodeCut(d *Decoder, block []byte, next func() int) (*Message, error) {
 	if err := writeCut(d, block, next); err != nil {
 		return nil, err
 	}
 	m := new(Message)
-	return m, d.finish(m)
+	return m, d.Finish(m)
 }

@@ -1,4 +1,4 @@
-package core
+package header
 
 import "github.com/sluice-go/sluice/stream/priority"
 
@@ -32,7 +32,7 @@ const (
 )
 
 // emit takes a field from hpack.Decoder.
-func (d *blockDecoder) emit(f Field) {
+func (d *Decoder) emit(f Field) {
 	place := d.maxFields - d.linesLeft
 	if place < len(d.memo) {
 		if j := &d.memo[place]; j.name == f.Name && j.value == f.Value && j.octets != 0 {
@@ -59,7 +59,7 @@ func (d *blockDecoder) emit(f Field) {
 
 // add puts one field line into the message. When that is over the limits, so is the message, and
 // the rest of the block is not even decoded where the table can do without.
-func (d *blockDecoder) add(j *judgedField, never bool) {
+func (d *Decoder) add(j *judgedField, never bool) {
 	if uint64(j.octets) > d.octetsLeft || d.linesLeft <= 0 {
 		d.m.TooLarge = true
 		d.hpack.SetEmitEnabled(false)
@@ -136,10 +136,12 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 	}
 }
 
-const (
-	maxPriorityLines  = 4
-	maxPriorityOctets = 256
-)
+// MaxPriorityLen is the length of a Priority Field Value beyond which it is not parsed: none is ever
+// as long.
+const MaxPriorityLen = 256
+
+// maxPriorityLines is how many priority fields of a message are parsed.
+const maxPriorityLines = 4
 
 // addPriority takes what a priority field states. A further line adds to the Dictionary, and what
 // it repeats it replaces (RFC 8941 §3.2).
@@ -147,13 +149,13 @@ const (
 // What is longer than a priority ever is, and lines beyond the first few, are not parsed: an octet
 // can stand for a line of some KiB. RFC 9218 §4 leaves it to a server which signals it follows.
 func (m *Message) addPriority(j *judgedField) {
-	if m.priorities == maxPriorityLines || len(j.value) > maxPriorityOctets {
+	if m.priorities == maxPriorityLines || len(j.value) > MaxPriorityLen {
 		return
 	}
 	m.priorities++
 	if m.priority == 0 {
 		if j.num == 0 {
-			j.num = 1 + int64(readPriority(j.value))
+			j.num = 1 + int64(parsePriority(j.value))
 		}
 		m.priority = priority.Packed(j.num - 1)
 		return
@@ -191,4 +193,11 @@ func (m *Message) addPseudo(j *judgedField) {
 			m.Status = int(j.num)
 		}
 	}
+}
+
+// parsePriority parses the value of a priority field (RFC 9218 §5). A value that is not valid states
+// nothing.
+func parsePriority(value string) priority.Packed {
+	p, _ := priority.Parse(value)
+	return p.Pack()
 }

@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"bytes"
@@ -81,9 +81,9 @@ func TestEncodeRepresentation(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.field.Name+" "+test.field.Value[:min(10, len(test.field.Value))], func(t *testing.T) {
-			e := newBlockEncoder(4096)
+			e := NewEncoder(4096)
 			for i, want := range []string{test.first, test.second} {
-				b := e.append(nil, []Field{test.field})
+				b := e.Append(nil, []Field{test.field})
 				got := static
 				switch {
 				case b[0]&0x80 != 0:
@@ -105,12 +105,12 @@ func TestEncodeRepresentation(t *testing.T) {
 }
 
 func TestEncodeIntoBuffer(t *testing.T) {
-	e := newBlockEncoder(4096)
-	b := e.append([]byte("before"), lines(":status: 200"))
+	e := NewEncoder(4096)
+	b := e.Append([]byte("before"), lines(":status: 200"))
 	if string(b) != "before\x88" {
 		t.Errorf("got %q", b)
 	}
-	if b = e.append(b, nil); string(b) != "before\x88" {
+	if b = e.Append(b, nil); string(b) != "before\x88" {
 		t.Errorf("a block without fields makes it %q", b)
 	}
 }
@@ -118,16 +118,26 @@ func TestEncodeIntoBuffer(t *testing.T) {
 // Examples of RFC 7541 §C.4 and §C.6: the same octets wherever our choice of representation is that
 // of the RFC.
 func TestEncodeRFCExamples(t *testing.T) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	for _, test := range []struct {
 		fields []Field
 		want   string
 	}{
-		{lines(":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com"), "828684418cf1e3c2e5f23a6ba0ab90f4ff"},
-		{lines(":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"), "828684be5886a8eb10649cbf"},
-		{lines(":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com", "custom-key: custom-value"), "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"},
+		{
+			lines(":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com"),
+			"828684418cf1e3c2e5f23a6ba0ab90f4ff",
+		},
+		{
+			lines(":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"),
+			"828684be5886a8eb10649cbf",
+		},
+		{
+			lines(":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com",
+				"custom-key: custom-value"),
+			"828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+		},
 	} {
-		if got := fmt.Sprintf("%x", e.append(nil, test.fields)); got != test.want {
+		if got := fmt.Sprintf("%x", e.Append(nil, test.fields)); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
 		}
 	}
@@ -143,19 +153,22 @@ func TestDecodeRFCExamples(t *testing.T) {
 	}
 	status := []int{302, 307, 200}
 	plainBlocks := []string{
-		"4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d546e1768747470733a2f2f7777772e6578616d706c652e636f6d",
+		"4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d546e17687474" +
+			"70733a2f2f7777772e6578616d706c652e636f6d",
 		"4803333037c1c0bf",
-		"88c1611d4d6f6e2c203231204f637420323031332032303a31333a323220474d54c05a04677a69707738666f6f3d4153444a4b48514b425a584f5157454f50495541585157454f49553b206d61782d6167653d333630303b2076657273696f6e3d31",
+		"88c1611d4d6f6e2c203231204f637420323031332032303a31333a323220474d54c05a04677a69707738666f6f3d4153444a" +
+			"4b48514b425a584f5157454f50495541585157454f49553b206d61782d6167653d333630303b2076657273696f6e3d31",
 	}
 	huffBlocks := []string{
 		"488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3",
 		"4883640effc1c0bf",
-		"88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f9587316065c003ed4ee5b1063d5007",
+		"88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960" +
+			"d5af27087f3672c1ab270fb5291f9587316065c003ed4ee5b1063d5007",
 	}
 	for name, blocks := range map[string][]string{"§C.5": plainBlocks, "§C.6": huffBlocks} {
 		t.Run(name, func(t *testing.T) {
-			d := newBlockDecoder(4096, 1<<16, 100)
-			if err := d.write([]byte{0x3f, 0xe1, 0x01}); err != nil { // 256
+			d := NewDecoder(4096, 1<<16, 100)
+			if err := d.Write([]byte{0x3f, 0xe1, 0x01}); err != nil { // 256
 				t.Fatal(err)
 			}
 			var m Message
@@ -200,21 +213,21 @@ func TestEncodeTableSize(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := newBlockEncoder(test.cap)
+			e := NewEncoder(test.cap)
 			d := hpack.NewDecoder(4096, nil)
-			strict := newBlockDecoder(4096, 1<<16, 100)
+			strict := NewDecoder(4096, 1<<16, 100)
 			fields := lines("x-a: 1", "x-b: 2", "x-c: 3")
-			b := e.append(nil, fields)
+			b := e.Append(nil, fields)
 			xnetDecode(t, d, b)
 			var m Message
 			decodeInto(t, strict, &m, b)
 			for _, n := range test.sizes {
-				e.setPeerTableSize(n)
+				e.SetPeerTableSize(n)
 				d.SetAllowedMaxDynamicTableSize(n)
-				strict.setTableSize(n)
+				strict.SetTableSize(n)
 			}
 			for i := range 3 {
-				b = e.append(nil, append(lines(":status: 200"), fields...)) // the first field needs no encoder state
+				b = e.Append(nil, append(lines(":status: 200"), fields...)) // the first field needs no encoder state
 				if want := append(bytes.Clone(test.want), 0x88); i == 0 && !bytes.HasPrefix(b, want) {
 					t.Errorf("the block begins with %x, want %x", b[:min(len(b), len(want))], want)
 				}
@@ -235,16 +248,16 @@ func TestEncodeTableSize(t *testing.T) {
 
 // A size update must reach the peer with the next block even if that has no field.
 func TestEncodeTableSizeInEmptyBlock(t *testing.T) {
-	e := newBlockEncoder(4096)
-	e.setPeerTableSize(0)
-	if b := e.append(nil, nil); !bytes.Equal(b, []byte{0x20}) {
+	e := NewEncoder(4096)
+	e.SetPeerTableSize(0)
+	if b := e.Append(nil, nil); !bytes.Equal(b, []byte{0x20}) {
 		t.Errorf("got %x", b)
 	}
 }
 
 // What is remembered of a field must hold: entries move on when another enters the table.
 func TestEncodeMemo(t *testing.T) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	d := hpack.NewDecoder(4096, nil)
 	steady := lines(":status: 200", "content-type: text/html", "server: sluice", "x-a: 1")
 	other := lines(":status: 200", "server: sluice", "content-type: text/html", "x-a: 1")
@@ -254,7 +267,7 @@ func TestEncodeMemo(t *testing.T) {
 			steady, steady, append(steady[:4:4], lines(fmt.Sprintf("x-changing: %d", i))...), steady, other, secret, steady,
 			append(lines(":status: 200"), lines(fmt.Sprintf("x-first: %d", i%3))...), steady, other[:2], steady[:1],
 		} {
-			if diff := cmp.Diff(fields, xnetDecode(t, d, e.append(nil, fields))); diff != "" {
+			if diff := cmp.Diff(fields, xnetDecode(t, d, e.Append(nil, fields))); diff != "" {
 				t.Fatal(diff)
 			}
 		}
@@ -265,7 +278,7 @@ func TestEncodeMemo(t *testing.T) {
 	}
 	many = append(many, many[1], Field{Name: many[1].Name, Value: "another value"}, Field{Value: "without a name"})
 	for range 3 {
-		if diff := cmp.Diff(many, xnetDecode(t, d, e.append(nil, many))); diff != "" {
+		if diff := cmp.Diff(many, xnetDecode(t, d, e.Append(nil, many))); diff != "" {
 			t.Fatal(diff)
 		}
 	}
@@ -275,9 +288,9 @@ func TestEncodeMemo(t *testing.T) {
 }
 
 func TestEncoderIsLazy(t *testing.T) {
-	e := newBlockEncoder(4096)
-	e.setPeerTableSize(100)
-	e.append(make([]byte, 0, 100), lines(":status: 200", "content-length: 1", "date: x"))
+	e := NewEncoder(4096)
+	e.SetPeerTableSize(100)
+	e.Append(make([]byte, 0, 100), lines(":status: 200", "content-length: 1", "date: x"))
 	if e.hpack != nil || e.memo != nil {
 		t.Error("an encoder that has needed no table has one")
 	}
@@ -285,10 +298,10 @@ func TestEncoderIsLazy(t *testing.T) {
 
 func TestEncodeAllocs(t *testing.T) {
 	for _, fields := range [][]Field{response4, response20, request5, request20} {
-		e := newBlockEncoder(4096)
+		e := NewEncoder(4096)
 		b := make([]byte, 0, 8192)
-		e.append(b, fields)
-		if n := testing.AllocsPerRun(100, func() { e.append(b, fields) }); n != 0 {
+		e.Append(b, fields)
+		if n := testing.AllocsPerRun(100, func() { e.Append(b, fields) }); n != 0 {
 			t.Errorf("%v allocations for %d fields", n, len(fields))
 		}
 	}
@@ -296,18 +309,18 @@ func TestEncodeAllocs(t *testing.T) {
 
 // An encoder that was trimmed holds no table, and has the peer empty its own.
 func TestEncodeTrim(t *testing.T) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	d := hpack.NewDecoder(4096, nil)
 	fields := lines("content-type: text/html")
-	first := e.append(nil, fields)
+	first := e.Append(nil, fields)
 	xnetDecode(t, d, first)
 	for range 3 {
-		e.trim()
-		if e.encoderWork != nil {
+		e.Compact()
+		if e.encoderScratch != nil {
 			t.Fatal("the table is still there")
 		}
-		e.trim() // changes nothing
-		b := e.append(nil, fields)
+		e.Compact() // changes nothing
+		b := e.Append(nil, fields)
 		// A table of 0, and of 4096 octets, and the field as at first.
 		if want := "\x20\x3f\xe1\x1f" + string(first); string(b) != want {
 			t.Errorf("sent %x, want %x", b, want)
@@ -315,14 +328,14 @@ func TestEncodeTrim(t *testing.T) {
 		if diff := cmp.Diff(fields, xnetDecode(t, d, b)); diff != "" {
 			t.Error(diff)
 		}
-		if b := e.append(nil, fields); len(b) != 1 {
+		if b := e.Append(nil, fields); len(b) != 1 {
 			t.Errorf("the second time it is %x", b)
 		}
 	}
-	e = newBlockEncoder(4096)
-	e.append(nil, lines(":status: 200"))
-	e.trim()
-	if b := e.append(nil, lines(":status: 200")); len(b) != 1 {
+	e = NewEncoder(4096)
+	e.Append(nil, lines(":status: 200"))
+	e.Compact()
+	if b := e.Append(nil, lines(":status: 200")); len(b) != 1 {
 		t.Errorf("%x: there was no table", b)
 	}
 }
@@ -333,31 +346,31 @@ func TestRoundTripRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		caps := []uint32{0, 64, 200, 4096, 65536}[r.IntN(5)]
-		e := newBlockEncoder(caps)
-		d := newBlockDecoder(4096, 1<<20, 1000)
-		d.setTableSize(4096)
+		e := NewEncoder(caps)
+		d := NewDecoder(4096, 1<<20, 1000)
+		d.SetTableSize(4096)
 		x := hpack.NewDecoder(4096, nil)
 		var m Message
 		for range 200 {
 			for r.IntN(10) == 0 {
 				n := []uint32{0, 33, 100, 1000, 4096, 10000, 1 << 20}[r.IntN(7)]
-				e.setPeerTableSize(n)
-				d.setTableSize(n)
+				e.SetPeerTableSize(n)
+				d.SetTableSize(n)
 				x.SetAllowedMaxDynamicTableSize(n)
 			}
 			if r.IntN(10) == 0 {
-				e.trim()
-				d.trim()
+				e.Compact()
+				d.Compact()
 			}
 			fields := randomFields(r)
-			b := e.append(nil, fields)
+			b := e.Append(nil, fields)
 			if diff := cmp.Diff(plain(fields), plain(xnetDecode(t, x, b)), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("seed %d: x/net has %s", seed, diff)
 			}
 			if err := writeCut(d, b, func() int { return 1 + r.IntN(20) }); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			if err := d.finish(&m); err != nil {
+			if err := d.Finish(&m); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			if diff := cmp.Diff(plain(fields), plain(m.Fields), cmpopts.EquateEmpty()); diff != "" {

@@ -1,4 +1,4 @@
-package core
+package header
 
 // kind says what a field means to the decoder, as far as its name tells.
 type kind uint8

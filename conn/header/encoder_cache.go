@@ -1,4 +1,4 @@
-package core
+package header
 
 // lastEncoded is the block before, the other side of lastBlock. A server that gives the same answer
 // over and over writes the same octets over and over once the table has its fields: those of a

@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"bytes"
@@ -37,12 +37,12 @@ func xnetBlock(t testing.TB, fields []Field) []byte {
 // decodeOnce decodes one block with a fresh decoder of generous limits.
 func decodeOnce(t testing.TB, block []byte) *Message {
 	t.Helper()
-	d := newBlockDecoder(4096, 1<<20, 1000)
+	d := NewDecoder(4096, 1<<20, 1000)
 	m := new(Message)
-	if err := d.write(block); err != nil {
+	if err := d.Write(block); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.finish(m); err != nil {
+	if err := d.Finish(m); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -204,18 +204,16 @@ func TestRequestMalformed(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := decodeOnce(t, xnetBlock(t, test.fields))
-			checkFault(t, test.fault)(m.checkRequest(false))
+			checkFault(t, test.fault, m.requestFault(false))
 		})
 	}
 }
 
-func checkFault(t *testing.T, want fault) func(section, reason string) {
-	return func(section, reason string) {
-		t.Helper()
+func checkFault(t *testing.T, want, got fault) {
+	t.Helper()
+	if section, reason := got.text(); got != want {
 		wantSection, wantReason := want.text()
-		if section != wantSection || reason != wantReason {
-			t.Errorf("got %q (%s), want %q (%s)", reason, section, wantReason, wantSection)
-		}
+		t.Errorf("got %q (%s), want %q (%s)", reason, section, wantReason, wantSection)
 	}
 }
 
@@ -261,8 +259,8 @@ func TestRequestValid(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := decodeOnce(t, xnetBlock(t, test.fields))
-			checkFault(t, faultNone)(m.checkRequest(false))
-			checkFault(t, faultNone)(m.checkRequest(true))
+			checkFault(t, faultNone, m.requestFault(false))
+			checkFault(t, faultNone, m.requestFault(true))
 		})
 	}
 }
@@ -291,7 +289,7 @@ func TestExtendedConnect(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := decodeOnce(t, xnetBlock(t, test.fields))
-			checkFault(t, test.fault)(m.checkRequest(true))
+			checkFault(t, test.fault, m.requestFault(true))
 		})
 	}
 }
@@ -336,7 +334,7 @@ func TestResponse(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := decodeOnce(t, xnetBlock(t, test.fields))
-			checkFault(t, test.fault)(m.checkResponse())
+			checkFault(t, test.fault, m.responseFault())
 		})
 	}
 }
@@ -360,7 +358,7 @@ func TestTrailers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := decodeOnce(t, xnetBlock(t, test.fields))
-			checkFault(t, test.fault)(m.checkTrailers())
+			checkFault(t, test.fault, m.trailersFault())
 		})
 	}
 }
@@ -388,8 +386,8 @@ func TestMessageFields(t *testing.T) {
 func TestWhitespaceAtEnds(t *testing.T) {
 	fields := lines(ok200, "server: App/1.0 ", "x-a: \t a\tb \t", "x-space:  ", "x-a: a\tb", "content-length: 5\t")
 	want := lines("server: App/1.0", "x-a: a\tb", "x-space: ", "x-a: a\tb", "content-length: 5")
-	d := newBlockDecoder(4096, 1<<16, 100)
-	d.client = true
+	d := NewDecoder(4096, 1<<16, 100)
+	d.SetClient()
 	var b bytes.Buffer
 	enc := hpack.NewEncoder(&b)
 	for i := range 4 {
@@ -401,7 +399,7 @@ func TestWhitespaceAtEnds(t *testing.T) {
 		}
 		var m Message
 		decodeInto(t, d, &m, b.Bytes())
-		checkFault(t, faultNone)(m.checkResponse())
+		checkFault(t, faultNone, m.responseFault())
 		if diff := cmp.Diff(want, m.Fields); diff != "" || m.ContentLength != 5 {
 			t.Errorf("block %d: content-length %d, fields %s", i, m.ContentLength, diff)
 		}
@@ -419,18 +417,18 @@ func TestWhitespaceAtEnds(t *testing.T) {
 	} {
 		var m Message
 		decodeInto(t, d, &m, xnetBlock(t, tt.fields))
-		checkFault(t, tt.fault)(m.checkResponse())
+		checkFault(t, tt.fault, m.responseFault())
 	}
 	var m Message
 	decodeInto(t, d, &m, xnetBlock(t, lines("grpc-status: 5", "grpc-message: no route ")))
-	checkFault(t, faultNone)(m.checkTrailers())
+	checkFault(t, faultNone, m.trailersFault())
 	if diff := cmp.Diff(lines("grpc-status: 5", "grpc-message: no route"), m.Fields); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestMessageIsReset(t *testing.T) {
-	d := newBlockDecoder(4096, 1<<16, 100)
+	d := NewDecoder(4096, 1<<16, 100)
 	var m Message
 	decodeInto(t, d, &m, xnetBlock(t, lines(
 		":method: CONNECT", ":protocol: x", https, host, root, "host: a", "te: trailers", "content-length: 1", "X: 1",
@@ -441,19 +439,19 @@ func TestMessageIsReset(t *testing.T) {
 	if diff := cmp.Diff(want, &m, ignoreChecks, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
-	checkFault(t, faultNone)(m.checkResponse())
+	checkFault(t, faultNone, m.responseFault())
 	decodeInto(t, d, &m, xnetBlock(t, lines("cookie: c")))
 	if diff := cmp.Diff(lines("cookie: c"), m.Fields); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func decodeInto(t testing.TB, d *blockDecoder, m *Message, block []byte) {
+func decodeInto(t testing.TB, d *Decoder, m *Message, block []byte) {
 	t.Helper()
-	if err := d.write(block); err != nil {
+	if err := d.Write(block); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.finish(m); err != nil {
+	if err := d.Finish(m); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -477,18 +475,18 @@ func TestSensitiveIsKept(t *testing.T) {
 
 // A fault must be the same whether the field comes as a literal or from the table.
 func TestFaultFromTable(t *testing.T) {
-	d := newBlockDecoder(4096, 1<<16, 100)
+	d := NewDecoder(4096, 1<<16, 100)
 	var m Message
 	decodeInto(t, d, &m, xnetBlock(t, head("x-bad: a\nb", "Bad: 1", "content-length: x")))
 	for index, want := range map[byte]fault{0xbe: faultContentLength, 0xbf: faultUpperName, 0xc0: faultValue} {
 		decodeInto(t, d, &m, []byte{0x82, 0x87, 0x84, 0xc1, index})
-		checkFault(t, want)(m.checkRequest(false))
+		checkFault(t, want, m.requestFault(false))
 	}
 	// A literal that takes only its name from there (RFC 7541 §6.2.2).
 	decodeInto(t, d, &m, []byte{0x82, 0x87, 0x84, 0xc1, 0x0f, 0x3f - 0x0f, 1, 'x'})
-	checkFault(t, faultUpperName)(m.checkRequest(false))
+	checkFault(t, faultUpperName, m.requestFault(false))
 	decodeInto(t, d, &m, []byte{0x82, 0x87, 0x84, 0xc1, 0x0f, 0x3e - 0x0f, 1, '7'})
-	checkFault(t, faultNone)(m.checkRequest(false))
+	checkFault(t, faultNone, m.requestFault(false))
 	if m.ContentLength != 7 {
 		t.Errorf("content-length is %d, want 7", m.ContentLength)
 	}

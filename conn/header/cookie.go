@@ -1,11 +1,11 @@
-package core
+package header
 
 import "strings"
 
 const crumbSeparator = "; "
 
 // addCookie keeps the first cookie as a field and the others as crumbs for joinCookies.
-func (d *blockDecoder) addCookie(j *judgedField, never bool) {
+func (d *Decoder) addCookie(j *judgedField, never bool) {
 	if d.cookie == 0 {
 		d.m.addField(j, never)
 		d.cookie = len(d.m.Fields)
@@ -18,7 +18,7 @@ func (d *blockDecoder) addCookie(j *judgedField, never bool) {
 }
 
 // joinCookies makes one field of the crumbs (RFC 9113 §8.2.3), copying each once.
-func (d *blockDecoder) joinCookies() {
+func (d *Decoder) joinCookies() {
 	f := &d.m.Fields[d.cookie-1]
 	switch {
 	case d.isJoined(f.Value):
@@ -46,11 +46,11 @@ const cookieSlack = 8 << 10
 // multiplied reports whether the cookies are so long that the same crumbs must be among them again
 // and again: the table holds each only once, an octet refers to it, and the joined cookies of each
 // request would be memory of their own.
-func (d *blockDecoder) multiplied(first string) bool {
+func (d *Decoder) multiplied(first string) bool {
 	return int64(d.joinedLen(first)) > 2*int64(len(d.block))+2*int64(d.tableMax)+cookieSlack
 }
 
-func (d *blockDecoder) joinedLen(first string) int {
+func (d *Decoder) joinedLen(first string) int {
 	n := len(first)
 	for _, c := range d.crumbs {
 		n += len(crumbSeparator) + len(c)
@@ -58,7 +58,7 @@ func (d *blockDecoder) joinedLen(first string) int {
 	return n
 }
 
-func (d *blockDecoder) join(first string) string {
+func (d *Decoder) join(first string) string {
 	n := d.joinedLen(first)
 	var b strings.Builder
 	b.Grow(n)
@@ -71,7 +71,7 @@ func (d *blockDecoder) join(first string) string {
 }
 
 // isJoined tells whether join would give d.joined.
-func (d *blockDecoder) isJoined(first string) bool {
+func (d *Decoder) isJoined(first string) bool {
 	rest, ok := strings.CutPrefix(d.joined, first)
 	for i := 0; ok && i < len(d.crumbs); i++ {
 		if rest, ok = strings.CutPrefix(rest, crumbSeparator); ok {

@@ -1,4 +1,4 @@
-package core
+package header
 
 // knownNames lists the names of the static table, those with a rule of their own, and those that
 // are common enough not to be judged octet by octet.

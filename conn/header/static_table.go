@@ -1,8 +1,16 @@
-package core
+package header
 
 // fieldSize is the size of an entry of a table, and of a field in a header list (RFC 7541 §4.1, RFC
 // 9113 §6.5.2).
 func fieldSize(name, value string) uint64 { return uint64(len(name)) + uint64(len(value)) + 32 }
+
+// ListSize is the size of a header list (RFC 9113 §6.5.2).
+func ListSize(fields []Field) (n uint64) {
+	for i := range fields {
+		n += fieldSize(fields[i].Name, fields[i].Value)
+	}
+	return n
+}
 
 // lastStatic is the highest index of the static table (RFC 7541 §2.3.3).
 const lastStatic = 61

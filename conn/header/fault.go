@@ -1,4 +1,4 @@
-package core
+package header
 
 // fault is one way in which a message can be malformed (RFC 9113 §8.1.1). The zero fault is none.
 type fault uint8
@@ -38,6 +38,7 @@ const (
 	faultHostMismatch
 	faultContentLength
 	faultDuplicateContentLength
+	faultPromise
 	numFaults
 )
 
@@ -76,6 +77,7 @@ var faultTexts = [numFaults][2]string{
 	faultHostMismatch:           {"RFC 9113 §8.3.1", "host differs from :authority"},
 	faultContentLength:          {"RFC 9110 §8.6", "invalid content-length"},
 	faultDuplicateContentLength: {"RFC 9110 §8.6", "more than one content-length"},
+	faultPromise:                {"RFC 9113 §8.4", "promised request is not safe, cacheable and without content"},
 }
 
 func (f fault) text() (section, reason string) {

@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"bytes"
@@ -32,13 +32,13 @@ var (
 
 // Fields that come in any order, as from an http.Header.
 func BenchmarkEncodeAnyOrder(b *testing.B) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	buf := make([]byte, 0, 4096)
 	fields := customFields()
 	for i := 0; b.Loop(); i++ {
 		k := i % len(fields)
 		fields[0], fields[k] = fields[k], fields[0]
-		buf = e.append(buf[:0], fields)
+		buf = e.Append(buf[:0], fields)
 	}
 }
 
@@ -53,11 +53,11 @@ func BenchmarkEncodeResponse(b *testing.B) {
 	for _, fields := range [][]Field{response4, response20} {
 		b.Run(fmt.Sprintf("fields=%d", len(fields)), func(b *testing.B) {
 			b.Run("sluice", func(b *testing.B) {
-				e := newBlockEncoder(4096)
+				e := NewEncoder(4096)
 				buf := make([]byte, 0, 4096)
 				b.ReportAllocs()
 				for b.Loop() {
-					buf = e.append(buf[:0], fields)
+					buf = e.Append(buf[:0], fields)
 				}
 				b.ReportMetric(float64(len(buf)), "octets")
 			})
@@ -79,13 +79,13 @@ func BenchmarkEncodeResponse(b *testing.B) {
 
 // Each date comes but once: what a connection with little to do sees.
 func BenchmarkEncodeFreshDate(b *testing.B) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	buf := make([]byte, 0, 4096)
 	fields := [2][]Field{response4, append(response4[:3:3], lines("date: Mon, 02 Nov 2026 15:04:06 GMT")...)}
 	i := 0
 	for b.Loop() {
 		i ^= 1
-		buf = e.append(buf[:0], fields[i])
+		buf = e.Append(buf[:0], fields[i])
 	}
 	b.ReportMetric(float64(len(buf)), "octets")
 }
@@ -112,29 +112,29 @@ func BenchmarkDecodeRequest(b *testing.B) {
 			octets []byte
 		}{{"indexed", indexed}, {"path", literal}} {
 			b.Run(name+"/"+block.name+"/sluice", func(b *testing.B) {
-				d := newBlockDecoder(4096, 64<<10, 200)
+				d := NewDecoder(4096, 64<<10, 200)
 				var m Message
 				decodeInto(b, d, &m, first)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = d.write(block.octets)
+					_ = d.Write(block.octets)
 					d.last.octets = d.last.octets[:0]
-					_ = d.finish(&m)
-					if _, reason := m.checkRequest(false); reason != "" {
-						b.Fatal(reason)
+					_ = d.Finish(&m)
+					if err := m.CheckRequest(1, false); err != nil {
+						b.Fatal(err)
 					}
 				}
 			})
 			b.Run(name+"/"+block.name+"/again", func(b *testing.B) {
-				d := newBlockDecoder(4096, 64<<10, 200)
+				d := NewDecoder(4096, 64<<10, 200)
 				var m Message
 				decodeInto(b, d, &m, first)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = d.write(block.octets)
-					_ = d.finish(&m)
-					if _, reason := m.checkRequest(false); reason != "" {
-						b.Fatal(reason)
+					_ = d.Write(block.octets)
+					_ = d.Finish(&m)
+					if err := m.CheckRequest(1, false); err != nil {
+						b.Fatal(err)
 					}
 				}
 			})

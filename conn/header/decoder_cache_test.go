@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"errors"
@@ -54,7 +54,7 @@ func TestDecodeSameBlockAgain(t *testing.T) {
 		{enters("b", "5"), "b:5"},
 		{indexed(1), "b:5"},
 	}
-	d := newBlockDecoder(4096, 1<<16, 100)
+	d := NewDecoder(4096, 1<<16, 100)
 	var m Message
 	for i, test := range tests {
 		decodeInto(t, d, &m, test.block)
@@ -75,7 +75,7 @@ func TestDecodeSameBlockAgain(t *testing.T) {
 // becomes of its copies.
 func TestDecodeRemembersAll(t *testing.T) {
 	first, again := xnetTwice(t, request20)
-	d := newBlockDecoder(4096, 64<<10, 200)
+	d := NewDecoder(4096, 64<<10, 200)
 	var want, m Message
 	decodeInto(t, d, &m, first)
 	decodeInto(t, d, &want, again)
@@ -106,7 +106,7 @@ func TestDecodeRemembersLittle(t *testing.T) {
 		"too large": {nil, bytesOf([]byte{0x90}, 201)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newBlockDecoder(4096, 64<<10, 200)
+			d := NewDecoder(4096, 64<<10, 200)
 			var m Message
 			decodeInto(t, d, &m, blocks[0])
 			for range 3 {
@@ -128,16 +128,16 @@ func bytesOf(p []byte, n int) (b []byte) {
 
 // A table size update that is due is due also in front of octets that came before.
 func TestDecodeSameBlockWithoutUpdate(t *testing.T) {
-	d := newBlockDecoder(4096, 64<<10, 200)
+	d := NewDecoder(4096, 64<<10, 200)
 	var m Message
 	for range 3 {
 		decodeInto(t, d, &m, []byte{0x82})
 	}
-	d.setTableSize(100)
-	if err := d.write([]byte{0x82}); err != nil {
+	d.SetTableSize(100)
+	if err := d.Write([]byte{0x82}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.finish(&m); !errors.Is(err, frame.CompressionError) {
+	if err := d.Finish(&m); !errors.Is(err, frame.CompressionError) {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package header
 
 // lastBlock is the block before. A client that sends the same request over and over sends, once the
 // table has all of its fields, the same octets over and over; and octets that do not change the
@@ -16,7 +16,7 @@ const (
 )
 
 // repeats tells whether the block is the same as the one before, and notes it if not.
-func (d *blockDecoder) repeats() bool {
+func (d *Decoder) repeats() bool {
 	l := &d.last
 	if len(d.block) > 0 && string(d.block) == string(l.octets) {
 		return !d.mustUpdate
@@ -30,11 +30,7 @@ func (d *blockDecoder) repeats() bool {
 
 // remember keeps m, which is what the block means.
 func (l *lastBlock) remember(m *Message) {
-	octets := uint64(0)
-	for i := range m.Fields {
-		octets += fieldSize(m.Fields[i].Name, m.Fields[i].Value)
-	}
-	if m.TooLarge || len(m.Fields) > lastFields || octets > lastSize || changesTable(l.octets) {
+	if m.TooLarge || len(m.Fields) > lastFields || ListSize(m.Fields) > lastSize || changesTable(l.octets) {
 		return
 	}
 	l.msg = new(Message)

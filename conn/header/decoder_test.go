@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"bytes"
@@ -76,16 +76,16 @@ func TestDecodeErrors(t *testing.T) {
 	for _, test := range tests {
 		for _, step := range []int{1 << 30, 7} {
 			t.Run(fmt.Sprintf("%s/%d", test.name, step), func(t *testing.T) {
-				d := newBlockDecoder(4096, 1<<16, 100)
+				d := NewDecoder(4096, 1<<16, 100)
 				m, err := decodeCut(d, test.block, func() int { return step })
 				var ce *frame.ConnError
 				if !errors.As(err, &ce) || ce.Code != frame.CompressionError || ce.Section != test.section {
 					t.Fatalf("got %v, want COMPRESSION_ERROR of %s", err, test.section)
 				}
-				if again := d.write([]byte{0x82}); again != err {
+				if again := d.Write([]byte{0x82}); again != err {
 					t.Errorf("the next write gives %v", again)
 				}
-				if again := d.finish(m); again != err {
+				if again := d.Finish(m); again != err {
 					t.Errorf("the next finish gives %v", again)
 				}
 			})
@@ -94,10 +94,10 @@ func TestDecodeErrors(t *testing.T) {
 }
 
 // writeCut writes b in fragments whose sizes next gives.
-func writeCut(d *blockDecoder, b []byte, next func() int) error {
+func writeCut(d *Decoder, b []byte, next func() int) error {
 	for len(b) > 0 {
 		n := min(next(), len(b))
-		if err := d.write(bytes.Clone(b[:n])); err != nil { // a copy, as it may be overwritten after
+		if err := d.Write(bytes.Clone(b[:n])); err != nil { // a copy, as it may be overwritten after
 			return err
 		}
 		b = b[n:]
@@ -135,9 +135,9 @@ func TestDecodeTableSize(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			d := newBlockDecoder(4096, 1<<16, 100)
+			d := NewDecoder(4096, 1<<16, 100)
 			for _, n := range test.sizes {
-				d.setTableSize(n)
+				d.SetTableSize(n)
 			}
 			_, err := decodeCut(d, test.block, func() int { return 1 << 30 })
 			var ce *frame.ConnError
@@ -153,7 +153,7 @@ func TestDecodeTableSize(t *testing.T) {
 
 // A size update empties the table as far as need be (RFC 7541 §4.3).
 func TestDecodeEviction(t *testing.T) {
-	d := newBlockDecoder(4096, 1<<16, 100)
+	d := NewDecoder(4096, 1<<16, 100)
 	var m Message
 	decodeInto(t, d, &m, concat(literal(reprIncremental, "a", "1"), literal(reprIncremental, "b", "2")))
 	decodeInto(t, d, &m, []byte{0x20 | 0x1f, 68 - 0x1f, 0xbf, 0xbe}) // two entries of 34
@@ -171,7 +171,7 @@ func TestDecodeEviction(t *testing.T) {
 
 // A name may be taken from the entry that has to go for the new one (RFC 7541 §4.4).
 func TestDecodeNameOfEvicted(t *testing.T) {
-	d := newBlockDecoder(4096, 1<<16, 100)
+	d := NewDecoder(4096, 1<<16, 100)
 	var m Message
 	decodeInto(t, d, &m, concat([]byte{0x20 | 0x1f, 40 - 0x1f}, literal(reprIncremental, "name", "1")))
 	decodeInto(t, d, &m, []byte{0x7e, 1, '2', 0xbe})
@@ -238,7 +238,7 @@ func TestDecodeTooLarge(t *testing.T) {
 	for _, test := range tests {
 		for _, step := range []int{1 << 30, 7} {
 			t.Run(fmt.Sprintf("%s/%d", test.name, step), func(t *testing.T) {
-				d := newBlockDecoder(4096, test.octets, test.fields)
+				d := NewDecoder(4096, test.octets, test.fields)
 				m, err := decodeCut(d, concat(request, test.more), func() int { return step })
 				if err != nil {
 					t.Fatal(err)
@@ -250,7 +250,7 @@ func TestDecodeTooLarge(t *testing.T) {
 				if diff := cmp.Diff(want, m, ignoreChecks, cmpopts.EquateEmpty()); diff != "" {
 					t.Error(diff)
 				}
-				checkFault(t, faultNone)(m.checkRequest(false))
+				checkFault(t, faultNone, m.requestFault(false))
 				// The next block is as any other, and tells what is in the table.
 				decodeInto(t, d, m, []byte{0x83})
 				if m.TooLarge || m.Method != "POST" {
@@ -275,16 +275,16 @@ func TestDecodeTooLarge(t *testing.T) {
 
 // What is missing may be among what was dropped, so that a 431 is the right answer.
 func TestTooLargeMisses(t *testing.T) {
-	d := newBlockDecoder(4096, 1000, 2)
+	d := NewDecoder(4096, 1000, 2)
 	var m Message
 	decodeInto(t, d, &m, []byte{0x82, 0x87, 0x84})
-	checkFault(t, faultNone)(m.checkRequest(false))
+	checkFault(t, faultNone, m.requestFault(false))
 	if !m.TooLarge || m.Method != "GET" {
 		t.Errorf("got %+v", m)
 	}
-	d = newBlockDecoder(4096, 10, 2)
+	d = NewDecoder(4096, 10, 2)
 	decodeInto(t, d, &m, []byte{0x88})
-	checkFault(t, faultNone)(m.checkResponse())
+	checkFault(t, faultNone, m.responseFault())
 }
 
 // bombs are blocks that are small on the wire and large in memory (CVE-2016-6581, CVE-2026-49975).
@@ -308,7 +308,7 @@ func bombs() map[string][]byte {
 func TestDecodeBombs(t *testing.T) {
 	for name, block := range bombs() {
 		t.Run(name, func(t *testing.T) {
-			d := newBlockDecoder(4096, 64<<10, 200)
+			d := NewDecoder(4096, 64<<10, 200)
 			var m Message
 			decodeInto(t, d, &m, block)
 			if len(m.Fields) > 200 {
@@ -337,14 +337,14 @@ func TestDecodeBombs(t *testing.T) {
 
 // An unfinished block must not make us hold more than its limits.
 func TestDecodeHoldsLittle(t *testing.T) {
-	d := newBlockDecoder(4096, 64<<10, 200)
+	d := NewDecoder(4096, 64<<10, 200)
 	chunk := make([]byte, 16<<10)
 	var err error
 	for n := 0; err == nil; n += len(chunk) {
 		if n > 4*64<<10 {
 			t.Fatalf("%d octets were taken", n)
 		}
-		err = d.write(chunk)
+		err = d.Write(chunk)
 	}
 	if cap(d.block) > 2*4*64<<10 {
 		t.Errorf("%d octets are held", cap(d.block))
@@ -358,7 +358,7 @@ func TestDecodeDrips(t *testing.T) {
 	text := hpack.AppendHuffmanString(nil, strings.Repeat("0", n))
 	str := append(appendInteger(nil, 0x80, 7, uint32(len(text))), text...)
 	block := concat([]byte{0x00}, str, str)
-	d := newBlockDecoder(4096, 1<<20, 200)
+	d := NewDecoder(4096, 1<<20, 200)
 	m, err := decodeCut(d, block, func() int {
 		if d.hpack != nil {
 			t.Fatal("decoded before the block has ended")
@@ -374,11 +374,11 @@ func TestDecodeDrips(t *testing.T) {
 }
 
 func TestDecoderIsLazy(t *testing.T) {
-	d := newBlockDecoder(4096, 64<<10, 200)
+	d := NewDecoder(4096, 64<<10, 200)
 	if d.hpack != nil || d.block != nil || d.memo != nil {
 		t.Error("a decoder that has not been used has a table")
 	}
-	if n := testing.AllocsPerRun(100, func() { newBlockDecoder(4096, 64<<10, 200) }); n > 1 {
+	if n := testing.AllocsPerRun(100, func() { NewDecoder(4096, 64<<10, 200) }); n > 1 {
 		t.Errorf("a new decoder is %v allocations", n)
 	}
 }
@@ -389,13 +389,13 @@ func TestDecodeAllocs(t *testing.T) {
 		if len(indexed) != len(fields) {
 			t.Fatalf("%d octets for %d fields", len(indexed), len(fields))
 		}
-		d := newBlockDecoder(4096, 64<<10, 200)
+		d := NewDecoder(4096, 64<<10, 200)
 		var m Message
 		decodeInto(t, d, &m, first)
 		allocs := testing.AllocsPerRun(100, func() {
 			decodeInto(t, d, &m, indexed)
-			if _, reason := m.checkRequest(false); reason != "" {
-				t.Fatal(reason)
+			if m.requestFault(false) != faultNone {
+				t.Fatal("malformed")
 			}
 		})
 		if allocs != 0 {
@@ -424,7 +424,7 @@ func xnetTwice(t testing.TB, fields []Field) (first, second []byte) {
 
 // What is remembered of the field at a place must not be said of another.
 func TestDecodeMemo(t *testing.T) {
-	d := newBlockDecoder(4096, 64<<10, 200)
+	d := NewDecoder(4096, 64<<10, 200)
 	var m Message
 	large := strings.Repeat("v", maxMemoOctets)
 	valid := head("x-a: 1", "x-b: "+large, "x-c: 3", "content-length: 1")
@@ -447,8 +447,7 @@ func TestDecodeMemo(t *testing.T) {
 	for i, test := range tests {
 		for range 2 {
 			decodeInto(t, d, &m, literals(test.fields))
-			section, reason := m.checkRequest(false)
-			checkFault(t, test.fault)(section, reason)
+			checkFault(t, test.fault, m.requestFault(false))
 			if test.fault == faultNone && m.ContentLength != 1 {
 				t.Errorf("%d: content-length is %d", i, m.ContentLength)
 			}

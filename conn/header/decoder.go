@@ -1,6 +1,7 @@
-package core
+package header
 
 import (
+	"cmp"
 	"errors"
 
 	"golang.org/x/net/http2/hpack"
@@ -8,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// blockDecoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each
+// Decoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each
 // field is counted and judged as it comes out. The reader of the connection owns it; there is no
 // lock.
 //
@@ -19,7 +20,7 @@ import (
 // Once a message is over its limits the rest of the block is decoded only for the sake of the
 // table, and after discard not even collected. A string longer than mostHeld, or a block of which
 // more would have to be held, is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
-type blockDecoder struct {
+type Decoder struct {
 	hpack      *hpack.Decoder // nil before the first block, and while packed stands for it
 	packed     string         // its table, as the block that makes it
 	tableMax   uint32         // the size of the table in force
@@ -33,11 +34,11 @@ type blockDecoder struct {
 
 	err error // sticky: after it the tables of the two sides differ
 
-	*blockWork // nil while no block comes: see trim
+	*decoderScratch // nil while no block comes: see trim
 }
 
-// blockWork is what a block needs, and what spares work for the next one.
-type blockWork struct {
+// decoderScratch is what a block needs, and what spares work for the next one.
+type decoderScratch struct {
 	block      []byte   // what has come of the block under way
 	discarding *Message // of that block, which is decoded as it comes; nil while it is collected
 
@@ -53,33 +54,58 @@ type blockWork struct {
 	last   lastBlock
 }
 
-const (
-	initialTableSize = 4096 // RFC 9113 §6.5.2
+// DefaultTableSize is the initial value of SETTINGS_HEADER_TABLE_SIZE (RFC 9113 §6.5.2), and the
+// size of a table until its decoder has said otherwise.
+const DefaultTableSize = 4096
 
+const (
 	// What outlives a block, so that an idle connection holds little.
 	keptOctets  = 1024     // of the buffer for blocks
 	keptFields  = 64       // in a Message, and cookie crumbs
 	keptCookies = 16 << 10 // octets of joined cookies
 )
 
-// newBlockDecoder returns a decoder for a peer that has not yet acknowledged a
-// SETTINGS_HEADER_TABLE_SIZE of tableSize, as it will with setTableSize. A header list has at most
-// maxListBytes octets as counted by RFC 9113 §6.5.2, and at most maxFields field lines, among which
-// pseudo-header fields and cookie crumbs count.
-func newBlockDecoder(tableSize, maxListBytes uint32, maxFields int) *blockDecoder {
-	return &blockDecoder{
-		tableMax:  initialTableSize,
-		allowed:   max(tableSize, initialTableSize),
-		maxOctets: uint64(maxListBytes),
-		maxFields: maxFields,
-		blockWork: new(blockWork),
+// NewDecoder returns a decoder. tableSize is the SETTINGS_HEADER_TABLE_SIZE that the sender of the
+// blocks is told, in octets; less than 4096, and 0, is 4096 until SetTableSize, since the sender
+// may use that much until it has acknowledged the setting. maxBytes bounds a decoded block, counted
+// as RFC 9113 §6.5.2 says, and maxFields its field lines, pseudo-header fields and every crumb of a
+// cookie counted; 0 is 1 MiB and 500, as on a server. Beyond them the rest of the block is decoded
+// for the sake of the table only.
+func NewDecoder(tableSize, maxBytes uint32, maxFields int) *Decoder {
+	if maxFields <= 0 {
+		maxFields = 500
 	}
+	return &Decoder{
+		tableMax:       DefaultTableSize,
+		allowed:        max(tableSize, DefaultTableSize),
+		maxOctets:      uint64(cmp.Or(maxBytes, 1<<20)),
+		maxFields:      maxFields,
+		decoderScratch: new(decoderScratch),
+	}
+}
+
+// SetClient says that the blocks are those of a server, decoded by a client, which takes more from
+// it: whitespace at the ends of field values is cut off, and a string may have 16 MiB.
+func (d *Decoder) SetClient() { d.client = true }
+
+// Decode decodes a whole header block into m. What m had before is lost; its Fields serve as
+// memory. Where the block is over the bounds, m.TooLarge is true and m has the fields within them.
+// The strings stay valid, Fields until the next Decode into m.
+//
+// An error is a *frame.ConnError of COMPRESSION_ERROR and stays: the tables of both sides differ
+// from then on (RFC 9113 §4.3). That includes a block, or a string in it, of more than four times
+// the larger of maxBytes and tableSize.
+func (d *Decoder) Decode(block []byte, m *Message) error {
+	if err := d.Write(block); err != nil {
+		return err
+	}
+	return d.Finish(m)
 }
 
 // mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above
 // the limit of the header list that whoever overlooks that limit still gets an answer, and above
 // all that can enter the table.
-func (d *blockDecoder) mostHeld() int {
+func (d *Decoder) mostHeld() int {
 	n := 4 * max(d.maxOctets, uint64(d.allowed))
 	if d.client {
 		n = max(n, clientHeld)
@@ -94,7 +120,7 @@ const clientHeld = 16 << 20
 // setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is
 // less than what the peer's encoder may be using, its next block must begin by saying so (RFC 9113
 // §4.3.1, RFC 7541 §4.2).
-func (d *blockDecoder) setTableSize(n uint32) {
+func (d *Decoder) SetTableSize(n uint32) {
 	d.allowed = n
 	if d.hpack != nil {
 		d.hpack.SetAllowedMaxDynamicTableSize(n)
@@ -110,15 +136,15 @@ func (d *blockDecoder) setTableSize(n uint32) {
 
 // write takes the next fragment of the block; it is not needed after the call. An error is a
 // *frame.ConnError with the code COMPRESSION_ERROR.
-func (d *blockDecoder) write(p []byte) error {
-	if d.blockWork == nil {
-		d.blockWork = new(blockWork)
+func (d *Decoder) Write(p []byte) error {
+	if d.decoderScratch == nil {
+		d.decoderScratch = new(decoderScratch)
 	}
 	if d.err == nil && len(p) > d.mostHeld()-len(d.block) {
 		d.fail("RFC 9113 §4.3", "header block too long", nil)
 	}
 	if d.err != nil {
-		d.drop()
+		d.Drop()
 		return d.err
 	}
 	d.block = append(d.block, p...)
@@ -126,8 +152,8 @@ func (d *blockDecoder) write(p []byte) error {
 }
 
 // drop gives up the memory of a block that is not decoded any more.
-func (d *blockDecoder) drop() {
-	if d.blockWork != nil {
+func (d *Decoder) Drop() {
+	if d.decoderScratch != nil {
 		d.block = nil
 	}
 }
@@ -136,10 +162,13 @@ func (d *blockDecoder) drop() {
 // string that is not complete with each call.
 const discardedAtOnce = 1 << 20
 
-// discard decodes what has come of a block that is far over the limits of a message, and drops it,
-// once that is least octets. finish gives what the block began with, marked as too large.
-func (d *blockDecoder) discard(least int) error {
-	if d.blockWork == nil || d.err != nil || d.discarding != nil && len(d.block) < least {
+// Discard decodes what has come of a block that is far over the limits of a message, and drops it.
+// Finish gives what the block began with, marked as too large. It may be called after each Write.
+func (d *Decoder) Discard() error { return d.discardFrom(discardedAtOnce) }
+
+// discardFrom is Discard once least octets have come.
+func (d *Decoder) discardFrom(least int) error {
+	if d.decoderScratch == nil || d.err != nil || d.discarding != nil && len(d.block) < least {
 		return d.err
 	}
 	if d.discarding == nil {
@@ -158,8 +187,8 @@ func (d *blockDecoder) discard(least int) error {
 }
 
 // finishDiscarding ends a block of which discard has decoded the beginning.
-func (d *blockDecoder) finishDiscarding(m *Message) error {
-	if err := d.discard(0); err != nil {
+func (d *Decoder) finishDiscarding(m *Message) error {
+	if err := d.discardFrom(0); err != nil {
 		return err
 	}
 	d.closeBlock()
@@ -172,12 +201,12 @@ func (d *blockDecoder) finishDiscarding(m *Message) error {
 
 // finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block.
 // It fails like write when the block is not well-formed.
-func (d *blockDecoder) finish(m *Message) error {
+func (d *Decoder) Finish(m *Message) error {
 	if d.err != nil {
 		return d.err
 	}
-	if d.blockWork == nil {
-		d.blockWork = new(blockWork) // the block is empty
+	if d.decoderScratch == nil {
+		d.decoderScratch = new(decoderScratch) // the block is empty
 	}
 	if d.discarding != nil {
 		return d.finishDiscarding(m)
@@ -203,20 +232,20 @@ func (d *blockDecoder) finish(m *Message) error {
 	return nil
 }
 
-func (d *blockDecoder) fail(section, reason string, cause error) {
+func (d *Decoder) fail(section, reason string, cause error) {
 	err := frame.NewConnError(frame.CompressionError, section, reason)
 	err.Cause = cause
 	d.err = err
 }
 
 // begin has m be the message under way.
-func (d *blockDecoder) begin(m *Message) {
+func (d *Decoder) begin(m *Message) {
 	d.m = m
 	m.ContentLength = -1
 	d.cookie, d.octetsLeft, d.linesLeft = 0, d.maxOctets, d.maxFields
 }
 
-func (d *blockDecoder) decode() {
+func (d *Decoder) decode() {
 	if len(d.block) == 0 {
 		return
 	}
@@ -232,7 +261,7 @@ func (d *blockDecoder) decode() {
 }
 
 // prepare makes the decoder where there is none.
-func (d *blockDecoder) prepare() {
+func (d *Decoder) prepare() {
 	if d.hpack == nil {
 		d.hpack = hpack.NewDecoder(d.tableMax, d.emit)
 		d.hpack.SetAllowedMaxDynamicTableSize(d.allowed)
@@ -242,7 +271,7 @@ func (d *blockDecoder) prepare() {
 }
 
 // decodePart decodes p, behind the size updates at the head of the block.
-func (d *blockDecoder) decodePart(p []byte) {
+func (d *Decoder) decodePart(p []byte) {
 	if d.mustUpdate {
 		d.fail("RFC 9113 §4.3.1", "header block does not begin with the dynamic table size update that is due", nil)
 		return
@@ -253,7 +282,7 @@ func (d *blockDecoder) decodePart(p []byte) {
 }
 
 // closeBlock ends the block that was decoded.
-func (d *blockDecoder) closeBlock() {
+func (d *Decoder) closeBlock() {
 	if err := d.hpack.Close(); err != nil {
 		d.fail("RFC 9113 §4.3", "header block ends within a field", err)
 		return
@@ -266,7 +295,7 @@ func (d *blockDecoder) closeBlock() {
 	}
 }
 
-func (d *blockDecoder) failDecoding(err error) {
+func (d *Decoder) failDecoding(err error) {
 	var index hpack.InvalidIndexError
 	var decoding hpack.DecodingError
 	switch {
@@ -284,7 +313,7 @@ func (d *blockDecoder) failDecoding(err error) {
 // sizeUpdates takes the dynamic table size updates off the head of p (RFC 7541 §4.2, §6.3).
 // hpack.Decoder does not know that one can be due, and refuses the second of two where the RFC asks
 // for both.
-func (d *blockDecoder) sizeUpdates(p []byte) []byte {
+func (d *Decoder) sizeUpdates(p []byte) []byte {
 	for len(p) > 0 && p[0]&0xe0 == 0x20 {
 		size, n := readInteger(p, 5)
 		switch {

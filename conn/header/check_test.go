@@ -1,4 +1,4 @@
-package core_test
+package header_test
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -22,7 +22,7 @@ func encode(e *hpack.Encoder, buf *bytes.Buffer, pairs ...string) []byte {
 }
 
 // A program that reads frames itself: whole header blocks, decoded within bounds.
-func ExampleBlockDecoder() {
+func ExampleDecoder() {
 	var buf bytes.Buffer
 	e := hpack.NewEncoder(&buf)
 	block := encode(e, &buf,
@@ -30,8 +30,8 @@ func ExampleBlockDecoder() {
 	wire := frame.Headers{StreamID: 1, EndHeaders: true, EndStream: true, Fragment: block}.AppendSplit(nil, 8)
 
 	r := frame.NewReader(bytes.NewReader(wire))
-	d := core.NewBlockDecoder(0, 64<<10, 100)
-	var m core.Message
+	d := header.NewDecoder(0, 64<<10, 100)
+	var m header.Message
 	for {
 		h, payload, err := r.Next()
 		if err != nil {
@@ -61,7 +61,7 @@ func ExampleBlockDecoder() {
 }
 
 // Beyond its bounds a BlockDecoder keeps the table in order and says so; what is no HPACK ends it.
-func TestBlockDecoder(t *testing.T) {
+func TestDecoder(t *testing.T) {
 	var buf bytes.Buffer
 	e := hpack.NewEncoder(&buf)
 	many := []string{":method", "GET", ":scheme", "https", ":authority", "a.example", ":path", "/"}
@@ -69,9 +69,9 @@ func TestBlockDecoder(t *testing.T) {
 		many = append(many, fmt.Sprintf("x-%d", i), "some value of it")
 	}
 	blocks := [][]byte{encode(e, &buf, many...), encode(e, &buf, many[:10]...)}
-	for _, d := range []*core.BlockDecoder{core.NewBlockDecoder(0, 0, 20), core.NewBlockDecoder(0, 500, 0)} {
+	for _, d := range []*header.Decoder{header.NewDecoder(0, 0, 20), header.NewDecoder(0, 500, 0)} {
 		for i, b := range blocks {
-			var m core.Message
+			var m header.Message
 			if err := d.Decode(b, &m); err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func TestBlockDecoder(t *testing.T) {
 		}
 		var first error
 		for range 2 {
-			err := d.Decode([]byte{0xff}, new(core.Message))
+			err := d.Decode([]byte{0xff}, new(header.Message))
 			var ce *frame.ConnError
 			if !errors.As(err, &ce) || ce.Code != frame.CompressionError {
 				t.Errorf("%v", err)
@@ -99,12 +99,12 @@ func TestBlockDecoder(t *testing.T) {
 }
 
 // A shrunken table must be acknowledged at the head of the next block (RFC 9113 §4.3.1).
-func TestBlockDecoderTableSize(t *testing.T) {
+func TestDecoderTableSize(t *testing.T) {
 	for _, update := range []bool{true, false} {
 		var buf bytes.Buffer
 		e := hpack.NewEncoder(&buf)
-		d := core.NewBlockDecoder(0, 0, 0)
-		var m core.Message
+		d := header.NewDecoder(0, 0, 0)
+		var m header.Message
 		if err := d.Decode(encode(e, &buf, "x", "y"), &m); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestBlockDecoderTableSize(t *testing.T) {
 func TestMessageChecks(t *testing.T) {
 	var buf bytes.Buffer
 	e := hpack.NewEncoder(&buf)
-	d := core.NewBlockDecoder(0, 0, 0)
+	d := header.NewDecoder(0, 0, 0)
 	for _, tt := range []struct {
 		fields                      []string
 		request, response, trailers bool
@@ -138,7 +138,7 @@ func TestMessageChecks(t *testing.T) {
 		},
 		{fields: []string{"Upper", "1"}},
 	} {
-		var m core.Message
+		var m header.Message
 		if err := d.Decode(encode(e, &buf, tt.fields...), &m); err != nil {
 			t.Fatal(err)
 		}

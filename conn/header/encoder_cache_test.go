@@ -1,4 +1,4 @@
-package core
+package header
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		tableSize := []uint32{0, 64, 200, 4096}[r.IntN(4)]
-		e, plainly := newBlockEncoder(tableSize), newBlockEncoder(tableSize)
+		e, plainly := NewEncoder(tableSize), NewEncoder(tableSize)
 		d := hpack.NewDecoder(4096, nil)
 		var few [3][]Field
 		for i := range few {
@@ -38,8 +38,8 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 			case 3:
 				if r.IntN(4) == 0 {
 					n := []uint32{0, 100, 4096}[r.IntN(3)]
-					e.setPeerTableSize(n)
-					plainly.setPeerTableSize(n)
+					e.SetPeerTableSize(n)
+					plainly.SetPeerTableSize(n)
 					d.SetAllowedMaxDynamicTableSize(n)
 				}
 			}
@@ -47,7 +47,7 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 				hits++
 			}
 			plainly.last.forget()
-			got, want := e.append(nil, fields), plainly.append(nil, fields)
+			got, want := e.Append(nil, fields), plainly.Append(nil, fields)
 			if !bytes.Equal(got, want) {
 				t.Fatalf("seed %d, block %d: %x, want %x for %v", seed, i, got, want, fields)
 			}
@@ -71,11 +71,11 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 // in with its second time, among them; and what is remembered does not depend on the caller's
 // memory.
 func TestEncodeRemembers(t *testing.T) {
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	fields := append([]Field(nil), response4...)
 	var blocks []string
 	for range 6 {
-		blocks = append(blocks, fmt.Sprintf("%x", e.append(nil, fields)))
+		blocks = append(blocks, fmt.Sprintf("%x", e.Append(nil, fields)))
 	}
 	if !e.last.is(response4) {
 		t.Fatal("the block is not remembered")
@@ -84,13 +84,13 @@ func TestEncodeRemembers(t *testing.T) {
 		t.Errorf("the blocks are %q", blocks)
 	}
 	clear(fields)
-	if got := fmt.Sprintf("%x", e.append(nil, response4)); got != blocks[5] {
+	if got := fmt.Sprintf("%x", e.Append(nil, response4)); got != blocks[5] {
 		t.Errorf("%s after the caller has changed his fields, want %s", got, blocks[5])
 	}
 	if e.last.is(response4[:3]) || e.last.is(nil) {
 		t.Error("another block is taken for it")
 	}
-	e.append(nil, response4[:1])
+	e.Append(nil, response4[:1])
 	if e.last.is(response4) {
 		t.Error("it is remembered after another block")
 	}
@@ -107,29 +107,29 @@ func TestEncodeRemembersLittle(t *testing.T) {
 		"octets": lines("etag: " + strings.Repeat("e", 2*lastOctets)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newBlockEncoder(4096)
+			e := NewEncoder(4096)
 			for range 4 {
-				e.append(nil, fields)
+				e.Append(nil, fields)
 			}
 			if e.last.is(fields) || cap(e.last.octets) > 2*lastOctets || cap(e.last.fields) > 0 {
 				t.Errorf("%d octets and %d fields are remembered", len(e.last.octets), len(e.last.fields))
 			}
 		})
 	}
-	e := newBlockEncoder(4096)
+	e := NewEncoder(4096)
 	secret := lines("authorization: Basic dTpw") // the octets are the same whether it is called Sensitive or not
 	for range 100 {
 		secret[0].Sensitive = !secret[0].Sensitive
-		e.append(nil, secret)
+		e.Append(nil, secret)
 	}
 	if len(e.last.fields) > 1 {
 		t.Errorf("%d fields are remembered of a block with one", len(e.last.fields))
 	}
 	for range 4 {
-		e.append(nil, response4)
+		e.Append(nil, response4)
 	}
-	e.trim()
-	if e.encoderWork != nil {
+	e.Compact()
+	if e.encoderScratch != nil {
 		t.Error("what was sent is remembered")
 	}
 }

@@ -1,8 +1,8 @@
-package core
+package header
 
 import "golang.org/x/net/http2/hpack"
 
-// blockEncoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection
+// Encoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection
 // may use it.
 //
 // A field that is whole in the static table, or should stay out of the dynamic one (see policy), is
@@ -11,18 +11,18 @@ import "golang.org/x/net/http2/hpack"
 //
 // It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header
 // fields in front.
-type blockEncoder struct {
+type Encoder struct {
 	cap    uint32 // we use no more than this, whatever the peer allows
 	peer   uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
 	size   uint32 // of the table in force
 	low    uint32 // the least size since the last block
 	update bool   // the next block begins with a size update
 
-	*encoderWork // nil while no block is sent: see trim
+	*encoderScratch // nil while no block is sent: see trim
 }
 
-// encoderWork is the table, and what spares work for the next block.
-type encoderWork struct {
+// encoderScratch is the table, and what spares work for the next block.
+type encoderScratch struct {
 	hpack *hpack.Encoder // nil until a field is to enter the dynamic table
 	out   sliceWriter    // where hpack writes
 
@@ -45,12 +45,12 @@ type indexedField struct {
 	n           uint8 // octets of repr
 }
 
-// newBlockEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the
+// NewEncoder returns an encoder whose dynamic table takes up to maxTableSize octets of the
 // peer's memory and of ours, as RFC 7541 §4.1 counts.
-func newBlockEncoder(maxTableSize uint32) *blockEncoder {
-	return &blockEncoder{
-		cap: maxTableSize, peer: initialTableSize, size: min(maxTableSize, initialTableSize),
-		encoderWork: &encoderWork{gen: 1},
+func NewEncoder(maxTableSize uint32) *Encoder {
+	return &Encoder{
+		cap: maxTableSize, peer: DefaultTableSize, size: min(maxTableSize, DefaultTableSize),
+		encoderScratch: &encoderScratch{gen: 1},
 	}
 }
 
@@ -58,7 +58,7 @@ func newBlockEncoder(maxTableSize uint32) *blockEncoder {
 //
 // The next block announces the size that we then use (RFC 7541 §4.2): when it changes, and whenever
 // n is less than before, as the peer may wait for that (RFC 9113 §4.3.1).
-func (e *blockEncoder) setPeerTableSize(n uint32) {
+func (e *Encoder) SetPeerTableSize(n uint32) {
 	size := min(n, e.cap)
 	if n >= e.peer && size == e.size {
 		e.peer = n
@@ -74,7 +74,7 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 		e.low = 0
 	}
 	e.update, e.peer, e.size = true, n, size
-	if e.encoderWork == nil {
+	if e.encoderScratch == nil {
 		return
 	}
 	e.last.forget()
@@ -87,9 +87,9 @@ func (e *blockEncoder) setPeerTableSize(n uint32) {
 
 // append appends a whole block with the given fields to b. The encoder may keep their strings, but
 // not fields.
-func (e *blockEncoder) append(b []byte, fields []Field) []byte {
-	if e.encoderWork == nil {
-		e.encoderWork = &encoderWork{gen: 1}
+func (e *Encoder) Append(b []byte, fields []Field) []byte {
+	if e.encoderScratch == nil {
+		e.encoderScratch = &encoderScratch{gen: 1}
 	}
 	if e.last.is(fields) {
 		return append(b, e.last.octets...)
@@ -127,7 +127,7 @@ const (
 // cookies of their choice could guess it by what compresses well (RFC 7541 §7.1.3).
 const shortCookie = 20
 
-func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
+func (e *Encoder) appendField(b []byte, f *Field) []byte {
 	if len(e.memo) > 0 && f.Name != "" {
 		at := e.memoSlot(f.Name)
 		for i := range uint32(memoWays) {
@@ -168,7 +168,7 @@ func (e *blockEncoder) appendField(b []byte, f *Field) []byte {
 }
 
 // repeated tells whether value is that of the date field before.
-func (e *blockEncoder) repeated(value string) bool {
+func (e *Encoder) repeated(value string) bool {
 	if value == string(e.date[:e.dateLen]) {
 		return true
 	}
@@ -180,7 +180,7 @@ func (e *blockEncoder) repeated(value string) bool {
 }
 
 // appendIndexed appends a field that is in the dynamic table or shall enter it.
-func (e *blockEncoder) appendIndexed(b []byte, f *Field) []byte {
+func (e *Encoder) appendIndexed(b []byte, f *Field) []byte {
 	if e.hpack == nil {
 		e.hpack = hpack.NewEncoder(&e.out)
 		e.hpack.SetMaxDynamicTableSizeLimit(e.cap)
@@ -209,7 +209,7 @@ const (
 )
 
 // memoSlot returns one of the places for a name, which is not empty.
-func (e *blockEncoder) memoSlot(name string) uint32 {
+func (e *Encoder) memoSlot(name string) uint32 {
 	n := len(name)
 	h := uint32(
 		n,
@@ -227,7 +227,7 @@ func (e *blockEncoder) memoSlot(name string) uint32 {
 }
 
 // forget makes the memo empty.
-func (e *blockEncoder) forget() {
+func (e *Encoder) forget() {
 	e.changed = true
 	if e.gen++; e.gen == 0 { // once in four billion times
 		clear(e.memo)
@@ -235,7 +235,7 @@ func (e *blockEncoder) forget() {
 	}
 }
 
-func (e *blockEncoder) remember(f *Field, repr []byte) {
+func (e *Encoder) remember(f *Field, repr []byte) {
 	if f.Name == "" || len(repr) > len(indexedField{}.repr) {
 		return
 	}
@@ -262,7 +262,7 @@ func (e *blockEncoder) remember(f *Field, repr []byte) {
 
 // settle makes hpack forget that it owes a size update, which it would write in front of its next
 // field. We write our own, as that may not be the first field of the block.
-func (e *blockEncoder) settle() {
+func (e *Encoder) settle() {
 	_ = e.hpack.WriteField(Field{Name: ":method", Value: "GET"}) // whole in the static table: changes nothing
 	e.out.b = nil
 	e.forget()

@@ -1,0 +1,150 @@
+package header
+
+import "github.com/sluice-go/sluice/frame"
+
+// The check methods do not compare content-length with what arrives as DATA, and of a message that
+// is TooLarge they judge what is there.
+
+// CheckRequest returns a *frame.StreamError of PROTOCOL_ERROR where m is no well-formed head of a
+// request (RFC 9113 §8.1.1, §8.3.1, §8.5): the broken rule as a section of an RFC, and a fixed text
+// that holds no octet of the peer. connectProtocol says that the receiver has sent
+// SETTINGS_ENABLE_CONNECT_PROTOCOL, without which :protocol is malformed (RFC 8441 §3).
+func (m *Message) CheckRequest(id uint32, connectProtocol bool) error {
+	return m.requestFault(connectProtocol).of(id)
+}
+
+// CheckResponse is CheckRequest for the head of a response, interim or final (RFC 9113 §8.3.2).
+func (m *Message) CheckResponse(id uint32) error { return m.responseFault().of(id) }
+
+// CheckTrailers is CheckRequest for the trailer section of a request or a response (RFC 9113 §8.1).
+func (m *Message) CheckTrailers(id uint32) error { return m.trailersFault().of(id) }
+
+// CheckPromise is CheckRequest for a request that is promised (RFC 9113 §8.4).
+func (m *Message) CheckPromise(id uint32) error { return m.promiseFault().of(id) }
+
+// of is f as an error of stream id, nil where f is none.
+func (f fault) of(id uint32) error {
+	if f == faultNone {
+		return nil
+	}
+	section, reason := f.text()
+	return frame.NewStreamError(id, frame.ProtocolError, section, reason)
+}
+
+// requestFault judges m as the head of a request.
+func (m *Message) requestFault(connectProtocol bool) fault {
+	switch {
+	case m.fault != faultNone:
+		return m.fault
+	case m.seen&seenStatus != 0:
+		return faultResponsePseudo
+	case m.hosts > 1:
+		return faultDuplicateHost
+	case m.seen&seenMethod == 0:
+		return m.missing(faultNoMethod)
+	case m.seen&seenProtocol != 0:
+		if m.Method != "CONNECT" || !connectProtocol {
+			return faultProtocol
+		}
+	case m.Method == "CONNECT":
+		return m.connectFault()
+	}
+	switch {
+	case m.seen&seenScheme == 0:
+		return m.missing(faultNoScheme)
+	case m.seen&seenPath == 0:
+		return m.missing(faultNoPath)
+	case m.Path == "*" && m.Method != "OPTIONS":
+		return faultPath
+	case m.seen&seenAuthority != 0:
+		if m.hosts != 0 {
+			return m.hostFault()
+		}
+		return faultNone
+	case m.hosts != 0 && m.host != "":
+		return m.hostFault()
+	case m.Protocol != "":
+		return m.missing(faultNoAuthority)
+	}
+	// Health checks of proxies name no host. RFC 9113 §8.3.1 has them send one, but does not call
+	// the request malformed, and RFC 9110 §7.2 lets Host be empty where there is no authority.
+	return faultNone
+}
+
+// connectFault judges a CONNECT request without :protocol (RFC 9113 §8.5).
+func (m *Message) connectFault() fault {
+	switch {
+	case m.seen&(seenScheme|seenPath) != 0:
+		return faultConnectPseudo
+	case m.seen&seenAuthority == 0:
+		return m.missing(faultNoAuthority)
+	case !hasPort(m.Authority):
+		return faultConnectPort
+	case m.hosts != 0:
+		return m.hostFault()
+	}
+	return faultNone
+}
+
+// hostFault judges the one host field, against :authority where there is one (RFC 9113 §8.3.1).
+func (m *Message) hostFault() fault {
+	if m.seen&seenAuthority != 0 && m.host == m.Authority {
+		return faultNone // what is a valid :authority is a valid host
+	}
+	if !validAuthority(m.host) {
+		return faultHost
+	}
+	if m.seen&seenAuthority != 0 && !sameAuthority(m.Scheme, m.host, m.Authority) {
+		return faultHostMismatch
+	}
+	return faultNone
+}
+
+// missing is f, unless what is missing may be among the fields that were dropped.
+func (m *Message) missing(f fault) fault {
+	if m.TooLarge {
+		return faultNone
+	}
+	return f
+}
+
+// responseFault judges m as the head of a response.
+func (m *Message) responseFault() fault {
+	switch {
+	case m.fault != faultNone:
+		return m.fault
+	case m.seen&^seenStatus != 0:
+		return faultRequestPseudo
+	case m.seen&seenStatus == 0:
+		return m.missing(faultNoStatus)
+	case m.Status == 101:
+		return faultSwitchingProtocols
+	case m.te:
+		return faultTEOutsideRequest
+	}
+	return faultNone
+}
+
+// trailersFault judges m as a trailer section.
+func (m *Message) trailersFault() fault {
+	switch {
+	case m.seen != 0:
+		return faultTrailerPseudo
+	case m.fault != faultNone:
+		return m.fault
+	case m.te:
+		return faultTEOutsideRequest
+	}
+	return faultNone
+}
+
+// promiseFault judges m as a request that is promised.
+func (m *Message) promiseFault() fault {
+	if f := m.requestFault(false); f != faultNone {
+		return f
+	}
+	if m.Method != "GET" && m.Method != "HEAD" || m.ContentLength > 0 || m.TooLarge || m.Authority == "" {
+		return faultPromise
+	}
+	return faultNone
+}
