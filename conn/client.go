@@ -32,7 +32,7 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 		return nil, err
 	}
 	st := s.Owner.(*Stream)
-	st.finished = end
+	st.send.finished = end
 	c.handleEventsLocked()
 	return st, nil
 }
@@ -50,7 +50,7 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	m, err := st.awaitHeadLocked(nil)
-	return ResponseHead{m, st.endedWithHead, st.endReceived}, err
+	return ResponseHead{m, st.recv.endedWithHead, st.recv.endReceived}, err
 }
 
 // Head waits for the final head of the response and returns it; it is valid until Release. The
@@ -64,11 +64,11 @@ func (st *Stream) Head() (*header.Message, error) {
 
 // awaitHeadLocked waits for the head until w ends that, which may be nil.
 func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
-	for !st.headReceived {
+	for !st.recv.headReceived {
 		switch {
 		case st.err != nil:
 			return nil, st.err
-		case st.readDeadline.passed:
+		case st.recv.deadline.passed:
 			return nil, errDeadline
 		}
 		if err := w.causeLocked(); err != nil {

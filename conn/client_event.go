@@ -15,7 +15,7 @@ import (
 func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
 	switch e.Kind {
 	case core.EventInformational:
-		if f := st.onInterim; f != nil {
+		if f := st.client.onInterim; f != nil {
 			m := e.Message
 			c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(m) }) }})
 		}
@@ -59,11 +59,11 @@ func (c *Conn) acceptPushLocked(st, parent *Stream) {
 		st.released = true
 		return
 	}
-	st.parent = parent.owner
+	st.client.parent = parent.owner
 	promise := st.cs.Head
 	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
-	st.promise = &promise
-	st.finished = true // there is nothing that we could send
+	st.client.promise = &promise
+	st.send.finished = true // there is nothing that we could send
 	c.opened = append(c.opened, st)
 }
 

@@ -188,7 +188,7 @@ func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase == phaseOpen && c.stats.reads == st.readsAtOpen {
+	if c.phase == phaseOpen && c.stats.reads == st.client.readsAtOpen {
 		c.ensureOut()
 		c.core.Probe(time.Now())
 		c.armLocked()
@@ -203,7 +203,7 @@ func (st *Stream) Probe() {
 // something.
 func (s *clientState) wakeReadersLocked() {
 	for i, st := range s.wakeQueue {
-		st.wakeQueued = false
+		st.client.wakeQueued = false
 		st.canRead.Broadcast()
 		st.recycleLocked()
 		s.wakeQueue[i] = nil
@@ -218,8 +218,8 @@ func (st *Stream) wakeReaderLocked() {
 	switch {
 	case st.c.role != core.Client:
 		st.canRead.Broadcast()
-	case !st.wakeQueued:
-		st.wakeQueued = true
+	case !st.client.wakeQueued:
+		st.client.wakeQueued = true
 		s.wakeQueue = append(s.wakeQueue, st)
 	}
 }

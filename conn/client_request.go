@@ -78,15 +78,15 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		return nil, err
 	}
 	st := s.Owner.(*Stream)
-	st.owner, st.onEnd, st.onInterim = r.Owner, r.OnEnd, r.OnInterim
+	st.owner, st.onEnd, st.client.onInterim = r.Owner, r.OnEnd, r.OnInterim
 	if r.TakesInterim {
 		c.core.TakeInterim(s)
 	}
 	if r.Into != nil {
 		*r.Into = st
 	}
-	st.finished = end
-	st.flushesAtOpen, st.readsAtOpen = c.client.taken, c.stats.reads
+	st.send.finished = end
+	st.client.flushesAtOpen, st.client.readsAtOpen = c.client.taken, c.stats.reads
 	c.handleEventsLocked()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.
@@ -108,15 +108,15 @@ var ErrHeaderListSize = errors.New("http2: request header list larger than peer'
 func (st *Stream) Unsent() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	return st.err != nil && st.unsent
+	return st.err != nil && st.client.unsent
 }
 
 // OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.
-func (st *Stream) OpenedBy() any { return st.parent }
+func (st *Stream) OpenedBy() any { return st.client.parent }
 
 // Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client
 // only.
-func (st *Stream) Promise() *header.Message { return st.promise }
+func (st *Stream) Promise() *header.Message { return st.client.promise }
 
 // OnReceive sets a function that is called with the number of octets whenever some have arrived for
 // Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,
@@ -125,8 +125,8 @@ func (st *Stream) Promise() *header.Message { return st.promise }
 func (st *Stream) OnReceive(f func(n int)) (have int) {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	st.onReceive = f
-	return st.body.size
+	st.client.onReceive = f
+	return st.recv.body.size
 }
 
 // FlushNoWait writes what has been appended without ever waiting for the socket: what that does not

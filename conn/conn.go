@@ -353,8 +353,8 @@ func (c *Conn) handleEventsLocked() {
 		case core.EventTrailers:
 			st.receiveTrailersLocked(e.Message.Fields)
 		case core.EventDrained:
-			st.drained = true
-			if st.lent == 0 {
+			st.send.drained = true
+			if st.send.lent == 0 {
 				st.canWrite.Broadcast()
 			}
 		case core.EventReset:

@@ -75,7 +75,7 @@ func (c *Conn) fillLend(limit int) bool {
 	for _, loan := range list.loans {
 		l.size += len(loan.Data)
 		if loan.Stream != nil {
-			loan.Stream.Owner.(*Stream).lent++
+			loan.Stream.Owner.(*Stream).send.lent++
 		}
 	}
 	return true
@@ -225,8 +225,8 @@ func giveBack(loan *core.Loan) {
 		return
 	}
 	st := loan.Stream.Owner.(*Stream)
-	st.lent--
-	if st.lent == 0 && (st.drained || st.writeErrLocked() != nil) {
+	st.send.lent--
+	if st.send.lent == 0 && (st.send.drained || st.writeErrLocked() != nil) {
 		st.canWrite.Broadcast()
 	}
 }
@@ -234,7 +234,7 @@ func giveBack(loan *core.Loan) {
 // takeBack has what st has lent copied, and tells whether that is done; if not, st.canWrite is
 // signalled when it can be.
 func (c *Conn) takeBack(st *Stream) bool {
-	if st.lent == 0 {
+	if st.send.lent == 0 {
 		return true
 	}
 	l := c.lender
@@ -247,6 +247,6 @@ func (c *Conn) takeBack(st *Stream) bool {
 			loan.Data, loan.Stream = bytes.Clone(loan.Data), nil
 		}
 	}
-	st.lent = 0
+	st.send.lent = 0
 	return true
 }

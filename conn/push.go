@@ -42,6 +42,6 @@ func (st *Stream) Push(fields []header.Field) (*Stream, error) {
 		return nil, err
 	}
 	pushed := s.Owner.(*Stream)
-	pushed.headReceived, pushed.endedWithHead, pushed.endReceived = true, true, true
+	pushed.recv.headReceived, pushed.recv.endedWithHead, pushed.recv.endReceived = true, true, true
 	return pushed, nil
 }

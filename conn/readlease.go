@@ -155,7 +155,7 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	}
 	t.grants++
 	c.readWithLeaseLocked(st, func() bool {
-		return !st.headReceived && st.err == nil && !st.readDeadline.passed && w.causeLocked() == nil
+		return !st.recv.headReceived && st.err == nil && !st.recv.deadline.passed && w.causeLocked() == nil
 	})
 	return true
 }

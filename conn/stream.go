@@ -38,37 +38,54 @@ type Stream struct {
 
 // streamLife is what a Stream begins anew with when its memory is used again.
 type streamLife struct {
-	body          body
-	trailers      []header.Field
-	headReceived  bool  // client: the final head of the response has arrived
-	endedWithHead bool  // and nothing follows it
-	endReceived   bool  // END_STREAM has arrived
-	readClosed    bool  // CloseRead was called
-	readCut       bool  // EndReadAt has passed before the message was whole
-	resetOnData   bool  // of a closed tunnel: reset it if the peer sends more
-	drained       bool  // nothing that Write or Finish has queued waits for its way to the output
-	lent          int32 // how often: who flushes reads the memory that Write or Finish was given
-	finished      bool  // Finish was called
-	closed        bool  // no longer in core's table
-	released      bool
-	onEndPending  bool        // OnEnd's function is to be called, or runs: no error is returned before its end
-	err           error       // why the stream died early
-	dead          atomic.Bool // err is set; may be read without mu
+	recv   recvState
+	send   sendState
+	client clientStream
 
-	// Of a client's streams.
-	flushesAtOpen uint64 // how often the output had been taken when the request was appended
-	readsAtOpen   uint64 // how often the socket had been read then
-	unsent        bool   // it died before the request was written
-	wakeQueued    bool   // in clientState.wakeQueue
-	onInterim     func(*header.Message)
-	parent        any             // owner of the stream on which this one was promised
-	promise       *header.Message // the promised request
-	onReceive     func(n int)
+	closed   bool        // the stream is no longer in core's table
+	released bool        // Release was called
+	err      error       // why the stream died early; nil while it is alive, and after a complete exchange
+	dead     atomic.Bool // err is set; may be read without the lock
 
-	readDeadline, writeDeadline deadline
-	tunnel                      *Tunnel
-	onEnd                       func(error)
-	owner                       any
+	onEnd        func(error) // what OnEnd was given
+	onEndPending bool        // onEnd is to be called, or runs: until it returns no call on the stream returns err
+	tunnel       *Tunnel     // what NewTunnel has made of the stream
+	owner        any         // what SetOwner was given
+}
+
+// recvState is the peer's message on a stream.
+type recvState struct {
+	body     body           // DATA that has arrived and was not read
+	trailers []header.Field // valid once endReceived is set
+	deadline deadline       // after which reads fail
+
+	headReceived  bool // on a client: the final head of the response has arrived
+	endedWithHead bool // END_STREAM came with the head
+	endReceived   bool // END_STREAM has arrived
+	closed        bool // CloseRead was called: what arrives is dropped
+	expired       bool // the time of EndReadAt has passed before END_STREAM arrived: what arrives is dropped
+	resetOnData   bool // the tunnel on the stream was closed: DATA of the peer resets the stream
+}
+
+// sendState is our message on a stream.
+type sendState struct {
+	deadline deadline // after which writes fail
+	drained  bool     // nothing that Write or Finish has queued waits to be moved to the output
+	finished bool     // END_STREAM was queued
+	lent     int32    // segments of the memory of Write or Finish that the flusher may read
+}
+
+// clientStream is what only a client's stream has.
+type clientStream struct {
+	flushesAtOpen uint64 // the connection's flushes when the request was appended to the output
+	readsAtOpen   uint64 // the reads of the socket at that time
+	unsent        bool   // the stream died before any of the request was written
+	wakeQueued    bool   // the stream is in clientState.wakeQueue
+
+	onInterim func(*header.Message) // Request.OnInterim
+	onReceive func(n int)           // what OnReceive was given
+	parent    any                   // the owner of the stream on which this one was promised
+	promise   *header.Message       // the promised request
 }
 
 var streamPool = sync.Pool{New: func() any { return new(Stream) }}
@@ -79,7 +96,7 @@ func (c *Conn) newStream() *core.Stream {
 	st.c = c
 	st.cs.Owner = st
 	st.canRead.L, st.canWrite.L = &c.mu, &c.mu
-	st.drained = true
+	st.send.drained = true
 	return &st.cs
 }
 
@@ -89,12 +106,12 @@ const maxKeptFields = 64
 
 // recycleLocked gives the memory of a stream back that nobody needs any more.
 func (st *Stream) recycleLocked() {
-	if !st.released || !st.closed || st.wakeQueued || st.onEndPending {
+	if !st.released || !st.closed || st.client.wakeQueued || st.onEndPending {
 		return
 	}
-	st.readDeadline.stopLocked()
-	st.writeDeadline.stopLocked()
-	chunks, trailers := st.body.chunks, st.trailers
+	st.recv.deadline.stopLocked()
+	st.send.deadline.stopLocked()
+	chunks, trailers := st.recv.body.chunks, st.recv.trailers
 	if fields := &st.cs.Head.Fields; cap(*fields) > maxKeptFields {
 		*fields = nil
 	} else {
@@ -102,7 +119,7 @@ func (st *Stream) recycleLocked() {
 	}
 	st.c, st.canRead.L, st.canWrite.L = nil, nil, nil
 	st.streamLife = streamLife{}
-	st.body.chunks, st.trailers = chunks[:0], trailers[:0]
+	st.recv.body.chunks, st.recv.trailers = chunks[:0], trailers[:0]
 	streamPool.Put(st)
 }
 
@@ -123,7 +140,7 @@ func (st *Stream) Message() *header.Message { return &st.cs.Head }
 
 // HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and
 // no trailers. Server only.
-func (st *Stream) HeadOnly() bool { return st.endedWithHead } // is as it was handed over
+func (st *Stream) HeadOnly() bool { return st.recv.endedWithHead } // is as it was handed over
 
 // SetOwner keeps v for the user of the stream, until Release. It must be called before other
 // goroutines use the stream, and returns what Err returns. Server only: a client's request brings
@@ -153,7 +170,7 @@ func (st *Stream) Dead() bool { return st.dead.Load() }
 func (st *Stream) RemoteEnded() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	return st.endReceived
+	return st.recv.endReceived
 }
 
 // OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost
@@ -205,12 +222,12 @@ func (st *Stream) Release() {
 
 func (st *Stream) releaseLocked() {
 	c := st.c
-	st.readDeadline.stopLocked() // the other may still be needed
+	st.recv.deadline.stopLocked() // the other may still be needed
 	st.dropBodyLocked()
 	st.onEnd = nil
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
-		if st.finished {
+		if st.send.finished {
 			c.core.StopRecv(&st.cs)
 		} else {
 			c.core.Reset(&st.cs, frame.Cancel)
@@ -218,28 +235,30 @@ func (st *Stream) releaseLocked() {
 		c.handleEventsLocked()
 	}
 	st.released = true
-	st.readClosed = true
+	st.recv.closed = true
 	st.recycleLocked()
 	c.dropOut()
 }
 
 // receiveHeadLocked notes that the head of a message has arrived.
 func (st *Stream) receiveHeadLocked(end bool) {
-	st.headReceived = true
-	st.endReceived, st.endedWithHead = end, end
+	st.recv.headReceived = true
+	st.recv.endReceived, st.recv.endedWithHead = end, end
 	st.wakeReaderLocked()
 }
 
 // failLocked notes that the stream has died. On a server it has not if the response is complete and
 // nobody wants more of the request.
 func (st *Stream) failLocked(err error) {
-	complete := st.c.role == core.Server && st.finished && st.drained && st.readClosed
+	complete := st.c.role == core.Server && st.send.finished && st.send.drained && st.recv.closed
 	if st.err != nil || complete {
 		return
 	}
 	st.err = err
 	st.dead.Store(true)
-	st.unsent = st.c.client.lost && st.flushesAtOpen == st.c.client.taken
+	if c := st.c; c.role == core.Client {
+		st.client.unsent = c.client.lost && st.client.flushesAtOpen == c.client.taken
+	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
 	st.interruptReadLocked()
@@ -312,7 +331,7 @@ func (d *deadline) stopLocked() {
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time
 // means never. It may be moved again when it has passed.
 func (st *Stream) SetReadDeadline(t time.Time) error {
-	return st.setDeadline(&st.readDeadline, t, func() {
+	return st.setDeadline(&st.recv.deadline, t, func() {
 		st.canRead.Broadcast()
 		st.interruptReadLocked()
 	})
@@ -322,7 +341,7 @@ func (st *Stream) SetReadDeadline(t time.Time) error {
 // means never. A stream that was Released, and still waits to send what Finish was given, is reset
 // at that time.
 func (st *Stream) SetWriteDeadline(t time.Time) error {
-	return st.setDeadline(&st.writeDeadline, t, st.writeDeadlinePassedLocked)
+	return st.setDeadline(&st.send.deadline, t, st.writeDeadlinePassedLocked)
 }
 
 // ResetAt sets the time at which the stream is reset with code, unless our side is complete by
@@ -337,8 +356,8 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	if st.err != nil {
 		return
 	}
-	st.setDeadlineLocked(&st.writeDeadline, t, func() {
-		if st.tunnel != nil || st.finished && st.drained && st.lent == 0 {
+	st.setDeadlineLocked(&st.send.deadline, t, func() {
+		if st.tunnel != nil || st.send.finished && st.send.drained && st.send.lent == 0 {
 			st.writeDeadlinePassedLocked()
 			return
 		}
@@ -367,14 +386,14 @@ func (st *Stream) EndReadAt(t time.Time) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if st.err != nil || st.readCut {
+	if st.err != nil || st.recv.expired {
 		return
 	}
 	connect := st.cs.Head.Method == "CONNECT"
-	st.setDeadlineLocked(&st.readDeadline, t, func() {
+	st.setDeadlineLocked(&st.recv.deadline, t, func() {
 		if !connect {
-			st.readDeadline.passed = false // what has arrived is read
-			st.readCut = !st.endReceived
+			st.recv.deadline.passed = false // what has arrived is read
+			st.recv.expired = !st.recv.endReceived
 		}
 		st.canRead.Broadcast()
 		st.interruptReadLocked()
@@ -385,7 +404,7 @@ func (st *Stream) EndReadAt(t time.Time) {
 func (st *Stream) writeDeadlinePassedLocked() {
 	c := st.c
 	st.canWrite.Broadcast()
-	if done := st.resetOnData && st.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
+	if done := st.recv.resetOnData && st.send.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEventsLocked() // recycles st

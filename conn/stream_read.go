@@ -21,7 +21,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	if err := st.awaitBodyLocked(len(p), w); err != nil {
 		return 0, st.awaitOnEndLocked(err)
 	}
-	n := st.body.read(p)
+	n := st.recv.body.read(p)
 	if n > 0 && c.phase == phaseOpen {
 		c.ensureOut()
 		before := c.core.OutputLen()
@@ -41,15 +41,15 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 	told := false
 	for {
 		switch {
-		case st.readClosed:
+		case st.recv.closed:
 			return ErrReadClosed
-		case st.readDeadline.passed:
+		case st.recv.deadline.passed:
 			return errDeadline
-		case st.body.size > 0 || want == 0 && st.err == nil && !st.endReceived:
+		case st.recv.body.size > 0 || want == 0 && st.err == nil && !st.recv.endReceived:
 			return nil
-		case st.readCut:
+		case st.recv.expired:
 			return errDeadline
-		case st.endReceived: // the message is whole, whatever has become of the stream
+		case st.recv.endReceived: // the message is whole, whatever has become of the stream
 			return io.EOF
 		case st.err != nil:
 			return st.err
@@ -84,10 +84,10 @@ func (st *Stream) notifyBlockedLocked() {
 func (st *Stream) Trailers() []header.Field {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	if len(st.trailers) == 0 {
+	if len(st.recv.trailers) == 0 {
 		return nil // not the memory of a former life
 	}
-	return st.trailers
+	return st.recv.trailers
 }
 
 // CloseRead says that the rest of the peer's message is not wanted. What has arrived and what
@@ -96,7 +96,7 @@ func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	st.readClosed = true
+	st.recv.closed = true
 	before := c.core.OutputLen()
 	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
@@ -113,7 +113,7 @@ func (st *Stream) CloseRead() {
 
 // dropBodyLocked throws away what was not read, and gives the peer credit for it.
 func (st *Stream) dropBodyLocked() {
-	n := st.body.drop()
+	n := st.recv.body.drop()
 	if n > 0 && st.c.phase == phaseOpen {
 		st.c.ensureOut()
 		st.c.core.Consume(&st.cs, n)
@@ -123,25 +123,25 @@ func (st *Stream) dropBodyLocked() {
 // receiveDataLocked takes DATA.
 func (st *Stream) receiveDataLocked(p []byte, end bool) {
 	switch {
-	case !st.readClosed && !st.readCut:
-		st.body.append(p)
-		if f := st.onReceive; f != nil && len(p) > 0 {
+	case !st.recv.closed && !st.recv.expired:
+		st.recv.body.append(p)
+		if f := st.client.onReceive; f != nil && len(p) > 0 {
 			n := len(p)
 			st.c.pending = append(st.c.pending, callback{f: func(error) { f(n) }})
 		}
-	case st.resetOnData && len(p) > 0:
+	case st.recv.resetOnData && len(p) > 0:
 		st.c.core.Consume(&st.cs, len(p))
 		st.c.core.Reset(&st.cs, frame.Cancel)
 	default:
 		st.c.core.Consume(&st.cs, len(p))
 	}
-	st.endReceived = st.endReceived || end
+	st.recv.endReceived = st.recv.endReceived || end
 	st.wakeReaderLocked()
 }
 
 // receiveTrailersLocked takes the trailer section, which ends the message.
 func (st *Stream) receiveTrailersLocked(fields []header.Field) {
-	st.trailers = append(st.trailers[:0], fields...)
-	st.endReceived = true
+	st.recv.trailers = append(st.recv.trailers[:0], fields...)
+	st.recv.endReceived = true
 	st.wakeReaderLocked()
 }

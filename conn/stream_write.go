@@ -28,7 +28,7 @@ func (st *Stream) writeHeadersLocked(fields []header.Field, end bool) error {
 	c.ensureOut()
 	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
 	err := c.core.SendHead(&st.cs, fields, interim, end)
-	st.finished = st.finished || end && err == nil
+	st.send.finished = st.send.finished || end && err == nil
 	c.handleEventsLocked()
 	return err
 }
@@ -120,7 +120,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	c := st.c
 	c.poisonLocked(errUnwound)
 	c.closePoisonedLocked()
-	for st.lent > 0 && !c.takeBack(st) {
+	for st.send.lent > 0 && !c.takeBack(st) {
 		st.canWrite.Wait()
 	}
 }
@@ -129,7 +129,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	c := st.c
 	c.ensureOut()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
-		st.finished = true
+		st.send.finished = true
 		c.handleEventsLocked()
 		return len(p), nil
 	}
@@ -139,14 +139,14 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
 		return 0, err
 	}
-	st.drained, st.finished = false, end
+	st.send.drained, st.send.finished = false, end
 	if c.writesDirectlyLocked(len(p)) {
 		c.flushLocked()
 	} else {
 		c.fill()
 		c.handleEventsLocked()
 	}
-	if st.drained && st.lent == 0 {
+	if st.send.drained && st.send.lent == 0 {
 		return len(p), nil
 	}
 	c.armLocked() // it may wait for too long
@@ -156,9 +156,9 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 		return len(p), nil
 	}
 	told := false
-	for !st.drained || st.lent > 0 {
+	for !st.send.drained || st.send.lent > 0 {
 		if err := st.writeErrLocked(); err != nil && c.takeBack(st) {
-			st.finished = false // the end is taken back, too
+			st.send.finished = false // the end is taken back, too
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
 		if !told {
@@ -179,7 +179,7 @@ func (st *Stream) writeErrLocked() error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case st.writeDeadline.passed:
+	case st.send.deadline.passed:
 		return errDeadline
 	case st.c.phase != phaseOpen:
 		return st.c.endErrLocked()

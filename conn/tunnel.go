@@ -209,7 +209,7 @@ func (t *Tunnel) endWriteLocked() error {
 		return st.err
 	case st.c.phase != phaseOpen:
 		return st.c.endErrLocked()
-	case st.finished:
+	case st.send.finished:
 		return nil
 	}
 	_, err := st.queueLocked(nil, nil, true)
@@ -276,7 +276,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	}
 	unused = t.uses.CloseAndLeave() // with mu held, so that one call of Close or Abort alone does it
 	st := t.st
-	st.readClosed = true
+	st.recv.closed = true
 	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
 		c.ensureOut()
@@ -295,12 +295,12 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 func (st *Stream) releaseTunnel() {
 	c := st.c
 	c.mu.Lock()
-	linger := c.role == core.Client && !st.closed && c.phase == phaseOpen && st.finished
+	linger := c.role == core.Client && !st.closed && c.phase == phaseOpen && st.send.finished
 	if linger {
-		st.readDeadline.stopLocked()
+		st.recv.deadline.stopLocked()
 		st.onEnd = nil
-		st.released, st.resetOnData = true, true
-		d := &st.readDeadline
+		st.released, st.recv.resetOnData = true, true
+		d := &st.recv.deadline
 		if limit := c.client.lease.tunnelClose; limit > 0 {
 			d.startLocked(c, limit, st.endLingerLocked)
 		}
