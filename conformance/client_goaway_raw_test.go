@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A goAwayMoment is when, and how, a server that speaks in frames says GOAWAY. What it does is said
@@ -42,21 +43,21 @@ var goAwayMoments = []goAwayMoment{
 		c.respond(id, body)
 	}},
 	{name: "after the head of the response", answer: func(c *goAwayConn, id uint32, body string) {
-		c.p.headers(id, false, field{":status", "200"})
+		c.p.headers(id, false, h2test.Field(":status", "200"))
 		c.goAway(c.seen, frame.NoError)
 		c.p.add(frame.Data{StreamID: id, EndStream: true, Data: []byte(body)})
 	}},
 	{name: "inside the response", answer: func(c *goAwayConn, id uint32, body string) {
-		c.p.headers(id, false, field{":status", "200"}, field{"content-length", strconv.Itoa(len(body))})
+		c.p.headers(id, false, h2test.Field(":status", "200"), h2test.Field("content-length", strconv.Itoa(len(body))))
 		c.p.add(frame.Data{StreamID: id, Data: []byte(body[:1])})
 		c.goAway(c.seen, frame.NoError)
 		c.p.add(frame.Data{StreamID: id, EndStream: true, Data: []byte(body[1:])})
 	}},
 	{name: "before the trailers", answer: func(c *goAwayConn, id uint32, body string) {
-		c.p.headers(id, false, field{":status", "200"})
+		c.p.headers(id, false, h2test.Field(":status", "200"))
 		c.p.add(frame.Data{StreamID: id, Data: []byte(body)})
 		c.goAway(c.seen, frame.NoError)
-		c.p.headers(id, true, field{"late", "yes"})
+		c.p.headers(id, true, h2test.Field("late", "yes"))
 	}},
 	{name: "after the response", answer: func(c *goAwayConn, id uint32, body string) {
 		c.respond(id, body)
@@ -164,7 +165,7 @@ func (c *goAwayConn) take(f frame.Frame) error {
 
 // request takes the head of a request. Its block is decoded even when the stream is refused.
 func (c *goAwayConn) request(f frame.Headers) error {
-	fields, err := c.p.dec.DecodeFull(f.Fragment)
+	fields, err := c.p.codec.Fields(f.Fragment)
 	if err != nil {
 		return fmt.Errorf("the header block of %v: %w", f, err)
 	}
@@ -209,7 +210,7 @@ func (c *goAwayConn) answer(id uint32) {
 }
 
 func (c *goAwayConn) respond(id uint32, body string) {
-	c.p.headers(id, false, field{":status", "200"}).
+	c.p.headers(id, false, h2test.Field(":status", "200")).
 		add(frame.Data{StreamID: id, EndStream: true, Data: []byte(body)})
 }
 

@@ -3,14 +3,17 @@ package conformance
 import (
 	"testing"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // malformed requests (RFC 9113 §8.1.1): what each does to a server behind a gateway is request
 // smuggling, header injection or a way around access rules.
 var malformed = []struct {
 	name   string
-	fields []field
+	fields []hpack.HeaderField
 	body   string // sent as DATA with END_STREAM; without it, HEADERS carry END_STREAM
 }{
 	{name: "upper-case name", fields: get("X-Upper", "v")},
@@ -29,17 +32,17 @@ var malformed = []struct {
 	{name: "tab before value", fields: get("x", "\ta")},
 	{name: "space after value", fields: get("x", "a ")},
 	{name: "tab after value", fields: get("x", "a\t")},
-	{name: "pseudo-field after a field", fields: []field{
-		{":method", "GET"}, {":scheme", "http"}, {"x", "y"}, {":authority", "example.test"}, {":path", "/"},
-	}},
-	{name: "repeated pseudo-field", fields: []field{
-		{":method", "GET"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/"}, {":path", "/admin"},
-	}},
+	{name: "pseudo-field after a field", fields: h2test.Fields(
+		":method: GET", ":scheme: http", "x: y", ":authority: example.test", ":path: /",
+	)},
+	{name: "repeated pseudo-field", fields: h2test.Fields(
+		":method: GET", ":scheme: http", ":authority: example.test", ":path: /", ":path: /admin",
+	)},
 	{name: "unknown pseudo-field", fields: get(":smuggle", "v")},
 	{name: "response pseudo-field", fields: get(":status", "200")},
-	{name: "no method", fields: []field{{":scheme", "http"}, {":authority", "example.test"}, {":path", "/"}}},
-	{name: "no scheme", fields: []field{{":method", "GET"}, {":authority", "example.test"}, {":path", "/"}}},
-	{name: "no path", fields: []field{{":method", "GET"}, {":scheme", "http"}, {":authority", "example.test"}}},
+	{name: "no method", fields: h2test.Fields(":scheme: http", ":authority: example.test", ":path: /")},
+	{name: "no scheme", fields: h2test.Fields(":method: GET", ":authority: example.test", ":path: /")},
+	{name: "no path", fields: h2test.Fields(":method: GET", ":scheme: http", ":authority: example.test")},
 	{name: "empty path", fields: with(":path", "")},
 	{name: "path without slash (CVE-2026-33186)", fields: with(":path", "a/b")},
 	{name: "absolute URL in path", fields: with(":path", "http://evil.test/")},
@@ -57,12 +60,12 @@ var malformed = []struct {
 	{name: "CR LF in authority", fields: with(":authority", "a\r\nx: y:443")},
 	{name: "user in authority", fields: with(":authority", "user@example.test")},
 	{name: "host differs from authority", fields: get("host", "evil.test")},
-	{name: "two hosts", fields: []field{
-		{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "example.test"}, {"host", "evil.test"},
-	}},
-	{name: "slash in host", fields: []field{
-		{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "example.test/admin"},
-	}},
+	{name: "two hosts", fields: h2test.Fields(
+		":method: GET", ":scheme: http", ":path: /", "host: example.test", "host: evil.test",
+	)},
+	{name: "slash in host", fields: h2test.Fields(
+		":method: GET", ":scheme: http", ":path: /", "host: example.test/admin",
+	)},
 	{name: "connection", fields: get("connection", "close")},
 	{name: "keep-alive", fields: get("keep-alive", "timeout=5")},
 	{name: "proxy-connection", fields: get("proxy-connection", "close")},
@@ -80,35 +83,34 @@ var malformed = []struct {
 	{name: "list in content-length", fields: post("content-length", "5, 6"), body: "small"},
 	{
 		name:   "two content-lengths",
-		fields: append(post("content-length", "5"), field{"content-length", "6"}),
+		fields: append(post("content-length", "5"), h2test.Field("content-length", "6")),
 		body:   "small",
 	},
-	{name: "CONNECT with a path", fields: []field{
-		{":method", "CONNECT"}, {":authority", "example.test:443"}, {":path", "/"}, {":scheme", "http"},
-	}},
-	{name: "CONNECT without authority", fields: []field{{":method", "CONNECT"}}},
-	{name: "extended CONNECT, which was not offered", fields: []field{
-		{
-			":method",
-			"CONNECT",
-		}, {":protocol", "websocket"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/"},
-	}},
+	{name: "CONNECT with a path", fields: h2test.Fields(
+		":method: CONNECT", ":authority: example.test:443", ":path: /", ":scheme: http",
+	)},
+	{name: "CONNECT without authority", fields: h2test.Fields(":method: CONNECT")},
+	{name: "extended CONNECT, which was not offered", fields: h2test.Fields(
+		":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: example.test", ":path: /",
+	)},
 }
 
 // get returns a good GET request with one more field.
-func get(name, value string) []field {
-	return append(with("", ""), field{name, value})
+func get(name, value string) []hpack.HeaderField {
+	return append(with("", ""), h2test.Field(name, value))
 }
 
 // post returns a good POST request with one more field.
-func post(name, value string) []field { return append(with(":method", "POST"), field{name, value}) }
+func post(name, value string) []hpack.HeaderField {
+	return append(with(":method", "POST"), h2test.Field(name, value))
+}
 
 // with returns a good GET request in which one pseudo-field has another value.
-func with(name, value string) []field {
-	fields := []field{{":method", "GET"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/"}}
+func with(name, value string) []hpack.HeaderField {
+	fields := h2test.Fields(":method: GET", ":scheme: http", ":authority: example.test", ":path: /")
 	for i := range fields {
-		if fields[i].name == name {
-			fields[i].value = value
+		if fields[i].Name == name {
+			fields[i].Value = value
 		}
 	}
 	return fields
@@ -149,7 +151,7 @@ func TestHostileMalformedRequests(t *testing.T) {
 			}
 			// A body that is too short or too long only shows when the handler may have begun to
 			// read it.
-			if lateBody := len(tt.body) > 0 && tt.fields[4].name == "content-length"; !lateBody {
+			if lateBody := len(tt.body) > 0 && tt.fields[4].Name == "content-length"; !lateBody {
 				if n := g.started.Load() - started; n > 0 {
 					t.Errorf("the request reached the handler")
 				}
@@ -163,15 +165,15 @@ func TestHostileMalformedRequests(t *testing.T) {
 func TestHostileOddRequests(t *testing.T) {
 	tests := []struct {
 		name   string
-		fields []field
+		fields []hpack.HeaderField
 	}{
 		{
 			"host instead of authority",
-			[]field{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "example.test"}},
+			h2test.Fields(":method: GET", ":scheme: http", ":path: /", "host: example.test"),
 		},
 		{"host equal to authority", get("host", "example.test")},
 		{"te: trailers", get("te", "trailers")},
-		{"asterisk with OPTIONS", append(with(":method", "OPTIONS")[:3], field{":path", "*"})},
+		{"asterisk with OPTIONS", append(with(":method", "OPTIONS")[:3], h2test.Field(":path", "*"))},
 		{"empty value", get("x", "")},
 		{"value with inner space, tab and high octets", get("x", "a \t\x80\xff b")},
 		{"name of all token characters", get("!#$%&'*+-.^_`|~09az", "v")},

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Frames that cost the peer next to nothing and the server an answer, or the work of looking at
@@ -84,10 +85,10 @@ func TestHostileContinuationFlood(t *testing.T) {
 	var fragment []byte
 	for value := string(make([]byte, 0, 4000)); len(fragment) < 15<<10; {
 		value += "aeiou0123456789"
-		fragment = append(fragment, p.encode(field{"x-flood", value})...)
+		fragment = append(fragment, p.codec.Block(h2test.Field("x-flood", value))...)
 	}
 	fragment = fragment[:min(len(fragment), frame.MinMaxFrameSize)]
-	head := append([]byte(nil), p.encode(p.request("GET", "/block")...)...)
+	head := p.codec.Block(p.request("GET", "/block")...)
 	written := p.flood(1000, func(i int) {
 		if i == 0 {
 			p.add(frame.Headers{StreamID: 1, EndStream: true, Fragment: head})

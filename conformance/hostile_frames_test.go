@@ -156,7 +156,7 @@ func TestHostileBadHeaderBlocks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := dialRaw(t, ls).greet()
-			block := append(append([]byte(nil), p.encode(p.request("GET", "/")...)...), tt.block...)
+			block := append(p.codec.Block(p.request("GET", "/")...), tt.block...)
 			if tt.name == "table size beyond the setting" {
 				block = tt.block // only legal at the beginning of a block
 			}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // HPACK octets that stand for a whole field (RFC 7541 §6.1, Appendix A).
@@ -20,7 +21,7 @@ const (
 // wantRefusedRequests sends n requests whose header blocks end with many references, of one octet
 // each, to a table entry, and requires that none reaches the handler: each is answered with 431 or
 // reset, or the connection is closed.
-func wantRefusedRequests(t *testing.T, n int, entry field, reference byte, references int) {
+func wantRefusedRequests(t *testing.T, n int, entry hpack.HeaderField, reference byte, references int) {
 	t.Helper()
 	ls, g := startGate(t)
 	refs := bytes.Repeat([]byte{reference}, references)
@@ -28,9 +29,9 @@ func wantRefusedRequests(t *testing.T, n int, entry field, reference byte, refer
 	before := liveHeap()
 	done := p.flood(n, func(i int) {
 		id := uint32(2*i + 1)
-		block := append([]byte(nil), p.encode(p.request("GET", "/block")...)...)
+		block := p.codec.Block(p.request("GET", "/block")...)
 		if i == 0 {
-			block = append(block, p.encode(entry)...) // into the table; the request's own fields came before it
+			block = append(block, p.codec.Block(entry)...) // into the table; the request's own fields came before it
 		}
 		block = append(block, refs...)
 		first := min(len(block), frame.MinMaxFrameSize)
@@ -76,22 +77,22 @@ func wantRefusedRequests(t *testing.T, n int, entry field, reference byte, refer
 
 // HPACK bomb (CVE-2016-6581): one octet on the wire stands for a field of four kilobytes.
 func TestHostileHPACKBomb(t *testing.T) {
-	wantRefusedRequests(t, 1, field{"x", strings.Repeat("a", 4000)}, newestEntry, 16000)
+	wantRefusedRequests(t, 1, h2test.Field("x", strings.Repeat("a", 4000)), newestEntry, 16000)
 }
 
 // HTTP/2 bomb (CVE-2026-49975, CVE-2026-47774): fields so small that a limit in octets is far away,
 // cookie crumbs which are joined only later, on many streams that a window of zero keeps alive.
 func TestHostileCookieBomb(t *testing.T) {
 	tests := []struct {
-		entry     field
+		entry     hpack.HeaderField
 		reference byte
 	}{
-		{field{"cookie", "a"}, newestEntry},
-		{field{"cookie", ""}, emptyCookie},
-		{field{"x", ""}, newestEntry},
+		{h2test.Field("cookie", "a"), newestEntry},
+		{h2test.Field("cookie", ""), emptyCookie},
+		{h2test.Field("x", ""), newestEntry},
 	}
 	for _, tt := range tests {
-		t.Run(fmt.Sprintf("%s=%q", tt.entry.name, tt.entry.value), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s=%q", tt.entry.Name, tt.entry.Value), func(t *testing.T) {
 			wantRefusedRequests(t, 100, tt.entry, tt.reference, 30000)
 		})
 	}
@@ -106,7 +107,7 @@ func TestHostileDistinctNames(t *testing.T) {
 	for i := range 10_000 {
 		name := fmt.Sprintf("x-%d-%s", i, strings.Repeat("n", 8000))
 		// Not indexed, so that the encoder's table does not hide the names from the server.
-		block := append([]byte(nil), p.encode(p.request("GET", "/")...)...)
+		block := p.codec.Block(p.request("GET", "/")...)
 		block = append(block, 0)
 		block = hpack.AppendHuffmanString(appendLength(block, 0x80, hpack.HuffmanEncodeLength(name)), name)
 		block = append(block, 1, 'v')

@@ -19,7 +19,7 @@ func TestHostilePushResets(t *testing.T) {
 			switch f := f.(type) {
 			case frame.PushPromise:
 				promises++
-				if _, err := p.dec.DecodeFull(f.Fragment); err != nil {
+				if _, err := p.codec.Fields(f.Fragment); err != nil {
 					t.Fatal(err)
 				}
 				p.add(frame.RSTStream{StreamID: f.PromisedID, Code: frame.Cancel}).mustFlush()
@@ -49,7 +49,7 @@ func TestHostilePushFrames(t *testing.T) {
 		{"DATA", func(p *rawPeer) { p.add(frame.Data{StreamID: 2, Data: []byte("x")}) }, frame.StreamClosed},
 		{"HEADERS", func(p *rawPeer) { p.headers(2, true, p.request("GET", "/hello")...) }, frame.StreamClosed},
 		{"PUSH_PROMISE", func(p *rawPeer) {
-			fragment := p.encode(p.request("GET", "/hello")...)
+			fragment := p.codec.Block(p.request("GET", "/hello")...)
 			p.add(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: fragment})
 		}, frame.ProtocolError},
 		{"HEADERS on an even stream", func(p *rawPeer) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -37,7 +38,7 @@ var madeYouReset = []resetter{
 	{"PRIORITY on itself", func(p *rawPeer, id uint32) {
 		p.add(frame.Priority{StreamID: id, PriorityParam: frame.PriorityParam{DependsOn: id}})
 	}},
-	{"HEADERS after END_STREAM", func(p *rawPeer, id uint32) { p.headers(id, true, field{"x", "y"}) }},
+	{"HEADERS after END_STREAM", func(p *rawPeer, id uint32) { p.headers(id, true, h2test.Field("x", "y")) }},
 	{"DATA after END_STREAM", func(p *rawPeer, id uint32) { p.add(frame.Data{StreamID: id, Data: []byte("x")}) }},
 }
 
@@ -109,7 +110,7 @@ func TestHostileResetFlood(t *testing.T) {
 	p := dialRaw(t, ls).greet()
 	done := p.flood(
 		5000,
-		func(i int) { p.headers(uint32(2*i+1), true, p.request("GET", "/block", field{"Upper", "x"})...) },
+		func(i int) { p.headers(uint32(2*i+1), true, p.request("GET", "/block", h2test.Field("Upper", "x"))...) },
 	)
 	p.wantEnd(frame.EnhanceYourCalm)
 	p.nc.Close()

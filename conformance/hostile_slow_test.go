@@ -67,7 +67,7 @@ func (p *slowPeer) wantEndedWithin(d time.Duration) {
 // has said nothing yet an hour, since balancers open connections ahead of requests.
 func TestHostileSilence(t *testing.T) {
 	request := func(p *slowPeer, end bool) []byte {
-		block := p.encode(p.request("GET", "/")...)
+		block := p.codec.Block(p.request("GET", "/")...)
 		return frame.Headers{StreamID: 1, EndStream: true, EndHeaders: end, Fragment: block}.Append(nil)
 	}
 	tests := []struct {
@@ -112,7 +112,7 @@ func TestHostileHeaderDrip(t *testing.T) {
 			StreamID:   1,
 			EndStream:  true,
 			EndHeaders: true,
-			Fragment:   p.encode(p.request("GET", "/")...),
+			Fragment:   p.codec.Block(p.request("GET", "/")...),
 		}.Append(
 			nil,
 		)

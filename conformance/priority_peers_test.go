@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/client"
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -242,7 +243,7 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 	const piece = 1 << 20
 	type step struct {
 		why   string
-		say   []frame.Frame
+		say   []any
 		share map[uint32]float64
 	}
 	update := func(id uint32, value string) frame.Frame {
@@ -254,21 +255,21 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		fields map[uint32]string // by stream
-		first  []frame.Frame
+		first  []any
 		steps  []step
 	}{
 		{"nothing is said", map[uint32]string{1: "", 3: "", 5: ""}, nil, []step{
 			{"fair", nil, map[uint32]float64{1: 1, 3: 1, 5: 1}},
 		}},
-		{"RFC 9218", map[uint32]string{1: "u=5", 3: "u=5", 5: "u=5, i"}, []frame.Frame{update(5, "u=6")}, []step{
+		{"RFC 9218", map[uint32]string{1: "u=5", 3: "u=5", 5: "u=5, i"}, []any{update(5, "u=6")}, []step{
 			{"the first of the same urgency", nil, map[uint32]float64{1: 1}},
-			{"PRIORITY_UPDATE", []frame.Frame{update(5, "u=0")}, map[uint32]float64{5: 1}},
-			{"shared", []frame.Frame{update(5, "u=3, i"), update(3, "u=3, i")}, map[uint32]float64{3: 1, 5: 1}},
+			{"PRIORITY_UPDATE", []any{update(5, "u=0")}, map[uint32]float64{5: 1}},
+			{"shared", []any{update(5, "u=3, i"), update(3, "u=3, i")}, map[uint32]float64{3: 1, 5: 1}},
 		}},
-		{"RFC 7540", map[uint32]string{1: "", 3: "", 5: ""}, []frame.Frame{move(3, 0, 48), move(5, 1, 200)}, []step{
+		{"RFC 7540", map[uint32]string{1: "", 3: "", 5: ""}, []any{move(3, 0, 48), move(5, 1, 200)}, []step{
 			{"weights, and a child that waits", nil, map[uint32]float64{1: 1, 3: 3}},
-			{"another place", []frame.Frame{move(5, 0, 64)}, map[uint32]float64{1: 1, 3: 3, 5: 4}},
-			{"below the third", []frame.Frame{move(1, 5, 16), move(3, 5, 16)}, map[uint32]float64{5: 1}},
+			{"another place", []any{move(5, 0, 64)}, map[uint32]float64{1: 1, 3: 3, 5: 4}},
+			{"below the third", []any{move(1, 5, 16), move(3, 5, 16)}, map[uint32]float64{5: 1}},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -280,7 +281,7 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 			for _, id := range []uint32{1, 3, 5} {
 				fields := p.request("GET", "/")
 				if v := tt.fields[id]; v != "" {
-					fields = append(fields, field{"priority", v})
+					fields = append(fields, h2test.Field("priority", v))
 				}
 				p.headers(id, true, fields...)
 			}

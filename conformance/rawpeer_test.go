@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // rawTimeout bounds each wait for the server. Nothing that is waited for takes longer than a
@@ -28,19 +28,16 @@ type rawPeer struct {
 	nc       net.Conn
 	patience time.Duration // how long to wait for the server
 
+	codec *h2test.Codec
 	out   []byte // frames for the next flush
-	enc   *hpack.Encoder
-	block bytes.Buffer
 	auth  string // :authority of the requests
 
 	in   []byte // received; parsed up to used
 	used int
-	dec  *hpack.Decoder
 }
 
 func newRawPeer(t *testing.T, nc net.Conn) *rawPeer {
-	p := &rawPeer{t: t, nc: nc, patience: rawTimeout, auth: "example.test", dec: hpack.NewDecoder(4096, nil)}
-	p.enc = hpack.NewEncoder(&p.block)
+	p := &rawPeer{t: t, nc: nc, patience: rawTimeout, auth: "example.test", codec: h2test.NewCodec()}
 	t.Cleanup(func() { nc.Close() })
 	return p
 }
@@ -57,43 +54,23 @@ func dialRaw(t *testing.T, ls *liveServer) *rawPeer {
 
 // greet adds the connection preface with these settings and the acknowledgement of the server's.
 func (p *rawPeer) greet(settings ...frame.Setting) *rawPeer {
-	p.out = append(p.out, frame.Preface...)
-	p.out = frame.AppendSettings(p.out, settings...)
-	p.out = frame.AppendSettingsAck(p.out)
-	return p
+	return p.add(frame.Preface, h2test.Settings(settings...), h2test.Ack)
 }
 
-// add collects a frame.
-func (p *rawPeer) add(frames ...frame.Frame) *rawPeer {
-	for _, f := range frames {
-		p.out = f.Append(p.out)
-	}
+// add collects frames, and blocks and octets as package h2test has them.
+func (p *rawPeer) add(items ...any) *rawPeer {
+	p.out = p.codec.Append(p.out, items...)
 	return p
-}
-
-// A field is a name and a value.
-type field struct{ name, value string }
-
-// encode returns the fields as a header block of this connection. The result is valid until the
-// next call.
-func (p *rawPeer) encode(fields ...field) []byte {
-	p.block.Reset()
-	for _, f := range fields {
-		if err := p.enc.WriteField(hpack.HeaderField{Name: f.name, Value: f.value}); err != nil {
-			p.t.Fatal(err)
-		}
-	}
-	return p.block.Bytes()
 }
 
 // request returns the pseudo-header fields of a request and, behind them, more.
-func (p *rawPeer) request(method, path string, more ...field) []field {
-	return append([]field{{":method", method}, {":scheme", "http"}, {":authority", p.auth}, {":path", path}}, more...)
+func (p *rawPeer) request(method, path string, more ...hpack.HeaderField) []hpack.HeaderField {
+	return append(h2test.Fields(":method: "+method, ":scheme: http", ":authority: "+p.auth, ":path: "+path), more...)
 }
 
 // headers collects a HEADERS frame with a whole block.
-func (p *rawPeer) headers(id uint32, end bool, fields ...field) *rawPeer {
-	return p.add(frame.Headers{StreamID: id, EndStream: end, EndHeaders: true, Fragment: p.encode(fields...)})
+func (p *rawPeer) headers(id uint32, end bool, fields ...hpack.HeaderField) *rawPeer {
+	return p.add(h2test.Block{StreamID: id, EndStream: end, Fields: fields})
 }
 
 // get collects a request without a body.
@@ -177,7 +154,7 @@ func (p *rawPeer) sync() {
 // status decodes the status of a response. Blocks have to be given in the order in which they came.
 func (p *rawPeer) status(h frame.Headers) string {
 	p.t.Helper()
-	fields, err := p.dec.DecodeFull(h.Fragment)
+	fields, err := p.codec.Fields(h.Fragment)
 	if err != nil {
 		p.t.Fatalf("the header block of %v: %v", h, err)
 	}

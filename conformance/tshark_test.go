@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A wiretap is a connection of a client that keeps what passes as a packet capture: no rights are
@@ -126,9 +127,9 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 	await("/hello", endOf(1))
 	p.get(3, "/hints").mustFlush()
 	await("/hints", endOf(3))
-	p.headers(5, false, p.request("POST", "/trailers", field{"trailer", "x-client"})...)
+	p.headers(5, false, p.request("POST", "/trailers", h2test.Field("trailer", "x-client"))...)
 	p.add(frame.Data{StreamID: 5, Data: []byte("small"), Padded: true, PadLength: 7})
-	p.headers(5, true, field{"x-client", "tapped"}).mustFlush()
+	p.headers(5, true, h2test.Field("x-client", "tapped")).mustFlush()
 	await("/trailers", endOf(5))
 	p.get(7, "/some").mustFlush()
 	await("/some", endOf(7))
@@ -142,7 +143,7 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 		}
 		return ends == 2
 	})
-	p.headers(11, true, p.request("GET", "/hello", field{"Upper-Case", "x"})...).mustFlush()
+	p.headers(11, true, p.request("GET", "/hello", h2test.Field("Upper-Case", "x"))...).mustFlush()
 	await("RST_STREAM", func(f frame.Frame) bool { return f.FrameHeader().Type == frame.TypeRSTStream })
 	// Enough of a body that the server has to give credit for it.
 	body := bigBody()[:60<<10]

@@ -44,6 +44,9 @@ func Fields(lines ...string) []hpack.HeaderField {
 	return list
 }
 
+// Field is a field of a name and a value, for those that are not written as a line.
+func Field(name, value string) hpack.HeaderField { return hpack.HeaderField{Name: name, Value: value} }
+
 // Headers has exactly these fields.
 func Headers(id uint32, lines ...string) Block { return Block{StreamID: id, Fields: Fields(lines...)} }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // A Codec encodes what a test sends on one connection and decodes what comes. It is made by
-// NewCodec.
+// NewCodec. One goroutine may encode while another decodes.
 type Codec struct {
 	enc   *hpack.Encoder
 	block bytes.Buffer
@@ -50,7 +50,7 @@ func (c *Codec) Append(b []byte, items ...any) []byte {
 }
 
 // Block encodes fields as one field block.
-func (c *Codec) Block(fields []hpack.HeaderField) []byte {
+func (c *Codec) Block(fields ...hpack.HeaderField) []byte {
 	c.block.Reset()
 	for _, f := range fields {
 		_ = c.enc.WriteField(f) // a bytes.Buffer does not fail
@@ -62,7 +62,7 @@ func (c *Codec) Block(fields []hpack.HeaderField) []byte {
 const maxFragment = frame.MinMaxFrameSize - 300
 
 func (c *Codec) appendBlock(b []byte, m Block) []byte {
-	left := c.Block(m.Fields)
+	left := c.Block(m.Fields...)
 	n := max(m.Frames, 1)
 	for i := range n {
 		size := min((len(left)+n-i-1)/(n-i), maxFragment)
@@ -129,8 +129,11 @@ func (c *Codec) Next(b []byte) (any, int, error) {
 		block = append(block, payload...)
 		n += size
 	}
-	if m.Fields, err = c.dec.DecodeFull(block); err != nil {
+	if m.Fields, err = c.Fields(block); err != nil {
 		return nil, 0, fmt.Errorf("field block of stream %d: %w", m.StreamID, err)
 	}
 	return m, n, nil
 }
+
+// Fields decodes a whole field block. Blocks have to be given in the order in which they came.
+func (c *Codec) Fields(block []byte) ([]hpack.HeaderField, error) { return c.dec.DecodeFull(block) }
