@@ -1,6 +1,7 @@
 package sluice_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,6 +127,44 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
+// The pages name files, packages, functions and fields that are there. A name is what stands between
+// backticks and is the path of a file, the path of a package, or has a dot or a capital within it.
+func TestNamesInPages(t *testing.T) {
+	words := map[string]bool{}
+	word := regexp.MustCompile(`\w+`)
+	for _, file := range goSources(t, ".", true) {
+		for _, w := range word.FindAllString(read(t, file), -1) {
+			words[w] = true
+		}
+	}
+	pages, err := filepath.Glob("docs/architecture/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("`([^`\n]+)`")
+	file := regexp.MustCompile(`^[\w/*.-]+\.go$`)
+	folder := regexp.MustCompile(`^(internal|conn|server|client|stream|cmd|benchmarks|conformance)(/\w+)+$`)
+	name := regexp.MustCompile(`^\*?\w+(\.\w+)+$|^\w*[a-z]\w*[A-Z]\w*$`)
+	for _, page := range append(pages, "docs/ARCHITECTURE.md", "README.md", "CONTRIBUTING.md") {
+		for _, m := range code.FindAllStringSubmatch(read(t, page), -1) {
+			switch {
+			case file.MatchString(m[1]):
+				if found, err := filepath.Glob(m[1]); err != nil || len(found) == 0 {
+					t.Errorf("%s names the file %s, which is not there", page, m[1])
+				}
+			case folder.MatchString(m[1]):
+				if found, err := filepath.Glob(m[1] + "/*.go"); err != nil || len(found) == 0 {
+					t.Errorf("%s names the package %s, which is not there", page, m[1])
+				}
+			case name.MatchString(m[1]):
+				if !words[m[1][strings.LastIndex(m[1], ".")+1:]] {
+					t.Errorf("%s names %s, which no Go file has", page, m[1])
+				}
+			}
+		}
+	}
+}
+
 // headings are the names under which the headings of a document can be linked
 // to.
 func headings(text string) map[string]bool {
@@ -136,6 +175,21 @@ func headings(text string) map[string]bool {
 		names[strings.ReplaceAll(name, " ", "-")] = true
 	}
 	return names
+}
+
+// goSources are the Go files below dir, those of tests where tests is set.
+func goSources(t *testing.T, dir string, tests bool) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") && (tests || !strings.HasSuffix(path, "_test.go")) {
+			files = append(files, filepath.ToSlash(path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func read(t *testing.T, file string) string {
