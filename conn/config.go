@@ -43,8 +43,8 @@ type Config struct {
 	// which MaxReceiveBufferGrowth makes larger where the path is long.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of DATA that nobody has read yet the connection
-	// holds before it tells the peer to have smaller windows for its streams
+	// MaxUnreadPerConnection is how many octets of DATA that the application has not read yet the
+	// connection holds before it tells the peer to have smaller windows for its streams
 	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
 	// three quarters are free again. Up to there a stream that is not read costs the other streams
 	// nothing, and beyond it those that are read go on. Default 8 MiB.
@@ -127,7 +127,7 @@ type Config struct {
 
 	// StallTimeout resets a stream whose data waits for the peer's flow-control window, when it was
 	// let send less than 64 octets for each second of this time. Default 1 hour on a server, whose
-	// memory such streams hold, and none on a client, where whoever waits may cancel; negative: no
+	// memory such streams hold, and none on a client, where the caller may cancel; negative: no
 	// limit.
 	StallTimeout time.Duration
 
@@ -254,7 +254,7 @@ const (
 	defaultTunnelCloseTimeout   = time.Minute
 )
 
-// maxTimeout is as good as none, and leaves room for sums.
+// maxTimeout stands for no limit where times are added up.
 const maxTimeout = 10 * 365 * 24 * time.Hour
 
 // clampOr returns v brought into lo..hi, or def where v is not positive.
@@ -268,11 +268,11 @@ func clampOr(v, def, lo, hi int) uint32 {
 // timeoutOr returns d, def for 0, and 0 (none) for a negative d.
 func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 0) }
 
-// maxDuration is as good as no limit. What is longer could not be added to a time any more, or
+// maxDuration stands for no limit. A longer time could not be added to a time.Time any more, or
 // multiplied.
 const maxDuration = 30 * 365 * 24 * time.Hour
 
-// clampTimes has no time be longer than longest.
+// clampTimes makes no time longer than maxDuration.
 func (c *Config) clampTimes() {
 	for _, d := range []*time.Duration{
 		&c.SendPingTimeout, &c.PingTimeout, &c.WriteByteTimeout, &c.PrefaceTimeout, &c.SettingsTimeout,
@@ -282,8 +282,8 @@ func (c *Config) clampTimes() {
 	}
 }
 
-// growth returns what windows may grow by. A size that somebody has chosen holds, unless growth is
-// chosen, too.
+// growth returns by how many octets windows may grow: not at all where the application has chosen
+// their size and not MaxReceiveBufferGrowth.
 func (c *Config) growth() uint32 {
 	n := c.MaxReceiveBufferGrowth
 	if n == 0 && c.MaxReceiveBufferPerStream <= 0 && c.MaxReceiveBufferPerConnection <= 0 {

@@ -44,7 +44,7 @@ func (st *Stream) SendAltSvc(value string) error {
 
 var errAltSvc = errors.New("http2: ALTSVC without an origin, or longer than a frame")
 
-// announce appends what f appends.
+// announce calls f, which appends a frame to the output, unless the connection has ended.
 func (c *Conn) announce(f func() error) error {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -66,7 +66,7 @@ type AltSvc struct {
 	Value  string // as in an Alt-Svc field
 }
 
-// originsOf copies the origins that an ORIGIN frame has, up to a bound.
+// originsOf copies the first maxOrigins origins of an ORIGIN frame.
 func originsOf(payload []byte) (origins []string) {
 	f, err := frame.ParseOrigin(frame.Header{Type: frame.TypeOrigin}, payload)
 	if err != nil {
@@ -88,7 +88,7 @@ const (
 	maxOriginOctets = 512 // "https://", the longest name of a host and a port have room
 )
 
-// handleOriginEventLocked takes what a server says of origins.
+// handleOriginEventLocked has Config.OnOrigin or Config.OnAltSvc called for a frame of the server.
 func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 	switch {
 	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:

@@ -7,24 +7,24 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A panic must not take the program down that serves other connections, too. Wherever a connection
-// runs by itself, one that is raised there, by a fault of ours or by the application's own code
-// (Tracer, FramePolicy, Scheduler, Padding, CountError, a method of Handler, the net.Conn), ends
-// the connection and nothing else, as net/http has it: its streams fail, and Serve returns why.
-// Nothing more is sent, since nobody knows what state the connection is in.
+// A panic must not end the program, which serves other connections, too. Wherever a connection runs
+// on its own, a panic there, by a fault of ours or of the application's code (Tracer, FramePolicy,
+// Scheduler, Padding, CountError, a method of Handler, the net.Conn), ends the connection and
+// nothing else, as in net/http: its streams fail, and Serve returns the reason. Nothing more is
+// sent, since the state of the connection is not known. runtime.Goexit, which recover does not
+// return, is treated alike.
 //
-// The same holds for runtime.Goexit, which nothing can recover: the goroutine ends, with all that
-// it has deferred.
-//
-// So the function that runs it defers one of the functions below, which get to know by a flag
-// whether it has come to its end: once for a read of the socket, a write, a ring of the timer and a
-// round of calls to the application. They know whether mu is held at that moment. Whatever else
-// holds mu while the application may be called, by a Scheduler or a Padding, defers
-// Conn.unlockAndNotify, and the call itself is guarded (see Conn.poisonLocked); there a panic goes
-// on, into the application's call of a method of Stream.
+//  1. A function that may meet a panic defers a recover… function of this file, which finds by a
+//     flag whether the function has come to its end. There is one for a read of the socket
+//     (recoverRead), for the flusher (recoverWriteLocked), for the timer (recoverLocked) and for the
+//     callbacks of one unlockAndNotify. Each knows whether the lock is held at that moment.
+//  2. Every other function that holds the lock while a Scheduler or a Padding may be called defers
+//     Conn.unlockAndNotify, and the call itself is guarded (poison.go): it marks the connection as
+//     poisoned, and unlockAndNotify closes it. That panic goes on, into the application's call of a
+//     method of Stream.
 
-// PanicError is the cause of a connection's end by a panic, behind a *frame.ConnError with
-// INTERNAL_ERROR.
+// PanicError is the cause, behind a *frame.ConnError with INTERNAL_ERROR, of a connection's end by
+// a panic.
 type PanicError struct {
 	Value any    // what the panic was called with; an error that says so for runtime.Goexit
 	Stack []byte // of the goroutine, as of runtime/debug.Stack
@@ -32,7 +32,7 @@ type PanicError struct {
 
 // Error has the value, without the stack.
 func (e *PanicError) Error() string {
-	if e.Value == errGoexit || e.Value == errUnwound { //nolint:errorlint // not an error of somebody
+	if e.Value == errGoexit || e.Value == errUnwound { //nolint:errorlint // these very values
 		return fmt.Sprint(e.Value)
 	}
 	return fmt.Sprintf("panic: %v", e.Value)
@@ -44,15 +44,14 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// panicErr is why a connection ends whose code was left by a panic with this value.
+// panicErr returns the error of a connection that a panic with this value has ended.
 func panicErr(value any) error {
 	return &frame.ConnError{
 		Code: frame.InternalError, Reason: "the connection is in an unknown state", Cause: &PanicError{value, debug.Stack()},
 	}
 }
 
-// failPanicLocked ends the connection for a panic. It is called by the function that was deferred,
-// with mu held.
+// failPanicLocked ends the connection for a panic. It is called by the function that was deferred.
 func (c *Conn) failPanicLocked(value any) {
 	// The stack that wreck has seen says more.
 	if !c.timer.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
@@ -63,14 +62,15 @@ func (c *Conn) failPanicLocked(value any) {
 	c.closeLocked(c.err)
 }
 
-// deliverLastEventsLocked has streams hear what core had to say of them: they may be gone from its
-// table already.
+// deliverLastEventsLocked handles the events that core had ready: their streams may be gone from
+// its table already, and so are not failed with the others.
 func (c *Conn) deliverLastEventsLocked() {
 	defer func() { _ = recover() }() // there has been one panic, which is what is told
 	c.handleEventsLocked()
 }
 
-// recoverRead is deferred by who reads. The panic may have come while in.locked was set.
+// recoverRead is deferred by the goroutine that reads. The panic may have come with the lock held,
+// which reader.lockHeld says.
 func (c *Conn) recoverRead(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
 		if !c.in.locked {
@@ -82,7 +82,8 @@ func (c *Conn) recoverRead(ok *bool) {
 	}
 }
 
-// recoverWriteLocked is deferred by who flushes. It leaves mu locked.
+// recoverWriteLocked is deferred by the flusher. It returns with the lock held, which the flusher
+// may have released.
 func (c *Conn) recoverWriteLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
 		if c.writing {
@@ -94,7 +95,7 @@ func (c *Conn) recoverWriteLocked(ok *bool) {
 	}
 }
 
-// recoverLocked is deferred where mu is held all the time. It leaves mu locked.
+// recoverLocked is deferred by a function that holds the lock all the time, which stays held.
 func (c *Conn) recoverLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
 		c.failPanicLocked(v)
@@ -102,8 +103,8 @@ func (c *Conn) recoverLocked(ok *bool) {
 }
 
 // runIsolated calls f, which is the application's and concerns one request or none, on a goroutine
-// of its own, and waits for it: the goroutine that has something to tell may be that of another
-// request, which runtime.Goexit must not end.
+// of its own, and waits for it: the goroutine that has found the event may be that of another
+// request, which runtime.Goexit in f must not end.
 func (c *Conn) runIsolated(f func()) {
 	done := make(chan struct{})
 	go func() { // ends with f

@@ -8,11 +8,12 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// errGoexit stands for a panic's value where there was none.
+// errGoexit stands for the value of a panic where runtime.Goexit was called.
 var errGoexit = errors.New("runtime.Goexit was called, as testing.T.FailNow does")
 
-// unwound reports whether a function that has set ok at its end is left before that. recovered is
-// what recover has returned in the function that it has deferred; the value is that of the panic.
+// unwound reports whether a function, which sets ok when it has come to its end, was left before
+// that. recovered is what recover has returned in the function that it has deferred; value is that
+// of the panic, or errGoexit.
 func unwound(recovered any, ok bool) (value any, is bool) {
 	switch {
 	case recovered != nil:
@@ -23,8 +24,8 @@ func unwound(recovered any, ok bool) (value any, is bool) {
 	return nil, false
 }
 
-// poisonLocked notes, with mu held, that the application's code has left ours with core in the
-// middle of something. Conn.unlockAndNotify, which whoever holds mu has deferred, ends the
+// poisonLocked notes that the application's code has unwound the stack while core was in the middle
+// of a change. Conn.unlockAndNotify, which the caller of the method has deferred, ends the
 // connection.
 func (c *Conn) poisonLocked(value any) {
 	if !c.timer.poisoned && c.phase != phaseClosed {
@@ -33,24 +34,26 @@ func (c *Conn) poisonLocked(value any) {
 	}
 }
 
-// closePoisonedLocked ends the connection after wreck.
+// closePoisonedLocked ends a poisoned connection.
 func (c *Conn) closePoisonedLocked() {
 	c.timer.poisoned = false
 	c.deliverLastEventsLocked()
 	c.closeLocked(c.err)
 }
 
-// poisonOnUnwindLocked is deferred by what calls the application with mu held. The panic goes on.
+// poisonOnUnwindLocked is deferred by a function that calls the application with the lock held. The
+// panic goes on.
 func (c *Conn) poisonOnUnwindLocked(ok *bool) {
 	if !*ok {
 		c.poisonLocked(errUnwound)
 	}
 }
 
-// errUnwound is what is known of a panic that goes on: who recovers it has its value.
+// errUnwound stands for the value of a panic that goes on: the function that recovers it gets the
+// value.
 var errUnwound = errors.New("a Scheduler, Padding or Handler has panicked, or has called runtime.Goexit")
 
-// guardPadding has the connection end when f does not return.
+// guardPadding returns f, with the connection poisoned when it does not return.
 func (c *Conn) guardPadding(f core.PaddingFunc) core.PaddingFunc {
 	if f == nil {
 		return nil
@@ -64,7 +67,7 @@ func (c *Conn) guardPadding(f core.PaddingFunc) core.PaddingFunc {
 	}
 }
 
-// guardedScheduler has the connection end when one of the methods of s does not return.
+// guardedScheduler is s, with the connection poisoned when one of its methods does not return.
 type guardedScheduler struct {
 	c *Conn
 	s priority.Scheduler

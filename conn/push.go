@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-go/sluice/conn/header"
 )
 
-// CanPush tells why Push would be refused whatever the request, nil where it would not be. Server
+// CanPush returns why Push would be refused whatever the request, nil where it would not be. Server
 // only.
 func (st *Stream) CanPush() error {
 	c := st.c

@@ -30,13 +30,13 @@ type Stream struct {
 
 	// Everything below is guarded by Conn.mu.
 
-	canRead  sync.Cond // body, its end, the head of a response, an error or a deadline
-	canWrite sync.Cond // drained, an error or a deadline
+	canRead  sync.Cond // signals a part of the message, its end, an error, or a deadline that has passed
+	canWrite sync.Cond // signals that send.drained is set or lent is 0, an error, or a deadline that has passed
 
 	streamLife
 }
 
-// streamLife is what a Stream begins anew with when its memory is used again.
+// streamLife is the part of a Stream that is zeroed when its memory is used for another stream.
 type streamLife struct {
 	recv   recvState
 	send   sendState
@@ -90,7 +90,7 @@ type clientStream struct {
 
 var streamPool = sync.Pool{New: func() any { return new(Stream) }}
 
-// newStream gives core the memory for a stream.
+// newStream is core.Config.NewStream: it returns the memory for a stream, from a pool.
 func (c *Conn) newStream() *core.Stream {
 	st := streamPool.Get().(*Stream)
 	st.c = c
@@ -100,11 +100,12 @@ func (c *Conn) newStream() *core.Stream {
 	return &st.cs
 }
 
-// maxKeptFields is how many fields of a header section a stream has memory for when it is used
-// again.
+// maxKeptFields is how many fields the memory for a header section may have room for to be kept
+// with a Stream that is used again.
 const maxKeptFields = 64
 
-// recycleLocked gives the memory of a stream back that nobody needs any more.
+// recycleLocked gives the memory of a stream back to the pool once neither the application nor core
+// nor a callback uses it.
 func (st *Stream) recycleLocked() {
 	if !st.released || !st.closed || st.client.wakeQueued || st.onEndPending {
 		return
@@ -138,8 +139,8 @@ func (st *Stream) Conn() *Conn {
 // has returned. It is valid, and must not be changed, until Release.
 func (st *Stream) Message() *header.Message { return &st.cs.Head }
 
-// HeadOnly tells whether END_STREAM came with the head of the request, which so has no content and
-// no trailers. Server only.
+// HeadOnly reports whether END_STREAM came with the head of the request, which so has no content
+// and no trailers. Server only.
 func (st *Stream) HeadOnly() bool { return st.recv.endedWithHead } // is as it was handed over
 
 // SetOwner keeps v for the user of the stream, until Release. It must be called before other
@@ -166,7 +167,7 @@ func (st *Stream) Err() error {
 // Dead reports whether the stream died early, in which case Err says why. It takes no lock.
 func (st *Stream) Dead() bool { return st.dead.Load() }
 
-// RemoteEnded tells whether the peer has sent all of its message.
+// RemoteEnded reports whether the peer has sent all of its message.
 func (st *Stream) RemoteEnded() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
@@ -174,10 +175,10 @@ func (st *Stream) RemoteEnded() bool {
 }
 
 // OnEnd sets a function that is called once if the stream dies early: reset by either side, or lost
-// with its connection. f gets the reason, is called outside the connection's lock by whoever found
-// out, at once if the stream is dead already, and must not block. It is not called for a death
-// after Release; one that has been called before may still run then. On a server no call on the
-// stream returns the reason before f has returned, so that f must not call one.
+// with its connection. f gets the reason, is called outside the connection's lock by the goroutine
+// that found out, at once if the stream is dead already, and must not block. It is not called for a
+// death after Release; one that has been called before may still run then. On a server no call on
+// the stream returns the reason before f has returned, so f must not call one.
 func (st *Stream) OnEnd(f func(err error)) {
 	c := st.c
 	c.mu.Lock()
@@ -203,10 +204,11 @@ func (st *Stream) Reset(code frame.Code) {
 	}
 }
 
-// Release says that nobody needs the stream any more. What was given to Finish is still sent. Where
-// our side was not finished, RST_STREAM(CANCEL) ends the stream; where the peer has not ended its
-// side, it is told to stop, after our end: a server with RST_STREAM(NO_ERROR) (RFC 9113 §8.1), a
-// client with RST_STREAM(CANCEL). Nothing is flushed.
+// Release ends the use of the stream: no method of it may be called from then on. What was given to
+// Finish is still sent. If Finish was not called, RST_STREAM(CANCEL) ends the stream. If the peer
+// has not ended its side, it is told to stop sending once our side has ended: with
+// RST_STREAM(NO_ERROR) if we are the server (RFC 9113 §8.1), with RST_STREAM(CANCEL) if we are the
+// client. Nothing is flushed.
 func (st *Stream) Release() {
 	c := st.c
 	if c == nil {
@@ -222,7 +224,7 @@ func (st *Stream) Release() {
 
 func (st *Stream) releaseLocked() {
 	c := st.c
-	st.recv.deadline.stopLocked() // the other may still be needed
+	st.recv.deadline.stopLocked() // the write deadline may still be needed
 	st.dropBodyLocked()
 	st.onEnd = nil
 	if !st.closed && c.phase == phaseOpen {
@@ -240,15 +242,15 @@ func (st *Stream) releaseLocked() {
 	c.dropOut()
 }
 
-// receiveHeadLocked notes that the head of a message has arrived.
+// receiveHeadLocked notes that the head of a message has arrived, and with end its END_STREAM.
 func (st *Stream) receiveHeadLocked(end bool) {
 	st.recv.headReceived = true
 	st.recv.endReceived, st.recv.endedWithHead = end, end
 	st.wakeReaderLocked()
 }
 
-// failLocked notes that the stream has died. On a server it has not if the response is complete and
-// nobody wants more of the request.
+// failLocked notes that the stream has died early. On a server a stream whose response is complete,
+// and of whose request no more is wanted, has not: it ends as after a complete exchange.
 func (st *Stream) failLocked(err error) {
 	complete := st.c.role == core.Server && st.send.finished && st.send.drained && st.recv.closed
 	if st.err != nil || complete {
@@ -271,7 +273,7 @@ func (st *Stream) failLocked(err error) {
 	}
 }
 
-// queueOnEndLocked has f called once mu is free: the stream has died. It is called with mu held.
+// queueOnEndLocked has f called, when the lock is released, with the reason why the stream died.
 func (st *Stream) queueOnEndLocked(f func(error)) {
 	n := callback{f: f, err: st.err}
 	if st.c.role == core.Server {
@@ -280,7 +282,7 @@ func (st *Stream) queueOnEndLocked(f func(error)) {
 	st.c.pending = append(st.c.pending, n)
 }
 
-// onEndReturned ends what queueOnEndLocked has begun.
+// onEndReturned is called when the function of OnEnd has returned.
 func (st *Stream) onEndReturned(c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -290,9 +292,9 @@ func (st *Stream) onEndReturned(c *Conn) {
 	st.recycleLocked()
 }
 
-// awaitOnEndLocked returns err, which a call on the stream is about to return, once what OnEnd was
-// given has heard of the stream's death: a handler that sees the error finds the request's context
-// done.
+// awaitOnEndLocked returns err, which a call on the stream is about to return, once the function of
+// OnEnd has returned for the stream's death: a handler that sees the error finds the context of its
+// request done.
 func (st *Stream) awaitOnEndLocked(err error) error {
 	for err != nil && st.onEndPending {
 		if c := st.c; len(c.pending) > 0 { // perhaps by this very goroutine
@@ -305,19 +307,18 @@ func (st *Stream) awaitOnEndLocked(err error) error {
 	return err
 }
 
-// deadline is a point in time after which reads or writes fail. It costs a timer only where it is
+// deadline is a point in time after which reads or writes fail. It has a timer only while it is
 // set.
 type deadline struct {
-	timer  *streamTimer // nil when none runs
+	timer  *streamTimer // nil while none runs
 	passed bool
 }
 
-// streamTimer is the timer of one deadline. It is memory of its own: a timer that goes off late,
-// while the stream is being released, must not look at a stream that serves another connection by
-// then.
+// streamTimer is the timer of one deadline. It is memory of its own: a timer that fires late, while
+// the stream is being released, must not look at a Stream that serves another connection by then.
 type streamTimer struct {
 	t  *time.Timer
-	on bool // guarded by Conn.mu; cleared when the deadline is moved or the stream done
+	on bool // cleared when the deadline is moved or the stream released; guarded by Conn.mu
 }
 
 func (d *deadline) stopLocked() {
@@ -347,7 +348,7 @@ func (st *Stream) SetWriteDeadline(t time.Time) error {
 // ResetAt sets the time at which the stream is reset with code, unless our side is complete by
 // then; the zero time means never. From then on reads and writes fail with an error that is
 // os.ErrDeadlineExceeded. It takes the place of SetWriteDeadline, and differs in this: the stream
-// ends also where nobody writes, and a time that has passed cannot be moved. On a tunnel it is
+// ends also where no Write waits, and a time that has passed cannot be moved. On a tunnel it is
 // SetWriteDeadline. On a dead stream it does nothing.
 func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	c := st.c
@@ -365,7 +366,7 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 	})
 }
 
-// resetLateLocked resets the stream for a deadline. It is called with mu held.
+// resetLateLocked resets the stream for a deadline that has passed.
 func (st *Stream) resetLateLocked(code frame.Code) {
 	c := st.c
 	if st.closed || c.phase != phaseOpen {
@@ -400,7 +401,8 @@ func (st *Stream) EndReadAt(t time.Time) {
 	})
 }
 
-// writeDeadlinePassedLocked is called with mu held.
+// writeDeadlinePassedLocked wakes a Write that waits, and resets a stream that was released and
+// still waits to send what Finish was given.
 func (st *Stream) writeDeadlinePassedLocked() {
 	c := st.c
 	st.canWrite.Broadcast()
@@ -412,7 +414,7 @@ func (st *Stream) writeDeadlinePassedLocked() {
 	}
 }
 
-// setDeadline moves d to t. passed is called with mu held.
+// setDeadline moves d to t. The lock is held while passed is called.
 func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 	c := st.c
 	c.mu.Lock()
@@ -424,7 +426,8 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 	return nil
 }
 
-// setDeadlineLocked is setDeadline with mu held.
+// setDeadlineLocked moves d to t; passed is called when it passes, at once if t is not in the
+// future.
 func (st *Stream) setDeadlineLocked(d *deadline, t time.Time, passed func()) {
 	d.stopLocked()
 	d.passed = false
@@ -440,7 +443,7 @@ func (st *Stream) setDeadlineLocked(d *deadline, t time.Time, passed func()) {
 	d.startLocked(st.c, wait, passed)
 }
 
-// startLocked has d pass after some time. It is called with mu held, and so is passed.
+// startLocked has d pass after the time wait; the lock is held while passed is called.
 func (d *deadline) startLocked(c *Conn, wait time.Duration, passed func()) {
 	k := &streamTimer{on: true}
 	k.t = time.AfterFunc(wait, func() { // ends by itself

@@ -35,21 +35,22 @@ func (st *Stream) HeadContext(ctx context.Context) (*header.Message, error) {
 }
 
 // interrupt ends the wait of one call when a context is done. It is memory of its own, and not part
-// of the stream: the context may be done while the call returns, and its stream serve another
-// connection soon after.
+// of the stream: the context may be done while the call returns, and its Stream may serve another
+// connection soon after. A nil *interrupt belongs to a call without a context.
 type interrupt struct {
 	st   *Stream
 	c    *Conn
 	ctx  context.Context
-	stop func() bool // ends the watch of ctx; nil: it has not begun
+	stop func() bool // ends the watch of ctx; nil before the watch has begun
 
 	// Guarded by Conn.mu.
 
 	on  bool  // ctx is watched, and the call has not returned
-	err error // ctx's, once it is done while on is set
+	err error // the error of ctx, once it is done while the call waits
 }
 
-// newInterrupt returns nil where ctx is never done, and the error of one that is done.
+// newInterrupt returns nil for a context that is never done, and the error of one that is done
+// already.
 func (st *Stream) newInterrupt(ctx context.Context) (*interrupt, error) {
 	if ctx.Done() == nil {
 		return nil, nil
@@ -60,7 +61,7 @@ func (st *Stream) newInterrupt(ctx context.Context) (*interrupt, error) {
 	return &interrupt{st: st, c: st.Conn(), ctx: ctx}, nil
 }
 
-// causeLocked is why the call is to end, nil as long as it may wait. It is called with mu held.
+// causeLocked returns why the call is to end, nil as long as it may wait.
 func (w *interrupt) causeLocked() error {
 	if w == nil {
 		return nil
@@ -68,9 +69,9 @@ func (w *interrupt) causeLocked() error {
 	return w.err
 }
 
-// watchLocked begins to watch the context before the call waits for the first time, and reports
-// whether it has: then much may have changed, since it lets go of mu, as the context may be the
-// application's own code.
+// watchLocked begins to watch the context, before the call waits for the first time, and reports
+// whether it has. If so, it has released the lock meanwhile, since the context may be the
+// application's own code, and the caller looks at the state of the stream again.
 func (w *interrupt) watchLocked() bool {
 	if w == nil || w.on {
 		return false
@@ -82,7 +83,7 @@ func (w *interrupt) watchLocked() bool {
 	return true
 }
 
-// done is called, in a goroutine of its own, when the context is done.
+// done is called when the context is done, on a goroutine of package context, which it ends.
 func (w *interrupt) done() {
 	err := w.ctx.Err()
 	c := w.c
@@ -98,7 +99,7 @@ func (w *interrupt) done() {
 	ok = true
 }
 
-// stopWatch follows when the call is over.
+// stopWatch is called when the call that had the interrupt returns.
 func (w *interrupt) stopWatch() {
 	if w == nil || !w.on {
 		return

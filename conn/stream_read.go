@@ -8,12 +8,13 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Read reads the body of the peer's message. It waits until there is something, and returns io.EOF
-// after the end of the message, a *frame.StreamError or *frame.ConnError where the stream has died
-// before that, after what had arrived by then, and os.ErrDeadlineExceeded after the read deadline.
+// Read reads the body of the peer's message. It waits until there is something. It returns io.EOF
+// after the end of the message, and os.ErrDeadlineExceeded after the read deadline. Where the
+// stream has died before the end, it returns what had arrived by then, and after that a
+// *frame.StreamError or *frame.ConnError.
 func (st *Stream) Read(p []byte) (int, error) { return st.read(p, nil) }
 
-// read is Read that w may end; nil: nothing does.
+// read is Read with an interrupt, which may be nil.
 func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -36,7 +37,8 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	return n, nil
 }
 
-// awaitBodyLocked waits until the body has something to read, or w ends that, which may be nil.
+// awaitBodyLocked waits until there is something to read, for want octets or, with want 0, not at
+// all, or until w ends the wait. w may be nil.
 func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 	told := false
 	for {
@@ -49,7 +51,7 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 			return nil
 		case st.recv.expired:
 			return errDeadline
-		case st.recv.endReceived: // the message is whole, whatever has become of the stream
+		case st.recv.endReceived: // the message is complete, even if the stream was reset after it
 			return io.EOF
 		case st.err != nil:
 			return st.err
@@ -60,7 +62,7 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 		if !told {
 			told = true
 			st.notifyBlockedLocked()
-			continue // much may have changed
+			continue // the lock was released meanwhile
 		}
 		if !w.watchLocked() {
 			st.canRead.Wait()
@@ -68,7 +70,8 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 	}
 }
 
-// notifyBlockedLocked tells the handler that this goroutine is about to wait. It lets go of mu.
+// notifyBlockedLocked calls Handler.StreamBlocked: this goroutine is about to wait. It releases the
+// lock for the call, so that the caller must look at the state of the stream again.
 func (st *Stream) notifyBlockedLocked() {
 	c := st.c
 	if c.handler == nil {
@@ -85,13 +88,13 @@ func (st *Stream) Trailers() []header.Field {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
 	if len(st.recv.trailers) == 0 {
-		return nil // not the memory of a former life
+		return nil // and not the empty slice whose memory is kept for the next use of the Stream
 	}
 	return st.recv.trailers
 }
 
-// CloseRead says that the rest of the peer's message is not wanted. What has arrived and what
-// arrives later is dropped, and credit for it given back; a Read that waits returns ErrReadClosed.
+// CloseRead gives up the rest of the peer's message. What has arrived and what arrives later is
+// dropped, and credit for it given back; a Read that waits returns ErrReadClosed.
 func (st *Stream) CloseRead() {
 	c := st.c
 	c.mu.Lock()
@@ -111,7 +114,7 @@ func (st *Stream) CloseRead() {
 	c.dropOut()
 }
 
-// dropBodyLocked throws away what was not read, and gives the peer credit for it.
+// dropBodyLocked drops what was not read, and gives the peer credit for it.
 func (st *Stream) dropBodyLocked() {
 	n := st.recv.body.drop()
 	if n > 0 && st.c.phase == phaseOpen {
@@ -120,7 +123,7 @@ func (st *Stream) dropBodyLocked() {
 	}
 }
 
-// receiveDataLocked takes DATA.
+// receiveDataLocked takes DATA of the peer, and with end its END_STREAM.
 func (st *Stream) receiveDataLocked(p []byte, end bool) {
 	switch {
 	case !st.recv.closed && !st.recv.expired:

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/conn/header"
 )
 
-// keepLimit is how much of what Finish is given may be kept in memory until the peer's window
-// opens. It bounds what a peer with a closed window makes us hold for each stream.
+// keepLimit is how many octets of what Finish is given may be kept in memory until the peer's
+// window opens. It bounds what a peer with a closed window makes us hold for each stream.
 const keepLimit = 16 << 10
 
 // WriteHeaders appends a header section: on a server any number of interim responses (":status"
@@ -42,8 +42,8 @@ func (st *Stream) Reply(fields []header.Field, p []byte, trailers []header.Field
 	return st.awaitOnEndLocked(st.replyLocked(fields, p, trailers))
 }
 
-// ReplyAndRelease is Reply and, unless that fails, Release in one, for whoever is the last to use
-// the stream.
+// ReplyAndRelease is Reply followed, unless that fails, by Release, for a caller that is the last
+// to use the stream. It takes the lock once.
 func (st *Stream) ReplyAndRelease(fields []header.Field, p []byte, trailers []header.Field) error {
 	c := st.c
 	c.mu.Lock()
@@ -66,9 +66,9 @@ func (st *Stream) replyLocked(fields []header.Field, p []byte, trailers []header
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for
-// the peer's windows, for its turn among the streams and for the socket. What a plain socket takes
-// at once of 128 KiB or more it sends itself, otherwise another goroutine flushes. The last 256 KiB
-// may stay in the output until the next Flush.
+// the peer's windows, for the scheduler to choose the stream, and for the socket. A Write of 128
+// KiB or more on a plain socket sends by itself what that takes without waiting; everything else is
+// left to a goroutine that flushes. The last 256 KiB may stay in the output until the next Flush.
 func (st *Stream) Write(p []byte) (int, error) {
 	c := st.c
 	c.mu.Lock()
@@ -85,7 +85,7 @@ func (st *Stream) Write(p []byte) (int, error) {
 
 // Finish sends p as the last DATA, and trailers after it, and ends our side. Where p is at most 16
 // KiB it never waits: what the peer's window does not let pass is kept and sent later. Nothing need
-// be flushed before; the end of a small p may stay in the output until the next Flush.
+// be flushed before it; the end of a small p may stay in the output until the next Flush.
 func (st *Stream) Finish(p []byte, trailers []header.Field) error {
 	c := st.c
 	c.mu.Lock()
@@ -101,7 +101,8 @@ func (st *Stream) finishLocked(p []byte, trailers []header.Field) error {
 	return err
 }
 
-// queueLocked hands p to core and waits until it is in the output. It returns how much of p is.
+// queueLocked hands p to core, waits until it is in the output or sent, and returns how many octets
+// of p are.
 func (st *Stream) queueLocked(p []byte, trailers []header.Field, end bool) (n int, err error) {
 	ok := false
 	defer st.reclaimOnUnwindLocked(&ok)
@@ -110,9 +111,9 @@ func (st *Stream) queueLocked(p []byte, trailers []header.Field, end bool) (n in
 	return n, err
 }
 
-// reclaimOnUnwindLocked is deferred where the memory of the application waits to be sent. Should
-// its own code (a Scheduler, a Padding, Handler.StreamBlocked) end the wait, the connection ends
-// with it, and nobody reads that memory any more.
+// reclaimOnUnwindLocked is deferred where memory of the application waits to be sent. Should the
+// application's own code (a Scheduler, a Padding, Handler.StreamBlocked) unwind the stack, it ends
+// the connection, and returns when that memory is read no more.
 func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	if *ok {
 		return
@@ -134,7 +135,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 		return len(p), nil
 	}
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
-		c.core.SetTime(time.Now()) // from which the wait is counted
+		c.core.SetTime(time.Now()) // when the wait begins
 	}
 	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
 		return 0, err
@@ -149,7 +150,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	if st.send.drained && st.send.lent == 0 {
 		return len(p), nil
 	}
-	c.armLocked() // it may wait for too long
+	c.armLocked() // for core's timeout of streams that wait for the peer's window
 	c.dropOut()
 	if end && len(p) <= keepLimit {
 		c.core.Keep(&st.cs)
@@ -158,7 +159,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	told := false
 	for !st.send.drained || st.send.lent > 0 {
 		if err := st.writeErrLocked(); err != nil && c.takeBack(st) {
-			st.send.finished = false // the end is taken back, too
+			st.send.finished = false // END_STREAM is not sent either
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
 		if !told {
@@ -174,7 +175,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	return len(p), nil
 }
 
-// writeErrLocked tells why nothing can be written on st.
+// writeErrLocked returns why nothing can be written on the stream, nil where something can.
 func (st *Stream) writeErrLocked() error {
 	switch {
 	case st.err != nil:

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Direction tells who sent a frame.
+// Direction says which side has sent a frame.
 type Direction uint8
 
 // The two directions of a frame.
@@ -32,10 +32,10 @@ type FrameTrace struct {
 }
 
 // Tracer sees every frame of the connections that it is set for. Frames of one direction come in
-// their order on the wire; the two directions may be reported by two goroutines at once, and a
-// received frame before it takes effect. The frame that ends the connection by being wrong is the
-// last of its direction, unless it is longer than the peer may send. A tracer that is slow slows
-// the connection.
+// their order on the wire. The two directions may be reported by two goroutines at once, and a
+// received frame is reported before it takes effect. A frame that ends the connection because it is
+// wrong is the last of its direction, unless it is longer than the peer may send. A slow tracer
+// slows the connection.
 type Tracer interface {
 	TraceFrame(c *Conn, f FrameTrace)
 }

@@ -12,12 +12,12 @@ import (
 )
 
 // Tunnel is a stream as a net.Conn: what CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC 8441)
-// make of one. What is written goes out as DATA at once, END_STREAM stands for the end of a
-// direction as FIN does in TCP, and RST_STREAM for RST. Its methods may be called by any goroutines
-// at the same time, and it starts none of its own; where the socket does not take what is written
-// at once, the connection's own goes on.
+// make of one. What is written goes out as DATA at once. END_STREAM stands for the end of a
+// direction, as FIN does in TCP, and RST_STREAM for RST. Its methods may be called by any
+// goroutines at the same time, and it starts none of its own; what the socket does not take at once
+// is left to a goroutine of the connection.
 //
-// Read returns io.EOF when the peer has ended its direction. It and Write return a
+// Read returns io.EOF when the peer has ended its direction. Read and Write return a
 // *frame.StreamError after the stream was reset, a *frame.ConnError after the connection was lost,
 // os.ErrDeadlineExceeded after a deadline, and net.ErrClosed after Close.
 type Tunnel struct {
@@ -74,9 +74,9 @@ func (t *Tunnel) end() {
 }
 
 // OnEnd sets a function that is called once if the stream is reset by the peer, or lost with the
-// connection, before Close or Abort: for who is busy elsewhere, such as a relay that waits for the
-// other side of it. f gets the reason, is called by whoever found out, at once if that has happened
-// already, and must not block.
+// connection, before Close or Abort. It is for a goroutine that waits elsewhere, such as a relay
+// that waits for the other side of the tunnel. f gets the reason, is called by the goroutine that
+// found out, at once if that has happened already, and must not block.
 func (t *Tunnel) OnEnd(f func(err error)) {
 	if !t.enter() {
 		return
@@ -91,7 +91,7 @@ func (t *Tunnel) OnEnd(f func(err error)) {
 	t.leave()
 }
 
-// queueOnEndLocked is told, with mu held, that the stream has died.
+// queueOnEndLocked has the function of OnEnd called: the stream has died.
 func (t *Tunnel) queueOnEndLocked(err error) {
 	if f := t.onEnd; f != nil && !t.uses.Closed() {
 		t.onEnd = nil
@@ -114,8 +114,8 @@ func (t *Tunnel) StreamID() uint32 {
 // LocalAddr returns that of the connection beneath.
 func (t *Tunnel) LocalAddr() net.Addr { return t.c.nc.LocalAddr() }
 
-// RemoteAddr returns that of the connection beneath: for a client that of the proxy, not of who is
-// behind it.
+// RemoteAddr returns that of the connection beneath: on a client the address of the proxy, not that
+// of the host behind it.
 func (t *Tunnel) RemoteAddr() net.Addr { return t.c.nc.RemoteAddr() }
 
 // Read reads what the peer has sent.
@@ -131,8 +131,8 @@ func (t *Tunnel) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends p. It returns when all of it is with the socket or waits there for its turn, and
-// until then waits for the peer's windows. After CloseWrite the error is core.ErrClosed.
+// Write sends p. It returns when all of it is in the output or with the socket, and until then
+// waits for the peer's windows. After CloseWrite the error is core.ErrClosed.
 func (t *Tunnel) Write(p []byte) (int, error) {
 	if !t.enter() {
 		return 0, net.ErrClosed
@@ -163,7 +163,7 @@ func (t *Tunnel) write(p []byte) (n int, err error) {
 	return n, t.st.awaitOnEndLocked(err)
 }
 
-// awaitOtherWriteLocked waits while another goroutine is in Write. It is called with mu held.
+// awaitOtherWriteLocked waits while another goroutine is in Write.
 func (t *Tunnel) awaitOtherWriteLocked() error {
 	for t.inWrite {
 		if err := t.st.writeErrLocked(); err != nil {
@@ -200,8 +200,8 @@ func (t *Tunnel) closeWrite() error {
 	return t.st.awaitOnEndLocked(err)
 }
 
-// endWriteLocked sends END_STREAM unless that was done. It is called with mu held, and while nobody
-// writes it does not wait.
+// endWriteLocked sends END_STREAM unless that was done. It does not wait if no other goroutine is
+// in Write.
 func (t *Tunnel) endWriteLocked() error {
 	st := t.st
 	switch {
@@ -216,9 +216,9 @@ func (t *Tunnel) endWriteLocked() error {
 	return err
 }
 
-// CloseRead says that what the peer still sends is not wanted: it is dropped, and credit for it
-// given back. The peer is told when our direction has ended. A Read that waits returns
-// ErrReadClosed, and so do those that follow.
+// CloseRead gives up what the peer still sends: it is dropped, and credit for it given back. The
+// peer is told to stop when our direction has ended. A Read that waits returns ErrReadClosed, and
+// so do those that follow.
 func (t *Tunnel) CloseRead() error {
 	if !t.enter() {
 		return net.ErrClosed
@@ -249,16 +249,15 @@ func (t *Tunnel) Close() error {
 }
 
 // Abort ends the tunnel at once with RST_STREAM; calls that wait return net.ErrClosed, and what was
-// written may be lost. The code that tells of an error of the TCP connection which the tunnel leads
-// to is frame.ConnectError (RFC 9113 §8.5). The first call of Close or Abort counts; the error is
-// nil.
+// written may be lost. The code frame.ConnectError says that the TCP connection to which the tunnel
+// leads has failed (RFC 9113 §8.5). The first call of Close or Abort counts; the error is nil.
 func (t *Tunnel) Abort(code frame.Code) error {
 	t.close(func(c *Conn) { c.core.Reset(&t.st.cs, code) })
 	return nil
 }
 
-// close closes the tunnel with what last says to the peer, with mu held and while the stream is
-// open.
+// close closes the tunnel. last sends the peer its last frame: it is called with the lock held, and
+// only while the stream is open.
 func (t *Tunnel) close(last func(*Conn)) {
 	if t.beginClose(last) {
 		t.end()
@@ -290,8 +289,9 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	return unused
 }
 
-// releaseTunnel is Release for the stream of a closed tunnel. A client's lives on until the server
-// has ended it, too.
+// releaseTunnel is Release for the stream of a closed tunnel. On a client that has ended its
+// direction, the stream stays open until the server has ended its own, or TunnelCloseTimeout is
+// over.
 func (st *Stream) releaseTunnel() {
 	c := st.c
 	c.mu.Lock()
@@ -312,8 +312,8 @@ func (st *Stream) releaseTunnel() {
 	}
 }
 
-// endLingerLocked resets a stream whose tunnel was closed, and whose peer goes on. It is called
-// with mu held.
+// endLingerLocked resets a stream whose tunnel was closed, and whose peer has not ended its
+// direction.
 func (st *Stream) endLingerLocked() {
 	c := st.c
 	if !st.closed && c.phase == phaseOpen {
@@ -353,7 +353,7 @@ func (t *Tunnel) setDeadline(d time.Time, set func(*Stream, time.Time) error) er
 	return err
 }
 
-// explain gives an error of the stream the form that users of a net.Conn expect.
+// explain returns an error of the stream in the form that users of a net.Conn expect.
 func (t *Tunnel) explain(err error) error {
 	if t.uses.Closed() {
 		return net.ErrClosed

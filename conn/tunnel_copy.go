@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// WriteTo writes to w what the peer sends until it ends its direction. It is what io.Copy uses, and
-// holds no buffer while there is nothing to read.
+// WriteTo writes to w what the peer sends until it ends its direction. io.Copy calls it. It holds
+// no buffer while there is nothing to read.
 func (t *Tunnel) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		if err := t.awaitRead(); err != nil {
@@ -38,7 +38,7 @@ func (t *Tunnel) awaitRead() error {
 	return err
 }
 
-// writeOnceTo writes what is there.
+// writeOnceTo writes to w what one Read returns.
 func (t *Tunnel) writeOnceTo(w io.Writer) (int, error) {
 	buf := readPool.Get().(*buffer)
 	defer putRead(buf)
@@ -56,8 +56,8 @@ func (t *Tunnel) writeOnceTo(w io.Writer) (int, error) {
 	return k, err
 }
 
-// ReadFrom sends what comes from r until its end. It is what io.Copy uses. It holds a buffer of 4
-// KiB while r has nothing, and one of 64 KiB while r has more than that.
+// ReadFrom sends what it reads from r until io.EOF. io.Copy calls it. It holds a buffer of 4 KiB
+// while r has nothing, and one of 64 KiB after a Read of r that has filled the buffer.
 func (t *Tunnel) ReadFrom(r io.Reader) (n int64, err error) {
 	pool := &waitPool
 	for {
