@@ -15,7 +15,7 @@ import (
 // ClientConn is one HTTP/2 connection. It is an http.RoundTripper, and all its methods may be
 // called by any goroutine.
 type ClientConn struct {
-	// What never changes.
+	// These never change.
 	t       *Transport
 	c       *conn.Conn
 	key     Key
@@ -92,15 +92,16 @@ func (t *Transport) newClientConn(nc net.Conn, key Key) *ClientConn {
 // errServeExited is how a connection ends whose goroutine a hook of the application has ended.
 var errServeExited = errors.New("http2: the connection's goroutine was ended by the application")
 
-// dropPushes drops the pushes of the connection that nobody has asked for: it is about to close.
+// dropPushes drops the pushes of the connection that no request has asked for: it is about to
+// close.
 func (cc *ClientConn) dropPushes() {
 	if cache := cc.t.PushCache; cache != nil {
 		cache.connEnded(cc)
 	}
 }
 
-// handler returns what conn is to tell of pushes and states. A connection that takes no pushes has
-// none, which is cheaper.
+// handler returns what conn calls for pushes and states, nil where no pushes are taken, which is
+// cheaper.
 func (cc *ClientConn) handler() conn.Handler {
 	if !cc.t.takesPushes() {
 		return nil
@@ -118,16 +119,16 @@ func (h *connHandler) HandleStreams(batch []*conn.Stream) {
 	}
 }
 
-// StreamBlocked has nothing to do: every request has its own goroutine.
+// StreamBlocked does nothing: every request has a goroutine that may block.
 func (h *connHandler) StreamBlocked(*conn.Stream) {}
 
-// ConnState has nothing to do: the slot hook tells more.
+// ConnState does nothing: slotsChanged is called for the same changes and more.
 func (h *connHandler) ConnState(bool) {}
 
-// SetStateHook sets a function that is called when State may have changed by other means than
-// calls of the methods of ClientConn: a request has ended, the server has changed its limit of
-// streams or said GOAWAY, the connection is lost. It may be called by several goroutines at once,
-// while a response's body is read or closed, for example, and must not block. Nil is no function.
+// SetStateHook sets a function that is called when State may have changed other than by a call of a
+// method of ClientConn: a request has ended, the server has changed its limit of streams or sent
+// GOAWAY, the connection is lost. It may be called by several goroutines at once, while a
+// response's body is read or closed, for example, and must not block. A nil f removes it.
 func (cc *ClientConn) SetStateHook(f func(*ClientConn)) {
 	if f == nil {
 		cc.stateHook.Store(nil)
@@ -162,10 +163,10 @@ func (cc *ClientConn) State() ConnState {
 // Stats returns the connection's counters.
 func (cc *ClientConn) Stats() conn.Stats { return cc.c.Stats() }
 
-// CanTakeNewRequest tells whether a stream could be opened now.
+// CanTakeNewRequest reports whether a stream could be opened now.
 func (cc *ClientConn) CanTakeNewRequest() bool { return cc.State().Available > 0 }
 
-// retire has the connection take no more requests, and close when those that it has are over.
+// retire has the connection take no more requests, and close when those that it has have ended.
 func (cc *ClientConn) retire() {
 	if !cc.retired.Swap(true) {
 		cc.slotsChanged()
@@ -173,8 +174,8 @@ func (cc *ClientConn) retire() {
 	cc.closeIfIdle()
 }
 
-// closeIfIdle closes a connection that takes no more requests, if those that it has are over. After
-// Shutdown it need only not be in the way of one for which a stream is reserved.
+// closeIfIdle closes a connection that takes no more requests, if those that it has have ended and,
+// but for Shutdown, no stream is reserved.
 func (cc *ClientConn) closeIfIdle() {
 	if !cc.closing.Load() && cc.c.ShutdownUnreserved(!cc.shuttingDown.Load()) && !cc.closing.Swap(true) {
 		cc.dropPushes()
@@ -191,7 +192,7 @@ func (cc *ClientConn) Ping(ctx context.Context) error {
 func (cc *ClientConn) RTT(ctx context.Context) (time.Duration, error) { return cc.c.Ping(ctx) }
 
 // Shutdown has the connection take no more requests, and waits until those that it has, and those
-// for which a stream is reserved, are over and it is closed. When ctx ends before that, its error
+// for which a stream is reserved, have ended and it is closed. When ctx ends before that, its error
 // is returned and the connection stays as it is; Close ends it.
 func (cc *ClientConn) Shutdown(ctx context.Context) error {
 	cc.shuttingDown.Store(true)
@@ -207,9 +208,9 @@ func (cc *ClientConn) Shutdown(ctx context.Context) error {
 // Close closes the connection now. Requests that it has fail.
 func (cc *ClientConn) Close() error { return cc.c.Close() }
 
-// Done returns a channel that is closed when the connection has ended and nothing of it runs any
-// more.
+// Done returns a channel that is closed when the connection has ended and none of its goroutines
+// run any more.
 func (cc *ClientConn) Done() <-chan struct{} { return cc.c.Done() }
 
-// Conn returns the connection beneath, for what has no place in net/http's types.
+// Conn returns the connection of package conn below, for what net/http's types have no place for.
 func (cc *ClientConn) Conn() *conn.Conn { return cc.c }

@@ -34,7 +34,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, awaitTimeout(req, err)
 }
 
-// roundTripOnce sends a request once. A slot is reserved for it.
+// roundTripOnce sends a request once, for which a slot is reserved, and waits for the response.
 func (cc *ClientConn) roundTripOnce(
 	req *http.Request,
 	body *replayBody,
@@ -47,8 +47,8 @@ func (cc *ClientConn) roundTripOnce(
 	return x.awaitResponse()
 }
 
-// open sends a request once, for which a slot is reserved. With tunnel, the stream is left open for
-// more.
+// open sends a request once, for which a slot is reserved. With tunnel, the stream is left open to
+// be sent on.
 func (cc *ClientConn) open(
 	req *http.Request, body *replayBody, trace *httptrace.ClientTrace, tunnel bool,
 ) (*exchange, error) {
@@ -68,7 +68,7 @@ func (cc *ClientConn) open(
 	x.priority, _ = ctx.Value(priorityKey{}).(*requestPriority)
 	if trace != nil {
 		defer func() {
-			if !sent { // a hook has ended the caller's goroutine
+			if !sent { // a hook has ended this goroutine
 				cc.slotUsed(nil)
 			}
 		}()
@@ -89,14 +89,15 @@ func (cc *ClientConn) open(
 	return x, nil
 }
 
-// wantsGzip tells whether to ask for a compressed response: not where the user might have to undo
-// it, nor for a tunnel.
+// wantsGzip reports whether to ask for a compressed response: not where the user might have to
+// decompress it, nor for a tunnel.
 func wantsGzip(t *Transport, req *http.Request) bool {
 	return !t.disableCompression() && len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 &&
 		req.Method != http.MethodHead && req.Method != http.MethodConnect
 }
 
-// gotConn calls the hook. A slot is reserved, which is given back if the hook does not return.
+// gotConn calls the hook GotConn. A slot is reserved, which is given back if the hook does not
+// return.
 func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	if trace == nil || trace.GotConn == nil {
 		return
@@ -107,7 +108,7 @@ func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	}
 	returned := false
 	defer func() {
-		if !returned { // the hook has ended the caller's goroutine
+		if !returned { // the hook has ended this goroutine
 			cc.unreserveSlot()
 		}
 	}()

@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// reserveSlot takes a slot, which the caller must use or give back with unreserve. While the server has
-// not said how many streams it allows, no more than first are taken. It calls no hook. The error is
-// core.ErrNoStream or core.ErrNoMoreStreams.
+// reserveSlot takes a slot, which the caller must use or give back with unreserveSlot. While the
+// server has not said how many streams it allows, no more than initialMax are taken. It calls no
+// hook. The error is core.ErrNoStream or core.ErrNoMoreStreams.
 func (cc *ClientConn) reserveSlot(initialMax int) error {
 	if cc.retired.Load() {
 		return core.ErrNoMoreStreams
@@ -19,12 +19,12 @@ func (cc *ClientConn) reserveSlot(initialMax int) error {
 	if !cc.limit.limited {
 		return cc.c.ReserveFirst(initialMax)
 	}
-	// An attempt that fails must not be seen to have taken one of the last: a request that waits
-	// would not be woken when it is given back.
+	// A failing call must not be seen to have taken the last request for a moment: a caller that
+	// waits would not be woken when it is given back.
 	cc.limit.mu.Lock()
 	defer cc.limit.mu.Unlock()
 	if cc.limit.left.Load() <= 0 {
-		return core.ErrNoStream // there will be more if those that have reserved give it back
+		return core.ErrNoStream // a reservation may still be given back
 	}
 	err := cc.c.ReserveFirst(initialMax)
 	if err == nil {
@@ -33,7 +33,7 @@ func (cc *ClientConn) reserveSlot(initialMax int) error {
 	return err
 }
 
-// unreserveSlot gives back what acquire has taken.
+// unreserveSlot gives back what reserveSlot has taken.
 func (cc *ClientConn) unreserveSlot() {
 	if cc.limit.limited {
 		cc.limit.left.Add(1)
@@ -41,19 +41,21 @@ func (cc *ClientConn) unreserveSlot() {
 	cc.c.Unreserve()
 }
 
-// slotUsed follows when a slot was used, or was lost in the attempt.
+// slotUsed follows an attempt to open a stream in a reserved slot. With an error the slot was lost,
+// and the request counts no more.
 func (cc *ClientConn) slotUsed(err error) {
 	switch {
 	case !cc.limit.limited:
 	case err != nil:
 		cc.limit.left.Add(1)
-		cc.slotsChanged() // it may be a waiter's
+		cc.slotsChanged() // a caller that waits may have it
 	case cc.limit.unopened.Add(-1) == 0:
 		cc.retire()
 	}
 }
 
-// slots is conn.Conn.SlotsFirst, with no slot free where no request is taken.
+// slots returns how many slots are taken and free, as conn.Conn.SlotsFirst, with none free where no
+// request is taken.
 func (cc *ClientConn) slots(initialMax int) (taken, free int) {
 	taken, free = cc.c.QuotaFirst(initialMax)
 	if cc.retired.Load() || cc.limit.limited && cc.limit.left.Load() <= 0 {
@@ -62,8 +64,8 @@ func (cc *ClientConn) slots(initialMax int) (taken, free int) {
 	return taken, free
 }
 
-// allowsNoStreams reports whether the server has said that it allows no streams, and none is open: others
-// must not wait for it.
+// allowsNoStreams reports whether the server has said that it allows no streams, and none is open:
+// requests must not wait for such a connection.
 func (cc *ClientConn) allowsNoStreams() bool {
 	if !cc.settingsSeen.Load() {
 		return false
@@ -98,6 +100,7 @@ func (cc *ClientConn) Release() {
 	}
 }
 
+// takeReserved takes over a stream that Reserve has taken, and reports whether there was one.
 func (cc *ClientConn) takeReserved() bool {
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
@@ -108,7 +111,8 @@ func (cc *ClientConn) takeReserved() bool {
 	return true
 }
 
-// awaitSlot takes a slot, one that was reserved first, and waits while there is none.
+// awaitSlot takes a slot, one that Reserve has taken if there is any, and waits while there is
+// none.
 func (cc *ClientConn) awaitSlot(req *http.Request) error {
 	if cc.takeReserved() {
 		return nil
@@ -141,6 +145,7 @@ func (cc *ClientConn) awaitSlot(req *http.Request) error {
 	}
 }
 
+// stopWaiting takes ch out of the waiters.
 func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
@@ -152,7 +157,7 @@ func (cc *ClientConn) stopWaiting(ch chan struct{}) {
 	}
 }
 
-// slotsChanged is told by conn that a stream may be opened, or that none can be any more.
+// slotsChanged is called by conn when a stream may be opened, or none can be any more.
 func (cc *ClientConn) slotsChanged() {
 	cc.mu.Lock()
 	for _, ch := range cc.mu.waiters {

@@ -47,7 +47,7 @@ type exchange struct {
 	body responseBody
 }
 
-// enter begins a use of the stream by any goroutine, and reports whether it is still there.
+// enter begins a use of the stream by any goroutine, and reports whether the stream is still there.
 func (x *exchange) enter() bool { return x.uses.Enter() }
 
 // leave ends what enter has begun. The last to leave gives the stream back.
@@ -57,7 +57,7 @@ func (x *exchange) leave() {
 	}
 }
 
-// finish says that the response is over, or that there will be none.
+// finish ends the exchange: the response has ended, or there will be none.
 func (x *exchange) finish() {
 	x.mu.Lock()
 	was := x.mu.finished
@@ -80,28 +80,30 @@ func (x *exchange) finish() {
 	}
 }
 
+// releaseStream gives the stream back, and sends what that has to say to the server.
 func (x *exchange) releaseStream() {
 	c := x.stream.Conn()
 	x.stream.Release()
 	c.FlushNoWait()
 }
 
-// responseDone and uploadDone end the exchange when both are. A response that is over before its
-// request lets that go on, for as long as the server takes it and the user neither cancels nor
-// closes, unless it says that there was a fault.
+// responseDone follows the end of the response. Where the upload still runs it goes on, for as long
+// as the server takes it and the user neither cancels nor closes the body, unless the status says
+// that the server needs no more of it.
 func (x *exchange) responseDone() {
 	x.mu.Lock()
 	x.mu.responseEnded = true
 	both, unwanted := x.upload == nil || x.mu.uploadEnded, x.mu.answeredEarly
 	x.mu.Unlock()
 	if unwanted {
-		x.stream.Reset(frame.NoError) // if our side has not ended: what was sent is all that there will be
+		x.stream.Reset(frame.NoError) // nothing more will be sent; does nothing where all was sent
 	}
 	if both || unwanted {
 		x.finish()
 	}
 }
 
+// uploadDone follows the end of the upload.
 func (x *exchange) uploadDone() {
 	x.mu.Lock()
 	x.mu.uploadEnded = true
@@ -112,7 +114,7 @@ func (x *exchange) uploadDone() {
 	}
 }
 
-// markFinal notes that the request will not be sent again.
+// markFinal records that the request will not be sent again.
 func (x *exchange) markFinal() {
 	x.mu.Lock()
 	x.mu.final = true
@@ -126,7 +128,7 @@ func (x *exchange) markFinal() {
 	}
 }
 
-// fail ends an attempt without a response, and says why.
+// fail ends an attempt without a response, and returns the request's error.
 func (x *exchange) fail(err error) error {
 	if err == os.ErrDeadlineExceeded { //nolint:errorlint // the stream's own; one behind a lost connection is another
 		err = errHeaderTimeout

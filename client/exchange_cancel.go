@@ -7,14 +7,14 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// watch has the end of the context, or of Request.Cancel, end the exchange.
+// watch has the end of the request's context, or of Request.Cancel, end the exchange.
 func (x *exchange) watch(ctx context.Context) {
 	if ctx.Done() != nil {
 		x.stopWatch = context.AfterFunc(ctx, func() { x.cancel(ctx.Err(), frame.Cancel) })
 	}
 	if cancel := x.req.Cancel; cancel != nil { //nolint:staticcheck // deprecated, and part of the contract
 		x.watchDone = make(chan struct{})
-		go func() { // ends with the response
+		go func() { // ends when the exchange has finished
 			select {
 			case <-cancel:
 				x.cancel(errRequestCanceled, frame.Cancel)
@@ -24,13 +24,13 @@ func (x *exchange) watch(ctx context.Context) {
 	}
 }
 
-// cancel gives up for the reason err. Of a stream that has died before, the reason is what it died
-// of.
+// cancel resets the stream for the reason err. If the stream has failed before, that failure stays
+// the reason.
 func (x *exchange) cancel(err error, code frame.Code) {
 	entered := x.enter()
-	died := entered && x.stream.Dead()
+	failed := entered && x.stream.Dead()
 	x.mu.Lock()
-	if x.mu.cancelErr == nil && !x.mu.finished && !died {
+	if x.mu.cancelErr == nil && !x.mu.finished && !failed {
 		x.mu.cancelErr = err
 	}
 	suspect := !x.mu.headSeen
@@ -40,15 +40,15 @@ func (x *exchange) cancel(err error, code frame.Code) {
 	}
 	x.stream.Reset(code)
 	if suspect {
-		x.stream.Probe() // it may be that nobody is there
+		x.stream.Probe() // the server may not be there any more
 	}
 	x.leave()
 }
 
-// abandon ends a request whose caller is gone.
+// abandon ends a request whose caller's goroutine was ended by a hook.
 func (x *exchange) abandon() {
 	x.mu.Lock()
-	x.mu.final = true // nothing is sent again, and an upload that runs closes the body
+	x.mu.final = true // the request is not sent again, so an upload that runs closes the body
 	if x.mu.cancelErr == nil {
 		x.mu.cancelErr = errHookExited
 	}
@@ -56,10 +56,11 @@ func (x *exchange) abandon() {
 	x.reset()
 }
 
-// errHookExited ends a request for which the application's code was called that did not return.
+// errHookExited ends a request for which code of the application was called that did not return.
 var errHookExited = errors.New("http2: a hook of the request ended its goroutine")
 
-// onStreamEnd is told that the stream has died early. It must not block.
+// onStreamEnd is called by conn when the stream of a request with an upload ends early. It must not
+// block.
 func (x *exchange) onStreamEnd(error) {
 	x.mu.Lock()
 	final := x.mu.final

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// awaitResponse waits for the response.
+// awaitResponse waits for the response. After an error the exchange has finished.
 func (x *exchange) awaitResponse() (*http.Response, error) {
 	head, err := x.awaitHead()
 	if err != nil {
@@ -17,8 +17,8 @@ func (x *exchange) awaitResponse() (*http.Response, error) {
 	return x.responseFor(head), nil
 }
 
-// awaitHead waits for the head of the response, of which it makes one. After an error the exchange
-// is over.
+// awaitHead waits for the head of the response, and makes x.resp of it. After an error the exchange
+// has finished.
 func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	head, err := x.stream.AwaitHead()
 	if err == nil && head.TooLarge {
@@ -32,7 +32,7 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	}
 	x.firstByteGuarded()
 	if x.cc.t.responseHeaderTimeout() > 0 {
-		_ = x.stream.SetReadDeadline(time.Time{}) // it was for the head
+		_ = x.stream.SetReadDeadline(time.Time{}) // the deadline was for the head; fails only on a stream that has ended
 	}
 	x.makeResponse(head)
 	if x.cc.t.AltSvcHandler != nil {
@@ -48,14 +48,14 @@ func (x *exchange) awaitHead() (conn.ResponseHead, error) {
 	return head, nil
 }
 
-// isMisdirected reports whether the response is one of a server that does not answer for the
-// request's origin.
+// isMisdirected reports whether the server answers 421 to a request for another origin than the one
+// that the connection was made for.
 func (x *exchange) isMisdirected() bool {
 	return x.coalesced && x.resp.StatusCode == http.StatusMisdirectedRequest
 }
 
 // stopUpload ends the sending of a request that the server has answered with a status of 300 or
-// more: it has no use for the rest.
+// more: it needs no more of the request.
 func (x *exchange) stopUpload() {
 	if x.req.Body == nil {
 		return
@@ -69,12 +69,12 @@ func (x *exchange) stopUpload() {
 	}
 }
 
-// responseFor follows when the head of the response has come.
+// responseFor returns the response, of which head has come.
 func (x *exchange) responseFor(head conn.ResponseHead) *http.Response {
 	if head.NoBody {
 		x.responseDone()
 	} else if head.Complete && x.upload == nil && x.stopWatch != nil {
-		x.stopWatch() // there is nothing left that could be cancelled
+		x.stopWatch() // nothing is left that could be cancelled
 	}
 	return &x.resp
 }

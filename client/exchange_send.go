@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// send opens the stream, with a slot that is reserved, and leaves it open for a tunnel. After an
-// error nothing was sent.
+// send opens the stream, for which a slot is reserved, and with tunnel leaves it open to be sent
+// on. After an error nothing was sent.
 func (x *exchange) send(body *replayBody, tunnel bool) error {
 	req := x.req
 	b := fieldBuffers.Get().(*fieldBuffer)
@@ -61,12 +61,12 @@ func (x *exchange) send(body *replayBody, tunnel bool) error {
 		x.wroteHeadersTraced(b.fields, body)
 	}
 	if x.upload != nil {
-		go x.upload.run() // ends with the stream; see there
+		go x.upload.run() // ends with the stream, or with a Read of the user's body
 	}
 	return nil
 }
 
-// prepareBody puts a small body into r, or makes an upload for it.
+// prepareBody puts a body that is small and in memory into r, or makes an upload for any other.
 func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, body *replayBody) error {
 	switch {
 	case body == nil && (len(x.req.Trailer) == 0 || x.req.Method == http.MethodConnect):
@@ -98,7 +98,7 @@ func (x *exchange) prepareBody(r *conn.Request, b *fieldBuffer, body *replayBody
 	return nil
 }
 
-// readInMemory reads a body that is in memory, and makes sure that it ends where it should.
+// readInMemory fills p with a body that is in memory, and checks that the body ends there.
 func readInMemory(body *replayBody, p []byte) (n int, err error) {
 	r := body.newReader()
 	for n < len(p) && err == nil {
@@ -119,13 +119,13 @@ func readInMemory(body *replayBody, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// awaitsContinue tells whether the body waits for 100 (Continue).
+// awaitsContinue reports whether the body of req waits for 100 (Continue).
 func (t *Transport) awaitsContinue(req *http.Request) bool {
 	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
 }
 
-// wroteHeadersTraced is tellWritten where there are hooks. One that does not return (t.FailNow, a panic)
-// ends the request, whose upload has not begun.
+// wroteHeadersTraced is wroteHeaders where there are hooks. A hook that does not return (t.FailNow,
+// a panic) ends the request, whose upload has not begun.
 func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
 	returned := false
 	defer func() {
@@ -145,8 +145,8 @@ func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
 	returned = true
 }
 
-// wroteHeaders calls the hooks for a request whose head, and body where there is no upload, is on
-// its way.
+// wroteHeaders follows when the request's head, and its body where there is no upload, were given
+// to the connection. It calls the hooks for that.
 func (x *exchange) wroteHeaders(fields []header.Field, body *replayBody) {
 	if t := x.trace; t != nil {
 		traceFields(t, fields)
@@ -165,7 +165,8 @@ func (x *exchange) wroteHeaders(fields []header.Field, body *replayBody) {
 	}
 }
 
-// wroteRequest follows when all of the request is on its way, or will never be.
+// wroteRequest follows when all of the request was given to the connection, or with an error when
+// it will not be.
 func (x *exchange) wroteRequest(err error) {
 	if t := x.trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
@@ -176,7 +177,7 @@ func (x *exchange) wroteRequest(err error) {
 	if d := x.cc.t.responseHeaderTimeout(); d > 0 {
 		x.mu.Lock()
 		if !x.mu.headSeen {
-			_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+			_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a stream that has ended
 		}
 		x.mu.Unlock()
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// onInterim takes an interim response, on a goroutine of its own.
+// onInterim takes an interim response, on a goroutine that conn starts for it.
 func (x *exchange) onInterim(m *header.Message) {
 	returned := false
 	defer func() {
-		if !returned { // a hook has ended the goroutine
+		if !returned { // a hook has ended this goroutine
 			x.cancel(errHookExited, frame.Cancel)
 		}
 	}()
@@ -20,6 +20,7 @@ func (x *exchange) onInterim(m *header.Message) {
 	returned = true
 }
 
+// handleInterim calls the hooks for an interim response, and ends the wait of the upload at a 100.
 func (x *exchange) handleInterim(m *header.Message) {
 	x.firstByte()
 	t := x.trace
@@ -40,6 +41,7 @@ func (x *exchange) handleInterim(m *header.Message) {
 	}
 }
 
+// firstByte calls the hook GotFirstResponseByte, once.
 func (x *exchange) firstByte() {
 	if x.trace == nil || x.trace.GotFirstResponseByte == nil {
 		return
@@ -53,7 +55,7 @@ func (x *exchange) firstByte() {
 	}
 }
 
-// firstByteGuarded is firstByte on the goroutine of the request's caller.
+// firstByteGuarded is firstByte on the goroutine of the request's caller, which the hook may end.
 func (x *exchange) firstByteGuarded() {
 	if x.trace == nil {
 		return

@@ -12,28 +12,28 @@ import (
 	"sync"
 )
 
-// replayBody is the body of a request, over all attempts to send it. It closes the body exactly once,
-// and does not touch it after that. Each attempt has a number, and only the newest one reads: an
-// upload that was given up may still be about to read, or in a Read that it cannot leave, while the
-// next attempt begins.
+// replayBody is the body of a request, over all attempts to send it. It closes the user's body
+// exactly once, and does not touch it after that. Each attempt has a number, and only the newest
+// one reads: the upload of an attempt that was given up may still be about to read, or be in a Read
+// that does not return, while the next attempt begins.
 type replayBody struct {
-	mu   sync.Mutex
-	cond sync.Cond
+	mu   sync.Mutex // guards what changes below; not held while body.Read or body.Close runs
+	cond sync.Cond  // signals that a Read has returned, the attempt has changed, or the body is closed
 
 	body      io.ReadCloser
 	getBody   func() (io.ReadCloser, error)
-	remaining int64 // octets that the body must still give; -1: not known
+	remaining int64 // octets that the body has still to give by its Content-Length; -1: not known
 
-	attempt     int    // the one that may read
-	buffered    []byte // all that was read, for another attempt; more than keep by one Read where that came late
-	replayLimit int    // how much may be kept; -1: too much was read already
-	started     bool   // a Read was begun
-	reading     bool   // a call of body.Read runs
-	closed      bool   // or given to another owner, who closes it
-	err         error  // that ended reading, io.EOF included
+	attempt     int    // the number of the newest attempt, which alone may read
+	buffered    []byte // all that was read, for another attempt; beyond replayLimit by one Read of an older attempt
+	replayLimit int    // bound of buffered, in octets; -1: nothing is buffered, or too much was read
+	started     bool   // a Read of the body was begun
+	reading     bool   // a Read of the body runs
+	closed      bool   // the body was closed, or detach gave it to an owner that closes it
+	err         error  // what the body's last Read returned, nil or final; io.EOF included
 }
 
-// Errors of reads of the source, beside those of the user's body.
+// Errors of a replayBody's Read and of another attempt, beside those of the user's body.
 var (
 	errSuperseded  = errors.New("http2: read of a request body by an attempt that was given up")
 	errBodyClosed  = errors.New("http2: read of a request body that was closed")
@@ -45,7 +45,8 @@ var (
 	errNotComplete = errors.New("a part of the body was read, its length is not known, and net/http has to dial")
 )
 
-// newReplayBody returns nil for a request without a body.
+// newReplayBody returns the body of req, nil where it has none. Up to replayLimit octets are
+// buffered for another attempt, none of a body that has GetBody or is longer.
 func newReplayBody(req *http.Request, replayLimit int) *replayBody {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil
@@ -58,7 +59,7 @@ func newReplayBody(req *http.Request, replayLimit int) *replayBody {
 	return b
 }
 
-// bodyLength is how long a request's body is, -1 where that is not known.
+// bodyLength returns how long a request's body is, -1 where that is not known.
 func bodyLength(req *http.Request) int64 {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
@@ -69,10 +70,10 @@ func bodyLength(req *http.Request) int64 {
 	return -1
 }
 
-// inMemory tells whether all of the body can be had at once, without waiting for anybody, and is at
-// most n octets long.
+// inMemory reports whether the whole body can be read without waiting, and is at most n octets
+// long.
 func (b *replayBody) inMemory(n int) bool {
-	b.mu.Lock() // a Read of a former attempt may be under way
+	b.mu.Lock() // a Read of an older attempt may run
 	small := b.remaining > 0 && b.remaining <= int64(n) && !b.started
 	b.mu.Unlock()
 	return small && isInMemory(b.body)
@@ -86,7 +87,7 @@ var (
 	}{}))
 )
 
-// isInMemory knows the readers that http.NewRequest knows, and its way to make bodies of them.
+// isInMemory reports whether body is one that http.NewRequest makes of a reader in memory.
 func isInMemory(body io.ReadCloser) bool {
 	if t := reflect.TypeOf(body); t != nopCloserType && t != nopCloserWriterToType {
 		return false
@@ -98,22 +99,21 @@ func isInMemory(body io.ReadCloser) bool {
 	return false
 }
 
-// bodyReader is the way of one attempt through a source.
+// bodyReader reads a replayBody from its beginning, for one attempt.
 type bodyReader struct {
 	body    *replayBody
 	attempt int
-	pos     int // octets read
+	pos     int // octets that this attempt has read
 }
 
-// newReader returns the way of the newest attempt.
+// newReader returns a reader for the newest attempt.
 func (b *replayBody) newReader() bodyReader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return bodyReader{body: b, attempt: b.attempt}
 }
 
-// Read waits while a Read of an attempt that was given up is still under way. It fails when the
-// attempt is given up.
+// Read waits while a Read of an older attempt runs. It fails when a newer attempt begins.
 func (r *bodyReader) Read(p []byte) (int, error) {
 	n, err := r.body.read(r.attempt, r.pos, p)
 	r.pos += n
@@ -126,14 +126,14 @@ func (r *bodyReader) Close() error {
 	return nil
 }
 
-// current reports whether the attempt may read.
+// current reports whether no newer attempt has begun.
 func (r *bodyReader) current() bool {
 	r.body.mu.Lock()
 	defer r.body.mu.Unlock()
 	return r.attempt == r.body.attempt
 }
 
-// read reads at position pos for an attempt.
+// read reads at position pos for an attempt: first what is buffered, then the body.
 func (b *replayBody) read(attempt, pos int, p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,10 +158,11 @@ func (b *replayBody) read(attempt, pos int, p []byte) (int, error) {
 	}
 }
 
-// readBodyLocked reads from the body itself. It lets go of mu.
+// readBodyLocked reads from the body itself. It releases mu during the Read, as sync.Cond.Wait
+// does.
 func (b *replayBody) readBodyLocked(attempt int, p []byte) (n int, err error) {
 	b.started, b.reading = true, true
-	err = errReadExited // a Read that panics, or ends its goroutine, does not come back here
+	err = errReadExited // stays so where Read panics or ends its goroutine
 	defer func() {
 		b.mu.Lock()
 		n, err = b.recordReadLocked(attempt, p, n, err)
@@ -171,7 +172,8 @@ func (b *replayBody) readBodyLocked(attempt int, p []byte) (n int, err error) {
 	return n, err
 }
 
-// recordReadLocked notes what a Read of the body has given.
+// recordReadLocked records the result of a Read of the body, and returns what it means for the
+// attempt that has called it.
 func (b *replayBody) recordReadLocked(attempt int, p []byte, n int, err error) (int, error) {
 	b.reading = false
 	b.cond.Broadcast()
@@ -188,13 +190,13 @@ func (b *replayBody) recordReadLocked(attempt int, p []byte, n int, err error) (
 	stale := attempt != b.attempt
 	switch {
 	case b.replayLimit >= 0 && (stale || len(b.buffered)+n <= b.replayLimit):
-		b.buffered = append(b.buffered, p[:n]...) // of a stale attempt the next one has need, however much it is
+		b.buffered = append(b.buffered, p[:n]...) // what an older attempt has read the newest one needs, beyond the limit too
 	case stale:
 		if n > 0 && !b.closed {
 			err = errBodyLost
 		}
 	default:
-		b.buffered, b.replayLimit = nil, -1 // the attempt that reads has had all that was kept
+		b.buffered, b.replayLimit = nil, -1 // the newest attempt has read all that was buffered
 	}
 	b.err = err
 	if stale {
@@ -210,14 +212,14 @@ func (b *replayBody) hasStarted() bool {
 	return b.started || b.closed
 }
 
-// isComplete reports whether all of the body was read and is kept.
+// isComplete reports whether all of the body was read and is buffered.
 func (b *replayBody) isComplete() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.replayLimit >= 0 && isEOF(b.err)
 }
 
-// supersede gives up an attempt, if it is the newest: its reads fail from now on.
+// supersede ends an attempt, if it is the newest: its reads fail from now on.
 func (b *replayBody) supersede(attempt int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -226,13 +228,14 @@ func (b *replayBody) supersede(attempt int) {
 	}
 }
 
-// supersedeLocked gives up all attempts so far.
+// supersedeLocked ends all attempts so far.
 func (b *replayBody) supersedeLocked() {
 	b.attempt++
 	b.cond.Broadcast()
 }
 
-// rewind makes the source begin anew, for the next attempt, and reports whether it can.
+// rewind begins a new attempt, which reads from the beginning, and reports whether it can: whether
+// the body is untouched, or all that was read is buffered.
 func (b *replayBody) rewind() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,11 +246,11 @@ func (b *replayBody) rewind() bool {
 	case b.getBody != nil:
 		return false
 	}
-	return b.replayLimit >= 0 && (!b.closed || isEOF(b.err)) // then all of it is kept
+	return b.replayLimit >= 0 && (!b.closed || isEOF(b.err)) // a body that is closed must have been buffered to its end
 }
 
-// forRetry returns the source for another attempt. No earlier attempt reads any more, nor the body
-// that it was reading.
+// forRetry returns the body for another attempt: b, or one that GetBody gives. Older attempts read
+// no more, and GetBody is not called before their Read has returned.
 func (b *replayBody) forRetry(req *http.Request) (*replayBody, error) {
 	if b.rewind() {
 		return b, nil
@@ -257,7 +260,7 @@ func (b *replayBody) forRetry(req *http.Request) (*replayBody, error) {
 	}
 	b.close(true)
 	if err := b.awaitRead(req); err != nil {
-		return nil, err // the new body may be the old one, rewound
+		return nil, err // GetBody may give the same body, rewound, so no Read of it may run
 	}
 	body, err := b.getBody()
 	switch {
@@ -271,7 +274,7 @@ func (b *replayBody) forRetry(req *http.Request) (*replayBody, error) {
 	return next, nil
 }
 
-// awaitRead waits until no Read is under way, at most until the request is cancelled.
+// awaitRead waits until no Read runs, or the request is cancelled.
 func (b *replayBody) awaitRead(req *http.Request) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -281,7 +284,7 @@ func (b *replayBody) awaitRead(req *http.Request) error {
 	ended := make(chan struct{})
 	defer close(ended)
 	var gaveUp error
-	go func() { // ends with the wait
+	go func() { // ends when awaitRead returns or the request is cancelled
 		var err error
 		select {
 		case <-ended:
@@ -302,7 +305,7 @@ func (b *replayBody) awaitRead(req *http.Request) error {
 	return gaveUp
 }
 
-// detach gives the body of another attempt to an owner who closes it.
+// detach gives the body, for another attempt, to an owner that closes it: net/http.
 func (b *replayBody) detach(req *http.Request) (io.ReadCloser, error) {
 	next, err := b.forRetry(req)
 	if err != nil {
@@ -318,11 +321,11 @@ func (b *replayBody) detach(req *http.Request) (io.ReadCloser, error) {
 	return &bodyReader{body: next, attempt: next.attempt}, nil
 }
 
-// bufferAll reports whether all of the body is kept, so that it can be had again when it is
-// closed. What is left of a body that says how long it is, and is short enough, is read for that.
+// bufferAll reports whether all of the body is buffered, so that it can be read again when it is
+// closed. What remains of a body whose length is known, and within the limit, is read for that.
 func (b *replayBody) bufferAll(ctx context.Context) bool {
 	if b.getBody != nil {
-		return false // which is asked
+		return false // GetBody gives the body again
 	}
 	b.mu.Lock()
 	small := b.replayLimit >= 0 && b.remaining >= 0 && !b.closed
@@ -331,12 +334,12 @@ func (b *replayBody) bufferAll(ctx context.Context) bool {
 		stop := context.AfterFunc(ctx, func() { b.close(true) })
 		defer stop()
 		r := b.newReader()
-		_, _ = io.Copy(io.Discard, &r) // whether all has come is seen below
+		_, _ = io.Copy(io.Discard, &r) // isComplete sees whether all has come
 	}
 	return b.isComplete()
 }
 
-// replayAll returns what is kept of a whole body. It is a Request.GetBody.
+// replayAll returns a reader of a body that is completely buffered. It is a Request.GetBody.
 func (b *replayBody) replayAll() (io.ReadCloser, error) {
 	if !b.rewind() {
 		return nil, errNotBuffered
@@ -345,14 +348,14 @@ func (b *replayBody) replayAll() (io.ReadCloser, error) {
 	return &r, nil
 }
 
-// close closes the body, once. Where a Read is under way, and with async, a goroutine does so,
-// since what a user's body does is not known: to close it is the way to end a Read that waits.
+// close closes the body, once. With async, or while a Read runs, a goroutine does so, since the
+// Close of a user's body may wait; to close the body is the way to end a Read that waits.
 func (b *replayBody) close(async bool) {
 	b.mu.Lock()
 	b.closeAndUnlock(async)
 }
 
-// closeAttempt closes the body for an attempt, unless there is a newer one.
+// closeAttempt closes the body, unless a newer attempt has begun.
 func (b *replayBody) closeAttempt(attempt int, async bool) {
 	b.mu.Lock()
 	if attempt != b.attempt {
@@ -362,7 +365,7 @@ func (b *replayBody) closeAttempt(attempt int, async bool) {
 	b.closeAndUnlock(async)
 }
 
-// closeAndUnlock lets go of mu.
+// closeAndUnlock is close with mu held, which it releases.
 func (b *replayBody) closeAndUnlock(async bool) {
 	if b.closed {
 		b.mu.Unlock()
@@ -373,8 +376,8 @@ func (b *replayBody) closeAndUnlock(async bool) {
 	b.cond.Broadcast()
 	b.mu.Unlock()
 	if async {
-		go func() { _ = b.body.Close() }() // ends when the user's Close returns; nobody waits for it, as in net/http
+		go func() { _ = b.body.Close() }() // ends when the user's Close returns, as in net/http
 		return
 	}
-	_ = b.body.Close() // as net/http: what it says does not concern the request
+	_ = b.body.Close() // as net/http: its error is not the request's
 }

@@ -15,13 +15,13 @@ import (
 
 // retryState counts the attempts of one request.
 type retryState struct {
-	// notOpened counts attempts that found the connection out of service before a stream was opened.
-	// They cost the server nothing.
+	// notOpened counts attempts that found the connection out of service before a stream was
+	// opened. They cost the server nothing.
 	notOpened int
 	attempts  int // all others, and those beyond maxNotOpened
 }
 
-// maxNotOpened bounds the attempts that are not counted as sent.
+// maxNotOpened bounds the attempts that do not count towards Transport.MaxAttempts.
 const maxNotOpened = 64
 
 // failed counts an attempt that ended with err.
@@ -33,15 +33,15 @@ func (n *retryState) failed(err error) {
 	}
 }
 
-// isNotOpened tells whether err came before a stream was opened, because the connection takes no
-// more, or allows fewer than it was taken to when the stream was reserved.
+// isNotOpened reports whether err came before a stream was opened, because the connection takes no
+// more requests, or allows fewer streams than were assumed when this one was reserved.
 func isNotOpened(err error) bool {
 	var se *frame.StreamError
 	return (errors.Is(err, core.ErrNoMoreStreams) || errors.Is(err, core.ErrNoStream)) && !errors.As(err, &se)
 }
 
-// afterError returns the target for another attempt, after one that ended with err. A server that has
-// refused a stream may allow fewer than it was taken to.
+// afterError returns the target for another attempt, after one that ended with err. A server that
+// has refused a stream may allow fewer than were assumed.
 func (t *Target) afterError(err error) *Target {
 	if t.wasRefused || !errors.Is(err, frame.RefusedStream) {
 		return t
@@ -51,8 +51,8 @@ func (t *Target) afterError(err error) *Target {
 	return &next
 }
 
-// prepareRetry prepares another attempt after one has failed with err. The error is nil, or what RoundTrip
-// is to return.
+// prepareRetry prepares another attempt after one that has failed with err, and returns the body
+// for it. The error is nil, or the one that RoundTrip returns because there is no other attempt.
 func (t *Transport) prepareRetry(
 	req *http.Request,
 	body *replayBody,
@@ -76,15 +76,15 @@ func (t *Transport) prepareRetry(
 	}
 	if err := backoff(req.Context(), err, state.attempts); err != nil {
 		if body != nil {
-			body.close(false) // the caller has the former one, which GetBody's has followed
+			body.close(false) // GetBody may have given it, and the caller knows only the one before
 		}
 		return nil, err
 	}
 	return body, nil
 }
 
-// backoff waits before another attempt: not at first, nor where the server only moves on to another
-// connection.
+// backoff waits before another attempt, the nth. It does not before the first, nor where the server
+// only moves on to another connection.
 func backoff(ctx context.Context, err error, n int) error {
 	if n <= 1 || isNotOpened(err) {
 		return ctx.Err()
@@ -100,10 +100,10 @@ func backoff(ctx context.Context, err error, n int) error {
 	}
 }
 
-// backoffUnit is what is waited before the second repetition; each further one waits twice as long.
+// backoffUnit is the wait before the second repetition; before each further one it doubles.
 const backoffUnit = 10 * time.Millisecond
 
-// wantsHTTP1 tells whether the server wants HTTP/1.1, and may have it.
+// wantsHTTP1 reports whether err says that the server wants HTTP/1.1, and that may be spoken.
 func (t *Transport) wantsHTTP1(err error, target *Target) bool {
 	if target.Scheme != "https" || !t.protocols().HTTP1() {
 		return false
@@ -117,9 +117,9 @@ func (t *Transport) wantsHTTP1(err error, target *Target) bool {
 
 // retryHTTP1 has net/http send the request, after the error err of the pool or of the server.
 func (t *Transport) retryHTTP1(req *http.Request, body *replayBody, target *Target, err error) (*http.Response, error) {
-	http1Only := !errors.Is(err, ErrHTTP1) // the server, or its TLS, has refused HTTP/2 though ALPN has chosen it
+	http1Only := !errors.Is(err, ErrHTTP1) // the server, or its version of TLS, refuses HTTP/2, which ALPN has chosen
 	t.h1.remember(target.Key, http1Only)
-	if !http1Only || wrongProtocol(err) { // nothing was sent yet
+	if !http1Only || wrongProtocol(err) { // GetConn was called, and nothing was sent
 		same := *target
 		same.getConnCalled = true
 		target = &same
@@ -137,7 +137,7 @@ func (t *Transport) retryHTTP1(req *http.Request, body *replayBody, target *Targ
 		if !wrongProtocol(err) {
 			return resp, err
 		}
-		if t.h1.forget(target.Key); errors.Is(err, errIsHTTP2) { // the pool has the connection
+		if t.h1.forget(target.Key); errors.Is(err, errIsHTTP2) { // dialHTTP1 has given the connection to the pool
 			retry := *req
 			retry.Body = out
 			resp, err := t.roundTrip(&retry, target)
@@ -150,21 +150,21 @@ func (t *Transport) retryHTTP1(req *http.Request, body *replayBody, target *Targ
 	return t.onlyHTTP1(req, out, target)
 }
 
-// handBack returns the error that has net/http send a request elsewhere, which has the first body
-// only: where that was begun, net/http is given a copy of the whole of it. Where there is none, the
-// request fails with the error of the last attempt, since net/http would say no more than that it
-// cannot rewind the body.
-func handBack(req *http.Request, body *replayBody, other bool, last error) error {
-	if body == nil || !other && !body.hasStarted() {
+// handBack returns the error that has net/http send a request on another connection. net/http has
+// the first body only, so where that was read, it is given a copy of the whole body. Where there is
+// no such copy, the request fails with the error of the last attempt, since net/http would say no
+// more than that it cannot rewind the body. changed says that body is not the first one.
+func handBack(req *http.Request, body *replayBody, changed bool, lastErr error) error {
+	if body == nil || !changed && !body.hasStarted() {
 		return errNoCached
 	}
-	whole := body.bufferAll(req.Context())
-	if whole {
-		req.GetBody = body.replayAll // the request is net/http's own copy
+	complete := body.bufferAll(req.Context())
+	if complete {
+		req.GetBody = body.replayAll // the request is a copy that net/http has made
 	}
 	body.close(false)
-	if !whole && body.getBody == nil && last != nil {
-		return errNotReplayed(last, errNotComplete)
+	if !complete && body.getBody == nil && lastErr != nil {
+		return errNotReplayed(lastErr, errNotComplete)
 	}
 	return errNoCached
 }

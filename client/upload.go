@@ -18,23 +18,24 @@ const smallBody = 16 << 10
 // upload sends the body of one attempt, in a goroutine of its own.
 type upload struct {
 	x      *exchange
-	r      bodyReader
-	length int64 // that Content-Length says; -1: unknown
+	r      bodyReader // of the request's body
+	length int64      // of the body, by Content-Length; -1: not known
 
-	continue100 chan struct{} // with "Expect: 100-continue": gets a value when the body may be sent; nil otherwise
-	streamDone  chan struct{} // closed when the stream has died, or the server wants no more of the body
-	doneOnce    sync.Once     // of gone
+	continue100 chan struct{} // gets a value at 100 (Continue); nil without "Expect: 100-continue"
+	streamDone  chan struct{} // closed when the stream has ended, or the server needs no more of the body
+	doneOnce    sync.Once     // closes streamDone once
 }
 
+// uploadChunk is how much of a body is read and sent at a time, in octets.
 const uploadChunk = 32 << 10
 
 var uploadBuffers = sync.Pool{New: func() any { return new([uploadChunk]byte) }}
 
-// run ends when the body is sent or the stream has died, or, where it waits in the user's Read,
-// when that returns.
+// run sends the body. It returns when that is done, when the stream has ended, or, where it waits
+// in a Read of the user's body, when that returns.
 func (u *upload) run() {
 	x := u.x
-	err := errReadExited // a Read that panics, or ends its goroutine, does not come back here
+	err := errReadExited // stays so where Read panics or ends its goroutine
 	defer func() {
 		if err != nil {
 			x.uploadFailed(err)
@@ -62,19 +63,19 @@ func (u *upload) closeBody(err error) {
 	}
 }
 
-// stop ends an upload of which the server wants no more, and closes the body.
+// stop ends an upload of which the server needs no more, and closes the body.
 func (u *upload) stop() {
 	u.r.body.supersede(u.r.attempt)
 	if x := u.x; x.enter() {
-		_ = x.stream.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a dead stream
+		_ = x.stream.SetWriteDeadline(time.Unix(1, 0)) // ends a Write that waits; fails only on a stream that has ended
 		x.leave()
 	}
 	u.r.body.close(true)
 	u.markDone()
 }
 
-// awaitContinue waits for 100 (Continue), for the end of patience or for an answer (RFC 9110
-// §10.1.1). It reports whether to send the body.
+// awaitContinue waits for 100 (Continue), for Transport.ExpectContinueTimeout or for the end of the
+// stream (RFC 9110 §10.1.1). It reports whether to send the body.
 func (u *upload) awaitContinue() bool {
 	timer := time.NewTimer(u.x.cc.t.expectContinueTimeout())
 	defer timer.Stop()
@@ -88,20 +89,21 @@ func (u *upload) awaitContinue() bool {
 	}
 }
 
-// markDone says that the body is not to be sent.
+// markDone says that no more of the body is to be sent.
 func (u *upload) markDone() { u.doneOnce.Do(func() { close(u.streamDone) }) }
 
-// signalContinue has an upload that waits for a word of the server go on.
+// signalContinue ends the wait of awaitContinue.
 func (u *upload) signalContinue() {
 	if u.continue100 == nil {
 		return
 	}
 	select {
 	case u.continue100 <- struct{}{}:
-	default: // it was told before
+	default: // a value is there already
 	}
 }
 
+// send reads the body to its end and sends it.
 func (u *upload) send() error {
 	buf := uploadBuffers.Get().(*[uploadChunk]byte)
 	defer uploadBuffers.Put(buf)
@@ -118,7 +120,7 @@ func (u *upload) send() error {
 			return u.finish(s, buf[:n])
 		case err != nil:
 			if died := s.Err(); died != nil {
-				return died // the body was closed for that
+				return died // the body was closed because of that
 			}
 			return &bodyReadError{err}
 		case !u.r.current():
@@ -131,6 +133,7 @@ func (u *upload) send() error {
 	}
 }
 
+// finish sends the last octets of the body, and the trailers.
 func (u *upload) finish(s *conn.Stream, p []byte) error {
 	if u.length >= 0 && int64(u.r.pos) != u.length {
 		return &bodyReadError{errBodyTooShort}
@@ -150,14 +153,14 @@ func (u *upload) finish(s *conn.Stream, p []byte) error {
 	return err
 }
 
-// bodyReadError is an error of the user's body, not of the stream.
+// bodyReadError is an error of the user's body, as against one of the stream.
 type bodyReadError struct{ err error }
 
 func (e *bodyReadError) Error() string { return e.err.Error() }
 func (e *bodyReadError) Unwrap() error { return e.err }
 
-// uploadFailed ends the request when its body cannot be read. That the stream has died is told to
-// whoever reads the response.
+// uploadFailed ends the request when its body cannot be read. Where the stream has failed, the
+// reader of the response gets the error.
 func (x *exchange) uploadFailed(err error) {
 	var be *bodyReadError
 	if err == errReadExited { //nolint:errorlint // it is this very value
@@ -167,7 +170,7 @@ func (x *exchange) uploadFailed(err error) {
 		return
 	}
 	if errors.Is(be.err, errSuperseded) || errors.Is(be.err, errBodyClosed) {
-		return // the request is over, or is sent again
+		return // the request has ended, or is sent again
 	}
 	x.cancel(be.err, frame.Cancel)
 }
