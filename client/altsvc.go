@@ -5,23 +5,23 @@ import (
 	"github.com/sluice-go/sluice/conn/header"
 )
 
-// AltSvc is what a server says of where else an origin is served (RFC 7838). It is not acted on
-// here.
+// AltSvc is what a server says about where else an origin is served (RFC 7838). The Transport does
+// not act on it.
 type AltSvc struct {
 	// Origin is the origin, "https://host", with a port that is not the default.
 	Origin string
 	// Value is that of an Alt-Svc field: `h3=":443"; ma=86400`, or "clear".
 	Value string
-	// Frame tells that it came in an ALTSVC frame (RFC 7838 §4), otherwise in a response's header
-	// field (§3).
+	// Frame is true for an ALTSVC frame (RFC 7838 §4), false for a response's header field (§3).
 	Frame bool
-	// Conn is the connection that it came on.
+	// Conn is the connection that the frame or field came on.
 	Conn *ClientConn
 }
 
-// altSvcFrame takes what an ALTSVC frame says. An origin for which the server has shown no
-// certificate is ignored (RFC 7838 §4).
+// altSvcFrame takes an ALTSVC frame. An origin for which the server has shown no certificate is
+// ignored (RFC 7838 §4).
 func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
+	// origin returns the origin of the request's URL.
 	origin := a.Origin
 	if origin == "" {
 		x, ok := a.Owner.(*exchange)
@@ -35,7 +35,7 @@ func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
 	cc.t.AltSvcHandler(AltSvc{Origin: origin, Value: a.Value, Frame: true, Conn: cc})
 }
 
-// altSvcField takes what a response's header says.
+// altSvcField takes the Alt-Svc fields of a response.
 func (x *exchange) altSvcField(fields []header.Field) {
 	for i := range fields {
 		if fields[i].Name == "alt-svc" {
@@ -47,7 +47,7 @@ func (x *exchange) altSvcField(fields []header.Field) {
 func (x *exchange) origin() string {
 	host, err := requestHost(x.req)
 	if err != nil {
-		return "" // it was sent, so it is one
+		return "" // cannot happen: the request was sent
 	}
 	return x.req.URL.Scheme + "://" + host
 }

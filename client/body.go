@@ -16,10 +16,11 @@ import (
 type responseBody struct {
 	x      *exchange
 	closed atomic.Bool
-	end    error // what Read has returned last, for ever; owned by the reader
+	end    error // what Read returns from now on, nil before its end; owned by the reader
 }
 
-func isEOF(err error) bool { return err == io.EOF } //nolint:errorlint // the end of a connection may wrap it
+// isEOF reports whether err is io.EOF itself, which the error of a lost connection may wrap.
+func isEOF(err error) bool { return err == io.EOF } //nolint:errorlint // it is this very value
 
 // Read reads the body. It returns io.EOF at its end, when the trailers are there too; an *Error
 // when the stream or the connection was lost; and the error of the request's context when that has
@@ -53,14 +54,14 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, b.end
 }
 
-// readFailed says why a response has ended early.
+// readFailed returns the error of a response that has ended early.
 func (x *exchange) readFailed(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.mu.cancelErr != nil {
 		return x.mu.cancelErr
 	}
-	return &Error{Addr: x.cc.addr, StreamID: x.stream.ID(), Err: x.cc.tellingError(err)}
+	return &Error{Addr: x.cc.addr, StreamID: x.stream.ID(), Err: x.cc.userError(err)}
 }
 
 // copyTrailers fills in Response.Trailer.
@@ -80,8 +81,8 @@ func (b *responseBody) copyTrailers() {
 	}
 }
 
-// Close ends the exchange: what has not arrived of the response is cancelled, and what was not sent
-// of the request.
+// Close ends the exchange: the rest of the response is cancelled, and what was not sent of the
+// request.
 func (b *responseBody) Close() error {
 	if b.closed.Swap(true) {
 		return nil

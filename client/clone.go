@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Clone returns a Transport with the fields of t, and nothing that has come of its use, such as
-// connections. Pool, PushCache and what RegisterProtocol was given hold what belongs to one
+// Clone returns a Transport with the fields of t, and nothing that has come from its use, such as
+// connections. Pool, PushCache and the argument of RegisterProtocol hold what belongs to one
 // Transport, so the clone has none of them. The clone of a Transport that Configure has made is
 // that of a clone of the http.Transport.
 func (t *Transport) Clone() *Transport {
@@ -35,6 +35,7 @@ func (t *Transport) Clone() *Transport {
 	return c
 }
 
+// cloned returns a pointer to a copy of *p, nil for nil.
 func cloned[T any](p *T) *T {
 	if p == nil {
 		return nil
@@ -54,20 +55,20 @@ func copyFields(dst, src any) {
 	}
 }
 
-// forConnect returns a Transport that dials as t1 does, for what net/http has no way to send.
+// forConnect returns a Transport that dials as t1 does, for Connect, which net/http has not.
 func (t *Transport) forConnect() *Transport {
 	c := new(Transport)
 	copyFields(c, t)
 	copyFields(c, t.t1)
 	c.Pool, c.PushCache, c.PushHandler = nil, nil, nil
-	c.TLSNextProto = nil // its "h2" is t's own
+	c.TLSNextProto = nil // its "h2" is that of t
 	if c.HTTP2 == nil {
 		c.HTTP2 = t.HTTP2
 	}
-	if c.Proxy == nil { // of an http.Transport: none
+	if c.Proxy == nil { // nil in an http.Transport means no proxy
 		c.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	}
-	if c.TLSHandshakeTimeout == 0 { // of an http.Transport: no limit
+	if c.TLSHandshakeTimeout == 0 { // zero in an http.Transport means no limit
 		c.TLSHandshakeTimeout = -1
 	}
 	return c
@@ -97,8 +98,8 @@ func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	}
 }
 
-// registered returns what was registered for the scheme of a request, nil where nothing was, or
-// where the request can only be sent with HTTP/1.1.
+// registered returns the transport that was registered for the scheme of a request, nil where there
+// is none, or where the request can only be sent with HTTP/1.1.
 func (t *Transport) registered(req *http.Request) http.RoundTripper {
 	schemes := t.schemes.Load()
 	if schemes == nil || req.URL == nil || req.URL.Scheme == "https" && asksForWebSocket(req) {

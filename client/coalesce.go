@@ -13,8 +13,8 @@ import (
 // maxCoalescedOrigins bounds the origins that one connection may be used for beside its own.
 const maxCoalescedOrigins = 256
 
-// onOrigin takes what the server says with ORIGIN (RFC 8336). Only what its certificate is valid for
-// counts, and only where that was verified: a server may name whom it likes.
+// onOrigin takes an ORIGIN frame (RFC 8336). Only origins that the server's certificate is valid
+// for count, and only where that was verified: a server may name any origin.
 func (cc *ClientConn) onOrigin(_ *conn.Conn, list []string) {
 	var keys []Key
 	for _, o := range list {
@@ -32,8 +32,8 @@ func (cc *ClientConn) onOrigin(_ *conn.Conn, list []string) {
 	cc.t.once.ownPool.addOrigins(cc)
 }
 
-// authoritativeKey returns the key of an origin for which the server has shown a certificate (RFC 9110
-// §4.3.3).
+// authoritativeKey returns the key of an origin for which the server has shown a certificate (RFC
+// 9110 §4.3.3), and false without one.
 func (cc *ClientConn) authoritativeKey(origin string) (Key, bool) {
 	u, err := url.Parse(strings.ToLower(origin))
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
@@ -55,19 +55,20 @@ func (cc *ClientConn) authoritativeKey(origin string) (Key, bool) {
 	return key, cc.tls.PeerCertificates[0].VerifyHostname(host) == nil
 }
 
-// coalesces tells whether connections are shared by origins.
+// coalesces reports whether connections are shared by origins.
 func (t *Transport) coalesces() bool { return t.Coalesce && t.once.ownPool != nil && t.t1 == nil }
 
-// addOrigins notes for which further keys a connection that is in the pool may be used.
+// addOrigins has a connection of the pool used for its coalesced origins.
 func (p *pool) addOrigins(cc *ClientConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.addOriginsLocked(cc)
 }
 
+// addOriginsLocked is addOrigins with p.mu held.
 func (p *pool) addOriginsLocked(cc *ClientConn) {
 	if cc.poolHook.Load() == nil || cc.key.Proxy != "" || cc.retired.Load() || cc.c.Err() != nil {
-		return // add comes back to it, or it is on its way out
+		return // addLocked will call this again, or the connection takes no more requests
 	}
 	cc.mu.Lock()
 	keys := slices.Clone(cc.mu.coalescedOrigins)
@@ -82,7 +83,8 @@ func (p *pool) addOriginsLocked(cc *ClientConn) {
 	}
 }
 
-// removeOrigin notes that a server has not answered for a key that it has claimed (RFC 8336 §2.3).
+// removeOrigin follows a 421: the server does not answer for a key that it has named (RFC 8336
+// §2.3).
 func (p *pool) removeOrigin(cc *ClientConn, key Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +94,7 @@ func (p *pool) removeOrigin(cc *ClientConn, key Key) {
 	cc.mu.Unlock()
 }
 
-// removeOriginLocked has a connection no longer used for another's key.
+// removeOriginLocked has a connection no longer used for the key of another origin.
 func (p *pool) removeOriginLocked(cc *ClientConn, key Key) {
 	list := slices.DeleteFunc(slices.Clone(p.coalesced[key]), func(have *ClientConn) bool { return have == cc })
 	if len(list) == 0 {
@@ -102,8 +104,8 @@ func (p *pool) removeOriginLocked(cc *ClientConn, key Key) {
 	}
 }
 
-// reserveCoalescedLocked reserves a stream on a connection to another origin whose server has said that it answers
-// for this one, nil where there is none. p.mu is held, at least shared.
+// reserveCoalescedLocked reserves a stream on a connection to another origin whose server has said
+// that it answers for this one, nil where there is none.
 func (p *pool) reserveCoalescedLocked(target *Target, initialMax int) *ClientConn {
 	if target.ownConn || target.proxy != nil {
 		return nil
@@ -116,8 +118,8 @@ func (p *pool) reserveCoalescedLocked(target *Target, initialMax int) *ClientCon
 	return nil
 }
 
-// misdirected is the response of a server that does not answer for an origin that it has claimed
-// (RFC 9110 §15.5.20).
+// misdirected is the response of a server that does not answer for an origin that it has named (RFC
+// 9110 §15.5.20). It is an error between attempt and roundTrip.
 type misdirected struct {
 	x    *exchange
 	resp *http.Response
@@ -125,8 +127,8 @@ type misdirected struct {
 
 func (*misdirected) Error() string { return "http2: 421 Misdirected Request on a shared connection" }
 
-// retryOnOwnConn prepares a request for a connection of its own. It is false where the request cannot be
-// sent again.
+// retryOnOwnConn returns the body for another attempt, on a connection of the origin's own. It is
+// false where the request cannot be sent again, so that the caller gets the 421.
 func (m *misdirected) retryOnOwnConn(req *http.Request, body *replayBody) (next *replayBody, ok bool) {
 	if body != nil {
 		var err error

@@ -19,21 +19,22 @@ const (
 
 // Configure has t1 speak HTTP/2 with this package, over TLS and, where t1.Protocols says so, on
 // cleartext. It must be called before the first request, and changes t1.TLSClientConfig and
-// t1.TLSNextProto. net/http dials and does the proxies; the settings of t1 hold, its HTTP2
+// t1.TLSNextProto. net/http dials and handles proxies; the settings of t1 apply, its HTTP2
 // included. t1.NewClientConn works with it.
 //
-// net/http dials for every request that finds no stream free, however many wait already; what is
-// not used for a quarter of a second is closed again. MaxConnsPerHost of t1 bounds it.
+// net/http dials for every request that finds no stream free, however many wait already; a new
+// connection that no request uses for a quarter of a second is closed again. MaxConnsPerHost of t1
+// bounds them.
 //
 // A connection serves the requests for which net/http would use it: those of the http.Transport
 // that has dialled it, to its host, through its proxy. So t1.Clone and t1 share no connection, nor
 // do requests through different proxies. Clones speak HTTP/2 with this package, too.
-// CloseIdleConnections of t1 closes their idle connections with its own; that of a clone has them
-// not used again, and they are closed after IdleConnTimeout.
+// CloseIdleConnections of t1 closes their idle connections with its own. CloseIdleConnections of a
+// clone has its connections not used again, and they are closed after IdleConnTimeout.
 //
-// The Transport that is returned sends its requests through t1. Fields of it that net/http has not,
-// such as PushHandler, may be set before the first request. t1.Protocols must be set before
-// Configure.
+// The Transport that is returned sends its requests through t1. Its fields that an http.Transport
+// does not have, such as PushHandler, may be set before the first request. t1.Protocols must be set
+// before Configure.
 //
 // Configure fails if t1 has another HTTP/2 already.
 func Configure(t1 *http.Transport) (*Transport, error) {
@@ -57,7 +58,7 @@ func Configure(t1 *http.Transport) (*Transport, error) {
 	t1.TLSNextProto[protoClear] = func(addr string, c *tls.Conn) http.RoundTripper {
 		wrapped, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn })
 		if !ok {
-			go c.Close() // it may block; there is nobody to wait for it
+			go c.Close() // ends when Close returns, which may wait
 			return failedTripper{errors.New("http2: cleartext connection came without one")}
 		}
 		return t.takeOver("http", addr, wrapped.UnencryptedNetConn())
@@ -65,7 +66,8 @@ func Configure(t1 *http.Transport) (*Transport, error) {
 	return t, nil
 }
 
-// register makes an error of the panic with which net/http refuses a second registration.
+// register registers rt with t1, and makes an error of the panic with which net/http refuses a
+// second registration.
 func register(t1 *http.Transport, rt http.RoundTripper) (err error) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -76,25 +78,25 @@ func register(t1 *http.Transport, rt http.RoundTripper) (err error) {
 	return nil
 }
 
-// failedTripper tells net/http that a connection could not be taken over.
+// failedTripper says to net/http that a connection could not be taken over.
 type failedTripper struct{ err error }
 
 // RoundTrip returns the error.
 func (f failedTripper) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
-// RoundTripErr is what net/http looks for.
+// RoundTripErr is the method by which net/http finds the error.
 func (f failedTripper) RoundTripErr() error { return f.err }
 
-// noCachedConnError tells net/http to dial.
+// noCachedConnError is the error that has net/http dial.
 type noCachedConnError struct{}
 
-// IsHTTP2NoCachedConnError is what net/http looks for.
+// IsHTTP2NoCachedConnError is the method by which net/http knows the error.
 func (noCachedConnError) IsHTTP2NoCachedConnError() {}
 
 func (noCachedConnError) Error() string { return "http2: no cached connection was available" }
 
-// idleCloser is a Transport to the reflection of net/http, which wants one exported field with this
-// one method.
+// idleCloser is what net/http finds of a Transport by reflection: it wants one exported field with
+// this one method.
 type idleCloser struct{ t *Transport }
 
 // CloseIdleConnections closes what has no request.
@@ -123,7 +125,7 @@ func (r registered) NewClientConn(nc net.Conn, stateHook func()) (http.RoundTrip
 	return netHTTPConn{cc}, nil
 }
 
-// netHTTPConn is a ClientConn as net/http wants it.
+// netHTTPConn is a ClientConn with the methods that net/http wants.
 type netHTTPConn struct{ cc *ClientConn }
 
 // RoundTrip waits for a free stream where none was reserved.
@@ -132,21 +134,21 @@ func (c netHTTPConn) RoundTrip(req *http.Request) (*http.Response, error) { retu
 // Close closes the connection.
 func (c netHTTPConn) Close() error { return c.cc.Close() }
 
-// Err tells why no requests are taken any more.
+// Err returns why no requests are taken any more.
 func (c netHTTPConn) Err() error { return c.cc.State().Err }
 
 // Reserve takes a stream.
 func (c netHTTPConn) Reserve() error { return c.cc.Reserve() }
 
-// Release gives it back.
+// Release gives back what Reserve has taken.
 func (c netHTTPConn) Release() { c.cc.Release() }
 
 // Available counts the streams that could be opened.
 func (c netHTTPConn) Available() int { return c.cc.State().Available }
 
-// InFlight counts those that are open or reserved.
+// InFlight counts the streams that are open or reserved.
 func (c netHTTPConn) InFlight() int { return c.cc.State().InFlight }
 
-// errNoCached is what Pool.Get of our own returns for a request that must not dial.
+// errNoCached is what Get of the Transport's own pool returns for a request that must not dial.
 // net/http wants this very type, not one that wraps it.
 var errNoCached error = noCachedConnError{}

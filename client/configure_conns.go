@@ -13,27 +13,27 @@ import (
 //
 // Connections are kept in families, a group of the pool for each. A family serves the requests of
 // each of its members. It begins with one connection. When that cannot take a request, net/http
-// comes with the same request to another of the connections that it would use for it, or dials one;
-// then the two are joined. So a request never reaches a connection that net/http would not have
-// used for it, and one that was full is used again although net/http has forgotten it.
+// tries the same request on another of the connections that it would use for it, or dials one; then
+// the families of the two are joined. So a request never reaches a connection that net/http would
+// not have used for it, and one that was full is used again although net/http has forgotten it.
 type handedOver struct {
 	t  *Transport
 	cc *ClientConn
 }
 
-// families is what a pool knows of them. It is guarded by pool.mu.
+// families is what a pool knows of the families. It is guarded by pool.mu.
 type families struct {
-	lastFamily uint64                     // family that was made
-	refusals   map[*http.Request]*refusal // what net/http is about to send elsewhere
+	lastFamily uint64                     // the number of the family made last
+	refusals   map[*http.Request]*refusal // requests that net/http is about to send elsewhere
 }
 
 // refusal is a request that a connection could not take.
 type refusal struct {
-	cc *ClientConn
+	cc *ClientConn // the connection that had no free stream
 	at time.Time
 }
 
-// maxRefused bounds the requests that are remembered; those beyond join no families.
+// maxRefused bounds the refusals that are recorded; requests beyond join no families.
 const maxRefused = 1000
 
 // takeOver makes a connection that net/http has dialled part of the pool.
@@ -89,7 +89,7 @@ func (p *pool) familyOf(req *http.Request, cc *ClientConn) *Target {
 	return &Target{Key: cc.netHTTP.family, t: p.t, netHTTPDials: true}
 }
 
-// recordRefusal notes that cc could not take a request.
+// recordRefusal records that cc could not take a request.
 func (p *pool) recordRefusal(req *http.Request, cc *ClientConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,10 +102,11 @@ func (p *pool) recordRefusal(req *http.Request, cc *ClientConn) {
 	p.scheduleReapLocked()
 }
 
-// joinFamiliesLocked adds the connections of cc's family to that of old, if both reach the same address with the
-// same TLS configuration. A proxy function that gives each attempt another proxy has net/http send
-// one request over connections that are not alike; and a request that has failed may come again by
-// a clone of the http.Transport, which has another certificate, or verifies in another way.
+// joinFamiliesLocked adds the connections of cc's family to that of old, if both reach the same
+// address with the same TLS configuration. A proxy function that gives each attempt another proxy
+// has net/http send one request over connections that are not alike; and a request that has failed
+// may come again by a clone of the http.Transport, which has another certificate, or verifies in
+// another way.
 func (p *pool) joinFamiliesLocked(old, cc *ClientConn) {
 	sameServer := old.addr == cc.addr && old.key == cc.key && old.netHTTP.identity == cc.netHTTP.identity
 	if old.netHTTP.family == cc.netHTTP.family || !sameServer {
@@ -113,7 +114,7 @@ func (p *pool) joinFamiliesLocked(old, cc *ClientConn) {
 	}
 	from := p.groups[cc.netHTTP.family]
 	if from == nil {
-		cc.netHTTP.family = old.netHTTP.family // it has gone, but net/http may still come to it
+		cc.netHTTP.family = old.netHTTP.family // the family has no group any more, but net/http may still use cc
 		return
 	}
 	to := p.groupLocked(&Target{Key: old.netHTTP.family, t: p.t, netHTTPDials: true})
@@ -127,18 +128,18 @@ func (p *pool) joinFamiliesLocked(old, cc *ClientConn) {
 	p.dropIfEmptyLocked(from)
 	cc.netHTTP.family = to.target.Key
 	for _, c := range to.conns {
-		to.updateConnLocked(c) // it may have changed in between
+		to.updateConnLocked(c) // its state may have changed before the hook was set
 	}
 	to.serveWaitersLocked()
 }
 
-// unusedTime is how long a connection may be that no request has used before it counts as surplus.
+// unusedTime is how long a new connection may be without a request before it counts as unused.
 const unusedTime = 250 * time.Millisecond
 
-// scheduleReapLocked looks for surplus connections in a while. net/http dials for each request that waits,
-// and sends all of them over the first connection that is there: when a hundred begin at once, a
-// hundred connections come, and one is used. They are not closed at once, since requests may be on
-// their way back to us that the others have no streams for. It is called with p.mu held.
+// scheduleReapLocked has reapUnused called. net/http dials for each request that waits, and sends
+// all of them over the first connection that is there: when a hundred begin at once, a hundred
+// connections come, and one is used. They are not closed at once, since requests may come back for
+// which the others have no free stream.
 func (p *pool) scheduleReapLocked() {
 	if !p.reapScheduled {
 		p.reapScheduled = true
@@ -146,8 +147,8 @@ func (p *pool) scheduleReapLocked() {
 	}
 }
 
-// reapUnused closes the surplus connections, forgets old refusals, and comes again for those that are
-// too new.
+// reapUnused closes the unused connections, forgets old refusals, and is scheduled again where some
+// are too new.
 func (p *pool) reapUnused() {
 	p.mu.Lock()
 	p.reapScheduled = false
@@ -168,7 +169,7 @@ func (p *pool) reapUnused() {
 }
 
 // unusedLocked returns the connections that no request has used, but for one where its host has no
-// other, and whether there are others that are too new to be told from them.
+// other. more says that there are others that are not old enough.
 func (p *pool) unusedLocked(now time.Time) (unneeded []*ClientConn, more bool) {
 	needed := make(map[Key]bool) // hosts that have a connection
 	var unused []*ClientConn

@@ -10,18 +10,19 @@ import (
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
-// Package tlssock lies between crypto/tls and the socket of an HTTP/2 connection, and halves what a
-// download costs. It is what tls.Conn.NetConn returns then, where a program expects what the dial
-// function gave. On a client programs see the tls.Conn in one way only, as httptrace.GotConnInfo.
-// So package tlssock is not used for a request with a GotConn hook, nor after the first of these,
-// and a connection that has it takes no request with a hook.
+// Package tlssock lies between crypto/tls and the socket of an HTTP/2 connection, and halves the
+// cost of a download. tls.Conn.NetConn returns its Conn then, where a program expects what the dial
+// function gave. A program sees a client's tls.Conn in one way only, in httptrace.GotConnInfo. So
+// package tlssock is not used for a request with a GotConn hook, nor after the first of these, and
+// a connection that has it takes no request with such a hook.
 
-// connBelowTLS returns what TLS is to lie on, for a connection that is dialled for the request of ctx.
+// connBelowTLS returns what TLS is to lie on, for a connection that is dialled for the request of
+// ctx.
 func (t *Transport) connBelowTLS(ctx context.Context, nc net.Conn) net.Conn {
 	switch {
 	case !tlssock.Removable, rawio.Socket(nc) == nil:
 		return nc
-	case t.Pool != nil || t.MaxConnsPerHost > 0: // another connection for a request with a hook may not be had
+	case t.Pool != nil || t.MaxConnsPerHost > 0: // another connection for a request with a hook may not be allowed
 		return nc
 	case t.gotConnHookSeen.Load() || asksForConn(httptrace.ContextClientTrace(ctx)):
 		return nc

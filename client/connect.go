@@ -64,6 +64,7 @@ func (t *Transport) Connect(req *http.Request) (*conn.Tunnel, *http.Response, er
 	}
 }
 
+// tryConnect gets a connection and sends the request on it once.
 func (t *Transport) tryConnect(
 	req *http.Request,
 	target *Target,
@@ -95,7 +96,7 @@ func (cc *ClientConn) Connect(req *http.Request) (*conn.Tunnel, *http.Response, 
 	return cc.connect(req, trace)
 }
 
-// checkConnect tells what makes a request impossible to send with Connect.
+// checkConnect says what makes a request impossible to send with Connect.
 func checkConnect(req *http.Request) error {
 	if err := checkRequest(req); err != nil {
 		return err
@@ -118,7 +119,7 @@ func checkConnect(req *http.Request) error {
 	return nil
 }
 
-// connect sends a CONNECT request once. A slot is reserved for it.
+// connect sends a CONNECT request once, for which a slot is reserved.
 func (cc *ClientConn) connect(req *http.Request, trace *httptrace.ClientTrace) (*conn.Tunnel, *http.Response, error) {
 	x, err := cc.open(req, nil, trace, true)
 	if err != nil {
@@ -129,16 +130,16 @@ func (cc *ClientConn) connect(req *http.Request, trace *httptrace.ClientTrace) (
 		return nil, nil, err
 	}
 	if head.Status < 200 || head.Status > 299 {
-		_ = x.stream.Finish(nil, nil) // there will be no tunnel; where the stream has died, the body tells
+		_ = x.stream.Finish(nil, nil) // ends our side; where the stream has failed, the body's Read says so
 		x.cc.c.FlushNoWait()
 		return nil, x.responseFor(head), nil
 	}
 	return x.tunnel()
 }
 
-// tunnel makes a tunnel of the stream, of which the exchange knows no more then.
+// tunnel makes a tunnel of the stream, which the exchange does not use any more.
 func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
-	if x.stopWatch != nil && !x.stopWatch() { // it has been cancelled, at this moment or before
+	if x.stopWatch != nil && !x.stopWatch() { // it was cancelled
 		x.mu.Lock()
 		err := x.mu.cancelErr
 		x.mu.Unlock()
@@ -159,7 +160,8 @@ func (x *exchange) tunnel() (*conn.Tunnel, *http.Response, error) {
 	return conn.NewTunnel(x.stream, nil), &x.resp, nil
 }
 
-// awaitConnectProtocol waits, for extended CONNECT, until it is known whether the server offers it.
+// awaitConnectProtocol waits, for a request of extended CONNECT, until it is known whether the
+// server offers that.
 func (cc *ClientConn) awaitConnectProtocol(req *http.Request) error {
 	if req.Method != http.MethodConnect || len(req.Header[":protocol"]) == 0 {
 		return nil
@@ -174,5 +176,5 @@ func (cc *ClientConn) awaitConnectProtocol(req *http.Request) error {
 	case errors.Is(err, ErrNoConnectProtocol):
 		return &Error{Addr: cc.addr, Err: err}
 	}
-	return &Error{Addr: cc.addr, Unprocessed: true, Err: cc.tellingError(err)}
+	return &Error{Addr: cc.addr, Unprocessed: true, Err: cc.userError(err)}
 }

@@ -20,6 +20,7 @@ func (t *Transport) target(req *http.Request) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	// target returns where a request goes.
 	target := &Target{Key: Key{Scheme: u.Scheme, Addr: addr}, t: t}
 	p, err := t.proxyURL(req)
 	if err != nil || p == nil {
@@ -30,7 +31,8 @@ func (t *Transport) target(req *http.Request) (*Target, error) {
 	return target, nil
 }
 
-// dialable tells whether we can connect to the target: without a proxy, or with CONNECT.
+// dialable reports whether connections to the target are made here: without a proxy, or through one
+// with CONNECT.
 func (t *Target) dialable() bool {
 	return t.proxy == nil || t.proxy.url.Scheme == "http" || t.proxy.url.Scheme == "https"
 }
@@ -75,7 +77,7 @@ func (t *Transport) dial(ctx context.Context, target *Target, addr string) (*Cli
 }
 
 // dialConn connects, through the proxy and with TLS where the target has them, for which protos are
-// offered, and tells whether HTTP/2 is to be spoken.
+// offered, and reports whether HTTP/2 is to be spoken.
 func (t *Transport) dialConn(
 	ctx context.Context, target *Target, addr string, protos []string,
 ) (nc net.Conn, isHTTP2 bool, err error) {
@@ -83,7 +85,7 @@ func (t *Transport) dialConn(
 		if nc, err = t.dialTLS(ctx, "tcp", addr); err != nil {
 			return nil, false, err
 		}
-		if tc, ok := nc.(*tls.Conn); ok { // the function need not do the handshake; the hooks are told in any case
+		if tc, ok := nc.(*tls.Conn); ok { // the dial function need not do the handshake, and the hooks are called in any case
 			if err = t.handshake(ctx, tc); err != nil {
 				_ = nc.Close() // the connection is not used
 				return nil, false, err
@@ -106,7 +108,7 @@ func (t *Transport) dialConn(
 	return t.negotiated(tc)
 }
 
-// dialed makes an error of the result of a user's dial function that is none.
+// dialed checks the result of a user's dial function: (nil, nil) is an error.
 func dialed(nc net.Conn, err error) (net.Conn, error) {
 	if nc == nil && err == nil {
 		err = errors.New("http2: the Transport's dial function has returned (nil, nil)")
@@ -114,7 +116,7 @@ func dialed(nc net.Conn, err error) (net.Conn, error) {
 	return nc, err
 }
 
-// nextProtos is what we offer with ALPN.
+// nextProtos returns what is offered with ALPN.
 func (t *Transport) nextProtos() []string {
 	if t.protocols().HTTP1() {
 		return []string{"h2", "http/1.1"}
@@ -150,6 +152,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 	return tc, nil
 }
 
+// handshakeTimeout returns the limit of a handshake, 0 for none.
 func (t *Transport) handshakeTimeout() time.Duration {
 	if t.TLSHandshakeTimeout == 0 {
 		return defaultTLSHandshake
@@ -157,6 +160,7 @@ func (t *Transport) handshakeTimeout() time.Duration {
 	return max(t.TLSHandshakeTimeout, 0)
 }
 
+// handshake does the handshake and calls its hooks.
 func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
 	if d := t.handshakeTimeout(); d > 0 {
 		var cancel context.CancelFunc
@@ -177,10 +181,11 @@ func (t *Transport) handshake(ctx context.Context, tc *tls.Conn) error {
 	return err
 }
 
-// errOldTLS: RFC 9113 §9.2.
+// errOldTLS is the error of a connection that RFC 9113 §9.2 does not allow.
 var errOldTLS = errors.New("http2: the server has chosen HTTP/2 with a version of TLS below 1.2")
 
-// negotiated tells whether ALPN has chosen HTTP/2 on a connection, which it closes after an error.
+// negotiated reports whether ALPN has chosen HTTP/2 on a connection, which it closes after an
+// error.
 func (t *Transport) negotiated(nc net.Conn) (_ net.Conn, isHTTP2 bool, err error) {
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := s.ConnectionState()
@@ -189,7 +194,7 @@ func (t *Transport) negotiated(nc net.Conn) (_ net.Conn, isHTTP2 bool, err error
 			err = errOldTLS
 		}
 	} else {
-		isHTTP2 = !t.protocols().HTTP1() // no TLS that we know of: as net/http
+		isHTTP2 = !t.protocols().HTTP1() // without TLS, as far as is known: as net/http
 	}
 	if err != nil {
 		_ = nc.Close() // the connection is not used

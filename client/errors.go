@@ -19,16 +19,17 @@ type Error struct {
 	Addr     string // of the server, "host:port"
 	StreamID uint32 // 0 where no stream was opened
 
-	// Unprocessed tells that the server has certainly not acted on the request, so that it may be
+	// Unprocessed says that the server has certainly not acted on the request, so that it may be
 	// sent again.
 	Unprocessed bool
 
 	Err error
 }
 
-// Error says what happened, where, and whether the request may be sent again. What net/http's
-// HTTP/2 has a text for begins with that text, since programs look for it; of a stream that the
-// server has reset it is nothing else, since connect-go looks at both ends.
+// Error says what happened, where, and whether the request may be sent again. Where net/http's
+// HTTP/2 has a text for that, it begins with this text, since programs look for it. For a stream
+// that the server has reset it is that text alone, since connect-go looks at its beginning and its
+// end.
 func (e *Error) Error() string {
 	var se *frame.StreamError
 	var ce *frame.ConnError
@@ -64,7 +65,7 @@ func (e *Error) Error() string {
 	return e.where(s)
 }
 
-// Places of RFC 9113 that tell errors of package conn apart.
+// Sections of RFC 9113 by which errors of package conn are distinguished.
 const (
 	sectionPing   = "RFC 9113 §6.7"   // a PING was not answered
 	sectionGoAway = "RFC 9113 §6.8"   // GOAWAY has said that the request is not processed
@@ -86,8 +87,8 @@ func streamFault(e *frame.StreamError) string {
 	return strings.TrimPrefix(s, ": ")
 }
 
-// Timeout reports whether a timeout was passed: of the response's head, or of the connection's
-// socket. It is what url.Error.Timeout and os.IsTimeout ask.
+// Timeout reports whether a time limit was exceeded: of the response's head, or of the connection's
+// socket. url.Error.Timeout and os.IsTimeout call it.
 func (e *Error) Timeout() bool {
 	var t interface{ Timeout() bool }
 	return errors.As(e.Err, &t) && t.Timeout()
@@ -139,8 +140,8 @@ type (
 	}
 )
 
-// setFields sets a struct that has the fields of another, in their order, and reports whether it
-// has.
+// setFields sets a struct to fields, where it has the same fields in the same order, and reports
+// whether it has.
 func setFields(dst reflect.Value, fields any) bool {
 	src := reflect.ValueOf(fields)
 	if dst.NumField() != src.NumField() {
@@ -158,7 +159,7 @@ func setFields(dst reflect.Value, fields any) bool {
 	return true
 }
 
-// where adds to s of which server the error tells, and what became of the request.
+// where adds to s the server, and whether the request was processed.
 func (e *Error) where(s string) string {
 	if e.Addr != "" {
 		s += ", server " + e.Addr
@@ -194,7 +195,7 @@ var (
 	errNotReserved  = errors.New("http2: Pool.Get returned a connection without a stream reserved")
 )
 
-// isUnprocessed tells of an error of a stream whether the server says that it has not acted on the
+// isUnprocessed reports whether an error of a stream says that the server has not acted on the
 // request (RFC 9113 §8.7), or cannot have seen it.
 func isUnprocessed(err error) bool {
 	if errors.Is(err, core.ErrNoStream) || errors.Is(err, core.ErrNoMoreStreams) {
@@ -204,12 +205,13 @@ func isUnprocessed(err error) bool {
 	return errors.As(err, &se) && se.Initiator == frame.Remote && se.Code == frame.RefusedStream
 }
 
-// truncated is the error of a body that has ended before its time, as net/http tells it.
+// truncated is the error of a body that has ended too early, which net/http reports as an
+// unexpected EOF.
 type truncated struct{ error }
 
 func (e truncated) Unwrap() []error { return []error{e.error, io.ErrUnexpectedEOF} }
 
-// refusedByGoAway is the error of a request that was not processed, as GOAWAY has said.
+// refusedByGoAway is the error of a request that GOAWAY says was not processed.
 type refusedByGoAway struct {
 	error
 	goAway *frame.ConnError
@@ -225,10 +227,10 @@ type afterGoAway struct {
 
 func (e afterGoAway) Unwrap() []error { return []error{e.goAway, e.error} }
 
-// tellingError gives the error of a stream the form in which users look for it: the end of a
-// connection is no io.EOF, which would be the end of a body, and what GOAWAY has said before the
-// end is told.
-func (cc *ClientConn) tellingError(err error) error {
+// userError gives the error of a stream the form in which users look for it: the end of a
+// connection is no io.EOF, which would be the end of a body, and a GOAWAY that came before the end
+// is part of the error.
+func (cc *ClientConn) userError(err error) error {
 	var se *frame.StreamError
 	var ce *frame.ConnError
 	switch {

@@ -148,7 +148,7 @@ func (x *exchange) fail(err error) error {
 	x.mu.cancelErr = err
 	x.mu.Unlock()
 	x.reset()
-	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: x.cc.tellingError(err)}
+	return &Error{Addr: x.cc.addr, StreamID: id, Unprocessed: unsent || isUnprocessed(err), Err: x.cc.userError(err)}
 }
 
 // reset ends the stream, if it has not ended, and the exchange.

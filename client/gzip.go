@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// gzipBody undoes the compression that we asked for.
+// gzipBody decompresses a body for which the exchange has asked to be compressed.
 type gzipBody struct {
 	body *responseBody
 
-	mu     sync.Mutex // a Read and Close
+	mu     sync.Mutex // held during a Read; guards all below
 	zr     *gzip.Reader
 	err    error
 	closed bool
 }
 
-// gzipReaders are readers with their tables, which cost 40 KiB.
+// gzipReaders are decompressors with their tables, which take 40 KiB.
 var gzipReaders sync.Pool
 
-// Read makes the reader first: the header of the stream may not have arrived when RoundTrip
-// returns.
+// Read makes the decompressor when it is called first: the header of the gzip stream may not have
+// arrived when RoundTrip returns.
 func (g *gzipBody) Read(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -45,7 +45,7 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the body beneath first, which ends a Read that waits.
+// Close closes the body below first, which ends a Read that waits.
 func (g *gzipBody) Close() error {
 	err := g.body.Close()
 	g.mu.Lock()

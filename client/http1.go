@@ -64,16 +64,16 @@ type http1Key struct {
 	http1Only bool   // HTTP/2 is not offered
 }
 
-// maxHTTP1 bounds the transports of net/http, one for each proxy.
+// maxHTTP1 bounds the transports of net/http, of which each proxy has one or two.
 const maxHTTP1 = 100
 
-// http1For returns the http.Transport for a target, which asks no Proxy function. Connections of
-// TLS are dialled here, so that ALPN decides each time which protocol is spoken, unless the proxy
-// is one that only net/http knows.
+// http1For returns the http.Transport for a target, which has no Proxy function. Connections of TLS
+// are dialled here, so that ALPN decides each time which protocol is spoken, unless the proxy is
+// one that only net/http knows.
 func (t *Transport) http1For(target *Target, http1Only bool) *http.Transport {
 	key := http1Key{target.Proxy, http1Only}
 	var evicted []*http.Transport
-	defer func() { // without the lock: Close of a connection may be the application's, and may wait
+	defer func() { // without the lock, since Close of a connection may be the application's, and wait
 		for _, old := range evicted {
 			old.CloseIdleConnections()
 		}
@@ -108,7 +108,7 @@ func (t *Transport) http1For(target *Target, http1Only bool) *http.Transport {
 	return h
 }
 
-// isCurrent reports whether a transport is that for a key still.
+// isCurrent reports whether t is the transport for a key, and was not evicted.
 func (h *http1State) isCurrent(key http1Key, t *http.Transport) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,9 +145,9 @@ func (t *Transport) dialHTTP1(ctx context.Context, target *Target, http1Only boo
 // errIsHTTP2 is the error of a dial for HTTP/1.1 where ALPN has chosen HTTP/2.
 var errIsHTTP2 = errors.New("http2: the server has chosen HTTP/2 where HTTP/1.1 was wanted")
 
-// sendHTTP1 has net/http send a request with a body, which may be another than the request's own,
-// with HTTP/2 not offered where only is set. After the error errIsHTTP2 or errOldTLS the body is as
-// it was.
+// sendHTTP1 has net/http send a request with a body, nil for none, which may be another than the
+// request's own. With http1Only, HTTP/2 is not offered. After the error errIsHTTP2 or errOldTLS the
+// body is unread and not closed.
 func (t *Transport) sendHTTP1(
 	req *http.Request, unsentBody io.ReadCloser, target *Target, http1Only bool,
 ) (*http.Response, error) {
@@ -163,7 +163,7 @@ func (t *Transport) sendHTTP1(
 	resp, err := h.RoundTrip(out)
 	t.h1.removeCancel(req)
 	if !t.h1.isCurrent(http1Key{target.Proxy, http1Only}, h) {
-		h.CloseIdleConnections() // nothing else will, and what the response uses now is not kept after it
+		h.CloseIdleConnections() // it was evicted; the connection of the response is not kept after that
 	}
 	otherWay := wrongProtocol(err)
 	if otherWay && body != nil && !body.isUnread() {
@@ -180,7 +180,7 @@ func (t *Transport) sendHTTP1(
 	return resp, nil
 }
 
-// addCancel notes how a request that is sent with HTTP/1.1 is cancelled, until sent is called.
+// addCancel records how a request that is sent with HTTP/1.1 is cancelled, until removeCancel.
 func (h *http1State) addCancel(req *http.Request, cancel func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -190,6 +190,7 @@ func (h *http1State) addCancel(req *http.Request, cancel func()) {
 	h.cancels[req] = cancel
 }
 
+// removeCancel forgets what addCancel has recorded.
 func (h *http1State) removeCancel(req *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,8 +212,8 @@ func (t *Transport) cleartextHTTP1(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// http1Host is the Host of a request, as HTTP/2 sends it where it goes beyond ASCII: net/http puts
-// it in Punycode without the rest of IDNA.
+// http1Host returns the Host of a request, in the form that HTTP/2 sends where it is not ASCII:
+// net/http uses Punycode without the rest of IDNA.
 func http1Host(req *http.Request) string {
 	host := cmp.Or(req.Host, req.URL.Host)
 	if isASCII(host) {
@@ -225,14 +226,15 @@ func http1Host(req *http.Request) string {
 	return ascii
 }
 
-// wrongProtocol reports whether err is that of a dial after which the request can go another way.
+// wrongProtocol reports whether err is that of a dial after which the request can be sent with the
+// other protocol.
 func wrongProtocol(err error) bool { return errors.Is(err, errIsHTTP2) || errors.Is(err, errOldTLS) }
 
-// onlyHTTP1 has net/http send a request with HTTP/1.1 whatever the server prefers.
+// onlyHTTP1 has net/http send a request with HTTP/1.1, and offer nothing else.
 func (t *Transport) onlyHTTP1(req *http.Request, body io.ReadCloser, target *Target) (*http.Response, error) {
 	resp, err := t.sendHTTP1(req, body, target, true)
 	if err != nil {
-		t.h1.forget(target.Key) // it is to be asked again the next time
+		t.h1.forget(target.Key) // the next request offers HTTP/2 again
 		if wrongProtocol(err) && body != nil {
 			_ = body.Close() // as net/http: the request has failed for another reason
 		}
@@ -240,13 +242,13 @@ func (t *Transport) onlyHTTP1(req *http.Request, body io.ReadCloser, target *Tar
 	return resp, err
 }
 
-// recallableBody is a request's body that net/http closes when it does not get a connection, though the
-// request may be sent on another then.
+// recallableBody is a request's body that net/http closes when it gets no connection, though the
+// request may be sent on another then: the Close of an unread body is held back.
 type recallableBody struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what changes below
 	body    io.ReadCloser
 	started bool // Read was called
-	final   bool // Close closes
+	final   bool // Close is not held back
 	closed  bool // Close was called
 }
 
@@ -258,7 +260,7 @@ func (b *recallableBody) Read(p []byte) (int, error) {
 	return b.body.Read(p)
 }
 
-// Close closes the body when it is known that the request is not sent in another way.
+// Close closes the body, unless that is unread and the request may be sent in another way.
 func (b *recallableBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -270,7 +272,7 @@ func (b *recallableBody) Close() error {
 	return b.body.Close()
 }
 
-// isUnread tells whether nothing was read.
+// isUnread reports whether nothing was read.
 func (b *recallableBody) isUnread() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -288,7 +290,7 @@ func (b *recallableBody) markFinal() {
 	}
 }
 
-// dialContext is DialContext or what stands for it.
+// dialContext calls DialContext or what stands for it.
 func (t *Transport) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	if t.DialContext != nil {
 		return dialed(t.DialContext(ctx, network, addr))
@@ -300,7 +302,7 @@ func (t *Transport) dialContext(ctx context.Context, network, addr string) (net.
 	return d.DialContext(ctx, network, addr)
 }
 
-// dialTLS is DialTLSContext or DialTLS, of which one is set.
+// dialTLS calls DialTLSContext or DialTLS, of which one is set.
 func (t *Transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	if t.DialTLSContext != nil {
 		return dialed(t.DialTLSContext(ctx, network, addr))
@@ -308,7 +310,7 @@ func (t *Transport) dialTLS(ctx context.Context, network, addr string) (net.Conn
 	return dialed(t.DialTLS(network, addr))
 }
 
-// proxyURL is Proxy or what stands for it.
+// proxyURL calls Proxy or what stands for it.
 func (t *Transport) proxyURL(req *http.Request) (*url.URL, error) {
 	if t.Proxy != nil {
 		return t.Proxy(req)

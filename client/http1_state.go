@@ -12,26 +12,26 @@ import (
 
 // http1State is what a Transport keeps for HTTP/1.1 over TLS.
 type http1State struct {
-	mu          sync.Mutex
+	mu          sync.Mutex // guards all below
 	transports  map[http1Key]*http.Transport
 	spares      map[Key][]*spare
 	preferences map[Key]http1Preference
-	cancels     map[*http.Request]func() // of requests that have no response yet
+	cancels     map[*http.Request]func() // how to cancel requests that have no response yet
 }
 
-// http1Preference remembers that a server has chosen HTTP/1.1, so that requests go to net/http first,
+// http1Preference records that a server has chosen HTTP/1.1, so that requests go to net/http first,
 // which has its connections. It is a hint: ALPN decides for each new connection.
 type http1Preference struct {
 	required bool      // HTTP/1.1 is required: HTTP/2 is not offered
-	until    time.Time // and not after this time
+	until    time.Time // when required ends
 }
 
 const (
 	http1RequiredTime   = 10 * time.Minute
-	maxHTTP1Preferences = 1000 // which a program that asks many servers goes beyond; they are asked again
+	maxHTTP1Preferences = 1000 // at which all are forgotten: ALPN decides anew
 )
 
-// remember notes that a server wants HTTP/1.1.
+// remember records that a server wants HTTP/1.1.
 func (s *http1State) remember(k Key, required bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,14 +41,15 @@ func (s *http1State) remember(k Key, required bool) {
 	s.preferences[k] = http1Preference{required, time.Now().Add(http1RequiredTime)}
 }
 
+// forget removes what is recorded of a server.
 func (s *http1State) forget(k Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.preferences, k)
 }
 
-// marked tells whether a server wants HTTP/1.1, and whether it is not to be asked for HTTP/2.
-func (s *http1State) known(k Key) (known, required bool) {
+// preference reports whether a server has chosen HTTP/1.1, and whether HTTP/2 is not to be offered.
+func (s *http1State) preference(k Key) (known, required bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, ok := s.preferences[k]
@@ -59,17 +60,18 @@ func (s *http1State) known(k Key) (known, required bool) {
 	return ok, m.required
 }
 
-// A spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next
-// dial of net/http takes it.
+// spare is a connection on which HTTP/1.1 was negotiated when the pool wanted HTTP/2. The next dial
+// of net/http takes it.
 type spare struct {
 	nc    net.Conn
 	made  time.Time
 	timer *time.Timer
 }
 
-// spareTime is how long a spare is kept: the request that it was dialled for is about to take it.
+// spareTime is how long a spare is kept. The request that it was dialled for is about to take it.
 const spareTime = time.Second
 
+// putSpare keeps a connection for the next dial.
 func (s *http1State) putSpare(k Key, nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +83,7 @@ func (s *http1State) putSpare(k Key, nc net.Conn) {
 	s.spares[k] = append(s.spares[k], p)
 }
 
-// takeSpare returns nil where there is none that the server has not closed.
+// takeSpare returns a spare that the server has not closed, nil where there is none.
 func (s *http1State) takeSpare(k Key) net.Conn {
 	for {
 		p := s.firstSpare(k)
@@ -91,11 +93,11 @@ func (s *http1State) takeSpare(k Key) net.Conn {
 		if time.Since(p.made) < spareFreshTime || isOpen(p.nc) {
 			return p.nc
 		}
-		_ = p.nc.Close() // it is of no use
+		_ = p.nc.Close() // the server has closed it
 	}
 }
 
-// firstSpare takes the one that was there first.
+// firstSpare takes the oldest spare out.
 func (s *http1State) firstSpare(k Key) *spare {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,15 +112,15 @@ func (s *http1State) firstSpare(k Key) *spare {
 }
 
 const (
-	// spareFreshTime is how long the server of a spare is not suspected of having closed it: a request
-	// takes its own at once.
+	// spareFreshTime is how long a spare is taken for open without a probe: a request takes the one
+	// that was dialled for it at once.
 	spareFreshTime = 10 * time.Millisecond
-	// spareProbeTime is how long a look at a spare lasts.
+	// spareProbeTime is how long the Read of a probe waits.
 	spareProbeTime = time.Millisecond
 )
 
-// isOpen reports whether a connection that has not been used is not known to be closed by the
-// server. A connection whose Read cannot be interrupted is not looked at.
+// isOpen reports whether the server has not closed a connection, as far as a short Read shows. A
+// connection whose Read cannot be interrupted counts as open.
 func isOpen(nc net.Conn) bool {
 	below := nc
 	if tc, ok := nc.(*tls.Conn); ok {
@@ -127,12 +129,12 @@ func isOpen(nc net.Conn) bool {
 	if !netconn.Interruptible(below) {
 		return true
 	}
-	_ = nc.SetReadDeadline(time.Now().Add(spareProbeTime)) // works, as said above
+	_ = nc.SetReadDeadline(time.Now().Add(spareProbeTime)) // works on an interruptible connection
 	n, err := nc.Read(make([]byte, 1))
 	return n == 0 && netconn.IsTimeout(err) && nc.SetReadDeadline(time.Time{}) == nil
 }
 
-// removeLocked takes a spare out and tells whether it was there.
+// removeLocked takes a spare out and reports whether it was there.
 func (s *http1State) removeLocked(k Key, p *spare) bool {
 	for i, have := range s.spares[k] {
 		if have != p {
@@ -148,7 +150,7 @@ func (s *http1State) removeLocked(k Key, p *spare) bool {
 	return false
 }
 
-// expire closes a spare that nobody has taken.
+// expire closes a spare that was not taken.
 func (s *http1State) expire(k Key, p *spare) {
 	s.mu.Lock()
 	there := s.removeLocked(k, p)
@@ -158,7 +160,7 @@ func (s *http1State) expire(k Key, p *spare) {
 	}
 }
 
-// closeIdle closes what has no request.
+// closeIdle closes the spares, and connections without a request.
 func (s *http1State) closeIdle() {
 	s.mu.Lock()
 	spares := s.spares

@@ -7,18 +7,17 @@ import (
 )
 
 // dialTraced is the context of a request that net/http sends over a connection that is dialled
-// here: net/http would call hooks that were called, or will be.
+// here. It hides hooks from net/http that were called already, or that the dial here calls.
 type dialTraced struct {
 	context.Context
-	all, forNetHTTP *httptrace.ClientTrace // the user's hooks, and those that are left to net/http
+	all, forNetHTTP *httptrace.ClientTrace // the user's hooks, and those that net/http is to call
 }
 
-// dialTraceKey finds the dialTraced.
+// dialTraceKey is the key under which a dialTraced is its own value.
 type dialTraceKey struct{}
 
-// withDialTrace returns a copy of req for net/http that has no hooks for TLS, where dials is set,
-// since our dial calls them, nor, where told is set, for the beginning of the search for a
-// connection.
+// withDialTrace returns a copy of req for net/http, without hooks for TLS, where weDial is set, and
+// without GetConn, where that was called.
 func withDialTrace(req *http.Request, getConnCalled, weDial bool) *http.Request {
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil {

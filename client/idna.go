@@ -8,9 +8,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// dialHost gives the form of a host with an optional port by which it is looked up: that of IDNA's
-// lookup (RFC 5891 §5, with the mapping of UTS 46), as net/http has it. A name that IDNA refuses
-// stays as it is, so that it is the resolver that says so.
+// dialHost returns the form of a host with an optional port by which it is looked up: that of
+// IDNA's lookup (RFC 5891 §5, with the mapping of UTS 46), as in net/http. A name that IDNA refuses
+// stays as it is, so that the resolver says what is wrong with it.
 func dialHost(host string) string {
 	if isASCII(host) {
 		return host
@@ -23,7 +23,7 @@ func dialHost(host string) string {
 	return ascii + port
 }
 
-// asciiHost gives the form of a host with an optional port that is sent: that of dialHost, or
+// asciiHost returns the form of a host with an optional port that is sent: that of dialHost, or
 // Punycode (RFC 3492) alone where IDNA refuses the name.
 func asciiHost(host string) (string, error) {
 	if isASCII(host) {

@@ -14,7 +14,7 @@ const (
 	defaultMaxHeaderFields  = 10_000
 	defaultSendPingTimeout  = 30 * time.Second
 	defaultFrameTimeout     = 5 * time.Minute
-	defaultPingRenewal      = 5*time.Minute + 10*time.Second // grpc-go takes a PING in five minutes, as it sees them
+	defaultPingRenewal      = 5*time.Minute + 10*time.Second // grpc-go allows a PING in five minutes
 	defaultConnWindow       = 16 << 20
 	defaultStreamWindow     = 4 << 20
 	defaultMaxUnread        = 64 << 20
@@ -26,8 +26,8 @@ const (
 	defaultTLSHandshake     = 10 * time.Second
 )
 
-// The settings below are those of the http.Transport where Configure was given one. It may be
-// changed after Configure, so they are looked up when they are needed.
+// Under Configure, the settings below are those of the http.Transport. It may be changed after
+// Configure, so they are looked up when they are needed.
 
 func (t *Transport) disableKeepAlives() bool {
 	return t.DisableKeepAlives || t.t1 != nil && t.t1.DisableKeepAlives
@@ -88,20 +88,20 @@ func (t *Transport) maxHeaderBytes() int {
 	return int(min(cmp.Or(max(n, 0), defaultMaxHeaderBytes), math.MaxInt32))
 }
 
-// replayBuffer returns how many octets of a body may be kept.
+// replayBuffer returns how many octets of a body may be buffered.
 func (t *Transport) replayBuffer() int { return max(cmp.Or(t.ReplayBuffer, defaultReplayBuffer), 0) }
 
 func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, defaultMaxAttempts), 1) }
 
-// takesPushes tells whether servers may push.
+// takesPushes reports whether servers may push.
 func (t *Transport) takesPushes() bool { return t.PushHandler != nil || t.PushCache != nil }
 
-// maxPushedStreams bounds what servers push at once on a connection.
+// maxPushedStreams returns how many pushed streams may run at once on a connection.
 func (t *Transport) maxPushedStreams() int {
 	return max(cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams), 1)
 }
 
-// connConfig is what package conn needs.
+// connConfig returns the settings for package conn.
 func (t *Transport) connConfig() conn.Config {
 	h := t.http2Config()
 	cfg := conn.Config{
@@ -146,7 +146,7 @@ func (t *Transport) connConfig() conn.Config {
 	}
 	if interval := cmp.Or(t.SendPingTimeout, h.SendPingTimeout); interval != 0 {
 		cfg.SendPingTimeout = max(interval, 0)
-		cfg.PingRenewal = cfg.SendPingTimeout // whoever asks for it has it while streams are open
+		cfg.PingRenewal = cfg.SendPingTimeout // an interval that was asked for is kept while streams are open
 	}
 	if cfg.CountError == nil {
 		cfg.CountError = h.CountError

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Key says which connections can take a request: those with the same key.
+// Key says which connections can take a request: those with an equal key.
 type Key struct {
 	Scheme string // "https" or "http"
 	Addr   string // "host:port"
 	Proxy  string // URL of the proxy, empty without one
 
-	family uint64 // under Configure: see handedOver
+	family uint64 // the number of a family, under Configure: see handedOver
 }
 
 // Target is where a request goes.
@@ -23,9 +23,9 @@ type Target struct {
 	Key
 	t             *Transport
 	proxy         *proxy
-	netHTTPDials  bool // net/http dials: see Configure
+	netHTTPDials  bool // net/http dials for the request: see Configure
 	ownConn       bool // no connection to another origin will do
-	wasRefused    bool // a server has refused the request, which its SETTINGS might have prevented
+	wasRefused    bool // a server has refused the request, so its SETTINGS are waited for
 	getConnCalled bool // the hook GetConn was called for the request
 }
 
@@ -61,50 +61,48 @@ type Pool interface {
 // fewest open. Where there is none it joins the waiters of its group, which are served in order
 // with the streams that become free, and with those of new connections: see pool_dial.go.
 //
-// All of it is guarded by mu, so there is one rule against lost wake-ups: a slot becomes free
-// before its connection calls changed, which takes mu; a waiter looks for a free slot and joins the
-// queue in one hold of mu. Either the waiter sees the slot or changed sees the waiter. What only
-// reads takes mu shared.
+// One rule prevents lost wake-ups: a slot becomes free before its connection calls connChanged,
+// which takes mu; a waiter looks for a free slot and joins the queue in one hold of mu. Either the
+// waiter sees the slot or connChanged sees the waiter.
 //
-// Lock order: pool.mu, then those of ClientConn and conn. Nothing that calls the slot hook of a
-// connection may be called with mu held.
+// Lock order: pool.mu, then those of ClientConn and conn. What calls the slot hook of a connection
+// must not be called with mu held.
 type pool struct {
 	t *Transport
 
-	mu            sync.RWMutex
-	connCount     int // connections of all groups
+	mu            sync.RWMutex // guards all below, and groups; held shared to look for a free slot
+	connCount     int          // connections of all groups
 	groups        map[Key]*group
 	coalesced     map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
-	reapScheduled bool                  // sweep will be called
-	families      families
+	reapScheduled bool                  // reapUnused will be called
+	families      families              // under Configure: see handedOver
 }
 
-// group is what a pool has for one key. It is guarded by pool.mu, but conns may be read with the
-// lock shared.
+// group is what a pool has for one key. It is guarded by pool.mu.
 type group struct {
 	pool     *pool
-	target   Target
-	conns    []*ClientConn
-	waiters  []*waiter // in the order of their arrival
-	connHook func(*ClientConn)
+	target   Target            // without what is of one request
+	conns    []*ClientConn     // replaced, not changed, when one is taken out
+	waiters  []*waiter         // in the order of their arrival
+	connHook func(*ClientConn) // calls connChanged
 
 	dials            []*dial   // in progress, in the order in which they began
-	streamLimit      int       // streams that the last server allowed which has said so, 0 while none has
-	failures         int       // dials in a row that have led to no response
-	failedAt         time.Time // when the last of them was found out
-	notBefore        time.Time // no dial before this time, because of them
-	forgetFailuresAt time.Time // they are remembered until then
+	streamLimit      int       // streams that the server allowed in the SETTINGS seen last, 0 before the first
+	failures         int       // dials in a row whose connections have brought no response
+	failedAt         time.Time // when the last failure was counted
+	notBefore        time.Time // no dial begins before this time, because of the failures
+	forgetFailuresAt time.Time // until then the group is kept for its failures
 	timer            *time.Timer
-	timerAt          time.Time // when tick is called, the zero time if it is not
+	timerAt          time.Time // when timer calls onTimer, zero while it is stopped
 }
 
-// waiter is a request without a connection.
+// waiter is a request without a connection. It is guarded by pool.mu until ready is closed.
 type waiter struct {
 	ctx        context.Context // of the request
-	initialMax int             // as in ClientConn.acquire
-	dial       *dial           // whose failure is this waiter's, too; nil if it joined later than that began
+	initialMax int             // as in ClientConn.reserveSlot
+	dial       *dial           // a failure of this dial ends the wait; nil where every dial began before the wait
 	ready      chan struct{}   // closed when cc or err is set
-	cc         *ClientConn
+	cc         *ClientConn     // with a reserved slot
 	err        error
 }
 
@@ -135,13 +133,13 @@ func (p *pool) Get(req *http.Request, target *Target) (*ClientConn, error) {
 	}
 }
 
-// initialMaxStreams is how many streams a server is taken to allow before it has said so, as
-// everywhere (RFC 9113 §6.5.2 recommends no less).
+// initialMaxStreams is how many streams a server is assumed to allow before it has said so. RFC
+// 9113 §6.5.2 recommends no less.
 const initialMaxStreams = 100
 
-// initialMaxFor says how many streams a connection may have for this request to be sent on it before
-// the server has said how many it allows. It may refuse those beyond, so a request that cannot be
-// sent again takes no risk.
+// initialMaxFor returns how many streams a connection may have for this request to be sent on it
+// before the server has said how many it allows. The server may refuse those beyond its limit, so a
+// request that cannot be sent again takes no risk.
 func (t *Transport) initialMaxFor(req *http.Request, target *Target) int {
 	if target.wasRefused || t.maxAttempts() == 1 {
 		return 1
@@ -154,6 +152,7 @@ func (t *Transport) initialMaxFor(req *http.Request, target *Target) int {
 }
 
 // tryReserveLocked reserves a stream, nil if no connection has a free one or another request waits.
+// g may be nil.
 func (g *group) tryReserveLocked(initialMax int) *ClientConn {
 	if g == nil || len(g.waiters) > 0 {
 		return nil
@@ -161,8 +160,8 @@ func (g *group) tryReserveLocked(initialMax int) *ClientConn {
 	return g.reserveLocked(initialMax)
 }
 
-// reserveLocked reserves a stream, on the connection that has the fewest, or, where net/http dials more
-// connections than there is use for, on the first that has a free one: see sweep.
+// reserveLocked reserves a stream, on the connection that has the fewest, or, where net/http dials
+// more connections than are used, on the first that has a free one: see unusedLocked.
 func (g *group) reserveLocked(initialMax int) *ClientConn {
 	if g.streamLimit > 0 {
 		initialMax = min(initialMax, g.streamLimit)
@@ -178,8 +177,9 @@ func (g *group) reserveLocked(initialMax int) *ClientConn {
 	return nil
 }
 
+// reserveLeastLoadedLocked reserves a stream on the connection that has the fewest.
 func (g *group) reserveLeastLoadedLocked(initialMax int) *ClientConn {
-	for range 3 { // the chosen one may be full the next moment
+	for range 3 { // the best connection may be full the next moment
 		var best *ClientConn
 		least := 0
 		for _, cc := range g.conns {
@@ -197,7 +197,7 @@ func (g *group) reserveLeastLoadedLocked(initialMax int) *ClientConn {
 	return nil
 }
 
-// enqueue makes a waiter, which may have been served already.
+// enqueue returns a waiter, which may have been served already.
 func (p *pool) enqueue(ctx context.Context, target *Target, initialMax int) *waiter {
 	w := &waiter{ctx: ctx, initialMax: initialMax, ready: make(chan struct{})}
 	p.mu.Lock()
@@ -220,6 +220,7 @@ func (w *waiter) finishLocked(cc *ClientConn, err error) {
 	close(w.ready)
 }
 
+// leaveDialLocked has no dial belong to the waiter.
 func (w *waiter) leaveDialLocked() {
 	if w.dial != nil {
 		w.dial.waiters--
@@ -227,18 +228,19 @@ func (w *waiter) leaveDialLocked() {
 	}
 }
 
+// groupLocked returns the group for a target, which it makes where there is none.
 func (p *pool) groupLocked(target *Target) *group {
 	g := p.groups[target.Key]
 	if g == nil {
 		g = &group{pool: p, target: *target}
-		g.target.ownConn, g.target.wasRefused, g.target.getConnCalled = false, false, false // those are one request's
+		g.target.ownConn, g.target.wasRefused, g.target.getConnCalled = false, false, false // these are of one request
 		g.connHook = func(cc *ClientConn) { p.connChanged(g, cc) }
 		p.groups[target.Key] = g
 	}
 	return g
 }
 
-// usableLocked counts the connections that take requests, now or later.
+// usableLocked counts the connections that take requests, now or when a stream ends.
 func (g *group) usableLocked() (n int) {
 	for _, cc := range g.conns {
 		if !cc.unusable() && !cc.allowsNoStreams() {
@@ -248,7 +250,7 @@ func (g *group) usableLocked() (n int) {
 	return n
 }
 
-// failWaitersLocked ends all waits.
+// failWaitersLocked ends all waits with an error.
 func (g *group) failWaitersLocked(err error) {
 	for _, w := range g.waiters {
 		w.finishLocked(nil, err)
@@ -265,14 +267,14 @@ func (p *pool) addLocked(g *group, cc *ClientConn) {
 	if g.target.Scheme == "https" {
 		p.t.h1.forget(g.target.Key)
 	}
-	g.updateConnLocked(cc) // it may have changed before it had the hook
+	g.updateConnLocked(cc) // its state may have changed before the hook was set
 	g.serveWaitersLocked()
 }
 
-// serveWaitersLocked gives streams to the waiters, as far as there are any, in order; but a waiter that needs
-// the server's SETTINGS lets others pass that do not. Then it starts the dials that are needed.
+// serveWaitersLocked gives free streams to the waiters, in order; but a waiter that needs the
+// server's SETTINGS lets others pass that do not. Then it starts the dials that are needed.
 func (g *group) serveWaitersLocked() {
-	onlyInitial := false // no stream is free for those that need SETTINGS
+	onlyInitial := false // no stream is free for waiters that need SETTINGS
 	for i := 0; i < len(g.waiters); {
 		w := g.waiters[i]
 		var cc *ClientConn
@@ -294,6 +296,7 @@ func (g *group) serveWaitersLocked() {
 	g.planDialsLocked()
 }
 
+// removeWaiterLocked takes the waiter with index i out of the queue.
 func (g *group) removeWaiterLocked(i int) {
 	if i == 0 {
 		g.waiters[0] = nil
@@ -303,7 +306,7 @@ func (g *group) removeWaiterLocked(i int) {
 	g.waiters = slices.Delete(g.waiters, i, i+1)
 }
 
-// connChanged is told by a connection that its state may have changed.
+// connChanged is called by a connection whose state may have changed.
 func (p *pool) connChanged(g *group, cc *ClientConn) {
 	limit := p.t.maxIdleConns()
 	gone := cc.unusable()
@@ -323,8 +326,8 @@ func (p *pool) connChanged(g *group, cc *ClientConn) {
 	}
 }
 
-// updateConnLocked learns what a connection says of its server, and takes it out of its group if it takes no
-// more requests.
+// updateConnLocked records what a connection says of its server, and takes it out of its group if
+// it takes no more requests.
 func (g *group) updateConnLocked(cc *ClientConn) {
 	if !cc.settingsSeen.Load() {
 		if s, ok := cc.c.KnownSettings(); ok {
@@ -354,7 +357,8 @@ func (g *group) updateConnLocked(cc *ClientConn) {
 	cc.mu.Unlock()
 }
 
-// dropIfEmptyLocked forgets a group that has nothing left, its failures only when it is time.
+// dropIfEmptyLocked removes a group that has nothing left. One that has failures stays until
+// forgetFailuresAt.
 func (p *pool) dropIfEmptyLocked(g *group) {
 	if len(g.conns) > 0 || len(g.waiters) > 0 || len(g.dials) > 0 || p.groups[g.target.Key] != g {
 		return
@@ -369,7 +373,7 @@ func (p *pool) dropIfEmptyLocked(g *group) {
 	delete(p.groups, g.target.Key)
 }
 
-// cancelWait ends the wait of a request that was given up.
+// cancelWait ends the wait of a request that was cancelled.
 func (p *pool) cancelWait(key Key, w *waiter) {
 	p.mu.Lock()
 	if g := p.groups[key]; g != nil {
@@ -383,7 +387,7 @@ func (p *pool) cancelWait(key Key, w *waiter) {
 		}
 	}
 	p.mu.Unlock()
-	if w.cc != nil { // it was served at the same moment
+	if w.cc != nil { // it got a slot at the same moment
 		w.cc.unreserveSlot()
 	}
 }

@@ -11,27 +11,27 @@ import (
 // streams as the server allowed last. The dials follow these rules.
 //
 //   - A dial belongs to the waiters that were there when it began, as many as it is expected to
-//     serve. If it fails, they fail; a waiter that came later gets another dial. What the request's
-//     context holds, hooks for example, is that of the first of them.
-//   - Its connection is part of the pool and serves the waiters in order, whatever dial they belong
-//     to.
+//     serve. If it fails, they fail; a waiter that came later gets another dial. The values of its
+//     context, hooks for example, are those of the first waiter.
+//   - The new connection is part of the pool and serves the waiters in order, whatever dial they
+//     belong to.
 //   - When all waiters of a dial have given up it is cancelled, unless others have joined that have
 //     no dial of their own. A dial whose waiters were served by other connections goes on: the load
 //     needs it. When a connection has come and no waiter is left, the dials that remain are
 //     cancelled.
-//   - A dial that takes long is not waited for by all: waiters beside its first get another one
-//     after dialPatience, twice that after the second, and so on.
+//   - Beside a dial that takes longer than attemptDelay another begins, beside both a third after
+//     another attemptDelay, and so on.
 //   - After a dial that has failed, or whose connection was lost before it brought a response, the
-//     next is not begun before a pause, which doubles.
+//     next begins after a backoff, which doubles.
 
 const (
-	// attemptDelay is how long others wait for a dial before another begins beside it; also how
-	// long a new connection may take to say how many streams it has. It is the delay between
-	// attempts of package net (RFC 8305 §5).
+	// attemptDelay is how long the waiters wait for a dial before another begins beside it, the
+	// Connection Attempt Delay of RFC 8305 §5; also how long a new connection may take to say how
+	// many streams it allows. It is the delay that package net has.
 	attemptDelay = 300 * time.Millisecond
-	// maxYoungDials bounds the dials of a group that are younger than dialPatience.
+	// maxYoungDials bounds the dials of a group that are younger than attemptDelay.
 	maxYoungDials = 64
-	// minDialBackoff is the pause after the first failure, and maxPause the longest.
+	// minDialBackoff is the backoff after the first failure, and maxDialBackoff the longest.
 	minDialBackoff = 5 * time.Millisecond
 	maxDialBackoff = 320 * time.Millisecond
 )
@@ -40,15 +40,16 @@ const (
 // panicked.
 var errDialExited = errors.New("http2: the dial function did not return")
 
-// dial is one dial in progress.
+// dial is one dial in progress. It is guarded by pool.mu.
 type dial struct {
 	began    time.Time
 	cancel   context.CancelFunc
-	waiters  int  // that it belongs to
-	canceled bool // and is not in group.dials any more
+	waiters  int  // how many waiters it belongs to
+	canceled bool // its context was cancelled, and it is not in group.dials
 }
 
-// planDialsLocked starts the dials that the waiters need, and has tick called when it is time for another.
+// planDialsLocked starts the dials that the waiters need, and sets the timer where another is due
+// later.
 func (g *group) planDialsLocked() {
 	for len(g.waiters) > 0 {
 		now := time.Now()
@@ -68,8 +69,9 @@ func (g *group) planDialsLocked() {
 	}
 }
 
-// planNetHTTPDialLocked has net/http dial for the waiters, unless there is reason to wait. Where connections
-// have led to nothing it dials for one at a time.
+// planNetHTTPDialLocked has net/http dial for the waiters, by ending their waits with errNoCached,
+// unless there is reason to wait. Where connections have brought no response it dials for one at a
+// time.
 func (g *group) planNetHTTPDialLocked(now time.Time) {
 	notBefore := g.notBefore
 	if streams, _, last := g.comingStreamsLocked(now); len(g.waiters) <= streams {
@@ -90,7 +92,7 @@ func (g *group) planNetHTTPDialLocked(now time.Time) {
 	}
 }
 
-// nextDialLocked tells when the next dial is to begin, and false if none is needed or allowed.
+// nextDialLocked returns when the next dial is to begin, and false if none is needed or allowed.
 func (g *group) nextDialLocked(now time.Time) (at time.Time, ok bool) {
 	t := g.pool.t
 	if t.MaxConnsPerHost > 0 || t.strict() {
@@ -118,8 +120,8 @@ func (g *group) nextDialLocked(now time.Time) (at time.Time, ok bool) {
 	return later(g.notBefore, last.Add(attemptDelay<<min(n-1, 7))), len(g.waiters) > owned
 }
 
-// replaceDialLocked gives up a dial that has lasted and that no waiter belongs to any more, where no further
-// one is allowed.
+// replaceDialLocked cancels a dial that has lasted and that belongs to no waiter, where no further
+// one is allowed. It returns when to begin or to look again.
 func (g *group) replaceDialLocked(now time.Time) (at time.Time, ok bool) {
 	for _, d := range g.dials {
 		if d.waiters > 0 {
@@ -134,9 +136,9 @@ func (g *group) replaceDialLocked(now time.Time) (at time.Time, ok bool) {
 	return at, false
 }
 
-// comingStreamsLocked counts the streams that are expected of dials and of connections that have not said how
-// many they have, and those dials and connections; the last of them began at last. Connections are
-// patiently waited for only so long.
+// comingStreamsLocked counts the streams that are expected of dials, and of young connections that
+// have not said how many they allow; n counts those dials and connections, of which the last began
+// at last.
 func (g *group) comingStreamsLocked(now time.Time) (streams, n int, last time.Time) {
 	expected := g.streamsPerConnLocked()
 	for _, d := range g.dials {
@@ -151,13 +153,13 @@ func (g *group) comingStreamsLocked(now time.Time) (streams, n int, last time.Ti
 	return streams, n, last
 }
 
-// streamsPerConnLocked is how many streams a new connection will have.
+// streamsPerConnLocked returns how many streams a new connection is expected to allow.
 func (g *group) streamsPerConnLocked() int {
 	t := g.pool.t
 	streams := initialMaxStreams
 	switch {
 	case t.strict():
-		streams = 1 << 20 // all waiters will share it
+		streams = 1 << 20 // all waiters share one connection
 	case g.streamLimit > 0:
 		streams = g.streamLimit
 	}
@@ -170,8 +172,8 @@ func (g *group) streamsPerConnLocked() int {
 	return streams
 }
 
-// setStreamLimitLocked notes how many streams the server of a connection allows. A server that allows none is as
-// good as one that cannot be reached.
+// setStreamLimitLocked records how many streams the server of a connection allows. A server that
+// allows none counts as one that cannot be reached.
 func (g *group) setStreamLimitLocked(cc *ClientConn, limit uint32) {
 	g.streamLimit = int(min(max(limit, 1), 1000))
 	if limit == 0 {
@@ -179,6 +181,7 @@ func (g *group) setStreamLimitLocked(cc *ClientConn, limit uint32) {
 	}
 }
 
+// youngDialsLocked returns the dials that are younger than attemptDelay.
 func (g *group) youngDialsLocked(now time.Time) []*dial {
 	i := slices.IndexFunc(g.dials, func(d *dial) bool { return now.Sub(d.began) < attemptDelay })
 	if i < 0 {
@@ -187,8 +190,8 @@ func (g *group) youngDialsLocked(now time.Time) []*dial {
 	return g.dials[i:]
 }
 
-// startDialLocked begins a dial for the waiters that have none, or else for those that share one with
-// others.
+// startDialLocked begins a dial for the waiters that have none, or else for those that share one
+// with others.
 func (g *group) startDialLocked(now time.Time) {
 	d := &dial{began: now}
 	expected := g.streamsPerConnLocked()
@@ -221,7 +224,7 @@ func (g *group) startDialLocked(now time.Time) {
 	var ctx context.Context
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(first.ctx))
 	g.dials = append(g.dials, d)
-	go g.runDial(ctx, d) // ends when the dial does, which has timeouts of its own and is cancelled when nobody wants it
+	go g.runDial(ctx, d) // ends with the dial, which has timeouts and is cancelled when no request waits for it
 }
 
 // runDial makes a connection.
@@ -230,7 +233,7 @@ func (g *group) runDial(ctx context.Context, d *dial) {
 	err := errDialExited
 	defer func() {
 		if err != nil {
-			d.cancel() // else the connection may depend on the context
+			d.cancel() // without an error the connection may depend on the context
 		}
 		g.dialDone(d, cc, err)
 	}()
@@ -294,7 +297,7 @@ func (g *group) detachWaitersLocked(d *dial) {
 	}
 }
 
-// failDialWaitersLocked ends the waits of those that a dial belongs to.
+// failDialWaitersLocked ends the waits of the waiters that a dial belongs to.
 func (g *group) failDialWaitersLocked(d *dial, err error) {
 	g.waiters = slices.DeleteFunc(g.waiters, func(w *waiter) bool {
 		if w.dial != d {
@@ -305,7 +308,7 @@ func (g *group) failDialWaitersLocked(d *dial, err error) {
 	})
 }
 
-// waiterLeftLocked follows when a waiter of d, which may be nil, has given up.
+// waiterLeftLocked follows when a waiter of d, which may be nil, was cancelled.
 func (g *group) waiterLeftLocked(d *dial) {
 	switch {
 	case len(g.waiters) == 0:
@@ -316,14 +319,15 @@ func (g *group) waiterLeftLocked(d *dial) {
 	}
 }
 
+// cancelDialsLocked cancels all dials.
 func (g *group) cancelDialsLocked() {
 	for _, d := range slices.Clone(g.dials) {
 		g.cancelDialLocked(d)
 	}
 }
 
-// cancelDialLocked cancels a dial. Its place is free at once, even if the dial function does not heed its
-// context.
+// cancelDialLocked cancels a dial. Another may begin in its place at once, even if the dial
+// function does not heed its context.
 func (g *group) cancelDialLocked(d *dial) {
 	d.canceled = true
 	d.cancel()
@@ -331,8 +335,8 @@ func (g *group) cancelDialLocked(d *dial) {
 	g.dials = slices.DeleteFunc(g.dials, func(have *dial) bool { return have == d })
 }
 
-// recordFailureLocked imposes a pause, from a time on, after a dial that began at a given time has led to no
-// response. Of dials that ran side by side only the first that fails counts.
+// recordFailureLocked sets a backoff, which begins at a time, after a dial that began at a given
+// time has led to no response. Of dials that ran side by side only the first that fails counts.
 func (g *group) recordFailureLocked(began, at time.Time) {
 	if began.Before(g.failedAt) {
 		return
@@ -343,19 +347,19 @@ func (g *group) recordFailureLocked(began, at time.Time) {
 	g.forgetFailuresAt = g.notBefore
 }
 
-// recordConnFailureLocked is failed for a connection that has led to no response. Requests that were sent on it
-// come back after a while, so it is remembered for longer.
+// recordConnFailureLocked is recordFailureLocked for a connection that has brought no response.
+// Requests that were sent on it come back after a while, so the failure is remembered for longer.
 func (g *group) recordConnFailureLocked(cc *ClientConn) {
 	g.recordFailureLocked(cc.created, time.Now())
 	g.forgetFailuresAt = g.notBefore.Add(time.Second)
 }
 
-// dialBackoffLocked is how long the pause after the failures so far is.
+// dialBackoffLocked returns the backoff after the failures so far.
 func (g *group) dialBackoffLocked() time.Duration {
 	return min(minDialBackoff<<min(g.failures-1, 10), maxDialBackoff)
 }
 
-// setTimerLocked has tick called at a given time, if it is not called before.
+// setTimerLocked has onTimer called at a given time, if it is not called before.
 func (g *group) setTimerLocked(at time.Time) {
 	if !g.timerAt.IsZero() && !g.timerAt.After(at) {
 		return
@@ -368,7 +372,7 @@ func (g *group) setTimerLocked(at time.Time) {
 	}
 }
 
-// onTimer looks at a group for which time has passed.
+// onTimer serves the waiters of a group when a backoff, or the time for a further dial, has passed.
 func (g *group) onTimer() {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
@@ -377,6 +381,7 @@ func (g *group) onTimer() {
 	g.pool.dropIfEmptyLocked(g)
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

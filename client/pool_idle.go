@@ -1,6 +1,7 @@
 package client
 
-// closeExcessIdle closes the connections that have been idle for longest, beyond limit.
+// closeExcessIdle closes the connections that have been idle for longest, while there are more than
+// limit.
 func (p *pool) closeExcessIdle(limit int) {
 	for {
 		cc := p.longestIdle(limit)

@@ -13,9 +13,9 @@ import (
 // requestPriority is the priority of the requests that are made with one context. It may change
 // while they run.
 type requestPriority struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards all below
 	p    priority.Params
-	runs map[*exchange]struct{} // that have a stream
+	runs map[*exchange]struct{} // those that have a stream
 }
 
 type priorityKey struct{}
@@ -34,12 +34,12 @@ func WithPriority(ctx context.Context, p priority.Params) context.Context {
 
 // UpdatePriority changes the priority of the requests that were or will be made with a context that
 // WithPriority has returned, or with one derived from it, such as the context of a Response's
-// Request. Servers that are at work on such a request are told at once: with PRIORITY_UPDATE (RFC
+// Request. For such requests that run, servers get it at once: with PRIORITY_UPDATE (RFC
 // 9218 §7.1) and PRIORITY (RFC 7540 §6.3), on the terms of WithPriority. A part that p does not
 // state stays as it is.
 //
-// The error tells that the context is not of that kind. That a response is complete by now, or
-// comes over HTTP/1.1, is none.
+// The error says that the context is not of that kind. A response that is complete by now, or comes
+// over HTTP/1.1, is no error.
 func UpdatePriority(ctx context.Context, p priority.Params) error {
 	rp, ok := ctx.Value(priorityKey{}).(*requestPriority)
 	if !ok {
@@ -63,7 +63,7 @@ func UpdatePriority(ctx context.Context, p priority.Params) error {
 	return nil
 }
 
-// params returns the present priority.
+// params returns the priority of now.
 func (rp *requestPriority) params() priority.Params {
 	rp.mu.Lock()
 	defer rp.mu.Unlock()
@@ -80,10 +80,11 @@ func (rp *requestPriority) add(x *exchange, sent priority.Params) {
 	now := rp.p
 	rp.mu.Unlock()
 	if now != sent {
-		x.setPriority(now) // it has changed meanwhile
+		x.setPriority(now) // it has changed since the stream was opened
 	}
 }
 
+// remove ends what add has begun.
 func (rp *requestPriority) remove(x *exchange) {
 	rp.mu.Lock()
 	delete(rp.runs, x)
@@ -98,7 +99,7 @@ func (x *exchange) setPriority(p priority.Params) {
 	}
 }
 
-// statePriority states p in a field, unless the request has one of its own (RFC 9218 §5).
+// statePriority adds a Priority field for p, unless the request has one (RFC 9218 §5).
 func (b *fieldBuffer) statePriority(req *http.Request, p priority.Params) {
 	if _, own := req.Header["Priority"]; p.Extensible && !own {
 		b.fields = append(b.fields, header.Field{Name: "priority", Value: p.Field()})

@@ -24,7 +24,7 @@ type proxy struct {
 // proxyTimeout bounds the wait for the proxy's answer, as in net/http.
 const proxyTimeout = time.Minute
 
-// maxProxyResponse bounds the head of the proxy's answer.
+// maxProxyResponse bounds the head of the proxy's response, in octets.
 const maxProxyResponse = 64 << 10
 
 // connect returns a connection to addr through the proxy.
@@ -62,8 +62,7 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	if err := req.Write(nc); err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	// The far end speaks first only after us, so all that is read belongs to the answer; what does
-	// not is kept.
+	// What is read behind the proxy's response belongs to the tunnel: see below.
 	r := bufio.NewReader(io.LimitReader(nc, maxProxyResponse))
 	resp, err := http.ReadResponse(r, req)
 	if err != nil {
@@ -87,19 +86,19 @@ func (p *proxy) tunnel(ctx context.Context, nc net.Conn, addr string) (net.Conn,
 	return nc, nil
 }
 
-// closeRaw closes nc without a last word of TLS, which could wait. It ends reads and writes that
-// wait even where deadlines do not work.
+// closeRaw closes nc without the close_notify of TLS, which could wait. It ends reads and writes
+// that wait even where deadlines do not work.
 func closeRaw(nc net.Conn) {
-	defer func() { _ = recover() }() // nc is given up: no panic of its Close ends more than that
+	defer func() { _ = recover() }() // nc is not used any more, so that a panic in its Close does not matter
 	if tc, ok := nc.(*tls.Conn); ok {
 		nc = tc.NetConn()
 	}
 	_ = nc.Close()
 }
 
-// ProxyError is the answer of a proxy that did not make a tunnel.
+// ProxyError is the error of a dial that a proxy has refused.
 type ProxyError struct {
-	Addr       string // of the proxy
+	Addr       string // of the proxy, "host:port"
 	StatusCode int
 	Header     http.Header
 }
@@ -109,6 +108,7 @@ func (e *ProxyError) Error() string {
 	return "http2: proxy " + e.Addr + " refuses CONNECT: " + statusText(e.StatusCode)
 }
 
+// header returns the fields of the CONNECT request.
 func (p *proxy) header(ctx context.Context, addr string) (http.Header, error) {
 	header := p.t.ProxyConnectHeader.Clone()
 	if f := p.t.GetProxyConnectHeader; f != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// PushHandler is asked about what servers push.
+// PushHandler decides about what servers push.
 type PushHandler interface {
 	// HandlePush decides about one push, in a goroutine of its own. A push for which neither
 	// Response nor Cancel was called when it returns goes to Transport.PushCache, and is cancelled
@@ -36,7 +36,8 @@ type Push struct {
 	decided atomic.Bool
 }
 
-// errPushDecided: the response was asked for twice, or the push was cancelled.
+// errPushDecided is the error of a second call of Push.Response, or of one after the push was
+// cancelled.
 var errPushDecided = errors.New("http2: response of a push asked for twice, or after HandlePush has returned")
 
 // Response waits for the pushed response, whose body must be closed. The end of ctx cancels it. It
@@ -56,7 +57,8 @@ func (p *Push) Cancel() {
 	}
 }
 
-// undecided decides about a push about which HandlePush has not.
+// undecided follows the return of HandlePush: a push that it has not decided about goes to the
+// PushCache.
 func (p *Push) undecided() {
 	if cache := p.x.cc.t.PushCache; cache != nil && !p.decided.Swap(true) {
 		cache.store(p.x)
@@ -68,7 +70,7 @@ func (p *Push) undecided() {
 func (cc *ClientConn) pushed(s *conn.Stream) {
 	parent, ok := s.OpenedBy().(*exchange)
 	if !ok {
-		panic("BUG: promise on a stream of nobody's")
+		panic("BUG: promise on a stream without a request")
 	}
 	x := &exchange{cc: cc, stream: s}
 	x.uses.Start(1)
@@ -91,16 +93,16 @@ func (cc *ClientConn) pushed(s *conn.Stream) {
 		x.finish()
 		return
 	}
-	go func() { // ends with the user's function
+	go func() { // ends when the PushHandler returns
 		defer cc.pushHandlers.Add(-1)
 		defer p.undecided()
 		cc.t.PushHandler.HandlePush(p)
 	}()
 }
 
-// promisedRequest makes the request of a promise, if the server may speak for its origin (RFC 9113
-// §8.4, §10.1): the one that the connection was made for, whatever Host the request names in answer
-// to which it is, or one that its verified certificate names.
+// promisedRequest returns the request of a promise, if the server may speak for its origin (RFC
+// 9113 §8.4, §10.1): the origin that the connection was made for, whatever Host the parent request
+// names, or one that the server's verified certificate names.
 func (cc *ClientConn) promisedRequest(m *header.Message, parent *http.Request) (*http.Request, error) {
 	u, err := url.ParseRequestURI(m.Path)
 	if err != nil {
@@ -112,7 +114,7 @@ func (cc *ClientConn) promisedRequest(m *header.Message, parent *http.Request) (
 		return nil, err
 	}
 	own := cc.key
-	if own.Addr == "" { // NewClientConn: the caller says by the URL what server this is
+	if own.Addr == "" { // of NewClientConn: the URL of the request names the server
 		own.Scheme = parent.URL.Scheme
 		if own.Addr, err = hostPort(own.Scheme, parent.URL.Host); err != nil {
 			return nil, err
@@ -129,7 +131,7 @@ func (cc *ClientConn) promisedRequest(m *header.Message, parent *http.Request) (
 
 var errNotAuthoritative = errors.New("http2: promise for an origin that the server does not speak for")
 
-// vouchesFor tells whether the server's certificate is valid for another host on the same port.
+// vouchesFor reports whether the server's certificate is valid for another host on the same port.
 func (cc *ClientConn) vouchesFor(promised, own string) bool {
 	host, port, _ := cutPort(promised)
 	_, ownPort, _ := cutPort(own)

@@ -18,26 +18,26 @@ const (
 )
 
 // PushCache keeps what servers push until a request asks for it. A Transport with one accepts
-// pushes; a GET or HEAD for the same URL, with a header that the pushed response suits, is then
-// answered with it, without being sent (RFC 9113 §8.4.2). A response is handed out once, also while
-// it still arrives. What nobody asks for in time is cancelled and dropped, and so is what its
-// connection leaves behind when it closes. The zero value is ready to use; it belongs to one
-// Transport, whose certificates and proxies it takes for granted.
+// pushes; a GET or HEAD for the same URL, with a header that matches that of the promise, is then
+// answered with the pushed response, without being sent (RFC 9113 §8.4.2). A response is handed out
+// once, also while it still arrives. What no request asks for in time is cancelled and dropped, and
+// so is what its connection leaves behind when it closes. The zero value is ready to use. It
+// belongs to one Transport, whose certificates and proxies it relies on.
 //
 // It is no cache in the sense of RFC 9111: nothing is kept for a second request.
 type PushCache struct {
-	// MaxResponses bounds the responses and promises that are kept. The oldest has to go first.
+	// MaxResponses bounds the responses and promises that are kept. The oldest are dropped first.
 	// Default 100.
 	MaxResponses int
 
-	// MaxBytes bounds the octets of bodies that have arrived for them, which no more than a
-	// stream's receive window does for each. The oldest has to go first. Default 16 MiB.
+	// MaxBytes bounds the octets of their bodies that have arrived, each of which is bounded by its
+	// stream's receive window. The oldest are dropped first. Default 16 MiB.
 	MaxBytes int64
 
 	// MaxAge is how long a push is kept from its promise on. Default 1 minute.
 	MaxAge time.Duration
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards all below
 	entries  map[pushKey]*pushEntry
 	order    list.List // of *pushEntry, the oldest first
 	bytes    int64
@@ -48,12 +48,12 @@ type PushCache struct {
 
 // PushCacheStats are counters of a PushCache.
 type PushCacheStats struct {
-	Responses  int    // kept now, promises included
-	Bytes      int64  // of their bodies that have arrived
-	Stored     uint64 // pushes that were taken
-	Matched    uint64 // of them, those that have answered a request
-	Mismatched uint64 // and those that a request has asked for, but did not suit: the request was sent
-	Dropped    uint64 // and those that nobody asked for
+	Responses  int    // pushes that are kept now, promises included
+	Bytes      int64  // octets of kept bodies that have arrived
+	Stored     uint64 // pushes so far
+	Matched    uint64 // of the pushes, those that have answered a request
+	Mismatched uint64 // of the pushes, those whose response did not match the request that asked: it was sent
+	Dropped    uint64 // of the pushes, those that no request has asked for
 }
 
 // Stats returns the counters so far.
@@ -65,20 +65,20 @@ func (c *PushCache) Stats() PushCacheStats {
 	return s
 }
 
-// pushKey is what a request and a promise must have in common.
+// pushKey is what a request and a promise must have in common. The authority has a port.
 type pushKey struct {
 	method, scheme, authority, path string
 }
 
-// pushEntry is one push. All but what never changes is guarded by PushCache.mu.
+// pushEntry is one push. What changes is guarded by PushCache.mu.
 type pushEntry struct {
 	key     pushKey
-	x       *exchange // to be used by who has taken the entry out, or has entered it
+	x       *exchange // used by the goroutine that has taken the entry out, and between enter and leave
 	expires time.Time
 
 	element *list.Element // nil while the entry is not in the cache
-	size    int64         // octets of its body that have arrived
-	ended   bool
+	size    int64         // octets of the body that have arrived
+	ended   bool          // the stream has ended early
 }
 
 // store takes a push. It does not block.
@@ -88,7 +88,7 @@ func (c *PushCache) store(x *exchange) {
 		x.cancelPush()
 		return
 	}
-	defer x.leave() // the stream stays for this call, though another goroutine may claim it
+	defer x.leave() // keeps the stream for this call, though another goroutine may take the entry
 	e := &pushEntry{key: key, x: x, expires: time.Now().Add(cmp.Or(c.MaxAge, defaultPushAge))}
 	x.stream.OnEnd(func(error) { c.pushEnded(e) })
 	c.bodyGrew(e, x.stream.OnReceive(func(n int) { c.bodyGrew(e, n) }))
@@ -97,7 +97,7 @@ func (c *PushCache) store(x *exchange) {
 	c.stats.Stored++
 	var out []*pushEntry
 	select {
-	case <-x.cc.c.Done(): // nobody would drop it; see connEnded
+	case <-x.cc.c.Done(): // connEnded has been called and will not drop it
 		e.ended = true
 	default:
 	}
@@ -121,12 +121,12 @@ func (c *PushCache) store(x *exchange) {
 	cancelAll(out)
 }
 
-// tooLargeLocked tells whether a push alone is more than the bound, so that the others may stay.
+// tooLargeLocked reports whether a push alone exceeds MaxBytes, so that the others may stay.
 func (c *PushCache) tooLargeLocked(e *pushEntry) bool {
 	return e.size > cmp.Or(c.MaxBytes, defaultPushBytes)
 }
 
-// evictLocked takes out what is beyond the bounds.
+// evictLocked takes out the oldest entries beyond the bounds.
 func (c *PushCache) evictLocked() (out []*pushEntry) {
 	maxResponses, maxBytes := cmp.Or(c.MaxResponses, defaultPushResponses), cmp.Or(c.MaxBytes, defaultPushBytes)
 	for len(c.entries) > max(maxResponses, 0) || c.bytes > maxBytes && len(c.entries) > 0 {
@@ -135,7 +135,7 @@ func (c *PushCache) evictLocked() (out []*pushEntry) {
 	return out
 }
 
-// takeLocked takes an entry out, and with it the right to its exchange.
+// takeLocked takes an entry out. The caller may use its exchange then.
 func (c *PushCache) takeLocked(e *pushEntry) *pushEntry {
 	delete(c.entries, e.key)
 	c.order.Remove(e.element)
@@ -157,13 +157,13 @@ func cancelAll(list []*pushEntry) {
 	}
 }
 
-// cancelPush ends a push that nobody wants.
+// cancelPush ends a push that is not used.
 func (x *exchange) cancelPush() {
 	x.stream.Reset(frame.Cancel)
 	x.finish()
 }
 
-// bodyGrew is told of octets that have arrived.
+// bodyGrew is called by conn with the number of octets that have arrived.
 func (c *PushCache) bodyGrew(e *pushEntry, n int) {
 	if n == 0 {
 		return
@@ -182,7 +182,7 @@ func (c *PushCache) bodyGrew(e *pushEntry, n int) {
 	cancelAll(out)
 }
 
-// pushEnded is told that a push has ended early.
+// pushEnded is called by conn when a pushed stream has ended early.
 func (c *PushCache) pushEnded(e *pushEntry) {
 	c.mu.Lock()
 	e.ended = true
@@ -194,8 +194,8 @@ func (c *PushCache) pushEnded(e *pushEntry) {
 	cancelAll(out)
 }
 
-// connEnded drops what a connection has left, or all for nil. Nothing comes from a connection whose
-// Done is closed.
+// connEnded drops what a connection has pushed, or all for nil. It is called when nothing more
+// comes from that connection.
 func (c *PushCache) connEnded(cc *ClientConn) {
 	c.mu.Lock()
 	var out []*pushEntry
@@ -217,7 +217,7 @@ func (c *PushCache) armTimerLocked() {
 	c.timerSet = true
 	wait := time.Until(front.Value.(*pushEntry).expires)
 	if c.timer == nil {
-		c.timer = time.AfterFunc(wait, c.expire) // ends by itself
+		c.timer = time.AfterFunc(wait, c.expire)
 	} else {
 		c.timer.Reset(wait)
 	}
@@ -237,7 +237,7 @@ func (c *PushCache) expire() {
 	cancelAll(out)
 }
 
-// requestKey makes the key of a request, and tells whether a push could answer it.
+// requestKey returns the key of a request, and whether a push could answer it.
 func requestKey(req *http.Request) (key pushKey, ok bool) {
 	key = pushKey{method: cmp.Or(req.Method, http.MethodGet), scheme: req.URL.Scheme, path: req.URL.RequestURI()}
 	if key.method != http.MethodGet && key.method != http.MethodHead || req.Body != nil && req.Body != http.NoBody {

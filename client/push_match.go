@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// fieldsWithoutPush are fields of requests that ask for something else than what was pushed: a part, a
+// fieldsWithoutPush are fields of requests that ask for something else than was pushed: a part, a
 // change, or an answer of now.
 var fieldsWithoutPush = []string{
 	"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Expect", "Pragma",
 }
 
-// mayUsePush tells whether a push may answer a request.
+// mayUsePush reports whether a push may answer a request.
 func mayUsePush(req *http.Request) bool {
 	for _, key := range fieldsWithoutPush {
 		if len(req.Header[key]) > 0 {
@@ -30,7 +30,7 @@ func mayUsePush(req *http.Request) bool {
 }
 
 // take takes out what was pushed for a request, by cc where that is not nil, and otherwise by a
-// connection of the pool that target says. It is nil where nothing was.
+// connection that suits target. It is nil where nothing was.
 func (c *PushCache) take(req *http.Request, target *Target, cc *ClientConn) *pushEntry {
 	if !mayUsePush(req) {
 		return nil
@@ -49,9 +49,9 @@ func (c *PushCache) take(req *http.Request, target *Target, cc *ClientConn) *pus
 	return c.takeLocked(e)
 }
 
-// isFor tells whether the server that has pushed is the one that a request goes to: cc itself, or
-// another connection that was dialled in the same way, for the server that the URL names. Where the
-// request's Host is another, only that server's own push will do.
+// isFor reports whether a push may answer a request: one on cc where that is set; otherwise one on
+// a connection with the target's key, or on one through the same proxy that was pushed for the
+// authority of the request's URL.
 func (e *pushEntry) isFor(req *http.Request, target *Target, cc *ClientConn) bool {
 	if cc != nil {
 		return e.x.cc == cc
@@ -65,7 +65,7 @@ func (e *pushEntry) isFor(req *http.Request, target *Target, cc *ClientConn) boo
 }
 
 // matchPush answers a request with what was pushed for it, by cc where that is not nil. It is false
-// where the request is to be sent. A pushed response that does not suit the request is dropped.
+// where the request is to be sent. A pushed response that does not match the request is dropped.
 func (t *Transport) matchPush(
 	req *http.Request,
 	target *Target,
@@ -103,7 +103,7 @@ func (t *Transport) matchPush(
 	case ctx.Err() != nil || errors.Is(err, errRequestCanceled):
 		return nil, err, true
 	default:
-		return nil, nil, false // the server has not kept its promise: as if there had been none
+		return nil, nil, false // the push has failed: the request is sent as if there had been none
 	}
 }
 
@@ -116,12 +116,12 @@ func tracePush(cc *ClientConn, ctx context.Context) {
 	}
 }
 
-// matches tells whether a response that was pushed for the request promised is one for the request
-// that claims it (RFC 9111 §4.1).
+// matches reports whether a response that was pushed for the request promised may answer
+// resp.Request (RFC 9111 §4.1).
 func matches(resp *http.Response, promised *http.Request) bool {
 	req := resp.Request
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !accepts(req.Header["Accept-Encoding"], coding) {
-		return false // where it was gzip, and we undo that, it is no longer there
+		return false // where gzip was undone the field is gone
 	}
 	for _, line := range resp.Header["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -135,7 +135,7 @@ func matches(resp *http.Response, promised *http.Request) bool {
 	return true
 }
 
-// sentValue is the value that a field of a request has on the wire.
+// sentValue returns the value that a field of a request has when it is sent.
 func sentValue(req *http.Request, name string) string {
 	values, ok := req.Header[name]
 	if !ok && name == "User-Agent" {
@@ -144,7 +144,7 @@ func sentValue(req *http.Request, name string) string {
 	return strings.Join(values, ", ")
 }
 
-// accepts tells whether a content coding is among those that an Accept-Encoding field lists.
+// accepts reports whether a content coding is among those that Accept-Encoding fields list.
 func accepts(lines []string, coding string) bool {
 	for _, line := range lines {
 		for item := range strings.SplitSeq(line, ",") {

@@ -15,7 +15,7 @@ import (
 )
 
 // checkRequest says what makes a request impossible to send, in net/http's words. All that the
-// caller may have made of octets of others is checked here, before anything is dialled or sent.
+// caller may have taken from elsewhere is checked here, before anything is dialled or sent.
 func checkRequest(req *http.Request) error {
 	switch {
 	case req.URL == nil:
@@ -40,8 +40,8 @@ func checkRequest(req *http.Request) error {
 	return nil
 }
 
-// checkFields says which field of a header map cannot be sent. Values are not told, since they may
-// be secret. protocol allows for a key that is none of a field (RFC 8441 §4).
+// checkFields says which field of a header map cannot be sent. The text has no values, since they
+// may be secret. protocol allows the key ":protocol", which is no field's name (RFC 8441 §4).
 func checkFields(h http.Header, protocol bool) string {
 	for key, values := range h {
 		if !httpfield.ValidToken(key) && !(protocol && key == ":protocol") {
@@ -56,18 +56,18 @@ func checkFields(h http.Header, protocol bool) string {
 	return ""
 }
 
-// trimValue cuts the white space off a value that must not be sent (RFC 9113 §8.2.1).
+// trimValue cuts the white space off a value, which must not be sent (RFC 9113 §8.2.1).
 func trimValue(v string) string { return strings.Trim(v, " \t") }
 
 // fieldBuffer holds the fields of one request until they are encoded.
 type fieldBuffer struct {
 	fields []header.Field
-	body   []byte // and its body, where that is small
+	body   []byte // memory for a small body
 }
 
 var fieldBuffers = sync.Pool{New: func() any { return &fieldBuffer{fields: make([]header.Field, 0, 24)} }}
 
-// memory returns room for n octets.
+// memory returns n octets of memory, which belong to b.
 func (b *fieldBuffer) memory(n int) []byte {
 	if cap(b.body) < n {
 		b.body = make([]byte, n)
@@ -83,8 +83,8 @@ func (b *fieldBuffer) free() {
 
 const defaultUserAgent = "Go-http-client/2.0" // as net/http: servers know it
 
-// requestFields makes the header section of a request. What is always there comes first, always in
-// the same places, which makes it cheaper to encode.
+// requestFields makes the header section of a request. Fields that are always there come first,
+// always in the same places, which makes them cheaper to encode.
 func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) error {
 	f := b.fields[:0]
 	host, err := requestHost(req)
@@ -146,7 +146,7 @@ func orderPseudo(f []header.Field, order []string) {
 	slices.SortStableFunc(f[:n], func(a, b header.Field) int { return place(order, a.Name) - place(order, b.Name) })
 }
 
-// place is where a name comes in an order; those without a place come last.
+// place returns where a name comes in an order; names that are not in it come last.
 func place(order []string, name string) int {
 	if i := slices.Index(order, name); i >= 0 {
 		return i
@@ -154,7 +154,7 @@ func place(order []string, name string) int {
 	return len(order)
 }
 
-// appendHeader appends what a header map holds, but for what requestFields sends in its own way.
+// appendHeader appends the fields of a header map, but for those that requestFields makes.
 func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 	for key, values := range h {
 		name := httpfield.ByKey(key)
@@ -168,7 +168,7 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 		case httpfield.Host, httpfield.ContentLength, httpfield.UserAgent:
 			continue
 		case httpfield.Connection, httpfield.ConnectionSpecific:
-			if key == name.Canon { // as net/http; other spellings are only not sent
+			if key == name.Canon { // as net/http, which drops other spellings unchecked
 				if err := checkConnectionField(name.Lower, values); err != nil {
 					return f, err
 				}
@@ -192,7 +192,7 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 	return f, nil
 }
 
-// appendCrumbs splits a cookie, so that the table can hold its parts (RFC 9113 §8.2.3).
+// appendCrumbs splits a cookie into crumbs, which the HPACK table can hold (RFC 9113 §8.2.3).
 func appendCrumbs(f []header.Field, v string) []header.Field {
 	for v != "" {
 		crumb, rest, _ := strings.Cut(v, ";")
@@ -204,8 +204,8 @@ func appendCrumbs(f []header.Field, v string) []header.Field {
 	return f
 }
 
-// checkConnectionField judges fields that have no meaning in HTTP/2 (RFC 9113 §8.2.2) and are not
-// sent: some ask for what cannot be done.
+// checkConnectionField checks connection-specific fields (RFC 9113 §8.2.2), which are not sent:
+// some ask for what HTTP/2 cannot do.
 func checkConnectionField(name string, values []string) error {
 	for i, v := range values {
 		bad := false
@@ -267,10 +267,10 @@ func trailerFields(trailer http.Header) ([]header.Field, error) {
 	return fields, nil
 }
 
-// requestPath is the :path of a request (RFC 9113 §8.3.1).
+// requestPath returns the :path of a request (RFC 9113 §8.3.1).
 //
 // A space or a "#" that the caller has left in URL.RawQuery, as url.Parse does with a space, is
-// sent percent-encoded; net/http sends it as it is, which servers take for different things.
+// sent percent-encoded. net/http sends it as it is, and servers disagree about what that means.
 func requestPath(req *http.Request, host string) (string, error) {
 	path := req.URL.RequestURI()
 	if req.URL.Opaque == "" && strings.ContainsAny(req.URL.RawQuery, " #") {
@@ -301,7 +301,7 @@ func validPath(path string) bool {
 	return path != "" && path[0] == '/'
 }
 
-// requestHost is the :authority of a request.
+// requestHost returns the :authority of a request.
 func requestHost(req *http.Request) (string, error) {
 	host := req.Host
 	if host == "" {
@@ -319,8 +319,8 @@ func requestHost(req *http.Request) (string, error) {
 	return host, nil
 }
 
-// withoutZone cuts the zone off an IPv6 address in brackets: it means something to this host only,
-// and is not to be sent (RFC 6874 §4).
+// withoutZone cuts the zone off an IPv6 address in brackets. It has a meaning on this host only,
+// and is not sent (RFC 6874 §4).
 func withoutZone(host string) string {
 	if host == "" || host[0] != '[' {
 		return host
@@ -341,7 +341,7 @@ var hostOctets = func() (t [256]bool) {
 	return t
 }()
 
-// validValue tells whether v is a field value (RFC 9110 §5.5).
+// validValue reports whether v is a field value (RFC 9110 §5.5).
 func validValue(v string) bool {
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {

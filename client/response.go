@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
-// makeResponse fills in the response as net/http would.
+// makeResponse fills in the response as net/http does.
 func (x *exchange) makeResponse(head conn.ResponseHead) {
 	r := &x.resp
 	r.Status = statusText(head.Status)
@@ -31,10 +31,10 @@ func (x *exchange) makeResponse(head conn.ResponseHead) {
 		x.body.x = x
 		switch {
 		case !head.NoBody:
-			r.Body = &x.body // only the end of the stream may come
+			r.Body = &x.body // its Read waits for the end of the stream
 		case head.Status < 300 && x.isUploading():
 			x.body.end = io.EOF
-			r.Body = &x.body // to close it ends the upload
+			r.Body = &x.body // its Close ends the upload
 		}
 		return
 	}
@@ -56,7 +56,7 @@ func (x *exchange) isUploading() bool {
 	return x.upload != nil && !x.mu.uploadEnded
 }
 
-// statusText is the Status of a response. HTTP/2 has no reason phrase (RFC 9113 §8.3.2).
+// statusText returns the Status of a response. HTTP/2 has no reason phrase (RFC 9113 §8.3.2).
 func statusText(code int) string {
 	if code == http.StatusOK {
 		return "200 OK"
@@ -88,6 +88,7 @@ func makeHeader(fields []header.Field, trailer *http.Header) http.Header {
 	return h
 }
 
+// announceTrailers adds the keys that a Trailer field lists to *trailer.
 func announceTrailers(trailer *http.Header, v string) {
 	if *trailer == nil {
 		*trailer = make(http.Header)

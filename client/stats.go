@@ -16,6 +16,7 @@ type counters struct {
 	connsFailed        atomic.Uint64
 }
 
+// connEnded counts a connection that has ended with err.
 func (c *counters) connEnded(err error) {
 	c.conns.Add(-1)
 	var ce *frame.ConnError
@@ -27,12 +28,12 @@ func (c *counters) connEnded(err error) {
 // Stats are counters of a Transport's HTTP/2.
 type Stats struct {
 	Requests    uint64 // attempts to send a request, retries included
-	Retries     uint64
-	Dials       uint64 // successful or not
-	DialsFailed uint64
-	Conns       int // open now
-	ConnsOpened uint64
-	ConnsFailed uint64 // ended by a protocol error of either side
+	Retries     uint64 // attempts after the first
+	Dials       uint64 // dials that have ended, and those that run
+	DialsFailed uint64 // dials without an HTTP/2 connection
+	Conns       int    // connections that are open now
+	ConnsOpened uint64 // connections so far
+	ConnsFailed uint64 // connections that a protocol error of either side has ended
 }
 
 // Stats returns the counters so far.

@@ -8,11 +8,10 @@ import (
 	"unsafe"
 )
 
-// tlsIdentity returns what tells two connections apart that were dialled to one address with
-// different TLS configurations: a comparable form of the configuration's fields, in which
-// functions, certificates and pools are their places in memory. It is empty without TLS, and "?"
-// where crypto/tls keeps the configuration in another way than we know; the configuration of a
-// connection cannot be asked for.
+// tlsIdentity returns a text that is equal for two connections with the same TLS configuration: the
+// configuration's fields, in which functions, certificates and pools are their addresses in memory.
+// It is empty without TLS, and "?" where crypto/tls keeps the configuration in an unknown way.
+// There is no method that returns the configuration of a connection.
 func tlsIdentity(nc any) string {
 	tc, ok := nc.(*tls.Conn)
 	if !ok {

@@ -21,11 +21,11 @@ import (
 // Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on
 // cleartext, and leaves HTTP/1.1 to net/http. The zero value is ready to use. It must not be
 // copied, nor its fields be changed, after the first request. It keeps connections, so it should be
-// made once; all its methods may be called by any goroutine.
+// made once. All its methods may be called by any goroutine.
 //
 // Fields that http.Transport has mean what they mean there, but for Proxy and TLSHandshakeTimeout,
-// whose zero values are what http.DefaultTransport has. Fields of http.HTTP2Config are fields of
-// Transport, too; where one is zero, that of HTTP2 counts.
+// whose zero values mean what http.DefaultTransport has. The fields of http.HTTP2Config are fields
+// of Transport, too; where one is zero, that of HTTP2 applies.
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. A nil Proxy is
 	// http.ProxyFromEnvironment. A request to an https URL, or with HTTP/2 on cleartext, goes
@@ -33,13 +33,13 @@ type Transport struct {
 	// sent as Basic credentials. Through a proxy of another kind net/http sends it, with HTTP/1.1.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// ProxyConnectHeader are fields for the CONNECT request, and GetProxyConnectHeader, if set,
-	// gives them instead.
+	// ProxyConnectHeader are fields for the CONNECT request. GetProxyConnectHeader, if set, returns
+	// them instead.
 	ProxyConnectHeader    http.Header
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 
-	// OnProxyConnectResponse, if set, sees the answer of a proxy to CONNECT, before its status is
-	// looked at. An error ends the dial.
+	// OnProxyConnectResponse, if set, is called with the response of a proxy to CONNECT, before its
+	// status is looked at. An error ends the dial.
 	OnProxyConnectResponse func(
 		ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response,
 	) error
@@ -49,7 +49,7 @@ type Transport struct {
 
 	// Dial makes connections where DialContext is nil.
 	//
-	// Deprecated: use DialContext, which learns when nobody waits for the connection any more.
+	// Deprecated: use DialContext, whose context ends when no request waits for the connection.
 	Dial func(network, addr string) (net.Conn, error)
 
 	// DialTLS makes connections where DialTLSContext is nil.
@@ -57,8 +57,8 @@ type Transport struct {
 	// Deprecated: use DialTLSContext.
 	DialTLS func(network, addr string) (net.Conn, error)
 
-	// DialTLSContext makes connections for https URLs that do not go through a proxy. What it
-	// returns should have negotiated its protocol with ALPN.
+	// DialTLSContext makes connections for https URLs that do not go through a proxy. A connection
+	// that it returns should have negotiated its protocol with ALPN.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// TLSClientConfig is used for TLS, with NextProtos as Protocols demands. Sessions are resumed
@@ -77,8 +77,8 @@ type Transport struct {
 	// DisableKeepAlives uses each connection for one request only.
 	DisableKeepAlives bool
 
-	// DisableCompression does not ask for gzip. Otherwise a request without Accept-Encoding and
-	// Range asks for it, and the response is undone, with Response.Uncompressed set.
+	// DisableCompression has no request ask for gzip. Otherwise a request without Accept-Encoding
+	// and Range asks for it, and the response is decompressed, with Response.Uncompressed set.
 	DisableCompression bool
 
 	// MaxIdleConns bounds the connections without a request, over all hosts. Default 0: no limit.
@@ -89,10 +89,10 @@ type Transport struct {
 	// http.Transport has 2, and dials anew for nearly every request of a burst. Negative: none.
 	MaxIdleConnsPerHost int
 
-	// MaxConnsPerHost bounds the connections to one host, dials included; requests beyond what they
-	// take wait. One that takes no more requests, after GOAWAY for example, does not count, as in
-	// http.Transport, however long those that it has may run: others would wait for them. Default
-	// 0: no limit.
+	// MaxConnsPerHost bounds the connections to one host, dials included. Requests wait where all
+	// are full. A connection that takes no more requests, after GOAWAY for example, does not count,
+	// as in http.Transport, however long the requests that it has may run: others would wait for
+	// them. Default 0: no limit.
 	MaxConnsPerHost int
 
 	// IdleConnTimeout closes a connection that had no request for this long. Default 0: never.
@@ -103,7 +103,7 @@ type Transport struct {
 	ResponseHeaderTimeout time.Duration
 
 	// ExpectContinueTimeout is how long the body of a request with "Expect: 100-continue" waits for
-	// the server's word. Default 0: it does not wait.
+	// 100 (Continue). Default 0: it does not wait.
 	ExpectContinueTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts
@@ -115,7 +115,7 @@ type Transport struct {
 	WriteBufferSize, ReadBufferSize int
 
 	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is
-	// not nil and has no "h2" turns HTTP/2 over TLS off, unless Protocols is set; what it has for
+	// not nil and has no "h2" turns HTTP/2 over TLS off, unless Protocols is set. A function for
 	// "h2" is not called.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 
@@ -144,21 +144,21 @@ type Transport struct {
 	// more of them, by its age or because it was shut down. Default 0: no limit.
 	MaxConnectionAgeGrace time.Duration
 
-	// ReplayBuffer is how much of a request's body is kept while it is sent, so that a request
-	// which the server did not process can be sent again without GetBody. A body whose length is
-	// known to be larger is not kept. Default 64 KiB; negative: nothing is kept.
+	// ReplayBuffer is how many octets of a request's body are buffered while it is sent, so that a
+	// request which the server did not process can be sent again without GetBody. A body whose
+	// length is known to be larger is not buffered. Default 64 KiB; negative: no buffer.
 	ReplayBuffer int
 
-	// MaxAttempts bounds how often one request is sent, all but the last of which the server did
-	// not process. Default 8.
+	// MaxAttempts bounds how often one request is sent. It is sent again only where the server did
+	// not process it. Default 8.
 	MaxAttempts int
 
-	// PushHandler, if set, is asked about what servers push. Without it and PushCache push is
-	// refused (SETTINGS_ENABLE_PUSH of 0).
+	// PushHandler, if set, is called for each push. Without it and PushCache push is refused
+	// (SETTINGS_ENABLE_PUSH of 0).
 	PushHandler PushHandler
 
-	// PushCache, if set, keeps what servers push, as far as PushHandler leaves it, and answers
-	// requests with it.
+	// PushCache, if set, keeps pushes that PushHandler has not decided about, and answers requests
+	// with them.
 	PushCache *PushCache
 
 	// MaxPushedStreams bounds the pushed responses that run at once on a connection
@@ -171,12 +171,13 @@ type Transport struct {
 
 	// SendPingTimeout is how long nothing may arrive on a connection before a PING asks whether the
 	// server is still there, as often as that happens while a request runs, and once while none
-	// does. Servers may count PINGs and end the connection: grpc-go takes one in five minutes where
-	// nobody has configured it. Default 30 s, and then not sooner than five minutes after the last
-	// one unless the server has sent HEADERS or DATA; negative: never.
+	// does. Servers may count PINGs and end the connection: grpc-go by default takes one in five
+	// minutes. Default 30 s, and then not sooner than five minutes after the last PING unless the
+	// server has sent HEADERS or DATA; negative: never.
 	SendPingTimeout time.Duration
 
-	// PingTimeout is how long the answer may take. After it the connection is lost. Default 15 s.
+	// PingTimeout is how long the answer to that PING may take, before the connection is lost.
+	// Default 15 s.
 	PingTimeout time.Duration
 
 	// WriteByteTimeout ends a connection whose socket takes nothing for this long. Default 5
@@ -200,9 +201,9 @@ type Transport struct {
 	// last, beside a second for each KiB of its length. Default 5 minutes; negative: no limit.
 	FrameTimeout time.Duration
 
-	// StallTimeout resets a request whose body waits for the server's flow-control window, when it
-	// was let send less than 64 octets for each second of this time. Default 0: no limit, since the
-	// request's context is one.
+	// StallTimeout resets a request whose body waits for the server's flow-control window, when the
+	// server has let it send less than 64 octets for each second of this time. Default 0: no limit,
+	// since the request's context may have one.
 	StallTimeout time.Duration
 
 	// TunnelCloseTimeout is how long, after the Close of a tunnel, a server may take to end its
@@ -226,8 +227,8 @@ type Transport struct {
 	// where the path is long.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of response bodies that nobody has read a
-	// connection holds before it tells the server to have smaller windows for its streams
+	// MaxUnreadPerConnection is how many octets of unread response bodies a connection holds before
+	// it tells the server to have smaller windows for its streams
 	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
 	// three quarters are free again. Up to there a body that is not read costs the others nothing,
 	// and beyond it those that are read go on. Default 64 MiB.
@@ -240,27 +241,26 @@ type Transport struct {
 	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
 	MaxReceiveBufferGrowth int
 
-	// CountError, if set, is called with a short fixed name for every protocol error that is found.
+	// CountError, if set, is called with a short fixed name for every protocol error of a server.
 	CountError func(errType string)
 
-	// Limits bounds what a server can make a connection do. Zero fields mean defaults.
+	// Limits bounds the work that a server can cause. Zero fields mean defaults.
 	Limits core.Limits
 
 	// TreePriorities lets requests ask for a place in the dependency tree of RFC 7540 §5.3, which
-	// RFC 9113 has deprecated and some servers still follow. Otherwise servers are told that no
-	// such signals come (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218 §2.1), and none are sent. See
-	// WithPriority. Default false.
+	// RFC 9113 has deprecated and some servers still follow. Otherwise none are sent, and
+	// SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 §2.1) says so. See WithPriority. Default false.
 	TreePriorities bool
 
 	// Scheduler makes the scheduler that decides which request body of a connection sends next.
-	// Default: round robin. One that follows priorities goes by what WithPriority says.
+	// Default: round robin. One that follows priorities takes those of WithPriority.
 	Scheduler func() priority.Scheduler
 
-	// Tracer, if set, sees every frame in and out.
+	// Tracer, if set, is called for every frame in and out.
 	Tracer conn.Tracer
 
-	// FramePolicy, if set, judges every frame that a server sends: it may count it, drop it, reset
-	// its stream or end the connection.
+	// FramePolicy, if set, is called for every frame that a server sends. It may count it, drop it,
+	// reset its stream or end the connection.
 	FramePolicy conn.FramePolicy
 
 	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and
@@ -268,28 +268,29 @@ type Transport struct {
 	// Default nil: none.
 	Padding core.PaddingFunc
 
-	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, sent even
-	// with their initial values. Default: an order of our own.
+	// SettingsOrder has these settings come first in the SETTINGS that are sent, in this order,
+	// even with their initial values. The default order is not specified.
 	SettingsOrder []frame.SettingID
 
-	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, the
-	// rest behind them. Default: ":method", ":scheme", ":authority", ":path", ":protocol".
+	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, and
+	// the others behind them. Default: ":method", ":scheme", ":authority", ":path", ":protocol".
 	PseudoHeaderOrder []string
 
 	// Coalesce has a connection over TLS used for other origins, too, that its server has named in
 	// an ORIGIN frame (RFC 8336) and its verified certificate is valid for, where there is no
-	// connection of their own. A request that is then answered with 421 (Misdirected Request) is
-	// sent again on one of its own, if its body can be. It needs the Transport's own pool and
-	// connections without a proxy; under Configure it does nothing. Default false.
+	// connection that was made for them. A request that is then answered with 421 (Misdirected
+	// Request) is sent again on a connection to its own origin, if its body can be sent again. It
+	// needs a nil Pool and connections without a proxy; with Configure it does nothing. Default
+	// false.
 	Coalesce bool
 
-	// AltSvcHandler, if set, is told where else an origin is served, by ALTSVC frames and Alt-Svc
-	// fields (RFC 7838). It is called by the goroutine that reads the connection, or that sends the
-	// request, and must not block.
+	// AltSvcHandler, if set, is called with the alternative services that ALTSVC frames and Alt-Svc
+	// fields name (RFC 7838), by the goroutine that reads the connection or sends the request. It
+	// must not block.
 	AltSvcHandler func(AltSvc)
 
-	// Grease sends a setting and frames of identifiers that mean nothing, which servers must ignore
-	// (RFC 9113 §5.5). Default false.
+	// Grease sends a setting and frames with unknown identifiers, which servers must ignore (RFC
+	// 9113 §5.5). Default false.
 	Grease bool
 
 	t1 *http.Transport // the transport that Configure was given
@@ -298,10 +299,10 @@ type Transport struct {
 		sync.Once
 		connect *Transport // under Configure: for Connect
 		pool    Pool
-		ownPool *pool // pool where it is the Transport's own, nil otherwise
+		ownPool *pool // the same as pool, nil where Transport.Pool is set
 		h1      *http.Transport
 	}
-	schemes atomic.Pointer[map[string]http.RoundTripper] // of RegisterProtocol
+	schemes atomic.Pointer[map[string]http.RoundTripper] // those of RegisterProtocol
 
 	h1     http1State
 	counts counters
@@ -309,7 +310,7 @@ type Transport struct {
 	gotConnHookSeen atomic.Bool // a request has had a GotConn hook
 }
 
-// init makes what a Transport has beside its fields.
+// init makes what is made once, at the first request.
 func (t *Transport) init() {
 	t.once.Do(func() {
 		t.once.pool = t.Pool
@@ -329,7 +330,7 @@ func (t *Transport) init() {
 //
 // A request that the server has certainly not processed is sent again: one that it refused with
 // REFUSED_STREAM, that came after the last stream of its GOAWAY, or of which nothing had been
-// written when the connection was lost. Nothing else is, whatever the method.
+// written when the connection was lost. No other is, whatever the method.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	if t.t1 != nil {
@@ -367,7 +368,7 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		return t.onlyHTTP1(req, req.Body, target)
 	}
 	if secure && protocols.HTTP1() {
-		switch known, required := t.h1.known(target.Key); {
+		switch known, required := t.h1.preference(target.Key); {
 		case required:
 			return t.onlyHTTP1(req, req.Body, target)
 		case known:
@@ -381,7 +382,8 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	return t.roundTrip(req, target)
 }
 
-// asksForWebSocket reports whether a request can only be sent with HTTP/1.1, as net/http has it.
+// asksForWebSocket reports whether a request is for a WebSocket by Upgrade, which net/http sends
+// with HTTP/1.1 only.
 func asksForWebSocket(req *http.Request) bool {
 	upgrade := req.Header["Upgrade"]
 	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") && hasToken(req.Header["Connection"], "upgrade")
