@@ -68,20 +68,22 @@
 //
 // What a server sees of a request is what it sees of net/http's HTTP/2, and what cannot be sent is
 // refused in net/http's words before anything is dialled, with these exceptions:
-//   - White space at the ends of values is not sent (RFC 9113 §8.2.1), nor are empty cookie crumbs.
-//   - A space or "#" left in URL.RawQuery is sent as %20 or %23; control characters in it are refused.
+//   - White space at the ends of values is not sent (RFC 9113 §8.2.1), nor are empty cookie
+//     crumbs.
+//   - A space or "#" left in URL.RawQuery is sent as %20 or %23; control characters in it are
+//     refused.
 //   - The zone of an IPv6 address is not sent (RFC 6874 §4), and of TE only "trailers".
 //   - Trailers that are set while the body is read are checked, too, and fail the request.
 //   - A body shorter than Request.ContentLength fails the request.
 //   - Trailers of a request without a body are sent; net/http never ends such a request.
-//   - A request that is cancelled is reset at once, as is one whose response's body was closed, also
-//     while its own body waits in Read.
-//   - A response without content, though its Content-Length is not 0, fails the request (RFC 9113
-//     §8.1.1), and not only the reading of its body.
+//   - A request that is cancelled is reset at once, as is one whose response's body was closed,
+//     also while its own body waits in Read.
+//   - A response without content, though its Content-Length is not 0, fails the request (RFC
+//     9113 §8.1.1), and not only the reading of its body.
 //   - An interim response keeps its Trailer field.
-//   - A response with a connection-specific field (RFC 9113 §8.2.2), more than one Content-Length or one
-//     that is no number, or a status below 100, fails the request, and so does content with status 204
-//     or 304.
+//   - A response with a connection-specific field (RFC 9113 §8.2.2), more than one
+//     Content-Length or one that is no number, or a status below 100, fails the request, and so
+//     does content with status 204 or 304.
 //   - White space at the ends of a response's values is cut off (RFC 9110 §5.5).
 //
 // # Limitations
