@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // responseBody is the Body of a response. Read may be called by one goroutine at a time, Close by
@@ -76,7 +76,7 @@ func (b *responseBody) copyTrailers() {
 		b.x.resp.Trailer = t
 	}
 	for _, f := range fields {
-		key := httpfield.ByLower(f.Name).Canon
+		key := header.ByLower(f.Name).Canon
 		t[key] = append(t[key], f.Value)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // checkRequest says what makes a request impossible to send, in net/http's words. All that the
@@ -32,7 +31,7 @@ func checkRequest(req *http.Request) error {
 		return errors.New("net/http: invalid trailer " + fault)
 	}
 	switch {
-	case req.Method != "" && !httpfield.ValidToken(req.Method):
+	case req.Method != "" && !header.ValidToken(req.Method):
 		return fmt.Errorf("net/http: invalid method %q", req.Method)
 	case req.URL.Host == "":
 		return errors.New("http: no Host in request URL")
@@ -44,7 +43,7 @@ func checkRequest(req *http.Request) error {
 // may be secret. protocol allows the key ":protocol", which is no field's name (RFC 8441 §4).
 func checkFields(h http.Header, protocol bool) string {
 	for key, values := range h {
-		if !httpfield.ValidToken(key) && !(protocol && key == ":protocol") {
+		if !header.ValidToken(key) && !(protocol && key == ":protocol") {
 			return fmt.Sprintf("field name %q", key)
 		}
 		for _, v := range values {
@@ -157,7 +156,7 @@ func place(order []string, name string) int {
 // appendHeader appends the fields of a header map, but for those that requestFields makes.
 func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 	for key, values := range h {
-		name := httpfield.ByKey(key)
+		name := header.ByKey(key)
 		if name == nil {
 			if key == ":protocol" {
 				continue
@@ -165,16 +164,16 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 			return f, fmt.Errorf("net/http: invalid header field name %q", key)
 		}
 		switch name.Meaning {
-		case httpfield.Host, httpfield.ContentLength, httpfield.UserAgent:
+		case header.Host, header.ContentLength, header.UserAgent:
 			continue
-		case httpfield.Connection, httpfield.ConnectionSpecific:
+		case header.Connection, header.ConnectionSpecific:
 			if key == name.Canon { // as net/http, which drops other spellings unchecked
 				if err := checkConnectionField(name.Lower, values); err != nil {
 					return f, err
 				}
 			}
 			continue
-		case httpfield.TE:
+		case header.TE:
 			if hasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
 				f = append(f, header.Field{Name: "te", Value: "trailers"})
 			}
@@ -182,11 +181,11 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 		}
 		for _, v := range values {
 			v = trimValue(v)
-			if name.Meaning == httpfield.Cookie {
+			if name.Meaning == header.Cookie {
 				f = appendCrumbs(f, v)
 				continue
 			}
-			f = append(f, header.Field{Name: name.Lower, Value: v, Sensitive: name.Meaning == httpfield.Credentials})
+			f = append(f, header.Field{Name: name.Lower, Value: v, Sensitive: name.Meaning == header.Credentials})
 		}
 	}
 	return f, nil
@@ -236,7 +235,7 @@ func (b *fieldBuffer) declareTrailers(trailer http.Header) error {
 		case "Transfer-Encoding", "Trailer", "Content-Length":
 			return fmt.Errorf("http2: invalid Trailer key %q", key)
 		}
-		if !httpfield.ValidToken(key) {
+		if !header.ValidToken(key) {
 			return fmt.Errorf("http2: invalid Trailer key %q", key)
 		}
 		keys = append(keys, key)
@@ -253,13 +252,13 @@ func trailerFields(trailer http.Header) ([]header.Field, error) {
 	}
 	var fields []header.Field
 	for key, values := range trailer {
-		name := httpfield.ByKey(key)
+		name := header.ByKey(key)
 		for _, v := range values {
 			if name == nil || !validValue(v) {
 				return nil, fmt.Errorf("net/http: invalid trailer field %q", key)
 			}
 			fields = append(fields, header.Field{
-				Name: name.Lower, Value: trimValue(v), Sensitive: name.Meaning == httpfield.Credentials,
+				Name: name.Lower, Value: trimValue(v), Sensitive: name.Meaning == header.Credentials,
 			})
 		}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // makeResponse fills in the response as net/http does.
@@ -72,8 +71,8 @@ func makeHeader(fields []header.Field, trailer *http.Header) http.Header {
 	values := make([]string, len(fields))
 	for i := range fields {
 		f := &fields[i]
-		name := httpfield.ByLower(f.Name)
-		if name.Meaning == httpfield.Trailer && trailer != nil {
+		name := header.ByLower(f.Name)
+		if name.Meaning == header.Trailer && trailer != nil {
 			announceTrailers(trailer, f.Value)
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/internal/httpfield"
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // requestBody is the Request.Body of a request that has one: another type for its exchange. Its
@@ -84,7 +84,7 @@ func (x *exchange) copyTrailersLocked() {
 		return
 	}
 	for _, f := range x.s.Trailers() {
-		key := httpfield.ByLower(f.Name).Canon
+		key := header.ByLower(f.Name).Canon
 		if have, ok := want[key]; ok {
 			want[key] = append(have, f.Value)
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
@@ -119,8 +118,8 @@ func upgradeRequest(r *http.Request) header.Message {
 		Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.RequestURI, ContentLength: -1,
 	}
 	for key, values := range r.Header {
-		name := httpfield.ByKey(key)
-		if name == nil || name.Meaning == httpfield.Connection || name.Meaning == httpfield.ConnectionSpecific ||
+		name := header.ByKey(key)
+		if name == nil || name.Meaning == header.Connection || name.Meaning == header.ConnectionSpecific ||
 			name.Lower == "te" || name.Lower == "http2-settings" || hasToken(r.Header["Connection"], name.Lower) {
 			continue
 		}

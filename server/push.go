@@ -10,7 +10,6 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // errPushQueue is returned where half of the queue of requests is full.
@@ -114,7 +113,7 @@ func (x *exchange) scheme() string {
 // appendPromised appends the fields of h to those of a request that is to be pushed.
 func appendPromised(fields []header.Field, h http.Header) ([]header.Field, error) {
 	for key, values := range h {
-		name := httpfield.ByKey(key)
+		name := header.ByKey(key)
 		switch {
 		case name == nil:
 			return nil, fmt.Errorf("invalid header field name %q", key)
@@ -126,7 +125,7 @@ func appendPromised(fields []header.Field, h http.Header) ([]header.Field, error
 			if fields = appendField(fields, name.Lower, v); len(fields) == n {
 				return nil, fmt.Errorf("invalid header field value for %q", key)
 			}
-			fields[n].Sensitive = name.Meaning == httpfield.Credentials
+			fields[n].Sensitive = name.Meaning == header.Credentials
 		}
 	}
 	return fields, nil
@@ -134,16 +133,16 @@ func appendPromised(fields []header.Field, h http.Header) ([]header.Field, error
 
 // neverPromised reports whether a field has no place in a promised request: it describes a body,
 // which such a request does not have, or the connection, or names the host, which the URL does.
-func neverPromised(name *httpfield.Name) bool {
+func neverPromised(name *header.Name) bool {
 	switch name.Meaning {
-	case httpfield.Host,
-		httpfield.Expect,
-		httpfield.Trailer,
-		httpfield.TE,
-		httpfield.Connection,
-		httpfield.ConnectionSpecific,
-		httpfield.ContentLength,
-		httpfield.ContentEncoding:
+	case header.Host,
+		header.Expect,
+		header.Trailer,
+		header.TE,
+		header.Connection,
+		header.ConnectionSpecific,
+		header.ContentLength,
+		header.ContentEncoding:
 		return true
 	default:
 		return false

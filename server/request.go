@@ -11,7 +11,6 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // blankRequest is the request that WithContext copies.
@@ -19,7 +18,7 @@ var blankRequest http.Request
 
 // makeRequest fills in the request and returns the handler for it: the application's, or one of
 // this package where the request is to be refused.
-func (x *exchange) makeRequest(m *header.Message, names *httpfield.Names) http.Handler {
+func (x *exchange) makeRequest(m *header.Message, names *header.Names) http.Handler {
 	sc, r := x.sc, &x.req
 	// WithContext is the one way to set the context. The copy that it makes does not escape, so
 	// nothing is allocated.
@@ -102,7 +101,7 @@ func hasBody(s *conn.Stream) bool {
 // makeHeader makes the header map. The slices of its values are cut from one array, as
 // net/textproto does it, with their capacity clamped so that appending to one does not write into
 // the next. It returns the value of the Expect field, and whether there is an Early-Data field.
-func (x *exchange) makeHeader(m *header.Message, names *httpfield.Names) (expect string, early bool) {
+func (x *exchange) makeHeader(m *header.Message, names *header.Names) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
 		n++
@@ -115,17 +114,17 @@ func (x *exchange) makeHeader(m *header.Message, names *httpfield.Names) (expect
 		f := &m.Fields[i]
 		name := names.ByLower(i, f.Name)
 		switch name.Meaning {
-		case httpfield.Host:
+		case header.Host:
 			if x.req.Host == "" {
 				x.req.Host = f.Value
 			}
 			continue
-		case httpfield.Trailer:
+		case header.Trailer:
 			x.declareTrailers(f.Value, &trailers)
 			continue
-		case httpfield.Expect:
+		case header.Expect:
 			expect = f.Value
-		case httpfield.EarlyData:
+		case header.EarlyData:
 			early = true
 		}
 		values[0] = f.Value

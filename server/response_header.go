@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // statusDigits holds the decimal form of every status from 100 to 999.
@@ -47,7 +46,7 @@ func (w *response) freezeHeaderLocked(code int) {
 func (w *response) appendHeaderLocked(fields []header.Field) []header.Field {
 	w.x.sc.srv.headerSizes.observe(len(w.header))
 	for key, values := range w.header {
-		name := httpfield.ByKey(key)
+		name := header.ByKey(key)
 		if name == nil || !w.interpretLocked(name.Meaning, values) {
 			continue
 		}
@@ -60,16 +59,16 @@ func (w *response) appendHeaderLocked(fields []header.Field) []header.Field {
 
 // interpretLocked does what a field of the final header asks of the server, and reports whether to
 // send it.
-func (w *response) interpretLocked(m httpfield.Meaning, values []string) bool {
+func (w *response) interpretLocked(m header.Meaning, values []string) bool {
 	switch m {
-	case httpfield.ConnectionSpecific:
+	case header.ConnectionSpecific:
 		return false
-	case httpfield.Connection:
+	case header.Connection:
 		if len(values) > 0 && strings.EqualFold(values[0], "close") {
 			w.flags |= closeWanted
 		}
 		return false
-	case httpfield.ContentLength:
+	case header.ContentLength:
 		if len(values) == 0 || values[0] == "" {
 			w.flags |= noLength
 			return false
@@ -78,17 +77,17 @@ func (w *response) interpretLocked(m httpfield.Meaning, values []string) bool {
 			w.length = int64(n)
 		}
 		return false
-	case httpfield.ContentType:
+	case header.ContentType:
 		w.flags |= hasType
-	case httpfield.ContentEncoding: // the type of encoded content cannot be detected
+	case header.ContentEncoding: // the type of encoded content cannot be detected
 		if len(values) > 0 && values[0] != "" {
 			w.flags |= hasType
 		}
-	case httpfield.Priority:
+	case header.Priority:
 		w.x.s.MergePriority(strings.Join(values, ", "))
-	case httpfield.Date:
+	case header.Date:
 		w.flags |= hasDate
-	case httpfield.Trailer:
+	case header.Trailer:
 		for _, v := range values {
 			w.declareTrailersLocked(v)
 		}
@@ -138,9 +137,9 @@ func (w *response) writeInterimLocked(code int) (flush bool) {
 	fields := make([]header.Field, 1, 1+len(w.header))
 	fields[0] = statusField(code)
 	for key, values := range w.header {
-		name := httpfield.ByKey(key)
-		if name == nil || name.Meaning == httpfield.Connection || name.Meaning == httpfield.ConnectionSpecific ||
-			name.Meaning == httpfield.ContentLength {
+		name := header.ByKey(key)
+		if name == nil || name.Meaning == header.Connection || name.Meaning == header.ConnectionSpecific ||
+			name.Meaning == header.ContentLength {
 			continue
 		}
 		for _, v := range values {

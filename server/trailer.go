@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // declareTrailersLocked adds the keys that a Trailer field of the response announces.
@@ -59,7 +58,7 @@ func (w *response) trailerFieldsLocked() []header.Field {
 }
 
 func appendTrailer(fields []header.Field, key string, values []string) []header.Field {
-	name := httpfield.ByKey(key)
+	name := header.ByKey(key)
 	if name == nil {
 		return fields
 	}

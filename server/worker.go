@@ -4,17 +4,17 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/goroutine"
-	"github.com/sluice-go/sluice/internal/httpfield"
 )
 
 // worker is the memory of a goroutine that runs requests, used for one request after another and
 // by one goroutine after another.
 type worker struct {
-	state responseState   // of the response that its handler makes
-	names httpfield.Names // of the last request's header
-	spare *exchange       // for the next request
-	spent bool            // the goroutine must run no other handler
+	state responseState // of the response that its handler makes
+	names header.Names  // of the last request's header
+	spare *exchange     // for the next request
+	spent bool          // the goroutine must run no other handler
 
 	// The fields below are guarded by the mu of the dispatcher that the worker works for.
 	x          *exchange // the exchange whose handler runs; nil between two

@@ -27,7 +27,7 @@ func (d *Decoder) pack() {
 	var b []byte
 	for i := len(table) - 1; i >= 0; i-- {
 		f := &table[i]
-		known := lookupName(f.Name).first
+		known := lookup(f.Name).first
 		if b = appendInteger(b, reprIncremental, 6, uint32(known)); known == 0 {
 			b = appendString(b, f.Name)
 		}

@@ -490,8 +490,8 @@ func TestStaticTable(t *testing.T) {
 		if e.name != want.Name || e.value != want.Value || fieldSize(e.name, e.value) != uint64(want.Size()) {
 			t.Errorf("entry %d is %q: %q, want %v", i, e.name, e.value, want)
 		}
-		known := lookupName(e.name)
-		if known.name != e.name || int(known.first) > i || int(known.last) < i {
+		known := lookup(e.name)
+		if known.Lower != e.name || int(known.first) > i || int(known.last) < i {
 			t.Errorf("entry %d is known as %+v", i, known)
 		}
 	}
@@ -500,19 +500,19 @@ func TestStaticTable(t *testing.T) {
 func TestKnownNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, n := range knownNames() {
-		if seen[n.name] {
-			t.Errorf("%q is there twice", n.name)
+		if seen[n.Lower] {
+			t.Errorf("%q is there twice", n.Lower)
 		}
-		seen[n.name] = true
-		if got := lookupName(n.name); *got != n {
-			t.Errorf("%q is found as %+v", n.name, got)
+		seen[n.Lower] = true
+		if got := lookup(n.Lower); *got != n {
+			t.Errorf("%q is found as %+v", n.Lower, got)
 		}
-		if classifyName(n.name) != kindPlain && n.name[0] != ':' {
-			t.Errorf("%q is not a valid name", n.name)
+		if classifyName(n.Lower) != kindPlain && n.Lower[0] != ':' {
+			t.Errorf("%q is not a valid name", n.Lower)
 		}
 	}
 	for _, name := range []string{"", "x", "Accept", "x-unheard-of", strings.Repeat("a", 1000)} {
-		if got := lookupName(name); *got != (knownName{}) {
+		if got := lookup(name); *got != (Name{}) {
 			t.Errorf("%q is known as %+v", name, got)
 		}
 	}

@@ -13,4 +13,8 @@
 //
 // All blocks of a connection must pass through one Decoder, in order, since they share HPACK's table
 // (RFC 7541 §2.2). An [Encoder] is the other direction. A core.Conn has one of each.
+//
+// [ByLower] and [ByKey] find a field name, in the spelling of HTTP/2 and in that of net/http's header
+// maps, without allocation where the name is common or was seen before. These two may be called by
+// any goroutine; all else has one owner.
 package header

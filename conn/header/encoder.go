@@ -5,7 +5,7 @@ import "golang.org/x/net/http2/hpack"
 // Encoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection
 // may use it.
 //
-// A field that is whole in the static table, or should stay out of the dynamic one (see policy), is
+// A field that is whole in the static table, or should stay out of the dynamic one (see indexing), is
 // appended at once. The others go to hpack.Encoder, or come from a memo of what it last made of
 // them.
 //
@@ -137,7 +137,7 @@ func (e *Encoder) appendField(b []byte, f *Field) []byte {
 			}
 		}
 	}
-	known := lookupName(f.Name)
+	known := lookup(f.Name)
 	if f.Sensitive {
 		return appendLiteral(b, reprNever, known.first, f)
 	}
@@ -146,17 +146,17 @@ func (e *Encoder) appendField(b []byte, f *Field) []byte {
 			return append(b, reprIndexed|i)
 		}
 	}
-	switch known.policy {
-	case policyIndex:
-	case policyPlain:
+	switch known.indexing {
+	case indexAlways:
+	case indexNot:
 		return appendLiteral(b, reprPlain, known.first, f)
-	case policyNever:
+	case indexNever:
 		return appendLiteral(b, reprNever, known.first, f)
-	case policyCookie:
+	case indexLong:
 		if len(f.Value) < shortCookie {
 			return appendLiteral(b, reprNever, known.first, f)
 		}
-	case policyRepeat:
+	case indexRepeated:
 		if !e.repeated(f.Value) {
 			return appendLiteral(b, reprPlain, known.first, f)
 		}

@@ -13,8 +13,8 @@ type judgedField struct {
 
 func judge(name, value string) judgedField {
 	j := judgedField{name: name, value: value, octets: uint32(fieldSize(name, value))}
-	known := lookupName(name)
-	if j.kind = known.kind; known.name == "" {
+	known := lookup(name)
+	if j.kind = known.kind; known.Lower == "" {
 		j.kind = classifyName(name)
 	}
 	if j.fault = j.kind.nameFault(); j.fault == faultNone {

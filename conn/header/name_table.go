@@ -1,43 +1,72 @@
 package header
 
-// knownNames lists the names of the static table, those with a rule of their own, and those that
-// are common enough not to be judged octet by octet.
-func knownNames() []knownName {
-	names := []knownName{
-		{name: ":authority", kind: kindAuthority},
-		{name: ":method", kind: kindMethod},
-		{name: ":path", kind: kindPath, policy: policyPlain},
-		{name: ":protocol", kind: kindProtocol},
-		{name: ":scheme", kind: kindScheme},
-		{name: ":status", kind: kindStatus},
-		{name: "connection", kind: kindConnectionSpecific},
-		{name: "content-length", kind: kindContentLength, policy: policyPlain},
-		{name: "cookie", kind: kindCookie, policy: policyCookie},
-		{name: "host", kind: kindHost},
-		{name: "keep-alive", kind: kindConnectionSpecific},
-		{name: "priority", kind: kindPriority},
-		{name: "proxy-connection", kind: kindConnectionSpecific},
-		{name: "te", kind: kindTE},
-		{name: "transfer-encoding", kind: kindConnectionSpecific},
-		{name: "upgrade", kind: kindConnectionSpecific},
+// nameSlots is a power of two, about four times the number of names.
+const nameSlots = 512
 
-		{name: "date", policy: policyRepeat}, // one value for a second
-		{name: "authorization", policy: policyNever},
-		{name: "proxy-authorization", policy: policyNever},
+// nameTable is a hash table of the names below, with linear probing.
+var nameTable = makeNameTable()
+
+func makeNameTable() (t [nameSlots]Name) {
+	for _, n := range knownNames() {
+		slot := hashName(n.Lower)
+		for t[slot%nameSlots].Lower != "" {
+			slot++
+		}
+		t[slot%nameSlots] = n
+	}
+	return t
+}
+
+// knownNames lists the names of the static table, those that mean something, and those that are
+// common enough to be found in both spellings, and judged, without a look at each octet.
+func knownNames() []Name {
+	names := []Name{
+		{Lower: ":authority", kind: kindAuthority},
+		{Lower: ":method", kind: kindMethod},
+		{Lower: ":path", kind: kindPath, indexing: indexNot},
+		{Lower: ":protocol", kind: kindProtocol},
+		{Lower: ":scheme", kind: kindScheme},
+		{Lower: ":status", kind: kindStatus},
+
+		{Lower: "authorization", Meaning: Credentials, indexing: indexNever},
+		{Lower: "connection", Meaning: Connection, kind: kindConnectionSpecific},
+		{Lower: "content-encoding", Meaning: ContentEncoding},
+		{Lower: "content-length", Meaning: ContentLength, kind: kindContentLength, indexing: indexNot},
+		{Lower: "content-type", Meaning: ContentType},
+		{Lower: "cookie", Meaning: Cookie, kind: kindCookie, indexing: indexLong},
+		{Lower: "date", Meaning: Date, indexing: indexRepeated}, // one value for a second
+		{Lower: "early-data", Meaning: EarlyData},
+		{Lower: "expect", Meaning: Expect},
+		{Lower: "host", Meaning: Host, kind: kindHost},
+		{Lower: "keep-alive", Meaning: ConnectionSpecific, kind: kindConnectionSpecific},
+		{Lower: "priority", Meaning: Priority, kind: kindPriority},
+		{Lower: "proxy-authorization", Meaning: Credentials, indexing: indexNever},
+		{Lower: "proxy-connection", Meaning: ConnectionSpecific, kind: kindConnectionSpecific},
+		{Lower: "te", Meaning: TE, kind: kindTE},
+		{Lower: "trailer", Meaning: Trailer},
+		{Lower: "transfer-encoding", Meaning: ConnectionSpecific, kind: kindConnectionSpecific},
+		{Lower: "upgrade", Meaning: ConnectionSpecific, kind: kindConnectionSpecific},
+		{Lower: "user-agent", Meaning: UserAgent},
 	}
 	for _, name := range changingNames {
-		names = append(names, knownName{name: name, policy: policyPlain})
+		names = append(names, Name{Lower: name, indexing: indexNot})
 	}
 	for _, name := range steadyNames {
-		names = append(names, knownName{name: name})
+		names = append(names, Name{Lower: name})
 	}
 	for i := range names {
+		n := &names[i]
+		if n.kind.pseudo() {
+			n.Canon = "" // is no key of a header map
+		} else {
+			n.Canon = canonical(n.Lower)
+		}
 		for j, e := range staticTable {
-			if e.name == names[i].name {
-				if names[i].first == 0 {
-					names[i].first = uint8(j)
+			if e.name == n.Lower {
+				if n.first == 0 {
+					n.first = uint8(j)
 				}
-				names[i].last = uint8(j)
+				n.last = uint8(j)
 			}
 		}
 	}
@@ -58,18 +87,19 @@ var changingNames = []string{
 
 // steadyNames have values that repeat.
 var steadyNames = []string{
-	"accept", "accept-charset", "accept-encoding", "accept-language", "accept-ranges",
-	"access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
-	"access-control-allow-origin", "access-control-expose-headers", "access-control-max-age",
-	"access-control-request-headers", "access-control-request-method", "allow", "alt-svc", "cache-control",
-	"content-encoding", "content-language", "content-security-policy", "content-type",
+	"accept", "accept-ch", "accept-charset", "accept-encoding", "accept-language", "accept-patch",
+	"accept-ranges", "access-control-allow-credentials", "access-control-allow-headers",
+	"access-control-allow-methods", "access-control-allow-origin", "access-control-expose-headers",
+	"access-control-max-age", "access-control-request-headers", "access-control-request-method", "allow",
+	"alt-svc", "cache-control", "content-language", "content-security-policy",
 	"cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy", "dnt",
-	"expect", "forwarded", "from", "grpc-accept-encoding", "grpc-encoding", "grpc-status", "link",
-	"max-forwards", "nel", "origin", "permissions-policy", "pragma", "referer",
-	"referrer-policy", "refresh", "report-to", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+	"forwarded", "from", "grpc-accept-encoding", "grpc-encoding", "grpc-status", "grpc-status-details-bin",
+	"link", "max-forwards", "nel", "origin", "permissions-policy", "pragma", "referer", "referrer-policy",
+	"refresh", "report-to", "reporting-endpoints", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
 	"sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "sec-gpc",
-	"sec-websocket-extensions", "sec-websocket-protocol", "sec-websocket-version", "server",
-	"strict-transport-security", "timing-allow-origin", "trailer", "upgrade-insecure-requests",
-	"user-agent", "vary", "via", "x-content-type-options", "x-forwarded-for", "x-forwarded-host",
-	"x-forwarded-proto", "x-frame-options", "x-powered-by", "x-requested-with", "x-xss-protection",
+	"sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol",
+	"sec-websocket-version", "server", "strict-transport-security", "timing-allow-origin",
+	"upgrade-insecure-requests", "vary", "via", "warning", "x-content-type-options", "x-csrf-token",
+	"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-frame-options", "x-powered-by",
+	"x-real-ip", "x-requested-with", "x-xss-protection",
 }

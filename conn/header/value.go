@@ -55,6 +55,9 @@ func all(s string, c class) bool {
 	return true
 }
 
+// ValidToken reports whether s is a token (RFC 9110 §5.6.2), which names and methods are.
+func ValidToken(s string) bool { return s != "" && all(s, classToken) }
+
 // validValue tells whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5).
 func validValue(s string) bool {
 	for len(s) >= 8 {

@@ -1,4 +1,4 @@
-package httpfield
+package header
 
 import (
 	"fmt"
@@ -7,26 +7,43 @@ import (
 	"testing"
 )
 
-func TestCommonNamesInTable(t *testing.T) {
-	for _, s := range commonNames {
-		if n := ByLower(s); n.Lower != s || n.Canon != http.CanonicalHeaderKey(s) || n.Meaning != Plain {
-			t.Errorf("ByLower(%q) = %+v", s, n)
+func TestKnownNamesInBothSpellings(t *testing.T) {
+	for _, want := range knownNames() {
+		canon := http.CanonicalHeaderKey(want.Lower)
+		if n := ByLower(want.Lower); *n != want {
+			t.Errorf("ByLower(%q) = %+v", want.Lower, n)
 		}
-		if n := ByKey(http.CanonicalHeaderKey(s)); n == nil || n.Lower != s {
-			t.Errorf("ByKey of %q = %+v", s, n)
+		if want.Lower[0] == ':' {
+			if n := ByKey(want.Lower); n != nil || want.Canon != "" {
+				t.Errorf("ByKey of %q = %+v", want.Lower, n)
+			}
+			continue
+		}
+		if n := ByKey(canon); n == nil || *n != want || n.Canon != canon {
+			t.Errorf("ByKey of %q = %+v", canon, n)
+		}
+		if n := ByKey(strings.ToUpper(want.Lower)); n == nil || *n != want {
+			t.Errorf("ByKey of %q in capitals = %+v", want.Lower, n)
 		}
 	}
-	for s, m := range namesWithMeaning {
-		if n := ByKey(strings.ToUpper(s)); n == nil || n.Lower != s || n.Meaning != m {
-			t.Errorf("ByKey of %q in capitals = %+v", s, n)
-		}
+}
+
+// The form of keys is that of net/http, whatever the token.
+func FuzzCanonical(f *testing.F) {
+	for _, s := range []string{"x-custom", "X--a-", "-1a-Bc", "~x-ETag", "www-authenticate"} {
+		f.Add(s)
 	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if want := http.CanonicalHeaderKey(s); ValidToken(s) && canonical(s) != want {
+			t.Errorf("canonical(%q) = %q, want %q", s, canonical(s), want)
+		}
+	})
 }
 
 func TestNameTableProbesAreShort(t *testing.T) {
 	run, longest := 0, 0
 	for i := range 2 * nameSlots {
-		if nameTable[i%nameSlots] == nil {
+		if nameTable[i%nameSlots].Lower == "" {
 			run = 0
 			continue
 		}
@@ -52,7 +69,7 @@ func TestNamesOutsideTheTable(t *testing.T) {
 		{"X-\u212aelvin", ""}, // lower-cases to ASCII k
 		{"a\r\nb", ""},
 	} {
-		for range 2 { // the second time may find a learned name
+		for range 2 { // the second time may find a cached name
 			n := ByKey(c.key)
 			switch {
 			case n == nil && c.lower != "":
@@ -67,15 +84,15 @@ func TestNamesOutsideTheTable(t *testing.T) {
 	}
 }
 
-func TestLearnedNamesDoNotGrow(t *testing.T) {
-	long := strings.Repeat("x", maxLearnedName+1)
+func TestNameCacheDoesNotGrow(t *testing.T) {
+	long := strings.Repeat("x", maxCachedName+1)
 	if n := ByLower(long); n.Canon != "X"+long[1:] {
 		t.Errorf("long name: %q", n.Canon)
 	}
-	set := learnedByLower.set(long)
+	set := namesByLower.set(long)
 	for i := range set {
 		if n := set[i].Load(); n != nil && n.Lower == long {
-			t.Errorf("remembers a name of %d octets", len(n.Lower))
+			t.Errorf("keeps a name of %d octets", len(n.Lower))
 		}
 	}
 	for i := range 10_000 {
@@ -87,7 +104,7 @@ func TestLearnedNamesDoNotGrow(t *testing.T) {
 }
 
 // The names that one program uses have their places, however alike they are.
-func TestLearnedNamesStay(t *testing.T) {
+func TestCachedNamesStay(t *testing.T) {
 	var lower, keys [20]string
 	for i := range lower {
 		lower[i] = fmt.Sprintf("x-learned-%02d", i)
@@ -111,7 +128,10 @@ func TestNamesOfHeaderSections(t *testing.T) {
 	long := "x-" + strings.Repeat("long", 100)
 	for range 3 {
 		for _, section := range [][]string{
-			{"accept", "x-own", long, "accept"}, {"x-own", "accept"}, {"accept", "x-other", "te", long}, {"accept", "x-other", "te", long},
+			{"accept", "x-own", long, "accept"},
+			{"x-own", "accept"},
+			{"accept", "x-other", "te", long},
+			{"accept", "x-other", "te", long},
 		} {
 			for i, s := range section {
 				for _, place := range []int{i, len(names) - 1 + i} {
@@ -123,7 +143,7 @@ func TestNamesOfHeaderSections(t *testing.T) {
 		}
 	}
 	for _, n := range names {
-		if n != nil && len(n.Lower) > maxLearnedName {
+		if n != nil && len(n.Lower) > maxCachedName {
 			t.Errorf("a name of %d octets is kept", len(n.Lower))
 		}
 	}
