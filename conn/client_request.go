@@ -80,7 +80,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	st := s.Owner.(*Stream)
 	st.owner, st.onEnd, st.client.onInterim = r.Owner, r.OnEnd, r.OnInterim
 	if r.TakesInterim {
-		c.core.TakeInterim(s)
+		c.core.UnboundedInterim(s)
 	}
 	if r.Into != nil {
 		*r.Into = st

@@ -106,7 +106,7 @@ func (c *Conn) beginCloseLocked() {
 // may take without progress. Streams that are open fail.
 func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOut()
-	c.core.SetPatient(false)
+	c.core.SetBackpressure(false)
 	c.core.Fill(c.core.OutputLen() + fillLimit)
 	c.handleEventsLocked()
 	if c.checkScheduler(); c.phase != phaseOpen {

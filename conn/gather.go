@@ -17,9 +17,9 @@ const directSize = 128 << 10
 // where the peer reads as quickly as we write: it has nothing to do meanwhile.
 const lendLimit = 512 << 10
 
-type loanList struct{ loans []core.Loan }
+type loanList struct{ loans []core.Segment }
 
-var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Loan, 0, lendLimit/(16<<10)+1)} }}
+var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Segment, 0, lendLimit/(16<<10)+1)} }}
 
 // lender writes the output together with memory that stays where it is: that of calls of Write and
 // Finish, which do not return before it is sent. Who gives up before that has what is left of its
@@ -66,7 +66,7 @@ func (c *Conn) fillLend(limit int) bool {
 		c.lender = l
 	}
 	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillLend(limit, list.loans[:0])
+	list.loans = c.core.FillVectored(limit, list.loans[:0])
 	if len(list.loans) == 0 {
 		loanPool.Put(list)
 		return false
@@ -115,7 +115,7 @@ func (l *lender) shrink() {
 
 // copyForTurns has what the socket has not taken copied where streams take turns on a slow one:
 // while it works, the writer of the most urgent one is to hand over the next piece (see
-// core.Conn.SetPatient).
+// core.Driver.SetBackpressure).
 func (c *Conn) copyForTurns() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,7 +177,7 @@ func (l *lender) begin(piece func(p []byte)) {
 	l.busy = true
 	from, skip := 0, l.sent-l.before
 	if l.next > 0 {
-		from = l.list.loans[l.next-1].At
+		from = l.list.loans[l.next-1].Offset
 		skip -= from
 	}
 	tell := func(p []byte) {
@@ -188,9 +188,9 @@ func (l *lender) begin(piece func(p []byte)) {
 		}
 	}
 	for _, loan := range l.list.loans[l.next:] {
-		tell(l.b[from:loan.At])
+		tell(l.b[from:loan.Offset])
 		tell(loan.Data)
-		from = loan.At
+		from = loan.Offset
 	}
 	tell(l.b[from:])
 }
@@ -202,7 +202,7 @@ func (l *lender) end(n int) {
 	loans := l.list.loans
 	for ; l.next < len(loans); l.next++ {
 		loan := &loans[l.next]
-		if l.sent < l.before+loan.At+len(loan.Data) {
+		if l.sent < l.before+loan.Offset+len(loan.Data) {
 			break
 		}
 		l.before += len(loan.Data)
@@ -220,7 +220,7 @@ func (l *lender) end(n int) {
 }
 
 // giveBack is called when nobody reads the memory any more.
-func giveBack(loan *core.Loan) {
+func giveBack(loan *core.Segment) {
 	if loan.Stream == nil {
 		return
 	}

@@ -17,7 +17,9 @@ import (
 )
 
 func TestLender(t *testing.T) {
-	loans := []core.Loan{{At: 4, Data: []byte("first")}, {At: 8, Data: []byte("second")}, {At: 8, Data: []byte("third")}}
+	loans := []core.Segment{
+		{Offset: 4, Data: []byte("first")}, {Offset: 8, Data: []byte("second")}, {Offset: 8, Data: []byte("third")},
+	}
 	const whole = "headfirstheadsecondthirdtail"
 	for step := 1; step <= len(whole); step++ {
 		l := &lender{list: &loanList{loans}, b: []byte("headheadtail"), size: len(whole)}

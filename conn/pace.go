@@ -131,7 +131,7 @@ func (c *Conn) competes() bool {
 func (c *Conn) fill() {
 	competes := c.competes() || c.pace != nil && c.pace.full && c.core.NumStreams() > 1
 	if competes {
-		c.core.SetPatient(true)
+		c.core.SetBackpressure(true)
 		c.core.Fill(c.pace.most())
 		c.pace.wakeFlusher()
 	} else {
@@ -157,7 +157,7 @@ func (c *Conn) fillToWrite(lend bool) (lent bool) {
 			p.crowded = false
 		}
 		competes := c.competes()
-		c.core.SetPatient(competes)
+		c.core.SetBackpressure(competes)
 		if competes {
 			most, mostLent = p.most(), p.most()
 		}
@@ -243,7 +243,7 @@ func (c *Conn) awaitWriter() bool {
 	took := time.Since(start)
 	c.pace.credit = max(c.pace.credit-took, 0)
 	if c.core.OutputLen() == 0 && (!c.pace.slow || c.pace.credit == 0) {
-		c.core.StopAwaiting(took >= lateAfter)
+		c.core.StopAwaiting(took, lateAfter)
 	}
 	return c.phase < phaseLingering
 }

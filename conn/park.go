@@ -130,7 +130,7 @@ func (c *Conn) parkLocked() {
 		return
 	}
 	r.parked = true
-	c.core.Trim()
+	c.core.Compact()
 	c.opened = nil
 	c.pending = nil
 	if !c.flushing {

@@ -350,7 +350,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	}
 	writes := c.stats.writes
 	c.in.idle = c.core.NumStreams() == 0
-	c.in.sure = c.core.Expected() - c.in.n
+	c.in.sure = c.core.ExpectedData() - c.in.n
 	lagging := c.core.Unread() >= readAheadLimit
 	c.dropOut()
 	c.in.locked = false

@@ -21,7 +21,7 @@ func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
 			return nil // it may have crossed our RST_STREAM, and nobody is left to be told
 		}
 	}
-	c.emit(Event{Kind: EventAltSvc, Stream: s, Data: p})
+	c.emitEvent(Event{Kind: EventAltSvc, Stream: s, Data: p})
 	return nil
 }
 
@@ -35,7 +35,7 @@ func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
 	} else {
 		f.Origin = []byte(origin)
 	}
-	if c.fatal != nil || 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
+	if c.connErr != nil || 2+len(f.Origin)+len(f.Value) > int(c.peer.MaxFrameSize) {
 		return false
 	}
 	c.out = f.Append(c.out)

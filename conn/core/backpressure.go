@@ -1,48 +1,58 @@
 package core
 
-// SetPatient says whether the socket is slow, so that writers have something new before it has
-// taken what it was given. Then the order of the scheduler counts for more than a socket that
-// always has something to do: a stream that has sent all that it had, but not its end, keeps its
-// turn, and Fill ends where it comes to it. Otherwise a stream would lose its turn whenever its
-// writer is about to hand over the next piece, and those behind it would get what it leaves,
-// whatever the priorities are.
-//
-// The caller waits for the writer where Awaits says so, for as long as the socket can do without,
-// and then calls StopAwaiting.
-func (d Driver) SetPatient(patient bool) { d.patient = patient }
+import "time"
 
-// Awaits reports whether the stream whose turn it is has nothing to send yet, while others have.
+// awaitState says how often a stream is not awaited because it was late before: see StopAwaiting.
+type awaitState struct {
+	backoff uint8 // value of skip after the stream was late the last time; 0 once it was in time
+	skip    uint8 // how many more times the stream is not awaited
+}
+
+// maxAwaitSkip bounds how many times in a row a stream that was late is not awaited.
+const maxAwaitSkip = 31
+
+// SetBackpressure says whether the socket is slow, so that writers have new data before the socket
+// has taken what it was given. Then the order of the scheduler counts for more than a socket that
+// is never idle: a stream that has sent all its data, but not its end, stays ready, and Fill ends
+// when the scheduler chooses it. Otherwise a stream would lose its place whenever its writer is
+// about to queue the next piece, and streams of lower priority would send in its place.
+//
+// Where Awaits reports true, the caller waits for the writer as long as the socket has something to
+// do, and then calls StopAwaiting.
+func (d Driver) SetBackpressure(on bool) { d.sched.backpressure = on }
+
+// Awaits reports whether the stream that the scheduler has chosen has nothing to send yet, while
+// others have.
 func (d Driver) Awaits() bool {
-	if !d.patient || d.order.awaited == 0 || !d.Sendable() {
+	if !d.sched.backpressure || d.sched.awaited == 0 || !d.Sendable() {
 		return false
 	}
 	s := d.next()
-	return s != nil && s.turn == awaited
+	return s != nil && s.readiness == awaited
 }
 
-// StopAwaiting passes the turn on to the next stream where Awaits reports true. With late set, the
-// stream has had the time that a quick writer needs: it is not awaited the next time that it has
-// sent all, if it was late before the next few times.
-func (d Driver) StopAwaiting(late bool) {
+// StopAwaiting lets the scheduler go on to the next stream where Awaits reports true. waited is how
+// long the caller has waited for the stream's writer, and enough is the time in which a quick
+// writer queues the next piece. A writer that has taken longer is late: the next time that its
+// stream has sent all its data, it is not awaited, and for more times the more often in a row it
+// was late.
+func (d Driver) StopAwaiting(waited, enough time.Duration) {
 	if !d.Awaits() {
 		return
 	}
 	s := d.next()
-	if late {
-		s.late = min(2*s.late+1, maxSkip)
-		s.skip = s.late
+	if waited >= enough {
+		s.await.backoff = min(2*s.await.backoff+1, maxAwaitSkip)
+		s.await.skip = s.await.backoff
 	}
-	d.setTurn(s, noTurn)
+	d.setReadiness(s, notReady)
 }
 
-// maxSkip bounds how often a stream that was late is not awaited.
-const maxSkip = 31
-
-// prompt reports whether the writer of s, which has sent all that it had, is expected to have more
-// soon.
-func (s *Stream) prompt() bool {
-	if s.skip > 0 {
-		s.skip--
+// worthAwaiting reports whether the writer of s, which has sent all its data, is expected to queue
+// more soon.
+func (s *Stream) worthAwaiting() bool {
+	if s.await.skip > 0 {
+		s.await.skip--
 		return false
 	}
 	return true

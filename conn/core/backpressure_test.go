@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -54,10 +55,10 @@ func TestPatientFill(t *testing.T) {
 				}
 			}
 			p.c.Output(nil)
-			p.c.SetPatient(tt.patient)
+			p.c.SetBackpressure(tt.patient)
 			give := func(id uint32, n int) {
 				t.Helper()
-				if s := p.stream(id); s.Queued() == 0 {
+				if s := p.stream(id); len(s.out.data) == 0 {
 					if err := p.c.Queue(s, make([]byte, n), nil, false); err != nil {
 						t.Fatal(err)
 					}
@@ -73,7 +74,7 @@ func TestPatientFill(t *testing.T) {
 					if tt.again[i-1] == '+' && !p.c.Awaits() {
 						t.Errorf("before Fill number %d A is not awaited", i+1)
 					}
-					p.c.StopAwaiting(tt.again[i] == 'l')
+					p.c.StopAwaiting(waited(tt.again[i] == 'l'), time.Second)
 				}
 				if got := fillOrder(t, p.c, 96<<10+200); got != want {
 					t.Errorf("Fill number %d brings %s, want %s", i+1, got, want)
@@ -93,14 +94,14 @@ func TestPatientFillOfStreamsThatEnd(t *testing.T) {
 		{"reset by us", func(p *peer) { p.c.Reset(p.stream(1), frame.Cancel) }},
 		{"ended", func(p *peer) { p.queue(1, 0, true) }},
 		{"window closed", func(p *peer) { p.send(settings(setting(frame.SettingInitialWindowSize, 0))) }},
-		{"no longer slow", func(p *peer) { p.c.SetPatient(false) }},
+		{"no longer slow", func(p *peer) { p.c.SetBackpressure(false) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
 			p.send(request(1, "priority: u=0"), request(3))
 			p.answer(1, false)
 			p.answer(3, false)
-			p.c.SetPatient(true)
+			p.c.SetBackpressure(true)
 			p.queue(1, 20_000, false)
 			tt.then(p)
 			p.outcome()
@@ -109,10 +110,18 @@ func TestPatientFillOfStreamsThatEnd(t *testing.T) {
 			}
 			p.c.Fill(1 << 20)
 			p.takeEvents()
-			if n := p.stream(3).Queued(); n != 0 && tt.name != "window closed" {
+			if n := len(p.stream(3).out.data); n != 0 && tt.name != "window closed" {
 				t.Errorf("%d octets of the other stream wait", n)
 			}
 			wantAccounts(t, p.c)
 		})
 	}
+}
+
+// waited is the first argument of StopAwaiting where the second is a second.
+func waited(late bool) time.Duration {
+	if late {
+		return time.Second
+	}
+	return 0
 }

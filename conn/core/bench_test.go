@@ -16,7 +16,7 @@ func BenchmarkRequestResponse(b *testing.B) {
 			d.exchange(n)
 			b.ReportAllocs()
 			for b.Loop() {
-				if d.ends[Client].ids.LastLocal() > frame.MaxStreamID/2 {
+				if d.ends[Client].streams.ids.LastLocal() > frame.MaxStreamID/2 {
 					d = newDuo(b)
 				}
 				d.exchange(n)

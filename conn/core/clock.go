@@ -2,35 +2,35 @@ package core
 
 import "time"
 
-// clock makes of the times that the caller brings one that never goes back: timers, token buckets
-// and measurements are held against it alone. Without that a clock that is set back, as one without
-// a monotonic reading may be, would empty the buckets of an honest peer and put off every timer by
-// as much.
+// clock turns the times that the caller brings into times that never go back. Timers, token buckets
+// and measurements use these alone. Otherwise a clock that is set back, as one without a monotonic
+// reading may be, would empty the token buckets of an honest peer and delay every timer by as much.
 type clock struct {
-	now   time.Time     // the present, as far as it is known
-	ahead time.Duration // by how much now runs ahead of the caller's clock, since that was set back
+	now     time.Time     // the present, as far as it is known
+	offset  time.Duration // by how much now is later than the caller's clock, which has been set back
+	haveNow bool          // a call that brings the time is under way, so now is the present
 }
 
-// clockStep is a step back that is not taken for one: callers on several goroutines may bring times
-// in another order than they have read them in.
+// clockStep is how far the caller's times may go back without its clock having been set back: its
+// goroutines may read the clock in another order than they bring the time in.
 const clockStep = time.Second
 
-// tell takes the caller's time.
-func (k *clock) tell(now time.Time) {
-	if k.ahead > 0 {
-		now = now.Add(k.ahead)
+// advance takes the caller's time.
+func (k *clock) advance(now time.Time) {
+	if k.offset > 0 {
+		now = now.Add(k.offset)
 	}
 	if d := k.now.Sub(now); d <= 0 {
 		k.now = now
-	} else if d > clockStep && now == now.Round(0) { // a monotonic reading that is so old was held back by the caller
-		k.ahead += d
+	} else if d > clockStep && now == now.Round(0) { // an old monotonic reading is only late: the clock was not set
+		k.offset += d
 	}
 }
 
 // toCaller returns t as the caller's clock shows it.
 func (k *clock) toCaller(t time.Time) time.Time {
-	if k.ahead > 0 && !t.IsZero() {
-		t = t.Add(-k.ahead)
+	if k.offset > 0 && !t.IsZero() {
+		t = t.Add(-k.offset)
 	}
 	return t
 }

@@ -108,7 +108,7 @@ func TestNothingAfterFail(t *testing.T) {
 		p.c.Finish(other, []byte("x"), 1<<20)
 		p.c.Keep(s)
 		p.c.Fill(1 << 20)
-		p.c.FillLend(1<<20, nil)
+		p.c.FillVectored(1<<20, nil)
 		p.c.Ping([8]byte{1})
 		p.c.Probe(now)
 		p.c.SendOrigin([]string{"https://example.com"})

@@ -160,10 +160,11 @@ func TestErrorTypes(t *testing.T) {
 	p.send(request(1))
 	var ce *frame.ConnError
 	var se *frame.StreamError
-	if err := p.c.scope(frame.NewStreamError(1, frame.Cancel, "", "")); err != nil {
+	if err := p.c.handleStreamError(frame.NewStreamError(1, frame.Cancel, "", "")); err != nil {
 		t.Errorf("the error of a stream is returned: %v", err)
 	}
-	if err := p.c.scope(frame.NewStreamError(3, frame.Cancel, "", "")); !errors.As(err, &ce) || errors.As(err, &se) {
+	if err := p.c.handleStreamError(frame.NewStreamError(3, frame.Cancel, "", "")); !errors.As(err, &ce) ||
+		errors.As(err, &se) {
 		t.Errorf("the error of an idle stream is %v", err)
 	}
 }

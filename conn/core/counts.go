@@ -35,7 +35,7 @@ type Counts struct {
 }
 
 // tally is Counts in less memory: what is rare begins again after 2^32.
-type tally struct {
+type counters struct {
 	FramesIn, FramesOut                                uint64
 	DataIn, DataOut                                    uint64
 	StreamsOpened, StreamsClosed                       uint64

@@ -10,45 +10,45 @@ import (
 
 // inbound is the reader's half: it cuts frames and decodes header blocks. It shares nothing with
 // the rest, so that the reader can work while other goroutines append to the output under the lock.
-type inbound struct {
-	server        bool
-	prefaceLeft   string // octets of the client preface still to come
-	settingsFirst bool   // the next frame must be SETTINGS
-	partialHead   bool   // what Partial has found to have begun is a header block
-	maxFrame      uint32
-	maxBlock      int // compressed octets of one header block
-	maxConts      int
+type frameDecoder struct {
+	server           bool
+	prefaceLeft      string // octets of the client preface still to come
+	settingsFirst    bool   // the next frame must be SETTINGS
+	partialHeaders   bool   // what Partial has found to have begun is a header block
+	maxFrame         uint32
+	maxBlock         int // compressed octets of one header block
+	maxContinuations int
 
-	block   *header.Decoder
+	hpack   *header.Decoder
 	pending headerBlock // of which CONTINUATION must follow, when open
 
-	*found // nil while there is nothing to be decoded: see Trim
+	*decoded // nil while there is nothing to be decoded: see Trim
 }
 
 // found is what the last Decode has found, for Apply.
-type found struct {
-	got     frame.Header
-	payload []byte
-	whole   bool // it was a frame, not a piece of the preface
-	ready   bool // got is to be applied
-	refused refusal
-	head    headerBlock
-	msg     header.Message
+type decoded struct {
+	header   frame.Header
+	payload  []byte
+	isFrame  bool // it was a frame, not a piece of the preface
+	complete bool // got is to be applied
+	refusal  refusal
+	block    headerBlock
+	msg      header.Message
 }
 
 // headerBlock is a HEADERS or PUSH_PROMISE frame with its CONTINUATION frames.
 type headerBlock struct {
-	open        bool
-	streamID    uint32
-	promisedID  uint32 // of PUSH_PROMISE
-	endStream   bool
-	hasPriority bool
-	priority    frame.PriorityParam
-	conts       int
-	octets      int
+	open          bool
+	streamID      uint32
+	promisedID    uint32 // of PUSH_PROMISE
+	endStream     bool
+	hasPriority   bool
+	priority      frame.PriorityParam
+	continuations int
+	octets        int
 }
 
-func (in *inbound) init(cfg *Config, maxConts int) {
+func (in *frameDecoder) init(cfg *Config, maxConts int) {
 	in.server = cfg.Role == Server
 	if in.server && !cfg.PrefaceDone {
 		in.prefaceLeft = frame.Preface
@@ -56,12 +56,12 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 	in.settingsFirst = true
 	in.maxFrame = cfg.MaxReadFrameSize
 	in.maxBlock = int(min(max(2*uint64(cfg.MaxHeaderBytes), frame.MinMaxFrameSize), math.MaxInt32))
-	in.maxConts = maxConts
+	in.maxContinuations = maxConts
 	// The peer may use a table of the initial size until it has acknowledged ours (RFC 9113
 	// §6.5.3).
-	in.block = header.NewDecoder(cfg.DecoderTableSize, cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
+	in.hpack = header.NewDecoder(cfg.DecoderTableSize, cfg.MaxHeaderBytes, cfg.MaxHeaderFields)
 	if !in.server {
-		in.block.SetClient()
+		in.hpack.SetClient()
 	}
 }
 
@@ -72,11 +72,11 @@ func (in *inbound) init(cfg *Config, maxConts int) {
 // Decode touches only what the reader owns: it needs no lock, but must not run at the same time as
 // itself, Apply or Receive.
 func (d Driver) Decode(b []byte) (n int, err error) {
-	in := &d.in
-	if in.found == nil {
-		in.found = new(found)
+	in := &d.dec
+	if in.decoded == nil {
+		in.decoded = new(decoded)
 	}
-	in.whole, in.ready = false, false
+	in.isFrame, in.complete = false, false
 	if in.prefaceLeft != "" {
 		return in.preface(b)
 	}
@@ -85,7 +85,7 @@ func (d Driver) Decode(b []byte) (n int, err error) {
 		in.payload = nil // it would keep the reader's buffer in memory
 		return 0, err
 	}
-	in.got, in.payload, in.whole = h, p, true
+	in.header, in.payload, in.isFrame = h, p, true
 	if in.settingsFirst {
 		if h.Type != frame.TypeSettings || h.Flags.Has(frame.FlagAck) {
 			return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "first frame is not SETTINGS")
@@ -103,7 +103,7 @@ func (d Driver) Decode(b []byte) (n int, err error) {
 	case frame.TypeContinuation:
 		err = in.continuation(h, p)
 	default:
-		in.ready = true
+		in.complete = true
 	}
 	if err != nil {
 		return 0, err
@@ -111,7 +111,7 @@ func (d Driver) Decode(b []byte) (n int, err error) {
 	return n, nil
 }
 
-func (in *inbound) headers(h frame.Header, p []byte) error {
+func (in *frameDecoder) headers(h frame.Header, p []byte) error {
 	f, err := frame.ParseHeaders(h, p)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func errSelfDependency() error {
 	return frame.NewConnError(frame.ProtocolError, "RFC 7540 §5.3.1", "stream depends on itself")
 }
 
-func (in *inbound) pushPromise(h frame.Header, p []byte) error {
+func (in *frameDecoder) pushPromise(h frame.Header, p []byte) error {
 	if in.server {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §8.4", "PUSH_PROMISE from a client")
 	}
@@ -145,7 +145,7 @@ func (in *inbound) pushPromise(h frame.Header, p []byte) error {
 	return in.fragment(f.Fragment, f.EndHeaders)
 }
 
-func (in *inbound) continuation(h frame.Header, p []byte) error {
+func (in *frameDecoder) continuation(h frame.Header, p []byte) error {
 	if !in.pending.open {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.10", "CONTINUATION without HEADERS before it")
 	}
@@ -153,13 +153,13 @@ func (in *inbound) continuation(h frame.Header, p []byte) error {
 	if err != nil {
 		return err
 	}
-	in.pending.conts++
+	in.pending.continuations++
 	if len(f.Fragment) == 0 {
-		in.pending.conts++
+		in.pending.continuations++
 	}
-	if over(in.pending.conts-in.pending.octets/octetsPerContinuation, in.maxConts) {
-		in.block.Drop()
-		return calm("too_many_continuations")
+	if over(in.pending.continuations-in.pending.octets/octetsPerContinuation, in.maxContinuations) {
+		in.hpack.Drop()
+		return enhanceYourCalm("too_many_continuations")
 	}
 	return in.fragment(f.Fragment, f.EndHeaders)
 }
@@ -171,28 +171,28 @@ const octetsPerContinuation = 16
 // fragment takes a piece of a header block. A client goes on to decode one that is far over its
 // limits, for the sake of the table, since to end the connection would be the end of other
 // responses, too.
-func (in *inbound) fragment(p []byte, end bool) error {
+func (in *frameDecoder) fragment(p []byte, end bool) error {
 	in.pending.octets += len(p)
 	if in.pending.octets > in.maxBlock {
 		if in.server {
-			in.block.Drop()
-			return calm("header block too long")
+			in.hpack.Drop()
+			return enhanceYourCalm("header block too long")
 		}
-		if err := in.block.Discard(); err != nil {
+		if err := in.hpack.Discard(); err != nil {
 			return err
 		}
 	}
-	if err := in.block.Write(p); err != nil {
+	if err := in.hpack.Write(p); err != nil {
 		return err
 	}
 	if !end {
 		in.pending.open = true
 		return nil
 	}
-	in.head = in.pending
+	in.block = in.pending
 	in.pending = headerBlock{}
-	in.ready = true
-	return in.block.Finish(&in.msg)
+	in.complete = true
+	return in.hpack.Finish(&in.msg)
 }
 
 // Receive handles every whole frame in b, and returns how many octets those have. Events that view b
@@ -217,7 +217,7 @@ func (c *Conn) Receive(b []byte, now time.Time) (n int, more bool, err error) {
 		if err := d.Apply(now); err != nil {
 			return n, false, err
 		}
-		if c.nextEvent < len(c.events) {
+		if c.events.next < len(c.events.list) {
 			return n, true, nil
 		}
 	}

@@ -2,45 +2,45 @@ package core
 
 import "time"
 
-// A connection whose peer goes over a limit that honest peers could meet is drained, so that nobody
-// whose request runs loses it: GOAWAY with NO_ERROR names the last stream that is processed (RFC
-// 9113 §6.8). What an honest client opens later, not knowing of that, it may send elsewhere. One
-// that goes on is cut off.
+// A peer that goes over a limit which honest peers could meet does not lose the requests that run:
+// the connection is drained, with GOAWAY (NO_ERROR) that names the last stream that is processed
+// (RFC 9113 §6.8). An honest client, which may have opened streams before it received that, sends
+// their requests on another connection. A client that goes on to open streams is cut off.
 
 const (
-	// drainHold is how long the peer has to close a connection that is drained for its behavior,
-	// once no stream is left. What it opens meanwhile counts.
-	drainHold = time.Second
-	// minBeyondDrain is how many streams the peer may open after such a GOAWAY, of which it may not
-	// know yet.
-	minBeyondDrain = 1000
+	// drainLinger is how long after its GOAWAY a forced drain lasts at least, so that the peer may
+	// close the connection itself. Streams that the peer opens meanwhile are charged.
+	drainLinger = time.Second
+	// minAfterDrain is how many streams the peer may open after such a GOAWAY, which may not have
+	// reached it yet.
+	minAfterDrain = 1000
 )
 
-// forceDrain drains the connection for what the peer does, in one step.
+// forceDrain drains the connection for what the peer does, in one step: final GOAWAY at once.
 func (c *Conn) forceDrain(reason string) {
-	d := &c.shutdown
-	if d.forced {
+	g := &c.goAway
+	if g.forced {
 		return
 	}
-	d.forced = true
-	d.heldTo = c.now.Add(drainHold).UnixNano()
-	if d.step == running {
-		d.graceBy = after(c.now, c.cfg.DrainGrace)
+	g.forced = true
+	g.lingerUntil = c.now.Add(drainLinger).UnixNano()
+	if g.drain == running {
+		g.graceEnd = after(c.now, c.cfg.DrainGrace)
 	}
-	if d.step != drainFinal {
-		c.endDrain(reason)
+	if g.drain != drainFinal {
+		c.sendFinalGoAway(reason)
 	}
-	c.emit(Event{Kind: EventFault, Err: calm(reason)})
+	c.emitEvent(Event{Kind: EventFault, Err: enhanceYourCalm(reason)})
 }
 
-// openedBeyond charges a stream that the peer has opened after our final GOAWAY.
-func (c *Conn) openedBeyond() error {
-	if !c.shutdown.forced {
+// chargeAfterGoAway charges a stream that the peer has opened after our final GOAWAY.
+func (c *Conn) chargeAfterGoAway() error {
+	if !c.goAway.forced {
 		return nil
 	}
-	c.limit.beyondDrain++
-	if c.limit.beyondDrain <= max(minBeyondDrain, 4*int32(min(c.cfg.MaxConcurrentStreams, 1<<20))) {
+	c.limit.afterDrain++
+	if c.limit.afterDrain <= max(minAfterDrain, 4*int32(min(c.cfg.MaxConcurrentStreams, 1<<20))) {
 		return nil
 	}
-	return calm("too_many_resets: and more streams after GOAWAY")
+	return enhanceYourCalm("too_many_resets: and more streams after GOAWAY")
 }

@@ -46,8 +46,8 @@ func TestRapidReset(t *testing.T) {
 	if p.c.Drained() {
 		t.Error("the client has no time to close")
 	}
-	if rounds := attack(func() bool { return false }); rounds != minBeyondDrain {
-		t.Errorf("cut off after %d more streams, want %d", rounds, minBeyondDrain)
+	if rounds := attack(func() bool { return false }); rounds != minAfterDrain {
+		t.Errorf("cut off after %d more streams, want %d", rounds, minAfterDrain)
 	}
 	p.wantDead("it goes on", frame.EnhanceYourCalm, "too_many_resets")
 }
@@ -63,10 +63,10 @@ func TestForcedDrainEnds(t *testing.T) {
 		if !busy {
 			p.answer(1, true)
 		}
-		if at, ok := p.c.Deadline(); !ok || at.After(p.now.Add(drainHold)) {
+		if at, ok := p.c.Deadline(); !ok || at.After(p.now.Add(drainLinger)) {
 			t.Errorf("the next deadline is %v, %v", at, ok)
 		}
-		p.tick(drainHold)
+		p.tick(drainLinger)
 		if p.c.Drained() == busy {
 			t.Errorf("after a second, busy %v: drained is %v", busy, p.c.Drained())
 		}

@@ -24,11 +24,11 @@ func (c *Conn) Driver() Driver { return Driver{c} }
 // SetTime before a Queue that will have to wait for the peer's window, and after what may have
 // ended the last stream: the wait, and idleness, are counted from then.
 func (d Driver) SetTime(now time.Time) {
-	d.tell(now)
-	if d.life.idleGuess {
-		d.life.idleSince, d.life.idleGuess = d.now, false
-		if d.shutdown.guess {
-			d.drainFrom(d.now)
+	d.advance(now)
+	if d.idle.stale {
+		d.idle.since, d.idle.stale = d.now, false
+		if d.goAway.stale {
+			d.setDrainTimes(d.now)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func (d Driver) OutputLen() int { return len(d.out) }
 func (d Driver) NumStreams() int { return d.streams.Len() }
 
 // LocalStreams returns how many of the streams that we opened are open or half-closed.
-func (d Driver) LocalStreams() int { return d.localStreams }
+func (d Driver) LocalStreams() int { return int(d.streams.local) }
 
 // Streams calls f for every stream in the table. f must not open or close streams.
 func (d Driver) Streams(f func(*Stream)) {
@@ -50,37 +50,41 @@ func (d Driver) Streams(f func(*Stream)) {
 }
 
 // Unread returns how many octets of DATA were received and not consumed.
-func (d Driver) Unread() int64 { return d.unread }
+func (d Driver) Unread() int64 { return d.recv.unread }
 
 // SendWindow returns how many octets the peer's window for the connection has room for.
-func (d Driver) SendWindow() int64 { return int64(d.send.Available()) }
+func (d Driver) SendWindow() int64 { return int64(d.sendWindow.Available()) }
 
 // Abandon says that the connection is over without another word, and that the memory of its streams
 // may be used elsewhere. From then on nothing is appended, as after Fail, and the scheduler, which
 // may still lead from one stream to another, is not called.
 func (d Driver) Abandon() {
-	if d.fatal == nil {
-		d.fatal = errAbandoned
+	if d.connErr == nil {
+		d.connErr = errAbandoned
 	}
 }
 
 var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
 
 // Draining tells whether a shutdown has begun on either side.
-func (d Driver) Draining() bool { return d.shutdown.step != running || d.shutdown.peerGone }
+func (d Driver) Draining() bool { return d.goAway.drain != running || d.goAway.received }
 
 // Sendable reports whether Fill would move something to the output, or end the connection for a
 // fault of the scheduler.
-func (d Driver) Sendable() bool { return d.fatal == nil && d.order.sends > 0 && d.send.Available() > 0 }
+func (d Driver) Sendable() bool {
+	return d.connErr == nil && d.sched.sending > 0 && d.sendWindow.Available() > 0
+}
 
 // Contended reports whether several streams have something to send and may send it, or are awaited
 // (see SetPatient).
-func (d Driver) Contended() bool { return d.order.sends+d.order.awaited > 1 }
+func (d Driver) Contended() bool { return d.sched.sending+d.sched.awaited > 1 }
 
 // RTT returns the round-trip time of the path as far as it is known from acknowledgements of
 // SETTINGS and PING, 0 where it is not. An answer that is later than 4 s counts as 4 s.
-func (d Driver) RTT() time.Duration { return d.bdp.RTT() }
+func (d Driver) RTT() time.Duration { return d.recv.bdp.RTT() }
 
 // RecvWindow returns the size of the connection's receive window, and by how much those of its
 // streams have grown together, in octets.
-func (d Driver) RecvWindow() (size, grown int64) { return int64(d.recv.Size()), int64(d.grown) }
+func (d Driver) RecvWindow() (size, grown int64) {
+	return int64(d.recv.window.Size()), int64(d.recv.growth)
+}

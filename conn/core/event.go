@@ -62,6 +62,12 @@ type Event struct {
 	Err     error
 }
 
+// eventQueue has the events in order.
+type eventQueue struct {
+	list []Event
+	next int // index in list of the event that NextEvent returns next
+}
+
 // maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream.
 // What the usual number of streams gives at once has room.
 const maxKeptEvents = 1024
@@ -69,20 +75,20 @@ const maxKeptEvents = 1024
 // NextEvent returns the next event in order, and whether there was one. The event is valid until
 // the next call of NextEvent.
 func (c *Conn) NextEvent() (*Event, bool) {
-	if c.nextEvent == len(c.events) {
-		if c.nextEvent > 0 {
-			c.forgetEvents()
+	if c.events.next == len(c.events.list) {
+		if c.events.next > 0 {
+			c.clearEvents()
 		}
 		return nil, false
 	}
-	c.nextEvent++
-	return &c.events[c.nextEvent-1], true
+	c.events.next++
+	return &c.events.list[c.events.next-1], true
 }
 
 // forgetEvents empties the queue, of which all has been taken, and holds on to nothing.
-func (c *Conn) forgetEvents() {
-	for i := range c.events {
-		switch e := &c.events[i]; e.Kind {
+func (c *Conn) clearEvents() {
+	for i := range c.events.list {
+		switch e := &c.events.list[i]; e.Kind {
 		case EventHeaders,
 			EventClosed,
 			EventDrained: // each request has them, and clearing the rest takes longer than all else here
@@ -91,26 +97,26 @@ func (c *Conn) forgetEvents() {
 			*e = Event{}
 		}
 	}
-	c.events, c.nextEvent = c.events[:0], 0
-	if cap(c.events) > maxKeptEvents {
-		c.events = nil
+	c.events.list, c.events.next = c.events.list[:0], 0
+	if cap(c.events.list) > maxKeptEvents {
+		c.events.list = nil
 	}
 }
 
 // emit queues an event.
-func (c *Conn) emit(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
+func (c *Conn) emitEvent(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
 
 // queueEvent queues an event and returns it, to be filled in. That is for the frequent ones, which
 // have but a few of the fields: to copy all of them costs more, while the garbage collector runs,
 // than what they tell of.
 func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
-	n := len(c.events)
-	if n < cap(c.events) {
-		c.events = c.events[:n+1] // is zero but for Kind: see forgetEvents
+	n := len(c.events.list)
+	if n < cap(c.events.list) {
+		c.events.list = c.events.list[:n+1] // is zero but for Kind: see forgetEvents
 	} else {
-		c.events = append(c.events, Event{})
+		c.events.list = append(c.events.list, Event{})
 	}
-	e := &c.events[n]
+	e := &c.events.list[n]
 	e.Kind, e.Stream = kind, s
 	return e
 }

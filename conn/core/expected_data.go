@@ -6,21 +6,21 @@ package core
 // allows, or of what it will allow once what has come is read, so that the peer can go on sending
 // while the reader wakes. It is 0 where that is not known, and while the time until the answer to a
 // PING of ours is being taken.
-func (d Driver) Expected() int {
-	s := d.lastData
-	if s == nil || !s.state.CanReceive() || s.noBody || d.life.tunePinged || d.life.pingOut {
+func (d Driver) ExpectedData() int {
+	s := d.streams.lastData
+	if s == nil || !s.state.CanReceive() || s.noBody || d.pings.rtt || d.pings.keepalive {
 		return 0
 	}
 	left := s.Head.ContentLength - s.recvBody
-	room := int64(s.recv.Available())
+	room := int64(s.recv.window.Available())
 	if left > room {
 		// The peer is not to use up its credit while nobody reads: half of it is left when the
 		// reader wakes.
 		room /= 2
-		if s.unread > 0 {
+		if s.recv.unread > 0 {
 			// Whoever reads it gives the peer credit for half of the window at least.
-			room = max(room, int64(s.recv.Size()/4))
+			room = max(room, int64(s.recv.window.Size()/4))
 		}
 	}
-	return int(max(0, min(left, room, int64(d.recv.Available()))))
+	return int(max(0, min(left, room, int64(d.recv.window.Available()))))
 }

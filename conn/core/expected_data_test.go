@@ -10,7 +10,7 @@ func TestExpected(t *testing.T) {
 	p := newPeer(t, Server, func(c *Config) { c.ConnWindow = 1 << 20 })
 	want := func(why string, n int) {
 		t.Helper()
-		if got := p.c.Expected(); got != n {
+		if got := p.c.ExpectedData(); got != n {
 			t.Errorf("%s: %d octets are expected, want %d", why, got, n)
 		}
 	}

@@ -12,25 +12,26 @@ import (
 // is free, or held back for DATA that nobody has read.
 func wantAccounts(tb testing.TB, c Driver) {
 	tb.Helper()
-	w := &c.recv
+	w := &c.recv.window
 	if sum := int64(w.Available()) + int64(w.Unsent()) + int64(w.Held()); sum != int64(w.Size()) {
 		tb.Errorf("connection window: %d available + %d unsent + %d held is not its size of %d",
 			w.Available(), w.Unsent(), w.Held(), w.Size())
 	}
-	if int64(w.Held()) != c.owed {
-		tb.Errorf("connection window: %d held, but %d are owed", w.Held(), c.owed)
+	if int64(w.Held()) != c.recv.withheld {
+		tb.Errorf("connection window: %d held, but %d are owed", w.Held(), c.recv.withheld)
 	}
-	if c.owed > c.unread || !c.windowsSmall() && c.owed < min(c.unread, c.unread-c.cfg.MaxUnread) {
+	if c.recv.withheld > c.recv.unread ||
+		!c.windowsSmall() && c.recv.withheld < min(c.recv.unread, c.recv.unread-c.cfg.MaxUnread) {
 		tb.Errorf(
 			"%d octets of credit are held back for %d that are unread, of which %d are free",
-			c.owed,
-			c.unread,
+			c.recv.withheld,
+			c.recv.unread,
 			c.cfg.MaxUnread,
 		)
 	}
 	for id, s := range c.streams.All() {
-		if s.state.CanReceive() && int64(s.recv.Held()) != s.unread {
-			tb.Errorf("stream %d: %d octets held of %d unread", id, s.recv.Held(), s.unread)
+		if s.state.CanReceive() && int64(s.recv.window.Held()) != s.recv.unread {
+			tb.Errorf("stream %d: %d octets held of %d unread", id, s.recv.window.Held(), s.recv.unread)
 		}
 	}
 }
@@ -39,8 +40,8 @@ func wantAccounts(tb testing.TB, c Driver) {
 func (p *peer) wantLedger(why string) {
 	p.tb.Helper()
 	wantAccounts(p.tb, p.c)
-	if have := frame.DefaultWindow - p.spent + p.granted[0]; have != int64(p.c.recv.Available()) {
-		p.tb.Errorf("%s: the peer has %d octets of credit, c believes %d", why, have, p.c.recv.Available())
+	if have := frame.DefaultWindow - p.spent + p.granted[0]; have != int64(p.c.recv.window.Available()) {
+		p.tb.Errorf("%s: the peer has %d octets of credit, c believes %d", why, have, p.c.recv.window.Available())
 	}
 }
 
@@ -164,7 +165,7 @@ func TestDroppedData(t *testing.T) {
 				}
 				p.take()
 				p.wantLedger("after")
-				if n, held := p.c.Unread(), p.c.recv.Held(); n != 0 || held != 0 {
+				if n, held := p.c.Unread(), p.c.recv.window.Held(); n != 0 || held != 0 {
 					t.Errorf("%d octets are unread and %d held, although all are consumed", n, held)
 				}
 				p.alive("one stream's DATA is no matter of the connection")
@@ -197,8 +198,8 @@ func TestUnreadStream(t *testing.T) {
 		p.send(dataOf(1, 16383))
 	}
 	p.want("the connection's credit comes back at once", "WINDOW_UPDATE 0 49149")
-	if p.wantLedger("unread"); p.c.recv.Held() != 0 || p.c.Unread() != 4*16383 {
-		t.Errorf("%d octets held, %d unread", p.c.recv.Held(), p.c.Unread())
+	if p.wantLedger("unread"); p.c.recv.window.Held() != 0 || p.c.Unread() != 4*16383 {
+		t.Errorf("%d octets held, %d unread", p.c.recv.window.Held(), p.c.Unread())
 	}
 	for range 20 {
 		p.send(dataOf(3, 16000))
@@ -219,7 +220,7 @@ func TestMaxUnread(t *testing.T) {
 		p.send(dataOf(1, 16000))
 	}
 	p.wantLedger("held back")
-	if held := p.c.recv.Held(); held < 38_000 || held > 48_000 {
+	if held := p.c.recv.window.Held(); held < 38_000 || held > 48_000 {
 		t.Errorf("%d octets are held back of 48,000 with 10,000 free", held)
 	}
 	// Less than half of the window is left: those who read must be able to use it again and again.
@@ -234,7 +235,7 @@ func TestMaxUnread(t *testing.T) {
 	p.wantLedger("another stream was read")
 	p.consume(1, -1)
 	p.wantLedger("all is read")
-	if held := p.c.recv.Held(); held != 0 {
+	if held := p.c.recv.window.Held(); held != 0 {
 		t.Errorf("%d octets are held back", held)
 	}
 }

@@ -133,8 +133,8 @@ func newFuzzer(tb testing.TB, role Role, acts []byte) *fuzzer {
 		cfg.IdleTimeout, cfg.StallTimeout, cfg.HeaderTimeout = time.Minute, time.Minute, time.Minute
 		cfg.PingInterval, cfg.PingTimeout, cfg.DrainGrace = time.Minute, time.Minute, time.Minute
 	})
-	p.c.bdp.PingSent(epoch)
-	p.c.bdp.PingAcked(epoch.Add(time.Millisecond))
+	p.c.recv.bdp.PingSent(epoch)
+	p.c.recv.bdp.PingAcked(epoch.Add(time.Millisecond))
 	return &fuzzer{tb: tb, c: p.c, now: epoch, acts: acts, owed: make(map[*Stream]int)}
 }
 
@@ -293,8 +293,8 @@ func (z *fuzzer) end(err error, sent int) {
 		grown > 0 && len(z.live) == 0 {
 		z.tb.Errorf("the connection's window is %d octets large, its %d streams have grown by %d", size, len(z.live), grown)
 	}
-	if z.c.Unread() != 0 || z.c.recv.Held() != 0 {
-		z.tb.Errorf("%d octets unread and %d held when all is consumed", z.c.Unread(), z.c.recv.Held())
+	if z.c.Unread() != 0 || z.c.recv.window.Held() != 0 {
+		z.tb.Errorf("%d octets unread and %d held when all is consumed", z.c.Unread(), z.c.recv.window.Held())
 	}
 	if ce != nil {
 		z.c.Fail(ce)

@@ -11,115 +11,111 @@ type drainStep uint8
 
 const (
 	running        drainStep = iota
-	drainAnnounced           // GOAWAY with the highest identifier is sent; what is in flight still counts
-	drainFinal               // GOAWAY with the last stream is sent: nothing new is processed
+	drainAnnounced           // GOAWAY with the highest identifier is sent; streams of the peer are still accepted
+	drainFinal               // GOAWAY with the last stream is sent: no later stream of the peer is processed
 )
 
-// shutdownState is the state of GOAWAY in both directions (RFC 9113 §6.8).
-type shutdownState struct {
-	step    drainStep
-	last    uint32    // the last stream of the final GOAWAY
-	at      time.Time // of the next step: the final GOAWAY, or the end of the grace
-	graceBy time.Time
+// goAwayState is the state of GOAWAY in both directions (RFC 9113 §6.8).
+type goAwayState struct {
+	drain    drainStep
+	forced   bool      // this side drains the connection for what the peer has done, see forceDrain
+	stale    bool      // next and graceEnd are too early: the caller has not said when the drain began
+	received bool      // the peer has sent GOAWAY
+	lastSent uint32    // the last stream identifier in our final GOAWAY
+	lastRecv uint32    // the last stream identifier in the peer's last GOAWAY
+	next     time.Time // when the next step is due: the final GOAWAY, or the end of the grace
+	graceEnd time.Time // when streams that still run are cut off, zero for never
 
-	guess  bool  // at and graceBy are counted from a time in the past, the true one not known
-	forced bool  // for what the peer does
-	heldTo int64 // nanoseconds since 1970 up to which the peer may close it itself, or 0
-
-	peerGone bool
-	peerLast uint32
+	lingerUntil int64 // until when the peer may close a connection without streams itself, in Unix ns, or 0
 }
 
-// drainWait bounds the wait for the answer to the PING between the two GOAWAY frames.
-const drainWait = time.Second
+// drainPingWait bounds the wait for the answer to the PING between the two GOAWAY frames.
+const drainPingWait = time.Second
 
-// Shutdown begins to drain the connection in two steps: GOAWAY with the highest stream identifier
-// and a PING, and when its answer, or a second, has passed and with it every request that was in
-// flight, GOAWAY with the last stream that is processed (RFC 9113 §6.8). Drained tells when all
-// streams have ended.
+// Shutdown begins to drain the connection in two steps (RFC 9113 §6.8). GOAWAY with the highest
+// stream identifier and a PING go out at once. When the answer to the PING has arrived, or a second
+// has passed, every request that was in flight has arrived, too, and GOAWAY with the last stream
+// that is processed follows. Drained reports when all streams have ended.
 func (c *Conn) Shutdown(now time.Time) {
-	if c.fatal != nil || c.shutdown.step != running {
+	if c.connErr != nil || c.goAway.drain != running {
 		return
 	}
-	c.tell(now)
+	c.advance(now)
 	c.beginDrain()
 }
 
 // beginDrain is Shutdown at the present time.
 func (c *Conn) beginDrain() {
-	if c.fatal != nil || c.shutdown.step != running {
+	if c.connErr != nil || c.goAway.drain != running {
 		return
 	}
-	c.shutdown.step = drainAnnounced
-	c.drainFrom(c.now)
+	c.goAway.drain = drainAnnounced
+	c.setDrainTimes(c.now)
 	if c.cfg.Role == Client && !c.cfg.EnablePush {
-		c.finishDrain() // the peer opens no streams, so there is nothing to wait for
+		c.sendFinalGoAway("") // the peer opens no streams, so there is nothing to wait for
 		return
 	}
 	c.appendGoAway(frame.MaxStreamID, frame.NoError, "")
-	c.Ping(drainPing)
-	c.life.pingsOut-- // not our user's
+	c.appendPing(drainPing)
 }
 
-// drainFrom sets the times of a drain that begins now.
-func (c *Conn) drainFrom(now time.Time) {
-	d := &c.shutdown
-	d.guess = false
-	if d.step != drainAnnounced {
+// setDrainTimes sets the times of a drain that begins now.
+func (c *Conn) setDrainTimes(now time.Time) {
+	g := &c.goAway
+	g.stale = false
+	if g.drain != drainAnnounced {
 		return
 	}
-	d.at = now.Add(drainWait)
-	d.graceBy = after(now, c.cfg.DrainGrace)
-	if !d.graceBy.IsZero() && d.graceBy.Before(d.at) {
-		d.at = d.graceBy
+	g.next = now.Add(drainPingWait)
+	g.graceEnd = after(now, c.cfg.DrainGrace)
+	if !g.graceEnd.IsZero() && g.graceEnd.Before(g.next) {
+		g.next = g.graceEnd
 	}
 }
 
-// finishDrain sends the final GOAWAY.
-func (c *Conn) finishDrain() {
-	c.endDrain("")
+// sendFinalGoAway ends the first step of a drain: from now on no new stream of the peer is
+// processed. The reason is debug data.
+func (c *Conn) sendFinalGoAway(reason string) {
+	g := &c.goAway
+	g.drain, g.next = drainFinal, g.graceEnd
+	g.lastSent = c.streams.ids.LastRemote()
+	c.appendGoAway(g.lastSent, frame.NoError, reason)
 }
 
-// endDrain sends the final GOAWAY, which says why.
-func (c *Conn) endDrain(reason string) {
-	c.shutdown.step = drainFinal
-	c.shutdown.last = c.ids.LastRemote()
-	c.shutdown.at = c.shutdown.graceBy
-	c.appendGoAway(c.shutdown.last, frame.NoError, reason)
-}
-
-func (d *shutdownState) tick(now time.Time, c *Conn) error {
-	if d.heldTo <= now.UnixNano() {
-		d.heldTo = 0
+// checkDrain takes the steps of a drain that are due.
+func (c *Conn) checkDrain(now time.Time) error {
+	g := &c.goAway
+	if g.lingerUntil <= now.UnixNano() {
+		g.lingerUntil = 0
 	}
-	if d.at.IsZero() || d.at.After(now) {
+	if g.next.IsZero() || g.next.After(now) {
 		return nil
 	}
-	if d.step == drainAnnounced {
-		c.finishDrain()
-		if d.at.IsZero() || d.at.After(now) {
+	if g.drain == drainAnnounced {
+		c.sendFinalGoAway("")
+		if g.next.IsZero() || g.next.After(now) {
 			return nil
 		}
 	}
 	if c.streams.Len() == 0 {
-		d.at, d.heldTo = time.Time{}, 0 // nothing runs that could be cut off
+		g.next, g.lingerUntil = time.Time{}, 0 // nothing runs that could be cut off
 		return nil
 	}
 	return timedOut(frame.NoError, "", "streams still ran when the grace of the shutdown was over",
 		"DrainGrace", c.cfg.DrainGrace)
 }
 
-// beyond tells whether the peer opened stream id after the final GOAWAY, so that it is not
-// processed.
-func (d *shutdownState) beyond(id uint32, c *Conn) bool {
-	return d.step == drainFinal && !c.ids.IsLocal(id) && id > d.last
+// afterGoAway reports whether the peer has opened stream id after our final GOAWAY, so that it is
+// not processed.
+func (c *Conn) afterGoAway(id uint32) bool {
+	return c.goAway.drain == drainFinal && !c.streams.ids.IsLocal(id) && id > c.goAway.lastSent
 }
 
-// Drained tells whether the connection is over in good order: a drain has come to its end, or the
+// Drained reports whether the connection is over in good order: a drain has come to its end, or the
 // peer has sent GOAWAY, and no stream is left.
 func (c *Conn) Drained() bool {
 	if c.streams.Len() > 0 {
 		return false
 	}
-	return c.shutdown.step == drainFinal && c.shutdown.heldTo == 0 || c.shutdown.peerGone && c.cfg.Role == Client
+	return c.goAway.drain == drainFinal && c.goAway.lingerUntil == 0 || c.goAway.received && c.cfg.Role == Client
 }

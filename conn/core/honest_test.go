@@ -52,7 +52,7 @@ var honestTests = []honestTest{
 	}},
 	{name: "cancelled after a while", each: func(p *peer, id uint32) {
 		if id%200 == 199 {
-			p.now = p.now.Add(soonCancelled)
+			p.now = p.now.Add(rapidResetAge)
 			for i := id - 198; i <= id; i += 2 {
 				p.send(reset(i, frame.Cancel))
 			}

@@ -2,12 +2,18 @@ package core
 
 import "time"
 
-// idleAt returns when the connection will have been idle for too long.
-func (c *Conn) idleAt() time.Time {
-	if c.streams.Len() > 0 || c.shutdown.step != running {
+// idleState says since when no stream is open.
+type idleState struct {
+	since time.Time // when the last stream ended, or the connection began
+	stale bool      // since is an earlier time: the caller has not said when the last stream ended
+}
+
+// idleDeadline returns when the connection will have been idle for too long.
+func (c *Conn) idleDeadline() time.Time {
+	if c.streams.Len() > 0 || c.goAway.drain != running {
 		return time.Time{}
 	}
-	return after(c.life.idleSince, c.cfg.IdleTimeout)
+	return after(c.idle.since, c.cfg.IdleTimeout)
 }
 
 // IdleSince returns since when no stream is open, the zero time while one is.
@@ -15,5 +21,5 @@ func (d Driver) IdleSince() time.Time {
 	if d.streams.Len() > 0 {
 		return time.Time{}
 	}
-	return d.toCaller(d.life.idleSince)
+	return d.toCaller(d.idle.since)
 }

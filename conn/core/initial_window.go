@@ -2,20 +2,25 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// Credit of the connection that is held back for DATA which nobody reads keeps the streams waiting
-// that are read: the peer spends what is left on whichever stream it likes, and an application that
-// reads its streams one after another would wait for ever. So credit is held back only until the
-// windows of the streams bound what can lie unread. They do once the peer has acknowledged a small
-// SETTINGS_INITIAL_WINDOW_SIZE, which takes credit back from every open stream (RFC 9113 §6.9.2):
-// one with more unread than that gets none until it is read. From then on the connection's credit
-// comes back at once, and no stream waits for another. When little is left unread, the windows are
-// as large as before again.
+// Withheld connection credit makes streams that are read wait for streams that are not: the peer
+// spends what is left of the connection's window on any stream, and an application that reads its
+// streams one after another would wait forever. So connection credit is withheld only until the
+// windows of the streams bound what can lie unread:
+//
+//  1. More than Config.MaxUnread octets are unread: retain withholds credit, and shrinkWindows
+//     tells the peer a small SETTINGS_INITIAL_WINDOW_SIZE. That takes credit back from every open
+//     stream (RFC 9113 §6.9.2): one with more unread than that gets none until it is read.
+//  2. The peer acknowledges it: initialWindowAcked returns all that was withheld. From now on
+//     connection credit is returned at once, and no stream waits for another.
+//  3. A stream with a small window is read to its end: restoreWindow gives it a large one again,
+//     while the connection has room for that.
+//  4. Little is unread: enlargeWindows makes the initial window as large as before.
 
-// initialWindow is the SETTINGS_INITIAL_WINDOW_SIZE in force, and what becomes of it.
+// initialWindow is the state of our SETTINGS_INITIAL_WINDOW_SIZE.
 type initialWindow struct {
-	size     uint32 // as the peer was told last
-	since    uint32 // when, in seconds
-	restored uint32 // octets by which single streams have larger windows than that again
+	size      uint32 // the value that the peer was told last
+	changedAt uint32 // when the peer was told size, in Unix seconds
+	restored  uint32 // octets by which restoreWindow has made windows of streams larger than size
 }
 
 // Bounds of the small initial window.
@@ -23,7 +28,8 @@ const (
 	minSmallWindow = 16 << 10
 	maxSmallWindow = frame.DefaultWindow
 
-	// smallWindowFor is how long windows stay small at least, in seconds: peers may count SETTINGS.
+	// smallWindowFor is how long windows stay small at least, in seconds: peers may bound the
+	// number of SETTINGS.
 	smallWindowFor = 10
 )
 
@@ -34,102 +40,109 @@ func (cfg *Config) smallWindow() uint32 {
 	return min(small, cfg.StreamWindow)
 }
 
+// newStreamWindow returns the receive window of a new stream. Until the peer has acknowledged our
+// SETTINGS it may use the initial value (RFC 9113 §6.5.3), so a smaller one does not hold before
+// that.
+func (c *Conn) newStreamWindow() uint32 {
+	switch {
+	case c.settings.windowUnacked:
+		return c.cfg.StreamWindow // a small window holds once it is acknowledged, a large one at once
+	case c.settings.acked:
+		return c.recv.initial.size
+	}
+	return max(c.cfg.StreamWindow, frame.DefaultWindow)
+}
+
 // windowsSmall reports whether the windows of streams bound what can lie unread, so that no credit
-// need be held back.
+// need be withheld.
 func (c *Conn) windowsSmall() bool {
-	return c.window.size <= c.cfg.smallWindow() && !c.life.windowAsked && c.life.settingsAcked
+	return c.recv.initial.size <= c.cfg.smallWindow() && !c.settings.windowUnacked && c.settings.acked
 }
 
 // sendInitialWindow tells the peer another SETTINGS_INITIAL_WINDOW_SIZE.
 func (c *Conn) sendInitialWindow(size uint32) {
-	w := &c.window
-	w.size, w.since, c.life.windowAsked = size, uint32(c.now.Unix()), true
+	c.recv.initial.size, c.recv.initial.changedAt = size, uint32(c.now.Unix())
 	c.out = frame.AppendSettings(c.out, frame.Setting{ID: frame.SettingInitialWindowSize, Value: size})
 	c.counts.FramesOut++
-	c.life.settingsBy = after(c.now, c.cfg.SettingsTimeout)
+	c.settings.windowUnacked = true
+	c.settings.ackDeadline = after(c.now, c.cfg.SettingsTimeout)
 }
 
-// shrinkWindows makes the windows of streams small because credit is held back. It waits for what
-// the peer has still to acknowledge.
+// shrinkWindows makes the windows of streams small because credit is withheld. While the peer has
+// still SETTINGS to acknowledge it does nothing: initialWindowAcked calls it again.
 func (c *Conn) shrinkWindows() {
 	small := c.cfg.smallWindow()
-	if c.life.settingsAcked && !c.life.windowAsked && small < c.window.size && c.fatal == nil {
+	if c.settings.acked && !c.settings.windowUnacked && small < c.recv.initial.size && c.connErr == nil {
 		c.sendInitialWindow(small)
 	}
 }
 
-// growWindows makes windows that are small as large as they were, when little is unread. The peer
-// may use that before its acknowledgement arrives, so it holds at once.
-func (c *Conn) growWindows() {
-	w := &c.window
-	if c.life.windowAsked || w.size == c.cfg.StreamWindow || !c.life.settingsAcked || c.unread > c.cfg.MaxUnread/4 ||
-		uint32(c.now.Unix())-w.since < smallWindowFor || c.fatal != nil {
+// enlargeWindows makes windows that are small as large as they were, when little is unread. The
+// peer may use that before its acknowledgement arrives, so it holds at once.
+func (c *Conn) enlargeWindows() {
+	w := &c.recv.initial
+	if w.size == c.cfg.StreamWindow || c.settings.windowUnacked || !c.settings.acked || c.connErr != nil ||
+		c.recv.unread > c.cfg.MaxUnread/4 || uint32(c.now.Unix())-w.changedAt < smallWindowFor {
 		return
 	}
 	delta := int64(c.cfg.StreamWindow) - int64(w.size)
 	for _, s := range c.streams.All() {
-		if int64(s.recv.Size())+delta > frame.MaxWindow {
-			return // restored before; it will end
+		if int64(s.recv.window.Size())+delta > frame.MaxWindow {
+			return // restoreWindow has made it larger; try again when the stream has ended
 		}
 	}
 	c.sendInitialWindow(c.cfg.StreamWindow)
 	c.shiftRecvWindows(int32(delta))
 }
 
-// recvWindowAck is called when the peer has acknowledged what sendInitialWindow said.
-func (c *Conn) recvWindowAck() {
-	c.life.windowAsked = false
-	if c.window.size < c.cfg.StreamWindow {
-		c.shiftRecvWindows(int32(int64(c.window.size) - int64(c.cfg.StreamWindow)))
+// restoreWindow makes the small window of s as large as StreamWindow, when all of s is read and
+// while the connection has room for as much.
+func (c *Conn) restoreWindow(s *Stream) {
+	missing := c.cfg.StreamWindow - c.recv.initial.size
+	if s.recv.unread > 0 || s.recv.restored > 0 || !s.state.CanReceive() || !c.windowsSmall() || c.connErr != nil ||
+		c.recv.unread+int64(c.recv.initial.restored)+int64(missing) > c.cfg.MaxUnread {
+		return
+	}
+	s.recv.restored = missing
+	c.recv.initial.restored += missing
+	if inc := s.recv.window.Resize(s.recv.window.Size() + missing); inc > 0 {
+		c.appendWindowUpdate(s.ID, inc)
+	}
+}
+
+// initialWindowAcked follows the acknowledgement of what sendInitialWindow has sent.
+func (c *Conn) initialWindowAcked() {
+	c.settings.windowUnacked = false
+	if c.recv.initial.size < c.cfg.StreamWindow {
+		c.shiftRecvWindows(int32(int64(c.recv.initial.size) - int64(c.cfg.StreamWindow)))
 	}
 	c.boundUnread()
 }
 
-// boundUnread is called when the peer has acknowledged a window.
+// boundUnread follows the acknowledgement of any SETTINGS: it returns withheld credit if the
+// windows of streams are small now, and makes them small otherwise.
 func (c *Conn) boundUnread() {
 	if c.windowsSmall() {
-		c.giveBackOwed()
-	} else if c.owed > 0 {
+		c.returnWithheld()
+	} else if c.recv.withheld > 0 {
 		c.shrinkWindows()
 	}
 }
 
-// shiftRecvWindows changes the windows of all streams as the peer does (RFC 9113 §6.9.2).
+// shiftRecvWindows changes the receive windows of all streams as the peer changes its view of them
+// (RFC 9113 §6.9.2).
 func (c *Conn) shiftRecvWindows(delta int32) {
 	for _, s := range c.streams.All() {
-		inc, _ := s.recv.Shift(delta)
+		inc, _ := s.recv.window.Shift(delta)
 		if inc > 0 && s.state.CanReceive() {
 			c.appendWindowUpdate(s.ID, inc)
 		}
 	}
 }
 
-// giveBackOwed gives back the credit that was held back.
-func (c *Conn) giveBackOwed() {
-	if n := c.owed; n > 0 {
-		c.owed = 0
-		c.giveBack(uint32(n))
-	}
-}
-
-// restoreWindow makes the small window of s as large as that of streams is otherwise, now that all
-// of it is read and while the connection has room for as much.
-func (c *Conn) restoreWindow(s *Stream) {
-	missing := c.cfg.StreamWindow - c.window.size
-	if s.unread > 0 || s.restored > 0 || !s.state.CanReceive() || !c.windowsSmall() || c.fatal != nil ||
-		c.unread+int64(c.window.restored)+int64(missing) > c.cfg.MaxUnread {
-		return
-	}
-	s.restored = missing
-	c.window.restored += missing
-	if inc := s.recv.Resize(s.recv.Size() + missing); inc > 0 {
-		c.appendWindowUpdate(s.ID, inc)
-	}
-}
-
-// shiftWindows changes the send window of every stream by as much as SETTINGS_INITIAL_WINDOW_SIZE
-// has changed; windows may go below zero (RFC 9113 §6.9.2).
-func (c *Conn) shiftWindows(size uint32) error {
+// shiftSendWindows changes the send window of every stream by as much as the peer has changed its
+// SETTINGS_INITIAL_WINDOW_SIZE; windows may go below zero (RFC 9113 §6.9.2).
+func (c *Conn) shiftSendWindows(size uint32) error {
 	delta := int32(int64(size) - int64(c.peer.InitialWindowSize))
 	c.peer.InitialWindowSize = size
 	for _, s := range c.streams.All() {
@@ -137,9 +150,9 @@ func (c *Conn) shiftWindows(size uint32) error {
 			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.2", "stream window above 2^31-1")
 		}
 		if s.send.Available() <= 0 {
-			c.setTurn(s, noTurn)
+			c.setReadiness(s, notReady)
 		}
-		c.wake(s)
+		c.readyIfSendable(s)
 	}
 	return nil
 }

@@ -98,8 +98,8 @@ func over(n, limit int) bool { return limit >= 0 && n > limit }
 
 // bucket is a token bucket.
 type bucket struct {
-	used float64 // tokens
-	at   int64   // of what time, in nanoseconds since 1970
+	used    float64 // tokens
+	updated int64   // of what time, in nanoseconds since 1970
 }
 
 // take takes one token and reports whether there was one.
@@ -119,15 +119,15 @@ func (b *bucket) empty(now time.Time, burst, rate int) bool {
 	if burst < 0 || rate < 0 {
 		return false
 	}
-	was := b.at
-	if b.at = now.UnixNano(); b.at > was {
-		b.used = max(0, b.used-time.Duration(b.at-was).Seconds()*float64(rate))
+	was := b.updated
+	if b.updated = now.UnixNano(); b.updated > was {
+		b.used = max(0, b.used-time.Duration(b.updated-was).Seconds()*float64(rate))
 	}
 	return b.used+1 > float64(burst)
 }
 
 // giveBack gives back one token.
-func (b *bucket) giveBack() {
+func (b *bucket) refund() {
 	if b.used > 0 {
 		b.used = max(0, b.used-1)
 	}
@@ -152,13 +152,13 @@ type limiter struct {
 	smallData     int32  // small DATA frames unread, over all streams
 	queuedControl int32  // answers appended since the output was last taken
 	updateCredit  int32  // WINDOW_UPDATE frames that are free
-	beyondDrain   int32  // streams opened since the connection is drained for the peer's behavior
+	afterDrain    int32  // streams opened since the connection is drained for the peer's behavior
 	glitchCredit  int16  // frames that are free
 	emptyCredit   int16  // empty DATA frames that are free
 	earlyRefusals uint16 // streams refused before our SETTINGS were acknowledged
 }
 
-func calm(reason string) error {
+func enhanceYourCalm(reason string) error {
 	return frame.NewConnError(frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
 }
 
@@ -171,7 +171,7 @@ func (l *limiter) fault(now time.Time) error {
 	if l.faults.take(now, l.FaultBurst, l.FaultRate) {
 		return nil
 	}
-	return calm("too_many_internal_resets")
+	return enhanceYourCalm("too_many_internal_resets")
 }
 
 // pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right
@@ -182,7 +182,7 @@ func (l *limiter) pushReset(now time.Time) bool {
 
 // unwanted reports whether the client has reset so much that was pushed that there had better be no
 // more.
-func (l *limiter) unwanted(now time.Time) bool {
+func (l *limiter) pushesUnwanted(now time.Time) bool {
 	return l.pushResets.empty(now, l.FaultBurst, l.FaultRate)
 }
 
@@ -195,7 +195,7 @@ func (l *limiter) glitch(now time.Time) error {
 	if l.glitches.take(now, l.GlitchBurst, l.GlitchRate) {
 		return nil
 	}
-	return calm("too_many_glitches")
+	return enhanceYourCalm("too_many_glitches")
 }
 
 // empty charges a DATA frame that carries nothing, and reports whether that was within the limit.
@@ -226,7 +226,7 @@ func (l *limiter) opened() {
 }
 
 // answered notes that a response was begun.
-func (l *limiter) answered() { l.resets.giveBack() }
+func (l *limiter) answered() { l.resets.refund() }
 
 // sentData notes a DATA frame of size octets that was sent. Receivers of DATA measure the path with
 // PING, grpc-go for example.
@@ -242,10 +242,10 @@ func (l *limiter) receivedData() {
 	l.glitchCredit = min(l.glitchCredit+1, maxCredit)
 }
 
-func (l *limiter) control() error {
+func (l *limiter) queuedAnswer() error {
 	l.queuedControl++
 	if over(int(l.queuedControl), l.MaxQueuedControl) {
-		return calm("too_many_queued_answers")
+		return enhanceYourCalm("too_many_queued_answers")
 	}
 	return nil
 }

@@ -258,8 +258,8 @@ func TestSmallDataIsForgiven(t *testing.T) {
 		p.consume(1, 10)
 	}
 	p.alive("the reader lags behind by no more than a frame")
-	if n := p.c.limit.smallData; int(n) != p.stream(1).smallData || n > 10 {
-		t.Errorf("%d small frames are unread, %d of the stream", n, p.stream(1).smallData)
+	if n := p.c.limit.smallData; int(n) != p.stream(1).recv.smallData || n > 10 {
+		t.Errorf("%d small frames are unread, %d of the stream", n, p.stream(1).recv.smallData)
 	}
 	p.consume(1, -1)
 	if n := p.c.limit.smallData; n != 0 {

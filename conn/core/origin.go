@@ -18,7 +18,7 @@ func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
 	if _, err := frame.ParseOrigin(h, p); err != nil {
 		return unlessIgnored(err)
 	}
-	c.emit(Event{Kind: EventOrigin, Data: p})
+	c.emitEvent(Event{Kind: EventOrigin, Data: p})
 	return nil
 }
 
@@ -34,7 +34,7 @@ func unlessIgnored(err error) error {
 // "https://host:port" without a port that is the default (RFC 6454 §6.2). An origin that has no
 // room in a frame that the peer takes is left out. Server only; clients without TLS ignore it.
 func (c *Conn) SendOrigin(origins []string) {
-	if c.fatal != nil {
+	if c.connErr != nil {
 		return
 	}
 	room := int(c.peer.MaxFrameSize)

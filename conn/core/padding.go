@@ -18,7 +18,7 @@ const maxPadding = 1 + 255
 // padData returns how much of the n octets that may be sent on s the next DATA frame takes, and its
 // padding.
 func (c *Conn) padData(s *Stream, n int) (data, pad int) {
-	room := min(int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize))
+	room := min(int(s.send.Available()), int(c.sendWindow.Available()), int(c.peer.MaxFrameSize))
 	n = min(n, max(room-maxPadding, (room+1)/2))
 	want := c.cfg.Padding(frame.Header{Length: uint32(n), Type: frame.TypeData, StreamID: s.ID})
 	return n, max(min(want, room-n-1, 255), 0)

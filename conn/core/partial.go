@@ -6,6 +6,13 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
+// partialState is what SetPartial was told of a frame or header block that is not complete.
+type partialState struct {
+	since   time.Time // when it began, zero where there is none
+	kib     uint32    // length of the frame in KiB, as far as it is known
+	headers bool      // it is a header block, or a frame of one
+}
+
 // Partial is a frame or header block of which the rest has not arrived. The zero Partial is none.
 type Partial struct {
 	Begun  bool // a frame or header block has begun, and its end is missing
@@ -16,9 +23,10 @@ type Partial struct {
 // received: a frame, or a header block whose CONTINUATION is missing. It belongs to the reader, as
 // Decode does.
 func (d Driver) Partial(b []byte) Partial {
-	p := Partial{Begun: len(b) > 0 || d.in.pending.open}
-	d.in.partialHead = d.in.pending.open
-	if d.in.prefaceLeft != "" {
+	dec := &d.dec
+	p := Partial{Begun: len(b) > 0 || dec.pending.open}
+	dec.partialHeaders = dec.pending.open
+	if dec.prefaceLeft != "" {
 		return p
 	}
 	if len(b) >= frame.HeaderLen {
@@ -26,7 +34,7 @@ func (d Driver) Partial(b []byte) Partial {
 	}
 	if len(b) > 3 {
 		t := frame.Type(b[3])
-		d.in.partialHead = d.in.partialHead || t == frame.TypeHeaders || t == frame.TypePushPromise
+		dec.partialHeaders = dec.partialHeaders || t == frame.TypeHeaders || t == frame.TypePushPromise
 	}
 	return p
 }
@@ -36,32 +44,33 @@ func (d Driver) Partial(b []byte) Partial {
 // either a second more for each KiB of the frame. SetPartial belongs to the reader, as Partial
 // does, and needs the lock, too.
 func (d Driver) SetPartial(p Partial, now time.Time) {
-	l := &d.life
+	st := &d.partial
 	switch {
 	case !p.Begun:
-		l.partialSince = time.Time{}
+		st.since = time.Time{}
 		return
-	case l.partialSince.IsZero():
-		d.tell(now)
-		l.partialSince = d.now
+	case st.since.IsZero():
+		d.advance(now)
+		st.since = d.now
 	}
-	l.partialKiB = uint32(p.Length >> 10)
-	l.partialHead = d.in.partialHead // of the reader, so that Partial needs no lock
+	st.kib = uint32(p.Length >> 10)
+	st.headers = d.dec.partialHeaders // which Partial has found without the lock
 }
 
-// partialTimeout is how long what has begun may take, but for its length.
+// partialTimeout is how long a partial frame or header block may take, but for its length.
 func (c *Conn) partialTimeout() time.Duration {
-	if c.life.partialHead {
+	if c.partial.headers {
 		return c.cfg.HeaderTimeout
 	}
 	return c.cfg.FrameTimeout
 }
 
-// partialBy returns when what has begun is due.
-func (c *Conn) partialBy() time.Time {
+// partialDeadline returns when a partial frame or header block is to be complete, the zero time
+// where there is none or no limit.
+func (c *Conn) partialDeadline() time.Time {
 	limit := c.partialTimeout()
-	if c.life.partialSince.IsZero() || limit <= 0 {
+	if c.partial.since.IsZero() || limit <= 0 {
 		return time.Time{}
 	}
-	return c.life.partialSince.Add(limit + time.Duration(c.life.partialKiB)*time.Second)
+	return c.partial.since.Add(limit + time.Duration(c.partial.kib)*time.Second)
 }

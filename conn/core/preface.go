@@ -10,10 +10,10 @@ import (
 // client, and the WINDOW_UPDATE that opens the connection's window (RFC 9113 §3.4). All of it fits
 // one packet.
 func (c *Conn) Start(now time.Time) {
-	if c.fatal != nil {
+	if c.connErr != nil {
 		return
 	}
-	c.tell(now)
+	c.advance(now)
 	now = c.now
 	if c.cfg.Role == Client {
 		c.out = append(c.out, frame.Preface...)
@@ -21,29 +21,40 @@ func (c *Conn) Start(now time.Time) {
 	var list [9]frame.Setting
 	c.out = frame.AppendSettings(c.out, c.cfg.settings(list[:0])...)
 	c.counts.FramesOut++
-	if inc := c.recv.Resize(c.cfg.ConnWindow); inc > 0 {
+	if inc := c.recv.window.Resize(c.cfg.ConnWindow); inc > 0 {
 		c.appendWindowUpdate(0, inc)
 	}
 	if c.cfg.Grease != 0 {
 		c.appendGrease(c.cfg.Grease)
 	}
-	c.life.start(now, &c.cfg)
-	c.bdp.PingSent(now)
+	c.settings.start(now, &c.cfg)
+	c.keepalive.lastFrame, c.idle.since = now, now
+	c.recv.bdp.PingSent(now) // the acknowledgement of our SETTINGS is its answer
 }
 
-func (in *inbound) preface(b []byte) (int, error) {
-	n := min(len(b), len(in.prefaceLeft))
-	if string(b[:n]) != in.prefaceLeft[:n] {
+// preface takes the client's magic octets, of which b is the next part.
+func (dec *frameDecoder) preface(b []byte) (int, error) {
+	n := min(len(b), len(dec.prefaceLeft))
+	if string(b[:n]) != dec.prefaceLeft[:n] {
 		return 0, frame.NewConnError(frame.ProtocolError, "RFC 9113 §3.4", "invalid connection preface")
 	}
-	in.prefaceLeft = in.prefaceLeft[n:]
+	dec.prefaceLeft = dec.prefaceLeft[n:]
 	return n, nil
 }
 
-// begun notes that the first octets have arrived.
-func (l *lifetime) begun(now time.Time, cfg *Config) {
-	if l.silent {
-		l.silent = false
-		l.prefaceBy = after(now, cfg.PrefaceTimeout)
+// start starts the timers for the peer's preface and for the acknowledgement of our SETTINGS.
+func (st *settingsState) start(now time.Time, cfg *Config) {
+	st.prefaceDeadline = after(now, cfg.PrefaceTimeout)
+	if cfg.Role == Server && !cfg.PrefaceDone && cfg.FirstByteTimeout != 0 {
+		st.prefaceDeadline, st.noOctetYet = after(now, cfg.FirstByteTimeout), true
+	}
+	st.ackDeadline = after(now, cfg.SettingsTimeout)
+}
+
+// octetsReceived ends FirstByteTimeout and starts PrefaceTimeout when the first octets arrive.
+func (st *settingsState) octetsReceived(now time.Time, cfg *Config) {
+	if st.noOctetYet {
+		st.noOctetYet = false
+		st.prefaceDeadline = after(now, cfg.PrefaceTimeout)
 	}
 }

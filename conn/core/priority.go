@@ -15,19 +15,25 @@ import (
 // 7540 §5.3.1), or on one whose identifier is above 2^31-1.
 var ErrPriority = errors.New("http2: a stream cannot depend on itself, or on an identifier above 2^31-1")
 
-// pinned says which parts of a stream's priority were decided on this side, so that the peer's word
-// does not change them any more.
-type pinned uint8
+// streamPriority is the priority of a stream: what the peer has stated, or this side has decided.
+type streamPriority struct {
+	priority.Params
+	override localOverride
+}
+
+// localOverride says which parts of a stream's priority this side has decided, so that the peer does
+// not change them any more.
+type localOverride uint8
 
 const (
-	pinUrgency pinned = 1 << iota
-	pinIncremental
-	pinTree
+	overrideUrgency localOverride = 1 << iota
+	overrideIncremental
+	overrideTree
 )
 
 // Priority returns the priority of s: what the peer has asked for, or what was decided on this
 // side.
-func (s *Stream) Priority() priority.Params { return s.prio }
+func (s *Stream) Priority() priority.Params { return s.prio.Params }
 
 // SetPriority changes the priority of s. A part that p does not state stays as it is, and an
 // urgency above 7 is 7.
@@ -42,7 +48,7 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 		return ErrPriority
 	}
 	p.Urgency = min(p.Urgency, priority.MaxUrgency)
-	if c.fatal != nil {
+	if c.connErr != nil {
 		return ErrClosed
 	}
 	if c.cfg.Role == Server {
@@ -50,12 +56,12 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 			return ErrClosed
 		}
 		if p.Extensible {
-			s.pinned |= pinUrgency | pinIncremental
+			s.prio.override |= overrideUrgency | overrideIncremental
 		}
 		if p.Tree {
-			s.pinned |= pinTree
+			s.prio.override |= overrideTree
 		}
-		c.decide(s, p)
+		c.overridePriority(s, p)
 		return nil
 	}
 	if s.state.Closed() || s.state == stream.HalfClosedRemote {
@@ -66,10 +72,10 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 		c.counts.FramesOut++
 	}
 	if p.Tree && c.sendsTree() {
-		c.out = frame.Priority{StreamID: s.ID, PriorityParam: treeParam(p)}.Append(c.out)
+		c.out = frame.Priority{StreamID: s.ID, PriorityParam: toFrame(p)}.Append(c.out)
 		c.counts.FramesOut++
 	}
-	c.adjust(s, p)
+	c.updatePriority(s, p)
 	return nil
 }
 
@@ -84,36 +90,36 @@ func (d Driver) MergePriority(s *Stream, value string) {
 	// What value states is what comes out of it whatever it is merged with.
 	low, _ := priority.Params{Extensible: true}.Merge(value)
 	high, _ := priority.Params{Extensible: true, Urgency: priority.MaxUrgency, Incremental: true}.Merge(value)
-	stated := pinned(0)
+	stated := localOverride(0)
 	if low.Urgency == high.Urgency {
-		stated |= pinUrgency
+		stated |= overrideUrgency
 	}
 	if low.Incremental == high.Incremental {
-		stated |= pinIncremental
+		stated |= overrideIncremental
 	}
 	if stated != 0 {
-		s.pinned |= stated
+		s.prio.override |= stated
 		p.Tree = false
-		d.decide(s, p)
+		d.overridePriority(s, p)
 	}
 }
 
 // adjust changes the priority of a stream in the table as the peer has asked.
-func (c *Conn) adjust(s *Stream, p priority.Params) {
-	c.note(s, p)
+func (c *Conn) updatePriority(s *Stream, p priority.Params) {
+	c.recordPriority(s, p)
 	c.sched.Adjust(s.ID, p)
 }
 
 // decide changes the priority of a stream in the table as this side wants it.
-func (c *Conn) decide(s *Stream, p priority.Params) {
-	c.note(s, p)
-	priority.Decide(c.sched, s.ID, p)
+func (c *Conn) overridePriority(s *Stream, p priority.Params) {
+	c.recordPriority(s, p)
+	priority.Decide(c.sched.Scheduler, s.ID, p)
 }
 
 // note keeps what p states with the stream.
-func (c *Conn) note(s *Stream, p priority.Params) {
+func (c *Conn) recordPriority(s *Stream, p priority.Params) {
 	if p.Extensible {
-		c.extensible = true
+		c.sched.extensible = true
 		s.prio.Extensible, s.prio.Urgency, s.prio.Incremental = true, p.Urgency, p.Incremental
 	}
 	if p.Tree {
@@ -122,18 +128,18 @@ func (c *Conn) note(s *Stream, p priority.Params) {
 }
 
 // askedFor changes the priority of s as the peer has asked, but for what was decided here.
-func (c *Conn) askedFor(s *Stream, p priority.Params) {
-	if s.pinned&pinUrgency != 0 {
+func (c *Conn) applyPeerPriority(s *Stream, p priority.Params) {
+	if s.prio.override&overrideUrgency != 0 {
 		p.Urgency = s.prio.Urgency
 	}
-	if s.pinned&pinIncremental != 0 {
+	if s.prio.override&overrideIncremental != 0 {
 		p.Incremental = s.prio.Incremental
 	}
-	if s.pinned&pinTree != 0 {
+	if s.prio.override&overrideTree != 0 {
 		p.Tree = false
 	}
 	if p.Extensible || p.Tree {
-		c.adjust(s, p)
+		c.updatePriority(s, p)
 	}
 }
 
@@ -142,13 +148,13 @@ func (c *Conn) askedFor(s *Stream, p priority.Params) {
 // (RFC 9218 §7).
 func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priority.Params) {
 	if b.hasPriority && !c.peer.NoRFC7540Priorities {
-		p = treeParams(b.priority)
+		p = fromFrame(b.priority)
 	}
 	stated.Apply(&p)
-	if len(c.early) > 0 {
-		c.takeEarly(b.streamID, &p)
+	if len(c.sched.pendingUpdates) > 0 {
+		c.takePendingUpdate(b.streamID, &p)
 	}
-	c.extensible = c.extensible || p.Extensible
+	c.sched.extensible = c.sched.extensible || p.Extensible
 	return p
 }
 
@@ -157,15 +163,15 @@ func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priori
 // it, so it is the next urgency: with the same one a pushed stream, whose identifier may be lower,
 // could hold up the page that needs it. Nothing of the kind is stated where nobody has spoken of
 // RFC 9218, or the scheduler would take that for a sign of it.
-func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
+func (c *Conn) newPushStream(id uint32, parent *Stream) *Stream {
 	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: priority.DefaultWeight})
-	if c.extensible {
+	if c.sched.extensible {
 		p := priority.Params{Extensible: true, Urgency: priority.DefaultUrgency}
 		if parent.prio.Extensible {
 			p.Urgency = parent.prio.Urgency
 		}
 		p.Urgency = min(p.Urgency+1, priority.MaxUrgency)
-		c.decide(s, p)
+		c.overridePriority(s, p)
 	}
 	return s
 }
@@ -173,10 +179,10 @@ func (c *Conn) newPush(id uint32, parent *Stream) *Stream {
 // sendsTree tells whether PRIORITY frames, and the like in HEADERS, mean anything to the server.
 func (c *Conn) sendsTree() bool { return c.cfg.TreePriorities && !c.peer.NoRFC7540Priorities }
 
-func treeParams(p frame.PriorityParam) priority.Params {
+func fromFrame(p frame.PriorityParam) priority.Params {
 	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }
 
-func treeParam(p priority.Params) frame.PriorityParam {
+func toFrame(p priority.Params) frame.PriorityParam {
 	return frame.PriorityParam{DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }

@@ -253,7 +253,7 @@ func TestPriorityOfIdleStreamsIsBounded(t *testing.T) {
 	p.alive("two idle streams and no other")
 	p.send(request(13))
 	r.want(t, "opened", "open 5", "open 7", "open 13 u=6")
-	if n := cap(p.c.early); n != 0 {
+	if n := cap(p.c.sched.pendingUpdates); n != 0 {
 		t.Errorf("memory for %d idle streams is kept", n)
 	}
 
@@ -265,7 +265,7 @@ func TestPriorityOfIdleStreamsIsBounded(t *testing.T) {
 		p.send(priorityUpdate(2*id+1, "u=1"))
 	}
 	p.alive("the limit may not be known")
-	if n := len(p.c.early); n != 2 {
+	if n := len(p.c.sched.pendingUpdates); n != 2 {
 		t.Errorf("%d priorities are kept", n)
 	}
 	r.want(t, "nothing is open")
@@ -303,7 +303,7 @@ func TestPriorityFloodLeavesLittle(t *testing.T) {
 		p.send(priorityUpdate(uint32(2*(i%50)+1), "u=1"))
 	}
 	p.alive("within the rate")
-	if n := cap(p.c.early); n > 100 {
+	if n := cap(p.c.sched.pendingUpdates); n > 100 {
 		t.Errorf("room for %d priorities is kept", n)
 	}
 }

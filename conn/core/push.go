@@ -47,13 +47,13 @@ func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 	if errors.As(m.CheckPromise(0), &malformed) {
 		return nil, fmt.Errorf("%w: %s (%s)", ErrPushRequest, malformed.Reason, malformed.Section)
 	}
-	id, ok := c.ids.Next()
+	id, ok := c.streams.ids.Next()
 	if !ok {
 		return nil, ErrNoMoreStreams
 	}
-	c.local(parent, stream.SendPromising)
-	s := c.newPush(id, parent)
-	c.local(s, stream.SendPushPromise)
+	c.mustTransition(parent, stream.SendPromising)
+	s := c.newPushStream(id, parent)
+	c.mustTransition(s, stream.SendPushPromise)
 	c.reserve(s)
 	storage := s.Head.Fields
 	s.Head = m
@@ -73,17 +73,17 @@ func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 // CanPush tells why Push on parent would be refused whatever the request, nil where it would not.
 func (d Driver) CanPush(parent *Stream) error {
 	switch {
-	case d.fatal != nil || d.Draining() || d.ids.Exhausted():
+	case d.connErr != nil || d.Draining() || d.streams.ids.Exhausted():
 		return ErrNoMoreStreams
 	case !d.peer.EnablePush:
 		return ErrPushDisabled
-	case d.ids.IsLocal(parent.ID) || parent.tunnel:
+	case d.streams.ids.IsLocal(parent.ID) || parent.tunnel:
 		return ErrPushParent
 	case !parent.state.CanSend():
 		return ErrClosed
-	case uint64(d.localStreams+d.reserved) >= d.pushLimit():
+	case uint64(d.streams.local+d.streams.reserved) >= d.pushLimit():
 		return ErrNoStream
-	case d.limit.unwanted(d.now):
+	case d.limit.pushesUnwanted(d.now):
 		return ErrPushUnwanted
 	}
 	return nil
@@ -98,15 +98,15 @@ func (c *Conn) pushLimit() uint64 {
 func (c *Conn) reserve(s *Stream) {
 	c.uncount(s)
 	s.reserved = true
-	c.reserved++
+	c.streams.reserved++
 }
 
 // openReserved has a stream that was promised count from now on. It is false where that would be
 // one too many.
 func (c *Conn) openReserved(s *Stream) bool {
-	n, limit := uint64(c.remoteStreams), uint64(c.cfg.MaxConcurrentStreams)
+	n, limit := uint64(c.streams.remote), uint64(c.cfg.MaxConcurrentStreams)
 	if c.cfg.Role == Server {
-		n, limit = uint64(c.localStreams), uint64(c.peer.MaxConcurrentStreams)
+		n, limit = uint64(c.streams.local), uint64(c.peer.MaxConcurrentStreams)
 	}
 	if n >= limit {
 		return false
@@ -129,25 +129,25 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 		if st, _ := c.closedState(b.streamID); st != stream.ClosedResetLocal {
 			return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
 		}
-		if err := c.ids.Accept(b.promisedID); err != nil {
+		if err := c.streams.ids.Accept(b.promisedID); err != nil {
 			return err
 		}
 		return frame.NewStreamError(b.promisedID, frame.Cancel, "RFC 9113 §6.6", "promised on a stream that was reset")
 	}
-	if st := parent.state; !c.ids.IsLocal(parent.ID) || st != stream.Open && st != stream.HalfClosedLocal {
+	if st := parent.state; !c.streams.ids.IsLocal(parent.ID) || st != stream.Open && st != stream.HalfClosedLocal {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open")
 	}
-	if err := c.ids.Accept(b.promisedID); err != nil {
+	if err := c.streams.ids.Accept(b.promisedID); err != nil {
 		return err
 	}
-	if c.shutdown.beyond(b.promisedID, c) {
+	if c.afterGoAway(b.promisedID) {
 		return nil
 	}
-	if err := c.in.msg.CheckPromise(b.promisedID); err != nil {
+	if err := c.dec.msg.CheckPromise(b.promisedID); err != nil {
 		return err
 	}
 	// Promised streams do not count as open ones (RFC 9113 §5.1.2). As many again are taken.
-	if uint64(c.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
+	if uint64(c.streams.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(
 			b.promisedID,
 			frame.RefusedStream,
@@ -156,11 +156,11 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 		)
 	}
 	s := c.newStream(b.promisedID, stream.Idle, priority.Params{})
-	c.local(s, stream.RecvPushPromise)
+	c.mustTransition(s, stream.RecvPushPromise)
 	c.reserve(s)
-	s.Head, c.in.msg = c.in.msg, s.Head
+	s.Head, c.dec.msg = c.dec.msg, s.Head
 	s.noBody = s.Head.Method == "HEAD"
 	c.counts.PromisesIn++
-	c.emit(Event{Kind: EventPush, Stream: s, Parent: parent})
+	c.emitEvent(Event{Kind: EventPush, Stream: s, Parent: parent})
 	return nil
 }

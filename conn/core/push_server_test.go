@@ -61,8 +61,8 @@ func TestServerPush(t *testing.T) {
 	}
 	p.queue(1, 5, true)
 	p.want("the promise comes before the content", "HEADERS 1 :status=200", promiseLine+" accept=x", "DATA 1 5 END_STREAM")
-	if s.State().String() != "reserved (local)" || p.c.localStreams != 0 || p.c.reserved != 1 {
-		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.localStreams, p.c.reserved)
+	if s.State().String() != "reserved (local)" || p.c.streams.local != 0 || p.c.streams.reserved != 1 {
+		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.streams.local, p.c.streams.reserved)
 	}
 	if err := p.c.Queue(s, []byte("x"), nil, true); !errors.Is(err, ErrClosed) {
 		t.Errorf("content on a reserved stream: %v", err)
@@ -75,13 +75,13 @@ func TestServerPush(t *testing.T) {
 	if err := p.c.SendHead(s, responseFields(), false, false); err == nil {
 		t.Error("a head after the head")
 	}
-	if s.State().String() != "half-closed (remote)" || p.c.localStreams != 1 || p.c.reserved != 0 {
-		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.localStreams, p.c.reserved)
+	if s.State().String() != "half-closed (remote)" || p.c.streams.local != 1 || p.c.streams.reserved != 0 {
+		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.streams.local, p.c.streams.reserved)
 	}
 	p.queue(2, 3, true, "x: y")
 	p.want("the answer", "HEADERS 2 :status=103", "DATA 2 3", "HEADERS 2 x=y END_STREAM")
 	p.wantEvents("the ends", "drained 1", "closed 1", "drained 2", "closed 2")
-	if p.c.NumStreams()+p.c.localStreams+p.c.remoteStreams+p.c.reserved != 0 {
+	if int32(p.c.NumStreams())+p.c.streams.local+p.c.streams.remote+p.c.streams.reserved != 0 {
 		t.Error("streams are left")
 	}
 	if n := p.c.Counts().PromisesOut; n != 1 {
@@ -220,8 +220,8 @@ func TestServerPushCancelled(t *testing.T) {
 	p.wantEvents("told", "reset 2 remote CANCEL", "closed 2", "reset 4 remote REFUSED_STREAM", "closed 4")
 	p.flush()
 	p.want("nothing more is sent")
-	if p.c.NumStreams() != 1 || p.c.localStreams+p.c.reserved != 0 {
-		t.Errorf("%d streams, %d of them ours, %d reserved", p.c.NumStreams(), p.c.localStreams, p.c.reserved)
+	if p.c.NumStreams() != 1 || p.c.streams.local+p.c.streams.reserved != 0 {
+		t.Errorf("%d streams, %d of them ours, %d reserved", p.c.NumStreams(), p.c.streams.local, p.c.streams.reserved)
 	}
 	p.send(reset(2, frame.Cancel), update(4, 10))
 	p.wantQuiet("late frames")
@@ -248,8 +248,8 @@ func TestServerPushLimitLowered(t *testing.T) {
 	p.takeEvents()
 	p.want("the promise is taken back", "RST_STREAM 4 CANCEL")
 	p.wantEvents("the promise is taken back", "reset 4 local CANCEL", "closed 4")
-	if p.c.localStreams != 1 || p.c.reserved != 0 {
-		t.Errorf("%d streams, %d reserved", p.c.localStreams, p.c.reserved)
+	if p.c.streams.local != 1 || p.c.streams.reserved != 0 {
+		t.Errorf("%d streams, %d reserved", p.c.streams.local, p.c.streams.reserved)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestPush(t *testing.T) {
 		"trailers 2 x=y end", "closed 2")
 	p.want("nothing is sent")
 	p.consume(2, -1)
-	if n := p.c.NumStreams() + p.c.remoteStreams + p.c.localStreams; n != 0 {
+	if n := int32(p.c.NumStreams()) + p.c.streams.remote + p.c.streams.local; n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }
@@ -147,8 +147,8 @@ func TestPushReservedDoNotCount(t *testing.T) {
 	p.wantEvents("and is gone", "reset 6 local REFUSED_STREAM", "closed 6")
 	p.send(dataEnd(2, "x"), response(8).ends(), dataEnd(4, "x"))
 	p.want("there was room")
-	if p.c.reserved != 0 || p.c.remoteStreams != 0 {
-		t.Errorf("%d streams are reserved, %d open", p.c.reserved, p.c.remoteStreams)
+	if p.c.streams.reserved != 0 || p.c.streams.remote != 0 {
+		t.Errorf("%d streams are reserved, %d open", p.c.streams.reserved, p.c.streams.remote)
 	}
 }
 

@@ -10,43 +10,44 @@ import (
 
 // Apply lets the frame of the last Decode take effect: it changes state, appends answers to the
 // output and queues events. now is the present time. An error is a *frame.ConnError, to be handed
-// to Fail. Errors of one stream are dealt with here: RST_STREAM is appended and EventReset queued.
+// to Fail. Apply answers errors of one stream itself: it appends RST_STREAM and queues EventReset.
+// It belongs to the reader, as Decode does, and needs the lock, too.
 func (d Driver) Apply(now time.Time) error {
-	d.tell(now)
-	d.life.begun(d.now, &d.cfg)
-	if !d.in.whole || d.fatal != nil {
+	d.advance(now)
+	d.settings.octetsReceived(d.now, &d.cfg)
+	if !d.dec.isFrame || d.connErr != nil {
 		return nil // a piece of the preface
 	}
-	d.life.received(d.now)
+	d.keepalive.frameReceived(d.now)
 	d.counts.FramesIn++
-	if !d.in.ready {
-		return nil // a header block that goes on
+	if !d.dec.complete {
+		return nil // a header block of which CONTINUATION is missing
 	}
-	d.in.ready = false
-	d.life.partialSince = time.Time{} // what had begun is complete
-	d.timed = true
+	d.dec.complete = false
+	d.partial.since = time.Time{} // the frame or header block is complete
+	d.haveNow = true
 	var err error
-	if r := d.in.refused; r.set {
-		d.in.refused = refusal{}
-		err = d.scope(d.applyRefused(d.in.got, d.in.payload, r.code))
+	if r := d.dec.refusal; r.refused {
+		d.dec.refusal = refusal{}
+		err = d.handleStreamError(d.applyRefused(d.dec.header, d.dec.payload, r.code))
 	} else {
-		err = d.scope(d.apply(d.in.got, d.in.payload))
+		err = d.handleStreamError(d.apply(d.dec.header, d.dec.payload))
 	}
-	d.timed = false
+	d.haveNow = false
 	return err
 }
 
 func (c *Conn) apply(h frame.Header, p []byte) error {
 	switch h.Type {
 	case frame.TypeData:
-		c.renewPings()
+		c.resetPingBudget()
 		return c.recvData(h, p)
 	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation: // the last frame of a header block
-		c.renewPings()
-		if c.in.head.promisedID != 0 {
-			return c.recvPushPromise(&c.in.head)
+		c.resetPingBudget()
+		if c.dec.block.promisedID != 0 {
+			return c.recvPushPromise(&c.dec.block)
 		}
-		return c.recvHeaders(&c.in.head)
+		return c.recvHeaders(&c.dec.block)
 	case frame.TypePriority:
 		return c.recvPriority(h, p)
 	case frame.TypeRSTStream:
@@ -72,7 +73,7 @@ func (c *Conn) apply(h frame.Header, p []byte) error {
 }
 
 // scope deals with the errors of streams and returns those of the connection.
-func (c *Conn) scope(err error) error {
+func (c *Conn) handleStreamError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -85,7 +86,7 @@ func (c *Conn) scope(err error) error {
 
 // onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as
 // on an idle one. Nothing is charged for what may have crossed our RST_STREAM.
-func (c *Conn) onClosed(id uint32, e stream.Event) error {
+func (c *Conn) recvOnClosed(id uint32, e stream.Event) error {
 	st, known := c.closedState(id)
 	if st == stream.ClosedResetLocal {
 		return nil
@@ -105,13 +106,13 @@ func (c *Conn) onClosed(id uint32, e stream.Event) error {
 // as reset by us, because it may have been and the peer may not know yet; so does one that came
 // after our GOAWAY and was never processed (RFC 9113 §6.8).
 func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
-	if c.ids.Idle(id) {
+	if c.streams.ids.Idle(id) {
 		return stream.Idle, true
 	}
-	if c.shutdown.beyond(id, c) {
+	if c.afterGoAway(id) {
 		return stream.ClosedResetLocal, true
 	}
-	if st, known = c.closed.State(id); !known && c.ids.IsLocal(id) {
+	if st, known = c.streams.closed.State(id); !known && c.streams.ids.IsLocal(id) {
 		return stream.ClosedResetLocal, true
 	}
 	return st, known

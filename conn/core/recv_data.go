@@ -17,33 +17,33 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if !c.recv.Receive(h.Length) {
+	if !c.recv.window.Receive(h.Length) {
 		return errConnWindow()
 	}
 	s, ok := c.streams.Get(f.StreamID)
 	if !ok {
-		c.giveBack(h.Length)
-		return c.onClosed(f.StreamID, stream.RecvData)
+		c.returnCredit(h.Length)
+		return c.recvOnClosed(f.StreamID, stream.RecvData)
 	}
 	ok, err = c.acceptData(s, &f, h.Length)
 	if !ok {
-		c.giveBack(h.Length)
+		c.returnCredit(h.Length)
 		return err
 	}
 	unwanted := h.Length - uint32(len(f.Data)) // padding, and what exceeds content-length
 	if unwanted > 0 {
-		c.giveBack(unwanted)
+		c.returnCredit(unwanted)
 	}
 	c.counts.DataIn += uint64(len(f.Data))
-	c.lastData = s
+	c.streams.lastData = s
 	if c.cfg.WindowGrowth > 0 {
-		c.measure(s)
+		c.measureBDP(s)
 	}
-	c.hold(s, len(f.Data))
+	c.retain(s, len(f.Data))
 	if err == nil && f.EndStream {
 		err = c.recvEnd(s)
 	} else if err == nil {
-		if inc := s.recv.Release(unwanted); inc > 0 {
+		if inc := s.recv.window.Release(unwanted); inc > 0 {
 			c.appendWindowUpdate(s.ID, inc)
 		}
 	}
@@ -66,14 +66,14 @@ func errConnWindow() error {
 // If not, and without an error, the frame is to be ignored. With true and an error, what is left of
 // f.Data is within the declared length, and the stream is to be reset behind it.
 func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err error) {
-	if ok, err := c.step(s, stream.RecvData); !ok {
+	if ok, err := c.transition(s, stream.RecvData); !ok {
 		return false, err
 	}
 	if !s.headRecv {
 		return false, frame.NewStreamError(s.ID, frame.ProtocolError,
 			"RFC 9113 §8.1", "DATA before the response's HEADERS")
 	}
-	if !s.recv.Receive(length) {
+	if !s.recv.window.Receive(length) {
 		return false, frame.NewStreamError(s.ID, frame.FlowControlError,
 			"RFC 9113 §6.9", "DATA exceeds the stream's window")
 	}
@@ -90,11 +90,11 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 		return c.acceptEmpty(s)
 	}
 	c.limit.receivedData()
-	if len(f.Data) < smallDataSize && s.unread > 0 {
-		s.smallData++
+	if len(f.Data) < smallDataSize && s.recv.unread > 0 {
+		s.recv.smallData++
 		c.limit.smallData++
 		if over(int(c.limit.smallData), c.limit.MaxSmallData) {
-			return false, calm("too_many_data_frames")
+			return false, enhanceYourCalm("too_many_data_frames")
 		}
 	}
 	return true, nil
@@ -109,5 +109,5 @@ func (c *Conn) acceptEmpty(s *Stream) (ok bool, err error) {
 	case c.cfg.Role == Client:
 		return false, frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
 	}
-	return false, calm(reason)
+	return false, enhanceYourCalm(reason)
 }

@@ -5,48 +5,48 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// recvGoAway handles GOAWAY (RFC 9113 §6.8): streams of ours above the last that the peer will
-// process are over, and may be tried again elsewhere.
+// recvGoAway handles GOAWAY (RFC 9113 §6.8). Streams of ours above the last one that the peer
+// processes are over; their requests may be sent again on another connection.
 func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 	f, err := frame.ParseGoAway(h, p)
 	if err != nil {
 		return err
 	}
-	if c.shutdown.peerGone && f.LastStreamID > c.shutdown.peerLast {
+	if c.goAway.received && f.LastStreamID > c.goAway.lastRecv {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §6.8", "last stream identifier of GOAWAY increased")
 	}
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
 	}
-	c.shutdown.peerGone, c.shutdown.peerLast = true, f.LastStreamID
-	c.emit(Event{Kind: EventGoAway, Err: &frame.ConnError{
+	c.goAway.received, c.goAway.lastRecv = true, f.LastStreamID
+	c.emitEvent(Event{Kind: EventGoAway, Err: &frame.ConnError{
 		Code: f.Code, Initiator: frame.Remote, LastStreamID: f.LastStreamID,
 		Debug: string(f.DebugData),
 	}})
 	var refused []*Stream
 	for id, s := range c.streams.All() {
-		if c.ids.IsLocal(id) && id > f.LastStreamID {
+		if c.streams.ids.IsLocal(id) && id > f.LastStreamID {
 			refused = append(refused, s)
 		}
 	}
 	for _, s := range refused {
 		s.state = stream.ClosedResetRemote
-		c.emit(Event{Kind: EventReset, Stream: s, Err: &frame.StreamError{
+		c.emitEvent(Event{Kind: EventReset, Stream: s, Err: &frame.StreamError{
 			StreamID: s.ID, Code: frame.RefusedStream, Initiator: frame.Remote, Section: "RFC 9113 §6.8",
 			Reason: "not processed: the peer sent GOAWAY with a lower last stream",
 		}})
 		c.closeStream(s)
 	}
-	c.followGoAway()
+	c.drainAfterGoAway()
 	return nil
 }
 
-// followGoAway drains a server's connection whose client has sent GOAWAY, once no stream is open:
-// nothing more is to be expected on it.
-func (c *Conn) followGoAway() {
-	if c.cfg.Role == Server && c.shutdown.peerGone && c.streams.Len() == 0 {
-		guess := !c.timed && c.shutdown.step == running
+// drainAfterGoAway drains a server's connection whose client has sent GOAWAY, once no stream is
+// open: no request will follow.
+func (c *Conn) drainAfterGoAway() {
+	if c.cfg.Role == Server && c.goAway.received && c.streams.Len() == 0 {
+		stale := !c.haveNow && c.goAway.drain == running
 		c.beginDrain()
-		c.shutdown.guess = guess
+		c.goAway.stale = stale
 	}
 }

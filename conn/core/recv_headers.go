@@ -10,7 +10,7 @@ import (
 // trailers (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table,
 // whatever comes of it.
 func (c *Conn) recvHeaders(b *headerBlock) error {
-	if c.cfg.Role == Server && c.ids.Idle(b.streamID) {
+	if c.cfg.Role == Server && c.streams.ids.Idle(b.streamID) {
 		return c.recvRequest(b)
 	}
 	s, ok := c.streams.Get(b.streamID)
@@ -32,18 +32,18 @@ func (c *Conn) headersOnClosed(id uint32) error {
 	if st, known := c.closedState(id); !known || st == stream.Idle {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9113 §5.1.1", "HEADERS on a stream that may not be opened")
 	}
-	return c.onClosed(id, stream.RecvHeaders)
+	return c.recvOnClosed(id, stream.RecvHeaders)
 }
 
 // recvRequest opens a stream of the peer's (RFC 9113 §5.1.1, §8.3.1).
 func (c *Conn) recvRequest(b *headerBlock) error {
-	if err := c.ids.Accept(b.streamID); err != nil {
+	if err := c.streams.ids.Accept(b.streamID); err != nil {
 		return err
 	}
-	if c.shutdown.beyond(b.streamID, c) {
-		return c.openedBeyond()
+	if c.afterGoAway(b.streamID) {
+		return c.chargeAfterGoAway()
 	}
-	if uint64(c.remoteStreams) >= uint64(c.cfg.MaxConcurrentStreams) {
+	if uint64(c.streams.remote) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(
 			b.streamID,
 			frame.RefusedStream,
@@ -51,7 +51,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 			"more streams than SETTINGS_MAX_CONCURRENT_STREAMS",
 		)
 	}
-	m := &c.in.msg
+	m := &c.dec.msg
 	if err := m.CheckRequest(b.streamID, c.cfg.EnableConnectProtocol); err != nil && !m.TooLarge {
 		return err
 	}
@@ -61,9 +61,9 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	s := c.newStream(b.streamID, stream.Idle, c.requestPriority(b, m.Priority()))
 	c.takeHead(s)
 	s.tunnel = s.Head.Method == "CONNECT"
-	c.local(s, stream.RecvHeaders)
+	c.mustTransition(s, stream.RecvHeaders)
 	if b.endStream {
-		c.local(s, stream.RecvEndStream)
+		c.mustTransition(s, stream.RecvEndStream)
 	}
 	c.queueEvent(EventHeaders, s).End = b.endStream
 	if s.ID == frame.MaxStreamID {
@@ -82,10 +82,10 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 			"more pushed streams than SETTINGS_MAX_CONCURRENT_STREAMS",
 		)
 	}
-	if ok, err := c.step(s, stream.RecvHeaders); !ok {
+	if ok, err := c.transition(s, stream.RecvHeaders); !ok {
 		return err
 	}
-	m := &c.in.msg
+	m := &c.dec.msg
 	if err := m.CheckResponse(s.ID); err != nil && !m.TooLarge {
 		return err
 	}
@@ -106,16 +106,23 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 	}
 	c.takeHead(s)
 	if b.endStream {
-		c.local(s, stream.RecvEndStream)
+		c.mustTransition(s, stream.RecvEndStream)
 	}
 	c.queueEvent(EventHeaders, s).End = b.endStream
 	c.closeIfDone(s)
 	return nil
 }
 
+// interimState is what the peer has sent of interim responses (1xx) on a stream.
+type interimState struct {
+	octets    uint64 // of all of them, counted as in a header list (RFC 9113 §10.5.1)
+	count     int32
+	unbounded bool // client: see Driver.UnboundedInterim
+}
+
 // TakeInterim says that the caller looks at each interim response on s, and resets s when there are
 // too many: their number and their octets together are not bounded then. Client only.
-func (d Driver) TakeInterim(s *Stream) { s.takesAll = true }
+func (d Driver) UnboundedInterim(s *Stream) { s.interim.unbounded = true }
 
 // interimStatus is as long as any interim response's :status.
 var interimStatus = [1]header.Field{{Name: ":status", Value: "100"}}
@@ -123,19 +130,19 @@ var interimStatus = [1]header.Field{{Name: ":status", Value: "100"}}
 // recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110
 // §15.2), so that only a limit ends them.
 func (c *Conn) recvInterim(s *Stream, m *header.Message) error {
-	s.interims++
-	s.interimed += header.ListSize(interimStatus[:]) + header.ListSize(m.Fields)
-	many := over(int(s.interims), c.limit.MaxInterim) || s.interimed > uint64(c.cfg.MaxHeaderBytes)
-	if m.TooLarge || many && !s.takesAll {
+	s.interim.count++
+	s.interim.octets += header.ListSize(interimStatus[:]) + header.ListSize(m.Fields)
+	many := over(int(s.interim.count), c.limit.MaxInterim) || s.interim.octets > uint64(c.cfg.MaxHeaderBytes)
+	if m.TooLarge || many && !s.interim.unbounded {
 		return frame.NewStreamError(s.ID, frame.EnhanceYourCalm, "RFC 9113 §10.5", "too_many_interim_responses")
 	}
-	c.emit(Event{Kind: EventInformational, Stream: s, Message: m})
+	c.emitEvent(Event{Kind: EventInformational, Stream: s, Message: m})
 	return nil
 }
 
 // recvTrailers handles the second header block of a message (RFC 9113 §8.1).
 func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
-	if ok, err := c.step(s, stream.RecvHeaders); !ok {
+	if ok, err := c.transition(s, stream.RecvHeaders); !ok {
 		return err
 	}
 	switch {
@@ -144,7 +151,7 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 	case !b.endStream:
 		return frame.NewStreamError(s.ID, frame.ProtocolError, "RFC 9113 §8.1", "trailers without END_STREAM")
 	}
-	m := &c.in.msg
+	m := &c.dec.msg
 	if err := m.CheckTrailers(s.ID); err != nil {
 		return err
 	}
@@ -154,7 +161,7 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 	if err := c.recvEnd(s); err != nil {
 		return err
 	}
-	c.emit(Event{Kind: EventTrailers, Stream: s, End: true, Message: m})
+	c.emitEvent(Event{Kind: EventTrailers, Stream: s, End: true, Message: m})
 	c.closeIfDone(s)
 	return nil
 }
@@ -164,10 +171,10 @@ func (c *Conn) recvEnd(s *Stream) error {
 	if !s.noBody && s.headRecv && s.Head.ContentLength >= 0 && s.recvBody != s.Head.ContentLength {
 		return badLength(s.ID)
 	}
-	if ok, err := c.step(s, stream.RecvEndStream); !ok {
+	if ok, err := c.transition(s, stream.RecvEndStream); !ok {
 		return err
 	}
-	c.settle(s)
+	c.reclaimGrowth(s)
 	return nil
 }
 
@@ -175,8 +182,8 @@ func (c *Conn) recvEnd(s *Stream) error {
 // is copied and nothing allocated once the fields of both have grown.
 func (c *Conn) takeHead(s *Stream) {
 	storage := s.Head.Fields
-	s.Head = c.in.msg
-	c.in.msg.Fields = storage // the rest is overwritten by the next block
+	s.Head = c.dec.msg
+	c.dec.msg.Fields = storage // the rest is overwritten by the next block
 	s.headRecv = true
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 // earlyPriority is a PRIORITY_UPDATE for a stream that is idle (RFC 9218 §7).
-type earlyPriority struct {
-	id uint32
-	p  priority.Params
+type pendingUpdate struct {
+	id     uint32
+	params priority.Params
 }
 
 func (c *Conn) recvPriority(h frame.Header, p []byte) error {
@@ -37,10 +37,10 @@ func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
 		return
 	}
 	if s, ok := c.streams.Get(id); ok {
-		c.askedFor(s, treeParams(tree))
+		c.applyPeerPriority(s, fromFrame(tree))
 		return
 	}
-	c.sched.Adjust(id, treeParams(tree))
+	c.sched.Adjust(id, fromFrame(tree))
 }
 
 // recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid changes
@@ -57,8 +57,8 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 		return err
 	}
 	id := f.PrioritizedID
-	idle := c.ids.Idle(id)
-	if idle && c.ids.IsLocal(id) {
+	idle := c.streams.ids.Idle(id)
+	if idle && c.streams.ids.IsLocal(id) {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for a push stream that is idle")
 	}
 	var p priority.Params
@@ -67,52 +67,56 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 		p, ok = priority.Parse(string(f.Value))
 	}
 	if idle {
-		return c.updateIdle(id, p, ok)
+		return c.updateIdlePriority(id, p, ok)
 	}
 	if s, open := c.streams.Get(id); open && ok && s.state != stream.HalfClosedLocal {
-		c.askedFor(s, p)
+		c.applyPeerPriority(s, p)
 	}
 	return nil
 }
 
 // updateIdle keeps a PRIORITY_UPDATE until its stream is opened. As many streams as the client may
 // have open can wait so.
-func (c *Conn) updateIdle(id uint32, p priority.Params, valid bool) error {
-	if last := c.ids.LastRemote(); len(c.early) > 0 && c.early[0].id <= last {
+func (c *Conn) updateIdlePriority(id uint32, p priority.Params, valid bool) error {
+	if last := c.streams.ids.LastRemote(); len(c.sched.pendingUpdates) > 0 && c.sched.pendingUpdates[0].id <= last {
 		var refused priority.Params
-		c.takeEarly(last, &refused)
+		c.takePendingUpdate(last, &refused)
 	}
-	i, known := slices.BinarySearchFunc(c.early, id, func(e earlyPriority, id uint32) int { return int(e.id) - int(id) })
-	if !known && uint64(c.remoteStreams+len(c.early)) >= uint64(c.cfg.MaxConcurrentStreams) {
-		if !c.life.settingsAcked { // the client may not know the limit yet
+	i, known := slices.BinarySearchFunc(
+		c.sched.pendingUpdates,
+		id,
+		func(e pendingUpdate, id uint32) int { return int(e.id) - int(id) },
+	)
+	if !known && uint64(int(c.streams.remote)+len(c.sched.pendingUpdates)) >= uint64(c.cfg.MaxConcurrentStreams) {
+		if !c.settings.acked { // the client may not know the limit yet
 			return nil
 		}
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1",
 			"PRIORITY_UPDATE for more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
 	}
 	switch {
-	case !valid || c.shutdown.beyond(id, c):
+	case !valid || c.afterGoAway(id):
 	case known:
-		c.early[i].p = p
+		c.sched.pendingUpdates[i].params = p
 	default:
-		c.early = slices.Insert(c.early, i, earlyPriority{id, p})
+		c.sched.pendingUpdates = slices.Insert(c.sched.pendingUpdates, i, pendingUpdate{id, p})
 	}
 	return nil
 }
 
 // takeEarly finds what was said of stream id before it was opened, and forgets what was said of
 // those that are no longer idle.
-func (c *Conn) takeEarly(id uint32, p *priority.Params) {
+func (c *Conn) takePendingUpdate(id uint32, p *priority.Params) {
 	n := 0
-	for n < len(c.early) && c.early[n].id <= id {
+	for n < len(c.sched.pendingUpdates) && c.sched.pendingUpdates[n].id <= id {
 		n++
 	}
-	if n > 0 && c.early[n-1].id == id {
-		e := c.early[n-1].p
+	if n > 0 && c.sched.pendingUpdates[n-1].id == id {
+		e := c.sched.pendingUpdates[n-1].params
 		p.Extensible, p.Urgency, p.Incremental = true, e.Urgency, e.Incremental
 	}
-	c.early = slices.Delete(c.early, 0, n)
-	if len(c.early) == 0 {
-		c.early = nil
+	c.sched.pendingUpdates = slices.Delete(c.sched.pendingUpdates, 0, n)
+	if len(c.sched.pendingUpdates) == 0 {
+		c.sched.pendingUpdates = nil
 	}
 }

@@ -16,7 +16,7 @@ func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	if f.Ack {
 		return c.recvSettingsAck()
 	}
-	if c.life.settingsRecv {
+	if c.settings.received {
 		if err := c.limit.glitch(c.now); err != nil {
 			return err
 		}
@@ -24,20 +24,20 @@ func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	if err := c.applySettings(&f); err != nil {
 		return err
 	}
-	c.life.settingsRecv = true
+	c.settings.received = true
 	c.counts.SettingsIn++
 	c.out = frame.AppendSettingsAck(c.out)
 	c.counts.FramesOut++
 	if c.cfg.Grease != 0 && c.counts.SettingsIn == 1 {
 		c.appendGrease(bits.RotateLeft64(c.cfg.Grease, 23))
 	}
-	c.emit(Event{Kind: EventSettings})
-	return c.limit.control()
+	c.emitEvent(Event{Kind: EventSettings})
+	return c.limit.queuedAnswer()
 }
 
 func (c *Conn) applySettings(f *frame.Settings) error {
 	if over(f.Len(), c.limit.MaxSettings) {
-		return calm("too_many_settings")
+		return enhanceYourCalm("too_many_settings")
 	}
 	for i := range f.Len() {
 		set := f.At(i)
@@ -65,7 +65,7 @@ func (c *Conn) applySetting(set frame.Setting) error {
 	case frame.SettingMaxConcurrentStreams:
 		p.MaxConcurrentStreams = set.Value
 	case frame.SettingInitialWindowSize:
-		return c.shiftWindows(set.Value)
+		return c.shiftSendWindows(set.Value)
 	case frame.SettingMaxFrameSize:
 		p.MaxFrameSize = set.Value
 	case frame.SettingMaxHeaderListSize:
@@ -76,7 +76,7 @@ func (c *Conn) applySetting(set frame.Setting) error {
 		}
 		p.EnableConnectProtocol = set.Value == 1
 	case frame.SettingNoRFC7540Priorities:
-		if c.life.settingsRecv && p.NoRFC7540Priorities != (set.Value == 1) {
+		if c.settings.received && p.NoRFC7540Priorities != (set.Value == 1) {
 			return frame.NewConnError(frame.ProtocolError, "RFC 9218 §2.1", "SETTINGS_NO_RFC7540_PRIORITIES changed")
 		}
 		p.NoRFC7540Priorities = set.Value == 1
@@ -85,16 +85,16 @@ func (c *Conn) applySetting(set frame.Setting) error {
 }
 
 func (c *Conn) recvSettingsAck() error {
-	if c.life.settingsAcked && c.life.windowAsked {
-		c.recvWindowAck()
+	if c.settings.acked && c.settings.windowUnacked {
+		c.initialWindowAcked()
 		return nil
 	}
-	if c.life.settingsAcked {
+	if c.settings.acked {
 		return c.limit.glitch(c.now)
 	}
-	c.life.settingsAcked = true
-	c.bdp.PingAcked(c.now)
-	c.in.block.SetTableSize(c.cfg.DecoderTableSize)
+	c.settings.acked = true
+	c.recv.bdp.PingAcked(c.now)
+	c.dec.hpack.SetTableSize(c.cfg.DecoderTableSize)
 	if c.cfg.StreamWindow < frame.DefaultWindow {
 		// From now on the peer counts with the smaller window on all streams (RFC 9113 §6.9.2).
 		c.shiftRecvWindows(int32(c.cfg.StreamWindow) - frame.DefaultWindow)

@@ -10,7 +10,7 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 	f, err := frame.ParseWindowUpdate(h, p)
 	s, open := c.streams.Get(h.StreamID)
 	if f.StreamID != 0 && !open { // an increment of 0 is the error of a stream that is there
-		return c.onClosed(f.StreamID, stream.RecvWindowUpdate)
+		return c.recvOnClosed(f.StreamID, stream.RecvWindowUpdate)
 	}
 	if err != nil {
 		return err
@@ -19,12 +19,12 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 		return err
 	}
 	if h.StreamID == 0 {
-		if !c.send.Add(f.Increment) {
+		if !c.sendWindow.Add(f.Increment) {
 			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.1", "connection window above 2^31-1")
 		}
 		return nil // Fill finds who can go on
 	}
-	if _, err := c.step(s, stream.RecvWindowUpdate); err != nil {
+	if _, err := c.transition(s, stream.RecvWindowUpdate); err != nil {
 		return err
 	}
 	// Also where we have nothing left to send: "A sender MUST NOT allow a flow-control window to
@@ -32,6 +32,6 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 	if !s.send.Add(f.Increment) {
 		return frame.NewStreamError(s.ID, frame.FlowControlError, "RFC 9113 §6.9.1", "stream window above 2^31-1")
 	}
-	c.wake(s)
+	c.readyIfSendable(s)
 	return nil
 }

@@ -4,14 +4,14 @@ import "github.com/sluice-go/sluice/frame"
 
 // refusal is what the caller wants to become of the frame that was decoded.
 type refusal struct {
-	set  bool
-	code frame.Code // with which the stream is reset, NoError where the frame is dropped
+	refused bool
+	code    frame.Code // with which the stream is reset, NoError where the frame is dropped
 }
 
 // Frame returns the frame that the last Decode took off; ok is false where that was a piece of the
 // client's preface. The payload is a view into what Decode was given.
 func (d Driver) Frame() (h frame.Header, payload []byte, ok bool) {
-	return d.in.got, d.in.payload, d.in.whole
+	return d.dec.header, d.dec.payload, d.dec.isFrame
 }
 
 // Refuse says that the frame which the last Decode took off shall have no effect at the next Apply.
@@ -29,8 +29,8 @@ func (d Driver) Frame() (h frame.Header, payload []byte, ok bool) {
 //
 // Refuse belongs to the reader, as Decode does.
 func (d Driver) Refuse(code frame.Code) {
-	if !d.in.refused.set || d.in.refused.code == frame.NoError {
-		d.in.refused = refusal{set: true, code: code}
+	if !d.dec.refusal.refused || d.dec.refusal.code == frame.NoError {
+		d.dec.refusal = refusal{refused: true, code: code}
 	}
 }
 
@@ -46,26 +46,26 @@ func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 		}
 		return nil
 	case frame.TypeWindowUpdate:
-		if err := c.scope(c.apply(h, p)); err != nil || code == frame.NoError {
+		if err := c.handleStreamError(c.apply(h, p)); err != nil || code == frame.NoError {
 			return err
 		}
 	case frame.TypeData:
 		if _, err := frame.ParseData(h, p); err != nil {
 			return err
 		}
-		if !c.recv.Receive(h.Length) {
+		if !c.recv.window.Receive(h.Length) {
 			return errConnWindow()
 		}
-		c.giveBack(h.Length)
+		c.returnCredit(h.Length)
 	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation:
-		b := &c.in.head
+		b := &c.dec.block
 		opens := b.promisedID
-		if id = b.streamID; opens == 0 && c.cfg.Role == Server && c.ids.Idle(id) {
+		if id = b.streamID; opens == 0 && c.cfg.Role == Server && c.streams.ids.Idle(id) {
 			opens = id
 		}
 		if opens != 0 {
 			id = opens
-			if err := c.ids.Accept(id); err != nil || c.shutdown.beyond(id, c) {
+			if err := c.streams.ids.Accept(id); err != nil || c.afterGoAway(id) {
 				return err
 			}
 			return c.refuseStream(id, code)
@@ -87,5 +87,5 @@ func (c *Conn) refuseStream(id uint32, code frame.Code) error {
 		code = frame.RefusedStream
 	}
 	c.endStream(&frame.StreamError{StreamID: id, Code: code, Reason: "refused by the frame policy"})
-	return c.limit.control()
+	return c.limit.queuedAnswer()
 }

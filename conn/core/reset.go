@@ -14,7 +14,7 @@ func (c *Conn) Reset(s *Stream, code frame.Code) {
 // ResetFor is Reset with a reason and a cause for the error of EventReset. The peer hears the code
 // only.
 func (d Driver) ResetFor(s *Stream, code frame.Code, reason string, cause error) {
-	if d.fatal != nil || s.state.Closed() || s.state == stream.Idle {
+	if d.connErr != nil || s.state.Closed() || s.state == stream.Idle {
 		return
 	}
 	d.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: reason, Cause: cause})
@@ -29,7 +29,7 @@ func (c *Conn) StopRecv(s *Stream) {
 	case s.state == stream.HalfClosedLocal:
 		c.Reset(s, c.stopCode())
 	default:
-		s.out.stopRecv = true
+		s.out.resetAfterEnd = true
 	}
 }
 
@@ -44,11 +44,11 @@ func (c *Conn) stopCode() frame.Code {
 // resetStream ends s with RST_STREAM and the events for it.
 func (c *Conn) resetStream(s *Stream, se *frame.StreamError) {
 	if !s.state.Closed() {
-		c.local(s, stream.SendReset)
+		c.mustTransition(s, stream.SendReset)
 	}
 	s.state = stream.ClosedResetLocal
 	c.appendRSTStream(s.ID, se.Code)
-	c.emit(Event{Kind: EventReset, Stream: s, Err: se})
+	c.emitEvent(Event{Kind: EventReset, Stream: s, Err: se})
 	c.closeStream(s)
 }
 
@@ -60,8 +60,8 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 			return err
 		}
 	}
-	c.emit(Event{Kind: EventFault, Err: se})
-	if _, open := c.streams.Get(se.StreamID); !open && c.ids.Idle(se.StreamID) {
+	c.emitEvent(Event{Kind: EventFault, Err: se})
+	if _, open := c.streams.Get(se.StreamID); !open && c.streams.ids.Idle(se.StreamID) {
 		// RST_STREAM must not be sent for an idle stream (RFC 9113 §6.4).
 		return frame.NewConnError(se.Code, se.Section, se.Reason+", on an idle stream")
 	}
@@ -69,15 +69,15 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 	if free {
 		return nil
 	}
-	return c.limit.control()
+	return c.limit.queuedAnswer()
 }
 
 // endStream sends RST_STREAM for a stream of the table, or for one that was never put there.
 func (c *Conn) endStream(se *frame.StreamError) {
 	if s, ok := c.streams.Get(se.StreamID); ok {
 		c.resetStream(s, se)
-	} else if st, _ := c.closed.State(se.StreamID); st != stream.ClosedResetLocal {
-		c.closed.Add(se.StreamID, stream.ClosedResetLocal)
+	} else if st, _ := c.streams.closed.State(se.StreamID); st != stream.ClosedResetLocal {
+		c.streams.closed.Add(se.StreamID, stream.ClosedResetLocal)
 		c.appendRSTStream(se.StreamID, se.Code)
 	}
 }
@@ -90,7 +90,7 @@ const maxEarlyRefusals = 10_000
 // that was opened by us.
 func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 	switch {
-	case se.Code == frame.RefusedStream && !c.life.settingsAcked:
+	case se.Code == frame.RefusedStream && !c.settings.acked:
 		if c.limit.earlyRefusals == maxEarlyRefusals {
 			return false
 		}
@@ -98,7 +98,7 @@ func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 		return true
 	case c.cfg.Role == Server:
 		return false
-	case c.ids.IsLocal(se.StreamID):
+	case c.streams.ids.IsLocal(se.StreamID):
 		_, open := c.streams.Get(se.StreamID)
 		return open
 	case c.limit.glitchCredit > 0: // as many pushes as a page may have

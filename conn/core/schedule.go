@@ -7,96 +7,104 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// turn is what the scheduler has been told of a stream.
-type turn uint8
+// scheduling decides which stream sends next (RFC 9218 §10).
+type scheduling struct {
+	priority.Scheduler
 
-const (
-	noTurn  turn = iota // it is not ready
-	sends               // it is ready and has something to send
-	awaited             // it is ready and has nothing to send yet: see SetPatient
-)
-
-// order counts the streams that are ready, by their turn.
-type order struct {
-	sends, awaited int
+	sending        int32           // number of streams that are ready
+	awaited        int32           // number of streams that are awaited
+	backpressure   bool            // see Driver.SetBackpressure
+	extensible     bool            // one of the two sides has stated a priority of RFC 9218
+	pendingUpdates []pendingUpdate // for streams that are idle, by ascending identifiers
 }
 
-// any reports whether a stream is ready.
-func (o *order) any() bool { return o.sends > 0 || o.awaited > 0 }
+// readiness says whether the scheduler has been told that a stream is ready, and why.
+type readiness uint8
 
-// setTurn changes the turn of s and tells the scheduler.
-func (c *Conn) setTurn(s *Stream, t turn) {
-	if s.turn == t {
+const (
+	notReady readiness = iota // the scheduler takes the stream for one that has nothing to send
+	ready                     // the stream is ready and has something to send
+	awaited                   // the stream is ready and has nothing to send yet: see Driver.SetBackpressure
+)
+
+// any reports whether the scheduler takes a stream for ready.
+func (sc *scheduling) any() bool { return sc.sending > 0 || sc.awaited > 0 }
+
+// count adds n to the number of streams of readiness r.
+func (sc *scheduling) count(r readiness, n int32) {
+	switch r {
+	case ready:
+		sc.sending += n
+	case awaited:
+		sc.awaited += n
+	}
+}
+
+// setReadiness changes the readiness of s and tells the scheduler.
+func (c *Conn) setReadiness(s *Stream, r readiness) {
+	if s.readiness == r {
 		return
 	}
-	c.order.count(s.turn, -1)
-	c.order.count(t, 1)
-	was := s.turn
-	s.turn = t
+	c.sched.count(s.readiness, -1)
+	c.sched.count(r, 1)
+	was := s.readiness
+	s.readiness = r
 	switch {
-	case c.fatal != nil: // see Abandon
-	case t == noTurn:
+	case c.connErr != nil: // the scheduler is not called any more: see Fail and Driver.Abandon
+	case r == notReady:
 		c.sched.Unready(&s.node)
-	case was == noTurn:
+	case was == notReady:
 		c.sched.Ready(&s.node)
 	}
 }
 
-// leave takes s, which is closed, out of the scheduler.
-func (c *Conn) leave(s *Stream) {
-	c.order.count(s.turn, -1)
-	s.turn = noTurn
+// readyIfSendable makes s ready if it has something to send that its window lets pass.
+func (c *Conn) readyIfSendable(s *Stream) {
+	if s.out.waiting() && s.send.Available() > 0 {
+		if s.readiness == awaited {
+			s.await = awaitState{} // it was worth waiting for
+		}
+		c.setReadiness(s, ready)
+	}
+}
+
+// unschedule takes s, which is closed, out of the scheduler.
+func (c *Conn) unschedule(s *Stream) {
+	c.sched.count(s.readiness, -1)
+	s.readiness = notReady
 	c.sched.Close(&s.node)
 }
 
-func (o *order) count(t turn, by int) {
-	switch t {
-	case sends:
-		o.sends += by
-	case awaited:
-		o.awaited += by
-	}
-}
-
-// wake tells the scheduler that s can send, if it can.
-func (c *Conn) wake(s *Stream) {
-	if s.out.waiting() && s.send.Available() > 0 {
-		if s.turn == awaited {
-			s.late, s.skip = 0, 0 // it was worth waiting for
-		}
-		c.setTurn(s, sends)
-	}
-}
-
 // Fill moves queued data to the output, in the order that the scheduler decides, until the output
-// holds limit octets, no stream is ready, the connection's window is used up or, where the socket
-// is slow, until the stream whose turn it is has nothing to send yet (see SetPatient).
+// holds limit octets, no stream is ready or the connection's window is used up. With
+// Driver.SetBackpressure, Fill ends as well when the scheduler's next stream has nothing to send
+// yet.
 //
 // A scheduler that breaks the contract of priority.Scheduler ends the connection, with
 // INTERNAL_ERROR: then Err says what it did.
 func (c *Conn) Fill(limit int) {
-	for c.fatal == nil && len(c.out)+c.lent < limit && c.send.Available() > 0 {
+	for c.connErr == nil && len(c.out)+c.vectored.octets < limit && c.sendWindow.Available() > 0 {
 		s := c.next()
 		switch {
 		case s == nil:
 			return
-		case s.turn == sends:
+		case s.readiness == ready:
 			c.sendChunk(s)
-		case c.patient:
+		case c.sched.backpressure:
 			return
 		default:
-			c.setTurn(s, noTurn)
+			c.setReadiness(s, notReady)
 		}
 	}
 }
 
-// next returns the stream whose turn it is, nil where there is none, or where the scheduler is at
-// fault.
+// next returns the stream that the scheduler has chosen, nil where there is none, or where the
+// scheduler is at fault.
 func (c *Conn) next() *Stream {
 	n := c.sched.Next()
 	if n == nil {
-		if c.order.any() {
-			c.blameScheduler("Next has returned nil while %d streams are ready", c.order.sends+c.order.awaited)
+		if c.sched.any() {
+			c.failScheduler("Next has returned nil while %d streams are ready", c.sched.sending+c.sched.awaited)
 		}
 		return nil
 	}
@@ -105,16 +113,17 @@ func (c *Conn) next() *Stream {
 	s, ok := c.streams.Get(n.ID)
 	switch {
 	case !ok || &s.node != n:
-		c.blameScheduler("Next has returned a Node that was closed, or is not of this connection")
+		c.failScheduler("Next has returned a Node that was closed, or is not of this connection")
 		return nil
-	case s.turn == noTurn:
-		c.blameScheduler("Next has returned stream %d, which is not ready", s.ID)
+	case s.readiness == notReady:
+		c.failScheduler("Next has returned stream %d, which is not ready", s.ID)
 		return nil
 	}
 	return s
 }
 
-func (c *Conn) blameScheduler(format string, args ...any) {
+// failScheduler ends the connection for a fault of the scheduler.
+func (c *Conn) failScheduler(format string, args ...any) {
 	c.Fail(&frame.ConnError{
 		Code:   frame.InternalError,
 		Reason: "fault of the Scheduler: " + fmt.Sprintf(format, args...),

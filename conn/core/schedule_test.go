@@ -78,7 +78,7 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 			if !strings.Contains(err.Error(), "Scheduler") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the error is %q, and does not say %q", err, tt.want)
 			}
-			if n := q.stream(1).Queued(); n != 2000 {
+			if n := len(q.stream(1).out.data); n != 2000 {
 				t.Errorf("%d octets of the other connection wait, of 2000", n)
 			}
 			if !strings.Contains(string(p.c.Output(nil)), "Scheduler") {
@@ -95,14 +95,14 @@ func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<20)), request(1), request(3))
 	p.answer(1, false)
 	p.answer(3, false)
-	p.c.SetPatient(true)
+	p.c.SetBackpressure(true)
 	p.queue(1, 65_535, false) // all of the connection's window: stream 1 is awaited from then on
 	if err := p.c.Queue(p.stream(3), make([]byte, 100), nil, false); err != nil {
 		t.Fatal(err)
 	}
 	lost, waiting := p.stream(1), p.stream(3)
-	if lost.turn != awaited || waiting.turn != sends {
-		t.Fatalf("the turns are %v and %v", lost.turn, waiting.turn)
+	if lost.readiness != awaited || waiting.readiness != ready {
+		t.Fatalf("the turns are %v and %v", lost.readiness, waiting.readiness)
 	}
 	p.c.Abandon()
 

@@ -28,9 +28,9 @@ var (
 // CanOpen tells whether Open would succeed: nil, ErrNoStream or ErrNoMoreStreams.
 func (d Driver) CanOpen() error {
 	switch {
-	case d.fatal != nil || d.shutdown.peerGone || d.shutdown.step != running || d.ids.LastLocal() >= frame.MaxStreamID-1:
+	case d.connErr != nil || d.Draining() || d.streams.ids.LastLocal() >= frame.MaxStreamID-1:
 		return ErrNoMoreStreams
-	case uint32(d.localStreams) >= d.peer.MaxConcurrentStreams:
+	case uint32(d.streams.local) >= d.peer.MaxConcurrentStreams:
 		return ErrNoStream
 	}
 	return nil
@@ -53,7 +53,7 @@ func (c *Conn) OpenPrioritized(fields []header.Field, head, end bool, p priority
 	if err := c.Driver().CanOpen(); err != nil {
 		return nil, err
 	}
-	id, ok := c.ids.Next()
+	id, ok := c.streams.ids.Next()
 	if !ok {
 		return nil, ErrNoMoreStreams
 	}
@@ -62,9 +62,9 @@ func (c *Conn) OpenPrioritized(fields []header.Field, head, end bool, p priority
 	s := c.newStream(id, stream.Idle, p)
 	s.noBody, s.connect = head, isConnect(fields)
 	s.headSent = true
-	c.local(s, stream.SendHeaders)
+	c.mustTransition(s, stream.SendHeaders)
 	if p.Tree && c.sendsTree() {
-		c.appendPrioritized(s.ID, fields, end, treeParam(p))
+		c.appendPrioritized(s.ID, fields, end, toFrame(p))
 	} else {
 		c.appendHeaders(s.ID, fields, end)
 	}
@@ -91,7 +91,7 @@ func isConnect(fields []header.Field) bool {
 // stream that was promised; where the client has lowered its limit of streams since, it is
 // ErrNoStream, and the stream is reset. Server only.
 func (c *Conn) SendHead(s *Stream, fields []header.Field, interim, end bool) error {
-	if c.fatal != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
+	if c.connErr != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
 	}
 	if s.headSent || interim && end {
@@ -105,7 +105,7 @@ func (c *Conn) SendHead(s *Stream, fields []header.Field, interim, end bool) err
 	if s.headSent {
 		c.limit.answered()
 	}
-	c.local(s, stream.SendHeaders)
+	c.mustTransition(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, fields, end)
 	if end {
 		c.sentEnd(s)
@@ -119,7 +119,7 @@ func (c *Conn) SendHead(s *Stream, fields []header.Field, interim, end bool) err
 // or until Unqueue. trailers are used until EventDrained, too.
 func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) error {
 	switch {
-	case c.fatal != nil || !s.state.CanSend() || s.out.end:
+	case c.connErr != nil || !s.state.CanSend() || s.out.end:
 		return ErrClosed
 	case !s.headSent:
 		return ErrOrder
@@ -127,13 +127,13 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) 
 		return ErrBusy
 	}
 	o := &s.out // the rest is zero: nothing waits
-	o.data, o.trailers, o.end, o.since, o.sent = data, trailers, end, c.now, 0
+	o.data, o.trailers, o.end, o.waitSince, o.sent = data, trailers, end, c.now, 0
 	if len(data) == 0 {
-		c.drained(s, false)
+		c.finishDrained(s, false)
 		return nil
 	}
-	c.wake(s)
-	c.life.stallFrom(c.now, &c.cfg)
+	c.readyIfSendable(s)
+	c.checkStallsFrom(c.now)
 	return nil
 }
 
@@ -146,11 +146,11 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 	switch {
 	case n == 0 || n > maxChunk || n > int(d.peer.MaxFrameSize):
 		return false
-	case n > int(s.send.Available()) || n > int(d.send.Available()):
+	case n > int(s.send.Available()) || n > int(d.sendWindow.Available()):
 		return false
 	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue says why
 		return false
-	case len(d.out) >= limit || d.cfg.Padding != nil || d.fatal != nil || d.order.any():
+	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.sched.any():
 		return false
 	}
 	d.appendData(s, data, 0, true)
@@ -160,10 +160,10 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 
 // Keep makes a copy of what Queue has left waiting, so that the caller's memory is free again.
 func (d Driver) Keep(s *Stream) {
-	if s.out.waiting() && !s.out.owned {
+	if s.out.waiting() && !s.out.copied {
 		s.out.data = append([]byte(nil), s.out.data...)
 		s.out.trailers = append([]header.Field(nil), s.out.trailers...)
-		s.out.owned = true
+		s.out.copied = true
 	}
 }
 
@@ -174,8 +174,8 @@ func (d Driver) Unqueue(s *Stream) int {
 	if n == 0 {
 		return s.unsent
 	}
-	s.out.clear()
-	d.setTurn(s, noTurn)
+	s.out.reset()
+	d.setReadiness(s, notReady)
 	return n
 }
 
@@ -186,7 +186,7 @@ const maxChunk = 64 << 10
 // sendChunk appends one DATA frame of what s has queued.
 func (c *Conn) sendChunk(s *Stream) {
 	o := &s.out
-	n := min(len(o.data), int(s.send.Available()), int(c.send.Available()), int(c.peer.MaxFrameSize), maxChunk)
+	n := min(len(o.data), int(s.send.Available()), int(c.sendWindow.Available()), int(c.peer.MaxFrameSize), maxChunk)
 	pad := 0
 	if c.cfg.Padding != nil {
 		n, pad = c.padData(s, n)
@@ -199,29 +199,29 @@ func (c *Conn) sendChunk(s *Stream) {
 	c.sched.Sent(&s.node, size)
 	if !last {
 		if s.send.Available() <= 0 {
-			c.setTurn(s, noTurn)
+			c.setReadiness(s, notReady)
 		}
 		return
 	}
-	if c.patient && !o.end && s.send.Available() > 0 && s.prompt() {
-		c.setTurn(s, awaited)
+	if c.sched.backpressure && !o.end && s.send.Available() > 0 && s.worthAwaiting() {
+		c.setReadiness(s, awaited)
 	} else {
-		c.setTurn(s, noTurn)
+		c.setReadiness(s, notReady)
 	}
-	c.drained(s, ends)
+	c.finishDrained(s, ends)
 }
 
 // appendData appends DATA and takes its payload, whose length it returns, from both windows.
 func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	f := frame.Data{StreamID: s.ID, EndStream: end, Data: p, Padded: pad > 0, PadLength: uint8(pad)}
-	if c.lending && len(p) >= minLoan && pad == 0 {
-		c.lend(s, f)
+	if c.vectored.on && len(p) >= minSegment && pad == 0 {
+		c.appendSegment(s, f)
 	} else {
 		c.out = f.Append(c.out)
 	}
 	size := f.FlowLen()
 	s.send.Take(size)
-	c.send.Take(size)
+	c.sendWindow.Take(size)
 	c.counts.FramesOut++
 	c.counts.DataOut += uint64(len(p))
 	c.limit.sentData(len(p))
@@ -230,9 +230,9 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 
 // drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If
 // the end was queued and no DATA frame has carried it, trailers or an empty DATA frame do.
-func (c *Conn) drained(s *Stream, ended bool) {
+func (c *Conn) finishDrained(s *Stream, ended bool) {
 	end, trailers := s.out.end, s.out.trailers
-	s.out.clear()
+	s.out.reset()
 	c.queueEvent(EventDrained, s)
 	if !end {
 		return
@@ -240,7 +240,7 @@ func (c *Conn) drained(s *Stream, ended bool) {
 	switch {
 	case ended:
 	case len(trailers) > 0:
-		c.local(s, stream.SendHeaders)
+		c.mustTransition(s, stream.SendHeaders)
 		c.appendHeaders(s.ID, trailers, true)
 	default:
 		c.appendData(s, nil, 0, true)
@@ -250,9 +250,9 @@ func (c *Conn) drained(s *Stream, ended bool) {
 
 // sentEnd moves s by our END_STREAM, and stops the peer if StopRecv has asked for that.
 func (c *Conn) sentEnd(s *Stream) {
-	c.local(s, stream.SendEndStream)
-	c.setTurn(s, noTurn)
-	if s.out.stopRecv && s.state == stream.HalfClosedLocal {
+	c.mustTransition(s, stream.SendEndStream)
+	c.setReadiness(s, notReady)
+	if s.out.resetAfterEnd && s.state == stream.HalfClosedLocal {
 		c.Reset(s, c.stopCode())
 		return
 	}

@@ -120,7 +120,7 @@ func TestFill(t *testing.T) {
 	p.want("room for one frame", "DATA 1 16384")
 	p.flush()
 	p.want("the stream's window", "DATA 1 16384", "DATA 1 7232")
-	if got := p.stream(1).Queued(); got != 60_000 {
+	if got := len(p.stream(1).out.data); got != 60_000 {
 		t.Errorf("%d octets wait, want 60000", got)
 	}
 	p.send(update(1, 50_000))
@@ -268,7 +268,7 @@ func TestQueueAndReset(t *testing.T) {
 // setNextID makes id the next identifier that c gives out. Opening all streams before it would take
 // too long, and no program skips identifiers, so package stream has no method for it.
 func setNextID(c Driver, id uint32) {
-	next := reflect.ValueOf(c.ids).Elem().FieldByName("next")
+	next := reflect.ValueOf(c.streams.ids).Elem().FieldByName("next")
 	*(*uint32)(next.Addr().UnsafePointer()) = id
 }
 

@@ -2,13 +2,24 @@ package core
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// settings appends what we tell the peer.
+// settingsState is how far the exchange of SETTINGS has come (RFC 9113 §6.5.3).
+type settingsState struct {
+	prefaceDeadline time.Time // when the peer's first SETTINGS are due
+	ackDeadline     time.Time // when the acknowledgement of our SETTINGS is due
+	noOctetYet      bool      // server: the client has sent nothing, and FirstByteTimeout runs
+	received        bool      // the peer's first SETTINGS have arrived
+	acked           bool      // the peer has acknowledged our first SETTINGS
+	windowUnacked   bool      // the peer has not acknowledged a later SETTINGS_INITIAL_WINDOW_SIZE, see initialWindow
+}
+
+// settings appends our SETTINGS.
 func (cfg *Config) settings(b []frame.Setting) []frame.Setting {
 	b = cfg.ownSettings(b)
 	if len(cfg.SettingsOrder) > 0 {
@@ -20,7 +31,7 @@ func (cfg *Config) settings(b []frame.Setting) []frame.Setting {
 	return b
 }
 
-// orderSettings puts the settings of b into the order that was asked for.
+// orderSettings puts the settings of b into the order of Config.SettingsOrder.
 func (cfg *Config) orderSettings(b []frame.Setting) []frame.Setting {
 	ordered := make([]frame.Setting, 0, len(b)+len(cfg.SettingsOrder))
 	has := func(id frame.SettingID) func(frame.Setting) bool {
@@ -44,7 +55,8 @@ func (cfg *Config) orderSettings(b []frame.Setting) []frame.Setting {
 	return append(ordered, b...)
 }
 
-// ownSettings appends what differs from the initial values, and what a peer should rather be told.
+// ownSettings appends the settings that differ from the initial values, and those that a peer should
+// be told even so.
 func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	if cfg.Role == Client {
 		push := uint32(0)
@@ -75,8 +87,8 @@ func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	return b
 }
 
-// noTree tells whether the signals of RFC 7540 §5.3 have no place on the connection: a client does
-// not send them, or a server's scheduler does not follow them (RFC 9218 §2.1).
+// noTree reports whether the priorities of RFC 7540 §5.3 are not used on the connection: a client
+// does not send them, or a server's scheduler does not follow them (RFC 9218 §2.1).
 func (cfg *Config) noTree() bool {
 	if cfg.Role == Client {
 		return !cfg.TreePriorities
@@ -88,10 +100,10 @@ func (cfg *Config) noTree() bool {
 type Settings struct {
 	HeaderTableSize       uint32
 	EnablePush            bool
-	MaxConcurrentStreams  uint32 // 2^32-1: no limit given
+	MaxConcurrentStreams  uint32 // 2^32-1: the peer has stated no limit
 	InitialWindowSize     uint32
 	MaxFrameSize          uint32
-	MaxHeaderListSize     uint32 // 2^32-1: no limit given
+	MaxHeaderListSize     uint32 // 2^32-1: the peer has stated no limit
 	EnableConnectProtocol bool
 	NoRFC7540Priorities   bool
 }

@@ -6,39 +6,40 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-func (l *lifetime) stallFrom(now time.Time, cfg *Config) {
-	if l.stallAt.IsZero() && cfg.StallTimeout > 0 {
-		l.stallAt = now.Add(cfg.StallTimeout)
+// minProgress is how many octets a second a stream must be able to send, over StallTimeout, not to
+// count as stalled: a peer that opens its window octet by octet makes us hold the data as long as
+// one that never opens it.
+const minProgress = 64
+
+// checkStallsFrom makes sure that resetStalled is called, StallTimeout after now or earlier.
+func (c *Conn) checkStallsFrom(now time.Time) {
+	if c.stallCheck.IsZero() && c.cfg.StallTimeout > 0 {
+		c.stallCheck = now.Add(c.cfg.StallTimeout)
 	}
 }
 
-// minProgress is how many octets a second a stream must be able to send, over StallTimeout, not to
-// count as stalled: a peer that opens its window octet by octet holds memory as one that never
-// does.
-const minProgress = 64
-
-// resetStalled ends the streams whose data has waited for the peer's windows for too long.
+// resetStalled resets the streams whose data has waited for the peer's windows for too long.
 func (c *Conn) resetStalled() {
-	l, timeout := &c.life, c.cfg.StallTimeout
-	l.stallAt = time.Time{}
+	timeout := c.cfg.StallTimeout
+	c.stallCheck = time.Time{}
 	var stalled []*Stream
 	for _, s := range c.streams.All() {
 		o := &s.out
 		if !o.waiting() {
 			continue
 		}
-		if s.send.Available() > 0 && c.send.Available() > 0 {
-			o.since, o.sent = c.now, 0 // it waits for the socket, whose time is its own matter
+		if s.send.Available() > 0 && c.sendWindow.Available() > 0 {
+			o.waitSince, o.sent = c.now, 0 // the data waits for the socket, which has a timeout of its own
 		}
-		if !o.since.Add(timeout).After(c.now) {
+		if !o.waitSince.Add(timeout).After(c.now) {
 			if int64(o.sent) < int64(timeout/time.Second)*minProgress || o.sent == 0 {
 				stalled = append(stalled, s)
 				continue
 			}
-			o.since, o.sent = c.now, 0
+			o.waitSince, o.sent = c.now, 0
 		}
-		if at := o.since.Add(timeout); l.stallAt.IsZero() || at.Before(l.stallAt) {
-			l.stallAt = at
+		if at := o.waitSince.Add(timeout); c.stallCheck.IsZero() || at.Before(c.stallCheck) {
+			c.stallCheck = at
 		}
 	}
 	for _, s := range stalled {

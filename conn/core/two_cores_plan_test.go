@@ -128,7 +128,7 @@ func (n *node) send() {
 
 func (n *node) sendHead(h *half) {
 	p := h.plan
-	if h.s.reserved && n.c.localStreams >= int(n.c.peer.MaxConcurrentStreams) {
+	if h.s.reserved && int(n.c.streams.local) >= int(n.c.peer.MaxConcurrentStreams) {
 		p.killed = true // the limit was lowered since the promise
 		if err := n.c.SendHead(h.s, p.response.fields, false, false); !errors.Is(err, ErrNoStream) {
 			n.w.failf("SendHead beyond the limit: %v", err)

@@ -43,7 +43,7 @@ func TestTwoCores(t *testing.T) {
 			total.SettingsIn += n.c.Counts().SettingsIn
 			total.FramesIn += n.c.Counts().FramesIn
 			total.PromisesIn += n.c.Counts().PromisesIn
-			if n.c.recv.Size() > n.c.cfg.ConnWindow {
+			if n.c.recv.window.Size() > n.c.cfg.ConnWindow {
 				grown++
 			}
 		}
@@ -324,10 +324,10 @@ func (w *world) push() {
 
 // move takes output and puts it on the wire.
 func (n *node) move() {
-	n.c.SetPatient(n.w.chance(2))
+	n.c.SetBackpressure(n.w.chance(2))
 	n.c.Fill(n.w.rng.IntN(100_000))
 	if n.w.chance(4) {
-		n.c.StopAwaiting(n.w.chance(2))
+		n.c.StopAwaiting(waited(n.w.chance(2)), time.Second)
 	}
 	n.events()
 	n.shake(n.c.Output(nil))
@@ -343,7 +343,8 @@ func (n *node) deliver(k int) {
 		if err == nil && k == 0 {
 			break
 		}
-		if err == nil && n.c.in.whole && n.c.in.got.Type == frame.TypeSettings && n.c.in.got.Flags.Has(frame.FlagAck) {
+		if err == nil && n.c.dec.isFrame && n.c.dec.header.Type == frame.TypeSettings &&
+			n.c.dec.header.Flags.Has(frame.FlagAck) {
 			n.acknowledged()
 		}
 		if err == nil {
@@ -373,7 +374,7 @@ func (n *node) change() {
 			list = append(list, setting(frame.SettingInitialWindowSize, n.w.pick(sizes...)))
 		case 1:
 			size := n.w.pick(1<<14, 1<<15, 1<<24-1)
-			n.c.in.maxFrame = max(n.c.in.maxFrame, size)
+			n.c.dec.maxFrame = max(n.c.dec.maxFrame, size)
 			list = append(list, setting(frame.SettingMaxFrameSize, size))
 		case 2:
 			list = append(list, setting(frame.SettingHeaderTableSize, n.w.pick(0, 50, 4096, 1<<16)))
@@ -397,7 +398,7 @@ func (n *node) sendSettings(list []frame.Setting) {
 
 // noteAsked notes that the connection has sent SETTINGS of its own, which have no list.
 func (n *node) noteAsked() {
-	if n.c.life.windowAsked && !n.asked {
+	if n.c.settings.windowUnacked && !n.asked {
 		n.asked = true
 		n.changes = append(n.changes, nil)
 		n.w.shrunk++
@@ -424,9 +425,9 @@ func (n *node) acknowledged() {
 		switch set.ID {
 		case frame.SettingInitialWindowSize:
 			delta := int32(int64(set.Value) - int64(c.cfg.StreamWindow))
-			c.cfg.StreamWindow, c.window.size = set.Value, set.Value
+			c.cfg.StreamWindow, c.recv.initial.size = set.Value, set.Value
 			for id, s := range c.streams.All() {
-				inc, ok := s.recv.Shift(delta)
+				inc, ok := s.recv.window.Shift(delta)
 				if !ok {
 					n.w.failf("%v: stream %d cannot be shifted by %d", c.cfg.Role, id, delta)
 				}
@@ -435,9 +436,9 @@ func (n *node) acknowledged() {
 				}
 			}
 		case frame.SettingMaxFrameSize:
-			c.in.maxFrame = set.Value
+			c.dec.maxFrame = set.Value
 		case frame.SettingHeaderTableSize:
-			c.in.block.SetTableSize(set.Value)
+			c.dec.hpack.SetTableSize(set.Value)
 		case frame.SettingMaxConcurrentStreams:
 			c.cfg.MaxConcurrentStreams = set.Value
 		}

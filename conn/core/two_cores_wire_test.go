@@ -56,11 +56,11 @@ func (n *node) shakeData(h frame.Header, p []byte) {
 	f := frame.Data{StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Data: p}
 	pad := n.w.rng.IntN(256)
 	// Otherwise the credit may have come after the DATA.
-	agreed := n.other.c.life.settingsAcked && len(n.other.changes) == 0 && !n.other.c.life.windowAsked
+	agreed := n.other.c.settings.acked && len(n.other.changes) == 0 && !n.other.c.settings.windowUnacked
 	if s, ok := n.c.streams.Get(h.StreamID); ok && agreed && int(s.send.Available()) > pad &&
-		int(n.c.send.Available()) > pad && int(h.Length)+pad < int(n.c.peer.MaxFrameSize) {
+		int(n.c.sendWindow.Available()) > pad && int(h.Length)+pad < int(n.c.peer.MaxFrameSize) {
 		s.send.Take(1 + pad)
-		n.c.send.Take(1 + pad)
+		n.c.sendWindow.Take(1 + pad)
 		f.Padded, f.PadLength = true, uint8(pad)
 		n.wire = f.Append(n.wire)
 		return
@@ -110,7 +110,7 @@ func (n *node) noise() {
 	case 3:
 		if n.c.cfg.Role == Client {
 			// Not for a stream that may be above the limit (RFC 9218 §7.1).
-			id = min(id|1, max(n.c.ids.LastLocal(), 1))
+			id = min(id|1, max(n.c.streams.ids.LastLocal(), 1))
 			n.wire = frame.PriorityUpdate{PrioritizedID: id, Value: []byte("u=1")}.Append(n.wire)
 		} else {
 			n.wire = frame.AltSvc{StreamID: id, Value: []byte("clear")}.Append(n.wire)
@@ -136,7 +136,7 @@ type transit struct {
 
 func (n *node) transit() transit {
 	t := transit{make(map[uint32]int64), make(map[uint32]int64)}
-	skip := len(n.other.c.in.prefaceLeft)
+	skip := len(n.other.c.dec.prefaceLeft)
 	b := slices.Concat(n.other.in, n.wire, n.c.out)
 	for b = b[skip:]; len(b) > 0; {
 		h, p, k, err := frame.Split(b, frame.MaxMaxFrameSize)
@@ -167,13 +167,13 @@ func (w *world) check() {
 			w.failf("%v: accounts", a.c.cfg.Role)
 		}
 		there, back := a.transit(), b.transit()
-		have := int64(a.c.send.Available()) + there.data[0] + back.updates[0]
-		if want := int64(b.c.recv.Available()); have != want {
+		have := int64(a.c.sendWindow.Available()) + there.data[0] + back.updates[0]
+		if want := int64(b.c.recv.window.Available()); have != want {
 			w.failf("connection window from %v: %d to send + %d of DATA + %d of updates on the way, "+
 				"but the receiver believes %d",
-				a.c.cfg.Role, a.c.send.Available(), there.data[0], back.updates[0], want)
+				a.c.cfg.Role, a.c.sendWindow.Available(), there.data[0], back.updates[0], want)
 		}
-		if !b.c.life.settingsAcked || len(b.changes) > 0 || b.c.life.windowAsked {
+		if !b.c.settings.acked || len(b.changes) > 0 || b.c.settings.windowUnacked {
 			continue // the two know different initial sizes
 		}
 		for id, s := range a.c.streams.All() {
@@ -182,7 +182,7 @@ func (w *world) check() {
 				continue
 			}
 			have := int64(s.send.Available()) + there.data[id] + back.updates[id]
-			if want := int64(r.recv.Available()); have != want {
+			if want := int64(r.recv.window.Available()); have != want {
 				w.failf("window of stream %d from %v: %d to send + %d of DATA + %d of updates on the way, "+
 					"but the receiver believes %d",
 					id, a.c.cfg.Role, s.send.Available(), there.data[id], back.updates[id], want)
@@ -218,7 +218,7 @@ func (w *world) settle() {
 			}
 			n.c.Fill(1 << 20)
 			for n.c.Awaits() {
-				n.c.StopAwaiting(false)
+				n.c.StopAwaiting(0, 1)
 				n.c.Fill(1 << 20)
 			}
 			n.events()
@@ -246,16 +246,23 @@ func (w *world) checkEnd() {
 	w.check()
 	for _, n := range w.ends {
 		c := n.c
-		if c.NumStreams() != 0 || c.localStreams != 0 || c.remoteStreams != 0 || c.reserved != 0 ||
+		if c.NumStreams() != 0 || c.streams.local != 0 || c.streams.remote != 0 || c.streams.reserved != 0 ||
 			len(n.open) != 0 || len(n.owners) != 0 {
-			w.failf("%v: streams are left: %d, %d local, %d remote", c.cfg.Role, c.NumStreams(), c.localStreams, c.remoteStreams)
+			w.failf(
+				"%v: streams are left: %d, %d local, %d remote",
+				c.cfg.Role,
+				c.NumStreams(),
+				c.streams.local,
+				c.streams.remote,
+			)
 		}
-		larger := c.grown + c.window.restored
-		if c.unread != 0 || c.owed != 0 || c.recv.Held() != 0 || c.limit.smallData != 0 || larger != 0 {
+		larger := c.recv.growth + c.recv.initial.restored
+		if c.recv.unread != 0 || c.recv.withheld != 0 || c.recv.window.Held() != 0 || c.limit.smallData != 0 ||
+			larger != 0 {
 			w.failf("%v: %d octets unread, %d owed, %d held, %d small frames, %d octets of larger windows",
-				c.cfg.Role, c.unread, c.owed, c.recv.Held(), c.limit.smallData, larger)
+				c.cfg.Role, c.recv.unread, c.recv.withheld, c.recv.window.Held(), c.limit.smallData, larger)
 		}
-		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.life.windowAsked {
+		if c.sched.Next() != nil || len(n.in)+len(n.wire) != 0 || len(n.changes) != 0 || n.c.settings.windowUnacked {
 			w.failf("%v: something still waits", c.cfg.Role)
 		}
 		if (n.ended || n.other.ended && c.cfg.Role == Client) && !c.Drained() {

@@ -12,8 +12,8 @@ import (
 // half-closed (remote). It is to be called after Start. The client's preface still comes. Server
 // only.
 func (c *Conn) Upgrade(settings []byte, request header.Message) error {
-	if c.fatal != nil {
-		return c.fatal
+	if c.connErr != nil {
+		return c.connErr
 	}
 	f, err := frame.ParseSettings(frame.Header{Length: uint32(len(settings)), Type: frame.TypeSettings}, settings)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *Conn) Upgrade(settings []byte, request header.Message) error {
 	if err := c.applySettings(&f); err != nil {
 		return err
 	}
-	if err := c.ids.Accept(1); err != nil {
+	if err := c.streams.ids.Accept(1); err != nil {
 		return err
 	}
 	var p priority.Params
@@ -34,8 +34,8 @@ func (c *Conn) Upgrade(settings []byte, request header.Message) error {
 	}
 	s := c.newStream(1, stream.Idle, p)
 	s.Head, s.headRecv = request, true
-	c.local(s, stream.RecvHeaders)
-	c.local(s, stream.RecvEndStream)
-	c.emit(Event{Kind: EventHeaders, Stream: s, End: true})
+	c.mustTransition(s, stream.RecvHeaders)
+	c.mustTransition(s, stream.RecvEndStream)
+	c.emitEvent(Event{Kind: EventHeaders, Stream: s, End: true})
 	return nil
 }

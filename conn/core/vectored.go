@@ -2,36 +2,45 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// Loan is the payload of a DATA frame that stays in the memory of who has queued it. Its place is
-// in the output, behind the first At octets.
-type Loan struct {
-	At     int
+// Segment is the payload of a DATA frame that is not copied to the output. It belongs there behind
+// the first Offset octets.
+type Segment struct {
+	Offset int
 	Data   []byte
-	Stream *Stream // whose Queue has lent it; nil where it is a copy that Keep has made
+	Stream *Stream // whose Queue was given Data; nil where Data is a copy that Keep has made
 }
 
-// minLoan is the payload that is worth a place of its own in a system call.
-const minLoan = 4 << 10
+// minSegment is the payload from which a Segment costs less than a copy.
+const minSegment = 4 << 10
 
-// FillLend is Fill for who takes the output at once and can send what lies in several places: large
-// payloads are not copied but appended to loans. Their memory must not change until they are sent,
-// or copied, although EventDrained may come before. The limit counts them, OutputLen does not.
-func (d Driver) FillLend(limit int, loans []Loan) []Loan {
-	d.lending, d.loans, d.lent = true, loans, 0
+// vectoredOutput is what FillVectored has collected while it runs.
+type vectoredOutput struct {
+	on       bool // FillVectored is running
+	segments []Segment
+	octets   int // of all segments
+}
+
+// FillVectored is Fill for a caller that takes the output at once and can send data that lies in
+// several places (writev): it does not copy large payloads but appends them to segments. Their
+// memory must not change until they are sent, or copied, although EventDrained may come before. The
+// limit counts their octets, OutputLen does not.
+func (d Driver) FillVectored(limit int, segments []Segment) []Segment {
+	d.vectored = vectoredOutput{on: true, segments: segments}
 	d.Fill(limit)
-	loans = d.loans
-	d.lending, d.loans, d.lent = false, nil, 0
-	return loans
+	segments = d.vectored.segments
+	d.vectored = vectoredOutput{}
+	return segments
 }
 
-// lend appends the header of f, which is not padded, and notes where its payload belongs.
-func (c *Conn) lend(s *Stream, f frame.Data) {
+// appendSegment appends the header of f, a frame of s without padding, and its payload as a
+// Segment.
+func (c *Conn) appendSegment(s *Stream, f frame.Data) {
 	h := f.FrameHeader()
 	c.out = h.Append(c.out)
-	l := Loan{At: len(c.out), Data: f.Data}
-	if !s.out.owned {
-		l.Stream = s
+	seg := Segment{Offset: len(c.out), Data: f.Data}
+	if !s.out.copied {
+		seg.Stream = s
 	}
-	c.loans = append(c.loans, l)
-	c.lent += len(f.Data)
+	c.vectored.segments = append(c.vectored.segments, seg)
+	c.vectored.octets += len(f.Data)
 }

@@ -40,13 +40,13 @@ func TestFillLend(t *testing.T) {
 			for _, limit := range []int{1, 40_000, 60_000, 1 << 20} {
 				copied.Fill(limit)
 				want := copied.Output(nil)
-				loans := lent.FillLend(limit, nil)
+				loans := lent.FillVectored(limit, nil)
 				b := lent.Output(nil)
 				var got []byte
 				from := 0
 				for _, l := range loans {
-					got = append(append(got, b[from:l.At]...), l.Data...)
-					from = l.At
+					got = append(append(got, b[from:l.Offset]...), l.Data...)
+					from = l.Offset
 					if (l.Stream == nil) != (l.Data[0] == 5) {
 						t.Errorf("stream %d has lent what is not the caller's, or the other way round", l.Data[0])
 					}
@@ -71,13 +71,13 @@ func TestFillLendAllocatesNothing(t *testing.T) {
 	s, _ := c.streams.Get(7)
 	c.Fill(1 << 20)
 	c.Output(nil)
-	body, loans, out := make([]byte, 20_000), make([]Loan, 0, 10), make([]byte, 0, 1000)
+	body, loans, out := make([]byte, 20_000), make([]Segment, 0, 10), make([]byte, 0, 1000)
 	if n := testing.AllocsPerRun(100, func() {
 		c.SetTime(time.Unix(1, 0))
 		if err := c.Queue(s, body, nil, false); err != nil {
 			t.Fatal(err)
 		}
-		loans = c.FillLend(1<<20, loans[:0])
+		loans = c.FillVectored(1<<20, loans[:0])
 		out = c.Output(out)
 		for _, ok := c.NextEvent(); ok; _, ok = c.NextEvent() {
 		}

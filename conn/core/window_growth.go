@@ -3,79 +3,83 @@ package core
 import "time"
 
 // Windows of streams begin with Config.StreamWindow, that of the connection with Config.ConnWindow.
-// Where a reader takes what comes faster than that lets the peer send, they grow, up to
-// Config.WindowGrowth: so much for all streams together, shared as room says, and as much for the
-// connection. What a stream has had is free again when the peer has ended it and all of it is read;
-// a window that lives does not shrink, since credit that was given cannot be called back.
+// Where a reader consumes DATA as fast as it arrives and the window is smaller than the
+// bandwidth-delay product, the window grows. Config.WindowGrowth bounds by how much: the windows of
+// all streams together, which share it as streamHeadroom says, and that of the connection. A window
+// in use does not shrink, since credit that was given cannot be taken back; what a stream's window
+// has grown by is free again when the peer has ended the stream and all of it is read.
 
-// measure follows DATA: it begins a new sample period where the last is over, and measures the
-// round-trip time with a PING where that may be of use. Each such PING comes after DATA of the peer
-// that is newer than the answer to the last, so a peer that counts PINGs without DATA between them
-// counts none.
-func (c *Conn) measure(s *Stream) {
-	if c.bdp.DataReceived(&c.sample, c.cfg.StreamWindow/4, c.now) && !c.life.pingOut &&
-		(c.room(s) > 0 || c.connRoom() > 0) {
-		c.Ping(tunePing)
-		c.life.pingsOut-- // not our user's
-		c.life.tunePinged = true
-		c.bdp.PingSent(c.now)
+// measureBDP follows DATA on s: it begins a new sample period where the last is over, and measures
+// the round-trip time with a PING if a window may grow. Before each such PING the peer has sent
+// DATA since it acknowledged the last one, so a peer that bounds PINGs without DATA between them
+// does not object.
+func (c *Conn) measureBDP(s *Stream) {
+	if c.recv.bdp.DataReceived(&c.recv.sample, c.cfg.StreamWindow/4, c.now) && !c.pings.keepalive &&
+		(c.streamHeadroom(s) > 0 || c.connHeadroom() > 0) {
+		c.appendPing(rttPing)
+		c.pings.rtt = true
+		c.recv.bdp.PingSent(c.now)
 	}
 }
 
-// room is how much the window of s may grow. Streams that are read at the same time have equal
-// shares, and an eighth of what the others have not taken always stays, so that there is something
-// for who comes later: what a stream has grown by cannot be taken from it.
-func (c *Conn) room(s *Stream) uint32 {
-	readers := max(c.bdp.ActiveWindows(), 2) - 1 // one of them is the connection's own
-	left := c.cfg.WindowGrowth - c.grown + s.grown
+// streamHeadroom returns how much the window of s may grow. Streams that are read at the same time
+// have equal shares. An eighth of what the other streams have left always stays, for streams that
+// are opened later, since what a window has grown by cannot be taken from it.
+func (c *Conn) streamHeadroom(s *Stream) uint32 {
+	readers := max(c.recv.bdp.ActiveWindows(), 2) - 1 // one active window is the connection's own
+	left := c.cfg.WindowGrowth - c.recv.growth + s.recv.growth
 	share := min(c.cfg.WindowGrowth/readers, left-left/8)
-	return share - min(share, s.grown)
+	return share - min(share, s.recv.growth)
 }
 
-// connRoom is how much the connection's window may grow.
-func (c *Conn) connRoom() uint32 { return c.cfg.ConnWindow + c.cfg.WindowGrowth - c.recv.Size() }
+// connHeadroom returns how much the connection's window may grow.
+func (c *Conn) connHeadroom() uint32 {
+	return c.cfg.ConnWindow + c.cfg.WindowGrowth - c.recv.window.Size()
+}
 
-// meterData counts n octets that were consumed of s, and tells whether to look at the windows.
-func (c *Conn) meterData(s *Stream, n uint32) bool {
-	look := c.bdp.Consumed(&c.sample, &c.recv, n) && c.connRoom() > 0
-	if s.state.CanReceive() && c.bdp.Consumed(&s.sample, &s.recv, n) && c.room(s) > 0 {
-		look = true
+// sampleConsumed counts n octets that were consumed of s, and reports whether a window may be too
+// small, so that Tune is worth a call.
+func (c *Conn) sampleConsumed(s *Stream, n uint32) (tune bool) {
+	tune = c.recv.bdp.Consumed(&c.recv.sample, &c.recv.window, n) && c.connHeadroom() > 0
+	if s.state.CanReceive() && c.recv.bdp.Consumed(&s.recv.sample, &s.recv.window, n) && c.streamHeadroom(s) > 0 {
+		tune = true
 	}
-	return look
+	return tune
 }
 
-// Tune makes the windows of s and of the connection larger where they hold the peer up. It is for
-// whoever reads s, after Consume has asked for it.
+// Tune makes the windows of s and of the connection larger where they are smaller than the
+// bandwidth-delay product. It is to be called where Consume has returned true.
 func (d Driver) Tune(s *Stream, now time.Time) {
-	if d.fatal != nil {
+	if d.connErr != nil {
 		return
 	}
-	d.tell(now)
+	d.advance(now)
 	now = d.now
+	r := &d.recv
 	if s.state.CanReceive() {
-		grown, inc := d.bdp.Grow(&s.sample, &s.recv, d.room(s), now)
-		d.grown += grown
-		s.grown += grown
+		growth, inc := r.bdp.Grow(&s.recv.sample, &s.recv.window, d.streamHeadroom(s), now)
+		r.growth += growth
+		s.recv.growth += growth
 		if inc > 0 {
 			d.appendWindowUpdate(s.ID, inc)
 		}
 	}
-	_, inc := d.bdp.Grow(&d.sample, &d.recv, d.connRoom(), now)
-	// The window of a stream is of no use where that of the connection is smaller.
-	if missing := int64(s.recv.Size()) - int64(d.recv.Size()); s.grown > 0 && missing > 0 {
-		inc += d.recv.Resize(d.recv.Size() + min(uint32(missing), d.connRoom()))
+	_, inc := r.bdp.Grow(&r.sample, &r.window, d.connHeadroom(), now)
+	// A window of a stream that is larger than that of the connection is of no use.
+	if missing := int64(s.recv.window.Size()) - int64(r.window.Size()); s.recv.growth > 0 && missing > 0 {
+		inc += r.window.Resize(r.window.Size() + min(uint32(missing), d.connHeadroom()))
 	}
 	if inc > 0 {
 		d.appendWindowUpdate(0, inc)
 	}
 }
 
-// settle frees what s has grown by, once the peer can send nothing more on it and nothing is kept
-// of what it has sent.
-func (c *Conn) settle(s *Stream) {
-	if s.grown+s.restored > 0 && s.unread == 0 && !s.state.CanReceive() {
-		c.grown -= s.grown
-		c.window.restored -= s.restored
-		s.grown, s.restored = 0, 0
+// reclaimGrowth frees what the window of s has grown by, once the peer can send nothing more on s
+// and all that it has sent is consumed.
+func (c *Conn) reclaimGrowth(s *Stream) {
+	if s.recv.growth+s.recv.restored > 0 && s.recv.unread == 0 && !s.state.CanReceive() {
+		c.recv.growth -= s.recv.growth
+		c.recv.initial.restored -= s.recv.restored
+		s.recv.growth, s.recv.restored = 0, 0
 	}
 }

@@ -15,7 +15,7 @@ const (
 	tuneRTT      = 100 * time.Millisecond
 )
 
-var tuneAck = frame.Ping{Ack: true, Data: tunePing}
+var tuneAck = frame.Ping{Ack: true, Data: rttPing}
 
 // newTunedPeer begins a connection over a path of 100 ms whose windows of 64 KiB may grow by 1 MiB.
 func newTunedPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
@@ -32,7 +32,7 @@ func newTunedPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
 // round is a round trip in which the peer sends what it may once.
 func (p *peer) round(id uint32) {
 	p.tb.Helper()
-	left := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(id).recv.Available()))
+	left := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(id).recv.window.Available()))
 	begun := p.now
 	for ; left > 0; left -= 16384 {
 		p.send(dataOf(id, int(min(left, 16384))))
@@ -70,7 +70,8 @@ func TestWindowsGrow(t *testing.T) {
 	}
 	const most = 1<<20 - 1<<17 // an eighth stays
 	size, grown := p.c.RecvWindow()
-	if s := p.stream(1).recv.Size(); s != frame.DefaultWindow+most || grown != most || size != frame.DefaultWindow+1<<20 {
+	if s := p.stream(1).recv.window.Size(); s != frame.DefaultWindow+most || grown != most ||
+		size != frame.DefaultWindow+1<<20 {
 		t.Fatalf("the stream's window is %d, grown by %d, the connection's %d", s, grown, size)
 	}
 	p.wantLedger("grown")
@@ -81,7 +82,7 @@ func TestWindowsGrow(t *testing.T) {
 	for range 10 {
 		p.round(3)
 	}
-	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+(1<<17-1<<14) {
+	if s := p.stream(3).recv.window.Size(); s != frame.DefaultWindow+(1<<17-1<<14) {
 		t.Errorf("the window of a second stream is %d, want an eighth less than what was left", s)
 	}
 	p.send(dataEnd(1, "x"))
@@ -95,7 +96,7 @@ func TestWindowsGrow(t *testing.T) {
 	for range 10 {
 		p.round(3)
 	}
-	if s := p.stream(3).recv.Size(); s != frame.DefaultWindow+most {
+	if s := p.stream(3).recv.window.Size(); s != frame.DefaultWindow+most {
 		t.Errorf("the window of the second stream is %d when the first is over", s)
 	}
 	p.send(reset(3, frame.Cancel))
@@ -123,7 +124,7 @@ func TestGrowthIsShared(t *testing.T) {
 			for credit := true; credit && p.now.Before(begun.Add(tuneRTT)); p.now = p.now.Add(time.Millisecond) {
 				credit = false
 				for _, i := range order {
-					if n := min(p.stream(ids(i)).recv.Available(), 16384); n > 0 {
+					if n := min(p.stream(ids(i)).recv.window.Available(), 16384); n > 0 {
 						p.send(dataOf(ids(i), int(n)))
 						p.consume(ids(i), -1)
 						credit = true
@@ -135,7 +136,7 @@ func TestGrowthIsShared(t *testing.T) {
 		}
 		least, most := uint32(1<<31), uint32(0)
 		for _, i := range order {
-			grown := p.stream(ids(i)).recv.Size() - frame.DefaultWindow
+			grown := p.stream(ids(i)).recv.window.Size() - frame.DefaultWindow
 			least, most = min(least, grown), max(most, grown)
 		}
 		if fair := uint32(1<<20) / uint32(readers); least < fair*3/4 || most > fair {
@@ -185,7 +186,7 @@ func TestFixedWindows(t *testing.T) {
 		t.Errorf("%d PINGs", n)
 	}
 	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 ||
-		p.stream(1).recv.Size() != frame.DefaultWindow {
+		p.stream(1).recv.window.Size() != frame.DefaultWindow {
 		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
 	}
 }
@@ -198,7 +199,8 @@ func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	}
 	for range 20 {
 		for i := range 100 {
-			if room := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(ids(i)).recv.Available()), 4096); room > 0 {
+			window := int64(p.stream(ids(i)).recv.window.Available())
+			if room := min(frame.DefaultWindow-p.spent+p.granted[0], window, 4096); room > 0 {
 				p.send(dataOf(ids(i), int(room)))
 			}
 		}
@@ -232,14 +234,14 @@ func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 	}
 	sum := 0
 	for i := range 100 {
-		sum += int(p.stream(ids(i)).recv.Size())
+		sum += int(p.stream(ids(i)).recv.window.Size())
 	}
 	if sum != 100*frame.DefaultWindow+1<<20 {
 		t.Errorf("the windows of all streams have %d octets", sum)
 	}
 	for i := range 100 {
 		for {
-			room := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(ids(i)).recv.Available()), 16384)
+			room := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(ids(i)).recv.window.Available()), 16384)
 			if room <= 0 {
 				break
 			}
@@ -369,7 +371,7 @@ func TestTunePingsAreFree(t *testing.T) {
 	p.answer(1, false)
 	for i := range 1000 {
 		p.queue(1, 1000, false)
-		p.send(frame.Ping{Data: tunePing})
+		p.send(frame.Ping{Data: rttPing})
 		p.alive(fmt.Sprintf("PING %d", i))
 	}
 }
@@ -393,7 +395,7 @@ func TestNoAllocationsWhileTuning(t *testing.T) {
 				}
 			}
 		}
-		if p.c.life.tunePinged {
+		if p.c.pings.rtt {
 			if _, _, err := p.c.Receive(ack, p.now); err != nil {
 				t.Fatal(err)
 			}
