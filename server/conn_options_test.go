@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
@@ -81,7 +82,7 @@ func (w connWay) pair(t *testing.T) (client halfCloser, server net.Conn) {
 func (w connWay) request(p *peer, path string, fields ...string) []byte {
 	if !w.http1 {
 		b := frame.AppendSettings([]byte(frame.Preface))
-		return p.request(1, "POST", path, true, fields...).Append(b)
+		return p.codec.Append(b, p.request(1, "POST", path, true, fields...))
 	}
 	s := "POST " + path + " HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n"
 	for i := 0; i < len(fields); i += 2 {
@@ -181,7 +182,7 @@ func TestServeConnWithReceived(t *testing.T) {
 				if !way.http1 {
 					want = strings.Join(ok(1), "; ")
 				}
-				length := len(way.request(&peer{t: t, enc: newEncoder(&peer{})}, "/"))
+				length := len(way.request(&peer{t: t, codec: h2test.NewCodec()}, "/"))
 				for given := 0; given <= length; given++ {
 					if way.tls && given%7 != 0 && given != len(frame.Preface) {
 						continue // a handshake costs
@@ -206,7 +207,7 @@ func TestServeConnWithMuchReceived(t *testing.T) {
 		client, server := memconn.Connect(anyLink(t))
 		p := peerOn(t, client)
 		b := frame.AppendSettings([]byte(frame.Preface))
-		b = p.request(1, "POST", "/", false).Append(b)
+		b = p.codec.Append(b, p.request(1, "POST", "/", false))
 		const frames = 28
 		for i := range frames {
 			b = frame.Data{StreamID: 1, Data: make([]byte, 16<<10), EndStream: i == frames-1}.Append(b)
@@ -219,7 +220,7 @@ func TestServeConnWithMuchReceived(t *testing.T) {
 		clear(given)
 		p.write(last)
 		synctest.Wait()
-		if got := p.take(); !slices.Contains(got, fmt.Sprintf(`DATA 1 "%d <nil>" end`, frames*16<<10)) {
+		if got := p.take(); !slices.Contains(got, fmt.Sprintf(`DATA 1 "%d <nil>" END_STREAM`, frames*16<<10)) {
 			t.Errorf("%q", got)
 		}
 		_ = client.Close()

@@ -41,10 +41,10 @@ func TestAcceptConnect(t *testing.T) {
 		p.send(data(1, "ping", false))
 		p.want("both ways", `DATA 1 "ping"`)
 		p.send(data(1, "pong", false), data(1, "", true))
-		p.want("the handler returns", `DATA 1 "pong"`, `DATA 1 "" end`)
+		p.want("the handler returns", `DATA 1 "pong"`, `DATA 1 "" END_STREAM`)
 
 		p.send(p.request(3, "CONNECT", "/chat", true, ":protocol", "websocket"))
-		p.want("the client's direction is closed from the start", "HEADERS 3 :status=200", `DATA 3 "" end`)
+		p.want("the client's direction is closed from the start", "HEADERS 3 :status=200", `DATA 3 "" END_STREAM`)
 		p.close()
 	})
 }
@@ -99,18 +99,18 @@ func TestAcceptConnectAnswers(t *testing.T) {
 		connect := func(id uint32, path string) { p.send(p.request(id, "CONNECT", path, true, ":protocol", "x")) }
 		connect(1, "/wrapped")
 		p.want("fields, and no trailers", "HEADERS 1 :status=200 sec-websocket-protocol=chat",
-			`DATA 1 "true <nil> <nil>"`, `DATA 1 "" end`)
+			`DATA 1 "true <nil> <nil>"`, `DATA 1 "" END_STREAM`)
 		connect(3, "/refused")
 		p.want("an answer is an answer", "HEADERS 3 :status=403 content-type=text/plain; charset=utf-8 content-length=49",
-			`DATA 3 "[server: the CONNECT request is answered already]" end`)
+			`DATA 3 "[server: the CONNECT request is answered already]" END_STREAM`)
 		connect(5, "/content")
 		p.want(
 			"so is content",
 			"HEADERS 5 :status=200",
-			`DATA 5 "content.[server: the CONNECT request is answered already]" end`,
+			`DATA 5 "content.[server: the CONNECT request is answered already]" END_STREAM`,
 		)
 		connect(7, "/status")
-		p.want("any 2xx will do", "HEADERS 7 :status=204", `DATA 7 "204"`, `DATA 7 "" end`)
+		p.want("any 2xx will do", "HEADERS 7 :status=204", `DATA 7 "204"`, `DATA 7 "" END_STREAM`)
 		p.close()
 	})
 }
@@ -129,7 +129,7 @@ func TestAcceptConnectRefuses(t *testing.T) {
 			}
 		}))
 		p.get(1)
-		p.want("answered", "HEADERS 1 :status=200 content-length=0 end")
+		p.want("answered", "HEADERS 1 :status=200 content-length=0 END_STREAM")
 		if _, err := AcceptConnect(late); err == nil {
 			t.Error("accepted after the handler has returned")
 		}
@@ -172,8 +172,13 @@ func TestTunnelEndsWithHandler(t *testing.T) {
 			}
 		}))
 		p.send(p.request(1, "CONNECT", "db.test:5432", false))
-		p.want("END_STREAM, and the client is to stop", "HEADERS 1 :status=200", `DATA 1 "db.test:5432"`, `DATA 1 "" end`,
-			"RST_STREAM 1 NO_ERROR")
+		p.want(
+			"END_STREAM, and the client is to stop",
+			"HEADERS 1 :status=200",
+			`DATA 1 "db.test:5432"`,
+			`DATA 1 "" END_STREAM`,
+			"RST_STREAM 1 NO_ERROR",
+		)
 		p.send(p.request(3, "CONNECT", "panic.test:1", false))
 		p.want("it waits", "HEADERS 3 :status=200", `DATA 3 "panic.test:1"`)
 		time.Sleep(time.Second)

@@ -23,7 +23,7 @@ func TestLateContinue(t *testing.T) {
 		p.get(1)
 		synctest.Wait()
 		got := p.take()
-		if len(got) < 2 || got[len(got)-1] != `DATA 1 "" end` || got[len(got)-2] != `DATA 1 "ok"` {
+		if len(got) < 2 || got[len(got)-1] != `DATA 1 "" END_STREAM` || got[len(got)-2] != `DATA 1 "ok"` {
 			t.Errorf("%q", got)
 		}
 	})

@@ -146,15 +146,15 @@ func TestNoTrailersWithoutContent(t *testing.T) {
 			p.get(1)
 			end := func(head, id string) []string {
 				if flush {
-					return []string{head, "DATA " + id + ` "" end`}
+					return []string{head, "DATA " + id + ` "" END_STREAM`}
 				}
-				return []string{head + " end"}
+				return []string{head + " END_STREAM"}
 			}
 			p.want("204", end("HEADERS 1 :status=204 trailer=X-T", "1")...)
 			p.get(3)
 			p.want("304", end("HEADERS 3 :status=304 trailer=X-T", "3")...)
 			p.send(p.request(5, "HEAD", "/5", true))
-			p.want("HEAD", "HEADERS 5 :status=200 trailer=X-T end")
+			p.want("HEAD", "HEADERS 5 :status=200 trailer=X-T END_STREAM")
 		})
 	}
 }
@@ -172,10 +172,10 @@ func TestRequestWithoutHost(t *testing.T) {
 			p.send(p.rawRequest(id, append([]string{":method", "OPTIONS", ":scheme", "http", ":path", "/"}, more...)...))
 		}
 		bare(1)
-		p.want("none", "HEADERS 1 :status=200 x-host=<><> content-length=0 end")
+		p.want("none", "HEADERS 1 :status=200 x-host=<><> content-length=0 END_STREAM")
 		bare(3, "host", "")
-		p.want("empty", "HEADERS 3 :status=200 x-host=<><> content-length=0 end")
+		p.want("empty", "HEADERS 3 :status=200 x-host=<><> content-length=0 END_STREAM")
 		bare(5, "host", "a.test")
-		p.want("one", "HEADERS 5 :status=200 x-host=<a.test><> content-length=0 end")
+		p.want("one", "HEADERS 5 :status=200 x-host=<a.test><> content-length=0 END_STREAM")
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // deathRounds and deathStreams: the order of two goroutines is seen to be wrong now and then only.
@@ -114,8 +115,7 @@ var failingCalls = map[string]func(http.ResponseWriter, *http.Request) error{
 // peerOnSocket is a peer that reads nothing.
 func peerOnSocket(t *testing.T, nc net.Conn) *peer {
 	t.Helper()
-	p := &peer{t: t, nc: nc.(halfCloser)}
-	p.enc = newEncoder(p)
+	p := &peer{t: t, nc: nc.(halfCloser), codec: h2test.NewCodec()}
 	p.write(append(frame.AppendSettings([]byte(frame.Preface)), frame.AppendSettingsAck(nil)...))
 	return p
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A client that does not read its responses holds up the goroutine that writes them, and no handler
@@ -23,8 +24,7 @@ func TestHandlersRunBesideStuckWrite(t *testing.T) {
 			nc, far := net.Pipe() // a Write waits for the Read
 			done := make(chan struct{})
 			go func() { srv.ServeConn(far); close(done) }()
-			p := &peer{t: t, nc: wholeClose{nc}}
-			p.enc = newEncoder(p)
+			p := &peer{t: t, nc: wholeClose{nc}, codec: h2test.NewCodec()}
 			reading := make(chan struct{})
 			go func() {
 				defer close(reading)

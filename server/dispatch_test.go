@@ -23,7 +23,7 @@ func okHead(id uint32) string {
 
 func ok(ids ...uint32) (frames []string) {
 	for _, id := range ids {
-		frames = append(frames, okHead(id), fmt.Sprintf(`DATA %d "ok" end`, id))
+		frames = append(frames, okHead(id), fmt.Sprintf(`DATA %d "ok" END_STREAM`, id))
 	}
 	return frames
 }
@@ -216,7 +216,7 @@ func TestHandlersAreLimited(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		p.get(id)
-		p.want("an answer", fmt.Sprintf("HEADERS %d :status=200 content-length=0 end", id))
+		p.want("an answer", fmt.Sprintf("HEADERS %d :status=200 content-length=0 END_STREAM", id))
 		p.close()
 		if n := most.Load(); n != 10 {
 			t.Errorf("%d handlers ran at once, of 10 allowed; those that waited were dead", n)

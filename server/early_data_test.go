@@ -104,7 +104,8 @@ func TestEarlyDataExpectContinue(t *testing.T) {
 		p.send(p.request(1, "POST", "/", false, "early-data", "1", "expect", "100-continue"))
 		synctest.Wait()
 		seen := p.take()
-		if len(seen) != 3 || !strings.HasPrefix(seen[0], "HEADERS 1 :status=425 ") || seen[1] != `DATA 1 "Too Early\n" end` {
+		if len(seen) != 3 || !strings.HasPrefix(seen[0], "HEADERS 1 :status=425 ") ||
+			seen[1] != `DATA 1 "Too Early\n" END_STREAM` {
 			t.Errorf("want 425 and no 100: %q", seen)
 		}
 		p.close()

@@ -100,7 +100,7 @@ func TestBodyCloseWakesReader(t *testing.T) {
 	}, func(_ *testing.T, p *peer) {
 		p.send(p.request(1, "POST", "/", false))
 		time.Sleep(2 * time.Second)
-		p.want("the body is not wanted", "HEADERS 1 :status=200 content-length=0 end", "RST_STREAM 1 NO_ERROR")
+		p.want("the body is not wanted", "HEADERS 1 :status=200 content-length=0 END_STREAM", "RST_STREAM 1 NO_ERROR")
 	})
 }
 
@@ -127,10 +127,10 @@ func TestUseAfterReturn(t *testing.T) {
 	}, func(_ *testing.T, p *peer) {
 		p.send(p.request(1, "POST", "/1", false))
 		time.Sleep(2 * time.Second)
-		p.want("complete", "HEADERS 1 :status=200 content-length=0 end", "RST_STREAM 1 NO_ERROR")
+		p.want("complete", "HEADERS 1 :status=200 content-length=0 END_STREAM", "RST_STREAM 1 NO_ERROR")
 		p.get(3)
 		p.want("not disturbed", "HEADERS 3 :status=200 content-type=text/plain; charset=utf-8 content-length=4",
-			`DATA 3 "fine" end`)
+			`DATA 3 "fine" END_STREAM`)
 	})
 }
 
@@ -184,7 +184,7 @@ func TestLateWriters(t *testing.T) {
 				want = append(
 					want,
 					fmt.Sprintf("HEADERS %d :status=200 x-mine=/%d content-type=text/plain; charset=utf-8 content-length=2", id, id),
-					fmt.Sprintf(`DATA %d "ok" end`, id),
+					fmt.Sprintf(`DATA %d "ok" END_STREAM`, id),
 				)
 			}
 			p.get(ids...)
@@ -210,7 +210,7 @@ func TestPanics(t *testing.T) {
 		p.get(1, 3, 5, 7)
 		p.want("each ends its own stream only", "RST_STREAM 1 INTERNAL_ERROR", "RST_STREAM 3 INTERNAL_ERROR",
 			"RST_STREAM 5 INTERNAL_ERROR", "HEADERS 7 :status=200 content-type=text/plain; charset=utf-8 content-length=2",
-			`DATA 7 "ok" end`)
+			`DATA 7 "ok" END_STREAM`)
 		if got := p.logs.String(); !strings.Contains(got, "panic serving client:1: boom") ||
 			!strings.Contains(got, "exchange_test.go") || strings.Count(got, "panic serving") != 1 {
 			t.Errorf("logged:\n%s", got)
@@ -232,7 +232,7 @@ func TestRefusedRequests(t *testing.T) {
 						plain,
 						len(text),
 					),
-					fmt.Sprintf("DATA %d %q end", id, text),
+					fmt.Sprintf("DATA %d %q END_STREAM", id, text),
 				}
 			}
 			check := func(why string, id uint32, status int) {
@@ -271,7 +271,7 @@ func TestManyTrailersAnnounced(t *testing.T) {
 			fmt.Fprintf(&keys, "%x,", i)
 		}
 		p.send(p.request(1, "GET", "/", true, "trailer", keys.String()))
-		p.want("answered", "HEADERS 1 :status=200 content-length=0 end")
+		p.want("answered", "HEADERS 1 :status=200 content-length=0 END_STREAM")
 	})
 }
 

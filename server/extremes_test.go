@@ -66,7 +66,7 @@ func wantServes(t *testing.T, cfg Config) {
 		p.get(1)
 		p.want("GET", ok(1)...)
 		// A frame that comes in two pieces, as honest ones do.
-		b := p.request(3, "GET", "/3", true).Append(nil)
+		b := p.codec.Append(nil, p.request(3, "GET", "/3", true))
 		p.write(b[:12])
 		synctest.Wait()
 		p.write(b[12:])

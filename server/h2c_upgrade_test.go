@@ -75,7 +75,7 @@ func TestUpgrade(t *testing.T) {
 					`DATA 1 "GET /"`,
 				)
 				p.send(frame.WindowUpdate{StreamID: 1, Increment: 1000})
-				p.want("the rest", `DATA 1 "a?b HTTP/2.0 map[\"X-A\":[\"1\"]]" end`)
+				p.want("the rest", `DATA 1 "a?b HTTP/2.0 map[\"X-A\":[\"1\"]]" END_STREAM`)
 				p.get(3)
 				synctest.Wait()
 				if got := p.take(); len(got) != 2 {
@@ -175,7 +175,7 @@ func TestShutdownOfUpgraded(t *testing.T) {
 		synctest.Wait()
 		p.take()
 		go func() { _ = srv.Shutdown(t.Context()) }()
-		p.want("drained", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 1 NO_ERROR ", "closed")
+		p.want("drained", "GOAWAY 2147483647 NO_ERROR", "GOAWAY 1 NO_ERROR", "closed")
 		<-served
 		_ = nc.Close()
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A client that has sent its request whole, and closes its direction of the connection when the
@@ -36,11 +37,10 @@ func testHalfClosed(t *testing.T, secure bool, size, piece int) {
 	defer nc.Close()
 	_ = underTLS(nc).(*net.TCPConn).SetReadBuffer(64 << 10)
 	const window = 1 << 30
-	p := &peer{t: t}
-	p.enc = newEncoder(p)
+	p := &peer{t: t, codec: h2test.NewCodec()}
 	b := frame.NewSettings(frame.Setting{ID: frame.SettingInitialWindowSize, Value: window}).Append([]byte(frame.Preface))
 	b = frame.WindowUpdate{Increment: window}.Append(b)
-	b = p.request(1, "GET", "/", true).Append(frame.AppendSettingsAck(b))
+	b = p.codec.Append(frame.AppendSettingsAck(b), p.request(1, "GET", "/", true))
 	if _, err := nc.Write(b); err != nil {
 		t.Fatal(err)
 	}

@@ -34,21 +34,21 @@ func TestHonestClients(t *testing.T) {
 	tests := []struct {
 		name     string
 		requests int
-		each     func(id uint32) []frame.Frame // behind the request
-		late     func(id uint32) []frame.Frame // when it is answered
+		each     func(id uint32) []any // behind the request
+		late     func(id uint32) []any // when it is answered
 	}{
-		{name: "python-httpx", requests: 3000, late: func(id uint32) []frame.Frame {
-			return []frame.Frame{frame.WindowUpdate{Increment: 2}, frame.WindowUpdate{StreamID: id, Increment: 2}}
+		{name: "python-httpx", requests: 3000, late: func(id uint32) []any {
+			return []any{frame.WindowUpdate{Increment: 2}, frame.WindowUpdate{StreamID: id, Increment: 2}}
 		}},
-		{name: "PING", requests: 10_000, each: func(uint32) []frame.Frame { return []frame.Frame{frame.Ping{}} }},
-		{name: "unknown frames", requests: 10_000, each: func(id uint32) []frame.Frame {
-			return []frame.Frame{frame.Unknown{Header: frame.Header{Type: 0xbe, StreamID: id}}}
+		{name: "PING", requests: 10_000, each: func(uint32) []any { return []any{frame.Ping{}} }},
+		{name: "unknown frames", requests: 10_000, each: func(id uint32) []any {
+			return []any{frame.Unknown{Header: frame.Header{Type: 0xbe, StreamID: id}}}
 		}},
-		{name: "SETTINGS", requests: 10_000, each: func(uint32) []frame.Frame {
-			return []frame.Frame{frame.NewSettings(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20})}
+		{name: "SETTINGS", requests: 10_000, each: func(uint32) []any {
+			return []any{frame.NewSettings(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20})}
 		}},
-		{name: "RST_STREAM behind the response", requests: 10_000, late: func(id uint32) []frame.Frame {
-			return []frame.Frame{frame.RSTStream{StreamID: id, Code: frame.NoError}}
+		{name: "RST_STREAM behind the response", requests: 10_000, late: func(id uint32) []any {
+			return []any{frame.RSTStream{StreamID: id, Code: frame.NoError}}
 		}},
 	}
 	for _, tt := range tests {
@@ -61,7 +61,7 @@ func TestHonestClients(t *testing.T) {
 				const batch = 50
 				served := 0
 				for id := uint32(1); id < uint32(2*tt.requests); id += 2 * batch {
-					var now, then []frame.Frame
+					var now, then []any
 					for i := id; i < id+2*batch; i += 2 {
 						now = append(now, p.request(i, "GET", "/", true))
 						if tt.each != nil {
@@ -106,7 +106,7 @@ func TestHonestCreditInPieces(t *testing.T) {
 			if n == 0 {
 				t.Fatalf("nothing came after %d octets", got)
 			}
-			var credit []frame.Frame
+			var credit []any
 			for left := n; left > 0; left -= piece {
 				inc := uint32(min(left, piece))
 				credit = append(credit, frame.WindowUpdate{Increment: inc}, frame.WindowUpdate{StreamID: 1, Increment: inc})
@@ -136,7 +136,7 @@ func TestHonestStorms(t *testing.T) {
 		id := uint32(3)
 		for range 20 {
 			for range 10 { // every 10 ms
-				var frames, later []frame.Frame
+				var frames, later []any
 				for i := range 100 {
 					frames = append(frames, p.request(id, "GET", "/", true))
 					cancel := frame.RSTStream{StreamID: id, Code: frame.Cancel}
@@ -157,7 +157,7 @@ func TestHonestStorms(t *testing.T) {
 		}
 		p.send(data(1, "", true))
 		p.want("the upload", "HEADERS 1 :status=200 content-type=text/plain; charset=utf-8 content-length=3",
-			`DATA 1 "100" end`)
+			`DATA 1 "100" END_STREAM`)
 		p.close()
 	})
 }
@@ -176,14 +176,14 @@ func TestStormIsDrained(t *testing.T) {
 		}
 		synctest.Wait()
 		// A request may be answered before its reset comes.
-		if got := p.take(); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], "NO_ERROR too_many_resets") {
+		if got := p.take(); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], `NO_ERROR "too_many_resets"`) {
 			t.Fatalf("the server sent %q", got)
 		}
 		time.Sleep(10 * time.Second)
 		p.want("it waits")
 		p.send(data(1, "octets", true))
 		p.want("the upload", "HEADERS 1 :status=200 content-type=text/plain; charset=utf-8 content-length=1",
-			`DATA 1 "6" end`, "closed")
+			`DATA 1 "6" END_STREAM`, "closed")
 		p.close()
 	})
 }
@@ -195,7 +195,7 @@ func TestHonestFirstFlight(t *testing.T) {
 		frames := []byte(frame.Preface)
 		frames = frame.AppendSettings(frames)
 		for i := range 600 {
-			frames = p.request(uint32(2*i+1), "GET", "/", true).Append(frames)
+			frames = p.codec.Append(frames, p.request(uint32(2*i+1), "GET", "/", true))
 		}
 		p.write(frames)
 		time.Sleep(time.Minute / 10)
@@ -253,7 +253,7 @@ func TestHonestFields(t *testing.T) {
 				p.send(p.request(id, "GET", "/", true, tt.fields...))
 				head := "HEADERS %d :status=200 content-type=text/plain; charset=utf-8 content-length=%d"
 				p.want(tt.want, fmt.Sprintf(head, id, len(tt.want)),
-					fmt.Sprintf("DATA %d %q end", id, tt.want))
+					fmt.Sprintf("DATA %d %q END_STREAM", id, tt.want))
 			}
 		}
 	})

@@ -14,10 +14,9 @@ import (
 	"time"
 	"weak"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // TestKeptPartsOfRequest: what handlers keep of their requests does not keep the connection in
@@ -47,8 +46,7 @@ func TestKeptPartsOfRequest(t *testing.T) {
 	})
 	dial := listenLocal(t, srv, false)
 	nc := dial()
-	p := &peer{t: t, nc: nc.(*net.TCPConn)}
-	p.enc = newEncoder(p)
+	p := &peer{t: t, nc: nc.(*net.TCPConn), codec: h2test.NewCodec()}
 	p.write(frame.AppendSettings([]byte(frame.Preface)))
 	p.get(1, 3, 5)
 	p.send(p.request(7, "POST", "/7", false), data(7, "body", true))
@@ -107,11 +105,7 @@ func TestTwoReadersOfBody(t *testing.T) {
 		for range 5 {
 			p.send(data(1, strings.Repeat("x", 1000), false))
 		}
-		p.block.Reset()
-		if err := p.enc.WriteField(hpack.HeaderField{Name: "x-t", Value: "v"}); err != nil {
-			p.t.Fatal(err)
-		}
-		p.send(frame.Headers{StreamID: 1, EndHeaders: true, EndStream: true, Fragment: p.block.Bytes()})
+		p.send(h2test.Trailers(1, "x-t: v"))
 		synctest.Wait()
 	})
 }

@@ -13,9 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
@@ -28,23 +27,19 @@ func leavingRequests(p *peer, n int) []byte {
 		path := fmt.Sprintf("/%d", len(body))
 		switch i % 4 {
 		case 0:
-			b = p.request(id, "GET", "/0", true).Append(b)
+			b = p.codec.Append(b, p.request(id, "GET", "/0", true))
 		case 1:
-			b = p.request(id, "POST", path, false).Append(b)
+			b = p.codec.Append(b, p.request(id, "POST", path, false))
 			b = data(id, body, true).Append(b)
 		case 2:
-			b = p.request(id, "POST", path, false, "content-length", path[1:]).Append(b)
+			b = p.codec.Append(b, p.request(id, "POST", path, false, "content-length", path[1:]))
 			b = data(id, body[1:], false).Append(b)
 			b = data(id, body[:1], false).Append(b)
 			b = data(id, "", true).Append(b)
 		default:
-			b = p.request(id, "POST", path, false, "trailer", "x-t").Append(b)
+			b = p.codec.Append(b, p.request(id, "POST", path, false, "trailer", "x-t"))
 			b = data(id, body, false).Append(b)
-			p.block.Reset()
-			if err := p.enc.WriteField(hpack.HeaderField{Name: "x-t", Value: "v"}); err != nil {
-				p.t.Fatal(err)
-			}
-			b = frame.Headers{StreamID: id, EndHeaders: true, EndStream: true, Fragment: p.block.Bytes()}.Append(b)
+			b = p.codec.Append(b, h2test.Trailers(id, "x-t: v"))
 		}
 	}
 	return b
@@ -74,8 +69,7 @@ func TestWholeRequestsOfLeavingClient(t *testing.T) {
 				dial := listenLocal(t, srv, secure)
 				for range rounds {
 					nc := dial()
-					p := &peer{t: t}
-					p.enc = newEncoder(p)
+					p := &peer{t: t, codec: h2test.NewCodec()}
 					if _, err := nc.Write(leavingRequests(p, each)); err != nil {
 						t.Fatal(err)
 					}
@@ -189,7 +183,7 @@ func TestRequestsBeforeFault(t *testing.T) {
 		}))
 		synctest.Wait()
 		p.send(p.request(1, "POST", "/1", false), data(1, "whole", true), frame.Ping{}, data(0, "on stream 0", false))
-		p.want("the fault", `GOAWAY 1 PROTOCOL_ERROR DATA on stream 0 (RFC 9113 §6.1)`, "closed")
+		p.want("the fault", `GOAWAY 1 PROTOCOL_ERROR "DATA on stream 0 (RFC 9113 §6.1)"`, "closed")
 		p.close()
 		synctest.Wait()
 		if got := fmt.Sprint(n.list); got != `[/1 "whole" <nil>]` {

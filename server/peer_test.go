@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -25,8 +25,7 @@ import (
 type peer struct {
 	t      *testing.T
 	nc     halfCloser
-	enc    *hpack.Encoder
-	block  bytes.Buffer
+	codec  *h2test.Codec
 	served chan struct{} // closed when ServeConn has returned
 	logs   *syncBuffer   // the server's ErrorLog
 
@@ -39,8 +38,8 @@ type peer struct {
 func newPeer(t *testing.T, srv *Server, settings ...frame.Setting) *peer {
 	t.Helper()
 	p := dialPeer(t, srv)
-	p.write(frame.AppendSettings([]byte(frame.Preface), settings...))
-	p.write(frame.AppendSettingsAck(nil))
+	p.send(frame.Preface, h2test.Settings(settings...))
+	p.send(h2test.Ack)
 	return p
 }
 
@@ -61,13 +60,10 @@ func dialPeer(t *testing.T, srv *Server) *peer {
 
 // peerOn makes a peer of a connection.
 func peerOn(t *testing.T, nc halfCloser) *peer {
-	p := &peer{t: t, nc: nc, served: make(chan struct{}), logs: &syncBuffer{}}
-	p.enc = newEncoder(p)
+	p := &peer{t: t, nc: nc, codec: h2test.NewCodec(), served: make(chan struct{}), logs: &syncBuffer{}}
 	go p.read()
 	return p
 }
-
-func newEncoder(p *peer) *hpack.Encoder { return hpack.NewEncoder(&p.block) }
 
 type halfCloser interface {
 	net.Conn
@@ -86,17 +82,14 @@ func (p *peer) write(b []byte) {
 	}
 }
 
-func (p *peer) send(frames ...frame.Frame) {
+// send writes items of package h2test in one write.
+func (p *peer) send(items ...any) {
 	p.t.Helper()
-	var b []byte
-	for _, f := range frames {
-		b = f.Append(b)
-	}
-	p.write(b)
+	p.write(p.codec.Append(nil, items...))
 }
 
 // request makes the HEADERS of a request; fields are names and values, after :method and :path.
-func (p *peer) request(id uint32, method, path string, end bool, fields ...string) frame.Headers {
+func (p *peer) request(id uint32, method, path string, end bool, fields ...string) h2test.Block {
 	all := []string{":method", method, ":scheme", "http", ":authority", "example.test", ":path", path}
 	if method == "CONNECT" && !strings.HasPrefix(path, "/") {
 		all = []string{":method", method, ":authority", path}
@@ -107,20 +100,18 @@ func (p *peer) request(id uint32, method, path string, end bool, fields ...strin
 }
 
 // rawRequest makes the HEADERS of a request that ends there, of the given names and values alone.
-func (p *peer) rawRequest(id uint32, fields ...string) frame.Headers {
-	p.block.Reset()
+func (p *peer) rawRequest(id uint32, fields ...string) h2test.Block {
+	h := h2test.Block{StreamID: id, EndStream: true}
 	for i := 0; i < len(fields); i += 2 {
-		if err := p.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
-			p.t.Fatal(err)
-		}
+		h.Fields = append(h.Fields, h2test.Field(fields[i], fields[i+1]))
 	}
-	return frame.Headers{StreamID: id, EndHeaders: true, EndStream: true, Fragment: bytes.Clone(p.block.Bytes())}
+	return h
 }
 
 // get sends GET requests.
 func (p *peer) get(ids ...uint32) {
 	p.t.Helper()
-	var fs []frame.Frame
+	var fs []any
 	for _, id := range ids {
 		fs = append(fs, p.request(id, "GET", fmt.Sprintf("/%d", id), true))
 	}
@@ -140,17 +131,19 @@ func (p *peer) note(format string, args ...any) {
 // read notes what comes until the connection ends.
 func (p *peer) read() {
 	var buf []byte
-	dec := hpack.NewDecoder(4096, nil)
 	chunk := make([]byte, 64<<10)
 	for {
 		n, err := p.nc.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		for {
-			h, payload, n, err := frame.Split(buf, frame.MaxMaxFrameSize)
+			item, n, err := p.codec.Next(buf)
+			if err != nil {
+				p.t.Error(err)
+			}
 			if err != nil || n == 0 {
 				break
 			}
-			p.came(dec, h, payload)
+			p.came(item)
 			buf = buf[n:]
 		}
 		if err != nil {
@@ -160,55 +153,20 @@ func (p *peer) read() {
 	}
 }
 
-func (p *peer) came(dec *hpack.Decoder, h frame.Header, payload []byte) {
-	end := ""
-	if h.Flags.Has(frame.FlagEndStream) {
-		end = " end"
-	}
-	switch h.Type {
-	case frame.TypeHeaders:
-		fields, err := dec.DecodeFull(payload)
-		if err != nil {
-			p.t.Error(err)
-		}
-		var b strings.Builder
-		for _, f := range fields {
-			if f.Name != "date" {
-				fmt.Fprintf(&b, " %s=%s", f.Name, f.Value)
-			}
-		}
-		p.note("HEADERS %d%s%s", h.StreamID, b.String(), end)
-	case frame.TypePushPromise:
-		f, err := frame.ParsePushPromise(h, payload)
-		if err != nil {
-			p.t.Error(err)
-		}
-		fields, err := dec.DecodeFull(f.Fragment)
-		if err != nil {
-			p.t.Error(err)
-		}
-		var b strings.Builder
-		for _, f := range fields {
-			fmt.Fprintf(&b, " %s", f.Value)
-		}
-		p.note("PUSH_PROMISE %d %d%s", h.StreamID, f.PromisedID, b.String())
-	case frame.TypeData:
-		if len(payload) > 100 {
-			p.note("DATA %d %d octets%s", h.StreamID, len(payload), end)
-		} else {
-			p.note("DATA %d %q%s", h.StreamID, payload, end)
-		}
-	case frame.TypeRSTStream:
-		f, _ := frame.ParseRSTStream(h, payload)
-		p.note("RST_STREAM %d %v", h.StreamID, f.Code)
-	case frame.TypeGoAway:
-		f, _ := frame.ParseGoAway(h, payload)
-		p.note("GOAWAY %d %v %s", f.LastStreamID, f.Code, f.DebugData)
-	case frame.TypePing:
-		if f, _ := frame.ParsePing(h, payload); !f.Ack && !p.deaf {
+// text is how a peer notes frames.
+var text = h2test.Text{Omit: []string{"date"}}
+
+// came notes a frame, but for SETTINGS and WINDOW_UPDATE, and answers PING.
+func (p *peer) came(item any) {
+	switch f := item.(type) {
+	case frame.Settings, frame.WindowUpdate:
+	case frame.Ping:
+		if !f.Ack && !p.deaf {
 			f.Ack = true
 			_, _ = p.nc.Write(f.Append(nil))
 		}
+	default:
+		p.note("%s", text.Line(item))
 	}
 }
 

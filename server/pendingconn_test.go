@@ -284,7 +284,7 @@ func TestContexts(t *testing.T) {
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
 		p.get(1)
 		synctest.Wait()
-		if got := p.take(); !slices.Contains(got, `DATA 1 "base 2 true server:1" end`) {
+		if got := p.take(); !slices.Contains(got, `DATA 1 "base 2 true server:1" END_STREAM`) {
 			t.Errorf("HTTP/2: %q", got)
 		}
 		_ = client.Close()
@@ -411,7 +411,7 @@ func TestUploadPausesWithinAFrame(t *testing.T) {
 		srv.ReadHeaderTimeout = 5 * time.Second
 		p := dialPeer(t, srv)
 		p.write(frame.AppendSettingsAck(frame.AppendSettings([]byte(frame.Preface))))
-		b := p.request(1, "POST", "/", false).Append(nil)
+		b := p.codec.Append(nil, p.request(1, "POST", "/", false))
 		b = frame.Data{StreamID: 1, EndStream: true, Data: make([]byte, 9000)}.Append(b)
 		p.write(b[:len(b)-100])
 		time.Sleep(4 * time.Minute)

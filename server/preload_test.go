@@ -35,22 +35,23 @@ func TestPushPreloads(t *testing.T) {
 		)})
 		p.send(p.request(1, "GET", "/1", true, "accept-encoding", "br", "accept", "y"))
 		p.wantByStream("each is pushed once",
-			"PUSH_PROMISE 1 2 GET http example.test /style.css br",
-			"PUSH_PROMISE 1 4 GET http example.test /script.js?v=1 br",
-			"PUSH_PROMISE 1 6 GET http example.test /img br",
+			"PUSH_PROMISE 1 2 :method=GET :scheme=http :authority=example.test :path=/style.css accept-encoding=br",
+			"PUSH_PROMISE 1 4 :method=GET :scheme=http :authority=example.test :path=/script.js?v=1 accept-encoding=br",
+			"PUSH_PROMISE 1 6 :method=GET :scheme=http :authority=example.test :path=/img accept-encoding=br",
 			"HEADERS 1 :status=200 link=</style.css>; rel=preload; as=style, <script.js?v=1>; rel=\"preload\"; as=script "+
 				"link=<http://example.test/img>; rel=preload "+
 				"link=</not-pushed>; rel=preload; nopush, <http://other.test/x>; rel=preload, "+
 				"</next>; rel=next, </1>; rel=preload "+
-				"link=</style.css>; rel=preload content-length=7", `DATA 1 "content" end`,
-			"HEADERS 2 :status=200 content-length=7", `DATA 2 "content" end`,
-			"HEADERS 4 :status=200 content-length=7", `DATA 4 "content" end`,
-			"HEADERS 6 :status=200 content-length=7", `DATA 6 "content" end`)
+				"link=</style.css>; rel=preload content-length=7", `DATA 1 "content" END_STREAM`,
+			"HEADERS 2 :status=200 content-length=7", `DATA 2 "content" END_STREAM`,
+			"HEADERS 4 :status=200 content-length=7", `DATA 4 "content" END_STREAM`,
+			"HEADERS 6 :status=200 content-length=7", `DATA 6 "content" END_STREAM`)
 		p.get(3)
 		synctest.Wait()
 		for _, line := range p.take() {
 			// What the first page could not push because it was the page itself, this one can.
-			if strings.HasPrefix(line, "PUSH_PROMISE") && line != "PUSH_PROMISE 3 8 GET http example.test /1" {
+			if strings.HasPrefix(line, "PUSH_PROMISE") &&
+				line != "PUSH_PROMISE 3 8 :method=GET :scheme=http :authority=example.test :path=/1" {
 				t.Errorf("pushed again: %s", line)
 			}
 		}
@@ -143,7 +144,9 @@ func TestEarlyHints(t *testing.T) {
 	final := "HEADERS %d :status=200 " + link + " content-length=7"
 	want := func(p *peer, id uint32, hint ...string) {
 		t.Helper()
-		p.want(fmt.Sprint("request ", id), append(hint, fmt.Sprintf(final, id), fmt.Sprintf(`DATA %d "content" end`, id))...)
+		p.want(
+			fmt.Sprint("request ", id),
+			append(hint, fmt.Sprintf(final, id), fmt.Sprintf(`DATA %d "content" END_STREAM`, id))...)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, &Server{Handler: hinting(http.HandlerFunc(page))})
@@ -161,9 +164,14 @@ func TestEarlyHints(t *testing.T) {
 		h := &Server{Handler: PushPreloads(hinting(http.HandlerFunc(page)))}
 		p := newPeer(t, h)
 		p.get(1)
-		p.wantByStream("a push instead of the hint", "PUSH_PROMISE 1 2 GET http example.test /style.css",
-			fmt.Sprintf(final, 1), `DATA 1 "content" end`,
-			"HEADERS 2 :status=200 content-length=7", `DATA 2 "content" end`)
+		p.wantByStream(
+			"a push instead of the hint",
+			"PUSH_PROMISE 1 2 :method=GET :scheme=http :authority=example.test :path=/style.css",
+			fmt.Sprintf(final, 1),
+			`DATA 1 "content" END_STREAM`,
+			"HEADERS 2 :status=200 content-length=7",
+			`DATA 2 "content" END_STREAM`,
+		)
 		p.close()
 	})
 	synctest.Test(t, func(t *testing.T) {

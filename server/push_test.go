@@ -44,13 +44,13 @@ func TestPush(t *testing.T) {
 	}), func(_ *testing.T, p *peer) {
 		p.get(1)
 		p.wantByStream("promises come before the page",
-			"PUSH_PROMISE 1 2 GET http example.test /pushed/1?a=b y",
-			"PUSH_PROMISE 1 4 GET http example.test /pushed/2",
-			"PUSH_PROMISE 1 6 HEAD http example.test /pushed/3",
-			"HEADERS 1 :status=200 content-length=4", `DATA 1 "page" end`,
-			"HEADERS 2 :status=200 content-length=32", `DATA 2 "GET example.test /pushed/1?a=b y" end`,
-			"HEADERS 4 :status=200 content-length=27", `DATA 4 "GET example.test /pushed/2 " end`,
-			"HEADERS 6 :status=200 content-length=28 end")
+			"PUSH_PROMISE 1 2 :method=GET :scheme=http :authority=example.test :path=/pushed/1?a=b accept=y",
+			"PUSH_PROMISE 1 4 :method=GET :scheme=http :authority=example.test :path=/pushed/2",
+			"PUSH_PROMISE 1 6 :method=HEAD :scheme=http :authority=example.test :path=/pushed/3",
+			"HEADERS 1 :status=200 content-length=4", `DATA 1 "page" END_STREAM`,
+			"HEADERS 2 :status=200 content-length=32", `DATA 2 "GET example.test /pushed/1?a=b y" END_STREAM`,
+			"HEADERS 4 :status=200 content-length=27", `DATA 4 "GET example.test /pushed/2 " END_STREAM`,
+			"HEADERS 6 :status=200 content-length=28 END_STREAM")
 	})
 }
 
@@ -95,7 +95,7 @@ func TestPushRules(t *testing.T) {
 		}
 	}), func(_ *testing.T, p *peer) {
 		p.get(1)
-		p.want("nothing is pushed", "HEADERS 1 :status=200 content-length=4", `DATA 1 "page" end`)
+		p.want("nothing is pushed", "HEADERS 1 :status=200 content-length=4", `DATA 1 "page" END_STREAM`)
 	})
 }
 
@@ -145,10 +145,14 @@ func TestPushIsFlushed(t *testing.T) {
 		})))
 		p.get(1)
 		time.Sleep(10 * time.Millisecond)
-		p.want("what is pushed is there before the page", "PUSH_PROMISE 1 2 GET http example.test /pushed",
-			"HEADERS 2 :status=200 content-length=25", `DATA 2 "GET example.test /pushed " end`)
+		p.want(
+			"what is pushed is there before the page",
+			"PUSH_PROMISE 1 2 :method=GET :scheme=http :authority=example.test :path=/pushed",
+			"HEADERS 2 :status=200 content-length=25",
+			`DATA 2 "GET example.test /pushed " END_STREAM`,
+		)
 		time.Sleep(time.Second)
-		p.want("the page", "HEADERS 1 :status=200 content-length=4", `DATA 1 "page" end`)
+		p.want("the page", "HEADERS 1 :status=200 content-length=4", `DATA 1 "page" END_STREAM`)
 		p.close()
 	})
 }
@@ -245,7 +249,7 @@ func TestPushResetAtOnce(t *testing.T) {
 		for id := uint32(1); id < 200; id += 2 {
 			p.get(id)
 			synctest.Wait()
-			var resets []frame.Frame
+			var resets []any
 			for _, line := range p.take() {
 				var parent, pushed uint32
 				if n, _ := fmt.Sscanf(line, "PUSH_PROMISE %d %d", &parent, &pushed); n == 2 {

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/sluice-go/sluice/frame"
 )
 
 // TestRepeatedFields has each of a few names come as often as chance has it, in any order. Many
@@ -41,7 +39,7 @@ func TestRepeatedFields(t *testing.T) {
 			}
 			id := 2*round + 1
 			p.send(p.request(id, "GET", "/", true, fields...))
-			p.want("answered", fmt.Sprintf("HEADERS %d :status=200 content-length=0 end", id))
+			p.want("answered", fmt.Sprintf("HEADERS %d :status=200 content-length=0 END_STREAM", id))
 			if d := cmp.Diff(want, got); d != "" {
 				t.Fatalf("%q (-want +got):\n%s", fields, d)
 			}
@@ -57,7 +55,7 @@ func TestKeptHeader(t *testing.T) {
 		t,
 		func(_ http.ResponseWriter, r *http.Request) { kept = append(kept, r.Header) },
 		func(t *testing.T, p *peer) {
-			var fs []frame.Frame
+			var fs []any
 			for i := range uint32(50) {
 				fs = append(
 					fs,

@@ -25,7 +25,7 @@ func TestConnectionSpecificFields(t *testing.T) {
 	}, func(t *testing.T, p *peer) {
 		p.get(1)
 		p.want("RFC 9113 §8.2.2", "HEADERS 1 :status=102 x-ok=spaces are trimmed",
-			"HEADERS 1 :status=200 x-ok=spaces are trimmed content-length=0 end")
+			"HEADERS 1 :status=200 x-ok=spaces are trimmed content-length=0 END_STREAM")
 		if got := p.logs.String(); !strings.Contains(got, "WriteHeader(101) ignored") {
 			t.Errorf("logged %q", got)
 		}
@@ -62,11 +62,11 @@ func TestDeclaredLength(t *testing.T) {
 		p.get(3)
 		p.want("nothing written", fmt.Sprintf(head, 3, 200), "RST_STREAM 3 INTERNAL_ERROR")
 		p.get(5)
-		p.want("what fits is complete", fmt.Sprintf(head, 5, 200), `DATA 5 "hello" end`)
+		p.want("what fits is complete", fmt.Sprintf(head, 5, 200), `DATA 5 "hello" END_STREAM`)
 		p.get(7)
 		p.want("too short after a flush", fmt.Sprintf(head, 7, 200), `DATA 7 "he"`, "RST_STREAM 7 INTERNAL_ERROR")
 		p.get(9)
-		p.want("304 has no body to measure", fmt.Sprintf(head, 9, 304)+" end")
+		p.want("304 has no body to measure", fmt.Sprintf(head, 9, 304)+" END_STREAM")
 	})
 }
 
@@ -76,7 +76,7 @@ func TestNoLengthOn204(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}, func(_ *testing.T, p *peer) {
 		p.get(1)
-		p.want("RFC 9110 §8.6", "HEADERS 1 :status=204 end")
+		p.want("RFC 9110 §8.6", "HEADERS 1 :status=204 END_STREAM")
 	})
 }
 
@@ -89,7 +89,7 @@ func TestHeadTakesAnyBody(t *testing.T) {
 		}
 	}, func(_ *testing.T, p *peer) {
 		p.send(p.request(1, "HEAD", "/", true))
-		p.want("no body", "HEADERS 1 :status=200 content-type=application/octet-stream end")
+		p.want("no body", "HEADERS 1 :status=200 content-type=application/octet-stream END_STREAM")
 	})
 }
 
@@ -125,7 +125,7 @@ func TestContinueOnce(t *testing.T) {
 		p.send(data(5, "ok", true))
 		p.want("the answer", ok(5)...)
 		post(7)
-		p.want("never read", "HEADERS 7 :status=200 content-length=0 end", "RST_STREAM 7 NO_ERROR")
+		p.want("never read", "HEADERS 7 :status=200 content-length=0 END_STREAM", "RST_STREAM 7 NO_ERROR")
 	})
 }
 
@@ -150,7 +150,7 @@ func TestTimeouts(t *testing.T) {
 		p.send(p.request(1, "POST", "/read", false))
 		time.Sleep(2 * time.Second)
 		p.want("the handler may answer", "HEADERS 1 :status=200 content-type=text/plain; charset=utf-8 content-length=4",
-			`DATA 1 "slow" end`, "RST_STREAM 1 NO_ERROR")
+			`DATA 1 "slow" END_STREAM`, "RST_STREAM 1 NO_ERROR")
 		p.close()
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestConnect(t *testing.T) {
 		p.send(data(1, "ping", false))
 		p.want("both ways", `DATA 1 "ping"`)
 		p.send(data(1, "", true))
-		p.want("the end", `DATA 1 "" end`)
+		p.want("the end", `DATA 1 "" END_STREAM`)
 
 		p.send(p.request(3, "CONNECT", "/chat", false, ":protocol", "websocket"))
 		p.want("RFC 8441", "HEADERS 3 :status=200",
@@ -232,7 +232,7 @@ func TestOptionsAsterisk(t *testing.T) {
 			if disable {
 				p.want("the handler's", ok(1)...)
 			} else {
-				p.want("ours", "HEADERS 1 :status=200 content-length=0 end")
+				p.want("ours", "HEADERS 1 :status=200 content-length=0 END_STREAM")
 			}
 			p.close()
 		})

@@ -61,11 +61,11 @@ func TestShutdown(t *testing.T) {
 		if called.Load() != 1 {
 			t.Error("RegisterOnShutdown's function was not called")
 		}
-		busy.want("the first step", "GOAWAY 2147483647 NO_ERROR ")
+		busy.want("the first step", "GOAWAY 2147483647 NO_ERROR")
 		busy.get(3) // was on its way
 		time.Sleep(progressInterval)
 		busy.want("still served", ok(3)...)
-		idle.want("both steps", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 0 NO_ERROR ", "closed")
+		idle.want("both steps", "GOAWAY 2147483647 NO_ERROR", "GOAWAY 0 NO_ERROR", "closed")
 		close(release)
 		time.Sleep(time.Minute)
 		got := strings.Join(busy.take(), "\n")
@@ -186,10 +186,10 @@ func TestKeepAlivesDisabled(t *testing.T) {
 		used.get(1)
 		used.want("an answer", ok(1)...)
 		srv.SetKeepAlivesEnabled(false)
-		used.want("no more", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 1 NO_ERROR ", "closed")
+		used.want("no more", "GOAWAY 2147483647 NO_ERROR", "GOAWAY 1 NO_ERROR", "closed")
 		fresh.want("not yet")
 		fresh.get(1)
-		fresh.want("once", append(ok(1), "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 1 NO_ERROR ", "closed")...)
+		fresh.want("once", append(ok(1), "GOAWAY 2147483647 NO_ERROR", "GOAWAY 1 NO_ERROR", "closed")...)
 		_ = srv.Close()
 		<-served
 		_, _ = used.nc.Close(), fresh.nc.Close()
@@ -221,7 +221,7 @@ func TestMaxConnectionAge(t *testing.T) {
 		if d := time.Since(start); d < 54*time.Second || d > 67*time.Second {
 			t.Errorf("lived for %v", d)
 		}
-		p.want("drained", "GOAWAY 2147483647 NO_ERROR ", "GOAWAY 0 NO_ERROR ", "closed")
+		p.want("drained", "GOAWAY 2147483647 NO_ERROR", "GOAWAY 0 NO_ERROR", "closed")
 		_ = p.nc.Close()
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // soakHandler answers as the request wants it, among other things with what it was sent.
@@ -120,9 +121,10 @@ func soakOnce(ts *httptest.Server, blob []byte) error {
 // FuzzConnection feeds a live server with whatever comes. It must not crash, and nothing may be
 // left of the connection when the client has gone.
 func FuzzConnection(f *testing.F) {
-	p := &peer{}
-	p.enc = newEncoder(p)
-	head := func(id uint32, path string, end bool) []byte { return p.request(id, "POST", path, end).Append(nil) }
+	p := &peer{codec: h2test.NewCodec()}
+	head := func(id uint32, path string, end bool) []byte {
+		return p.codec.Append(nil, p.request(id, "POST", path, end))
+	}
 	f.Add([]byte{})
 	f.Add(head(1, "/plain", true))
 	f.Add(append(head(1, "/echo", false), data(1, "hello", true).Append(nil)...))

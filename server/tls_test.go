@@ -99,7 +99,7 @@ func TestALPN(t *testing.T) {
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
 		p.get(1)
 		synctest.Wait()
-		if got := p.take(); !slices.Contains(got, `DATA 1 "HTTP/2.0 example.test h2" end`) {
+		if got := p.take(); !slices.Contains(got, `DATA 1 "HTTP/2.0 example.test h2" END_STREAM`) {
 			t.Errorf("h2: %q", got)
 		}
 		_ = c.Close()
@@ -260,7 +260,7 @@ func TestServeConnWithState(t *testing.T) {
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
 		p.get(1)
 		synctest.Wait()
-		if got := p.take(); !slices.Contains(got, `DATA 1 "HTTP/2.0 example.test " end`) {
+		if got := p.take(); !slices.Contains(got, `DATA 1 "HTTP/2.0 example.test " END_STREAM`) {
 			t.Errorf("HTTP/2: %q", got)
 		}
 		_ = client.Close()

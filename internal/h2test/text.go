@@ -12,12 +12,13 @@ import (
 
 // Text says how items are written as lines. The zero Text shows everything but padding.
 type Text struct {
-	Lengths bool     // DATA is shown by its length alone
-	Omit    []string // names of fields that are left out, such as "date"
+	Lengths   bool     // DATA is shown by its length alone
+	Checksums bool     // DATA that is too long to be shown has a checksum beside its length
+	Omit      []string // names of fields that are left out, such as "date"
 }
 
-// maxShown is the longest content of DATA that is shown; of longer content Line shows the length
-// and a checksum.
+// maxShown is the longest content of DATA that is shown, in octets; of longer content it is the
+// length.
 const maxShown = 100
 
 // Line writes an item in one line:
@@ -26,7 +27,8 @@ const maxShown = 100
 //	HEADERS 1 :status=200 in 2 frames
 //	PUSH_PROMISE 1 2 :method=GET :path=/
 //	DATA 1 "content" END_STREAM
-//	DATA 1 1000 octets, crc 1a2b3c4d
+//	DATA 1 1000 octets
+//	DATA 1 1000 octets, checksum 1a2b3c4d
 //	RST_STREAM 1 CANCEL
 //	SETTINGS SETTINGS_INITIAL_WINDOW_SIZE=1
 //	SETTINGS ack
@@ -86,13 +88,10 @@ func (t Text) block(b Block) string {
 }
 
 func (t Text) content(p []byte) string {
-	switch {
-	case t.Lengths:
-		return strconv.Itoa(len(p)) + " octets"
-	case len(p) > maxShown:
-		return fmt.Sprintf("%d octets, crc %08x", len(p), crc32.ChecksumIEEE(p))
+	if !t.Lengths && len(p) <= maxShown {
+		return strconv.Quote(string(p))
 	}
-	return strconv.Quote(string(p))
+	return fmt.Sprintf("%d octets", len(p)) + when(t.Checksums, fmt.Sprintf(", checksum %08x", crc32.ChecksumIEEE(p)))
 }
 
 func settings(f frame.Settings) string {
