@@ -19,43 +19,49 @@ import (
 type Config struct {
 	// MaxConcurrentStreams is how many streams the peer may have open at once
 	// (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 §5.1.2), and how many a server has promised or
-	// pushed at once, which the client's limit may make fewer. Default 250.
+	// pushed at once, which the client's limit may make fewer. Default
+	// [DefaultMaxConcurrentStreams], 250.
 	MaxConcurrentStreams int
 
 	// MaxDecoderHeaderTableSize bounds the HPACK table for what the peer sends
-	// (SETTINGS_HEADER_TABLE_SIZE), in octets. Default 4096.
+	// (SETTINGS_HEADER_TABLE_SIZE), in octets. Default [DefaultHeaderTableSize], 4096.
 	MaxDecoderHeaderTableSize int
 
-	// MaxEncoderHeaderTableSize bounds the HPACK table for what we send, whatever the peer allows,
-	// in octets. Default 4096.
+	// MaxEncoderHeaderTableSize bounds the HPACK table for what is sent, whatever the peer allows,
+	// in octets. Default [DefaultHeaderTableSize], 4096.
 	MaxEncoderHeaderTableSize int
 
 	// MaxReadFrameSize is the largest frame payload that the peer may send
-	// (SETTINGS_MAX_FRAME_SIZE), in octets, 16384 to 16777215. Default 16384.
+	// (SETTINGS_MAX_FRAME_SIZE), in octets, 16384 to 16777215. Default [DefaultMaxReadFrameSize],
+	// 16384.
 	MaxReadFrameSize int
 
 	// MaxReceiveBufferPerConnection is the connection's receive window, in octets, 65535 to 2^31-1.
-	// Default 1 MiB, which MaxReceiveBufferGrowth makes larger where the path is long.
+	// Default [DefaultMaxReceiveBufferPerConnection], 1 MiB, which MaxReceiveBufferGrowth makes
+	// larger where the path is long.
 	MaxReceiveBufferPerConnection int
 
 	// MaxReceiveBufferPerStream is a stream's receive window (SETTINGS_INITIAL_WINDOW_SIZE), in
-	// octets, at most 2^31-1: as much as the peer may send ahead of the reader. Default 512 KiB,
-	// which MaxReceiveBufferGrowth makes larger where the path is long.
+	// octets, at most 2^31-1: as much as the peer may send ahead of the reader. Default
+	// [DefaultMaxReceiveBufferPerStream], 512 KiB, which MaxReceiveBufferGrowth makes larger where
+	// the path is long.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of DATA that the application has not read yet the
-	// connection holds before it tells the peer to have smaller windows for its streams
+	// MaxUnreadPerConnection is how many octets of DATA that are not read yet the connection holds
+	// before it tells the peer to have smaller windows for its streams
 	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
 	// three quarters are free again. Up to there a stream that is not read costs the other streams
-	// nothing, and beyond it those that are read go on. Default 8 MiB.
+	// nothing, and beyond it those that are read go on. Default
+	// [DefaultMaxUnreadPerConnection], 8 MiB.
 	MaxUnreadPerConnection int
 
 	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all
 	// streams of the connection together, and the window of the connection by as many. They grow
 	// where a reader takes what comes and the window is smaller than what the path carries in a
-	// round trip, which the acknowledgement of SETTINGS, and a PING every ten seconds while DATA
-	// arrives, tell. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
-	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
+	// round trip, which is measured by the acknowledgement of SETTINGS, and by a PING every ten
+	// seconds while DATA arrives. Default [DefaultMaxReceiveBufferGrowth], 16 MiB, enough for
+	// 1 Gbit/s over 100 ms, but none where MaxReceiveBufferPerStream or
+	// MaxReceiveBufferPerConnection is set; negative: none.
 	MaxReceiveBufferGrowth int
 
 	// SendPingTimeout is how long nothing may arrive before a PING asks whether the peer is still
@@ -63,7 +69,7 @@ type Config struct {
 	SendPingTimeout time.Duration
 
 	// PingTimeout is how long the answer to such a PING may take, after which the connection is
-	// lost. Default 15 s.
+	// lost. Default [DefaultPingTimeout], 15 s.
 	PingTimeout time.Duration
 
 	// PingBudget is how many such PINGs are sent without HEADERS or DATA of the peer between them,
@@ -80,7 +86,7 @@ type Config struct {
 	// two and a half times as long, since progress is looked at when time is up. Where the
 	// net.Conn is no TCP or Unix socket and its deadlines do not work, progress is not seen within
 	// what one Write takes: there it is three times as long, in which the peer must have taken
-	// 34 octets a second, and at least 512. Default 5 minutes;
+	// 34 octets a second, and at least 512. Default [DefaultWriteByteTimeout], 5 minutes;
 	// negative: no limit. A server's connection that ends in good order waits as long for the peer
 	// to receive the rest of what was written, 30 s without progress where it is not set.
 	WriteByteTimeout time.Duration
@@ -90,12 +96,12 @@ type Config struct {
 	CountError func(errType string)
 
 	// MaxHeaderBytes bounds a decoded header block, counted as RFC 9113 §6.5.2 says (32 octets for
-	// each field on top of name and value). Default 1 MiB, as net/http.
+	// each field on top of name and value). Default [DefaultMaxHeaderBytes], 1 MiB, as net/http.
 	MaxHeaderBytes int
 
 	// MaxHeaderFields bounds the number of field lines of a header block, every crumb of a cookie
-	// counted. Default 500. Cookies whose crumbs must be the same ones over and over count as too
-	// many.
+	// counted. Default [DefaultMaxHeaderFields], 500. Cookies whose crumbs must be the same ones
+	// over and over count as too many.
 	MaxHeaderFields int
 
 	// FirstByteTimeout is how long a client may take to send its first octet: load balancers open
@@ -103,22 +109,22 @@ type Config struct {
 	FirstByteTimeout time.Duration
 
 	// PrefaceTimeout is how long the peer may take to send its preface and first SETTINGS, for a
-	// client from its first octet on where FirstByteTimeout is set. Default 45 s; negative: no
-	// limit.
+	// client from its first octet on where FirstByteTimeout is set. Default
+	// [DefaultPrefaceTimeout], 45 s; negative: no limit.
 	PrefaceTimeout time.Duration
 
 	// SettingsTimeout is how long the peer may take to acknowledge our SETTINGS (RFC 9113 §6.5.3).
-	// Default 1 minute; negative: no limit.
+	// Default [DefaultSettingsTimeout], 1 minute; negative: no limit.
 	SettingsTimeout time.Duration
 
 	// HeaderTimeout is how long the peer may take from the first octet of a header block (HEADERS
-	// or PUSH_PROMISE with the CONTINUATION frames behind it) to its last. Default 1 minute;
-	// negative: no limit.
+	// or PUSH_PROMISE with the CONTINUATION frames behind it) to its last. Default
+	// [DefaultHeaderTimeout], 1 minute; negative: no limit.
 	HeaderTimeout time.Duration
 
 	// FrameTimeout is how long the peer may take from the first octet of any other frame to its
-	// last, beside a second for each KiB of its length. Default HeaderTimeout where that is set,
-	// otherwise 5 minutes; negative: no limit.
+	// last, beside a second for each KiB of its length. HeaderTimeout takes its place where
+	// only that is set. Default [DefaultFrameTimeout], 5 minutes; negative: no limit.
 	FrameTimeout time.Duration
 
 	// IdleTimeout ends a connection that had no open stream for this long, with GOAWAY. Default 0:
@@ -126,13 +132,14 @@ type Config struct {
 	IdleTimeout time.Duration
 
 	// StallTimeout resets a stream whose data waits for the peer's flow-control window, when it was
-	// let send less than 64 octets for each second of this time. Default 1 hour on a server, whose
-	// memory such streams hold, and none on a client, where the caller may cancel; negative: no
-	// limit.
+	// let send less than 64 octets for each second of this time. Default [DefaultStallTimeout], 1
+	// hour, on a server, whose memory such streams hold, and none on a client, where the caller may
+	// cancel; negative: no limit.
 	StallTimeout time.Duration
 
 	// TunnelCloseTimeout is how long a client waits, after the Close of a Tunnel, for the server to
-	// end its direction, before it resets the stream. Default 1 minute; negative: no limit.
+	// end its direction, before it resets the stream. Default [DefaultTunnelCloseTimeout],
+	// 1 minute; negative: no limit.
 	TunnelCloseTimeout time.Duration
 
 	// MaxConnectionAge is how long a connection lives before it is drained with GOAWAY (RFC 9113
@@ -159,7 +166,7 @@ type Config struct {
 	TreePriorities bool
 
 	// Limits bounds what the peer can make the connection do. Zero fields mean defaults.
-	Limits core.Limits
+	Limits Limits
 
 	// Scheduler makes the scheduler that decides which stream sends next. Default: priority.NewAuto
 	// on a server, which goes by what the client asks for, and round robin on a client. A server
@@ -169,7 +176,7 @@ type Config struct {
 	// and must not call the connection. One that breaks the contract of priority.Scheduler ends the
 	// connection with INTERNAL_ERROR and an error that wraps priority.ErrContract; priority.Check
 	// finds that in tests.
-	Scheduler func() priority.Scheduler
+	Scheduler func() Scheduler
 
 	// Tracer, if set, sees every frame in and out.
 	Tracer Tracer
@@ -180,13 +187,13 @@ type Config struct {
 	// Padding, if set, chooses the padding of frames that are sent; see PadTo and PadRandom. It is
 	// called while the connection's lock is held, so it must be quick and must not call the
 	// connection. Default nil: none.
-	Padding core.PaddingFunc
+	Padding PaddingFunc
 
 	// SettingsOrder has these settings come first in our SETTINGS frame, in this order, the rest
 	// behind them. Those that are otherwise left out because they have their initial values (RFC
 	// 9113 §6.5.2) are sent where they are named. Settings that this side does not send are
 	// ignored.
-	SettingsOrder []frame.SettingID
+	SettingsOrder []SettingID
 
 	// Grease sends a setting and frames of identifiers that mean nothing, which the peer must
 	// ignore (RFC 9113 §5.5), so that it shows early where it does not. Default false.
@@ -236,23 +243,30 @@ type Upgrade struct {
 	Request  header.Message // the request; it has no body
 }
 
+// Defaults of the fields of Config.
 const (
-	defaultMaxConcurrentStreams = 250 // as net/http
-	defaultConnWindow           = 1 << 20
-	defaultStreamWindow         = 512 << 10
-	defaultMaxUnread            = 8 << 20
-	defaultGrowth               = 16 << 20
-	defaultMaxHeaderBytes       = 1 << 20 // as net/http
-	defaultMaxHeaderFields      = 500     // as net/http from Go 1.27 on
-	defaultPingTimeout          = 15 * time.Second
-	defaultWriteByteTimeout     = 5 * time.Minute
-	defaultPrefaceTimeout       = 45 * time.Second
-	defaultHandshakeTimeout     = time.Minute // SETTINGS acknowledgement, header block
-	defaultLingerTimeout        = 30 * time.Second
-	defaultFrameTimeout         = 5 * time.Minute
-	defaultStallTimeout         = time.Hour
-	defaultTunnelCloseTimeout   = time.Minute
+	DefaultMaxConcurrentStreams          = 250                     // as net/http
+	DefaultHeaderTableSize               = header.DefaultTableSize // of both tables
+	DefaultMaxReadFrameSize              = frame.MinMaxFrameSize
+	DefaultMaxReceiveBufferPerConnection = 1 << 20
+	DefaultMaxReceiveBufferPerStream     = 512 << 10
+	DefaultMaxUnreadPerConnection        = 8 << 20
+	DefaultMaxReceiveBufferGrowth        = 16 << 20
+	DefaultMaxHeaderBytes                = 1 << 20 // as net/http
+	DefaultMaxHeaderFields               = 500     // as net/http from Go 1.27 on
+	DefaultPingTimeout                   = 15 * time.Second
+	DefaultWriteByteTimeout              = 5 * time.Minute
+	DefaultPrefaceTimeout                = 45 * time.Second
+	DefaultSettingsTimeout               = time.Minute
+	DefaultHeaderTimeout                 = time.Minute
+	DefaultFrameTimeout                  = 5 * time.Minute
+	DefaultStallTimeout                  = time.Hour // of a server
+	DefaultTunnelCloseTimeout            = time.Minute
 )
+
+// defaultLingerTimeout is how long a server waits without progress for the peer to receive what was
+// written, where WriteByteTimeout is not set.
+const defaultLingerTimeout = 30 * time.Second
 
 // maxTimeout stands for no limit where times are added up.
 const maxTimeout = 10 * 365 * 24 * time.Hour
@@ -272,7 +286,7 @@ func timeoutOr(d, def time.Duration) time.Duration { return max(cmp.Or(d, def), 
 // multiplied.
 const maxDuration = 30 * 365 * 24 * time.Hour
 
-// clampTimes makes no time longer than maxDuration.
+// clampTimes has no time be longer than maxDuration.
 func (c *Config) clampTimes() {
 	for _, d := range []*time.Duration{
 		&c.SendPingTimeout, &c.PingTimeout, &c.WriteByteTimeout, &c.PrefaceTimeout, &c.SettingsTimeout,
@@ -282,12 +296,12 @@ func (c *Config) clampTimes() {
 	}
 }
 
-// growth returns by how many octets windows may grow: not at all where the application has chosen
-// their size and not MaxReceiveBufferGrowth.
+// growth returns what windows may grow by. Where a window's size is set they do not grow, unless
+// MaxReceiveBufferGrowth is set, too.
 func (c *Config) growth() uint32 {
 	n := c.MaxReceiveBufferGrowth
 	if n == 0 && c.MaxReceiveBufferPerStream <= 0 && c.MaxReceiveBufferPerConnection <= 0 {
-		n = defaultGrowth
+		n = DefaultMaxReceiveBufferGrowth
 	}
 	return uint32(min(max(n, 0), frame.MaxWindow))
 }
@@ -296,29 +310,29 @@ func (c *Config) growth() uint32 {
 func (c *Config) core(role core.Role) core.Config {
 	cc := core.Config{
 		Role:                 role,
-		MaxConcurrentStreams: clampOr(c.MaxConcurrentStreams, defaultMaxConcurrentStreams, 1, frame.MaxStreamID),
-		DecoderTableSize:     clampOr(c.MaxDecoderHeaderTableSize, header.DefaultTableSize, 1, 1<<30),
-		EncoderTableSize:     clampOr(c.MaxEncoderHeaderTableSize, header.DefaultTableSize, 1, 1<<30),
-		MaxReadFrameSize: clampOr(c.MaxReadFrameSize, frame.MinMaxFrameSize, frame.MinMaxFrameSize,
+		MaxConcurrentStreams: clampOr(c.MaxConcurrentStreams, DefaultMaxConcurrentStreams, 1, frame.MaxStreamID),
+		DecoderTableSize:     clampOr(c.MaxDecoderHeaderTableSize, DefaultHeaderTableSize, 1, 1<<30),
+		EncoderTableSize:     clampOr(c.MaxEncoderHeaderTableSize, DefaultHeaderTableSize, 1, 1<<30),
+		MaxReadFrameSize: clampOr(c.MaxReadFrameSize, DefaultMaxReadFrameSize, frame.MinMaxFrameSize,
 			frame.MaxMaxFrameSize),
-		ConnWindow: clampOr(c.MaxReceiveBufferPerConnection, defaultConnWindow, frame.DefaultWindow,
+		ConnWindow: clampOr(c.MaxReceiveBufferPerConnection, DefaultMaxReceiveBufferPerConnection, frame.DefaultWindow,
 			frame.MaxWindow),
-		StreamWindow:          clampOr(c.MaxReceiveBufferPerStream, defaultStreamWindow, 1, frame.MaxWindow),
-		MaxUnread:             int64(clampOr(c.MaxUnreadPerConnection, defaultMaxUnread, 1, 1<<31-1)),
+		StreamWindow:          clampOr(c.MaxReceiveBufferPerStream, DefaultMaxReceiveBufferPerStream, 1, frame.MaxWindow),
+		MaxUnread:             int64(clampOr(c.MaxUnreadPerConnection, DefaultMaxUnreadPerConnection, 1, 1<<31-1)),
 		WindowGrowth:          c.growth(),
-		MaxHeaderBytes:        clampOr(c.MaxHeaderBytes, defaultMaxHeaderBytes, 1, 1<<31-1),
-		MaxHeaderFields:       int(clampOr(c.MaxHeaderFields, defaultMaxHeaderFields, 1, 1<<31-1)),
+		MaxHeaderBytes:        clampOr(c.MaxHeaderBytes, DefaultMaxHeaderBytes, 1, 1<<31-1),
+		MaxHeaderFields:       int(clampOr(c.MaxHeaderFields, DefaultMaxHeaderFields, 1, 1<<31-1)),
 		EnableConnectProtocol: c.EnableConnectProtocol,
 		EnablePush:            c.EnablePush,
 		TreePriorities:        c.TreePriorities,
-		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, defaultPrefaceTimeout),
-		SettingsTimeout:       timeoutOr(c.SettingsTimeout, defaultHandshakeTimeout),
-		HeaderTimeout:         timeoutOr(c.HeaderTimeout, defaultHandshakeTimeout),
-		FrameTimeout:          timeoutOr(cmp.Or(c.FrameTimeout, c.HeaderTimeout), defaultFrameTimeout),
+		PrefaceTimeout:        timeoutOr(c.PrefaceTimeout, DefaultPrefaceTimeout),
+		SettingsTimeout:       timeoutOr(c.SettingsTimeout, DefaultSettingsTimeout),
+		HeaderTimeout:         timeoutOr(c.HeaderTimeout, DefaultHeaderTimeout),
+		FrameTimeout:          timeoutOr(cmp.Or(c.FrameTimeout, c.HeaderTimeout), DefaultFrameTimeout),
 		StallTimeout:          max(c.StallTimeout, 0),
 		IdleTimeout:           max(c.IdleTimeout, 0),
 		PingInterval:          max(c.SendPingTimeout, 0),
-		PingTimeout:           timeoutOr(c.PingTimeout, defaultPingTimeout),
+		PingTimeout:           timeoutOr(c.PingTimeout, DefaultPingTimeout),
 		PingBudget:            max(c.PingBudget, 0),
 		PingRenewal:           max(c.PingRenewal, 0),
 		DrainGrace:            max(c.MaxConnectionAgeGrace, 0),
@@ -327,7 +341,7 @@ func (c *Config) core(role core.Role) core.Config {
 		SettingsOrder:         c.SettingsOrder,
 	}
 	if role == core.Server {
-		cc.StallTimeout = timeoutOr(c.StallTimeout, defaultStallTimeout)
+		cc.StallTimeout = timeoutOr(c.StallTimeout, DefaultStallTimeout)
 		cc.FirstByteTimeout = c.FirstByteTimeout
 	}
 	if cc.FrameTimeout == 0 {

@@ -1,171 +1,116 @@
 package conn
 
 import (
-	"math"
-	"sync"
+	"fmt"
+	"reflect"
+	"slices"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/memconn"
+	"github.com/sluice-go/sluice/internal/settingstest"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-func TestConfigIsBroughtIntoRange(t *testing.T) {
-	tests := []struct {
-		name string
-		cfg  Config
-		got  func(core.Config) any
-		want any
-	}{
-		{"streams, default", Config{}, func(c core.Config) any { return c.MaxConcurrentStreams }, uint32(250)},
-		{
-			"streams, negative",
-			Config{MaxConcurrentStreams: -1},
-			func(c core.Config) any { return c.MaxConcurrentStreams },
-			uint32(250),
-		},
-		{
-			"streams, too many",
-			Config{MaxConcurrentStreams: math.MaxInt},
-			func(c core.Config) any { return c.MaxConcurrentStreams },
-			uint32(frame.MaxStreamID),
-		},
-		{"frame, default", Config{}, func(c core.Config) any { return c.MaxReadFrameSize }, uint32(16384)},
-		{"frame, small", Config{MaxReadFrameSize: 1}, func(c core.Config) any { return c.MaxReadFrameSize }, uint32(16384)},
-		{
-			"frame, large",
-			Config{MaxReadFrameSize: 1 << 30},
-			func(c core.Config) any { return c.MaxReadFrameSize },
-			uint32(1<<24 - 1),
-		},
-		{
-			"connection window, small",
-			Config{MaxReceiveBufferPerConnection: 1},
-			func(c core.Config) any { return c.ConnWindow },
-			uint32(65535),
-		},
-		{
-			"connection window, large",
-			Config{MaxReceiveBufferPerConnection: math.MaxInt},
-			func(c core.Config) any { return c.ConnWindow },
-			uint32(1<<31 - 1),
-		},
-		{
-			"stream window, small",
-			Config{MaxReceiveBufferPerStream: 1},
-			func(c core.Config) any { return c.StreamWindow },
-			uint32(1),
-		},
-		{
-			"stream window, large",
-			Config{MaxReceiveBufferPerStream: math.MaxInt},
-			func(c core.Config) any { return c.StreamWindow },
-			uint32(1<<31 - 1),
-		},
-		{"growth, default", Config{}, func(c core.Config) any { return c.WindowGrowth }, uint32(16 << 20)},
-		{
-			"growth, chosen",
-			Config{MaxReceiveBufferGrowth: 5, MaxReceiveBufferPerStream: 6},
-			func(c core.Config) any { return c.WindowGrowth },
-			uint32(5),
-		},
-		{"growth, none", Config{MaxReceiveBufferGrowth: -1}, func(c core.Config) any { return c.WindowGrowth }, uint32(0)},
-		{
-			"growth, stream window chosen",
-			Config{MaxReceiveBufferPerStream: 6},
-			func(c core.Config) any { return c.WindowGrowth },
-			uint32(0),
-		},
-		{
-			"growth, connection window chosen",
-			Config{MaxReceiveBufferPerConnection: 6},
-			func(c core.Config) any { return c.WindowGrowth },
-			uint32(0),
-		},
-		{"preface, default", Config{}, func(c core.Config) any { return c.PrefaceTimeout }, 45 * time.Second},
-		{"preface, none", Config{PrefaceTimeout: -1}, func(c core.Config) any { return c.PrefaceTimeout }, time.Duration(0)},
-		{"idle, none", Config{IdleTimeout: -1}, func(c core.Config) any { return c.IdleTimeout }, time.Duration(0)},
-		{"ping, none", Config{SendPingTimeout: -1}, func(c core.Config) any { return c.PingInterval }, time.Duration(0)},
-	}
-	for _, tt := range tests {
-		cfg := tt.cfg
-		if got := tt.got(cfg.core(core.Server)); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
-		}
-	}
+// namedCoreField is the field of core.Config that a field of Config becomes where the two have
+// different names.
+var namedCoreField = map[string]string{
+	"MaxDecoderHeaderTableSize":     "DecoderTableSize",
+	"MaxEncoderHeaderTableSize":     "EncoderTableSize",
+	"MaxReceiveBufferPerConnection": "ConnWindow",
+	"MaxReceiveBufferPerStream":     "StreamWindow",
+	"MaxUnreadPerConnection":        "MaxUnread",
+	"MaxReceiveBufferGrowth":        "WindowGrowth",
+	"SendPingTimeout":               "PingInterval",
+	"MaxConnectionAgeGrace":         "DrainGrace",
 }
 
-// watched is a scheduler that counts its streams.
-type watched struct {
-	priority.Scheduler
-	mu     sync.Mutex
-	opened int
+// notOfCore are the fields of Config that this package uses itself.
+var notOfCore = []string{
+	"WriteByteTimeout", "CountError", "TunnelCloseTimeout", "MaxConnectionAge", "Tracer", "FramePolicy",
+	"Origins", "OnOrigin", "OnAltSvc", "Received", "Upgrade",
 }
 
-func (w *watched) Open(n *priority.Node, p priority.Params) {
-	w.mu.Lock()
-	w.opened++
-	w.mu.Unlock()
-	w.Scheduler.Open(n, p)
-}
-
-func TestSchedulerIsUsed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &watched{Scheduler: priority.NewRoundRobin()}
-		p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler { return w }})
-		p.open(get(1)).Release()
-		if w.opened != 1 {
-			t.Errorf("%d streams were opened", w.opened)
-		}
-	})
-}
-
-func TestAnnouncedSettings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := startTestPeer(t, core.Server, Config{
-			MaxConcurrentStreams: 7, MaxReceiveBufferPerStream: 1000, MaxHeaderBytes: 2000, MaxReadFrameSize: 20_000,
-			MaxDecoderHeaderTableSize: 1, EnableConnectProtocol: true, MaxReceiveBufferPerConnection: 65535,
-		}, memconn.Options{})
-		p.want("all of them, and no WINDOW_UPDATE", settings(
-			frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 7},
-			initialWindow(1000),
-			frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 2000},
-			frame.Setting{ID: frame.SettingMaxFrameSize, Value: 20_000},
-			frame.Setting{ID: frame.SettingHeaderTableSize, Value: 1},
-			frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1},
-		))
-	})
-}
-
-func TestOwner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{})
-		st := p.open(get(1))
-		if st.Owner() != nil {
-			t.Error("a new stream has an owner")
-		}
-		if err := st.SetOwner(t); err != nil {
-			panic(err)
-		}
-		if st.Owner() != t {
-			t.Error("the owner is another")
-		}
-		st.Release()
-		for id := uint32(3); id < 20; id += 2 { // one of them has the memory
-			st := p.open(get(id))
-			if st.Owner() != nil {
-				t.Error("a new stream has an owner")
+// Every field of Config becomes one of core.Config or is used here, and every setting of core.Config
+// can be made from here.
+func TestConfigReachesCore(t *testing.T) {
+	set := map[string]bool{"Role": true, "PrefaceDone": true, "NewStream": true} // are no settings
+	for _, role := range []core.Role{core.Server, core.Client} {
+		for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+			var c Config
+			before := reflect.ValueOf(c.core(role))
+			reflect.ValueOf(&c).Elem().FieldByIndex(f.Index).Set(settingstest.Odd(f.Type, priority.NewTree, sampleTracer{}))
+			after := reflect.ValueOf(c.core(role))
+			want := f.Name
+			if name, ok := namedCoreField[want]; ok {
+				want = name
 			}
-			st.Release()
+			for i := range before.NumField() {
+				name := before.Type().Field(i).Name
+				if printed(before.Field(i)) == printed(after.Field(i)) {
+					continue
+				}
+				set[name] = true
+				implied := name == "WindowGrowth" && (want == "ConnWindow" || want == "StreamWindow") ||
+					name == "FrameTimeout" && want == "HeaderTimeout"
+				if name != want && !implied {
+					t.Errorf("%v: %s of Config sets %s of core.Config", role, f.Name, name)
+				}
+			}
+			if _, ok := before.Type().FieldByName(want); ok == slices.Contains(notOfCore, f.Name) {
+				t.Errorf("%s: a field of core.Config: %v", f.Name, ok)
+			}
 		}
-	})
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[core.Config]()) {
+		if !set[f.Name] {
+			t.Errorf("no field of Config sets %s of core.Config", f.Name)
+		}
+	}
 }
 
-func TestDirectionString(t *testing.T) {
-	if In.String() != "in" || Out.String() != "out" {
-		t.Errorf("directions are called %v and %v", In, Out)
+// printed prints a value in a form by which values that differ can be told apart.
+func printed(v reflect.Value) string {
+	if v.Kind() == reflect.Interface {
+		return fmt.Sprintf("%T", v.Interface())
 	}
+	return fmt.Sprint(v)
+}
+
+type sampleTracer struct{}
+
+func (sampleTracer) TraceFrame(*Conn, FrameTrace) {}
+
+// The defaults that the comments of Config name are those of a connection.
+func TestConfigDefaults(t *testing.T) {
+	values := map[string]any{
+		"DefaultMaxConcurrentStreams":          DefaultMaxConcurrentStreams,
+		"DefaultHeaderTableSize":               DefaultHeaderTableSize,
+		"DefaultMaxReadFrameSize":              DefaultMaxReadFrameSize,
+		"DefaultMaxReceiveBufferPerConnection": DefaultMaxReceiveBufferPerConnection,
+		"DefaultMaxReceiveBufferPerStream":     DefaultMaxReceiveBufferPerStream,
+		"DefaultMaxUnreadPerConnection":        DefaultMaxUnreadPerConnection,
+		"DefaultMaxReceiveBufferGrowth":        DefaultMaxReceiveBufferGrowth,
+		"DefaultMaxHeaderBytes":                DefaultMaxHeaderBytes,
+		"DefaultMaxHeaderFields":               DefaultMaxHeaderFields,
+		"DefaultPingTimeout":                   DefaultPingTimeout,
+		"DefaultWriteByteTimeout":              DefaultWriteByteTimeout,
+		"DefaultPrefaceTimeout":                DefaultPrefaceTimeout,
+		"DefaultSettingsTimeout":               DefaultSettingsTimeout,
+		"DefaultHeaderTimeout":                 DefaultHeaderTimeout,
+		"DefaultFrameTimeout":                  DefaultFrameTimeout,
+		"DefaultStallTimeout":                  DefaultStallTimeout,
+		"DefaultTunnelCloseTimeout":            DefaultTunnelCloseTimeout,
+	}
+	settingstest.Defaults(t, settingstest.Comments(t, "config.go", "Config"), values, func(field string) any {
+		switch field { // what this package uses itself has a test of its own
+		case "WriteByteTimeout":
+			return new(Conn).writeByteTimeout()
+		case "TunnelCloseTimeout":
+			return DefaultTunnelCloseTimeout
+		}
+		if name, ok := namedCoreField[field]; ok {
+			field = name
+		}
+		return reflect.ValueOf((&Config{}).core(core.Server)).FieldByName(field).Interface()
+	})
 }

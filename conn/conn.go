@@ -129,7 +129,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c := &Conn{nc: nc, cfg: cfg.runtimeOptions(), handler: h, role: role}
 	c.room.L = &c.mu
 	if role == core.Client {
-		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, defaultTunnelCloseTimeout)}
+		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout)}
 		c.client.lease.serveCond.L = &c.mu
 	}
 	c.timer.fire = c.timerFired

@@ -111,7 +111,7 @@ func TestDrainEndsHoweverTheLastStreamEnds(t *testing.T) {
 		"stalled": func(p *testPeer, st *Stream) {
 			_ = st.Reply(status2(200), []byte("x"), nil)
 			p.c.Flush()
-			time.Sleep(defaultStallTimeout)
+			time.Sleep(DefaultStallTimeout)
 		},
 		"write deadline": func(p *testPeer, st *Stream) {
 			_ = st.Reply(status2(200), []byte("x"), nil)
@@ -217,7 +217,7 @@ func TestIdleTimeoutAfterResetByTimer(t *testing.T) {
 		p.c.Flush()
 		for range p.frames() {
 		}
-		time.Sleep(defaultStallTimeout)
+		time.Sleep(DefaultStallTimeout)
 		p.want("the stream has stalled", rstStream(1, frame.Cancel))
 		time.Sleep(time.Minute - tick)
 		p.wantIdle("idleness begins then")

@@ -194,7 +194,7 @@ func TestClosedTunnelOutlivesItsDeadline(t *testing.T) {
 		check(t, "SetDeadline", tun.SetDeadline(time.Now().Add(time.Second)))
 		check(t, "Close", tun.Close())
 		p.want("the end", dataEnd(1, ""))
-		time.Sleep(defaultTunnelCloseTimeout - tick)
+		time.Sleep(DefaultTunnelCloseTimeout - tick)
 		p.wantIdle("the server may end its direction")
 		time.Sleep(2 * tick)
 		p.want("it has not", rstStream(1, frame.Cancel))

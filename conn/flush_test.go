@@ -89,7 +89,7 @@ func TestAnswersLeaveInOneWrite(t *testing.T) {
 func TestHandlerHoldsUpNoOtherOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
-		p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+		p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
 		p.send(raw(frame.Preface), settings(initialWindow(5)), get(1))
 		p.want("SETTINGS are acknowledged", settingsAck)
 		p.send(ping("are you?"), get(3))

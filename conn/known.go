@@ -108,7 +108,7 @@ func (p *piecer) wrote() {
 
 // writeByteTimeout is Config.WriteByteTimeout, 0 for none.
 func (c *Conn) writeByteTimeout() time.Duration {
-	return min(timeoutOr(c.cfg.WriteByteTimeout, defaultWriteByteTimeout), maxTimeout)
+	return min(timeoutOr(c.cfg.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
 }
 
 // writeTimedOut says in err, where that is a timeout, which one it is.

@@ -154,7 +154,7 @@ func TestCloseRead(t *testing.T) {
 		st.CloseRead()
 
 		// What arrives is dropped, and its credit goes back: the peer can send without end.
-		for range 3 * defaultStreamWindow / 16384 {
+		for range 3 * DefaultMaxReceiveBufferPerStream / 16384 {
 			p.send(frame.Data{StreamID: 1, Data: make([]byte, 16384)})
 		}
 		credit := 0
@@ -163,8 +163,8 @@ func TestCloseRead(t *testing.T) {
 				credit += int(w.Increment)
 			}
 		}
-		if credit < 2*defaultStreamWindow {
-			t.Errorf("%d octets of credit came back for %d", credit, 3*defaultStreamWindow)
+		if credit < 2*DefaultMaxReceiveBufferPerStream {
+			t.Errorf("%d octets of credit came back for %d", credit, 3*DefaultMaxReceiveBufferPerStream)
 		}
 		if u := p.c.Stats().Unread; u != 0 {
 			t.Errorf("%d octets count as unread", u)

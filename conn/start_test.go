@@ -16,9 +16,9 @@ import (
 // firstSettings are what a server with the zero Config announces.
 func firstSettings() frame.Settings {
 	return settings(
-		frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: defaultMaxConcurrentStreams},
-		initialWindow(defaultStreamWindow),
-		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: defaultMaxHeaderBytes},
+		frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: DefaultMaxConcurrentStreams},
+		initialWindow(DefaultMaxReceiveBufferPerStream),
+		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: DefaultMaxHeaderBytes},
 	)
 }
 
@@ -45,7 +45,7 @@ func TestServerDoesNotWaitForTheClientsPreface(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
 		p.want("SETTINGS and WINDOW_UPDATE come at once", firstSettings(),
-			windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+			windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
 		p.wantStates("nothing is known of the client", "")
 		p.send(raw(frame.Preface), settings())
 		p.want("the client's SETTINGS are acknowledged", settingsAck)
@@ -72,8 +72,16 @@ func TestReceivedOctets(t *testing.T) {
 			check(t, "Reply", p.stream(1).Reply(status2(204), nil, nil))
 			p.stream(1).Release()
 			p.c.Flush()
-			p.want("the request is answered", firstSettings(),
-				windowUpdate(0, defaultConnWindow-frame.DefaultWindow), settingsAck, response(1, 204).endStream())
+			p.want(
+				"the request is answered",
+				firstSettings(),
+				windowUpdate(
+					0,
+					DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow,
+				),
+				settingsAck,
+				response(1, 204).endStream(),
+			)
 		})
 	}
 }
@@ -100,7 +108,7 @@ func TestPrefaceTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := startTestPeer(t, core.Server, Config{PrefaceTimeout: 3 * time.Second}, memconn.Options{})
 			p.send(said)
-			p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+			p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
 			time.Sleep(3*time.Second - 10)
 			p.wantIdle("there is time left")
 			time.Sleep(10)
@@ -151,7 +159,7 @@ func TestCloseWithErrorBeforeServe(t *testing.T) {
 		p.c.CloseWithError(frame.InadequateSecurity, "TLS 1.2 or higher is required")
 		p.serve()
 		p.want("SETTINGS come first all the same", firstSettings(),
-			windowUpdate(0, defaultConnWindow-frame.DefaultWindow),
+			windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
 			goAway(0, frame.InadequateSecurity, "TLS 1.2 or higher is required"))
 		p.wantEOF("the connection ends")
 		time.Sleep(lingerTime)
@@ -195,7 +203,7 @@ func TestUpgrade(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{Upgrade: &Upgrade{
 			Settings: upgradeSettings(initialWindow(3)), Request: req,
 		}}, memconn.Options{})
-		p.want("first flight", firstSettings(), windowUpdate(0, defaultConnWindow-frame.DefaultWindow))
+		p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
 		p.send(raw(frame.Preface))
 		st := p.stream(1)
 		if m := st.Message(); m.Path != "/" || len(m.Fields) != 1 || !st.RemoteEnded() {

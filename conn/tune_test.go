@@ -64,8 +64,8 @@ func TestWindowsAdaptToThePath(t *testing.T) {
 		wantGrowth bool
 	}{
 		{"default", Config{}, 0, ideal, ideal * 110 / 100, 1, true},
-		{"off", Config{MaxReceiveBufferGrowth: -1}, defaultConnWindow, ideal * 3 / 2, time.Minute, 0, false},
-		{"stream chosen", Config{MaxReceiveBufferPerStream: 200_000}, defaultConnWindow, 4 * ideal, time.Minute, 0, false},
+		{"off", Config{MaxReceiveBufferGrowth: -1}, 1 << 20, ideal * 3 / 2, time.Minute, 0, false},
+		{"stream chosen", Config{MaxReceiveBufferPerStream: 200_000}, 1 << 20, 4 * ideal, time.Minute, 0, false},
 		{
 			"connection chosen",
 			Config{MaxReceiveBufferPerConnection: frame.DefaultWindow},
@@ -126,7 +126,8 @@ func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 			if _, err := io.CopyN(io.Discard, st, 60<<20); err != nil {
 				t.Error(err)
 			}
-			if s := p.server.Stats(); s.Unread < 3*defaultStreamWindow || s.Unread > 3*defaultStreamWindow+64<<10 ||
+			if s := p.server.Stats(); s.Unread < 3*DefaultMaxReceiveBufferPerStream ||
+				s.Unread > 3*DefaultMaxReceiveBufferPerStream+64<<10 ||
 				s.RecvGrown == 0 {
 				t.Errorf("%d octets are unread in three streams, windows have grown by %d", s.Unread, s.RecvGrown)
 			}

@@ -129,7 +129,7 @@ func TestTunnelClose(t *testing.T) {
 		tun = p.tunnel(5)
 		check(t, "Close", tun.Close())
 		p.want("the end", dataEnd(5, ""))
-		time.Sleep(defaultTunnelCloseTimeout - 2)
+		time.Sleep(DefaultTunnelCloseTimeout - 2)
 		p.wantIdle("it is waited for")
 		if taken, _ := p.c.Quota(); taken != 1 {
 			t.Errorf("%d streams are taken", taken)
@@ -414,7 +414,7 @@ func TestTunnelsWithoutGoroutines(t *testing.T) {
 		if n := runtime.NumGoroutine(); n > before {
 			t.Errorf("500 closed tunnels have %d goroutines more than 10", n-before)
 		}
-		time.Sleep(defaultTunnelCloseTimeout)
+		time.Sleep(DefaultTunnelCloseTimeout)
 		synctest.Wait()
 		if n := p.c.Stats().Streams; n != 0 {
 			t.Errorf("%d streams are left", n)

@@ -1,0 +1,23 @@
+package conn
+
+import (
+	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/stream/priority"
+)
+
+// Types of fields of Config that belong to other packages. They are named here so that a Config can
+// be filled in without an import of those.
+type (
+	// Limits bounds what the peer can make a connection do.
+	Limits = core.Limits
+
+	// PaddingFunc chooses the padding of a frame: see PadTo and PadRandom.
+	PaddingFunc = core.PaddingFunc
+
+	// SettingID is the identifier of a setting (RFC 9113 §6.5.2).
+	SettingID = frame.SettingID
+
+	// Scheduler decides which stream of a connection sends next. Package priority has some.
+	Scheduler = priority.Scheduler
+)
