@@ -10,7 +10,7 @@
 //	go run ./benchmarks/compare
 //
 // measures whole servers and clients against others, as processes with a CPU
-// each. Its scenarios, each with the project's bars (-list prints them):
+// each. Its scenarios, each with the project's targets (-list prints them):
 //
 //   - c10m100, c100m10, c1m1: GETs of 13 octets in clear (h2c), over so many
 //     connections with so many requests in flight on each. With hundreds in
@@ -36,7 +36,7 @@
 //     for all.
 //   - idle, tls-idle: memory of the process (proportional set size) for each of
 //     10,000 connections, 2,000 over TLS, that have made one request and are
-//     kept, over what it was before; programs of ours and rivals in Go collect
+//     kept, over what it was before; programs of ours and other peers in Go collect
 //     their garbage first.
 //   - client-c100, client-c1, client-down, client-tls-down: the client's side,
 //     over one connection to nghttpd: 100 requests or one in flight for 13
@@ -50,7 +50,7 @@
 // ordinary http.Handler) and sluice-conn (a handler on conn.Stream, without
 // net/http's types); net/http of the same Go and of Go 1.27, golang.org/x/net/http2
 // and dgrr/http2 with fasthttp, which are built from the module
-// benchmarks/rivals; hyper, in Rust, which is built where cargo and its crates
+// benchmarks/gopeers; hyper, in Rust, which is built where cargo and its crates
 // are there; and nghttpd, h2o, nginx, node and Caddy where they are installed.
 // The last is baseline, which is neither server nor client: octets that were made
 // at the start, written by the least program that makes the system calls of small

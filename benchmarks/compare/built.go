@@ -44,17 +44,17 @@ func sourceDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(top)), nil
 }
 
-// A rival is a server of the module benchmarks/rivals, built with a version of
+// A goPeer is a server of the module benchmarks/gopeers, built with a version of
 // Go, or with that of this program if it is empty.
-type rival struct{ name, toolchain string }
+type goPeer struct{ name, toolchain string }
 
-func (r rival) file() (string, error) {
-	dir, err := cacheDir("rivals")
-	return filepath.Join(dir, "rivals-"+r.toolchain), err
+func (r goPeer) file() (string, error) {
+	dir, err := cacheDir("gopeers")
+	return filepath.Join(dir, "gopeers-"+r.toolchain), err
 }
 
 // build builds it, which takes no time when nothing has changed.
-func (r rival) build(ctx context.Context, _ *laboratory) error {
+func (r goPeer) build(ctx context.Context, _ *runner) error {
 	file, err := r.file()
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (r rival) build(ctx context.Context, _ *laboratory) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, ".")
-	cmd.Dir = filepath.Join(top, "benchmarks", "rivals")
+	cmd.Dir = filepath.Join(top, "benchmarks", "gopeers")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if r.toolchain != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+r.toolchain)
@@ -73,7 +73,7 @@ func (r rival) build(ctx context.Context, _ *laboratory) error {
 	return err
 }
 
-func (r rival) start(ctx context.Context, l *laboratory, n need, wrap ...string) (*running, error) {
+func (r goPeer) start(ctx context.Context, l *runner, n need, wrap ...string) (*running, error) {
 	file, err := r.file()
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ const debianCrates = "/usr/share/cargo/registry"
 
 // build copies the source to the cache, so that cargo writes nothing into the
 // checkout, and builds it there.
-func (h hyperPeer) build(ctx context.Context, _ *laboratory) error {
+func (h hyperPeer) build(ctx context.Context, _ *runner) error {
 	dir, err := cacheDir("hyper")
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func copyNew(from fs.FS, root, to string) error {
 	})
 }
 
-func (h hyperPeer) start(ctx context.Context, l *laboratory, n need, _ ...string) (*running, error) {
+func (h hyperPeer) start(ctx context.Context, l *runner, n need, _ ...string) (*running, error) {
 	file, err := h.file()
 	if err != nil {
 		return nil, err

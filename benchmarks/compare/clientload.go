@@ -35,7 +35,7 @@ type clientRun struct {
 	job   job
 }
 
-func (cl clientLoad) start(ctx context.Context, l *laboratory, p peer, wrap ...string) (*clientRun, error) {
+func (cl clientLoad) start(ctx context.Context, l *runner, p peer, wrap ...string) (*clientRun, error) {
 	if err := nghttpdProgram.missing(); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (r *clientRun) do(n int) (jobDone, error) {
 
 // warm makes the client's connection and lets it grow what it needs, and
 // returns how many requests fill a round.
-func (cl clientLoad) warm(l *laboratory, p peer, r *clientRun) (int, error) {
+func (cl clientLoad) warm(l *runner, p peer, r *clientRun) (int, error) {
 	n := 20 * cl.InFlight
 	if cl.Down > 0 {
 		n = cl.InFlight
@@ -102,7 +102,7 @@ func (cl clientLoad) warm(l *laboratory, p peer, r *clientRun) (int, error) {
 	return n, err
 }
 
-func (cl clientLoad) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+func (cl clientLoad) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	r, err := cl.start(ctx, l, p)
 	if err != nil {
 		return nil, err

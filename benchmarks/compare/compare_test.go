@@ -103,7 +103,7 @@ func TestExtra(t *testing.T) {
 	}
 	var out bytes.Buffer
 	c.out, c.progress = &out, io.Discard
-	l, err := newLaboratory(c)
+	l, err := newRunner(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
-// Names are unique, and bars name peers and scenarios that there are.
+// Names are unique, and targets name peers and scenarios that there are.
 func TestScenarios(t *testing.T) {
 	known := map[string]bool{"": true}
 	for _, p := range peers {
@@ -193,9 +193,9 @@ func TestScenarios(t *testing.T) {
 		}
 	}
 	for _, s := range scenarios {
-		for _, b := range s.Bars {
+		for _, b := range s.Targets {
 			if b.Scenario != "" && !seen[b.Scenario] || (b.Most == 0) == (b.Least == 0) {
-				t.Errorf("%s: bar %+v", s.Name, b)
+				t.Errorf("%s: target %+v", s.Name, b)
 			}
 		}
 	}
@@ -216,7 +216,7 @@ func TestClientProblem(t *testing.T) {
 
 // made is a report of three rounds with figures that are easy to check.
 func made() *report {
-	l := &laboratory{
+	l := &runner{
 		config:  config{rounds: 3},
 		h2load:  "h2load 1",
 		missing: map[string]string{nghttpd: "not here"},
@@ -226,19 +226,19 @@ func made() *report {
 		{
 			Name:  "few",
 			Shown: small,
-			Bars: []bar{
+			Targets: []target{
 				{Figure: cpuPerRequest, Peer: netHTTP, Most: 0.125},
 				{Figure: cpuPerRequest, Most: 2},
 				{Figure: cpuPerRequest, Peer: h2o, Most: 1},
 			},
 		},
 		{
-			Name:  "many",
-			Shown: small,
-			Bars:  []bar{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}},
+			Name:    "many",
+			Shown:   small,
+			Targets: []target{{Figure: cpuPerRequest, Scenario: "few", Most: 1.2}, {Figure: perSecond, Peer: netHTTP, Least: 1}},
 		},
 	}
-	r := &report{laboratory: l}
+	r := &report{runner: l}
 	for i, v := range []struct{ ours, theirs, least float64 }{{1, 10, 1.6}, {2, 20, 1.8}, {3, 12, 1.2}} {
 		add := func(scenario, peer string, f figures) {
 			r.Rounds = append(r.Rounds, measurement{Scenario: scenario, Peer: peer, Round: i, Figures: f})
@@ -289,11 +289,11 @@ func TestReport(t *testing.T) {
 	}
 	err := r.check()
 	for _, want := range []string{
-		"few: µs CPU/request of sluice is 0.167, the bar is at most 0.125 (that of net/http), the baseline is 0.133;",
+		"few: µs CPU/request of sluice is 0.167, the target is at most 0.125 (that of net/http), the baseline is 0.133;",
 		"many: requests/s of sluice is 0.9",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the check against the bars lacks %q: %v", want, err)
+			t.Errorf("the check against the targets lacks %q: %v", want, err)
 		}
 	}
 	r.Rounds = nil
@@ -325,7 +325,7 @@ func TestMissing(t *testing.T) {
 	if _, err := exec.LookPath("h2load"); err != nil {
 		t.Skip("h2load is not installed (Debian: apt-get install nghttp2-client)")
 	}
-	l, err := newLaboratory(config{out: io.Discard, scenarios: scenarios})
+	l, err := newRunner(config{out: io.Discard, scenarios: scenarios})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@
 // Rounds of the peers alternate, so that what the machine does meanwhile falls
 // on all of them. A round starts the peer, warms it up, and then has it do as
 // much as fills -seconds. The result is Markdown: the medians of all, the
-// project's bars beside what was found, and for each peer the spread of its
+// project's targets beside what was found, and for each peer the spread of its
 // rounds, its speed, how busy it and the load were, and how many requests each
 // read and write system call carried (programs in Go only). It says where the
 // load and not the peer was the limit. -json has every round.
@@ -24,8 +24,8 @@
 // says that peer and load shared their CPUs.
 //
 // A peer called baseline is what the system calls alone cost, by the least program
-// that can make them (package baseline): where a bar is missed that the baseline would
-// miss, too, the report says so beside it, and the bar is still missed.
+// that can make them (package baseline): where a target is missed that the baseline would
+// miss, too, the report says so beside it, and the target is still missed.
 //
 // -profile writes CPU profiles and -strace counts system calls, of servers and
 // clients in Go, in rounds that are part of no figure; a profile takes

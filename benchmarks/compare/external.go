@@ -23,7 +23,7 @@ type program struct {
 	debian  string   // the package that has it
 	version []string // arguments that print its version
 	// args makes its command line for a port, and writes the files that it needs.
-	args func(l *laboratory, n need, port int) ([]string, error)
+	args func(l *runner, n need, port int) ([]string, error)
 }
 
 // missing says whether it is not installed.
@@ -42,11 +42,11 @@ func (p program) find() (string, error) {
 	return exec.LookPath("/usr/sbin/" + p.name)
 }
 
-func (p program) start(ctx context.Context, l *laboratory, n need, _ ...string) (*running, error) {
+func (p program) start(ctx context.Context, l *runner, n need, _ ...string) (*running, error) {
 	return p.startOn(ctx, l, n, l.serverCPU)
 }
 
-func (p program) startOn(ctx context.Context, l *laboratory, n need, cpu int) (*running, error) {
+func (p program) startOn(ctx context.Context, l *runner, n need, cpu int) (*running, error) {
 	path, err := p.find()
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (p program) startOn(ctx context.Context, l *laboratory, n need, cpu int) (*
 
 // startProgram starts a server and waits until it listens on port. What it says
 // meanwhile is part of the error, if there is one.
-func (l *laboratory) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what string) (*running, error) {
+func (l *runner) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what string) (*running, error) {
 	log, err := os.Create(filepath.Join(l.dir, strconv.Itoa(port)+".log"))
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (p program) what(path string) string {
 // nghttpdProgram is nghttp2's server, in C. It serves files.
 var nghttpdProgram = program{
 	name: nghttpd, debian: "nghttp2-server", version: []string{"--version"},
-	args: func(l *laboratory, n need, port int) ([]string, error) {
+	args: func(l *runner, n need, port int) ([]string, error) {
 		args := []string{
 			"--address=127.0.0.1",
 			"--htdocs=" + l.htdocs,
@@ -139,15 +139,15 @@ var (
 
 // configured returns the arguments before, and the name of a file that is made
 // of a template.
-func configured(template string, before ...string) func(*laboratory, need, int) ([]string, error) {
-	return func(l *laboratory, n need, port int) ([]string, error) {
+func configured(template string, before ...string) func(*runner, need, int) ([]string, error) {
+	return func(l *runner, n need, port int) ([]string, error) {
 		file, err := l.configure(template, n, port)
 		return append(before[:len(before):len(before)], file), err
 	}
 }
 
 // configure makes a file of a template for a server on port.
-func (l *laboratory) configure(name string, n need, port int) (file string, err error) {
+func (l *runner) configure(name string, n need, port int) (file string, err error) {
 	t, err := template.ParseFS(peerfiles.Files, name)
 	if err != nil {
 		return "", err

@@ -14,13 +14,13 @@ import (
 
 // A studied scenario can be run under a profile and under strace.
 type studied interface {
-	profile(ctx context.Context, l *laboratory, p peer, file string) error
-	straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error)
+	profile(ctx context.Context, l *runner, p peer, file string) error
+	straced(ctx context.Context, l *runner, p peer) (table []byte, err error)
 }
 
 // extra runs what is not part of any figure: rounds with a profile, and rounds
 // under strace, which slows servers down.
-func (l *laboratory) extra(ctx context.Context) error {
+func (l *runner) extra(ctx context.Context) error {
 	if l.strace {
 		if _, err := exec.LookPath("strace"); err != nil {
 			return errors.New("strace is not installed (Debian: apt-get install strace)")
@@ -48,7 +48,7 @@ func (l *laboratory) extra(ctx context.Context) error {
 	return nil
 }
 
-func (l *laboratory) extraOf(ctx context.Context, name string, do studied, p peer) error {
+func (l *runner) extraOf(ctx context.Context, name string, do studied, p peer) error {
 	if l.profiles != "" {
 		file := filepath.Join(l.profiles, name+"-"+strings.ReplaceAll(p.Name, "/", "-")+".pprof")
 		if err := do.profile(ctx, l, p, file); err != nil {
@@ -66,19 +66,19 @@ func (l *laboratory) extraOf(ctx context.Context, name string, do studied, p pee
 	return nil
 }
 
-func (l *laboratory) straceFile() string { return filepath.Join(l.dir, "strace") }
+func (l *runner) straceFile() string { return filepath.Join(l.dir, "strace") }
 
 // underStrace is the command line that counts the system calls of the rest of it.
-func (l *laboratory) underStrace() []string {
+func (l *runner) underStrace() []string {
 	return []string{"strace", "-c", "-f", "-o", l.straceFile()}
 }
 
 // forProfile is how many requests fill a profile, where n fill a round.
-func (l *laboratory) forProfile(n int) int {
+func (l *runner) forProfile(n int) int {
 	return max(n, int(float64(n)*l.profiled/l.seconds))
 }
 
-func (ld load) profile(ctx context.Context, l *laboratory, p peer, file string) error {
+func (ld load) profile(ctx context.Context, l *runner, p peer, file string) error {
 	srv, err := p.start(ctx, l, ld.need())
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (ld load) profile(ctx context.Context, l *laboratory, p peer, file string) 
 	return srv.command(site.Command{Stop: true})
 }
 
-func (ld load) straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error) {
+func (ld load) straced(ctx context.Context, l *runner, p peer) (table []byte, err error) {
 	srv, err := p.start(ctx, l, ld.need(), l.underStrace()...)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (ld load) straced(ctx context.Context, l *laboratory, p peer) (table []byte
 	return os.ReadFile(l.straceFile())
 }
 
-func (cl clientLoad) profile(ctx context.Context, l *laboratory, p peer, file string) error {
+func (cl clientLoad) profile(ctx context.Context, l *runner, p peer, file string) error {
 	r, err := cl.start(ctx, l, p)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (cl clientLoad) profile(ctx context.Context, l *laboratory, p peer, file st
 	return err
 }
 
-func (cl clientLoad) straced(ctx context.Context, l *laboratory, p peer) (table []byte, err error) {
+func (cl clientLoad) straced(ctx context.Context, l *runner, p peer) (table []byte, err error) {
 	r, err := cl.start(ctx, l, p, l.underStrace()...)
 	if err != nil {
 		return nil, err

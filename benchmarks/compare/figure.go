@@ -39,25 +39,25 @@ type figures map[string]float64
 
 func (m figures) set(f figure, v float64) { m[f.Key] = v }
 
-// A bar is what the project promises of one figure of a scenario.
-type bar struct {
+// A target is what the project promises of one figure of a scenario.
+type target struct {
 	Figure   figure
 	Of       string  // the peer that promises; empty for sluice
 	Peer     string  // relative to this peer's figure; empty with Scenario empty for the figure itself
 	Scenario string  // relative to the peer's own figure in that scenario
-	Most     float64 // 0 if Least is the bar
+	Most     float64 // 0 if Least is the target
 	Least    float64
 }
 
-// kept reports whether v is on the right side of the bar.
-func (b bar) kept(v float64) bool {
+// kept reports whether v is on the right side of the target.
+func (b target) kept(v float64) bool {
 	if b.Least > 0 {
 		return v >= b.Least
 	}
 	return v <= b.Most
 }
 
-func (b bar) String() string {
+func (b target) String() string {
 	if b.Least > 0 {
 		return fmt.Sprintf("at least %.3g", b.Least)
 	}
@@ -65,7 +65,7 @@ func (b bar) String() string {
 }
 
 // against says what the figure is measured by.
-func (b bar) against() string {
+func (b target) against() string {
 	switch {
 	case b.Scenario != "":
 		return "that of " + b.Scenario

@@ -27,7 +27,7 @@ var codecOf = map[string]string{sluice: "sluice", xnet: "xnet"}
 
 func (frames) can(p peer) bool { return codecOf[p.Name] != "" }
 
-func (frames) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+func (frames) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	binary := filepath.Join(l.dir, "frames.test")
 	if !l.framesBuilt {
 		top, err := sourceDir(ctx)

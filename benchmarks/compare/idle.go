@@ -33,7 +33,7 @@ func (i idle) can(p peer) bool { return p.start != nil && !p.baseline && !(i.TLS
 
 // measure compares the memory of a server before and after so many
 // connections; a hundred others have been there and gone before.
-func (i idle) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+func (i idle) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	srv, err := p.start(ctx, l, need{TLS: i.TLS, MaxStreams: 250})
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (r *running) settled() (int64, error) {
 }
 
 // hold has a process of its own hold n connections while f runs.
-func (i idle) hold(ctx context.Context, l *laboratory, addr string, n int, f func() error) error {
+func (i idle) hold(ctx context.Context, l *runner, addr string, n int, f func() error) error {
 	spec, err := json.Marshal(holding{Addr: addr, TLS: i.TLS, Conns: n})
 	if err != nil {
 		return err

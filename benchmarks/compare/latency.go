@@ -31,7 +31,7 @@ var (
 )
 
 // measure runs one round; the CPU time in it is that at this load.
-func (lt latency) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+func (lt latency) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	var more []string
 	var n int
 	if lt.Half {
@@ -75,7 +75,7 @@ func (lt latency) slow(n int) int {
 
 // halfRate is half of what net/http can do of ld, in requests each second. It
 // is measured once, so that all peers are asked for the same.
-func (l *laboratory) halfRate(ctx context.Context, ld load) (float64, error) {
+func (l *runner) halfRate(ctx context.Context, ld load) (float64, error) {
 	if l.half == 0 {
 		i := slices.IndexFunc(peers, func(p peer) bool { return p.Name == netHTTP })
 		m, err := ld.measure(ctx, l, peers[i])

@@ -60,14 +60,14 @@ func (ld load) can(p peer) bool {
 }
 
 // measure runs one round with as many requests as fill it.
-func (ld load) measure(ctx context.Context, l *laboratory, p peer) (figures, error) {
+func (ld load) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	return ld.round(ctx, l, p, 0)
 }
 
 // round runs one round: a fresh process, warmed up, and then n requests, or as
 // many as fill the round if n is 0, between two looks at what it has used. more
 // is further arguments for h2load.
-func (ld load) round(ctx context.Context, l *laboratory, p peer, n int, more ...string) (figures, error) {
+func (ld load) round(ctx context.Context, l *runner, p peer, n int, more ...string) (figures, error) {
 	srv, err := p.start(ctx, l, ld.need())
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (ld load) round(ctx context.Context, l *laboratory, p peer, n int, more ...
 
 // warm makes requests until the server has grown what it needs, and returns how
 // many fill a round.
-func (ld load) warm(ctx context.Context, l *laboratory, p peer, srv *running) (int, error) {
+func (ld load) warm(ctx context.Context, l *runner, p peer, srv *running) (int, error) {
 	n := max(20*ld.Clients, ld.Clients*ld.Streams)
 	if ld.large() > 0 {
 		n = 4 * ld.Clients
@@ -124,7 +124,7 @@ type run struct {
 }
 
 // run makes n requests and fails unless all succeed.
-func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more ...string) (run, error) {
+func (ld load) run(ctx context.Context, l *runner, addr string, n int, more ...string) (run, error) {
 	where, err := ld.where(l, addr, n)
 	if err != nil {
 		return run{}, err
@@ -146,7 +146,7 @@ func (ld load) run(ctx context.Context, l *laboratory, addr string, n int, more 
 	return run{took: took, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 }
 
-func (ld load) args(l *laboratory, n int) []string {
+func (ld load) args(l *runner, n int) []string {
 	args := []string{
 		"h2load",
 		"-t1",
@@ -173,7 +173,7 @@ func (ld load) args(l *laboratory, n int) []string {
 }
 
 // where returns the arguments that say what n requests ask for.
-func (ld load) where(l *laboratory, addr string, n int) ([]string, error) {
+func (ld load) where(l *runner, addr string, n int) ([]string, error) {
 	url := ld.url(addr)
 	if ld.Beside == "" {
 		return []string{url}, nil

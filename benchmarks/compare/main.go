@@ -77,7 +77,7 @@ func parseFlags(args []string) (config, error) {
 		"how long these rounds are to last: there are a hundred samples in a second",
 	)
 	f.BoolVar(&c.strace, "strace", false, "also count system calls with strace, in a round of its own")
-	f.BoolVar(&c.check, "check", false, "fail when a bar is missed")
+	f.BoolVar(&c.check, "check", false, "fail when a target is missed")
 	f.BoolVar(&c.list, "list", false, "list scenarios and peers, and measure nothing")
 	err := f.Parse(args)
 	if err != nil {
@@ -103,7 +103,7 @@ func parseFlags(args []string) (config, error) {
 
 // run measures everything and writes the report.
 func (c config) run(ctx context.Context) error {
-	l, err := newLaboratory(c)
+	l, err := newRunner(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (c config) run(ctx context.Context) error {
 		return err
 	}
 	l.prepare(ctx)
-	rep := report{laboratory: l}
+	rep := report{runner: l}
 	for round := range c.rounds {
 		for _, s := range c.scenarios {
 			if s.Rounds > 0 && round >= s.Rounds {
@@ -152,7 +152,7 @@ func (r *report) round(ctx context.Context, round int, s scenario) error {
 		if round%2 == 1 {
 			p = of[len(of)-1-i]
 		}
-		m, err := s.do.measure(ctx, r.laboratory, p)
+		m, err := s.do.measure(ctx, r.runner, p)
 		if err != nil && (p.ours || ctx.Err() != nil) {
 			return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
 		}

@@ -57,7 +57,7 @@ func cost(n int, size int64, took, cpu, loadCPU time.Duration) figures {
 
 // warm makes n requests, and more for a twelfth of a round or as long as the
 // peer needs, and returns how many fill the round, in multiples of step.
-func (l *laboratory) warm(p peer, n, step int, do func(n int) (time.Duration, error)) (int, error) {
+func (l *runner) warm(p peer, n, step int, do func(n int) (time.Duration, error)) (int, error) {
 	for _, share := range []float64{max(l.seconds/12, p.warm), l.seconds} {
 		took, err := do(n)
 		if err != nil {

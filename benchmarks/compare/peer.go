@@ -35,9 +35,9 @@ type peer struct {
 	// missing says why the peer cannot be had on this machine; nil is always there.
 	missing func() error
 	// build makes the program that start starts; nil if there is nothing to make.
-	build func(context.Context, *laboratory) error
+	build func(context.Context, *runner) error
 	// start starts it as a server.
-	start func(ctx context.Context, l *laboratory, n need, wrap ...string) (*running, error)
+	start func(ctx context.Context, l *runner, n need, wrap ...string) (*running, error)
 	// paths are those of the site that it has.
 	paths []string
 	noTLS bool
@@ -65,7 +65,7 @@ type running struct {
 	*lab.Process
 	addr  string
 	what  string     // what it is, with versions
-	child *lab.Child // nil unless it is one of ours, or a rival in Go
+	child *lab.Child // nil unless it is one of ours, or another peer in Go
 	stop  func()
 }
 
@@ -83,8 +83,8 @@ var peers = []peer{
 	{Name: sluiceConn, ours: true, start: self(sluiceConn), paths: smallOnly, calls: true},
 	{Name: netHTTP, start: self(netHTTP), paths: withSlow, calls: true, client: true},
 	{Name: netHTTP127, build: go127.build, start: go127.start, paths: withSlow, calls: true},
-	{Name: xnet, build: xnetRival.build, start: xnetRival.start, paths: withSlow, calls: true},
-	{Name: dgrr, build: dgrrRival.build, start: dgrrRival.start, paths: smallOnly, calls: true, noTLS: true},
+	{Name: xnet, build: goXNet.build, start: goXNet.start, paths: withSlow, calls: true},
+	{Name: dgrr, build: goDgrr.build, start: goDgrr.start, paths: smallOnly, calls: true, noTLS: true},
 	{
 		Name:    hyper,
 		missing: hyperPeer{}.missing,
@@ -110,11 +110,11 @@ var peers = []peer{
 	},
 }
 
-// The rivals that are built, one of them with a newer Go.
+// The peers in Go that are built, one of them with a newer Go.
 var (
-	go127     = rival{netHTTP, "go1.27.4"}
-	xnetRival = rival{xnet, ""}
-	dgrrRival = rival{dgrr, ""}
+	go127  = goPeer{netHTTP, "go1.27.4"}
+	goXNet = goPeer{xnet, ""}
+	goDgrr = goPeer{dgrr, ""}
 )
 
 func baselineMissing() error {
@@ -125,8 +125,8 @@ func baselineMissing() error {
 }
 
 // self starts this program again as a server.
-func self(name string) func(context.Context, *laboratory, need, ...string) (*running, error) {
-	return func(ctx context.Context, l *laboratory, n need, wrap ...string) (*running, error) {
+func self(name string) func(context.Context, *runner, need, ...string) (*running, error) {
+	return func(ctx context.Context, l *runner, n need, wrap ...string) (*running, error) {
 		return startChild(ctx, l, name, n, wrap)
 	}
 }
@@ -134,7 +134,7 @@ func self(name string) func(context.Context, *laboratory, need, ...string) (*run
 // startChild starts a program that is a server by way of site.Main.
 func startChild(
 	ctx context.Context,
-	l *laboratory,
+	l *runner,
 	name string,
 	n need,
 	wrap []string,
@@ -183,7 +183,7 @@ func choosePeers(patterns string) ([]string, error) {
 }
 
 // wants reports whether a scenario is to be measured with a peer.
-func (l *laboratory) wants(s scenario, p peer) bool {
+func (l *runner) wants(s scenario, p peer) bool {
 	wanted := s.Peers
 	if l.peers != nil {
 		wanted = l.peers
@@ -193,7 +193,7 @@ func (l *laboratory) wants(s scenario, p peer) bool {
 
 // peersOf returns the peers that a scenario is measured with: those that are
 // wanted, are not missing and have not failed before.
-func (l *laboratory) peersOf(s scenario) (of []peer) {
+func (l *runner) peersOf(s scenario) (of []peer) {
 	for _, p := range peers {
 		if l.missing[p.Name] == "" && l.failed[s.Name+", "+p.Name] == "" && l.wants(s, p) {
 			of = append(of, p)
@@ -204,7 +204,7 @@ func (l *laboratory) peersOf(s scenario) (of []peer) {
 
 // prepare builds the peers that are wanted and must be built. One that cannot
 // be is missing.
-func (l *laboratory) prepare(ctx context.Context) {
+func (l *runner) prepare(ctx context.Context) {
 	for _, p := range peers {
 		wanted := slices.ContainsFunc(l.scenarios, func(s scenario) bool { return l.wants(s, p) })
 		if !wanted || p.build == nil || l.missing[p.Name] != "" {

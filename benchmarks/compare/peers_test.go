@@ -17,7 +17,7 @@ import (
 // and over TLS.
 func TestServers(t *testing.T) {
 	needPrograms(t, "h2load")
-	l, err := newLaboratory(config{serverCPU: -1, loadCPU: -1})
+	l, err := newRunner(config{serverCPU: -1, loadCPU: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestServers(t *testing.T) {
 }
 
 // askAll asks for everything that the peer says it has.
-func askAll(t *testing.T, p peer, l *laboratory, srv *running, secure bool) {
+func askAll(t *testing.T, p peer, l *runner, srv *running, secure bool) {
 	t.Helper()
 	var protocols http.Protocols
 	protocols.SetHTTP2(secure)

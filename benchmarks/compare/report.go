@@ -22,7 +22,7 @@ type measurement struct {
 
 // A report is everything that was measured.
 type report struct {
-	*laboratory
+	*runner
 	Rounds []measurement
 }
 
@@ -43,22 +43,22 @@ func (r *report) median(scenario, peer string, f figure) float64 {
 	return lab.Median(r.of(scenario, peer, f))
 }
 
-// A verdict is a bar beside what was measured.
+// A verdict is a target beside what was measured.
 type verdict struct {
 	Scenario string
-	bar
-	Value    float64 // the figure in the bar's terms
+	target
+	Value    float64 // the figure in the target's terms
 	each     []float64
 	baseline *float64 // what Value would be of the baseline, where that is measured
 }
 
-// below tells that the bar is missed, and below what the system calls alone take.
+// below tells that the target is missed, and below what the system calls alone take.
 func (v verdict) below() bool { return !v.kept(v.Value) && v.baseline != nil && !v.kept(*v.baseline) }
 
-// verdicts returns one for each bar for which everything was measured.
+// verdicts returns one for each target for which everything was measured.
 func (r *report) verdicts() (all []verdict) {
 	for _, s := range r.scenarios {
-		for _, b := range s.Bars {
+		for _, b := range s.Targets {
 			if b.Of == "" {
 				b.Of = sluice
 			}
@@ -66,7 +66,7 @@ func (r *report) verdicts() (all []verdict) {
 			if len(v) == 0 || len(against) == 0 {
 				continue
 			}
-			found := verdict{Scenario: s.Name, bar: b, Value: lab.Median(v) / lab.Median(against), each: lab.Ratios(v, against)}
+			found := verdict{Scenario: s.Name, target: b, Value: lab.Median(v) / lab.Median(against), each: lab.Ratios(v, against)}
 			b.Of = bare
 			if v, against := r.compared(s.Name, b); len(v) > 0 && len(against) > 0 {
 				least := lab.Median(v) / lab.Median(against)
@@ -78,8 +78,8 @@ func (r *report) verdicts() (all []verdict) {
 	return all
 }
 
-// compared returns the figures of a bar and what they are measured by.
-func (r *report) compared(scenario string, b bar) (v, against []float64) {
+// compared returns the figures of a target and what they are measured by.
+func (r *report) compared(scenario string, b target) (v, against []float64) {
 	v = r.of(scenario, b.Of, b.Figure)
 	switch {
 	case b.Scenario != "":
@@ -92,18 +92,18 @@ func (r *report) compared(scenario string, b bar) (v, against []float64) {
 	return v, against
 }
 
-// check returns an error that names every bar that is missed.
+// check returns an error that names every target that is missed.
 func (r *report) check() error {
 	var missed []string
 	for _, v := range r.verdicts() {
 		if !v.kept(v.Value) {
 			m := fmt.Sprintf(
-				"%s: %s of %s is %.3g, the bar is %v (%s)",
+				"%s: %s of %s is %.3g, the target is %v (%s)",
 				v.Scenario,
 				v.Figure.Unit,
 				v.Of,
 				v.Value,
-				v.bar,
+				v.target,
 				v.against(),
 			)
 			if v.below() {
@@ -124,14 +124,14 @@ func (r *report) json() any {
 		Name string `json:"name"`
 		What string `json:"what"`
 	}
-	type barJSON struct {
+	type targetJSON struct {
 		Scenario string   `json:"scenario"`
 		Peer     string   `json:"peer"`
 		Figure   string   `json:"figure"`
 		Against  string   `json:"against"`
 		Value    float64  `json:"value"`
 		Baseline *float64 `json:"baseline,omitempty"` // the value of the baseline
-		Bar      string   `json:"bar"`
+		Target   string   `json:"target"`
 		Met      bool     `json:"met"`
 	}
 	out := struct {
@@ -140,16 +140,16 @@ func (r *report) json() any {
 		Missing     map[string]string `json:"missing,omitempty"`
 		Failed      map[string]string `json:"failed,omitempty"`
 		Scenarios   []scenarioJSON    `json:"scenarios"`
-		Bars        []barJSON         `json:"bars"`
+		Targets     []targetJSON      `json:"targets"`
 		Rounds      []measurement     `json:"rounds"`
 	}{r.environment(), r.what, r.missing, r.failed, nil, nil, r.Rounds}
 	for _, s := range r.scenarios {
 		out.Scenarios = append(out.Scenarios, scenarioJSON{s.Name, s.What})
 	}
 	for _, v := range r.verdicts() {
-		out.Bars = append(
-			out.Bars,
-			barJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.baseline, v.String(), v.kept(v.Value)},
+		out.Targets = append(
+			out.Targets,
+			targetJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.baseline, v.String(), v.kept(v.Value)},
 		)
 	}
 	return out
@@ -180,7 +180,7 @@ func (r *report) markdown(w io.Writer) error {
 		fmt.Fprintf(b, "- %s failed: %s\n", name, r.failed[name])
 	}
 	r.overviews(b)
-	r.bars(b)
+	r.targets(b)
 	r.details(b)
 	r.limits(b)
 	return b.Flush()
@@ -223,13 +223,13 @@ func (r *report) overview(w io.Writer, peer string, f figure, columns []scenario
 	}
 }
 
-// bars writes what was promised and what was found.
-func (r *report) bars(w io.Writer) {
+// targets writes what was promised and what was found.
+func (r *report) targets(w io.Writer) {
 	all := r.verdicts()
 	if len(all) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "\n| scenario | figure | measured by | found | each round | bar | |")
+	fmt.Fprintln(w, "\n| scenario | figure | measured by | found | each round | target | |")
 	fmt.Fprintln(w, "|---|---|---|---:|---:|---:|---|")
 	for _, v := range all {
 		word := "met"
@@ -240,7 +240,7 @@ func (r *report) bars(w io.Writer) {
 			word += fmt.Sprintf("; the baseline is %.3g", *v.baseline)
 		}
 		fmt.Fprintf(w, "| %s | %s of %s | %s | **%.3g** | %.3g to %.3g | %v | %s |\n",
-			v.Scenario, v.Figure.Unit, v.Of, v.against(), v.Value, slices.Min(v.each), slices.Max(v.each), v.bar, word)
+			v.Scenario, v.Figure.Unit, v.Of, v.against(), v.Value, slices.Min(v.each), slices.Max(v.each), v.target, word)
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 
 // A scenario is one thing that peers are measured doing.
 type scenario struct {
-	Name  string
-	What  string   // in a few words
-	Peers []string // those that are measured unless -peers says otherwise
-	Shown []figure // in the tables, the one that counts first
-	Bars  []bar
+	Name    string
+	What    string   // in a few words
+	Peers   []string // those that are measured unless -peers says otherwise
+	Shown   []figure // in the tables, the one that counts first
+	Targets []target
 	// Rounds are at most so many, where they take long and hardly differ; 0 is as many as there
 	// are.
 	Rounds int
@@ -26,7 +26,7 @@ type scenario struct {
 // A doer measures one round of one peer, or says that the peer cannot do this.
 type doer interface {
 	can(p peer) bool
-	measure(ctx context.Context, l *laboratory, p peer) (figures, error)
+	measure(ctx context.Context, l *runner, p peer) (figures, error)
 }
 
 // The peers of most scenarios.
@@ -48,38 +48,38 @@ var scenarios = []scenario{
 	{
 		Name: "c10m100", What: "h2c, 10 connections with 100 requests in flight each, 13 octets",
 		Peers: all, Shown: small, do: load{Clients: 10, Streams: 100},
-		Bars: append(atMost(cpuPerRequest, part{netHTTP, 1.0 / 15}, part{nghttpd, 0.9}, part{hyper, 0.5}, part{dgrr, 0.3}),
-			bar{Figure: cpuPerRequest, Of: sluiceConn, Peer: h2o, Most: 1}),
+		Targets: append(atMost(cpuPerRequest, part{netHTTP, 1.0 / 15}, part{nghttpd, 0.9}, part{hyper, 0.5}, part{dgrr, 0.3}),
+			target{Figure: cpuPerRequest, Of: sluiceConn, Peer: h2o, Most: 1}),
 	},
 	{
 		Name: "c100m10", What: "h2c, 100 connections with 10 requests in flight each, 13 octets",
 		Peers: some, Shown: small, do: load{Clients: 100, Streams: 10},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 10}, part{nghttpd, 1}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 10}, part{nghttpd, 1}),
 	},
 	{
 		Name: "c1m1", What: "h2c, 1 request in flight, 13 octets",
 		Peers: some, Shown: small, do: load{Clients: 1, Streams: 1},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 0.5}, part{node, 1}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 0.5}, part{node, 1}),
 	},
 	{
 		Name: "tls-c10m100", What: "TLS, 10 connections with 100 requests in flight each, 13 octets",
 		Peers: secure, Shown: small, do: load{TLS: true, Clients: 10, Streams: 100},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 12}, part{nghttpd, 1}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 12}, part{nghttpd, 1}),
 	},
 	{
 		Name: "tls-c1m1", What: "TLS, 1 request in flight, 13 octets",
 		Peers: secure, Shown: small, do: load{TLS: true, Clients: 1, Streams: 1},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 0.6}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 0.6}),
 	},
 	{
 		Name: "fields-in", What: fmt.Sprintf("h2c, -c10 -m100, %d more request fields", site.NumFields),
 		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Fields: true},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 7}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 7}),
 	},
 	{
 		Name: "fields-out", What: fmt.Sprintf("h2c, -c10 -m100, %d more response fields", site.NumFields),
 		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Path: site.Fields},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 1.0 / 8}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 8}),
 	},
 	download("down-1m", false, site.MiB, 1<<20, 0.4),
 	download("down-10m", false, site.TenMiB, 10<<20, 0.4),
@@ -94,52 +94,52 @@ var scenarios = []scenario{
 	{
 		Name: "c10m1000", What: "h2c, 10 connections with 1,000 requests in flight each, 13 octets",
 		Peers: scaled, Shown: small, do: load{Clients: 10, Streams: 1000},
-		Bars: []bar{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
+		Targets: []target{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
 	},
 	{
 		Name: "c1000m10", What: "h2c, 1,000 connections with 10 requests in flight each, 13 octets",
 		Peers: scaled, Shown: small, do: load{Clients: 1000, Streams: 10, Longer: 4},
-		Bars: []bar{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
+		Targets: []target{{Figure: cpuPerRequest, Scenario: "c10m10", Most: flat}},
 	},
 	{
 		Name: "latency-c1m1", What: "h2c, 1 request in flight, 13 octets: how long each takes",
 		Peers: waited, Shown: waits, do: latency{load: load{Clients: 1, Streams: 1}},
-		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
+		Targets: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
 	{
 		Name:  "latency-half",
 		What:  "h2c, 10 connections, half as many requests each second as net/http can answer: how long each takes",
 		Peers: waited, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
-		Bars: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
+		Targets: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
 	beside("beside-sleep", "5 % of which sleep for 20 ms", site.Sleep, 40),
 	beside("beside-events", "and one stream of events", site.Events, 41),
 	{
 		Name: "idle", What: "h2c, memory of each of 10,000 connections that have nothing to do",
 		Peers: kept, Shown: []figure{perConnection}, Rounds: 2, do: idle{Conns: 10_000},
-		Bars: []bar{{Figure: perConnection, Most: 6}},
+		Targets: []target{{Figure: perConnection, Most: 6}},
 	},
 	{
 		Name: "tls-idle", What: "TLS, memory of each of 2,000 connections that have nothing to do",
 		Peers: keptTLS, Shown: []figure{perConnection}, Rounds: 2, do: idle{TLS: true, Conns: 2_000},
-		Bars: atMost(perConnection, part{netHTTP, 0.65}),
+		Targets: atMost(perConnection, part{netHTTP, 0.65}),
 	},
 	{
 		Name: "client-c100", What: "a client, h2c, 1 connection with 100 requests in flight, 13 octets",
 		Peers: roles, Shown: clients, do: clientLoad{InFlight: 100},
-		Bars: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), bar{Figure: allocations, Most: 12}),
+		Targets: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), target{Figure: allocations, Most: 12}),
 	},
 	{
 		Name: "client-c1", What: "a client, h2c, 1 request in flight, 13 octets",
 		Peers: roles, Shown: clients, do: clientLoad{InFlight: 1},
-		Bars: atMost(cpuPerRequest, part{netHTTP, 0.65}),
+		Targets: atMost(cpuPerRequest, part{netHTTP, 0.65}),
 	},
 	clientDownload("client-down", false),
 	clientDownload("client-tls-down", true),
 	{
 		Name: "frames", What: "the codec without a socket: small frames read, DATA written",
 		Peers: []string{sluice, xnet}, Shown: []figure{frameRead, dataOfCopy, dataWrite}, do: frames{},
-		Bars: []bar{{Figure: frameRead, Most: 12}, {Figure: dataOfCopy, Most: 1.2}},
+		Targets: []target{{Figure: frameRead, Most: 12}, {Figure: dataOfCopy, Most: 1.2}},
 	},
 }
 
@@ -169,7 +169,7 @@ func download(name string, tls bool, path string, size int64, most float64) scen
 	return scenario{
 		Name: name, What: fmt.Sprintf("%s, responses of %d MiB, 4 connections with one each", over(tls), size>>20),
 		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: path, Down: size},
-		Bars: atMost(cpuPerGB, part{netHTTP, most}),
+		Targets: atMost(cpuPerGB, part{netHTTP, most}),
 	}
 }
 
@@ -177,7 +177,7 @@ func upload(name string, tls bool, most float64) scenario {
 	return scenario{
 		Name: name, What: over(tls) + ", request bodies of 1 MiB, 4 connections with one each",
 		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: site.Upload, Up: 1 << 20},
-		Bars: atMost(cpuPerGB, part{netHTTP, most}),
+		Targets: atMost(cpuPerGB, part{netHTTP, most}),
 	}
 }
 
@@ -185,7 +185,7 @@ func clientDownload(name string, tls bool) scenario {
 	return scenario{
 		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(tls), largeSize>>20),
 		Peers: roles, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
-		Bars: atMost(cpuPerGB, part{netHTTP, 0.5}),
+		Targets: atMost(cpuPerGB, part{netHTTP, 0.5}),
 	}
 }
 
@@ -198,7 +198,7 @@ func beside(name, what, path string, streams int) scenario {
 		do: latency{load: load{Clients: 1, Streams: streams, Beside: path}},
 	}
 	for _, f := range []figure{p50, p90, p99} {
-		s.Bars = append(s.Bars, atMost(f, part{netHTTP, 1})...)
+		s.Targets = append(s.Targets, atMost(f, part{netHTTP, 1})...)
 	}
 	return s
 }
@@ -209,12 +209,12 @@ type part struct {
 	most float64
 }
 
-// atMost returns a bar for each part.
-func atMost(f figure, parts ...part) (bars []bar) {
+// atMost returns a target for each part.
+func atMost(f figure, parts ...part) (targets []target) {
 	for _, r := range parts {
-		bars = append(bars, bar{Figure: f, Peer: r.peer, Most: r.most})
+		targets = append(targets, target{Figure: f, Peer: r.peer, Most: r.most})
 	}
-	return bars
+	return targets
 }
 
 // choose returns the scenarios that one of the patterns matches, in order.

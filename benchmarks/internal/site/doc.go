@@ -2,7 +2,7 @@
 // process around it: [Handler] with its paths, and [Main], which makes a
 // program one of its servers when it was started as that.
 //
-// It belongs to the comparison and its rivals, in this module and in the
+// It belongs to the comparison and its peers, in this module and in the
 // nested one, so that all of them do the same work.
 //
 // Limitations: a server listens on 127.0.0.1, on one port, with TLS or without.

@@ -15,18 +15,18 @@ import (
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
-// rivals are the servers by name.
-var rivals = map[string]func(site.Spec) (site.Server, error){
+// peers are the servers by name.
+var peers = map[string]func(site.Spec) (site.Server, error){
 	"net/http": site.NetHTTP,
 	"x/net":    xnet,
 	"dgrr":     dgrrServer,
 }
 
 func main() {
-	if site.Main(rivals) {
+	if site.Main(peers) {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "rivals: go run ./benchmarks/compare starts this")
+	fmt.Fprintln(os.Stderr, "gopeers: go run ./benchmarks/compare starts this")
 	os.Exit(2)
 }
 

@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// Every rival gives the answers of the site.
-func TestRivals(t *testing.T) {
-	for name, newServer := range rivals {
+// Every peer gives the answers of the site.
+func TestPeers(t *testing.T) {
+	for name, newServer := range peers {
 		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
 			s, err := newServer(site.Spec{Name: name, MaxStreams: 250})
 			if err != nil {

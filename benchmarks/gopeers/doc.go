@@ -1,4 +1,4 @@
-// Command rivals is servers in Go other than sluice's, for the command compare,
+// Command gopeers is servers in Go other than sluice's, for the command compare,
 // which builds it, with more than one version of Go, and starts it: net/http,
 // golang.org/x/net/http2, and dgrr/http2 with fasthttp. It is a module of its
 // own, so that users of sluice do not download them.

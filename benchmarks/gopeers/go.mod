@@ -1,4 +1,4 @@
-module github.com/sluice-go/sluice/benchmarks/rivals
+module github.com/sluice-go/sluice/benchmarks/gopeers
 
 go 1.26.0
 

@@ -22,8 +22,8 @@ const (
 	largeSize = 64 << 20
 )
 
-// A laboratory is what all rounds share.
-type laboratory struct {
+// A runner has what all rounds share.
+type runner struct {
 	config
 	h2load  string            // its version
 	missing map[string]string // peers that cannot be had, and why
@@ -39,8 +39,8 @@ type laboratory struct {
 	upload      string // 1 MiB
 }
 
-func newLaboratory(c config) (_ *laboratory, err error) {
-	l := &laboratory{config: c, missing: map[string]string{}, failed: map[string]string{}, what: map[string]string{}}
+func newRunner(c config) (_ *runner, err error) {
+	l := &runner{config: c, missing: map[string]string{}, failed: map[string]string{}, what: map[string]string{}}
 	if l.h2load, err = h2loadVersion(); err != nil {
 		return nil, err
 	}
@@ -62,10 +62,10 @@ func newLaboratory(c config) (_ *laboratory, err error) {
 	return l, nil
 }
 
-func (l *laboratory) close() { _ = os.RemoveAll(l.dir) } // what is left is the system's to clean
+func (l *runner) close() { _ = os.RemoveAll(l.dir) } // what is left is the system's to clean
 
 // writeSite writes the files of the site.
-func (l *laboratory) writeSite() error {
+func (l *runner) writeSite() error {
 	l.htdocs = filepath.Join(l.dir, "htdocs")
 	l.upload = filepath.Join(l.dir, "upload")
 	file := func(name, contents string) error { return os.WriteFile(name, []byte(contents), 0o644) }
@@ -80,7 +80,7 @@ func (l *laboratory) writeSite() error {
 		large(l.upload, 1<<20))
 }
 
-func (l *laboratory) writeCertificate() error {
+func (l *runner) writeCertificate() error {
 	cert, err := selfsigned.Certificate("127.0.0.1")
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (l *laboratory) writeCertificate() error {
 }
 
 // environment says where the figures come from.
-func (l *laboratory) environment() map[string]string {
+func (l *runner) environment() map[string]string {
 	env := map[string]string{
 		"cpu":    fmt.Sprintf("%s, %d CPUs", lab.CPUModel(), runtime.NumCPU()),
 		"system": runtime.GOOS + "/" + runtime.GOARCH,
@@ -112,7 +112,7 @@ func (l *laboratory) environment() map[string]string {
 }
 
 // listAll prints what could be measured here.
-func (l *laboratory) listAll() error {
+func (l *runner) listAll() error {
 	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
 	for _, s := range l.scenarios {
 		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.What)
