@@ -68,7 +68,7 @@ func (c clientCase) play(cfg config.Config, nc net.Conn) (err error) {
 	return c.Run(&cfg, conn)
 }
 
-// explain tells a failure in the words of the case.
+// explain describes a failure in the words of the case.
 func (c clientCase) explain(err error) string {
 	asServerCase := specCase{c.name, &spec.TestCase{Desc: c.Desc, Requirement: c.Requirement}}
 	return asServerCase.explain(err)

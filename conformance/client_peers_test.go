@@ -82,7 +82,7 @@ func TestClientPeers(t *testing.T) {
 						tr := newTransport(t)
 						testAtOnce(t, tr, url+together(atOnce), atOnce)
 						// A connection has at least 100 streams, so that ten are enough. nginx has
-						// each take 300 requests, and who is early on a new one cannot know its
+						// each take 300 requests, and an early request on a new one cannot know its
 						// limit.
 						wantConns(t, tr, 40)
 					})

@@ -111,8 +111,8 @@ func testPushClaimed(t *testing.T, url string) {
 	}
 }
 
-// A connection suffers from no push that nobody wants, whether the handler says so or there is
-// none.
+// A connection does not suffer from pushes without a request, whether the handler says so or there
+// is none.
 func testPushRefused(t *testing.T, url string) {
 	offered := make(chan struct{}, 10)
 	refusing := func(tr *client.Transport) {

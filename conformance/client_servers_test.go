@@ -50,7 +50,7 @@ func prepare(t *testing.T) *foreignServer {
 		filepath.Join(s.dir, "push"):      []byte(helloBody),
 		filepath.Join(s.dir, "big"):       bigBody(),
 		filepath.Join(s.dir, "trailers"):  []byte(helloBody),
-		filepath.Join(s.dir, "config"):    nil, // written by who needs it
+		filepath.Join(s.dir, "config"):    nil, // written where it is needed
 		filepath.Join(s.dir, "error.log"): nil,
 	} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
@@ -272,7 +272,7 @@ func startNginx(t *testing.T, secure bool) (addr string) {
 	port := freePort(t)
 	user, ssl := "", ""
 	if os.Getuid() == 0 {
-		user = "user root;" // nobody else may read the files
+		user = "user root;" // no other user may read the files
 	}
 	if secure {
 		ssl = "ssl"

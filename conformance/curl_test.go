@@ -20,7 +20,7 @@ func requireCurl(t *testing.T) curl {
 	return c
 }
 
-// run returns the response's body and, of all that -v tells, the lines about the protocol.
+// run returns the response's body and, of all that -v prints, the lines about the protocol.
 func (c curl) run(t *testing.T, args ...string) (body, verbose string) {
 	t.Helper()
 	// -q has to come first: it keeps ~/.curlrc out.

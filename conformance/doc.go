@@ -1,5 +1,5 @@
-// Package conformance proves the server and the client against judges that are not ours. It holds
-// tests only.
+// Package conformance proves the server and the client against programs and suites that are not
+// ours. It holds tests only.
 //
 // It owns these kinds of proof, each on the loopback address and with our side in the test's own
 // process. For the server:

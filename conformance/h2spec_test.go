@@ -74,7 +74,7 @@ func (c specCase) run(cfg config.Config) (err error) {
 	return c.Run(&cfg, conn)
 }
 
-// explain tells a failure in the words of the case.
+// explain describes a failure in the words of the case.
 func (c specCase) explain(err error) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", c.Desc, c.Requirement)

@@ -143,7 +143,7 @@ func leave(ctx context.Context, c *http.Client, url string, upload bool, after i
 	_, _ = io.CopyN(io.Discard, resp.Body, int64(after))
 }
 
-// Users of a proxy who break off what they have begun, again and again, disturb nobody else: the
+// Users of a proxy that break off requests, again and again, disturb no other user: the
 // proxy has one connection to the server for all of them. The proxy's resets, and the credit
 // that it gives back for what it throws away, come in proportion to its users' requests.
 func TestHAProxyUsersLeave(t *testing.T) {

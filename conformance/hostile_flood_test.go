@@ -122,7 +122,7 @@ func TestHostileLongSettings(t *testing.T) {
 	wantAlive(t, ls)
 }
 
-// DATA octet by octet, which nobody reads: bookkeeping that outweighs the data is bounded. The same
+// DATA octet by octet, without a reader: bookkeeping that outweighs the data is bounded. The same
 // read as it comes is a fast typist, and served for as long as it goes on.
 func TestHostileTinyData(t *testing.T) {
 	const octets = 60_000 // within the first window of 65535, so flow control does not help

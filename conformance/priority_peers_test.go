@@ -237,8 +237,8 @@ func (p *rawPeer) octetsByStream(n int) map[uint32]int {
 	return octets
 }
 
-// With a window that is opened piece by piece, who gets each piece is the scheduler's decision
-// alone.
+// With a window that is opened piece by piece, the stream that gets each piece is the scheduler's
+// decision alone.
 func TestPriorityOrderOnTheWire(t *testing.T) {
 	const piece = 1 << 20
 	type step struct {
@@ -299,7 +299,7 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 			})
 			p.sync()
 			p.add(frame.WindowUpdate{Increment: piece}).mustFlush()
-			p.octetsByStream(piece) // who has not waited for it before does now
+			p.octetsByStream(piece) // a stream that has not waited for it before does now
 			for _, s := range tt.steps {
 				p.add(s.say...).add(frame.WindowUpdate{Increment: piece}).mustFlush()
 				got, sum := p.octetsByStream(piece), 0.0

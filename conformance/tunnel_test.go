@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// acceptTunnels is a handler that accepts CONNECT and gives each tunnel to who waits for it, until
-// done is closed.
+// acceptTunnels is a handler that accepts CONNECT and gives each tunnel to the test that waits for
+// it, until done is closed.
 type acceptTunnels chan net.Conn
 
 func (a acceptTunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {

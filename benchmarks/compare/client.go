@@ -138,7 +138,7 @@ func (w *worker) newTransport(root []byte) (http.RoundTripper, error) {
 // do does a job.
 func (w *worker) do(j job) (r jobDone, err error) {
 	if j.Requests == 0 {
-		runtime.GC() // nobody pays for what was there before
+		runtime.GC() // what was there before costs no round anything
 		return r, nil
 	}
 	if w.requests == nil {

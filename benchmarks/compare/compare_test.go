@@ -201,7 +201,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// A client tells what went wrong, and does not end.
+// A client reports what went wrong, and does not end.
 func TestClientProblem(t *testing.T) {
 	for _, name := range []string{"other", sluice, netHTTP, bare} {
 		w := worker{name: name}

@@ -86,7 +86,7 @@ func (l *runner) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what
 	return r, nil
 }
 
-// what is the first line in which it tells its version.
+// what is the first line that has its version.
 func (p program) what(path string) string {
 	out, err := exec.Command(path, p.version...).CombinedOutput()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-go/sluice/benchmarks/internal/site"
 )
 
-// latency is how long requests take, one by one, as h2load tells it.
+// latency is how long requests take, one by one, as h2load logs it.
 type latency struct {
 	load
 	// Half makes half as many requests for each second as net/http can answer, instead of as many

@@ -117,7 +117,7 @@ func (ld load) warm(ctx context.Context, l *runner, p peer, srv *running) (int, 
 	return n * max(1, ld.Longer), err
 }
 
-// A run is what h2load tells of itself.
+// A run is what h2load reports.
 type run struct {
 	took time.Duration // from its first request to its last answer
 	cpu  time.Duration // of its process

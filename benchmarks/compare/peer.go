@@ -41,15 +41,16 @@ type peer struct {
 	// paths are those of the site that it has.
 	paths []string
 	noTLS bool
-	// ours tells that a fault of the peer is a fault of this module.
+	// ours reports whether a fault of the peer is a fault of this module.
 	ours bool
-	// client tells that it is a client, too: see clientLoad.
+	// client reports whether the peer is a client, too: see clientLoad.
 	client bool
 	// warm is how long it takes to compile itself, in seconds; 0 for what is compiled already.
 	warm float64
-	// calls tells that its system calls are counted whole: see lab.CallsOf.
+	// calls reports whether the system calls of the peer are counted whole: see lab.CallsOf.
 	calls bool
-	// baseline tells that it is what all the others cannot be below: see package baseline.
+	// baseline reports whether the peer is the one that no other can be below: see package
+	// baseline.
 	baseline bool
 }
 
@@ -157,7 +158,7 @@ func startChild(
 	return &running{Process: child.Process, addr: g.Addr, what: g.What, child: child, stop: stop}, nil
 }
 
-// command tells a child what to do.
+// command sends a command to a child.
 func (r *running) command(c site.Command) error {
 	var d site.Done
 	if err := r.child.Ask(c, &d); err != nil {

@@ -52,7 +52,7 @@ type verdict struct {
 	baseline *float64 // what Value would be of the baseline, where that is measured
 }
 
-// below tells that the target is missed, and below what the system calls alone take.
+// below reports whether the target is missed, and below what the system calls alone take.
 func (v verdict) below() bool { return !v.kept(v.Value) && v.baseline != nil && !v.kept(*v.baseline) }
 
 // verdicts returns one for each target for which everything was measured.
@@ -66,7 +66,10 @@ func (r *report) verdicts() (all []verdict) {
 			if len(v) == 0 || len(against) == 0 {
 				continue
 			}
-			found := verdict{Scenario: s.Name, target: b, Value: lab.Median(v) / lab.Median(against), each: lab.Ratios(v, against)}
+			found := verdict{
+				Scenario: s.Name, target: b,
+				Value: lab.Median(v) / lab.Median(against), each: lab.Ratios(v, against),
+			}
 			b.Of = bare
 			if v, against := r.compared(s.Name, b); len(v) > 0 && len(against) > 0 {
 				least := lab.Median(v) / lab.Median(against)

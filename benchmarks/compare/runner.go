@@ -30,7 +30,7 @@ type runner struct {
 	failed  map[string]string // scenarios and peers that did not work, and why
 	what    map[string]string // what ran, with versions
 	half    float64           // see halfRate; 0 until it is known
-	// framesBuilt tells that the benchmarks of frames are there.
+	// framesBuilt reports whether the benchmarks of frames are there.
 	framesBuilt bool
 	dir         string // of the files below, removed in the end
 	htdocs      string // the site, for servers of files

@@ -151,7 +151,7 @@ func TestLongPath(t *testing.T) {
 				share := float64(size) / float64(p.rate) / took.Seconds()
 				fmt.Fprintf(&table, "| %s | %s | %s | %s | %v | %.1f %% |\n",
 					p.name, names[ends[0]], names[ends[1]], direction, took.Round(100*time.Microsecond), 100*share)
-				// It is the receiver who gives credit, so a sender of ours must not be what is in
+				// The receiver gives credit, so a sender of ours must not be what is in
 				// the way either.
 				if ends[1] && share < 0.9 {
 					t.Errorf("%s of 512 MiB over %s from %s: %.1f %% of the path", direction, p.name, names[ends[0]], 100*share)

@@ -22,7 +22,7 @@ func main() {
 }
 
 // run is the whole command. It returns the exit status: 0 for success, 1 for
-// a failure that has been told on stderr.
+// a failure that was reported on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "sluice",

@@ -21,7 +21,7 @@ func (w *world) settle() {
 		close(done)
 	}()
 	w.within(30*time.Minute, done, "a request has not ended")
-	time.Sleep(2 * time.Minute) // handlers return, credit arrives, a PushCache drops what nobody has asked for
+	time.Sleep(2 * time.Minute) // handlers return, credit arrives, a PushCache drops what no request has asked for
 	synctest.Wait()
 	w.checkExchanges()
 	w.checkRest()

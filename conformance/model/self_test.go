@@ -34,8 +34,8 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// A deadlock of the bubble, a panic and a process that does not end are found too, and told by
-// their names.
+// A deadlock of the bubble, a panic and a process that does not end are found too, and told apart
+// by their names.
 func TestChildFaults(t *testing.T) {
 	t.Parallel()
 	if o := child("script", "nonsense", stuck); !strings.HasPrefix(o.fault, "--- FAIL") {

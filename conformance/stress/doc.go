@@ -1,5 +1,5 @@
 // Package stress sends requests with bodies over real sockets, on many processors, through servers
-// that refuse, reset, end and age at random, and judges each by one oracle. It holds tests only.
+// that refuse, reset, end and age at random, and checks each with one oracle. It holds tests only.
 //
 // The oracle: every request ends; one that reports success has a response body equal octet for
 // octet to what the handler sent, and its handler has seen the whole request body; a request that

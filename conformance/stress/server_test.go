@@ -133,7 +133,7 @@ func (s *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// got judges what has come of a request's body, and reports whether it is all there.
+// got checks what has come of a request's body, and reports whether it is all there.
 func (s *faulty) got(id uint64, err error) bool {
 	if fault := (wrongContent{}); errors.As(err, &fault) {
 		s.fault(id, "%v", fault)
@@ -196,7 +196,7 @@ func (s *faulty) fault(id uint64, format string, args ...any) {
 	}
 }
 
-// panicLog is the server's log: a panic that it tells of is a fault.
+// panicLog is the server's log: a panic in it is a fault.
 type panicLog struct{ s *faulty }
 
 func (l panicLog) Write(p []byte) (int, error) {

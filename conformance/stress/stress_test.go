@@ -163,7 +163,7 @@ func size() int64 {
 	return rand.Int64N(1 << (1 + rand.IntN(18)))
 }
 
-// request sends one request, judges what comes of it, and names that.
+// request sends one request, checks its result, and names that.
 func (w *world) request(id uint64) (outcome string) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), hung, errors.New("the request never ends"))
 	defer cancel()
@@ -221,7 +221,7 @@ func (w *world) request(id uint64) (outcome string) {
 	return outcome
 }
 
-// response judges a response by its body.
+// response checks a response by its body.
 func (w *world) response(id uint64, n, answer int64, resp *http.Response) (string, error) {
 	defer resp.Body.Close()
 	if got := resp.Header.Get("X-Id"); got != fmt.Sprint(id) || resp.ProtoMajor != 2 {

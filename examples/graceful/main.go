@@ -1,5 +1,5 @@
-// Graceful drains on Ctrl-C: the client is told with GOAWAY to open no further
-// streams, requests that run may finish, and then the program ends.
+// Graceful drains on Ctrl-C: GOAWAY asks the client to open no further streams,
+// requests that run may finish, and then the program ends.
 //
 //	go run ./examples/graceful
 //	curl --http2-prior-knowledge http://localhost:8080/     (takes 5 s; press Ctrl-C meanwhile)

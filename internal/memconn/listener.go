@@ -61,7 +61,7 @@ func (l *Listener) Close() error {
 	defer l.mu.Unlock()
 	l.closed = true
 	for _, c := range l.backlog {
-		_ = c.Close() // the dialler sees the end; there is nobody to tell
+		_ = c.Close() // the dialler sees the end
 	}
 	l.backlog = nil
 	l.cond.Broadcast()

@@ -112,7 +112,7 @@ func TestDeadlines(t *testing.T) {
 		if n, err := c.Write(make([]byte, 2)); n != 1 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("write: %d, %v", n, err)
 		}
-		// A later deadline makes the connection usable again; a moved one wakes who waits.
+		// A later deadline makes the connection usable again; a moved one wakes a waiting call.
 		_ = c.SetDeadline(time.Time{})
 		go func() {
 			time.Sleep(time.Second)

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A client tells when it did not get what it has asked for.
+// A client reports answers that it has not asked for.
 func TestClientProblem(t *testing.T) {
 	response := newResponse()
 	tests := []struct {

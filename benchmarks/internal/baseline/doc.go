@@ -10,7 +10,7 @@
 //
 //   - No goroutine waits for another. A thread reads, answers all that has come with one write, and
 //     reads again.
-//   - Sockets block, and the runtime of Go is not told of system calls: with one connection there
+//   - Sockets block, and the runtime of Go does not see system calls: with one connection there
 //     is a read for each request, which waits for it, and a write; with many there is a wait, and a
 //     read and a write for each connection that has something.
 //   - Nothing is allocated, and no lock is taken but one at each wake-up.

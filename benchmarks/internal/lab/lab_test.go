@@ -69,7 +69,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// A process counts with those that it has started, and ends when it is told.
+// A process counts with those that it has started, and ends on request.
 func TestProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process uses is only known on Linux")

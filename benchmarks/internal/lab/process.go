@@ -72,7 +72,7 @@ func (p *Process) Stop() {
 	_ = p.cmd.Wait() // it was told to end
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on.
+// FreePort returns a port of 127.0.0.1 without a listener.
 func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -82,7 +82,7 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// AwaitListener waits until somebody takes connections at addr.
+// AwaitListener waits until connections to addr are accepted.
 func AwaitListener(ctx context.Context, addr string) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody takes connections"))

@@ -30,7 +30,7 @@ const (
 // Answer is the body of small responses.
 const Answer = "Hello, World!"
 
-// Filler is what large bodies are made of. Memory that nobody has written to is one page of zeros
+// Filler is what large bodies are made of. Memory that was never written to is one page of zeros
 // of the system's, over and over, which no cache ever loses.
 const Filler = '.'
 

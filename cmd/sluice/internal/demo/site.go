@@ -96,7 +96,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var readers = []string{"POST /echo", "PUT /echo", "/trailers"}
 
 // readSome reads a body that no handler wants, as far as it comes soon, before it is answered. A
-// response that comes first ends the stream, and then nobody sees that what follows is malformed
+// response that comes first ends the stream, and hides that what follows is malformed
 // (RFC 9113 §8.1.1).
 func readSome(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
@@ -106,7 +106,7 @@ func readSome(w http.ResponseWriter, r *http.Request) {
 	if rc.SetReadDeadline(time.Now().Add(readSomeFor)) != nil {
 		return // without a limit a client could make us wait for ever
 	}
-	_, _ = io.CopyN(io.Discard, r.Body, readSomeMost) // what is wrong with it the stream is told anyway
+	_, _ = io.CopyN(io.Discard, r.Body, readSomeMost) // the stream has the error too
 	_ = rc.SetReadDeadline(time.Time{})
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// Each mistake at the command line is told in a sentence that names the flag
+// Each mistake at the command line is reported in a sentence that names the flag
 // to change, before anything is opened.
 func TestMistakes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
