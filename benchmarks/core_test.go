@@ -127,13 +127,13 @@ func (p *pair) events(c core.Driver) {
 }
 
 func (p *pair) respond(s *core.Stream) {
-	if err := p.server.SendHead(s, p.answer, false, len(p.body) == 0); err != nil {
+	if err := p.server.SendHead(s, core.ResponseHead{Fields: p.answer, End: len(p.body) == 0}); err != nil {
 		p.tb.Fatal(err)
 	}
 	if len(p.body) == 0 {
 		return
 	}
-	if err := p.server.Queue(s, p.body, nil, true); err != nil {
+	if err := p.server.Queue(s, core.Content{Data: p.body, End: true}); err != nil {
 		p.tb.Fatal(err)
 	}
 }
@@ -159,7 +159,7 @@ var (
 func (p *pair) requests(n int) {
 	p.closed = 0
 	for range n {
-		if _, err := p.client.Open(request, false, true); err != nil {
+		if _, err := p.client.Open(core.Request{Fields: request, End: true}); err != nil {
 			p.tb.Fatal(err)
 		}
 	}

@@ -26,7 +26,7 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 			break
 		}
 	}
-	s, err := c.core.Open(fields, head, end)
+	s, err := c.core.Open(core.Request{Fields: fields, Head: head, End: end})
 	if err != nil {
 		c.dropOut()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime"
 
+	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -72,7 +73,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	c.noteRequestGapLocked()
 	c.ensureOut()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
-	s, err := c.core.OpenPrioritized(fields, r.Head, end, r.Priority)
+	s, err := c.core.Open(core.Request{Fields: fields, Head: r.Head, End: end, Priority: r.Priority})
 	if err != nil {
 		c.dropOut()
 		return nil, err

@@ -3,6 +3,7 @@ package conn
 import (
 	"time"
 
+	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 )
 
@@ -27,7 +28,7 @@ func (st *Stream) writeHeadersLocked(fields []header.Field, end bool) error {
 	}
 	c.ensureOut()
 	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
-	err := c.core.SendHead(&st.cs, fields, interim, end)
+	err := c.core.SendHead(&st.cs, core.ResponseHead{Fields: fields, Interim: interim, End: end})
 	st.send.finished = st.send.finished || end && err == nil
 	c.handleEventsLocked()
 	return err
@@ -137,7 +138,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
 		c.core.SetTime(time.Now()) // when the wait begins
 	}
-	if err := c.core.Queue(&st.cs, p, trailers, end); err != nil {
+	if err := c.core.Queue(&st.cs, core.Content{Data: p, Trailers: trailers, End: end}); err != nil {
 		return 0, err
 	}
 	st.send.drained, st.send.finished = false, end

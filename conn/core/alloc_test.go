@@ -61,7 +61,7 @@ func (l *loop) newStream() *Stream {
 // exchange is one request and its response.
 func (l *loop) exchange() {
 	if l.c.cfg.Role == Client {
-		if _, err := l.c.Open(l.fields, false, true); err != nil {
+		if _, err := l.c.Open(Request{Fields: l.fields, End: true}); err != nil {
 			l.tb.Fatal(err)
 		}
 		l.events()
@@ -94,10 +94,10 @@ func (l *loop) events() {
 		switch e.Kind {
 		case EventHeaders:
 			if l.c.cfg.Role == Server {
-				if err := l.c.SendHead(e.Stream, l.fields, false, false); err != nil {
+				if err := l.c.SendHead(e.Stream, ResponseHead{Fields: l.fields}); err != nil {
 					l.tb.Fatal(err)
 				}
-				if err := l.c.Queue(e.Stream, l.body, nil, true); err != nil {
+				if err := l.c.Queue(e.Stream, Content{Data: l.body, End: true}); err != nil {
 					l.tb.Fatal(err)
 				}
 			}

@@ -50,7 +50,7 @@ func TestPatientFill(t *testing.T) {
 			p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30)), update(0, 1<<30))
 			p.send(request(1, "priority: u=0"), request(3, "priority: u=5"), request(5, "priority: u=6"))
 			for _, id := range []uint32{1, 3, 5} {
-				if err := p.c.SendHead(p.stream(id), responseFields(), false, false); err != nil {
+				if err := p.c.SendHead(p.stream(id), ResponseHead{Fields: responseFields()}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -59,7 +59,7 @@ func TestPatientFill(t *testing.T) {
 			give := func(id uint32, n int) {
 				t.Helper()
 				if s := p.stream(id); len(s.out.data) == 0 {
-					if err := p.c.Queue(s, make([]byte, n), nil, false); err != nil {
+					if err := p.c.Queue(s, Content{Data: make([]byte, n)}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -105,7 +105,7 @@ func TestPatientFillOfStreamsThatEnd(t *testing.T) {
 			p.queue(1, 20_000, false)
 			tt.then(p)
 			p.outcome()
-			if err := p.c.Queue(p.stream(3), make([]byte, 100), nil, true); err != nil {
+			if err := p.c.Queue(p.stream(3), Content{Data: make([]byte, 100), End: true}); err != nil {
 				t.Fatal(err)
 			}
 			p.c.Fill(1 << 20)

@@ -65,7 +65,7 @@ var (
 // exchange is n requests at once and their responses.
 func (d *duo) exchange(n int) {
 	for range n {
-		if _, err := d.ends[Client].Open(duoRequest, false, true); err != nil {
+		if _, err := d.ends[Client].Open(Request{Fields: duoRequest, End: true}); err != nil {
 			d.tb.Fatal(err)
 		}
 	}
@@ -100,9 +100,9 @@ func (d *duo) events(c Driver) {
 	for e, ok := c.NextEvent(); ok; e, ok = c.NextEvent() {
 		switch {
 		case e.Kind == EventHeaders && c.cfg.Role == Server:
-			err := c.SendHead(e.Stream, d.head, false, false)
+			err := c.SendHead(e.Stream, ResponseHead{Fields: d.head})
 			if err == nil {
-				err = c.Queue(e.Stream, d.body, nil, true)
+				err = c.Queue(e.Stream, Content{Data: d.body, End: true})
 			}
 			if err != nil {
 				d.tb.Fatal(err)

@@ -95,14 +95,14 @@ func TestNothingAfterFail(t *testing.T) {
 		now := p.now.Add(time.Hour)
 		p.c.Start(now)
 		if role == Server {
-			want(p.c.SendHead(s, responseFields(), false, false))
+			want(p.c.SendHead(s, ResponseHead{Fields: responseFields()}))
 			_, err := p.c.Push(s, requestFields())
 			want(err)
 			want(p.c.Upgrade(nil, header.Message{}))
 		} else {
-			_, err := p.c.Open(requestFields(), false, true)
+			_, err := p.c.Open(Request{Fields: requestFields(), End: true})
 			want(err)
-			want(p.c.Queue(other, []byte("x"), nil, true))
+			want(p.c.Queue(other, Content{Data: []byte("x"), End: true}))
 			want(p.c.SetPriority(other, priority.Params{Extensible: true}))
 		}
 		p.c.Finish(other, []byte("x"), 1<<20)

@@ -84,7 +84,7 @@ func (a *answerer) answer(t *testing.T) (n int) {
 		if s.Head.Fields[0].Name != "x" {
 			t.Errorf("stream %d: fields %v", s.ID, s.Head.Fields)
 		}
-		if err := c.SendHead(s, responseFields("x: y"), false, true); err != nil {
+		if err := c.SendHead(s, ResponseHead{Fields: responseFields("x: y"), End: true}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -129,7 +129,9 @@ func TestStreamMemory(t *testing.T) {
 // What only a fault in our own program can do panics, and says so.
 func TestMisuse(t *testing.T) {
 	for name, f := range map[string]func(){
-		"a server opens a stream": func() { _, _ = New(testConfig(Server)).Driver().Open(requestFields(), false, true) },
+		"a server opens a stream": func() {
+			_, _ = New(testConfig(Server)).Open(Request{Fields: requestFields(), End: true})
+		},
 		"more is consumed than was received": func() {
 			p := newPeer(t, Server)
 			p.send(request(1), data(1, "12"))

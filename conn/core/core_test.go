@@ -198,7 +198,7 @@ func (p *peer) stream(id uint32) *Stream {
 // open makes c, a client, open a stream.
 func (p *peer) open(end bool, more ...string) uint32 {
 	p.tb.Helper()
-	s, err := p.c.Open(requestFields(more...), false, end)
+	s, err := p.c.Open(Request{Fields: requestFields(more...), End: end})
 	if err != nil {
 		p.tb.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func (p *peer) open(end bool, more ...string) uint32 {
 // answer makes c, a server, send the head of a response.
 func (p *peer) answer(id uint32, end bool, more ...string) {
 	p.tb.Helper()
-	if err := p.c.SendHead(p.stream(id), responseFields(more...), false, end); err != nil {
+	if err := p.c.SendHead(p.stream(id), ResponseHead{Fields: responseFields(more...), End: end}); err != nil {
 		p.tb.Fatal(err)
 	}
 	p.flush()
@@ -219,7 +219,8 @@ func (p *peer) answer(id uint32, end bool, more ...string) {
 // queue makes c send data on a stream.
 func (p *peer) queue(id uint32, n int, end bool, trailers ...string) {
 	p.tb.Helper()
-	if err := p.c.Queue(p.stream(id), make([]byte, n), fields(trailers...), end); err != nil {
+	content := Content{Data: make([]byte, n), Trailers: fields(trailers...), End: end}
+	if err := p.c.Queue(p.stream(id), content); err != nil {
 		p.tb.Fatal(err)
 	}
 	p.flush()

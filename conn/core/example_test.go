@@ -47,12 +47,12 @@ func ExampleConn() {
 	client.Start(time.Now())
 	server.Start(time.Now())
 
-	_, err := client.Open([]header.Field{
+	_, err := client.Open(core.Request{Fields: []header.Field{
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: "https"},
 		{Name: ":authority", Value: "example.com"},
 		{Name: ":path", Value: "/greeting"},
-	}, false, true)
+	}, End: true})
 	if err != nil {
 		panic(err)
 	}
@@ -62,10 +62,10 @@ func ExampleConn() {
 		}
 		fmt.Println("server:", e.Stream.Head.Method, e.Stream.Head.Path)
 		head := []header.Field{{Name: ":status", Value: "200"}}
-		if err := server.SendHead(e.Stream, head, false, false); err != nil {
+		if err := server.SendHead(e.Stream, core.ResponseHead{Fields: head}); err != nil {
 			panic(err)
 		}
-		if err := server.Queue(e.Stream, []byte("Hello!"), nil, true); err != nil {
+		if err := server.Queue(e.Stream, core.Content{Data: []byte("Hello!"), End: true}); err != nil {
 			panic(err)
 		}
 	})

@@ -177,7 +177,7 @@ func (z *fuzzer) run(wire []byte) {
 func (z *fuzzer) act(b byte) (err error) {
 	if z.c.cfg.Role == Client && b&1 == 1 && z.c.CanOpen() == nil {
 		z.mine(func() {
-			s, err := z.c.Open(requestFields(), b&2 != 0, b&4 != 0)
+			s, err := z.c.Open(Request{Fields: requestFields(), Head: b&2 != 0, End: b&4 != 0})
 			z.must(err)
 			z.live = append(z.live, s)
 			z.opened++
@@ -199,12 +199,12 @@ func (z *fuzzer) stream(s *Stream, b byte) {
 		switch b & 7 {
 		case 0:
 			if z.c.cfg.Role == Server {
-				z.allowed(z.c.SendHead(s, responseFields(), b&0x80 != 0, false))
+				z.allowed(z.c.SendHead(s, ResponseHead{Fields: responseFields(), Interim: b&0x80 != 0}))
 			}
 		case 1:
 			z.c.Finish(s, make([]byte, int(b)), 10_000)
 		case 2:
-			z.allowed(z.c.Queue(s, make([]byte, int(b)), nil, b&0x80 != 0))
+			z.allowed(z.c.Queue(s, Content{Data: make([]byte, int(b)), End: b&0x80 != 0}))
 		case 3:
 			if z.c.Consume(s, z.owed[s]) {
 				z.c.Tune(s, z.now)

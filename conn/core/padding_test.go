@@ -35,8 +35,8 @@ func TestPadding(t *testing.T) {
 			p.send(request(1).ends())
 			s := p.stream(1)
 			before := p.c.SendWindow()
-			wantErr(t, "head", p.c.SendHead(s, responseFields(), false, false), nil)
-			wantErr(t, "content", p.c.Queue(s, make([]byte, 30_000), nil, true), nil)
+			wantErr(t, "head", p.c.SendHead(s, ResponseHead{Fields: responseFields()}), nil)
+			wantErr(t, "content", p.c.Queue(s, Content{Data: make([]byte, 30_000), End: true}), nil)
 			frames, payloads := p.sentFrames()
 			want := uint8(min(max(pad, 0), 255))
 			data := 0
@@ -88,8 +88,8 @@ func TestPaddingInSmallWindows(t *testing.T) {
 		p.greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: window})
 		p.send(frame.Settings{Ack: true}, request(1).ends())
 		s := p.stream(1)
-		wantErr(t, "head", p.c.SendHead(s, responseFields(), false, false), nil)
-		wantErr(t, "content", p.c.Queue(s, make([]byte, 3000), nil, true), nil)
+		wantErr(t, "head", p.c.SendHead(s, ResponseHead{Fields: responseFields()}), nil)
+		wantErr(t, "content", p.c.Queue(s, Content{Data: make([]byte, 3000), End: true}), nil)
 		sent := 0
 		for i := 0; !s.State().Closed(); i++ {
 			if i > 3000 {
@@ -128,7 +128,12 @@ func TestPaddingOfLongHeaderBlocks(t *testing.T) {
 		for i := range long {
 			long[i] = '|' // 15 bits in Huffman's code, so it is sent as it is
 		}
-		wantErr(t, "head", p.c.SendHead(p.stream(1), responseFields("x: "+string(long)), false, true), nil)
+		wantErr(
+			t,
+			"head",
+			p.c.SendHead(p.stream(1), ResponseHead{Fields: responseFields("x: " + string(long)), End: true}),
+			nil,
+		)
 		frames, payloads := p.sentFrames()
 		var block []byte
 		for i, h := range frames {

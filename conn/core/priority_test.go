@@ -383,7 +383,7 @@ func TestClientSendsPriority(t *testing.T) {
 				p.greet()
 			}
 			p.c.Output(nil)
-			s, err := p.c.OpenPrioritized(requestFields(), false, true, tt.open)
+			s, err := p.c.Open(Request{Fields: requestFields(), End: true, Priority: tt.open})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -463,14 +463,18 @@ func TestClientPriorityOfPush(t *testing.T) {
 		t.Error(err)
 	}
 	p.take()
-	p.want("PRIORITY_UPDATE for the pushed stream", frame.PriorityUpdate{PrioritizedID: 2, Value: []byte("u=6")}.String())
+	p.want(
+		"PRIORITY_UPDATE for the pushed stream",
+		frame.PriorityUpdate{PrioritizedID: 2, Value: []byte("u=6")}.String(),
+	)
 }
 
 // The block of a request with a place in the tree can need CONTINUATION like any other.
 func TestPrioritizedBlockIsSplit(t *testing.T) {
 	p := newPeer(t, Client, func(cfg *Config) { cfg.TreePriorities = true })
 	fields := requestFields("x: " + strings.Repeat("~", 20_000))
-	if _, err := p.c.OpenPrioritized(fields, false, true, priority.Params{Tree: true, Weight: 3}); err != nil {
+	tree := priority.Params{Tree: true, Weight: 3}
+	if _, err := p.c.Open(Request{Fields: fields, End: true, Priority: tree}); err != nil {
 		t.Fatal(err)
 	}
 	server := newPeer(t, Server)

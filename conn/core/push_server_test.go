@@ -64,7 +64,7 @@ func TestServerPush(t *testing.T) {
 	if s.State().String() != "reserved (local)" || p.c.streams.local != 0 || p.c.streams.reserved != 1 {
 		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.streams.local, p.c.streams.reserved)
 	}
-	if err := p.c.Queue(s, []byte("x"), nil, true); !errors.Is(err, ErrClosed) {
+	if err := p.c.Queue(s, Content{Data: []byte("x"), End: true}); !errors.Is(err, ErrClosed) {
 		t.Errorf("content on a reserved stream: %v", err)
 	}
 	p.send(update(2, 7), frame.Priority{StreamID: 2}, frame.PriorityUpdate{PrioritizedID: 2, Value: []byte("u=1")})
@@ -72,7 +72,7 @@ func TestServerPush(t *testing.T) {
 		t.Errorf("the window of a reserved stream is %d", n)
 	}
 	p.answer(2, false, ":status: 103")
-	if err := p.c.SendHead(s, responseFields(), false, false); err == nil {
+	if err := p.c.SendHead(s, ResponseHead{Fields: responseFields()}); err == nil {
 		t.Error("a head after the head")
 	}
 	if s.State().String() != "half-closed (remote)" || p.c.streams.local != 1 || p.c.streams.reserved != 0 {
@@ -241,7 +241,7 @@ func TestServerPushLimitLowered(t *testing.T) {
 	p.send(settings(setting(frame.SettingMaxConcurrentStreams, 1)))
 	p.answer(2, false)
 	p.outcome()
-	if err := p.c.SendHead(p.stream(4), responseFields(), false, true); !errors.Is(err, ErrNoStream) {
+	if err := p.c.SendHead(p.stream(4), ResponseHead{Fields: responseFields(), End: true}); !errors.Is(err, ErrNoStream) {
 		t.Errorf("SendHead: %v", err)
 	}
 	p.take()
@@ -388,7 +388,7 @@ func TestServerPushBelowItsParent(t *testing.T) {
 			p.mustPush(1)
 			for _, id := range []uint32{2, 1, 3} {
 				p.answer(id, false)
-				if err := p.c.Queue(p.stream(id), make([]byte, 60_000), nil, true); err != nil {
+				if err := p.c.Queue(p.stream(id), Content{Data: make([]byte, 60_000), End: true}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -228,7 +228,9 @@ func TestResponses(t *testing.T) {
 func TestHeadResponse(t *testing.T) {
 	open := func(t *testing.T) *peer {
 		p := newPeer(t, Client)
-		s, err := p.c.Open(fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /"), true, true)
+		s, err := p.c.Open(
+			Request{Fields: fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /"), Head: true, End: true},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +255,7 @@ func TestHeadResponse(t *testing.T) {
 func TestConnectResponse(t *testing.T) {
 	open := func(t *testing.T) *peer {
 		p := newPeer(t, Client)
-		s, err := p.c.Open(fields(":method: CONNECT", ":authority: x:443"), false, false)
+		s, err := p.c.Open(Request{Fields: fields(":method: CONNECT", ":authority: x:443")})
 		if err != nil {
 			t.Fatal(err)
 		}

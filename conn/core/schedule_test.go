@@ -61,12 +61,12 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 			}
 			q.queue(1, 1000, false)
 			q.outcome()
-			if err := q.c.Queue(q.stream(1), make([]byte, 2000), nil, false); err != nil {
+			if err := q.c.Queue(q.stream(1), Content{Data: make([]byte, 2000)}); err != nil {
 				t.Fatal(err)
 			}
 			p.outcome()
 			sched.next = tt.next(p, &q.stream(1).node)
-			if err := p.c.Queue(p.stream(1), make([]byte, 1000), nil, false); err != nil {
+			if err := p.c.Queue(p.stream(1), Content{Data: make([]byte, 1000)}); err != nil {
 				t.Fatal(err)
 			}
 			p.c.Fill(1 << 20)
@@ -97,7 +97,7 @@ func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	p.answer(3, false)
 	p.c.SetBackpressure(true)
 	p.queue(1, 65_535, false) // all of the connection's window: stream 1 is awaited from then on
-	if err := p.c.Queue(p.stream(3), make([]byte, 100), nil, false); err != nil {
+	if err := p.c.Queue(p.stream(3), Content{Data: make([]byte, 100)}); err != nil {
 		t.Fatal(err)
 	}
 	lost, waiting := p.stream(1), p.stream(3)
@@ -121,7 +121,7 @@ func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	q.answer(1, false)
 	q.answer(3, false)
 	for _, id := range []uint32{1, 3} {
-		if err := q.c.Queue(q.stream(id), make([]byte, 1000), nil, true); err != nil {
+		if err := q.c.Queue(q.stream(id), Content{Data: make([]byte, 1000), End: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

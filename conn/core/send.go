@@ -9,6 +9,15 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
+// What is sent on a stream goes this way:
+//
+//  1. Open, Push or SendHead append the header block at once: header blocks are sent in the order
+//     in which they are encoded.
+//  2. Queue keeps the content with the stream, and readyIfSendable makes the stream ready.
+//  3. Fill lets the scheduler choose a stream, and sendChunk appends one DATA frame of it, as long
+//     as the two flow-control windows allow. Finish does 2 and 3 at once where nothing is in the way.
+//  4. finishQueue follows the last octet: trailers, END_STREAM, EventDrained.
+
 // Errors of our own side. Each is returned before anything was sent.
 var (
 	// ErrClosed: the stream, or our half of it, is closed.
@@ -25,7 +34,37 @@ var (
 	ErrNoMoreStreams = errors.New("http2: the connection takes no more streams")
 )
 
-// CanOpen tells whether Open would succeed: nil, ErrNoStream or ErrNoMoreStreams.
+// Request is a request that Open sends.
+type Request struct {
+	// Fields are the header section, pseudo-header fields first (RFC 9113 §8.3.1).
+	Fields []header.Field
+	// Head is set for a HEAD request, to which the response has no content whatever its
+	// content-length says.
+	Head bool
+	// End is set where the request has no content: HEADERS carries END_STREAM.
+	End bool
+	// Priority is the priority of the stream. Its place in the tree is sent with HEADERS (RFC 7540
+	// §6.2), where Config.TreePriorities is set and the server does not ignore that. Urgency and
+	// incremental (RFC 9218) are sent by the priority field that the caller puts into Fields; here
+	// they count for the order in which the content of requests is sent.
+	Priority priority.Params
+}
+
+// ResponseHead is the head of a response, which SendHead sends.
+type ResponseHead struct {
+	Fields  []header.Field // the header section, pseudo-header fields first (RFC 9113 §8.3.2)
+	Interim bool           // the response is interim (1xx), and the final one follows
+	End     bool           // the response has no content: HEADERS carries END_STREAM
+}
+
+// Content is a part of the content of a message, and what follows it, which Queue sends.
+type Content struct {
+	Data     []byte
+	Trailers []header.Field // the trailer section; with End only
+	End      bool           // the message ends behind Data, or behind Trailers where there are any
+}
+
+// CanOpen returns the error that Open would return now: nil, ErrNoStream or ErrNoMoreStreams.
 func (d Driver) CanOpen() error {
 	switch {
 	case d.connErr != nil || d.Draining() || d.streams.ids.LastLocal() >= frame.MaxStreamID-1:
@@ -36,17 +75,9 @@ func (d Driver) CanOpen() error {
 	return nil
 }
 
-// Open opens a stream with a request (RFC 9113 §8.3.1). Client only. head says that the request is
-// HEAD, whose response describes content that is not sent.
-func (c *Conn) Open(fields []header.Field, head, end bool) (*Stream, error) {
-	return c.OpenPrioritized(fields, head, end, priority.Params{})
-}
-
-// OpenPrioritized is Open for a request with a priority. The tree's part of it is sent with HEADERS
-// (RFC 7540 §6.2), where Config.TreePriorities is set and the server does not ignore that. RFC
-// 9218's part is sent as the priority field, which has to be among fields; here it counts for the
-// order in which request bodies are sent.
-func (c *Conn) OpenPrioritized(fields []header.Field, head, end bool, p priority.Params) (*Stream, error) {
+// Open opens a stream with a request (RFC 9113 §8.3.1). The error is ErrNoStream or
+// ErrNoMoreStreams. Client only.
+func (c *Conn) Open(r Request) (*Stream, error) {
 	if c.cfg.Role != Client {
 		panic("BUG: a server opens streams by Push only")
 	}
@@ -57,18 +88,19 @@ func (c *Conn) OpenPrioritized(fields []header.Field, head, end bool, p priority
 	if !ok {
 		return nil, ErrNoMoreStreams
 	}
+	p := r.Priority
 	p.Tree = p.Tree && p.DependsOn != id && p.DependsOn <= frame.MaxStreamID
 	p.Urgency = min(p.Urgency, priority.MaxUrgency)
 	s := c.newStream(id, stream.Idle, p)
-	s.noBody, s.connect = head, isConnect(fields)
+	s.noBody, s.connect = r.Head, isConnect(r.Fields)
 	s.headSent = true
 	c.mustTransition(s, stream.SendHeaders)
 	if p.Tree && c.sendsTree() {
-		c.appendPrioritized(s.ID, fields, end, toFrame(p))
+		c.appendPrioritized(s.ID, r.Fields, r.End, toFrame(p))
 	} else {
-		c.appendHeaders(s.ID, fields, end)
+		c.appendHeaders(s.ID, r.Fields, r.End)
 	}
-	if end {
+	if r.End {
 		c.sentEnd(s)
 	}
 	return s, nil
@@ -87,37 +119,36 @@ func isConnect(fields []header.Field) bool {
 	return false
 }
 
-// SendHead appends the head of a response: interim (1xx; end must be false) or final. It opens a
-// stream that was promised; where the client has lowered its limit of streams since, it is
-// ErrNoStream, and the stream is reset. Server only.
-func (c *Conn) SendHead(s *Stream, fields []header.Field, interim, end bool) error {
+// SendHead appends the head of a response. It opens a stream that was promised; where the client
+// has lowered its limit of streams since, the error is ErrNoStream, and the stream is reset. Server
+// only.
+func (c *Conn) SendHead(s *Stream, h ResponseHead) error {
 	if c.connErr != nil || !s.state.CanSend() && s.state != stream.ReservedLocal {
 		return ErrClosed
 	}
-	if s.headSent || interim && end {
+	if s.headSent || h.Interim && h.End {
 		return ErrOrder
 	}
 	if s.reserved && !c.openReserved(s) {
 		c.Reset(s, frame.Cancel) // the client has lowered its limit since the promise
 		return ErrNoStream
 	}
-	s.headSent = !interim
+	s.headSent = !h.Interim
 	if s.headSent {
 		c.limit.answered()
 	}
 	c.mustTransition(s, stream.SendHeaders)
-	c.appendHeaders(s.ID, fields, end)
-	if end {
+	c.appendHeaders(s.ID, h.Fields, h.End)
+	if h.End {
 		c.sentEnd(s)
 	}
 	return nil
 }
 
-// Queue hands over data for s, and with end the end of the stream: END_STREAM on the last DATA
-// frame, or on trailers where there are any. What the windows, the scheduler and Fill let pass goes
-// to the output; until EventDrained the rest is still in data, which must stay as it is until then
-// or until Unqueue. trailers are used until EventDrained, too.
-func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) error {
+// Queue hands over content for s. What the windows, the scheduler and Fill let pass goes to the
+// output; until EventDrained the rest is still in p.Data, which must stay as it is until then or
+// until Driver.Unqueue. p.Trailers must stay as long, too.
+func (c *Conn) Queue(s *Stream, p Content) error {
 	switch {
 	case c.connErr != nil || !s.state.CanSend() || s.out.end:
 		return ErrClosed
@@ -126,10 +157,10 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) 
 	case s.out.waiting():
 		return ErrBusy
 	}
-	o := &s.out // the rest is zero: nothing waits
-	o.data, o.trailers, o.end, o.waitSince, o.sent = data, trailers, end, c.now, 0
-	if len(data) == 0 {
-		c.finishDrained(s, false)
+	o := &s.out // nothing waits, so data, trailers, copied and end are zero
+	o.data, o.trailers, o.end, o.waitSince, o.sent = p.Data, p.Trailers, p.End, c.now, 0
+	if len(p.Data) == 0 {
+		c.finishQueue(s, false)
 		return nil
 	}
 	c.readyIfSendable(s)
@@ -138,9 +169,8 @@ func (c *Conn) Queue(s *Stream, data []byte, trailers []header.Field, end bool) 
 }
 
 // Finish is Queue of the last data of s and Fill in one, for data that can go to the output at
-// once: it fits both windows and one frame, the output holds less than limit octets, and nobody
-// else is ready. Where it cannot, or may not, nothing happens and Finish is false. EventDrained
-// does not follow.
+// once: it fits both windows and one frame, the output holds less than limit octets, and no other
+// stream is ready. Otherwise Finish does nothing and returns false. EventDrained does not follow.
 func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 	n := len(data)
 	switch {
@@ -148,7 +178,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case n > int(s.send.Available()) || n > int(d.sendWindow.Available()):
 		return false
-	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue says why
+	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue returns the error
 		return false
 	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.sched.any():
 		return false
@@ -179,8 +209,8 @@ func (d Driver) Unqueue(s *Stream) int {
 	return n
 }
 
-// maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that streams
-// take turns.
+// maxChunk bounds the payload of one DATA frame where the peer takes larger ones, so that the
+// scheduler can choose another stream in between.
 const maxChunk = 64 << 10
 
 // sendChunk appends one DATA frame of what s has queued.
@@ -208,18 +238,19 @@ func (c *Conn) sendChunk(s *Stream) {
 	} else {
 		c.setReadiness(s, notReady)
 	}
-	c.finishDrained(s, ends)
+	c.finishQueue(s, ends)
 }
 
-// appendData appends DATA and takes its payload, whose length it returns, from both windows.
-func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
+// appendData appends DATA, and takes what counts for flow control, whose size it returns, from both
+// windows.
+func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) (size int) {
 	f := frame.Data{StreamID: s.ID, EndStream: end, Data: p, Padded: pad > 0, PadLength: uint8(pad)}
 	if c.vectored.on && len(p) >= minSegment && pad == 0 {
 		c.appendSegment(s, f)
 	} else {
 		c.out = f.Append(c.out)
 	}
-	size := f.FlowLen()
+	size = f.FlowLen()
 	s.send.Take(size)
 	c.sendWindow.Take(size)
 	c.counts.FramesOut++
@@ -228,9 +259,10 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) int {
 	return size
 }
 
-// drained follows when the last octet queued on s is in the output, with END_STREAM if ended. If
-// the end was queued and no DATA frame has carried it, trailers or an empty DATA frame do.
-func (c *Conn) finishDrained(s *Stream, ended bool) {
+// finishQueue follows when the last octet queued on s is in the output, with END_STREAM if ended.
+// If the end was queued and no DATA frame has carried END_STREAM, trailers or an empty DATA frame
+// do.
+func (c *Conn) finishQueue(s *Stream, ended bool) {
 	end, trailers := s.out.end, s.out.trailers
 	s.out.reset()
 	c.queueEvent(EventDrained, s)
@@ -248,7 +280,7 @@ func (c *Conn) finishDrained(s *Stream, ended bool) {
 	c.sentEnd(s)
 }
 
-// sentEnd moves s by our END_STREAM, and stops the peer if StopRecv has asked for that.
+// sentEnd moves s by our END_STREAM, and resets s if StopRecv has asked for that.
 func (c *Conn) sentEnd(s *Stream) {
 	c.mustTransition(s, stream.SendEndStream)
 	c.setReadiness(s, notReady)

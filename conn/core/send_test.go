@@ -24,25 +24,30 @@ func TestSendResponse(t *testing.T) {
 	p.send(request(1).ends())
 	p.outcome()
 	s := p.stream(1)
-	wantErr(t, "DATA before the head", p.c.Queue(s, []byte("x"), nil, false), ErrOrder)
-	wantErr(t, "103", p.c.SendHead(s, fields(":status: 103"), true, false), nil)
-	wantErr(t, "interim with an end", p.c.SendHead(s, fields(":status: 103"), true, true), ErrOrder)
-	wantErr(t, "DATA after 103", p.c.Queue(s, []byte("x"), nil, false), ErrOrder)
-	wantErr(t, "200", p.c.SendHead(s, fields(":status: 200"), false, false), nil)
-	wantErr(t, "a second head", p.c.SendHead(s, fields(":status: 200"), false, false), ErrOrder)
-	wantErr(t, "103 after 200", p.c.SendHead(s, fields(":status: 103"), true, false), ErrOrder)
-	wantErr(t, "content", p.c.Queue(s, []byte("abc"), nil, false), nil)
-	wantErr(t, "while content waits", p.c.Queue(s, []byte("d"), nil, false), ErrBusy)
+	wantErr(t, "DATA before the head", p.c.Queue(s, Content{Data: []byte("x")}), ErrOrder)
+	wantErr(t, "103", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true}), nil)
+	wantErr(
+		t,
+		"interim with an end",
+		p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true, End: true}),
+		ErrOrder,
+	)
+	wantErr(t, "DATA after 103", p.c.Queue(s, Content{Data: []byte("x")}), ErrOrder)
+	wantErr(t, "200", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), nil)
+	wantErr(t, "a second head", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), ErrOrder)
+	wantErr(t, "103 after 200", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true}), ErrOrder)
+	wantErr(t, "content", p.c.Queue(s, Content{Data: []byte("abc")}), nil)
+	wantErr(t, "while content waits", p.c.Queue(s, Content{Data: []byte("d")}), ErrBusy)
 	p.flush()
-	wantErr(t, "nothing", p.c.Queue(s, nil, nil, false), nil)
-	wantErr(t, "the end", p.c.Queue(s, []byte("de"), fields("x: y"), true), nil)
-	wantErr(t, "after the end is queued", p.c.Queue(s, []byte("f"), nil, false), ErrClosed)
+	wantErr(t, "nothing", p.c.Queue(s, Content{}), nil)
+	wantErr(t, "the end", p.c.Queue(s, Content{Data: []byte("de"), Trailers: fields("x: y"), End: true}), nil)
+	wantErr(t, "after the end is queued", p.c.Queue(s, Content{Data: []byte("f")}), ErrClosed)
 	p.flush()
 	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3", "DATA 1 2",
 		"HEADERS 1 x=y END_STREAM")
 	p.wantEvents("each part is told", "drained 1", "drained 1", "drained 1", "closed 1")
-	wantErr(t, "after the end", p.c.Queue(s, nil, nil, true), ErrClosed)
-	wantErr(t, "after the end", p.c.SendHead(s, fields(":status: 200"), false, false), ErrClosed)
+	wantErr(t, "after the end", p.c.Queue(s, Content{End: true}), ErrClosed)
+	wantErr(t, "after the end", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), ErrClosed)
 	p.c.Reset(s, frame.Cancel)
 	p.flush()
 	p.wantQuiet("a stream that is closed is not reset")
@@ -109,7 +114,7 @@ func TestFill(t *testing.T) {
 	p.send(request(1).ends(), settings(setting(frame.SettingInitialWindowSize, 40_000)))
 	p.answer(1, false)
 	p.outcome()
-	if err := p.c.Queue(p.stream(1), make([]byte, 100_000), nil, true); err != nil {
+	if err := p.c.Queue(p.stream(1), Content{Data: make([]byte, 100_000), End: true}); err != nil {
 		t.Fatal(err)
 	}
 	p.c.Fill(0)
@@ -161,7 +166,7 @@ func TestFinish(t *testing.T) {
 	p.send(settings(setting(frame.SettingMaxFrameSize, 1<<20)))
 	p.outcome()
 	no("more than the window", 1, 40_001, 100)
-	wantErr(t, "Queue", p.c.Queue(p.stream(3), make([]byte, 40_001), nil, true), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(3), Content{Data: make([]byte, 40_001), End: true}), nil)
 	no("while another one is ready", 1, 1, 100)
 	no("what is queued already", 3, 1, 100)
 	p.flush()
@@ -201,7 +206,7 @@ func TestTurns(t *testing.T) {
 	}
 	p.outcome()
 	for id, n := range []int{40_000, 40_000, 5} {
-		if err := p.c.Queue(p.stream(ids(id)), make([]byte, n), nil, true); err != nil {
+		if err := p.c.Queue(p.stream(ids(id)), Content{Data: make([]byte, n), End: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,8 +224,8 @@ func TestKeepUnqueue(t *testing.T) {
 	p.answer(3, false)
 	p.outcome()
 	b := []byte("12345678")
-	wantErr(t, "Queue", p.c.Queue(p.stream(1), b, fields("x: y"), true), nil)
-	wantErr(t, "Queue", p.c.Queue(p.stream(3), b, fields("x: y"), true), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(1), Content{Data: b, Trailers: fields("x: y"), End: true}), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(3), Content{Data: b, Trailers: fields("x: y"), End: true}), nil)
 	p.flush()
 	p.c.Keep(p.stream(1))
 	if n := testing.AllocsPerRun(10, func() { p.c.Keep(p.stream(1)) }); n != 0 {
@@ -281,7 +286,7 @@ func TestIdentifiersUsedUp(t *testing.T) {
 		t.Errorf("the last identifier is %d", id)
 	}
 	wantErr(t, "CanOpen", p.c.CanOpen(), ErrNoMoreStreams)
-	_, err := p.c.Open(requestFields(), false, true)
+	_, err := p.c.Open(Request{Fields: requestFields(), End: true})
 	wantErr(t, "Open", err, ErrNoMoreStreams)
 	p.send(response(frame.MaxStreamID).ends(), response(frame.MaxStreamID-2).ends())
 	p.alive("both are answered")
@@ -308,7 +313,7 @@ func TestPeersMaxConcurrentStreams(t *testing.T) {
 	p.c.Reset(p.stream(5), frame.Cancel)
 	wantErr(t, "none is open", p.c.CanOpen(), nil)
 	limit(0)
-	_, err := p.c.Open(requestFields(), false, true)
+	_, err := p.c.Open(Request{Fields: requestFields(), End: true})
 	wantErr(t, "none may be open", err, ErrNoStream)
 	limit(1)
 	p.open(true)

@@ -139,14 +139,14 @@ func TestGoAwayReceived(t *testing.T) {
 	if err := p.c.CanOpen(); !errors.Is(err, ErrNoMoreStreams) {
 		t.Errorf("a stream can be opened after GOAWAY: %v", err)
 	}
-	if _, err := p.c.Open(requestFields(), false, true); !errors.Is(err, ErrNoMoreStreams) {
+	if _, err := p.c.Open(Request{Fields: requestFields(), End: true}); !errors.Is(err, ErrNoMoreStreams) {
 		t.Errorf("a stream was opened after GOAWAY: %v", err)
 	}
 	p.send(frame.GoAway{LastStreamID: 1})
 	p.events = p.events[1:]
 	p.wantEvents("stream 3 was not processed", refusedByDrain, "closed 3")
 	p.want("no RST_STREAM is sent for what the peer does not know")
-	if err := p.c.Queue(p.stream(3), []byte("x"), nil, true); !errors.Is(err, ErrClosed) {
+	if err := p.c.Queue(p.stream(3), Content{Data: []byte("x"), End: true}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Queue on a refused stream: %v", err)
 	}
 	p.send(response(1).ends())
@@ -249,7 +249,7 @@ func TestFail(t *testing.T) {
 	if err := p.c.Tick(p.now); err != nil {
 		t.Errorf("Tick: %v", err)
 	}
-	if err := p.c.Queue(p.stream(1), []byte("x"), nil, false); !errors.Is(err, ErrClosed) {
+	if err := p.c.Queue(p.stream(1), Content{Data: []byte("x")}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Queue: %v", err)
 	}
 	p.consume(3, -1)

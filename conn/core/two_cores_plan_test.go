@@ -130,19 +130,19 @@ func (n *node) sendHead(h *half) {
 	p := h.plan
 	if h.s.reserved && int(n.c.streams.local) >= int(n.c.peer.MaxConcurrentStreams) {
 		p.killed = true // the limit was lowered since the promise
-		if err := n.c.SendHead(h.s, p.response.fields, false, false); !errors.Is(err, ErrNoStream) {
+		if err := n.c.SendHead(h.s, ResponseHead{Fields: p.response.fields}); !errors.Is(err, ErrNoStream) {
 			n.w.failf("SendHead beyond the limit: %v", err)
 		}
 		return
 	}
 	if h.interims < len(p.interim) {
 		h.interims++
-		n.must(n.c.SendHead(h.s, p.interim[h.interims-1], true, false))
+		n.must(n.c.SendHead(h.s, ResponseHead{Fields: p.interim[h.interims-1], Interim: true}))
 		return
 	}
 	h.headSent = true
 	h.ended = p.response.bare() && n.w.chance(2)
-	n.must(n.c.SendHead(h.s, p.response.fields, false, h.ended))
+	n.must(n.c.SendHead(h.s, ResponseHead{Fields: p.response.fields, End: h.ended}))
 }
 
 func (n *node) sendBody(h *half, most int) {
@@ -164,7 +164,7 @@ func (n *node) sendBody(h *half, most int) {
 		h.queued = nil
 		return
 	}
-	n.must(n.c.Queue(h.s, b, trailers, h.ended))
+	n.must(n.c.Queue(h.s, Content{Data: b, Trailers: trailers, End: h.ended}))
 }
 
 // hesitate takes back what waits to be sent, or has it copied.

@@ -278,7 +278,7 @@ func (w *world) request() {
 		return
 	}
 	p := w.newPlan()
-	s, err := n.c.OpenPrioritized(p.request.fields, p.head, p.request.bare(), w.priority())
+	s, err := n.c.Open(Request{Fields: p.request.fields, Head: p.head, End: p.request.bare(), Priority: w.priority()})
 	if err != nil {
 		w.failf("Open: %v", err)
 	}

@@ -21,7 +21,7 @@ func lendServer(t *testing.T, change func(*Config)) Driver {
 	for i, n := range []int{100_000, 3000, 50_000} {
 		id := uint32(2*i + 1)
 		body := bytes.Repeat([]byte{byte(id)}, n)
-		if err := p.c.Queue(p.stream(id), body, nil, true); err != nil {
+		if err := p.c.Queue(p.stream(id), Content{Data: body, End: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestFillLendAllocatesNothing(t *testing.T) {
 	body, loans, out := make([]byte, 20_000), make([]Segment, 0, 10), make([]byte, 0, 1000)
 	if n := testing.AllocsPerRun(100, func() {
 		c.SetTime(time.Unix(1, 0))
-		if err := c.Queue(s, body, nil, false); err != nil {
+		if err := c.Queue(s, Content{Data: body}); err != nil {
 			t.Fatal(err)
 		}
 		loans = c.FillVectored(1<<20, loans[:0])
