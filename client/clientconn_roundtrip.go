@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"time"
+
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // RoundTrip sends a request on this connection, whatever its URL says, and waits for a stream where
@@ -82,7 +84,7 @@ func (cc *ClientConn) open(
 		}
 		return nil, err
 	}
-	if req.Close || hasToken(req.Header["Connection"], "close") {
+	if req.Close || header.HasToken(req.Header["Connection"], "close") {
 		cc.retire()
 	}
 	x.watch(ctx)

@@ -1,15 +1,16 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/tlssock"
 )
 
@@ -40,22 +41,11 @@ func (t *Target) dialable() bool {
 // hostPort adds the port that a URL leaves out.
 func hostPort(scheme, host string) (string, error) {
 	host = dialHost(host)
-	name, port, ok := cutPort(host)
-	switch {
-	case ok && port != "":
+	name, port := header.SplitPort(host)
+	if port != "" {
 		return host, nil
-	case scheme == "https":
-		return name + ":443", nil
 	}
-	return name + ":80", nil
-}
-
-// cutPort cuts a host, which may be an IPv6 address in brackets, from its port.
-func cutPort(host string) (name, port string, ok bool) {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		return host[:i], host[i+1:], true
-	}
-	return host, "", false
+	return name + ":" + cmp.Or(header.DefaultPort(scheme), "80"), nil
 }
 
 // dial makes a connection to a target.

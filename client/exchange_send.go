@@ -121,7 +121,8 @@ func readInMemory(body *replayBody, p []byte) (n int, err error) {
 
 // awaitsContinue reports whether the body of req waits for 100 (Continue).
 func (t *Transport) awaitsContinue(req *http.Request) bool {
-	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 && hasToken(req.Header["Expect"], "100-continue")
+	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 &&
+		header.HasToken(req.Header["Expect"], "100-continue")
 }
 
 // wroteHeadersTraced is wroteHeaders where there are hooks. A hook that does not return (t.FailNow,

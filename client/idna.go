@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/sluice-go/sluice/conn/header"
 )
 
 // dialHost returns the form of a host with an optional port by which it is looked up: that of
@@ -42,7 +44,7 @@ func asciiHost(host string) (string, error) {
 		ascii = name + port
 	}
 	for i := range len(ascii) {
-		if !hostOctets[ascii[i]] {
+		if !header.AuthorityChar(ascii[i]) {
 			return "", errInvalidHost
 		}
 	}

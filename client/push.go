@@ -133,8 +133,8 @@ var errNotAuthoritative = errors.New("http2: promise for an origin that the serv
 
 // vouchesFor reports whether the server's certificate is valid for another host on the same port.
 func (cc *ClientConn) vouchesFor(promised, own string) bool {
-	host, port, _ := cutPort(promised)
-	_, ownPort, _ := cutPort(own)
+	host, port := header.SplitPort(promised)
+	_, ownPort := header.SplitPort(own)
 	return port == ownPort && cc.tls != nil && len(cc.tls.VerifiedChains) > 0 &&
 		cc.tls.PeerCertificates[0].VerifyHostname(host) == nil
 }

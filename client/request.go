@@ -47,16 +47,13 @@ func checkFields(h http.Header, protocol bool) string {
 			return fmt.Sprintf("field name %q", key)
 		}
 		for _, v := range values {
-			if !validValue(v) {
+			if !header.ValidValue(v) {
 				return fmt.Sprintf("field value for %q", key)
 			}
 		}
 	}
 	return ""
 }
-
-// trimValue cuts the white space off a value, which must not be sent (RFC 9113 §8.2.1).
-func trimValue(v string) string { return strings.Trim(v, " \t") }
 
 // fieldBuffer holds the fields of one request until they are encoded.
 type fieldBuffer struct {
@@ -96,7 +93,7 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	}
 	protocol := ""
 	if vv := req.Header[":protocol"]; len(vv) > 0 { // RFC 8441 §4, as net/http has it
-		protocol = trimValue(vv[0])
+		protocol = header.TrimValue(vv[0])
 	}
 	f = append(f, header.Field{Name: ":method", Value: method})
 	if method == http.MethodConnect && protocol == "" {
@@ -123,7 +120,7 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	if vv, ok := req.Header["User-Agent"]; !ok {
 		f = append(f, header.Field{Name: "user-agent", Value: defaultUserAgent})
 	} else if len(vv) > 0 {
-		if v := trimValue(vv[0]); v != "" {
+		if v := header.TrimValue(vv[0]); v != "" {
 			f = append(f, header.Field{Name: "user-agent", Value: v})
 		}
 	}
@@ -174,13 +171,13 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 			}
 			continue
 		case header.TE:
-			if hasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
+			if header.HasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
 				f = append(f, header.Field{Name: "te", Value: "trailers"})
 			}
 			continue
 		}
 		for _, v := range values {
-			v = trimValue(v)
+			v = header.TrimValue(v)
 			if name.Meaning == header.Cookie {
 				f = appendCrumbs(f, v)
 				continue
@@ -254,11 +251,11 @@ func trailerFields(trailer http.Header) ([]header.Field, error) {
 	for key, values := range trailer {
 		name := header.ByKey(key)
 		for _, v := range values {
-			if name == nil || !validValue(v) {
+			if name == nil || !header.ValidValue(v) {
 				return nil, fmt.Errorf("net/http: invalid trailer field %q", key)
 			}
 			fields = append(fields, header.Field{
-				Name: name.Lower, Value: trimValue(v), Sensitive: name.Meaning == header.Credentials,
+				Name: name.Lower, Value: header.TrimValue(v), Sensitive: name.Meaning == header.Credentials,
 			})
 		}
 	}
@@ -275,10 +272,10 @@ func requestPath(req *http.Request, host string) (string, error) {
 	if req.URL.Opaque == "" && strings.ContainsAny(req.URL.RawQuery, " #") {
 		path = strings.NewReplacer(" ", "%20", "#", "%23").Replace(path)
 	}
-	if !validPath(path) {
+	if !header.ValidPath(path) {
 		path = strings.TrimPrefix(path, req.URL.Scheme+"://"+host)
 	}
-	if validPath(path) {
+	if header.ValidPath(path) {
 		return path, nil
 	}
 	err := fmt.Errorf("http2: invalid request :path %q", req.URL.RequestURI())
@@ -286,18 +283,6 @@ func requestPath(req *http.Request, host string) (string, error) {
 		err = fmt.Errorf("%w from URL.Opaque = %q", err, req.URL.Opaque)
 	}
 	return "", err
-}
-
-func validPath(path string) bool {
-	if path == "*" {
-		return true
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c == 0x7f || c == '#' {
-			return false
-		}
-	}
-	return path != "" && path[0] == '/'
 }
 
 // requestHost returns the :authority of a request.
@@ -311,7 +296,7 @@ func requestHost(req *http.Request) (string, error) {
 		if host[i] >= 0x80 {
 			return asciiHost(host)
 		}
-		if !hostOctets[host[i]] {
+		if !header.AuthorityChar(host[i]) {
 			return "", errors.New("http2: invalid Host header")
 		}
 	}
@@ -330,35 +315,6 @@ func withoutZone(host string) string {
 		return host
 	}
 	return host[:zone] + host[end:]
-}
-
-// hostOctets are the characters of an authority without userinfo (RFC 3986 §3.2.2).
-var hostOctets = func() (t [256]bool) {
-	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]") {
-		t[c] = true
-	}
-	return t
-}()
-
-// validValue reports whether v is a field value (RFC 9110 §5.5).
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for part := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(part, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // traceFields calls the hook for every field that is sent.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -386,7 +387,8 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 // with HTTP/1.1 only.
 func asksForWebSocket(req *http.Request) bool {
 	upgrade := req.Header["Upgrade"]
-	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") && hasToken(req.Header["Connection"], "upgrade")
+	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") &&
+		header.HasToken(req.Header["Connection"], "upgrade")
 }
 
 // protocols returns what may be spoken.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
-	"net/textproto"
 	"os"
 	"slices"
 	"strings"
@@ -34,24 +33,12 @@ func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
 		r.ContentLength != 0 || len(r.TransferEncoding) != 0 ||
 		!strings.HasPrefix(r.RequestURI, "/") && (r.RequestURI != "*" || r.Method != http.MethodOptions) ||
-		!hasToken(r.Header["Upgrade"], "h2c") ||
-		!hasToken(r.Header["Connection"], "upgrade") || !hasToken(r.Header["Connection"], "http2-settings") {
+		!header.HasToken(r.Header["Upgrade"], "h2c") ||
+		!header.HasToken(r.Header["Connection"], "upgrade") || !header.HasToken(r.Header["Connection"], "http2-settings") {
 		return nil, false
 	}
 	settings, err := base64.RawURLEncoding.Strict().DecodeString(field[0])
 	return settings, err == nil
-}
-
-// hasToken reports whether a token is in a comma-separated list.
-func hasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for t := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(textproto.TrimString(t), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -120,7 +107,7 @@ func upgradeRequest(r *http.Request) header.Message {
 	for key, values := range r.Header {
 		name := header.ByKey(key)
 		if name == nil || name.Meaning == header.Connection || name.Meaning == header.ConnectionSpecific ||
-			name.Lower == "te" || name.Lower == "http2-settings" || hasToken(r.Header["Connection"], name.Lower) {
+			name.Lower == "te" || name.Lower == "http2-settings" || header.HasToken(r.Header["Connection"], name.Lower) {
 			continue
 		}
 		for _, v := range values {

@@ -84,7 +84,7 @@ func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]header
 		return nil, errors.New("URL must have a host")
 	case u.User != nil:
 		return nil, errors.New("URL must not have userinfo")
-	case u.Scheme != "" && !sameAuthority(u.Host, x.req.Host, scheme):
+	case u.Scheme != "" && !header.SameAuthority(scheme, u.Host, x.req.Host):
 		// The server's certificate decides for which other authorities it may push, and it is not
 		// known here (RFC 9113 §10.1).
 		return nil, fmt.Errorf("cannot push for %q from a request for %q", u.Host, x.req.Host)
@@ -146,23 +146,5 @@ func neverPromised(name *header.Name) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// sameAuthority compares two authorities of one scheme (RFC 9110 §4.2.3).
-func sameAuthority(a, b, scheme string) bool {
-	return strings.EqualFold(withPort(a, scheme), withPort(b, scheme))
-}
-
-// withPort returns an authority with its port, which is that of the scheme where it has none.
-func withPort(authority, scheme string) string {
-	u := url.URL{Host: authority}
-	switch {
-	case u.Port() != "":
-		return authority
-	case scheme == "https":
-		return strings.TrimSuffix(authority, ":") + ":443"
-	default:
-		return strings.TrimSuffix(authority, ":") + ":80"
 	}
 }

@@ -168,10 +168,8 @@ func (w *response) sendContinue() {
 // out as well.
 func appendField(fields []header.Field, lower, value string) []header.Field {
 	value = textproto.TrimString(value)
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fields
-		}
+	if !header.ValidValue(value) {
+		return fields
 	}
 	return append(fields, header.Field{Name: lower, Value: value})
 }

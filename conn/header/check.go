@@ -94,7 +94,7 @@ func (m *Message) hostFault() fault {
 	if !validAuthority(m.host) {
 		return faultHost
 	}
-	if m.seen&seenAuthority != 0 && !sameAuthority(m.Scheme, m.host, m.Authority) {
+	if m.seen&seenAuthority != 0 && !SameAuthority(m.Scheme, m.host, m.Authority) {
 		return faultHostMismatch
 	}
 	return faultNone

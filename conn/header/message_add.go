@@ -42,7 +42,7 @@ func (d *Decoder) emit(f Field) {
 	}
 	j := judge(f.Name, f.Value)
 	if j.fault == faultValueSpace && d.client && !j.kind.pseudo() {
-		j = judge(f.Name, trimSpace(f.Value))
+		j = judge(f.Name, TrimValue(f.Value))
 		j.octets = uint32(fieldSize(f.Name, f.Value))
 	}
 	d.add(&j, f.Sensitive)

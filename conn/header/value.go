@@ -58,8 +58,8 @@ func all(s string, c class) bool {
 // ValidToken reports whether s is a token (RFC 9110 §5.6.2), which names and methods are.
 func ValidToken(s string) bool { return s != "" && all(s, classToken) }
 
-// validValue tells whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5).
-func validValue(s string) bool {
+// ValidValue reports whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5).
+func ValidValue(s string) bool {
 	for len(s) >= 8 {
 		x := eight(s)
 		if (hasBelow(x, ' ')|has(x, 0x7f))&highs != 0 && !all(s[:8], classValue) { // it may be just HTAB
@@ -68,22 +68,6 @@ func validValue(s string) bool {
 		s = s[8:]
 	}
 	return all(s, classValue)
-}
-
-// validPath tells whether s is an absolute path with an optional query, or the asterisk form. That a whole URL or
-// a path without its slash is neither keeps rules on paths from being passed by.
-func validPath(s string) bool {
-	if s == "" || s[0] != '/' {
-		return s == "*"
-	}
-	for len(s) >= 8 {
-		x := eight(s)
-		if (hasBelow(x, ' '+1)|has(x, '#')|has(x, 0x7f))&highs != 0 {
-			return false
-		}
-		s = s[8:]
-	}
-	return all(s, classPath)
 }
 
 // Values are long and nearly always plain text, so eight octets are looked at at a time.
@@ -106,12 +90,12 @@ func has(x, c uint64) uint64 { x ^= ones * c; return (x - ones) &^ x }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// trimSpace returns s without the whitespace at its ends.
+// TrimValue returns the field value s without the whitespace at its ends.
 //
 // RFC 9113 §8.2.1 calls a message malformed that has such whitespace in a field, and for a server it is.
 // But servers pass on what applications give them, the messages of gRPC's errors for example, and
 // net/http, curl and browsers take it. For a client it is no part of the value (RFC 9110 §5.5).
-func trimSpace(s string) string {
+func TrimValue(s string) string {
 	for s != "" && isSpace(s[0]) {
 		s = s[1:]
 	}
@@ -119,6 +103,19 @@ func trimSpace(s string) string {
 		s = s[:len(s)-1]
 	}
 	return s
+}
+
+// HasToken reports whether a token is in a comma-separated list, which may have several lines (RFC
+// 9110 §5.6.1). It compares without regard to case.
+func HasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(TrimValue(part), token) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // valueFault judges the value of a field of kind k. num is the number in it, where the kind has one.
@@ -132,13 +129,13 @@ func valueFault(k kind, s string) (num int64, f fault) {
 	switch {
 	case s != "" && (isSpace(s[0]) || isSpace(s[len(s)-1])):
 		return 0, faultValueSpace
-	case !validValue(s):
+	case !ValidValue(s):
 		return 0, faultValue
 	}
 	return num, f
 }
 
-// specialValue tells whether s is a valid value for a kind with a syntax of its own, and what is wrong when it is
+// specialValue reports whether s is a valid value for a kind with a syntax of its own, and what is wrong when it is
 // not, if nothing more general is.
 func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	switch k {
@@ -149,7 +146,7 @@ func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	case kindAuthority:
 		return 0, validAuthority(s), faultAuthority
 	case kindPath:
-		return 0, validPath(s), faultPath
+		return 0, ValidPath(s), faultPath
 	case kindProtocol:
 		return 0, s != "" && all(s, classToken), faultProtocol
 	case kindStatus:
@@ -179,58 +176,6 @@ func parseDecimal(s string) int64 {
 		n = n*10 + d
 	}
 	return int64(n)
-}
-
-// validAuthority tells whether s is host [":" port] with a host that is not empty, and no userinfo (RFC 9110 §4.2.1,
-// RFC 3986 §3.2.2). What stands between brackets is not looked at more closely than by its characters.
-func validAuthority(s string) bool {
-	if !all(s, classAuthority) {
-		return false
-	}
-	host, port := splitPort(s)
-	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
-		host = host[1 : len(host)-1]
-		return !strings.ContainsAny(host, "[]") && all(port, classDigit)
-	}
-	return host != "" && !strings.ContainsAny(host, ":[]") && all(port, classDigit)
-}
-
-// splitPort cuts s at the colon before the port; a colon within brackets is none.
-func splitPort(s string) (host, port string) {
-	for i := len(s) - 1; i >= 0 && s[i] != ']'; i-- {
-		if s[i] == ':' {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
-}
-
-func hasPort(authority string) bool {
-	_, port := splitPort(authority)
-	return port != ""
-}
-
-// sameAuthority tells whether a and b name the same host and port, after the normalization of RFC 3986 §6.2.3.
-func sameAuthority(scheme, a, b string) bool {
-	if strings.EqualFold(a, b) {
-		return true
-	}
-	hostA, portA := splitPort(a)
-	hostB, portB := splitPort(b)
-	return strings.EqualFold(hostA, hostB) && effectivePort(scheme, portA) == effectivePort(scheme, portB)
-}
-
-func effectivePort(scheme, port string) string {
-	if port != "" {
-		return port
-	}
-	if strings.EqualFold(scheme, "https") {
-		return "443"
-	}
-	if strings.EqualFold(scheme, "http") {
-		return "80"
-	}
-	return ""
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
