@@ -13,11 +13,9 @@ import (
 )
 
 // pendingConn is a connection of a Server of which it is not known yet whether it speaks HTTP/2 or
-// HTTP/1.1. It goes on to exist beside what serves the connection then, where the end of that is to
-// be known here.
+// HTTP/1.1. Of HTTP/2 only its connEnd goes on to exist then.
 type pendingConn struct {
-	s        *Server
-	nc       net.Conn // what the listener's Accept or the caller of ServeConn has given
+	*connEnd
 	accepted net.Conn // what nc lies on where that may change (see tlssock.Leave), nc otherwise
 
 	ctx          context.Context
@@ -34,7 +32,12 @@ type pendingConn struct {
 	// headerStart is when reading has begun of octets that the http.Server for HTTP/1.1 takes for
 	// the first of a request's header. Zero: it reads them from nc itself.
 	headerStart time.Time
+}
 
+// connEnd reports the end of a connection, to ConnState and to ServeConn.
+type connEnd struct {
+	s    *Server
+	nc   net.Conn      // what the listener's Accept or the caller of ServeConn has given
 	done chan struct{} // closed when the connection has ended; nil: nothing waits for that
 	err  error         // why the connection has ended; set before done is closed
 }
@@ -48,7 +51,10 @@ func (s *Server) ServeConn(nc net.Conn) {
 
 // newPendingConn begins to track a new connection. The caller serves it.
 func (s *Server) newPendingConn(ctx context.Context, nc net.Conn, done chan struct{}) *pendingConn {
-	pc := &pendingConn{s: s, nc: nc, accepted: acceptedConn(nc), cfg: &s.http2.cfg, done: done}
+	pc := &pendingConn{
+		connEnd:  &connEnd{s: s, nc: nc, done: done},
+		accepted: acceptedConn(nc), cfg: &s.http2.cfg,
+	}
 	returned := false
 	defer func() {
 		if !returned { // a callback has panicked, or ended the goroutine
@@ -88,14 +94,20 @@ func (pc *pendingConn) untrack() {
 	}
 }
 
-// close closes the connection and reports its end, to ConnState and to ServeConn. err is why it has
-// ended, nil after an end in good order.
+// close closes the connection and reports its end. err is why it has ended, nil after an end in
+// good order.
 func (pc *pendingConn) close(err error) {
-	pc.err = err
-	defer pc.signalDone() // whatever the callback does
-	_ = pc.nc.Close()     // it may be closed already
+	_ = pc.nc.Close() // it may be closed already
 	pc.untrack()
-	pc.setState(http.StateClosed)
+	pc.connEnd.close(err)
+}
+
+// close is the close of a connection that is tracked elsewhere.
+func (e *connEnd) close(err error) {
+	e.err = err
+	defer e.signalDone() // whatever the callback does
+	_ = e.nc.Close()     // it may be closed already
+	e.setState(http.StateClosed)
 }
 
 // abort ends a connection while serve runs, which closes nc when its read or write fails. It leaves
@@ -103,16 +115,16 @@ func (pc *pendingConn) close(err error) {
 func (pc *pendingConn) abort() { _ = pc.accepted.Close() }
 
 // signalDone lets ServeConn return.
-func (pc *pendingConn) signalDone() {
-	if pc.done != nil {
-		close(pc.done)
+func (e *connEnd) signalDone() {
+	if e.done != nil {
+		close(e.done)
 	}
 }
 
 // setState calls the ConnState hook.
-func (pc *pendingConn) setState(state http.ConnState) {
-	if f := pc.s.ConnState; f != nil {
-		f(pc.nc, state)
+func (e *connEnd) setState(state http.ConnState) {
+	if f := e.s.ConnState; f != nil {
+		f(e.nc, state)
 	}
 }
 
@@ -165,5 +177,5 @@ func (pc *pendingConn) serveHTTP2(t connTask) {
 		t.handler = pc.s.handler()
 	}
 	t.answerOptions = !pc.s.DisableGeneralOptionsHandler
-	pc.s.http2.serve(pc.nc, t, pc.close)
+	pc.s.http2.serve(pc.nc, t, pc.connEnd.close)
 }
