@@ -65,7 +65,7 @@ func (p *pair) newStream() *core.Stream {
 	return new(core.Stream)
 }
 
-// pump carries bytes both ways until both sides are silent.
+// pump carries octets both ways until both connections have none to send.
 func (p *pair) pump() {
 	for {
 		moved := p.carry(p.client, p.server, &p.toServer)

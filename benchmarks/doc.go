@@ -36,7 +36,7 @@
 //     for all.
 //   - idle, tls-idle: memory of the process (proportional set size) for each of
 //     10,000 connections, 2,000 over TLS, that have made one request and are
-//     kept, over what it was before; programs of ours and other peers in Go collect
+//     kept, over what it was before; servers in Go collect
 //     their garbage first.
 //   - client-c100, client-c1, client-down, client-tls-down: the client's side,
 //     over one connection to nghttpd: 100 requests or one in flight for 13

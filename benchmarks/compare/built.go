@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 	peerfiles "github.com/sluice-go/sluice/benchmarks/peers"
 )
 
-// cacheDir is where peers that are built stay from one run to the next.
+// cacheDir returns the directory in which built peers stay from one run to the next.
 func cacheDir(elem ...string) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -35,7 +35,7 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 	return out, nil
 }
 
-// sourceDir is the checkout that this is run in.
+// sourceDir returns the checkout that this program is run in.
 func sourceDir(ctx context.Context) (string, error) {
 	top, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sluice-go/sluice"))
 	if err != nil {
@@ -44,8 +44,8 @@ func sourceDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(top)), nil
 }
 
-// A goPeer is a server of the module benchmarks/gopeers, built with a version of
-// Go, or with that of this program if it is empty.
+// A goPeer is a server of the module benchmarks/gopeers, built with a version of Go, or with that
+// of this program if toolchain is empty.
 type goPeer struct{ name, toolchain string }
 
 func (r goPeer) file() (string, error) {
@@ -53,7 +53,7 @@ func (r goPeer) file() (string, error) {
 	return filepath.Join(dir, "gopeers-"+r.toolchain), err
 }
 
-// build builds it, which takes no time when nothing has changed.
+// build builds the server, which takes no time when nothing has changed.
 func (r goPeer) build(ctx context.Context, _ *runner) error {
 	file, err := r.file()
 	if err != nil {
@@ -84,7 +84,7 @@ func (r goPeer) start(ctx context.Context, l *runner, n need, wrap ...string) (*
 // hyperPeer is the server in Rust.
 type hyperPeer struct{}
 
-// cargo looks where rustup puts it, too, which is not everybody's PATH.
+// cargo looks where rustup puts it, too, which may not be in PATH.
 func (hyperPeer) cargo() (string, error) {
 	if path, err := exec.LookPath("cargo"); err == nil {
 		return path, nil
@@ -170,13 +170,13 @@ func (h hyperPeer) start(ctx context.Context, l *runner, n need, _ ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	port, err := lab.FreePort()
+	port, err := bench.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	return l.startProgram(
 		ctx,
-		lab.Command(ctx, l.serverCPU, file, strconv.Itoa(port), strconv.Itoa(n.MaxStreams)),
+		bench.Command(ctx, l.serverCPU, file, strconv.Itoa(port), strconv.Itoa(n.MaxStreams)),
 		port,
 		h.what(),
 	)

@@ -22,12 +22,11 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// clientEnv names, in the environment of a child process, the client that it
-// is to be.
+// clientEnv is the variable that names, in the environment of a child process, the client that it
+// is.
 const clientEnv = "SLUICE_COMPARE_CLIENT"
 
-// clientMain makes this process a client, if it was started as one, and reports
-// whether it was.
+// clientMain runs a client, if this process was started as one, and reports whether it was.
 func clientMain() bool {
 	name, ok := os.LookupEnv(clientEnv)
 	if !ok {
@@ -44,22 +43,22 @@ func clientMain() bool {
 type job struct {
 	URL      string `json:"url"`
 	Root     []byte `json:"root,omitempty"` // the server's certificate, for TLS
-	Requests int    `json:"requests"`       // 0: only collect garbage
+	Requests int    `json:"requests"`       // 0: the job only collects garbage
 	InFlight int    `json:"in_flight"`
-	Size     int64  `json:"size"`              // of each body, to the octet
+	Size     int64  `json:"size"`              // octets of each response body, checked
 	Profile  string `json:"profile,omitempty"` // file for a CPU profile
 }
 
-// A jobDone is how it went.
+// A jobDone is the result of a job.
 type jobDone struct {
 	Mallocs uint64        `json:"mallocs"`
 	Took    time.Duration `json:"took_ns"`
-	Dials   int64         `json:"dials"` // connections since the client started
+	Dials   int64         `json:"dials"` // dials since the client started
 	Problem string        `json:"problem,omitempty"`
 }
 
-// requestAs greets, and then does a job for each line of in, until in ends.
-// Connections live from one job to the next.
+// requestAs greets, and then does a job for each line of in, until in ends. Connections stay open
+// from one job to the next.
 func requestAs(name string, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, name)
 	enc := json.NewEncoder(out)
@@ -84,14 +83,14 @@ func requestAs(name string, in io.Reader, out io.Writer) error {
 // A worker does the jobs of one client.
 type worker struct {
 	name      string
-	transport http.RoundTripper // made for the first job, as is what makes its requests
+	transport http.RoundTripper // made for the first job
 	requests  func(job) error
 	dials     atomic.Int64
 }
 
 // prepare makes the client.
 func (w *worker) prepare(j job) (err error) {
-	if w.name == bare {
+	if w.name == baselinePeer {
 		c, err := baseline.Dial(j.URL)
 		if err != nil {
 			return err
@@ -138,7 +137,7 @@ func (w *worker) newTransport(root []byte) (http.RoundTripper, error) {
 // do does a job.
 func (w *worker) do(j job) (r jobDone, err error) {
 	if j.Requests == 0 {
-		runtime.GC() // what was there before costs no round anything
+		runtime.GC() // so that the job does not pay for earlier garbage
 		return r, nil
 	}
 	if w.requests == nil {

@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 // A clientLoad is what a client has to do: GETs over one connection to nghttpd.
 type clientLoad struct {
 	TLS      bool
 	InFlight int
-	Down     int64 // octets of a response; 0 is those of site.Answer
+	Down     int64 // octets of a response; 0 is those of peerserver.Answer
 }
 
 var allocations = figure{"allocations_per_request", "allocations/request", 1}
@@ -23,7 +23,7 @@ func (cl clientLoad) can(p peer) bool { return p.client && !(p.baseline && (cl.T
 
 func (cl clientLoad) size() int64 {
 	if cl.Down == 0 {
-		return int64(len(site.Answer))
+		return int64(len(peerserver.Answer))
 	}
 	return cl.Down
 }
@@ -31,7 +31,7 @@ func (cl clientLoad) size() int64 {
 // A clientRun is a client with its server.
 type clientRun struct {
 	srv   *running
-	child *lab.Child
+	child *bench.Child
 	job   job
 }
 
@@ -44,14 +44,14 @@ func (cl clientLoad) start(ctx context.Context, l *runner, p peer, wrap ...strin
 	if err != nil {
 		return nil, err
 	}
-	r := &clientRun{srv: srv, job: job{URL: "http://" + srv.addr + site.Hello, InFlight: 1, Size: cl.size()}}
+	r := &clientRun{srv: srv, job: job{URL: "http://" + srv.addr + peerserver.Hello, InFlight: 1, Size: cl.size()}}
 	if cl.TLS {
-		r.job.URL, r.job.Root = "https://"+srv.addr+site.Hello, l.root
+		r.job.URL, r.job.Root = "https://"+srv.addr+peerserver.Hello, l.root
 	}
 	if cl.Down > 0 {
 		r.job.URL += largeFile
 	}
-	if r.child, err = lab.Start(ctx, clientEnv+"="+p.Name, l.serverCPU, wrap); err != nil {
+	if r.child, err = bench.Start(ctx, clientEnv+"="+p.Name, l.serverCPU, wrap); err != nil {
 		srv.stop()
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (cl clientLoad) measure(ctx context.Context, l *runner, p peer) (figures, e
 	}
 	m := cost(n, cl.Down, d.Took, u.cpu, u.loadCPU)
 	m.set(allocations, float64(d.Mallocs)/float64(n))
-	m.set(perRead, lab.Per(n, u.reads))
-	m.set(perWrite, lab.Per(n, u.writes))
+	m.set(perRead, bench.Per(n, u.reads))
+	m.set(perWrite, bench.Per(n, u.writes))
 	return m, nil
 }

@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 // The program starts itself as servers and clients: in a test, itself is the
 // test.
 func TestMain(m *testing.M) {
-	if site.Main(servers) || clientMain() || holdMain() {
+	if peerserver.Main(servers) || clientMain() || holdMain() {
 		return
 	}
 	os.Exit(m.Run())
@@ -203,7 +203,7 @@ func TestScenarios(t *testing.T) {
 
 // A client reports what went wrong, and does not end.
 func TestClientProblem(t *testing.T) {
-	for _, name := range []string{"other", sluice, netHTTP, bare} {
+	for _, name := range []string{"other", sluice, netHTTP, baselinePeer} {
 		w := worker{name: name}
 		for range 2 {
 			// Port 0 takes no connections.
@@ -253,8 +253,8 @@ func made() *report {
 			sluice,
 			figures{cpuPerRequest.Key: v.ours, perSecond.Key: 2000, ownShare.Key: 0.6, loadShare.Key: 0.99, perRead.Key: 50},
 		)
-		add("few", bare, figures{cpuPerRequest.Key: v.least})
-		add("many", bare, figures{cpuPerRequest.Key: 1.1 * v.least})
+		add("few", baselinePeer, figures{cpuPerRequest.Key: v.least})
+		add("many", baselinePeer, figures{cpuPerRequest.Key: 1.1 * v.least})
 		add("many", netHTTP, figures{cpuPerRequest.Key: v.theirs, perSecond.Key: 1000})
 		add("many", sluice, figures{cpuPerRequest.Key: 1.3 * v.ours, perSecond.Key: 900})
 	}

@@ -12,21 +12,21 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	peerfiles "github.com/sluice-go/sluice/benchmarks/peers"
 )
 
-// A program is a server that is not ours.
+// A program is a server that is installed on the machine.
 type program struct {
-	name    string   // of the executable
-	debian  string   // the package that has it
+	name    string   // name of the executable
+	debian  string   // the Debian package that has it
 	version []string // arguments that print its version
-	// args makes its command line for a port, and writes the files that it needs.
+	// args returns the command line for a port, and writes the files that the server needs.
 	args func(l *runner, n need, port int) ([]string, error)
 }
 
-// missing says whether it is not installed.
+// missing returns an error where the program is not installed.
 func (p program) missing() error {
 	if _, err := p.find(); err != nil {
 		return errors.New(p.name + " is not installed (Debian: apt-get install " + p.debian + ")")
@@ -34,7 +34,7 @@ func (p program) missing() error {
 	return nil
 }
 
-// find looks where servers are, too, which is not everybody's PATH.
+// find looks in the directories of servers, too, which may not be in PATH.
 func (p program) find() (string, error) {
 	if path, err := exec.LookPath(p.name); err == nil {
 		return path, nil
@@ -51,7 +51,7 @@ func (p program) startOn(ctx context.Context, l *runner, n need, cpu int) (*runn
 	if err != nil {
 		return nil, err
 	}
-	port, err := lab.FreePort()
+	port, err := bench.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +59,13 @@ func (p program) startOn(ctx context.Context, l *runner, n need, cpu int) (*runn
 	if err != nil {
 		return nil, err
 	}
-	cmd := lab.Command(ctx, cpu, append([]string{path}, args...)...)
+	cmd := bench.Command(ctx, cpu, append([]string{path}, args...)...)
 	cmd.Dir = l.dir
 	return l.startProgram(ctx, cmd, port, p.what(path))
 }
 
-// startProgram starts a server and waits until it listens on port. What it says
-// meanwhile is part of the error, if there is one.
+// startProgram starts a server and waits until it listens on port. What the server prints until
+// then is part of the error, if there is one.
 func (l *runner) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what string) (*running, error) {
 	log, err := os.Create(filepath.Join(l.dir, strconv.Itoa(port)+".log"))
 	if err != nil {
@@ -74,11 +74,11 @@ func (l *runner) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	r := &running{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), what: what}
-	if r.Process, err = lab.StartProcess(cmd); err != nil {
+	if r.Process, err = bench.StartProcess(cmd); err != nil {
 		return nil, err
 	}
 	r.stop = r.Stop
-	if err := lab.AwaitListener(ctx, r.addr); err != nil {
+	if err := bench.AwaitListener(ctx, r.addr); err != nil {
 		r.stop()
 		said, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("%v: %w\n%s", cmd, err, said)
@@ -86,7 +86,7 @@ func (l *runner) startProgram(ctx context.Context, cmd *exec.Cmd, port int, what
 	return r, nil
 }
 
-// what is the first line that has its version.
+// what returns the first line of the text with the program's version.
 func (p program) what(path string) string {
 	out, err := exec.Command(path, p.version...).CombinedOutput()
 	if err != nil {
@@ -163,6 +163,6 @@ func (l *runner) configure(name string, n need, port int) (file string, err erro
 		Dir, Root string
 		Cert, Key string
 		Answer    string
-		Fields    []site.Field
-	}{n, port, l.dir, l.htdocs, l.cert, l.key, site.Answer, site.FieldList()}), f.Close())
+		Fields    []peerserver.Field
+	}{n, port, l.dir, l.htdocs, l.cert, l.key, peerserver.Answer, peerserver.FieldList()}), f.Close())
 }

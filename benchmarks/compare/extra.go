@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
-// A studied scenario can be run under a profile and under strace.
-type studied interface {
+// A profilable scenario can be run under a profile and under strace.
+type profilable interface {
 	profile(ctx context.Context, l *runner, p peer, file string) error
 	straced(ctx context.Context, l *runner, p peer) (table []byte, err error)
 }
@@ -32,13 +32,13 @@ func (l *runner) extra(ctx context.Context) error {
 		}
 	}
 	for _, s := range l.scenarios {
-		do, ok := s.do.(studied)
+		do, ok := s.do.(profilable)
 		if _, timed := s.do.(latency); !ok || timed {
-			continue // the same load is another scenario
+			continue // another scenario has the same load
 		}
 		for _, p := range l.peersOf(s) {
 			if !p.calls {
-				continue // not in Go
+				continue // the peer is not in Go
 			}
 			if err := l.extraOf(ctx, s.Name, do, p); err != nil {
 				return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
@@ -48,7 +48,7 @@ func (l *runner) extra(ctx context.Context) error {
 	return nil
 }
 
-func (l *runner) extraOf(ctx context.Context, name string, do studied, p peer) error {
+func (l *runner) extraOf(ctx context.Context, name string, do profilable, p peer) error {
 	if l.profiles != "" {
 		file := filepath.Join(l.profiles, name+"-"+strings.ReplaceAll(p.Name, "/", "-")+".pprof")
 		if err := do.profile(ctx, l, p, file); err != nil {
@@ -68,13 +68,13 @@ func (l *runner) extraOf(ctx context.Context, name string, do studied, p peer) e
 
 func (l *runner) straceFile() string { return filepath.Join(l.dir, "strace") }
 
-// underStrace is the command line that counts the system calls of the rest of it.
-func (l *runner) underStrace() []string {
+// straceCommand returns a command line that counts the system calls of the command behind it.
+func (l *runner) straceCommand() []string {
 	return []string{"strace", "-c", "-f", "-o", l.straceFile()}
 }
 
-// forProfile is how many requests fill a profile, where n fill a round.
-func (l *runner) forProfile(n int) int {
+// profileRequests returns how many requests fill a profile, where n fill a round.
+func (l *runner) profileRequests(n int) int {
 	return max(n, int(float64(n)*l.profiled/l.seconds))
 }
 
@@ -88,17 +88,17 @@ func (ld load) profile(ctx context.Context, l *runner, p peer, file string) erro
 	if err != nil {
 		return err
 	}
-	if err := srv.command(site.Command{Profile: file}); err != nil {
+	if err := srv.command(peerserver.Command{Profile: file}); err != nil {
 		return err
 	}
-	if _, err := ld.run(ctx, l, srv.addr, l.forProfile(n)); err != nil {
+	if _, err := ld.run(ctx, l, srv.addr, l.profileRequests(n)); err != nil {
 		return err
 	}
-	return srv.command(site.Command{Stop: true})
+	return srv.command(peerserver.Command{Stop: true})
 }
 
 func (ld load) straced(ctx context.Context, l *runner, p peer) (table []byte, err error) {
-	srv, err := p.start(ctx, l, ld.need(), l.underStrace()...)
+	srv, err := p.start(ctx, l, ld.need(), l.straceCommand()...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +121,12 @@ func (cl clientLoad) profile(ctx context.Context, l *runner, p peer, file string
 		return err
 	}
 	r.job.Profile = file
-	_, err = r.do(l.forProfile(n))
+	_, err = r.do(l.profileRequests(n))
 	return err
 }
 
 func (cl clientLoad) straced(ctx context.Context, l *runner, p peer) (table []byte, err error) {
-	r, err := cl.start(ctx, l, p, l.underStrace()...)
+	r, err := cl.start(ctx, l, p, l.straceCommand()...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import "fmt"
 type figure struct {
 	Key    string // in the JSON
 	Unit   string
-	digits int // behind the point
+	digits int // digits behind the point
 }
 
 var (
@@ -34,7 +34,7 @@ func (f figure) orDash(v float64) string {
 	return f.show(v)
 }
 
-// figures are those of one round, by key.
+// figures are the figures of one round, by key.
 type figures map[string]float64
 
 func (m figures) set(f figure, v float64) { m[f.Key] = v }
@@ -42,15 +42,15 @@ func (m figures) set(f figure, v float64) { m[f.Key] = v }
 // A target is what the project promises of one figure of a scenario.
 type target struct {
 	Figure   figure
-	Of       string  // the peer that promises; empty for sluice
-	Peer     string  // relative to this peer's figure; empty with Scenario empty for the figure itself
-	Scenario string  // relative to the peer's own figure in that scenario
+	Of       string  // the peer that has the target; empty for sluice
+	Peer     string  // the target is relative to this peer's figure; without Peer and Scenario it is absolute
+	Scenario string  // the target is relative to the same peer's figure in this scenario
 	Most     float64 // 0 if Least is the target
 	Least    float64
 }
 
-// kept reports whether v is on the right side of the target.
-func (b target) kept(v float64) bool {
+// met reports whether v meets the target.
+func (b target) met(v float64) bool {
 	if b.Least > 0 {
 		return v >= b.Least
 	}
@@ -64,7 +64,7 @@ func (b target) String() string {
 	return fmt.Sprintf("at most %.3g", b.Most)
 }
 
-// against says what the figure is measured by.
+// against says what the target is relative to.
 func (b target) against() string {
 	switch {
 	case b.Scenario != "":

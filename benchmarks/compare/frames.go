@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 )
 
 // frames is the codec without a socket: the benchmarks of package benchmarks.
@@ -41,7 +41,7 @@ func (frames) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 		}
 		l.framesBuilt = true
 	}
-	cmd := lab.Command(ctx, l.serverCPU, binary, "-test.run=^$", "-test.bench=^BenchmarkFrame(Read|Write|Copy)$",
+	cmd := bench.Command(ctx, l.serverCPU, binary, "-test.run=^$", "-test.bench=^BenchmarkFrame(Read|Write|Copy)$",
 		"-test.count=8", fmt.Sprintf("-test.benchtime=%.1fms", 1000*l.seconds/30))
 	cmd.Stderr = nil
 	out, err := output(cmd)

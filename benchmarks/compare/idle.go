@@ -16,12 +16,12 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/frame"
 )
 
-// idle is connections that have made one request each, and then are kept.
+// idle measures connections that have made one request each, and then stay open.
 type idle struct {
 	TLS   bool
 	Conns int
@@ -31,8 +31,8 @@ var perConnection = figure{"kib_per_connection", "KiB/idle connection", 1}
 
 func (i idle) can(p peer) bool { return p.start != nil && !p.baseline && !(i.TLS && p.noTLS) }
 
-// measure compares the memory of a server before and after so many
-// connections; a hundred others have been there and gone before.
+// measure compares the memory of a server before and after so many connections. A hundred other
+// connections were opened and closed before.
 func (i idle) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	srv, err := p.start(ctx, l, need{TLS: i.TLS, MaxStreams: 250})
 	if err != nil {
@@ -60,15 +60,15 @@ func (i idle) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	return m, nil
 }
 
-// idleFor is how long nothing happens before the memory is read: connections that have nothing to
-// do for a moment are not what the scenario is about, and some servers give memory up only then.
+// idleFor is how long nothing happens before the memory is read: the scenario is about connections
+// that are idle for long, and some servers free memory only then.
 const idleFor = 3 * time.Second
 
-// settled is the memory when the server has nothing left to do.
+// settled returns the memory when the server has nothing left to do.
 func (r *running) settled() (int64, error) {
 	time.Sleep(idleFor)
 	if r.child != nil {
-		if err := r.command(site.Command{Settle: true}); err != nil {
+		if err := r.command(peerserver.Command{Settle: true}); err != nil {
 			return 0, err
 		}
 	}
@@ -81,7 +81,7 @@ func (i idle) hold(ctx context.Context, l *runner, addr string, n int, f func() 
 	if err != nil {
 		return err
 	}
-	child, err := lab.Start(ctx, holdEnv+"="+string(spec), l.loadCPU, nil)
+	child, err := bench.Start(ctx, holdEnv+"="+string(spec), l.loadCPU, nil)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (i idle) hold(ctx context.Context, l *runner, addr string, n int, f func() 
 	return errors.Join(err, child.Stop())
 }
 
-// holdEnv has, in the environment of a child process, which connections it is
+// holdEnv is the variable that says, in the environment of a child process, which connections it is
 // to hold, as JSON.
 const holdEnv = "SLUICE_COMPARE_HOLD"
 
@@ -103,8 +103,7 @@ type holding struct {
 	Conns int    `json:"conns"`
 }
 
-// holdMain makes this process the holder of connections, if it was started as
-// that, and reports whether it was.
+// holdMain holds connections, if this process was started for that, and reports whether it was.
 func holdMain() bool {
 	setting, ok := os.LookupEnv(holdEnv)
 	if !ok {
@@ -119,9 +118,9 @@ func holdMain() bool {
 	if err != nil {
 		fmt.Println(err)
 	} else {
-		fmt.Println() // all are there
+		fmt.Println() // all connections are open
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // its end is all that counts
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the input ends
 	for _, nc := range conns {
 		nc.Close()
 	}
@@ -143,7 +142,7 @@ func (h holding) open() (conns []net.Conn, err error) {
 	}
 	wg.Wait()
 	for i, nc := range conns {
-		if nc == nil { // there was a problem
+		if nc == nil { // it could not be opened
 			return conns[:i], errors.Join(problems...)
 		}
 	}
@@ -185,7 +184,7 @@ func (h holding) request(nc net.Conn) error {
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: scheme},
 		{Name: ":authority", Value: h.Addr},
-		{Name: ":path", Value: site.Hello},
+		{Name: ":path", Value: peerserver.Hello},
 		{Name: "user-agent", Value: "compare"},
 	} {
 		if err := enc.WriteField(f); err != nil {
@@ -203,7 +202,7 @@ func (h holding) request(nc net.Conn) error {
 	return nc.SetDeadline(time.Time{})
 }
 
-// awaitEnd reads frames until the response is whole.
+// awaitEnd reads frames until the response has ended.
 func awaitEnd(nc net.Conn) error {
 	const (
 		ack       = 1 // of SETTINGS

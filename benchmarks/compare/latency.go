@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
-// latency is how long requests take, one by one, as h2load logs it.
+// latency measures how long each request takes, as h2load logs it.
 type latency struct {
 	load
 	// Half makes half as many requests for each second as net/http can answer, instead of as many
@@ -23,14 +23,14 @@ type latency struct {
 	Half bool
 }
 
-// Of the requests for load.Path: those beside them do not count.
+// These are of the requests for load.Path: requests beside them do not count.
 var (
 	p50 = figure{"p50_us", "µs p50", 0}
 	p90 = figure{"p90_us", "µs p90", 0}
 	p99 = figure{"p99_us", "µs p99", 0}
 )
 
-// measure runs one round; the CPU time in it is that at this load.
+// measure runs one round.
 func (lt latency) measure(ctx context.Context, l *runner, p peer) (figures, error) {
 	var more []string
 	var n int
@@ -62,33 +62,33 @@ func (lt latency) measure(ctx context.Context, l *runner, p peer) (figures, erro
 	return m, nil
 }
 
-// slow is how many of n requests were not for Path. They are those that took longest.
+// slow returns how many of n requests were not for Path. They are those that took longest.
 func (lt latency) slow(n int) int {
 	switch lt.Beside {
-	case site.Sleep:
+	case peerserver.Sleep:
 		return (n + oneInSleeps - 1) / oneInSleeps
-	case site.Events:
+	case peerserver.Events:
 		return 1
 	}
 	return 0
 }
 
-// halfRate is half of what net/http can do of ld, in requests each second. It
-// is measured once, so that all peers are asked for the same.
+// halfRate returns half of the rate that net/http reaches with ld, in requests each second. It is
+// measured once, so that all peers have the same load.
 func (l *runner) halfRate(ctx context.Context, ld load) (float64, error) {
-	if l.half == 0 {
+	if l.knownHalfRate == 0 {
 		i := slices.IndexFunc(peers, func(p peer) bool { return p.Name == netHTTP })
 		m, err := ld.measure(ctx, l, peers[i])
 		if err != nil {
 			return 0, fmt.Errorf("how much net/http can answer: %w", err)
 		}
-		l.half = m[perSecond.Key] / 2
+		l.knownHalfRate = m[perSecond.Key] / 2
 	}
-	return l.half, nil
+	return l.knownHalfRate, nil
 }
 
-// readLatencies reads h2load's log: for each request when it began, the status
-// and how many microseconds it took.
+// readLatencies reads h2load's log: for each request its start, its status and its duration in
+// microseconds, which it returns.
 func readLatencies(file string) ([]int, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -113,7 +113,7 @@ func readLatencies(file string) ([]int, error) {
 	return took, nil
 }
 
-// percentile is the least that p percent do not exceed.
+// percentile returns the least value that p percent of the values do not exceed.
 func percentile(sorted []int, p int) float64 {
 	return float64(sorted[(len(sorted)*p+99)/100-1])
 }

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 // A load is what h2load does to a server.
@@ -22,30 +22,30 @@ type load struct {
 	TLS     bool
 	Clients int    // connections
 	Streams int    // concurrent requests of each
-	Path    string // default site.Hello
-	Down    int64  // octets of a response; 0 is those of site.Answer
+	Path    string // default peerserver.Hello
+	Down    int64  // octets of a response; 0 is those of peerserver.Answer
 	Up      int64  // octets of a request's body
-	Fields  bool   // requests have site.NumFields more fields
-	// Beside is what some of the requests ask for instead of Path: site.Sleep one in 20,
-	// site.Events the first.
+	Fields  bool   // requests have peerserver.NumFields more fields
+	// Beside is the path of some of the requests: peerserver.Sleep of one in 20, peerserver.Events
+	// of the first.
 	Beside string
-	// Longer makes rounds so many times as long, so that what the connections cost does not count;
-	// 0 is 1.
+	// Longer makes rounds so many times as long, so that the cost of connecting hardly counts; 0 is
+	// 1.
 	Longer int
 }
 
 func (ld load) path() string {
 	if ld.Path == "" {
-		return site.Hello
+		return peerserver.Hello
 	}
 	return ld.Path
 }
 
-// large is how many octets of a request count, 0 where they do not.
+// large returns the octets of a request's bodies, 0 where they do not count.
 func (ld load) large() int64 { return max(ld.Down, ld.Up) }
 
 func (ld load) need() need {
-	const usual = 250 // what net/http and sluice have by themselves
+	const usual = 250 // the default of net/http and sluice
 	return need{TLS: ld.TLS, MaxStreams: max(usual, ld.Streams), Conns: ld.Clients}
 }
 
@@ -64,9 +64,9 @@ func (ld load) measure(ctx context.Context, l *runner, p peer) (figures, error) 
 	return ld.round(ctx, l, p, 0)
 }
 
-// round runs one round: a fresh process, warmed up, and then n requests, or as
-// many as fill the round if n is 0, between two looks at what it has used. more
-// is further arguments for h2load.
+// round runs one round: a fresh process, warmed up, and then n requests, or as many as fill the
+// round if n is 0, for which what the process uses is measured. more are further arguments for
+// h2load.
 func (ld load) round(ctx context.Context, l *runner, p peer, n int, more ...string) (figures, error) {
 	srv, err := p.start(ctx, l, ld.need())
 	if err != nil {
@@ -94,8 +94,8 @@ func (ld load) round(ctx context.Context, l *runner, p peer, n int, more ...stri
 	}
 	m := cost(n, ld.large(), ran.took, u.cpu, ran.cpu)
 	if p.calls {
-		m.set(perRead, lab.Per(n, u.reads))
-		m.set(perWrite, lab.Per(n, u.writes))
+		m.set(perRead, bench.Per(n, u.reads))
+		m.set(perWrite, bench.Per(n, u.writes))
 	}
 	return m, nil
 }
@@ -107,8 +107,8 @@ func (ld load) warm(ctx context.Context, l *runner, p peer, srv *running) (int, 
 	if ld.large() > 0 {
 		n = 4 * ld.Clients
 	}
-	if ld.Beside == site.Events {
-		ld.Beside = "" // it takes the same time however many requests there are
+	if ld.Beside == peerserver.Events {
+		ld.Beside = "" // requests beside the load take the same time however many there are
 	}
 	n, err := l.warm(p, n, ld.Clients, func(n int) (time.Duration, error) {
 		ran, err := ld.run(ctx, l, srv.addr, n)
@@ -120,7 +120,7 @@ func (ld load) warm(ctx context.Context, l *runner, p peer, srv *running) (int, 
 // A run is what h2load reports.
 type run struct {
 	took time.Duration // from its first request to its last answer
-	cpu  time.Duration // of its process
+	cpu  time.Duration // CPU time of h2load
 }
 
 // run makes n requests and fails unless all succeed.
@@ -129,7 +129,7 @@ func (ld load) run(ctx context.Context, l *runner, addr string, n int, more ...s
 	if err != nil {
 		return run{}, err
 	}
-	cmd := lab.Command(ctx, l.loadCPU, append(append(ld.args(l, n), more...), where...)...)
+	cmd := bench.Command(ctx, l.loadCPU, append(append(ld.args(l, n), more...), where...)...)
 	cmd.Stderr = nil
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -137,7 +137,7 @@ func (ld load) run(ctx context.Context, l *runner, addr string, n int, more ...s
 	}
 	size := ld.Down
 	if size == 0 {
-		size = int64(len(site.Answer))
+		size = int64(len(peerserver.Answer))
 	}
 	took, err := parseH2load(string(out), n, size)
 	if err != nil {
@@ -158,14 +158,14 @@ func (ld load) args(l *runner, n int) []string {
 		strconv.Itoa(ld.Streams),
 	}
 	if ld.TLS {
-		// What Go's servers choose; others would take a slower one that h2load offers, too.
+		// Go's servers choose this one; others would choose a slower one that h2load offers.
 		args = append(args, "--tls13-ciphers=TLS_AES_128_GCM_SHA256")
 	}
 	if ld.Up > 0 {
 		args = append(args, "-d", l.upload)
 	}
 	if ld.Fields {
-		for _, f := range site.FieldList() {
+		for _, f := range peerserver.FieldList() {
 			args = append(args, "-H", strings.ToLower(f.Name)+": "+f.Value)
 		}
 	}
@@ -180,8 +180,8 @@ func (ld load) where(l *runner, addr string, n int) ([]string, error) {
 	}
 	beside := strings.TrimSuffix(url, ld.path()) + ld.Beside + "\n"
 	list := beside + strings.Repeat(url+"\n", n-1)
-	if ld.Beside == site.Sleep {
-		list = beside + strings.Repeat(url+"\n", oneInSleeps-1) // h2load begins again at the end
+	if ld.Beside == peerserver.Sleep {
+		list = beside + strings.Repeat(url+"\n", oneInSleeps-1) // at the end h2load begins again
 	}
 	file := filepath.Join(l.dir, "uris")
 	return []string{"-i", file}, os.WriteFile(file, []byte(list), 0o600)
@@ -204,7 +204,7 @@ var (
 	traffic  = regexp.MustCompile(`(?m)^traffic: .* \((\d+)\) data$`)
 )
 
-// parseH2load reads its report of n requests for so many octets each.
+// parseH2load reads h2load's report of n requests with size octets each.
 func parseH2load(out string, n int, size int64) (time.Duration, error) {
 	f, c, t := finished.FindStringSubmatch(out), counts.FindStringSubmatch(out), traffic.FindStringSubmatch(out)
 	if f == nil || c == nil || t == nil {
@@ -219,7 +219,7 @@ func parseH2load(out string, n int, size int64) (time.Duration, error) {
 	return time.ParseDuration(f[1] + f[2])
 }
 
-// h2loadVersion returns an error if h2load is not there.
+// h2loadVersion returns the version of h2load, or an error if it is not installed.
 func h2loadVersion() (string, error) {
 	out, err := exec.Command("h2load", "--version").Output()
 	if err != nil {

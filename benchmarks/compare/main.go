@@ -10,22 +10,22 @@ import (
 	"os/signal"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	scenarios []scenario
-	peers     []string // nil: each scenario's own
+	peers     []string // nil: the peers of each scenario
 	rounds    int
-	seconds   float64 // of each round
-	conns     int     // at most, in the scenarios about idle ones
+	seconds   float64 // length of each round
+	conns     int     // bound of the connections in the scenarios of idle ones
 	serverCPU int     // -1: not pinned
 	loadCPU   int     // -1: not pinned
 	jsonFile  string
-	profiles  string  // directory
-	profiled  float64 // seconds of each profile
+	profiles  string  // directory for profiles
+	profiled  float64 // length of each profile in seconds
 	strace    bool
 	check     bool
 	list      bool
@@ -34,7 +34,7 @@ type config struct {
 }
 
 func main() {
-	if site.Main(servers) || clientMain() || holdMain() {
+	if peerserver.Main(servers) || clientMain() || holdMain() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -54,7 +54,7 @@ func main() {
 
 func parseFlags(args []string) (config, error) {
 	c := config{out: os.Stdout, progress: os.Stderr}
-	c.serverCPU, c.loadCPU = lab.TwoCPUs()
+	c.serverCPU, c.loadCPU = bench.TwoCPUs()
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	scenarios := f.String("scenarios", "*", `scenarios, separated by commas; "tls-*" is all whose names begin so`)
 	names := f.String("peers", "", "peers, separated by commas, as above (default: those of each scenario)")
@@ -62,7 +62,7 @@ func parseFlags(args []string) (config, error) {
 	f.Float64Var(&c.seconds, "seconds", 0.5, "how long a round is to last")
 	f.IntVar(&c.conns, "conns", 10_000, "at most so many idle connections")
 	f.IntVar(&c.serverCPU, "server-cpu", c.serverCPU, "CPU of the peer that is measured; -1 leaves it to the system")
-	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of who makes the load; -1 leaves it to the system")
+	f.IntVar(&c.loadCPU, "load-cpu", c.loadCPU, "CPU of the process that makes the load; -1 leaves it to the system")
 	f.StringVar(&c.jsonFile, "json", "", "also write every round to this file")
 	f.StringVar(
 		&c.profiles,
@@ -111,7 +111,7 @@ func (c config) run(ctx context.Context) error {
 	if c.list {
 		return l.listAll()
 	}
-	if err := lab.RaiseFiles(); err != nil {
+	if err := bench.RaiseFiles(); err != nil {
 		return err
 	}
 	l.prepare(ctx)
@@ -133,7 +133,7 @@ func (c config) run(ctx context.Context) error {
 		return err
 	}
 	if c.jsonFile != "" {
-		if err := lab.WriteJSON(c.jsonFile, rep.json()); err != nil {
+		if err := bench.WriteJSON(c.jsonFile, rep.json()); err != nil {
 			return err
 		}
 	}
@@ -143,8 +143,8 @@ func (c config) run(ctx context.Context) error {
 	return nil
 }
 
-// round measures each peer once in a scenario. Their order is turned round
-// every other time, so that none is always the one behind another.
+// round measures each peer once in a scenario. Every other round has them in reverse order, so that
+// no peer always comes behind the same one.
 func (r *report) round(ctx context.Context, round int, s scenario) error {
 	of := r.peersOf(s)
 	for i := range of {
@@ -156,7 +156,7 @@ func (r *report) round(ctx context.Context, round int, s scenario) error {
 		if err != nil && (p.ours || ctx.Err() != nil) {
 			return fmt.Errorf("%s, %s: %w", s.Name, p.Name, err)
 		}
-		if err != nil { // the others can still be compared
+		if err != nil { // the other peers can still be compared
 			why, _, _ := strings.Cut(err.Error(), "\n")
 			r.failed[s.Name+", "+p.Name] = why
 			fmt.Fprintf(r.progress, "round %d/%d  %-14s %-14s failed: %s\n", round+1, r.rounds, s.Name, p.Name, why)

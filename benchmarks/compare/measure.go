@@ -3,27 +3,27 @@ package main
 import (
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 )
 
-// A use is what a peer, and the process that makes the load if that is not nil, have used
-// between startUse and end.
+// A use is what a peer, and the process that makes the load if that is not nil, have used between
+// startUse and end.
 type use struct {
-	peer, load *lab.Process
+	peer, load *bench.Process
 
 	cpu, loadCPU  time.Duration
 	reads, writes int64 // system calls of the peer
 }
 
-func startUse(peer, load *lab.Process) (*use, error) {
+func startUse(peer, load *bench.Process) (*use, error) {
 	u := &use{peer: peer, load: load}
-	return u, u.look(-1)
+	return u, u.add(-1)
 }
 
-func (u *use) end() error { return u.look(1) }
+func (u *use) end() error { return u.add(1) }
 
-// look adds what has been used until now, sign times.
-func (u *use) look(sign int64) error {
+// add adds what has been used until now, sign times.
+func (u *use) add(sign int64) error {
 	reads, writes := u.peer.Calls()
 	u.reads += sign * reads
 	u.writes += sign * writes
@@ -40,8 +40,7 @@ func (u *use) look(sign int64) error {
 	return err
 }
 
-// cost returns the figures of n requests, for so many octets of body each if
-// these count.
+// cost returns the figures of n requests, with bodies of size octets; 0 where those do not count.
 func cost(n int, size int64, took, cpu, loadCPU time.Duration) figures {
 	m := figures{"requests": float64(n)}
 	m.set(cpuPerRequest, 1e6*cpu.Seconds()/float64(n))
@@ -55,8 +54,8 @@ func cost(n int, size int64, took, cpu, loadCPU time.Duration) figures {
 	return m
 }
 
-// warm makes n requests, and more for a twelfth of a round or as long as the
-// peer needs, and returns how many fill the round, in multiples of step.
+// warm makes n requests, and more for a twelfth of a round or as long as the peer needs. It returns
+// how many fill a round, a multiple of step.
 func (l *runner) warm(p peer, n, step int, do func(n int) (time.Duration, error)) (int, error) {
 	for _, share := range []float64{max(l.seconds/12, p.warm), l.seconds} {
 		took, err := do(n)

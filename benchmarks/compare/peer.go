@@ -8,74 +8,73 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 // The peers.
 const (
-	sluice     = "sluice"
-	sluiceConn = "sluice-conn"
-	netHTTP    = "net/http"
-	netHTTP127 = "net/http-1.27" // the other is of the Go that built this program
-	xnet       = "x/net"
-	dgrr       = "dgrr"
-	hyper      = "hyper"
-	nghttpd    = "nghttpd"
-	h2o        = "h2o"
-	nginx      = "nginx"
-	node       = "node"
-	caddy      = "caddy"
-	bare       = "baseline" // what the system calls alone cost: see package baseline
+	sluice       = "sluice"
+	sluiceConn   = "sluice-conn"
+	netHTTP      = "net/http"
+	netHTTP127   = "net/http-1.27" // the other is of the Go that built this program
+	xnet         = "x/net"
+	dgrr         = "dgrr"
+	hyper        = "hyper"
+	nghttpd      = "nghttpd"
+	h2o          = "h2o"
+	nginx        = "nginx"
+	node         = "node"
+	caddy        = "caddy"
+	baselinePeer = "baseline" // what the system calls alone cost: see package baseline
 )
 
-// A peer is one of those that are compared.
+// A peer is a server or client that is compared.
 type peer struct {
 	Name string
-	// missing says why the peer cannot be had on this machine; nil is always there.
+	// missing says why the peer is not on this machine; nil for one that always is.
 	missing func() error
-	// build makes the program that start starts; nil if there is nothing to make.
+	// build makes the program that start starts; nil if there is nothing to build.
 	build func(context.Context, *runner) error
-	// start starts it as a server.
+	// start starts the peer as a server.
 	start func(ctx context.Context, l *runner, n need, wrap ...string) (*running, error)
-	// paths are those of the site that it has.
+	// paths are the paths of package peerserver that the peer answers.
 	paths []string
 	noTLS bool
-	// ours reports whether a fault of the peer is a fault of this module.
+	// ours is true where a fault of the peer is a fault of this module.
 	ours bool
-	// client reports whether the peer is a client, too: see clientLoad.
+	// client is true where the peer is a client, too: see clientLoad.
 	client bool
-	// warm is how long it takes to compile itself, in seconds; 0 for what is compiled already.
+	// warm is how long a peer that compiles itself takes for that, in seconds.
 	warm float64
-	// calls reports whether the system calls of the peer are counted whole: see lab.CallsOf.
+	// calls is true where bench.CallsOf counts all system calls of the peer.
 	calls bool
-	// baseline reports whether the peer is the one that no other can be below: see package
-	// baseline.
+	// baseline is true for the least that system calls alone take: see package baseline.
 	baseline bool
 }
 
-// A need is what a scenario wants of a server.
+// A need is what a scenario demands of a server.
 type need struct {
 	TLS        bool
 	MaxStreams int
-	Conns      int // at a time
+	Conns      int // connections at a time
 }
 
 // running is a server that runs.
 type running struct {
-	*lab.Process
+	*bench.Process
 	addr  string
-	what  string     // what it is, with versions
-	child *lab.Child // nil unless it is one of ours, or another peer in Go
+	what  string       // the program, with versions
+	child *bench.Child // nil unless it is a server in Go
 	stop  func()
 }
 
 var (
-	everything = []string{site.Hello, site.Fields, site.MiB, site.TenMiB, site.Upload}
-	withSlow   = append(slices.Clone(everything), site.Sleep, site.Events)
-	smallOnly  = []string{site.Hello, site.Fields}
-	noUploads  = []string{site.Hello, site.Fields, site.MiB, site.TenMiB}
-	noFields   = []string{site.Hello, site.MiB, site.TenMiB, site.Upload}
+	everything = []string{peerserver.Hello, peerserver.Fields, peerserver.MiB, peerserver.TenMiB, peerserver.Upload}
+	withSlow   = append(slices.Clone(everything), peerserver.Sleep, peerserver.Events)
+	smallOnly  = []string{peerserver.Hello, peerserver.Fields}
+	noUploads  = []string{peerserver.Hello, peerserver.Fields, peerserver.MiB, peerserver.TenMiB}
+	noFields   = []string{peerserver.Hello, peerserver.MiB, peerserver.TenMiB, peerserver.Upload}
 )
 
 // peers are in the order of the tables.
@@ -84,8 +83,8 @@ var peers = []peer{
 	{Name: sluiceConn, ours: true, start: self(sluiceConn), paths: smallOnly, calls: true},
 	{Name: netHTTP, start: self(netHTTP), paths: withSlow, calls: true, client: true},
 	{Name: netHTTP127, build: go127.build, start: go127.start, paths: withSlow, calls: true},
-	{Name: xnet, build: goXNet.build, start: goXNet.start, paths: withSlow, calls: true},
-	{Name: dgrr, build: goDgrr.build, start: goDgrr.start, paths: smallOnly, calls: true, noTLS: true},
+	{Name: xnet, build: xnetPeer.build, start: xnetPeer.start, paths: withSlow, calls: true},
+	{Name: dgrr, build: dgrrPeer.build, start: dgrrPeer.start, paths: smallOnly, calls: true, noTLS: true},
 	{
 		Name:    hyper,
 		missing: hyperPeer{}.missing,
@@ -100,22 +99,22 @@ var peers = []peer{
 	{Name: node, missing: nodeProgram.missing, start: nodeProgram.start, warm: 0.5, paths: everything},
 	{Name: caddy, missing: caddyProgram.missing, start: caddyProgram.start, paths: noUploads},
 	{
-		Name:     bare,
+		Name:     baselinePeer,
 		missing:  baselineMissing,
 		ours:     true,
-		start:    self(bare),
-		paths:    []string{site.Hello},
+		start:    self(baselinePeer),
+		paths:    []string{peerserver.Hello},
 		calls:    true,
 		client:   true,
 		baseline: true,
 	},
 }
 
-// The peers in Go that are built, one of them with a newer Go.
+// The Go peers that are built, one of them with a newer Go.
 var (
-	go127  = goPeer{netHTTP, "go1.27.4"}
-	goXNet = goPeer{xnet, ""}
-	goDgrr = goPeer{dgrr, ""}
+	go127    = goPeer{netHTTP, "go1.27.4"}
+	xnetPeer = goPeer{xnet, ""}
+	dgrrPeer = goPeer{dgrr, ""}
 )
 
 func baselineMissing() error {
@@ -132,7 +131,7 @@ func self(name string) func(context.Context, *runner, need, ...string) (*running
 	}
 }
 
-// startChild starts a program that is a server by way of site.Main.
+// startChild starts a program that is a server by way of peerserver.Main.
 func startChild(
 	ctx context.Context,
 	l *runner,
@@ -141,26 +140,26 @@ func startChild(
 	wrap []string,
 	argv ...string,
 ) (*running, error) {
-	spec := site.Spec{Name: name, MaxStreams: n.MaxStreams, Conns: n.Conns}
+	spec := peerserver.Spec{Name: name, MaxStreams: n.MaxStreams, Conns: n.Conns}
 	if n.TLS {
 		spec.Cert, spec.Key = l.cert, l.key
 	}
-	child, err := lab.Start(ctx, spec.Setting(), l.serverCPU, wrap, argv...)
+	child, err := bench.Start(ctx, spec.Setting(), l.serverCPU, wrap, argv...)
 	if err != nil {
 		return nil, err
 	}
-	var g site.Greeting
+	var g peerserver.Greeting
 	if err := json.Unmarshal([]byte(child.Greeting), &g); err != nil {
 		return nil, errors.Join(fmt.Errorf("it greets with %q: %w", child.Greeting, err), child.Stop())
 	}
-	// How it ends is of no interest once it has been measured.
+	// Once the child has been measured, how it ends does not matter.
 	stop := func() { _ = child.Stop() }
 	return &running{Process: child.Process, addr: g.Addr, what: g.What, child: child, stop: stop}, nil
 }
 
-// command sends a command to a child.
-func (r *running) command(c site.Command) error {
-	var d site.Done
+// command has a child obey a command.
+func (r *running) command(c peerserver.Command) error {
+	var d peerserver.Done
 	if err := r.child.Ask(c, &d); err != nil {
 		return err
 	}
@@ -203,8 +202,7 @@ func (l *runner) peersOf(s scenario) (of []peer) {
 	return of
 }
 
-// prepare builds the peers that are wanted and must be built. One that cannot
-// be is missing.
+// prepare builds the peers that are wanted and must be built. One that cannot be built is missing.
 func (l *runner) prepare(ctx context.Context) {
 	for _, p := range peers {
 		wanted := slices.ContainsFunc(l.scenarios, func(s scenario) bool { return l.wants(s, p) })

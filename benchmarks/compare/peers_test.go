@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/client"
 )
 
-// Every server that needs no building gives the answers of the site, in clear
+// Every server that needs no building gives the answers of package peerserver, in clear
 // and over TLS.
 func TestServers(t *testing.T) {
 	needPrograms(t, "h2load")
@@ -60,13 +60,13 @@ func askAll(t *testing.T, p peer, l *runner, srv *running, secure bool) {
 	tr := &client.Transport{Protocols: &protocols, TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer tr.CloseIdleConnections()
 	for _, path := range p.paths {
-		method, body, want := http.MethodGet, io.Reader(http.NoBody), int64(len(site.Answer))
+		method, body, want := http.MethodGet, io.Reader(http.NoBody), int64(len(peerserver.Answer))
 		switch path {
-		case site.Upload:
+		case peerserver.Upload:
 			method, body = http.MethodPost, strings.NewReader(strings.Repeat("x", 1<<20))
-		case site.MiB:
+		case peerserver.MiB:
 			want = 1 << 20
-		case site.TenMiB:
+		case peerserver.TenMiB:
 			want = 10 << 20
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, load{TLS: secure, Path: path}.url(srv.addr), body)
@@ -83,8 +83,8 @@ func askAll(t *testing.T, p peer, l *runner, srv *running, secure bool) {
 		if err != nil || resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 || size != want {
 			t.Errorf("%s: %s %s, %d octets, %v; want %d octets", path, resp.Proto, resp.Status, size, err, want)
 		}
-		for _, f := range site.FieldList() {
-			if path == site.Fields && resp.Header.Get(f.Name) != f.Value {
+		for _, f := range peerserver.FieldList() {
+			if path == peerserver.Fields && resp.Header.Get(f.Name) != f.Value {
 				t.Errorf("%s: %s: %q", path, f.Name, resp.Header.Get(f.Name))
 			}
 		}

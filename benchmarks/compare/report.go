@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 )
 
 // A measurement is one round of one peer in one scenario.
@@ -40,22 +40,24 @@ func (r *report) of(scenario, peer string, f figure) (v []float64) {
 }
 
 func (r *report) median(scenario, peer string, f figure) float64 {
-	return lab.Median(r.of(scenario, peer, f))
+	return bench.Median(r.of(scenario, peer, f))
 }
 
 // A verdict is a target beside what was measured.
 type verdict struct {
 	Scenario string
 	target
-	Value    float64 // the figure in the target's terms
-	each     []float64
-	baseline *float64 // what Value would be of the baseline, where that is measured
+	Value    float64   // the figure, relative to what the target is relative to
+	each     []float64 // Value of each round
+	baseline *float64  // what Value would be of the baseline, where that is measured
 }
 
-// below reports whether the target is missed, and below what the system calls alone take.
-func (v verdict) below() bool { return !v.kept(v.Value) && v.baseline != nil && !v.kept(*v.baseline) }
+// belowBaseline reports whether the target is missed, and below what the system calls alone take.
+func (v verdict) belowBaseline() bool {
+	return !v.met(v.Value) && v.baseline != nil && !v.met(*v.baseline)
+}
 
-// verdicts returns one for each target for which everything was measured.
+// verdicts returns a verdict for each target for which everything was measured.
 func (r *report) verdicts() (all []verdict) {
 	for _, s := range r.scenarios {
 		for _, b := range s.Targets {
@@ -67,12 +69,11 @@ func (r *report) verdicts() (all []verdict) {
 				continue
 			}
 			found := verdict{
-				Scenario: s.Name, target: b,
-				Value: lab.Median(v) / lab.Median(against), each: lab.Ratios(v, against),
+				Scenario: s.Name, target: b, Value: bench.Median(v) / bench.Median(against), each: bench.Ratios(v, against),
 			}
-			b.Of = bare
+			b.Of = baselinePeer
 			if v, against := r.compared(s.Name, b); len(v) > 0 && len(against) > 0 {
-				least := lab.Median(v) / lab.Median(against)
+				least := bench.Median(v) / bench.Median(against)
 				found.baseline = &least
 			}
 			all = append(all, found)
@@ -81,7 +82,7 @@ func (r *report) verdicts() (all []verdict) {
 	return all
 }
 
-// compared returns the figures of a target and what they are measured by.
+// compared returns the figures of a target, and those that it is relative to.
 func (r *report) compared(scenario string, b target) (v, against []float64) {
 	v = r.of(scenario, b.Of, b.Figure)
 	switch {
@@ -99,7 +100,7 @@ func (r *report) compared(scenario string, b target) (v, against []float64) {
 func (r *report) check() error {
 	var missed []string
 	for _, v := range r.verdicts() {
-		if !v.kept(v.Value) {
+		if !v.met(v.Value) {
 			m := fmt.Sprintf(
 				"%s: %s of %s is %.3g, the target is %v (%s)",
 				v.Scenario,
@@ -109,7 +110,7 @@ func (r *report) check() error {
 				v.target,
 				v.against(),
 			)
-			if v.below() {
+			if v.belowBaseline() {
 				m += fmt.Sprintf(", the baseline is %.3g", *v.baseline)
 			}
 			missed = append(missed, m)
@@ -121,7 +122,7 @@ func (r *report) check() error {
 	return nil
 }
 
-// json is what is written to a file.
+// json returns what is written to a file.
 func (r *report) json() any {
 	type scenarioJSON struct {
 		Name string `json:"name"`
@@ -152,7 +153,7 @@ func (r *report) json() any {
 	for _, v := range r.verdicts() {
 		out.Targets = append(
 			out.Targets,
-			targetJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.baseline, v.String(), v.kept(v.Value)},
+			targetJSON{v.Scenario, v.Of, v.Figure.Key, v.against(), v.Value, v.baseline, v.String(), v.met(v.Value)},
 		)
 	}
 	return out
@@ -216,7 +217,7 @@ func (r *report) overview(w io.Writer, peer string, f figure, columns []scenario
 	row, any := "| "+peer+" |", false
 	for _, s := range columns {
 		if v := r.of(s.Name, peer, f); len(v) > 0 {
-			row, any = row+" "+f.show(lab.Median(v))+" |", true
+			row, any = row+" "+f.show(bench.Median(v))+" |", true
 		} else {
 			row += " - |"
 		}
@@ -226,7 +227,7 @@ func (r *report) overview(w io.Writer, peer string, f figure, columns []scenario
 	}
 }
 
-// targets writes what was promised and what was found.
+// targets writes the targets beside what was measured.
 func (r *report) targets(w io.Writer) {
 	all := r.verdicts()
 	if len(all) == 0 {
@@ -236,10 +237,10 @@ func (r *report) targets(w io.Writer) {
 	fmt.Fprintln(w, "|---|---|---|---:|---:|---:|---|")
 	for _, v := range all {
 		word := "met"
-		if !v.kept(v.Value) {
+		if !v.met(v.Value) {
 			word = "**missed**"
 		}
-		if v.below() {
+		if v.belowBaseline() {
 			word += fmt.Sprintf("; the baseline is %.3g", *v.baseline)
 		}
 		fmt.Fprintf(w, "| %s | %s of %s | %s | **%.3g** | %.3g to %.3g | %v | %s |\n",
@@ -270,22 +271,22 @@ func (r *report) detail(w io.Writer, s scenario, peer string) {
 	}
 	part := "-"
 	if own := r.of(s.Name, sluice, f); len(own) > 0 && peer != sluice {
-		part = fmt.Sprintf("%.3f", lab.Median(own)/lab.Median(v))
+		part = fmt.Sprintf("%.3f", bench.Median(own)/bench.Median(v))
 	}
 	var more []string
 	for _, f := range s.Shown[1:] {
 		more = append(more, f.show(r.median(s.Name, peer, f))+" "+f.Unit)
 	}
 	fmt.Fprintf(w, "| %s | %s | **%s** (%s to %s) %s | %s | %s |", s.Name, peer,
-		f.show(lab.Median(v)), f.show(slices.Min(v)), f.show(slices.Max(v)), f.Unit, part, strings.Join(more, ", "))
+		f.show(bench.Median(v)), f.show(slices.Min(v)), f.show(slices.Max(v)), f.Unit, part, strings.Join(more, ", "))
 	for _, f := range []figure{ownShare, loadShare, perRead, perWrite} {
 		fmt.Fprintf(w, " %s |", f.orDash(r.median(s.Name, peer, f)))
 	}
 	fmt.Fprintln(w)
 }
 
-// limits has the peers that were not busy, since the load was the slower of the two: they found
-// less in each read than they could have, and their speed is not their own.
+// limits writes the peers that were not busy because the load was the slower of the two. They find
+// less in each read than they can, and their speed is not their own.
 func (r *report) limits(w io.Writer) {
 	head := "\nThe load was the limit for these peers, so their speed is not their own, " +
 		"and they batched less than they can.\n\n" +
@@ -293,7 +294,7 @@ func (r *report) limits(w io.Writer) {
 	for _, s := range r.scenarios {
 		for _, p := range peers {
 			ld, own := r.median(s.Name, p.Name, loadShare), r.median(s.Name, p.Name, ownShare)
-			if ld > lab.Busy && own < lab.Busy {
+			if ld > bench.Busy && own < bench.Busy {
 				fmt.Fprintf(w, "%s| %s | %s | %.0f %% | %.0f %% |\n", head, s.Name, p.Name, 100*ld, 100*own)
 				head = ""
 			}

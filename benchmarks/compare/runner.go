@@ -11,8 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/lab"
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
@@ -22,21 +22,21 @@ const (
 	largeSize = 64 << 20
 )
 
-// A runner has what all rounds share.
+// A runner is what all rounds share.
 type runner struct {
 	config
-	h2load  string            // its version
-	missing map[string]string // peers that cannot be had, and why
-	failed  map[string]string // scenarios and peers that did not work, and why
-	what    map[string]string // what ran, with versions
-	half    float64           // see halfRate; 0 until it is known
-	// framesBuilt reports whether the benchmarks of frames are there.
+	h2load        string            // version of h2load
+	missing       map[string]string // peers that are not on this machine, and why
+	failed        map[string]string // scenarios and peers that did not work, and why
+	what          map[string]string // the programs that ran, with versions, by peer
+	knownHalfRate float64           // what halfRate has measured; 0 before
+	// framesBuilt is true when the benchmarks of frames have been built.
 	framesBuilt bool
-	dir         string // of the files below, removed in the end
-	htdocs      string // the site, for servers of files
-	cert, key   string // for TLS, PEM
-	root        []byte // the certificate
-	upload      string // 1 MiB
+	dir         string // has the files below, and is removed at the end
+	htdocs      string // directory with a file for each path of package peerserver
+	cert, key   string // files for TLS, in PEM
+	root        []byte // the certificate, which is its own root
+	upload      string // file of 1 MiB that is uploaded
 }
 
 func newRunner(c config) (_ *runner, err error) {
@@ -62,20 +62,20 @@ func newRunner(c config) (_ *runner, err error) {
 	return l, nil
 }
 
-func (l *runner) close() { _ = os.RemoveAll(l.dir) } // what is left is the system's to clean
+func (l *runner) close() { _ = os.RemoveAll(l.dir) } // an error leaves files in the system's temporary directory
 
-// writeSite writes the files of the site.
+// writeSite writes the files that servers of files serve.
 func (l *runner) writeSite() error {
 	l.htdocs = filepath.Join(l.dir, "htdocs")
 	l.upload = filepath.Join(l.dir, "upload")
 	file := func(name, contents string) error { return os.WriteFile(name, []byte(contents), 0o644) }
-	large := func(name string, size int) error { return file(name, strings.Repeat(string(site.Filler), size)) }
+	large := func(name string, size int) error { return file(name, strings.Repeat(string(peerserver.Filler), size)) }
 	return errors.Join(
-		os.Mkdir(l.htdocs, 0o755), os.Chmod(l.dir, 0o755), // for servers that give up root
-		file(filepath.Join(l.htdocs, "index.html"), site.Answer),
-		file(filepath.Join(l.htdocs, site.Upload), site.Answer),
-		large(filepath.Join(l.htdocs, site.MiB), 1<<20),
-		large(filepath.Join(l.htdocs, site.TenMiB), 10<<20),
+		os.Mkdir(l.htdocs, 0o755), os.Chmod(l.dir, 0o755), // for servers that do not run as root
+		file(filepath.Join(l.htdocs, "index.html"), peerserver.Answer),
+		file(filepath.Join(l.htdocs, peerserver.Upload), peerserver.Answer),
+		large(filepath.Join(l.htdocs, peerserver.MiB), 1<<20),
+		large(filepath.Join(l.htdocs, peerserver.TenMiB), 10<<20),
 		large(filepath.Join(l.htdocs, largeFile), largeSize),
 		large(l.upload, 1<<20))
 }
@@ -96,10 +96,10 @@ func (l *runner) writeCertificate() error {
 		os.WriteFile(l.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.root}), 0o644))
 }
 
-// environment says where the figures come from.
+// environment describes the machine.
 func (l *runner) environment() map[string]string {
 	env := map[string]string{
-		"cpu":    fmt.Sprintf("%s, %d CPUs", lab.CPUModel(), runtime.NumCPU()),
+		"cpu":    fmt.Sprintf("%s, %d CPUs", bench.CPUModel(), runtime.NumCPU()),
 		"system": runtime.GOOS + "/" + runtime.GOARCH,
 		"go":     runtime.Version(),
 		"h2load": l.h2load,

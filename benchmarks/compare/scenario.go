@@ -7,18 +7,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 // A scenario is one thing that peers are measured doing.
 type scenario struct {
 	Name    string
-	What    string   // in a few words
-	Peers   []string // those that are measured unless -peers says otherwise
-	Shown   []figure // in the tables, the one that counts first
+	What    string   // description in a few words
+	Peers   []string // the peers that are measured unless -peers says otherwise
+	Shown   []figure // figures in the tables, the most important one first
 	Targets []target
-	// Rounds are at most so many, where they take long and hardly differ; 0 is as many as there
-	// are.
+	// Rounds bounds the rounds of a scenario whose rounds take long and hardly differ; 0: no bound.
 	Rounds int
 	do     doer
 }
@@ -31,17 +30,19 @@ type doer interface {
 
 // The peers of most scenarios.
 var (
-	all      = []string{sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy, bare}
-	some     = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node, bare}
-	secure   = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node, bare}
-	headers  = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
-	large    = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
-	scaled   = []string{sluice, netHTTP, nghttpd, h2o, bare}
-	waited   = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
-	blocking = []string{sluice, netHTTP, netHTTP127, xnet}
-	kept     = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
-	keptTLS  = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
-	roles    = []string{sluice, netHTTP, bare}
+	all = []string{
+		sluice, sluiceConn, netHTTP, netHTTP127, xnet, dgrr, hyper, nghttpd, h2o, nginx, node, caddy, baselinePeer,
+	}
+	some         = []string{sluice, sluiceConn, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node, baselinePeer}
+	secure       = []string{sluice, sluiceConn, netHTTP, netHTTP127, nghttpd, h2o, nginx, node, baselinePeer}
+	headers      = []string{sluice, netHTTP, netHTTP127, hyper, h2o, nginx}
+	large        = []string{sluice, netHTTP, netHTTP127, hyper, nghttpd, h2o, nginx, node}
+	scaled       = []string{sluice, netHTTP, nghttpd, h2o, baselinePeer}
+	latencyPeers = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, node}
+	blocking     = []string{sluice, netHTTP, netHTTP127, xnet}
+	idlePeers    = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
+	idleTLSPeers = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
+	clientPeers  = []string{sluice, netHTTP, baselinePeer}
 )
 
 var scenarios = []scenario{
@@ -72,19 +73,19 @@ var scenarios = []scenario{
 		Targets: atMost(cpuPerRequest, part{netHTTP, 0.6}),
 	},
 	{
-		Name: "fields-in", What: fmt.Sprintf("h2c, -c10 -m100, %d more request fields", site.NumFields),
+		Name: "fields-in", What: fmt.Sprintf("h2c, -c10 -m100, %d more request fields", peerserver.NumFields),
 		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Fields: true},
 		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 7}),
 	},
 	{
-		Name: "fields-out", What: fmt.Sprintf("h2c, -c10 -m100, %d more response fields", site.NumFields),
-		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Path: site.Fields},
+		Name: "fields-out", What: fmt.Sprintf("h2c, -c10 -m100, %d more response fields", peerserver.NumFields),
+		Peers: headers, Shown: small, do: load{Clients: 10, Streams: 100, Path: peerserver.Fields},
 		Targets: atMost(cpuPerRequest, part{netHTTP, 1.0 / 8}),
 	},
-	download("down-1m", false, site.MiB, 1<<20, 0.4),
-	download("down-10m", false, site.TenMiB, 10<<20, 0.4),
-	download("tls-down-1m", true, site.MiB, 1<<20, 0.75),
-	download("tls-down-10m", true, site.TenMiB, 10<<20, 0.75),
+	download("down-1m", false, peerserver.MiB, 1<<20, 0.4),
+	download("down-10m", false, peerserver.TenMiB, 10<<20, 0.4),
+	download("tls-down-1m", true, peerserver.MiB, 1<<20, 0.75),
+	download("tls-down-10m", true, peerserver.TenMiB, 10<<20, 0.75),
 	upload("up-1m", false, 0.5),
 	upload("tls-up-1m", true, 0.9),
 	{
@@ -103,35 +104,35 @@ var scenarios = []scenario{
 	},
 	{
 		Name: "latency-c1m1", What: "h2c, 1 request in flight, 13 octets: how long each takes",
-		Peers: waited, Shown: waits, do: latency{load: load{Clients: 1, Streams: 1}},
+		Peers: latencyPeers, Shown: waits, do: latency{load: load{Clients: 1, Streams: 1}},
 		Targets: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
 	{
 		Name:  "latency-half",
 		What:  "h2c, 10 connections, half as many requests each second as net/http can answer: how long each takes",
-		Peers: waited, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
+		Peers: latencyPeers, Shown: waits, do: latency{load: load{Clients: 10, Streams: 100}, Half: true},
 		Targets: append(atMost(p50, part{netHTTP, 1}), atMost(p99, part{netHTTP, 1})...),
 	},
-	beside("beside-sleep", "5 % of which sleep for 20 ms", site.Sleep, 40),
-	beside("beside-events", "and one stream of events", site.Events, 41),
+	beside("beside-sleep", "5 % of which sleep for 20 ms", peerserver.Sleep, 40),
+	beside("beside-events", "and one stream of events", peerserver.Events, 41),
 	{
 		Name: "idle", What: "h2c, memory of each of 10,000 connections that have nothing to do",
-		Peers: kept, Shown: []figure{perConnection}, Rounds: 2, do: idle{Conns: 10_000},
+		Peers: idlePeers, Shown: []figure{perConnection}, Rounds: 2, do: idle{Conns: 10_000},
 		Targets: []target{{Figure: perConnection, Most: 6}},
 	},
 	{
 		Name: "tls-idle", What: "TLS, memory of each of 2,000 connections that have nothing to do",
-		Peers: keptTLS, Shown: []figure{perConnection}, Rounds: 2, do: idle{TLS: true, Conns: 2_000},
+		Peers: idleTLSPeers, Shown: []figure{perConnection}, Rounds: 2, do: idle{TLS: true, Conns: 2_000},
 		Targets: atMost(perConnection, part{netHTTP, 0.65}),
 	},
 	{
 		Name: "client-c100", What: "a client, h2c, 1 connection with 100 requests in flight, 13 octets",
-		Peers: roles, Shown: clients, do: clientLoad{InFlight: 100},
+		Peers: clientPeers, Shown: clients, do: clientLoad{InFlight: 100},
 		Targets: append(atMost(cpuPerRequest, part{netHTTP, 0.22}), target{Figure: allocations, Most: 12}),
 	},
 	{
 		Name: "client-c1", What: "a client, h2c, 1 request in flight, 13 octets",
-		Peers: roles, Shown: clients, do: clientLoad{InFlight: 1},
+		Peers: clientPeers, Shown: clients, do: clientLoad{InFlight: 1},
 		Targets: atMost(cpuPerRequest, part{netHTTP, 0.65}),
 	},
 	clientDownload("client-down", false),
@@ -154,8 +155,7 @@ var (
 	waits = []figure{p50, p99, cpuPerRequest}
 )
 
-// flat is how much more a request may cost where there are a hundred times as
-// many.
+// flat is how much more a request may cost where a hundred times as many are in flight.
 const flat = 1.2
 
 func over(tls bool) string {
@@ -176,7 +176,7 @@ func download(name string, tls bool, path string, size int64, most float64) scen
 func upload(name string, tls bool, most float64) scenario {
 	return scenario{
 		Name: name, What: over(tls) + ", request bodies of 1 MiB, 4 connections with one each",
-		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: site.Upload, Up: 1 << 20},
+		Peers: large, Shown: bulk, do: load{TLS: tls, Clients: 4, Streams: 1, Path: peerserver.Upload, Up: 1 << 20},
 		Targets: atMost(cpuPerGB, part{netHTTP, most}),
 	}
 }
@@ -184,12 +184,12 @@ func upload(name string, tls bool, most float64) scenario {
 func clientDownload(name string, tls bool) scenario {
 	return scenario{
 		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(tls), largeSize>>20),
-		Peers: roles, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
+		Peers: clientPeers, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
 		Targets: atMost(cpuPerGB, part{netHTTP, 0.5}),
 	}
 }
 
-// beside is how long quick requests take beside handlers that block.
+// beside returns a scenario of quick requests beside handlers that block.
 func beside(name, what, path string, streams int) scenario {
 	s := scenario{
 		Name:  name,
@@ -239,7 +239,7 @@ func match(names []string, patterns string) (chosen []string, err error) {
 	for pattern := range strings.SplitSeq(patterns, ",") {
 		before := len(chosen)
 		for _, name := range names {
-			// A slash in a name is a letter like the others.
+			// To path.Match a slash is special; here it is a letter.
 			ok, err := path.Match(strings.ReplaceAll(pattern, "/", "|"), strings.ReplaceAll(name, "/", "|"))
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", pattern, err)

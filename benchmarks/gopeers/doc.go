@@ -4,7 +4,7 @@
 // own, so that users of sluice do not download them.
 //
 // It is of no use by itself: which server it is to be comes in its environment
-// (package site).
+// (package peerserver).
 //
 // Limitations: dgrr/http2 v0.3.5 is the last version that the module proxy
 // gives out. With large bodies it stalls (downloads) or resets streams

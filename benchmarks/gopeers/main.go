@@ -12,18 +12,18 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/net/http2"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
-// peers are the servers by name.
-var peers = map[string]func(site.Spec) (site.Server, error){
-	"net/http": site.NetHTTP,
+// servers are the servers by name.
+var servers = map[string]func(peerserver.Spec) (peerserver.Server, error){
+	"net/http": peerserver.NetHTTP,
 	"x/net":    xnet,
 	"dgrr":     dgrrServer,
 }
 
 func main() {
-	if site.Main(peers) {
+	if peerserver.Main(servers) {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "gopeers: go run ./benchmarks/compare starts this")
@@ -44,33 +44,33 @@ func version(module string) string {
 	return module
 }
 
-// xnet is golang.org/x/net/http2: its own code up to Go 1.26. From Go 1.27 on
-// the package hands everything to net/http.
-func xnet(spec site.Spec) (site.Server, error) {
+// xnet is golang.org/x/net/http2: its own code up to Go 1.26. From Go 1.27 on that package hands
+// everything to net/http.
+func xnet(spec peerserver.Spec) (peerserver.Server, error) {
 	cfg, err := spec.TLS()
 	if err != nil {
-		return site.Server{}, err
+		return peerserver.Server{}, err
 	}
 	what := version("golang.org/x/net") + " http2, " + wrapped + ", " + runtime.Version()
-	h := http.HandlerFunc(site.Handler)
+	h := http.HandlerFunc(peerserver.Handler)
 	h2 := &http2.Server{MaxConcurrentStreams: uint32(spec.MaxStreams)}
-	s := &http.Server{Handler: h, TLSConfig: cfg, ErrorLog: site.Quiet}
+	s := &http.Server{Handler: h, TLSConfig: cfg, ErrorLog: peerserver.Quiet}
 	if err := http2.ConfigureServer(s, h2); err != nil {
-		return site.Server{}, err
+		return peerserver.Server{}, err
 	}
 	if cfg != nil {
-		return site.Server{What: what, Serve: site.ServeFunc(s, true), Close: s.Close}, nil
+		return peerserver.Server{What: what, Serve: peerserver.ServeFunc(s, true), Close: s.Close}, nil
 	}
 	a := &acceptor{serve: func(nc net.Conn) { h2.ServeConn(nc, &http2.ServeConnOpts{BaseConfig: s, Handler: h}) }}
-	return site.Server{What: what, Serve: a.accept, Close: a.close}, nil
+	return peerserver.Server{What: what, Serve: a.accept, Close: a.close}, nil
 }
 
 // dgrrServer is dgrr/http2 with fasthttp, in clear.
-func dgrrServer(spec site.Spec) (site.Server, error) {
+func dgrrServer(spec peerserver.Spec) (peerserver.Server, error) {
 	h2 := dgrr.ConfigureServer(&fasthttp.Server{Handler: fast}, dgrr.ServerConfig{MaxConcurrentStreams: spec.MaxStreams})
 	a := &acceptor{serve: func(nc net.Conn) { _ = h2.ServeConn(nc) }} // a client that ends its connection is no fault
 	what := version("github.com/dgrr/http2") + ", " + version("github.com/valyala/fasthttp") + ", " + runtime.Version()
-	return site.Server{What: what, Serve: a.accept, Close: a.close}, nil
+	return peerserver.Server{What: what, Serve: a.accept, Close: a.close}, nil
 }
 
 // An acceptor gives each connection a goroutine.
@@ -92,14 +92,14 @@ func (a *acceptor) accept(l net.Listener) error {
 
 func (a *acceptor) close() error { return a.l.Close() } // the process ends with it
 
-var fields = site.FieldList()
+var fields = peerserver.FieldList()
 
-// fast is the site for fasthttp, as far as dgrr/http2 goes.
+// fast gives the answers of package peerserver with fasthttp, as far as dgrr/http2 can.
 func fast(ctx *fasthttp.RequestCtx) {
-	if string(ctx.Path()) == site.Fields {
+	if string(ctx.Path()) == peerserver.Fields {
 		for _, f := range fields {
 			ctx.Response.Header.Set(f.Name, f.Value)
 		}
 	}
-	ctx.SetBodyString(site.Answer)
+	ctx.SetBodyString(peerserver.Answer)
 }

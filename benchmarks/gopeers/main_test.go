@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/client"
 )
 
-// Every peer gives the answers of the site.
-func TestPeers(t *testing.T) {
-	for name, newServer := range peers {
+// Every server gives the answers of package peerserver.
+func TestRivals(t *testing.T) {
+	for name, newServer := range servers {
 		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
-			s, err := newServer(site.Spec{Name: name, MaxStreams: 250})
+			s, err := newServer(peerserver.Spec{Name: name, MaxStreams: 250})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,13 +48,14 @@ func ask(t *testing.T, name, url string) {
 	tr := &client.Transport{Protocols: &protocols}
 	defer tr.CloseIdleConnections()
 	for path, want := range map[string]int{
-		site.Hello: 13, site.Fields: 13, site.MiB: 1 << 20, site.TenMiB: 10 << 20, site.Upload: 13,
+		peerserver.Hello: 13, peerserver.Fields: 13, peerserver.Upload: 13,
+		peerserver.MiB: 1 << 20, peerserver.TenMiB: 10 << 20,
 	} {
 		method, body := http.MethodGet, []byte(nil)
-		if path == site.Upload {
+		if path == peerserver.Upload {
 			method, body = http.MethodPost, make([]byte, 1<<20)
 		}
-		if name == "dgrr" && path != site.Hello && path != site.Fields {
+		if name == "dgrr" && path != peerserver.Hello && path != peerserver.Fields {
 			continue // v0.3.5 loses large bodies
 		}
 		req, err := http.NewRequestWithContext(ctx, method, url+path, bytes.NewReader(body))
@@ -70,8 +71,8 @@ func ask(t *testing.T, name, url string) {
 		if err != nil || resp.StatusCode != http.StatusOK || len(got) != want {
 			t.Errorf("%s: %s, %d octets, %v", path, resp.Status, len(got), err)
 		}
-		last := fmt.Sprintf("X-Field-%02d", site.NumFields)
-		if path == site.Fields && resp.Header.Get(last) == "" {
+		last := fmt.Sprintf("X-Field-%02d", peerserver.NumFields)
+		if path == peerserver.Fields && resp.Header.Get(last) == "" {
 			t.Errorf("%s lacks %s", path, last)
 		}
 	}

@@ -34,8 +34,8 @@ func (p path) listen() *memconn.Listener {
 	return memconn.Listen(memconn.Options{Latency: p.rtt / 2, Bandwidth: p.rate, Buffer: 64 << 20})
 }
 
-// site answers GET with size octets, and POST when the body is read.
-func site(w http.ResponseWriter, r *http.Request) {
+// answer answers GET with size octets, and POST when the body is read.
+func answer(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
@@ -68,9 +68,9 @@ type (
 
 func newServer(ours bool, h2c *http.Protocols) httpServer {
 	if ours {
-		return &server.Server{Handler: http.HandlerFunc(site), Protocols: h2c}
+		return &server.Server{Handler: http.HandlerFunc(answer), Protocols: h2c}
 	}
-	return &http.Server{Handler: http.HandlerFunc(site), Protocols: h2c}
+	return &http.Server{Handler: http.HandlerFunc(answer), Protocols: h2c}
 }
 
 func newClient(ours bool, h2c *http.Protocols, l *memconn.Listener) httpClient {
@@ -151,8 +151,7 @@ func TestLongPath(t *testing.T) {
 				share := float64(size) / float64(p.rate) / took.Seconds()
 				fmt.Fprintf(&table, "| %s | %s | %s | %s | %v | %.1f %% |\n",
 					p.name, names[ends[0]], names[ends[1]], direction, took.Round(100*time.Microsecond), 100*share)
-				// The receiver gives credit, so a sender of ours must not be what is in
-				// the way either.
+				// The receiver gives credit; but sluice as a sender must not be the limit either.
 				if ends[1] && share < 0.9 {
 					t.Errorf("%s of 512 MiB over %s from %s: %.1f %% of the path", direction, p.name, names[ends[0]], 100*share)
 				}

@@ -2,7 +2,7 @@
 // not in Go: their configuration, as templates of package text/template, and
 // the source of the one on hyper, in Rust.
 //
-// Each gives the answers of package site, as far as it can: small ones from
+// Each gives the answers of package peerserver, as far as it can: small ones from
 // its configuration or memory where it has a way to, others from files.
 //
 // Limitations: h2o and nghttpd take small answers, too, from files, which they

@@ -56,7 +56,7 @@ func main() {
 	}
 }
 
-// setups are all that are measured.
+// setups are the setups that are measured.
 func setups() (all []setup) {
 	add := func(s setup, tls ...string) {
 		for _, s.TLS = range tls {

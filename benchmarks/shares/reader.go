@@ -30,7 +30,7 @@ type reader struct {
 	left   int   // octets of the payload which are not read
 	data   int   // number of the stream whose DATA is read; -1: none
 	seen   int   // octets of DATA
-	counts []int // those that count, for each stream
+	counts []int // octets that are counted, for each stream
 }
 
 // measure returns the share of each stream, of what s says is counted, and how many octets were
@@ -49,7 +49,7 @@ func (s setup) measure() (shares []float64, rate float64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { _ = nc.Close() }() // under which the server may still write
+	defer func() { _ = nc.Close() }() // the server may still write
 	r := &reader{s: s, nc: nc, stream: make(map[uint32]int), next: 1, data: -1, counts: make([]int, len(s.Scheme.Streams))}
 	r.enc = hpack.NewEncoder(&r.block)
 	if err := r.begin(); err != nil {
@@ -100,7 +100,7 @@ func (r *reader) request(b []byte, i int) []byte {
 	r.stream[id] = i
 	r.block.Reset()
 	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "localhost"}, {":path", "/"}} {
-		_ = r.enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // a bytes.Buffer takes all
+		_ = r.enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // writing to a bytes.Buffer never fails
 	}
 	if p.Extensible {
 		_ = r.enc.WriteField(hpack.HeaderField{Name: "priority", Value: p.Field()})

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A client reports answers that it has not asked for.
+// A client reports when it did not get what it has asked for.
 func TestClientProblem(t *testing.T) {
 	response := newResponse()
 	tests := []struct {

@@ -4,13 +4,13 @@
 //
 // It is neither a server nor a client. What [NewServer] makes finds the frames in what it reads,
 // and for each HEADERS it writes an answer that was made at the start, with the stream's identifier
-// put in; a [Client] does the same the other way round. They acknowledge SETTINGS and answer PING.
+// put in; a [Client] does the same in the other role. They acknowledge SETTINGS and answer PING.
 // They decode no header block, look at no path, and mind neither windows nor limits nor states; a
 // peer that breaks the protocol gets nonsense. What they save:
 //
 //   - No goroutine waits for another. A thread reads, answers all that has come with one write, and
 //     reads again.
-//   - Sockets block, and the runtime of Go does not see system calls: with one connection there
+//   - Sockets block, and the runtime of Go is not told of system calls: with one connection there
 //     is a read for each request, which waits for it, and a write; with many there is a wait, and a
 //     read and a write for each connection that has something.
 //   - Nothing is allocated, and no lock is taken but one at each wake-up.

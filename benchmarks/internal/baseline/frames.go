@@ -9,18 +9,18 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/frame"
 )
 
 // frames cuts what a connection reads into frames.
 type frames struct {
-	rest []byte       // of a frame that has begun
-	data frame.Header // of DATA, which is not waited for as a whole
-	skip int          // octets of it that have not come yet
+	rest []byte       // the begin of a frame that is not complete
+	data frame.Header // the header of a DATA frame, which is handled in parts
+	skip int          // octets of its payload that have not come yet
 }
 
-// read reads once into buf, and calls handle for each frame that is there in whole.
+// read reads once into buf, and calls handle for each complete frame.
 func (f *frames) read(r io.Reader, buf []byte, handle func(frame.Header, []byte)) error {
 	k := copy(buf, f.rest)
 	n, err := r.Read(buf[k:])
@@ -71,7 +71,7 @@ func appendReply(b []byte, h frame.Header, payload []byte) []byte {
 // A message is a request or a response that was made once and is sent on any stream.
 type message struct {
 	b   []byte
-	ids []int // where the stream's identifier is
+	ids []int // offsets of the stream's identifier
 }
 
 func (m *message) add(h frame.Header, payload []byte) {
@@ -97,11 +97,11 @@ func newRequest(authority, path string) (m message) {
 	return m
 }
 
-// newResponse makes a response with site.Answer.
+// newResponse makes a response with peerserver.Answer.
 func newResponse() (m message) {
 	m.add(frame.Header{Type: frame.TypeHeaders, Flags: frame.FlagEndHeaders},
-		block(":status", "200", "content-length", strconv.Itoa(len(site.Answer))))
-	m.add(frame.Header{Type: frame.TypeData, Flags: frame.FlagEndStream}, []byte(site.Answer))
+		block(":status", "200", "content-length", strconv.Itoa(len(peerserver.Answer))))
+	m.add(frame.Header{Type: frame.TypeData, Flags: frame.FlagEndStream}, []byte(peerserver.Answer))
 	return m
 }
 

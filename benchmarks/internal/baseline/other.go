@@ -5,13 +5,13 @@ package baseline
 import (
 	"errors"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 )
 
 var errLinux = errors.New("the system calls are those of Linux")
 
 // NewServer returns an error: see the package's limitations.
-func NewServer(site.Spec) (site.Server, error) { return site.Server{}, errLinux }
+func NewServer(peerserver.Spec) (peerserver.Server, error) { return peerserver.Server{}, errLinux }
 
 // A Client cannot be had: see the package's limitations.
 type Client struct{}

@@ -9,14 +9,14 @@ import (
 	"syscall"
 	"unsafe"
 
-	"github.com/sluice-go/sluice/benchmarks/internal/site"
+	"github.com/sluice-go/sluice/benchmarks/internal/peerserver"
 	"github.com/sluice-go/sluice/frame"
 )
 
 // A server answers on connections, each in its own thread if the Spec has but one, all in the same
 // otherwise.
 type server struct {
-	spec     site.Spec
+	spec     peerserver.Spec
 	cfg      *tls.Config // nil for h2c
 	settings []byte      // of the first flight
 	answer   message
@@ -35,8 +35,8 @@ type conn struct {
 }
 
 // NewServer returns the baseline of servers.
-func NewServer(spec site.Spec) (site.Server, error) {
-	// Threads that wait keep their right to run, and more have it than wait.
+func NewServer(spec peerserver.Spec) (peerserver.Server, error) {
+	// Threads that wait in a system call keep their P, so there must be more Ps than these.
 	runtime.GOMAXPROCS(4)
 	s := &server{spec: spec, answer: newResponse()}
 	s.settings = frame.AppendSettings(
@@ -45,16 +45,16 @@ func NewServer(spec site.Spec) (site.Server, error) {
 	)
 	var err error
 	if s.cfg, err = spec.TLS(); err != nil {
-		return site.Server{}, err
+		return peerserver.Server{}, err
 	}
 	if s.cfg != nil {
 		s.cfg.NextProtos = []string{"h2"}
 	}
 	if s.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
-		return site.Server{}, err
+		return peerserver.Server{}, err
 	}
 	var l net.Listener
-	return site.Server{
+	return peerserver.Server{
 		What:  "not a server: what the system calls alone cost, " + runtime.Version(),
 		Serve: func(on net.Listener) error { l = on; return s.serve(on) },
 		Close: func() error { return l.Close() }, // the process ends with it
@@ -90,7 +90,7 @@ func (s *server) serve(l net.Listener) error {
 	}
 }
 
-// serveOne waits in the read.
+// serveOne serves a connection by reads that wait.
 func (s *server) serveOne(c *conn) {
 	runtime.LockOSThread()
 	for t := newThread(s); t.turn(c) == nil; {
@@ -98,7 +98,7 @@ func (s *server) serveOne(c *conn) {
 	c.Close()
 }
 
-// add has the thread of serveMany see to a connection, too.
+// add has the thread of serveMany serve a connection, too.
 func (s *server) add(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +123,7 @@ func (s *server) serveMany() {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(s.epoll), uintptr(unsafe.Pointer(&events[0])),
 			uintptr(len(events)), ^uintptr(0), 0, 0)
 		if errno != 0 {
-			continue // interrupted, the only thing that can happen to it
+			continue // EINTR, the only error that epoll_wait has here
 		}
 		ready = ready[:0]
 		s.mu.Lock()
@@ -133,7 +133,7 @@ func (s *server) serveMany() {
 		s.mu.Unlock()
 		for _, c := range ready {
 			if t.turn(c) != nil {
-				c.Close() // which epoll sees
+				c.Close() // which removes it from epoll
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func newThread(s *server) *thread {
 	return t
 }
 
-// turn reads once and answers what came with one write.
+// turn reads once and answers all frames that came with one write.
 func (t *thread) turn(c *conn) error {
 	t.out = t.out[:0]
 	if !c.begun {

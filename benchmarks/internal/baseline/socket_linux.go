@@ -10,7 +10,7 @@ import (
 )
 
 // A socket blocks, and the runtime does not know of its system calls: while it waits, the goroutine
-// keeps its thread and the right to run.
+// keeps its thread and its P.
 type socket struct {
 	net.Conn // nil; crypto/tls calls nothing of it
 	fd       int

@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"bufio"
@@ -12,8 +12,7 @@ import (
 	"unsafe"
 )
 
-// CPUOf returns the user and system time of a process so far, its threads that
-// have ended among them.
+// CPUOf returns the user and system time of a process so far, that of ended threads included.
 func CPUOf(pid int) (time.Duration, error) {
 	// The clock of another process (clock_getcpuclockid) counts nanoseconds,
 	// where /proc/PID/stat has ticks of 10 ms.
@@ -34,10 +33,9 @@ func cmpErrno(errno syscall.Errno) error {
 	return errno
 }
 
-// CallsOf returns how many system calls of a process have read and written so
-// far, files and sockets alike; zeros where the kernel was built without
-// accounting. recv and send are not among them: it is for programs in Go, which
-// read and write.
+// CallsOf returns how many system calls of a process have read and written so far, of files and
+// sockets alike; zeros where the kernel was built without accounting. Calls of recv and send do not
+// count, so it is for programs in Go, which use read and write.
 func CallsOf(pid int) (reads, writes int64) {
 	forLines(fmt.Sprintf("/proc/%d/io", pid), func(name string, value int64) {
 		switch name {
@@ -79,7 +77,7 @@ func forLines(file string, f func(name string, value int64)) {
 	}
 }
 
-// tree returns a process and all that it has started, directly or not.
+// tree returns a process and its descendants.
 func tree(pid int) []int {
 	all := []int{pid}
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))

@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"encoding/json"
@@ -6,11 +6,10 @@ import (
 	"slices"
 )
 
-// Busy is the share of its CPU above which a process that has one to itself is
-// what holds its peer up.
+// Busy is the share of its CPU above which a process is the limit of what its peer does.
 const Busy = 0.93
 
-// Median is 0 for no figures.
+// Median returns the median of v, 0 for an empty v.
 func Median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0
@@ -30,7 +29,7 @@ func Ratios(a, b []float64) (v []float64) {
 	return v
 }
 
-// Per is n divided by calls, or 0 when calls were not counted.
+// Per returns n divided by calls, 0 where calls were not counted.
 func Per(n int, calls int64) float64 {
 	if calls <= 0 {
 		return 0

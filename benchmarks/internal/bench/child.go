@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"bufio"
@@ -11,9 +11,8 @@ import (
 	"strings"
 )
 
-// A Child is a process that is written for the comparison: it writes a greeting
-// of one line, and a line of JSON for each line of JSON that it reads, until
-// there are no more.
+// A Child is a process that is written for the comparison: it writes a greeting of one line, and a
+// line of JSON for each line of JSON that it reads, until its input ends.
 type Child struct {
 	*Process
 	Greeting string // without its line feed
@@ -22,11 +21,10 @@ type Child struct {
 	out *bufio.Reader
 }
 
-// Start starts a child with setting, such as "NAME=value", in its environment,
-// on one CPU, or on any if cpu is negative. argv is its command line; without
-// one, it is this program again, so that both sides of a comparison come from
-// the same compiler. wrap goes before. The caller must Stop the child; the end
-// of ctx kills it.
+// Start starts a child with setting, such as "NAME=value", in its environment, on one CPU, or on
+// any if cpu is negative. argv is its command line; without one, it is this program again, so that
+// both sides of a comparison come from the same compiler. wrap goes before argv. The caller must
+// Stop the child; the end of ctx kills it.
 func Start(ctx context.Context, setting string, cpu int, wrap []string, argv ...string) (*Child, error) {
 	if len(argv) == 0 {
 		self, err := os.Executable()

@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"os"
@@ -69,7 +69,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// A process counts with those that it has started, and ends on request.
+// A process counts with those that it has started, and ends when it is told.
 func TestProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process uses is only known on Linux")

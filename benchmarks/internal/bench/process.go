@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"context"
@@ -16,8 +16,8 @@ type Process struct {
 	cmd *exec.Cmd
 }
 
-// Command makes a process that is not started yet, on one CPU, or on any if
-// cpu is negative. Its standard error is ours. The end of ctx kills it.
+// Command returns a command on one CPU, or on any if cpu is negative, with the standard error of
+// this process. The end of ctx kills it.
 func Command(ctx context.Context, cpu int, argv ...string) *exec.Cmd {
 	argv = append(Pin(cpu), argv...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -33,8 +33,7 @@ func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	return &Process{cmd: cmd}, nil
 }
 
-// CPU is the user and system time of the process and of those that it has
-// started.
+// CPU returns the user and system time of the process and of those that it has started.
 func (p *Process) CPU() (sum time.Duration, err error) {
 	for i, pid := range tree(p.cmd.Process.Pid) {
 		used, err := CPUOf(pid)
@@ -46,8 +45,8 @@ func (p *Process) CPU() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// Memory is the proportional set size of the process and of those that it has
-// started, in octets.
+// Memory returns the proportional set size of the process and of those that it has started, in
+// octets.
 func (p *Process) Memory() (sum int64, err error) {
 	for i, pid := range tree(p.cmd.Process.Pid) {
 		octets, err := MemoryOf(pid)
@@ -66,13 +65,13 @@ func (p *Process) Calls() (reads, writes int64) { return CallsOf(p.cmd.Process.P
 // Stop asks the process to end, kills it if it does not, and waits for it.
 func (p *Process) Stop() {
 	const patience = 3 * time.Second
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // or it has ended already
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails where the process has ended already
 	kill := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
-	_ = p.cmd.Wait() // it was told to end
+	_ = p.cmd.Wait() // its error is that of the signal
 }
 
-// FreePort returns a port of 127.0.0.1 without a listener.
+// FreePort returns a port of 127.0.0.1 on which no process listens.
 func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -82,10 +81,10 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// AwaitListener waits until connections to addr are accepted.
+// AwaitListener waits until a process accepts connections at addr.
 func AwaitListener(ctx context.Context, addr string) error {
 	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody takes connections"))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("no process accepts connections"))
 	defer cancel()
 	for {
 		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)

@@ -1,4 +1,4 @@
-package site
+package peerserver
 
 import (
 	"bufio"
@@ -13,11 +13,10 @@ import (
 	"runtime/pprof"
 )
 
-// env holds, in the environment of a child process, the Spec of the server that
-// it is to be.
+// env is the variable that holds, in the environment of a child process, the Spec of its server.
 const env = "SLUICE_COMPARE_SERVE"
 
-// A Spec says which server a process is to be.
+// A Spec says which server a process is.
 type Spec struct {
 	Name       string `json:"name"`
 	Cert       string `json:"cert,omitempty"` // file for TLS, without which it is h2c
@@ -26,16 +25,16 @@ type Spec struct {
 	Conns      int    `json:"conns"`       // at a time
 }
 
-// Setting is what the process needs in its environment.
+// Setting returns the variable that the process needs in its environment.
 func (s Spec) Setting() string {
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic("BUG: " + err.Error()) // there is nothing in it that JSON does not have
+		panic("BUG: " + err.Error()) // a Spec has nothing that JSON cannot represent
 	}
 	return env + "=" + string(b)
 }
 
-// TLS is nil for h2c.
+// TLS returns the configuration for TLS, nil for h2c.
 func (s Spec) TLS() (*tls.Config, error) {
 	if s.Cert == "" {
 		return nil, nil
@@ -47,14 +46,13 @@ func (s Spec) TLS() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
 }
 
-// A Greeting is what the process says when it listens.
+// A Greeting is what the process writes when it listens.
 type Greeting struct {
 	Addr string `json:"addr"`
 	What string `json:"what"` // what runs, with versions
 }
 
-// A Command is what the process is told while it serves. It answers each with
-// a Done.
+// A Command is an order to the process while it serves. It answers each with a Done.
 type Command struct {
 	Settle  bool   `json:"settle,omitempty"`  // collect garbage and give memory back
 	Profile string `json:"profile,omitempty"` // begin a CPU profile in this file
@@ -66,15 +64,15 @@ type Done struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// A Server is one of those that are compared.
+// A Server is one of the servers that are compared.
 type Server struct {
 	What  string                   // with versions
 	Serve func(net.Listener) error // with TLS, if the Spec has it
 	Close func() error
 }
 
-// Main makes this process a server, if it was started as one, and reports
-// whether it was: main then has nothing left to do.
+// Main runs a server, if this process was started as one, and reports whether it was: main then has
+// nothing left to do.
 func Main(servers map[string]func(Spec) (Server, error)) bool {
 	setting, ok := os.LookupEnv(env)
 	if !ok {
@@ -133,7 +131,7 @@ func (c Command) obey() error {
 	switch {
 	case c.Settle:
 		runtime.GC()
-		runtime.GC() // what finalizers and pools kept through the first
+		runtime.GC() // frees what finalizers and pools kept through the first
 		debug.FreeOSMemory()
 	case c.Profile != "":
 		f, err := os.Create(c.Profile)

@@ -1,4 +1,4 @@
-package site
+package peerserver
 
 import (
 	"io"
@@ -8,8 +8,7 @@ import (
 	"runtime"
 )
 
-// Quiet is the log of servers: what they would say of connections that end is
-// not of interest, and costs time.
+// Quiet is a log that drops what servers say about connections that end, which costs time.
 var Quiet = log.New(io.Discard, "", 0)
 
 // NetHTTP is the server of the standard library.
@@ -34,7 +33,7 @@ type tlsServer interface {
 	ServeTLS(l net.Listener, certFile, keyFile string) error
 }
 
-// ServeFunc returns the way to serve that a Spec asks for.
+// ServeFunc returns the function by which s serves, with TLS or without.
 func ServeFunc(s tlsServer, secure bool) func(net.Listener) error {
 	if !secure {
 		return s.Serve

@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"fmt"
@@ -12,7 +12,8 @@ func RaiseFiles() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("getrlimit: %w", err)
 	}
-	// Go does this for itself at the start. Only a call of ours keeps it for children.
+	// Go does this at the start of a program, but undoes it for children unless the program does
+	// it, too.
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("setrlimit: %w", err)

@@ -1,4 +1,4 @@
-package lab
+package bench
 
 import (
 	"bufio"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Pin is the command line that keeps the rest of it on one CPU. It is empty if
-// cpu is negative.
+// Pin returns a command line that keeps the command behind it on one CPU. It is empty if cpu is
+// negative.
 func Pin(cpu int) []string {
 	if cpu < 0 {
 		return nil

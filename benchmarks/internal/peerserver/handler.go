@@ -1,4 +1,4 @@
-package site
+package peerserver
 
 import (
 	"bytes"
@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// The paths of the site.
+// The paths that servers answer.
 const (
 	Hello  = "/"       // [Answer]
 	Fields = "/fields" // Answer below [NumFields] response fields
 	MiB    = "/1m"     // 1 MiB
 	TenMiB = "/10m"    // 10 MiB
-	Upload = "/upload" // takes a body, and gives Answer when it is whole
+	Upload = "/upload" // takes a body, and gives Answer at its end
 	Sleep  = "/sleep"  // Answer, after [SleepTime]
 	Events = "/events" // Answer, octet by octet, one each [EventInterval]
 )
 
-// How long Sleep takes, and what is between two octets of Events.
+// How long Sleep takes, and the time between two octets of Events.
 const (
 	SleepTime     = 20 * time.Millisecond
 	EventInterval = 50 * time.Millisecond
@@ -30,15 +30,15 @@ const (
 // Answer is the body of small responses.
 const Answer = "Hello, World!"
 
-// Filler is what large bodies are made of. Memory that was never written to is one page of zeros
-// of the system's, over and over, which no cache ever loses.
+// Filler is the octet of large bodies. It is not 0, since memory that was never written to is one
+// page of zeros of the system's, over and over, which stays in every cache.
 const Filler = '.'
 
-// NumFields is how many fields a request or a response has in the scenarios
-// about that, beside those that it has anyway.
+// NumFields is how many fields more than usual a request or a response has in the scenarios about
+// that.
 const NumFields = 20
 
-// A Field is one of NumFields, with the name as net/http spells it.
+// A Field is one of NumFields fields, with the name as net/http spells it.
 type Field struct{ Name, Value string }
 
 // FieldList returns the NumFields fields.
@@ -54,11 +54,11 @@ var (
 	answer = []byte(Answer)
 	fields = FieldList()
 	large  = bytes.Repeat([]byte{Filler}, 10<<20)
-	// copied is what uploads are read into: as much as io.Copy takes.
+	// copied are buffers for uploads, as large as those of io.Copy.
 	copied = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 )
 
-// Handler is the site.
+// Handler answers the paths.
 func Handler(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case Fields:
@@ -82,10 +82,10 @@ func Handler(w http.ResponseWriter, r *http.Request) {
 		err := drain(r.Body, buf[:])
 		copied.Put(buf)
 		if err != nil {
-			return // the client has gone, which its own report says
+			return // the client has closed the connection, and reports that itself
 		}
 	}
-	_, _ = w.Write(answer) // a client that has gone makes its own count wrong
+	_, _ = w.Write(answer) // a client that has closed the connection counts that itself
 }
 
 func download(w http.ResponseWriter, size int) {
