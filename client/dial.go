@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // target says where a request goes.
@@ -137,7 +137,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		return nil, err
 	}
 	if tc.ConnectionState().NegotiatedProtocol != "h2" {
-		tlssock.Leave(tc)
+		tlsbatch.Leave(tc)
 	}
 	return tc, nil
 }

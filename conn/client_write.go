@@ -7,15 +7,6 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// tryWriter writes to a socket whose descriptor we reach.
-type tryWriter interface {
-	// tryWrite never waits for the socket. What it wrote may be less than it was given.
-	tryWrite(b []byte) (int, error)
-	// writeAll waits as Write of a net.Conn does. Deadlines and Close hold also where somebody has
-	// made the descriptor block.
-	writeAll(b []byte) (int, error)
-}
-
 // flushRest is a goroutine that writes the rest of an output of which the socket has taken n
 // octets, and flushes. It ends as flushTask. b is the memory that box holds.
 func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
@@ -39,7 +30,7 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 	if c.under == nil { // there none is left behind
 		c.moveWriteDeadline()
 	}
-	return c.try.tryWrite(b)
+	return c.try.TryWrite(b)
 }
 
 // keepReadingTime is how long a connection is read on after a write has failed.

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // Handler is who uses a connection: it is told what the peer begins.
@@ -48,18 +49,19 @@ type Conn struct {
 	handler Handler
 	role    core.Role
 
-	tls      bool          // nc is a TLS connection
-	known    bool          // deadlines of nc work: see isKnown
-	writing  bool          // who flushes has let go of mu to write; owned by him
-	waited   uint16        // times pauseWrite, for which the last write has waited; owned by the flusher
-	overhead int32         // of TLS in the present write, in octets; owned by who flushes
-	wire     net.Conn      // what is written to: nc, or the socket below its TLS
-	under    *tlssock.Conn // between that and TLS; nil: TLS writes by itself
-	in       receiver      // owned by the goroutine that reads
-	writeBy  time.Time     // the write deadline that is set on nc; owned by who flushes
+	tls      bool           // nc is a TLS connection
+	known    bool           // deadlines of nc work: see isKnown
+	writing  bool           // who flushes has let go of mu to write; owned by him
+	waited   uint16         // times pauseWrite, for which the last write has waited; owned by the flusher
+	overhead int32          // of TLS in the present write, in octets; owned by who flushes
+	wire     net.Conn       // what is written to: nc, or the socket below its TLS
+	under    *tlsbatch.Conn // between that and TLS; nil: TLS writes by itself
+	in       receiver       // owned by the goroutine that reads
+	writeBy  time.Time      // the write deadline that is set on nc; owned by who flushes
 	tasks    sync.WaitGroup
-	try      tryWriter // writes what the socket takes at once; used by who flushes; nil: there is no such way, or it rests
-	lender   *lender   // the same from several places; nil until something is lent
+	// try writes without waiting for the socket; used by who flushes; nil: there is no such way, or it rests
+	try    *socket.Writer
+	lender *lender // the same from several places; nil until something is lent
 
 	mu               sync.Mutex
 	flushing         bool  // somebody owns the write side

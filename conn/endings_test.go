@@ -10,7 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // How long a slow peer may take after its response is counted from the response, also where its
@@ -166,7 +166,7 @@ func answerPings(t *testing.T, cn net.Conn) {
 func TestLingerPingOverTLS(t *testing.T) {
 	for name, wrap := range map[string]func(net.Conn) net.Conn{
 		"TLS writes":           func(nc net.Conn) net.Conn { return nc },
-		"records are gathered": func(nc net.Conn) net.Conn { return tlssock.New(nc) },
+		"records are gathered": func(nc net.Conn) net.Conn { return tlsbatch.New(nc) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := tcpPair(t)

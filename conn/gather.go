@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine
@@ -29,7 +30,8 @@ var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Segment,
 // A lender is made for the first loan. It is used by who flushes; what follows list is guarded by
 // Conn.mu.
 type lender struct {
-	gatherer
+	c *Conn
+	w *socket.VectorWriter
 
 	list   *loanList // what the present write takes from elsewhere
 	b      []byte    // the output around it, in the memory of box
@@ -49,7 +51,7 @@ func (c *Conn) writesDirectlyLocked(n int) bool {
 
 // lends tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) lends() bool {
-	return lendable && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
+	return socket.CanWritev && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
 		c.client.writeErr == nil
 }
 
@@ -62,7 +64,7 @@ func (c *Conn) fillLend(limit int) bool {
 	l := c.lender
 	if l == nil {
 		l = new(lender)
-		l.init(c)
+		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.wire), l)
 		c.lender = l
 	}
 	list := loanPool.Get().(*loanList)
@@ -87,7 +89,7 @@ func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
 	l.box, l.b = box, b
 	l.size += len(b)
 	c.moveWriteDeadline()
-	err := l.write(false)
+	err := l.w.TryWrite()
 	all := l.sent == l.size
 	if err == nil && !all {
 		c.copyForTurns()
@@ -152,7 +154,7 @@ func (c *Conn) writeLoansOn() error {
 	for {
 		c.moveWriteDeadline()
 		before := c.lender.sent // which nobody else changes
-		err := c.lender.write(true)
+		err := c.lender.w.Write()
 		if err == nil || c.lender.sent == before || !netconn.IsTimeout(err) {
 			return err
 		}
@@ -169,6 +171,21 @@ func (c *Conn) wroteLoans(err error) {
 	clear(l.list.loans)
 	loanPool.Put(l.list)
 	l.list, l.box, l.b = nil, nil, nil
+}
+
+// Unwritten is begin for the writer of the socket.
+func (l *lender) Unwritten(piece func(p []byte)) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.begin(piece)
+}
+
+// Wrote is end for the writer of the socket.
+func (l *lender) Wrote(n int) (left bool) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.end(n)
+	return l.sent < l.size
 }
 
 // begin tells what is left to write, piece by piece, and has the memory stay as it is until end is

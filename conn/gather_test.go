@@ -13,7 +13,8 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 func TestLender(t *testing.T) {
@@ -50,7 +51,7 @@ func rawClient(t *testing.T, secure bool, cfg Config, h handlerFunc) (cn net.Con
 	cn = tcp
 	c := NewServer(sn, cfg, h)
 	if secure {
-		client, server := overTLS(t, tcp, tlssock.New(sn))
+		client, server := overTLS(t, tcp, tlsbatch.New(sn))
 		cn, c = client, NewServer(server, cfg, h)
 	}
 	served = make(chan error, 1)
@@ -186,7 +187,7 @@ func TestSlowClientsCostNoMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's own memory is measured, too")
 	}
-	if !lendable {
+	if !socket.CanWritev {
 		t.Skip("on this system all is copied")
 	}
 	const n, most = 60, 40 << 10

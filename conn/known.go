@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // A connection is known when its socket, or the one below its TLS, is one of package net: then its
@@ -34,18 +34,7 @@ import (
 
 // isKnown reports whether nc is known.
 func isKnown(nc net.Conn) bool {
-	return socketOf(nc) != nil || netconn.Interruptible(bare(nc))
-}
-
-// bare returns what lies below TLS.
-func bare(nc net.Conn) net.Conn {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	if s, ok := nc.(*tlssock.Conn); ok {
-		nc = s.NetConn()
-	}
-	return nc
+	return netconn.Interruptible(socket.BelowTLS(nc))
 }
 
 // piecer cuts what is written into what one call of Write gets. A TCP or Unix socket gets all. So

@@ -5,12 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/rawio"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // lingerTime is how long a connection that we have ended is read until the peer closes it, too,
@@ -40,15 +39,15 @@ var lingerPing = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'b', 'y'}
 // connection closes the socket. All fields but those marked otherwise belong to the flusher before
 // the phase lingering and to the timer in it.
 type lingerState struct {
-	waitAll         bool            // all is to arrive
-	raw             syscall.RawConn // tells what has not; nil where nobody does
-	closeWriteLater bool            // our direction of the socket is to be closed when all has arrived
-	unsent          int             // octets that have not arrived, at the last look
-	pollAfter       time.Duration   // until the next look
-	readsAtPoll     uint64          // Conn.stats.reads at the last look
-	begunAt         time.Time       // when the last frame was written
-	progressAt      time.Time       // when there was progress; at first, when the last stream has ended
-	arrivedAt       time.Time       // when all had arrived; zero: it has not
+	waitAll         bool           // all is to arrive
+	socket          *socket.Socket // tells what has not; nil where nobody does
+	closeWriteLater bool           // our direction of the socket is to be closed when all has arrived
+	unsent          int            // octets that have not arrived, at the last look
+	pollAfter       time.Duration  // until the next look
+	readsAtPoll     uint64         // Conn.stats.reads at the last look
+	begunAt         time.Time      // when the last frame was written
+	progressAt      time.Time      // when there was progress; at first, when the last stream has ended
+	arrivedAt       time.Time      // when all had arrived; zero: it has not
 
 	inCloseWrite bool // TLS is writing its last alert
 	pingSent     bool // lingerPing was sent; set before the phase lingering
@@ -94,13 +93,13 @@ func (c *Conn) endOutput(l *lingerState) bool {
 		l.arrivedAt, l.pollAfter = l.begunAt, lingerTime
 		return half || c.role == core.Server // a client has what it wanted
 	}
-	if l.raw = rawio.Socket(socketOf(c.nc)); l.raw != nil {
+	if l.socket = c.socket(); l.socket != nil {
 		var known bool
-		if l.unsent, known = rawio.Unsent(l.raw); !known {
-			l.raw = nil
+		if l.unsent, known = l.socket.Unsent(); !known {
+			l.socket = nil
 		}
 	}
-	if l.raw == nil {
+	if l.socket == nil {
 		l.pingSent = c.sendLingerPing() == nil
 	}
 	// TLS writes an alert, for which it does not wait long, and then no more.
@@ -140,9 +139,9 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	defer c.unlockAndNotify()
 	l := c.linger
 	left, known := 0, false
-	if l.raw != nil {
+	if l.socket != nil {
 		c.mu.Unlock()
-		left, known = rawio.Unsent(l.raw)
+		left, known = l.socket.Unsent()
 		c.mu.Lock()
 		if c.phase != phaseLingering {
 			return
@@ -262,7 +261,7 @@ func (c *Conn) noteLingerRead(n int, b []byte) {
 // readDiscard reads over what was read before.
 func (r *receiver) readDiscard(c *Conn) (n int, err error) {
 	if r.wait != nil {
-		_, n, err = r.wait.read(r.buf, 0, nil)
+		n, err = r.wait.Read(r.buf.b)
 	} else {
 		n, err = r.patience.Read(c.nc, r.buf.b)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/rawio"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // While the turn is free nobody reads (see readLease), and the server may have said GOAWAY or
@@ -40,10 +40,11 @@ func (c *Conn) catchUpLocked() {
 
 // readable reports whether a read of the socket would not wait.
 func readable(nc net.Conn) bool {
-	if s := socketOf(nc); s != nil {
-		return peek(rawio.Socket(s))
+	nc = socket.BelowTLS(nc)
+	if s := socket.Of(nc); s != nil {
+		return s.Readable()
 	}
-	return netconn.Readable(bare(nc))
+	return netconn.Readable(nc)
 }
 
 // awaitCatchUpLocked has Serve read, and waits until that is handled.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // A peer that pauses in the middle of a body has what it has sent delivered.
@@ -18,7 +18,7 @@ func TestPauseInLargeBody(t *testing.T) {
 	})
 	t.Run("tls", func(t *testing.T) {
 		cn, sn := tcpPair(t)
-		client, server := overTLS(t, cn, tlssock.New(sn))
+		client, server := overTLS(t, cn, tlsbatch.New(sn))
 		pauseInLargeBody(t, client, server)
 	})
 }

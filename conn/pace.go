@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // pace is what a connection knows of how quickly its socket takes what is written. Where it is slow
@@ -197,6 +198,25 @@ func (c *Conn) unsentLimit() (exponent uint8) {
 		return 0 // as much as most systems allow
 	}
 	return max(exponent, 17)
+}
+
+// limitNotSent has the kernel hold no more octets that it cannot send yet than unsentLimit says:
+// what it holds cannot be overtaken. It is called by the flusher before it writes n octets, and
+// costs a system call when the limit changes.
+func (c *Conn) limitNotSent(n int, exponent uint8) {
+	if n < smallFill || exponent == c.capped {
+		return
+	}
+	c.capped = exponent
+	s := socket.Of(socket.BelowTLS(c.wire))
+	if s == nil {
+		return
+	}
+	limit := 0 // the default of the system
+	if exponent > 0 {
+		limit = 1 << exponent
+	}
+	s.LimitNotSent(limit)
 }
 
 // checkScheduler ends the connection if core has found a fault of the scheduler.

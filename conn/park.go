@@ -1,13 +1,10 @@
 package conn
 
 import (
-	"crypto/tls"
-	"net"
 	"time"
 
-	"github.com/sluice-go/sluice/internal/rawio"
-	"github.com/sluice-go/sluice/internal/tlssock"
-	"github.com/sluice-go/sluice/internal/vigil"
+	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/idlepoll"
 )
 
 // An idle connection of a server is parked: it gives up what it holds for the next request, which
@@ -48,39 +45,27 @@ import (
 // guarded by Conn.mu, but for onServed, which is set before there is another goroutine.
 // Conn.lookAt is the time of the next check.
 type parkState struct {
-	onServed     func(error) // as given to Start
-	readsAtCheck uint32      // Conn.stats.reads at the last look, its lower half
-	allowed      bool        // it was started, on a socket for which that is safe
-	requested    bool        // the reader has been called
-	parked       bool        // it rests, until something comes
-	watch        vigil.Vigil // nobody reads: it starts who does; 0 when somebody does
+	onServed     func(error)    // as given to Start
+	readsAtCheck uint32         // Conn.stats.reads at the last look, its lower half
+	allowed      bool           // it was started, on a socket for which that is safe
+	requested    bool           // the reader has been called
+	parked       bool           // it rests, until something comes
+	watch        idlepoll.Vigil // nobody reads: it starts who does; 0 when somebody does
 }
 
 // parkAfter is how long nothing must have come: that much, or up to twice as much.
 const parkAfter = time.Second
 
-// socketOf returns the socket that nc is, or that TLS on it uses, if its read deadline may be set
-// and taken back; nil otherwise.
-func socketOf(nc net.Conn) net.Conn {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	if s, ok := nc.(*tlssock.Conn); ok {
-		nc = s.NetConn()
-	}
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		return nc
-	}
-	return nil
-}
+// socket returns the socket of the connection, or that below its TLS, whose read deadline may be
+// set and taken back; nil where there is none.
+func (c *Conn) socket() *socket.Socket { return socket.Of(socket.BelowTLS(c.nc)) }
 
 // initPark is called before the first read.
 func (c *Conn) initPark(end func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.park.onServed = end
-	c.park.allowed = c.park.allowed || socketOf(c.nc) != nil
+	c.park.allowed = c.park.allowed || c.socket() != nil
 	if c.park.allowed {
 		c.unparkLocked()
 	}
@@ -144,11 +129,11 @@ func (c *Conn) parkLocked() {
 
 // startWatch has the reader called when something comes, and tells whether it may go.
 func (c *Conn) startWatch() bool {
-	raw := rawio.Socket(socketOf(c.nc))
-	if raw == nil {
+	s := c.socket()
+	if s == nil {
 		return false
 	}
-	v, err := vigil.Begin((*watcher)(c))
+	v, err := idlepoll.Begin((*watcher)(c))
 	if err != nil {
 		return false
 	}
@@ -164,16 +149,16 @@ func (c *Conn) startWatch() bool {
 	}
 	c.mu.Unlock()
 	// From here on somebody else may read.
-	if on && (v.Arm(raw) == nil || !c.takeWatch(v)) {
+	if on && (v.Arm(s) == nil || !c.takeWatch(v)) {
 		return true
 	}
 	v.End()
-	c.in.wait = newWaiter(c.nc)
+	c.in.wait = socket.NewReader(socket.Of(c.nc))
 	return false
 }
 
 // takeWatch makes who calls it the reader, if nobody else has become that.
-func (c *Conn) takeWatch(v vigil.Vigil) bool {
+func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.park.watch != v {
@@ -183,17 +168,17 @@ func (c *Conn) takeWatch(v vigil.Vigil) bool {
 	return true
 }
 
-// watcher is a Conn as package vigil knows it.
+// watcher is a Conn as package idlepoll knows it.
 type watcher Conn
 
 // Wake goes on reading.
-func (s *watcher) Wake(v vigil.Vigil) {
+func (s *watcher) Wake(v idlepoll.Vigil) {
 	c := (*Conn)(s)
 	if !c.takeWatch(v) {
 		return // it has ended
 	}
-	v.Leave(rawio.Socket(socketOf(c.nc)))
-	c.in.wait = newWaiter(c.nc)
+	v.Leave(c.socket())
+	c.in.wait = socket.NewReader(socket.Of(c.nc))
 	c.mu.Lock()
 	c.unparkLocked()
 	c.mu.Unlock()
@@ -202,11 +187,9 @@ func (s *watcher) Wake(v vigil.Vigil) {
 
 // Closed reports whether somebody else has closed the socket.
 func (s *watcher) Closed() bool {
-	raw := rawio.Socket(socketOf((*Conn)(s).nc))
-	return raw == nil || raw.Control(noControl) != nil
+	sock := (*Conn)(s).socket()
+	return sock == nil || sock.Closed()
 }
-
-func noControl(uintptr) {}
 
 // resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu
 // held.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // Rest on sockets of the kernel, where on Linux nobody reads a connection that rests. The time
@@ -78,7 +78,7 @@ func restSockets() map[string]func(*testing.T) (client, server net.Conn) {
 		},
 		"tls reading ahead": func(t *testing.T) (_, _ net.Conn) {
 			cn, sn := tcpPair(t)
-			return overTLS(t, cn, tlssock.New(sn))
+			return overTLS(t, cn, tlsbatch.New(sn))
 		},
 	}
 }
@@ -272,7 +272,7 @@ func (c *cutter) release() error {
 func TestParkWithHalfARecord(t *testing.T) {
 	cn, sn := tcpPair(t)
 	cut := &cutter{Conn: cn}
-	tcn, tsn := overTLS(t, cut, tlssock.New(sn))
+	tcn, tsn := overTLS(t, cut, tlsbatch.New(sn))
 	p := startPair(t, tcn, tsn, Config{})
 	p.roundTrip([]byte("hello"))
 	p.server.restNow()

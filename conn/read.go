@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
@@ -9,25 +8,26 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/internal/lowmark"
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/rcvlowat"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see
 // readLease).
 type receiver struct {
-	mark  *lowmark.Mark // keeps the socket from waking us for little; nil where it cannot
-	below *tlssock.Conn // the same below TLS; nil where there is none of ours
-	wait  waiter        // reads without holding a buffer while nothing is there; nil where the socket cannot
-	buf   *buffer       // nil while nothing has been read
-	n     int           // octets in buf
-	want  int32         // length of the frame that has begun, when known
-	last  int32         // octets that the last read brought
-	sure  int           // octets that will come unless the peer pauses
-	full  bool          // it has filled buf: there is more
-	large bool          // much is waited for
-	idle  bool          // no stream is open, so it may be long until the next octet
+	mark  *rcvlowat.Mark // keeps the socket from waking us for little; nil where it cannot
+	below *tlsbatch.Conn // the same below TLS; nil where there is none of ours
+	wait  *socket.Reader // reads without holding a buffer while nothing is there; nil where the socket cannot
+	buf   *buffer        // nil while nothing has been read
+	n     int            // octets in buf
+	want  int32          // length of the frame that has begun, when known
+	last  int32          // octets that the last read brought
+	sure  int            // octets that will come unless the peer pauses
+	full  bool           // it has filled buf: there is more
+	large bool           // much is waited for
+	idle  bool           // no stream is open, so it may be long until the next octet
 
 	patience netconn.Patience
 
@@ -45,11 +45,9 @@ func (r *receiver) release() {
 }
 
 func (r *receiver) init(nc net.Conn, received []byte) {
-	r.wait = newWaiter(nc)
-	if tc, ok := nc.(*tls.Conn); ok {
-		if r.below, _ = tc.NetConn().(*tlssock.Conn); r.below != nil {
-			r.below.ReadAhead()
-		}
+	r.wait = socket.NewReader(socket.Of(nc))
+	if r.below = tlsbatch.Of(nc); r.below != nil {
+		r.below.ReadAhead()
 	}
 	if len(received) > 0 {
 		// Many connections may come at once, each with a preface, so a buffer of the usual size
@@ -198,8 +196,8 @@ func (c *Conn) waitRoom() (goOn, mayRead bool) {
 func (c *Conn) read() error {
 	r := &c.in
 	r.release()
-	if r.mark == nil && r.wait != nil && r.sure >= lowmark.From && int(r.last) >= lowmark.Quick {
-		r.mark = lowmark.New(c.nc)
+	if r.mark == nil && r.wait != nil && r.sure >= rcvlowat.From && int(r.last) >= rcvlowat.Quick {
+		r.mark = rcvlowat.New(socket.Of(c.nc))
 	}
 	if r.mark != nil {
 		r.large = r.mark.Expect(r.sure, int(r.last))
@@ -230,11 +228,11 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 		r.grow()
 	}
 	if r.wait != nil {
-		pool := &readPool
-		if r.large {
-			pool = &bulkPool
+		if r.buf != nil {
+			n, err = r.wait.Read(r.buf.b[r.n:])
+		} else {
+			n, err = r.wait.ReadInto(r)
 		}
-		r.buf, n, err = r.wait.read(r.buf, r.n, pool)
 	} else {
 		if r.buf == nil {
 			r.buf = waitPool.Get().(*buffer)
@@ -243,6 +241,22 @@ func (r *receiver) read(nc net.Conn) (n int, err error) {
 	}
 	r.last, r.full = int32(n), r.buf != nil && r.n+n == len(r.buf.b)
 	return n, err
+}
+
+// Take takes a buffer, where the socket has something to read.
+func (r *receiver) Take() []byte {
+	pool := &readPool
+	if r.large {
+		pool = &bulkPool
+	}
+	r.buf = pool.Get().(*buffer)
+	return r.buf.b
+}
+
+// GiveBack gives the buffer back, into which nothing was read.
+func (r *receiver) GiveBack() {
+	putRead(r.buf)
+	r.buf = nil
 }
 
 // grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests
@@ -229,5 +230,5 @@ func (c *Conn) noteRequestGapLocked() {
 // they do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
 // request.
 func (c *Conn) mayReadInline() bool {
-	return c.known && canLook && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
+	return c.known && socket.CanPeek && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
 }

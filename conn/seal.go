@@ -1,19 +1,17 @@
 package conn
 
 import (
-	"crypto/tls"
 	"net"
 
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // below returns the socket that is written to without waiting, and what lies between it and TLS:
 // nil where nc is the socket itself, or where TLS has to write in its own way.
-func below(nc net.Conn) (net.Conn, *tlssock.Conn) {
-	if tc, ok := nc.(*tls.Conn); ok {
-		if s, ok := tc.NetConn().(*tlssock.Conn); ok && newTryWriter(s.NetConn()) != nil {
-			return s.NetConn(), s
-		}
+func below(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
+	if s := tlsbatch.Of(nc); s != nil && socket.NewWriter(socket.Of(s.NetConn())) != nil {
+		return s.NetConn(), s
 	}
 	return nc, nil
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // Over TLS, too, nobody waits for a socket but who has something to write: neither Flush, nor
@@ -109,7 +109,7 @@ func (s slowly) Read(p []byte) (int, error) {
 // written to beside TLS.
 func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 	cn, sn := tcpPair(t)
-	client, server := overTLS(t, tlssock.New(cn), tlssock.New(sn))
+	client, server := overTLS(t, tlsbatch.New(cn), tlsbatch.New(sn))
 	p := newPair(t, client, server, Config{WriteByteTimeout: time.Second}, Config{WriteByteTimeout: time.Second}, echo)
 	p.roundTrip(pattern(1, 8<<20))
 	for _, c := range []*Conn{p.client, p.server} {

@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // Tests on real sockets of the loopback interface. Nothing in them sleeps; what waits, waits for
@@ -95,7 +95,7 @@ func TestPairOnSockets(t *testing.T) {
 		},
 		"tls below which records are gathered": func(t *testing.T) (_, _ net.Conn) {
 			cn, sn := tcpPair(t)
-			return overTLS(t, tlssock.New(cn), tlssock.New(sn))
+			return overTLS(t, tlsbatch.New(cn), tlsbatch.New(sn))
 		},
 	}
 	const buffer = 1 << 24

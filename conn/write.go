@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that
@@ -79,7 +80,7 @@ func (c *Conn) findWays() {
 	if c.try != nil {
 		return
 	}
-	if w := newTryWriter(c.wire); w != nil { // or else who flushes may look at it at this moment
+	if w := socket.NewWriter(socket.Of(c.wire)); w != nil { // or else who flushes may look at it at this moment
 		c.try = w
 	}
 }
@@ -154,7 +155,7 @@ func (c *Conn) writeOnce(noWait, lent bool) bool {
 	}
 	c.mu.Unlock()
 
-	c.capUnsent(size, limit)
+	c.limitNotSent(size, limit)
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
@@ -229,7 +230,7 @@ func (c *Conn) write(b []byte) (n int, err error) {
 		var k int
 		var err error
 		if c.try != nil {
-			k, err = c.try.writeAll(piece)
+			k, err = c.try.Write(piece)
 		} else {
 			k, err = c.wire.Write(piece)
 		}

@@ -4,18 +4,18 @@ import (
 	"crypto/tls"
 	"net"
 
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // The application can see which net.Conn lies below a tls.Conn: as ClientHelloInfo.Conn in
 // callbacks of the tls.Config, and as NetConn of the tls.Conn that ConnContext and ConnState are
 // given and that Hijack of HTTP/1.1 returns. It must see what its listener gave, not a
-// tlssock.Conn. So
+// tlsbatch.Conn. So
 //
-//  1. ServeTLS puts no tlssock.Conn between where ConnContext or ConnState is set (exposesConns);
+//  1. ServeTLS puts no tlsbatch.Conn between where ConnContext or ConnState is set (exposesConns);
 //  2. callbacks of the tls.Config are given a ClientHelloInfo with the listener's connection
 //     (showAcceptedConn);
-//  3. the tlssock.Conn is taken out after a handshake that does not end with HTTP/2
+//  3. the tlsbatch.Conn is taken out after a handshake that does not end with HTTP/2
 //     (pendingConn.handshake).
 
 // exposesConns reports whether a callback of s is given connections.
@@ -48,9 +48,9 @@ func showAcceptedConn(c *tls.Config) {
 	}
 }
 
-// withAcceptedConn returns h with the listener's connection in place of the tlssock.Conn.
+// withAcceptedConn returns h with the listener's connection in place of the tlsbatch.Conn.
 func withAcceptedConn(h *tls.ClientHelloInfo) *tls.ClientHelloInfo {
-	s, ok := h.Conn.(*tlssock.Conn)
+	s, ok := h.Conn.(*tlsbatch.Conn)
 	if !ok {
 		return h
 	}
@@ -62,10 +62,8 @@ func withAcceptedConn(h *tls.ClientHelloInfo) *tls.ClientHelloInfo {
 // acceptedConn returns what the listener gave where nc is a tls.Conn of a tlsListener, and nc
 // otherwise.
 func acceptedConn(nc net.Conn) net.Conn {
-	if tc, ok := nc.(*tls.Conn); ok {
-		if s, ok := tc.NetConn().(*tlssock.Conn); ok {
-			return s.NetConn()
-		}
+	if s := tlsbatch.Of(nc); s != nil {
+		return s.NetConn()
 	}
 	return nc
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/alpn"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // ListenAndServe listens on s.Addr and serves cleartext: HTTP/2 to clients that begin with its
@@ -68,7 +68,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	plain := s.exposesConns() || !p.HTTP2() || !tlssock.Removable
+	plain := s.exposesConns() || !p.HTTP2() || !tlsbatch.Removable
 	if !plain {
 		showAcceptedConn(config)
 	}
@@ -79,7 +79,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
-	plain  bool // no tlssock.Conn lies below the tls.Conn, not even at first: see accepted_conn.go
+	plain  bool // no tlsbatch.Conn lies below the tls.Conn, not even at first: see accepted_conn.go
 }
 
 // Accept returns the next connection; its handshake is yet to be done.
@@ -89,7 +89,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if !l.plain {
-		nc = tlssock.New(nc)
+		nc = tlsbatch.New(nc)
 	}
 	return tls.Server(nc, l.config), nil
 }

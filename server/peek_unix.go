@@ -6,14 +6,19 @@ import (
 	"net"
 	"syscall"
 
-	"github.com/sluice-go/sluice/internal/rawio"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // canPeek is whether a TCP socket can be peeked into.
 const canPeek = true
 
-// peekable returns the socket of nc, nil where it has none.
-func peekable(nc net.Conn) syscall.RawConn { return rawio.Socket(nc) }
+// peekable returns what reaches the socket that nc is, nil where nc is none.
+func peekable(nc net.Conn) syscall.RawConn {
+	if s := socket.Of(nc); s != nil {
+		return s.RawConn()
+	}
+	return nil
+}
 
 // peekMore waits until raw, the socket of nc, has more than seen octets, looks at those that buf
 // has room for, and returns how many they are, or seen with an error. The error is errCannotPeek
@@ -42,11 +47,11 @@ func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, erro
 	})
 	switch errno, _ := err.(syscall.Errno); { //nolint:errorlint // package syscall returns the number itself
 	case rerr != nil:
-		return seen, rawio.Error("read", nc, 0, rerr)
+		return seen, socket.Error("read", nc, 0, rerr)
 	case errno == syscall.EINVAL, errno == syscall.EOPNOTSUPP:
 		return seen, errCannotPeek
 	case err != nil: // the socket does not return it again
-		return seen, rawio.Error("read", nc, errno, nil)
+		return seen, socket.Error("read", nc, errno, nil)
 	case n <= seen:
 		return seen, errCannotPeek
 	}
@@ -56,19 +61,7 @@ func peekMore(nc net.Conn, raw syscall.RawConn, buf []byte, seen int) (int, erro
 // drain reads what is in the socket of nc, if it has one, and does not wait for more: the kernel
 // resets a connection that is closed with octets that were not read.
 func drain(nc net.Conn) {
-	raw := peekable(nc)
-	if raw == nil {
-		return
+	if s := socket.Of(nc); s != nil {
+		s.Drain(maxDrained)
 	}
-	_ = raw.Read(func(fd uintptr) bool { // it may be closed already
-		buf := make([]byte, 4<<10)
-		for n := 0; n < maxDrained; {
-			k, errno := rawio.Read(int(fd), buf)
-			if errno != 0 || k <= 0 {
-				break
-			}
-			n += k
-		}
-		return true
-	})
 }

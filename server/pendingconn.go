@@ -16,7 +16,7 @@ import (
 // HTTP/1.1. Of HTTP/2 only its connEnd goes on to exist then.
 type pendingConn struct {
 	*connEnd
-	accepted net.Conn // what nc lies on where that may change (see tlssock.Leave), nc otherwise
+	accepted net.Conn // what nc lies on where that may change (see tlsbatch.Leave), nc otherwise
 
 	ctx          context.Context
 	cfg          *Config      // the server's, or the connection's own

@@ -82,7 +82,7 @@ func TestRaceLentMemory(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestRaceLentMemory$")
 	cmd.Env = append(os.Environ(), racyChild+"=1", "GORACE=halt_on_error=1 atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "DATA RACE") || !strings.Contains(string(out), "rawio") {
+	if err == nil || !strings.Contains(string(out), "DATA RACE") || !strings.Contains(string(out), "internal/socket") {
 		t.Errorf("the race detector has not found it: %v\n%.2000s", err, out)
 	}
 }

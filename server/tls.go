@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // handshake does the TLS handshake of a connection that has one. The state is nil on cleartext.
@@ -41,7 +41,7 @@ func (pc *pendingConn) handshake() (*tls.ConnectionState, error) {
 	_ = pc.nc.SetDeadline(time.Time{})
 	state := connectionState(pc.nc)
 	if tc, ok := pc.nc.(*tls.Conn); ok && state.NegotiatedProtocol != protoTLS {
-		tlssock.Leave(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
+		tlsbatch.Leave(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
 	}
 	return state, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/selfsigned"
-	"github.com/sluice-go/sluice/internal/tlssock"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -135,7 +135,7 @@ func (s setup) serveConn(l net.Listener, cfg *tls.Config) (stop func() error, er
 		}
 		switch s.TLS {
 		case "tls":
-			nc = tls.Server(tlssock.New(nc), cfg)
+			nc = tls.Server(tlsbatch.New(nc), cfg)
 		case "crypto/tls":
 			nc = tls.Server(nc, cfg)
 		}

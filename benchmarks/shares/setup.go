@@ -9,7 +9,7 @@ import (
 // setup is one way to send several responses at once over one connection, to a slow reader.
 type setup struct {
 	Via    string // "server", "conn", "nethttp"
-	TLS    string // "": none; "tls"; "crypto/tls": for conn, one which does not lie above tlssock
+	TLS    string // "": none; "tls"; "crypto/tls": for conn, one which does not lie above tlsbatch
 	Scheme scheme
 	How    string // "write", "flush", "copy"
 	Piece  int    // octets of one Write, or of one Read of what is copied

@@ -1,0 +1,27 @@
+//go:build !unix
+
+package socket
+
+// A Reader is not to be had on this system.
+type Reader struct{}
+
+// NewReader returns nil.
+func NewReader(*Socket) *Reader { return nil }
+
+// Read is never called.
+func (*Reader) Read([]byte) (int, error) { panic("BUG: there is no Reader on this system") }
+
+// ReadInto is never called.
+func (*Reader) ReadInto(Memory) (int, error) { panic("BUG: there is no Reader on this system") }
+
+// A Writer is not to be had on this system.
+type Writer struct{}
+
+// NewWriter returns nil.
+func NewWriter(*Socket) *Writer { return nil }
+
+// TryWrite is never called.
+func (*Writer) TryWrite([]byte) (int, error) { panic("BUG: there is no Writer on this system") }
+
+// Write is never called.
+func (*Writer) Write([]byte) (int, error) { panic("BUG: there is no Writer on this system") }
