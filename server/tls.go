@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
@@ -69,7 +70,7 @@ func (pc *pendingConn) handshakeTimeout() time.Duration {
 			least = d
 		}
 	}
-	return max(cmp.Or(least, pc.cfg.PrefaceTimeout, defaultPrefaceTimeout), 0)
+	return max(cmp.Or(least, pc.cfg.PrefaceTimeout, conn.DefaultPrefaceTimeout), 0)
 }
 
 // connectionState returns the TLS state of nc, nil where it has none.

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// Shared returns the names of the exported fields that structs a and b both have, those of embedded
-// structs included. It is an error if one has not the same type in both.
+// Shared returns the names of the exported fields that the structs to which a and b point both have,
+// those of embedded structs included. It is an error if one has not the same type in both.
 func Shared(t *testing.T, a, b any) (names []string) {
 	t.Helper()
-	for _, f := range reflect.VisibleFields(reflect.TypeOf(a)) {
-		g, ok := reflect.TypeOf(b).FieldByName(f.Name)
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(a).Elem()) {
+		g, ok := reflect.TypeOf(b).Elem().FieldByName(f.Name)
 		if !ok || !f.IsExported() || f.Anonymous {
 			continue
 		}
