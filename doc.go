@@ -30,7 +30,7 @@
 //     transport on top, as a Transport of its own or plugged into an
 //     http.Transport.
 //
-// The first five are pure: no goroutine, no clock, no I/O and no lock, so a
+// The first six are pure: no goroutine, no clock, no I/O and no lock, so a
 // program with an event loop of its own can use them as they are.
 //
 // Beside these there are the command (cmd/sluice), small programs to copy from
