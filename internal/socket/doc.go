@@ -1,5 +1,22 @@
-// Package socket reads and writes stream sockets of package net by their descriptor, within a
-// callback of [syscall.RawConn].
+// Package socket reads and writes stream sockets of package net by their descriptor. [Of] is the
+// only place that decides what is taken for such a socket, and [BelowTLS] finds what TLS lies on.
+//
+// What there is on which system, and the plain way where it is not to be had:
+//
+//	what                               Linux  other Unix        Windows  plain way
+//	Reader: read without a buffer      yes    yes, by syscall   no       Read of the net.Conn, with a buffer
+//	Writer: write without waiting      yes    yes, by syscall   no       Write of the net.Conn, which may wait
+//	VectorWriter: writev               yes    no                no       what is written is copied first
+//	Socket.Readable: are octets there yes    not AIX, Solaris  no       it is not known: only a read finds out
+//	Socket.Unsent                      yes    no                no       the peer is asked, with a PING
+//	Socket.LimitNotSent                yes    macOS             no       the kernel holds what it likes
+//	rcvlowat: receive low-water mark   yes    no                no       the reader wakes for what comes
+//	idlepoll: readiness watch          yes    no                no       a goroutine with a small stack reads
+//	tlsbatch: records written at once  yes    yes               no       crypto/tls writes each by itself
+//
+// In a build with the race detector all of that is the same, and the detector is told of each raw
+// call, as package syscall tells it. In a bubble of testing/synctest there is no rcvlowat and no
+// idlepoll, whose timer and goroutine are shared by all connections and would belong to the bubble.
 //
 // A read or write that does not wait is over in a few microseconds. syscall.Read and Write
 // nevertheless prepare for one that blocks, and wake the runtime's monitor from its sleep each time
@@ -11,10 +28,6 @@
 // O_NONBLOCK, which belongs to the socket and not to us: File and Fd of a net.Conn, and every
 // program that has inherited the socket, clear it. Each call says MSG_DONTWAIT instead. A
 // descriptor that is no socket does not know that flag; it is read and written by package syscall.
-//
-// Package syscall tells the race detector that a read comes after the write at the other end, and
-// what memory the kernel reads and writes. Raw calls do the same in a build with -race.
-//
-// On other systems the calls are those of package syscall, where a descriptor that blocks keeps a
-// thread and no more, and where descriptors are not those of Unix there are none.
+// On other systems of Unix, where all calls are those of package syscall, a descriptor that blocks
+// keeps a thread and no more.
 package socket
