@@ -2,7 +2,7 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// recvAltSvc hands on where else an origin is served (RFC 7838 §4).
+// recvAltSvc handles ALTSVC, which says where else an origin is served (RFC 7838 §4).
 func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
@@ -18,7 +18,7 @@ func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
 	if f.StreamID != 0 {
 		var ok bool
 		if s, ok = c.streams.Get(f.StreamID); !ok {
-			return nil // it may have crossed our RST_STREAM, and nobody is left to be told
+			return nil // the stream is closed: we may have reset it after ALTSVC was sent
 		}
 	}
 	c.emitEvent(Event{Kind: EventAltSvc, Stream: s, Data: p})
@@ -26,8 +26,8 @@ func (c *Conn) recvAltSvc(h frame.Header, p []byte) error {
 }
 
 // SendAltSvc appends an ALTSVC frame (RFC 7838 §4): for an origin, or with s for the origin of the
-// request on s. value is as in an Alt-Svc field. It reports whether the frame has room in what the
-// peer takes, which nothing has after Fail. Server only.
+// request on s. value is as in an Alt-Svc field. It returns false where the frame is too long for
+// the peer's SETTINGS_MAX_FRAME_SIZE, and after Fail. Server only.
 func (c *Conn) SendAltSvc(s *Stream, origin, value string) bool {
 	f := frame.AltSvc{Value: []byte(value)}
 	if s != nil {

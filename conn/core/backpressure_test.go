@@ -27,7 +27,7 @@ func fillOrder(t *testing.T, c Driver, limit int) string {
 
 // Where the socket is slow a stream that is about to be given more keeps its turn, until it is no
 // longer awaited: those behind it do not get the rest of the write.
-func TestPatientFill(t *testing.T) {
+func TestBackpressure(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		patient bool
@@ -85,7 +85,7 @@ func TestPatientFill(t *testing.T) {
 }
 
 // A stream that is awaited may end, be reset or have its window closed meanwhile.
-func TestPatientFillOfStreamsThatEnd(t *testing.T) {
+func TestBackpressureOfStreamsThatEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		then func(p *peer)

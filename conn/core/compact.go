@@ -4,9 +4,9 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// Trim gives up the memory that only spares work for the next messages. It is for a connection on
-// which nothing happens; what comes next makes the memory again. It takes both the reader and the
-// lock, and must not come between Decode and Apply.
+// Compact frees memory that only saves work for the next messages, which allocate it again. It is
+// for a connection that is idle. It belongs to the reader and needs the lock, too, and must not be
+// called between Decode and Apply.
 func (d Driver) Compact() {
 	d.dec.hpack.Compact()
 	d.dec.decoded = nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Decode needs no lock: it runs while others, who have it, answer what was applied before. Only the
+// Decode needs no lock: it runs while other goroutines, which have the lock, answer what was applied before. Only the
 // race detector can tell.
 func TestDecodeWithoutLock(t *testing.T) {
 	const requests = 2000

@@ -24,54 +24,54 @@ func (r Role) String() string {
 	return "server"
 }
 
-// Config holds the settings of a Conn. What a connection cannot work without has a default, which a
-// field's comment names, and what is out of range is brought into it; package conn has defaults for
-// the rest. A duration of 0 or less means no limit.
+// Config holds the settings of a Conn. A value without which a connection cannot work has a
+// default, which the comment of its field names; package conn has defaults for the others. A value
+// that is out of range is brought into it. A duration of 0 or less means no limit.
 type Config struct {
 	Role Role
 
-	// What we tell the peer in SETTINGS (RFC 9113 §6.5.2).
-	MaxConcurrentStreams  uint32 // 0: 100
-	DecoderTableSize      uint32 // 0: HPACK without a dynamic table
-	MaxReadFrameSize      uint32 // 16384 to 2^24-1; 0: 16384
+	// What is sent to the peer in SETTINGS (RFC 9113 §6.5.2).
+	MaxConcurrentStreams  uint32 // streams that the peer may have open; 0: 100
+	DecoderTableSize      uint32 // SETTINGS_HEADER_TABLE_SIZE; 0: HPACK without a dynamic table
+	MaxReadFrameSize      uint32 // SETTINGS_MAX_FRAME_SIZE, 16384 to 2^24-1; 0: 16384
 	StreamWindow          uint32 // SETTINGS_INITIAL_WINDOW_SIZE, at most 2^31-1; 0: 65535
-	MaxHeaderBytes        uint32 // 0: 64 KiB
-	EnableConnectProtocol bool   // server: RFC 8441 §3
-	EnablePush            bool   // client
-	TreePriorities        bool   // client: the signals of RFC 7540 §5.3 are sent, or the server is told that they are not
-	PrefaceDone           bool   // server: the client preface has been read by somebody else
-	WindowGrowth          uint32 // what the windows of streams together, and that of the connection, may grow by
+	MaxHeaderBytes        uint32 // SETTINGS_MAX_HEADER_LIST_SIZE; 0: 64 KiB
+	EnableConnectProtocol bool   // server: extended CONNECT is accepted (RFC 8441 §3)
+	EnablePush            bool   // client: the server may push
+	TreePriorities        bool   // client: priorities of RFC 7540 §5.3 are sent; else SETTINGS say that they are not
 
+	PrefaceDone      bool   // server: the client preface is not among the octets that Conn is given
+	WindowGrowth     uint32 // octets by which all windows of streams together, and that of the connection, may grow
 	MaxHeaderFields  int    // field lines of a header block, cookie crumbs included; 0 or less: 200
-	EncoderTableSize uint32 // cap on the HPACK table that we encode with
+	EncoderTableSize uint32 // the largest HPACK table of our encoder; the peer may ask for a smaller one
 	ConnWindow       uint32 // the connection's receive window, 65535 to 2^31-1
-	MaxUnread        int64  // octets of unread DATA beyond which streams have small windows; 0 or less: ConnWindow
+	MaxUnread        int64  // octets of unread DATA above which streams get small windows; 0 or less: ConnWindow
 
 	FirstByteTimeout time.Duration // server: until the client's first octet; 0: PrefaceTimeout includes it; negative: none
-	PrefaceTimeout   time.Duration // until the peer's first SETTINGS, from the start or from what ended FirstByteTimeout
+	PrefaceTimeout   time.Duration // from the start, or the end of FirstByteTimeout, until the peer's first SETTINGS
 	SettingsTimeout  time.Duration // until our SETTINGS are acknowledged
 	HeaderTimeout    time.Duration // from the first octet of a header block to its last
 	FrameTimeout     time.Duration // from the first octet of another frame to its last; 0: HeaderTimeout
-	StallTimeout     time.Duration // data waits for the peer's window
-	IdleTimeout      time.Duration // no stream is open
-	PingInterval     time.Duration // nothing received: ask with PING
-	PingTimeout      time.Duration // until that PING is answered
-	PingBudget       int           // such PINGs without HEADERS or DATA of the peer between them; 0: no limit
-	PingRenewal      time.Duration // so long after the last PING the budget is full again if a stream is open; 0: never
-	DrainGrace       time.Duration // from the start of a drain to its forced end
+	StallTimeout     time.Duration // while data waits for the peer's windows, see minProgress
+	IdleTimeout      time.Duration // while no stream is open
+	PingInterval     time.Duration // without a frame from the peer, until a keepalive PING is sent
+	PingTimeout      time.Duration // from a keepalive PING until a frame arrives
+	PingBudget       int           // keepalive PINGs without HEADERS or DATA of the peer between them; 0: no limit
+	PingRenewal      time.Duration // from the last PING until PingBudget is full again, if a stream is open; 0: never
+	DrainGrace       time.Duration // from the start of a drain until streams that still run are cut off
 
-	// NewStream gives the memory for a Stream. Nil means new(Stream).
+	// NewStream returns the memory for a Stream. Nil means new(Stream).
 	NewStream func() *Stream
 
 	Scheduler priority.Scheduler // nil: round robin
 	Limits    Limits
 
 	Padding       PaddingFunc       // nil: nothing is padded
-	SettingsOrder []frame.SettingID // these first, in this order, and whether or not their value is the initial one
-	Grease        uint64            // random octets for a setting and frames of no meaning; 0: none are sent
+	SettingsOrder []frame.SettingID // settings to be sent first, in this order, even with the initial value
+	Grease        uint64            // random octets for a setting and frames without a meaning; 0: none are sent
 }
 
-// normalize fills in what a connection cannot work without, and brings into range what is not.
+// normalize fills in defaults, and brings values into their range.
 func (cfg *Config) normalize() {
 	cfg.MaxConcurrentStreams = min(cmp.Or(cfg.MaxConcurrentStreams, 100), frame.MaxStreamID)
 	cfg.MaxReadFrameSize = min(max(cfg.MaxReadFrameSize, frame.MinMaxFrameSize), frame.MaxMaxFrameSize)
@@ -103,5 +103,5 @@ func (cfg *Config) normalize() {
 	}
 }
 
-// maxTimeout is as good as none, and leaves room for sums.
+// maxTimeout bounds durations, so that a time and a duration can be added.
 const maxTimeout = 100 * 365 * 24 * time.Hour

@@ -2,7 +2,7 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// Counts returns the counters so far.
+// Counts returns what has passed over the connection so far.
 func (d Driver) Counts() Counts {
 	n := &d.counts
 	return Counts{
@@ -20,21 +20,21 @@ func (d Driver) Counts() Counts {
 type Counts struct {
 	FramesIn, FramesOut uint64
 	DataIn, DataOut     uint64 // octets of DATA payload, padding excluded
-	StreamsOpened       uint64 // by either side
-	StreamsClosed       uint64 // of them, however they ended; those lost with their connection are not among them
-	StreamsResetLocal   uint64 // of the closed ones, those that ended with our RST_STREAM
-	StreamsResetRemote  uint64 // those that ended with the peer's RST_STREAM, or were above its GOAWAY's last stream
-	PromisesIn          uint64 // PUSH_PROMISE that was taken
+	StreamsOpened       uint64 // streams that either side has opened or promised
+	StreamsClosed       uint64 // streams that have closed before the connection ended
+	StreamsResetLocal   uint64 // streams that ended with our RST_STREAM
+	StreamsResetRemote  uint64 // streams that ended with the peer's RST_STREAM, or by its GOAWAY
+	PromisesIn          uint64 // PUSH_PROMISE that was accepted
 	PromisesOut         uint64
 	ResetsIn, ResetsOut uint64
 	PingsIn, PingsOut   uint64
-	SettingsIn          uint64 // without acknowledgements
+	SettingsIn          uint64 // SETTINGS that are no acknowledgements
 	WindowUpdatesIn     uint64
 	WindowUpdatesOut    uint64
-	LastError           frame.Code // of the connection error that ended it
+	LastError           frame.Code // code of the connection error that ended the connection
 }
 
-// tally is Counts in less memory: what is rare begins again after 2^32.
+// counters is Counts in less memory: rare events are counted modulo 2^32.
 type counters struct {
 	FramesIn, FramesOut                                uint64
 	DataIn, DataOut                                    uint64

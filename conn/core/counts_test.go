@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Streams are counted when they close, and by who has reset them.
+// Streams are counted when they close, and by the side that has reset them.
 func TestCountsOfStreams(t *testing.T) {
 	p := newPeer(t, Server)
 	for id := uint32(1); id <= 9; id += 2 {

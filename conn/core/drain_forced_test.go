@@ -7,11 +7,11 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Rapid reset (CVE-2023-44487): beyond the budget nothing new is processed, what runs goes on, and
+// Rapid reset (CVE-2023-44487): above the limit nothing new is processed, what runs goes on, and
 // a client that does not stop is cut off.
 func TestRapidReset(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1)) // somebody's upload, and a download
+	p.send(request(1)) // an upload, and a download
 	p.send(request(3).ends())
 	n := 2
 	attack := func(until func() bool) (rounds int) {

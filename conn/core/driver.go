@@ -19,10 +19,10 @@ type Driver struct{ *Conn }
 // Driver returns the Driver of c.
 func (c *Conn) Driver() Driver { return Driver{c} }
 
-// SetTime says what time it is. Queue, SendHead and others that bring no time of their own use the
-// time of the last call that did, which may be long ago when a peer waits for its answer. So call
-// SetTime before a Queue that will have to wait for the peer's window, and after what may have
-// ended the last stream: the wait, and idleness, are counted from then.
+// SetTime says what time it is. Methods without a time argument, like Queue and SendHead, use the
+// time of the last call that had one, which may be long ago. So SetTime is to be called before a
+// Queue that will have to wait for the peer's window, because StallTimeout runs from then, and
+// after a call that may have ended the last stream, because IdleTimeout runs from then.
 func (d Driver) SetTime(now time.Time) {
 	d.advance(now)
 	if d.idle.stale {
@@ -39,7 +39,7 @@ func (d Driver) OutputLen() int { return len(d.out) }
 // NumStreams returns how many streams are open, half-closed or reserved.
 func (d Driver) NumStreams() int { return d.streams.Len() }
 
-// LocalStreams returns how many of the streams that we opened are open or half-closed.
+// LocalStreams returns how many streams are open or half-closed that this side has opened.
 func (d Driver) LocalStreams() int { return int(d.streams.local) }
 
 // Streams calls f for every stream in the table. f must not open or close streams.
@@ -55,9 +55,9 @@ func (d Driver) Unread() int64 { return d.recv.unread }
 // SendWindow returns how many octets the peer's window for the connection has room for.
 func (d Driver) SendWindow() int64 { return int64(d.sendWindow.Available()) }
 
-// Abandon says that the connection is over without another word, and that the memory of its streams
-// may be used elsewhere. From then on nothing is appended, as after Fail, and the scheduler, which
-// may still lead from one stream to another, is not called.
+// Abandon says that the connection is over, without GOAWAY, and that the memory of its streams may
+// be used for other streams. From then on nothing is appended, as after Fail, and the scheduler,
+// which still refers to that memory, is not called.
 func (d Driver) Abandon() {
 	if d.connErr == nil {
 		d.connErr = errAbandoned
@@ -66,25 +66,25 @@ func (d Driver) Abandon() {
 
 var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
 
-// Draining tells whether a shutdown has begun on either side.
+// Draining reports whether a shutdown has begun on either side.
 func (d Driver) Draining() bool { return d.goAway.drain != running || d.goAway.received }
 
-// Sendable reports whether Fill would move something to the output, or end the connection for a
-// fault of the scheduler.
+// Sendable reports whether Fill would move data to the output, or end the connection for a fault of
+// the scheduler.
 func (d Driver) Sendable() bool {
 	return d.connErr == nil && d.sched.sending > 0 && d.sendWindow.Available() > 0
 }
 
-// Contended reports whether several streams have something to send and may send it, or are awaited
-// (see SetPatient).
+// Contended reports whether more than one stream has something to send that its window lets pass,
+// or is awaited (see SetBackpressure).
 func (d Driver) Contended() bool { return d.sched.sending+d.sched.awaited > 1 }
 
-// RTT returns the round-trip time of the path as far as it is known from acknowledgements of
-// SETTINGS and PING, 0 where it is not. An answer that is later than 4 s counts as 4 s.
+// RTT returns the round-trip time of the path, as acknowledgements of SETTINGS and PING have shown
+// it, and 0 while it is not known. More than 4 s count as 4 s.
 func (d Driver) RTT() time.Duration { return d.recv.bdp.RTT() }
 
-// RecvWindow returns the size of the connection's receive window, and by how much those of its
-// streams have grown together, in octets.
-func (d Driver) RecvWindow() (size, grown int64) {
+// RecvWindow returns the size of the connection's receive window, and by how many octets the
+// windows of all its streams have grown together.
+func (d Driver) RecvWindow() (size, growth int64) {
 	return int64(d.recv.window.Size()), int64(d.recv.growth)
 }

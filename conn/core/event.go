@@ -2,7 +2,7 @@ package core
 
 import "github.com/sluice-go/sluice/conn/header"
 
-// EventKind tells what happened.
+// EventKind says what has happened.
 type EventKind uint8
 
 // The kinds of Event, with the fields that each fills beside Stream.
@@ -13,8 +13,8 @@ const (
 	EventHeaders EventKind = iota + 1
 	// EventInformational: a 1xx response has arrived. Message is valid until the next Decode.
 	EventInformational
-	// EventData: DATA has arrived; Data is a view into the bytes given to Decode. Whoever takes the
-	// event owes a Consume for every octet, sooner or later. End is set with END_STREAM.
+	// EventData: DATA has arrived; Data is a view into the bytes given to Receive. Consume is to be
+	// called for every octet, sooner or later. End is set with END_STREAM.
 	EventData
 	// EventTrailers: the trailer section, and with it the end, has arrived. Message is valid until
 	// the next Decode.
@@ -24,13 +24,13 @@ const (
 	// EventReset: the stream was ended early, by RST_STREAM in either direction or by GOAWAY; Err
 	// says how.
 	EventReset
-	// EventFault: the peer broke a rule on one stream, which is answered with RST_STREAM; Err is
-	// the *frame.StreamError. Where the stream exists, EventReset follows; Stream is not set, as a
-	// fault may keep one from being opened. With a *frame.ConnError the peer went over a limit for
-	// which the connection is drained (see Limits).
+	// EventFault: the peer has broken a rule on one stream, which is answered with RST_STREAM; Err
+	// is the *frame.StreamError. Where the stream exists, EventReset follows. Stream is not set,
+	// since the fault may be why the stream was not opened. If Err is a *frame.ConnError, the peer
+	// went over a limit for which the connection is drained (see Limits).
 	EventFault
-	// EventClosed: the stream is closed and no longer in the table. It comes last, after EventReset
-	// too.
+	// EventClosed: the stream is closed, and Conn does not use it any more. It is the last event of
+	// a stream, after EventReset too.
 	EventClosed
 	// EventPush: the peer has promised Stream in answer to Parent; the promised request is in
 	// Stream.Head.
@@ -42,10 +42,10 @@ const (
 	// EventGoAway: the peer sent GOAWAY; Err is a *frame.ConnError with its code, last stream and
 	// debug data.
 	EventGoAway
-	// EventOrigin: the server has sent ORIGIN; Data is its valid payload, a view as with EventData,
-	// and owes nothing.
+	// EventOrigin: the server has sent ORIGIN; Data is its valid payload, a view into the bytes
+	// given to Receive, for which Consume is not called.
 	EventOrigin
-	// EventAltSvc: the server has sent ALTSVC, of the stream where Stream is set; Data is as with
+	// EventAltSvc: the server has sent ALTSVC, on Stream where that is set; Data is as with
 	// EventOrigin.
 	EventAltSvc
 )
@@ -68,8 +68,8 @@ type eventQueue struct {
 	next int // index in list of the event that NextEvent returns next
 }
 
-// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can make two for each stream.
-// What the usual number of streams gives at once has room.
+// maxKeptEvents bounds the memory for events that is kept: one GOAWAY can queue two events for each
+// stream. That is enough for the events of the usual number of streams.
 const maxKeptEvents = 1024
 
 // NextEvent returns the next event in order, and whether there was one. The event is valid until
@@ -85,13 +85,13 @@ func (c *Conn) NextEvent() (*Event, bool) {
 	return &c.events.list[c.events.next-1], true
 }
 
-// forgetEvents empties the queue, of which all has been taken, and holds on to nothing.
+// clearEvents empties the queue, whose events have all been taken, and drops what they refer to.
 func (c *Conn) clearEvents() {
 	for i := range c.events.list {
 		switch e := &c.events.list[i]; e.Kind {
 		case EventHeaders,
 			EventClosed,
-			EventDrained: // each request has them, and clearing the rest takes longer than all else here
+			EventDrained: // they have only these two fields, and are too frequent to clear all
 			e.Stream, e.End = nil, false
 		default:
 			*e = Event{}
@@ -103,16 +103,16 @@ func (c *Conn) clearEvents() {
 	}
 }
 
-// emit queues an event.
+// emitEvent queues an event.
 func (c *Conn) emitEvent(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
 
-// queueEvent queues an event and returns it, to be filled in. That is for the frequent ones, which
-// have but a few of the fields: to copy all of them costs more, while the garbage collector runs,
-// than what they tell of.
+// queueEvent queues an event and returns it, to be filled in. It is for frequent events, which have
+// few of the fields: copying all fields would cost more than handling the event, while the garbage
+// collector runs.
 func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
 	n := len(c.events.list)
 	if n < cap(c.events.list) {
-		c.events.list = c.events.list[:n+1] // is zero but for Kind: see forgetEvents
+		c.events.list = c.events.list[:n+1] // is zero but for Kind: see clearEvents
 	} else {
 		c.events.list = append(c.events.list, Event{})
 	}

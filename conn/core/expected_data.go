@@ -1,11 +1,11 @@
 package core
 
-// Expected returns how many octets of DATA are worth waiting for on the stream of the last DATA
-// frame, which are sure to follow unless the peer pauses or gives up: the rest of its
-// content-length where the stream's window allows all of it, and otherwise half of what that
-// allows, or of what it will allow once what has come is read, so that the peer can go on sending
-// while the reader wakes. It is 0 where that is not known, and while the time until the answer to a
-// PING of ours is being taken.
+// ExpectedData returns how many octets of DATA the reader may wait for before it reads again: as
+// many will follow on the stream of the last DATA frame unless the peer pauses or resets it. That
+// is the rest of the content-length if the stream's window allows all of it. Otherwise it is half
+// of what the window allows, or will allow once all that has arrived is consumed, so that the peer
+// can go on sending while the reader wakes. ExpectedData is 0 where the length is not known, and
+// while a PING measures the round-trip time, which waiting would make longer.
 func (d Driver) ExpectedData() int {
 	s := d.streams.lastData
 	if s == nil || !s.state.CanReceive() || s.noBody || d.pings.rtt || d.pings.keepalive {
@@ -14,11 +14,10 @@ func (d Driver) ExpectedData() int {
 	left := s.Head.ContentLength - s.recvBody
 	room := int64(s.recv.window.Available())
 	if left > room {
-		// The peer is not to use up its credit while nobody reads: half of it is left when the
-		// reader wakes.
+		// The peer must not run out of credit while the reader sleeps.
 		room /= 2
 		if s.recv.unread > 0 {
-			// Whoever reads it gives the peer credit for half of the window at least.
+			// When that is consumed, the peer gets credit for half of the window at least.
 			room = max(room, int64(s.recv.window.Size()/4))
 		}
 	}

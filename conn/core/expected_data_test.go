@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-func TestExpected(t *testing.T) {
+func TestExpectedData(t *testing.T) {
 	p := newPeer(t, Server, func(c *Config) { c.ConnWindow = 1 << 20 })
 	want := func(why string, n int) {
 		t.Helper()

@@ -9,7 +9,7 @@ import (
 )
 
 // wantAccounts checks that no credit is lost: what of the connection's window is not with the peer
-// is free, or held back for DATA that nobody has read.
+// is free, or withheld for DATA that was not read.
 func wantAccounts(tb testing.TB, c Driver) {
 	tb.Helper()
 	w := &c.recv.window
@@ -45,8 +45,8 @@ func (p *peer) wantLedger(why string) {
 	}
 }
 
-// A dropTest is one way in which DATA goes. Whatever is unread after it is consumed, as by an owner
-// who drops it.
+// A dropTest is one way in which DATA goes. What is unread after it is consumed, as by an owner
+// that drops it.
 type dropTest struct {
 	name string
 	role Role
@@ -189,7 +189,7 @@ func TestConnWindowExceeded(t *testing.T) {
 	p.wantDead("one more is not", frame.FlowControlError, "RFC 9113 §6.9")
 }
 
-// A stream that nobody reads closes its own window and takes nothing from the others.
+// A stream that is not read closes its own window and takes nothing from the others.
 func TestUnreadStream(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1), request(3))
@@ -223,7 +223,7 @@ func TestMaxUnread(t *testing.T) {
 	if held := p.c.recv.window.Held(); held < 38_000 || held > 48_000 {
 		t.Errorf("%d octets are held back of 48,000 with 10,000 free", held)
 	}
-	// Less than half of the window is left: those who read must be able to use it again and again.
+	// Less than half of the window is left: streams that are read must be able to use it again and again.
 	for range 100 {
 		credit := frame.DefaultWindow - p.spent + p.granted[0]
 		if credit < 4000 {
@@ -274,7 +274,7 @@ func TestNoUpdateAtTheEnd(t *testing.T) {
 }
 
 // A window below 65535 holds when the peer has acknowledged it, also for streams that were open
-// before (RFC 9113 §6.9.2), and whoever reads makes the peer go on.
+// before (RFC 9113 §6.9.2), and reading makes the peer go on.
 func TestSmallStreamWindow(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.StreamWindow = 1000 })
 	p.greet()

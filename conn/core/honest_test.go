@@ -329,8 +329,8 @@ func TestHonestFragments(t *testing.T) {
 	}
 }
 
-// Small DATA that nobody reads, within the window: a server's costs its client nothing, and what
-// has the length of a word costs nobody anything.
+// Small DATA that is not read, within the window: a server's is not charged on its client, and what
+// has the length of a word is charged on neither side.
 func TestHonestSmallData(t *testing.T) {
 	for _, tt := range []struct {
 		role Role

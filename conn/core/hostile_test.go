@@ -116,7 +116,7 @@ func TestSettingsFlood(t *testing.T) {
 	p.alive("no limit")
 }
 
-// Frames of one octet each that nobody reads cost more memory than they hold.
+// Frames of one octet each that are not read cost more memory than they hold.
 func TestTinyDataFlood(t *testing.T) {
 	p := newPeer(t, Server)
 	p.send(request(1))
@@ -247,7 +247,7 @@ func TestManyStreams(t *testing.T) {
 			// Caches make it two or three times as much, work in proportion to the square forty
 			// times.
 			few, many := cost(250), cost(total)
-			for again := 0; many > 15*few && again < 5; again++ { // somebody may have taken the CPU at the wrong moment
+			for again := 0; many > 15*few && again < 5; again++ { // another process may have taken the CPU at the wrong moment
 				few, many = max(few, cost(250)), min(many, cost(total))
 			}
 			if many > 15*few {

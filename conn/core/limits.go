@@ -12,33 +12,33 @@ import (
 // Where nothing else is said, going over a limit is a connection error ENHANCE_YOUR_CALM (RFC 9113
 // §10.5).
 //
-// The rates are token buckets: a burst, refilled by so many a second. Honest peers send most of
-// these frames in proportion to their requests, to the responses or to the octets that they
-// receive, so those pay for them: see each field. What the peer may have sent before it learned of
-// our own RST_STREAM is never charged.
+// A burst and a rate are those of a token bucket: its size, and the tokens that it gets in a
+// second. Honest peers send most of these frames in proportion to their requests, to the responses
+// or to the octets that they receive, so some frames are free for each of those: see each field.
+// What the peer may have sent before it received our RST_STREAM is never charged.
 type Limits struct {
-	// ResetBurst and ResetRate bound the requests that a client cancels with RST_STREAM before they
-	// were worth anything: rapid reset (CVE-2023-44487). Free are resets after the head of the
+	// ResetBurst and ResetRate bound the requests that a client cancels with RST_STREAM as soon as
+	// it has sent them: rapid reset (CVE-2023-44487). Free are resets after the head of the
 	// response was sent, of streams that have been open for 100 ms, and of streams that had ended.
 	// Each response that is begun gives a token back. Beyond the limit the connection is drained:
-	// GOAWAY says that no further stream is processed, those that run may end. A client that goes
+	// GOAWAY says that no further stream is processed, and open streams may end. A client that goes
 	// on to open streams is cut off with ENHANCE_YOUR_CALM. Server only. Default 4000, or 16 times
 	// Config.MaxConcurrentStreams if that is more, and 1000 a second.
 	ResetBurst, ResetRate int
 
-	// FaultBurst and FaultRate bound the streams that are reset by us for a fault of the peer,
-	// which it may have made on purpose (CVE-2025-8671). Free are REFUSED_STREAM for streams that
-	// the peer has opened before it acknowledged our SETTINGS, resets that the application asks
-	// for, and, for a client, streams that it has opened itself. They bound as well the pushed
-	// streams that a client resets: then there are no more pushes, with no other consequence.
-	// Default 200 and 50 a second; none where ResetBurst is negative.
+	// FaultBurst and FaultRate bound the streams that we reset for a fault of the peer, which it
+	// may have made on purpose (CVE-2025-8671). Free are REFUSED_STREAM for streams that the peer
+	// has opened before it acknowledged our SETTINGS, resets that the application asks for, and, on
+	// a client, streams that it has opened itself. A second bucket of this size counts the pushed
+	// streams that a client resets: while it is empty, nothing is pushed. Default 200 and 50 a
+	// second; none where ResetBurst is negative.
 	FaultBurst, FaultRate int
 
-	// GlitchBurst and GlitchRate bound frames that are valid and useless: PING, WINDOW_UPDATE,
-	// PRIORITY, PRIORITY_UPDATE, SETTINGS, ALTSVC, ORIGIN, unknown frames, frames on closed streams
-	// (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Sixteen are free for each stream that either
-	// side opens, one for each DATA frame with content, and one WINDOW_UPDATE for each 16 octets of
-	// DATA that were sent. Default 1000 and 100 a second.
+	// GlitchBurst and GlitchRate bound glitches, frames that are valid and useless: PING,
+	// WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, SETTINGS, ALTSVC, ORIGIN, unknown frames, frames on
+	// closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Sixteen are free for each
+	// stream that either side opens, one for each DATA frame with content, and one WINDOW_UPDATE
+	// for each 16 octets of DATA that were sent. Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
 	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing
@@ -55,16 +55,16 @@ type Limits struct {
 	// wait while the peer does not read. Default 1000.
 	MaxQueuedControl int
 
-	// MaxSmallData bounds DATA frames of fewer than 9 octets, which is less than a frame header
-	// has, that lie unread. Default 50,000 for a server, none for a client.
+	// MaxSmallData bounds DATA frames with less than 9 octets of data, which is shorter than a
+	// frame header, that were not consumed. Default 50,000 for a server, none for a client.
 	MaxSmallData int
 
 	// MaxSettings bounds the settings of one SETTINGS frame. Default 32.
 	MaxSettings int
 
-	// MaxInterim bounds the interim responses (1xx) to one request. Their octets together are
-	// bounded by Config.MaxHeaderBytes in any case, unless the caller takes them: see
-	// Conn.TakeInterim. Going over it is a stream error. Default: none.
+	// MaxInterim bounds the interim responses (1xx) to one request. Config.MaxHeaderBytes bounds
+	// their octets together in any case. Driver.UnboundedInterim turns both off. Going over one is
+	// a stream error. Default: none.
 	MaxInterim int
 }
 
@@ -93,13 +93,13 @@ func (l Limits) withDefaults(cfg *Config) Limits {
 	}
 }
 
-// over reports whether n is over a limit, of which a negative one is none.
+// over reports whether n is above limit, where a negative limit is none.
 func over(n, limit int) bool { return limit >= 0 && n > limit }
 
 // bucket is a token bucket.
 type bucket struct {
-	used    float64 // tokens
-	updated int64   // of what time, in nanoseconds since 1970
+	used    float64 // tokens that were missing at the time updated
+	updated int64   // Unix time in nanoseconds
 }
 
 // take takes one token and reports whether there was one.
@@ -126,38 +126,39 @@ func (b *bucket) empty(now time.Time, burst, rate int) bool {
 	return b.used+1 > float64(burst)
 }
 
-// giveBack gives back one token.
+// refund gives back one token.
 func (b *bucket) refund() {
 	if b.used > 0 {
 		b.used = max(0, b.used-1)
 	}
 }
 
-// What pays for frames that would be charged otherwise. Credit that is not used is kept, up to a
+// Frames that are free for what the two sides have sent. Credit that is not used is kept, up to a
 // bound.
 const (
 	glitchesPerStream = 16
 	emptiesPerStream  = 4
 	maxCredit         = 1 << 12
-	octetsPerUpdate   = 16 // of DATA sent, for each WINDOW_UPDATE
+	octetsPerUpdate   = 16 // one WINDOW_UPDATE is free for so many octets of DATA that were sent
 	maxUpdateCredit   = 1 << 20
 )
 
-// limiter holds what Limits is checked against.
+// limiter counts what Limits bounds.
 type limiter struct {
 	*Limits
 	resets, faults, glitches, empties bucket
-	pushResets                        bucket // of streams that we have pushed
+	pushResets                        bucket // RST_STREAM of the client for streams that we have pushed
 
-	smallData     int32  // small DATA frames unread, over all streams
-	queuedControl int32  // answers appended since the output was last taken
+	smallData     int32  // small DATA frames of all streams that were not consumed
+	queuedControl int32  // answers that were appended since Output was last called
 	updateCredit  int32  // WINDOW_UPDATE frames that are free
-	afterDrain    int32  // streams opened since the connection is drained for the peer's behavior
-	glitchCredit  int16  // frames that are free
+	afterDrain    int32  // streams that the peer has opened since forceDrain
+	glitchCredit  int16  // glitches that are free
 	emptyCredit   int16  // empty DATA frames that are free
-	earlyRefusals uint16 // streams refused before our SETTINGS were acknowledged
+	earlyRefusals uint16 // streams that were refused before our SETTINGS were acknowledged
 }
 
+// enhanceYourCalm returns the error for a peer that has gone over a limit.
 func enhanceYourCalm(reason string) error {
 	return frame.NewConnError(frame.EnhanceYourCalm, "RFC 9113 §10.5", reason)
 }
@@ -174,19 +175,20 @@ func (l *limiter) fault(now time.Time) error {
 	return enhanceYourCalm("too_many_internal_resets")
 }
 
-// pushReset charges a RST_STREAM for a stream of ours. To refuse pushes so is the client's right
-// (RFC 9113 §8.4.2): it costs it no more than the pushes to come.
+// pushReset charges a RST_STREAM for a stream that we have pushed, and reports whether that was
+// within the limit. To refuse pushes is the client's right (RFC 9113 §8.4.2), so the only
+// consequence is that nothing more is pushed.
 func (l *limiter) pushReset(now time.Time) bool {
 	return l.pushResets.take(now, l.FaultBurst, l.FaultRate)
 }
 
-// unwanted reports whether the client has reset so much that was pushed that there had better be no
-// more.
+// pushesUnwanted reports whether the client has reset so many pushed streams that no more are to be
+// pushed.
 func (l *limiter) pushesUnwanted(now time.Time) bool {
 	return l.pushResets.empty(now, l.FaultBurst, l.FaultRate)
 }
 
-// glitch charges a frame that is valid and useless.
+// glitch charges a frame that is valid and useless. HAProxy and nghttp2 have the word.
 func (l *limiter) glitch(now time.Time) error {
 	if l.glitchCredit > 0 {
 		l.glitchCredit--
@@ -198,7 +200,7 @@ func (l *limiter) glitch(now time.Time) error {
 	return enhanceYourCalm("too_many_glitches")
 }
 
-// empty charges a DATA frame that carries nothing, and reports whether that was within the limit.
+// empty charges a DATA frame without content, and reports whether that was within the limit.
 func (l *limiter) empty(now time.Time) bool {
 	if l.emptyCredit > 0 {
 		l.emptyCredit--
@@ -207,7 +209,7 @@ func (l *limiter) empty(now time.Time) bool {
 	return l.empties.take(now, l.EmptyBurst, l.EmptyRate)
 }
 
-// windowUpdate charges a WINDOW_UPDATE. Peers that read in small pieces give credit back in small
+// windowUpdate charges a WINDOW_UPDATE. Peers that read in small pieces return credit in small
 // pieces, for the stream and for the connection.
 func (l *limiter) windowUpdate(now time.Time) error {
 	if l.updateCredit > 0 {
@@ -217,31 +219,32 @@ func (l *limiter) windowUpdate(now time.Time) error {
 	return l.glitch(now)
 }
 
-// opened notes that a stream was opened, by whichever side: there are peers that measure the path,
-// change their settings, give credit back or name alternative services with each request or
+// opened adds the credit for a stream that either side has opened. There are peers that measure the
+// path, change their settings, return credit or name alternative services with each request or
 // response.
 func (l *limiter) opened() {
 	l.glitchCredit = min(l.glitchCredit+glitchesPerStream, maxCredit)
 	l.emptyCredit = min(l.emptyCredit+emptiesPerStream, maxCredit)
 }
 
-// answered notes that a response was begun.
+// answered gives a token back for a response that was begun.
 func (l *limiter) answered() { l.resets.refund() }
 
-// sentData notes a DATA frame of size octets that was sent. Receivers of DATA measure the path with
-// PING, grpc-go for example.
+// sentData adds the credit for a DATA frame of size octets that was sent. Receivers of DATA,
+// grpc-go for example, measure the path with PING.
 func (l *limiter) sentData(size int) {
 	l.updateCredit = min(l.updateCredit+2+int32(size/octetsPerUpdate), maxUpdateCredit)
 	l.glitchCredit = min(l.glitchCredit+1, maxCredit)
 }
 
-// receivedData notes a DATA frame with content. There are senders that flush an empty one behind
-// it.
+// receivedData adds the credit for a DATA frame with content. There are senders that flush an empty
+// one behind it.
 func (l *limiter) receivedData() {
 	l.emptyCredit = min(l.emptyCredit+1, maxCredit)
 	l.glitchCredit = min(l.glitchCredit+1, maxCredit)
 }
 
+// queuedAnswer counts an answer that waits in the output.
 func (l *limiter) queuedAnswer() error {
 	l.queuedControl++
 	if over(int(l.queuedControl), l.MaxQueuedControl) {

@@ -249,7 +249,7 @@ func TestNotCharged(t *testing.T) {
 	})
 }
 
-// A reader who is always a little behind is charged for what is unread, not for all that ever was.
+// A reader that is always a little behind is charged for what is unread, not for all that ever was.
 func TestSmallDataIsForgiven(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = 10 })
 	p.send(request(1), data(1, "12345"))

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// recvOrigin hands on what origins the server wants to be asked for (RFC 8336 §2). Whether to
-// believe it is the caller's matter, who knows about TLS.
+// recvOrigin handles ORIGIN, which has the origins for which the server wants requests (RFC 8336
+// §2). The caller, which knows the certificate, decides whether to believe it.
 func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
 	if err := c.limit.glitch(c.now); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (c *Conn) recvOrigin(h frame.Header, p []byte) error {
 	return nil
 }
 
-// unlessIgnored is err, unless it says that the frame is to be ignored.
+// unlessIgnored returns err, and nil where err says that the frame is to be ignored.
 func unlessIgnored(err error) error {
 	if errors.Is(err, frame.ErrIgnore) {
 		return nil
@@ -31,16 +31,17 @@ func unlessIgnored(err error) error {
 }
 
 // SendOrigin appends ORIGIN frames with these origins, each of at most 65535 octets, serialized as
-// "https://host:port" without a port that is the default (RFC 6454 §6.2). An origin that has no
-// room in a frame that the peer takes is left out. Server only; clients without TLS ignore it.
+// "https://host:port" without a port that is the default (RFC 6454 §6.2). An origin that is too
+// long for the peer's SETTINGS_MAX_FRAME_SIZE is left out. Server only; clients without TLS ignore
+// it.
 func (c *Conn) SendOrigin(origins []string) {
 	if c.connErr != nil {
 		return
 	}
-	room := int(c.peer.MaxFrameSize)
+	maxSize := int(c.peer.MaxFrameSize)
 	for len(origins) > 0 {
 		n, size := 0, 0
-		for n < len(origins) && size+2+len(origins[n]) <= room {
+		for n < len(origins) && size+2+len(origins[n]) <= maxSize {
 			size += 2 + len(origins[n])
 			n++
 		}

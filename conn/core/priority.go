@@ -8,8 +8,10 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Priorities, of both schemes: RFC 7540 §5.3, the tree, and RFC 9218, urgency and incremental. The
-// scheduler decides what they mean; here is how they arrive and leave, and what is kept of them.
+// There are two schemes of priorities: the tree of RFC 7540 §5.3, and urgency and incremental of
+// RFC
+// 9218. The scheduler decides what they mean. This file and recv_priority.go have what is sent and
+// received of them, and the record that a stream keeps.
 
 // ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC
 // 7540 §5.3.1), or on one whose identifier is above 2^31-1.
@@ -21,8 +23,8 @@ type streamPriority struct {
 	override localOverride
 }
 
-// localOverride says which parts of a stream's priority this side has decided, so that the peer does
-// not change them any more.
+// localOverride says which parts of a stream's priority this side has decided, so that the peer
+// does not change them any more.
 type localOverride uint8
 
 const (
@@ -31,18 +33,19 @@ const (
 	overrideTree
 )
 
-// Priority returns the priority of s: what the peer has asked for, or what was decided on this
-// side.
+// Priority returns the priority of s: what the peer has stated, or what this side has decided.
 func (s *Stream) Priority() priority.Params { return s.prio.Params }
 
 // SetPriority changes the priority of s. A part that p does not state stays as it is, and an
 // urgency above 7 is 7.
 //
-// On a server it decides when the response is sent, and whatever p states holds from now on,
-// whatever the client asks for (RFC 9218 §8). A client asks the server with PRIORITY_UPDATE
-// (RFC 9218 §7.1), and with PRIORITY (RFC 7540 §6.3) where Config.TreePriorities is set and the
-// server has not said that it ignores that; and it changes when the rest of the request is sent.
-// The error is ErrClosed when nothing more will be sent, or received, on s.
+// On a server it changes when the response is sent. What p states holds from now on, whatever the
+// client states later (RFC 9218 §8). The error is ErrClosed when s is closed.
+//
+// On a client it changes when the rest of the request is sent, and tells the server: by
+// PRIORITY_UPDATE (RFC 9218 §7.1), and by PRIORITY (RFC 7540 §6.3) where Config.TreePriorities is
+// set and the server has not stated that it ignores that. The error is ErrClosed when the response
+// has been received.
 func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 	if p.Tree && (p.DependsOn == s.ID || p.DependsOn > frame.MaxStreamID) {
 		return ErrPriority
@@ -79,15 +82,15 @@ func (c *Conn) SetPriority(s *Stream, p priority.Params) error {
 	return nil
 }
 
-// MergePriority is SetPriority with the value of a priority field, as a response has it (RFC 9218
-// §5): the parameters that it states, and no others, take the place of the client's (RFC 9218 §8).
-// A value that is not valid is ignored. Server only.
+// MergePriority is SetPriority with the value of the priority field of a response (RFC 9218 §5):
+// the parameters that the value states replace the client's, the others stay (RFC 9218 §8). A value
+// that is not valid is ignored. Server only.
 func (d Driver) MergePriority(s *Stream, value string) {
 	p, ok := s.prio.Merge(value)
 	if !ok || s.state.Closed() {
 		return
 	}
-	// What value states is what comes out of it whatever it is merged with.
+	// A parameter is stated by value if merging gives the same result whatever was there before.
 	low, _ := priority.Params{Extensible: true}.Merge(value)
 	high, _ := priority.Params{Extensible: true, Urgency: priority.MaxUrgency, Incremental: true}.Merge(value)
 	stated := localOverride(0)
@@ -104,19 +107,19 @@ func (d Driver) MergePriority(s *Stream, value string) {
 	}
 }
 
-// adjust changes the priority of a stream in the table as the peer has asked.
+// updatePriority changes the priority of a stream in the table as the peer, or a client, states it.
 func (c *Conn) updatePriority(s *Stream, p priority.Params) {
 	c.recordPriority(s, p)
 	c.sched.Adjust(s.ID, p)
 }
 
-// decide changes the priority of a stream in the table as this side wants it.
+// overridePriority changes the priority of a stream in the table as this server decides it.
 func (c *Conn) overridePriority(s *Stream, p priority.Params) {
 	c.recordPriority(s, p)
 	priority.Decide(c.sched.Scheduler, s.ID, p)
 }
 
-// note keeps what p states with the stream.
+// recordPriority copies what p states to the stream.
 func (c *Conn) recordPriority(s *Stream, p priority.Params) {
 	if p.Extensible {
 		c.sched.extensible = true
@@ -127,7 +130,8 @@ func (c *Conn) recordPriority(s *Stream, p priority.Params) {
 	}
 }
 
-// askedFor changes the priority of s as the peer has asked, but for what was decided here.
+// applyPeerPriority changes the priority of s as the peer states it, but for what this side has
+// decided.
 func (c *Conn) applyPeerPriority(s *Stream, p priority.Params) {
 	if s.prio.override&overrideUrgency != 0 {
 		p.Urgency = s.prio.Urgency
@@ -143,8 +147,8 @@ func (c *Conn) applyPeerPriority(s *Stream, p priority.Params) {
 	}
 }
 
-// requestPriority returns the priority with which a request begins: that of its header section, in
-// which a PRIORITY_UPDATE that came before takes the place of the priority field, being more recent
+// requestPriority returns the priority with which a request begins. stated is what its priority
+// field states. A PRIORITY_UPDATE that came before the request replaces that, as the RFC has it
 // (RFC 9218 §7).
 func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priority.Params) {
 	if b.hasPriority && !c.peer.NoRFC7540Priorities {
@@ -158,11 +162,11 @@ func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priori
 	return p
 }
 
-// newPush returns a stream that is pushed on parent. Until somebody says more its priority is below
-// that: in the tree as a child of the default weight (RFC 7540 §5.3.5). RFC 9218 has no word for
-// it, so it is the next urgency: with the same one a pushed stream, whose identifier may be lower,
-// could hold up the page that needs it. Nothing of the kind is stated where nobody has spoken of
-// RFC 9218, or the scheduler would take that for a sign of it.
+// newPushStream returns a stream that is pushed on parent. Its initial priority is lower than that
+// of parent: in the tree it is a child with the default weight (RFC 7540 §5.3.5), and it has the
+// next urgency. RFC 9218 does not say which; with the same urgency a pushed stream, whose
+// identifier may be lower, could delay the page that needs it. Urgency is stated only where the
+// connection uses RFC 9218 already, because the scheduler would infer that from it.
 func (c *Conn) newPushStream(id uint32, parent *Stream) *Stream {
 	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: priority.DefaultWeight})
 	if c.sched.extensible {
@@ -176,13 +180,15 @@ func (c *Conn) newPushStream(id uint32, parent *Stream) *Stream {
 	return s
 }
 
-// sendsTree tells whether PRIORITY frames, and the like in HEADERS, mean anything to the server.
+// sendsTree reports whether the server uses priorities of RFC 7540, in PRIORITY and in HEADERS.
 func (c *Conn) sendsTree() bool { return c.cfg.TreePriorities && !c.peer.NoRFC7540Priorities }
 
+// fromFrame returns what PRIORITY, or the priority part of HEADERS, states.
 func fromFrame(p frame.PriorityParam) priority.Params {
 	return priority.Params{Tree: true, DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }
 
+// toFrame returns the tree part of p as PRIORITY and HEADERS have it.
 func toFrame(p priority.Params) frame.PriorityParam {
 	return frame.PriorityParam{DependsOn: p.DependsOn, Exclusive: p.Exclusive, Weight: p.Weight}
 }

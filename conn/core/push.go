@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Why Push has refused, beside ErrClosed, ErrNoStream and ErrNoMoreStreams. Each is returned before
+// Errors of Push, beside ErrClosed, ErrNoStream and ErrNoMoreStreams. Each is returned before
 // anything was sent.
 var (
 	// ErrPushDisabled: the client takes no pushes (SETTINGS_ENABLE_PUSH, RFC 9113 §6.5.2).
@@ -20,20 +20,20 @@ var (
 	ErrPushParent = errors.New("http2: push in answer to a push, or to CONNECT")
 	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.ResetRate.
 	ErrPushUnwanted = errors.New("http2: the client resets what is pushed")
-	// ErrPushRequest: what is to be promised is no request that can be (RFC 9113 §8.4). The error
-	// says why.
+	// ErrPushRequest: the request is not one that can be promised (RFC 9113 §8.4). The error that
+	// wraps it says why.
 	ErrPushRequest = errors.New("http2: request cannot be promised")
 )
 
-// Push promises the client to answer a request that it has not made, and returns the stream for
-// that answer, reserved and with the request in Head (RFC 9113 §8.4). fields are the request,
-// pseudo-header fields first: GET or HEAD, without content, for an authority that this side may
-// speak for, which is the caller's to know. PUSH_PROMISE goes to the output at once, before any
-// DATA that is queued on parent later. SendHead opens the stream. Server only.
+// Push promises the response to a request that the client has not sent, and returns the stream for
+// that response, reserved and with the request in Head (RFC 9113 §8.4). fields are the header
+// section of the request, pseudo-header fields first: GET or HEAD, without content. The caller has
+// to know that this server is authoritative for its authority. PUSH_PROMISE goes to the output at
+// once, before any DATA that is queued on parent later. SendHead opens the stream. Server only.
 //
-// The streams that are promised or pushed at a time are no more than the client's
-// SETTINGS_MAX_CONCURRENT_STREAMS, though those that are promised do not count there (RFC 9113
-// §5.1.2), so that every answer can begin when it is ready; nor are they more than
+// No more streams are promised or pushed at a time than the client's
+// SETTINGS_MAX_CONCURRENT_STREAMS, although promised streams do not count there (RFC 9113 §5.1.2):
+// so every response can begin when it is ready. Nor are there more than
 // Config.MaxConcurrentStreams. Beyond that the error is ErrNoStream.
 func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 	if c.cfg.Role != Server {
@@ -70,7 +70,8 @@ func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 	return s, nil
 }
 
-// CanPush tells why Push on parent would be refused whatever the request, nil where it would not.
+// CanPush returns the error that Push on parent would return now for any request, nil if there is
+// none.
 func (d Driver) CanPush(parent *Stream) error {
 	switch {
 	case d.connErr != nil || d.Draining() || d.streams.ids.Exhausted():
@@ -89,20 +90,20 @@ func (d Driver) CanPush(parent *Stream) error {
 	return nil
 }
 
-// pushLimit is how many streams may be pushed at once.
+// pushLimit returns how many streams may be promised or pushed at a time.
 func (c *Conn) pushLimit() uint64 {
 	return uint64(min(c.peer.MaxConcurrentStreams, c.cfg.MaxConcurrentStreams))
 }
 
-// reserve takes a stream that is promised out of those that count (RFC 9113 §5.1.2).
+// reserve marks s as promised: it does not count as a concurrent stream (RFC 9113 §5.1.2).
 func (c *Conn) reserve(s *Stream) {
 	c.uncount(s)
 	s.reserved = true
 	c.streams.reserved++
 }
 
-// openReserved has a stream that was promised count from now on. It is false where that would be
-// one too many.
+// openReserved counts s, which was promised, as a concurrent stream from now on. It returns false
+// where that would be one too many.
 func (c *Conn) openReserved(s *Stream) bool {
 	n, limit := uint64(c.streams.remote), uint64(c.cfg.MaxConcurrentStreams)
 	if c.cfg.Role == Server {
@@ -146,7 +147,8 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 	if err := c.dec.msg.CheckPromise(b.promisedID); err != nil {
 		return err
 	}
-	// Promised streams do not count as open ones (RFC 9113 §5.1.2). As many again are taken.
+	// Promised streams do not count as concurrent streams (RFC 9113 §5.1.2). The limit applies to
+	// each of the two numbers.
 	if uint64(c.streams.reserved) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(
 			b.promisedID,

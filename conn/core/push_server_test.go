@@ -360,8 +360,8 @@ func TestServerPushUnwantedLate(t *testing.T) {
 	}
 }
 
-// What is pushed waits for the page that needs it, whichever scheme the client speaks, and shares
-// with nobody else's page what that is due.
+// What is pushed waits for the page that needs it, whichever scheme the client speaks, and takes
+// nothing from the share of other pages.
 func TestServerPushBelowItsParent(t *testing.T) {
 	tests := map[string][]any{
 		"no priorities": {request(1).ends(), request(3).ends()},

@@ -37,6 +37,7 @@ func (d Driver) Apply(now time.Time) error {
 	return err
 }
 
+// apply lets a whole frame, or the last frame of a header block, take effect.
 func (c *Conn) apply(h frame.Header, p []byte) error {
 	switch h.Type {
 	case frame.TypeData:
@@ -72,7 +73,7 @@ func (c *Conn) apply(h frame.Header, p []byte) error {
 	}
 }
 
-// scope deals with the errors of streams and returns those of the connection.
+// handleStreamError resets the stream of a *frame.StreamError. Errors of the connection it returns.
 func (c *Conn) handleStreamError(err error) error {
 	if err == nil {
 		return nil
@@ -84,8 +85,8 @@ func (c *Conn) handleStreamError(err error) error {
 	return err
 }
 
-// onClosed judges a frame on a stream that is not in the table, by how the stream was closed or as
-// on an idle one. Nothing is charged for what may have crossed our RST_STREAM.
+// recvOnClosed judges a frame on a stream that is not in the table: the stream is idle, or closed.
+// A frame that may have been sent before our RST_STREAM arrived is ignored, and not charged.
 func (c *Conn) recvOnClosed(id uint32, e stream.Event) error {
 	st, known := c.closedState(id)
 	if st == stream.ClosedResetLocal {
@@ -101,10 +102,11 @@ func (c *Conn) recvOnClosed(id uint32, e stream.Event) error {
 	return st.On(e).Verdict.Err(id, e, st)
 }
 
-// closedState returns the state of a stream that is not in the table, and false where the peer's
-// stream is forgotten or was skipped (RFC 9113 §5.1.1). A stream of ours that is forgotten counts
-// as reset by us, because it may have been and the peer may not know yet; so does one that came
-// after our GOAWAY and was never processed (RFC 9113 §6.8).
+// closedState returns the state of a stream that is not in the table. known is false for a stream
+// of the peer of which the record has no entry any more, or which was skipped (RFC 9113 §5.1.1).
+// Two kinds of streams count as reset by us, because frames of the peer may be under way: one of
+// ours that has no entry any more, and one that the peer has opened after our GOAWAY (RFC 9113
+// §6.8).
 func (c *Conn) closedState(id uint32) (st stream.State, known bool) {
 	if c.streams.ids.Idle(id) {
 		return stream.Idle, true

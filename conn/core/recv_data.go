@@ -5,13 +5,13 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// smallDataSize is the payload below which a DATA frame counts as small: it is less than the frame
-// header in front of it, which no message has reason to be.
+// smallDataSize is the length below which the data of a DATA frame counts as small: it is shorter
+// than the frame's header, which no honest sender has reason to do often.
 const smallDataSize = frame.HeaderLen
 
-// recvData handles DATA (RFC 9113 §6.1). Every octet of the payload, padding included, is taken
-// from the connection's window first and given back on every path: at once where the data is
-// dropped, and by hold and Consume where it is kept.
+// recvData handles DATA (RFC 9113 §6.1). It takes every octet of the payload, padding included,
+// from the connection's window first, and returns it on every path: at once where the data is
+// dropped, and by retain and Consume otherwise.
 func (c *Conn) recvData(h frame.Header, p []byte) error {
 	f, err := frame.ParseData(h, p)
 	if err != nil {
@@ -47,8 +47,8 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 			c.appendWindowUpdate(s.ID, inc)
 		}
 	}
-	// Also where the content has not the length that was declared, what has come of it is the
-	// reader's. The reset behind it says that it is not the whole.
+	// Where the content has another length than declared, the caller gets what has arrived of it,
+	// and EventReset behind that.
 	e := c.queueEvent(EventData, s)
 	e.Data, e.End = f.Data, f.EndStream && err == nil
 	if err != nil {
@@ -58,13 +58,17 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	return nil
 }
 
+// errConnWindow returns the error for DATA beyond the connection's window.
 func errConnWindow() error {
 	return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9", "DATA exceeds the connection's window")
 }
 
-// acceptData decides whether DATA may come on s, and takes length octets from the stream's window.
-// If not, and without an error, the frame is to be ignored. With true and an error, what is left of
-// f.Data is within the declared length, and the stream is to be reset behind it.
+// acceptData decides what becomes of DATA on s, and takes length octets from the stream's window:
+//
+//	true, nil:   f is accepted
+//	false, nil:  f is ignored
+//	false, err:  f is dropped
+//	true, err:   f.Data is cut to the declared length and accepted, and the stream is reset after it
 func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err error) {
 	if ok, err := c.transition(s, stream.RecvData); !ok {
 		return false, err
@@ -100,7 +104,7 @@ func (c *Conn) acceptData(s *Stream, f *frame.Data, length uint32) (ok bool, err
 	return true, nil
 }
 
-// acceptEmpty judges DATA that carries nothing and ends nothing.
+// acceptEmpty charges DATA that has neither content nor END_STREAM to Limits.EmptyBurst.
 func (c *Conn) acceptEmpty(s *Stream) (ok bool, err error) {
 	const reason = "too_many_data_frames: empty"
 	switch {

@@ -7,8 +7,8 @@ import (
 )
 
 // recvHeaders handles a whole header block that began with HEADERS: a request, a response, or
-// trailers (RFC 9113 §8.1). The block has been decoded already, for the sake of the HPACK table,
-// whatever comes of it.
+// trailers (RFC 9113 §8.1). Decode has decoded the block, since the HPACK table needs that of every
+// block, even one that is refused here.
 func (c *Conn) recvHeaders(b *headerBlock) error {
 	if c.cfg.Role == Server && c.streams.ids.Idle(b.streamID) {
 		return c.recvRequest(b)
@@ -35,7 +35,7 @@ func (c *Conn) headersOnClosed(id uint32) error {
 	return c.recvOnClosed(id, stream.RecvHeaders)
 }
 
-// recvRequest opens a stream of the peer's (RFC 9113 §5.1.1, §8.3.1).
+// recvRequest opens a stream of the client (RFC 9113 §5.1.1, §8.3.1).
 func (c *Conn) recvRequest(b *headerBlock) error {
 	if err := c.streams.ids.Accept(b.streamID); err != nil {
 		return err
@@ -115,20 +115,21 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 
 // interimState is what the peer has sent of interim responses (1xx) on a stream.
 type interimState struct {
-	octets    uint64 // of all of them, counted as in a header list (RFC 9113 §10.5.1)
-	count     int32
-	unbounded bool // client: see Driver.UnboundedInterim
+	octets    uint64 // size of their header lists together (RFC 9113 §10.5.1)
+	count     int32  // number of interim responses
+	unbounded bool   // see Driver.UnboundedInterim
 }
 
-// TakeInterim says that the caller looks at each interim response on s, and resets s when there are
-// too many: their number and their octets together are not bounded then. Client only.
+// UnboundedInterim turns the limits off for the number of interim responses on s and for their size
+// together. It is for a caller that looks at each, and resets s when there are too many. Client
+// only.
 func (d Driver) UnboundedInterim(s *Stream) { s.interim.unbounded = true }
 
-// interimStatus is as long as any interim response's :status.
+// interimStatus has the size of the :status of any interim response.
 var interimStatus = [1]header.Field{{Name: ":status", Value: "100"}}
 
-// recvInterim handles an interim response, of which a server may send as many as it likes (RFC 9110
-// §15.2), so that only a limit ends them.
+// recvInterim handles an interim response. A server may send any number of them (RFC 9110 §15.2),
+// so a limit of ours is needed.
 func (c *Conn) recvInterim(s *Stream, m *header.Message) error {
 	s.interim.count++
 	s.interim.octets += header.ListSize(interimStatus[:]) + header.ListSize(m.Fields)
@@ -166,7 +167,7 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 	return nil
 }
 
-// recvEnd moves s by END_STREAM and checks the length of what came (RFC 9113 §8.1.1).
+// recvEnd moves s by END_STREAM and checks the length of the content (RFC 9113 §8.1.1).
 func (c *Conn) recvEnd(s *Stream) error {
 	if !s.noBody && s.headRecv && s.Head.ContentLength >= 0 && s.recvBody != s.Head.ContentLength {
 		return badLength(s.ID)
@@ -178,15 +179,16 @@ func (c *Conn) recvEnd(s *Stream) error {
 	return nil
 }
 
-// takeHead makes the message that was just decoded the head of s. The two change memory, so nothing
-// is copied and nothing allocated once the fields of both have grown.
+// takeHead makes the message that was just decoded the head of s. The decoder gets the memory of
+// the old head in exchange, so that nothing is copied or allocated.
 func (c *Conn) takeHead(s *Stream) {
 	storage := s.Head.Fields
 	s.Head = c.dec.msg
-	c.dec.msg.Fields = storage // the rest is overwritten by the next block
+	c.dec.msg.Fields = storage // the next block overwrites the other fields of msg
 	s.headRecv = true
 }
 
+// badLength returns the error for content of another length than declared.
 func badLength(id uint32) error {
 	return frame.NewStreamError(
 		id,

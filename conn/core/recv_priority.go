@@ -9,12 +9,14 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// earlyPriority is a PRIORITY_UPDATE for a stream that is idle (RFC 9218 §7).
+// pendingUpdate is a PRIORITY_UPDATE for a stream that is idle (RFC 9218 §7), which waits for the
+// stream to be opened. The scheduler is not told before that.
 type pendingUpdate struct {
-	id     uint32
+	id     uint32 // the identifier of the stream
 	params priority.Params
 }
 
+// recvPriority handles PRIORITY (RFC 7540 §6.3).
 func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	f, err := frame.ParsePriority(h, p)
 	if f.StreamID != 0 && f.DependsOn == f.StreamID {
@@ -30,8 +32,8 @@ func (c *Conn) recvPriority(h frame.Header, p []byte) error {
 	return nil
 }
 
-// reprioritize moves a stream in the tree, whatever its state: others may depend on one that is
-// idle or closed.
+// reprioritize moves a stream in the tree, whatever its state: other streams may depend on one that
+// is idle or closed.
 func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
 	if c.peer.NoRFC7540Priorities { // "MUST ignore HTTP/2 priority signals" (RFC 9218 §2.1)
 		return
@@ -43,8 +45,8 @@ func (c *Conn) reprioritize(id uint32, tree frame.PriorityParam) {
 	c.sched.Adjust(id, fromFrame(tree))
 }
 
-// recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid changes
-// nothing, which the RFC leaves to us.
+// recvPriorityUpdate handles PRIORITY_UPDATE (RFC 9218 §7.1). A value that is not valid is ignored;
+// the RFC allows a connection error as well.
 func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	if c.cfg.Role == Client {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server")
@@ -75,19 +77,17 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 	return nil
 }
 
-// updateIdle keeps a PRIORITY_UPDATE until its stream is opened. As many streams as the client may
-// have open can wait so.
+// updateIdlePriority keeps a PRIORITY_UPDATE until its stream is opened, for no more streams than
+// the client may still open.
 func (c *Conn) updateIdlePriority(id uint32, p priority.Params, valid bool) error {
-	if last := c.streams.ids.LastRemote(); len(c.sched.pendingUpdates) > 0 && c.sched.pendingUpdates[0].id <= last {
-		var refused priority.Params
-		c.takePendingUpdate(last, &refused)
+	last, pending := c.streams.ids.LastRemote(), &c.sched.pendingUpdates
+	if len(*pending) > 0 && (*pending)[0].id <= last {
+		var unused priority.Params
+		c.takePendingUpdate(last, &unused) // for streams that were refused
 	}
-	i, known := slices.BinarySearchFunc(
-		c.sched.pendingUpdates,
-		id,
-		func(e pendingUpdate, id uint32) int { return int(e.id) - int(id) },
-	)
-	if !known && uint64(int(c.streams.remote)+len(c.sched.pendingUpdates)) >= uint64(c.cfg.MaxConcurrentStreams) {
+	byID := func(e pendingUpdate, id uint32) int { return int(e.id) - int(id) }
+	i, known := slices.BinarySearchFunc(*pending, id, byID)
+	if !known && uint64(int(c.streams.remote)+len(*pending)) >= uint64(c.cfg.MaxConcurrentStreams) {
 		if !c.settings.acked { // the client may not know the limit yet
 			return nil
 		}
@@ -97,25 +97,25 @@ func (c *Conn) updateIdlePriority(id uint32, p priority.Params, valid bool) erro
 	switch {
 	case !valid || c.afterGoAway(id):
 	case known:
-		c.sched.pendingUpdates[i].params = p
+		(*pending)[i].params = p
 	default:
-		c.sched.pendingUpdates = slices.Insert(c.sched.pendingUpdates, i, pendingUpdate{id, p})
+		*pending = slices.Insert(*pending, i, pendingUpdate{id, p})
 	}
 	return nil
 }
 
-// takeEarly finds what was said of stream id before it was opened, and forgets what was said of
-// those that are no longer idle.
+// takePendingUpdate writes the pending update of stream id to p, if there is one, and drops the
+// updates of all streams up to id, which are idle no longer.
 func (c *Conn) takePendingUpdate(id uint32, p *priority.Params) {
-	n := 0
-	for n < len(c.sched.pendingUpdates) && c.sched.pendingUpdates[n].id <= id {
+	pending, n := c.sched.pendingUpdates, 0
+	for n < len(pending) && pending[n].id <= id {
 		n++
 	}
-	if n > 0 && c.sched.pendingUpdates[n-1].id == id {
-		e := c.sched.pendingUpdates[n-1].params
-		p.Extensible, p.Urgency, p.Incremental = true, e.Urgency, e.Incremental
+	if n > 0 && pending[n-1].id == id {
+		update := pending[n-1].params
+		p.Extensible, p.Urgency, p.Incremental = true, update.Urgency, update.Incremental
 	}
-	c.sched.pendingUpdates = slices.Delete(c.sched.pendingUpdates, 0, n)
+	c.sched.pendingUpdates = slices.Delete(pending, 0, n)
 	if len(c.sched.pendingUpdates) == 0 {
 		c.sched.pendingUpdates = nil
 	}

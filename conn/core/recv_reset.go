@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
+// recvRSTStream handles RST_STREAM (RFC 9113 §6.4).
 func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	f, err := frame.ParseRSTStream(h, p)
 	if err != nil {
@@ -37,14 +38,14 @@ func (c *Conn) recvRSTStream(h frame.Header, p []byte) error {
 	return nil
 }
 
-// soonCancelled is the age from which a request that is cancelled is one that somebody has waited
-// for. As many streams as may be open at once can be opened and cancelled ten times a second so.
+// rapidResetAge is the age up to which a request counts as reset at once. Resets of older ones are
+// free: a client can make at most ten times MaxConcurrentStreams of them in a second.
 const rapidResetAge = 100 * time.Millisecond
 
-// chargeReset charges a RST_STREAM of a client's, unless the request was of use or has had its time
-// (CVE-2023-44487). Clients whose users leave, or whose deadlines pass, cancel many requests at
-// once, many of them in the very packet that has the request: so nothing but their number tells
-// them apart from an attack.
+// chargeReset charges a client's RST_STREAM to Limits.ResetBurst (CVE-2023-44487), unless the
+// response has begun or the request is older than rapidResetAge. Honest clients, too, reset many
+// requests at once when their users leave or their deadlines pass, often in the packet that has the
+// request: so nothing but the number tells them apart from an attack.
 func (c *Conn) chargeReset(s *Stream) {
 	free := c.cfg.Role == Client || s.headSent || c.goAway.forced || c.now.Sub(s.began) >= rapidResetAge
 	if !free && !c.limit.reset(c.now) {

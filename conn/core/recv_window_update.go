@@ -5,11 +5,12 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
+// recvWindowUpdate handles WINDOW_UPDATE (RFC 9113 §6.9).
 func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 	c.counts.WindowUpdatesIn++
 	f, err := frame.ParseWindowUpdate(h, p)
 	s, open := c.streams.Get(h.StreamID)
-	if f.StreamID != 0 && !open { // an increment of 0 is the error of a stream that is there
+	if f.StreamID != 0 && !open { // an increment of 0 is an error on an open stream only
 		return c.recvOnClosed(f.StreamID, stream.RecvWindowUpdate)
 	}
 	if err != nil {
@@ -22,7 +23,7 @@ func (c *Conn) recvWindowUpdate(h frame.Header, p []byte) error {
 		if !c.sendWindow.Add(f.Increment) {
 			return frame.NewConnError(frame.FlowControlError, "RFC 9113 §6.9.1", "connection window above 2^31-1")
 		}
-		return nil // Fill finds who can go on
+		return nil // the streams that waited for this are ready: the next Fill sends
 	}
 	if _, err := c.transition(s, stream.RecvWindowUpdate); err != nil {
 		return err

@@ -2,39 +2,42 @@ package core
 
 import "github.com/sluice-go/sluice/frame"
 
-// refusal is what the caller wants to become of the frame that was decoded.
+// refusal is what Refuse has been told about the frame, or header block, that was decoded.
 type refusal struct {
 	refused bool
-	code    frame.Code // with which the stream is reset, NoError where the frame is dropped
+	code    frame.Code // code with which the stream is reset; with NoError the frame is dropped
 }
 
-// Frame returns the frame that the last Decode took off; ok is false where that was a piece of the
-// client's preface. The payload is a view into what Decode was given.
+// Frame returns the frame that the last Decode has cut; ok is false where that was a piece of the
+// client preface. The payload is a view into what Decode was given. Frame belongs to the reader, as
+// Decode does.
 func (d Driver) Frame() (h frame.Header, payload []byte, ok bool) {
 	return d.dec.header, d.dec.payload, d.dec.isFrame
 }
 
-// Refuse says that the frame which the last Decode took off shall have no effect at the next Apply.
-// With a code other than NoError the stream that it is on is reset, if it is on one.
+// Refuse says that the frame which the last Decode has cut is to have no effect at the next Apply.
+// With a code other than NoError, Apply resets the stream of the frame, if it has one. What the two
+// sides must agree on stays in order:
 //
-// The connection stays in order. The header block of HEADERS, PUSH_PROMISE and CONTINUATION is
-// decoded, and the octets of DATA are given back to the peer; since the rest of such a message
-// would have a hole, a refused piece always resets its stream, with REFUSED_STREAM where no code is
-// given. SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the answer to a PING, without which the
-// two sides would no longer agree, take effect all the same, as does every frame before an error of
-// its own; a code resets the stream of a WINDOW_UPDATE behind that. A PING of the peer that is
-// refused is not answered.
+//   - HEADERS, PUSH_PROMISE, CONTINUATION: the header block is decoded.
+//   - DATA: the octets are returned to the peer as credit.
+//   - A message of which a frame of these types was refused is not complete, so its stream is always
+//     reset, with REFUSED_STREAM if the code is NoError.
+//   - SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the acknowledgement of a PING take effect all
+//     the same. The code resets the stream of a WINDOW_UPDATE after that.
+//   - PING is not answered.
+//   - A frame that is an error is that error.
 //
-// A refusal is this side's own: it is no fault of the peer, and Limits does not count it.
-//
-// Refuse belongs to the reader, as Decode does.
+// Limits does not count a refusal, which is no fault of the peer. Refuse belongs to the reader, as
+// Decode does.
 func (d Driver) Refuse(code frame.Code) {
 	if !d.dec.refusal.refused || d.dec.refusal.code == frame.NoError {
 		d.dec.refusal = refusal{refused: true, code: code}
 	}
 }
 
-// applyRefused is apply for a frame that was refused, or of whose header block a frame was.
+// applyRefused is apply for a frame that was refused, or for the last frame of a header block of
+// which one was refused.
 func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 	id := h.StreamID
 	switch h.Type {

@@ -5,14 +5,14 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// Reset ends s with RST_STREAM. What waits to be sent is dropped. It does nothing when s is closed
-// already, and so never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2); nor after Fail.
+// Reset ends s with RST_STREAM, and drops what waits to be sent on it. It does nothing after Fail,
+// nor when s is closed already, so it never answers RST_STREAM with RST_STREAM (RFC 9113 §5.4.2).
 func (c *Conn) Reset(s *Stream, code frame.Code) {
 	c.Driver().ResetFor(s, code, "reset by this side", nil)
 }
 
-// ResetFor is Reset with a reason and a cause for the error of EventReset. The peer hears the code
-// only.
+// ResetFor is Reset with a reason and a cause for the error of EventReset. Only the code is sent to
+// the peer.
 func (d Driver) ResetFor(s *Stream, code frame.Code, reason string, cause error) {
 	if d.connErr != nil || s.state.Closed() || s.state == stream.Idle {
 		return
@@ -20,9 +20,9 @@ func (d Driver) ResetFor(s *Stream, code frame.Code, reason string, cause error)
 	d.resetStream(s, &frame.StreamError{StreamID: s.ID, Code: code, Reason: reason, Cause: cause})
 }
 
-// StopRecv says that nobody wants what the peer still sends on s. Once our half has ended, the peer
-// is told so: a server with RST_STREAM(NO_ERROR), as RFC 9113 §8.1 allows after a complete
-// response, and a client with RST_STREAM(CANCEL).
+// StopRecv says that what the peer still sends on s is not needed. s is reset once our half has
+// ended: a server sends RST_STREAM (NO_ERROR), as RFC 9113 §8.1 allows after a complete response,
+// and a client sends RST_STREAM (CANCEL).
 func (c *Conn) StopRecv(s *Stream) {
 	switch {
 	case !s.state.CanReceive():
@@ -33,7 +33,7 @@ func (c *Conn) StopRecv(s *Stream) {
 	}
 }
 
-// stopCode is the code that tells the peer that the rest of its message is not wanted.
+// stopCode returns the code with which this side resets a stream for StopRecv.
 func (c *Conn) stopCode() frame.Code {
 	if c.cfg.Role == Client {
 		return frame.Cancel
@@ -41,7 +41,7 @@ func (c *Conn) stopCode() frame.Code {
 	return frame.NoError
 }
 
-// resetStream ends s with RST_STREAM and the events for it.
+// resetStream ends s with RST_STREAM, EventReset and EventClosed.
 func (c *Conn) resetStream(s *Stream, se *frame.StreamError) {
 	if !s.state.Closed() {
 		c.mustTransition(s, stream.SendReset)
@@ -52,7 +52,8 @@ func (c *Conn) resetStream(s *Stream, se *frame.StreamError) {
 	c.closeStream(s)
 }
 
-// streamError ends a stream for a fault of the peer (RFC 9113 §5.4.2).
+// streamError resets a stream for a fault of the peer (RFC 9113 §5.4.2), and charges the fault to
+// Limits.
 func (c *Conn) streamError(se *frame.StreamError) error {
 	free := c.faultIsFree(se)
 	if !free {
@@ -72,7 +73,7 @@ func (c *Conn) streamError(se *frame.StreamError) error {
 	return c.limit.queuedAnswer()
 }
 
-// endStream sends RST_STREAM for a stream of the table, or for one that was never put there.
+// endStream resets a stream that is in the table, or one that was never put there.
 func (c *Conn) endStream(se *frame.StreamError) {
 	if s, ok := c.streams.Get(se.StreamID); ok {
 		c.resetStream(s, se)
@@ -82,12 +83,12 @@ func (c *Conn) endStream(se *frame.StreamError) {
 	}
 }
 
-// maxEarlyRefusals bounds the streams beyond our limit that are refused for nothing while the peer
-// may not know it.
+// maxEarlyRefusals bounds the streams beyond MaxConcurrentStreams that are refused without a
+// charge, while the peer may not know that limit.
 const maxEarlyRefusals = 10_000
 
-// faultIsFree reports whether a stream error says nothing against the peer, or costs it a stream
-// that was opened by us.
+// faultIsFree reports whether a stream error is not charged: the peer could not know better, or the
+// fault costs it a stream that we have opened.
 func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 	switch {
 	case se.Code == frame.RefusedStream && !c.settings.acked:
@@ -101,7 +102,7 @@ func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 	case c.streams.ids.IsLocal(se.StreamID):
 		_, open := c.streams.Get(se.StreamID)
 		return open
-	case c.limit.glitchCredit > 0: // as many pushes as a page may have
+	case c.limit.glitchCredit > 0: // pushed streams: as many as a page may have
 		c.limit.glitchCredit--
 		return true
 	}

@@ -55,8 +55,8 @@ func (cfg *Config) orderSettings(b []frame.Setting) []frame.Setting {
 	return append(ordered, b...)
 }
 
-// ownSettings appends the settings that differ from the initial values, and those that a peer should
-// be told even so.
+// ownSettings appends the settings that differ from the initial values, and those that a peer
+// should be told even so.
 func (cfg *Config) ownSettings(b []frame.Setting) []frame.Setting {
 	if cfg.Role == Client {
 		push := uint32(0)

@@ -6,13 +6,12 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// TimeoutError is the cause of the error with which a timer has ended the connection or a stream:
-// Timer is the field of Config that sets it. The peer is not told. It is no timeout in the sense of
-// net.Error, which callers take for one of a single read or write: the connection or stream is
-// over.
+// TimeoutError is the cause of the error with which a timer has ended the connection or a stream.
+// The peer is not told. It is not a net.Error with Timeout, since callers understand that as the
+// timeout of one read or write: here the connection or stream is over.
 type TimeoutError struct {
-	Timer string        // "PrefaceTimeout"
-	After time.Duration // its value
+	Timer string        // the field of Config, "PrefaceTimeout" for example
+	After time.Duration // the value of that field
 }
 
 // Error names the timer and its value.

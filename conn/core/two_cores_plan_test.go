@@ -17,8 +17,8 @@ type plan struct {
 	request, response letter
 	interim           [][]header.Field
 
-	killed  bool    // somebody has reset the stream
-	stopped [2]bool // by role: who has called StopRecv
+	killed  bool    // one of the two sides has reset the stream
+	stopped [2]bool // by role: has called StopRecv
 	refused bool
 }
 

@@ -76,7 +76,7 @@ type world struct {
 	order []uint32 // of plans, as they were made
 }
 
-// A node is one end: a Conn, and whoever drives it.
+// A node is one end: a Conn, and the program that drives it.
 type node struct {
 	w     *world
 	c     Driver

@@ -7,10 +7,9 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Upgrade begins a connection that came from an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540
-// §3.2): settings is the payload of its HTTP2-Settings field, and the request is stream 1,
-// half-closed (remote). It is to be called after Start. The client's preface still comes. Server
-// only.
+// Upgrade takes over an HTTP/1.1 request with "Upgrade: h2c" (RFC 7540 §3.2): settings is the
+// decoded value of its HTTP2-Settings field, and request becomes stream 1, half-closed (remote).
+// Upgrade is to be called after Start; the client's preface follows. Server only.
 func (c *Conn) Upgrade(settings []byte, request header.Message) error {
 	if c.connErr != nil {
 		return c.connErr

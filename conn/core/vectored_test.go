@@ -29,8 +29,8 @@ func lendServer(t *testing.T, change func(*Config)) Driver {
 	return p.c
 }
 
-// What is lent is, at its places, what Fill copies.
-func TestFillLend(t *testing.T) {
+// The segments are, at their offsets, what Fill copies.
+func TestFillVectored(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"plain":  func(*Config) {},
 		"padded": func(c *Config) { c.Padding = func(frame.Header) int { return 7 } },
@@ -66,7 +66,7 @@ func TestFillLend(t *testing.T) {
 	}
 }
 
-func TestFillLendAllocatesNothing(t *testing.T) {
+func TestFillVectoredAllocatesNothing(t *testing.T) {
 	c := lendServer(t, func(*Config) {})
 	s, _ := c.streams.Get(7)
 	c.Fill(1 << 20)

@@ -107,7 +107,7 @@ func TestWindowsGrow(t *testing.T) {
 }
 
 // Streams that are read at the same time get equal shares of the growth, in whatever order they are
-// read, and those that nobody reads leave theirs to the others.
+// read, and those that are not read leave theirs to the others.
 func TestGrowthIsShared(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -191,7 +191,7 @@ func TestFixedWindows(t *testing.T) {
 	}
 }
 
-// What a hundred streams are sent that nobody reads is bounded as ever, whatever the peer answers.
+// What is sent on a hundred streams that are not read is bounded as ever, whatever the peer answers.
 func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {
@@ -217,7 +217,7 @@ func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	p.wantLedger("unread")
 }
 
-// A peer that has its windows grow and then has nobody read fills what they have grown by, no more.
+// A peer that has its windows grow and is not read after that fills what they have grown by, no more.
 func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {
@@ -304,8 +304,8 @@ func TestForgedAnswersAreCharged(t *testing.T) {
 }
 
 // The path is measured while DATA arrives in bulk, in the second round and every ten seconds, one
-// PING at a time, and never twice without DATA of the peer after the first answer: nobody who
-// counts PINGs has something to count.
+// PING at a time, and never twice without DATA of the peer after the first answer: a peer
+// that bounds PINGs has none to count.
 func TestTunePings(t *testing.T) {
 	p := newTunedPeer(t, Client, func(cfg *Config) { cfg.WindowGrowth = 1 << 30; cfg.ConnWindow = 1 << 20 })
 	p.open(true)

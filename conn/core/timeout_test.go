@@ -61,7 +61,7 @@ func TestSettingsTimeout(t *testing.T) {
 	p.alive("acknowledged")
 }
 
-// partial tells c what a caller tells it who has read as much as was sent.
+// partial calls SetPartial as a caller does that has read all that was sent.
 func (p *peer) partial() {
 	p.tb.Helper()
 	partial := p.c.Partial(p.rest)
