@@ -7,22 +7,22 @@ import "sync"
 type buffer struct{ b []byte }
 
 const (
-	outStart   = 4 << 10   // a few small responses
-	maxPooled  = 1 << 20   // a buffer that one large burst made larger is left to the collector
-	readSize   = 64 << 10  // what one read of the socket takes
-	bulkSize   = 256 << 10 // the same where a large body comes in quickly
-	waitSize   = 4 << 10   // with what a read begins that needs a buffer to wait
-	fillLimit  = 256 << 10 // what one write of the socket gets of what was copied
-	outHigh    = 512 << 10 // output beyond which nothing more is read from the peer
-	flushTurns = 16        // writes after which a caller's goroutine hands the flush over
+	outStart     = 4 << 10   // a few small responses
+	maxPooled    = 1 << 20   // a buffer that one large burst made larger is left to the collector
+	readSize     = 64 << 10  // what one read of the socket takes
+	bulkReadSize = 256 << 10 // the same where a large body comes in quickly
+	waitReadSize = 4 << 10   // with what a read begins that needs a buffer to wait
+	fillLimit    = 256 << 10 // what one write of the socket gets of what was copied
+	outHigh      = 512 << 10 // output beyond which nothing more is read from the peer
+	flushTurns   = 16        // writes after which a caller's goroutine hands the flush over
 )
 
 var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outStart)} }}
 
 var (
-	readPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
-	bulkPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, bulkSize)} }}
-	waitPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitSize)} }}
+	readPool     = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
+	bulkReadPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, bulkReadSize)} }}
+	waitReadPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitReadSize)} }}
 )
 
 // putRead gives a buffer for input back, unless it was made for one frame.
@@ -30,10 +30,10 @@ func putRead(b *buffer) {
 	switch len(b.b) {
 	case readSize:
 		readPool.Put(b)
-	case bulkSize:
-		bulkPool.Put(b)
-	case waitSize:
-		waitPool.Put(b)
+	case bulkReadSize:
+		bulkReadPool.Put(b)
+	case waitReadSize:
+		waitReadPool.Put(b)
 	}
 }
 

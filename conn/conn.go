@@ -56,7 +56,7 @@ type Conn struct {
 	overhead int32          // of TLS in the present write, in octets; owned by who flushes
 	wire     net.Conn       // what is written to: nc, or the socket below its TLS
 	under    *tlsbatch.Conn // between that and TLS; nil: TLS writes by itself
-	in       receiver       // owned by the goroutine that reads
+	reader   reader         // owned by the goroutine that reads
 	writeBy  time.Time      // the write deadline that is set on nc; owned by who flushes
 	tasks    sync.WaitGroup
 	// try writes without waiting for the socket; used by who flushes; nil: there is no such way, or it rests
@@ -137,7 +137,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	c.timer.fire = c.timerFired
 	_, c.tls = nc.(*tls.Conn)
 	c.known = isKnown(nc)
-	c.in.init(nc, cfg.Received)
+	c.reader.init(nc, cfg.Received)
 	c.wire, c.under = below(nc)
 	c.findWays()
 	cc := cfg.core(role)

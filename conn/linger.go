@@ -217,14 +217,14 @@ func (c *Conn) readLingering() {
 	if !on {
 		return
 	}
-	r := &c.in
-	if r.mark != nil {
-		r.mark.Expect(0, 0)
+	r := &c.reader
+	if r.lowWater != nil {
+		r.lowWater.Expect(0, 0)
 	}
 	if r.buf == nil {
-		r.buf = waitPool.Get().(*buffer)
+		r.buf = waitReadPool.Get().(*buffer)
 	} else { // one more read came before the connection knew that it was over
-		c.noteLingerRead(0, bytes.TrimPrefix(r.buf.b[:r.n], []byte(frame.Preface)))
+		c.noteLingerRead(0, bytes.TrimPrefix(r.buf.b[:r.buffered], []byte(frame.Preface)))
 	}
 	for late := 0; late < 2; {
 		n, err := r.readDiscard(c)
@@ -259,9 +259,9 @@ func (c *Conn) noteLingerRead(n int, b []byte) {
 }
 
 // readDiscard reads over what was read before.
-func (r *receiver) readDiscard(c *Conn) (n int, err error) {
-	if r.wait != nil {
-		n, err = r.wait.Read(r.buf.b)
+func (r *reader) readDiscard(c *Conn) (n int, err error) {
+	if r.lazy != nil {
+		n, err = r.lazy.Read(r.buf.b)
 	} else {
 		n, err = r.patience.Read(c.nc, r.buf.b)
 	}

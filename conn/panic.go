@@ -73,10 +73,10 @@ func (c *Conn) deliverLastEventsLocked() {
 // which reader.lockHeld says.
 func (c *Conn) recoverRead(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
-		if !c.in.locked {
+		if !c.reader.lockHeld {
 			c.mu.Lock()
 		}
-		c.in.locked = false
+		c.reader.lockHeld = false
 		c.failPanicLocked(v)
 		c.unlockAndNotify()
 	}

@@ -110,7 +110,7 @@ func (c *Conn) parkLocked() {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.core.NumStreams() > 0 || c.in.n > 0 {
+	if c.core.NumStreams() > 0 || c.reader.buffered > 0 {
 		c.unparkLocked() // something has come in between
 		return
 	}
@@ -124,7 +124,7 @@ func (c *Conn) parkLocked() {
 	if c.timer.firesAt.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes
 	}
-	c.in.parking = true
+	c.reader.parking = true
 }
 
 // startWatch has the reader called when something comes, and tells whether it may go.
@@ -137,11 +137,11 @@ func (c *Conn) startWatch() bool {
 	if err != nil {
 		return false
 	}
-	if c.in.buf != nil {
-		putRead(c.in.buf) // it is empty
-		c.in.buf = nil
+	if c.reader.buf != nil {
+		putRead(c.reader.buf) // it is empty
+		c.reader.buf = nil
 	}
-	c.in.wait = nil
+	c.reader.lazy = nil
 	c.mu.Lock()
 	on := c.phase == phaseOpen
 	if on {
@@ -153,7 +153,7 @@ func (c *Conn) startWatch() bool {
 		return true
 	}
 	v.End()
-	c.in.wait = socket.NewReader(socket.Of(c.nc))
+	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	return false
 }
 
@@ -178,7 +178,7 @@ func (s *watcher) Wake(v idlepoll.Vigil) {
 		return // it has ended
 	}
 	v.Leave(c.socket())
-	c.in.wait = socket.NewReader(socket.Of(c.nc))
+	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	c.mu.Lock()
 	c.unparkLocked()
 	c.mu.Unlock()

@@ -14,49 +14,49 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-// receiver is what the goroutine that reads owns: that in Serve, or who has the turn (see
+// reader is what the goroutine that reads owns: that in Serve, or who has the turn (see
 // readLease).
-type receiver struct {
-	mark  *rcvlowat.Mark // keeps the socket from waking us for little; nil where it cannot
-	below *tlsbatch.Conn // the same below TLS; nil where there is none of ours
-	wait  *socket.Reader // reads without holding a buffer while nothing is there; nil where the socket cannot
-	buf   *buffer        // nil while nothing has been read
-	n     int            // octets in buf
-	want  int32          // length of the frame that has begun, when known
-	last  int32          // octets that the last read brought
-	sure  int            // octets that will come unless the peer pauses
-	full  bool           // it has filled buf: there is more
-	large bool           // much is waited for
-	idle  bool           // no stream is open, so it may be long until the next octet
+type reader struct {
+	lowWater  *rcvlowat.Mark // keeps the socket from waking us for little; nil where it cannot
+	tlsBatch  *tlsbatch.Conn // the same below TLS; nil where there is none of ours
+	lazy      *socket.Reader // reads without holding a buffer while nothing is there; nil where the socket cannot
+	buf       *buffer        // nil while nothing has been read
+	buffered  int            // octets in buf
+	frameLen  int32          // length of the frame that has begun, when known
+	lastRead  int32          // octets that the last read brought
+	expected  int            // octets that will come unless the peer pauses
+	filled    bool           // it has filled buf: there is more
+	bulk      bool           // much is waited for
+	noStreams bool           // no stream is open, so it may be long until the next octet
 
 	patience netconn.Patience
 
-	parking bool // the goroutine shall give up its stack: see rest
-	locked  bool // Conn.mu is held while a frame takes effect, or what one read brought
+	parking  bool // the goroutine shall give up its stack: see rest
+	lockHeld bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
-// release gives back the buffer that is empty, if the next read need not begin with one of its
+// releaseBuf gives back the buffer that is empty, if the next read need not begin with one of its
 // size.
-func (r *receiver) release() {
-	if r.buf != nil && r.n == 0 && (r.wait != nil || !r.full && (r.idle || int(r.last) <= waitSize)) {
+func (r *reader) releaseBuf() {
+	if r.buf != nil && r.buffered == 0 && (r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
 		putRead(r.buf)
 		r.buf = nil
 	}
 }
 
-func (r *receiver) init(nc net.Conn, received []byte) {
-	r.wait = socket.NewReader(socket.Of(nc))
-	if r.below = tlsbatch.Of(nc); r.below != nil {
-		r.below.ReadAhead()
+func (r *reader) init(nc net.Conn, received []byte) {
+	r.lazy = socket.NewReader(socket.Of(nc))
+	if r.tlsBatch = tlsbatch.Of(nc); r.tlsBatch != nil {
+		r.tlsBatch.ReadAhead()
 	}
 	if len(received) > 0 {
 		// Many connections may come at once, each with a preface, so a buffer of the usual size
 		// would be too much.
-		if r.buf = waitPool.Get().(*buffer); len(received) > len(r.buf.b) {
+		if r.buf = waitReadPool.Get().(*buffer); len(received) > len(r.buf.b) {
 			putRead(r.buf)
 			r.buf = &buffer{b: make([]byte, len(received))}
 		}
-		r.n = copy(r.buf.b, received)
+		r.buffered = copy(r.buf.b, received)
 	}
 }
 
@@ -90,8 +90,8 @@ func (c *Conn) serve(goOn bool) {
 	}()
 	for goOn && c.acquireLease() {
 		goOn = c.readOnce()
-		if c.in.parking {
-			c.in.parking = false
+		if c.reader.parking {
+			c.reader.parking = false
 			goesOn = true
 			if !goOn || !c.startWatch() {
 				go c.serve(goOn) // ends as serve does
@@ -129,7 +129,7 @@ func (c *Conn) begin() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
 	c.sendFirstFlight()
-	goOn = c.in.n == 0 || c.process()
+	goOn = c.reader.buffered == 0 || c.process()
 	ok = true
 	return goOn
 }
@@ -164,28 +164,28 @@ func (c *Conn) upgradeAndArm() (err error) {
 	return err
 }
 
-// crowded reports whether the peer lets so much output pile up that its requests are better not
+// outputFullLocked reports whether the peer lets so much output pile up that its requests are better not
 // read.
-func (c *Conn) crowded() bool { return c.phase == phaseOpen && c.core.OutputLen() > outHigh }
+func (c *Conn) outputFullLocked() bool { return c.phase == phaseOpen && c.core.OutputLen() > outHigh }
 
-// waitRoom waits while the output is crowded, and reports whether the connection goes on. A request
+// awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A request
 // that reads for itself does not wait: mayRead is false, and its turn is Serve's, which listens to
 // no request.
-func (c *Conn) waitRoom() (goOn, mayRead bool) {
+func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.client.lease; t != nil && t.holder == leaseRequest && c.crowded() {
+	if t := c.client.lease; t != nil && t.holder == leaseRequest && c.outputFullLocked() {
 		return true, false
 	}
 	waited := false
-	for c.crowded() {
+	for c.outputFullLocked() {
 		waited = true
 		c.core.SetPartial(core.Partial{}, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
 		c.room.Wait()
 	}
-	if waited && c.phase == phaseOpen && c.in.buf != nil {
-		c.core.SetPartial(c.core.Partial(c.in.buf.b[:c.in.n]), time.Now())
+	if waited && c.phase == phaseOpen && c.reader.buf != nil {
+		c.core.SetPartial(c.core.Partial(c.reader.buf.b[:c.reader.buffered]), time.Now())
 		c.armLocked()
 	}
 	goOn = c.phase < phaseClosed
@@ -194,16 +194,16 @@ func (c *Conn) waitRoom() (goOn, mayRead bool) {
 
 // read takes what the socket has.
 func (c *Conn) read() error {
-	r := &c.in
-	r.release()
-	if r.mark == nil && r.wait != nil && r.sure >= rcvlowat.From && int(r.last) >= rcvlowat.Quick {
-		r.mark = rcvlowat.New(socket.Of(c.nc))
+	r := &c.reader
+	r.releaseBuf()
+	if r.lowWater == nil && r.lazy != nil && r.expected >= rcvlowat.From && int(r.lastRead) >= rcvlowat.Quick {
+		r.lowWater = rcvlowat.New(socket.Of(c.nc))
 	}
-	if r.mark != nil {
-		r.large = r.mark.Expect(r.sure, int(r.last))
+	if r.lowWater != nil {
+		r.bulk = r.lowWater.Expect(r.expected, int(r.lastRead))
 	}
-	if r.below != nil {
-		r.below.Expect(max(r.sure, 0))
+	if r.tlsBatch != nil {
+		r.tlsBatch.Expect(max(r.expected, 0))
 	}
 	n, err := r.read(c.nc)
 	c.mu.Lock()
@@ -213,7 +213,7 @@ func (c *Conn) read() error {
 		c.unparkLocked()
 	}
 	c.mu.Unlock()
-	r.n += max(n, 0)
+	r.buffered += max(n, 0)
 	if n > 0 {
 		return nil // an error will come again
 	}
@@ -223,72 +223,72 @@ func (c *Conn) read() error {
 	return err
 }
 
-func (r *receiver) read(nc net.Conn) (n int, err error) {
-	if r.buf != nil && (r.full || r.large || int(r.want) > len(r.buf.b)) {
+func (r *reader) read(nc net.Conn) (n int, err error) {
+	if r.buf != nil && (r.filled || r.bulk || int(r.frameLen) > len(r.buf.b)) {
 		r.grow()
 	}
-	if r.wait != nil {
+	if r.lazy != nil {
 		if r.buf != nil {
-			n, err = r.wait.Read(r.buf.b[r.n:])
+			n, err = r.lazy.Read(r.buf.b[r.buffered:])
 		} else {
-			n, err = r.wait.ReadInto(r)
+			n, err = r.lazy.ReadInto(r)
 		}
 	} else {
 		if r.buf == nil {
-			r.buf = waitPool.Get().(*buffer)
+			r.buf = waitReadPool.Get().(*buffer)
 		}
-		n, err = r.patience.Read(nc, r.buf.b[r.n:])
+		n, err = r.patience.Read(nc, r.buf.b[r.buffered:])
 	}
-	r.last, r.full = int32(n), r.buf != nil && r.n+n == len(r.buf.b)
+	r.lastRead, r.filled = int32(n), r.buf != nil && r.buffered+n == len(r.buf.b)
 	return n, err
 }
 
 // Take takes a buffer, where the socket has something to read.
-func (r *receiver) Take() []byte {
+func (r *reader) Take() []byte {
 	pool := &readPool
-	if r.large {
-		pool = &bulkPool
+	if r.bulk {
+		pool = &bulkReadPool
 	}
 	r.buf = pool.Get().(*buffer)
 	return r.buf.b
 }
 
 // GiveBack gives the buffer back, into which nothing was read.
-func (r *receiver) GiveBack() {
+func (r *reader) GiveBack() {
 	putRead(r.buf)
 	r.buf = nil
 }
 
 // grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much
 // again as it has brought so far. What its header promises is not believed.
-func (r *receiver) grow() {
+func (r *reader) grow() {
 	old, size := r.buf, len(r.buf.b)
 	switch {
-	case r.large && size < bulkSize:
-		r.buf = bulkPool.Get().(*buffer)
+	case r.bulk && size < bulkReadSize:
+		r.buf = bulkReadPool.Get().(*buffer)
 	case size < readSize:
 		r.buf = readPool.Get().(*buffer)
-	case int(r.want) > size && r.n == size:
-		r.buf = &buffer{b: make([]byte, min(2*size, int(r.want)))}
+	case int(r.frameLen) > size && r.buffered == size:
+		r.buf = &buffer{b: make([]byte, min(2*size, int(r.frameLen)))}
 	default:
 		return
 	}
-	copy(r.buf.b, old.b[:r.n])
+	copy(r.buf.b, old.b[:r.buffered])
 	putRead(old)
 }
 
 // process handles every whole frame that was read and tells whether the connection goes on.
 func (c *Conn) process() bool {
 	now := time.Now()
-	r := &c.in
-	b := r.buf.b[:r.n]
+	r := &c.reader
+	b := r.buf.b[:r.buffered]
 	for {
 		n, err := c.core.Decode(b)
 		if c.cfg.Tracer != nil {
 			c.traceNext(b, n, err, now)
 		}
 		if c.cfg.FramePolicy != nil && n > 0 && err == nil {
-			err = c.judge()
+			err = c.applyPolicy()
 		}
 		if err != nil {
 			c.fail(err)
@@ -305,9 +305,9 @@ func (c *Conn) process() bool {
 		b = b[n:]
 	}
 	partial := c.core.Partial(b)
-	r.n = copy(r.buf.b, b)
-	r.want = int32(partial.Length) // which takes 24 bits (RFC 9113 §4.1)
-	if r.n == 0 && len(r.buf.b) > bulkSize {
+	r.buffered = copy(r.buf.b, b)
+	r.frameLen = int32(partial.Length) // which takes 24 bits (RFC 9113 §4.1)
+	if r.buffered == 0 && len(r.buf.b) > bulkReadSize {
 		r.buf = nil // made for one large frame
 	}
 	return c.afterRead(partial, now)
@@ -320,11 +320,11 @@ func (c *Conn) apply(now time.Time) bool {
 		c.mu.Unlock()
 		return false
 	}
-	c.in.locked = true
+	c.reader.lockHeld = true
 	c.ensureOut()
 	err := c.core.Apply(now)
 	c.handleEventsLocked()
-	c.in.locked = false
+	c.reader.lockHeld = false
 	if c.role == core.Client && len(c.pending) == 0 {
 		c.mu.Unlock() // whom it concerns is told when all that was read is handled
 	} else {
@@ -349,7 +349,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 		c.handOver()
 		return false
 	}
-	c.in.locked = true
+	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
 	c.ensureOut()
 	if !c.lending() { // or it need not be copied
@@ -363,11 +363,11 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 		c.flushSoonLocked()
 	}
 	writes := c.stats.writes
-	c.in.idle = c.core.NumStreams() == 0
-	c.in.sure = c.core.ExpectedData() - c.in.n
+	c.reader.noStreams = c.core.NumStreams() == 0
+	c.reader.expected = c.core.ExpectedData() - c.reader.buffered
 	lagging := c.core.Unread() >= readAheadLimit
 	c.dropOut()
-	c.in.locked = false
+	c.reader.lockHeld = false
 	c.unlockAndNotify()
 	if lagging {
 		runtime.Gosched()
@@ -441,8 +441,8 @@ func (c *Conn) shutdownIO() {
 	}
 	c.unlockAndNotify()
 	c.tasks.Wait()
-	if b := c.in.buf; b != nil {
+	if b := c.reader.buf; b != nil {
 		putRead(b)
 	}
-	c.in.buf = nil
+	c.reader.buf = nil
 }

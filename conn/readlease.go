@@ -59,13 +59,13 @@ const (
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
-	goOn = c.readStep()
+	goOn = c.readAndProcess()
 	ok = true
 	return goOn
 }
 
-func (c *Conn) readStep() bool {
-	if goOn, mayRead := c.waitRoom(); !mayRead {
+func (c *Conn) readAndProcess() bool {
+	if goOn, mayRead := c.awaitOutputSpace(); !mayRead {
 		return goOn
 	}
 	if err := c.read(); err != nil {
@@ -175,7 +175,7 @@ func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 			c.returnLeaseLocked()
 		}
 	}()
-	for goOn && more() && !c.crowded() {
+	for goOn && more() && !c.outputFullLocked() {
 		goOn = false
 		goOn = c.readOnceUnlocked()
 	}

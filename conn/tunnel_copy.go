@@ -59,7 +59,7 @@ func (t *Tunnel) writeOnceTo(w io.Writer) (int, error) {
 // ReadFrom sends what it reads from r until io.EOF. io.Copy calls it. It holds a buffer of 4 KiB
 // while r has nothing, and one of 64 KiB after a Read of r that has filled the buffer.
 func (t *Tunnel) ReadFrom(r io.Reader) (n int64, err error) {
-	pool := &waitPool
+	pool := &waitReadPool
 	for {
 		buf := pool.Get().(*buffer)
 		k, rerr := r.Read(buf.b)
@@ -78,7 +78,7 @@ func (t *Tunnel) ReadFrom(r io.Reader) (n int64, err error) {
 		case rerr != nil:
 			return n, rerr
 		}
-		if pool = &waitPool; full {
+		if pool = &waitReadPool; full {
 			pool = &readPool
 		}
 	}
