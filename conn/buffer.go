@@ -7,14 +7,14 @@ import "sync"
 type buffer struct{ b []byte }
 
 const (
-	outStart     = 4 << 10   // a few small responses
-	maxPooled    = 1 << 20   // a buffer that one large burst made larger is left to the collector
-	readSize     = 64 << 10  // what one read of the socket takes
-	bulkReadSize = 256 << 10 // the same where a large body comes in quickly
-	waitReadSize = 4 << 10   // with what a read begins that needs a buffer to wait
-	fillLimit    = 256 << 10 // what one write of the socket gets of what was copied
-	outHigh      = 512 << 10 // output beyond which nothing more is read from the peer
-	flushTurns   = 16        // writes after which a caller's goroutine hands the flush over
+	outStart        = 4 << 10   // a few small responses
+	maxPooled       = 1 << 20   // a buffer that one large burst made larger is left to the collector
+	readSize        = 64 << 10  // what one read of the socket takes
+	bulkReadSize    = 256 << 10 // the same where a large body comes in quickly
+	waitReadSize    = 4 << 10   // with what a read begins that needs a buffer to wait
+	fillLimit       = 256 << 10 // what one write of the socket gets of what was copied
+	outputHighWater = 512 << 10 // output beyond which nothing more is read from the peer
+	maxCallerWrites = 16        // writes after which a caller's goroutine hands the flush over
 )
 
 var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outStart)} }}

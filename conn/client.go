@@ -18,7 +18,7 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	if c.phase != phaseOpen {
 		return nil, core.ErrNoMoreStreams
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	head := false
 	for _, f := range fields {
 		if f.Name == ":method" {
@@ -28,7 +28,7 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	}
 	s, err := c.core.Open(core.Request{Fields: fields, Head: head, End: end})
 	if err != nil {
-		c.dropOut()
+		c.dropOutputLocked()
 		return nil, err
 	}
 	st := s.Owner.(*Stream)

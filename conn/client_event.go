@@ -105,7 +105,7 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	if t := c.client.lease; t != nil && t.holder == leaseFree {
 		c.returnLeaseLocked() // somebody must read the answer
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.Ping(data)
 	c.flushSoonLocked()
 	return data, nil

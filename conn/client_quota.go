@@ -11,19 +11,19 @@ import (
 
 // clientState is what only the client's side of a connection has. It is guarded by Conn.mu.
 type clientState struct {
-	reserved int // slots that Reserve has given out
-	held     int // slots of streams whose RST_STREAM is in the output
-	writing  int // slots of streams whose RST_STREAM is being written
+	reserved       int // slots that Reserve has given out
+	resetsQueued   int // slots of streams whose RST_STREAM is in the output
+	resetsInFlight int // slots of streams whose RST_STREAM is being written
 
 	shutDown bool // ShutdownUnreserved has shut the connection down
 
 	onQuota      func()
 	quotaChanged bool // the hook has something to be told
-	lost         bool // the socket is gone: what is in the output will never be sent
+	socketLost   bool // the socket is gone: what is in the output will never be sent
 
 	goAway   *frame.ConnError // what the peer's last GOAWAY said
 	writeErr error            // the socket takes nothing more, and is only read to its end
-	taken    uint64           // how often the output was taken to be written
+	flushes  uint64           // how often the output was taken to be written
 
 	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
 
@@ -62,7 +62,7 @@ func (c *Conn) quotaLocked() int {
 // RST_STREAM is written: the peer cannot know before, and one that does not read would get ever
 // more streams.
 func (c *Conn) quotaUsedLocked() int {
-	return c.core.LocalStreams() + c.client.reserved + c.client.held + c.client.writing
+	return c.core.LocalStreams() + c.client.reserved + c.client.resetsQueued + c.client.resetsInFlight
 }
 
 // quotaErrLocked tells whether a stream may be opened with a slot that is not reserved: nil,
@@ -189,13 +189,13 @@ func (st *Stream) Probe() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	if c.phase == phaseOpen && c.stats.reads == st.client.readsAtOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		c.core.Probe(time.Now())
 		c.armLocked()
 		if c.core.OutputLen() > 0 {
 			c.flushSoonLocked()
 		}
-		c.dropOut()
+		c.dropOutputLocked()
 	}
 }
 
@@ -227,7 +227,7 @@ func (st *Stream) wakeReaderLocked() {
 // noteQuotaLocked notes that a stream is closed.
 func (c *Conn) noteQuotaLocked(st *Stream) {
 	if st.cs.State() == stream.ClosedResetLocal && st.cs.ID%2 == 1 {
-		c.client.held++ // RST_STREAM is in the output
+		c.client.resetsQueued++ // RST_STREAM is in the output
 	}
 	c.client.quotaChanged = true
 }

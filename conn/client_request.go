@@ -71,11 +71,11 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		return nil, ErrHeaderListSize
 	}
 	c.noteRequestGapLocked()
-	c.ensureOut()
+	c.ensureOutputLocked()
 	end := r.End && len(r.Body) == 0 && len(r.Trailers) == 0
 	s, err := c.core.Open(core.Request{Fields: fields, Head: r.Head, End: end, Priority: r.Priority})
 	if err != nil {
-		c.dropOut()
+		c.dropOutputLocked()
 		return nil, err
 	}
 	st := s.Owner.(*Stream)
@@ -87,7 +87,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		*r.Into = st
 	}
 	st.send.finished = end
-	st.client.flushesAtOpen, st.client.readsAtOpen = c.client.taken, c.stats.reads
+	st.client.flushesAtOpen, st.client.readsAtOpen = c.client.flushes, c.stats.reads
 	c.handleEventsLocked()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.
@@ -143,7 +143,7 @@ func (c *Conn) flushNoWaitLocked() {
 	if c.flushing || c.phase >= phaseLingering || c.core.OutputLen() == 0 {
 		return
 	}
-	if c.try == nil {
+	if c.nonblock == nil {
 		c.flushSoonLocked()
 		return
 	}
@@ -154,5 +154,5 @@ func (c *Conn) flushNoWaitLocked() {
 		runtime.Gosched()
 		c.mu.Lock()
 	}
-	c.writeOut(flushTurns, true)
+	c.flushLoopLocked(maxCallerWrites, true)
 }

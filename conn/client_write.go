@@ -7,30 +7,30 @@ import (
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
-// flushRest is a goroutine that writes the rest of an output of which the socket has taken n
+// writeRestTask is a goroutine that writes the rest of an output of which the socket has taken n
 // octets, and flushes. It ends as flushTask. b is the memory that box holds.
-func (c *Conn) flushRest(box *buffer, b, rest []byte, n int) {
+func (c *Conn) writeRestTask(buf *buffer, b, rest []byte, n int) {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
-	c.writeRest(box, b, rest, n)
-	c.writeOut(0, false)
+	c.writeRestAndLock(buf, b, rest, n)
+	c.flushLoopLocked(0, false)
 }
 
-// writeRest leaves mu locked.
-func (c *Conn) writeRest(box *buffer, b, rest []byte, n int) {
+// writeRestAndLock leaves mu locked.
+func (c *Conn) writeRestAndLock(buf *buffer, b, rest []byte, n int) {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
 	k, err := c.write(rest)
-	c.wrote(box, b, n+k, err)
+	c.afterWriteAndLock(buf, b, n+k, err)
 	ok = true
 }
 
-// tryWrite writes what the socket takes of b at once.
-func (c *Conn) tryWrite(b []byte) (int, error) {
-	if c.under == nil { // there none is left behind
-		c.moveWriteDeadline()
+// writeNonblock writes what the socket takes of b at once.
+func (c *Conn) writeNonblock(b []byte) (int, error) {
+	if c.tlsBatch == nil { // there none is left behind
+		c.extendWriteDeadline()
 	}
-	return c.try.TryWrite(b)
+	return c.nonblock.TryWrite(b)
 }
 
 // keepReadingTime is how long a connection is read on after a write has failed.

@@ -49,24 +49,24 @@ type Conn struct {
 	handler Handler
 	role    core.Role
 
-	tls      bool           // nc is a TLS connection
-	known    bool           // deadlines of nc work: see isKnown
-	writing  bool           // who flushes has let go of mu to write; owned by him
-	waited   uint16         // times pauseWrite, for which the last write has waited; owned by the flusher
-	overhead int32          // of TLS in the present write, in octets; owned by who flushes
-	wire     net.Conn       // what is written to: nc, or the socket below its TLS
-	under    *tlsbatch.Conn // between that and TLS; nil: TLS writes by itself
-	reader   reader         // owned by the goroutine that reads
-	writeBy  time.Time      // the write deadline that is set on nc; owned by who flushes
-	tasks    sync.WaitGroup
+	tls             bool           // nc is a TLS connection
+	interruptible   bool           // deadlines of nc work: see isInterruptible
+	flusherUnlocked bool           // who flushes has let go of mu to write; owned by him
+	writeWait       uint16         // times countedWait, for which the last write has waited; owned by the flusher
+	tlsOverhead     int32          // of TLS in the present write, in octets; owned by who flushes
+	rawConn         net.Conn       // what is written to: nc, or the socket below its TLS
+	tlsBatch        *tlsbatch.Conn // between that and TLS; nil: TLS writes by itself
+	reader          reader         // owned by the goroutine that reads
+	writeDeadline   time.Time      // the write deadline that is set on nc; owned by who flushes
+	tasks           sync.WaitGroup
 	// try writes without waiting for the socket; used by who flushes; nil: there is no such way, or it rests
-	try    *socket.Writer
-	lender *lender // the same from several places; nil until something is lent
+	nonblock *socket.Writer
+	lender   *lender // the same from several places; nil until something is lent
 
 	mu               sync.Mutex
 	flushing         bool  // somebody owns the write side
 	flushSoon        bool  // a goroutine was started that will flush if nobody does before
-	capped           uint8 // what the kernel was told, see unsentLimit; owned by the flusher
+	notSentLimit     uint8 // what the kernel was told, see notSentLimitLocked; owned by the flusher
 	phase            phase
 	activity         activity
 	reported         activity // what the handler was told last
@@ -76,14 +76,14 @@ type Conn struct {
 	opened           []*Stream     // by the peer, not handed to the handler yet
 	pending          []callback    // OnEnd functions to be called once mu is free
 	outBuf           *buffer       // whose memory core's output uses
-	room             sync.Cond     // the output became shorter, or the connection is over
+	outputTaken      sync.Cond     // the output became shorter, or the connection is over
 	err              error         // why the connection ended, set with phase
 	done             chan struct{} // what Done returns; nil while nobody has asked
 	timer            deadlineTimer
 	ageAt            time.Time // when the connection is to be drained for its age
 	lookAt           time.Time // alive: when to look whether it may rest; later: when the socket is closed
 	stats            ioStats
-	pace             *pace // nil: no write has waited yet
+	backpressure     *backpressure // nil: no write has waited yet
 	client           clientState
 	park             parkState
 	linger           *lingerState // set with the phase lingering
@@ -129,17 +129,17 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	cfg.clampTimes()
 	c := &Conn{nc: nc, cfg: cfg.runtimeOptions(), handler: h, role: role}
-	c.room.L = &c.mu
+	c.outputTaken.L = &c.mu
 	if role == core.Client {
 		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout)}
 		c.client.lease.serveCond.L = &c.mu
 	}
 	c.timer.fire = c.timerFired
 	_, c.tls = nc.(*tls.Conn)
-	c.known = isKnown(nc)
+	c.interruptible = isInterruptible(nc)
 	c.reader.init(nc, cfg.Received)
-	c.wire, c.under = below(nc)
-	c.findWays()
+	c.rawConn, c.tlsBatch = writeTarget(nc)
+	c.initNonblockLocked()
 	cc := cfg.core(role)
 	cc.Padding = c.guardPadding(cc.Padding)
 	if cfg.Scheduler != nil && cc.Scheduler != nil {
@@ -153,7 +153,7 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 		tenth := age / 10
 		c.ageAt = now.Add(age - tenth + rand.N(2*tenth+1))
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.Start(now)
 	if len(cfg.Origins) > 0 && role == core.Server {
 		c.core.SendOrigin(cfg.Origins)

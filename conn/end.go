@@ -22,7 +22,7 @@ func (c *Conn) shutdownLocked() {
 	if c.phase != phaseOpen {
 		return
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.Shutdown(time.Now())
 	c.client.quotaChanged = true
 	c.armLocked()
@@ -76,7 +76,7 @@ func (c *Conn) failLocked(ce *frame.ConnError) {
 	if c.phase != phaseOpen {
 		return
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.Fail(ce)
 	c.beginCloseLocked()
 	if c.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
@@ -105,11 +105,11 @@ func (c *Conn) beginCloseLocked() {
 // responses that are complete among it, for which there is as much time as a lingering connection
 // may take without progress. Streams that are open fail.
 func (c *Conn) closeAfterOutputLocked() {
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.SetBackpressure(false)
 	c.core.Fill(c.core.OutputLen() + fillLimit)
 	c.handleEventsLocked()
-	if c.checkScheduler(); c.phase != phaseOpen {
+	if c.checkSchedulerLocked(); c.phase != phaseOpen {
 		return
 	}
 	c.beginCloseLocked()
@@ -130,7 +130,7 @@ func (c *Conn) closeLocked(err error) {
 	wasAlive := c.phase == phaseOpen
 	c.phase = phaseClosed
 	c.resumeReaderLocked()
-	c.client.lost = wasAlive
+	c.client.socketLost = wasAlive
 	c.client.quotaChanged = true
 	if c.err == nil {
 		c.err = err
@@ -164,8 +164,8 @@ func (c *Conn) failStreamsLocked(err error) {
 
 // wakeAllLocked wakes who waits for the connection.
 func (c *Conn) wakeAllLocked() {
-	c.room.Broadcast()
-	c.pace.wakeFlusher()
+	c.outputTaken.Broadcast()
+	c.backpressure.wakeFlusherLocked()
 	if t := c.client.lease; t != nil {
 		t.serveCond.Signal()
 		t.wakeCaughtUpLocked()
@@ -289,7 +289,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 		c.closeLocked(c.lostErrLocked(c.writeTimedOut(os.ErrDeadlineExceeded)))
 		return nil
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
 		c.ageAt = time.Time{}
 		c.core.Shutdown(now)
@@ -306,7 +306,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 			c.flushSoonLocked()
 		}
 	}
-	c.dropOut()
+	c.dropOutputLocked()
 	return err
 }
 

@@ -51,7 +51,7 @@ func (c *Conn) writesDirectlyLocked(n int) bool {
 
 // lends tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) lends() bool {
-	return socket.CanWritev && c.try != nil && c.under == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
+	return socket.CanWritev && c.nonblock != nil && c.tlsBatch == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
 		c.client.writeErr == nil
 }
 
@@ -64,7 +64,7 @@ func (c *Conn) fillLend(limit int) bool {
 	l := c.lender
 	if l == nil {
 		l = new(lender)
-		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.wire), l)
+		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.rawConn), l)
 		c.lender = l
 	}
 	list := loanPool.Get().(*loanList)
@@ -83,18 +83,18 @@ func (c *Conn) fillLend(limit int) bool {
 	return true
 }
 
-// writeLoans is writeOnce for b, in the memory of box, with the loans in it.
+// writeLoans is writeOnceLocked for b, in the memory of box, with the loans in it.
 func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
 	l := c.lender
 	l.box, l.b = box, b
 	l.size += len(b)
-	c.moveWriteDeadline()
+	c.extendWriteDeadline()
 	err := l.w.TryWrite()
 	all := l.sent == l.size
 	if err == nil && !all {
 		c.copyForTurns()
 		l.shrink()
-		if c.noteFull(noWait) {
+		if c.noteSocketFull(noWait) {
 			go c.flushLoans()
 			c.mu.Lock()
 			return false
@@ -121,7 +121,7 @@ func (l *lender) shrink() {
 func (c *Conn) copyForTurns() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.competes() {
+	if !c.streamsCompeteLocked() {
 		return
 	}
 	loans := c.lender.list.loans
@@ -132,12 +132,12 @@ func (c *Conn) copyForTurns() {
 	}
 }
 
-// flushLoans is flushRest where there are loans in the output.
+// flushLoans is writeRestTask where there are loans in the output.
 func (c *Conn) flushLoans() {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
 	c.writeLoansRest()
-	c.writeOut(0, false)
+	c.flushLoopLocked(0, false)
 }
 
 // writeLoansRest leaves mu locked.
@@ -150,9 +150,9 @@ func (c *Conn) writeLoansRest() {
 
 // writeLoansOn writes what the socket has not taken at once, as write does.
 func (c *Conn) writeLoansOn() error {
-	defer c.noteWait(time.Now())
+	defer c.noteWriteWait(time.Now())
 	for {
-		c.moveWriteDeadline()
+		c.extendWriteDeadline()
 		before := c.lender.sent // which nobody else changes
 		err := c.lender.w.Write()
 		if err == nil || c.lender.sent == before || !netconn.IsTimeout(err) {
@@ -164,7 +164,7 @@ func (c *Conn) writeLoansOn() error {
 // wroteLoans notes that the write is over. It leaves mu locked.
 func (c *Conn) wroteLoans(err error) {
 	l := c.lender
-	c.wrote(l.box, l.b, l.sent, err)
+	c.afterWriteAndLock(l.box, l.b, l.sent, err)
 	for ; l.next < len(l.list.loans); l.next++ {
 		giveBack(&l.list.loans[l.next])
 	}

@@ -32,8 +32,8 @@ import (
 //   - Flush leaves writing to another goroutine, since nothing says whether it would wait.
 //   - No method is called while mu is held.
 
-// isKnown reports whether nc is known.
-func isKnown(nc net.Conn) bool {
+// isInterruptible reports whether nc is known.
+func isInterruptible(nc net.Conn) bool {
 	return netconn.Interruptible(socket.BelowTLS(nc))
 }
 
@@ -61,10 +61,10 @@ const (
 
 func (c *Conn) newPiecer(now time.Time) piecer {
 	p := piecer{most: math.MaxInt, size: math.MaxInt}
-	if c.tls && c.under == nil {
+	if c.tls && c.tlsBatch == nil {
 		p.most, p.size = tlsRecord, tlsRecord
 	}
-	if !c.known {
+	if !c.interruptible {
 		p.limit, p.at = c.writeByteTimeout(), now
 		p.most = min(p.most, pieceMost)
 		if p.limit > 0 {
@@ -87,7 +87,7 @@ func (p *piecer) wrote() {
 	switch took := now.Sub(p.at); {
 	case took >= p.limit && p.limit > 0:
 		p.size = max(p.size/4, pieceLeast)
-	case took >= slowWrite:
+	case took >= slowWait:
 		p.size = min(p.size, pieceSlow)
 	default:
 		p.size = min(2*p.size, p.most)
@@ -112,20 +112,20 @@ func (c *Conn) writeTimedOut(err error) error {
 	return fmt.Errorf("%w: %w", te, err)
 }
 
-// moveWriteDeadline gives the next write its time. It is called by who flushes.
-func (c *Conn) moveWriteDeadline() {
+// extendWriteDeadline gives the next write its time. It is called by who flushes.
+func (c *Conn) extendWriteDeadline() {
 	limit := c.writeByteTimeout()
 	if limit <= 0 {
 		return
 	}
 	// Moving the deadline costs more than looking at it, so it is set later than it must be.
 	now := time.Now()
-	if c.writeBy.Sub(now) >= limit {
+	if c.writeDeadline.Sub(now) >= limit {
 		return
 	}
-	c.writeBy = now.Add(limit + limit/4)
-	if c.nc.SetWriteDeadline(c.writeBy) != nil {
-		c.writeBy = noDeadlines
+	c.writeDeadline = now.Add(limit + limit/4)
+	if c.nc.SetWriteDeadline(c.writeDeadline) != nil {
+		c.writeDeadline = noDeadlines
 	}
 }
 
@@ -133,16 +133,16 @@ func (c *Conn) moveWriteDeadline() {
 // refused.
 var noDeadlines = time.Unix(1<<40, 0)
 
-// dropWriteDeadline takes the deadline away once nothing is being written: reading TLS may have to
+// clearWriteDeadline takes the deadline away once nothing is being written: reading TLS may have to
 // write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3); and some connections are
 // closed when a deadline passes.
-func (c *Conn) dropWriteDeadline() {
-	if c.writeBy.IsZero() || c.writeBy.Equal(noDeadlines) {
+func (c *Conn) clearWriteDeadline() {
+	if c.writeDeadline.IsZero() || c.writeDeadline.Equal(noDeadlines) {
 		return
 	}
-	c.writeBy = time.Time{}
-	if c.nc.SetWriteDeadline(c.writeBy) != nil {
-		c.writeBy = noDeadlines
+	c.writeDeadline = time.Time{}
+	if c.nc.SetWriteDeadline(c.writeDeadline) != nil {
+		c.writeDeadline = noDeadlines
 	}
 }
 
@@ -150,7 +150,7 @@ func (c *Conn) dropWriteDeadline() {
 // written now never be taken. From finish on Conn.lookAt bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.known || c.phase != phaseOpen || limit <= 0 || c.client.writeErr != nil {
+	if c.interruptible || c.phase != phaseOpen || limit <= 0 || c.client.writeErr != nil {
 		return
 	}
 	c.closeInLocked(3 * limit)
@@ -161,7 +161,7 @@ func (c *Conn) watchWriteLocked() {
 // more of it, to the reader as to the flusher.
 func (c *Conn) overdueLocked(err error) error {
 	limit := c.writeByteTimeout()
-	if c.known || !c.timer.closeDue || limit <= 0 || c.client.writeErr != nil ||
+	if c.interruptible || !c.timer.closeDue || limit <= 0 || c.client.writeErr != nil ||
 		time.Until(c.lookAt) > 2*limit || // see watchWriteLocked
 		netconn.IsTimeout(err) || errors.Is(err, io.EOF) {
 		return err
@@ -179,7 +179,7 @@ func (c *Conn) closeInLocked(d time.Duration) {
 
 // watchWrite is watchWriteLocked for who does not hold mu.
 func (c *Conn) watchWrite() {
-	if !c.known {
+	if !c.interruptible {
 		c.mu.Lock()
 		c.watchWriteLocked()
 		c.mu.Unlock()
@@ -211,7 +211,7 @@ func (c *Conn) closeSocket(ends bool) {
 		_ = tc.NetConn().Close()
 		return
 	}
-	if ok && !c.known {
+	if ok && !c.interruptible {
 		// The alert has 5 s, by a write deadline, which may do nothing here.
 		late := time.AfterFunc(closeGrace, func() {
 			defer func() { _ = recover() }() // as above

@@ -67,11 +67,11 @@ func (c *Conn) beginLingerLocked() {
 	if limit := c.lingerLimit(); l.waitAll && limit > closeGrace/3 {
 		c.lookAt = l.begunAt.Add(3 * limit) // when the PING is given up
 	}
-	c.writing = true
+	c.flusherUnlocked = true
 	c.mu.Unlock()
 	ok := c.endOutput(l)
 	c.mu.Lock()
-	c.writing = false
+	c.flusherUnlocked = false
 	switch {
 	case c.phase != phaseClosing:
 	case ok:
@@ -82,7 +82,7 @@ func (c *Conn) beginLingerLocked() {
 	default:
 		c.closeLocked(c.err)
 	}
-	c.room.Broadcast()
+	c.outputTaken.Broadcast()
 }
 
 // endOutput reports whether the connection is to be read on.
@@ -114,15 +114,15 @@ func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
 	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
 	var err error
-	if c.under != nil {
-		box, b, err = c.seal(box, b)
+	if c.tlsBatch != nil {
+		box, b, err = c.encrypt(box, b)
 	}
 	if err == nil {
 		_, err = c.write(b)
 	}
 	putOut(box, b)
-	if err == nil && c.under != nil {
-		err = c.sealed()
+	if err == nil && c.tlsBatch != nil {
+		err = c.writeDeferredTLS()
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func (l *lingerState) endAt(limit time.Duration) time.Time {
 func (c *Conn) readLingering() {
 	c.mu.Lock()
 	for c.phase == phaseClosing {
-		c.room.Wait() // the flusher half-closes
+		c.outputTaken.Wait() // the flusher half-closes
 	}
 	on := c.phase == phaseLingering
 	c.mu.Unlock()

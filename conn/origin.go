@@ -51,10 +51,10 @@ func (c *Conn) announce(f func() error) error {
 	if c.phase != phaseOpen {
 		return c.endErrLocked()
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	err := f()
 	if err != nil {
-		c.dropOut()
+		c.dropOutputLocked()
 	}
 	return err
 }

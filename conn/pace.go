@@ -11,76 +11,76 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// pace is what a connection knows of how quickly its socket takes what is written. Where it is slow
+// backpressure is what a connection knows of how quickly its socket takes what is written. Where it is slow
 // and several streams are open, the order of the scheduler is what counts: nobody but the flusher
 // moves data to the output, little at a time and right before it is written, and it waits for the
 // writer of the stream whose turn it is. In all other places the order in which writers come is as
 // good as any, and what is written at once is large.
 //
 // It is made for the first write that waits, and guarded by Conn.mu.
-type pace struct {
-	full    bool // the socket has not taken all of the present write at once
-	crowded bool // more than the output holds waits of several streams
-	quick   int  // octets that were written while it was crowded, since the socket was slow
-	slow    bool
-	until   time.Time     // slow: when it ends unless the socket is slow again before
-	since   time.Time     // beginning of the time in which blocked and taken are counted
-	blocked time.Duration // for which writes have waited since then
-	taken   int           // octets that were written since then
-	rate    int           // octets that the socket has taken in a second when that was judged last; 0: not known
-	credit  time.Duration // for which the flusher may wait for writers
-	waits   bool          // it does
-	wake    chan struct{} // ends that; nil until it has waited
+type backpressure struct {
+	socketFull      bool // the socket has not taken all of the present write at once
+	contended       bool // more than the output holds waits of several streams
+	contendedOctets int  // octets that were written while it was crowded, since the socket was slow
+	slow            bool
+	slowUntil       time.Time     // slow: when it ends unless the socket is slow again before
+	windowStart     time.Time     // beginning of the time in which blocked and taken are counted
+	blocked         time.Duration // for which writes have waited since then
+	written         int           // octets that were written since then
+	rate            int           // octets that the socket has taken in a second when that was judged last; 0: not known
+	waitCredit      time.Duration // for which the flusher may wait for writers
+	flusherWaits    bool          // it does
+	wake            chan struct{} // ends that; nil until it has waited
 }
 
 const (
-	// slowWrite is a wait of one write that makes the socket slow. So does it when waits of
-	// pauseWrite or more add up to three quarters of judgeTime or more.
-	slowWrite  = 2 * time.Millisecond
-	pauseWrite = 100 * time.Microsecond
-	judgeTime  = 5 * time.Millisecond
-	// slowFor is for how long a socket is slow. One that takes a megabyte at once when it has room
+	// slowWait is a wait of one write that makes the socket slow. So does it when waits of
+	// countedWait or more add up to three quarters of rateWindow or more.
+	slowWait    = 2 * time.Millisecond
+	countedWait = 100 * time.Microsecond
+	rateWindow  = 5 * time.Millisecond
+	// slowTime is for how long a socket is slow. One that takes a megabyte at once when it has room
 	// has none behind that.
-	slowFor = 100 * time.Millisecond
-	// quickAfter is how many octets a socket takes, while streams compete, before it is quick
+	slowTime = 100 * time.Millisecond
+	// quickOctets is how many octets a socket takes, while streams compete, before it is quick
 	// unless it is slow before. A slow one takes several megabytes at first, since the buffers on
 	// the way are empty.
-	quickAfter = 8 << 20
-	// slowFill is the least that one write of the socket gets, if there is as much, where streams
-	// compete for it, and smallFill is less than is worth a system call. See most for fillTime, and
-	// unsentLimit for unsentTime.
-	slowFill   = 64 << 10
-	smallFill  = 16 << 10
-	fillTime   = 4 * time.Millisecond
-	unsentTime = 8 * time.Millisecond
-	// creditPart is the part of the time for which the flusher has waited for the socket, for which
-	// it may let the socket wait for a writer, up to maxCredit. What the kernel and the peer have
+	quickOctets = 8 << 20
+	// slowWriteSize is the least that one write of the socket gets, if there is as much, where streams
+	// compete for it, and smallWriteSize is less than is worth a system call. See most for writeTime, and
+	// notSentLimitLocked for unsentTime.
+	slowWriteSize  = 64 << 10
+	smallWriteSize = 16 << 10
+	writeTime      = 4 * time.Millisecond
+	unsentTime     = 8 * time.Millisecond
+	// waitCreditPart is the part of the time for which the flusher has waited for the socket, for which
+	// it may let the socket wait for a writer, up to maxWaitCredit. What the kernel and the peer have
 	// in their buffers mostly lasts for longer, so that nothing is lost. lateAfter is from when on
 	// a writer is late, though it may be that the machine is busy.
-	creditPart = 4
-	maxCredit  = 20 * time.Millisecond
-	lateAfter  = time.Millisecond
+	waitCreditPart = 4
+	maxWaitCredit  = 20 * time.Millisecond
+	lateAfter      = time.Millisecond
 )
 
-// noteWait has the write that began at start be judged when it is over.
-func (c *Conn) noteWait(start time.Time) {
-	c.waited = uint16(min(time.Since(start)/pauseWrite, math.MaxUint16))
+// noteWriteWait has the write that began at start be judged when it is over.
+func (c *Conn) noteWriteWait(start time.Time) {
+	c.writeWait = uint16(min(time.Since(start)/countedWait, math.MaxUint16))
 }
 
-func (c *Conn) ensurePace() {
-	if c.pace == nil {
-		c.pace = new(pace)
+func (c *Conn) ensureBackpressureLocked() {
+	if c.backpressure == nil {
+		c.backpressure = new(backpressure)
 	}
 }
 
-// noteFull notes that the socket has not taken all of the present write, and that the flusher will
+// noteSocketFull notes that the socket has not taken all of the present write, and that the flusher will
 // wait for it. It reports whether the connection is still there, so that a goroutine may be
 // started, for which Serve will wait.
-func (c *Conn) noteFull(task bool) bool {
+func (c *Conn) noteSocketFull(task bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ensurePace()
-	c.pace.full = true
+	c.ensureBackpressureLocked()
+	c.backpressure.socketFull = true
 	if !task || c.phase == phaseClosed {
 		return false
 	}
@@ -88,79 +88,79 @@ func (c *Conn) noteFull(task bool) bool {
 	return true
 }
 
-// judgePace takes note of the last write, of n octets.
-func (c *Conn) judgePace(n int) {
-	waited := time.Duration(c.waited) * pauseWrite
-	c.waited = 0
-	p := c.pace
+// updateBackpressureLocked takes note of the last write, of n octets.
+func (c *Conn) updateBackpressureLocked(n int) {
+	waited := time.Duration(c.writeWait) * countedWait
+	c.writeWait = 0
+	p := c.backpressure
 	if p != nil {
-		p.full = false
-		p.taken += n
-		if p.crowded {
-			p.quick += n
+		p.socketFull = false
+		p.written += n
+		if p.contended {
+			p.contendedOctets += n
 		}
 	}
-	if waited < pauseWrite {
+	if waited < countedWait {
 		return
 	}
-	c.ensurePace()
-	p = c.pace
+	c.ensureBackpressureLocked()
+	p = c.backpressure
 	now := time.Now()
 	p.blocked += waited
-	p.credit = min(p.credit+waited/creditPart, maxCredit)
-	slow := waited >= slowWrite
-	if span := now.Sub(p.since); p.since.IsZero() {
-		p.since, p.blocked, p.taken = now, 0, 0
-	} else if span >= judgeTime {
+	p.waitCredit = min(p.waitCredit+waited/waitCreditPart, maxWaitCredit)
+	slow := waited >= slowWait
+	if span := now.Sub(p.windowStart); p.windowStart.IsZero() {
+		p.windowStart, p.blocked, p.written = now, 0, 0
+	} else if span >= rateWindow {
 		slow = slow || p.blocked >= span*3/4
-		p.rate = int(float64(p.taken) / span.Seconds())
-		p.since, p.blocked, p.taken = now, 0, 0
+		p.rate = int(float64(p.written) / span.Seconds())
+		p.windowStart, p.blocked, p.written = now, 0, 0
 	}
 	if slow {
-		p.slow, p.until, p.quick = true, now.Add(slowFor), 0
+		p.slow, p.slowUntil, p.contendedOctets = true, now.Add(slowTime), 0
 	}
 }
 
-// competes reports whether streams compete for the socket.
-func (c *Conn) competes() bool {
-	return c.pace != nil && (c.pace.slow || c.pace.crowded) && c.core.NumStreams() > 1
+// streamsCompeteLocked reports whether streams compete for the socket.
+func (c *Conn) streamsCompeteLocked() bool {
+	return c.backpressure != nil && (c.backpressure.slow || c.backpressure.contended) && c.core.NumStreams() > 1
 }
 
-// fill moves what may be sent to the output: not much where streams compete for the socket, or may
+// fillLocked moves what may be sent to the output: not much where streams compete for the socket, or may
 // compete for one that is full, so that something more urgent may come before what is not there
 // yet.
-func (c *Conn) fill() {
-	competes := c.competes() || c.pace != nil && c.pace.full && c.core.NumStreams() > 1
+func (c *Conn) fillLocked() {
+	competes := c.streamsCompeteLocked() || c.backpressure != nil && c.backpressure.socketFull && c.core.NumStreams() > 1
 	if competes {
 		c.core.SetBackpressure(true)
-		c.core.Fill(c.pace.most())
-		c.pace.wakeFlusher()
+		c.core.Fill(c.backpressure.writeSize())
+		c.backpressure.wakeFlusherLocked()
 	} else {
 		c.core.Fill(fillLimit)
 		if c.core.Contended() && c.core.Sendable() {
-			c.ensurePace()
-			c.pace.crowded = c.pace.quick < quickAfter
+			c.ensureBackpressureLocked()
+			c.backpressure.contended = c.backpressure.contendedOctets < quickOctets
 		}
 	}
-	c.checkScheduler()
+	c.checkSchedulerLocked()
 }
 
-// fillToWrite moves what may be sent to the output, which is written next, and reports whether some
+// fillForWriteLocked moves what may be sent to the output, which is written next, and reports whether some
 // of it has stayed where it is, which lend allows.
-func (c *Conn) fillToWrite(lend bool) (lent bool) {
-	c.ensureOut()
+func (c *Conn) fillForWriteLocked(lend bool) (lent bool) {
+	c.ensureOutputLocked()
 	most, mostLent := fillLimit, lendLimit
-	if p := c.pace; p != nil {
-		if p.slow && time.Now().After(p.until) {
+	if p := c.backpressure; p != nil {
+		if p.slow && time.Now().After(p.slowUntil) {
 			p.slow = false
 		}
-		if p.crowded && (!c.core.Contended() || p.quick >= quickAfter) {
-			p.crowded = false
+		if p.contended && (!c.core.Contended() || p.contendedOctets >= quickOctets) {
+			p.contended = false
 		}
-		competes := c.competes()
+		competes := c.streamsCompeteLocked()
 		c.core.SetBackpressure(competes)
 		if competes {
-			most, mostLent = p.most(), p.most()
+			most, mostLent = p.writeSize(), p.writeSize()
 		}
 	}
 	if lend && c.lends() {
@@ -169,29 +169,29 @@ func (c *Conn) fillToWrite(lend bool) (lent bool) {
 		c.core.Fill(most)
 	}
 	c.handleEventsLocked()
-	c.checkScheduler()
+	c.checkSchedulerLocked()
 	if c.client.writeErr != nil {
 		c.core.Output(c.core.Output(nil)) // nobody will read it
 	}
 	return lent
 }
 
-// most is how much one write of the socket gets where streams compete for it: what it takes in
-// fillTime.
-func (p *pace) most() int {
-	return min(max(int(int64(p.rate)*int64(fillTime)/int64(time.Second)), slowFill), fillLimit)
+// writeSize is how much one write of the socket gets where streams compete for it: what it takes in
+// writeTime.
+func (p *backpressure) writeSize() int {
+	return min(max(int(int64(p.rate)*int64(writeTime)/int64(time.Second)), slowWriteSize), fillLimit)
 }
 
-// unsentLimit returns how much the kernel is to hold that it cannot send yet, as a power of two:
+// notSentLimitLocked returns how much the kernel is to hold that it cannot send yet, as a power of two:
 // what the socket takes in unsentTime where streams are to compete, so that it never has nothing to
 // do; 0 is no limit.
-func (c *Conn) unsentLimit() (exponent uint8) {
+func (c *Conn) notSentLimitLocked() (exponent uint8) {
 	if c.core.NumStreams() < 2 {
 		return 0
 	}
 	rate := 0
-	if c.pace != nil {
-		rate = c.pace.rate
+	if c.backpressure != nil {
+		rate = c.backpressure.rate
 	}
 	octets := int64(rate) * int64(unsentTime) / int64(time.Second)
 	if exponent = uint8(bits.Len64(uint64(octets))); exponent > 22 {
@@ -200,15 +200,15 @@ func (c *Conn) unsentLimit() (exponent uint8) {
 	return max(exponent, 17)
 }
 
-// limitNotSent has the kernel hold no more octets that it cannot send yet than unsentLimit says:
+// limitNotSent has the kernel hold no more octets that it cannot send yet than notSentLimitLocked says:
 // what it holds cannot be overtaken. It is called by the flusher before it writes n octets, and
 // costs a system call when the limit changes.
 func (c *Conn) limitNotSent(n int, exponent uint8) {
-	if n < smallFill || exponent == c.capped {
+	if n < smallWriteSize || exponent == c.notSentLimit {
 		return
 	}
-	c.capped = exponent
-	s := socket.Of(socket.BelowTLS(c.wire))
+	c.notSentLimit = exponent
+	s := socket.Of(socket.BelowTLS(c.rawConn))
 	if s == nil {
 		return
 	}
@@ -219,18 +219,18 @@ func (c *Conn) limitNotSent(n int, exponent uint8) {
 	s.LimitNotSent(limit)
 }
 
-// checkScheduler ends the connection if core has found a fault of the scheduler.
-func (c *Conn) checkScheduler() {
+// checkSchedulerLocked ends the connection if core has found a fault of the scheduler.
+func (c *Conn) checkSchedulerLocked() {
 	if c.phase != phaseOpen {
 		return
 	}
 	if err := c.core.Err(); err != nil {
-		c.failByCore(err)
+		c.failByCoreLocked(err)
 	}
 }
 
-// failByCore ends the connection for an error of core's own.
-func (c *Conn) failByCore(err error) {
+// failByCoreLocked ends the connection for an error of core's own.
+func (c *Conn) failByCoreLocked(err error) {
 	var fault *frame.ConnError
 	if errors.As(err, &fault) {
 		c.failLocked(fault)
@@ -241,8 +241,8 @@ func (c *Conn) failByCore(err error) {
 // output. Where the stream whose turn it is has nothing to send yet, its writer is let go first;
 // where the output is empty, too, it is waited for, as long as the socket can do without. It
 // reports whether there may be more for the output now.
-func (c *Conn) awaitWriter() bool {
-	if !c.core.Awaits() || c.core.OutputLen() >= smallFill {
+func (c *Conn) awaitStreamWriterLocked() bool {
+	if !c.core.Awaits() || c.core.OutputLen() >= smallWriteSize {
 		return false
 	}
 	for range 2 { // one that has been woken runs next
@@ -257,25 +257,25 @@ func (c *Conn) awaitWriter() bool {
 		return false // that takes a while
 	}
 	start := time.Now()
-	if c.pace.slow && c.pace.credit > 0 {
-		c.pause(c.pace.credit)
+	if c.backpressure.slow && c.backpressure.waitCredit > 0 {
+		c.waitForWriterLocked(c.backpressure.waitCredit)
 	}
 	took := time.Since(start)
-	c.pace.credit = max(c.pace.credit-took, 0)
-	if c.core.OutputLen() == 0 && (!c.pace.slow || c.pace.credit == 0) {
+	c.backpressure.waitCredit = max(c.backpressure.waitCredit-took, 0)
+	if c.core.OutputLen() == 0 && (!c.backpressure.slow || c.backpressure.waitCredit == 0) {
 		c.core.StopAwaiting(took, lateAfter)
 	}
 	return c.phase < phaseLingering
 }
 
-// pause waits until wakeFlusher is called, or for the time d.
-func (c *Conn) pause(d time.Duration) {
-	p := c.pace
+// waitForWriterLocked waits until wakeFlusherLocked is called, or for the time d.
+func (c *Conn) waitForWriterLocked(d time.Duration) {
+	p := c.backpressure
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
 	}
-	p.waits = true
-	c.writing = true // mu is free
+	p.flusherWaits = true
+	c.flusherUnlocked = true // mu is free
 	c.mu.Unlock()
 	timer := time.NewTimer(d)
 	select {
@@ -284,21 +284,21 @@ func (c *Conn) pause(d time.Duration) {
 	}
 	timer.Stop()
 	c.mu.Lock()
-	c.writing = false
-	if !p.waits { // wake has, or had, something
+	c.flusherUnlocked = false
+	if !p.flusherWaits { // wake has, or had, something
 		select {
 		case <-p.wake:
 		default:
 		}
 	}
-	p.waits = false
+	p.flusherWaits = false
 }
 
-// wakeFlusher ends the pause of the flusher: a stream has something to send, or the connection has
+// wakeFlusherLocked ends the pause of the flusher: a stream has something to send, or the connection has
 // changed. It is called with mu held.
-func (p *pace) wakeFlusher() {
-	if p != nil && p.waits {
-		p.waits = false
+func (p *backpressure) wakeFlusherLocked() {
+	if p != nil && p.flusherWaits {
+		p.flusherWaits = false
 		p.wake <- struct{}{} // has room: it is empty while waits is set
 	}
 }

@@ -86,8 +86,8 @@ func (c *Conn) recoverRead(ok *bool) {
 // may have released.
 func (c *Conn) recoverWriteLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
-		if c.writing {
-			c.writing = false
+		if c.flusherUnlocked {
+			c.flusherUnlocked = false
 			c.mu.Lock()
 		}
 		c.failPanicLocked(v)

@@ -79,7 +79,7 @@ func (c *Conn) unparkLocked() {
 	}
 	if r.parked {
 		r.parked = false
-		c.findWays()
+		c.initNonblockLocked()
 	}
 	r.readsAtCheck = uint32(c.stats.reads)
 	c.lookAt = time.Now().Add(parkAfter)
@@ -119,7 +119,7 @@ func (c *Conn) parkLocked() {
 	c.opened = nil
 	c.pending = nil
 	if !c.flushing {
-		c.try, c.lender, c.pace = nil, nil, nil
+		c.nonblock, c.lender, c.backpressure = nil, nil, nil
 	}
 	if c.timer.firesAt.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes

@@ -340,11 +340,11 @@ func TestRestForgetsPace(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
-		c.pace = new(pace)
+		c.backpressure = new(backpressure)
 		c.mu.Unlock()
 		c.restNow()
 		c.mu.Lock()
-		forgotten = c.pace == nil
+		forgotten = c.backpressure == nil
 		c.mu.Unlock()
 	}
 	if !forgotten {

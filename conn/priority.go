@@ -37,12 +37,12 @@ func (st *Stream) SetPriority(p priority.Params) error {
 	case c.phase != phaseOpen:
 		return c.endErrLocked()
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	err := c.core.SetPriority(&st.cs, p)
 	if c.core.OutputLen() > 0 {
 		c.flushSoonLocked()
 	}
-	c.dropOut()
+	c.dropOutputLocked()
 	return err
 }
 

@@ -35,10 +35,10 @@ func (st *Stream) Push(fields []header.Field) (*Stream, error) {
 		return nil, err
 	}
 	c.core.SetTime(time.Now())
-	c.ensureOut()
+	c.ensureOutputLocked()
 	s, err := c.core.Push(&st.cs, fields)
 	if err != nil {
-		c.dropOut()
+		c.dropOutputLocked()
 		return nil, err
 	}
 	pushed := s.Owner.(*Stream)

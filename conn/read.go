@@ -155,7 +155,7 @@ func (c *Conn) upgradeAndArm() (err error) {
 	if u := c.cfg.Upgrade; u != nil && c.phase == phaseOpen {
 		request := u.Request
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
-		c.ensureOut()
+		c.ensureOutputLocked()
 		err = c.core.Upgrade(u.Settings, request)
 		c.cfg.Upgrade = nil
 		c.handleEventsLocked()
@@ -166,7 +166,9 @@ func (c *Conn) upgradeAndArm() (err error) {
 
 // outputFullLocked reports whether the peer lets so much output pile up that its requests are better not
 // read.
-func (c *Conn) outputFullLocked() bool { return c.phase == phaseOpen && c.core.OutputLen() > outHigh }
+func (c *Conn) outputFullLocked() bool {
+	return c.phase == phaseOpen && c.core.OutputLen() > outputHighWater
+}
 
 // awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A request
 // that reads for itself does not wait: mayRead is false, and its turn is Serve's, which listens to
@@ -182,7 +184,7 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 		waited = true
 		c.core.SetPartial(core.Partial{}, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
-		c.room.Wait()
+		c.outputTaken.Wait()
 	}
 	if waited && c.phase == phaseOpen && c.reader.buf != nil {
 		c.core.SetPartial(c.core.Partial(c.reader.buf.b[:c.reader.buffered]), time.Now())
@@ -321,7 +323,7 @@ func (c *Conn) apply(now time.Time) bool {
 		return false
 	}
 	c.reader.lockHeld = true
-	c.ensureOut()
+	c.ensureOutputLocked()
 	err := c.core.Apply(now)
 	c.handleEventsLocked()
 	c.reader.lockHeld = false
@@ -351,9 +353,9 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	}
 	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
-	c.ensureOut()
+	c.ensureOutputLocked()
 	if !c.lending() { // or it need not be copied
-		c.fill()
+		c.fillLocked()
 	}
 	c.handleEventsLocked()
 	c.armLocked()
@@ -366,7 +368,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.reader.noStreams = c.core.NumStreams() == 0
 	c.reader.expected = c.core.ExpectedData() - c.reader.buffered
 	lagging := c.core.Unread() >= readAheadLimit
-	c.dropOut()
+	c.dropOutputLocked()
 	c.reader.lockHeld = false
 	c.unlockAndNotify()
 	if lagging {

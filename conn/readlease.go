@@ -16,7 +16,7 @@ import (
 // has the turn from AwaitHead on until its head has come. When nothing is open then, the turn is
 // free for the next request, for a moment (leaseFreeTime), after which Serve takes it back. That
 // needs a Read that can be interrupted when the request is given up, which only known connections
-// have: see isKnown.
+// have: see isInterruptible.
 //
 // Who has the turn owns receiver and core's Decode.
 type readLease struct {
@@ -230,5 +230,5 @@ func (c *Conn) noteRequestGapLocked() {
 // they do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
 // request.
 func (c *Conn) mayReadInline() bool {
-	return c.known && socket.CanPeek && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
+	return c.interruptible && socket.CanPeek && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
 }

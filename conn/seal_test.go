@@ -113,7 +113,7 @@ func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 	p := newPair(t, client, server, Config{WriteByteTimeout: time.Second}, Config{WriteByteTimeout: time.Second}, echo)
 	p.roundTrip(pattern(1, 8<<20))
 	for _, c := range []*Conn{p.client, p.server} {
-		if c.under == nil {
+		if c.tlsBatch == nil {
 			t.Error("TLS writes by itself")
 		}
 		c.mu.Lock()
@@ -122,7 +122,7 @@ func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 			runtime.Gosched()
 			c.mu.Lock()
 		}
-		at := c.writeBy
+		at := c.writeDeadline
 		c.mu.Unlock()
 		if !at.IsZero() {
 			t.Errorf("a write deadline in %v is left", time.Until(at))

@@ -197,7 +197,7 @@ func (st *Stream) Reset(code frame.Code) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	if c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, code)
 		c.handleEventsLocked()
 		c.flushSoonLocked()
@@ -228,7 +228,7 @@ func (st *Stream) releaseLocked() {
 	st.dropBodyLocked()
 	st.onEnd = nil
 	if !st.closed && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		if st.send.finished {
 			c.core.StopRecv(&st.cs)
 		} else {
@@ -239,7 +239,7 @@ func (st *Stream) releaseLocked() {
 	st.released = true
 	st.recv.closed = true
 	st.recycleLocked()
-	c.dropOut()
+	c.dropOutputLocked()
 }
 
 // receiveHeadLocked notes that the head of a message has arrived, and with end its END_STREAM.
@@ -259,7 +259,7 @@ func (st *Stream) failLocked(err error) {
 	st.err = err
 	st.dead.Store(true)
 	if c := st.c; c.role == core.Client {
-		st.client.unsent = c.client.lost && st.client.flushesAtOpen == c.client.taken
+		st.client.unsent = c.client.socketLost && st.client.flushesAtOpen == c.client.flushes
 	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
@@ -372,7 +372,7 @@ func (st *Stream) resetLateLocked(code frame.Code) {
 	if st.closed || c.phase != phaseOpen {
 		return
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	c.core.ResetFor(&st.cs, code, "write deadline exceeded", errDeadline)
 	c.handleEventsLocked() // recycles st if it is released
 	c.flushSoonLocked()
@@ -407,7 +407,7 @@ func (st *Stream) writeDeadlinePassedLocked() {
 	c := st.c
 	st.canWrite.Broadcast()
 	if done := st.recv.resetOnData && st.send.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEventsLocked() // recycles st
 		c.flushSoonLocked()

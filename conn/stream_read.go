@@ -24,7 +24,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	}
 	n := st.recv.body.read(p)
 	if n > 0 && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		before := c.core.OutputLen()
 		if c.core.Consume(&st.cs, n) {
 			c.core.Tune(&st.cs, time.Now())
@@ -32,7 +32,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 		if c.core.OutputLen() > before {
 			c.flushSoonLocked() // credit that the peer may be waiting for
 		}
-		c.dropOut()
+		c.dropOutputLocked()
 	}
 	return n, nil
 }
@@ -103,7 +103,7 @@ func (st *Stream) CloseRead() {
 	before := c.core.OutputLen()
 	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		c.core.StopRecv(&st.cs)
 		c.handleEventsLocked()
 	}
@@ -111,14 +111,14 @@ func (st *Stream) CloseRead() {
 		c.flushSoonLocked() // credit that other streams may be waiting for
 	}
 	st.canRead.Broadcast()
-	c.dropOut()
+	c.dropOutputLocked()
 }
 
 // dropBodyLocked drops what was not read, and gives the peer credit for it.
 func (st *Stream) dropBodyLocked() {
 	n := st.recv.body.drop()
 	if n > 0 && st.c.phase == phaseOpen {
-		st.c.ensureOut()
+		st.c.ensureOutputLocked()
 		st.c.core.Consume(&st.cs, n)
 	}
 }

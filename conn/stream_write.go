@@ -26,7 +26,7 @@ func (st *Stream) writeHeadersLocked(fields []header.Field, end bool) error {
 	if err := st.writeErrLocked(); err != nil {
 		return err
 	}
-	c.ensureOut()
+	c.ensureOutputLocked()
 	interim := len(fields) > 0 && fields[0].Name == ":status" && len(fields[0].Value) == 3 && fields[0].Value[0] == '1'
 	err := c.core.SendHead(&st.cs, core.ResponseHead{Fields: fields, Interim: interim, End: end})
 	st.send.finished = st.send.finished || end && err == nil
@@ -129,7 +129,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 
 func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool) (int, error) {
 	c := st.c
-	c.ensureOut()
+	c.ensureOutputLocked()
 	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
 		st.send.finished = true
 		c.handleEventsLocked()
@@ -145,14 +145,14 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	if c.writesDirectlyLocked(len(p)) {
 		c.flushLocked()
 	} else {
-		c.fill()
+		c.fillLocked()
 		c.handleEventsLocked()
 	}
 	if st.send.drained && st.send.lent == 0 {
 		return len(p), nil
 	}
 	c.armLocked() // for core's timeout of streams that wait for the peer's window
-	c.dropOut()
+	c.dropOutputLocked()
 	if end && len(p) <= keepLimit {
 		c.core.Keep(&st.cs)
 		return len(p), nil

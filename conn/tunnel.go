@@ -278,14 +278,14 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	st.recv.closed = true
 	st.dropBodyLocked()
 	if !st.closed && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		last(c)
 		c.handleEventsLocked()
 	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
 	c.flushNoWaitLocked()
-	c.dropOut()
+	c.dropOutputLocked()
 	return unused
 }
 
@@ -317,7 +317,7 @@ func (st *Stream) releaseTunnel() {
 func (st *Stream) endLingerLocked() {
 	c := st.c
 	if !st.closed && c.phase == phaseOpen {
-		c.ensureOut()
+		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, frame.Cancel)
 		c.handleEventsLocked() // recycles st
 		c.flushSoonLocked()

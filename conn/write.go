@@ -16,7 +16,7 @@ import (
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if !c.known {
+	if !c.interruptible {
 		c.flushSoonLocked()
 		return
 	}
@@ -26,7 +26,7 @@ func (c *Conn) Flush() {
 // flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers
 // that both write would wait for each other.
 func (c *Conn) flushSoonLocked() {
-	c.pace.wakeFlusher()
+	c.backpressure.wakeFlusherLocked()
 	if !c.flushing && !c.flushSoon && c.phase < phaseLingering {
 		c.flushSoon = true
 		c.tasks.Add(1)
@@ -43,19 +43,19 @@ func (c *Conn) flushTask() {
 	c.flushSoon = false
 	if !c.flushing && c.phase < phaseLingering {
 		if c.park.parked {
-			c.findWays()
+			c.initNonblockLocked()
 		}
 		c.flushing = true
-		c.writeOut(0, false)
+		c.flushLoopLocked(0, false)
 	}
 }
 
-// flushRestTask is a goroutine that goes on with a flush that somebody has begun: flushing is set.
-func (c *Conn) flushRestTask() {
+// continueFlushTask is a goroutine that goes on with a flush that somebody has begun: flushing is set.
+func (c *Conn) continueFlushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	c.writeOut(0, false)
+	c.flushLoopLocked(0, false)
 }
 
 // flushAfterHandler sees to it that output which is older than the streams that were just handed
@@ -74,62 +74,62 @@ func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Unlock()
 }
 
-// findWays finds how the socket can be written to without waiting. A connection that rests knows
+// initNonblockLocked finds how the socket can be written to without waiting. A connection that rests knows
 // none.
-func (c *Conn) findWays() {
-	if c.try != nil {
+func (c *Conn) initNonblockLocked() {
+	if c.nonblock != nil {
 		return
 	}
-	if w := socket.NewWriter(socket.Of(c.wire)); w != nil { // or else who flushes may look at it at this moment
-		c.try = w
+	if w := socket.NewWriter(socket.Of(c.rawConn)); w != nil { // or else who flushes may look at it at this moment
+		c.nonblock = w
 	}
 }
 
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
 func (c *Conn) flushLocked() {
-	c.pace.wakeFlusher()
+	c.backpressure.wakeFlusherLocked()
 	if c.flushing || c.phase >= phaseLingering {
 		return
 	}
 	if c.park.parked {
-		c.findWays()
+		c.initNonblockLocked()
 	}
 	c.flushing = true
-	c.writeOut(flushTurns, c.try != nil)
+	c.flushLoopLocked(maxCallerWrites, c.nonblock != nil)
 }
 
-// writeOut writes until nothing is left to write. It is called with flushing set, and clears it,
+// flushLoopLocked writes until nothing is left to write. It is called with flushing set, and clears it,
 // unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must not
 // be kept for others' sake. It does so, too, where it would have to wait for the writer of a
 // stream, and with noWait set, when the socket does not take all at once.
-func (c *Conn) writeOut(turns int, noWait bool) {
+func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
-	c.writeTurns(turns, noWait)
+	c.flushWritesLocked(maxWrites, noWait)
 	ok = true
 }
 
-func (c *Conn) writeTurns(turns int, noWait bool) {
+func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 	for n := 0; c.phase < phaseLingering; n++ {
-		last := turns > 0 && n == turns
-		lent := c.fillToWrite(!last)
-		for turns == 0 && !lent && c.awaitWriter() {
-			lent = c.fillToWrite(true)
+		last := maxWrites > 0 && n == maxWrites
+		lent := c.fillForWriteLocked(!last)
+		for maxWrites == 0 && !lent && c.awaitStreamWriterLocked() {
+			lent = c.fillForWriteLocked(true)
 		}
-		waits := c.core.OutputLen() == 0 && c.core.Awaits()
-		if c.core.OutputLen() == 0 && !waits {
+		awaits := c.core.OutputLen() == 0 && c.core.Awaits()
+		if c.core.OutputLen() == 0 && !awaits {
 			break
 		}
-		if last || waits {
+		if last || awaits {
 			c.tasks.Add(1)
-			go c.flushRestTask()
+			go c.continueFlushTask()
 			return
 		}
-		if !c.writeOnce(noWait, lent) {
+		if !c.writeOnceLocked(noWait, lent) {
 			return
 		}
 	}
-	c.dropOut()
+	c.dropOutputLocked()
 	if c.phase == phaseOpen && c.core.Drained() {
 		c.beginCloseLocked()
 	}
@@ -139,17 +139,17 @@ func (c *Conn) writeTurns(turns int, noWait bool) {
 	c.flushing = false
 }
 
-// writeOnce writes the output, with loans in it if lent is set, with one call of the socket if that
+// writeOnceLocked writes the output, with loans in it if lent is set, with one call of the socket if that
 // takes all at once. It returns false when a goroutine goes on.
-func (c *Conn) writeOnce(noWait, lent bool) bool {
-	box := c.outBuf
+func (c *Conn) writeOnceLocked(noWait, lent bool) bool {
+	buf := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
-	c.client.taken++
-	c.client.writing, c.client.held = c.client.held, 0
-	c.writing = true
+	c.client.flushes++
+	c.client.resetsInFlight, c.client.resetsQueued = c.client.resetsQueued, 0
+	c.flusherUnlocked = true
 	c.watchWriteLocked()
-	size, several, limit := len(b), c.core.NumStreams() > 1, c.unsentLimit()
+	size, several, limit := len(b), c.core.NumStreams() > 1, c.notSentLimitLocked()
 	if lent {
 		size += c.lender.size
 	}
@@ -160,54 +160,54 @@ func (c *Conn) writeOnce(noWait, lent bool) bool {
 		c.trace(Out, b, time.Now())
 	}
 	if lent {
-		return c.writeLoans(box, b, noWait)
+		return c.writeLoans(buf, b, noWait)
 	}
 	n, err := 0, error(nil)
-	if c.under != nil {
-		box, b, err = c.seal(box, b)
+	if c.tlsBatch != nil {
+		buf, b, err = c.encrypt(buf, b)
 	}
-	rest := b
-	if err == nil && (noWait || several && c.try != nil) {
-		n, err = c.tryWrite(b)
-		rest = b[n:]
+	left := b
+	if err == nil && (noWait || several && c.nonblock != nil) {
+		n, err = c.writeNonblock(b)
+		left = b[n:]
 	}
-	if err == nil && len(rest) > 0 {
-		if c.noteFull(noWait) {
-			go c.flushRest(box, b, rest, n)
+	if err == nil && len(left) > 0 {
+		if c.noteSocketFull(noWait) {
+			go c.writeRestTask(buf, b, left, n)
 			c.mu.Lock()
 			return false
 		}
 		var k int
-		k, err = c.write(rest)
+		k, err = c.write(left)
 		n += k
 	}
-	c.wrote(box, b, n, err)
+	c.afterWriteAndLock(buf, b, n, err)
 	return true
 }
 
-// wrote notes that n octets of b were written. It leaves mu locked.
-func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
-	putOut(box, b)
-	if c.under != nil {
-		n = max(n-int(c.overhead), 0) // so much is less than the first record
+// afterWriteAndLock notes that n octets of b were written. It leaves mu locked.
+func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
+	putOut(buf, b)
+	if c.tlsBatch != nil {
+		n = max(n-int(c.tlsOverhead), 0) // so much is less than the first record
 		if err == nil {
-			err = c.sealed()
+			err = c.writeDeferredTLS()
 		}
 	}
 	c.mu.Lock()
-	c.writing = false
+	c.flusherUnlocked = false
 	if err != nil {
 		err = c.overdueLocked(err)
 	}
 	c.timer.closeDue = c.timer.closeDue && c.client.writeErr != nil
-	c.judgePace(n)
+	c.updateBackpressureLocked(n)
 	c.stats.writes++
 	c.stats.bytesWritten += uint64(n)
-	c.client.quotaChanged = c.client.quotaChanged || c.client.writing > 0
-	c.client.writing = 0
-	c.room.Broadcast()
+	c.client.quotaChanged = c.client.quotaChanged || c.client.resetsInFlight > 0
+	c.client.resetsInFlight = 0
+	c.outputTaken.Broadcast()
 	if err != nil && n == 0 {
-		c.client.taken-- // nothing of it has left
+		c.client.flushes-- // nothing of it has left
 	}
 	switch {
 	case err == nil || c.phase == phaseClosed:
@@ -222,24 +222,24 @@ func (c *Conn) wrote(box *buffer, b []byte, n int, err error) {
 // write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
-	defer c.noteWait(start)
+	defer c.noteWriteWait(start)
 	pieces := c.newPiecer(start)
 	for {
-		c.moveWriteDeadline()
+		c.extendWriteDeadline()
 		piece := pieces.next(b[n:])
 		var k int
 		var err error
-		if c.try != nil {
-			k, err = c.try.Write(piece)
+		if c.nonblock != nil {
+			k, err = c.nonblock.Write(piece)
 		} else {
-			k, err = c.wire.Write(piece)
+			k, err = c.rawConn.Write(piece)
 		}
 		n += k
 		pieces.wrote()
 		switch {
 		case err == nil && n == len(b):
-			if c.tls || !c.known {
-				c.dropWriteDeadline()
+			if c.tls || !c.interruptible {
+				c.clearWriteDeadline()
 			}
 			return n, nil
 		case err == nil && k == 0:
@@ -254,16 +254,16 @@ func (c *Conn) write(b []byte) (n int, err error) {
 // tlsRecord is the most that one record of TLS carries (RFC 8446 §5.1).
 const tlsRecord = 16 << 10
 
-// ensureOut gives core's output memory from the pool before something is appended.
-func (c *Conn) ensureOut() {
+// ensureOutputLocked gives core's output memory from the pool before something is appended.
+func (c *Conn) ensureOutputLocked() {
 	if c.outBuf == nil {
 		c.outBuf = outPool.Get().(*buffer)
 		c.core.Output(c.outBuf.b)
 	}
 }
 
-// dropOut gives the memory of an empty output back, so that an idle connection holds none.
-func (c *Conn) dropOut() {
+// dropOutputLocked gives the memory of an empty output back, so that an idle connection holds none.
+func (c *Conn) dropOutputLocked() {
 	if c.outBuf != nil && c.core.OutputLen() == 0 {
 		b := c.core.Output(nil)
 		putOut(c.outBuf, b)
