@@ -61,7 +61,7 @@ type Conn struct {
 	tasks           sync.WaitGroup
 	// try writes without waiting for the socket; used by who flushes; nil: there is no such way, or it rests
 	nonblock *socket.Writer
-	lender   *lender // the same from several places; nil until something is lent
+	vectored *vectoredWriter // the same from several places; nil until something is lent
 
 	mu               sync.Mutex
 	flushing         bool  // somebody owns the write side
@@ -356,7 +356,7 @@ func (c *Conn) handleEventsLocked() {
 			st.receiveTrailersLocked(e.Message.Fields)
 		case core.EventDrained:
 			st.send.drained = true
-			if st.send.lent == 0 {
+			if st.send.borrowed == 0 {
 				st.canWrite.Broadcast()
 			}
 		case core.EventReset:

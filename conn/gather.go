@@ -10,191 +10,193 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// directSize is from where on a Write sends from the caller's memory, by the caller's own goroutine
+// directWriteSize is from where on a Write sends from the caller's memory, by the caller's own goroutine
 // as far as the socket takes it at once. Smaller ones are better collected.
-const directSize = 128 << 10
+const directWriteSize = 128 << 10
 
-// lendLimit is what one write of the socket gets where nothing is copied. More at once costs more
+// vectoredLimit is what one write of the socket gets where nothing is copied. More at once costs more
 // where the peer reads as quickly as we write: it has nothing to do meanwhile.
-const lendLimit = 512 << 10
+const vectoredLimit = 512 << 10
 
-type loanList struct{ loans []core.Segment }
+type segmentList struct{ list []core.Segment }
 
-var loanPool = sync.Pool{New: func() any { return &loanList{make([]core.Segment, 0, lendLimit/(16<<10)+1)} }}
+var segmentPool = sync.Pool{New: func() any { return &segmentList{make([]core.Segment, 0, vectoredLimit/(16<<10)+1)} }}
 
-// lender writes the output together with memory that stays where it is: that of calls of Write and
+// vectoredWriter writes the output together with memory that stays where it is: that of calls of Write and
 // Finish, which do not return before it is sent. Who gives up before that has what is left of its
 // memory copied, and while the kernel reads it, which takes as long as one system call that does
 // not wait, it waits. So a slow peer costs no memory.
 //
 // A lender is made for the first loan. It is used by who flushes; what follows list is guarded by
 // Conn.mu.
-type lender struct {
+type vectoredWriter struct {
 	c *Conn
 	w *socket.VectorWriter
 
-	list   *loanList // what the present write takes from elsewhere
-	b      []byte    // the output around it, in the memory of box
-	box    *buffer
-	size   int  // octets of all that
-	sent   int  // of them
-	next   int  // in list: those before are sent
-	before int  // octets of these
-	busy   bool // the kernel reads
-	wanted bool // somebody waits for the end of that
+	segments      *segmentList // what the present write takes from elsewhere
+	output        []byte       // the output around it, in the memory of box
+	buf           *buffer
+	size          int  // octets of all that
+	sent          int  // of them
+	firstUnsent   int  // in list: those before are sent
+	octetsBefore  int  // octets of these
+	inSyscall     bool // the kernel reads
+	reclaimWanted bool // somebody waits for the end of that
 }
 
 // writesDirectlyLocked tells whether a Write of n octets should itself send.
 func (c *Conn) writesDirectlyLocked(n int) bool {
-	return n >= directSize && !c.flushing && c.lends()
+	return n >= directWriteSize && !c.flushing && c.canBorrowLocked()
 }
 
-// lends tells whether what is sent may be taken from the memory of those who send it.
-func (c *Conn) lends() bool {
+// canBorrowLocked tells whether what is sent may be taken from the memory of those who send it.
+func (c *Conn) canBorrowLocked() bool {
 	return socket.CanWritev && c.nonblock != nil && c.tlsBatch == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
 		c.client.writeErr == nil
 }
 
-// lending tells whether somebody is writing what was lent, and will lend more.
-func (c *Conn) lending() bool { return c.flushing && c.lender != nil && c.lender.list != nil }
+// borrowingLocked tells whether somebody is writing what was lent, and will lend more.
+func (c *Conn) borrowingLocked() bool {
+	return c.flushing && c.vectored != nil && c.vectored.segments != nil
+}
 
-// fillLend moves what may be sent to the output and tells whether some of it has stayed where it
-// is. It is called by who takes the output at once, and then calls writeLoans.
-func (c *Conn) fillLend(limit int) bool {
-	l := c.lender
+// fillVectoredLocked moves what may be sent to the output and tells whether some of it has stayed where it
+// is. It is called by who takes the output at once, and then calls writeVectored.
+func (c *Conn) fillVectoredLocked(limit int) bool {
+	l := c.vectored
 	if l == nil {
-		l = new(lender)
+		l = new(vectoredWriter)
 		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.rawConn), l)
-		c.lender = l
+		c.vectored = l
 	}
-	list := loanPool.Get().(*loanList)
-	list.loans = c.core.FillVectored(limit, list.loans[:0])
-	if len(list.loans) == 0 {
-		loanPool.Put(list)
+	list := segmentPool.Get().(*segmentList)
+	list.list = c.core.FillVectored(limit, list.list[:0])
+	if len(list.list) == 0 {
+		segmentPool.Put(list)
 		return false
 	}
-	l.list, l.size, l.sent, l.next, l.before = list, 0, 0, 0, 0
-	for _, loan := range list.loans {
+	l.segments, l.size, l.sent, l.firstUnsent, l.octetsBefore = list, 0, 0, 0, 0
+	for _, loan := range list.list {
 		l.size += len(loan.Data)
 		if loan.Stream != nil {
-			loan.Stream.Owner.(*Stream).send.lent++
+			loan.Stream.Owner.(*Stream).send.borrowed++
 		}
 	}
 	return true
 }
 
-// writeLoans is writeOnceLocked for b, in the memory of box, with the loans in it.
-func (c *Conn) writeLoans(box *buffer, b []byte, noWait bool) bool {
-	l := c.lender
-	l.box, l.b = box, b
+// writeVectored is writeOnceLocked for b, in the memory of box, with the loans in it.
+func (c *Conn) writeVectored(box *buffer, b []byte, noWait bool) bool {
+	l := c.vectored
+	l.buf, l.output = box, b
 	l.size += len(b)
 	c.extendWriteDeadline()
 	err := l.w.TryWrite()
 	all := l.sent == l.size
 	if err == nil && !all {
-		c.copyForTurns()
-		l.shrink()
+		c.copyUnsentSegments()
+		l.shrinkOutput()
 		if c.noteSocketFull(noWait) {
-			go c.flushLoans()
+			go c.writeVectoredRestTask()
 			c.mu.Lock()
 			return false
 		}
-		err = c.writeLoansOn()
+		err = c.writeVectoredRest()
 	}
-	c.wroteLoans(err)
+	c.afterVectoredAndLock(err)
 	return true
 }
 
-// shrink gives back what is much more memory than the output needs, which now waits for the socket.
-func (l *lender) shrink() {
-	if len(l.b) > outStart || cap(l.b) <= 2*outStart {
+// shrinkOutput gives back what is much more memory than the output needs, which now waits for the socket.
+func (l *vectoredWriter) shrinkOutput() {
+	if len(l.output) > outStart || cap(l.output) <= 2*outStart {
 		return
 	}
-	b := append(make([]byte, 0, outStart), l.b...)
-	putOut(l.box, l.b)
-	l.box, l.b = &buffer{}, b
+	b := append(make([]byte, 0, outStart), l.output...)
+	putOut(l.buf, l.output)
+	l.buf, l.output = &buffer{}, b
 }
 
-// copyForTurns has what the socket has not taken copied where streams take turns on a slow one:
+// copyUnsentSegments has what the socket has not taken copied where streams take turns on a slow one:
 // while it works, the writer of the most urgent one is to hand over the next piece (see
 // core.Driver.SetBackpressure).
-func (c *Conn) copyForTurns() {
+func (c *Conn) copyUnsentSegments() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.streamsCompeteLocked() {
 		return
 	}
-	loans := c.lender.list.loans
-	for i := c.lender.next; i < len(loans); i++ {
+	loans := c.vectored.segments.list
+	for i := c.vectored.firstUnsent; i < len(loans); i++ {
 		data := bytes.Clone(loans[i].Data)
-		giveBack(&loans[i])
+		releaseSegmentLocked(&loans[i])
 		loans[i].Data, loans[i].Stream = data, nil
 	}
 }
 
-// flushLoans is writeRestTask where there are loans in the output.
-func (c *Conn) flushLoans() {
+// writeVectoredRestTask is writeRestTask where there are loans in the output.
+func (c *Conn) writeVectoredRestTask() {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
-	c.writeLoansRest()
+	c.writeVectoredRestAndLock()
 	c.flushLoopLocked(0, false)
 }
 
-// writeLoansRest leaves mu locked.
-func (c *Conn) writeLoansRest() {
+// writeVectoredRestAndLock leaves mu locked.
+func (c *Conn) writeVectoredRestAndLock() {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
-	c.wroteLoans(c.writeLoansOn())
+	c.afterVectoredAndLock(c.writeVectoredRest())
 	ok = true
 }
 
-// writeLoansOn writes what the socket has not taken at once, as write does.
-func (c *Conn) writeLoansOn() error {
+// writeVectoredRest writes what the socket has not taken at once, as write does.
+func (c *Conn) writeVectoredRest() error {
 	defer c.noteWriteWait(time.Now())
 	for {
 		c.extendWriteDeadline()
-		before := c.lender.sent // which nobody else changes
-		err := c.lender.w.Write()
-		if err == nil || c.lender.sent == before || !netconn.IsTimeout(err) {
+		before := c.vectored.sent // which nobody else changes
+		err := c.vectored.w.Write()
+		if err == nil || c.vectored.sent == before || !netconn.IsTimeout(err) {
 			return err
 		}
 	}
 }
 
-// wroteLoans notes that the write is over. It leaves mu locked.
-func (c *Conn) wroteLoans(err error) {
-	l := c.lender
-	c.afterWriteAndLock(l.box, l.b, l.sent, err)
-	for ; l.next < len(l.list.loans); l.next++ {
-		giveBack(&l.list.loans[l.next])
+// afterVectoredAndLock notes that the write is over. It leaves mu locked.
+func (c *Conn) afterVectoredAndLock(err error) {
+	l := c.vectored
+	c.afterWriteAndLock(l.buf, l.output, l.sent, err)
+	for ; l.firstUnsent < len(l.segments.list); l.firstUnsent++ {
+		releaseSegmentLocked(&l.segments.list[l.firstUnsent])
 	}
-	clear(l.list.loans)
-	loanPool.Put(l.list)
-	l.list, l.box, l.b = nil, nil, nil
+	clear(l.segments.list)
+	segmentPool.Put(l.segments)
+	l.segments, l.buf, l.output = nil, nil, nil
 }
 
 // Unwritten is begin for the writer of the socket.
-func (l *lender) Unwritten(piece func(p []byte)) {
+func (l *vectoredWriter) Unwritten(piece func(p []byte)) {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
-	l.begin(piece)
+	l.unwrittenLocked(piece)
 }
 
 // Wrote is end for the writer of the socket.
-func (l *lender) Wrote(n int) (left bool) {
+func (l *vectoredWriter) Wrote(n int) (left bool) {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
-	l.end(n)
+	l.wroteLocked(n)
 	return l.sent < l.size
 }
 
-// begin tells what is left to write, piece by piece, and has the memory stay as it is until end is
+// unwrittenLocked tells what is left to write, piece by piece, and has the memory stay as it is until end is
 // called.
-func (l *lender) begin(piece func(p []byte)) {
-	l.busy = true
-	from, skip := 0, l.sent-l.before
-	if l.next > 0 {
-		from = l.list.loans[l.next-1].Offset
+func (l *vectoredWriter) unwrittenLocked(piece func(p []byte)) {
+	l.inSyscall = true
+	from, skip := 0, l.sent-l.octetsBefore
+	if l.firstUnsent > 0 {
+		from = l.segments.list[l.firstUnsent-1].Offset
 		skip -= from
 	}
 	tell := func(p []byte) {
@@ -204,66 +206,66 @@ func (l *lender) begin(piece func(p []byte)) {
 			piece(p[k:])
 		}
 	}
-	for _, loan := range l.list.loans[l.next:] {
-		tell(l.b[from:loan.Offset])
+	for _, loan := range l.segments.list[l.firstUnsent:] {
+		tell(l.output[from:loan.Offset])
 		tell(loan.Data)
 		from = loan.Offset
 	}
-	tell(l.b[from:])
+	tell(l.output[from:])
 }
 
-// end notes that n more octets are sent.
-func (l *lender) end(n int) {
-	l.busy = false
+// wroteLocked notes that n more octets are sent.
+func (l *vectoredWriter) wroteLocked(n int) {
+	l.inSyscall = false
 	l.sent += n
-	loans := l.list.loans
-	for ; l.next < len(loans); l.next++ {
-		loan := &loans[l.next]
-		if l.sent < l.before+loan.Offset+len(loan.Data) {
+	loans := l.segments.list
+	for ; l.firstUnsent < len(loans); l.firstUnsent++ {
+		loan := &loans[l.firstUnsent]
+		if l.sent < l.octetsBefore+loan.Offset+len(loan.Data) {
 			break
 		}
-		l.before += len(loan.Data)
-		giveBack(loan)
+		l.octetsBefore += len(loan.Data)
+		releaseSegmentLocked(loan)
 	}
-	if !l.wanted {
+	if !l.reclaimWanted {
 		return
 	}
-	l.wanted = false
-	for _, loan := range loans[l.next:] {
+	l.reclaimWanted = false
+	for _, loan := range loans[l.firstUnsent:] {
 		if loan.Stream != nil {
 			loan.Stream.Owner.(*Stream).canWrite.Broadcast()
 		}
 	}
 }
 
-// giveBack is called when nobody reads the memory any more.
-func giveBack(loan *core.Segment) {
+// releaseSegmentLocked is called when nobody reads the memory any more.
+func releaseSegmentLocked(loan *core.Segment) {
 	if loan.Stream == nil {
 		return
 	}
 	st := loan.Stream.Owner.(*Stream)
-	st.send.lent--
-	if st.send.lent == 0 && (st.send.drained || st.writeErrLocked() != nil) {
+	st.send.borrowed--
+	if st.send.borrowed == 0 && (st.send.drained || st.writeErrLocked() != nil) {
 		st.canWrite.Broadcast()
 	}
 }
 
-// takeBack has what st has lent copied, and tells whether that is done; if not, st.canWrite is
+// reclaimLocked has what st has lent copied, and tells whether that is done; if not, st.canWrite is
 // signalled when it can be.
-func (c *Conn) takeBack(st *Stream) bool {
-	if st.send.lent == 0 {
+func (c *Conn) reclaimLocked(st *Stream) bool {
+	if st.send.borrowed == 0 {
 		return true
 	}
-	l := c.lender
-	if l.busy || c.phase == phaseClosed { // then the socket gives everything back soon
-		l.wanted = true
+	l := c.vectored
+	if l.inSyscall || c.phase == phaseClosed { // then the socket gives everything back soon
+		l.reclaimWanted = true
 		return false
 	}
-	for i := range l.list.loans[l.next:] {
-		if loan := &l.list.loans[l.next+i]; loan.Stream == &st.cs {
+	for i := range l.segments.list[l.firstUnsent:] {
+		if loan := &l.segments.list[l.firstUnsent+i]; loan.Stream == &st.cs {
 			loan.Data, loan.Stream = bytes.Clone(loan.Data), nil
 		}
 	}
-	st.send.lent = 0
+	st.send.borrowed = 0
 	return true
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-func TestLender(t *testing.T) {
+func TestVectoredWriter(t *testing.T) {
 	loans := []core.Segment{
 		{Offset: 4, Data: []byte("first")}, {Offset: 8, Data: []byte("second")}, {Offset: 8, Data: []byte("third")},
 	}
 	const whole = "headfirstheadsecondthirdtail"
 	for step := 1; step <= len(whole); step++ {
-		l := &lender{list: &loanList{loans}, b: []byte("headheadtail"), size: len(whole)}
+		l := &vectoredWriter{segments: &segmentList{loans}, output: []byte("headheadtail"), size: len(whole)}
 		for l.sent < l.size {
 			got := ""
-			l.begin(func(p []byte) {
+			l.unwrittenLocked(func(p []byte) {
 				if len(p) == 0 {
 					t.Error("an empty piece")
 				}
@@ -35,10 +35,10 @@ func TestLender(t *testing.T) {
 			if got != whole[l.sent:] {
 				t.Fatalf("behind %d octets comes %q", l.sent, got)
 			}
-			l.end(min(step, l.size-l.sent))
+			l.wroteLocked(min(step, l.size-l.sent))
 		}
-		if l.next != len(loans) || l.before != 16 {
-			t.Errorf("%d loans of %d octets are sent", l.next, l.before)
+		if l.firstUnsent != len(loans) || l.octetsBefore != 16 {
+			t.Errorf("%d loans of %d octets are sent", l.firstUnsent, l.octetsBefore)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestGivingUpAWrite(t *testing.T) {
 // What a Write lends is sent, whole and in order, to a client that reads now and then.
 func TestLargeWrites(t *testing.T) {
 	const size = 9<<20 + 12345
-	for i, piece := range []int{directSize - 1, directSize, 1 << 20, size, size} {
+	for i, piece := range []int{directWriteSize - 1, directWriteSize, 1 << 20, size, size} {
 		secure := i == 4
 		t.Run(fmt.Sprint(piece, secure), func(t *testing.T) {
 			cn, served := rawClient(t, secure, Config{}, func(st *Stream) {

@@ -147,9 +147,9 @@ func (c *Conn) fillLocked() {
 
 // fillForWriteLocked moves what may be sent to the output, which is written next, and reports whether some
 // of it has stayed where it is, which lend allows.
-func (c *Conn) fillForWriteLocked(lend bool) (lent bool) {
+func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	c.ensureOutputLocked()
-	most, mostLent := fillLimit, lendLimit
+	most, mostBorrowed := fillLimit, vectoredLimit
 	if p := c.backpressure; p != nil {
 		if p.slow && time.Now().After(p.slowUntil) {
 			p.slow = false
@@ -160,11 +160,11 @@ func (c *Conn) fillForWriteLocked(lend bool) (lent bool) {
 		competes := c.streamsCompeteLocked()
 		c.core.SetBackpressure(competes)
 		if competes {
-			most, mostLent = p.writeSize(), p.writeSize()
+			most, mostBorrowed = p.writeSize(), p.writeSize()
 		}
 	}
-	if lend && c.lends() {
-		lent = c.fillLend(mostLent)
+	if mayBorrow && c.canBorrowLocked() {
+		borrowed = c.fillVectoredLocked(mostBorrowed)
 	} else {
 		c.core.Fill(most)
 	}
@@ -173,7 +173,7 @@ func (c *Conn) fillForWriteLocked(lend bool) (lent bool) {
 	if c.client.writeErr != nil {
 		c.core.Output(c.core.Output(nil)) // nobody will read it
 	}
-	return lent
+	return borrowed
 }
 
 // writeSize is how much one write of the socket gets where streams compete for it: what it takes in

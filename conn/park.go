@@ -119,7 +119,7 @@ func (c *Conn) parkLocked() {
 	c.opened = nil
 	c.pending = nil
 	if !c.flushing {
-		c.nonblock, c.lender, c.backpressure = nil, nil, nil
+		c.nonblock, c.vectored, c.backpressure = nil, nil, nil
 	}
 	if c.timer.firesAt.IsZero() {
 		c.timer.t = nil // it has rung, and is not set again before something comes

@@ -354,7 +354,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
 	c.ensureOutputLocked()
-	if !c.lending() { // or it need not be copied
+	if !c.borrowingLocked() { // or it need not be copied
 		c.fillLocked()
 	}
 	c.handleEventsLocked()

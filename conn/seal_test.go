@@ -45,8 +45,8 @@ func untilFull(c *Conn) {
 	for was, same := uint64(0), 0; same < turns; runtime.Gosched() {
 		c.mu.Lock()
 		sent, writing := c.stats.bytesWritten, c.flushing
-		if c.lending() {
-			sent += uint64(c.lender.sent)
+		if c.borrowingLocked() {
+			sent += uint64(c.vectored.sent)
 		}
 		c.mu.Unlock()
 		if same++; sent != was || sent == 0 || !writing {

@@ -72,7 +72,7 @@ type sendState struct {
 	deadline deadline // after which writes fail
 	drained  bool     // nothing that Write or Finish has queued waits to be moved to the output
 	finished bool     // END_STREAM was queued
-	lent     int32    // segments of the memory of Write or Finish that the flusher may read
+	borrowed int32    // segments of the memory of Write or Finish that the flusher may read
 }
 
 // clientStream is what only a client's stream has.
@@ -358,7 +358,7 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 		return
 	}
 	st.setDeadlineLocked(&st.send.deadline, t, func() {
-		if st.tunnel != nil || st.send.finished && st.send.drained && st.send.lent == 0 {
+		if st.tunnel != nil || st.send.finished && st.send.drained && st.send.borrowed == 0 {
 			st.writeDeadlinePassedLocked()
 			return
 		}

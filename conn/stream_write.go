@@ -122,7 +122,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	c := st.c
 	c.poisonLocked(errUnwound)
 	c.closePoisonedLocked()
-	for st.send.lent > 0 && !c.takeBack(st) {
+	for st.send.borrowed > 0 && !c.reclaimLocked(st) {
 		st.canWrite.Wait()
 	}
 }
@@ -148,7 +148,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 		c.fillLocked()
 		c.handleEventsLocked()
 	}
-	if st.send.drained && st.send.lent == 0 {
+	if st.send.drained && st.send.borrowed == 0 {
 		return len(p), nil
 	}
 	c.armLocked() // for core's timeout of streams that wait for the peer's window
@@ -158,8 +158,8 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 		return len(p), nil
 	}
 	told := false
-	for !st.send.drained || st.send.lent > 0 {
-		if err := st.writeErrLocked(); err != nil && c.takeBack(st) {
+	for !st.send.drained || st.send.borrowed > 0 {
+		if err := st.writeErrLocked(); err != nil && c.reclaimLocked(st) {
 			st.send.finished = false // END_STREAM is not sent either
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}

@@ -112,9 +112,9 @@ func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 	for n := 0; c.phase < phaseLingering; n++ {
 		last := maxWrites > 0 && n == maxWrites
-		lent := c.fillForWriteLocked(!last)
-		for maxWrites == 0 && !lent && c.awaitStreamWriterLocked() {
-			lent = c.fillForWriteLocked(true)
+		borrowed := c.fillForWriteLocked(!last)
+		for maxWrites == 0 && !borrowed && c.awaitStreamWriterLocked() {
+			borrowed = c.fillForWriteLocked(true)
 		}
 		awaits := c.core.OutputLen() == 0 && c.core.Awaits()
 		if c.core.OutputLen() == 0 && !awaits {
@@ -125,7 +125,7 @@ func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 			go c.continueFlushTask()
 			return
 		}
-		if !c.writeOnceLocked(noWait, lent) {
+		if !c.writeOnceLocked(noWait, borrowed) {
 			return
 		}
 	}
@@ -141,7 +141,7 @@ func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 
 // writeOnceLocked writes the output, with loans in it if lent is set, with one call of the socket if that
 // takes all at once. It returns false when a goroutine goes on.
-func (c *Conn) writeOnceLocked(noWait, lent bool) bool {
+func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	buf := c.outBuf
 	b := c.core.Output(nil)
 	c.outBuf = nil
@@ -150,8 +150,8 @@ func (c *Conn) writeOnceLocked(noWait, lent bool) bool {
 	c.flusherUnlocked = true
 	c.watchWriteLocked()
 	size, several, limit := len(b), c.core.NumStreams() > 1, c.notSentLimitLocked()
-	if lent {
-		size += c.lender.size
+	if borrowed {
+		size += c.vectored.size
 	}
 	c.mu.Unlock()
 
@@ -159,8 +159,8 @@ func (c *Conn) writeOnceLocked(noWait, lent bool) bool {
 	if c.cfg.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
-	if lent {
-		return c.writeLoans(buf, b, noWait)
+	if borrowed {
+		return c.writeVectored(buf, b, noWait)
 	}
 	n, err := 0, error(nil)
 	if c.tlsBatch != nil {
