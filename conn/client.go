@@ -15,7 +15,7 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	c.catchUpLocked()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return nil, core.ErrNoMoreStreams
 	}
 	c.ensureOutputLocked()
@@ -88,9 +88,9 @@ func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
 // returns those in force. The error is that of ctx, or of the connection. Client only.
 func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	c.mu.Lock()
-	if c.settingsReceived || c.phase != phaseOpen {
+	if c.mu.settingsReceived || c.mu.phase != phaseOpen {
 		defer c.mu.Unlock()
-		if !c.settingsReceived {
+		if !c.mu.settingsReceived {
 			return core.Settings{}, c.endErrLocked()
 		}
 		return c.core.PeerSettings(), nil
@@ -110,8 +110,11 @@ func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 
 // signalSettingsLocked wakes who waits in AwaitSettings. It is called with mu held.
 func (c *Conn) signalSettingsLocked() {
+	if c.client == nil {
+		return
+	}
 	if known := c.client.settingsReady; known != nil {
 		c.client.settingsReady = nil
-		c.pending = append(c.pending, callback{f: func(error) { close(known) }})
+		c.mu.pending = append(c.mu.pending, callback{f: func(error) { close(known) }})
 	}
 }

@@ -17,17 +17,12 @@ func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
 	case core.EventInformational:
 		if f := st.client.onInterim; f != nil {
 			m := e.Message
-			c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(m) }) }})
+			c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(m) }) }})
 		}
 	case core.EventPush:
 		c.acceptPushLocked(st, e.Parent.Owner.(*Stream))
-	case core.EventPingAck:
-		if f := c.client.pings[e.Ping]; f != nil {
-			delete(c.client.pings, e.Ping)
-			c.pending = append(c.pending, callback{f: f})
-		}
-	case core.EventGoAway:
-		c.noteGoAwayLocked(e.Err)
+	case core.EventOrigin, core.EventAltSvc:
+		c.handleOriginEventLocked(e, st)
 	}
 }
 
@@ -39,7 +34,7 @@ func (c *Conn) noteGoAwayLocked(err error) {
 	if !errors.As(err, &said) {
 		return
 	}
-	if first := c.client.goAway; first != nil {
+	if first := c.mu.goAway; first != nil {
 		if first.Debug != "" {
 			said.Debug = first.Debug
 		}
@@ -47,8 +42,8 @@ func (c *Conn) noteGoAwayLocked(err error) {
 			said.Code = first.Code
 		}
 	}
-	c.client.goAway = said
-	c.client.quotaChanged = true
+	c.mu.goAway = said
+	c.noteQuotaChangedLocked()
 }
 
 // acceptPushLocked takes a stream that the server has promised. The head of the response may come
@@ -64,7 +59,7 @@ func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
 	st.client.promise = &promise
 	st.send.finished = true // there is nothing that we could send
-	c.opened = append(c.opened, st)
+	c.mu.opened = append(c.mu.opened, st)
 }
 
 // Ping sends a PING (RFC 9113 §6.7) and waits for its answer. It returns how long that took, or the
@@ -81,7 +76,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 		c.mu.Lock()
-		delete(c.client.pings, data)
+		delete(c.mu.pings, data)
 		c.mu.Unlock()
 	}
 	return time.Since(start), err
@@ -93,17 +88,17 @@ const pingPrefix = 0x53 << 56
 func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return data, c.endErrLocked()
 	}
-	c.client.lastPing++
-	binary.BigEndian.PutUint64(data[:], pingPrefix|c.client.lastPing)
-	if c.client.pings == nil {
-		c.client.pings = make(map[[8]byte]func(error))
+	c.mu.lastPing++
+	binary.BigEndian.PutUint64(data[:], pingPrefix|c.mu.lastPing)
+	if c.mu.pings == nil {
+		c.mu.pings = make(map[[8]byte]func(error))
 	}
-	c.client.pings[data] = answered
-	if t := c.client.lease; t != nil && t.holder == leaseFree {
-		c.returnLeaseLocked() // somebody must read the answer
+	c.mu.pings[data] = answered
+	if c.client != nil && c.client.lease.holder == leaseFree {
+		c.returnLeaseLocked() // for the answer to be read
 	}
 	c.ensureOutputLocked()
 	c.core.Ping(data)
@@ -111,18 +106,26 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	return data, nil
 }
 
+// pingAckedLocked has a call of Ping return whose payload the peer has sent back.
+func (c *Conn) pingAckedLocked(data [8]byte) {
+	if f := c.mu.pings[data]; f != nil {
+		delete(c.mu.pings, data)
+		c.mu.pending = append(c.mu.pending, callback{f: f})
+	}
+}
+
 // failPingsLocked ends the calls of Ping that wait when the connection is lost.
 func (c *Conn) failPingsLocked(err error) {
-	for _, f := range c.client.pings {
-		c.pending = append(c.pending, callback{f: f, err: err})
+	for _, f := range c.mu.pings {
+		c.mu.pending = append(c.mu.pending, callback{f: f, err: err})
 	}
-	c.client.pings = nil
+	c.mu.pings = nil
 }
 
 // endErrLocked is why a connection that is not alive has ended.
 func (c *Conn) endErrLocked() error {
-	if c.err != nil {
-		return c.err
+	if c.mu.err != nil {
+		return c.mu.err
 	}
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 }

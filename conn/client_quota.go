@@ -9,32 +9,33 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// clientState is what only the client's side of a connection has. It is guarded by Conn.mu.
+// clientState is what only the client's side of a connection has. It is guarded by Conn.mu, but for
+// the functions of the application, which never change.
 type clientState struct {
-	reserved       int // slots that Reserve has given out
-	resetsQueued   int // slots of streams whose RST_STREAM is in the output
-	resetsInFlight int // slots of streams whose RST_STREAM is being written
+	lease readLease
 
-	shutDown bool // ShutdownUnreserved has shut the connection down
+	reserved     int    // streams of the quota that Reserve has given out
+	shutDown     bool   // ShutdownUnreserved has shut the connection down
+	onQuota      func() // what OnQuota was given
+	quotaChanged bool   // onQuota is to be called
 
-	onQuota      func()
-	quotaChanged bool // the hook has something to be told
-	socketLost   bool // the socket is gone: what is in the output will never be sent
+	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil until AwaitSettings waits
+	wakeQueue     []*Stream     // streams whose readers are woken when all that one read has brought is handled
 
-	goAway   *frame.ConnError // what the peer's last GOAWAY said
-	writeErr error            // the socket takes nothing more, and is only read to its end
-	flushes  uint64           // how often the output was taken to be written
+	tunnelCloseTimeout time.Duration // Config.TunnelCloseTimeout; 0: no limit
 
-	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil while nobody waits
+	onOrigin func(*Conn, []string) // Config.OnOrigin
+	onAltSvc func(*Conn, AltSvc)   // Config.OnAltSvc
+}
 
-	onOrigin func(*Conn, []string)
-	onAltSvc func(*Conn, AltSvc)
-
-	pings    map[[8]byte]func(error) // calls of Ping that wait, by payload
-	lastPing uint64
-
-	lease     *readLease // nil on a server
-	wakeQueue []*Stream  // their readers are to be woken when everything that one read brought is handled
+func newClientState(c *Conn, cfg *Config) *clientState {
+	s := &clientState{
+		tunnelCloseTimeout: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout),
+		onOrigin:           cfg.OnOrigin,
+		onAltSvc:           cfg.OnAltSvc,
+	}
+	s.lease.serveCond.L = &c.mu.Mutex
+	return s
 }
 
 const (
@@ -49,7 +50,7 @@ const (
 func (c *Conn) quotaLocked() int {
 	limit := c.core.PeerSettings().MaxConcurrentStreams
 	switch {
-	case !c.settingsReceived:
+	case !c.mu.settingsReceived:
 		return streamsAtFirst
 	case limit == math.MaxUint32:
 		return streamsUnlimited
@@ -62,7 +63,7 @@ func (c *Conn) quotaLocked() int {
 // RST_STREAM is written: the peer cannot know before, and one that does not read would get ever
 // more streams.
 func (c *Conn) quotaUsedLocked() int {
-	return c.core.LocalStreams() + c.client.reserved + c.client.resetsQueued + c.client.resetsInFlight
+	return c.core.LocalStreams() + c.client.reserved + c.mu.out.resetsQueued + c.mu.out.resetsInFlight
 }
 
 // quotaErrLocked tells whether a stream may be opened with a slot that is not reserved: nil,
@@ -73,10 +74,10 @@ func (c *Conn) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFi
 // server's SETTINGS have not come.
 func (c *Conn) quotaErrFirstLocked(first int) error {
 	switch {
-	case c.phase != phaseOpen, c.client.writeErr != nil,
+	case c.mu.phase != phaseOpen, c.mu.out.err != nil,
 		c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
-	case c.quotaUsedLocked() >= c.quotaLocked(), !c.settingsReceived && c.quotaUsedLocked() >= first:
+	case c.quotaUsedLocked() >= c.quotaLocked(), !c.mu.settingsReceived && c.quotaUsedLocked() >= first:
 		return core.ErrNoStream
 	}
 	return nil
@@ -109,7 +110,7 @@ func (c *Conn) Unreserve() {
 		c.mu.Unlock()
 		panic("BUG: more slots given back than were reserved")
 	}
-	c.client.quotaChanged = true
+	c.noteQuotaChangedLocked()
 	c.unlockAndNotify()
 }
 
@@ -121,13 +122,13 @@ func (c *Conn) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
 func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return 0, 0
 	}
 	taken = c.quotaUsedLocked()
 	if c.quotaErrFirstLocked(first) == nil {
 		free = c.quotaLocked() - taken
-		if !c.settingsReceived {
+		if !c.mu.settingsReceived {
 			free = min(free, first-taken)
 		}
 	}
@@ -139,7 +140,7 @@ func (c *Conn) QuotaFirst(first int) (taken, free int) {
 func (c *Conn) KnownSettings() (core.Settings, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.core.PeerSettings(), c.settingsReceived
+	return c.core.PeerSettings(), c.mu.settingsReceived
 }
 
 // OnQuota sets a function that is called whenever a slot may have become free, the peer has
@@ -160,13 +161,13 @@ func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.err != nil:
-		return c.err
-	case c.client.goAway != nil:
-		return c.client.goAway
-	case c.client.writeErr != nil:
-		return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.client.writeErr}
-	case c.phase != phaseOpen || c.core.Draining():
+	case c.mu.err != nil:
+		return c.mu.err
+	case c.mu.goAway != nil:
+		return c.mu.goAway
+	case c.mu.out.err != nil:
+		return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.mu.out.err}
+	case c.mu.phase != phaseOpen || c.core.Draining():
 		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 	case c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
 		return core.ErrNoMoreStreams
@@ -179,7 +180,7 @@ func (c *Conn) Err() error {
 func (c *Conn) GoAway() *frame.ConnError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.client.goAway
+	return c.mu.goAway
 }
 
 // Probe asks with a PING at once whether the peer is still there, if nothing was received since st
@@ -188,7 +189,7 @@ func (st *Stream) Probe() {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase == phaseOpen && c.stats.reads == st.client.readsAtOpen {
+	if c.mu.phase == phaseOpen && c.mu.stats.reads == st.client.readsAtOpen {
 		c.ensureOutputLocked()
 		c.core.Probe(time.Now())
 		c.armLocked()
@@ -199,7 +200,20 @@ func (st *Stream) Probe() {
 	}
 }
 
-// wakeReadersLocked wakes the readers of streams for which one read of the socket has brought
+// unlockingLocked is called by unlockAndNotify. It wakes the readers that wait for the lock to be
+// free, and returns the function that is to be called because the quota has changed, nil if none is.
+func (s *clientState) unlockingLocked() (onQuota func()) {
+	if len(s.wakeQueue) > 0 {
+		s.wakeReadersLocked()
+	}
+	if !s.quotaChanged {
+		return nil
+	}
+	s.quotaChanged = false
+	return s.onQuota
+}
+
+// wakeReadersLocked wakes the readers of the streams for which one read of the socket has brought
 // something.
 func (s *clientState) wakeReadersLocked() {
 	for i, st := range s.wakeQueue {
@@ -211,23 +225,19 @@ func (s *clientState) wakeReadersLocked() {
 	s.wakeQueue = s.wakeQueue[:0]
 }
 
-// wakeReaderLocked wakes who reads st: a client's reader only when all that one read of the socket
-// brought is handled, since it would only wait for the lock.
-func (st *Stream) wakeReaderLocked() {
-	s := &st.c.client
-	switch {
-	case st.c.role != core.Client:
-		st.canRead.Broadcast()
-	case !st.client.wakeQueued:
+// queueWakeLocked has the reader of st woken when all that one read of the socket has brought is
+// handled: before that it would only wait for the lock.
+func (s *clientState) queueWakeLocked(st *Stream) {
+	if !st.client.wakeQueued {
 		st.client.wakeQueued = true
 		s.wakeQueue = append(s.wakeQueue, st)
 	}
 }
 
-// noteQuotaLocked notes that a stream is closed.
-func (c *Conn) noteQuotaLocked(st *Stream) {
+// noteStreamClosedLocked counts a stream that is closed.
+func (c *Conn) noteStreamClosedLocked(st *Stream) {
 	if st.cs.State() == stream.ClosedResetLocal && st.cs.ID%2 == 1 {
-		c.client.resetsQueued++ // RST_STREAM is in the output
+		c.mu.out.resetsQueued++ // RST_STREAM is in the output
 	}
 	c.client.quotaChanged = true
 }

@@ -56,7 +56,7 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	st, err := c.openRequestLocked(r)
 	if err != nil {
-		c.client.quotaChanged = true // the slot is free again
+		c.noteQuotaChangedLocked() // the slot is free again
 		return nil, err
 	}
 	return st, nil
@@ -87,13 +87,13 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 		*r.Into = st
 	}
 	st.send.finished = end
-	st.client.flushesAtOpen, st.client.readsAtOpen = c.client.flushes, c.stats.reads
+	st.client.flushesAtOpen, st.client.readsAtOpen = c.mu.out.flushes, c.mu.stats.reads
 	c.handleEventsLocked()
 	if r.End && !end {
 		// It fails only where the stream has died, which whoever waits for the response is told.
 		_ = st.finishLocked(r.Body, r.Trailers)
 	}
-	if c.cfg.SendPingTimeout > 0 {
+	if c.opts.SendPingTimeout > 0 {
 		c.armLocked()
 	}
 	c.flushNoWaitLocked()
@@ -140,14 +140,14 @@ func (c *Conn) FlushNoWait() {
 }
 
 func (c *Conn) flushNoWaitLocked() {
-	if c.flushing || c.phase >= phaseLingering || c.core.OutputLen() == 0 {
+	if c.mu.out.flushing || c.mu.phase >= phaseLingering || c.core.OutputLen() == 0 {
 		return
 	}
-	if c.nonblock == nil {
+	if c.writer.nonblock == nil {
 		c.flushSoonLocked()
 		return
 	}
-	c.flushing = true
+	c.mu.out.flushing = true
 	if c.core.NumStreams() > 1 {
 		// Where there are more streams, more goroutines may have something for the same write.
 		c.mu.Unlock()

@@ -27,10 +27,10 @@ func (c *Conn) writeRestAndLock(buf *buffer, b, rest []byte, n int) {
 
 // writeNonblock writes what the socket takes of b at once.
 func (c *Conn) writeNonblock(b []byte) (int, error) {
-	if c.tlsBatch == nil { // there none is left behind
+	if c.writer.tlsBatch == nil { // there none is left behind
 		c.extendWriteDeadline()
 	}
-	return c.nonblock.TryWrite(b)
+	return c.writer.nonblock.TryWrite(b)
 }
 
 // keepReadingTime is how long a connection is read on after a write has failed.
@@ -41,14 +41,14 @@ const keepReadingTime = time.Second
 // processed, and have answered others; a client may have sent requests before it left, which are to
 // be carried out. What has arrived of that is worth as much as ever. It is called with mu held.
 func (c *Conn) keepReadingLocked(err error) bool {
-	if c.phase != phaseOpen || netconn.IsTimeout(err) {
+	if c.mu.phase != phaseOpen || netconn.IsTimeout(err) {
 		return false
 	}
-	if c.client.writeErr != nil {
+	if c.mu.out.err != nil {
 		return true
 	}
-	c.client.writeErr = err
-	c.client.quotaChanged = true
+	c.mu.out.err = err
+	c.noteQuotaChangedLocked()
 	c.closeInLocked(keepReadingTime)
 	return true
 }

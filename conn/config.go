@@ -227,13 +227,12 @@ type runtimeOptions struct {
 	CountError  func(errType string)
 	Tracer      Tracer
 	FramePolicy FramePolicy
-	Upgrade     *Upgrade // until it has begun
 }
 
 func (c *Config) runtimeOptions() runtimeOptions {
 	return runtimeOptions{
 		SendPingTimeout: c.SendPingTimeout, WriteByteTimeout: c.WriteByteTimeout, IdleTimeout: c.IdleTimeout,
-		CountError: c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy, Upgrade: c.Upgrade,
+		CountError: c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy,
 	}
 }
 

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/internal/socket"
-	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
+	"github.com/sluice-go/sluice/frame"
 )
 
 // Handler is who uses a connection: it is told what the peer begins.
@@ -34,59 +33,85 @@ type Handler interface {
 	ConnState(idle bool)
 }
 
-// Conn is a living HTTP/2 connection. All methods may be called from any goroutine, Serve from one.
+// Conn is an HTTP/2 connection. All methods may be called from any goroutine, Serve and Start once.
 //
-// Who owns what:
-//   - the goroutine in Serve alone, or the request that holds the read lease (see readLease), owns
-//     the receive buffer and core's Decode;
-//   - mu guards everything else of core and the fields below it; it is never held over a system
-//     call, a callback or a channel operation;
-//   - the goroutine that has set flushing owns the socket's write side until it clears it;
-//   - readers and writers of streams wait on their stream's own conditions.
+// Its state has four owners:
+//
+//   - Some fields never change once the connection is made.
+//   - The reader is the goroutine in Serve, or on a client the request that holds the read lease
+//     (readlease.go). It owns reader, and of core the methods Decode, Partial, Frame and Refuse.
+//   - The flusher is the goroutine that has set mu.out.flushing. It owns writer, and nothing else
+//     writes to the socket.
+//   - The lock, mu, guards the fields in mu, the client's state, the state of all streams, and all
+//     of core but the reader's methods.
+//
+// The rules of the lock, which hold for every file of the package:
+//
+//   - It is never held over a system call, a wait on a channel or a call of the application, but for
+//     Config.Scheduler and Config.Padding, which may not call the connection, and for
+//     SetReadDeadline of the net.Conn where that is a socket of package net.
+//   - A function whose name ends in Locked is called with the lock held, and returns with it held.
+//     One that releases it meanwhile says so in its comment.
+//   - A function whose name ends in AndUnlock is called with the lock held and releases it; one
+//     whose name ends in AndLock acquires it and returns with it held. All others are called
+//     without it.
+//   - A function that may have changed anything releases the lock with unlockAndNotify, which then
+//     calls the application for what has changed. mu.Unlock is for functions that only look, and for
+//     those after which another function is sure to call unlockAndNotify.
+//   - Calls of a stream's methods that wait do so on conditions of that stream.
+//   - Linux calls vectoredWriter within a write, with the lock of the socket's descriptor held, and
+//     there mu is acquired: so the socket is neither written to nor closed with mu held.
 type Conn struct {
-	nc      net.Conn
-	cfg     runtimeOptions
-	handler Handler
-	role    core.Role
+	// These never change.
 
-	tls             bool           // nc is a TLS connection
-	interruptible   bool           // deadlines of nc work: see isInterruptible
-	flusherUnlocked bool           // who flushes has let go of mu to write; owned by him
-	writeWait       uint16         // times countedWait, for which the last write has waited; owned by the flusher
-	tlsOverhead     int32          // of TLS in the present write, in octets; owned by who flushes
-	rawConn         net.Conn       // what is written to: nc, or the socket below its TLS
-	tlsBatch        *tlsbatch.Conn // between that and TLS; nil: TLS writes by itself
-	reader          reader         // owned by the goroutine that reads
-	writeDeadline   time.Time      // the write deadline that is set on nc; owned by who flushes
-	tasks           sync.WaitGroup
-	// try writes without waiting for the socket; used by who flushes; nil: there is no such way, or it rests
-	nonblock *socket.Writer
-	vectored *vectoredWriter // the same from several places; nil until something is lent
+	nc            net.Conn
+	opts          runtimeOptions
+	handler       Handler
+	role          core.Role
+	tls           bool        // nc is a *tls.Conn
+	interruptible bool        // a Read of nc that waits is ended by a deadline: see isInterruptible
+	onServed      func(error) // what Start was given; nil after Serve
 
-	mu               sync.Mutex
-	flushing         bool  // somebody owns the write side
-	flushSoon        bool  // a goroutine was started that will flush if nobody does before
-	notSentLimit     uint8 // what the kernel was told, see notSentLimitLocked; owned by the flusher
-	phase            phase
-	activity         activity
-	reported         activity // what the handler was told last
-	reporting        bool     // somebody is calling ConnState, and will tell of later changes, too
-	settingsReceived bool     // its SETTINGS have come
-	core             core.Driver
-	opened           []*Stream     // by the peer, not handed to the handler yet
-	pending          []callback    // OnEnd functions to be called once mu is free
-	outBuf           *buffer       // whose memory core's output uses
-	outputTaken      sync.Cond     // the output became shorter, or the connection is over
-	err              error         // why the connection ended, set with phase
-	done             chan struct{} // what Done returns; nil while nobody has asked
-	timer            deadlineTimer
-	ageAt            time.Time // when the connection is to be drained for its age
-	lookAt           time.Time // alive: when to look whether it may rest; later: when the socket is closed
-	stats            ioStats
-	backpressure     *backpressure // nil: no write has waited yet
-	client           clientState
-	park             parkState
-	linger           *lingerState // set with the phase lingering
+	reader reader
+	writer writer
+	client *clientState   // nil on a server
+	core   core.Driver    // guarded by mu, but for the methods of the reader
+	tasks  sync.WaitGroup // the goroutines that flush, and the one that closes the socket
+
+	mu struct {
+		sync.Mutex
+
+		phase phase
+		err   error         // why the connection has ended; set before phase is phaseClosed
+		done  chan struct{} // what Done returns; nil until it is called
+
+		opened  []*Stream  // streams that the peer has opened and the handler has not got
+		pending []callback // calls of the application for unlockAndNotify
+		state   stateReport
+		out     output
+
+		settingsReceived bool // the peer's SETTINGS have come
+		poisoned         bool // code of the application has unwound the stack: see poisonLocked
+		goAway           *frame.ConnError
+		pings            map[[8]byte]func(error) // calls of Ping that wait, by payload
+		lastPing         uint64                  // the number in the payload of the last Ping
+
+		timer    deadlineTimer
+		ageAt    time.Time // when MaxConnectionAge is over; zero where there is none, and after that
+		closeBy  time.Time // when the timer closes the socket; counts if closeDue is set, or the phase is past open
+		closeDue bool      // while the phase is open: the timer closes the socket at closeBy, see closeInLocked
+
+		stats  ioStats
+		park   parkState
+		linger *lingerState // set with phaseLingering
+	}
+}
+
+// stateReport is what Handler.ConnState has been told of a connection.
+type stateReport struct {
+	current   activity
+	reported  activity // what the last call of ConnState has said
+	reporting bool     // a goroutine is calling ConnState, and will report later changes, too
 }
 
 // activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
@@ -128,17 +153,17 @@ func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 
 func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	cfg.clampTimes()
-	c := &Conn{nc: nc, cfg: cfg.runtimeOptions(), handler: h, role: role}
-	c.outputTaken.L = &c.mu
+	c := &Conn{nc: nc, opts: cfg.runtimeOptions(), handler: h, role: role}
+	c.mu.out.taken.L = &c.mu.Mutex
 	if role == core.Client {
-		c.client.lease = &readLease{tunnelClose: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout)}
-		c.client.lease.serveCond.L = &c.mu
+		c.client = newClientState(c, &cfg)
 	}
-	c.timer.fire = c.timerFired
+	c.mu.timer.fire = c.timerFired
 	_, c.tls = nc.(*tls.Conn)
 	c.interruptible = isInterruptible(nc)
 	c.reader.init(nc, cfg.Received)
-	c.rawConn, c.tlsBatch = writeTarget(nc)
+	c.reader.upgrade = cfg.Upgrade
+	c.writer.rawConn, c.writer.tlsBatch = writeTarget(nc)
 	c.initNonblockLocked()
 	cc := cfg.core(role)
 	cc.Padding = c.guardPadding(cc.Padding)
@@ -151,14 +176,13 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	if age := cfg.MaxConnectionAge; age > 0 {
 		age = min(age, maxTimeout)
 		tenth := age / 10
-		c.ageAt = now.Add(age - tenth + rand.N(2*tenth+1))
+		c.mu.ageAt = now.Add(age - tenth + rand.N(2*tenth+1))
 	}
 	c.ensureOutputLocked()
 	c.core.Start(now)
 	if len(cfg.Origins) > 0 && role == core.Server {
 		c.core.SendOrigin(cfg.Origins)
 	}
-	c.client.onOrigin, c.client.onAltSvc = cfg.OnOrigin, cfg.OnAltSvc
 	return c
 }
 
@@ -169,10 +193,10 @@ func (c *Conn) NetConn() net.Conn { return c.nc }
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done == nil {
-		c.done = make(chan struct{})
+	if c.mu.done == nil {
+		c.mu.done = make(chan struct{})
 	}
-	return c.done
+	return c.mu.done
 }
 
 // closedChan is what Done returns where nobody has asked before the end.
@@ -186,10 +210,10 @@ var closedChan = func() chan struct{} {
 func (c *Conn) closeDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done == nil {
-		c.done = closedChan
+	if c.mu.done == nil {
+		c.mu.done = closedChan
 	} else {
-		close(c.done)
+		close(c.mu.done)
 	}
 }
 
@@ -217,8 +241,8 @@ func (c *Conn) Stats() Stats {
 	size, grown := c.core.RecvWindow()
 	return Stats{
 		Counts: c.core.Counts(),
-		Reads:  c.stats.reads, Writes: c.stats.writes,
-		BytesRead: c.stats.bytesRead, BytesWritten: c.stats.bytesWritten,
+		Reads:  c.mu.stats.reads, Writes: c.mu.stats.writes,
+		BytesRead: c.mu.stats.bytesRead, BytesWritten: c.mu.stats.bytesWritten,
 		Streams: c.core.NumStreams(), Unread: c.core.Unread(), SendWindow: c.core.SendWindow(),
 		RecvWindow: size, RecvGrown: grown, RTT: c.core.RTT(),
 	}
@@ -233,44 +257,41 @@ func (c *Conn) PeerSettings() core.Settings {
 
 // unlockAndNotify releases mu and then calls whom it concerns.
 func (c *Conn) unlockAndNotify() {
-	if c.timer.poisoned {
+	if c.mu.poisoned {
 		c.closePoisonedLocked()
 	}
 	switch {
 	case c.core.NumStreams() > 0:
-		c.activity = activityActive
-	case c.settingsReceived && c.activity != activityIdle:
-		c.activity = activityIdle
-		if c.phase == phaseOpen && (c.role == core.Server || c.cfg.IdleTimeout > 0) {
+		c.mu.state.current = activityActive
+	case c.mu.settingsReceived && c.mu.state.current != activityIdle:
+		c.mu.state.current = activityIdle
+		if c.mu.phase == phaseOpen && (c.role == core.Server || c.opts.IdleTimeout > 0) {
 			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
-			if c.cfg.IdleTimeout > 0 || c.core.Draining() {
+			if c.opts.IdleTimeout > 0 || c.core.Draining() {
 				c.armLocked() // nothing else may happen until that time
 			}
 		}
 	}
-	report := c.activity != c.reported && !c.reporting && c.handler != nil
-	if len(c.client.wakeQueue) > 0 {
-		c.client.wakeReadersLocked()
+	st := &c.mu.state
+	report := st.current != st.reported && !st.reporting && c.handler != nil
+	var onQuota func()
+	if c.client != nil {
+		onQuota = c.client.unlockingLocked()
 	}
-	if !report && len(c.pending) == 0 && !c.client.quotaChanged {
+	if !report && len(c.mu.pending) == 0 && onQuota == nil {
 		c.mu.Unlock()
 		return
 	}
-	c.reporting = c.reporting || report
-	callbacks := c.pending
-	c.pending = nil
-	hook := c.client.onQuota
-	if !c.client.quotaChanged {
-		hook = nil
-	}
-	c.client.quotaChanged = false
+	st.reporting = st.reporting || report
+	callbacks := c.mu.pending
+	c.mu.pending = nil
 	c.mu.Unlock()
-	c.runCallbacks(callbacks, hook, report)
+	c.runCallbacks(callbacks, onQuota, report)
 }
 
-// runCallbacks calls whom a change concerns. When one of the calls does not return, the connection
-// ends, and the others are made all the same.
-func (c *Conn) runCallbacks(callbacks []callback, hook func(), report bool) {
+// runCallbacks calls the application. When one of the calls does not return, the connection ends,
+// and the others are made all the same.
+func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
 	ok := false
 	defer func() {
 		v, is := unwound(recover(), ok)
@@ -280,15 +301,15 @@ func (c *Conn) runCallbacks(callbacks []callback, hook func(), report bool) {
 		c.mu.Lock()
 		c.failPanicLocked(v)
 		c.unlockAndNotify()
-		c.runCallbacks(callbacks, hook, report)
+		c.runCallbacks(callbacks, onQuota, report)
 	}()
 	for len(callbacks) > 0 {
-		n := callbacks[0]
+		next := callbacks[0]
 		callbacks = callbacks[1:]
-		n.call(c)
+		next.call(c)
 	}
-	if f := hook; f != nil {
-		hook = nil
+	if f := onQuota; f != nil {
+		onQuota = nil
 		f()
 	}
 	if report {
@@ -304,12 +325,12 @@ func (c *Conn) runCallbacks(callbacks []callback, hook func(), report bool) {
 func (c *Conn) reportState() {
 	c.mu.Lock()
 	defer func() {
-		c.reporting = false
+		c.mu.state.reporting = false
 		c.mu.Unlock()
 	}()
-	for c.activity != c.reported {
-		c.reported = c.activity
-		c.callConnState(c.reported == activityIdle)
+	for c.mu.state.current != c.mu.state.reported {
+		c.mu.state.reported = c.mu.state.current
+		c.callConnState(c.mu.state.reported == activityIdle)
 	}
 }
 
@@ -333,6 +354,13 @@ func (n *callback) call(c *Conn) {
 	n.f(n.err)
 }
 
+// noteQuotaChangedLocked has unlockAndNotify call the function of OnQuota on a client.
+func (c *Conn) noteQuotaChangedLocked() {
+	if c.client != nil {
+		c.client.quotaChanged = true
+	}
+}
+
 // handleEventsLocked takes what core has found.
 func (c *Conn) handleEventsLocked() {
 	for {
@@ -348,7 +376,7 @@ func (c *Conn) handleEventsLocked() {
 		case core.EventHeaders:
 			st.receiveHeadLocked(e.End)
 			if c.role == core.Server {
-				c.opened = append(c.opened, st)
+				c.mu.opened = append(c.mu.opened, st)
 			}
 		case core.EventData:
 			st.receiveDataLocked(e.Data, e.End)
@@ -363,20 +391,22 @@ func (c *Conn) handleEventsLocked() {
 			st.failLocked(e.Err)
 		case core.EventClosed:
 			st.closed = true
-			if c.role == core.Client {
-				c.noteQuotaLocked(st)
+			if c.client != nil {
+				c.noteStreamClosedLocked(st)
 			}
 			st.recycleLocked()
 		case core.EventFault:
 			c.countErrorLocked(e.Err)
 		case core.EventSettings:
-			c.settingsReceived = true
-			c.client.quotaChanged = true
+			c.mu.settingsReceived = true
+			c.noteQuotaChangedLocked()
 			c.signalSettingsLocked()
-		case core.EventInformational, core.EventPush, core.EventPingAck, core.EventGoAway:
+		case core.EventPingAck:
+			c.pingAckedLocked(e.Ping)
+		case core.EventGoAway:
+			c.noteGoAwayLocked(e.Err)
+		case core.EventInformational, core.EventPush, core.EventOrigin, core.EventAltSvc:
 			c.handleClientEventLocked(e, st)
-		case core.EventOrigin, core.EventAltSvc:
-			c.handleOriginEventLocked(e, st)
 		}
 	}
 }

@@ -306,7 +306,7 @@ func TestTimerRingsLate(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			p.want("silence", ping("sluiceka"))
 			p.c.mu.Lock()
-			p.c.timer.t.Stop()
+			p.c.mu.timer.t.Stop()
 			p.c.mu.Unlock()
 			time.Sleep(time.Hour)
 			p.c.timerFired()

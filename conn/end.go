@@ -19,12 +19,12 @@ func (c *Conn) Shutdown() {
 }
 
 func (c *Conn) shutdownLocked() {
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return
 	}
 	c.ensureOutputLocked()
 	c.core.Shutdown(time.Now())
-	c.client.quotaChanged = true
+	c.noteQuotaChangedLocked()
 	c.armLocked()
 	c.flushSoonLocked()
 }
@@ -48,7 +48,7 @@ func (c *Conn) ShutdownUnreserved(idle bool) bool {
 // Close closes the connection now. Streams that are open fail.
 func (c *Conn) Close() error {
 	c.mu.Lock()
-	if c.phase < phaseClosed {
+	if c.mu.phase < phaseClosed {
 		c.closeLocked(&frame.ConnError{Code: frame.NoError, Reason: "connection closed by this side", Cause: errClosed})
 	}
 	c.unlockAndNotify()
@@ -73,14 +73,14 @@ func (c *Conn) fail(err error) {
 }
 
 func (c *Conn) failLocked(ce *frame.ConnError) {
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return
 	}
 	c.ensureOutputLocked()
 	c.core.Fail(ce)
 	c.beginCloseLocked()
-	if c.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
-		c.err = ce
+	if c.mu.err == nil && (ce.Code != frame.NoError || ce.Reason != "") {
+		c.mu.err = ce
 	}
 	c.countErrorLocked(ce)
 	c.failStreamsLocked(ce)
@@ -93,10 +93,10 @@ const closeGrace = 5 * time.Second
 
 // beginCloseLocked begins the end: what is in the output is still written.
 func (c *Conn) beginCloseLocked() {
-	c.phase = phaseClosing
+	c.mu.phase = phaseClosing
 	c.resumeReaderLocked()
-	c.lookAt = time.Now().Add(closeGrace)
-	c.timer.setLocked(c.lookAt)
+	c.mu.closeBy = time.Now().Add(closeGrace)
+	c.mu.timer.setLocked(c.mu.closeBy)
 	c.wakeAllLocked()
 }
 
@@ -109,13 +109,13 @@ func (c *Conn) closeAfterOutputLocked() {
 	c.core.SetBackpressure(false)
 	c.core.Fill(c.core.OutputLen() + fillLimit)
 	c.handleEventsLocked()
-	if c.checkSchedulerLocked(); c.phase != phaseOpen {
+	if c.checkSchedulerLocked(); c.mu.phase != phaseOpen {
 		return
 	}
 	c.beginCloseLocked()
-	c.lookAt = time.Now().Add(max(closeGrace, c.lingerLimit()))
-	if c.err == nil {
-		c.err = c.eofErrLocked()
+	c.mu.closeBy = time.Now().Add(max(closeGrace, c.lingerLimit()))
+	if c.mu.err == nil {
+		c.mu.err = c.eofErrLocked()
 	}
 	c.failStreamsLocked(c.endErrLocked())
 	c.flushSoonLocked()
@@ -124,19 +124,19 @@ func (c *Conn) closeAfterOutputLocked() {
 // closeLocked closes the socket. It is called with mu held; err is why the connection ended, if
 // that is not known already.
 func (c *Conn) closeLocked(err error) {
-	if c.phase == phaseClosed {
+	if c.mu.phase == phaseClosed {
 		return
 	}
-	wasAlive := c.phase == phaseOpen
-	c.phase = phaseClosed
+	wasAlive := c.mu.phase == phaseOpen
+	c.mu.phase = phaseClosed
 	c.resumeReaderLocked()
-	c.client.socketLost = wasAlive
-	c.client.quotaChanged = true
-	if c.err == nil {
-		c.err = err
+	c.mu.out.socketLost = wasAlive
+	c.noteQuotaChangedLocked()
+	if c.mu.err == nil {
+		c.mu.err = err
 	}
 	if wasAlive {
-		lost := c.err
+		lost := c.mu.err
 		if lost == nil {
 			lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 		}
@@ -144,14 +144,14 @@ func (c *Conn) closeLocked(err error) {
 	}
 	c.wakeAllLocked()
 	c.tasks.Add(1)
-	go c.closeSocket(c.linger != nil && c.linger.inCloseWrite) // not under mu, nor in the reader's way
+	go c.closeSocket(c.mu.linger != nil && c.mu.linger.inCloseWrite) // not under mu, nor in the reader's way
 }
 
 // failStreamsLocked fails every stream that is open. It is called once, when the connection is no
 // longer alive: from then on core's table and its scheduler hold streams whose memory may belong to
 // another connection already, and must not be used.
 func (c *Conn) failStreamsLocked(err error) {
-	c.client.quotaChanged = true
+	c.noteQuotaChangedLocked()
 	c.signalSettingsLocked()
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
@@ -164,18 +164,18 @@ func (c *Conn) failStreamsLocked(err error) {
 
 // wakeAllLocked wakes who waits for the connection.
 func (c *Conn) wakeAllLocked() {
-	c.outputTaken.Broadcast()
-	c.backpressure.wakeFlusherLocked()
-	if t := c.client.lease; t != nil {
-		t.serveCond.Signal()
-		t.wakeCaughtUpLocked()
+	c.mu.out.taken.Broadcast()
+	c.mu.out.backpressure.wakeFlusherLocked()
+	if c.client != nil {
+		c.client.lease.serveCond.Signal()
+		c.client.lease.wakeCaughtUpLocked()
 	}
 }
 
 // countErrorLocked reports a fault of the peer to Config.CountError, by its scope and code: the
 // names are few and fixed.
 func (c *Conn) countErrorLocked(err error) {
-	f := c.cfg.CountError
+	f := c.opts.CountError
 	if f == nil {
 		return
 	}
@@ -188,7 +188,7 @@ func (c *Conn) countErrorLocked(err error) {
 	case errors.As(err, &ce):
 		name = "conn_" + ce.Code.String()
 	}
-	c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(name) }) }})
+	c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(name) }) }})
 }
 
 // deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that
@@ -200,8 +200,6 @@ type deadlineTimer struct {
 	stopped bool
 
 	extended bool // it has rung so late that it was set again: see timerLate
-	poisoned bool // see Conn.poisonLocked
-	closeDue bool // while the phase is alive: at Conn.lookAt the socket is closed: see Conn.closeInLocked
 }
 
 func (a *deadlineTimer) stopLocked() {
@@ -230,14 +228,14 @@ func (a *deadlineTimer) setLocked(at time.Time) {
 // armLocked sets the timer for what comes next.
 func (c *Conn) armLocked() {
 	at, ok := c.core.Deadline()
-	if !c.ageAt.IsZero() && (!ok || c.ageAt.Before(at)) {
-		at, ok = c.ageAt, true
+	if !c.mu.ageAt.IsZero() && (!ok || c.mu.ageAt.Before(at)) {
+		at, ok = c.mu.ageAt, true
 	}
 	if ok {
-		c.timer.setLocked(at)
+		c.mu.timer.setLocked(at)
 	}
-	if c.timer.closeDue {
-		c.timer.setLocked(c.lookAt)
+	if c.mu.closeDue {
+		c.mu.timer.setLocked(c.mu.closeBy)
 	}
 }
 
@@ -249,19 +247,19 @@ const timerLate = time.Second
 // timerFired runs in the timer's own goroutine.
 func (c *Conn) timerFired() {
 	c.mu.Lock()
-	if c.timer.stopped {
+	if c.mu.timer.stopped {
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
-	late := now.Sub(c.timer.firesAt) > timerLate && !c.timer.extended
-	c.timer.firesAt, c.timer.extended = time.Time{}, late
-	if late && c.phase == phaseOpen {
-		c.timer.setLocked(now.Add(timerLate))
+	late := now.Sub(c.mu.timer.firesAt) > timerLate && !c.mu.timer.extended
+	c.mu.timer.firesAt, c.mu.timer.extended = time.Time{}, late
+	if late && c.mu.phase == phaseOpen {
+		c.mu.timer.setLocked(now.Add(timerLate))
 		c.mu.Unlock()
 		return
 	}
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		c.timerFiredClosingAndUnlock(now)
 		return
 	}
@@ -285,21 +283,21 @@ func (c *Conn) runDueRecoverLocked(now time.Time) (err error) {
 }
 
 func (c *Conn) runDueLocked(now time.Time) error {
-	if c.timer.closeDue && !now.Before(c.lookAt) {
+	if c.mu.closeDue && !now.Before(c.mu.closeBy) {
 		c.closeLocked(c.lostErrLocked(c.writeTimedOut(os.ErrDeadlineExceeded)))
 		return nil
 	}
 	c.ensureOutputLocked()
-	if !c.ageAt.IsZero() && !c.ageAt.After(now) {
-		c.ageAt = time.Time{}
+	if !c.mu.ageAt.IsZero() && !c.mu.ageAt.After(now) {
+		c.mu.ageAt = time.Time{}
 		c.core.Shutdown(now)
-		c.client.quotaChanged = true
+		c.noteQuotaChangedLocked()
 	}
 	err := c.core.Tick(now)
 	c.handleEventsLocked()
 	if err == nil {
 		c.armLocked()
-		if c.park.allowed && !c.park.parked && !c.timer.closeDue {
+		if c.mu.park.allowed && !c.mu.park.parked && !c.mu.closeDue {
 			c.requestParkLocked(now)
 		}
 		if c.core.OutputLen() > 0 || c.core.Drained() {
@@ -313,14 +311,14 @@ func (c *Conn) runDueLocked(now time.Time) error {
 // timerFiredClosingAndUnlock is ring for a connection that is no longer alive. It lets go of mu.
 func (c *Conn) timerFiredClosingAndUnlock(now time.Time) {
 	switch {
-	case c.phase == phaseLingering:
+	case c.mu.phase == phaseLingering:
 		c.pollLingerAndUnlock(now)
 		return
-	case c.phase == phaseClosed:
-	case now.Before(c.lookAt):
-		c.timer.setLocked(c.lookAt) // it rang for something that no longer matters
+	case c.mu.phase == phaseClosed:
+	case now.Before(c.mu.closeBy):
+		c.mu.timer.setLocked(c.mu.closeBy) // it rang for something that no longer matters
 	default:
-		c.closeLocked(c.err)
+		c.closeLocked(c.mu.err)
 	}
 	c.unlockAndNotify()
 }

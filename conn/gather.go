@@ -46,28 +46,28 @@ type vectoredWriter struct {
 
 // writesDirectlyLocked tells whether a Write of n octets should itself send.
 func (c *Conn) writesDirectlyLocked(n int) bool {
-	return n >= directWriteSize && !c.flushing && c.canBorrowLocked()
+	return n >= directWriteSize && !c.mu.out.flushing && c.canBorrowLocked()
 }
 
 // canBorrowLocked tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) canBorrowLocked() bool {
-	return socket.CanWritev && c.nonblock != nil && c.tlsBatch == nil && c.cfg.Tracer == nil && c.phase == phaseOpen &&
-		c.client.writeErr == nil
+	return socket.CanWritev && c.writer.nonblock != nil && c.writer.tlsBatch == nil && c.opts.Tracer == nil && c.mu.phase == phaseOpen &&
+		c.mu.out.err == nil
 }
 
 // borrowingLocked tells whether somebody is writing what was lent, and will lend more.
 func (c *Conn) borrowingLocked() bool {
-	return c.flushing && c.vectored != nil && c.vectored.segments != nil
+	return c.mu.out.flushing && c.writer.vectored != nil && c.writer.vectored.segments != nil
 }
 
 // fillVectoredLocked moves what may be sent to the output and tells whether some of it has stayed where it
 // is. It is called by who takes the output at once, and then calls writeVectored.
 func (c *Conn) fillVectoredLocked(limit int) bool {
-	l := c.vectored
+	l := c.writer.vectored
 	if l == nil {
 		l = new(vectoredWriter)
-		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.rawConn), l)
-		c.vectored = l
+		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.writer.rawConn), l)
+		c.writer.vectored = l
 	}
 	list := segmentPool.Get().(*segmentList)
 	list.list = c.core.FillVectored(limit, list.list[:0])
@@ -87,7 +87,7 @@ func (c *Conn) fillVectoredLocked(limit int) bool {
 
 // writeVectored is writeOnceLocked for b, in the memory of box, with the loans in it.
 func (c *Conn) writeVectored(box *buffer, b []byte, noWait bool) bool {
-	l := c.vectored
+	l := c.writer.vectored
 	l.buf, l.output = box, b
 	l.size += len(b)
 	c.extendWriteDeadline()
@@ -126,8 +126,8 @@ func (c *Conn) copyUnsentSegments() {
 	if !c.streamsCompeteLocked() {
 		return
 	}
-	loans := c.vectored.segments.list
-	for i := c.vectored.firstUnsent; i < len(loans); i++ {
+	loans := c.writer.vectored.segments.list
+	for i := c.writer.vectored.firstUnsent; i < len(loans); i++ {
 		data := bytes.Clone(loans[i].Data)
 		releaseSegmentLocked(&loans[i])
 		loans[i].Data, loans[i].Stream = data, nil
@@ -155,9 +155,9 @@ func (c *Conn) writeVectoredRest() error {
 	defer c.noteWriteWait(time.Now())
 	for {
 		c.extendWriteDeadline()
-		before := c.vectored.sent // which nobody else changes
-		err := c.vectored.w.Write()
-		if err == nil || c.vectored.sent == before || !netconn.IsTimeout(err) {
+		before := c.writer.vectored.sent // which nobody else changes
+		err := c.writer.vectored.w.Write()
+		if err == nil || c.writer.vectored.sent == before || !netconn.IsTimeout(err) {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (c *Conn) writeVectoredRest() error {
 
 // afterVectoredAndLock notes that the write is over. It leaves mu locked.
 func (c *Conn) afterVectoredAndLock(err error) {
-	l := c.vectored
+	l := c.writer.vectored
 	c.afterWriteAndLock(l.buf, l.output, l.sent, err)
 	for ; l.firstUnsent < len(l.segments.list); l.firstUnsent++ {
 		releaseSegmentLocked(&l.segments.list[l.firstUnsent])
@@ -256,8 +256,8 @@ func (c *Conn) reclaimLocked(st *Stream) bool {
 	if st.send.borrowed == 0 {
 		return true
 	}
-	l := c.vectored
-	if l.inSyscall || c.phase == phaseClosed { // then the socket gives everything back soon
+	l := c.writer.vectored
+	if l.inSyscall || c.mu.phase == phaseClosed { // then the socket gives everything back soon
 		l.reclaimWanted = true
 		return false
 	}

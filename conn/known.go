@@ -61,7 +61,7 @@ const (
 
 func (c *Conn) newPiecer(now time.Time) piecer {
 	p := piecer{most: math.MaxInt, size: math.MaxInt}
-	if c.tls && c.tlsBatch == nil {
+	if c.tls && c.writer.tlsBatch == nil {
 		p.most, p.size = tlsRecord, tlsRecord
 	}
 	if !c.interruptible {
@@ -97,7 +97,7 @@ func (p *piecer) wrote() {
 
 // writeByteTimeout is Config.WriteByteTimeout, 0 for none.
 func (c *Conn) writeByteTimeout() time.Duration {
-	return min(timeoutOr(c.cfg.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
+	return min(timeoutOr(c.opts.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
 }
 
 // writeTimedOut says in err, where that is a timeout, which one it is.
@@ -120,12 +120,12 @@ func (c *Conn) extendWriteDeadline() {
 	}
 	// Moving the deadline costs more than looking at it, so it is set later than it must be.
 	now := time.Now()
-	if c.writeDeadline.Sub(now) >= limit {
+	if c.writer.deadline.Sub(now) >= limit {
 		return
 	}
-	c.writeDeadline = now.Add(limit + limit/4)
-	if c.nc.SetWriteDeadline(c.writeDeadline) != nil {
-		c.writeDeadline = noDeadlines
+	c.writer.deadline = now.Add(limit + limit/4)
+	if c.nc.SetWriteDeadline(c.writer.deadline) != nil {
+		c.writer.deadline = noDeadlines
 	}
 }
 
@@ -137,20 +137,20 @@ var noDeadlines = time.Unix(1<<40, 0)
 // write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3); and some connections are
 // closed when a deadline passes.
 func (c *Conn) clearWriteDeadline() {
-	if c.writeDeadline.IsZero() || c.writeDeadline.Equal(noDeadlines) {
+	if c.writer.deadline.IsZero() || c.writer.deadline.Equal(noDeadlines) {
 		return
 	}
-	c.writeDeadline = time.Time{}
-	if c.nc.SetWriteDeadline(c.writeDeadline) != nil {
-		c.writeDeadline = noDeadlines
+	c.writer.deadline = time.Time{}
+	if c.nc.SetWriteDeadline(c.writer.deadline) != nil {
+		c.writer.deadline = noDeadlines
 	}
 }
 
 // watchWriteLocked has the timer close a connection that is not known, should the piece that is
-// written now never be taken. From finish on Conn.lookAt bounds the end as a whole.
+// written now never be taken. From finish on closeBy bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.interruptible || c.phase != phaseOpen || limit <= 0 || c.client.writeErr != nil {
+	if c.interruptible || c.mu.phase != phaseOpen || limit <= 0 || c.mu.out.err != nil {
 		return
 	}
 	c.closeInLocked(3 * limit)
@@ -161,8 +161,8 @@ func (c *Conn) watchWriteLocked() {
 // more of it, to the reader as to the flusher.
 func (c *Conn) overdueLocked(err error) error {
 	limit := c.writeByteTimeout()
-	if c.interruptible || !c.timer.closeDue || limit <= 0 || c.client.writeErr != nil ||
-		time.Until(c.lookAt) > 2*limit || // see watchWriteLocked
+	if c.interruptible || !c.mu.closeDue || limit <= 0 || c.mu.out.err != nil ||
+		time.Until(c.mu.closeBy) > 2*limit || // see watchWriteLocked
 		netconn.IsTimeout(err) || errors.Is(err, io.EOF) {
 		return err
 	}
@@ -172,9 +172,9 @@ func (c *Conn) overdueLocked(err error) error {
 // closeInLocked has the timer close the socket, unless closing is taken back before. It is called
 // with mu held.
 func (c *Conn) closeInLocked(d time.Duration) {
-	c.timer.closeDue = true
-	c.lookAt = time.Now().Add(d)
-	c.timer.setLocked(c.lookAt)
+	c.mu.closeDue = true
+	c.mu.closeBy = time.Now().Add(d)
+	c.mu.timer.setLocked(c.mu.closeBy)
 }
 
 // watchWrite is watchWriteLocked for who does not hold mu.
@@ -188,13 +188,13 @@ func (c *Conn) watchWrite() {
 
 // lostErrLocked is why the connection ends when its socket has failed with err.
 func (c *Conn) lostErrLocked(err error) error {
-	if c.client.writeErr != nil {
-		err = c.client.writeErr
+	if c.mu.out.err != nil {
+		err = c.mu.out.err
 		if c.role == core.Server {
 			return c.writeLostErrLocked(err)
 		}
 	}
-	if g := c.client.goAway; g != nil && g.Code != frame.NoError {
+	if g := c.mu.goAway; g != nil && g.Code != frame.NoError {
 		err = g // the peer has said why
 	}
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}

@@ -58,31 +58,31 @@ type lingerState struct {
 // beginLingerLocked ends our direction of the socket when the last frame is written. It is called
 // with flushing set.
 func (c *Conn) beginLingerLocked() {
-	l := &lingerState{waitAll: c.role == core.Server && c.err == nil && c.core.Counts().StreamsOpened > 0}
+	l := &lingerState{waitAll: c.role == core.Server && c.mu.err == nil && c.core.Counts().StreamsOpened > 0}
 	l.begunAt = time.Now()
 	l.progressAt = l.begunAt
 	if idle := c.core.IdleSince(); !idle.IsZero() {
 		l.progressAt = idle
 	}
 	if limit := c.lingerLimit(); l.waitAll && limit > closeGrace/3 {
-		c.lookAt = l.begunAt.Add(3 * limit) // when the PING is given up
+		c.mu.closeBy = l.begunAt.Add(3 * limit) // when the PING is given up
 	}
-	c.flusherUnlocked = true
+	c.writer.unlocked = true
 	c.mu.Unlock()
 	ok := c.endOutput(l)
 	c.mu.Lock()
-	c.flusherUnlocked = false
+	c.writer.unlocked = false
 	switch {
-	case c.phase != phaseClosing:
+	case c.mu.phase != phaseClosing:
 	case ok:
-		c.phase = phaseLingering
-		c.linger = l
-		l.readsAtPoll = c.stats.reads
-		c.timer.setLocked(l.begunAt.Add(l.pollAfter))
+		c.mu.phase = phaseLingering
+		c.mu.linger = l
+		l.readsAtPoll = c.mu.stats.reads
+		c.mu.timer.setLocked(l.begunAt.Add(l.pollAfter))
 	default:
-		c.closeLocked(c.err)
+		c.closeLocked(c.mu.err)
 	}
-	c.outputTaken.Broadcast()
+	c.mu.out.taken.Broadcast()
 }
 
 // endOutput reports whether the connection is to be read on.
@@ -114,14 +114,14 @@ func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
 	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
 	var err error
-	if c.tlsBatch != nil {
+	if c.writer.tlsBatch != nil {
 		box, b, err = c.encrypt(box, b)
 	}
 	if err == nil {
 		_, err = c.write(b)
 	}
 	putOut(box, b)
-	if err == nil && c.tlsBatch != nil {
+	if err == nil && c.writer.tlsBatch != nil {
 		err = c.writeDeferredTLS()
 	}
 	return err
@@ -137,18 +137,18 @@ func (c *Conn) closeWrite() bool {
 // lets go of it.
 func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	defer c.unlockAndNotify()
-	l := c.linger
+	l := c.mu.linger
 	left, known := 0, false
 	if l.socket != nil {
 		c.mu.Unlock()
 		left, known = l.socket.Unsent()
 		c.mu.Lock()
-		if c.phase != phaseLingering {
+		if c.mu.phase != phaseLingering {
 			return
 		}
 	}
-	progress := left != l.unsent || l.readsAtPoll != c.stats.reads
-	l.unsent, l.readsAtPoll = left, c.stats.reads
+	progress := left != l.unsent || l.readsAtPoll != c.mu.stats.reads
+	l.unsent, l.readsAtPoll = left, c.mu.stats.reads
 	if progress {
 		l.progressAt, l.pollAfter = now, lingerPollMin
 	}
@@ -158,7 +158,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	}
 	by := l.endAt(c.lingerLimit())
 	if !by.After(now) {
-		c.closeLocked(c.err)
+		c.closeLocked(c.mu.err)
 		return
 	}
 	next := now.Add(l.pollAfter)
@@ -166,7 +166,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	if by.Before(next) {
 		next = by
 	}
-	c.timer.setLocked(next) // which rings also while what follows waits for a peer that reads no more
+	c.mu.timer.setLocked(next) // which rings also while what follows waits for a peer that reads no more
 	if arrived && l.closeWriteLater {
 		l.inCloseWrite = true
 		c.mu.Unlock()
@@ -178,7 +178,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 
 // lingerLimit is how long there may be no progress.
 func (c *Conn) lingerLimit() time.Duration {
-	if limit := min(c.cfg.WriteByteTimeout, maxTimeout); limit > 0 {
+	if limit := min(c.opts.WriteByteTimeout, maxTimeout); limit > 0 {
 		return limit
 	}
 	return defaultLingerTimeout
@@ -209,10 +209,10 @@ func (l *lingerState) endAt(limit time.Duration) time.Time {
 // ends it.
 func (c *Conn) readLingering() {
 	c.mu.Lock()
-	for c.phase == phaseClosing {
-		c.outputTaken.Wait() // the flusher half-closes
+	for c.mu.phase == phaseClosing {
+		c.mu.out.taken.Wait() // the flusher half-closes
 	}
-	on := c.phase == phaseLingering
+	on := c.mu.phase == phaseLingering
 	c.mu.Unlock()
 	if !on {
 		return
@@ -244,17 +244,17 @@ func (c *Conn) readLingering() {
 // noteLingerRead takes note of what has come on a connection that lingers, n octets with the last
 // read.
 func (c *Conn) noteLingerRead(n int, b []byte) {
-	l := c.linger
+	l := c.mu.linger
 	found := l.pingSent && l.finder.find(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n > 0 {
-		c.stats.reads++
-		c.stats.bytesRead += uint64(n)
+		c.mu.stats.reads++
+		c.mu.stats.bytesRead += uint64(n)
 	}
 	if found {
 		l.pingAcked = true
-		c.timer.setLocked(time.Now())
+		c.mu.timer.setLocked(time.Now())
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 
 // catchUpLocked handles what has come while the turn was free. It lets go of mu.
 func (c *Conn) catchUpLocked() {
-	t := c.client.lease
-	if t.holder != leaseFree || c.phase != phaseOpen {
+	t := &c.client.lease
+	if t.holder != leaseFree || c.mu.phase != phaseOpen {
 		return
 	}
 	if gap := time.Since(c.core.IdleSince()); gap < catchUpAfter {
@@ -49,7 +49,7 @@ func readable(nc net.Conn) bool {
 
 // awaitCatchUpLocked has Serve read, and waits until that is handled.
 func (c *Conn) awaitCatchUpLocked() {
-	t := c.client.lease
+	t := &c.client.lease
 	if t.caughtUp == nil {
 		t.caughtUp = make(chan struct{})
 	}
@@ -76,7 +76,7 @@ func (t *readLease) wakeCaughtUpLocked() {
 // readBufferedTLSLocked handles whole records of TLS that were read together with the last one:
 // with a read deadline in the past crypto/tls returns these, and asks the socket for nothing.
 func (c *Conn) readBufferedTLSLocked() {
-	t := c.client.lease
+	t := &c.client.lease
 	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return
 	}

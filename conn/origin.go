@@ -48,7 +48,7 @@ var errAltSvc = errors.New("http2: ALTSVC without an origin, or longer than a fr
 func (c *Conn) announce(f func() error) error {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return c.endErrLocked()
 	}
 	c.ensureOutputLocked()
@@ -94,7 +94,7 @@ func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:
 		if origins := originsOf(e.Data); len(origins) > 0 {
 			f := c.client.onOrigin
-			c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(c, origins) }) }})
+			c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, origins) }) }})
 		}
 	case e.Kind == core.EventAltSvc && c.client.onAltSvc != nil:
 		h := frame.Header{Type: frame.TypeAltSvc}
@@ -108,6 +108,6 @@ func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 		}
 		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
 		f := c.client.onAltSvc
-		c.pending = append(c.pending, callback{f: func(error) { c.runIsolated(func() { f(c, a) }) }})
+		c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, a) }) }})
 	}
 }

@@ -64,12 +64,12 @@ const (
 
 // noteWriteWait has the write that began at start be judged when it is over.
 func (c *Conn) noteWriteWait(start time.Time) {
-	c.writeWait = uint16(min(time.Since(start)/countedWait, math.MaxUint16))
+	c.writer.wait = uint16(min(time.Since(start)/countedWait, math.MaxUint16))
 }
 
 func (c *Conn) ensureBackpressureLocked() {
-	if c.backpressure == nil {
-		c.backpressure = new(backpressure)
+	if c.mu.out.backpressure == nil {
+		c.mu.out.backpressure = new(backpressure)
 	}
 }
 
@@ -80,8 +80,8 @@ func (c *Conn) noteSocketFull(task bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ensureBackpressureLocked()
-	c.backpressure.socketFull = true
-	if !task || c.phase == phaseClosed {
+	c.mu.out.backpressure.socketFull = true
+	if !task || c.mu.phase == phaseClosed {
 		return false
 	}
 	c.tasks.Add(1)
@@ -90,9 +90,9 @@ func (c *Conn) noteSocketFull(task bool) bool {
 
 // updateBackpressureLocked takes note of the last write, of n octets.
 func (c *Conn) updateBackpressureLocked(n int) {
-	waited := time.Duration(c.writeWait) * countedWait
-	c.writeWait = 0
-	p := c.backpressure
+	waited := time.Duration(c.writer.wait) * countedWait
+	c.writer.wait = 0
+	p := c.mu.out.backpressure
 	if p != nil {
 		p.socketFull = false
 		p.written += n
@@ -104,7 +104,7 @@ func (c *Conn) updateBackpressureLocked(n int) {
 		return
 	}
 	c.ensureBackpressureLocked()
-	p = c.backpressure
+	p = c.mu.out.backpressure
 	now := time.Now()
 	p.blocked += waited
 	p.waitCredit = min(p.waitCredit+waited/waitCreditPart, maxWaitCredit)
@@ -123,23 +123,23 @@ func (c *Conn) updateBackpressureLocked(n int) {
 
 // streamsCompeteLocked reports whether streams compete for the socket.
 func (c *Conn) streamsCompeteLocked() bool {
-	return c.backpressure != nil && (c.backpressure.slow || c.backpressure.contended) && c.core.NumStreams() > 1
+	return c.mu.out.backpressure != nil && (c.mu.out.backpressure.slow || c.mu.out.backpressure.contended) && c.core.NumStreams() > 1
 }
 
 // fillLocked moves what may be sent to the output: not much where streams compete for the socket, or may
 // compete for one that is full, so that something more urgent may come before what is not there
 // yet.
 func (c *Conn) fillLocked() {
-	competes := c.streamsCompeteLocked() || c.backpressure != nil && c.backpressure.socketFull && c.core.NumStreams() > 1
+	competes := c.streamsCompeteLocked() || c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.NumStreams() > 1
 	if competes {
 		c.core.SetBackpressure(true)
-		c.core.Fill(c.backpressure.writeSize())
-		c.backpressure.wakeFlusherLocked()
+		c.core.Fill(c.mu.out.backpressure.writeSize())
+		c.mu.out.backpressure.wakeFlusherLocked()
 	} else {
 		c.core.Fill(fillLimit)
 		if c.core.Contended() && c.core.Sendable() {
 			c.ensureBackpressureLocked()
-			c.backpressure.contended = c.backpressure.contendedOctets < quickOctets
+			c.mu.out.backpressure.contended = c.mu.out.backpressure.contendedOctets < quickOctets
 		}
 	}
 	c.checkSchedulerLocked()
@@ -150,7 +150,7 @@ func (c *Conn) fillLocked() {
 func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	c.ensureOutputLocked()
 	most, mostBorrowed := fillLimit, vectoredLimit
-	if p := c.backpressure; p != nil {
+	if p := c.mu.out.backpressure; p != nil {
 		if p.slow && time.Now().After(p.slowUntil) {
 			p.slow = false
 		}
@@ -170,7 +170,7 @@ func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	}
 	c.handleEventsLocked()
 	c.checkSchedulerLocked()
-	if c.client.writeErr != nil {
+	if c.mu.out.err != nil {
 		c.core.Output(c.core.Output(nil)) // nobody will read it
 	}
 	return borrowed
@@ -190,8 +190,8 @@ func (c *Conn) notSentLimitLocked() (exponent uint8) {
 		return 0
 	}
 	rate := 0
-	if c.backpressure != nil {
-		rate = c.backpressure.rate
+	if c.mu.out.backpressure != nil {
+		rate = c.mu.out.backpressure.rate
 	}
 	octets := int64(rate) * int64(unsentTime) / int64(time.Second)
 	if exponent = uint8(bits.Len64(uint64(octets))); exponent > 22 {
@@ -204,11 +204,11 @@ func (c *Conn) notSentLimitLocked() (exponent uint8) {
 // what it holds cannot be overtaken. It is called by the flusher before it writes n octets, and
 // costs a system call when the limit changes.
 func (c *Conn) limitNotSent(n int, exponent uint8) {
-	if n < smallWriteSize || exponent == c.notSentLimit {
+	if n < smallWriteSize || exponent == c.writer.notSentLimit {
 		return
 	}
-	c.notSentLimit = exponent
-	s := socket.Of(socket.BelowTLS(c.rawConn))
+	c.writer.notSentLimit = exponent
+	s := socket.Of(socket.BelowTLS(c.writer.rawConn))
 	if s == nil {
 		return
 	}
@@ -221,7 +221,7 @@ func (c *Conn) limitNotSent(n int, exponent uint8) {
 
 // checkSchedulerLocked ends the connection if core has found a fault of the scheduler.
 func (c *Conn) checkSchedulerLocked() {
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return
 	}
 	if err := c.core.Err(); err != nil {
@@ -250,32 +250,32 @@ func (c *Conn) awaitStreamWriterLocked() bool {
 		runtime.Gosched()
 		c.mu.Lock()
 		if !c.core.Awaits() {
-			return c.phase < phaseLingering
+			return c.mu.phase < phaseLingering
 		}
 	}
 	if c.core.OutputLen() > 0 {
 		return false // that takes a while
 	}
 	start := time.Now()
-	if c.backpressure.slow && c.backpressure.waitCredit > 0 {
-		c.waitForWriterLocked(c.backpressure.waitCredit)
+	if c.mu.out.backpressure.slow && c.mu.out.backpressure.waitCredit > 0 {
+		c.waitForWriterLocked(c.mu.out.backpressure.waitCredit)
 	}
 	took := time.Since(start)
-	c.backpressure.waitCredit = max(c.backpressure.waitCredit-took, 0)
-	if c.core.OutputLen() == 0 && (!c.backpressure.slow || c.backpressure.waitCredit == 0) {
+	c.mu.out.backpressure.waitCredit = max(c.mu.out.backpressure.waitCredit-took, 0)
+	if c.core.OutputLen() == 0 && (!c.mu.out.backpressure.slow || c.mu.out.backpressure.waitCredit == 0) {
 		c.core.StopAwaiting(took, lateAfter)
 	}
-	return c.phase < phaseLingering
+	return c.mu.phase < phaseLingering
 }
 
 // waitForWriterLocked waits until wakeFlusherLocked is called, or for the time d.
 func (c *Conn) waitForWriterLocked(d time.Duration) {
-	p := c.backpressure
+	p := c.mu.out.backpressure
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
 	}
 	p.flusherWaits = true
-	c.flusherUnlocked = true // mu is free
+	c.writer.unlocked = true // mu is free
 	c.mu.Unlock()
 	timer := time.NewTimer(d)
 	select {
@@ -284,7 +284,7 @@ func (c *Conn) waitForWriterLocked(d time.Duration) {
 	}
 	timer.Stop()
 	c.mu.Lock()
-	c.flusherUnlocked = false
+	c.writer.unlocked = false
 	if !p.flusherWaits { // wake has, or had, something
 		select {
 		case <-p.wake:

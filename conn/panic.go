@@ -54,12 +54,12 @@ func panicErr(value any) error {
 // failPanicLocked ends the connection for a panic. It is called by the function that was deferred.
 func (c *Conn) failPanicLocked(value any) {
 	// The stack that wreck has seen says more.
-	if !c.timer.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
-		c.err = panicErr(value)
+	if !c.mu.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
+		c.mu.err = panicErr(value)
 	}
-	c.timer.poisoned = false
+	c.mu.poisoned = false
 	c.deliverLastEventsLocked()
-	c.closeLocked(c.err)
+	c.closeLocked(c.mu.err)
 }
 
 // deliverLastEventsLocked handles the events that core had ready: their streams may be gone from
@@ -86,12 +86,12 @@ func (c *Conn) recoverRead(ok *bool) {
 // may have released.
 func (c *Conn) recoverWriteLocked(ok *bool) {
 	if v, is := unwound(recover(), *ok); is {
-		if c.flusherUnlocked {
-			c.flusherUnlocked = false
+		if c.writer.unlocked {
+			c.writer.unlocked = false
 			c.mu.Lock()
 		}
 		c.failPanicLocked(v)
-		c.flushing = false
+		c.mu.out.flushing = false
 	}
 }
 

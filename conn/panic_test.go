@@ -147,7 +147,7 @@ func testPanic(t *testing.T, goexit bool) {
 			cfg.FramePolicy = func(*Conn, frame.Header, []byte) error { b.visit(); return nil }
 		}, nil, nil},
 		{"the socket", nil, func(b *bomb, p *testPeer) {
-			p.c.rawConn = bombSocket{p.end, b}
+			p.c.writer.rawConn = bombSocket{p.end, b}
 		}, nil},
 		{"a frame takes effect", func(b *bomb, cfg *Config) {
 			cfg.Scheduler = scheduler(bombScheduler{onAdjust: b})

@@ -43,9 +43,8 @@ import (
 // parkState is what a connection knows of being parked. That is for connections of a server that
 // were started with Start, on sockets whose read deadlines are known to do no harm. The fields are
 // guarded by Conn.mu, but for onServed, which is set before there is another goroutine.
-// Conn.lookAt is the time of the next check.
 type parkState struct {
-	onServed     func(error)    // as given to Start
+	checkAt      time.Time      // of the next check
 	readsAtCheck uint32         // Conn.stats.reads at the last look, its lower half
 	allowed      bool           // it was started, on a socket for which that is safe
 	requested    bool           // the reader has been called
@@ -64,50 +63,50 @@ func (c *Conn) socket() *socket.Socket { return socket.Of(socket.BelowTLS(c.nc))
 func (c *Conn) initPark(end func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.park.onServed = end
-	c.park.allowed = c.park.allowed || c.socket() != nil
-	if c.park.allowed {
+	c.onServed = end
+	c.mu.park.allowed = c.mu.park.allowed || c.socket() != nil
+	if c.mu.park.allowed {
 		c.unparkLocked()
 	}
 }
 
 // unparkLocked begins the watch for the next rest.
 func (c *Conn) unparkLocked() {
-	r := &c.park
-	if c.phase != phaseOpen {
+	r := &c.mu.park
+	if c.mu.phase != phaseOpen {
 		return // it will not rest
 	}
 	if r.parked {
 		r.parked = false
 		c.initNonblockLocked()
 	}
-	r.readsAtCheck = uint32(c.stats.reads)
-	c.lookAt = time.Now().Add(parkAfter)
-	c.timer.setLocked(c.lookAt)
+	r.readsAtCheck = uint32(c.mu.stats.reads)
+	c.mu.park.checkAt = time.Now().Add(parkAfter)
+	c.mu.timer.setLocked(c.mu.park.checkAt)
 }
 
 // requestParkLocked looks whether the connection may rest, and calls the reader if so.
 func (c *Conn) requestParkLocked(now time.Time) {
-	r := &c.park
+	r := &c.mu.park
 	switch {
-	case now.Before(c.lookAt): // the timer rang for something else
-	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.stats.reads) && !c.flushing && c.core.OutputLen() == 0:
+	case now.Before(c.mu.park.checkAt): // the timer rang for something else
+	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.mu.stats.reads) && !c.mu.out.flushing && c.core.OutputLen() == 0:
 		if !r.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			r.requested = true
 		}
 		return // who reads sees to the next look
 	default:
-		r.readsAtCheck = uint32(c.stats.reads)
-		c.lookAt = now.Add(parkAfter)
+		r.readsAtCheck = uint32(c.mu.stats.reads)
+		c.mu.park.checkAt = now.Add(parkAfter)
 	}
-	c.timer.setLocked(c.lookAt)
+	c.mu.timer.setLocked(c.mu.park.checkAt)
 }
 
 // parkLocked is what the reader does when it was called.
 func (c *Conn) parkLocked() {
-	r := &c.park
+	r := &c.mu.park
 	r.requested = false
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return
 	}
 	if c.core.NumStreams() > 0 || c.reader.buffered > 0 {
@@ -116,13 +115,13 @@ func (c *Conn) parkLocked() {
 	}
 	r.parked = true
 	c.core.Compact()
-	c.opened = nil
-	c.pending = nil
-	if !c.flushing {
-		c.nonblock, c.vectored, c.backpressure = nil, nil, nil
+	c.mu.opened = nil
+	c.mu.pending = nil
+	if !c.mu.out.flushing {
+		c.writer.nonblock, c.writer.vectored, c.mu.out.backpressure = nil, nil, nil
 	}
-	if c.timer.firesAt.IsZero() {
-		c.timer.t = nil // it has rung, and is not set again before something comes
+	if c.mu.timer.firesAt.IsZero() {
+		c.mu.timer.t = nil // it has rung, and is not set again before something comes
 	}
 	c.reader.parking = true
 }
@@ -143,9 +142,9 @@ func (c *Conn) startWatch() bool {
 	}
 	c.reader.lazy = nil
 	c.mu.Lock()
-	on := c.phase == phaseOpen
+	on := c.mu.phase == phaseOpen
 	if on {
-		c.park.watch = v
+		c.mu.park.watch = v
 	}
 	c.mu.Unlock()
 	// From here on somebody else may read.
@@ -161,10 +160,10 @@ func (c *Conn) startWatch() bool {
 func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.park.watch != v {
+	if c.mu.park.watch != v {
 		return false
 	}
-	c.park.watch = 0
+	c.mu.park.watch = 0
 	return true
 }
 
@@ -194,11 +193,11 @@ func (s *watcher) Closed() bool {
 // resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu
 // held.
 func (c *Conn) resumeReaderLocked() {
-	v := c.park.watch
+	v := c.mu.park.watch
 	if v == 0 {
 		return
 	}
-	c.park.watch = 0
+	c.mu.park.watch = 0
 	go func() {
 		v.End()
 		c.serve(true) // ends as serve does

@@ -47,8 +47,8 @@ func (p *startedPair) wantEnd() {
 func (c *Conn) lookNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := &c.park; c.phase == phaseOpen && !r.parked {
-		c.lookAt, r.readsAtCheck = time.Time{}, uint32(c.stats.reads)
+	if r := &c.mu.park; c.mu.phase == phaseOpen && !r.parked {
+		r.checkAt, r.readsAtCheck = time.Time{}, uint32(c.mu.stats.reads)
 		c.requestParkLocked(time.Now())
 	}
 }
@@ -57,7 +57,7 @@ func (c *Conn) lookNow() {
 func (c *Conn) resting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.park.parked && (runtime.GOOS != "linux" || c.park.watch != 0)
+	return c.mu.park.parked && (runtime.GOOS != "linux" || c.mu.park.watch != 0)
 }
 
 // restNow returns when the connection rests.
@@ -340,11 +340,11 @@ func TestRestForgetsPace(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
-		c.backpressure = new(backpressure)
+		c.mu.out.backpressure = new(backpressure)
 		c.mu.Unlock()
 		c.restNow()
 		c.mu.Lock()
-		forgotten = c.backpressure == nil
+		forgotten = c.mu.out.backpressure == nil
 		c.mu.Unlock()
 	}
 	if !forgotten {

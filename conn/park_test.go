@@ -16,7 +16,7 @@ import (
 // end was called with.
 func startParkable(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
-	p.c.park.allowed = true
+	p.c.mu.park.allowed = true
 	ended = make(chan error, 2)
 	p.c.Start(func(err error) { ended <- err })
 	p.greet()
@@ -27,7 +27,7 @@ func (p *testPeer) asleep() bool {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
-	return p.c.park.parked
+	return p.c.mu.park.parked
 }
 
 func (p *testPeer) wantAsleep(msg string, want bool) {

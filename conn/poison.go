@@ -28,17 +28,17 @@ func unwound(recovered any, ok bool) (value any, is bool) {
 // of a change. Conn.unlockAndNotify, which the caller of the method has deferred, ends the
 // connection.
 func (c *Conn) poisonLocked(value any) {
-	if !c.timer.poisoned && c.phase != phaseClosed {
-		c.timer.poisoned = true
-		c.err = panicErr(value)
+	if !c.mu.poisoned && c.mu.phase != phaseClosed {
+		c.mu.poisoned = true
+		c.mu.err = panicErr(value)
 	}
 }
 
 // closePoisonedLocked ends a poisoned connection.
 func (c *Conn) closePoisonedLocked() {
-	c.timer.poisoned = false
+	c.mu.poisoned = false
 	c.deliverLastEventsLocked()
-	c.closeLocked(c.err)
+	c.closeLocked(c.mu.err)
 }
 
 // poisonOnUnwindLocked is deferred by a function that calls the application with the lock held. The

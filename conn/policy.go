@@ -33,7 +33,7 @@ func (c *Conn) applyPolicy() error {
 	if !ok {
 		return nil // a piece of the client's preface
 	}
-	err := c.cfg.FramePolicy(c, h, payload)
+	err := c.opts.FramePolicy(c, h, payload)
 	var se *frame.StreamError
 	var ce *frame.ConnError
 	switch {

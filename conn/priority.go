@@ -34,7 +34,7 @@ func (st *Stream) SetPriority(p priority.Params) error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case c.phase != phaseOpen:
+	case c.mu.phase != phaseOpen:
 		return c.endErrLocked()
 	}
 	c.ensureOutputLocked()
@@ -54,7 +54,7 @@ func (st *Stream) MergePriority(value string) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if st.err == nil && c.phase == phaseOpen {
+	if st.err == nil && c.mu.phase == phaseOpen {
 		c.core.MergePriority(&st.cs, value)
 	}
 }

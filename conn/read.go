@@ -30,6 +30,7 @@ type reader struct {
 	noStreams bool           // no stream is open, so it may be long until the next octet
 
 	patience netconn.Patience
+	upgrade  *Upgrade // Config.Upgrade, until its request is stream 1
 
 	parking  bool // the goroutine shall give up its stack: see rest
 	lockHeld bool // Conn.mu is held while a frame takes effect, or what one read brought
@@ -67,7 +68,7 @@ func (c *Conn) Serve() error {
 	c.serve(c.begin())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err
+	return c.mu.err
 }
 
 // Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with
@@ -88,7 +89,7 @@ func (c *Conn) serve(goOn bool) {
 			c.finishServe()
 		}
 	}()
-	for goOn && c.acquireLease() {
+	for goOn && (c.client == nil || c.acquireLease()) {
 		goOn = c.readOnce()
 		if c.reader.parking {
 			c.reader.parking = false
@@ -112,12 +113,12 @@ func (c *Conn) finishServe() {
 
 // callOnServed calls what Start was given.
 func (c *Conn) callOnServed() {
-	end := c.park.onServed
+	end := c.onServed
 	if end == nil {
 		return
 	}
 	c.mu.Lock()
-	err := c.err
+	err := c.mu.err
 	c.mu.Unlock()
 	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
 	end(err)
@@ -152,12 +153,12 @@ func (c *Conn) sendFirstFlight() {
 func (c *Conn) upgradeAndArm() (err error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if u := c.cfg.Upgrade; u != nil && c.phase == phaseOpen {
+	if u := c.reader.upgrade; u != nil && c.mu.phase == phaseOpen {
 		request := u.Request
 		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
 		c.ensureOutputLocked()
 		err = c.core.Upgrade(u.Settings, request)
-		c.cfg.Upgrade = nil
+		c.reader.upgrade = nil
 		c.handleEventsLocked()
 	}
 	c.armLocked()
@@ -167,7 +168,7 @@ func (c *Conn) upgradeAndArm() (err error) {
 // outputFullLocked reports whether the peer lets so much output pile up that its requests are better not
 // read.
 func (c *Conn) outputFullLocked() bool {
-	return c.phase == phaseOpen && c.core.OutputLen() > outputHighWater
+	return c.mu.phase == phaseOpen && c.core.OutputLen() > outputHighWater
 }
 
 // awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A request
@@ -176,7 +177,7 @@ func (c *Conn) outputFullLocked() bool {
 func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.client.lease; t != nil && t.holder == leaseRequest && c.outputFullLocked() {
+	if c.client != nil && c.client.lease.holder == leaseRequest && c.outputFullLocked() {
 		return true, false
 	}
 	waited := false
@@ -184,13 +185,13 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 		waited = true
 		c.core.SetPartial(core.Partial{}, time.Now()) // it is not the peer that keeps the rest of a frame waiting
 		c.flushSoonLocked()
-		c.outputTaken.Wait()
+		c.mu.out.taken.Wait()
 	}
-	if waited && c.phase == phaseOpen && c.reader.buf != nil {
+	if waited && c.mu.phase == phaseOpen && c.reader.buf != nil {
 		c.core.SetPartial(c.core.Partial(c.reader.buf.b[:c.reader.buffered]), time.Now())
 		c.armLocked()
 	}
-	goOn = c.phase < phaseClosed
+	goOn = c.mu.phase < phaseClosed
 	return goOn, goOn
 }
 
@@ -209,9 +210,9 @@ func (c *Conn) read() error {
 	}
 	n, err := r.read(c.nc)
 	c.mu.Lock()
-	c.stats.reads++
-	c.stats.bytesRead += uint64(max(n, 0))
-	if c.park.parked && n > 0 {
+	c.mu.stats.reads++
+	c.mu.stats.bytesRead += uint64(max(n, 0))
+	if c.mu.park.parked && n > 0 {
 		c.unparkLocked()
 	}
 	c.mu.Unlock()
@@ -286,10 +287,10 @@ func (c *Conn) process() bool {
 	b := r.buf.b[:r.buffered]
 	for {
 		n, err := c.core.Decode(b)
-		if c.cfg.Tracer != nil {
+		if c.opts.Tracer != nil {
 			c.traceNext(b, n, err, now)
 		}
-		if c.cfg.FramePolicy != nil && n > 0 && err == nil {
+		if c.opts.FramePolicy != nil && n > 0 && err == nil {
 			err = c.applyPolicy()
 		}
 		if err != nil {
@@ -318,7 +319,7 @@ func (c *Conn) process() bool {
 // apply lets one frame take effect and tells whether the connection goes on.
 func (c *Conn) apply(now time.Time) bool {
 	c.mu.Lock()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		c.mu.Unlock()
 		return false
 	}
@@ -327,7 +328,7 @@ func (c *Conn) apply(now time.Time) bool {
 	err := c.core.Apply(now)
 	c.handleEventsLocked()
 	c.reader.lockHeld = false
-	if c.role == core.Client && len(c.pending) == 0 {
+	if c.client != nil && len(c.mu.pending) == 0 {
 		c.mu.Unlock() // whom it concerns is told when all that was read is handled
 	} else {
 		c.unlockAndNotify()
@@ -346,7 +347,7 @@ const readAheadLimit = 128 << 10
 // is moved to the output, new streams are handed over, and somebody is made to flush.
 func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.mu.Lock()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		c.mu.Unlock()
 		c.handOver()
 		return false
@@ -360,11 +361,11 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.handleEventsLocked()
 	c.armLocked()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()
-	handOver := len(c.opened) > 0
+	handOver := len(c.mu.opened) > 0
 	if flush && !handOver {
 		c.flushSoonLocked()
 	}
-	writes := c.stats.writes
+	writes := c.mu.stats.writes
 	c.reader.noStreams = c.core.NumStreams() == 0
 	c.reader.expected = c.core.ExpectedData() - c.reader.buffered
 	lagging := c.core.Unread() >= readAheadLimit
@@ -387,7 +388,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 // came whole before its connection ended is one that the peer may count on.
 func (c *Conn) handOver() {
 	c.mu.Lock()
-	batch := c.opened
+	batch := c.mu.opened
 	c.mu.Unlock()
 	if len(batch) == 0 {
 		return
@@ -396,9 +397,9 @@ func (c *Conn) handOver() {
 	// Only this goroutine appends to opened.
 	c.mu.Lock()
 	clear(batch)
-	c.opened = batch[:0]
+	c.mu.opened = batch[:0]
 	if cap(batch) > 256 {
-		c.opened = nil
+		c.mu.opened = nil
 	}
 	c.mu.Unlock()
 }
@@ -407,7 +408,7 @@ func (c *Conn) handOver() {
 func (c *Conn) readFailed(err error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return // the end that was on its way
 	}
 	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
@@ -417,7 +418,7 @@ func (c *Conn) readFailed(err error) {
 		c.closeLocked(c.lostErrLocked(err))
 		return
 	}
-	if c.role == core.Server && c.client.writeErr == nil && (c.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
+	if c.role == core.Server && c.mu.out.err == nil && (c.mu.out.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
 		c.closeAfterOutputLocked()
 		return
 	}
@@ -436,10 +437,10 @@ func (c *Conn) eofErrLocked() error {
 // shutdownIO releases all that is left. Nothing runs afterwards.
 func (c *Conn) shutdownIO() {
 	c.mu.Lock()
-	c.closeLocked(c.err)
-	c.timer.stopLocked()
-	if t := c.client.lease; t != nil && t.timer != nil {
-		t.timer.Stop()
+	c.closeLocked(c.mu.err)
+	c.mu.timer.stopLocked()
+	if c.client != nil && c.client.lease.timer != nil {
+		c.client.lease.timer.Stop()
 	}
 	c.unlockAndNotify()
 	c.tasks.Wait()

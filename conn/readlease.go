@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
@@ -27,10 +26,9 @@ type readLease struct {
 	interrupted  bool          // the read deadline was set for the leader to look up
 	caughtUp     chan struct{} // closed when Serve has read; nil while nobody waits for that: see Conn.catchUpLocked
 
-	serveCond   sync.Cond // Serve waits for its turn
-	timer       *time.Timer
-	timerOn     bool          // it runs
-	tunnelClose time.Duration // Config.TunnelCloseTimeout; 0: no limit
+	serveCond sync.Cond // Serve waits for its turn
+	timer     *time.Timer
+	timerOn   bool // it runs
 
 	grants     uint64 // how often a leader has had the turn
 	grantsSeen uint64 // of these the timer knows
@@ -80,18 +78,15 @@ func (c *Conn) readAndProcess() bool {
 
 // acquireLease waits until it is Serve's turn, and tells whether there is something left to read.
 func (c *Conn) acquireLease() bool {
-	if c.role != core.Client {
-		return true
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.client.lease
+	t := &c.client.lease
 	t.wakeCaughtUpLocked()
-	if t.holder == leaseServe && t.backToBack && c.phase == phaseOpen && c.core.NumStreams() == 0 {
+	if t.holder == leaseServe && t.backToBack && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 		c.releaseLeaseLocked()
 	}
 	for t.holder != leaseServe {
-		if t.holder == leaseFree && (c.phase != phaseOpen || t.ended) {
+		if t.holder == leaseFree && (c.mu.phase != phaseOpen || t.ended) {
 			t.holder = leaseServe
 			break
 		}
@@ -102,7 +97,7 @@ func (c *Conn) acquireLease() bool {
 
 // releaseLeaseLocked leaves the turn to who comes, or to Serve when nobody does.
 func (c *Conn) releaseLeaseLocked() {
-	t := c.client.lease
+	t := &c.client.lease
 	t.holder, t.inlineReader = leaseFree, nil
 	if !t.timerOn {
 		c.armLeaseTimerLocked(leaseFreeTime)
@@ -110,7 +105,7 @@ func (c *Conn) releaseLeaseLocked() {
 }
 
 func (c *Conn) armLeaseTimerLocked(d time.Duration) {
-	t := c.client.lease
+	t := &c.client.lease
 	t.timerOn = true
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, c.leaseTimerFired) // ends by itself
@@ -123,11 +118,11 @@ func (c *Conn) armLeaseTimerLocked(d time.Duration) {
 func (c *Conn) leaseTimerFired() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.client.lease
+	t := &c.client.lease
 	t.timerOn = false
 	switch {
 	case t.holder != leaseFree:
-	case t.grants != t.grantsSeen && c.phase == phaseOpen:
+	case t.grants != t.grantsSeen && c.mu.phase == phaseOpen:
 		t.grantsSeen = t.grants
 		rest := leaseFreeTime
 		if idle := c.core.IdleSince(); !idle.IsZero() { // nor is somebody about to lead
@@ -142,7 +137,7 @@ func (c *Conn) leaseTimerFired() {
 
 // returnLeaseLocked gives the turn to Serve.
 func (c *Conn) returnLeaseLocked() {
-	t := c.client.lease
+	t := &c.client.lease
 	t.holder, t.inlineReader = leaseServe, nil
 	t.serveCond.Signal()
 }
@@ -150,8 +145,8 @@ func (c *Conn) returnLeaseLocked() {
 // readInlineLocked reads for st, if the turn is free, until its head has come or w, which may be
 // nil, ends that, and tells whether it has read. It lets go of mu.
 func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
-	t := c.client.lease
-	if c.role != core.Client || t.holder != leaseFree || c.phase != phaseOpen {
+	t := &c.client.lease
+	if t.holder != leaseFree || c.mu.phase != phaseOpen {
 		return false
 	}
 	t.grants++
@@ -164,12 +159,12 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 // readWithLeaseLocked reads in Serve's place while more reports true, and then gives the turn on.
 // st is what a kick is for. It is called with mu held, which it lets go of.
 func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
-	t := c.client.lease
+	t := &c.client.lease
 	t.holder, t.inlineReader = leaseRequest, st
 	goOn := true
 	defer func() { // also when what is the application's has ended this goroutine
 		t.ended = t.ended || !goOn
-		if goOn && c.phase == phaseOpen && c.core.NumStreams() == 0 {
+		if goOn && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 			c.releaseLeaseLocked()
 		} else {
 			c.returnLeaseLocked()
@@ -191,8 +186,8 @@ func (c *Conn) readOnceUnlocked() bool {
 // interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline
 // has passed.
 func (st *Stream) interruptReadLocked() {
-	if t := st.c.client.lease; t != nil && t.inlineReader == st {
-		t.interrupted = true
+	if client := st.c.client; client != nil && client.lease.inlineReader == st {
+		client.lease.interrupted = true
 		_ = st.c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
 	}
 }
@@ -202,11 +197,10 @@ func (st *Stream) interruptReadLocked() {
 func (c *Conn) readInterrupted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.client.lease
 	switch {
-	case t != nil && t.interrupted:
-		t.interrupted = false
-	case c.park.requested:
+	case c.client != nil && c.client.lease.interrupted:
+		c.client.lease.interrupted = false
+	case c.mu.park.requested:
 		c.parkLocked()
 	default:
 		return false
@@ -217,8 +211,8 @@ func (c *Conn) readInterrupted() bool {
 // noteRequestGapLocked notes how closely requests follow one another. It is called before a stream
 // is opened.
 func (c *Conn) noteRequestGapLocked() {
-	t := c.client.lease
-	if !t.backToBack && c.mayReadInline() && c.settingsReceived && c.core.NumStreams() == 0 {
+	t := &c.client.lease
+	if !t.backToBack && c.mayReadInline() && c.mu.settingsReceived && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of synctest, where somebody may wait for what a
 		// server sends.
 		gap := time.Since(c.core.IdleSince())
@@ -230,5 +224,5 @@ func (c *Conn) noteRequestGapLocked() {
 // they do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
 // request.
 func (c *Conn) mayReadInline() bool {
-	return c.interruptible && socket.CanPeek && c.cfg.Tracer == nil && c.cfg.FramePolicy == nil
+	return c.interruptible && socket.CanPeek && c.opts.Tracer == nil && c.opts.FramePolicy == nil
 }

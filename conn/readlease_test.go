@@ -36,7 +36,7 @@ func (p *testPeer) turn() (leaseHolder, uint64, *Stream) {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
-	t := p.c.client.lease
+	t := &p.c.client.lease
 	return t.holder, t.grants, t.inlineReader
 }
 

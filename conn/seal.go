@@ -20,8 +20,8 @@ func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 // were no TLS.
 func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	records := outPool.Get().(*buffer)
-	sealed, err := c.tlsBatch.Seal(c.nc, b, records.b)
-	c.tlsOverhead = int32(len(sealed) - len(b))
+	sealed, err := c.writer.tlsBatch.Seal(c.nc, b, records.b)
+	c.writer.tlsOverhead = int32(len(sealed) - len(b))
 	putOut(buf, b)
 	return records, sealed, err
 }
@@ -29,7 +29,7 @@ func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 // writeDeferredTLS writes what TLS had to say by itself while the output was written.
 func (c *Conn) writeDeferredTLS() error {
 	for {
-		b := c.tlsBatch.Sent()
+		b := c.writer.tlsBatch.Sent()
 		if len(b) == 0 {
 			return nil
 		}

@@ -44,9 +44,9 @@ func untilFull(c *Conn) {
 	const turns = 20_000 // some milliseconds
 	for was, same := uint64(0), 0; same < turns; runtime.Gosched() {
 		c.mu.Lock()
-		sent, writing := c.stats.bytesWritten, c.flushing
+		sent, writing := c.mu.stats.bytesWritten, c.mu.out.flushing
 		if c.borrowingLocked() {
-			sent += uint64(c.vectored.sent)
+			sent += uint64(c.writer.vectored.sent)
 		}
 		c.mu.Unlock()
 		if same++; sent != was || sent == 0 || !writing {
@@ -113,16 +113,16 @@ func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 	p := newPair(t, client, server, Config{WriteByteTimeout: time.Second}, Config{WriteByteTimeout: time.Second}, echo)
 	p.roundTrip(pattern(1, 8<<20))
 	for _, c := range []*Conn{p.client, p.server} {
-		if c.tlsBatch == nil {
+		if c.writer.tlsBatch == nil {
 			t.Error("TLS writes by itself")
 		}
 		c.mu.Lock()
-		for c.flushing {
+		for c.mu.out.flushing {
 			c.mu.Unlock()
 			runtime.Gosched()
 			c.mu.Lock()
 		}
-		at := c.writeDeadline
+		at := c.writer.deadline
 		c.mu.Unlock()
 		if !at.IsZero() {
 			t.Errorf("a write deadline in %v is left", time.Until(at))

@@ -95,7 +95,7 @@ func (c *Conn) newStream() *core.Stream {
 	st := streamPool.Get().(*Stream)
 	st.c = c
 	st.cs.Owner = st
-	st.canRead.L, st.canWrite.L = &c.mu, &c.mu
+	st.canRead.L, st.canWrite.L = &c.mu.Mutex, &c.mu.Mutex
 	st.send.drained = true
 	return &st.cs
 }
@@ -196,7 +196,7 @@ func (st *Stream) Reset(code frame.Code) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.phase == phaseOpen {
+	if c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, code)
 		c.handleEventsLocked()
@@ -227,7 +227,7 @@ func (st *Stream) releaseLocked() {
 	st.recv.deadline.stopLocked() // the write deadline may still be needed
 	st.dropBodyLocked()
 	st.onEnd = nil
-	if !st.closed && c.phase == phaseOpen {
+	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		if st.send.finished {
 			c.core.StopRecv(&st.cs)
@@ -258,8 +258,8 @@ func (st *Stream) failLocked(err error) {
 	}
 	st.err = err
 	st.dead.Store(true)
-	if c := st.c; c.role == core.Client {
-		st.client.unsent = c.client.socketLost && st.client.flushesAtOpen == c.client.flushes
+	if c := st.c; c.client != nil {
+		st.client.unsent = c.mu.out.socketLost && st.client.flushesAtOpen == c.mu.out.flushes
 	}
 	st.canRead.Broadcast()
 	st.canWrite.Broadcast()
@@ -279,7 +279,7 @@ func (st *Stream) queueOnEndLocked(f func(error)) {
 	if st.c.role == core.Server {
 		n.stream, st.onEndPending = st, true
 	}
-	st.c.pending = append(st.c.pending, n)
+	st.c.mu.pending = append(st.c.mu.pending, n)
 }
 
 // onEndReturned is called when the function of OnEnd has returned.
@@ -297,7 +297,7 @@ func (st *Stream) onEndReturned(c *Conn) {
 // request done.
 func (st *Stream) awaitOnEndLocked(err error) error {
 	for err != nil && st.onEndPending {
-		if c := st.c; len(c.pending) > 0 { // perhaps by this very goroutine
+		if c := st.c; len(c.mu.pending) > 0 { // perhaps by this very goroutine
 			c.unlockAndNotify()
 			c.mu.Lock()
 		} else {
@@ -369,7 +369,7 @@ func (st *Stream) ResetAt(t time.Time, code frame.Code) {
 // resetLateLocked resets the stream for a deadline that has passed.
 func (st *Stream) resetLateLocked(code frame.Code) {
 	c := st.c
-	if st.closed || c.phase != phaseOpen {
+	if st.closed || c.mu.phase != phaseOpen {
 		return
 	}
 	c.ensureOutputLocked()
@@ -406,7 +406,7 @@ func (st *Stream) EndReadAt(t time.Time) {
 func (st *Stream) writeDeadlinePassedLocked() {
 	c := st.c
 	st.canWrite.Broadcast()
-	if done := st.recv.resetOnData && st.send.drained; st.released && !done && !st.closed && c.phase == phaseOpen {
+	if done := st.recv.resetOnData && st.send.drained; st.released && !done && !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, frame.InternalError)
 		c.handleEventsLocked() // recycles st

@@ -23,7 +23,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 		return 0, st.awaitOnEndLocked(err)
 	}
 	n := st.recv.body.read(p)
-	if n > 0 && c.phase == phaseOpen {
+	if n > 0 && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		before := c.core.OutputLen()
 		if c.core.Consume(&st.cs, n) {
@@ -102,7 +102,7 @@ func (st *Stream) CloseRead() {
 	st.recv.closed = true
 	before := c.core.OutputLen()
 	st.dropBodyLocked()
-	if !st.closed && c.phase == phaseOpen {
+	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		c.core.StopRecv(&st.cs)
 		c.handleEventsLocked()
@@ -117,7 +117,7 @@ func (st *Stream) CloseRead() {
 // dropBodyLocked drops what was not read, and gives the peer credit for it.
 func (st *Stream) dropBodyLocked() {
 	n := st.recv.body.drop()
-	if n > 0 && st.c.phase == phaseOpen {
+	if n > 0 && st.c.mu.phase == phaseOpen {
 		st.c.ensureOutputLocked()
 		st.c.core.Consume(&st.cs, n)
 	}
@@ -130,7 +130,7 @@ func (st *Stream) receiveDataLocked(p []byte, end bool) {
 		st.recv.body.append(p)
 		if f := st.client.onReceive; f != nil && len(p) > 0 {
 			n := len(p)
-			st.c.pending = append(st.c.pending, callback{f: func(error) { f(n) }})
+			st.c.mu.pending = append(st.c.mu.pending, callback{f: func(error) { f(n) }})
 		}
 	case st.recv.resetOnData && len(p) > 0:
 		st.c.core.Consume(&st.cs, len(p))
@@ -147,4 +147,13 @@ func (st *Stream) receiveTrailersLocked(fields []header.Field) {
 	st.recv.trailers = append(st.recv.trailers[:0], fields...)
 	st.recv.endReceived = true
 	st.wakeReaderLocked()
+}
+
+// wakeReaderLocked wakes the goroutine that waits in a read of the stream.
+func (st *Stream) wakeReaderLocked() {
+	if client := st.c.client; client != nil {
+		client.queueWakeLocked(st)
+	} else {
+		st.canRead.Broadcast()
+	}
 }

@@ -183,7 +183,7 @@ func (st *Stream) writeErrLocked() error {
 		return st.err
 	case st.send.deadline.passed:
 		return errDeadline
-	case st.c.phase != phaseOpen:
+	case st.c.mu.phase != phaseOpen:
 		return st.c.endErrLocked()
 	}
 	return nil

@@ -61,7 +61,7 @@ func (c *Conn) trace(d Direction, b []byte, now time.Time) {
 		if n == 0 || err != nil {
 			return
 		}
-		c.cfg.Tracer.TraceFrame(c, FrameTrace{Time: now, Direction: d, Header: h, Payload: p})
+		c.opts.Tracer.TraceFrame(c, FrameTrace{Time: now, Direction: d, Header: h, Payload: p})
 		b = b[n:]
 	}
 }

@@ -95,7 +95,7 @@ func (t *Tunnel) OnEnd(f func(err error)) {
 func (t *Tunnel) queueOnEndLocked(err error) {
 	if f := t.onEnd; f != nil && !t.uses.Closed() {
 		t.onEnd = nil
-		t.c.pending = append(t.c.pending, callback{f: f, err: err})
+		t.c.mu.pending = append(t.c.mu.pending, callback{f: f, err: err})
 	}
 }
 
@@ -207,7 +207,7 @@ func (t *Tunnel) endWriteLocked() error {
 	switch {
 	case st.err != nil:
 		return st.err
-	case st.c.phase != phaseOpen:
+	case st.c.mu.phase != phaseOpen:
 		return st.c.endErrLocked()
 	case st.send.finished:
 		return nil
@@ -277,7 +277,7 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 	st := t.st
 	st.recv.closed = true
 	st.dropBodyLocked()
-	if !st.closed && c.phase == phaseOpen {
+	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		last(c)
 		c.handleEventsLocked()
@@ -295,13 +295,13 @@ func (t *Tunnel) beginClose(last func(*Conn)) (unused bool) {
 func (st *Stream) releaseTunnel() {
 	c := st.c
 	c.mu.Lock()
-	linger := c.role == core.Client && !st.closed && c.phase == phaseOpen && st.send.finished
+	linger := c.role == core.Client && !st.closed && c.mu.phase == phaseOpen && st.send.finished
 	if linger {
 		st.recv.deadline.stopLocked()
 		st.onEnd = nil
 		st.released, st.recv.resetOnData = true, true
 		d := &st.recv.deadline
-		if limit := c.client.lease.tunnelClose; limit > 0 {
+		if limit := c.client.tunnelCloseTimeout; limit > 0 {
 			d.startLocked(c, limit, st.endLingerLocked)
 		}
 	}
@@ -316,7 +316,7 @@ func (st *Stream) releaseTunnel() {
 // direction.
 func (st *Stream) endLingerLocked() {
 	c := st.c
-	if !st.closed && c.phase == phaseOpen {
+	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		c.core.Reset(&st.cs, frame.Cancel)
 		c.handleEventsLocked() // recycles st

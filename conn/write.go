@@ -2,12 +2,46 @@ package conn
 
 import (
 	"io"
+	"net"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/internal/socket"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
+
+// writer is what the flusher owns: how it writes to the socket. A flusher is a goroutine that has
+// set output.flushing.
+type writer struct {
+	rawConn  net.Conn        // what is written to: nc, or the socket below its TLS; never changes
+	tlsBatch *tlsbatch.Conn  // encrypts the output as a whole; nil where crypto/tls writes to nc; never changes
+	nonblock *socket.Writer  // writes what the socket takes at once; nil where there is no such way, and while parked
+	vectored *vectoredWriter // writes borrowed memory too; nil until something is borrowed
+
+	deadline     time.Time // the write deadline that is set on nc
+	tlsOverhead  int32     // octets that TLS adds to the present write
+	wait         uint16    // for how long the last write has waited, in units of countedWait
+	notSentLimit uint8     // what the kernel was told, see notSentLimitLocked
+	unlocked     bool      // the flusher has released mu, to write or to wait
+}
+
+// output is what waits to be written, and what has become of it. It is guarded by Conn.mu.
+type output struct {
+	buf       *buffer   // whose memory core's output uses; nil while that is empty
+	flushing  bool      // a goroutine is the flusher
+	flushSoon bool      // a goroutine was started that becomes the flusher, unless another was faster
+	taken     sync.Cond // signals that the flusher has taken the output, or that the connection is over
+
+	backpressure *backpressure // nil until a write has waited
+
+	flushes        uint64 // writes that took the output, but for one of which nothing was sent
+	resetsQueued   int    // streams of this side whose RST_STREAM is in the output; stays 0 on a server
+	resetsInFlight int    // streams of this side whose RST_STREAM is being written; stays 0 on a server
+	err            error  // why the socket takes nothing more, while it is still read; nil while it does
+	socketLost     bool   // the socket was closed while the phase was open: the output is never sent
+}
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that
 // one takes ours along. What a TCP or Unix socket does not take at once is left to a goroutine, and
@@ -26,9 +60,9 @@ func (c *Conn) Flush() {
 // flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers
 // that both write would wait for each other.
 func (c *Conn) flushSoonLocked() {
-	c.backpressure.wakeFlusherLocked()
-	if !c.flushing && !c.flushSoon && c.phase < phaseLingering {
-		c.flushSoon = true
+	c.mu.out.backpressure.wakeFlusherLocked()
+	if !c.mu.out.flushing && !c.mu.out.flushSoon && c.mu.phase < phaseLingering {
+		c.mu.out.flushSoon = true
 		c.tasks.Add(1)
 		go c.flushTask()
 	}
@@ -40,12 +74,12 @@ func (c *Conn) flushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	c.flushSoon = false
-	if !c.flushing && c.phase < phaseLingering {
-		if c.park.parked {
+	c.mu.out.flushSoon = false
+	if !c.mu.out.flushing && c.mu.phase < phaseLingering {
+		if c.mu.park.parked {
 			c.initNonblockLocked()
 		}
-		c.flushing = true
+		c.mu.out.flushing = true
 		c.flushLoopLocked(0, false)
 	}
 }
@@ -63,7 +97,7 @@ func (c *Conn) continueFlushTask() {
 // that the handler has started are let go first. turn is the number of writes before.
 func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Lock()
-	if c.stats.writes == writes && !c.flushing && c.core.OutputLen() > 0 && c.phase == phaseOpen {
+	if c.mu.stats.writes == writes && !c.mu.out.flushing && c.core.OutputLen() > 0 && c.mu.phase == phaseOpen {
 		c.tasks.Add(1)
 		go func() { // as flushTask
 			defer c.tasks.Done()
@@ -77,25 +111,25 @@ func (c *Conn) flushAfterHandler(writes uint64) {
 // initNonblockLocked finds how the socket can be written to without waiting. A connection that rests knows
 // none.
 func (c *Conn) initNonblockLocked() {
-	if c.nonblock != nil {
+	if c.writer.nonblock != nil {
 		return
 	}
-	if w := socket.NewWriter(socket.Of(c.rawConn)); w != nil { // or else who flushes may look at it at this moment
-		c.nonblock = w
+	if w := socket.NewWriter(socket.Of(c.writer.rawConn)); w != nil { // or else who flushes may look at it at this moment
+		c.writer.nonblock = w
 	}
 }
 
 // flushLocked flushes unless somebody does. It lets go of mu while it writes.
 func (c *Conn) flushLocked() {
-	c.backpressure.wakeFlusherLocked()
-	if c.flushing || c.phase >= phaseLingering {
+	c.mu.out.backpressure.wakeFlusherLocked()
+	if c.mu.out.flushing || c.mu.phase >= phaseLingering {
 		return
 	}
-	if c.park.parked {
+	if c.mu.park.parked {
 		c.initNonblockLocked()
 	}
-	c.flushing = true
-	c.flushLoopLocked(maxCallerWrites, c.nonblock != nil)
+	c.mu.out.flushing = true
+	c.flushLoopLocked(maxCallerWrites, c.writer.nonblock != nil)
 }
 
 // flushLoopLocked writes until nothing is left to write. It is called with flushing set, and clears it,
@@ -110,7 +144,7 @@ func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 }
 
 func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
-	for n := 0; c.phase < phaseLingering; n++ {
+	for n := 0; c.mu.phase < phaseLingering; n++ {
 		last := maxWrites > 0 && n == maxWrites
 		borrowed := c.fillForWriteLocked(!last)
 		for maxWrites == 0 && !borrowed && c.awaitStreamWriterLocked() {
@@ -130,44 +164,44 @@ func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 		}
 	}
 	c.dropOutputLocked()
-	if c.phase == phaseOpen && c.core.Drained() {
+	if c.mu.phase == phaseOpen && c.core.Drained() {
 		c.beginCloseLocked()
 	}
-	if c.phase == phaseClosing {
+	if c.mu.phase == phaseClosing {
 		c.beginLingerLocked()
 	}
-	c.flushing = false
+	c.mu.out.flushing = false
 }
 
 // writeOnceLocked writes the output, with loans in it if lent is set, with one call of the socket if that
 // takes all at once. It returns false when a goroutine goes on.
 func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
-	buf := c.outBuf
+	buf := c.mu.out.buf
 	b := c.core.Output(nil)
-	c.outBuf = nil
-	c.client.flushes++
-	c.client.resetsInFlight, c.client.resetsQueued = c.client.resetsQueued, 0
-	c.flusherUnlocked = true
+	c.mu.out.buf = nil
+	c.mu.out.flushes++
+	c.mu.out.resetsInFlight, c.mu.out.resetsQueued = c.mu.out.resetsQueued, 0
+	c.writer.unlocked = true
 	c.watchWriteLocked()
 	size, several, limit := len(b), c.core.NumStreams() > 1, c.notSentLimitLocked()
 	if borrowed {
-		size += c.vectored.size
+		size += c.writer.vectored.size
 	}
 	c.mu.Unlock()
 
 	c.limitNotSent(size, limit)
-	if c.cfg.Tracer != nil {
+	if c.opts.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
 	if borrowed {
 		return c.writeVectored(buf, b, noWait)
 	}
 	n, err := 0, error(nil)
-	if c.tlsBatch != nil {
+	if c.writer.tlsBatch != nil {
 		buf, b, err = c.encrypt(buf, b)
 	}
 	left := b
-	if err == nil && (noWait || several && c.nonblock != nil) {
+	if err == nil && (noWait || several && c.writer.nonblock != nil) {
 		n, err = c.writeNonblock(b)
 		left = b[n:]
 	}
@@ -188,29 +222,31 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 // afterWriteAndLock notes that n octets of b were written. It leaves mu locked.
 func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 	putOut(buf, b)
-	if c.tlsBatch != nil {
-		n = max(n-int(c.tlsOverhead), 0) // so much is less than the first record
+	if c.writer.tlsBatch != nil {
+		n = max(n-int(c.writer.tlsOverhead), 0) // so much is less than the first record
 		if err == nil {
 			err = c.writeDeferredTLS()
 		}
 	}
 	c.mu.Lock()
-	c.flusherUnlocked = false
+	c.writer.unlocked = false
 	if err != nil {
 		err = c.overdueLocked(err)
 	}
-	c.timer.closeDue = c.timer.closeDue && c.client.writeErr != nil
+	c.mu.closeDue = c.mu.closeDue && c.mu.out.err != nil
 	c.updateBackpressureLocked(n)
-	c.stats.writes++
-	c.stats.bytesWritten += uint64(n)
-	c.client.quotaChanged = c.client.quotaChanged || c.client.resetsInFlight > 0
-	c.client.resetsInFlight = 0
-	c.outputTaken.Broadcast()
+	c.mu.stats.writes++
+	c.mu.stats.bytesWritten += uint64(n)
+	if c.mu.out.resetsInFlight > 0 {
+		c.noteQuotaChangedLocked()
+	}
+	c.mu.out.resetsInFlight = 0
+	c.mu.out.taken.Broadcast()
 	if err != nil && n == 0 {
-		c.client.flushes-- // nothing of it has left
+		c.mu.out.flushes-- // nothing of it has left
 	}
 	switch {
-	case err == nil || c.phase == phaseClosed:
+	case err == nil || c.mu.phase == phaseClosed:
 	case c.keepReadingLocked(err):
 	default:
 		c.closeLocked(c.writeLostErrLocked(err))
@@ -229,10 +265,10 @@ func (c *Conn) write(b []byte) (n int, err error) {
 		piece := pieces.next(b[n:])
 		var k int
 		var err error
-		if c.nonblock != nil {
-			k, err = c.nonblock.Write(piece)
+		if c.writer.nonblock != nil {
+			k, err = c.writer.nonblock.Write(piece)
 		} else {
-			k, err = c.rawConn.Write(piece)
+			k, err = c.writer.rawConn.Write(piece)
 		}
 		n += k
 		pieces.wrote()
@@ -256,17 +292,17 @@ const tlsRecord = 16 << 10
 
 // ensureOutputLocked gives core's output memory from the pool before something is appended.
 func (c *Conn) ensureOutputLocked() {
-	if c.outBuf == nil {
-		c.outBuf = outPool.Get().(*buffer)
-		c.core.Output(c.outBuf.b)
+	if c.mu.out.buf == nil {
+		c.mu.out.buf = outPool.Get().(*buffer)
+		c.core.Output(c.mu.out.buf.b)
 	}
 }
 
 // dropOutputLocked gives the memory of an empty output back, so that an idle connection holds none.
 func (c *Conn) dropOutputLocked() {
-	if c.outBuf != nil && c.core.OutputLen() == 0 {
+	if c.mu.out.buf != nil && c.core.OutputLen() == 0 {
 		b := c.core.Output(nil)
-		putOut(c.outBuf, b)
-		c.outBuf = nil
+		putOut(c.mu.out.buf, b)
+		c.mu.out.buf = nil
 	}
 }
