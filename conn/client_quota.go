@@ -2,41 +2,19 @@ package conn
 
 import (
 	"math"
-	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 )
 
-// clientState is what only the client's side of a connection has. It is guarded by Conn.mu, but for
-// the functions of the application, which never change.
-type clientState struct {
-	lease readLease
-
-	reserved     int    // streams of the quota that Reserve has given out
-	shutDown     bool   // ShutdownUnreserved has shut the connection down
-	onQuota      func() // what OnQuota was given
-	quotaChanged bool   // onQuota is to be called
-
-	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil until AwaitSettings waits
-	wakeQueue     []*Stream     // streams whose readers are woken when all that one read has brought is handled
-
-	tunnelCloseTimeout time.Duration // Config.TunnelCloseTimeout; 0: no limit
-
-	onOrigin func(*Conn, []string) // Config.OnOrigin
-	onAltSvc func(*Conn, AltSvc)   // Config.OnAltSvc
-}
-
-func newClientState(c *Conn, cfg *Config) *clientState {
-	s := &clientState{
-		tunnelCloseTimeout: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout),
-		onOrigin:           cfg.OnOrigin,
-		onAltSvc:           cfg.OnAltSvc,
-	}
-	s.lease.serveCond.L = &c.mu.Mutex
-	return s
-}
+// How many streams a client may open.
+//
+//  1. The server's SETTINGS_MAX_CONCURRENT_STREAMS is the quota. Before it has come, streamsAtFirst
+//     stands for it.
+//  2. A stream uses one from Reserve, or from OpenRequest, until it is closed. One that we have reset
+//     uses it until its RST_STREAM is written: the server cannot know before, and one that does not
+//     read would get ever more streams.
+//  3. The function of OnQuota is called when a place may have become free.
 
 const (
 	// streamsAtFirst is how many streams a client opens before it knows the server's limit. A
@@ -135,104 +113,11 @@ func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	return taken, free
 }
 
-// KnownSettings returns the peer's settings in force, and false as long as its SETTINGS, the first
-// frame of a connection (RFC 9113 §3.4), have not come. Client only.
-func (c *Conn) KnownSettings() (core.Settings, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.core.PeerSettings(), c.mu.settingsReceived
-}
-
 // OnQuota sets a function that is called whenever a slot may have become free, the peer has
 // changed its limit, or the connection takes no more streams. It is called outside the connection's
 // lock by whoever found out, at times by two goroutines at once, and must not block. Client only,
 // before Serve.
 func (c *Conn) OnQuota(f func()) { c.client.onQuota = f }
-
-// IdleSince returns since when no stream is open, the zero time while one is.
-func (c *Conn) IdleSince() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.core.IdleSince()
-}
-
-// Err tells why the connection takes no more streams, nil while it does.
-func (c *Conn) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.mu.err != nil:
-		return c.mu.err
-	case c.mu.goAway != nil:
-		return c.mu.goAway
-	case c.mu.out.err != nil:
-		return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.mu.out.err}
-	case c.mu.phase != phaseOpen || c.core.Draining():
-		return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
-	case c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
-		return core.ErrNoMoreStreams
-	}
-	return nil
-}
-
-// GoAway returns what the peer has said with GOAWAY, nil if there was none: the last stream of the
-// last, and of all the first code other than NO_ERROR and the first debug data.
-func (c *Conn) GoAway() *frame.ConnError {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.goAway
-}
-
-// Probe asks with a PING at once whether the peer is still there, if nothing was received since st
-// was opened, within the budget of Config.PingBudget and only where keepalive is on. Client only.
-func (st *Stream) Probe() {
-	c := st.c
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	if c.mu.phase == phaseOpen && c.mu.stats.reads == st.client.readsAtOpen {
-		c.ensureOutputLocked()
-		c.core.Probe(time.Now())
-		c.armLocked()
-		if c.core.OutputLen() > 0 {
-			c.flushSoonLocked()
-		}
-		c.dropOutputLocked()
-	}
-}
-
-// unlockingLocked is called by unlockAndNotify. It wakes the readers that wait for the lock to be
-// free, and returns the function that is to be called because the quota has changed, nil if none is.
-func (s *clientState) unlockingLocked() (onQuota func()) {
-	if len(s.wakeQueue) > 0 {
-		s.wakeReadersLocked()
-	}
-	if !s.quotaChanged {
-		return nil
-	}
-	s.quotaChanged = false
-	return s.onQuota
-}
-
-// wakeReadersLocked wakes the readers of the streams for which one read of the socket has brought
-// something.
-func (s *clientState) wakeReadersLocked() {
-	for i, st := range s.wakeQueue {
-		st.client.wakeQueued = false
-		st.canRead.Broadcast()
-		st.recycleLocked()
-		s.wakeQueue[i] = nil
-	}
-	s.wakeQueue = s.wakeQueue[:0]
-}
-
-// queueWakeLocked has the reader of st woken when all that one read of the socket has brought is
-// handled: before that it would only wait for the lock.
-func (s *clientState) queueWakeLocked(st *Stream) {
-	if !st.client.wakeQueued {
-		st.client.wakeQueued = true
-		s.wakeQueue = append(s.wakeQueue, st)
-	}
-}
 
 // noteStreamClosedLocked counts a stream that is closed.
 func (c *Conn) noteStreamClosedLocked(st *Stream) {
@@ -240,4 +125,20 @@ func (c *Conn) noteStreamClosedLocked(st *Stream) {
 		c.mu.out.resetsQueued++ // RST_STREAM is in the output
 	}
 	c.client.quotaChanged = true
+}
+
+// ShutdownUnreserved is Shutdown, unless a slot is reserved whose stream has not been opened, or,
+// with idle, a stream of this side is open; it reports whether it was done. A stream of the client
+// is never refused by it after its slot was reserved. Client only.
+func (c *Conn) ShutdownUnreserved(idle bool) bool {
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	if c.client.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
+		return false
+	}
+	if !c.client.shutDown { // else the slot hook, which may have called this, is called for nothing
+		c.client.shutDown = true
+		c.shutdownLocked()
+	}
+	return true
 }

@@ -2,12 +2,18 @@ package conn
 
 import (
 	"errors"
-	"runtime"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/stream/priority"
 )
+
+// How a client opens a request.
+//
+//  1. What has come while no goroutine read is handled first (client_catchup.go).
+//  2. The stream takes a place in the quota (client_quota.go), one that was reserved or one that is
+//     free, and the request is appended to the output.
+//  3. It is flushed together with what other goroutines that run now are about to append.
 
 // Request is what OpenRequest sends.
 type Request struct {
@@ -104,55 +110,40 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 // (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
 
+// OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113
+// §8.3.1), and with end if it has no body. Nothing is flushed. The error is core.ErrNoStream while
+// the peer's limit of streams is reached, and core.ErrNoMoreStreams when another connection is
+// needed. Client only.
+func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	c.catchUpLocked()
+	if c.mu.phase != phaseOpen {
+		return nil, core.ErrNoMoreStreams
+	}
+	c.ensureOutputLocked()
+	head := false
+	for _, f := range fields {
+		if f.Name == ":method" {
+			head = f.Value == "HEAD"
+			break
+		}
+	}
+	s, err := c.core.Open(core.Request{Fields: fields, Head: head, End: end})
+	if err != nil {
+		c.dropOutputLocked()
+		return nil, err
+	}
+	st := s.Owner.(*Stream)
+	st.send.finished = end
+	c.handleEventsLocked()
+	return st, nil
+}
+
 // Unsent tells of a stream that has died with its connection that nothing of its request has left
 // us, so that the peer cannot have acted on it. Client only.
 func (st *Stream) Unsent() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
 	return st.err != nil && st.client.unsent
-}
-
-// OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.
-func (st *Stream) OpenedBy() any { return st.client.parent }
-
-// Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client
-// only.
-func (st *Stream) Promise() *header.Message { return st.client.promise }
-
-// OnReceive sets a function that is called with the number of octets whenever some have arrived for
-// Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,
-// and may be called until Release. OnReceive returns how many octets have arrived before, and were
-// not read. It is for who holds streams that nobody reads yet. Client only.
-func (st *Stream) OnReceive(f func(n int)) (have int) {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
-	st.client.onReceive = f
-	return st.recv.body.size
-}
-
-// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not
-// take at once, and everything where it is no plain one, is left to another goroutine. What other
-// goroutines that run now are about to append goes along.
-func (c *Conn) FlushNoWait() {
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	c.flushNoWaitLocked()
-}
-
-func (c *Conn) flushNoWaitLocked() {
-	if c.mu.out.flushing || c.mu.phase >= phaseLingering || c.core.OutputLen() == 0 {
-		return
-	}
-	if c.writer.nonblock == nil {
-		c.flushSoonLocked()
-		return
-	}
-	c.mu.out.flushing = true
-	if c.core.NumStreams() > 1 {
-		// Where there are more streams, more goroutines may have something for the same write.
-		c.mu.Unlock()
-		runtime.Gosched()
-		c.mu.Lock()
-	}
-	c.flushLoopLocked(maxCallerWrites, true)
 }

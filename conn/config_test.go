@@ -30,8 +30,8 @@ var notOfCore = []string{
 	"Origins", "OnOrigin", "OnAltSvc", "Received", "Upgrade",
 }
 
-// Every field of Config becomes one of core.Config or is used here, and every setting of core.Config
-// can be made from here.
+// Every field of Config becomes one of core.Config or is used here, and every setting of
+// core.Config can be made from here.
 func TestConfigReachesCore(t *testing.T) {
 	set := map[string]bool{"Role": true, "PrefaceDone": true, "NewStream": true} // are no settings
 	for _, role := range []core.Role{core.Server, core.Client} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // Handler is who uses a connection: it is told what the peer begins.
@@ -106,33 +107,6 @@ type Conn struct {
 		linger *lingerState // set with phaseLingering
 	}
 }
-
-// stateReport is what Handler.ConnState has been told of a connection.
-type stateReport struct {
-	current   activity
-	reported  activity // what the last call of ConnState has said
-	reporting bool     // a goroutine is calling ConnState, and will report later changes, too
-}
-
-// activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
-// come.
-type activity uint8
-
-const (
-	activityUnknown activity = iota
-	activityActive           // streams are open
-	activityIdle
-)
-
-// phase is how far a connection has come.
-type phase uint8
-
-const (
-	phaseOpen      phase = iota
-	phaseClosing         // the last frames are to be sent, then the socket is half-closed; no stream is left
-	phaseLingering       // what still comes is thrown away until what was written has arrived, see linger
-	phaseClosed          // the socket is closed
-)
 
 type ioStats struct {
 	reads, writes           uint64
@@ -255,158 +229,13 @@ func (c *Conn) PeerSettings() core.Settings {
 	return c.core.PeerSettings()
 }
 
-// unlockAndNotify releases mu and then calls whom it concerns.
-func (c *Conn) unlockAndNotify() {
-	if c.mu.poisoned {
-		c.closePoisonedLocked()
-	}
-	switch {
-	case c.core.NumStreams() > 0:
-		c.mu.state.current = activityActive
-	case c.mu.settingsReceived && c.mu.state.current != activityIdle:
-		c.mu.state.current = activityIdle
-		if c.mu.phase == phaseOpen && (c.role == core.Server || c.opts.IdleTimeout > 0) {
-			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
-			if c.opts.IdleTimeout > 0 || c.core.Draining() {
-				c.armLocked() // nothing else may happen until that time
-			}
-		}
-	}
-	st := &c.mu.state
-	report := st.current != st.reported && !st.reporting && c.handler != nil
-	var onQuota func()
-	if c.client != nil {
-		onQuota = c.client.unlockingLocked()
-	}
-	if !report && len(c.mu.pending) == 0 && onQuota == nil {
-		c.mu.Unlock()
-		return
-	}
-	st.reporting = st.reporting || report
-	callbacks := c.mu.pending
-	c.mu.pending = nil
-	c.mu.Unlock()
-	c.runCallbacks(callbacks, onQuota, report)
-}
-
-// runCallbacks calls the application. When one of the calls does not return, the connection ends,
-// and the others are made all the same.
-func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
-	ok := false
-	defer func() {
-		v, is := unwound(recover(), ok)
-		if !is {
-			return
-		}
-		c.mu.Lock()
-		c.failPanicLocked(v)
-		c.unlockAndNotify()
-		c.runCallbacks(callbacks, onQuota, report)
-	}()
-	for len(callbacks) > 0 {
-		next := callbacks[0]
-		callbacks = callbacks[1:]
-		next.call(c)
-	}
-	if f := onQuota; f != nil {
-		onQuota = nil
-		f()
-	}
-	if report {
-		report = false
-		c.reportState()
-	}
-	ok = true
-}
-
-// reportState tells the handler of the connection's state until it knows the present one. It is
-// called with telling set, which keeps the calls in order without a lock, so that they may come
-// back to the connection.
-func (c *Conn) reportState() {
+// IdleSince returns since when no stream is open, the zero time while one is.
+func (c *Conn) IdleSince() time.Time {
 	c.mu.Lock()
-	defer func() {
-		c.mu.state.reporting = false
-		c.mu.Unlock()
-	}()
-	for c.mu.state.current != c.mu.state.reported {
-		c.mu.state.reported = c.mu.state.current
-		c.callConnState(c.mu.state.reported == activityIdle)
-	}
+	defer c.mu.Unlock()
+	return c.core.IdleSince()
 }
 
-func (c *Conn) callConnState(idle bool) {
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	c.handler.ConnState(idle)
-}
-
-// callback is a call that waits until mu is free.
-type callback struct {
-	f      func(error)
-	err    error
-	stream *Stream // whose calls wait until f has returned; may be nil
-}
-
-func (n *callback) call(c *Conn) {
-	if n.stream != nil {
-		defer n.stream.onEndReturned(c) // also when f does not return
-	}
-	n.f(n.err)
-}
-
-// noteQuotaChangedLocked has unlockAndNotify call the function of OnQuota on a client.
-func (c *Conn) noteQuotaChangedLocked() {
-	if c.client != nil {
-		c.client.quotaChanged = true
-	}
-}
-
-// handleEventsLocked takes what core has found.
-func (c *Conn) handleEventsLocked() {
-	for {
-		e, ok := c.core.NextEvent()
-		if !ok {
-			return
-		}
-		var st *Stream
-		if e.Stream != nil {
-			st = e.Stream.Owner.(*Stream)
-		}
-		switch e.Kind {
-		case core.EventHeaders:
-			st.receiveHeadLocked(e.End)
-			if c.role == core.Server {
-				c.mu.opened = append(c.mu.opened, st)
-			}
-		case core.EventData:
-			st.receiveDataLocked(e.Data, e.End)
-		case core.EventTrailers:
-			st.receiveTrailersLocked(e.Message.Fields)
-		case core.EventDrained:
-			st.send.drained = true
-			if st.send.borrowed == 0 {
-				st.canWrite.Broadcast()
-			}
-		case core.EventReset:
-			st.failLocked(e.Err)
-		case core.EventClosed:
-			st.closed = true
-			if c.client != nil {
-				c.noteStreamClosedLocked(st)
-			}
-			st.recycleLocked()
-		case core.EventFault:
-			c.countErrorLocked(e.Err)
-		case core.EventSettings:
-			c.mu.settingsReceived = true
-			c.noteQuotaChangedLocked()
-			c.signalSettingsLocked()
-		case core.EventPingAck:
-			c.pingAckedLocked(e.Ping)
-		case core.EventGoAway:
-			c.noteGoAwayLocked(e.Err)
-		case core.EventInformational, core.EventPush, core.EventOrigin, core.EventAltSvc:
-			c.handleClientEventLocked(e, st)
-		}
-	}
-}
+// socket returns the socket of the connection, or that below its TLS, whose read deadline may be
+// set and taken back; nil where there is none.
+func (c *Conn) socket() *socket.Socket { return socket.Of(socket.BelowTLS(c.nc)) }

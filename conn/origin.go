@@ -1,11 +1,6 @@
 package conn
 
-import (
-	"errors"
-
-	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
-)
+import "errors"
 
 // SendOrigin tells a client for which origins this connection may be asked (RFC 8336), each as
 // "https://host:port" without a port that is the default. What a client does with it needs a
@@ -57,57 +52,4 @@ func (c *Conn) announce(f func() error) error {
 		c.dropOutputLocked()
 	}
 	return err
-}
-
-// AltSvc is what a server has said with an ALTSVC frame (RFC 7838 §4).
-type AltSvc struct {
-	Owner  any    // of the stream whose origin is meant, nil where Origin is set
-	Origin string // as the server has sent it
-	Value  string // as in an Alt-Svc field
-}
-
-// originsOf copies the first maxOrigins origins of an ORIGIN frame.
-func originsOf(payload []byte) (origins []string) {
-	f, err := frame.ParseOrigin(frame.Header{Type: frame.TypeOrigin}, payload)
-	if err != nil {
-		return nil // core has looked already
-	}
-	for o := range f.All() {
-		if len(origins) == maxOrigins {
-			break
-		}
-		if len(o) <= maxOriginOctets {
-			origins = append(origins, string(o))
-		}
-	}
-	return origins
-}
-
-const (
-	maxOrigins      = 256 // of one frame that are handed on
-	maxOriginOctets = 512 // "https://", the longest name of a host and a port have room
-)
-
-// handleOriginEventLocked has Config.OnOrigin or Config.OnAltSvc called for a frame of the server.
-func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
-	switch {
-	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:
-		if origins := originsOf(e.Data); len(origins) > 0 {
-			f := c.client.onOrigin
-			c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, origins) }) }})
-		}
-	case e.Kind == core.EventAltSvc && c.client.onAltSvc != nil:
-		h := frame.Header{Type: frame.TypeAltSvc}
-		a := AltSvc{}
-		if st != nil {
-			h.StreamID, a.Owner = st.cs.ID, st.owner
-		}
-		frm, err := frame.ParseAltSvc(h, e.Data)
-		if err != nil {
-			return // core has looked already
-		}
-		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
-		f := c.client.onAltSvc
-		c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, a) }) }})
-	}
 }

@@ -55,10 +55,6 @@ type parkState struct {
 // parkAfter is how long nothing must have come: that much, or up to twice as much.
 const parkAfter = time.Second
 
-// socket returns the socket of the connection, or that below its TLS, whose read deadline may be
-// set and taken back; nil where there is none.
-func (c *Conn) socket() *socket.Socket { return socket.Of(socket.BelowTLS(c.nc)) }
-
 // initPark is called before the first read.
 func (c *Conn) initPark(end func(error)) {
 	c.mu.Lock()
@@ -90,7 +86,8 @@ func (c *Conn) requestParkLocked(now time.Time) {
 	r := &c.mu.park
 	switch {
 	case now.Before(c.mu.park.checkAt): // the timer rang for something else
-	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.mu.stats.reads) && !c.mu.out.flushing && c.core.OutputLen() == 0:
+	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.mu.stats.reads) &&
+		!c.mu.out.flushing && c.core.OutputLen() == 0:
 		if !r.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			r.requested = true
 		}

@@ -27,7 +27,8 @@ type FramePolicy func(c *Conn, h frame.Header, payload []byte) error
 // ErrDropFrame is what a FramePolicy returns to drop a frame.
 var ErrDropFrame = errors.New("http2: frame dropped")
 
-// applyPolicy asks the policy about the frame that Decode has taken off. The error ends the connection.
+// applyPolicy asks the policy about the frame that Decode has taken off. The error ends the
+// connection.
 func (c *Conn) applyPolicy() error {
 	h, payload, ok := c.core.Frame()
 	if !ok {

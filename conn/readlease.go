@@ -1,13 +1,25 @@
 package conn
 
 import (
-	"errors"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/socket"
 )
+
+// Which goroutine reads a client's socket.
+//
+//  1. At first the goroutine in Serve does, as on a server.
+//  2. When requests follow one another closely, one at a time (noteRequestGapLocked), Serve gives the
+//     right to read, the lease, up after a read that leaves no stream open, and waits.
+//  3. The goroutine of the next request waits for its response in AwaitHead. There it takes the lease
+//     and reads for itself until its head has come (readInlineLocked), which spares waking it, the
+//     dearest part of such a request.
+//  4. It gives the lease up when no stream is open then, and returns it to Serve otherwise.
+//  5. When no request takes the lease for leaseFreeTime, the timer returns it to Serve.
+//
+// A request that is given up must be able to interrupt its Read, which only sockets of package net
+// allow (interruptible.go); it sets a read deadline that has passed (interruptReadLocked).
 
 // Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests
 // that follow one another closely without another at the same time: there the goroutine that waits
@@ -51,30 +63,6 @@ const (
 	// backToBackGap is how soon after another a request must come for the turn to be left free.
 	backToBackGap = 200 * time.Microsecond
 )
-
-// readOnce reads and handles what that brought, and tells whether the connection goes on. Its
-// caller has the turn.
-func (c *Conn) readOnce() (goOn bool) {
-	ok := false
-	defer c.recoverRead(&ok)
-	goOn = c.readAndProcess()
-	ok = true
-	return goOn
-}
-
-func (c *Conn) readAndProcess() bool {
-	if goOn, mayRead := c.awaitOutputSpace(); !mayRead {
-		return goOn
-	}
-	if err := c.read(); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) && c.readInterrupted() {
-			return true
-		}
-		c.readFailed(err)
-		return false
-	}
-	return c.process()
-}
 
 // acquireLease waits until it is Serve's turn, and tells whether there is something left to read.
 func (c *Conn) acquireLease() bool {
@@ -181,31 +169,6 @@ func (c *Conn) readOnceUnlocked() bool {
 	defer c.mu.Lock()
 	c.unlockAndNotify()
 	return c.readOnce()
-}
-
-// interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline
-// has passed.
-func (st *Stream) interruptReadLocked() {
-	if client := st.c.client; client != nil && client.lease.inlineReader == st {
-		client.lease.interrupted = true
-		_ = st.c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
-	}
-}
-
-// readInterrupted undoes kick, or requestParkLocked, and tells whether that was why reading has
-// failed.
-func (c *Conn) readInterrupted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.client != nil && c.client.lease.interrupted:
-		c.client.lease.interrupted = false
-	case c.mu.park.requested:
-		c.parkLocked()
-	default:
-		return false
-	}
-	return c.nc.SetReadDeadline(time.Time{}) == nil
 }
 
 // noteRequestGapLocked notes how closely requests follow one another. It is called before a stream

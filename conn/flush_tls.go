@@ -7,8 +7,17 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-// writeTarget returns the socket that is written to without waiting, and what lies between it and TLS:
-// nil where nc is the socket itself, or where TLS has to write in its own way.
+// TLS record batching. The output is encrypted as a whole, into the records of several frames, and
+// written to the socket below TLS with one call, as if there were no TLS.
+//
+//  1. writeTarget finds whether crypto/tls runs on a tlsbatch.Conn, which packages server and client
+//     have put below it.
+//  2. encrypt has crypto/tls write the output into memory.
+//  3. What crypto/tls has to say by itself meanwhile, as the answer to KeyUpdate, is kept back, and
+//     written behind the output (writeDeferredTLS).
+
+// writeTarget returns the socket that is written to without waiting, and what lies between it and
+// TLS: nil where nc is the socket itself, or where TLS has to write in its own way.
 func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 	if s := tlsbatch.Of(nc); s != nil && socket.NewWriter(socket.Of(s.NetConn())) != nil {
 		return s.NetConn(), s
@@ -16,8 +25,8 @@ func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 	return nc, nil
 }
 
-// encrypt encrypts the output b, which box holds. What it returns is written to the socket as if there
-// were no TLS.
+// encrypt encrypts the output b, which box holds. What it returns is written to the socket as if
+// there were no TLS.
 func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	records := outPool.Get().(*buffer)
 	sealed, err := c.writer.tlsBatch.Seal(c.nc, b, records.b)

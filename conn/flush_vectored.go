@@ -10,22 +10,35 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// directWriteSize is from where on a Write sends from the caller's memory, by the caller's own goroutine
-// as far as the socket takes it at once. Smaller ones are better collected.
+// Writing without a copy. A Write of 128 KiB or more on a plain socket on Linux sends from the
+// caller's memory.
+//
+//  1. queueLocked, with the Write's memory queued on its stream, makes the caller the flusher.
+//  2. fillVectoredLocked has core put frame headers into the output, and a list of segments for the
+//     DATA between them: they are borrowed, and sendState.borrowed counts them.
+//  3. writeVectored writes both with writev as far as the socket takes it.
+//  4. A goroutine waits for the rest (writeVectoredRestTask). A segment that is sent is released, and
+//     the Write returns when all of its segments are.
+//  5. A Write that gives up before, because its stream was reset or for its deadline, has what is
+//     left copied (reclaimLocked), and while the kernel reads the memory, which takes as long as one
+//     system call that does not wait, it waits. So a slow peer costs no memory.
+
+// directWriteSize is from where on a Write sends from the caller's memory, by the caller's own
+// goroutine as far as the socket takes it at once. Smaller ones are better collected.
 const directWriteSize = 128 << 10
 
-// vectoredLimit is what one write of the socket gets where nothing is copied. More at once costs more
-// where the peer reads as quickly as we write: it has nothing to do meanwhile.
+// vectoredLimit is what one write of the socket gets where nothing is copied. More at once costs
+// more where the peer reads as quickly as we write: it has nothing to do meanwhile.
 const vectoredLimit = 512 << 10
 
 type segmentList struct{ list []core.Segment }
 
 var segmentPool = sync.Pool{New: func() any { return &segmentList{make([]core.Segment, 0, vectoredLimit/(16<<10)+1)} }}
 
-// vectoredWriter writes the output together with memory that stays where it is: that of calls of Write and
-// Finish, which do not return before it is sent. Who gives up before that has what is left of its
-// memory copied, and while the kernel reads it, which takes as long as one system call that does
-// not wait, it waits. So a slow peer costs no memory.
+// vectoredWriter writes the output together with memory that stays where it is: that of calls of
+// Write and Finish, which do not return before it is sent. Who gives up before that has what is
+// left of its memory copied, and while the kernel reads it, which takes as long as one system call
+// that does not wait, it waits. So a slow peer costs no memory.
 //
 // A lender is made for the first loan. It is used by who flushes; what follows list is guarded by
 // Conn.mu.
@@ -51,7 +64,8 @@ func (c *Conn) writesDirectlyLocked(n int) bool {
 
 // canBorrowLocked tells whether what is sent may be taken from the memory of those who send it.
 func (c *Conn) canBorrowLocked() bool {
-	return socket.CanWritev && c.writer.nonblock != nil && c.writer.tlsBatch == nil && c.opts.Tracer == nil && c.mu.phase == phaseOpen &&
+	return socket.CanWritev && c.writer.nonblock != nil && c.writer.tlsBatch == nil && c.opts.Tracer == nil &&
+		c.mu.phase == phaseOpen &&
 		c.mu.out.err == nil
 }
 
@@ -60,8 +74,8 @@ func (c *Conn) borrowingLocked() bool {
 	return c.mu.out.flushing && c.writer.vectored != nil && c.writer.vectored.segments != nil
 }
 
-// fillVectoredLocked moves what may be sent to the output and tells whether some of it has stayed where it
-// is. It is called by who takes the output at once, and then calls writeVectored.
+// fillVectoredLocked moves what may be sent to the output and tells whether some of it has stayed
+// where it is. It is called by who takes the output at once, and then calls writeVectored.
 func (c *Conn) fillVectoredLocked(limit int) bool {
 	l := c.writer.vectored
 	if l == nil {
@@ -107,7 +121,8 @@ func (c *Conn) writeVectored(box *buffer, b []byte, noWait bool) bool {
 	return true
 }
 
-// shrinkOutput gives back what is much more memory than the output needs, which now waits for the socket.
+// shrinkOutput gives back what is much more memory than the output needs, which now waits for the
+// socket.
 func (l *vectoredWriter) shrinkOutput() {
 	if len(l.output) > outStart || cap(l.output) <= 2*outStart {
 		return
@@ -117,8 +132,8 @@ func (l *vectoredWriter) shrinkOutput() {
 	l.buf, l.output = &buffer{}, b
 }
 
-// copyUnsentSegments has what the socket has not taken copied where streams take turns on a slow one:
-// while it works, the writer of the most urgent one is to hand over the next piece (see
+// copyUnsentSegments has what the socket has not taken copied where streams take turns on a slow
+// one: while it works, the writer of the most urgent one is to hand over the next piece (see
 // core.Driver.SetBackpressure).
 func (c *Conn) copyUnsentSegments() {
 	c.mu.Lock()
@@ -182,16 +197,8 @@ func (l *vectoredWriter) Unwritten(piece func(p []byte)) {
 	l.unwrittenLocked(piece)
 }
 
-// Wrote is end for the writer of the socket.
-func (l *vectoredWriter) Wrote(n int) (left bool) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	l.wroteLocked(n)
-	return l.sent < l.size
-}
-
-// unwrittenLocked tells what is left to write, piece by piece, and has the memory stay as it is until end is
-// called.
+// unwrittenLocked tells what is left to write, piece by piece, and has the memory stay as it is
+// until end is called.
 func (l *vectoredWriter) unwrittenLocked(piece func(p []byte)) {
 	l.inSyscall = true
 	from, skip := 0, l.sent-l.octetsBefore
@@ -212,6 +219,14 @@ func (l *vectoredWriter) unwrittenLocked(piece func(p []byte)) {
 		from = loan.Offset
 	}
 	tell(l.output[from:])
+}
+
+// Wrote is end for the writer of the socket.
+func (l *vectoredWriter) Wrote(n int) (left bool) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.wroteLocked(n)
+	return l.sent < l.size
 }
 
 // wroteLocked notes that n more octets are sent.

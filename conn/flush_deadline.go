@@ -1,41 +1,25 @@
 package conn
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
-	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// A connection is known when its socket, or the one below its TLS, is one of package net: then its
-// deadlines work, a Read that waits can be interrupted by one, and a method of it may be called
-// while mu is held. Of any other net.Conn nothing is asked but Read, Write and Close:
+// The time that a write has. A write that takes longer than Config.WriteByteTimeout without any
+// progress loses the connection.
 //
-//   - Only the goroutine in Serve reads, and nobody interrupts it: requests never read for
-//     themselves (see readLease).
-//   - No read deadline is ever set. What bounds the time after the last frame, and after a write
-//     that has failed, is the connection's own timer, which closes the socket. That holds for known
-//     connections, too.
-//   - A write deadline is set, since one that works tells of a write that has taken a part. Where
-//     one is refused or does nothing, the connection's own timer closes the socket when a piece of
-//     a write has not been taken for three times as long; pieces are so small that a peer which
-//     takes 34 octets a second is never too slow.
-//   - Flush leaves writing to another goroutine, since nothing says whether it would wait.
-//   - No method is called while mu is held.
-
-// isInterruptible reports whether nc is known.
-func isInterruptible(nc net.Conn) bool {
-	return netconn.Interruptible(socket.BelowTLS(nc))
-}
+//  1. extendWriteDeadline sets a write deadline before each write. A write that times out with some
+//     progress goes on.
+//  2. A write whose progress cannot be seen is cut into pieces (piecer): that of crypto/tls, and that
+//     of a net.Conn which is not interruptible.
+//  3. A net.Conn which is not interruptible may ignore deadlines: there the timer of the connection
+//     closes the socket when a piece takes three times as long (watchWriteLocked).
 
 // piecer cuts what is written into what one call of Write gets. A TCP or Unix socket gets all. So
 // would any other, but for two things: a write of crypto/tls does not survive a timeout, and
@@ -58,6 +42,9 @@ const (
 	// three times the timeout.
 	pieceTime = 10 * time.Millisecond
 )
+
+// tlsRecord is the most that one record of TLS carries (RFC 8446 §5.1).
+const tlsRecord = 16 << 10
 
 func (c *Conn) newPiecer(now time.Time) piecer {
 	p := piecer{most: math.MaxInt, size: math.MaxInt}
@@ -98,18 +85,6 @@ func (p *piecer) wrote() {
 // writeByteTimeout is Config.WriteByteTimeout, 0 for none.
 func (c *Conn) writeByteTimeout() time.Duration {
 	return min(timeoutOr(c.opts.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
-}
-
-// writeTimedOut says in err, where that is a timeout, which one it is.
-func (c *Conn) writeTimedOut(err error) error {
-	if !netconn.IsTimeout(err) {
-		return err
-	}
-	te := &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}
-	if !errors.Is(err, os.ErrDeadlineExceeded) { // it is an error of the connection's own
-		return fmt.Errorf("%w: %w: %w", te, os.ErrDeadlineExceeded, err)
-	}
-	return fmt.Errorf("%w: %w", te, err)
 }
 
 // extendWriteDeadline gives the next write its time. It is called by who flushes.
@@ -156,6 +131,15 @@ func (c *Conn) watchWriteLocked() {
 	c.closeInLocked(3 * limit)
 }
 
+// watchWrite is watchWriteLocked for who does not hold mu.
+func (c *Conn) watchWrite() {
+	if !c.interruptible {
+		c.mu.Lock()
+		c.watchWriteLocked()
+		c.mu.Unlock()
+	}
+}
+
 // overdueLocked makes err, with which a connection has failed that is not known, a timeout where
 // the piece that is written is late: some connections are closed when a deadline passes, and say no
 // more of it, to the reader as to the flusher.
@@ -167,57 +151,4 @@ func (c *Conn) overdueLocked(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
-}
-
-// closeInLocked has the timer close the socket, unless closing is taken back before. It is called
-// with mu held.
-func (c *Conn) closeInLocked(d time.Duration) {
-	c.mu.closeDue = true
-	c.mu.closeBy = time.Now().Add(d)
-	c.mu.timer.setLocked(c.mu.closeBy)
-}
-
-// watchWrite is watchWriteLocked for who does not hold mu.
-func (c *Conn) watchWrite() {
-	if !c.interruptible {
-		c.mu.Lock()
-		c.watchWriteLocked()
-		c.mu.Unlock()
-	}
-}
-
-// lostErrLocked is why the connection ends when its socket has failed with err.
-func (c *Conn) lostErrLocked(err error) error {
-	if c.mu.out.err != nil {
-		err = c.mu.out.err
-		if c.role == core.Server {
-			return c.writeLostErrLocked(err)
-		}
-	}
-	if g := c.mu.goAway; g != nil && g.Code != frame.NoError {
-		err = g // the peer has said why
-	}
-	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}
-}
-
-// closeSocket runs in a goroutine of its own, for which Serve waits: Close of a TLS connection may
-// write an alert. One that is being written is not waited for: with ends set the socket is closed
-// below TLS.
-func (c *Conn) closeSocket(ends bool) {
-	defer c.tasks.Done()
-	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
-	tc, ok := c.nc.(*tls.Conn)
-	if ok && ends {
-		_ = tc.NetConn().Close()
-		return
-	}
-	if ok && !c.interruptible {
-		// The alert has 5 s, by a write deadline, which may do nothing here.
-		late := time.AfterFunc(closeGrace, func() {
-			defer func() { _ = recover() }() // as above
-			_ = tc.NetConn().Close()
-		})
-		defer late.Stop()
-	}
-	_ = c.nc.Close()
 }

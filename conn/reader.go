@@ -1,10 +1,11 @@
 package conn
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -13,6 +14,18 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/rcvlowat"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
+
+// How a connection reads. The reader is the goroutine in Serve, or on a client the request that
+// holds the read lease (readlease.go).
+//
+//  1. awaitOutputSpace waits while the peer lets too much output pile up.
+//  2. read reads once, into a buffer that a lazy reader takes only when there is something to read.
+//  3. process takes frame by frame off the buffer: core.Decode without the lock, the Tracer and the
+//     FramePolicy of the application, then apply with the lock.
+//  4. afterRead does once what is due after all frames of one read: DATA that may go on is moved to
+//     the output, the timer is set, and a flush is started.
+//  5. handOver gives the streams that the read has opened to the Handler. Their answers take the
+//     output along, so the flush of step 4 waits for them (flushAfterHandler).
 
 // reader is what the goroutine that reads owns: that in Serve, or who has the turn (see
 // readLease).
@@ -36,15 +49,6 @@ type reader struct {
 	lockHeld bool // Conn.mu is held while a frame takes effect, or what one read brought
 }
 
-// releaseBuf gives back the buffer that is empty, if the next read need not begin with one of its
-// size.
-func (r *reader) releaseBuf() {
-	if r.buf != nil && r.buffered == 0 && (r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
-		putRead(r.buf)
-		r.buf = nil
-	}
-}
-
 func (r *reader) init(nc net.Conn, received []byte) {
 	r.lazy = socket.NewReader(socket.Of(nc))
 	if r.tlsBatch = tlsbatch.Of(nc); r.tlsBatch != nil {
@@ -61,119 +65,39 @@ func (r *reader) init(nc net.Conn, received []byte) {
 	}
 }
 
-// Serve runs the connection: it reads and handles what the peer sends until the connection has
-// ended and everything of it but the streams that were handed out is released. It returns why the
-// connection ended, nil after an end in good order. Either Serve or Start is called, once.
-func (c *Conn) Serve() error {
-	c.serve(c.begin())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.err
-}
-
-// Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with
-// what Serve would have returned. A connection that was started needs less memory while it is idle
-// than one that is served by its caller's goroutine, whose stack has more on it.
-func (c *Conn) Start(end func(err error)) {
-	c.initPark(end)
-	go func() { // ends as serve does
-		c.serve(c.begin())
-	}()
-}
-
-// serve reads to the end, or until the connection rests: then somebody else calls it again.
-func (c *Conn) serve(goOn bool) {
-	goesOn := false // elsewhere
-	defer func() {  // also when what is the application's has ended this goroutine
-		if !goesOn {
-			c.finishServe()
-		}
-	}()
-	for goOn && (c.client == nil || c.acquireLease()) {
-		goOn = c.readOnce()
-		if c.reader.parking {
-			c.reader.parking = false
-			goesOn = true
-			if !goOn || !c.startWatch() {
-				go c.serve(goOn) // ends as serve does
-			}
-			return
-		}
-	}
-}
-
-// finishServe ends the connection when nothing more is read.
-func (c *Conn) finishServe() {
-	defer c.callOnServed()
-	defer c.closeDone()
-	defer c.shutdownIO()
-	defer func() { _ = recover() }() // of a Read that panics: nothing is left that it could end
-	c.readLingering()
-}
-
-// callOnServed calls what Start was given.
-func (c *Conn) callOnServed() {
-	end := c.onServed
-	if end == nil {
-		return
-	}
-	c.mu.Lock()
-	err := c.mu.err
-	c.mu.Unlock()
-	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
-	end(err)
-}
-
-// begin sends the first flight, starts the clock and handles what was read before. It tells whether
-// the connection goes on.
-func (c *Conn) begin() (goOn bool) {
+// readOnce reads and handles what that brought, and tells whether the connection goes on. Its
+// caller has the turn.
+func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
-	c.sendFirstFlight()
-	goOn = c.reader.buffered == 0 || c.process()
+	goOn = c.readAndProcess()
 	ok = true
 	return goOn
 }
 
-// sendFirstFlight sends the first flight and starts the clock. An upgraded connection has its first
-// request already.
-func (c *Conn) sendFirstFlight() {
-	if err := c.upgradeAndArm(); err != nil {
-		c.fail(err)
-		return
+func (c *Conn) readAndProcess() bool {
+	if goOn, mayRead := c.awaitOutputSpace(); !mayRead {
+		return goOn
 	}
-	// The upgraded request is handed over with the first octets of HTTP/2 that come from the
-	// client: some clients have no room for a response that follows the 101 at once (curl 7.88 for
-	// 32 KiB).
-	c.mu.Lock()
-	c.flushSoonLocked()
-	c.mu.Unlock()
+	if err := c.read(); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.readInterrupted() {
+			return true
+		}
+		c.readFailed(err)
+		return false
+	}
+	return c.process()
 }
 
-func (c *Conn) upgradeAndArm() (err error) {
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	if u := c.reader.upgrade; u != nil && c.mu.phase == phaseOpen {
-		request := u.Request
-		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
-		c.ensureOutputLocked()
-		err = c.core.Upgrade(u.Settings, request)
-		c.reader.upgrade = nil
-		c.handleEventsLocked()
-	}
-	c.armLocked()
-	return err
-}
-
-// outputFullLocked reports whether the peer lets so much output pile up that its requests are better not
-// read.
+// outputFullLocked reports whether the peer lets so much output pile up that its requests are
+// better not read.
 func (c *Conn) outputFullLocked() bool {
 	return c.mu.phase == phaseOpen && c.core.OutputLen() > outputHighWater
 }
 
-// awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A request
-// that reads for itself does not wait: mayRead is false, and its turn is Serve's, which listens to
-// no request.
+// awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A
+// request that reads for itself does not wait: mayRead is false, and its turn is Serve's, which
+// listens to no request.
 func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -278,6 +202,16 @@ func (r *reader) grow() {
 	}
 	copy(r.buf.b, old.b[:r.buffered])
 	putRead(old)
+}
+
+// releaseBuf gives back the buffer that is empty, if the next read need not begin with one of its
+// size.
+func (r *reader) releaseBuf() {
+	if r.buf != nil && r.buffered == 0 &&
+		(r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
+		putRead(r.buf)
+		r.buf = nil
+	}
 }
 
 // process handles every whole frame that was read and tells whether the connection goes on.
@@ -404,48 +338,27 @@ func (c *Conn) handOver() {
 	c.mu.Unlock()
 }
 
-// readFailed ends the connection for an error of the socket.
-func (c *Conn) readFailed(err error) {
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	if c.mu.phase != phaseOpen {
-		return // the end that was on its way
+// interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline
+// has passed.
+func (st *Stream) interruptReadLocked() {
+	if client := st.c.client; client != nil && client.lease.inlineReader == st {
+		client.lease.interrupted = true
+		_ = st.c.nc.SetReadDeadline(time.Unix(1, 0)) // on a dead socket reading fails anyway
 	}
-	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
-		if late := c.overdueLocked(err); netconn.IsTimeout(late) && !netconn.IsTimeout(err) {
-			err = c.writeTimedOut(late)
-		}
-		c.closeLocked(c.lostErrLocked(err))
-		return
-	}
-	if c.role == core.Server && c.mu.out.err == nil && (c.mu.out.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
-		c.closeAfterOutputLocked()
-		return
-	}
-	c.closeLocked(c.eofErrLocked())
 }
 
-// eofErrLocked is why a connection whose peer sends nothing more is over: nil where nothing is
-// lost.
-func (c *Conn) eofErrLocked() error {
-	if c.core.NumStreams() == 0 {
-		return nil
-	}
-	return c.lostErrLocked(io.EOF)
-}
-
-// shutdownIO releases all that is left. Nothing runs afterwards.
-func (c *Conn) shutdownIO() {
+// readInterrupted undoes kick, or requestParkLocked, and tells whether that was why reading has
+// failed.
+func (c *Conn) readInterrupted() bool {
 	c.mu.Lock()
-	c.closeLocked(c.mu.err)
-	c.mu.timer.stopLocked()
-	if c.client != nil && c.client.lease.timer != nil {
-		c.client.lease.timer.Stop()
+	defer c.mu.Unlock()
+	switch {
+	case c.client != nil && c.client.lease.interrupted:
+		c.client.lease.interrupted = false
+	case c.mu.park.requested:
+		c.parkLocked()
+	default:
+		return false
 	}
-	c.unlockAndNotify()
-	c.tasks.Wait()
-	if b := c.reader.buf; b != nil {
-		putRead(b)
-	}
-	c.reader.buf = nil
+	return c.nc.SetReadDeadline(time.Time{}) == nil
 }

@@ -1,21 +1,16 @@
 package conn
 
 import (
-	"errors"
-	"math"
 	"math/bits"
 	"runtime"
 	"time"
-
-	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// backpressure is what a connection knows of how quickly its socket takes what is written. Where it is slow
-// and several streams are open, the order of the scheduler is what counts: nobody but the flusher
-// moves data to the output, little at a time and right before it is written, and it waits for the
-// writer of the stream whose turn it is. In all other places the order in which writers come is as
-// good as any, and what is written at once is large.
+// backpressure is what a connection knows of how quickly its socket takes what is written. Where it
+// is slow and several streams are open, the order of the scheduler is what counts: nobody but the
+// flusher moves data to the output, little at a time and right before it is written, and it waits
+// for the writer of the stream whose turn it is. In all other places the order in which writers
+// come is as good as any, and what is written at once is large.
 //
 // It is made for the first write that waits, and guarded by Conn.mu.
 type backpressure struct {
@@ -46,46 +41,26 @@ const (
 	// unless it is slow before. A slow one takes several megabytes at first, since the buffers on
 	// the way are empty.
 	quickOctets = 8 << 20
-	// slowWriteSize is the least that one write of the socket gets, if there is as much, where streams
-	// compete for it, and smallWriteSize is less than is worth a system call. See most for writeTime, and
-	// notSentLimitLocked for unsentTime.
+	// slowWriteSize is the least that one write of the socket gets, if there is as much, where
+	// streams compete for it, and smallWriteSize is less than is worth a system call. See most for
+	// writeTime, and notSentLimitLocked for unsentTime.
 	slowWriteSize  = 64 << 10
 	smallWriteSize = 16 << 10
 	writeTime      = 4 * time.Millisecond
 	unsentTime     = 8 * time.Millisecond
-	// waitCreditPart is the part of the time for which the flusher has waited for the socket, for which
-	// it may let the socket wait for a writer, up to maxWaitCredit. What the kernel and the peer have
-	// in their buffers mostly lasts for longer, so that nothing is lost. lateAfter is from when on
-	// a writer is late, though it may be that the machine is busy.
+	// waitCreditPart is the part of the time for which the flusher has waited for the socket, for
+	// which it may let the socket wait for a writer, up to maxWaitCredit. What the kernel and the
+	// peer have in their buffers mostly lasts for longer, so that nothing is lost. lateAfter is
+	// from when on a writer is late, though it may be that the machine is busy.
 	waitCreditPart = 4
 	maxWaitCredit  = 20 * time.Millisecond
 	lateAfter      = time.Millisecond
 )
 
-// noteWriteWait has the write that began at start be judged when it is over.
-func (c *Conn) noteWriteWait(start time.Time) {
-	c.writer.wait = uint16(min(time.Since(start)/countedWait, math.MaxUint16))
-}
-
 func (c *Conn) ensureBackpressureLocked() {
 	if c.mu.out.backpressure == nil {
 		c.mu.out.backpressure = new(backpressure)
 	}
-}
-
-// noteSocketFull notes that the socket has not taken all of the present write, and that the flusher will
-// wait for it. It reports whether the connection is still there, so that a goroutine may be
-// started, for which Serve will wait.
-func (c *Conn) noteSocketFull(task bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ensureBackpressureLocked()
-	c.mu.out.backpressure.socketFull = true
-	if !task || c.mu.phase == phaseClosed {
-		return false
-	}
-	c.tasks.Add(1)
-	return true
 }
 
 // updateBackpressureLocked takes note of the last write, of n octets.
@@ -123,57 +98,8 @@ func (c *Conn) updateBackpressureLocked(n int) {
 
 // streamsCompeteLocked reports whether streams compete for the socket.
 func (c *Conn) streamsCompeteLocked() bool {
-	return c.mu.out.backpressure != nil && (c.mu.out.backpressure.slow || c.mu.out.backpressure.contended) && c.core.NumStreams() > 1
-}
-
-// fillLocked moves what may be sent to the output: not much where streams compete for the socket, or may
-// compete for one that is full, so that something more urgent may come before what is not there
-// yet.
-func (c *Conn) fillLocked() {
-	competes := c.streamsCompeteLocked() || c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.NumStreams() > 1
-	if competes {
-		c.core.SetBackpressure(true)
-		c.core.Fill(c.mu.out.backpressure.writeSize())
-		c.mu.out.backpressure.wakeFlusherLocked()
-	} else {
-		c.core.Fill(fillLimit)
-		if c.core.Contended() && c.core.Sendable() {
-			c.ensureBackpressureLocked()
-			c.mu.out.backpressure.contended = c.mu.out.backpressure.contendedOctets < quickOctets
-		}
-	}
-	c.checkSchedulerLocked()
-}
-
-// fillForWriteLocked moves what may be sent to the output, which is written next, and reports whether some
-// of it has stayed where it is, which lend allows.
-func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
-	c.ensureOutputLocked()
-	most, mostBorrowed := fillLimit, vectoredLimit
-	if p := c.mu.out.backpressure; p != nil {
-		if p.slow && time.Now().After(p.slowUntil) {
-			p.slow = false
-		}
-		if p.contended && (!c.core.Contended() || p.contendedOctets >= quickOctets) {
-			p.contended = false
-		}
-		competes := c.streamsCompeteLocked()
-		c.core.SetBackpressure(competes)
-		if competes {
-			most, mostBorrowed = p.writeSize(), p.writeSize()
-		}
-	}
-	if mayBorrow && c.canBorrowLocked() {
-		borrowed = c.fillVectoredLocked(mostBorrowed)
-	} else {
-		c.core.Fill(most)
-	}
-	c.handleEventsLocked()
-	c.checkSchedulerLocked()
-	if c.mu.out.err != nil {
-		c.core.Output(c.core.Output(nil)) // nobody will read it
-	}
-	return borrowed
+	return c.mu.out.backpressure != nil && (c.mu.out.backpressure.slow || c.mu.out.backpressure.contended) &&
+		c.core.NumStreams() > 1
 }
 
 // writeSize is how much one write of the socket gets where streams compete for it: what it takes in
@@ -182,9 +108,9 @@ func (p *backpressure) writeSize() int {
 	return min(max(int(int64(p.rate)*int64(writeTime)/int64(time.Second)), slowWriteSize), fillLimit)
 }
 
-// notSentLimitLocked returns how much the kernel is to hold that it cannot send yet, as a power of two:
-// what the socket takes in unsentTime where streams are to compete, so that it never has nothing to
-// do; 0 is no limit.
+// notSentLimitLocked returns how much the kernel is to hold that it cannot send yet, as a power of
+// two: what the socket takes in unsentTime where streams are to compete, so that it never has
+// nothing to do; 0 is no limit.
 func (c *Conn) notSentLimitLocked() (exponent uint8) {
 	if c.core.NumStreams() < 2 {
 		return 0
@@ -198,43 +124,6 @@ func (c *Conn) notSentLimitLocked() (exponent uint8) {
 		return 0 // as much as most systems allow
 	}
 	return max(exponent, 17)
-}
-
-// limitNotSent has the kernel hold no more octets that it cannot send yet than notSentLimitLocked says:
-// what it holds cannot be overtaken. It is called by the flusher before it writes n octets, and
-// costs a system call when the limit changes.
-func (c *Conn) limitNotSent(n int, exponent uint8) {
-	if n < smallWriteSize || exponent == c.writer.notSentLimit {
-		return
-	}
-	c.writer.notSentLimit = exponent
-	s := socket.Of(socket.BelowTLS(c.writer.rawConn))
-	if s == nil {
-		return
-	}
-	limit := 0 // the default of the system
-	if exponent > 0 {
-		limit = 1 << exponent
-	}
-	s.LimitNotSent(limit)
-}
-
-// checkSchedulerLocked ends the connection if core has found a fault of the scheduler.
-func (c *Conn) checkSchedulerLocked() {
-	if c.mu.phase != phaseOpen {
-		return
-	}
-	if err := c.core.Err(); err != nil {
-		c.failByCoreLocked(err)
-	}
-}
-
-// failByCoreLocked ends the connection for an error of core's own.
-func (c *Conn) failByCoreLocked(err error) {
-	var fault *frame.ConnError
-	if errors.As(err, &fault) {
-		c.failLocked(fault)
-	}
 }
 
 // awaitOtherWriteLocked is called by a flusher that may wait, before it writes what is in the
@@ -294,8 +183,8 @@ func (c *Conn) waitForWriterLocked(d time.Duration) {
 	p.flusherWaits = false
 }
 
-// wakeFlusherLocked ends the pause of the flusher: a stream has something to send, or the connection has
-// changed. It is called with mu held.
+// wakeFlusherLocked ends the pause of the flusher: a stream has something to send, or the
+// connection has changed. It is called with mu held.
 func (p *backpressure) wakeFlusherLocked() {
 	if p != nil && p.flusherWaits {
 		p.flusherWaits = false

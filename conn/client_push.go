@@ -1,0 +1,40 @@
+package conn
+
+import (
+	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// acceptPushLocked takes a stream that the server has promised. The head of the response may come
+// before the handler sees the stream, and in the same memory, so the promised request is copied.
+func (c *Conn) acceptPushLocked(st, parent *Stream) {
+	if c.handler == nil || parent.owner == nil || parent.released {
+		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it
+		st.released = true
+		return
+	}
+	st.client.parent = parent.owner
+	promise := st.cs.Head
+	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
+	st.client.promise = &promise
+	st.send.finished = true // there is nothing that we could send
+	c.mu.opened = append(c.mu.opened, st)
+}
+
+// OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.
+func (st *Stream) OpenedBy() any { return st.client.parent }
+
+// Promise returns the request that the server has promised to answer on st (RFC 9113 §8.4). Client
+// only.
+func (st *Stream) Promise() *header.Message { return st.client.promise }
+
+// OnReceive sets a function that is called with the number of octets whenever some have arrived for
+// Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,
+// and may be called until Release. OnReceive returns how many octets have arrived before, and were
+// not read. It is for who holds streams that nobody reads yet. Client only.
+func (st *Stream) OnReceive(f func(n int)) (have int) {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	st.client.onReceive = f
+	return st.recv.body.size
+}

@@ -1,0 +1,271 @@
+package conn
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// When and by which goroutine a connection's output is written.
+//
+//  1. A goroutine that has something to send appends it to core's output, or queues it there until
+//     the peer's windows are open, with the lock held.
+//  2. It becomes the flusher by setting output.flushing (Flush, FlushNoWait), unless another is; that
+//     one takes the new output along. Where it must not write itself, as the reader, the timer and
+//     calls of Read must not, it has a goroutine do so (flushSoonLocked).
+//  3. The flusher fills the output with queued DATA, takes it, releases the lock and writes it
+//     (writeOnceLocked in flush_socket.go), until nothing is left (flushWritesLocked).
+//  4. A caller of Flush hands over to a goroutine after maxCallerWrites, or where it would wait.
+//  5. The last write of a connection that has been shut down opens the closing phases.
+
+// output is what waits to be written, and what has become of it. It is guarded by Conn.mu.
+type output struct {
+	buf       *buffer   // whose memory core's output uses; nil while that is empty
+	flushing  bool      // a goroutine is the flusher
+	flushSoon bool      // a goroutine was started that becomes the flusher, unless another was faster
+	taken     sync.Cond // signals that the flusher has taken the output, or that the connection is over
+
+	backpressure *backpressure // nil until a write has waited
+
+	flushes        uint64 // writes that took the output, but for one of which nothing was sent
+	resetsQueued   int    // streams of this side whose RST_STREAM is in the output; stays 0 on a server
+	resetsInFlight int    // streams of this side whose RST_STREAM is being written; stays 0 on a server
+	err            error  // why the socket takes nothing more, while it is still read; nil while it does
+	socketLost     bool   // the socket was closed while the phase was open: the output is never sent
+}
+
+// Flush writes what has been appended. It returns at once when another goroutine is flushing: that
+// one takes ours along. What a TCP or Unix socket does not take at once is left to a goroutine, and
+// everything where the net.Conn is neither such a socket nor TLS on one. Flush blocks while TLS
+// does that is not from package server or client.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	if !c.interruptible {
+		c.flushSoonLocked()
+		return
+	}
+	c.flushLocked()
+}
+
+// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not
+// take at once, and everything where it is no plain one, is left to another goroutine. What other
+// goroutines that run now are about to append goes along.
+func (c *Conn) FlushNoWait() {
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	c.flushNoWaitLocked()
+}
+
+func (c *Conn) flushNoWaitLocked() {
+	if c.mu.out.flushing || c.mu.phase >= phaseLingering || c.core.OutputLen() == 0 {
+		return
+	}
+	if c.writer.nonblock == nil {
+		c.flushSoonLocked()
+		return
+	}
+	c.mu.out.flushing = true
+	if c.core.NumStreams() > 1 {
+		// Where there are more streams, more goroutines may have something for the same write.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	c.flushLoopLocked(maxCallerWrites, true)
+}
+
+// flushLocked flushes unless somebody does. It lets go of mu while it writes.
+func (c *Conn) flushLocked() {
+	c.mu.out.backpressure.wakeFlusherLocked()
+	if c.mu.out.flushing || c.mu.phase >= phaseLingering {
+		return
+	}
+	if c.mu.park.parked {
+		c.initNonblockLocked()
+	}
+	c.mu.out.flushing = true
+	c.flushLoopLocked(maxCallerWrites, c.writer.nonblock != nil)
+}
+
+// flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers
+// that both write would wait for each other.
+func (c *Conn) flushSoonLocked() {
+	c.mu.out.backpressure.wakeFlusherLocked()
+	if !c.mu.out.flushing && !c.mu.out.flushSoon && c.mu.phase < phaseLingering {
+		c.mu.out.flushSoon = true
+		c.tasks.Add(1)
+		go c.flushTask()
+	}
+}
+
+// flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is
+// empty or the socket fails; Serve waits for it.
+func (c *Conn) flushTask() {
+	defer c.tasks.Done()
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	c.mu.out.flushSoon = false
+	if !c.mu.out.flushing && c.mu.phase < phaseLingering {
+		if c.mu.park.parked {
+			c.initNonblockLocked()
+		}
+		c.mu.out.flushing = true
+		c.flushLoopLocked(0, false)
+	}
+}
+
+// continueFlushTask is a goroutine that goes on with a flush that somebody has begun: flushing is
+// set.
+func (c *Conn) continueFlushTask() {
+	defer c.tasks.Done()
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	c.flushLoopLocked(0, false)
+}
+
+// flushAfterHandler sees to it that output which is older than the streams that were just handed
+// over leaves, however long the handler takes. Who answers at once takes it along: the goroutines
+// that the handler has started are let go first. turn is the number of writes before.
+func (c *Conn) flushAfterHandler(writes uint64) {
+	c.mu.Lock()
+	if c.mu.stats.writes == writes && !c.mu.out.flushing && c.core.OutputLen() > 0 && c.mu.phase == phaseOpen {
+		c.tasks.Add(1)
+		go func() { // as flushTask
+			defer c.tasks.Done()
+			runtime.Gosched()
+			c.Flush()
+		}()
+	}
+	c.mu.Unlock()
+}
+
+// flushLoopLocked writes until nothing is left to write. It is called with flushing set, and clears
+// it, unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must
+// not be kept for others' sake. It does so, too, where it would have to wait for the writer of a
+// stream, and with noWait set, when the socket does not take all at once.
+func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
+	ok := false
+	defer c.recoverWriteLocked(&ok)
+	c.flushWritesLocked(maxWrites, noWait)
+	ok = true
+}
+
+func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
+	for n := 0; c.mu.phase < phaseLingering; n++ {
+		last := maxWrites > 0 && n == maxWrites
+		borrowed := c.fillForWriteLocked(!last)
+		for maxWrites == 0 && !borrowed && c.awaitStreamWriterLocked() {
+			borrowed = c.fillForWriteLocked(true)
+		}
+		awaits := c.core.OutputLen() == 0 && c.core.Awaits()
+		if c.core.OutputLen() == 0 && !awaits {
+			break
+		}
+		if last || awaits {
+			c.tasks.Add(1)
+			go c.continueFlushTask()
+			return
+		}
+		if !c.writeOnceLocked(noWait, borrowed) {
+			return
+		}
+	}
+	c.dropOutputLocked()
+	if c.mu.phase == phaseOpen && c.core.Drained() {
+		c.beginCloseLocked()
+	}
+	if c.mu.phase == phaseClosing {
+		c.beginLingerLocked()
+	}
+	c.mu.out.flushing = false
+}
+
+// fillLocked moves what may be sent to the output: not much where streams compete for the socket,
+// or may compete for one that is full, so that something more urgent may come before what is not
+// there yet.
+func (c *Conn) fillLocked() {
+	competes := c.streamsCompeteLocked() ||
+		c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.NumStreams() > 1
+	if competes {
+		c.core.SetBackpressure(true)
+		c.core.Fill(c.mu.out.backpressure.writeSize())
+		c.mu.out.backpressure.wakeFlusherLocked()
+	} else {
+		c.core.Fill(fillLimit)
+		if c.core.Contended() && c.core.Sendable() {
+			c.ensureBackpressureLocked()
+			c.mu.out.backpressure.contended = c.mu.out.backpressure.contendedOctets < quickOctets
+		}
+	}
+	c.checkSchedulerLocked()
+}
+
+// fillForWriteLocked moves what may be sent to the output, which is written next, and reports
+// whether some of it has stayed where it is, which lend allows.
+func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
+	c.ensureOutputLocked()
+	most, mostBorrowed := fillLimit, vectoredLimit
+	if p := c.mu.out.backpressure; p != nil {
+		if p.slow && time.Now().After(p.slowUntil) {
+			p.slow = false
+		}
+		if p.contended && (!c.core.Contended() || p.contendedOctets >= quickOctets) {
+			p.contended = false
+		}
+		competes := c.streamsCompeteLocked()
+		c.core.SetBackpressure(competes)
+		if competes {
+			most, mostBorrowed = p.writeSize(), p.writeSize()
+		}
+	}
+	if mayBorrow && c.canBorrowLocked() {
+		borrowed = c.fillVectoredLocked(mostBorrowed)
+	} else {
+		c.core.Fill(most)
+	}
+	c.handleEventsLocked()
+	c.checkSchedulerLocked()
+	if c.mu.out.err != nil {
+		c.core.Output(c.core.Output(nil)) // nobody will read it
+	}
+	return borrowed
+}
+
+// checkSchedulerLocked ends the connection if core has found a fault of the scheduler.
+func (c *Conn) checkSchedulerLocked() {
+	if c.mu.phase != phaseOpen {
+		return
+	}
+	if err := c.core.Err(); err != nil {
+		c.failByCoreLocked(err)
+	}
+}
+
+// failByCoreLocked ends the connection for an error of core's own.
+func (c *Conn) failByCoreLocked(err error) {
+	var fault *frame.ConnError
+	if errors.As(err, &fault) {
+		c.failLocked(fault)
+	}
+}
+
+// ensureOutputLocked gives core's output memory from the pool before something is appended.
+func (c *Conn) ensureOutputLocked() {
+	if c.mu.out.buf == nil {
+		c.mu.out.buf = outPool.Get().(*buffer)
+		c.core.Output(c.mu.out.buf.b)
+	}
+}
+
+// dropOutputLocked gives the memory of an empty output back, so that an idle connection holds none.
+func (c *Conn) dropOutputLocked() {
+	if c.mu.out.buf != nil && c.core.OutputLen() == 0 {
+		b := c.core.Output(nil)
+		putOut(c.mu.out.buf, b)
+		c.mu.out.buf = nil
+	}
+}
