@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// blast is a client that only counts what comes back: each round sends a batch of requests in one
-// write and waits for as many ends of streams.
-type blast struct {
+// loadClient is a client that only counts what comes back: each round sends a batch of requests in
+// one write and waits for as many ends of streams.
+type loadClient struct {
 	nc  memconn.End
 	enc *hpack.Encoder
 	out []byte
@@ -35,10 +35,10 @@ func (f *fragment) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func newBlast(srv *Server) *blast {
+func newLoadClient(srv *Server) *loadClient {
 	client, server := memconn.Connect(memconn.Options{Server: testKind})
 	go srv.ServeConn(server) // ends when the client closes
-	b := &blast{nc: client, id: 1, in: make([]byte, 0, 1<<20), fields: blastFields}
+	b := &loadClient{nc: client, id: 1, in: make([]byte, 0, 1<<20), fields: loadFields}
 	b.enc = hpack.NewEncoder(&b.w)
 	b.out = frame.AppendSettings([]byte(frame.Preface))
 	b.out = frame.AppendSettingsAck(b.out)
@@ -47,14 +47,14 @@ func newBlast(srv *Server) *blast {
 	return b
 }
 
-func (b *blast) flush() {
+func (b *loadClient) flush() {
 	if _, err := b.nc.Write(b.out); err != nil {
 		panic(err)
 	}
 	b.out = b.out[:0]
 }
 
-var blastFields = []hpack.HeaderField{
+var loadFields = []hpack.HeaderField{
 	{Name: ":method", Value: "GET"},
 	{Name: ":scheme", Value: "http"},
 	{Name: ":authority", Value: "127.0.0.1:8080"},
@@ -62,7 +62,7 @@ var blastFields = []hpack.HeaderField{
 	{Name: "user-agent", Value: "h2load nghttp2/1.52.0"},
 }
 
-func (b *blast) round(n int) {
+func (b *loadClient) round(n int) {
 	for range n {
 		b.w.b = b.w.b[:0]
 		for _, f := range b.fields {
@@ -145,7 +145,7 @@ func TestAllocationsPerRequest(t *testing.T) {
 		{"many fields", manyFields, 30, 3300}, // one more for each field, and a large map
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBlast(serving(c.handler))
+			b := newLoadClient(serving(c.handler))
 			defer b.nc.Close()
 			const batch, rounds = 100, 25
 			b.round(batch) // pools fill up
@@ -178,13 +178,13 @@ func BenchmarkServer(b *testing.B) {
 		fields  []hpack.HeaderField
 		handler http.HandlerFunc
 	}{
-		{"in flight 1", 1, blastFields, helloHandler},
-		{"in flight 100", 100, blastFields, helloHandler},
-		{"20 fields in", 100, slices.Concat(blastFields, many), helloHandler},
-		{"20 fields out", 100, blastFields, manyFields},
+		{"in flight 1", 1, loadFields, helloHandler},
+		{"in flight 100", 100, loadFields, helloHandler},
+		{"20 fields in", 100, slices.Concat(loadFields, many), helloHandler},
+		{"20 fields out", 100, loadFields, manyFields},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			bl := newBlast(serving(bm.handler))
+			bl := newLoadClient(serving(bm.handler))
 			defer bl.nc.Close()
 			bl.fields = bm.fields
 			bl.round(bm.batch)

@@ -55,8 +55,8 @@ type Config struct {
 	FirstByteTimeout time.Duration
 
 	// PrefaceTimeout is as in conn.Config, from the client's first octet on. It is as well how long
-	// a TLS handshake may take, and how long a client may take to show which protocol it speaks on a
-	// port that serves HTTP/1.1 too; for these ReadHeaderTimeout, ReadTimeout and, for the
+	// a TLS handshake may take, and how long a client may take to show which protocol it speaks on
+	// a port that serves HTTP/1.1 too; for these ReadHeaderTimeout, ReadTimeout and, for the
 	// handshake, WriteTimeout of the server take its place where they are set.
 	PrefaceTimeout time.Duration
 
@@ -150,8 +150,8 @@ type (
 	SettingID = conn.SettingID
 )
 
-// DefaultFirstByteTimeout is the default of Config.FirstByteTimeout. The other defaults are those of
-// package conn.
+// DefaultFirstByteTimeout is the default of Config.FirstByteTimeout. The other defaults are those
+// of package conn.
 const DefaultFirstByteTimeout = time.Hour
 
 // Dispatch is a way of running handlers.

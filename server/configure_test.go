@@ -89,7 +89,7 @@ func TestConfigureTwiceAndNil(t *testing.T) {
 func TestConfiguredShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var st states
-		s := newSite(t, kindConfigure, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := newTestServer(t, kindConfigure, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(time.Second)
 			_, _ = io.WriteString(w, "ok")
 		}), func(hs *http.Server) { hs.ConnState = st.note })

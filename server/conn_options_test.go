@@ -22,15 +22,15 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// connWay is one way for a client to reach ServeConnWith.
-type connWay struct {
+// connKind is one way for a client to reach ServeConnWith.
+type connKind struct {
 	name  string
 	tls   bool
 	alpn  []string
 	http1 bool
 }
 
-var connWays = []connWay{
+var connKinds = []connKind{
 	{name: "h2c"},
 	{name: "http/1.1", http1: true},
 	{name: "h2", tls: true, alpn: []string{"h2"}},
@@ -40,7 +40,7 @@ var connWays = []connWay{
 }
 
 // link is what the connection is made of: the HTTP/1.1 of net/http needs deadlines that work.
-func (w connWay) link(t testing.TB) memconn.Options {
+func (w connKind) link(t testing.TB) memconn.Options {
 	t.Helper()
 	link := clearLink(t)
 	if w.http1 && !pauseEnds() {
@@ -71,7 +71,7 @@ func tlsPair(t *testing.T, link memconn.Options, alpn []string) (client, server 
 }
 
 // pair is a connection of that way; TLS is there already.
-func (w connWay) pair(t *testing.T) (client halfCloser, server net.Conn) {
+func (w connKind) pair(t *testing.T) (client halfCloser, server net.Conn) {
 	if w.tls {
 		return tlsPair(t, w.link(t), w.alpn)
 	}
@@ -79,7 +79,7 @@ func (w connWay) pair(t *testing.T) (client halfCloser, server net.Conn) {
 }
 
 // request is what a client of that way sends, from its first octet on.
-func (w connWay) request(p *peer, path string, fields ...string) []byte {
+func (w connKind) request(p *peer, path string, fields ...string) []byte {
 	if !w.http1 {
 		b := frame.AppendSettings([]byte(frame.Preface))
 		return p.codec.Append(b, p.request(1, "POST", path, true, fields...))
@@ -94,7 +94,7 @@ func (w connWay) request(p *peer, path string, fields ...string) []byte {
 // ask serves a connection of that way with o, of whose octets given were read before, and returns
 // what the client of the request got: frames, or the octets of HTTP/1.1, and what ServeConnWith
 // returned.
-func (w connWay) ask(
+func (w connKind) ask(
 	t *testing.T, srv *Server, o ConnOptions, given int, path string, fields ...string,
 ) (string, error) {
 	t.Helper()
@@ -130,7 +130,7 @@ type connOptionsKey struct{}
 
 // What one connection has of its own holds there, and not on others of the same Server.
 func TestServeConnWith(t *testing.T) {
-	for _, way := range connWays {
+	for _, way := range connKinds {
 		t.Run(way.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				handler := func(who string) http.HandlerFunc {
@@ -174,7 +174,7 @@ func TestServeConnWith(t *testing.T) {
 // Wherever the octets are cut that somebody has read before, they are served as if they came from
 // the connection.
 func TestServeConnWithReceived(t *testing.T) {
-	for _, way := range connWays {
+	for _, way := range connKinds {
 		t.Run(way.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := serving(okHandler)
@@ -411,7 +411,7 @@ func TestServeConnWithErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		serve := func(srv *Server, o ConnOptions, send string) error {
 			srv.ErrorLog = log.New(io.Discard, "", 0)
-			client, server := memconn.Connect(connWay{http1: true}.link(t))
+			client, server := memconn.Connect(connKind{http1: true}.link(t))
 			served := make(chan error, 1)
 			go func() { served <- srv.ServeConnWith(server, o) }()
 			_, _ = io.WriteString(client, send)
@@ -478,7 +478,7 @@ func TestServeConnWithUpgradeAllowed(t *testing.T) {
 		for _, allowed := range []bool{false, true} {
 			srv := serving(okHandler)
 			srv.AllowH2CUpgrade = !allowed
-			client, server := memconn.Connect(connWay{http1: true}.link(t))
+			client, server := memconn.Connect(connKind{http1: true}.link(t))
 			served := make(chan error, 1)
 			own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, "own "+r.Proto)

@@ -20,12 +20,13 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// frameScript is a handler, and a client that is written frame by frame. What the handler notes and
-// what frames the client gets must be the same with net/http's own HTTP/2 as with this package.
+// frameScript is a handler, and a client that is written frame by frame. What the handler adds to
+// the transcript and what frames the client gets must be the same with net/http's own HTTP/2 as
+// with this package.
 type frameScript struct {
 	name    string
-	handler func(n *notes, w http.ResponseWriter, r *http.Request)
-	client  func(n *notes, p *peer)
+	handler func(n *transcript, w http.ResponseWriter, r *http.Request)
+	client  func(n *transcript, p *peer)
 	adjust  func(*http.Server)
 }
 
@@ -47,12 +48,12 @@ func runFrameScripts(t *testing.T, scripts []frameScript) {
 }
 
 func (sc *frameScript) run(t *testing.T, kind string) []string {
-	n := &notes{}
+	n := &transcript{}
 	std := &http.Server{}
 	if sc.adjust != nil {
 		sc.adjust(std)
 	}
-	s := newSite(t, kind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newTestServer(t, kind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sc.handler(n, w, r)
 	}), func(hs *http.Server) {
 		hs.ReadTimeout, hs.WriteTimeout = std.ReadTimeout, std.WriteTimeout
@@ -86,8 +87,8 @@ func (sc *frameScript) run(t *testing.T, kind string) []string {
 }
 
 // request1 sends a request on stream 1, with a part of a body unless it ends there.
-func request1(method string, end bool, body string) func(*notes, *peer) {
-	return func(_ *notes, p *peer) {
+func request1(method string, end bool, body string) func(*transcript, *peer) {
+	return func(_ *transcript, p *peer) {
 		p.send(p.request(1, method, "/", end && body == ""))
 		if body != "" {
 			p.send(data(1, body, end))
@@ -96,23 +97,23 @@ func request1(method string, end bool, body string) func(*notes, *peer) {
 }
 
 // then does one after another.
-func then(steps ...func(*notes, *peer)) func(*notes, *peer) {
-	return func(n *notes, p *peer) {
+func then(steps ...func(*transcript, *peer)) func(*transcript, *peer) {
+	return func(n *transcript, p *peer) {
 		for _, f := range steps {
 			f(n, p)
 		}
 	}
 }
 
-func pause(d time.Duration) func(*notes, *peer) {
-	return func(*notes, *peer) {
+func pause(d time.Duration) func(*transcript, *peer) {
+	return func(*transcript, *peer) {
 		time.Sleep(d)
 		synctest.Wait()
 	}
 }
 
-// mark notes how many frames have come so far, so that what comes is known to come in time.
-func mark(n *notes, p *peer) {
+// addTime adds how many frames have come so far, so that frames are known to come in time.
+func addTime(n *transcript, p *peer) {
 	synctest.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,7 +138,7 @@ func TestContractWriteDeadlines(t *testing.T) {
 		at := time.Now()
 		return func() time.Duration { return time.Since(at) }
 	}
-	waits := func(n *notes, w http.ResponseWriter, r *http.Request) {
+	waits := func(n *transcript, w http.ResponseWriter, r *http.Request) {
 		since := start()
 		<-r.Context().Done()
 		n.add("context: %v after %v", r.Context().Err(), since())
@@ -145,28 +146,28 @@ func TestContractWriteDeadlines(t *testing.T) {
 		n.add("write error %t", err != nil)
 	}
 	runFrameScripts(t, []frameScript{
-		{"passes while the handler waits", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"passes while the handler waits", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			n.add("set %v", http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)))
 			waits(n, w, r)
-		}, then(request1("GET", true, ""), pause(999*time.Millisecond), mark, pause(time.Millisecond), mark), nil},
+		}, then(request1("GET", true, ""), pause(999*time.Millisecond), addTime, pause(time.Millisecond), addTime), nil},
 		{
 			"WriteTimeout while the handler waits", waits,
-			then(request1("GET", true, ""), pause(1999*time.Millisecond), mark, pause(time.Millisecond), mark),
+			then(request1("GET", true, ""), pause(1999*time.Millisecond), addTime, pause(time.Millisecond), addTime),
 			func(hs *http.Server) { hs.WriteTimeout = 2 * time.Second },
 		},
-		{"passes after a part of the response", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"passes after a part of the response", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "x")
 			rc := http.NewResponseController(w)
 			_, _ = io.WriteString(w, "part")
 			n.add("flush %v, set %v", rc.Flush(), rc.SetWriteDeadline(time.Now().Add(time.Second)))
 			waits(n, w, r)
-		}, then(request1("GET", true, ""), pause(time.Second), mark), nil},
-		{"passes while the handler reads", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		}, then(request1("GET", true, ""), pause(time.Second), addTime), nil},
+		{"passes while the handler reads", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
 			b, err := io.ReadAll(r.Body)
 			n.add("read %q, error %t", b, err != nil)
-		}, then(request1("POST", false, "part"), pause(time.Second), mark), nil},
-		{"in the past, and moved", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		}, then(request1("POST", false, "part"), pause(time.Second), addTime), nil},
+		{"in the past, and moved", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			rc := http.NewResponseController(w)
 			n.add("set %v", rc.SetWriteDeadline(time.Now().Add(-time.Second)))
 			time.Sleep(time.Second)
@@ -175,8 +176,8 @@ func TestContractWriteDeadlines(t *testing.T) {
 			n.add("flush error %t", rc.Flush() != nil)
 			n.add("taken away %v", rc.SetWriteDeadline(time.Time{}))
 			n.add("flush error %t", rc.Flush() != nil)
-		}, then(request1("GET", true, ""), mark, pause(time.Second)), nil},
-		{"passed, and moved", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		}, then(request1("GET", true, ""), addTime, pause(time.Second)), nil},
+		{"passed, and moved", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			rc := http.NewResponseController(w)
 			_ = rc.SetWriteDeadline(time.Now().Add(time.Second))
 			time.Sleep(2 * time.Second)
@@ -184,7 +185,7 @@ func TestContractWriteDeadlines(t *testing.T) {
 			_, _ = io.WriteString(w, "late")
 			n.add("flush error %t", rc.Flush() != nil)
 		}, then(request1("GET", true, ""), pause(3*time.Second)), nil},
-		{"moved in time, twice", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"moved in time, twice", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "x")
 			rc := http.NewResponseController(w)
 			for range 3 {
@@ -196,25 +197,25 @@ func TestContractWriteDeadlines(t *testing.T) {
 			n.add("context %v", r.Context().Err())
 			_, _ = io.WriteString(w, "in time")
 		}, then(request1("GET", true, ""), pause(2*time.Hour)), nil},
-		{"after the response", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"after the response", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "x")
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = io.WriteString(w, "in time")
 		}, then(request1("GET", true, ""), pause(time.Minute)), nil},
-		{"closed window", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"closed window", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
 			since := start()
 			k, err := w.Write(make([]byte, 100_000))
 			n.add("write %s after %v, all %t", outcome(err), since(), k == 100_000)
-		}, then(func(n *notes, p *peer) {
+		}, then(func(n *transcript, p *peer) {
 			p.write(frame.AppendSettings(nil, frame.Setting{ID: frame.SettingInitialWindowSize, Value: 0}))
 			request1("GET", true, "")(n, p)
-		}, pause(999*time.Millisecond), mark, pause(time.Millisecond)), nil},
+		}, pause(999*time.Millisecond), addTime, pause(time.Millisecond)), nil},
 	})
 }
 
 func TestContractReadDeadlines(t *testing.T) {
-	readAll := func(n *notes, r *http.Request) {
+	readAll := func(n *transcript, r *http.Request) {
 		buf := make([]byte, 100)
 		for range 4 {
 			k, err := io.ReadFull(r.Body, buf[:4])
@@ -222,26 +223,26 @@ func TestContractReadDeadlines(t *testing.T) {
 		}
 	}
 	runFrameScripts(t, []frameScript{
-		{"passes with unread octets", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"passes with unread octets", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			n.add("set %v", http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)))
 			time.Sleep(2 * time.Second)
 			readAll(n, r)
 			n.add("context %v", r.Context().Err())
 			w.WriteHeader(400)
-		}, then(request1("POST", false, "part"), pause(1500*time.Millisecond), func(_ *notes, p *peer) {
+		}, then(request1("POST", false, "part"), pause(1500*time.Millisecond), func(_ *transcript, p *peer) {
 			p.send(data(1, "late", false))
 		}, pause(time.Second)), nil},
-		{"passes with a whole body", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"passes with a whole body", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
 			time.Sleep(2 * time.Second)
 			readAll(n, r)
 		}, then(request1("POST", true, "whole"), pause(3*time.Second)), nil},
-		{"in the past with a whole body", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"in the past with a whole body", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Second)
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(-1))
 			readAll(n, r)
 		}, then(request1("POST", true, "whole"), pause(3*time.Second)), nil},
-		{"passed, and moved", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"passed, and moved", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			_ = rc.SetReadDeadline(time.Now().Add(time.Second))
 			readAll(n, r)
@@ -250,16 +251,16 @@ func TestContractReadDeadlines(t *testing.T) {
 			n.add("taken away %v", rc.SetReadDeadline(time.Time{}))
 			readAll(n, r)
 		}, then(request1("POST", false, "part"), pause(2*time.Second)), nil},
-		{"moved in time", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"moved in time", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			_ = rc.SetReadDeadline(time.Now().Add(time.Second))
 			time.Sleep(900 * time.Millisecond)
 			_ = rc.SetReadDeadline(time.Now().Add(time.Hour))
 			readAll(n, r)
-		}, then(request1("POST", false, "part"), pause(2*time.Second), func(_ *notes, p *peer) {
+		}, then(request1("POST", false, "part"), pause(2*time.Second), func(_ *transcript, p *peer) {
 			p.send(data(1, "more", true))
 		}, pause(time.Second)), nil},
-		{"ReadTimeout", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"ReadTimeout", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			readAll(n, r)
 			w.WriteHeader(408)
 		}, then(request1("POST", false, "part"), pause(1500*time.Millisecond)), func(hs *http.Server) {

@@ -9,8 +9,8 @@ import (
 )
 
 // headerHandler is a handler that sets fields of the header map as they are, and writes a body.
-func headerHandler(body string, fields http.Header) func(*notes, http.ResponseWriter, *http.Request) {
-	return func(n *notes, w http.ResponseWriter, _ *http.Request) {
+func headerHandler(body string, fields http.Header) func(*transcript, http.ResponseWriter, *http.Request) {
+	return func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 		for k, v := range fields {
 			w.Header()[k] = v
 		}
@@ -22,8 +22,8 @@ func headerHandler(body string, fields http.Header) func(*notes, http.ResponseWr
 }
 
 // flushed is headerHandler with a Flush at the end.
-func flushed(body string, fields http.Header) func(*notes, http.ResponseWriter, *http.Request) {
-	return func(n *notes, w http.ResponseWriter, r *http.Request) {
+func flushed(body string, fields http.Header) func(*transcript, http.ResponseWriter, *http.Request) {
+	return func(n *transcript, w http.ResponseWriter, r *http.Request) {
 		headerHandler(body, fields)(n, w, r)
 		n.add("flush %s", outcome(http.NewResponseController(w).Flush()))
 	}
@@ -69,8 +69,8 @@ func TestContractSpecialFields(t *testing.T) {
 func TestContractEnds(t *testing.T) {
 	get := request1("GET", true, "")
 	head := request1("HEAD", true, "")
-	trailers := func(status int, body string, flush bool) func(*notes, http.ResponseWriter, *http.Request) {
-		return func(n *notes, w http.ResponseWriter, _ *http.Request) {
+	trailers := func(status int, body string, flush bool) func(*transcript, http.ResponseWriter, *http.Request) {
+		return func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-T")
 			w.Header().Set("Content-Type", "a/b")
 			w.WriteHeader(status)
@@ -90,16 +90,16 @@ func TestContractEnds(t *testing.T) {
 		{"trailers, no body", trailers(200, "", false), get, nil},
 		{"trailers of HEAD", trailers(200, "body", false), head, nil},
 		{"trailers of 404", trailers(404, "gone", false), get, nil},
-		{"204", func(_ *notes, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, get, nil},
-		{"204, flushed", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"204", func(_ *transcript, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, get, nil},
+		{"204, flushed", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(204)
 			w.(http.Flusher).Flush()
 		}, get, nil},
-		{"304, flushed", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"304, flushed", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(304)
 			w.(http.Flusher).Flush()
 		}, get, nil},
-		{"more than the length, in parts", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"more than the length, in parts", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "5")
 			w.Header().Set("Content-Type", "a/b")
 			_, err := io.WriteString(w, "hello")
@@ -108,13 +108,13 @@ func TestContractEnds(t *testing.T) {
 			_, err = io.WriteString(w, "!")
 			n.add("write %s", outcome(err))
 		}, get, nil},
-		{"copy of a source that fails", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"copy of a source that fails", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "a/b")
 			k, err := io.Copy(w, &failingSource{10, io.ErrUnexpectedEOF})
 			n.add("copied %d %s", k, outcome(err))
 			panic(http.ErrAbortHandler)
 		}, get, nil},
-		{"panic after parts", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"panic after parts", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "a/b")
 			_, _ = io.WriteString(w, "part")
 			w.(http.Flusher).Flush()

@@ -20,7 +20,7 @@ import (
 
 func TestContractTrailers(t *testing.T) {
 	runScripts(t, []script{
-		{"announced", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"announced", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-A, X-B")
 			w.Header().Add("Trailer", "X-C")
 			_, _ = io.WriteString(w, "body")
@@ -29,34 +29,34 @@ func TestContractTrailers(t *testing.T) {
 			w.Header().Add("X-B", "3")
 			w.Header().Set("X-D", "not announced")
 		}, roundTrip("GET", "/", "")},
-		{"announced, not set", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"announced, not set", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-A")
 			_, _ = io.WriteString(w, "body")
 		}, roundTrip("GET", "/", "")},
-		{"without body", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"without body", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-A")
 			w.WriteHeader(200)
 			w.Header().Set("X-A", "1")
 		}, roundTrip("GET", "/", "")},
-		{"prefix", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"prefix", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "body")
 			_ = http.NewResponseController(w).Flush()
 			w.Header().Set(http.TrailerPrefix+"X-A", "1")
 			w.Header().Set(http.TrailerPrefix+"grpc-status", "0")
 		}, roundTrip("GET", "/", "")},
-		{"forbidden", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"forbidden", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-A, Content-Length, If-Match")
 			_, _ = io.WriteString(w, "body")
 			w.Header().Set("X-A", "1")
 			w.Header().Set("If-Match", "x")
 			w.Header().Set(http.TrailerPrefix+"Transfer-Encoding", "x")
 		}, roundTrip("GET", "/", "")},
-		{"request", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"request", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			noteHeader(n, "before", r.Trailer)
 			_, err := io.Copy(io.Discard, r.Body)
 			n.add("read: %v", err)
 			noteHeader(n, "after", r.Trailer)
-		}, func(n *notes, s *site) {
+		}, func(n *transcript, s *testServer) {
 			r := s.request("POST", "/", strings.NewReader("body"))
 			r.ContentLength = -1
 			r.Trailer = http.Header{"X-A": {"1"}, "X-B": {"2", "3"}}
@@ -67,8 +67,8 @@ func TestContractTrailers(t *testing.T) {
 }
 
 func TestContractInterim(t *testing.T) {
-	traced := func(method, body string, adjust ...func(*http.Request)) func(*notes, *site) {
-		return func(n *notes, s *site) {
+	traced := func(method, body string, adjust ...func(*http.Request)) func(*transcript, *testServer) {
+		return func(n *transcript, s *testServer) {
 			trace := &httptrace.ClientTrace{
 				Got100Continue: func() { n.add("got 100") },
 				Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
@@ -84,7 +84,7 @@ func TestContractInterim(t *testing.T) {
 	}
 	expect := func(r *http.Request) { r.Header.Set("Expect", "100-continue") }
 	runScripts(t, []script{
-		{"early hints", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"early hints", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "</a.css>; rel=preload")
 			w.Header().Set("Content-Length", "2")
 			w.WriteHeader(http.StatusEarlyHints)
@@ -93,19 +93,19 @@ func TestContractInterim(t *testing.T) {
 			w.Header().Set("X-Final", "1")
 			_, _ = io.WriteString(w, "ok")
 		}, traced("GET", "")},
-		{"continue", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"continue", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			noteHeader(n, "request", r.Header)
 			b, err := io.ReadAll(r.Body)
 			n.add("read %q %v", b, err)
 			_, _ = w.Write(b)
 		}, traced("POST", "body", expect)},
-		{"no continue", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"no continue", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 		}, traced("POST", "body", expect)},
-		{"continue by hand", func(_ *notes, w http.ResponseWriter, r *http.Request) {
+		{"continue by hand", func(_ *transcript, w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(100)
 			_, _ = io.Copy(w, r.Body)
-		}, func(n *notes, s *site) {
+		}, func(n *transcript, s *testServer) {
 			// net/http sends a second 100 with the first read, so only the end is compared.
 			roundTrip("POST", "/", "body", expect)(n, s)
 		}},
@@ -114,7 +114,7 @@ func TestContractInterim(t *testing.T) {
 
 func TestContractFlush(t *testing.T) {
 	runScripts(t, []script{
-		{"stream", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"stream", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			n.add("flush %v", rc.Flush())
 			buf := make([]byte, 10)
@@ -124,7 +124,7 @@ func TestContractFlush(t *testing.T) {
 				_, _ = w.Write(buf[:k])
 				n.add("flush %v", rc.Flush())
 			}
-		}, func(n *notes, s *site) {
+		}, func(n *transcript, s *testServer) {
 			pr, pw := io.Pipe()
 			resp, err := s.client.Do(s.request("POST", "/", pr))
 			if err != nil {
@@ -140,20 +140,20 @@ func TestContractFlush(t *testing.T) {
 			_ = pw.Close()
 			noteResponse(n, resp, nil)
 		}},
-		{"flush before write", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"flush before write", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.(http.Flusher).Flush()
 			_, _ = io.WriteString(w, "x")
 		}, roundTrip("GET", "/", "")},
-		{"flush after write", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"flush after write", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "x")
 			w.(http.Flusher).Flush()
 		}, roundTrip("GET", "/", "")},
-		{"flush on HEAD", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"flush on HEAD", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "x")
 			w.(http.Flusher).Flush()
 			_, _ = io.WriteString(w, "y")
 		}, roundTrip("HEAD", "/", "")},
-		{"flush on 204", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"flush on 204", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(204)
 			w.(http.Flusher).Flush()
 		}, roundTrip("GET", "/", "")},
@@ -162,24 +162,24 @@ func TestContractFlush(t *testing.T) {
 
 func TestContractAbort(t *testing.T) {
 	runScripts(t, []script{
-		{"panic", func(*notes, http.ResponseWriter, *http.Request) { panic("oh") }, func(n *notes, s *site) {
+		{"panic", func(*transcript, http.ResponseWriter, *http.Request) { panic("oh") }, func(n *transcript, s *testServer) {
 			roundTrip("GET", "/", "")(n, s)
 			synctest.Wait()
 			n.add("logged %t", strings.Contains(s.log.String(), "oh\n"))
 		}},
 		{
-			"ErrAbortHandler", func(*notes, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-			func(n *notes, s *site) {
+			"ErrAbortHandler", func(*transcript, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			func(n *transcript, s *testServer) {
 				roundTrip("GET", "/", "")(n, s)
 				n.add("logged %q", s.log.String())
 			},
 		},
-		{"panic after flush", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"panic after flush", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "part")
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}, roundTrip("GET", "/", "")},
-		{"max bytes", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"max bytes", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, 10)
 			b, err := io.ReadAll(r.Body)
 			var mbe *http.MaxBytesError
@@ -190,32 +190,32 @@ func TestContractAbort(t *testing.T) {
 }
 
 func TestContractDeadlines(t *testing.T) {
-	never := func(n *notes, s *site) {
+	never := func(n *transcript, s *testServer) {
 		pr, pw := io.Pipe()
 		resp, err := s.client.Do(s.request("POST", "/", pr))
 		noteResponse(n, resp, err)
 		_ = pw.Close()
 	}
 	runScripts(t, []script{
-		{"read", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"read", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
 			n.add("set %v", http.NewResponseController(w).SetReadDeadline(start.Add(time.Second)))
 			_, err := r.Body.Read(make([]byte, 1))
 			n.add("%t after %v", errors.Is(err, os.ErrDeadlineExceeded), time.Since(start))
 			_, _ = io.WriteString(w, "too slow")
 		}, never},
-		{"read, in the past", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"read, in the past", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			n.add("set %v", http.NewResponseController(w).SetReadDeadline(time.Now().Add(-1)))
 			_, err := r.Body.Read(make([]byte, 1))
 			n.add("%t", errors.Is(err, os.ErrDeadlineExceeded))
 		}, never},
-		{"write", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"write", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			start := time.Now()
 			n.add("set %v", http.NewResponseController(w).SetWriteDeadline(start.Add(time.Second)))
 			_, err := io.Copy(w, zeros(0))
 			n.add("%t after %v", errors.Is(err, os.ErrDeadlineExceeded), time.Since(start))
-		}, func(n *notes, s *site) {
-			resp, err := s.client.Get(siteURL)
+		}, func(n *transcript, s *testServer) {
+			resp, err := s.client.Get(testServerURL)
 			if err != nil {
 				n.add("%v", err)
 				return
@@ -224,10 +224,10 @@ func TestContractDeadlines(t *testing.T) {
 			_, err = io.Copy(io.Discard, resp.Body)
 			n.add("client error %t", err != nil)
 		}},
-		{"full duplex", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"full duplex", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			n.add("%v", http.NewResponseController(w).EnableFullDuplex())
 		}, roundTrip("GET", "/", "")},
-		{"interfaces", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"interfaces", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _, err := http.NewResponseController(w).Hijack()
 			n.add("hijack %v", err)
 			n.add("push %v", w.(http.Pusher).Push("/x", nil))
@@ -260,8 +260,8 @@ func TestContractHandlers(t *testing.T) {
 	timeout := http.TimeoutHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	}), time.Second, "slow")
-	via := func(h http.Handler) func(*notes, http.ResponseWriter, *http.Request) {
-		return func(_ *notes, w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }
+	via := func(h http.Handler) func(*transcript, http.ResponseWriter, *http.Request) {
+		return func(_ *transcript, w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }
 	}
 	upload, contentType := multipartForm()
 	runScripts(t, []script{
@@ -272,7 +272,7 @@ func TestContractHandlers(t *testing.T) {
 		{"missing file", via(files), roundTrip("GET", "/c", "")},
 		{"mux", via(mux), roundTrip("GET", "/items/17", "")},
 		{"mux method", via(mux), roundTrip("POST", "/items/17", "x")},
-		{"redirect", via(http.RedirectHandler("/b.css", http.StatusFound)), func(n *notes, s *site) {
+		{"redirect", via(http.RedirectHandler("/b.css", http.StatusFound)), func(n *transcript, s *testServer) {
 			resp, err := s.client.Transport.RoundTrip(s.request("GET", "/", nil))
 			noteResponse(n, resp, err)
 		}},
@@ -282,7 +282,7 @@ func TestContractHandlers(t *testing.T) {
 				http.Error(w, err.Error(), 413)
 			}
 		}), 10)), roundTrip("POST", "/", strings.Repeat("x", 1000))},
-		{"multipart", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"multipart", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			n.add("%v", r.ParseMultipartForm(1000))
 			f, h, err := r.FormFile("file")
 			n.add("%s %d %v %q", h.Filename, h.Size, err, r.FormValue("field"))
@@ -290,12 +290,12 @@ func TestContractHandlers(t *testing.T) {
 		}, roundTrip("POST", "/", upload, func(r *http.Request) {
 			r.Header.Set("Content-Type", contentType)
 		})},
-		{"two at once", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"two at once", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				time.Sleep(time.Second)
 			}
 			_, _ = io.WriteString(w, r.URL.Path)
-		}, func(n *notes, s *site) {
+		}, func(n *transcript, s *testServer) {
 			slow := make(chan struct{})
 			go func() {
 				defer close(slow)

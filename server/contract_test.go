@@ -21,8 +21,8 @@ import (
 // HTTP/2 and against this package, and must see the same.
 type script struct {
 	name    string
-	handler func(n *notes, w http.ResponseWriter, r *http.Request)
-	client  func(n *notes, s *site)
+	handler func(n *transcript, w http.ResponseWriter, r *http.Request)
+	client  func(n *transcript, s *testServer)
 }
 
 // runScripts runs scripts against all kinds of servers.
@@ -32,8 +32,8 @@ func runScripts(t *testing.T, scripts []script) {
 			seen := map[string][]string{}
 			for _, kind := range []string{kindNetHTTP, kindServer, kindConfigure} {
 				synctest.Test(t, func(t *testing.T) {
-					n := &notes{}
-					s := newSite(t, kind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					n := &transcript{}
+					s := newTestServer(t, kind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 						sc.handler(n, w, r)
 					}))
 					sc.client(n, s)
@@ -52,8 +52,8 @@ func runScripts(t *testing.T, scripts []script) {
 	}
 }
 
-// noteHeader notes a header map in a fixed order, without Date.
-func noteHeader(n *notes, what string, h http.Header) {
+// noteHeader adds a header map to the transcript, in a fixed order and without Date.
+func noteHeader(n *transcript, what string, h http.Header) {
 	for _, k := range slices.Sorted(maps.Keys(h)) {
 		if k != "Date" {
 			n.add("%s %s: %q", what, k, h[k])
@@ -61,8 +61,8 @@ func noteHeader(n *notes, what string, h http.Header) {
 	}
 }
 
-// noteResponse reads a response and notes everything of it.
-func noteResponse(n *notes, resp *http.Response, err error) {
+// noteResponse reads a response and adds all of it to the transcript.
+func noteResponse(n *transcript, resp *http.Response, err error) {
 	if err != nil {
 		n.add("client: error")
 		return
@@ -79,9 +79,9 @@ func noteResponse(n *notes, resp *http.Response, err error) {
 	noteHeader(n, "trailer", resp.Trailer)
 }
 
-// roundTrip makes a client that sends one request and notes the response.
-func roundTrip(method, path, body string, adjust ...func(*http.Request)) func(*notes, *site) {
-	return func(n *notes, s *site) {
+// roundTrip makes a client that sends one request and adds the response to the transcript.
+func roundTrip(method, path, body string, adjust ...func(*http.Request)) func(*transcript, *testServer) {
+	return func(n *transcript, s *testServer) {
 		var rd io.Reader
 		if body != "" {
 			rd = strings.NewReader(body)
@@ -96,8 +96,8 @@ func roundTrip(method, path, body string, adjust ...func(*http.Request)) func(*n
 }
 
 func TestContractBodies(t *testing.T) {
-	write := func(parts ...string) func(*notes, http.ResponseWriter, *http.Request) {
-		return func(n *notes, w http.ResponseWriter, _ *http.Request) {
+	write := func(parts ...string) func(*transcript, http.ResponseWriter, *http.Request) {
+		return func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			for _, p := range parts {
 				k, err := io.WriteString(w, p)
 				n.add("wrote %d, error %t", k, err != nil)
@@ -117,39 +117,39 @@ func TestContractBodies(t *testing.T) {
 		{"small then large", write("\x89PNG\r\n\x1a\n", large), roundTrip("GET", "/", "")},
 		{"HEAD small", write("hello"), roundTrip("HEAD", "/", "")},
 		{"HEAD empty", write(), roundTrip("HEAD", "/", "")},
-		{"HEAD large", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"HEAD large", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, large) // net/http gives an error, though it takes less in HTTP/1.1
 		}, roundTrip("HEAD", "/", "")},
-		{"io.Copy", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"io.Copy", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			k, err := io.Copy(w, io.LimitReader(strings.NewReader(large), 90_000))
 			n.add("copied %d, %v", k, err)
 		}, roundTrip("GET", "/", "")},
-		{"io.Copy short", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"io.Copy short", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			k, err := io.Copy(w, io.LimitReader(strings.NewReader(large), 9))
 			n.add("copied %d, %v", k, err)
 		}, roundTrip("GET", "/", "")},
-		{"echo", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"echo", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			n.add("length %d", r.ContentLength)
 			k, err := io.Copy(w, r.Body)
 			n.add("copied %d, %v", k, err)
 			k2, err := r.Body.Read(make([]byte, 1))
 			n.add("again %d, %v", k2, err)
 		}, roundTrip("POST", "/", large)},
-		{"unknown length", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"unknown length", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			n.add("length %d", r.ContentLength)
 			b, err := io.ReadAll(r.Body)
 			n.add("read %q, %v", b, err)
 		}, roundTrip("POST", "/", "hello", func(r *http.Request) { r.ContentLength = -1 })},
-		{"unread body", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"unread body", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "no thanks")
 		}, roundTrip("POST", "/", strings.Repeat(large, 20))},
-		{"closed body", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"closed body", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			n.add("close %v", r.Body.Close())
 			_, err := r.Body.Read(make([]byte, 1))
 			n.add("read error %t", err != nil)
 			_, _ = io.WriteString(w, "no thanks")
 		}, roundTrip("POST", "/", large)},
-		{"no body", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"no body", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			b, err := io.ReadAll(r.Body)
 			n.add("length %d, %q, %v", r.ContentLength, b, err)
 		}, roundTrip("GET", "/", "")},
@@ -157,8 +157,8 @@ func TestContractBodies(t *testing.T) {
 }
 
 // status is a handler that sends a status, fields and a body.
-func status(code int, body string, header ...string) func(*notes, http.ResponseWriter, *http.Request) {
-	return func(n *notes, w http.ResponseWriter, _ *http.Request) {
+func status(code int, body string, header ...string) func(*transcript, http.ResponseWriter, *http.Request) {
+	return func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(header); i += 2 {
 			w.Header().Add(header[i], header[i+1])
 		}
@@ -193,10 +193,10 @@ func TestContractStatus(t *testing.T) {
 
 func TestContractHeader(t *testing.T) {
 	runScripts(t, []script{
-		{"connection-specific", status(200, "x", "Keep-Alive", "1", "X-Ok", "1"), func(n *notes, s *site) {
+		{"connection-specific", status(200, "x", "Keep-Alive", "1", "X-Ok", "1"), func(n *transcript, s *testServer) {
 			// net/http lets Keep-Alive through, which its own client refuses: nothing to compare
 			// but X-Ok.
-			resp, err := s.client.Get(siteURL)
+			resp, err := s.client.Get(testServerURL)
 			if err == nil {
 				n.add("%s", resp.Header.Get("X-Ok"))
 			}
@@ -209,16 +209,16 @@ func TestContractHeader(t *testing.T) {
 			"invalid fields", status(200, "", "X A", "1", "X-B", "a\nb", ":status", "99", "X-C", "ok", "X-\u00e4", "1"),
 			roundTrip("GET", "/", ""),
 		},
-		{"panics on invalid code", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"panics on invalid code", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			defer func() { n.add("panic %v", recover()) }()
 			w.WriteHeader(99)
 		}, roundTrip("GET", "/", "")},
-		{"no type, no date", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"no type, no date", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
 			w.Header()["Date"] = nil
 			_, _ = io.WriteString(w, "<html>")
-		}, func(n *notes, s *site) {
-			resp, err := s.client.Get(siteURL)
+		}, func(n *transcript, s *testServer) {
+			resp, err := s.client.Get(testServerURL)
 			if err != nil {
 				n.add("%v", err)
 				return
@@ -227,10 +227,10 @@ func TestContractHeader(t *testing.T) {
 			n.add("date %t", date)
 			noteResponse(n, resp, nil)
 		}},
-		{"own date", func(_ *notes, w http.ResponseWriter, _ *http.Request) {
+		{"own date", func(_ *transcript, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", "yesterday")
-		}, func(n *notes, s *site) {
-			resp, err := s.client.Get(siteURL)
+		}, func(n *transcript, s *testServer) {
+			resp, err := s.client.Get(testServerURL)
 			if err != nil {
 				n.add("%v", err)
 				return
@@ -241,7 +241,7 @@ func TestContractHeader(t *testing.T) {
 }
 
 func TestContractRequest(t *testing.T) {
-	note := func(n *notes, _ http.ResponseWriter, r *http.Request) {
+	note := func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 		n.add("%s %s %s %d.%d", r.Method, r.RequestURI, r.Proto, r.ProtoMajor, r.ProtoMinor)
 		n.add("URL %#v", *r.URL)
 		n.add("host %q, remote %q, TLS %t, close %t", r.Host, r.RemoteAddr, r.TLS != nil, r.Close)
@@ -287,7 +287,7 @@ func TestContractRequest(t *testing.T) {
 			r.ContentLength = -1
 			r.Trailer = http.Header{"X-T": nil}
 		})},
-		{"mutable header", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"mutable header", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			// Appending to one field must not write into another.
 			r.Header["X-A"] = append(r.Header["X-A"], "more")
 			r.Header.Add("X-B", "more")
@@ -298,25 +298,25 @@ func TestContractRequest(t *testing.T) {
 
 func TestContractContext(t *testing.T) {
 	runScripts(t, []script{
-		{"cancelled by the client", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"cancelled by the client", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			n.add("%v", r.Context().Err())
 		}, cancelled},
-		{"derived", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"derived", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			type key struct{}
 			ctx, cancel := context.WithCancel(context.WithValue(r.Context(), key{}, 1))
 			defer cancel()
 			<-ctx.Done()
 			n.add("%v %v", ctx.Err(), ctx.Value(key{}))
 		}, cancelled},
-		{"ends with the handler", func(n *notes, _ http.ResponseWriter, r *http.Request) {
+		{"ends with the handler", func(n *transcript, _ http.ResponseWriter, r *http.Request) {
 			context.AfterFunc(r.Context(), func() { n.add("over: %v", r.Context().Err()) })
 			n.add("before: %v", r.Context().Err())
 		}, roundTrip("GET", "/", "")},
-		{"CloseNotify", func(n *notes, w http.ResponseWriter, _ *http.Request) {
+		{"CloseNotify", func(n *transcript, w http.ResponseWriter, _ *http.Request) {
 			n.add("%t", <-w.(http.CloseNotifier).CloseNotify()) //nolint:staticcheck // part of the contract
 		}, cancelled},
-		{"write after cancel", func(n *notes, w http.ResponseWriter, r *http.Request) {
+		{"write after cancel", func(n *transcript, w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			_, err := w.Write(make([]byte, 10_000))
 			n.add("write error %t", err != nil)
@@ -326,7 +326,7 @@ func TestContractContext(t *testing.T) {
 }
 
 // cancelled sends a request and gives up while the handler runs.
-func cancelled(n *notes, s *site) {
+func cancelled(n *transcript, s *testServer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -17,8 +17,8 @@
 // The settings of HTTP/2 are in [Config]. Fields that conn.Config has too are documented there.
 //
 // Handlers see what net/http documents: everything of http.ResponseController, trailers both ways,
-// 1xx responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. The last
-// section lists the differences.
+// 1xx responses, 100-continue, http.MaxBytesReader, request contexts, http.ErrAbortHandler. The
+// last section lists the differences.
 //
 // # Concurrency
 //
@@ -67,10 +67,10 @@
 //
 // # Layers
 //
-// This package owns what net/http's server owns above the connection: listeners, ALPN and the choice
-// between HTTP/1.1 and HTTP/2, the http.Request and http.ResponseWriter of an exchange, which
-// goroutine runs a handler, and graceful shutdown. It writes no frames: frames, windows and streams
-// belong to package conn. HTTP/1.1 is answered by an http.Server inside.
+// This package owns what net/http's server owns above the connection: listeners, ALPN and the
+// choice between HTTP/1.1 and HTTP/2, the http.Request and http.ResponseWriter of an exchange,
+// which goroutine runs a handler, and graceful shutdown. It writes no frames: frames, windows and
+// streams belong to package conn. HTTP/1.1 is answered by an http.Server inside.
 //
 // # Differences from net/http
 //

@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// site is a server on in-memory connections, with net/http's client for HTTP/2 on cleartext.
-type site struct {
+// testServer is a server on in-memory connections, with net/http's client for HTTP/2 on cleartext.
+type testServer struct {
 	t      *testing.T
 	l      *memconn.Listener
 	client *http.Client
@@ -23,7 +23,7 @@ type site struct {
 	std    *http.Server // of the other kinds
 }
 
-const siteURL = "http://example.test"
+const testServerURL = "http://example.test"
 
 // The ways to serve that are to look alike.
 const (
@@ -32,10 +32,10 @@ const (
 	kindConfigure = "configure"
 )
 
-// newSite starts a server. Inside a bubble of synctest, its end must be waited for with stop.
-func newSite(t *testing.T, kind string, h http.Handler, adjust ...any) *site {
+// newTestServer starts a server. Inside a bubble of synctest, its end must be waited for with stop.
+func newTestServer(t *testing.T, kind string, h http.Handler, adjust ...any) *testServer {
 	t.Helper()
-	s := &site{t: t, l: memconn.Listen(anyLink(t)), log: &syncBuffer{}, served: make(chan error, 1)}
+	s := &testServer{t: t, l: memconn.Listen(anyLink(t)), log: &syncBuffer{}, served: make(chan error, 1)}
 	var p, clientP http.Protocols
 	clientP.SetUnencryptedHTTP2(true)
 	s.client = &http.Client{Transport: &http.Transport{DialContext: s.l.Dial, Protocols: &clientP}}
@@ -75,7 +75,7 @@ func newSite(t *testing.T, kind string, h http.Handler, adjust ...any) *site {
 }
 
 // stop ends client and server.
-func (s *site) stop() {
+func (s *testServer) stop() {
 	s.t.Helper()
 	s.client.CloseIdleConnections()
 	if err := s.close(); err != nil {
@@ -87,18 +87,18 @@ func (s *site) stop() {
 }
 
 // get is a GET whose failure ends the test.
-func (s *site) get(path string) *http.Response {
+func (s *testServer) get(path string) *http.Response {
 	s.t.Helper()
-	resp, err := s.client.Get(siteURL + path)
+	resp, err := s.client.Get(testServerURL + path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return resp
 }
 
-func (s *site) request(method, path string, body interface{ Read([]byte) (int, error) }) *http.Request {
+func (s *testServer) request(method, path string, body interface{ Read([]byte) (int, error) }) *http.Request {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), method, siteURL+path, body)
+	r, err := http.NewRequestWithContext(context.Background(), method, testServerURL+path, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestResponseWriterOfHTTP1(t *testing.T) {
 		t.Fatal(err)
 	}
 	likeNetHTTP(t, func(t *testing.T, kind string, write func(net.Conn, string)) string {
-		n := &notes{}
+		n := &transcript{}
 		dial := listenKind(t, kind, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/hijack" {
 				nc, rw, err := http.NewResponseController(w).Hijack()
@@ -130,8 +130,9 @@ func TestResponseWriterOfHTTP1(t *testing.T) {
 	})
 }
 
-// noteAbilities notes which methods w has, and what those of http.ResponseController return.
-func noteAbilities(n *notes, w http.ResponseWriter) {
+// noteAbilities adds to the transcript which methods w has, and what those of
+// http.ResponseController return.
+func noteAbilities(n *transcript, w http.ResponseWriter) {
 	_, flusher := w.(http.Flusher)
 	_, hijacker := w.(http.Hijacker)
 	_, readerFrom := w.(io.ReaderFrom)

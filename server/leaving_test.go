@@ -142,7 +142,7 @@ func listenLocal(t *testing.T, srv *Server, secure bool) (dial func() net.Conn) 
 // served too, but not those that are not whole, or that the client has reset.
 func TestQueuedRequestsOfLeavingClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &notes{}
+		n := &transcript{}
 		srv := serving(func(_ http.ResponseWriter, r *http.Request) {
 			if r.Method == "GET" {
 				time.Sleep(time.Second) // though it was reset
@@ -176,7 +176,7 @@ func TestQueuedRequestsOfLeavingClient(t *testing.T) {
 // one read as in many.
 func TestRequestsBeforeFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &notes{}
+		n := &transcript{}
 		p := newPeer(t, serving(func(_ http.ResponseWriter, r *http.Request) {
 			b, err := io.ReadAll(r.Body)
 			n.add("%s %q %v", r.URL.Path, b, err)

@@ -274,7 +274,7 @@ func (l *lifecycle) serve(kind string) aServer {
 	return s
 }
 
-// httptest starts an httptest.Server, which notes the states itself, too.
+// httptest starts an httptest.Server, which tracks the states itself, too.
 func (l *lifecycle) httptest(kind string) *httptest.Server {
 	ts := httptest.NewUnstartedServer(l)
 	ts.Config.ConnState, ts.Config.Protocols, ts.EnableHTTP2 = l.noteState, l.protocols(), true

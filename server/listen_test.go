@@ -18,8 +18,8 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// whereabouts makes srv tell the address that it listens on.
-func whereabouts(srv *Server) chan string {
+// reportAddr makes srv tell the address that it listens on.
+func reportAddr(srv *Server) chan string {
 	addr := make(chan string, 1)
 	srv.Addr = "127.0.0.1:0"
 	srv.BaseContext = func(l net.Listener) context.Context {
@@ -37,7 +37,7 @@ func TestListenAndServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv := serving(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) })
-	addr := whereabouts(srv)
+	addr := reportAddr(srv)
 	served := make(chan error)
 	go func() { served <- srv.ListenAndServe() }()
 	nc, err := net.Dial("tcp", <-addr)
@@ -84,7 +84,7 @@ func TestListenAndServeTLS(t *testing.T) {
 	roots.AddCert(cert.Leaf)
 
 	srv := serving(tlsHandler)
-	addr := whereabouts(srv)
+	addr := reportAddr(srv)
 	served := make(chan error)
 	go func() { served <- srv.ListenAndServeTLS(certFile, keyFile) }()
 	c, err := tls.Dial("tcp", <-addr, &tls.Config{RootCAs: roots, ServerName: "example.test"})

@@ -23,7 +23,7 @@ func (panicky) TraceFrame(_ *conn.Conn, f conn.FrameTrace) {
 // A panic that no handler has raised ends one connection, and is not silent.
 func TestPanicOfConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var states notes
+		var states transcript
 		srv := serving(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		srv.Tracer = panicky{}
 		srv.ConnState = func(_ net.Conn, s http.ConnState) { states.add("%v", s) }

@@ -30,7 +30,7 @@ func TestFirstOctetsLikeNetHTTP(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.20q", send), func(t *testing.T) {
 			likeNetHTTP(t, func(t *testing.T, kind string, write func(net.Conn, string)) string {
-				n := &notes{}
+				n := &transcript{}
 				nc := listenKind(t, kind, func(w http.ResponseWriter, r *http.Request) {
 					b, err := io.ReadAll(r.Body)
 					n.add("%s %s %s %q %v", r.Method, r.RequestURI, r.Proto, b, err)

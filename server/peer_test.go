@@ -78,7 +78,7 @@ func serving(f func(http.ResponseWriter, *http.Request)) *Server {
 func (p *peer) write(b []byte) {
 	p.t.Helper()
 	if _, err := p.nc.Write(b); err != nil {
-		p.note("write: closed")
+		p.record("write: closed")
 	}
 }
 
@@ -122,13 +122,13 @@ func data(id uint32, s string, end bool) frame.Data {
 	return frame.Data{StreamID: id, Data: []byte(s), EndStream: end}
 }
 
-func (p *peer) note(format string, args ...any) {
+func (p *peer) record(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen = append(p.seen, fmt.Sprintf(format, args...))
 }
 
-// read notes what comes until the connection ends.
+// read records what comes until the connection ends.
 func (p *peer) read() {
 	var buf []byte
 	chunk := make([]byte, 64<<10)
@@ -143,21 +143,21 @@ func (p *peer) read() {
 			if err != nil || n == 0 {
 				break
 			}
-			p.came(item)
+			p.received(item)
 			buf = buf[n:]
 		}
 		if err != nil {
-			p.note("closed")
+			p.record("closed")
 			return
 		}
 	}
 }
 
-// text is how a peer notes frames.
+// text is the form in which a peer records frames.
 var text = h2test.Text{Omit: []string{"date"}}
 
-// came notes a frame, but for SETTINGS and WINDOW_UPDATE, and answers PING.
-func (p *peer) came(item any) {
+// received records a frame, but for SETTINGS and WINDOW_UPDATE, and answers PING.
+func (p *peer) received(item any) {
 	switch f := item.(type) {
 	case frame.Settings, frame.WindowUpdate:
 	case frame.Ping:
@@ -166,7 +166,7 @@ func (p *peer) came(item any) {
 			_, _ = p.nc.Write(f.Append(nil))
 		}
 	default:
-		p.note("%s", text.Line(item))
+		p.record("%s", text.Line(item))
 	}
 }
 
@@ -243,13 +243,13 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// notes is what a script has seen, in order.
-type notes struct {
+// transcript is what a script has seen, in order.
+type transcript struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (n *notes) add(format string, args ...any) {
+func (n *transcript) add(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.list = append(n.list, fmt.Sprintf(format, args...))

@@ -20,7 +20,7 @@ func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func TestPriority(t *testing.T) {
 	asked := priority.Params{Extensible: true, Urgency: 5, Incremental: true}
 	var kept http.ResponseWriter
-	s := newSite(t, kindServer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newTestServer(t, kindServer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kept = w
 		want := func(why string, want priority.Params) {
 			if got, err := Priority(wrapper{wrapper{w}}); got != want || err != nil {

@@ -100,7 +100,7 @@ func TestPushRules(t *testing.T) {
 }
 
 func TestPushNotSupported(t *testing.T) {
-	errs := &notes{}
+	errs := &transcript{}
 	handler := func(w http.ResponseWriter, _ *http.Request) { errs.add("%v", w.(http.Pusher).Push("/pushed", nil)) }
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, serving(handler), frame.Setting{ID: frame.SettingEnablePush, Value: 0})
@@ -161,7 +161,7 @@ func TestPushIsFlushed(t *testing.T) {
 // not run at all.
 func TestPushCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ended := &notes{}
+		ended := &transcript{}
 		p := newPeer(t, serving(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/1" {
 				for i := range 3 {

@@ -24,7 +24,7 @@ func TestReadFromWithPauses(t *testing.T) {
 			all = append(all, p...)
 		}
 		var copied int64
-		s := newSite(t, kindServer, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := newTestServer(t, kindServer, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			pr, pw := io.Pipe()
 			go func() {
 				for _, p := range pieces {

@@ -316,7 +316,7 @@ func TestShutdownOfConfigureWaitsForHandlers(t *testing.T) {
 // accepts it later, and no other's does; the tunnel itself goes on.
 func TestShutdownTellsTunnels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &notes{}
+		n := &transcript{}
 		srv := serving(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "GET" {
 				time.Sleep(10 * time.Second)

@@ -19,8 +19,8 @@ import (
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
-// tlsSite is a server on TLS, and a client's configuration that trusts it.
-type tlsSite struct {
+// tlsTestServer is a server on TLS, and a client's configuration that trusts it.
+type tlsTestServer struct {
 	t      *testing.T
 	srv    *Server
 	l      *memconn.Listener
@@ -29,7 +29,7 @@ type tlsSite struct {
 	served chan error
 }
 
-func newTLSSite(t *testing.T, srv *Server) *tlsSite {
+func newTLSTestServer(t *testing.T, srv *Server) *tlsTestServer {
 	t.Helper()
 	cert, err := selfsigned.Certificate("example.test")
 	if err != nil {
@@ -37,7 +37,7 @@ func newTLSSite(t *testing.T, srv *Server) *tlsSite {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(cert.Leaf)
-	s := &tlsSite{t: t, srv: srv, l: memconn.Listen(clearLink(t)), logs: &syncBuffer{}, served: make(chan error, 1)}
+	s := &tlsTestServer{t: t, srv: srv, l: memconn.Listen(clearLink(t)), logs: &syncBuffer{}, served: make(chan error, 1)}
 	s.client = &tls.Config{RootCAs: roots, ServerName: "example.test"}
 	if srv.TLSConfig == nil {
 		srv.TLSConfig = &tls.Config{}
@@ -49,7 +49,7 @@ func newTLSSite(t *testing.T, srv *Server) *tlsSite {
 }
 
 // dial connects with the given ALPN protocols.
-func (s *tlsSite) dial(protos ...string) (*tls.Conn, error) {
+func (s *tlsTestServer) dial(protos ...string) (*tls.Conn, error) {
 	nc, err := s.l.Dial(s.t.Context(), "", "")
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (s *tlsSite) dial(protos ...string) (*tls.Conn, error) {
 	return c, nil
 }
 
-func (s *tlsSite) mustDial(protos ...string) *tls.Conn {
+func (s *tlsTestServer) mustDial(protos ...string) *tls.Conn {
 	s.t.Helper()
 	c, err := s.dial(protos...)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *tlsSite) mustDial(protos ...string) *tls.Conn {
 	return c
 }
 
-func (s *tlsSite) stop() {
+func (s *tlsTestServer) stop() {
 	s.t.Helper()
 	_ = s.srv.Close()
 	if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
@@ -93,7 +93,7 @@ func TestALPN(t *testing.T) {
 		var st states
 		srv := serving(tlsHandler)
 		srv.ConnState = st.note
-		s := newTLSSite(t, srv)
+		s := newTLSTestServer(t, srv)
 		c := s.mustDial("h2", "http/1.1")
 		p := peerOn(t, c)
 		p.write(frame.AppendSettings([]byte(frame.Preface)))
@@ -163,7 +163,7 @@ func TestALPNWithoutHTTP2(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := serving(okHandler)
 				c.adjust(srv)
-				s := newTLSSite(t, srv)
+				s := newTLSTestServer(t, srv)
 				tc := s.mustDial(c.offers...)
 				if got := tc.ConnectionState().NegotiatedProtocol; got != c.want {
 					t.Errorf("negotiated %q, want %q", got, c.want)
@@ -182,7 +182,7 @@ func TestOtherProtocolOfTLSNextProto(t *testing.T) {
 		srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
 			"foo": func(_ *http.Server, c *tls.Conn, _ http.Handler) { _, _ = io.WriteString(c, "foo!") },
 		}
-		s := newTLSSite(t, srv)
+		s := newTLSTestServer(t, srv)
 		c := s.mustDial("foo")
 		if got, err := io.ReadAll(c); string(got) != "foo!" {
 			t.Errorf("%q, %v", got, err)
@@ -305,7 +305,7 @@ func TestCipherSuitesAreChecked(t *testing.T) {
 func TestBadHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serving(okHandler)
-		s := newTLSSite(t, srv)
+		s := newTLSTestServer(t, srv)
 		nc, _ := s.l.Dial(t.Context(), "", "")
 		_, _ = io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
@@ -339,7 +339,7 @@ func TestPanicInTLSCallback(t *testing.T) {
 		srv.TLSConfig = &tls.Config{
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { panic("oh") },
 		}
-		s := newTLSSite(t, srv)
+		s := newTLSTestServer(t, srv)
 		if _, err := s.dial("h2"); err == nil {
 			t.Error("handshake without error")
 		}

@@ -16,13 +16,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the next one has its usual effect: it kills.
+	// The second signal has its usual effect and kills the program.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole command. It returns the exit status: 0 for success, 1 for
-// a failure that was reported on stderr.
+// run runs the command with args and returns its exit status: 0 for success, 1
+// for a failure, which it has reported on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "sluice",
@@ -94,7 +94,7 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 	return cmd
 }
 
-// version is the module's version as the go command recorded it.
+// version returns the module's version as the go command has recorded it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

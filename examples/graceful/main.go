@@ -29,7 +29,7 @@ func main() {
 	defer stop()
 
 	drained := make(chan error, 1)
-	go func() {
+	go func() { // ends when Shutdown has returned
 		<-ctx.Done()
 		stop() // a second Ctrl-C kills
 		log.Print("draining")
@@ -39,7 +39,7 @@ func main() {
 	}()
 
 	log.Printf("http://%s/", *addr)
-	// ListenAndServe returns as soon as Shutdown begins, so wait for its end.
+	// ListenAndServe returns as soon as Shutdown begins: the program must wait for its end.
 	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// What one request can ask of the endpoints is bounded, so that a demo left
-// running does not become a tool against its owner.
+// Bounds of what one request can ask of the endpoints, so that a demo that is
+// left running cannot be used to harm its owner.
 const (
 	maxBytes = 1 << 30 // of /bytes and /echo: a gigabyte fills any window
 	maxDelay = time.Minute
@@ -23,6 +23,7 @@ const (
 	hintDelay = 300 * time.Millisecond // long enough to be seen in curl -v
 )
 
+// endpoints adds the endpoints for the command line to the mux.
 func (s *Site) endpoints() {
 	s.mux.HandleFunc("POST /echo", echo)
 	s.mux.HandleFunc("PUT /echo", echo)
@@ -50,13 +51,13 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	// Not the type of the request: a page that was sent here must not run.
+	// The request's own type would have a browser run a page that it was made to send here.
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if r.ContentLength >= 0 {
 		w.Header().Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	}
 	if _, err := io.Copy(flushWriter{w}, http.MaxBytesReader(w, r.Body, maxBytes)); err != nil {
-		panic(http.ErrAbortHandler) // half an answer has gone: only the end of the stream can say so
+		panic(http.ErrAbortHandler) // a part of the response is sent: a reset of the stream is the one way left to report it
 	}
 }
 
@@ -111,7 +112,7 @@ func trailers(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Sha256", hex.EncodeToString(sum.Sum(nil)))
 }
 
-// earlyHints sends 103 (RFC 8297), thinks for a moment, and answers.
+// earlyHints sends 103 (RFC 8297), waits for hintDelay, and answers.
 func earlyHints(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Link", "</style.css>; rel=preload; as=style")

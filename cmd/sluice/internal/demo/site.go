@@ -29,7 +29,7 @@ const (
 //go:embed static
 var files embed.FS
 
-// Info is what the page and /info.json tell about the server.
+// Info is what the page and /info.json show of the server.
 type Info struct {
 	Server     string `json:"server"`     // name and version
 	TLSPort    string `json:"tlsPort"`    // port of the https:// listener, "" without one
@@ -81,41 +81,42 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if n, ok := r.Context().Value(connKey{}).(int64); ok {
-		// Server-Timing shows up in the browser's timing entries, and so
-		// tells the page which requests shared a connection.
+		// Server-Timing is in the browser's timing entries, where the page
+		// finds out which requests shared a connection.
 		h.Set("Server-Timing", `conn;desc="`+strconv.FormatInt(n, 10)+`"`)
 	}
 	_, pattern := s.mux.Handler(r)
-	if !slices.Contains(readers, pattern) {
+	if !slices.Contains(bodyReaders, pattern) {
 		readSome(w, r)
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-// readers are the patterns whose handlers read the body themselves.
-var readers = []string{"POST /echo", "PUT /echo", "/trailers"}
+// bodyReaders are the patterns whose handlers read the body themselves.
+var bodyReaders = []string{"POST /echo", "PUT /echo", "/trailers"}
 
-// readSome reads a body that no handler wants, as far as it comes soon, before it is answered. A
-// response that comes first ends the stream, and hides that what follows is malformed
-// (RFC 9113 §8.1.1).
+// readSome reads a body that no handler reads, as far as it comes soon, before the handler is
+// called. A response that is sent before that ends the stream, and hides that the rest of the body
+// is malformed (RFC 9113 §8.1.1).
 func readSome(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
 	rc := http.NewResponseController(w)
 	if rc.SetReadDeadline(time.Now().Add(readSomeFor)) != nil {
-		return // without a limit a client could make us wait for ever
+		return // without a limit a client could hold up the handler for ever
 	}
-	_, _ = io.CopyN(io.Discard, r.Body, readSomeMost) // the stream has the error too
+	_, _ = io.CopyN(io.Discard, r.Body, readSomeMost) // an error of the stream is found by the handler, too
 	_ = rc.SetReadDeadline(time.Time{})
 }
 
-// How much of a body that no handler wants is read, and for how long.
+// How much of a body that no handler reads is read, and for how long.
 const (
 	readSomeMost = 64 << 10
 	readSomeFor  = time.Second
 )
 
+// connKey is the key of a connection's number in its context.
 type connKey struct{}
 
 // ConnContext numbers the connections; it has the form of
@@ -142,6 +143,7 @@ func (s *Site) tile(w http.ResponseWriter, r *http.Request) {
 		n%Columns*tileSize, n/Columns*tileSize, tileSize, tileSize, s.scene)
 }
 
+// showInfo answers /info.json.
 func (s *Site) showInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, struct {
 		Info
@@ -160,6 +162,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 	fmt.Fprintf(w, "%s\n", b)
 }
 
+// readScene returns the drawing without its <svg> element.
 func readScene() string {
 	b, err := files.ReadFile("static/scene.svg")
 	if err != nil {
@@ -173,7 +176,7 @@ func readScene() string {
 	return inner
 }
 
-// renderIndex fills the page's template once: it is the same for everybody.
+// renderIndex fills in the template of the page, which is the same for every visitor.
 func renderIndex() string {
 	t := template.Must(template.ParseFS(files, "static/index.html"))
 	tiles := make([]int, Tiles)

@@ -6,11 +6,11 @@ import (
 	"net"
 )
 
-// urls are the addresses to type: "" for a listener that is off.
+// urls are the URLs of the listeners, "" for one that is off.
 type urls struct{ https, http string }
 
-// url is where a client on this machine finds the listener: the name it was
-// given, or localhost when it listens everywhere.
+// url returns the URL of a listener for a client on this machine: with the name
+// that addr has, or localhost when it listens on all addresses.
 func url(scheme, addr string, l net.Listener) string {
 	if l == nil {
 		return ""
@@ -69,6 +69,7 @@ func tries(o *Options, u urls) []try {
 	return list
 }
 
+// banner prints where the server is and what to try.
 func banner(w io.Writer, o *Options, u urls) {
 	what := "the demo site"
 	if o.Dir != "" {

@@ -53,8 +53,8 @@ func advice(flag, addr string, err error) string {
 	return fmt.Sprintf("%v. Change %s", err, flag)
 }
 
-// certificate loads the files, or makes a certificate that is good for the
-// names by which this listener can be reached.
+// certificate loads the certificate of the files, or makes one that is valid for
+// the names by which the listener can be reached.
 func certificate(o *Options) (tls.Certificate, error) {
 	if o.CertFile == "" {
 		return selfsigned.Certificate(certHosts(o)...)
@@ -74,6 +74,7 @@ func certificate(o *Options) (tls.Certificate, error) {
 	return cert, fmt.Errorf("--cert %s with --key %s: %s", o.CertFile, o.KeyFile, strings.TrimPrefix(err.Error(), "tls: "))
 }
 
+// certHosts returns the names and addresses that a self-signed certificate is for.
 func certHosts(o *Options) []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	if name, err := os.Hostname(); err == nil && name != "" && name != "localhost" {

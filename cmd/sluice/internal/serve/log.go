@@ -28,14 +28,14 @@ func logRequests(l *log.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// recorder remembers the status and counts the body.
+// recorder is a ResponseWriter that keeps the status and counts the octets of the body.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
 }
 
-// Unwrap lets http.ResponseController reach the real writer.
+// Unwrap returns the ResponseWriter below, for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *recorder) WriteHeader(status int) {

@@ -18,7 +18,7 @@ type Options struct {
 	Dir      string   // directory to serve; "" is the demo site
 	CertFile string   // PEM certificate chain; "" makes a self-signed one in memory
 	KeyFile  string   // PEM key of CertFile
-	Hosts    []string // names and addresses that a self-signed certificate is made for, beside the obvious ones
+	Hosts    []string // names and addresses that a self-signed certificate is for, beside those of this machine
 
 	H2CUpgrade bool // answer "Upgrade: h2c" on the cleartext listener (RFC 7540 §3.2)
 
@@ -40,7 +40,7 @@ type Options struct {
 	Ready func(https, http net.Addr)
 }
 
-// Defaults are the options of a bare "sluice serve".
+// Defaults returns the options of "sluice serve" without flags.
 func Defaults() Options {
 	return Options{HTTPS: ":8443", HTTP: ":8080", IdleTimeout: 5 * time.Minute, Drain: 10 * time.Second}
 }
@@ -78,6 +78,7 @@ func (o *Options) check() error {
 	return o.checkDir()
 }
 
+// checkDir is check for Dir.
 func (o *Options) checkDir() error {
 	if o.Dir == "" {
 		return nil

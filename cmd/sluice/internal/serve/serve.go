@@ -69,14 +69,14 @@ func stop(o *Options, srv *server.Server, listeners int, ended <-chan error) err
 	return err
 }
 
-// listeners are the open ones; a nil one is off.
+// listeners are the listeners of a server; one that is nil is off.
 type listeners struct {
 	https, http net.Listener
 	cert        tls.Certificate
-	count       int
+	count       int // of those that are open
 }
 
-// open opens everything, so that nothing is served when one part is missing.
+// open opens the listeners that o asks for, or none after an error.
 func open(o *Options) (ls listeners, err error) {
 	defer func() {
 		if err != nil && ls.https != nil {
@@ -101,19 +101,20 @@ func open(o *Options) (ls listeners, err error) {
 	return ls, nil
 }
 
-// start serves both listeners. The channel gets one error for each, when it
-// has ended; Shutdown or Close of srv ends them.
+// start serves both listeners, each on a goroutine that Shutdown or Close of
+// srv ends. The channel gets the error of each then.
 func (ls *listeners) start(srv *server.Server) <-chan error {
 	ended := make(chan error, ls.count)
 	if ls.https != nil {
-		go func() { ended <- srv.ServeTLS(ls.https, "", "") }()
+		go func() { ended <- srv.ServeTLS(ls.https, "", "") }() // ends with srv
 	}
 	if ls.http != nil {
-		go func() { ended <- srv.Serve(ls.http) }()
+		go func() { ended <- srv.Serve(ls.http) }() // ends with srv
 	}
 	return ended
 }
 
+// newServer makes the server for the listeners, which says of itself where they are.
 func newServer(o *Options, ls listeners) *server.Server {
 	logger := log.New(o.Err, "", log.LstdFlags)
 	srv := &server.Server{
@@ -147,6 +148,7 @@ func newServer(o *Options, ls listeners) *server.Server {
 	return srv
 }
 
+// addr returns the address of a listener, nil for one that is off.
 func addr(l net.Listener) net.Addr {
 	if l == nil {
 		return nil
@@ -154,6 +156,7 @@ func addr(l net.Listener) net.Addr {
 	return l.Addr()
 }
 
+// port returns the port of a listener, "" for one that is off.
 func port(l net.Listener) string {
 	if l == nil {
 		return ""
