@@ -122,7 +122,7 @@ func runBlockingChild(how string) {
 	must(err)
 	_, err = io.CopyN(io.Discard, resp.Body, 1<<20)
 	must(err)
-	for start := time.Now(); time.Since(start) < 300*time.Millisecond; { // nobody reads, and the socket fills
+	for start := time.Now(); time.Since(start) < 300*time.Millisecond; { // the peer does not read, and the socket fills
 		runtime.GC()
 	}
 	cancel()

@@ -171,7 +171,7 @@ func TestServeConnWith(t *testing.T) {
 	}
 }
 
-// Wherever the octets are cut that somebody has read before, they are served as if they came from
+// Wherever the octets are cut that were read before, they are served as if they came from
 // the connection.
 func TestServeConnWithReceived(t *testing.T) {
 	for _, way := range connKinds {

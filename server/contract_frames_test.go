@@ -78,7 +78,7 @@ func (sc *frameScript) run(t *testing.T, kind string) []string {
 	for i, f := range frames {
 		if strings.HasPrefix(f, "HEADERS") {
 			words := strings.Split(f, " ")
-			slices.Sort(words) // the order of fields is nobody's promise
+			slices.Sort(words) // the order of fields is not specified
 			frames[i] = strings.Join(words, " ")
 		}
 	}

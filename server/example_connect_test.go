@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// A proxy that connects its clients to other hosts. (One that others can reach must look at whom it
-// connects to.)
+// A proxy that connects its clients to other hosts. (One that the public can reach must check to
+// which hosts it connects.)
 func ExampleAcceptConnect() {
 	proxy := &server.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {

@@ -120,8 +120,8 @@ func TestHonestCreditInPieces(t *testing.T) {
 }
 
 // A client's users leave: of 1,001 requests in 0.1 s, 63% are cancelled in the same packet, the
-// others soon. The storm comes again each second, while handlers run that take no notice of it; and
-// somebody else's upload goes on.
+// others soon. The storm comes again each second, while handlers run that take no notice of it, and
+// the upload of another user goes on.
 func TestHonestStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t, serving(func(w http.ResponseWriter, r *http.Request) {

@@ -118,7 +118,7 @@ func (c countedSocket) Read(f func(fd uintptr) bool) error {
 	})
 }
 
-// TestPeekerSleeps: octets that stay in the socket wake nobody while nothing follows.
+// TestPeekerSleeps: octets that stay in the socket wake no goroutine while nothing follows.
 func TestPeekerSleeps(t *testing.T) {
 	client, server := connectedPair(t, "tcp")
 	defer client.Close()

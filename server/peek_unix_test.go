@@ -141,7 +141,7 @@ func TestPeekError(t *testing.T) {
 }
 
 // TestPeekedSocketIsClosed: a client whose first octets are not answered sees the end of the
-// connection and no reset, which a socket is closed with that has octets nobody has read.
+// connection. A socket that is closed with octets that were not read sends a reset instead.
 func TestPeekedSocketIsClosed(t *testing.T) {
 	const request = "GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
 	for name, c := range map[string]struct {

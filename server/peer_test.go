@@ -192,8 +192,8 @@ func (p *peer) awaitEnd() {
 	}
 }
 
-// wantByStream is want for frames of several streams, whose order among each other is nobody's
-// promise. PUSH_PROMISE is of the stream that it is sent on.
+// wantByStream is want for frames of several streams, whose order among each other is not
+// specified. PUSH_PROMISE is of the stream that it is sent on.
 func (p *peer) wantByStream(why string, frames ...string) {
 	p.t.Helper()
 	synctest.Wait()

@@ -59,7 +59,8 @@ func TestPushPreloads(t *testing.T) {
 	})
 }
 
-// Nothing is pushed to who does not want it, with what is no page, or more than is remembered.
+// Nothing is pushed to a client that takes no pushes, with a response that is no page, or beyond
+// maxPreloads.
 func TestPushPreloadsNot(t *testing.T) {
 	const link = `</style.css>; rel=preload`
 	count := func(p *peer) (n int) {

@@ -23,7 +23,7 @@ func ExampleSetPriority() {
 		if err != nil {
 			log.Print(err) // HTTP/1.1 has none
 		}
-		if strings.HasSuffix(r.URL.Path, ".zip") { // for later, and whoever saves it need not see it grow
+		if strings.HasSuffix(r.URL.Path, ".zip") { // a download, of which no part is of use before the rest
 			later := priority.Params{Extensible: true, Urgency: priority.MaxUrgency}
 			if err := server.SetPriority(w, later); err != nil {
 				log.Print(err)

@@ -58,8 +58,8 @@ func main() {
 	}
 }
 
-// get prints what one page has answered. The body must be read to its end, or closed, for the stream
-// to be free for another request.
+// get prints what one page has answered. The body must be read to its end, or closed, for the
+// stream to be free for another request.
 func get(hc *http.Client, url string) error {
 	start := time.Now()
 	resp, err := hc.Get(url)

@@ -1,6 +1,6 @@
 // Package settingstest holds the settings of several packages together: fields of one name have one
-// type, are carried over from one struct to the next, and have the default that their comment names.
-// It is for tests.
+// type, are carried over from one struct to the next, and have the default that their comment
+// names. It is for tests.
 package settingstest
 
 import (
@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Shared returns the names of the exported fields that the structs to which a and b point both have,
-// those of embedded structs included. It is an error if one has not the same type in both.
+// Shared returns the names of the exported fields that the structs to which a and b point both
+// have, those of embedded structs included. It is an error if one has not the same type in both.
 func Shared(t *testing.T, a, b any) (names []string) {
 	t.Helper()
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(a).Elem()) {
@@ -130,8 +130,8 @@ func Comments(t *testing.T, file, typ string) map[string]string {
 var namedDefault = regexp.MustCompile(`[Dd]efault \[((?:\w+\.)?Default\w+)\], ([0-9][0-9,]*(?: [A-Za-z]+)?)`)
 
 // Defaults checks the defaults that comments name: each is among values, by the name that comments
-// have for the constant, is followed by its value, and is what actual returns for the field. Each of
-// values must be named.
+// have for the constant, is followed by its value, and is what actual returns for the field. Each
+// of values must be named.
 func Defaults(t *testing.T, comments map[string]string, values map[string]any, actual func(field string) any) {
 	t.Helper()
 	named := make(map[string]bool)

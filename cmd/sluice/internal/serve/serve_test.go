@@ -85,7 +85,7 @@ func (r *running) stopNow() error {
 	return err
 }
 
-// client speaks the protocols given, and trusts anybody.
+// client speaks the protocols given, and trusts any certificate.
 func newClient(t *testing.T, set func(*http.Protocols)) *http.Client {
 	var p http.Protocols
 	set(&p)
