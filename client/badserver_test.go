@@ -116,7 +116,7 @@ func TestBadServers(t *testing.T) {
 	for _, tt := range badServers {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				r := f.get()
 				p := f.accept()
 				p.request()
@@ -173,7 +173,7 @@ func TestBadBodies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				r := f.get()
 				p := f.accept()
 				p.request()
@@ -206,7 +206,7 @@ func TestBadBodies(t *testing.T) {
 // the next request.
 func TestDataAfterEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -222,7 +222,7 @@ func TestDataAfterEnd(t *testing.T) {
 // What a header bomb makes us hold is bounded.
 func TestHeaderBombMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -243,10 +243,10 @@ func TestHeaderBombMemory(t *testing.T) {
 }
 
 // A server that never reads holds up neither cancellation nor other connections, and a request that
-// was cancelled keeps its slot until the server has been told.
+// was cancelled keeps its slot until RST_STREAM was sent.
 func TestServerNeverReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarmOn(
+		f := newTestDialerOn(
 			t,
 			testLinkOf(memconn.Options{Buffer: 1000}),
 			func(t *Transport) { t.StrictMaxConcurrentStreams = true },
@@ -261,7 +261,7 @@ func TestServerNeverReads(t *testing.T) {
 		synctest.Wait()
 		var calls []*result
 		for range 2 {
-			req := newRequest(t, "GET", siteURL+"/"+strings.Repeat("x", 900), nil)
+			req := newRequest(t, "GET", testURL+"/"+strings.Repeat("x", 900), nil)
 			calls = append(calls, startOn(t, c, req))
 		}
 		synctest.Wait()
@@ -298,7 +298,7 @@ func TestServerNeverReads(t *testing.T) {
 // A server that stops answering is found by PING, and its requests fail.
 func TestServerStopsAnswering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -320,7 +320,7 @@ func TestServerStopsAnswering(t *testing.T) {
 // Between two keepalive PINGs there is traffic, or five minutes where a request runs.
 func TestPingBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()

@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// spyBody is a request body that notes how it is used.
+// spyBody is a request body that records how it is used.
 type spyBody struct {
 	io.Reader
 	mu     sync.Mutex
@@ -46,7 +46,7 @@ func (b *spyBody) Close() error {
 	return nil
 }
 
-// check says that the body was closed once and left alone afterwards.
+// check fails unless the body was closed once and not used afterwards.
 func (b *spyBody) check(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
@@ -64,8 +64,8 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// Every way to give up, at every stage, leaves nothing behind: the server is told once, and no
-// goroutine is left, which the bubble makes sure of.
+// Every way to cancel, at every stage, leaves nothing behind: the server gets one RST_STREAM, and
+// no goroutine is left, which the bubble checks.
 func TestCancel(t *testing.T) {
 	ways := map[string]func(*http.Request) (*http.Request, func()){
 		"context": func(r *http.Request) (*http.Request, func()) {
@@ -92,13 +92,13 @@ func TestCancel(t *testing.T) {
 			for _, stage := range []string{"head", "body"} {
 				t.Run(wayName+"/"+bodyName+"/"+stage, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						f := newFarm(t)
+						f := newTestDialer(t)
 						var rd io.Reader
 						spy := newBody()
 						if spy != nil {
 							rd = spy
 						}
-						req, giveUp := way(newRequest(t, "POST", siteURL, rd))
+						req, giveUp := way(newRequest(t, "POST", testURL, rd))
 						r := startOn(t, f.tr, req)
 						p := f.accept()
 						p.request()
@@ -146,7 +146,7 @@ func TestCancel(t *testing.T) {
 // that the next requests need not wait as long.
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -173,17 +173,17 @@ func TestProbe(t *testing.T) {
 // A context that has ended before, and while a connection is made.
 func TestCancelEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		spy := &spyBody{Reader: strings.NewReader("x")}
-		r := f.start(newRequest(t, "POST", siteURL, spy).WithContext(ctx))
+		r := f.start(newRequest(t, "POST", testURL, spy).WithContext(ctx))
 		p := f.accept()
 		p.request()
 		p.send(respond(1, 204).ends())
 		r.response()
 		cancel()
 		spy = &spyBody{Reader: strings.NewReader("x")}
-		r = f.start(newRequest(t, "POST", siteURL, spy).WithContext(ctx))
+		r = f.start(newRequest(t, "POST", testURL, spy).WithContext(ctx))
 		r.wantErr(context.Canceled)
 		spy.check(t)
 		if f := memconn.Below(p.nc).Buffered(); f != 0 {
@@ -194,12 +194,12 @@ func TestCancelEarly(t *testing.T) {
 	})
 }
 
-// Closing the body of a response ends what goes on, and wakes who reads.
+// Closing the body of a response ends the exchange, and wakes a Read.
 func TestCloseBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		spy := waitingBody()
-		r := f.start(newRequest(t, "POST", siteURL, spy))
+		r := f.start(newRequest(t, "POST", testURL, spy))
 		p := f.accept()
 		p.request()
 		p.send(respond(1, 200))
@@ -226,9 +226,9 @@ func TestCloseBody(t *testing.T) {
 // NO_ERROR; neither is an error of the response (RFC 9113 §8.1).
 func TestEarlyResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		pr, pw := io.Pipe()
-		r := f.start(newRequest(t, "POST", siteURL, pr))
+		r := f.start(newRequest(t, "POST", testURL, pr))
 		p := f.accept()
 		p.request()
 		p.send(respond(1, 200), bodyEnd(1, "early"))
@@ -253,9 +253,9 @@ func TestEarlyResponse(t *testing.T) {
 		_ = p.nc.Close()
 	})
 	synctest.Test(t, func(t *testing.T) { // all at once, before the head is seen
-		f := newFarm(t)
+		f := newTestDialer(t)
 		spy := &spyBody{Reader: endless{}}
-		r := f.start(newRequest(t, "POST", siteURL, spy))
+		r := f.start(newRequest(t, "POST", testURL, spy))
 		p := f.accept()
 		p.request()
 		p.send(respond(1, 413), bodyEnd(1, "too much"), rst(1, frame.NoError))
@@ -268,14 +268,14 @@ func TestEarlyResponse(t *testing.T) {
 	})
 }
 
-// When the connection is lost during an upload, who reads the response hears of that, and not of
-// the request's body, which is closed because of it.
+// When the connection is lost during an upload, the reader of the response gets that error, and not
+// that of the request's body, which is closed because of it.
 func TestConnectionLostDuringUpload(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
+			f := newTestDialer(t)
 			pr, _ := io.Pipe()
-			r := f.start(newRequest(t, "POST", siteURL, pr))
+			r := f.start(newRequest(t, "POST", testURL, pr))
 			p := f.accept()
 			p.request()
 			p.send(respond(1, 200), body(1, "begun"))
@@ -296,7 +296,7 @@ func TestConnectionLostDuringUpload(t *testing.T) {
 // Both directions at the same time, octet by octet.
 func TestFullDuplex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			_ = rc.Flush()
 			buf := make([]byte, 100)
@@ -311,7 +311,7 @@ func TestFullDuplex(t *testing.T) {
 		}))
 		tr := s.transport()
 		pr, pw := io.Pipe()
-		resp, err := tr.RoundTrip(newRequest(t, "POST", siteURL, pr))
+		resp, err := tr.RoundTrip(newRequest(t, "POST", testURL, pr))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,12 +349,12 @@ func TestBadRequestBodies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(
+				s := newTestServer(
 					t,
 					http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }),
 				)
 				tr := s.transport()
-				req := newRequest(t, "POST", siteURL, tt.body)
+				req := newRequest(t, "POST", testURL, tt.body)
 				req.ContentLength = tt.length
 				_, err := tr.RoundTrip(req)
 				if !errors.Is(err, tt.want) {

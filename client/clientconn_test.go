@@ -18,7 +18,7 @@ import (
 // request.
 func TestMaxRequestsReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(t *Transport) { t.MaxRequestsPerConn = 1 })
+		f := newTestDialer(t, func(t *Transport) { t.MaxRequestsPerConn = 1 })
 		nc, _ := f.l.Dial(t.Context(), "", "")
 		cc, err := f.tr.NewClientConn(nc)
 		if err != nil {
@@ -44,13 +44,13 @@ func TestMaxRequestsReserve(t *testing.T) {
 			cc.Release()
 			want("given back", 0, 1)
 		}
-		bad := newRequest(t, "GET", siteURL, nil)
+		bad := newRequest(t, "GET", testURL, nil)
 		bad.Header["X"] = []string{"\x00"}
 		if _, err := cc.RoundTrip(bad); err == nil {
 			t.Error("a bad field was sent")
 		}
 		want("after a request that could not be sent", 0, 1)
-		r := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		r := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 		p.request()
 		if s := cc.State(); s.Err == nil || s.InFlight != 1 || s.Available != 0 {
 			t.Errorf("with its request: %+v", s)
@@ -67,7 +67,7 @@ func TestMaxRequestsReserve(t *testing.T) {
 func TestShutdownWaitsForReserved(t *testing.T) {
 	for _, used := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
+			f := newTestDialer(t)
 			nc, _ := f.l.Dial(t.Context(), "", "")
 			cc, err := f.tr.NewClientConn(nc)
 			if err != nil {
@@ -89,7 +89,7 @@ func TestShutdownWaitsForReserved(t *testing.T) {
 				t.Error("Reserve after Shutdown")
 			}
 			if used {
-				r := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+				r := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 				h := p.request()
 				p.send(respond(h.id, 204).ends())
 				r.response()
@@ -115,20 +115,20 @@ func (nothingPool) CloseIdleConnections()                           {}
 func TestPoolReturnsNothing(t *testing.T) {
 	tr := &Transport{Pool: nothingPool{}, Protocols: h2cOnly(), Proxy: noProxy}
 	spy := &spyBody{Reader: strings.NewReader("x")}
-	if _, err := tr.RoundTrip(newRequest(t, "POST", siteURL, spy)); !errors.Is(err, errNoConn) {
+	if _, err := tr.RoundTrip(newRequest(t, "POST", testURL, spy)); !errors.Is(err, errNoConn) {
 		t.Errorf("%v", err)
 	}
 	if spy.closes != 1 {
 		t.Errorf("the body was closed %d times", spy.closes)
 	}
-	connect := newRequest(t, "CONNECT", siteURL, nil)
+	connect := newRequest(t, "CONNECT", testURL, nil)
 	connect.Host = "example.test:1"
 	if _, _, err := tr.Connect(connect); !errors.Is(err, errNoConn) {
 		t.Errorf("Connect: %v", err)
 	}
 }
 
-// addressPool is a user's: it dials the addresses of a host in turn.
+// addressPool is a Pool of a user's: it dials the addresses of a host one after another.
 type addressPool struct {
 	mu    sync.Mutex
 	addrs []string

@@ -20,8 +20,9 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// estate is a server for several hosts, and the clients that find it under every name.
-type estate struct {
+// originServer is a server for several hosts, and has the dial functions of clients that find it
+// under every name.
+type originServer struct {
 	t     *testing.T
 	l     *memconn.Listener
 	roots *x509.CertPool
@@ -30,15 +31,15 @@ type estate struct {
 	dials []string // addresses
 }
 
-// newEstate starts a server with a certificate for hosts, which says to answer for origins.
-func newEstate(t *testing.T, h http.Handler, origins []string, hosts ...string) *estate {
+// newOriginServer starts a server with a certificate for hosts, which says to answer for origins.
+func newOriginServer(t *testing.T, h http.Handler, origins []string, hosts ...string) *originServer {
 	t.Helper()
 	needsNoSockets(t)
 	cert, err := selfsigned.Certificate(hosts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &estate{t: t, l: memconn.Listen(testLink), roots: x509.NewCertPool()}
+	e := &originServer{t: t, l: memconn.Listen(testLink), roots: x509.NewCertPool()}
 	e.roots.AddCert(cert.Leaf)
 	srv := &server.Server{Handler: h, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	srv.Origins = origins
@@ -54,7 +55,7 @@ func newEstate(t *testing.T, h http.Handler, origins []string, hosts ...string) 
 	return e
 }
 
-func (e *estate) transport(adjust ...func(*Transport)) *Transport {
+func (e *originServer) transport(adjust ...func(*Transport)) *Transport {
 	tr := &Transport{Proxy: noProxy, TLSClientConfig: &tls.Config{RootCAs: e.roots}, Coalesce: true}
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		e.mu.Lock()
@@ -70,7 +71,7 @@ func (e *estate) transport(adjust ...func(*Transport)) *Transport {
 }
 
 // dialed returns the addresses that were dialed, and forgets them.
-func (e *estate) dialed() string {
+func (e *originServer) dialed() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := strings.Join(e.dials, " ")
@@ -79,7 +80,7 @@ func (e *estate) dialed() string {
 }
 
 // fetch posts body, or gets without one, and returns status and answer.
-func (e *estate) fetch(tr *Transport, url string, body io.Reader) string {
+func (e *originServer) fetch(tr *Transport, url string, body io.Reader) string {
 	e.t.Helper()
 	method := "GET"
 	if body != nil {
@@ -133,7 +134,7 @@ func TestCoalesce(t *testing.T) {
 		{"the certificate is for others", "https://foreign.test/", "foreign.test:443", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := newEstate(t, byHost(false), origins, "a.test", "b.test", "c.test", "d.test")
+			e := newOriginServer(t, byHost(false), origins, "a.test", "b.test", "c.test", "d.test")
 			tr := e.transport(func(tr *Transport) {
 				if tt.adjust != nil {
 					tt.adjust(tr)
@@ -172,7 +173,7 @@ func TestMisdirected(t *testing.T) {
 		{"a stream that is kept", func() io.Reader { return streamOnly{strings.NewReader("hello")} }, "200 b.test hello"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := newEstate(t, byHost(true), []string{"https://a.test", "https://b.test"}, hosts...)
+			e := newOriginServer(t, byHost(true), []string{"https://a.test", "https://b.test"}, hosts...)
 			tr := e.transport()
 			e.fetch(tr, "https://a.test/", nil)
 			for range 3 {
@@ -189,7 +190,7 @@ func TestMisdirected(t *testing.T) {
 		})
 	}
 	t.Run("a stream that was sent, which its sender has yet to note", func(t *testing.T) {
-		e := newEstate(t, byHost(true), []string{"https://a.test", "https://b.test"}, hosts...)
+		e := newOriginServer(t, byHost(true), []string{"https://a.test", "https://b.test"}, hosts...)
 		tr := e.transport()
 		e.fetch(tr, "https://a.test/", nil)
 		answered := make(chan bool)
@@ -221,7 +222,7 @@ func TestMisdirected(t *testing.T) {
 			}
 			byHost(false)(w, r)
 		}
-		e := newEstate(t, http.HandlerFunc(h), []string{"https://a.test", "https://b.test"}, hosts...)
+		e := newOriginServer(t, http.HandlerFunc(h), []string{"https://a.test", "https://b.test"}, hosts...)
 		tr := e.transport()
 		e.fetch(tr, "https://a.test/", nil)
 		if got := e.fetch(tr, "https://b.test/", b); got != "200 b.test hello" {
@@ -229,7 +230,7 @@ func TestMisdirected(t *testing.T) {
 		}
 	})
 	t.Run("a body that is gone", func(t *testing.T) {
-		e := newEstate(t, byHost(true), []string{"https://b.test"}, hosts...)
+		e := newOriginServer(t, byHost(true), []string{"https://b.test"}, hosts...)
 		tr := e.transport(func(tr *Transport) { tr.ReplayBuffer = -1 })
 		e.fetch(tr, "https://a.test/", nil)
 		if got := e.fetch(tr, "https://b.test/", streamOnly{strings.NewReader("hello")}); got != "421 " {
@@ -237,7 +238,7 @@ func TestMisdirected(t *testing.T) {
 		}
 	})
 	t.Run("on a connection of its own", func(t *testing.T) {
-		e := newEstate(t, func() http.HandlerFunc {
+		e := newOriginServer(t, func() http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusMisdirectedRequest) }
 		}(), nil, hosts...)
 		tr := e.transport()
@@ -247,9 +248,9 @@ func TestMisdirected(t *testing.T) {
 	})
 }
 
-// What a connection has claimed is forgotten with it.
-func TestClaimsEnd(t *testing.T) {
-	e := newEstate(t, byHost(false), []string{"https://b.test"}, "a.test", "b.test")
+// The origins of a connection are forgotten when it ends.
+func TestCoalescedOriginsEnd(t *testing.T) {
+	e := newOriginServer(t, byHost(false), []string{"https://b.test"}, "a.test", "b.test")
 	tr := e.transport()
 	e.fetch(tr, "https://a.test/", nil)
 	p := tr.once.ownPool
@@ -271,15 +272,15 @@ func TestClaimsEnd(t *testing.T) {
 	}
 }
 
-// A server that claims without end is heard up to a bound.
-func TestClaimsAreBounded(t *testing.T) {
+// A server may name origins without end: the number that is kept is bounded.
+func TestCoalescedOriginsAreBounded(t *testing.T) {
 	hosts := make([]string, maxCoalescedOrigins+50)
 	origins := make([]string, len(hosts))
 	for i := range hosts {
 		hosts[i] = fmt.Sprintf("h%d.test", i)
 		origins[i] = "https://" + hosts[i]
 	}
-	e := newEstate(t, byHost(false), origins, hosts...)
+	e := newOriginServer(t, byHost(false), origins, hosts...)
 	tr := e.transport()
 	e.fetch(tr, "https://h0.test/", nil)
 	p := tr.once.ownPool
@@ -293,7 +294,7 @@ func TestClaimsAreBounded(t *testing.T) {
 func TestAltSvcHandler(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
-	e := newEstate(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e := newOriginServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Alt-Svc", `h3=":443"`)
 		w.Header().Add("Alt-Svc", "clear")
 	}), nil, "a.test")

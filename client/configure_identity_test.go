@@ -266,7 +266,7 @@ func TestConfigureProtocols(t *testing.T) {
 // each time.
 func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(10 * time.Millisecond)
 			_, _ = io.WriteString(w, "ok")
 		}), func(srv *server.Server) { srv.MaxConcurrentStreams = 5 })
@@ -279,7 +279,7 @@ func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 		for range 12 {
 			calls.Go(func() {
 				for range 200 {
-					if got := ask(t, t1, siteURL); got != "ok" {
+					if got := ask(t, t1, testURL); got != "ok" {
 						t.Error(got)
 					}
 				}
@@ -305,7 +305,7 @@ func TestConfigureNoStormOfDials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 				if _, err := Configure(t1); err != nil {
 					t.Fatal(err)
@@ -326,7 +326,7 @@ func TestConfigureNoStormOfDials(t *testing.T) {
 				}()
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				_, err := t1.RoundTrip(newRequest(t, "GET", siteURL, nil).WithContext(ctx))
+				_, err := t1.RoundTrip(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 				if err == nil {
 					t.Error("there was a response")
 				}

@@ -92,13 +92,13 @@ func TestConfigureTwice(t *testing.T) {
 // A connection that is lost, or full, or about to go is not used again.
 func TestConfigureNewConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 		t2, err := Configure(t1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		get := func() *result { return startOn(t, t1, newRequest(t, "GET", siteURL, nil)) }
+		get := func() *result { return startOn(t, t1, newRequest(t, "GET", testURL, nil)) }
 		one := get()
 		p := f.accept(maxStreams(1))
 		p.request()
@@ -111,7 +111,7 @@ func TestConfigureNewConnections(t *testing.T) {
 		one.response()
 		q.send(goAway(1, frame.NoError))
 		synctest.Wait()
-		post := startOn(t, t1, newRequest(t, "POST", siteURL, strings.NewReader("body")))
+		post := startOn(t, t1, newRequest(t, "POST", testURL, strings.NewReader("body")))
 		r := f.accept()
 		r.request()
 		r.send(goAway(0, frame.NoError)) // not processed: to be sent again with its body
@@ -139,13 +139,13 @@ func TestConfigureNewConnections(t *testing.T) {
 func TestConfigureBodyReadInPart(t *testing.T) {
 	for _, ended := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
+			f := newTestDialer(t)
 			t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 			if _, err := Configure(t1); err != nil {
 				t.Fatal(err)
 			}
 			body, w := io.Pipe()
-			post := startOn(t, t1, newRequest(t, "POST", siteURL, body))
+			post := startOn(t, t1, newRequest(t, "POST", testURL, body))
 			p := f.accept()
 			id := p.request().id
 			_, _ = io.WriteString(w, "part")
@@ -174,7 +174,7 @@ func TestConfigureBodyReadInPart(t *testing.T) {
 
 // Of the connections that net/http has dialled for requests that begin at once those stay that were
 // used.
-func TestConfigureSurplusConnections(t *testing.T) {
+func TestConfigureUnusedConnections(t *testing.T) {
 	for _, streams := range []int{100, 10} {
 		synctest.Test(t, func(t *testing.T) {
 			const requests = 20
@@ -182,7 +182,7 @@ func TestConfigureSurplusConnections(t *testing.T) {
 			var here atomic.Int64
 			var used sync.Map // the server's side of each connection that a request came on
 			all := make(chan struct{})
-			s := newSite(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			s := newTestServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				used.Store(r.Context().Value(connKey{}), true)
 				if here.Add(1) == requests {
 					close(all)
@@ -207,7 +207,7 @@ func TestConfigureSurplusConnections(t *testing.T) {
 			}
 			var calls []*result
 			for range requests {
-				calls = append(calls, startOn(t, t1, newRequest(t, "GET", siteURL, nil)))
+				calls = append(calls, startOn(t, t1, newRequest(t, "GET", testURL, nil)))
 			}
 			for _, r := range calls {
 				r.response()
@@ -231,7 +231,7 @@ func TestConfigureSurplusConnections(t *testing.T) {
 				)
 			}
 			dialled := t2.Stats().ConnsOpened
-			startOn(t, t1, newRequest(t, "GET", siteURL, nil)).response()
+			startOn(t, t1, newRequest(t, "GET", testURL, nil)).response()
 			if n := t2.Stats().ConnsOpened - dialled; n != 0 {
 				t.Errorf("%d more connections for one more request", n)
 			}
@@ -244,7 +244,7 @@ func TestConfigureSurplusConnections(t *testing.T) {
 // http.Transport.NewClientConn works.
 func TestConfigureNewClientConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 		if _, err := Configure(t1); err != nil {
 			t.Fatal(err)
@@ -263,9 +263,9 @@ func TestConfigureNewClientConn(t *testing.T) {
 		if err := cc.Reserve(); err != nil || cc.Available() != 1 || cc.InFlight() != 1 {
 			t.Errorf("Reserve: %v", err)
 		}
-		one := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
-		two := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
-		three := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		one := startOn(t, cc, newRequest(t, "GET", testURL, nil))
+		two := startOn(t, cc, newRequest(t, "GET", testURL, nil))
+		three := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 		p.request()
 		p.request()
 		three.wantWaiting("no stream is free")
@@ -349,7 +349,7 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	ts.TLS = srvTLS
 	ts.StartTLS()
 	defer ts.Close()
-	f := newFarm(t)
+	f := newTestDialer(t)
 	defer f.close()
 	tr := f.tr
 	tr.Protocols, tr.TLSClientConfig, tr.DialContext = nil, cliTLS, nil
@@ -387,7 +387,7 @@ func TestTLS(t *testing.T) {
 	tr.TLSClientConfig.KeyLogWriter = &keys
 	tr.DisableKeepAlives = true
 	for i, want := range []string{"false", "false", "false", "true"} {
-		if i == 2 { // no session was kept before
+		if i == 2 { // there was no session to resume before
 			tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 		}
 		resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil))
@@ -413,7 +413,7 @@ func TestTLS(t *testing.T) {
 // A handshake that does not end is given up.
 func TestTLSHandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(t *Transport) { t.Protocols = nil })
+		f := newTestDialer(t, func(t *Transport) { t.Protocols = nil })
 		start := time.Now()
 		r := f.start(newRequest(t, "GET", "https://example.test/", nil))
 		nc, err := f.l.Accept()
@@ -433,7 +433,7 @@ func TestTLSHandshakeTimeout(t *testing.T) {
 // A request that is given up while it waits for a dial does not wait for its end.
 func TestCancelDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(t *Transport) { t.Protocols = nil })
+		f := newTestDialer(t, func(t *Transport) { t.Protocols = nil })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		spy := &spyBody{Reader: strings.NewReader("x")}
@@ -449,7 +449,7 @@ func TestCancelDial(t *testing.T) {
 	})
 }
 
-// A window that somebody has chosen stays, the others grow.
+// A window that was configured stays, the others grow.
 func TestGrowthOfWindows(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -474,12 +474,12 @@ func TestConfigureReplay(t *testing.T) {
 	for name, length := range map[string]int64{"known": 4, "unknown": -1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 				if _, err := Configure(t1); err != nil {
 					t.Fatal(err)
 				}
-				req := newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
+				req := newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")})
 				req.ContentLength = length
 				r := startOn(t, t1, req)
 				p := f.accept()
@@ -509,13 +509,13 @@ func TestConfigureReplay(t *testing.T) {
 // asks for a body of its own then.
 func TestConfigureGetBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
 		if _, err := Configure(t1); err != nil {
 			t.Fatal(err)
 		}
 		bodies := []*spyBody{{Reader: strings.NewReader("body")}}
-		req := newRequest(t, "POST", siteURL, bodies[0])
+		req := newRequest(t, "POST", testURL, bodies[0])
 		req.GetBody = func() (io.ReadCloser, error) {
 			bodies = append(bodies, &spyBody{Reader: strings.NewReader("body")})
 			return bodies[len(bodies)-1], nil

@@ -48,14 +48,14 @@ func tunnels(t *testing.T) http.Handler {
 }
 
 func connectTo(t *testing.T, host string) *http.Request {
-	req := newRequest(t, http.MethodConnect, siteURL, nil)
+	req := newRequest(t, http.MethodConnect, testURL, nil)
 	req.Host = host
 	return req
 }
 
 // websocket is an extended CONNECT request.
 func websocket(t *testing.T) *http.Request {
-	req := newRequest(t, http.MethodConnect, siteURL+"/chat", nil)
+	req := newRequest(t, http.MethodConnect, testURL+"/chat", nil)
 	req.Header[":protocol"] = []string{"websocket"}
 	return req
 }
@@ -83,7 +83,7 @@ func wantEcho(t *testing.T, rw io.ReadWriter, s string) {
 
 func TestConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t), offersConnect)
+		s := newTestServer(t, tunnels(t), offersConnect)
 		tr := s.transport()
 		ctx, cancel := context.WithCancel(t.Context())
 		tunnel, resp, err := tr.Connect(connectTo(t, "db.test:5432").WithContext(ctx))
@@ -131,7 +131,7 @@ func TestConnect(t *testing.T) {
 // Another status is a response with a body, and takes a stream until that is read.
 func TestConnectRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t))
+		s := newTestServer(t, tunnels(t))
 		tr := s.transport()
 		for _, host := range []string{"refused.test:443", "empty.test:443"} {
 			tunnel, resp, err := tr.Connect(connectTo(t, host))
@@ -201,10 +201,10 @@ func (k *connecting) wantWaiting(t *testing.T, why string) {
 	}
 }
 
-// What goes over the wire, and an answer whose end has come before anybody looks.
+// What goes over the wire, and a response that has ended before it is read.
 func TestConnectFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		k := startConnect(connectTo(t, "db.test:1").WithContext(ctx), f.tr.Connect)
@@ -252,7 +252,7 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 	for _, offers := range []bool{false, true} {
 		t.Run(fmt.Sprint("offers it: ", offers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(tr *Transport) { tr.MaxAttempts = 5 })
+				f := newTestDialer(t, func(tr *Transport) { tr.MaxAttempts = 5 })
 				k := startConnect(websocket(t), f.tr.Connect)
 				rt := f.start(websocket(t))
 				p := f.acceptSilent()
@@ -291,7 +291,7 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 // What ends the wait for an answer leaves nothing behind.
 func TestConnectFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		start := func(ctx context.Context) *connecting {
 			return startConnect(connectTo(t, "db.test:1").WithContext(ctx), f.tr.Connect)
 		}
@@ -302,7 +302,7 @@ func TestConnectFails(t *testing.T) {
 		cancel()
 		k.wantErr(t, "cancelled", context.Canceled)
 		p.wantReset(1, frame.Cancel)
-		if f, ok := p.next().(frame.Ping); ok { // is anybody there?
+		if f, ok := p.next().(frame.Ping); ok { // the client asks whether the server is there
 			f.Ack = true
 			p.send(f)
 		}
@@ -341,7 +341,7 @@ func TestConnectFails(t *testing.T) {
 // A CONNECT request that the server has not processed is sent again.
 func TestConnectRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.MaxAttempts = 3 })
+		f := newTestDialer(t, func(tr *Transport) { tr.MaxAttempts = 3 })
 		k := startConnect(connectTo(t, "db.test:1"), f.tr.Connect)
 		p := f.accept()
 		p.request()
@@ -362,7 +362,7 @@ func TestConnectRetries(t *testing.T) {
 // A pool's stream is free again when the tunnel is closed.
 func TestConnectTakesSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t), func(srv *server.Server) { srv.MaxConcurrentStreams = 2 })
+		s := newTestServer(t, tunnels(t), func(srv *server.Server) { srv.MaxConcurrentStreams = 2 })
 		tr := s.transport(func(tr *Transport) { tr.MaxConnsPerHost = 1 })
 		first := startConnect(connectTo(t, "a.test:1"), tr.Connect).opened(t)
 		wantLine(t, first, "a.test:1  [] ")
@@ -381,7 +381,7 @@ func TestConnectTakesSlot(t *testing.T) {
 // Of many tunnels none has a goroutine of the client, and none is left after the server has closed.
 func TestManyTunnels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t))
+		s := newTestServer(t, tunnels(t))
 		tr := s.transport()
 		var all []*conn.Tunnel
 		for range 600 {
@@ -408,7 +408,7 @@ func TestManyTunnels(t *testing.T) {
 // As with net/http: the request's body goes one way, the response's the other.
 func TestRoundTripConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t), offersConnect)
+		s := newTestServer(t, tunnels(t), offersConnect)
 		tr := s.transport()
 		for _, req := range []*http.Request{connectTo(t, "db.test:5432"), websocket(t)} {
 			up, upEnd := io.Pipe()
@@ -440,7 +440,7 @@ func TestRoundTripConnect(t *testing.T) {
 // has dialled.
 func TestConnectElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, tunnels(t))
+		s := newTestServer(t, tunnels(t))
 		nc, err := s.l.Dial(t.Context(), "", "")
 		if err != nil {
 			t.Fatal(err)

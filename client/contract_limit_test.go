@@ -16,7 +16,7 @@ func TestMaxConnsPerHostWhileDraining(t *testing.T) {
 	for _, kind := range []string{"net-http", "transport", "configure"} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), MaxConnsPerHost: 1}
 				own := &Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), Proxy: noProxy, MaxConnsPerHost: 1}
 				var rt interface {
@@ -31,13 +31,13 @@ func TestMaxConnsPerHostWhileDraining(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				long := startOn(t, rt, newRequest(t, "GET", siteURL, nil))
+				long := startOn(t, rt, newRequest(t, "GET", testURL, nil))
 				p := f.accept()
 				p.send(respond(p.request().id, 200))
 				long.response()
 				p.send(goAway(1, frame.NoError))
 				synctest.Wait()
-				next := startOn(t, rt, newRequest(t, "GET", siteURL, nil))
+				next := startOn(t, rt, newRequest(t, "GET", testURL, nil))
 				q := f.accept()
 				q.send(respond(q.request().id, 204).ends())
 				next.response()

@@ -37,7 +37,7 @@ var moreScripts = []script{
 		w.Header().Set("Trailer", "T")
 		_, _ = w.Write(b.Bytes())
 		w.Header().Set("T", "after")
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		for range 2 {
 			n.response(rt.RoundTrip(request("GET", "/", nil)))
 		}
@@ -56,7 +56,7 @@ var moreScripts = []script{
 		name:    "gzip off",
 		adjust:  func(t *http.Transport) { t.DisableCompression = true },
 		handler: dump,
-		do: func(n *notes, rt http.RoundTripper) {
+		do: func(n *transcript, rt http.RoundTripper) {
 			n.response(rt.RoundTrip(request("GET", "/", nil)))
 		},
 	},
@@ -66,7 +66,7 @@ var moreScripts = []script{
 		w.WriteHeader(102)
 		w.Header().Del("Link")
 		_, _ = io.WriteString(w, "done")
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 			n.add("interim %d %v", code, h["Link"])
 			return nil
@@ -89,7 +89,7 @@ var moreScripts = []script{
 			}
 			dump(w, r)
 		},
-		do: func(n *notes, rt http.RoundTripper) {
+		do: func(n *transcript, rt http.RoundTripper) {
 			for _, path := range []string{"/yes", "/no", "/late"} {
 				start := time.Now()
 				// Which of the two is called first is open: the answer may come before the request
@@ -127,7 +127,7 @@ var moreScripts = []script{
 			time.Sleep(2 * time.Minute)
 			_, _ = io.WriteString(w, "body")
 		},
-		do: func(n *notes, rt http.RoundTripper) {
+		do: func(n *transcript, rt http.RoundTripper) {
 			for _, path := range []string{"/slow", "/body"} {
 				start := time.Now()
 				n.response(rt.RoundTrip(request("GET", path, nil)))
@@ -143,7 +143,7 @@ var moreScripts = []script{
 		handler: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Large", strings.Repeat("x", 5000))
 		},
-		do: func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/", nil))) },
+		do: func(n *transcript, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/", nil))) },
 	},
 	{name: "handler aborts", handler: func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/body" {
@@ -152,7 +152,7 @@ var moreScripts = []script{
 			time.Sleep(time.Second)
 		}
 		panic(http.ErrAbortHandler)
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		n.response(rt.RoundTrip(request("GET", "/head", nil)))
 		n.response(rt.RoundTrip(request("GET", "/body", nil)))
 	}},
@@ -162,7 +162,7 @@ var moreScripts = []script{
 			_ = http.NewResponseController(w).Flush()
 		}
 		<-r.Context().Done()
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		for _, path := range []string{"/head", "/body"} {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			n.response(rt.RoundTrip(request("GET", path, nil).WithContext(ctx)))
@@ -172,7 +172,7 @@ var moreScripts = []script{
 			n.response(rt.RoundTrip(request("GET", path, nil).WithContext(ctx)))
 		}
 	}},
-	{name: "read after close", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "read after close", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		resp, err := rt.RoundTrip(request("GET", "/", nil))
 		if err != nil {
 			n.error("RoundTrip", err)
@@ -183,7 +183,7 @@ var moreScripts = []script{
 		n.add("read after Close fails: %v", err != nil && err != io.EOF)
 		n.error("second Close", resp.Body.Close())
 	}},
-	{name: "Response.Request", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "Response.Request", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		r := request("POST", "/", strings.NewReader("x"))
 		resp, err := rt.RoundTrip(r)
 		if err == nil {
@@ -196,7 +196,7 @@ var moreScripts = []script{
 			_, _ = fmt.Fprintf(w, "%s=%s\n", c.Name, c.Value)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "late", Value: "x"})
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		n.response(rt.RoundTrip(request("GET", "/", nil, "Cookie", "a=1;b=2;  c=3; d", "Cookie", "e=5")))
 	}},
 }

@@ -13,9 +13,9 @@ var scripts = []script{
 	{
 		name:    "GET",
 		handler: dump,
-		do:      func(n *notes, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/a/b?c=d", nil))) },
+		do:      func(n *transcript, rt http.RoundTripper) { n.response(rt.RoundTrip(request("GET", "/a/b?c=d", nil))) },
 	},
-	{name: "methods", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "methods", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		for _, m := range []string{"HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "WEIRD"} {
 			n.response(rt.RoundTrip(request(m, "/", nil)))
 			n.response(rt.RoundTrip(request(m, "/", strings.NewReader("body"))))
@@ -23,7 +23,7 @@ var scripts = []script{
 			n.response(rt.RoundTrip(request(m, "/", http.NoBody)))
 		}
 	}},
-	{name: "request fields", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "request fields", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		r := request(
 			"GET",
 			"/",
@@ -60,7 +60,7 @@ var scripts = []script{
 		r.Header["Nothing"] = nil
 		n.response(rt.RoundTrip(r))
 	}},
-	{name: "invalid requests", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "invalid requests", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		for _, pairs := range [][]string{
 			{"bad name", "x"}, {"Bad", "a\nb"}, {"Connection", "upgrade"}, {"Upgrade", "h2c"}, {"Transfer-Encoding", "gzip"},
 		} {
@@ -93,14 +93,14 @@ var scripts = []script{
 		w.Header().Set("Announced", "yes")
 		w.Header().Add(http.TrailerPrefix+"Surprise", "1")
 		w.Header().Add(http.TrailerPrefix+"Surprise", "2")
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		for _, b := range []io.Reader{strings.NewReader("x"), streamOnly{strings.NewReader("x")}} {
 			r := request("POST", "/", b)
 			r.Trailer = http.Header{"One": {"1"}, "Two": nil}
 			n.response(rt.RoundTrip(r))
 		}
 	}},
-	{name: "trailers set late", handler: dump, do: func(n *notes, rt http.RoundTripper) {
+	{name: "trailers set late", handler: dump, do: func(n *transcript, rt http.RoundTripper) {
 		r := request("POST", "/", nil)
 		r.Trailer = http.Header{"Sum": nil}
 		r.Body = io.NopCloser(&atEOF{strings.NewReader("x"), func() { r.Trailer["Sum"] = []string{"17"} }})
@@ -110,7 +110,7 @@ var scripts = []script{
 		var code int
 		_, _ = fmt.Sscanf(r.URL.Path, "/%d", &code)
 		w.WriteHeader(code)
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		for _, code := range []int{200, 204, 205, 301, 304, 400, 404, 413, 500, 599, 799} {
 			n.response(rt.RoundTrip(request("GET", fmt.Sprint("/", code), nil)))
 			n.response(rt.RoundTrip(request("HEAD", fmt.Sprint("/", code), nil)))
@@ -119,7 +119,7 @@ var scripts = []script{
 	{name: "content-length", handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "5")
 		_, _ = io.WriteString(w, "12345")
-	}, do: func(n *notes, rt http.RoundTripper) {
+	}, do: func(n *transcript, rt http.RoundTripper) {
 		n.response(rt.RoundTrip(request("GET", "/", nil)))
 		n.response(rt.RoundTrip(request("HEAD", "/", nil)))
 	}},

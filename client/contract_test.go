@@ -20,8 +20,8 @@ import (
 // The ways to send a request that are to look alike.
 var kinds = []string{"net-http", "transport", "configure", "client-conn"}
 
-// newKind returns a RoundTripper of a kind for a site, and what ends it.
-func newKind(t *testing.T, kind string, s *site, adjust func(*http.Transport)) (http.RoundTripper, func()) {
+// newKind returns a RoundTripper of a kind for a server, and a function that ends it.
+func newKind(t *testing.T, kind string, s *testServer, adjust func(*http.Transport)) (http.RoundTripper, func()) {
 	t.Helper()
 	t1 := &http.Transport{DialContext: s.l.Dial, Protocols: h2cOnly()}
 	if adjust != nil {
@@ -53,28 +53,28 @@ func newKind(t *testing.T, kind string, s *site, adjust func(*http.Transport)) (
 	return t1, t1.CloseIdleConnections
 }
 
-// A script does something with a RoundTripper and notes what can be seen.
+// A script does something with a RoundTripper and records what can be seen.
 type script struct {
 	name    string
 	handler http.HandlerFunc
 	adjust  func(*http.Transport)
-	do      func(n *notes, rt http.RoundTripper)
+	do      func(n *transcript, rt http.RoundTripper)
 }
 
-// notes is what a script has seen.
-type notes struct {
+// transcript is what a script has seen, line by line.
+type transcript struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (n *notes) add(format string, args ...any) {
+func (n *transcript) add(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.list = append(n.list, fmt.Sprintf(format, args...))
 }
 
-// response notes all of a response.
-func (n *notes) response(resp *http.Response, err error) {
+// response records all of a response.
+func (n *transcript) response(resp *http.Response, err error) {
 	if err != nil {
 		n.error("RoundTrip", err)
 		return
@@ -98,7 +98,7 @@ func (n *notes) response(resp *http.Response, err error) {
 	n.error("Close", resp.Body.Close())
 }
 
-func (n *notes) header(what string, h http.Header) {
+func (n *transcript) header(what string, h http.Header) {
 	keys := make([]string, 0, len(h))
 	for k := range h {
 		if k != "Date" {
@@ -111,8 +111,8 @@ func (n *notes) header(what string, h http.Header) {
 	}
 }
 
-// error notes an error by what it is for its users.
-func (n *notes) error(what string, err error) {
+// error records an error by what it is for its users.
+func (n *transcript) error(what string, err error) {
 	if err == nil {
 		return
 	}
@@ -131,7 +131,7 @@ func (n *notes) error(what string, err error) {
 var errScript = errors.New("error of the script")
 
 func request(method, path string, body io.Reader, pairs ...string) *http.Request {
-	r, err := http.NewRequest(method, siteURL+path, body)
+	r, err := http.NewRequest(method, testURL+path, body)
 	if err != nil {
 		panic(err)
 	}
@@ -143,7 +143,7 @@ func request(method, path string, body io.Reader, pairs ...string) *http.Request
 
 // dump answers with the request as the server has seen it.
 func dump(w http.ResponseWriter, r *http.Request) {
-	n := &notes{}
+	n := &transcript{}
 	n.add("%s %s %s %s length %d", r.Method, r.URL, r.Host, r.Proto, r.ContentLength)
 	n.header("h", r.Header)
 	b, err := io.ReadAll(r.Body)
@@ -189,9 +189,9 @@ func TestContract(t *testing.T) {
 			seen := map[string][]string{}
 			for _, kind := range kinds {
 				synctest.Test(t, func(t *testing.T) {
-					s := newSite(t, sc.handler)
+					s := newTestServer(t, sc.handler)
 					rt, stop := newKind(t, kind, s, sc.adjust)
-					n := &notes{}
+					n := &transcript{}
 					sc.do(n, rt)
 					synctest.Wait()
 					seen[kind] = slices.Clone(n.list)

@@ -7,11 +7,11 @@ import (
 	"testing/synctest"
 )
 
-// Responses that nobody reads, with contexts that can be cancelled, keep no goroutine: a connection
+// Responses that are not read, with contexts that can be cancelled, have no goroutine: a connection
 // has one.
 func TestNoGoroutinePerStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		const streams = 50
 		var calls []*result
 		for range streams {
@@ -43,7 +43,7 @@ func TestNoGoroutinePerStream(t *testing.T) {
 // net/http's transport allocates 43 times for this, our server's part included.
 func TestAllocations(t *testing.T) {
 	hello := []byte("hello, world\n")
-	u := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(hello) }))
+	u := newTCPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(hello) }))
 	tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy}
 	defer tr.CloseIdleConnections()
 	buf := make([]byte, 64)

@@ -108,7 +108,9 @@ func TestRegisterProtocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "site") }))
+	s := newTCPServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "site")
+	}))
 	for name, tr := range map[string]*Transport{
 		"Transport": {Proxy: noProxy}, "Configure": configured,
 	} {
@@ -130,7 +132,7 @@ func TestRegisterProtocol(t *testing.T) {
 			}
 		}
 		if _, err := tr.RoundTrip(newRequest(t, "GET", "other:///", nil)); err == nil {
-			t.Errorf("%s: a scheme that nobody has registered is answered", name)
+			t.Errorf("%s: a scheme that was not registered is answered", name)
 		}
 		func() {
 			defer func() {

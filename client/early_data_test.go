@@ -12,13 +12,13 @@ import (
 func TestTooEarlyIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fields []string
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fields = append(fields, r.Header.Get("Early-Data"))
 			w.WriteHeader(http.StatusTooEarly)
 		}))
 		tr := s.transport()
 		for _, early := range []string{"", "1"} {
-			req := newRequest(t, "GET", siteURL, nil)
+			req := newRequest(t, "GET", testURL, nil)
 			if early != "" { // as an intermediary would
 				req.Header.Set("Early-Data", early)
 			}

@@ -9,9 +9,9 @@ import (
 )
 
 // uploadTo starts an upload without end, and sends a response's head when some of it has come.
-func uploadTo(t *testing.T, f *farm, status int, end bool) (*peer, *spyBody, *http.Response) {
+func uploadTo(t *testing.T, f *testDialer, status int, end bool) (*peer, *spyBody, *http.Response) {
 	spy := &spyBody{Reader: endless{}}
-	r := f.start(newRequest(t, "POST", siteURL, spy))
+	r := f.start(newRequest(t, "POST", testURL, spy))
 	p := f.accept()
 	p.request()
 	synctest.Wait() // until the window is full
@@ -64,7 +64,7 @@ func (p *peer) skipData(id uint32) {
 func TestErrorResponseEndsUpload(t *testing.T) {
 	for _, status := range []int{300, 307, 401, 413, 500} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
+			f := newTestDialer(t)
 			p, spy, resp := uploadTo(t, f, status, true)
 			p.wantReset(1, frame.NoError)
 			spy.check(t)
@@ -76,7 +76,7 @@ func TestErrorResponseEndsUpload(t *testing.T) {
 			_ = p.nc.Close()
 		})
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
+			f := newTestDialer(t)
 			p, spy, resp := uploadTo(t, f, status, false)
 			spy.check(t)
 			p.wantNoData(1, "during the response")
@@ -95,9 +95,9 @@ func TestErrorResponseEndsUpload(t *testing.T) {
 // is closed unread.
 func TestErrorResponseEndsWaitingUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		spy := waitingBody()
-		r := f.start(newRequest(t, "POST", siteURL, spy))
+		r := f.start(newRequest(t, "POST", testURL, spy))
 		p := f.accept()
 		p.request()
 		synctest.Wait()
@@ -116,7 +116,7 @@ func TestErrorResponseEndsWaitingUpload(t *testing.T) {
 // With 2xx the server may want the rest, though its response is over. Body.Close ends the upload.
 func TestCloseEndsUploadAfterResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		p, spy, resp := uploadTo(t, f, 200, true)
 		p.skipData(1)
 		p.send(frame.WindowUpdate{Increment: 1 << 10}, frame.WindowUpdate{StreamID: 1, Increment: 1 << 10})
@@ -141,7 +141,7 @@ func TestCloseEndsUploadAfterResponse(t *testing.T) {
 // §8.1).
 func TestServerEndsUploadAfterResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		p, spy, resp := uploadTo(t, f, 200, false)
 		p.send(bodyEnd(1, "enough"), rst(1, frame.NoError))
 		synctest.Wait()

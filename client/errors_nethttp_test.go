@@ -133,10 +133,10 @@ func factsOf(err error) (f errorFacts) {
 }
 
 // erring has rt send a request to a server that errs, and returns the error of it or of the body.
-func erring(t *testing.T, f *farm, rt http.RoundTripper, inBody bool, do func(p *peer)) error {
+func erring(t *testing.T, f *testDialer, rt http.RoundTripper, inBody bool, do func(p *peer)) error {
 	done := make(chan error, 1)
 	go func() {
-		resp, err := (&http.Client{Transport: rt}).Get(siteURL)
+		resp, err := (&http.Client{Transport: rt}).Get(testURL)
 		if err == nil {
 			_, err = io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
@@ -178,12 +178,12 @@ func TestErrorsAsNetHTTP(t *testing.T) {
 	for _, tt := range erringServers {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(t *Transport) {
+				f := newTestDialer(t, func(t *Transport) {
 					t.ResponseHeaderTimeout = 20 * time.Second
 					t.MaxResponseHeaderBytes = 2000
 				})
 				ours := erring(t, f, f.tr, tt.body, tt.do)
-				f = newFarm(t)
+				f = newTestDialer(t)
 				theirs := erring(t, f, &http.Transport{
 					DialContext: f.l.Dial, Protocols: h2cOnly(),
 					ResponseHeaderTimeout: 20 * time.Second, MaxResponseHeaderBytes: 2000,
@@ -197,7 +197,8 @@ func TestErrorsAsNetHTTP(t *testing.T) {
 				a, b := factsOf(theirs), factsOf(ours)
 				// Those of net/http itself are not found.
 				a.GoAway, a.Conn = tt.goAway, tt.conn
-				b.UnexpectedEOF = a.UnexpectedEOF || b.UnexpectedEOF && b.GoAway == nil // beside GOAWAY ours tells it, too
+				// Package client reports it beside GOAWAY, too.
+				b.UnexpectedEOF = a.UnexpectedEOF || b.UnexpectedEOF && b.GoAway == nil
 				if d := cmp.Diff(a, b); d != "" {
 					t.Errorf("(-net/http +ours):\n%s\n%v\n%v", d, theirs, ours)
 				}
@@ -220,8 +221,8 @@ func TestErrorsOfCancel(t *testing.T) {
 		"context canceled": func(r *http.Request) *http.Request { return r.WithContext(gone) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t)
-			r := f.start(give(newRequest(t, "GET", siteURL, nil)))
+			f := newTestDialer(t)
+			r := f.start(give(newRequest(t, "GET", testURL, nil)))
 			go func() {
 				if nc, err := f.l.Accept(); err == nil {
 					_, _ = io.Copy(io.Discard, nc)

@@ -193,7 +193,7 @@ func ExampleTransport_coalesce() {
 	// Output: 1 connection
 }
 
-// resolvedPool has a connection to each address of a host, and gives them out in turn.
+// resolvedPool has a connection to each address of a host, and uses them one after another.
 type resolvedPool struct {
 	mu    sync.Mutex
 	addrs []string

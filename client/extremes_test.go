@@ -46,7 +46,7 @@ func TestExtremeSettings(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s %d", name, v), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 						_, _ = io.WriteString(w, "ok")
 						w.(http.Flusher).Flush()
 						time.Sleep(time.Second)
@@ -54,7 +54,7 @@ func TestExtremeSettings(t *testing.T) {
 					}))
 					tr := s.transport(func(tr *Transport) { set(tr) })
 					for range 3 {
-						resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+"/", nil))
+						resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+"/", nil))
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -52,14 +52,14 @@ var givingUp = map[string]func(*http.Request) (*http.Request, func()){
 
 // forFirstCause runs f for some kinds of RoundTripper, for each failure and each way to give up.
 func forFirstCause(
-	t *testing.T, kinds []string, f func(t *testing.T, fm *farm, rt http.RoundTripper, fail, giveUp string),
+	t *testing.T, kinds []string, f func(t *testing.T, fm *testDialer, rt http.RoundTripper, fail, giveUp string),
 ) {
 	for _, kind := range kinds {
 		for fail := range failures {
 			for giveUp := range givingUp {
 				t.Run(kind+"/"+fail+"/"+giveUp, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						fm := newFarm(t)
+						fm := newTestDialer(t)
 						var rt http.RoundTripper = fm.tr
 						if kind != "transport" {
 							t1 := &http.Transport{DialContext: fm.l.Dial, Protocols: h2cOnly()}
@@ -92,9 +92,9 @@ func isGivenUp(err error) bool {
 // server did, behind what had arrived. The other way round it is the caller's reason.
 func TestFirstCauseOfBody(t *testing.T) {
 	kinds := []string{"net-http", "transport", "configure"}
-	forFirstCause(t, kinds, func(t *testing.T, fm *farm, rt http.RoundTripper, fail, giveUp string) {
+	forFirstCause(t, kinds, func(t *testing.T, fm *testDialer, rt http.RoundTripper, fail, giveUp string) {
 		for _, serverFirst := range []bool{true, false} {
-			req, give := givingUp[giveUp](newRequest(t, "GET", siteURL, nil))
+			req, give := givingUp[giveUp](newRequest(t, "GET", testURL, nil))
 			r := startOn(t, rt, req)
 			p := fm.accept()
 			p.request()
@@ -129,9 +129,9 @@ func TestFirstCauseOfRoundTrip(t *testing.T) {
 	forFirstCause(
 		t,
 		[]string{"transport", "configure"},
-		func(t *testing.T, fm *farm, rt http.RoundTripper, fail, giveUp string) {
+		func(t *testing.T, fm *testDialer, rt http.RoundTripper, fail, giveUp string) {
 			goOn := make(chan struct{})
-			req, give := givingUp[giveUp](newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")}))
+			req, give := givingUp[giveUp](newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")}))
 			hooks := &httptrace.ClientTrace{WroteHeaders: func() { <-goOn }}
 			req = req.WithContext(httptrace.WithClientTrace(req.Context(), hooks))
 			r := startOn(t, rt, req)

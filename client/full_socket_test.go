@@ -247,7 +247,7 @@ func (f *fullSocket) want(what string, got <-chan error, want error) {
 	}
 }
 
-// heavyBody is a body without end that notes how it is used.
+// heavyBody is a body without end that records how it is used.
 type heavyBody struct {
 	reads  atomic.Int64
 	once   sync.Once

@@ -30,7 +30,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(frame.Ping{}.Append(body(3, "x").Append(nil)))
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t, func(tr *Transport) {
+			f := newTestDialer(t, func(tr *Transport) {
 				tr.PushHandler = PushHandlerFunc(func(p *Push) {
 					if resp, err := p.Response(t.Context()); err == nil {
 						_, _ = io.Copy(io.Discard, resp.Body)
@@ -39,7 +39,7 @@ func FuzzServer(f *testing.F) {
 				})
 			})
 			get := f.get()
-			post := f.start(newRequest(t, "POST", siteURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))}))
+			post := f.start(newRequest(t, "POST", testURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))}))
 			p := f.accept()
 			go io.Copy(io.Discard, p.nc)
 			p.send(octets)

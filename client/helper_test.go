@@ -27,20 +27,20 @@ func h2cOnly() *http.Protocols {
 	return &p
 }
 
-// site is a server of ours in memory.
-type site struct {
+// testServer is a server of package server in memory.
+type testServer struct {
 	t      testing.TB
 	l      *memconn.Listener
 	srv    *server.Server
 	served chan error
 }
 
-const siteURL = "http://example.test"
+const testURL = "http://example.test"
 
-func newSite(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *site {
+func newTestServer(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *testServer {
 	t.Helper()
 	needsNoSockets(t)
-	s := &site{t: t, l: memconn.Listen(testLink), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
+	s := &testServer{t: t, l: memconn.Listen(testLink), srv: &server.Server{Handler: h}, served: make(chan error, 1)}
 	for _, f := range adjust {
 		f(s.srv)
 	}
@@ -48,8 +48,8 @@ func newSite(t testing.TB, h http.Handler, adjust ...func(*server.Server)) *site
 	return s
 }
 
-// transport returns a Transport for the site.
-func (s *site) transport(adjust ...func(*Transport)) *Transport {
+// transport returns a Transport that dials the server.
+func (s *testServer) transport(adjust ...func(*Transport)) *Transport {
 	t := &Transport{DialContext: s.l.Dial, Protocols: h2cOnly(), Proxy: noProxy}
 	for _, f := range adjust {
 		f(t)
@@ -59,8 +59,8 @@ func (s *site) transport(adjust ...func(*Transport)) *Transport {
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// stop ends the site, and waits for the connections of tr.
-func (s *site) stop(tr *Transport) {
+// stop ends the server, and waits for the connections of tr.
+func (s *testServer) stop(tr *Transport) {
 	s.t.Helper()
 	if tr != nil {
 		tr.CloseIdleConnections()
@@ -132,8 +132,8 @@ func contains(s string, parts ...string) bool {
 	return true
 }
 
-// newTCPSite starts a server of ours for cleartext on loopback, and returns its URL.
-func newTCPSite(t testing.TB, h http.Handler) string {
+// newTCPServer starts a server of package server for cleartext on loopback, and returns its URL.
+func newTCPServer(t testing.TB, h http.Handler) string {
 	t.Helper()
 	l := listenTCP(t)
 	srv := &server.Server{Handler: h}
@@ -146,20 +146,20 @@ func newTCPSite(t testing.TB, h http.Handler) string {
 	return "http://" + l.Addr().String()
 }
 
-// notesList is a list that several goroutines write.
-type notesList struct {
+// callLog is a list of strings that several goroutines write.
+type callLog struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (n *notesList) add(s string) {
+func (n *callLog) add(s string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.list = append(n.list, s)
 }
 
 // want checks the list, and empties it.
-func (n *notesList) want(t *testing.T, why string, want ...string) {
+func (n *callLog) want(t *testing.T, why string, want ...string) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -52,14 +52,14 @@ func TestHonestServers(t *testing.T) {
 	for name, answer := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				var p *peer
 				for i := range 1500 {
 					var reqBody io.Reader
 					if name == "early RST" {
 						reqBody = strings.NewReader("complete")
 					}
-					r := f.start(newRequest(t, "POST", siteURL+"/", reqBody))
+					r := f.start(newRequest(t, "POST", testURL+"/", reqBody))
 					if i == 0 {
 						p = f.accept()
 					}
@@ -87,7 +87,7 @@ func TestFaultsBesideDownload(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				download := f.get()
 				p := f.accept()
 				first := p.take().id
@@ -122,10 +122,10 @@ func empties(id uint32, n int) (list []any) {
 	return list
 }
 
-// DATA of an octet each that nobody reads, within the window, harms no stream.
+// DATA of an octet each that is not read, within the window, harms no stream.
 func TestSmallDataUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		slow := f.get()
 		p := f.accept()
 		p.take()
@@ -168,10 +168,10 @@ func TestHonestResponseHeaders(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, h)
+		s := newTestServer(t, h)
 		tr := s.transport()
 		for _, path := range []string{"/fields", "/300k", "/2m"} {
-			resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil))
+			resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+path, nil))
 			if err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}
@@ -192,7 +192,7 @@ func TestHugeHeaderBesideDownload(t *testing.T) {
 	for _, size := range []int{9_000, 100_000, 2 << 20, 5 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4000 })
+				f := newTestDialer(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4000 })
 				download := f.get()
 				p := f.accept()
 				p.send(respond(p.take().id, 200, "x-first", "entered"))
@@ -240,12 +240,12 @@ func TestHugeHeaderBesideDownload(t *testing.T) {
 // octets.
 func TestManyInterimResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 10_000 })
+		f := newTestDialer(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 10_000 })
 		seen := 0
 		ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 			Got1xxResponse: func(int, textproto.MIMEHeader) error { seen++; return nil },
 		})
-		r := f.start(newRequest(t, "GET", siteURL+"/", nil).WithContext(ctx))
+		r := f.start(newRequest(t, "GET", testURL+"/", nil).WithContext(ctx))
 		p := f.accept()
 		id := p.take().id
 		for range 2000 {

@@ -44,7 +44,7 @@ func TestHookThatDoesNotReturn(t *testing.T) {
 }
 
 func hookExits(t *testing.T, set func(*httptrace.ClientTrace, func()), kind string) {
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "ok")
@@ -61,7 +61,7 @@ func hookExits(t *testing.T, set func(*httptrace.ClientTrace, func()), kind stri
 		}
 		size := map[string]int{"none": 0, "small": 10, "large": 100_000}[kind]
 		body := &closeCounter{Reader: strings.NewReader(strings.Repeat("x", size))}
-		req := newRequest(t, "POST", siteURL, nil)
+		req := newRequest(t, "POST", testURL, nil)
 		if kind != "none" {
 			req.Body, req.ContentLength = body, -1
 			if kind == "small" {
@@ -85,7 +85,7 @@ func hookExits(t *testing.T, set func(*httptrace.ClientTrace, func()), kind stri
 			t.Errorf("the body was closed %d times", body.closed.Load())
 		}
 		start := time.Now()
-		resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL, nil))
+		resp, err := tr.RoundTrip(newRequest(t, "GET", testURL, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,6 +98,6 @@ func TestHTTP1Eviction(t *testing.T) {
 		t.Error(s)
 	}
 	if tr.h1.isCurrent(http1Key{}, nil) {
-		<-closed // the transport has gone, and its connection with it
+		<-closed // the transport was evicted, and its connection closed
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// calls notes which hooks are called.
+// calls records which hooks are called.
 type calls struct {
 	mu   sync.Mutex
 	list []string

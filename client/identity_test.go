@@ -48,8 +48,8 @@ func TestNewClientCertificate(t *testing.T) {
 // A server pushes for the origin that the connection was made for, whatever Host a request names.
 func TestPushForHostOfRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.PushCache = new(PushCache) })
-		req := newRequest(t, "GET", siteURL, nil)
+		f := newTestDialer(t, func(tr *Transport) { tr.PushCache = new(PushCache) })
+		req := newRequest(t, "GET", testURL, nil)
 		req.Host = "victim.test"
 		page := f.start(req)
 		p := f.accept()
@@ -72,7 +72,7 @@ func TestPushForHostOfRequest(t *testing.T) {
 		if got := other.response().Header.Get("From"); got != "other" {
 			t.Errorf("the response is from %q", got)
 		}
-		if got := readAll(t, f.start(newRequest(t, "GET", siteURL+"/pushed", nil)).response()); got != "own" {
+		if got := readAll(t, f.start(newRequest(t, "GET", testURL+"/pushed", nil)).response()); got != "own" {
 			t.Errorf("what was pushed for the origin: %q", got)
 		}
 		p.send(respond(1, 204).ends())

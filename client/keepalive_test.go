@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// pingPolicy counts PINGs as grpc-go's servers do where nobody has configured them: one that comes
+// pingPolicy counts PINGs as grpc-go's servers do by default: one that comes
 // within five minutes of the one before, or within two hours while no stream is open, is a strike;
 // HEADERS and DATA of the server let the next PING begin anew; the third strike ends the
 // connection.
@@ -97,7 +97,7 @@ func TestPingsOfCancelledRequests(t *testing.T) {
 }
 
 func pingStorm(t *testing.T, atOnce int, every time.Duration, answers int) {
-	f := newFarm(t, func(tr *Transport) { tr.IdleConnTimeout = 0 })
+	f := newTestDialer(t, func(tr *Transport) { tr.IdleConnTimeout = 0 })
 	g := &pingPolicy{open: map[uint32]bool{}}
 	r := f.get()
 	p := f.accept()
@@ -112,7 +112,7 @@ func pingStorm(t *testing.T, atOnce int, every time.Duration, answers int) {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), every)
 				defer cancel()
-				resp, err := f.tr.RoundTrip(newRequest(t, "GET", siteURL+"/", nil).WithContext(ctx))
+				resp, err := f.tr.RoundTrip(newRequest(t, "GET", testURL+"/", nil).WithContext(ctx))
 				switch {
 				case err == nil:
 					_ = resp.Body.Close()
@@ -140,7 +140,7 @@ func pingStorm(t *testing.T, atOnce int, every time.Duration, answers int) {
 	}
 	synctest.Wait()
 	if answers == 0 && g.pings == 0 {
-		t.Error("nobody has asked whether the server is there")
+		t.Error("no PING has asked whether the server is there")
 	}
 	f.close()
 	_ = p.nc.Close()
@@ -152,7 +152,7 @@ func TestServerVanishesAfterAPing(t *testing.T) {
 	for _, interval := range []time.Duration{0, 7 * time.Second} {
 		t.Run(interval.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(tr *Transport) { tr.SendPingTimeout = interval })
+				f := newTestDialer(t, func(tr *Transport) { tr.SendPingTimeout = interval })
 				r := f.get()
 				p := f.accept()
 				p.request()
@@ -181,10 +181,10 @@ func TestServerStopsReading(t *testing.T) {
 	for _, limit := range []time.Duration{0, 20 * time.Second} {
 		t.Run(limit.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(tr *Transport) {
+				f := newTestDialer(t, func(tr *Transport) {
 					tr.WriteByteTimeout, tr.SendPingTimeout = limit, -1
 				})
-				r := f.start(newRequest(t, "POST", siteURL+"/", streamOnly{strings.NewReader(strings.Repeat("x", 8<<20))}))
+				r := f.start(newRequest(t, "POST", testURL+"/", streamOnly{strings.NewReader(strings.Repeat("x", 8<<20))}))
 				p := f.accept(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 30})
 				p.send(frame.WindowUpdate{Increment: 1 << 30})
 				p.request()
@@ -217,16 +217,16 @@ func TestServerStopsReading(t *testing.T) {
 // SETTINGS come late, it stops within a frame and within a header block, and it takes an upload bit
 // by bit.
 func TestSlowServer(t *testing.T) {
-	run := func(name string, do func(t *testing.T, f *farm)) {
+	run := func(name string, do func(t *testing.T, f *testDialer)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				do(t, f)
 				f.close()
 			})
 		})
 	}
-	run("SETTINGS", func(_ *testing.T, f *farm) {
+	run("SETTINGS", func(_ *testing.T, f *testDialer) {
 		r := f.get()
 		p := f.acceptSilent()
 		time.Sleep(40 * time.Second)
@@ -236,7 +236,7 @@ func TestSlowServer(t *testing.T) {
 		r.response()
 		_ = p.nc.Close()
 	})
-	run("SETTINGS not acknowledged", func(_ *testing.T, f *farm) {
+	run("SETTINGS not acknowledged", func(_ *testing.T, f *testDialer) {
 		r := f.get()
 		p := f.acceptSilent()
 		p.send(frame.NewSettings())
@@ -246,7 +246,7 @@ func TestSlowServer(t *testing.T) {
 		r.response()
 		_ = p.nc.Close()
 	})
-	run("pause within frames", func(t *testing.T, f *farm) {
+	run("pause within frames", func(t *testing.T, f *testDialer) {
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -264,8 +264,8 @@ func TestSlowServer(t *testing.T) {
 		}
 		_ = p.nc.Close()
 	})
-	run("upload", func(t *testing.T, f *farm) {
-		r := f.start(newRequest(t, "POST", siteURL+"/", streamOnly{strings.NewReader(strings.Repeat("x", 70_000))}))
+	run("upload", func(t *testing.T, f *testDialer) {
+		r := f.start(newRequest(t, "POST", testURL+"/", streamOnly{strings.NewReader(strings.Repeat("x", 70_000))}))
 		p := f.accept()
 		p.request()
 		go func() { // ends with the connection

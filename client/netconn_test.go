@@ -17,6 +17,26 @@ import (
 // userConn is what a dial function of the application has made.
 type userConn struct{ net.Conn }
 
+// newTLSPair starts a server of net/http over TLS that speaks HTTP/2, or without h2 HTTP/1.1 only.
+// It returns the server's URL and a Transport that dials with dial, nil for the default.
+func newTLSPair(
+	t *testing.T, h2 bool, h http.HandlerFunc, dial func(ctx context.Context, network, addr string) (net.Conn, error),
+) (url string, tr *Transport) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2 = h2
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	tr = &Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
+		DialContext:     dial,
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return srv.URL, tr
+}
+
+func answerNothing(http.ResponseWriter, *http.Request) {}
+
 // getWith sends a GET with the hooks of ctx.
 func getWith(ctx context.Context, t *testing.T, tr *Transport, u string) *http.Response {
 	t.Helper()
@@ -30,23 +50,16 @@ func getWith(ctx context.Context, t *testing.T, tr *Transport, u string) *http.R
 // Below TLS callbacks see what the dial function gave, over both protocols.
 func TestTraceSeesDialedConn(t *testing.T) {
 	for _, h2 := range []bool{true, false} {
-		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-		srv.EnableHTTP2 = h2
-		srv.StartTLS()
-		defer srv.Close()
-		tr := &Transport{
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-				return &userConn{nc}, err
-			},
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return &userConn{nc}, err
 		}
-		defer tr.CloseIdleConnections()
+		url, tr := newTLSPair(t, h2, answerNothing, dial)
 		var got net.Conn
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 			GotConn: func(i httptrace.GotConnInfo) { got = i.Conn },
 		})
-		resp := getWith(ctx, t, tr, srv.URL)
+		resp := getWith(ctx, t, tr, url)
 		_ = resp.Body.Close()
 		if (resp.ProtoMajor == 2) != h2 {
 			t.Errorf("the protocol is %s", resp.Proto)
@@ -66,35 +79,29 @@ func TestTraceSeesDialedConn(t *testing.T) {
 // both.
 func TestTraceSeesDialedConnLater(t *testing.T) {
 	release := make(chan struct{})
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		if r.URL.Path == "/slow" {
 			_ = http.NewResponseController(w).Flush()
 			<-release
 			_, _ = io.WriteString(w, "whole")
 		}
-	}))
-	srv.EnableHTTP2 = true
-	srv.StartTLS()
-	defer srv.Close()
-	var dials atomic.Int32
-	tr := &Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dials.Add(1)
-			return new(net.Dialer).DialContext(ctx, network, addr)
-		},
 	}
-	defer tr.CloseIdleConnections()
-	slow := getWith(t.Context(), t, tr, srv.URL+"/slow")
+	var dials atomic.Int32
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	url, tr := newTLSPair(t, true, handler, dial)
+	slow := getWith(t.Context(), t, tr, url+"/slow")
 	var seen []httptrace.GotConnInfo
 	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
 	})
 	for range 3 {
-		_ = getWith(traced, t, tr, srv.URL).Body.Close()
+		_ = getWith(traced, t, tr, url).Body.Close()
 	}
-	_ = getWith(t.Context(), t, tr, srv.URL).Body.Close()
+	_ = getWith(t.Context(), t, tr, url).Body.Close()
 	for i, info := range seen {
 		tc, ok := info.Conn.(*tls.Conn)
 		if !ok {
@@ -120,15 +127,8 @@ func TestTraceSeesDialedConnLater(t *testing.T) {
 // With a limit of connections, or a pool of the application's, no other connection could be had for
 // a request with a hook, so that each of them is one that can be shown.
 func TestTraceWithOneConnection(t *testing.T) {
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	srv.EnableHTTP2 = true
-	srv.StartTLS()
-	defer srv.Close()
-	tr := &Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is of this test
-		MaxConnsPerHost: 1,
-	}
-	defer tr.CloseIdleConnections()
+	url, tr := newTLSPair(t, true, answerNothing, nil)
+	tr.MaxConnsPerHost = 1
 	var seen []httptrace.GotConnInfo
 	for _, ctx := range []context.Context{
 		t.Context(),
@@ -136,7 +136,7 @@ func TestTraceWithOneConnection(t *testing.T) {
 			GotConn: func(i httptrace.GotConnInfo) { seen = append(seen, i) },
 		}),
 	} {
-		resp := getWith(ctx, t, tr, srv.URL)
+		resp := getWith(ctx, t, tr, url)
 		_ = resp.Body.Close()
 	}
 	if len(seen) != 1 || !seen[0].Reused {

@@ -42,7 +42,7 @@ func query(s string) func(*http.Request)  { return func(r *http.Request) { r.URL
 func path(s string) func(*http.Request)   { return func(r *http.Request) { r.URL.Path = s } }
 func opaque(s string) func(*http.Request) { return func(r *http.Request) { r.URL.Opaque = s } }
 
-// withBody has a body of four octets whose length is told as n.
+// withBody has a body of four octets and a Content-Length of n.
 func withBody(method string, n int64) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Method, r.Body, r.ContentLength = method, io.NopCloser(strings.NewReader("body")), n
@@ -203,7 +203,7 @@ var oddRequests = []oddRequest{
 }
 
 // seen sends a request and returns what a server has seen of it, and the client of the answer.
-func (o oddRequest) seen(t *testing.T, f *farm, rt http.RoundTripper) (frames []string, err string) {
+func (o oddRequest) seen(t *testing.T, f *testDialer, rt http.RoundTripper) (frames []string, err string) {
 	req := newRequest(t, "GET", "http://example.test/", nil)
 	o.make(req)
 	served := make(chan struct{})
@@ -232,7 +232,7 @@ func (o oddRequest) seen(t *testing.T, f *farm, rt http.RoundTripper) (frames []
 	return frames, err
 }
 
-// transcript answers requests with 204, and notes what comes.
+// transcript answers requests with 204, and returns the frames that come.
 func (p *peer) transcript() (frames []string) {
 	for {
 		switch f := p.next().(type) {
@@ -268,9 +268,9 @@ func TestOddRequests(t *testing.T) {
 	for _, o := range oddRequests {
 		t.Run(o.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				ours, oursErr := o.seen(t, f, f.tr)
-				f = newFarm(t)
+				f = newTestDialer(t)
 				theirs, theirsErr := o.seen(t, f, &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()})
 				d := cmp.Diff(theirs, ours) + cmp.Diff(theirsErr, oursErr)
 				switch {

@@ -71,7 +71,7 @@ func TestOddResponses(t *testing.T) {
 	for _, tt := range oddResponses {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t)
+				f := newTestDialer(t)
 				r := f.get()
 				p := f.accept()
 				p.request()
@@ -107,7 +107,7 @@ func TestOddResponses(t *testing.T) {
 // request was never processed: the caller has read a part of it.
 func TestGoAwayBelowResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.MaxAttempts = 3 })
+		f := newTestDialer(t, func(tr *Transport) { tr.MaxAttempts = 3 })
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -137,7 +137,7 @@ func TestGoAwayBelowResponse(t *testing.T) {
 func TestStreamLimitLowered(t *testing.T) {
 	const before, after, requests = 20, 5, 60
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.StrictMaxConcurrentStreams = true })
+		f := newTestDialer(t, func(tr *Transport) { tr.StrictMaxConcurrentStreams = true })
 		first := f.get()
 		p := f.accept(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: before})
 		p.send(respond(p.request().id, 204).ends())
@@ -175,7 +175,7 @@ func TestStreamLimitLowered(t *testing.T) {
 // An https request does not go over a connection in the clear that is open to the same address.
 func TestCleartextConnIsNotForHTTPS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(tr *Transport) { tr.Protocols.SetHTTP2(true) })
+		f := newTestDialer(t, func(tr *Transport) { tr.Protocols.SetHTTP2(true) })
 		r := f.start(newRequest(t, http.MethodGet, "http://server:443/", nil))
 		p := f.accept()
 		p.send(respond(p.request().id, 204).ends())

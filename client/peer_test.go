@@ -31,21 +31,21 @@ type peer struct {
 	silent bool // it answers no PING
 }
 
-// farm is where the Transport under test dials.
-type farm struct {
+// testDialer is where the Transport under test dials.
+type testDialer struct {
 	t  *testing.T
 	l  *memconn.Listener
 	tr *Transport
 }
 
-func newFarm(t *testing.T, adjust ...func(*Transport)) *farm {
-	return newFarmOn(t, testLink, adjust...)
+func newTestDialer(t *testing.T, adjust ...func(*Transport)) *testDialer {
+	return newTestDialerOn(t, testLink, adjust...)
 }
 
-func newFarmOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *farm {
+func newTestDialerOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *testDialer {
 	needsNoSockets(t)
 	o.Server = memconn.Socket // that end is the test's
-	f := &farm{t: t, l: memconn.Listen(o)}
+	f := &testDialer{t: t, l: memconn.Listen(o)}
 	f.tr = &Transport{DialContext: f.l.Dial, Protocols: h2cOnly(), Proxy: noProxy, MaxAttempts: 1}
 	for _, a := range adjust {
 		a(f.tr)
@@ -54,7 +54,7 @@ func newFarmOn(t *testing.T, o memconn.Options, adjust ...func(*Transport)) *far
 }
 
 // accept waits for a connection and exchanges prefaces.
-func (f *farm) accept(s ...frame.Setting) *peer {
+func (f *testDialer) accept(s ...frame.Setting) *peer {
 	f.t.Helper()
 	p := f.acceptSilent()
 	p.send(frame.NewSettings(s...), frame.Settings{Ack: true})
@@ -62,7 +62,7 @@ func (f *farm) accept(s ...frame.Setting) *peer {
 }
 
 // acceptSilent says nothing.
-func (f *farm) acceptSilent() *peer {
+func (f *testDialer) acceptSilent() *peer {
 	f.t.Helper()
 	nc, err := f.l.Accept()
 	if err != nil {
@@ -236,7 +236,7 @@ type result struct {
 }
 
 // start begins a request.
-func (f *farm) start(req *http.Request) *result { return startOn(f.t, f.tr, req) }
+func (f *testDialer) start(req *http.Request) *result { return startOn(f.t, f.tr, req) }
 
 func startOn(t *testing.T, rt http.RoundTripper, req *http.Request) *result {
 	ctx, cancel := context.WithCancel(req.Context())
@@ -250,7 +250,7 @@ func startOn(t *testing.T, rt http.RoundTripper, req *http.Request) *result {
 	return r
 }
 
-func (f *farm) get() *result { return f.start(newRequest(f.t, "GET", siteURL+"/", nil)) }
+func (f *testDialer) get() *result { return f.start(newRequest(f.t, "GET", testURL+"/", nil)) }
 
 // response waits for a response.
 func (r *result) response() *http.Response {
@@ -283,7 +283,7 @@ func (r *result) wantWaiting(why string) {
 }
 
 // close ends everything, so that a goroutine that is left fails the test.
-func (f *farm) close() {
+func (f *testDialer) close() {
 	f.tr.CloseIdleConnections()
 	_ = f.l.Close()
 }

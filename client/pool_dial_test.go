@@ -62,7 +62,7 @@ func TestDialHangsAndIsGivenUp(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		for _, limit := range []int{0, 1} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, http.HandlerFunc(echoHandler))
+				s := newTestServer(t, http.HandlerFunc(echoHandler))
 				tr := s.transport(func(t *Transport) { t.MaxConnsPerHost = limit })
 				over, canceled := make(chan struct{}), make(chan struct{})
 				d := scripted(tr, func(n int32, ctx context.Context) error {
@@ -76,7 +76,7 @@ func TestDialHangsAndIsGivenUp(t *testing.T) {
 					}
 					return ctx.Err()
 				})
-				one, two := startOn(t, tr, newRequest(t, "GET", siteURL, nil)), startOn(t, tr, newRequest(t, "GET", siteURL, nil))
+				one, two := startOn(t, tr, newRequest(t, "GET", testURL, nil)), startOn(t, tr, newRequest(t, "GET", testURL, nil))
 				synctest.Wait()
 				one.stop()
 				one.wantErr(context.Canceled)
@@ -85,7 +85,7 @@ func TestDialHangsAndIsGivenUp(t *testing.T) {
 				two.wantErr(context.Canceled)
 				<-canceled
 				start := time.Now()
-				readAll(t, startOn(t, tr, newRequest(t, "GET", siteURL, nil)).response())
+				readAll(t, startOn(t, tr, newRequest(t, "GET", testURL, nil)).response())
 				if n := d.dials.Load(); n != 2 || time.Since(start) != 0 {
 					t.Errorf("%d dials, after %v", n, time.Since(start))
 				}
@@ -103,7 +103,7 @@ func TestDialBesideOneThatHangs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, http.HandlerFunc(echoHandler))
+				s := newTestServer(t, http.HandlerFunc(echoHandler))
 				tr := s.transport()
 				d := scripted(tr, func(n int32, ctx context.Context) error {
 					if n <= 2 {
@@ -111,11 +111,11 @@ func TestDialBesideOneThatHangs(t *testing.T) {
 					}
 					return nil
 				})
-				calls := []*result{startOn(t, tr, newRequest(t, "GET", siteURL, nil))}
+				calls := []*result{startOn(t, tr, newRequest(t, "GET", testURL, nil))}
 				time.Sleep(later)
 				start := time.Now()
 				for range 3 {
-					calls = append(calls, startOn(t, tr, newRequest(t, "GET", siteURL, nil)))
+					calls = append(calls, startOn(t, tr, newRequest(t, "GET", testURL, nil)))
 				}
 				for _, r := range calls {
 					readAll(t, r.response())
@@ -140,7 +140,7 @@ func TestDialBesideOneThatHangs(t *testing.T) {
 func TestDialErrorIsItsWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDial := errors.New("no way")
-		s := newSite(t, http.HandlerFunc(echoHandler))
+		s := newTestServer(t, http.HandlerFunc(echoHandler))
 		tr := s.transport()
 		d := scripted(tr, func(n int32, ctx context.Context) error {
 			if n == 1 {
@@ -149,9 +149,9 @@ func TestDialErrorIsItsWaiters(t *testing.T) {
 			}
 			return nil
 		})
-		first := startOn(t, tr, newRequest(t, "GET", siteURL, nil))
+		first := startOn(t, tr, newRequest(t, "GET", testURL, nil))
 		time.Sleep(99 * time.Millisecond)
-		second := startOn(t, tr, newRequest(t, "GET", siteURL, nil))
+		second := startOn(t, tr, newRequest(t, "GET", testURL, nil))
 		first.wantErr(errDial)
 		readAll(t, second.response())
 		if n := d.dials.Load(); n != 2 {
@@ -161,11 +161,11 @@ func TestDialErrorIsItsWaiters(t *testing.T) {
 	})
 }
 
-// A dial that fails is told while another connection lives, whose streams are all taken.
+// A failed dial is reported although there is another connection, whose streams are all taken.
 func TestDialErrorBesideConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errDial := errors.New("no way")
-		f := newFarm(t)
+		f := newTestDialer(t)
 		scripted(f.tr, func(n int32, _ context.Context) error {
 			if n > 1 {
 				return errDial
@@ -199,7 +199,7 @@ func TestDialsSideBySide(t *testing.T) {
 				const requests = 30
 				var running sync.WaitGroup
 				running.Add(requests) // no stream becomes free before all requests run
-				s := newSite(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				s := newTestServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					running.Done()
 					running.Wait()
 				}), tt.server)
@@ -208,7 +208,7 @@ func TestDialsSideBySide(t *testing.T) {
 				start := time.Now()
 				var calls []*result
 				for range requests {
-					calls = append(calls, startOn(t, tr, newRequest(t, "GET", siteURL, nil)))
+					calls = append(calls, startOn(t, tr, newRequest(t, "GET", testURL, nil)))
 				}
 				for _, r := range calls {
 					readAll(t, r.response())
@@ -227,14 +227,16 @@ func TestDialsSideBySide(t *testing.T) {
 func TestBurstToFewStreams(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		for name, body := range map[string]func() *http.Request{
-			"GET": func() *http.Request { return newRequest(t, "GET", siteURL, nil) },
+			"GET": func() *http.Request { return newRequest(t, "GET", testURL, nil) },
 			"large, cannot be sent again": func() *http.Request {
-				return newRequest(t, "POST", siteURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))})
+				return newRequest(t, "POST", testURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))})
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := newSite(t, http.HandlerFunc(echoHandler), func(s *server.Server) { s.Config.MaxConcurrentStreams = limit })
+					s := newTestServer(t, http.HandlerFunc(echoHandler), func(s *server.Server) {
+						s.Config.MaxConcurrentStreams = limit
+					})
 					tr := s.transport()
 					scripted(tr, func(_ int32, ctx context.Context) error { return slow(ctx, 10*time.Millisecond) })
 					var calls []*result
@@ -258,9 +260,9 @@ func TestBurstToFewStreams(t *testing.T) {
 // have come; others pass.
 func TestWaitForSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, retrying)
+		f := newTestDialer(t, retrying)
 		once := func() *result {
-			return f.start(newRequest(t, "POST", siteURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))}))
+			return f.start(newRequest(t, "POST", testURL, streamOnly{strings.NewReader(strings.Repeat("x", 100_000))}))
 		}
 		first := once()
 		p := f.acceptSilent()
@@ -293,7 +295,7 @@ func TestNoStormOfDials(t *testing.T) {
 		for _, configured := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					f := newFarm(t, func(t *Transport) { t.MaxAttempts = 0 })
+					f := newTestDialer(t, func(t *Transport) { t.MaxAttempts = 0 })
 					var rt http.RoundTripper = f.tr
 					if configured {
 						t1 := &http.Transport{DialContext: f.tr.DialContext, Protocols: h2cOnly()}
@@ -325,7 +327,7 @@ func TestNoStormOfDials(t *testing.T) {
 					defer cancel()
 					var calls []*result
 					for range 20 {
-						calls = append(calls, startOn(t, rt, newRequest(t, "GET", siteURL, nil).WithContext(ctx)))
+						calls = append(calls, startOn(t, rt, newRequest(t, "GET", testURL, nil).WithContext(ctx)))
 					}
 					for _, r := range calls {
 						if <-r.done; r.err == nil {
@@ -349,18 +351,18 @@ func TestNoStormOfDials(t *testing.T) {
 func TestDialContextValues(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(echoHandler))
+		s := newTestServer(t, http.HandlerFunc(echoHandler))
 		tr := s.transport()
 		var got any
 		scripted(tr, func(_ int32, ctx context.Context) error { got = ctx.Value(key{}); return ctx.Err() })
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
-		resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL, nil).WithContext(ctx))
+		resp, err := tr.RoundTrip(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
 		readAll(t, resp)
 		cancel() // which the connection outlives
-		resp, err = tr.RoundTrip(newRequest(t, "GET", siteURL, nil))
+		resp, err = tr.RoundTrip(newRequest(t, "GET", testURL, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +382,7 @@ func TestDialGoexit(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		}
-		startOn(t, tr, newRequest(t, "GET", siteURL, nil)).wantErr(errDialExited)
+		startOn(t, tr, newRequest(t, "GET", testURL, nil)).wantErr(errDialExited)
 	})
 }
 
@@ -397,7 +399,7 @@ func TestDialReturnsNothing(t *testing.T) {
 		}
 	}
 	tr.Protocols = h2cOnly()
-	_, err := tr.RoundTrip(newRequest(t, "GET", siteURL, nil))
+	_, err := tr.RoundTrip(newRequest(t, "GET", testURL, nil))
 	if err == nil || !strings.Contains(err.Error(), "(nil, nil)") {
 		t.Errorf("h2c: %v", err)
 	}

@@ -26,10 +26,10 @@ func TestMaxRequestsPerConnStress(t *testing.T) {
 }
 
 func stressRequestsPerConn(t *testing.T, conns, limit int) {
-	f := newFarm(t, func(tr *Transport) {
+	f := newTestDialer(t, func(tr *Transport) {
 		tr.MaxConnsPerHost, tr.MaxRequestsPerConn, tr.MaxAttempts = conns, int64(limit), 0
 	})
-	c := &chaos{rnd: rand.New(rand.NewPCG(uint64(conns), uint64(limit)))}
+	c := &randomFaults{rnd: rand.New(rand.NewPCG(uint64(conns), uint64(limit)))}
 	var servers, clients sync.WaitGroup
 	servers.Go(func() {
 		for {
@@ -52,7 +52,7 @@ func stressRequestsPerConn(t *testing.T, conns, limit int) {
 				if c.below(4) == 0 { // it gives up, at any time
 					time.AfterFunc(time.Duration(c.below(3000))*time.Microsecond, cancel)
 				}
-				resp, err := f.tr.RoundTrip(newRequest(t, "GET", siteURL, nil).WithContext(ctx))
+				resp, err := f.tr.RoundTrip(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 				if err == nil {
 					_ = resp.Body.Close()
 				} else if !errors.Is(err, context.Canceled) {

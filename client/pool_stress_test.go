@@ -15,20 +15,20 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// chaos is a server, and the way to it, of which every part fails at random.
-type chaos struct {
+// randomFaults is a server, and the way to it, of which every part fails at random.
+type randomFaults struct {
 	mu  sync.Mutex
 	rnd *rand.Rand
 }
 
-func (c *chaos) below(n int) int {
+func (c *randomFaults) below(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rnd.IntN(n)
 }
 
 // dial makes, fails or hangs, at times without heeding its context.
-func (c *chaos) dial(real func(context.Context, string, string) (net.Conn, error)) func(
+func (c *randomFaults) dial(real func(context.Context, string, string) (net.Conn, error)) func(
 	context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if err := slow(ctx, time.Duration(c.below(400))*time.Millisecond); err != nil {
@@ -47,7 +47,7 @@ func (c *chaos) dial(real func(context.Context, string, string) (net.Conn, error
 }
 
 // serve plays one connection: it answers, refuses, says GOAWAY or ends, and allows few streams.
-func (c *chaos) serve(p *peer) {
+func (c *randomFaults) serve(p *peer) {
 	defer p.nc.Close()
 	switch c.below(10) {
 	case 0:
@@ -91,8 +91,8 @@ func TestPoolStress(t *testing.T) {
 }
 
 func stressPool(t *testing.T, limit int, seed uint64) {
-	c := &chaos{rnd: rand.New(rand.NewPCG(seed, uint64(limit)))}
-	f := newFarm(t, func(t *Transport) { t.MaxAttempts, t.MaxConnsPerHost = 0, limit })
+	c := &randomFaults{rnd: rand.New(rand.NewPCG(seed, uint64(limit)))}
+	f := newTestDialer(t, func(t *Transport) { t.MaxAttempts, t.MaxConnsPerHost = 0, limit })
 	f.tr.DialContext = c.dial(f.l.Dial)
 	var servers sync.WaitGroup
 	servers.Go(func() {
@@ -110,7 +110,7 @@ func stressPool(t *testing.T, limit int, seed uint64) {
 		clients.Go(func() {
 			for range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+c.below(5000))*time.Millisecond)
-				resp, err := f.tr.RoundTrip(newRequest(t, "GET", siteURL, nil).WithContext(ctx))
+				resp, err := f.tr.RoundTrip(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 				if err == nil {
 					_ = resp.Body.Close()
 					answered.Add(1)

@@ -31,7 +31,7 @@ func poolSize(t *Transport) int {
 func TestPoolSharesDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials atomic.Int32
-		f := newFarm(t)
+		f := newTestDialer(t)
 		f.tr.DialContext = func(ctx context.Context, n, a string) (net.Conn, error) {
 			dials.Add(1)
 			time.Sleep(200 * time.Millisecond)
@@ -72,7 +72,7 @@ func TestPoolDialFails(t *testing.T) {
 			var calls []*result
 			for range 5 {
 				spy := &spyBody{Reader: strings.NewReader("x")}
-				calls = append(calls, startOn(t, tr, newRequest(t, "POST", siteURL, spy)))
+				calls = append(calls, startOn(t, tr, newRequest(t, "POST", testURL, spy)))
 				defer spy.check(t)
 			}
 			for _, r := range calls {
@@ -89,7 +89,7 @@ func TestPoolDialFails(t *testing.T) {
 // chosen.
 func TestPoolGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		first := f.get()
 		p := f.accept(maxStreams(2))
 		p.request()
@@ -135,14 +135,14 @@ func TestPoolWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, adjust)
+				f := newTestDialer(t, adjust)
 				first := f.get()
 				p := f.accept(maxStreams(1))
 				p.request()
 				synctest.Wait()
 				var waiting []*result
 				for i := range 3 {
-					waiting = append(waiting, f.start(newRequest(t, "GET", fmt.Sprint(siteURL, "/", i), nil)))
+					waiting = append(waiting, f.start(newRequest(t, "GET", fmt.Sprint(testURL, "/", i), nil)))
 					synctest.Wait()
 				}
 				waiting[1].stop() // gives up
@@ -158,7 +158,7 @@ func TestPoolWaits(t *testing.T) {
 					p.send(respond(h.id, 204).ends())
 					waiting[i].response()
 				}
-				// A higher limit serves at once who waits.
+				// A higher limit serves the requests that wait at once.
 				one, two := f.get(), f.get()
 				p.request()
 				synctest.Wait()
@@ -178,7 +178,7 @@ func TestPoolWaits(t *testing.T) {
 // lost.
 func TestPoolFirstGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, retrying, func(t *Transport) { t.MaxConnsPerHost = 1 })
+		f := newTestDialer(t, retrying, func(t *Transport) { t.MaxConnsPerHost = 1 })
 		var calls []*result
 		for range 5 {
 			calls = append(calls, f.get())
@@ -207,7 +207,7 @@ func TestPoolFirstGuess(t *testing.T) {
 // GOAWAY moves new requests to a new connection while old ones finish.
 func TestPoolGoAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		old := f.get()
 		p := f.accept()
 		p.request()
@@ -252,10 +252,10 @@ func TestPoolRetires(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, http.HandlerFunc(echoHandler))
+				s := newTestServer(t, http.HandlerFunc(echoHandler))
 				tr := s.transport(tt.adjust)
 				for range 4 {
-					req := newRequest(t, "GET", siteURL, nil)
+					req := newRequest(t, "GET", testURL, nil)
 					if tt.req != nil {
 						tt.req(req)
 					}
@@ -283,7 +283,7 @@ func TestPoolRetires(t *testing.T) {
 // Of idle connections those go that have been idle for longest.
 func TestPoolMaxIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(echoHandler))
+		s := newTestServer(t, http.HandlerFunc(echoHandler))
 		tr := s.transport(func(t *Transport) { t.MaxIdleConns = 2 })
 		for i := range 5 {
 			resp, err := tr.RoundTrip(newRequest(t, "GET", fmt.Sprintf("http://host%d.test/", i), nil))
@@ -312,7 +312,7 @@ func TestPoolMaxIdle(t *testing.T) {
 // CloseIdleConnections leaves connections with requests alone.
 func TestPoolCloseIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		r := f.get()
 		p := f.accept()
 		p.request()
@@ -361,13 +361,13 @@ func (p *ownPool) CloseIdleConnections() {
 	}
 }
 
-func TestOwnPool(t *testing.T) {
+func TestPoolOfApplication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(echoHandler))
+		s := newTestServer(t, http.HandlerFunc(echoHandler))
 		tr := s.transport(func(t *Transport) { t.Pool = &ownPool{conns: map[string]*ClientConn{}} })
 		for range 3 {
 			for _, path := range []string{"/a", "/b"} {
-				resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil))
+				resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+path, nil))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -384,7 +384,7 @@ func TestOwnPool(t *testing.T) {
 // Reserve, Release and State of one connection.
 func TestClientConnState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		nc, _ := f.l.Dial(t.Context(), "", "")
 		cc, err := f.tr.NewClientConn(nc)
 		if err != nil {
@@ -415,11 +415,11 @@ func TestClientConnState(t *testing.T) {
 		cc.Release() // no effect
 		want("all released", 0, 2)
 		_ = cc.Reserve()
-		r := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		r := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 		p.request()
 		want("a request uses what was reserved", 1, 1)
-		r2 := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
-		r3 := startOn(t, cc, newRequest(t, "GET", siteURL, nil))
+		r2 := startOn(t, cc, newRequest(t, "GET", testURL, nil))
+		r3 := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 		p.request()
 		r3.wantWaiting("no stream is free")
 		before := changes.Load()
@@ -460,7 +460,7 @@ func TestClientConnState(t *testing.T) {
 		if s := cc.State(); s.Err == nil || s.Available != 0 || s.InFlight != 0 {
 			t.Errorf("in the end: %+v", s)
 		}
-		if _, err := cc.RoundTrip(newRequest(t, "GET", siteURL, nil)); err == nil {
+		if _, err := cc.RoundTrip(newRequest(t, "GET", testURL, nil)); err == nil {
 			t.Error("RoundTrip after Shutdown")
 		}
 		if err := cc.Ping(t.Context()); !errors.Is(err, net.ErrClosed) {
@@ -474,7 +474,7 @@ func TestClientConnState(t *testing.T) {
 // A Ping that waits fails with its connection.
 func TestPingLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t)
+		f := newTestDialer(t)
 		nc, _ := f.l.Dial(t.Context(), "", "")
 		cc, _ := f.tr.NewClientConn(nc)
 		p := f.accept()

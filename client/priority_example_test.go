@@ -60,7 +60,7 @@ func ExampleWithPriority() {
 	if err := client.UpdatePriority(ctx, priority.Params{Extensible: true, Urgency: 2, Incremental: true}); err != nil {
 		log.Fatal(err)
 	}
-	// Whoever sees this request has seen the change before it.
+	// The server has seen the change before this request.
 	if _, err := hc.Get(site + "/text"); err != nil {
 		log.Fatal(err)
 	}

@@ -43,7 +43,7 @@ type download struct {
 // responses.
 type slowLink struct {
 	t    *testing.T
-	s    *site
+	s    *testServer
 	tr   *Transport
 	list []*download
 }
@@ -51,7 +51,7 @@ type slowLink struct {
 func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.HandlerFunc) *slowLink {
 	needsNoSockets(t)
 	link := testLinkOf(memconn.Options{Bandwidth: 512 << 10, Buffer: 64 << 10})
-	l := &slowLink{t: t, s: &site{t: t, l: memconn.Listen(link), served: make(chan error, 1)}}
+	l := &slowLink{t: t, s: &testServer{t: t, l: memconn.Listen(link), served: make(chan error, 1)}}
 	if h == nil {
 		h = func(http.ResponseWriter, *http.Request) {}
 	}
@@ -73,7 +73,7 @@ func newSlowLink(t *testing.T, scheduler func() priority.Scheduler, h http.Handl
 // get begins a download and returns the context's handle on its priority.
 func (l *slowLink) get(p priority.Params, header ...string) *download {
 	l.t.Helper()
-	req := newRequest(l.t, "GET", siteURL, nil)
+	req := newRequest(l.t, "GET", testURL, nil)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -103,7 +103,7 @@ func (l *slowLink) read() {
 	}
 }
 
-// shares lets time pass and returns which parts of what has come meanwhile belongs to whom.
+// shares lets time pass and returns which part of what has come meanwhile belongs to each request.
 func (l *slowLink) shares(d time.Duration) []float64 {
 	before := make([]int64, len(l.list))
 	for i, d := range l.list {
@@ -145,7 +145,7 @@ func (l *slowLink) stop() {
 	time.Sleep(time.Minute) // what is on the link arrives, and the connection with it ends
 }
 
-// Who gets which part of a slow link: what clients ask for is what comes out, within 2%.
+// Requests get the parts of a slow link that the client asks for, within 2%.
 func TestPriorityShares(t *testing.T) {
 	const guard = 1.0 / 64 // what RFC 9218's order gives to those that it would let starve
 	for _, tt := range []struct {

@@ -17,18 +17,18 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// prioritySite is a server that notes with which priority each request came, and tells it again
+// priorityServer is a server that records with which priority each request came, and again
 // when it is let go on.
-type prioritySite struct {
-	*site
+type priorityServer struct {
+	*testServer
 	goOn chan bool
 	mu   sync.Mutex
 	seen []string
 }
 
-func newPrioritySite(t testing.TB, adjust ...func(*server.Server)) *prioritySite {
-	s := &prioritySite{goOn: make(chan bool)}
-	s.site = newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func newPrioritySite(t testing.TB, adjust ...func(*server.Server)) *priorityServer {
+	s := &priorityServer{goOn: make(chan bool)}
+	s.testServer = newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.note(w, r)
 		w.(http.Flusher).Flush()
 		if r.URL.Path == "/wait" {
@@ -39,7 +39,7 @@ func newPrioritySite(t testing.TB, adjust ...func(*server.Server)) *prioritySite
 	return s
 }
 
-func (s *prioritySite) note(w http.ResponseWriter, r *http.Request) {
+func (s *priorityServer) note(w http.ResponseWriter, r *http.Request) {
 	p, err := server.Priority(w)
 	if err != nil {
 		s.t.Errorf("server.Priority: %v", err)
@@ -65,7 +65,7 @@ func params(p priority.Params) (s string) {
 	return strings.TrimSpace(s)
 }
 
-func (s *prioritySite) want(why string, seen ...string) {
+func (s *priorityServer) want(why string, seen ...string) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,13 +114,13 @@ func TestRequestPriority(t *testing.T) {
 				})
 				tr := s.transport(func(tr *Transport) { tr.TreePriorities = tt.trees })
 				defer s.stop(tr)
-				warm, err := tr.RoundTrip(newRequest(t, "GET", siteURL+"/warm", nil)) // the server's SETTINGS have come
+				warm, err := tr.RoundTrip(newRequest(t, "GET", testURL+"/warm", nil)) // the server's SETTINGS have come
 				if err != nil {
 					t.Fatal(err)
 				}
 				readAll(t, warm)
 				s.want("the first request", `/warm field=[]`)
-				r := newRequest(t, "GET", siteURL+"/", nil)
+				r := newRequest(t, "GET", testURL+"/", nil)
 				if tt.own != "" {
 					r = withHeader(r, tt.own)
 				}
@@ -148,7 +148,7 @@ func TestUpdatePriority(t *testing.T) {
 		ctx := WithPriority(t.Context(), priority.Params{Extensible: true, Urgency: 7})
 		get := func() *http.Response {
 			t.Helper()
-			resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+"/wait", nil).WithContext(ctx))
+			resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+"/wait", nil).WithContext(ctx))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestUpdatePriority(t *testing.T) {
 		if err := UpdatePriority(ctx, priority.Params{Extensible: true, Urgency: 2}); err != nil {
 			t.Errorf("nothing runs: %v", err)
 		}
-		resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+"/later", nil).WithContext(ctx))
+		resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+"/later", nil).WithContext(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestUpdatePriority(t *testing.T) {
 
 // Many requests of one context, and changes all the time.
 func TestUpdatePriorityConcurrently(t *testing.T) {
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }),
+	s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }),
 		func(srv *server.Server) { srv.Limits.GlitchBurst = -1 }) // 200 updates of up to 8 streams are more than it takes
 	tr := s.transport(func(tr *Transport) { tr.TreePriorities = true })
 	defer s.stop(tr)
@@ -207,7 +207,7 @@ func TestUpdatePriorityConcurrently(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for range 25 {
-				resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+fmt.Sprint("/", i), nil).WithContext(ctx))
+				resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+fmt.Sprint("/", i), nil).WithContext(ctx))
 				if err != nil {
 					t.Error(err)
 					return
@@ -245,10 +245,10 @@ func (s *firstSettings) TraceFrame(_ *conn.Conn, f conn.FrameTrace) {
 // SETTINGS_NO_RFC7540_PRIORITIES says whether the tree is spoken of (RFC 9218 §2.1).
 func TestClientAnnouncesPriorities(t *testing.T) {
 	for _, trees := range []bool{false, true} {
-		s := newSite(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		s := newTestServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		var first firstSettings
 		tr := s.transport(func(tr *Transport) { tr.TreePriorities, tr.Tracer = trees, &first })
-		resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL, nil))
+		resp, err := tr.RoundTrip(newRequest(t, "GET", testURL, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,7 @@ func TestProxyEarlyOctets(t *testing.T) {
 
 // Cleartext through a proxy goes to net/http, unless it is HTTP/2, which needs a tunnel.
 func TestProxyCleartext(t *testing.T) {
-	s := newTCPSite(t, http.HandlerFunc(echoHandler))
+	s := newTCPServer(t, http.HandlerFunc(echoHandler))
 	p := newConnectProxy(t)
 	tr := &Transport{Proxy: p.url("u"), Protocols: h2cOnly()}
 	resp, err := tr.RoundTrip(newRequest(t, "POST", s, strings.NewReader("x")))

@@ -15,11 +15,11 @@ func TestPseudoHeaderOrder(t *testing.T) {
 		{":nonsense :path :path", ":path :method :scheme :authority"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFarm(t, func(tr *Transport) { tr.PseudoHeaderOrder = strings.Fields(tt.order) })
+			f := newTestDialer(t, func(tr *Transport) { tr.PseudoHeaderOrder = strings.Fields(tt.order) })
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				req, _ := http.NewRequest("GET", siteURL+"/x", nil)
+				req, _ := http.NewRequest("GET", testURL+"/x", nil)
 				res, err := f.tr.RoundTrip(req)
 				if err != nil {
 					t.Error(err)

@@ -19,11 +19,11 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// cached is a farm whose Transport has a PushCache, with a connection on which stream 1 is open for
-// promises.
-func cached(t *testing.T, adjust ...func(*Transport)) (*farm, *peer, *result) {
+// cached returns a testDialer whose Transport has a PushCache, with a connection on which stream 1
+// is open for promises.
+func cached(t *testing.T, adjust ...func(*Transport)) (*testDialer, *peer, *result) {
 	t.Helper()
-	f := newFarm(t, append([]func(*Transport){func(tr *Transport) { tr.PushCache = new(PushCache) }}, adjust...)...)
+	f := newTestDialer(t, append([]func(*Transport){func(tr *Transport) { tr.PushCache = new(PushCache) }}, adjust...)...)
 	page := f.get()
 	p := f.accept()
 	p.request()
@@ -31,7 +31,7 @@ func cached(t *testing.T, adjust ...func(*Transport)) (*farm, *peer, *result) {
 }
 
 // end ends what cached has begun.
-func (f *farm) end(p *peer, page *result) {
+func (f *testDialer) end(p *peer, page *result) {
 	f.t.Helper()
 	p.send(respond(1, 204).ends())
 	page.response()
@@ -44,14 +44,14 @@ func (f *farm) end(p *peer, page *result) {
 	}
 }
 
-func (f *farm) pushed(pairs ...string) *result {
+func (f *testDialer) pushed(pairs ...string) *result {
 	f.t.Helper()
 	synctest.Wait() // what was sent has arrived
 	return f.start(newRequestWith(f.t, "/pushed", pairs...))
 }
 
 func newRequestWith(t *testing.T, path string, pairs ...string) *http.Request {
-	req := newRequest(t, "GET", siteURL+path, nil)
+	req := newRequest(t, "GET", testURL+path, nil)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		req.Header.Add(pairs[i], pairs[i+1])
 	}
@@ -59,7 +59,7 @@ func newRequestWith(t *testing.T, path string, pairs ...string) *http.Request {
 }
 
 // wantStats checks the cache's counters.
-func (f *farm) wantStats(why string, want PushCacheStats) {
+func (f *testDialer) wantStats(why string, want PushCacheStats) {
 	f.t.Helper()
 	synctest.Wait()
 	if got := f.tr.PushCache.Stats(); got != want {
@@ -90,8 +90,8 @@ func TestPushCache(t *testing.T) {
 	})
 }
 
-// A response that still runs, or has not begun, can be claimed; nobody waits for more than the
-// server has sent.
+// A response that still runs, or has not begun, can answer a request, which waits for no more than
+// the server has sent.
 func TestPushCacheRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
@@ -210,7 +210,7 @@ func TestPushCacheMatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, p, page := cached(t)
-				req := newRequest(t, "GET", siteURL+"/pushed", nil)
+				req := newRequest(t, "GET", testURL+"/pushed", nil)
 				tt.change(req)
 				p.send(p.promise(2, tt.promise...), respond(2, 200, tt.response...), bodyEnd(2, ""))
 				synctest.Wait()
@@ -369,7 +369,7 @@ func TestPushCacheCancel(t *testing.T) {
 	})
 }
 
-// A connection that closes takes along what nobody has asked for.
+// A connection that closes takes its unused pushes along.
 func TestPushCacheConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
@@ -483,16 +483,16 @@ func TestPushCacheClientConn(t *testing.T) {
 }
 
 // Pages with pushes that some ask for and some do not, on connections that come and go: nothing is
-// left over, and nobody gets what is somebody else's.
+// left over, and no request gets the response of another.
 func TestPushCacheStress(t *testing.T) {
 	if testKind == memconn.TLS {
 		t.Skip("a server on TLS pushes for https, and the requests here are for http")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/page") {
 				for i := range 3 {
-					_ = w.(http.Pusher).Push(fmt.Sprintf("/asset%s-%d", r.URL.Path[5:], i), nil) // the client may be gone
+					_ = w.(http.Pusher).Push(fmt.Sprintf("/asset%s-%d", r.URL.Path[5:], i), nil)
 				}
 			}
 			time.Sleep(time.Duration(len(r.URL.Path)%3) * time.Millisecond)
@@ -542,7 +542,7 @@ func fetch(t *testing.T, tr *Transport, path string, rnd *rand.Rand) {
 	if rnd.IntN(10) == 0 {
 		time.AfterFunc(time.Duration(rnd.IntN(3))*time.Millisecond, cancel)
 	}
-	resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+path, nil).WithContext(ctx))
+	resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+path, nil).WithContext(ctx))
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)

@@ -37,7 +37,7 @@ func TestPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pushes := make(chan *Push)
 		over := make(chan bool)
-		f := newFarm(t, func(t *Transport) {
+		f := newTestDialer(t, func(t *Transport) {
 			t.PushHandler = PushHandlerFunc(func(p *Push) {
 				pushes <- p
 				<-over
@@ -123,7 +123,7 @@ func TestBadPush(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, func(tr *Transport) {
+				f := newTestDialer(t, func(tr *Transport) {
 					tr.PushHandler = PushHandlerFunc(func(p *Push) { t.Errorf("handed over: %+v", p.Request) })
 				})
 				r := f.get()
@@ -144,7 +144,7 @@ func TestBadPush(t *testing.T) {
 func TestPushLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := make(chan bool)
-		f := newFarm(t, func(tr *Transport) {
+		f := newTestDialer(t, func(tr *Transport) {
 			tr.MaxPushedStreams = 2
 			tr.PushHandler = PushHandlerFunc(func(*Push) { <-wait })
 		})
@@ -168,7 +168,7 @@ func TestPushHandlersLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := make(chan bool)
 		var calls atomic.Int32
-		f := newFarm(t, func(tr *Transport) {
+		f := newTestDialer(t, func(tr *Transport) {
 			tr.MaxPushedStreams = 2
 			tr.PushHandler = PushHandlerFunc(func(*Push) {
 				calls.Add(1)

@@ -2,5 +2,5 @@
 
 package client
 
-// raceEnabled tells that pools drop what they are given now and then.
+// raceEnabled says that the race detector runs, which has pools drop some of what they are given.
 const raceEnabled = true

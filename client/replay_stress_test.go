@@ -38,34 +38,34 @@ type refuser struct {
 }
 
 type refuserStream struct {
-	sum, plan uint32
+	sum, fate uint32
 	n, at     int
 }
 
 // What becomes of a stream.
 const (
-	planAnswer = iota
-	planRefuse
-	planGoAway
-	planCut
-	planEarly
-	planEarlyReset
+	fateAnswer = iota
+	fateRefuse
+	fateGoAway
+	fateCut
+	fateEarly
+	fateEarlyReset
 )
 
-func newPlan() (plan uint32) {
+func newFate() (fate uint32) {
 	switch n := rand.IntN(100); {
 	case n < 60:
-		return planAnswer
+		return fateAnswer
 	case n < 82:
-		return planRefuse
+		return fateRefuse
 	case n < 88:
-		return planGoAway
+		return fateGoAway
 	case n < 90:
-		return planCut
+		return fateCut
 	case n < 95:
-		return planEarly
+		return fateEarly
 	}
-	return planEarlyReset
+	return fateEarlyReset
 }
 
 func serveRefuser(nc net.Conn) {
@@ -98,7 +98,7 @@ func serveRefuser(nc net.Conn) {
 				return
 			}
 			if s.last == 0 || f.StreamID <= s.last {
-				s.streams[f.StreamID] = &refuserStream{plan: newPlan(), at: rand.IntN(1 << rand.IntN(18))}
+				s.streams[f.StreamID] = &refuserStream{fate: newFate(), at: rand.IntN(1 << rand.IntN(18))}
 				s.got(f.StreamID, nil, f.StreamEnded())
 			}
 		case *http2.DataFrame:
@@ -121,19 +121,19 @@ func (s *refuser) got(id uint32, p []byte, end bool) {
 	}
 	st.sum = crc32.Update(st.sum, crc32.IEEETable, p)
 	st.n += len(p)
-	if st.plan != planAnswer && (st.n >= st.at || end) {
-		s.refuse(id, st.plan)
+	if st.fate != fateAnswer && (st.n >= st.at || end) {
+		s.refuse(id, st.fate)
 	} else if end {
 		s.respond(id, "200", strconv.Itoa(int(st.sum)), strconv.Itoa(st.n))
 		delete(s.streams, id)
 	}
 }
 
-func (s *refuser) refuse(id, plan uint32) {
-	switch plan {
-	case planRefuse:
+func (s *refuser) refuse(id, fate uint32) {
+	switch fate {
+	case fateRefuse:
 		_ = s.fr.WriteRSTStream(id, http2.ErrCodeRefusedStream)
-	case planGoAway:
+	case fateGoAway:
 		if s.last == 0 || id <= s.last {
 			s.last = max(id, 2) - 2
 			if id == 1 {
@@ -149,11 +149,11 @@ func (s *refuser) refuse(id, plan uint32) {
 				_ = s.nc.Close()
 			}
 		}
-	case planCut:
+	case fateCut:
 		_ = s.nc.Close()
-	case planEarly, planEarlyReset:
+	case fateEarly, fateEarlyReset:
 		s.respond(id, "413", "", "")
-		if plan == planEarlyReset {
+		if fate == fateEarlyReset {
 			_ = s.fr.WriteRSTStream(id, http2.ErrCodeNo)
 		}
 	}
@@ -170,7 +170,8 @@ func (s *refuser) respond(id uint32, status, sum, n string) {
 	})
 }
 
-// watchedBody is a body that gives its octets in odd pieces, and notes what must not happen to it.
+// watchedBody is a body that gives its octets in odd pieces, and records what must not happen to
+// it.
 type watchedBody struct {
 	rest    []byte
 	reading atomic.Int32

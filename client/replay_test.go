@@ -84,8 +84,8 @@ func TestReplayLateRead(t *testing.T) {
 				const first = 60 << 10
 				data := pattern(size)
 				b := &gatedBody{data: data, first: first, gate: make(chan struct{})}
-				f := newFarm(t, retrying)
-				r := f.start(newRequest(t, "POST", siteURL, b))
+				f := newTestDialer(t, retrying)
+				r := f.start(newRequest(t, "POST", testURL, b))
 				p := f.accept(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20})
 				p.send(frame.WindowUpdate{Increment: 1 << 20})
 				p.request()
@@ -109,9 +109,9 @@ func TestReplayLateRead(t *testing.T) {
 
 // What an attempt that was given up reads late is not lost, and does not come twice; one that
 // begins to read late reads nothing.
-func TestSourceAttempts(t *testing.T) {
+func TestReplayBodyAttempts(t *testing.T) {
 	reads := 0
-	req := newRequest(t, "POST", siteURL, readerFunc(func(p []byte) (int, error) {
+	req := newRequest(t, "POST", testURL, readerFunc(func(p []byte) (int, error) {
 		if reads++; reads > 3 {
 			return 0, io.EOF
 		}
@@ -160,8 +160,8 @@ func TestRequestBodiesThatMisbehave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				spy := &spyBody{Reader: readerFunc(tt.read)}
-				f := newFarm(t)
-				r := f.start(newRequest(t, "POST", siteURL, spy))
+				f := newTestDialer(t)
+				r := f.start(newRequest(t, "POST", testURL, spy))
 				p := f.accept()
 				p.request()
 				p.wantReset(1, frame.Cancel)
@@ -194,8 +194,8 @@ func TestGetBodyAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, retrying)
-				req := newRequest(t, "POST", siteURL, strings.NewReader("1234"))
+				f := newTestDialer(t, retrying)
+				req := newRequest(t, "POST", testURL, strings.NewReader("1234"))
 				req.GetBody = tt.getBody
 				r := f.start(req)
 				p := f.accept()
@@ -217,7 +217,7 @@ func TestGetBodyAfterRead(t *testing.T) {
 			reading := make(chan struct{})
 			b := readerFunc(func([]byte) (int, error) { <-reading; return 0, errors.New("closed") })
 			ctx, cancel := context.WithCancel(t.Context())
-			req := newRequest(t, "POST", siteURL, b).WithContext(ctx)
+			req := newRequest(t, "POST", testURL, b).WithContext(ctx)
 			inRead := true
 			req.GetBody = func() (io.ReadCloser, error) {
 				if inRead {
@@ -225,7 +225,7 @@ func TestGetBodyAfterRead(t *testing.T) {
 				}
 				return io.NopCloser(strings.NewReader("again")), nil
 			}
-			f := newFarm(t, retrying)
+			f := newTestDialer(t, retrying)
 			r := f.start(req)
 			p := f.accept()
 			p.request()
@@ -254,7 +254,7 @@ func TestGetBodyAfterRead(t *testing.T) {
 // A redirect that keeps the method comes while the body is being sent: the next request has all of
 // it.
 func TestReplayRedirect(t *testing.T) {
-	u := newTCPSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	u := newTCPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/b" {
 			http.Redirect(w, r, "/b", http.StatusPermanentRedirect)
 			return
@@ -277,7 +277,7 @@ func TestReplayRedirect(t *testing.T) {
 	}
 }
 
-// A server of HTTP/1.x behind an https URL is told as net/http tells it.
+// A server of HTTP/1.x in cleartext behind an https URL is reported as net/http does.
 func TestHTTPServerOnHTTPS(t *testing.T) {
 	ts := httptest.NewServer(http.NotFoundHandler())
 	defer ts.Close()
@@ -290,9 +290,9 @@ func TestHTTPServerOnHTTPS(t *testing.T) {
 // A request that waits for 100 (Continue) when it is refused has its body still.
 func TestReplayExpectContinue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, retrying, func(t *Transport) { t.ExpectContinueTimeout = 1 << 40; t.ReplayBuffer = -1 })
+		f := newTestDialer(t, retrying, func(t *Transport) { t.ExpectContinueTimeout = 1 << 40; t.ReplayBuffer = -1 })
 		spy := &spyBody{Reader: strings.NewReader("body")}
-		req := newRequest(t, "POST", siteURL, spy)
+		req := newRequest(t, "POST", testURL, spy)
 		req.Header.Set("Expect", "100-continue")
 		r := f.start(req)
 		p := f.accept()

@@ -48,13 +48,13 @@ func TestRetry(t *testing.T) {
 		for bodyName, tt := range bodies {
 			t.Run(name+"/"+bodyName, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					f := newFarm(t, retrying)
+					f := newTestDialer(t, retrying)
 					want := ""
 					if b := tt.body(); b != nil {
 						all, _ := io.ReadAll(b)
 						want = string(all)
 					}
-					r := f.start(newRequest(t, "POST", siteURL, tt.body()))
+					r := f.start(newRequest(t, "POST", testURL, tt.body()))
 					p := f.accept()
 					p.request()
 					p.send(frame.WindowUpdate{Increment: 1 << 20}, frame.WindowUpdate{StreamID: 1, Increment: 1 << 20})
@@ -118,7 +118,7 @@ func (p *peer) nextRequest() head {
 // A server that refuses for ever is asked so many times, with growing pauses.
 func TestRetryLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(t *Transport) { t.MaxAttempts = 6 })
+		f := newTestDialer(t, func(t *Transport) { t.MaxAttempts = 6 })
 		r := f.get()
 		p := f.accept()
 		start := time.Now()
@@ -151,11 +151,11 @@ func TestRetryCancelled(t *testing.T) {
 
 func testRetryCancelled(t *testing.T, getBody bool) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, func(t *Transport) { t.MaxAttempts = 100 })
+		f := newTestDialer(t, func(t *Transport) { t.MaxAttempts = 100 })
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		spies := []*spyBody{{Reader: strings.NewReader("x")}}
-		req := newRequest(t, "POST", siteURL, spies[0]).WithContext(ctx)
+		req := newRequest(t, "POST", testURL, spies[0]).WithContext(ctx)
 		if getBody {
 			req.GetBody = func() (io.ReadCloser, error) {
 				spies = append(spies, &spyBody{Reader: strings.NewReader("x")})
@@ -183,7 +183,7 @@ func testRetryCancelled(t *testing.T, getBody bool) {
 	})
 }
 
-// stuckConn is a connection that takes writes until it is told to fail them.
+// stuckConn is a connection whose writes succeed until it is switched to fail them.
 type stuckConn struct {
 	net.Conn
 	broken atomic.Bool
@@ -196,11 +196,11 @@ func (c *stuckConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A request of which nothing left us is sent again, POST or not.
+// A request of which nothing was sent is sent again, POST or not.
 func TestRetryUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var conns []*stuckConn
-		f := newFarm(t, retrying)
+		f := newTestDialer(t, retrying)
 		f.tr.DialContext = func(ctx context.Context, n, a string) (net.Conn, error) {
 			nc, err := f.l.Dial(ctx, n, a)
 			c := &stuckConn{Conn: nc}
@@ -214,7 +214,7 @@ func TestRetryUnsent(t *testing.T) {
 		r.response()
 		synctest.Wait()
 		conns[0].broken.Store(true)
-		r = f.start(newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("x")}))
+		r = f.start(newRequest(t, "POST", testURL, streamOnly{strings.NewReader("x")}))
 		q := f.accept()
 		q.send(respond(q.request().id, 204).ends())
 		r.response()
@@ -229,7 +229,7 @@ func TestRetryUnsent(t *testing.T) {
 func TestGoAwayLosesNothing(t *testing.T) {
 	const requests, perConn = 10_000, 50
 	var handled [requests]atomic.Int32
-	f := newFarm(t, func(t *Transport) { t.MaxAttempts = 50 })
+	f := newTestDialer(t, func(t *Transport) { t.MaxAttempts = 50 })
 	var servers sync.WaitGroup
 	servers.Go(func() {
 		for n := 0; ; n++ {
@@ -269,13 +269,13 @@ func TestGoAwayLosesNothing(t *testing.T) {
 }
 
 // countedRequest sends request i and checks its response.
-func (f *farm) countedRequest(i int) {
+func (f *testDialer) countedRequest(i int) {
 	want := fmt.Sprint("body of ", i)
 	var rd io.Reader = strings.NewReader(want)
 	if i%2 == 0 {
 		rd = streamOnly{rd}
 	}
-	resp, err := f.tr.RoundTrip(newRequest(f.t, "POST", fmt.Sprintf("%s/%d", siteURL, i), rd))
+	resp, err := f.tr.RoundTrip(newRequest(f.t, "POST", fmt.Sprintf("%s/%d", testURL, i), rd))
 	if err != nil {
 		f.t.Errorf("request %d: %v", i, err)
 		return
@@ -287,8 +287,8 @@ func (f *farm) countedRequest(i int) {
 }
 
 // goAwayAfter is a server that handles n requests, echoing their bodies. With the last it says
-// GOAWAY, in two steps if told to; it ignores what comes after it and ends the connection when all
-// are answered.
+// GOAWAY, with twoSteps in two steps; it ignores what comes after it and ends the connection when
+// all are answered.
 func goAwayAfter(p *peer, n int, twoSteps bool, handled *[10_000]atomic.Int32) {
 	defer p.nc.Close()
 	p.send(frame.NewSettings(), frame.Settings{Ack: true})

@@ -34,7 +34,7 @@ func TestRoundTrip(t *testing.T) {
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, http.HandlerFunc(echoHandler))
+				s := newTestServer(t, http.HandlerFunc(echoHandler))
 				tr := s.transport()
 				var wg sync.WaitGroup
 				for range 5 {
@@ -44,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 							p, _ := io.ReadAll(b)
 							want = string(p)
 						}
-						resp, err := tr.RoundTrip(newRequest(t, "POST", siteURL+"/path?q", body()))
+						resp, err := tr.RoundTrip(newRequest(t, "POST", testURL+"/path?q", body()))
 						if err != nil {
 							t.Error(err)
 							return

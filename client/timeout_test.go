@@ -34,7 +34,7 @@ func TestClientTimeoutText(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	u := newTCPSite(t, h)
+	u := newTCPServer(t, h)
 	secure, t1, _ := tlsSite(t, h)
 	if _, err := Configure(t1); err != nil {
 		t.Fatal(err)
@@ -79,10 +79,10 @@ func TestClientTimeoutText(t *testing.T) {
 	}
 }
 
-// The response header timeout is one to those who ask.
+// The error of the response header timeout says that it is a timeout.
 func TestHeaderTimeoutIsTimeout(t *testing.T) {
 	release := make(chan struct{})
-	u := newTCPSite(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	u := newTCPServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer close(release)
 	tr := &Transport{Protocols: h2cOnly(), Proxy: noProxy, ResponseHeaderTimeout: 20 * time.Millisecond}
 	defer tr.CloseIdleConnections()

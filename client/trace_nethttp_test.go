@@ -24,19 +24,19 @@ import (
 type traceScript struct {
 	name string
 	req  func(t *testing.T) *http.Request
-	do   func(p *peer, first head, f *farm)
+	do   func(p *peer, first head, f *testDialer)
 }
 
-func traceGet(t *testing.T) *http.Request { return newRequest(t, "GET", siteURL, nil) }
+func traceGet(t *testing.T) *http.Request { return newRequest(t, "GET", testURL, nil) }
 
 func tracePost(t *testing.T) *http.Request {
-	return newRequest(t, "POST", siteURL, strings.NewReader("body"))
+	return newRequest(t, "POST", testURL, strings.NewReader("body"))
 }
 
-func traceUpload(t *testing.T) *http.Request { return newRequest(t, "POST", siteURL, endless{}) }
+func traceUpload(t *testing.T) *http.Request { return newRequest(t, "POST", testURL, endless{}) }
 
 func traceExpect(t *testing.T) *http.Request {
-	req := newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
+	req := newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")})
 	req.Header.Set("Expect", "100-continue")
 	return req
 }
@@ -56,73 +56,73 @@ func (p *peer) answer(h head, status int) {
 }
 
 var traceScripts = []traceScript{
-	{"GET", traceGet, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
-	{"GET with a body", traceGet, func(p *peer, h head, _ *farm) {
+	{"GET", traceGet, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
+	{"GET with a body", traceGet, func(p *peer, h head, _ *testDialer) {
 		p.send(respond(h.id, 200), body(h.id, "x"))
 		synctest.Wait()
 		p.send(bodyEnd(h.id, "y"))
 	}},
-	{"early hints", traceGet, func(p *peer, h head, _ *farm) {
+	{"early hints", traceGet, func(p *peer, h head, _ *testDialer) {
 		p.send(respond(h.id, 103))
 		synctest.Wait()
 		p.send(respond(h.id, 103), respond(h.id, 200).ends())
 	}},
-	{"100 unasked", traceGet, func(p *peer, h head, _ *farm) {
+	{"100 unasked", traceGet, func(p *peer, h head, _ *testDialer) {
 		p.send(respond(h.id, 100), respond(h.id, 200).ends())
 	}},
 	{"hook says no", func(t *testing.T) *http.Request {
 		req := traceGet(t)
 		req.Header.Set("X-Refuse", "1xx")
 		return req
-	}, func(p *peer, h head, _ *farm) { p.send(respond(h.id, 103)) }},
-	{"POST in memory", tracePost, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
+	}, func(p *peer, h head, _ *testDialer) { p.send(respond(h.id, 103)) }},
+	{"POST in memory", tracePost, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
 	{"POST of a stream", func(t *testing.T) *http.Request {
-		return newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("body")})
-	}, func(p *peer, h head, _ *farm) { p.answer(h, 200) }},
-	{"100-continue", traceExpect, func(p *peer, h head, _ *farm) {
+		return newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")})
+	}, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
+	{"100-continue", traceExpect, func(p *peer, h head, _ *testDialer) {
 		synctest.Wait()
 		p.send(respond(h.id, 100))
 		p.answer(h, 200)
 	}},
-	{"100-continue refused", traceExpect, func(p *peer, h head, _ *farm) {
+	{"100-continue refused", traceExpect, func(p *peer, h head, _ *testDialer) {
 		synctest.Wait()
 		p.send(respond(h.id, 417).ends())
 	}},
-	{"100-continue not answered", traceExpect, func(p *peer, h head, _ *farm) {
+	{"100-continue not answered", traceExpect, func(p *peer, h head, _ *testDialer) {
 		time.Sleep(2 * time.Second)
 		p.answer(h, 200)
 	}},
-	{"refused", traceGet, func(p *peer, h head, _ *farm) {
+	{"refused", traceGet, func(p *peer, h head, _ *testDialer) {
 		p.send(rst(h.id, frame.RefusedStream))
 		p.answer(p.nextRequest(), 200)
 	}},
-	{"refused, POST", tracePost, func(p *peer, h head, _ *farm) {
+	{"refused, POST", tracePost, func(p *peer, h head, _ *testDialer) {
 		p.skipToEnd()
 		p.send(rst(h.id, frame.RefusedStream))
 		p.answer(p.nextRequest(), 200)
 	}},
-	{"reset", traceGet, func(p *peer, h head, _ *farm) { p.send(rst(h.id, frame.InternalError)) }},
-	{"reset of an upload", traceUpload, func(p *peer, h head, _ *farm) {
+	{"reset", traceGet, func(p *peer, h head, _ *testDialer) { p.send(rst(h.id, frame.InternalError)) }},
+	{"reset of an upload", traceUpload, func(p *peer, h head, _ *testDialer) {
 		synctest.Wait()
 		p.send(rst(h.id, frame.InternalError))
 	}},
-	{"end of an upload", traceUpload, func(p *peer, h head, _ *farm) {
+	{"end of an upload", traceUpload, func(p *peer, h head, _ *testDialer) {
 		synctest.Wait()
 		p.send(respond(h.id, 413).ends())
 	}},
 	{"body fails", func(t *testing.T) *http.Request {
-		return newRequest(t, "POST", siteURL, &failingReader{errors.New("mine")})
-	}, func(*peer, head, *farm) {}},
+		return newRequest(t, "POST", testURL, &failingReader{errors.New("mine")})
+	}, func(*peer, head, *testDialer) {}},
 	{"cancelled", func(t *testing.T) *http.Request {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		t.Cleanup(cancel)
 		return traceGet(t).WithContext(ctx)
-	}, func(*peer, head, *farm) { time.Sleep(2 * time.Second) }},
+	}, func(*peer, head, *testDialer) { time.Sleep(2 * time.Second) }},
 	{"upload cancelled", func(t *testing.T) *http.Request {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		t.Cleanup(cancel)
 		return traceUpload(t).WithContext(ctx)
-	}, func(*peer, head, *farm) { time.Sleep(2 * time.Second) }},
+	}, func(*peer, head, *testDialer) { time.Sleep(2 * time.Second) }},
 }
 
 // skipToEnd passes over the body of a request.
@@ -134,8 +134,8 @@ func (p *peer) skipToEnd() {
 	}
 }
 
-// transcriptOf runs a script and returns what the hooks were told.
-func (s traceScript) transcriptOf(t *testing.T, f *farm, rt http.RoundTripper) []string {
+// transcriptOf runs a script and returns the calls of the hooks.
+func (s traceScript) transcriptOf(t *testing.T, f *testDialer, rt http.RoundTripper) []string {
 	n := &traceNotes{}
 	req := s.req(t)
 	trace := tracer(n)
@@ -177,9 +177,9 @@ func TestTraceAsNetHTTP(t *testing.T) {
 	for _, s := range traceScripts {
 		t.Run(s.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFarm(t, retrying, func(t *Transport) { t.ExpectContinueTimeout = time.Second })
+				f := newTestDialer(t, retrying, func(t *Transport) { t.ExpectContinueTimeout = time.Second })
 				ours := s.transcriptOf(t, f, f.tr)
-				f = newFarm(t)
+				f = newTestDialer(t)
 				theirs := s.transcriptOf(t, f, &http.Transport{
 					DialContext: f.l.Dial, Protocols: h2cOnly(), ExpectContinueTimeout: time.Second,
 				})

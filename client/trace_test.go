@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// tracer notes the hooks that are called.
+// tracer records the hooks that are called.
 func tracer(n *traceNotes) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GetConn: func(hostPort string) { n.add("GetConn " + hostPort) },
@@ -46,19 +46,19 @@ func tracer(n *traceNotes) *httptrace.ClientTrace {
 }
 
 type traceNotes struct {
-	notesList
+	callLog
 	fields []string
 }
 
 // Every hook is called once in each attempt, in its order.
 func TestTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFarm(t, retrying, func(t *Transport) {
+		f := newTestDialer(t, retrying, func(t *Transport) {
 			t.ExpectContinueTimeout, t.SendPingTimeout = time.Second, -1
 		})
 		n := &traceNotes{}
 		ctx := httptrace.WithClientTrace(context.Background(), tracer(n))
-		r := f.start(newRequest(t, "GET", siteURL, nil).WithContext(ctx))
+		r := f.start(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 		p := f.accept()
 		p.request()
 		p.send(rst(1, frame.RefusedStream))
@@ -76,7 +76,7 @@ func TestTrace(t *testing.T) {
 			t.Errorf("fields %q", n.fields)
 		}
 		time.Sleep(time.Minute)
-		req := newRequest(t, "POST", siteURL, streamOnly{strings.NewReader("x")}).WithContext(ctx)
+		req := newRequest(t, "POST", testURL, streamOnly{strings.NewReader("x")}).WithContext(ctx)
 		req.Header.Set("Expect", "100-continue")
 		r = f.start(req)
 		h := p.nextRequest()

@@ -15,13 +15,13 @@ import (
 func TestManyDownloadsReadInOrder(t *testing.T) {
 	const n, size = 40, 8 << 20
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.CopyN(w, zeroReader{}, size)
 		}))
 		tr := s.transport()
 		var all []*http.Response
 		for range n {
-			resp, err := tr.RoundTrip(newRequest(t, "GET", siteURL+"/", nil))
+			resp, err := tr.RoundTrip(newRequest(t, "GET", testURL+"/", nil))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestManyUploadsReadInOrder(t *testing.T) {
 			done chan struct{}
 		}
 		uploads := make(chan upload, n)
-		s := newSite(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s := newTestServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			u := upload{r.Body, make(chan struct{})}
 			uploads <- u
 			<-u.done
@@ -59,7 +59,7 @@ func TestManyUploadsReadInOrder(t *testing.T) {
 		answers := make(chan error, n)
 		for range n {
 			go func() { // ends with the request
-				resp, err := tr.RoundTrip(newRequest(t, "POST", siteURL+"/", io.LimitReader(zeroReader{}, size)))
+				resp, err := tr.RoundTrip(newRequest(t, "POST", testURL+"/", io.LimitReader(zeroReader{}, size)))
 				if err == nil {
 					_ = resp.Body.Close()
 				}
