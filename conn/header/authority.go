@@ -10,30 +10,31 @@ func ValidPath(s string) bool {
 		return s == "*"
 	}
 	for len(s) >= 8 {
-		x := eight(s)
-		if (hasBelow(x, ' '+1)|has(x, '#')|has(x, 0x7f))&highs != 0 {
+		x := load64(s)
+		if (hasBelow(x, ' '+1)|hasOctet(x, '#')|hasOctet(x, 0x7f))&highs != 0 {
 			return false
 		}
 		s = s[8:]
 	}
-	return all(s, classPath)
+	return allIn(s, classPath)
 }
 
 // AuthorityChar reports whether c may stand in an authority without userinfo (RFC 3986 §3.2.2).
 func AuthorityChar(c byte) bool { return classes[c]&classAuthority != 0 }
 
-// validAuthority reports whether s is host [":" port] with a host that is not empty, and no userinfo
-// (RFC 9110 §4.2.1, RFC 3986 §3.2.2). An address in brackets is checked by its characters only.
+// validAuthority reports whether s is host [":" port] with a host that is not empty, and no
+// userinfo (RFC 9110 §4.2.1, RFC 3986 §3.2.2). An address in brackets is checked by its characters
+// only.
 func validAuthority(s string) bool {
-	if !all(s, classAuthority) {
+	if !allIn(s, classAuthority) {
 		return false
 	}
 	host, port := SplitPort(s)
 	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
 		host = host[1 : len(host)-1]
-		return !strings.ContainsAny(host, "[]") && all(port, classDigit)
+		return !strings.ContainsAny(host, "[]") && allIn(port, classDigit)
 	}
-	return host != "" && !strings.ContainsAny(host, ":[]") && all(port, classDigit)
+	return host != "" && !strings.ContainsAny(host, ":[]") && allIn(port, classDigit)
 }
 
 // SplitPort cuts s, a host with an optional port, at the colon before the port. A colon within
@@ -70,8 +71,8 @@ func effectivePort(scheme, port string) string {
 	return DefaultPort(scheme)
 }
 
-// DefaultPort is the port of a scheme where a URL names none, and empty for a scheme that is neither
-// "http" nor "https" (RFC 9110 §4.2).
+// DefaultPort is the port of a scheme where a URL names none, and empty for a scheme that is
+// neither "http" nor "https" (RFC 9110 §4.2).
 func DefaultPort(scheme string) string {
 	switch {
 	case strings.EqualFold(scheme, "https"):

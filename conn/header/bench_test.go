@@ -118,7 +118,7 @@ func BenchmarkDecodeRequest(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					_ = d.Write(block.octets)
-					d.last.octets = d.last.octets[:0]
+					d.blockCache.octets = d.blockCache.octets[:0]
 					_ = d.Finish(&m)
 					if err := m.CheckRequest(1, false); err != nil {
 						b.Fatal(err)

@@ -3,7 +3,7 @@ package header
 import "github.com/sluice-go/sluice/frame"
 
 // The check methods do not compare content-length with what arrives as DATA, and of a message that
-// is TooLarge they judge what is there.
+// is TooLarge they check the fields that are there.
 
 // CheckRequest returns a *frame.StreamError of PROTOCOL_ERROR where m is no well-formed head of a
 // request (RFC 9113 §8.1.1, §8.3.1, §8.5): the broken rule as a section of an RFC, and a fixed text
@@ -31,7 +31,7 @@ func (f fault) of(id uint32) error {
 	return frame.NewStreamError(id, frame.ProtocolError, section, reason)
 }
 
-// requestFault judges m as the head of a request.
+// requestFault checks m as the head of a request.
 func (m *Message) requestFault(connectProtocol bool) fault {
 	switch {
 	case m.fault != faultNone:
@@ -71,7 +71,7 @@ func (m *Message) requestFault(connectProtocol bool) fault {
 	return faultNone
 }
 
-// connectFault judges a CONNECT request without :protocol (RFC 9113 §8.5).
+// connectFault checks a CONNECT request without :protocol (RFC 9113 §8.5).
 func (m *Message) connectFault() fault {
 	switch {
 	case m.seen&(seenScheme|seenPath) != 0:
@@ -86,7 +86,7 @@ func (m *Message) connectFault() fault {
 	return faultNone
 }
 
-// hostFault judges the one host field, against :authority where there is one (RFC 9113 §8.3.1).
+// hostFault checks the one host field, against :authority where there is one (RFC 9113 §8.3.1).
 func (m *Message) hostFault() fault {
 	if m.seen&seenAuthority != 0 && m.host == m.Authority {
 		return faultNone // what is a valid :authority is a valid host
@@ -108,7 +108,7 @@ func (m *Message) missing(f fault) fault {
 	return f
 }
 
-// responseFault judges m as the head of a response.
+// responseFault checks m as the head of a response.
 func (m *Message) responseFault() fault {
 	switch {
 	case m.fault != faultNone:
@@ -125,7 +125,7 @@ func (m *Message) responseFault() fault {
 	return faultNone
 }
 
-// trailersFault judges m as a trailer section.
+// trailersFault checks m as a trailer section.
 func (m *Message) trailersFault() fault {
 	switch {
 	case m.seen != 0:
@@ -138,7 +138,7 @@ func (m *Message) trailersFault() fault {
 	return faultNone
 }
 
-// promiseFault judges m as a request that is promised.
+// promiseFault checks m as a request that is promised.
 func (m *Message) promiseFault() fault {
 	if f := m.requestFault(false); f != faultNone {
 		return f

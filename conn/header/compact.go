@@ -2,18 +2,20 @@ package header
 
 import "golang.org/x/net/http2/hpack"
 
-// Compact packs the table, and drops what only spares work or memory for later blocks.
+// Compact frees the memory that only spares work for later blocks, and keeps the table in a compact
+// form. It is for a connection on which nothing happens, and does nothing while a block is being
+// received.
 func (d *Decoder) Compact() {
 	if d.decoderScratch == nil || len(d.block) > 0 || d.discarding != nil || d.err != nil {
-		return // one is under way, or none will come
+		return // a block is being received, or none will be decoded any more
 	}
-	d.pack()
+	d.serializeTable()
 	d.decoderScratch = nil
 }
 
-// pack puts a header block in the place of the table: one that enters what is in the table, oldest
-// first. That takes a quarter to a half of the memory of an hpack.Decoder.
-func (d *Decoder) pack() {
+// serializeTable replaces the hpack.Decoder by a header block that enters the entries of its table,
+// oldest first. That takes a quarter to a half of the memory.
+func (d *Decoder) serializeTable() {
 	if d.hpack == nil {
 		return
 	}
@@ -21,7 +23,7 @@ func (d *Decoder) pack() {
 	d.hpack.SetEmitFunc(func(f Field) { table = append(table, f) })
 	for i := uint32(len(staticTable)); ; i++ { // the newest entry and what is behind it (RFC 7541 §2.3.3)
 		if _, err := d.hpack.Write(appendInteger(nil, reprIndexed, 7, i)); err != nil {
-			break // there is none
+			break // there is no such entry
 		}
 	}
 	var b []byte
@@ -33,29 +35,29 @@ func (d *Decoder) pack() {
 		}
 		b = appendString(b, f.Value)
 	}
-	d.hpack, d.packed = nil, string(b)
+	d.hpack, d.serialized = nil, string(b)
 }
 
-// unpack enters what was packed into the table of a new decoder.
-func (d *Decoder) unpack() {
+// restoreTable enters the serialized entries into the table of a new hpack.Decoder.
+func (d *Decoder) restoreTable() {
 	d.hpack.SetEmitFunc(func(hpack.HeaderField) {})
-	_, err := d.hpack.Write([]byte(d.packed))
+	_, err := d.hpack.Write([]byte(d.serialized))
 	if err == nil {
 		err = d.hpack.Close()
 	}
 	if err != nil {
-		panic("BUG: the packed HPACK table cannot be decoded: " + err.Error())
+		panic("BUG: the serialized HPACK table cannot be decoded: " + err.Error())
 	}
 	d.hpack.SetEmitFunc(d.emit)
-	d.packed = ""
+	d.serialized = ""
 }
 
-// Compact gives up the table, too. Unlike the decoder's it is ours to give up: the next block begins
-// by making the peer's copy empty (RFC 7541 §4.2). For four octets and what is sent once more, an
-// idle connection is spared most of what a table takes here: hpack.Encoder keeps two maps.
+// Compact frees the memory of the table and of the caches. Unlike the decoder, an encoder may empty
+// the table: its next block begins with a size update that empties the peer's copy (RFC 7541 §4.2).
+// That costs four octets, and fields that are sent once more; hpack.Encoder's two maps are freed.
 func (e *Encoder) Compact() {
 	if e.encoderScratch != nil && e.hpack != nil {
-		e.update, e.low = true, 0
+		e.updateDue, e.minSize = true, 0
 	}
 	e.encoderScratch = nil
 }

@@ -28,15 +28,15 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// A table that was packed is the one that it was, whatever is in it.
-func TestDecodeTrim(t *testing.T) {
+// A table that was serialized is the one that it was, whatever is in it.
+func TestDecodeCompact(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var b strings.Builder
 		enc := hpack.NewEncoder(&b)
 		d := NewDecoder(4096, 1<<20, 1000)
 		d.Compact()
-		if d.hpack != nil || d.packed != "" {
+		if d.hpack != nil || d.serialized != "" {
 			t.Fatal("there was no table")
 		}
 		for range 60 {
@@ -80,7 +80,7 @@ func TestDecodeTrim(t *testing.T) {
 }
 
 // An error stays.
-func TestDecodeTrimAfterError(t *testing.T) {
+func TestDecodeCompactAfterError(t *testing.T) {
 	d := NewDecoder(4096, 1<<20, 1000)
 	if err := d.Write([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import "strings"
 const crumbSeparator = "; "
 
 // addCookie keeps the first cookie as a field and the others as crumbs for joinCookies.
-func (d *Decoder) addCookie(j *judgedField, never bool) {
+func (d *Decoder) addCookie(j *validatedField, never bool) {
 	if d.cookie == 0 {
 		d.m.addField(j, never)
 		d.cookie = len(d.m.Fields)
@@ -21,20 +21,20 @@ func (d *Decoder) addCookie(j *judgedField, never bool) {
 func (d *Decoder) joinCookies() {
 	f := &d.m.Fields[d.cookie-1]
 	switch {
-	case d.isJoined(f.Value):
+	case d.isJoinedCookie(f.Value):
 		f.Value = d.joined
-	case d.multiplied(f.Value):
+	case d.repeatsCrumbs(f.Value):
 		d.m.TooLarge = true
 	default:
 		f.Value = d.join(f.Value)
 		d.joined = ""
-		if len(f.Value) <= keptCookies {
+		if len(f.Value) <= maxKeptCookies {
 			d.joined = f.Value
 		}
 	}
 	clear(d.crumbs)
 	d.crumbs = d.crumbs[:0]
-	if cap(d.crumbs) > keptFields {
+	if cap(d.crumbs) > maxKeptFields {
 		d.crumbs = nil
 	}
 }
@@ -43,10 +43,10 @@ func (d *Decoder) joinCookies() {
 // twice what the table holds.
 const cookieSlack = 8 << 10
 
-// multiplied reports whether the cookies are so long that the same crumbs must be among them again
-// and again: the table holds each only once, an octet refers to it, and the joined cookies of each
-// request would be memory of their own.
-func (d *Decoder) multiplied(first string) bool {
+// repeatsCrumbs reports whether the cookies are so long that the same crumbs must be among them
+// again and again: the table holds each only once, an octet refers to it, and the joined cookies of
+// each request would be memory of their own.
+func (d *Decoder) repeatsCrumbs(first string) bool {
 	return int64(d.joinedLen(first)) > 2*int64(len(d.block))+2*int64(d.tableMax)+cookieSlack
 }
 
@@ -70,8 +70,8 @@ func (d *Decoder) join(first string) string {
 	return b.String()
 }
 
-// isJoined tells whether join would give d.joined.
-func (d *Decoder) isJoined(first string) bool {
+// isJoinedCookie reports whether join would give d.joined.
+func (d *Decoder) isJoinedCookie(first string) bool {
 	rest, ok := strings.CutPrefix(d.joined, first)
 	for i := 0; ok && i < len(d.crumbs); i++ {
 		if rest, ok = strings.CutPrefix(rest, crumbSeparator); ok {

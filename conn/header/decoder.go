@@ -9,49 +9,47 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Decoder turns header blocks into Messages: hpack.Decoder decodes them (RFC 7541), and each
-// field is counted and judged as it comes out. The reader of the connection owns it; there is no
-// lock.
+// Decoder decodes header blocks into Messages. hpack.Decoder decodes the octets (RFC 7541), and
+// each field is counted and validated as it comes out of it. A Decoder has no lock and one owner.
 //
-// A block is collected and then decoded at once, so that one that arrives in drips costs time
-// linear in its length, and no buffer of hpack.Decoder, which it would keep for good, grows with
-// what a peer leaves incomplete.
+// A block is collected and then decoded at once. So a block that arrives in small pieces costs time
+// linear in its length, and hpack.Decoder, which never frees its buffer, has none that grows with a
+// block that the peer does not complete.
 //
-// Once a message is over its limits the rest of the block is decoded only for the sake of the
-// table, and after discard not even collected. A string longer than mostHeld, or a block of which
-// more would have to be held, is a COMPRESSION_ERROR: we do not decompress it (RFC 9113 §4.3).
+// Once a message is over its limits, the rest of the block is decoded only to keep the table in
+// order; after Discard it is not even collected. A string longer than maxBlockSize, or a block of
+// which more octets would have to be collected, is a COMPRESSION_ERROR (RFC 9113 §4.3).
 type Decoder struct {
-	hpack      *hpack.Decoder // nil before the first block, and while packed stands for it
-	packed     string         // its table, as the block that makes it
+	hpack      *hpack.Decoder // nil before the first block, and while serialized has its table
+	serialized string         // the table after Compact, as a block that restores it
 	tableMax   uint32         // the size of the table in force
-	allowed    uint32         // what a size update may set
-	client     bool           // see clientHeld
-	mustUpdate bool           // the next block must begin with a size update to
-	updateMost uint32         // no more than this
+	allowed    uint32         // the largest size that a size update may set
+	client     bool           // set by SetClient
+	updateDue  bool           // the next block must begin with a size update, to updateMax or less
+	updateMax  uint32         // the largest size that the size update that is due may set
 
-	maxOctets uint64 // of a header list, as RFC 9113 §6.5.2 counts
-	maxFields int
+	maxOctets uint64 // the limit of a header list, counted as RFC 9113 §6.5.2 says
+	maxFields int    // the limit of field lines
 
-	err error // sticky: after it the tables of the two sides differ
+	err error // the first error; it stays, since the tables of the two sides differ after it
 
-	*decoderScratch // nil while no block comes: see trim
+	*decoderScratch // nil from Compact to the next block
 }
 
-// decoderScratch is what a block needs, and what spares work for the next one.
+// decoderScratch is the memory that decoding a block needs, and the caches for the next block.
 type decoderScratch struct {
-	block      []byte   // what has come of the block under way
-	discarding *Message // of that block, which is decoded as it comes; nil while it is collected
+	block      []byte   // the octets collected of the block that is being received
+	discarding *Message // the message of a block that is decoded as it arrives; nil while blocks are collected
 
-	// The message under way.
-	octetsLeft uint64
-	linesLeft  int
-	m          *Message
-	crumbs     []string // cookies beyond the first
-	cookie     int      // 1 + the index of the first cookie in m.Fields
+	m          *Message // the message that is being decoded
+	octetsLeft uint64   // octets that m may still have, counted as RFC 9113 §6.5.2 says
+	linesLeft  int      // field lines that m may still have
+	crumbs     []string // the cookies of m beyond the first
+	cookie     int      // 1 + the index of the first cookie in m.Fields, 0 before it
 
-	memo   []judgedField // what has been found of the fields of the last blocks, by their places in the block
-	joined string        // the cookies of the block before, as a client tends to send the same again
-	last   lastBlock
+	fieldCache []validatedField // the fields of the last blocks, by their place in the block
+	joined     string           // the joined cookies of the block before: clients mostly send the same again
+	blockCache decodedBlock     // the block before
 }
 
 // DefaultTableSize is the initial value of SETTINGS_HEADER_TABLE_SIZE (RFC 9113 §6.5.2), and the
@@ -59,10 +57,10 @@ type decoderScratch struct {
 const DefaultTableSize = 4096
 
 const (
-	// What outlives a block, so that an idle connection holds little.
-	keptOctets  = 1024     // of the buffer for blocks
-	keptFields  = 64       // in a Message, and cookie crumbs
-	keptCookies = 16 << 10 // octets of joined cookies
+	// The memory that is kept from one block to the next.
+	maxKeptBlock   = 1024     // octets of the buffer for blocks
+	maxKeptFields  = 64       // fields of a Message, and cookie crumbs
+	maxKeptCookies = 16 << 10 // octets of joined cookies
 )
 
 // NewDecoder returns a decoder. tableSize is the SETTINGS_HEADER_TABLE_SIZE that the sender of the
@@ -102,45 +100,45 @@ func (d *Decoder) Decode(block []byte, m *Message) error {
 	return d.Finish(m)
 }
 
-// mostHeld is how many octets a block, or a string in it once decoded, may have. It is so far above
-// the limit of the header list that whoever overlooks that limit still gets an answer, and above
-// all that can enter the table.
-func (d *Decoder) mostHeld() int {
+// maxBlockSize is how many octets a block, or a string in it once decoded, may have. It is so far
+// above the limit of the header list that a peer that overlooks the limit still gets an answer, and
+// above the size of any entry of the table.
+func (d *Decoder) maxBlockSize() int {
 	n := 4 * max(d.maxOctets, uint64(d.allowed))
 	if d.client {
-		n = max(n, clientHeld)
+		n = max(n, clientBlockSize)
 	}
 	return int(min(n, 1<<30))
 }
 
-// clientHeld is what a client takes in one string, whatever its limit of header sections is, so
-// that a response over that limit costs the other responses of the connection nothing.
-const clientHeld = 16 << 20
+// clientBlockSize is the least maxBlockSize of a client, whatever its limit of header sections is,
+// so that a response over the limit does not end the other responses of the connection.
+const clientBlockSize = 16 << 20
 
-// setTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is
-// less than what the peer's encoder may be using, its next block must begin by saying so (RFC 9113
-// §4.3.1, RFC 7541 §4.2).
+// SetTableSize says that the peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n. If that is
+// less than the size that the peer's encoder may be using, its next block must begin with a dynamic
+// table size update (RFC 9113 §4.3.1, RFC 7541 §4.2).
 func (d *Decoder) SetTableSize(n uint32) {
 	d.allowed = n
 	if d.hpack != nil {
 		d.hpack.SetAllowedMaxDynamicTableSize(n)
-		d.hpack.SetMaxStringLength(d.mostHeld())
+		d.hpack.SetMaxStringLength(d.maxBlockSize())
 	}
 	if n >= d.tableMax {
-		return // an earlier, deeper cut stays in force
+		return // the bound of an update that is due already stays
 	}
-	if !d.mustUpdate || n < d.updateMost {
-		d.mustUpdate, d.updateMost = true, n
+	if !d.updateDue || n < d.updateMax {
+		d.updateDue, d.updateMax = true, n
 	}
 }
 
-// write takes the next fragment of the block; it is not needed after the call. An error is a
+// Write collects the next fragment of a block; p may be changed after the call. An error is a
 // *frame.ConnError with the code COMPRESSION_ERROR.
 func (d *Decoder) Write(p []byte) error {
 	if d.decoderScratch == nil {
 		d.decoderScratch = new(decoderScratch)
 	}
-	if d.err == nil && len(p) > d.mostHeld()-len(d.block) {
+	if d.err == nil && len(p) > d.maxBlockSize()-len(d.block) {
 		d.fail("RFC 9113 §4.3", "header block too long", nil)
 	}
 	if d.err != nil {
@@ -151,22 +149,23 @@ func (d *Decoder) Write(p []byte) error {
 	return nil
 }
 
-// drop gives up the memory of a block that is not decoded any more.
+// Drop frees the memory of a block of which nothing more will be decoded.
 func (d *Decoder) Drop() {
 	if d.decoderScratch != nil {
 		d.block = nil
 	}
 }
 
-// discardedAtOnce is how much of a block is decoded at once after discard: hpack.Decoder copies a
-// string that is not complete with each call.
-const discardedAtOnce = 1 << 20
+// discardStep is how many octets of a block Discard decodes at once: hpack.Decoder copies a string
+// that is not complete with each call.
+const discardStep = 1 << 20
 
-// Discard decodes what has come of a block that is far over the limits of a message, and drops it.
-// Finish gives what the block began with, marked as too large. It may be called after each Write.
-func (d *Decoder) Discard() error { return d.discardFrom(discardedAtOnce) }
+// Discard decodes and drops the collected octets of a block that is far over the limits of a
+// message. It is to be called before each further Write. Finish then gives the first fields of the
+// block, as a message that is TooLarge.
+func (d *Decoder) Discard() error { return d.discardFrom(discardStep) }
 
-// discardFrom is Discard once least octets have come.
+// discardFrom does the work of Discard, after its first call only once least octets are collected.
 func (d *Decoder) discardFrom(least int) error {
 	if d.decoderScratch == nil || d.err != nil || d.discarding != nil && len(d.block) < least {
 		return d.err
@@ -186,21 +185,21 @@ func (d *Decoder) discardFrom(least int) error {
 	return d.err
 }
 
-// finishDiscarding ends a block of which discard has decoded the beginning.
+// finishDiscarding ends a block of which Discard has decoded the beginning.
 func (d *Decoder) finishDiscarding(m *Message) error {
 	if err := d.discardFrom(0); err != nil {
 		return err
 	}
 	d.closeBlock()
-	fields := m.storage()
+	fields := m.emptyFields()
 	*m, d.discarding, d.m = *d.discarding, nil, nil
 	m.Fields = append(fields, m.Fields...)
-	d.last.octets, d.last.msg = d.last.octets[:0], nil
+	d.blockCache.octets, d.blockCache.msg = d.blockCache.octets[:0], nil
 	return d.err
 }
 
-// finish ends the block, decodes it and fills m, whose Fields serve as storage for a later block.
-// It fails like write when the block is not well-formed.
+// Finish ends the block and decodes it into m, as Decode does. It fails like Write when the block
+// is not well-formed HPACK.
 func (d *Decoder) Finish(m *Message) error {
 	if d.err != nil {
 		return d.err
@@ -211,10 +210,10 @@ func (d *Decoder) Finish(m *Message) error {
 	if d.discarding != nil {
 		return d.finishDiscarding(m)
 	}
-	if again := d.repeats(); again && d.last.msg != nil {
-		d.last.recall(m)
+	if again := d.isCached(); again && d.blockCache.msg != nil {
+		d.blockCache.load(m)
 	} else {
-		m.blank()
+		m.reset()
 		d.begin(m)
 		d.decode()
 		d.m = nil
@@ -222,11 +221,11 @@ func (d *Decoder) Finish(m *Message) error {
 			return d.err
 		}
 		if again {
-			d.last.remember(m)
+			d.blockCache.store(m)
 		}
 	}
 	d.block = d.block[:0]
-	if cap(d.block) > keptOctets {
+	if cap(d.block) > maxKeptBlock {
 		d.block = nil
 	}
 	return nil
@@ -238,7 +237,7 @@ func (d *Decoder) fail(section, reason string, cause error) {
 	d.err = err
 }
 
-// begin has m be the message under way.
+// begin makes m the message that is being decoded.
 func (d *Decoder) begin(m *Message) {
 	d.m = m
 	m.ContentLength = -1
@@ -260,19 +259,19 @@ func (d *Decoder) decode() {
 	}
 }
 
-// prepare makes the decoder where there is none.
+// prepare makes the hpack.Decoder where there is none.
 func (d *Decoder) prepare() {
 	if d.hpack == nil {
 		d.hpack = hpack.NewDecoder(d.tableMax, d.emit)
 		d.hpack.SetAllowedMaxDynamicTableSize(d.allowed)
-		d.hpack.SetMaxStringLength(d.mostHeld())
-		d.unpack()
+		d.hpack.SetMaxStringLength(d.maxBlockSize())
+		d.restoreTable()
 	}
 }
 
 // decodePart decodes p, behind the size updates at the head of the block.
 func (d *Decoder) decodePart(p []byte) {
-	if d.mustUpdate {
+	if d.updateDue {
 		d.fail("RFC 9113 §4.3.1", "header block does not begin with the dynamic table size update that is due", nil)
 		return
 	}
@@ -281,7 +280,7 @@ func (d *Decoder) decodePart(p []byte) {
 	}
 }
 
-// closeBlock ends the block that was decoded.
+// closeBlock ends a block whose octets are decoded.
 func (d *Decoder) closeBlock() {
 	if err := d.hpack.Close(); err != nil {
 		d.fail("RFC 9113 §4.3", "header block ends within a field", err)
@@ -310,9 +309,9 @@ func (d *Decoder) failDecoding(err error) {
 	}
 }
 
-// sizeUpdates takes the dynamic table size updates off the head of p (RFC 7541 §4.2, §6.3).
-// hpack.Decoder does not know that one can be due, and refuses the second of two where the RFC asks
-// for both.
+// sizeUpdates handles the dynamic table size updates at the head of p and returns the rest (RFC
+// 7541 §4.2, §6.3). hpack.Decoder does not know that one can be due, and refuses the second of two
+// where the RFC asks for both.
 func (d *Decoder) sizeUpdates(p []byte) []byte {
 	for len(p) > 0 && p[0]&0xe0 == 0x20 {
 		size, n := readInteger(p, 5)
@@ -323,11 +322,11 @@ func (d *Decoder) sizeUpdates(p []byte) []byte {
 		case size > uint64(d.allowed):
 			d.fail("RFC 7541 §6.3", "dynamic table size update above SETTINGS_HEADER_TABLE_SIZE", nil)
 			return nil
-		case d.mustUpdate && size > uint64(d.updateMost):
+		case d.updateDue && size > uint64(d.updateMax):
 			d.fail("RFC 9113 §4.3.1", "dynamic table size update above the reduced SETTINGS_HEADER_TABLE_SIZE", nil)
 			return nil
 		}
-		d.mustUpdate = false
+		d.updateDue = false
 		d.tableMax = uint32(size)
 		d.hpack.SetMaxDynamicTableSize(d.tableMax)
 		p = p[n:]

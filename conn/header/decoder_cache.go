@@ -1,36 +1,37 @@
 package header
 
-// lastBlock is the block before. A client that sends the same request over and over sends, once the
-// table has all of its fields, the same octets over and over; and octets that do not change the
-// table mean the same again if nothing but they has come meanwhile. Taking the message from here
-// costs a fifth of decoding it.
-type lastBlock struct {
-	octets []byte   // none if it was a long one
-	msg    *Message // what it means; nil until it has come twice, and if it is not worth keeping
+// decodedBlock is a cache of one block, the one before. A client that repeats a request repeats the
+// octets of its block once the table has all of its fields; and a block that does not change the
+// table means the same again as long as no other block comes in between. To copy the message from
+// here costs a fifth of decoding it.
+type decodedBlock struct {
+	octets []byte   // the block; empty if it was longer than maxCachedBlock
+	msg    *Message // the message of octets; nil until the block has come twice, and if it must not be kept
 }
 
 const (
-	lastOctets = 256 // of a block that is remembered
-	lastFields = 32
-	lastSize   = 4096 // octets of those fields: joined cookies may be long
+	maxCachedBlock       = 256  // octets of a block that is cached
+	maxCachedBlockFields = 32   // fields of a message that is cached
+	maxCachedMessage     = 4096 // octets of the fields of such a message, whose joined cookies may be long
 )
 
-// repeats tells whether the block is the same as the one before, and notes it if not.
-func (d *Decoder) repeats() bool {
-	l := &d.last
+// isCached reports whether the block is the same as the one before, and keeps its octets if not.
+func (d *Decoder) isCached() bool {
+	l := &d.blockCache
 	if len(d.block) > 0 && string(d.block) == string(l.octets) {
-		return !d.mustUpdate
+		return !d.updateDue
 	}
 	l.octets, l.msg = l.octets[:0], nil
-	if len(d.block) <= lastOctets {
+	if len(d.block) <= maxCachedBlock {
 		l.octets = append(l.octets, d.block...)
 	}
 	return false
 }
 
-// remember keeps m, which is what the block means.
-func (l *lastBlock) remember(m *Message) {
-	if m.TooLarge || len(m.Fields) > lastFields || ListSize(m.Fields) > lastSize || changesTable(l.octets) {
+// store keeps a copy of m, the message of the block.
+func (l *decodedBlock) store(m *Message) {
+	if m.TooLarge || len(m.Fields) > maxCachedBlockFields || ListSize(m.Fields) > maxCachedMessage ||
+		changesTable(l.octets) {
 		return
 	}
 	l.msg = new(Message)
@@ -38,15 +39,15 @@ func (l *lastBlock) remember(m *Message) {
 	l.msg.Fields = append([]Field(nil), m.Fields...)
 }
 
-// recall makes m the message that is kept.
-func (l *lastBlock) recall(m *Message) {
-	fields := append(m.storage(), l.msg.Fields...)
+// load makes m a copy of the message that is kept.
+func (l *decodedBlock) load(m *Message) {
+	fields := append(m.emptyFields(), l.msg.Fields...)
 	*m = *l.msg
 	m.Fields = fields
 }
 
-// changesTable tells whether a block, which is well-formed, has representations that change the
-// dynamic table: literals that enter it and size updates (RFC 7541 §6).
+// changesTable reports whether a block, which must be well-formed, has representations that change
+// the dynamic table: literals that enter it, and size updates (RFC 7541 §6).
 func changesTable(p []byte) bool {
 	for len(p) > 0 {
 		first := p[0]
@@ -69,7 +70,7 @@ func changesTable(p []byte) bool {
 func skipInteger(p []byte, bits uint8) []byte {
 	_, n := readInteger(p, bits)
 	if n == 0 {
-		return nil // cannot be: it is well-formed
+		return nil // the block is not well-formed
 	}
 	return p[n:]
 }
@@ -85,8 +86,8 @@ func skipString(p []byte) []byte {
 	return p[min(uint64(len(p)), uint64(n)+size):]
 }
 
-// readInteger reads an integer with a prefix of so many bits and returns its length: 0 when it does
-// not end, or has more octets than 32 bits need (RFC 7541 §5.1).
+// readInteger reads an integer whose prefix has the given number of bits, and returns its length in
+// octets: 0 when it does not end, or has more octets than 32 bits need (RFC 7541 §5.1).
 func readInteger(p []byte, bits uint8) (v uint64, n int) {
 	most := uint64(1)<<bits - 1
 	if v = uint64(p[0]) & most; v < most {

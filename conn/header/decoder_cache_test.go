@@ -71,9 +71,9 @@ func TestDecodeSameBlockAgain(t *testing.T) {
 	}
 }
 
-// A message that was remembered is as good as one that was decoded, and is not touched by what
+// A message that was cached is as good as one that was decoded, and is not touched by what
 // becomes of its copies.
-func TestDecodeRemembersAll(t *testing.T) {
+func TestBlockCacheHoldsAll(t *testing.T) {
 	first, again := xnetTwice(t, request20)
 	d := NewDecoder(4096, 64<<10, 200)
 	var want, m Message
@@ -81,8 +81,8 @@ func TestDecodeRemembersAll(t *testing.T) {
 	decodeInto(t, d, &want, again)
 	for i := range 4 {
 		decodeInto(t, d, &m, again)
-		if i > 0 && d.last.msg == nil {
-			t.Fatal("the message is not remembered")
+		if i > 0 && d.blockCache.msg == nil {
+			t.Fatal("the message is not cached")
 		}
 		if diff := cmp.Diff(want, m, cmp.AllowUnexported(Message{})); diff != "" {
 			t.Fatalf("%d: %s", i, diff)
@@ -91,16 +91,16 @@ func TestDecodeRemembersAll(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and is a request of the usual kind.
-func TestDecodeRemembersLittle(t *testing.T) {
+// What is cached is bounded, and is a request of the usual kind.
+func TestBlockCacheHoldsLittle(t *testing.T) {
 	var many []Field
-	for i := range lastFields + 1 {
+	for i := range maxCachedBlockFields + 1 {
 		many = append(many, lines(fmt.Sprintf("x-%d: %d", i, i))...)
 	}
 	long := concat(bytesOf(indexed(1), 30), []byte{0x82})
 	for name, blocks := range map[string][2][]byte{
-		"fields":    {nil, bytesOf([]byte{0x90}, lastFields+1)},
-		"octets":    {nil, literals(lines("x-a: " + strings.Repeat("v", lastOctets)))},
+		"fields":    {nil, bytesOf([]byte{0x90}, maxCachedBlockFields+1)},
+		"octets":    {nil, literals(lines("x-a: " + strings.Repeat("v", maxCachedBlock)))},
 		"cookies":   {literal(reprIncremental, "cookie", strings.Repeat("c", 1000)), long},
 		"too many":  {nil, literals(many)},
 		"too large": {nil, bytesOf([]byte{0x90}, 201)},
@@ -112,8 +112,8 @@ func TestDecodeRemembersLittle(t *testing.T) {
 			for range 3 {
 				decodeInto(t, d, &m, blocks[1])
 			}
-			if d.last.msg != nil || cap(d.last.octets) > 2*lastOctets {
-				t.Errorf("%d octets and %v are remembered", cap(d.last.octets), d.last.msg)
+			if d.blockCache.msg != nil || cap(d.blockCache.octets) > 2*maxCachedBlock {
+				t.Errorf("%d octets and %v are cached", cap(d.blockCache.octets), d.blockCache.msg)
 			}
 		})
 	}

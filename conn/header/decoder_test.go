@@ -251,7 +251,7 @@ func TestDecodeTooLarge(t *testing.T) {
 					t.Error(diff)
 				}
 				checkFault(t, faultNone, m.requestFault(false))
-				// The next block is as any other, and tells what is in the table.
+				// The next block is as any other, and shows what is in the table.
 				decodeInto(t, d, m, []byte{0x83})
 				if m.TooLarge || m.Method != "POST" {
 					t.Errorf("the next block is too large: %v, with method %q", m.TooLarge, m.Method)
@@ -321,14 +321,14 @@ func TestDecodeBombs(t *testing.T) {
 			if octets > 64<<10 {
 				t.Errorf("%d octets of fields", octets)
 			}
-			if cap(d.block) > keptOctets || cap(d.crumbs) > keptFields || cap(d.last.octets) > 2*lastOctets ||
-				len(d.memo) > maxMemo {
+			if cap(d.block) > maxKeptBlock || cap(d.crumbs) > maxKeptFields || cap(d.blockCache.octets) > 2*maxCachedBlock ||
+				len(d.fieldCache) > maxCachedFields {
 				t.Errorf(
 					"the decoder keeps buffers of %d, %d, %d, %d",
 					cap(d.block),
 					cap(d.crumbs),
-					cap(d.last.octets),
-					len(d.memo),
+					cap(d.blockCache.octets),
+					len(d.fieldCache),
 				)
 			}
 		})
@@ -375,7 +375,7 @@ func TestDecodeDrips(t *testing.T) {
 
 func TestDecoderIsLazy(t *testing.T) {
 	d := NewDecoder(4096, 64<<10, 200)
-	if d.hpack != nil || d.block != nil || d.memo != nil {
+	if d.hpack != nil || d.block != nil || d.fieldCache != nil {
 		t.Error("a decoder that has not been used has a table")
 	}
 	if n := testing.AllocsPerRun(100, func() { NewDecoder(4096, 64<<10, 200) }); n > 1 {
@@ -422,11 +422,11 @@ func xnetTwice(t testing.TB, fields []Field) (first, second []byte) {
 	return first, second
 }
 
-// What is remembered of the field at a place must not be said of another.
-func TestDecodeMemo(t *testing.T) {
+// The cached results for the field at a place must not be taken for another field.
+func TestDecodeFieldCache(t *testing.T) {
 	d := NewDecoder(4096, 64<<10, 200)
 	var m Message
-	large := strings.Repeat("v", maxMemoOctets)
+	large := strings.Repeat("v", maxCachedFieldSize)
 	valid := head("x-a: 1", "x-b: "+large, "x-c: 3", "content-length: 1")
 	empty := append(head("x-a: 1"), Field{})
 	tests := []struct {
@@ -436,7 +436,7 @@ func TestDecodeMemo(t *testing.T) {
 		{valid, faultNone},
 		{head("x-a: 1\n", "x-b: 2", "x-c: 3"), faultValue},
 		{valid, faultNone},
-		{empty, faultEmptyName}, // where a field was too large to be remembered
+		{empty, faultEmptyName}, // where a field was too large to be cached
 		{valid, faultNone},
 		{head("X-A: 1"), faultUpperName},
 		{head("x-a: 1", "x-b: "+large, "te: 3"), faultTE},
@@ -453,11 +453,11 @@ func TestDecodeMemo(t *testing.T) {
 			}
 		}
 	}
-	if len(d.memo) < 8 || d.memo[5].octets != 0 {
-		t.Errorf("%d fields are remembered", len(d.memo))
+	if len(d.fieldCache) < 8 || d.fieldCache[5].octets != 0 {
+		t.Errorf("%d fields are cached", len(d.fieldCache))
 	}
 	var many []Field
-	for i := range 2 * maxMemo {
+	for i := range 2 * maxCachedFields {
 		many = append(many, lines(fmt.Sprintf("x-%d: %d", i, i))...)
 	}
 	for range 2 {
@@ -466,8 +466,8 @@ func TestDecodeMemo(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if len(d.memo) != maxMemo {
-		t.Errorf("%d fields are remembered", len(d.memo))
+	if len(d.fieldCache) != maxCachedFields {
+		t.Errorf("%d fields are cached", len(d.fieldCache))
 	}
 }
 

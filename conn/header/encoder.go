@@ -2,45 +2,46 @@ package header
 
 import "golang.org/x/net/http2/hpack"
 
-// Encoder appends header blocks in HPACK (RFC 7541). Whoever holds the lock of the connection
-// may use it.
+// Encoder appends header blocks in HPACK (RFC 7541). It has no lock and one owner.
 //
-// A field that is whole in the static table, or should stay out of the dynamic one (see indexing), is
-// appended at once. The others go to hpack.Encoder, or come from a memo of what it last made of
-// them.
+// A field that is whole in the static table, or should stay out of the dynamic one (see indexing),
+// is appended at once. The other fields go to hpack.Encoder, or come from a cache of its output.
 //
-// It does not judge fields: names have to be valid and in lowercase, values valid, pseudo-header
+// Fields are not validated: names have to be valid and in lower case, values valid, pseudo-header
 // fields in front.
 type Encoder struct {
-	cap    uint32 // we use no more than this, whatever the peer allows
-	peer   uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
-	size   uint32 // of the table in force
-	low    uint32 // the least size since the last block
-	update bool   // the next block begins with a size update
+	cap       uint32 // the largest size that we use, whatever the peer allows
+	peer      uint32 // the peer's SETTINGS_HEADER_TABLE_SIZE
+	size      uint32 // of the table in force
+	minSize   uint32 // the least size since the last block
+	updateDue bool   // the next block begins with a size update
 
-	*encoderScratch // nil while no block is sent: see trim
+	*encoderScratch // nil from Compact to the next block
 }
 
-// encoderScratch is the table, and what spares work for the next block.
+// encoderScratch is the table, and the caches for the next block.
 type encoderScratch struct {
 	hpack *hpack.Encoder // nil until a field is to enter the dynamic table
 	out   sliceWriter    // where hpack writes
 
-	memo []indexedField // what was indexed in the last blocks, by name; none or a power of two
-	gen  uint32         // of the entries of memo that hold: it changes with the table
+	// fieldCache has fields of the last blocks that are in the dynamic table, by name. Its length is 0
+	// or a power of two. An entry holds while its gen is that of the encoder, which changes with the
+	// table.
+	fieldCache []indexedField
+	gen        uint32
 
-	date    [29]byte // the last value of date
-	dateLen int
+	date    [29]byte // the value of the last date field
+	dateLen int      // octets of date
 
-	last    lastEncoded
-	changed bool // by the block under way: its fields would be written otherwise if they came again
+	blockCache encodedBlock
+	changed    bool // by the block under way: its fields would be written otherwise if they came again
 }
 
-// indexedField is a field that is in the dynamic table, and how it is written as long as nothing
-// enters the table.
+// indexedField is a field that is in the dynamic table, with its representation, which holds until
+// another field enters the table.
 type indexedField struct {
 	name, value string
-	gen         uint32
+	gen         uint32 // see Encoder.gen
 	repr        [3]byte
 	n           uint8 // octets of repr
 }
@@ -54,52 +55,52 @@ func NewEncoder(maxTableSize uint32) *Encoder {
 	}
 }
 
-// setPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
+// SetPeerTableSize says that the peer's SETTINGS_HEADER_TABLE_SIZE is n from the next block on.
 //
-// The next block announces the size that we then use (RFC 7541 §4.2): when it changes, and whenever
-// n is less than before, as the peer may wait for that (RFC 9113 §4.3.1).
+// The next block begins with a size update (RFC 7541 §4.2) when the size that we use changes, and
+// whenever n is less than before, as the peer may wait for that (RFC 9113 §4.3.1).
 func (e *Encoder) SetPeerTableSize(n uint32) {
 	size := min(n, e.cap)
 	if n >= e.peer && size == e.size {
 		e.peer = n
 		return
 	}
-	if !e.update {
-		e.low = size
+	if !e.updateDue {
+		e.minSize = size
 	}
-	e.low = min(e.low, size)
-	if e.low < size {
-		// The next block says both (RFC 7541 §4.2). The decoder of x/net takes a second size update
-		// only for an empty table, and none can object to less than the least size.
-		e.low = 0
+	e.minSize = min(e.minSize, size)
+	if e.minSize < size {
+		// The next block has two size updates (RFC 7541 §4.2). The decoder of x/net takes a second
+		// one only for an empty table, and a smaller first one is right for every decoder.
+		e.minSize = 0
 	}
-	e.update, e.peer, e.size = true, n, size
+	e.updateDue, e.peer, e.size = true, n, size
 	if e.encoderScratch == nil {
 		return
 	}
-	e.last.forget()
+	e.blockCache.reset()
 	if e.hpack != nil {
-		e.hpack.SetMaxDynamicTableSize(e.low)
+		e.hpack.SetMaxDynamicTableSize(e.minSize)
 		e.hpack.SetMaxDynamicTableSize(size)
-		e.settle()
+		e.dropSizeUpdate()
 	}
 }
 
-// append appends a whole block with the given fields to b. The encoder may keep their strings, but
-// not fields.
+// Append appends a whole block with the given fields to b. The encoder may keep their strings, but
+// not the slice.
 func (e *Encoder) Append(b []byte, fields []Field) []byte {
 	if e.encoderScratch == nil {
 		e.encoderScratch = &encoderScratch{gen: 1}
 	}
-	if e.last.is(fields) {
-		return append(b, e.last.octets...)
+	if e.blockCache.matches(fields) {
+		return append(b, e.blockCache.octets...)
 	}
 	start := len(b)
-	e.changed = e.update
-	if e.update {
-		e.update = false
-		if e.low < e.size {
-			b = appendInteger(b, 0x20, 5, e.low)
+	e.changed = e.updateDue
+	if e.updateDue {
+		e.updateDue = false
+		if e.minSize < e.size {
+			b = appendInteger(b, 0x20, 5, e.minSize)
 		}
 		b = appendInteger(b, 0x20, 5, e.size)
 	}
@@ -107,15 +108,15 @@ func (e *Encoder) Append(b []byte, fields []Field) []byte {
 		b = e.appendField(b, &fields[i])
 	}
 	if e.changed {
-		e.last.forget()
+		e.blockCache.reset()
 	} else {
-		e.last.note(b[start:], fields)
+		e.blockCache.store(b[start:], fields)
 	}
 	return b
 }
 
-// First octets of representations (RFC 7541 §6). The number is the bits of the integer that they
-// begin.
+// The bits with which representations begin (RFC 7541 §6). Behind each is the number of bits for
+// the prefix of an integer in the same octet.
 const (
 	reprIndexed     = 0x80 // 7
 	reprIncremental = 0x40 // 6
@@ -123,15 +124,15 @@ const (
 	reprPlain       = 0x00 // 4
 )
 
-// shortCookie is the length below which a cookie is not indexed: whoever can make a client send
-// cookies of their choice could guess it by what compresses well (RFC 7541 §7.1.3).
+// shortCookie is the length below which a cookie is not indexed: an attacker that can make a client
+// send cookies of the attacker's choice could guess it from what compresses well (RFC 7541 §7.1.3).
 const shortCookie = 20
 
 func (e *Encoder) appendField(b []byte, f *Field) []byte {
-	if len(e.memo) > 0 && f.Name != "" {
-		at := e.memoSlot(f.Name)
-		for i := range uint32(memoWays) {
-			m := &e.memo[at^i]
+	if len(e.fieldCache) > 0 && f.Name != "" {
+		at := e.cacheSlot(f.Name)
+		for i := range uint32(cacheWays) {
+			m := &e.fieldCache[at^i]
 			if m.gen == e.gen && m.name == f.Name && m.value == f.Value && !f.Sensitive {
 				return append(b, m.repr[:m.n]...)
 			}
@@ -167,7 +168,7 @@ func (e *Encoder) appendField(b []byte, f *Field) []byte {
 	return e.appendIndexed(b, f)
 }
 
-// repeated tells whether value is that of the date field before.
+// repeated reports whether value is that of the date field before, and keeps it.
 func (e *Encoder) repeated(value string) bool {
 	if value == string(e.date[:e.dateLen]) {
 		return true
@@ -179,93 +180,85 @@ func (e *Encoder) repeated(value string) bool {
 	return false
 }
 
-// appendIndexed appends a field that is in the dynamic table or shall enter it.
+// appendIndexed appends a field that is in the dynamic table or is to enter it.
 func (e *Encoder) appendIndexed(b []byte, f *Field) []byte {
 	if e.hpack == nil {
 		e.hpack = hpack.NewEncoder(&e.out)
 		e.hpack.SetMaxDynamicTableSizeLimit(e.cap)
 		e.hpack.SetMaxDynamicTableSize(e.size)
-		e.settle()
+		e.dropSizeUpdate()
 	}
 	start := len(b)
 	e.out.b = b
 	_ = e.hpack.WriteField(*f) // fails only where sliceWriter does
 	b, e.out.b = e.out.b, nil
 	if b[start]&reprIndexed == 0 {
-		e.forget() // a new entry: all the others have moved on
+		e.dropFieldCache() // a new entry: the indexes of all others are different now
 		return b
 	}
-	e.remember(f, b[start:])
+	e.cacheField(f, b[start:])
 	return b
 }
 
-// The memo is a hash table, by name as the fields of an http.Header come in any order. It grows
-// while it is too small for the fields of a connection's messages; a connection with few has a
-// small one.
+// The field cache is a hash table by name, since the fields of an http.Header come in any order. It
+// grows while it is too small for the fields of the connection's messages.
 const (
-	minMemoSlots = 8
-	maxMemoSlots = 64
-	memoWays     = 2 // places that a name can have: those whose indexes differ in the lowest bit
+	minCacheSlots = 8
+	maxCacheSlots = 64
+	cacheWays     = 2 // slots that a name can have: those whose numbers differ in the lowest bit
 )
 
-// memoSlot returns one of the places for a name, which is not empty.
-func (e *Encoder) memoSlot(name string) uint32 {
+// cacheSlot returns one of the two slots of a name, which must not be empty. Its hash is not that of
+// the names' table: the names of an application are often alike, as x-field-1 and x-field-2 are.
+func (e *Encoder) cacheSlot(name string) uint32 {
 	n := len(name)
-	h := uint32(
-		n,
-	)*0x9e3779b1 + uint32(
-		name[n/2],
-	)*0x85ebca77 + uint32(
-		name[n-1],
-	)*0xc2b2ae3d + uint32(
-		name[(n-1)/2],
-	)*0x27d4eb2f
+	h := uint32(n)*hashA + uint32(name[n/2])*hashB + uint32(name[n-1])*hashC + uint32(name[(n-1)/2])*hashD
 	if n > 1 {
-		h += uint32(name[n-2]) * 0x165667b1
+		h += uint32(name[n-2]) * hashE
 	}
-	return (h ^ h>>15) % uint32(len(e.memo))
+	return (h ^ h>>15) % uint32(len(e.fieldCache))
 }
 
-// forget makes the memo empty.
-func (e *Encoder) forget() {
+// dropFieldCache empties the field cache.
+func (e *Encoder) dropFieldCache() {
 	e.changed = true
 	if e.gen++; e.gen == 0 { // once in four billion times
-		clear(e.memo)
+		clear(e.fieldCache)
 		e.gen = 1
 	}
 }
 
-func (e *Encoder) remember(f *Field, repr []byte) {
+func (e *Encoder) cacheField(f *Field, repr []byte) {
 	if f.Name == "" || len(repr) > len(indexedField{}.repr) {
 		return
 	}
-	if e.memo == nil {
-		e.memo = make([]indexedField, minMemoSlots)
+	if e.fieldCache == nil {
+		e.fieldCache = make([]indexedField, minCacheSlots)
 	}
 	for {
-		at := e.memoSlot(f.Name)
-		m := &e.memo[at]
+		at := e.cacheSlot(f.Name)
+		m := &e.fieldCache[at]
 		if m.gen == e.gen {
-			m = &e.memo[at^1]
+			m = &e.fieldCache[at^1]
 		}
 		if m.gen == e.gen {
-			if len(e.memo) < maxMemoSlots {
-				e.memo = make([]indexedField, 2*len(e.memo)) // what was in the old one comes again
+			if len(e.fieldCache) < maxCacheSlots {
+				e.fieldCache = make([]indexedField, 2*len(e.fieldCache)) // the fields of the old one come again
 				continue
 			}
-			m = &e.memo[at]
+			m = &e.fieldCache[at]
 		}
 		m.name, m.value, m.gen, m.n = f.Name, f.Value, e.gen, uint8(copy(m.repr[:], repr))
 		return
 	}
 }
 
-// settle makes hpack forget that it owes a size update, which it would write in front of its next
-// field. We write our own, as that may not be the first field of the block.
-func (e *Encoder) settle() {
+// dropSizeUpdate keeps hpack.Encoder from writing a size update in front of its next field. We
+// write our own, since that field may not be the first of the block.
+func (e *Encoder) dropSizeUpdate() {
 	_ = e.hpack.WriteField(Field{Name: ":method", Value: "GET"}) // whole in the static table: changes nothing
 	e.out.b = nil
-	e.forget()
+	e.dropFieldCache()
 }
 
 // sliceWriter appends what is written.
@@ -276,8 +269,8 @@ func (w *sliceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// appendLiteral appends a literal that does not enter the table, with the name from the static
-// table when index is not 0.
+// appendLiteral appends a literal that does not enter the table, whose name is that of the entry
+// index of the static table unless index is 0.
 func appendLiteral(b []byte, repr byte, index uint8, f *Field) []byte {
 	b = appendInteger(b, repr, 4, uint32(index))
 	if index == 0 {
@@ -286,8 +279,8 @@ func appendLiteral(b []byte, repr byte, index uint8, f *Field) []byte {
 	return appendString(b, f.Value)
 }
 
-// appendInteger appends an integer with a prefix of so many bits behind those of repr (RFC 7541
-// §5.1).
+// appendInteger appends an integer whose prefix has the given number of bits, in an octet that
+// begins with the bits of repr (RFC 7541 §5.1).
 func appendInteger(b []byte, repr byte, bits uint8, n uint32) []byte {
 	most := uint32(1)<<bits - 1
 	if n < most {
@@ -300,8 +293,8 @@ func appendInteger(b []byte, repr byte, bits uint8, n uint32) []byte {
 	return append(b, byte(n))
 }
 
-// minHuffman is the length from which a string is Huffman coded: below it there is an octet to win
-// at most.
+// minHuffman is the length from which a string is Huffman coded: a shorter one saves an octet at
+// most.
 const minHuffman = 5
 
 // appendString appends s, Huffman coded where that is shorter (RFC 7541 §5.2).

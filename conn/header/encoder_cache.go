@@ -1,20 +1,20 @@
 package header
 
-// lastEncoded is the block before, the other side of lastBlock. A server that gives the same answer
-// over and over writes the same octets over and over once the table has its fields: those of a
-// block that has left the encoder as it was mean the same again until another block has come, or
-// another table size. To compare the fields takes a third of encoding them.
-type lastEncoded struct {
-	octets []byte  // none if the block was a long one or has changed the encoder
-	fields []Field // what they say; none until they have come twice
+// encodedBlock is a cache of one block, the one before, as decodedBlock is for the decoder. A
+// server that repeats a response repeats the octets of its block once the table has its fields: a
+// block that did not change the encoder can be sent again until another block, or another table
+// size, comes in between. To compare the fields takes a third of encoding them.
+type encodedBlock struct {
+	octets []byte  // the block; empty if it was longer than maxCachedBlock, or has changed the encoder
+	fields []Field // the fields of octets; empty until the block has come twice
 }
 
-// is tells whether the block says the same as fields.
-func (l *lastEncoded) is(fields []Field) bool {
+// matches reports whether the block is that of fields.
+func (l *encodedBlock) matches(fields []Field) bool {
 	if len(fields) == 0 || len(fields) != len(l.fields) {
 		return false
 	}
-	for i := len(fields) - 1; i >= 0; i-- { // what changes is likely to be at the end
+	for i := len(fields) - 1; i >= 0; i-- { // a difference is likely to be at the end
 		if a, b := &fields[i], &l.fields[i]; a.Value != b.Value || a.Name != b.Name || a.Sensitive != b.Sensitive {
 			return false
 		}
@@ -22,21 +22,21 @@ func (l *lastEncoded) is(fields []Field) bool {
 	return true
 }
 
-// note takes a block of these fields, which has left the encoder as it was.
-func (l *lastEncoded) note(octets []byte, fields []Field) {
+// store keeps a block of these fields that did not change the encoder.
+func (l *encodedBlock) store(octets []byte, fields []Field) {
 	switch {
-	case len(octets) > lastOctets:
-		l.forget()
+	case len(octets) > maxCachedBlock:
+		l.reset()
 	case string(octets) != string(l.octets):
-		l.forget()
+		l.reset()
 		l.octets = append(l.octets, octets...)
-	case len(fields) <= lastFields:
+	case len(fields) <= maxCachedBlockFields:
 		l.fields = append(l.fields[:0], fields...)
 	}
 }
 
-// forget is for what changes the encoder.
-func (l *lastEncoded) forget() {
+// reset empties the cache: the encoder has changed.
+func (l *encodedBlock) reset() {
 	clear(l.fields)
 	l.octets, l.fields = l.octets[:0], l.fields[:0]
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestEncodeSameBlockAgain compares an encoder with one that remembers no block: the octets are the
+// TestEncodeSameBlockAgain compares an encoder with one without a block cache: the octets are the
 // same, whatever comes again and whatever comes in between.
 func TestEncodeSameBlockAgain(t *testing.T) {
 	hits := 0
@@ -43,10 +43,10 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 					d.SetAllowedMaxDynamicTableSize(n)
 				}
 			}
-			if e.last.is(fields) {
+			if e.blockCache.matches(fields) {
 				hits++
 			}
-			plainly.last.forget()
+			plainly.blockCache.reset()
 			got, want := e.Append(nil, fields), plainly.Append(nil, fields)
 			if !bytes.Equal(got, want) {
 				t.Fatalf("seed %d, block %d: %x, want %x for %v", seed, i, got, want, fields)
@@ -67,18 +67,18 @@ func TestEncodeSameBlockAgain(t *testing.T) {
 	}
 }
 
-// A response that comes again is remembered once its fields are in the table, the date, which comes
-// in with its second time, among them; and what is remembered does not depend on the caller's
+// A response that comes again is cached once its fields are in the table, the date, which comes
+// in with its second time, among them; and what is cached does not depend on the caller's
 // memory.
-func TestEncodeRemembers(t *testing.T) {
+func TestEncodedBlockCacheHolds(t *testing.T) {
 	e := NewEncoder(4096)
 	fields := append([]Field(nil), response4...)
 	var blocks []string
 	for range 6 {
 		blocks = append(blocks, fmt.Sprintf("%x", e.Append(nil, fields)))
 	}
-	if !e.last.is(response4) {
-		t.Fatal("the block is not remembered")
+	if !e.blockCache.matches(response4) {
+		t.Fatal("the block is not cached")
 	}
 	if blocks[2] != blocks[3] || blocks[3] != blocks[5] || len(blocks[5]) >= len(blocks[1]) {
 		t.Errorf("the blocks are %q", blocks)
@@ -87,32 +87,32 @@ func TestEncodeRemembers(t *testing.T) {
 	if got := fmt.Sprintf("%x", e.Append(nil, response4)); got != blocks[5] {
 		t.Errorf("%s after the caller has changed his fields, want %s", got, blocks[5])
 	}
-	if e.last.is(response4[:3]) || e.last.is(nil) {
+	if e.blockCache.matches(response4[:3]) || e.blockCache.matches(nil) {
 		t.Error("another block is taken for it")
 	}
 	e.Append(nil, response4[:1])
-	if e.last.is(response4) {
-		t.Error("it is remembered after another block")
+	if e.blockCache.matches(response4) {
+		t.Error("it is cached after another block")
 	}
 }
 
-// What is remembered is bounded, and goes when the connection rests.
-func TestEncodeRemembersLittle(t *testing.T) {
-	many := make([]Field, lastFields+1)
+// What is cached is bounded, and goes with Compact.
+func TestEncodedBlockCacheHoldsLittle(t *testing.T) {
+	many := make([]Field, maxCachedBlockFields+1)
 	for i := range many {
 		many[i] = Field{Name: "accept", Value: ""}
 	}
 	for name, fields := range map[string][]Field{
 		"fields": many,
-		"octets": lines("etag: " + strings.Repeat("e", 2*lastOctets)),
+		"octets": lines("etag: " + strings.Repeat("e", 2*maxCachedBlock)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := NewEncoder(4096)
 			for range 4 {
 				e.Append(nil, fields)
 			}
-			if e.last.is(fields) || cap(e.last.octets) > 2*lastOctets || cap(e.last.fields) > 0 {
-				t.Errorf("%d octets and %d fields are remembered", len(e.last.octets), len(e.last.fields))
+			if e.blockCache.matches(fields) || cap(e.blockCache.octets) > 2*maxCachedBlock || cap(e.blockCache.fields) > 0 {
+				t.Errorf("%d octets and %d fields are cached", len(e.blockCache.octets), len(e.blockCache.fields))
 			}
 		})
 	}
@@ -122,14 +122,14 @@ func TestEncodeRemembersLittle(t *testing.T) {
 		secret[0].Sensitive = !secret[0].Sensitive
 		e.Append(nil, secret)
 	}
-	if len(e.last.fields) > 1 {
-		t.Errorf("%d fields are remembered of a block with one", len(e.last.fields))
+	if len(e.blockCache.fields) > 1 {
+		t.Errorf("%d fields are cached of a block with one", len(e.blockCache.fields))
 	}
 	for range 4 {
 		e.Append(nil, response4)
 	}
 	e.Compact()
 	if e.encoderScratch != nil {
-		t.Error("what was sent is remembered")
+		t.Error("what was sent is cached")
 	}
 }

@@ -31,7 +31,7 @@ func plain(fields []Field) []Field {
 	return out
 }
 
-// TestEncodeRepresentation tells for a field how it goes out the first and the second time.
+// TestEncodeRepresentation has the representation of a field, the first and the second time.
 func TestEncodeRepresentation(t *testing.T) {
 	const (
 		static      = "indexed"     // RFC 7541 §6.1
@@ -255,8 +255,8 @@ func TestEncodeTableSizeInEmptyBlock(t *testing.T) {
 	}
 }
 
-// What is remembered of a field must hold: entries move on when another enters the table.
-func TestEncodeMemo(t *testing.T) {
+// What is cached of a field must hold: entries move on when another enters the table.
+func TestEncodeFieldCache(t *testing.T) {
 	e := NewEncoder(4096)
 	d := hpack.NewDecoder(4096, nil)
 	steady := lines(":status: 200", "content-type: text/html", "server: sluice", "x-a: 1")
@@ -273,7 +273,7 @@ func TestEncodeMemo(t *testing.T) {
 		}
 	}
 	var many []Field
-	for i := range maxMemoSlots {
+	for i := range maxCacheSlots {
 		many = append(many, lines(fmt.Sprintf("x-%d: %d", i, i))...)
 	}
 	many = append(many, many[1], Field{Name: many[1].Name, Value: "another value"}, Field{Value: "without a name"})
@@ -282,8 +282,8 @@ func TestEncodeMemo(t *testing.T) {
 			t.Fatal(diff)
 		}
 	}
-	if len(e.memo) != maxMemoSlots {
-		t.Errorf("%d fields are remembered", len(e.memo))
+	if len(e.fieldCache) != maxCacheSlots {
+		t.Errorf("%d fields are cached", len(e.fieldCache))
 	}
 }
 
@@ -291,7 +291,7 @@ func TestEncoderIsLazy(t *testing.T) {
 	e := NewEncoder(4096)
 	e.SetPeerTableSize(100)
 	e.Append(make([]byte, 0, 100), lines(":status: 200", "content-length: 1", "date: x"))
-	if e.hpack != nil || e.memo != nil {
+	if e.hpack != nil || e.fieldCache != nil {
 		t.Error("an encoder that has needed no table has one")
 	}
 }
@@ -308,7 +308,7 @@ func TestEncodeAllocs(t *testing.T) {
 }
 
 // An encoder that was trimmed holds no table, and has the peer empty its own.
-func TestEncodeTrim(t *testing.T) {
+func TestEncodeCompact(t *testing.T) {
 	e := NewEncoder(4096)
 	d := hpack.NewDecoder(4096, nil)
 	fields := lines("content-type: text/html")

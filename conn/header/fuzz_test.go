@@ -58,7 +58,7 @@ func checkSame(t *testing.T, fields []Field, m *Message) {
 	var regular []Field
 	cookie := -1
 	for _, f := range fields {
-		k := judge(f.Name, f.Value).kind
+		k := validate(f.Name, f.Value).kind
 		switch {
 		case k.nameFault() != faultNone:
 		case f.IsPseudo():

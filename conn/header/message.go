@@ -13,7 +13,7 @@ type Field = hpack.HeaderField
 // section.
 //
 // The fields up to the first fault are there even in a malformed message, so that it can be
-// answered and logged; only the check methods say whether it is well-formed.
+// answered and logged; only the check methods decide whether it is well-formed.
 type Message struct {
 	// The pseudo-header fields (RFC 9113 §8.3, RFC 8441 §4), empty or 0 where absent.
 	Method, Scheme, Authority, Path, Protocol string
@@ -33,22 +33,22 @@ type Message struct {
 	// answered.
 	TooLarge bool
 
-	// What decoding found, to be judged once it is known which kind of message this is.
-	seen     pseudoSet
-	fault    fault
+	// The rest is for the check methods, which know which kind of message this is.
+	seen     pseudoSet       // the pseudo-header fields that are there
+	fault    fault           // the first fault of a field
 	te       bool            // there is a te field
-	priority priority.Packed // by the priority field
+	priority priority.Packed // the priority that the priority fields state
 
-	priorities uint8  // priority fields that were parsed
-	hosts      uint8  // host fields: 0, 1, or 2 for more than one
-	host       string // the first of them
+	priorities uint8  // the number of priority fields that were parsed
+	hosts      uint8  // the number of host fields: 0, 1, or 2 for more than one
+	host       string // the value of the first host field
 }
 
 // NewMessage makes a message of fields that did not come from a peer, to be checked as if they had.
 func NewMessage(fields []Field) (m Message) {
 	m.ContentLength = -1
 	for i := range fields {
-		j := judge(fields[i].Name, fields[i].Value)
+		j := validate(fields[i].Name, fields[i].Value)
 		m.add(&j, fields[i].Sensitive)
 	}
 	return m
@@ -57,18 +57,18 @@ func NewMessage(fields []Field) (m Message) {
 // Priority is what the priority fields of m state (RFC 9218 §5), as far as they are valid.
 func (m *Message) Priority() priority.Packed { return m.priority }
 
-// blank makes m an empty message and holds on to no string. It keeps the memory for some fields.
-func (m *Message) blank() {
-	fields := m.storage()
+// reset makes m an empty message. It keeps the memory for some fields, and no string.
+func (m *Message) reset() {
+	fields := m.emptyFields()
 	*m = Message{}
 	m.Fields, m.ContentLength = fields, -1
 }
 
-// storage returns the memory of the fields, emptied, for the next message in m; none if there were
-// many.
-func (m *Message) storage() []Field {
+// emptyFields clears the fields and returns their memory for the next message in m, nil if there
+// were many.
+func (m *Message) emptyFields() []Field {
 	clear(m.Fields)
-	if cap(m.Fields) > keptFields {
+	if cap(m.Fields) > maxKeptFields {
 		return nil
 	}
 	return m.Fields[:0]

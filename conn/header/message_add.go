@@ -2,17 +2,17 @@ package header
 
 import "github.com/sluice-go/sluice/stream/priority"
 
-// judgedField is a field and all there is to say about it.
-type judgedField struct {
+// validatedField is a field with the results of its validation.
+type validatedField struct {
 	name, value string
-	num         int64  // of :status and content-length; of priority, once parsed, 1 + what it states
+	num         int64  // the value of :status or content-length; of priority, once parsed, 1 + its Packed
 	octets      uint32 // its size in a header list
 	kind        kind
 	fault       fault
 }
 
-func judge(name, value string) judgedField {
-	j := judgedField{name: name, value: value, octets: uint32(fieldSize(name, value))}
+func validate(name, value string) validatedField {
+	j := validatedField{name: name, value: value, octets: uint32(fieldSize(name, value))}
 	known := lookup(name)
 	if j.kind = known.kind; known.Lower == "" {
 		j.kind = classifyName(name)
@@ -23,43 +23,43 @@ func judge(name, value string) judgedField {
 	return j
 }
 
-// A peer tends to send the same fields in the same order, message after message, and they come out
-// of the table as the very same strings. So what was found of the field at the same place last time
-// nearly always holds.
+// The limits of the field cache. A peer mostly sends the same fields in the same order, message
+// after message, and they come out of the table as the very same strings. So the results for the
+// field that was at the same place in the block before nearly always hold.
 const (
-	maxMemo       = 32  // fields of a block that are remembered
-	maxMemoOctets = 320 // of a field that is remembered
+	maxCachedFields    = 32  // fields of a block that are cached
+	maxCachedFieldSize = 320 // octets of a field that is cached
 )
 
-// emit takes a field from hpack.Decoder.
+// emit adds a field that hpack.Decoder has decoded to the message.
 func (d *Decoder) emit(f Field) {
-	place := d.maxFields - d.linesLeft
-	if place < len(d.memo) {
-		if j := &d.memo[place]; j.name == f.Name && j.value == f.Value && j.octets != 0 {
+	index := d.maxFields - d.linesLeft
+	if index < len(d.fieldCache) {
+		if j := &d.fieldCache[index]; j.name == f.Name && j.value == f.Value && j.octets != 0 {
 			d.add(j, f.Sensitive)
 			return
 		}
 	}
-	j := judge(f.Name, f.Value)
+	j := validate(f.Name, f.Value)
 	if j.fault == faultValueSpace && d.client && !j.kind.pseudo() {
-		j = judge(f.Name, TrimValue(f.Value))
+		j = validate(f.Name, TrimValue(f.Value))
 		j.octets = uint32(fieldSize(f.Name, f.Value))
 	}
 	d.add(&j, f.Sensitive)
-	if j.octets > maxMemoOctets || len(j.value) != len(f.Value) {
-		j = judgedField{} // with no octets it stands for no field
+	if j.octets > maxCachedFieldSize || len(j.value) != len(f.Value) {
+		j = validatedField{} // with no octets it stands for no field
 	}
 	switch {
-	case place < len(d.memo):
-		d.memo[place] = j
-	case place == len(d.memo) && place < maxMemo:
-		d.memo = append(d.memo, j)
+	case index < len(d.fieldCache):
+		d.fieldCache[index] = j
+	case index == len(d.fieldCache) && index < maxCachedFields:
+		d.fieldCache = append(d.fieldCache, j)
 	}
 }
 
-// add puts one field line into the message. When that is over the limits, so is the message, and
-// the rest of the block is not even decoded where the table can do without.
-func (d *Decoder) add(j *judgedField, never bool) {
+// add adds a field line to the message. Where that is over the limits the message is TooLarge, and
+// the rest of the block is decoded only as far as the table needs it.
+func (d *Decoder) add(j *validatedField, never bool) {
 	if uint64(j.octets) > d.octetsLeft || d.linesLeft <= 0 {
 		d.m.TooLarge = true
 		d.hpack.SetEmitEnabled(false)
@@ -69,7 +69,7 @@ func (d *Decoder) add(j *judgedField, never bool) {
 	d.linesLeft--
 	if j.kind == kindCookie {
 		if j.fault != faultNone {
-			d.m.note(j.fault)
+			d.m.addFault(j.fault)
 		}
 		d.addCookie(j, never)
 		return
@@ -77,10 +77,10 @@ func (d *Decoder) add(j *judgedField, never bool) {
 	d.m.add(j, never)
 }
 
-// add puts one field line into m.
-func (m *Message) add(j *judgedField, never bool) {
+// add adds a field line to m.
+func (m *Message) add(j *validatedField, never bool) {
 	if j.fault != faultNone {
-		m.note(j.fault)
+		m.addFault(j.fault)
 	}
 	switch {
 	case j.kind == kindPlain:
@@ -92,14 +92,14 @@ func (m *Message) add(j *judgedField, never bool) {
 	}
 }
 
-// note records a fault; the first one counts.
-func (m *Message) note(f fault) {
+// addFault records a fault; the first one counts.
+func (m *Message) addFault(f fault) {
 	if m.fault == faultNone {
 		m.fault = f
 	}
 }
 
-func (m *Message) addField(j *judgedField, never bool) {
+func (m *Message) addField(j *validatedField, never bool) {
 	if cap(m.Fields) == 0 {
 		m.Fields = make([]Field, 0, 8)
 	}
@@ -108,7 +108,7 @@ func (m *Message) addField(j *judgedField, never bool) {
 
 // addSpecial is add for regular fields that mean something to HTTP/2. Those whose name is malformed
 // are not kept.
-func (m *Message) addSpecial(j *judgedField, never bool) {
+func (m *Message) addSpecial(j *validatedField, never bool) {
 	switch j.kind {
 	case kindHost:
 		if m.hosts == 0 {
@@ -122,7 +122,7 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest
 		// sender.
 		if m.ContentLength >= 0 {
-			m.note(faultDuplicateContentLength)
+			m.addFault(faultDuplicateContentLength)
 		} else if j.fault == faultNone {
 			m.ContentLength = j.num
 		}
@@ -136,8 +136,8 @@ func (m *Message) addSpecial(j *judgedField, never bool) {
 	}
 }
 
-// MaxPriorityLen is the length of a Priority Field Value beyond which it is not parsed: none is ever
-// as long.
+// MaxPriorityLen is the length of a Priority Field Value beyond which it is not parsed: none is
+// ever as long.
 const MaxPriorityLen = 256
 
 // maxPriorityLines is how many priority fields of a message are parsed.
@@ -148,7 +148,7 @@ const maxPriorityLines = 4
 //
 // What is longer than a priority ever is, and lines beyond the first few, are not parsed: an octet
 // can stand for a line of some KiB. RFC 9218 §4 leaves it to a server which signals it follows.
-func (m *Message) addPriority(j *judgedField) {
+func (m *Message) addPriority(j *validatedField) {
 	if m.priorities == maxPriorityLines || len(j.value) > MaxPriorityLen {
 		return
 	}
@@ -167,14 +167,14 @@ func (m *Message) addPriority(j *judgedField) {
 }
 
 // addPseudo keeps a pseudo-header field (RFC 9113 §8.3), the first of its name.
-func (m *Message) addPseudo(j *judgedField) {
+func (m *Message) addPseudo(j *validatedField) {
 	bit := pseudoSet(1) << (j.kind - kindMethod)
 	if m.seen&bit != 0 {
-		m.note(faultDuplicatePseudo)
+		m.addFault(faultDuplicatePseudo)
 		return
 	}
 	if len(m.Fields) > 0 {
-		m.note(faultLatePseudo)
+		m.addFault(faultLatePseudo)
 	}
 	m.seen |= bit
 	switch j.kind {
@@ -195,8 +195,8 @@ func (m *Message) addPseudo(j *judgedField) {
 	}
 }
 
-// parsePriority parses the value of a priority field (RFC 9218 §5). A value that is not valid states
-// nothing.
+// parsePriority parses the value of a priority field (RFC 9218 §5). A value that is not valid
+// states nothing.
 func parsePriority(value string) priority.Packed {
 	p, _ := priority.Parse(value)
 	return p.Pack()

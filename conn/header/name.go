@@ -150,8 +150,8 @@ func ByLower(lower string) *Name {
 	return n
 }
 
-// ByKey finds a field name by a key of an http.Header, which the application may have spelled in any
-// way. It is nil for a key that is no field name. Any goroutine may call it.
+// ByKey finds a field name by a key of an http.Header, which the application may have spelled in
+// any way. It is nil for a key that is no field name. Any goroutine may call it.
 func ByKey(key string) *Name {
 	for i := hashName(key); ; i++ {
 		n := &nameTable[i%nameSlots]
@@ -210,4 +210,5 @@ const (
 	hashB = 0x85ebca77
 	hashC = 0xc2b2ae3d
 	hashD = 0x27d4eb2f
+	hashE = 0x165667b1 // in Encoder.cacheSlot
 )

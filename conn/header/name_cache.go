@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Names are the names of a header section in their order, for the next one: the requests of a client
-// mostly have the same fields. They have one owner.
+// Names are the names of a header section in their order, for the next one: the requests of a
+// client mostly have the same fields. They have one owner.
 type Names [32]*Name
 
 // ByLower is ByLower for the ith field of a header section.
@@ -24,10 +24,11 @@ func (l *Names) ByLower(i int, lower string) *Name {
 	return n
 }
 
-// nameCache has names that are not in the table, by one of their spellings. It does not grow: a name
-// goes into the set that its hash says, in the place of what was there (CVE-2022-41717 is what an
-// unbounded cache leads to). With one place for a hash, or a hash that looks at a part of the name,
-// two names of a program would push each other out all the time, which costs more than no cache.
+// nameCache has names that are not in the table, by one of their spellings. It does not grow: a
+// name goes into the set that its hash says, in the place of what was there (CVE-2022-41717 is what
+// an unbounded cache leads to). With one place for a hash, or a hash that looks at a part of the
+// name, two names of a program would push each other out all the time, which costs more than no
+// cache.
 type nameCache struct {
 	sets   [64]nameSet
 	victim atomic.Uint32 // counts replacements, so that they go round the places of a set

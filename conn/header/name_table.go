@@ -18,7 +18,7 @@ func makeNameTable() (t [nameSlots]Name) {
 }
 
 // knownNames lists the names of the static table, those that mean something, and those that are
-// common enough to be found in both spellings, and judged, without a look at each octet.
+// common enough to be found in both spellings, and validated, without a look at each octet.
 func knownNames() []Name {
 	names := []Name{
 		{Lower: ":authority", kind: kindAuthority},

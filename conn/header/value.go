@@ -46,7 +46,7 @@ func makeClasses() (t [256]class) {
 	return t
 }
 
-func all(s string, c class) bool {
+func allIn(s string, c class) bool {
 	for i := range len(s) {
 		if classes[s[i]]&c == 0 {
 			return false
@@ -56,45 +56,45 @@ func all(s string, c class) bool {
 }
 
 // ValidToken reports whether s is a token (RFC 9110 §5.6.2), which names and methods are.
-func ValidToken(s string) bool { return s != "" && all(s, classToken) }
+func ValidToken(s string) bool { return s != "" && allIn(s, classToken) }
 
 // ValidValue reports whether s is made of field-vchar, SP and HTAB (RFC 9110 §5.5).
 func ValidValue(s string) bool {
 	for len(s) >= 8 {
-		x := eight(s)
-		if (hasBelow(x, ' ')|has(x, 0x7f))&highs != 0 && !all(s[:8], classValue) { // it may be just HTAB
+		x := load64(s)
+		if (hasBelow(x, ' ')|hasOctet(x, 0x7f))&highs != 0 && !allIn(s[:8], classValue) { // it may be just HTAB
 			return false
 		}
 		s = s[8:]
 	}
-	return all(s, classValue)
+	return allIn(s, classValue)
 }
 
-// Values are long and nearly always plain text, so eight octets are looked at at a time.
+// Values are long and nearly always plain text, so they are read eight octets at a time.
 
 const (
 	ones  = 0x0101010101010101
 	highs = ones * 0x80
 )
 
-func eight(s string) uint64 {
+func load64(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// hasBelow has a high bit set if and only if there is an octet below n in x; n is at most 0x80.
+// hasBelow has one of highs set if and only if an octet of x is below n, which is at most 0x80.
 func hasBelow(x, n uint64) uint64 { return (x - ones*n) &^ x }
 
-// has does so for an octet c.
-func has(x, c uint64) uint64 { x ^= ones * c; return (x - ones) &^ x }
+// hasOctet has one of highs set if and only if an octet of x is c.
+func hasOctet(x, c uint64) uint64 { x ^= ones * c; return (x - ones) &^ x }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // TrimValue returns the field value s without the whitespace at its ends.
 //
-// RFC 9113 §8.2.1 calls a message malformed that has such whitespace in a field, and for a server it is.
-// But servers pass on what applications give them, the messages of gRPC's errors for example, and
-// net/http, curl and browsers take it. For a client it is no part of the value (RFC 9110 §5.5).
+// A server calls a message with such whitespace malformed (RFC 9113 §8.2.1). A client takes it, since
+// servers pass on what applications give them, the messages of gRPC's errors for example, and
+// net/http, curl and browsers take it: it is no part of the value (RFC 9110 §5.5).
 func TrimValue(s string) string {
 	for s != "" && isSpace(s[0]) {
 		s = s[1:]
@@ -118,7 +118,7 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// valueFault judges the value of a field of kind k. num is the number in it, where the kind has one.
+// valueFault checks the value of a field of kind k. num is the number in it, where the kind has one.
 func valueFault(k kind, s string) (num int64, f fault) {
 	if k != kindPlain {
 		var ok bool
@@ -135,20 +135,20 @@ func valueFault(k kind, s string) (num int64, f fault) {
 	return num, f
 }
 
-// specialValue reports whether s is a valid value for a kind with a syntax of its own, and what is wrong when it is
-// not, if nothing more general is.
+// specialValue reports whether s is a valid value for a kind with a syntax of its own, and if not the
+// fault, which is faultNone for a kind without one.
 func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	switch k {
 	case kindMethod:
-		return 0, s != "" && all(s, classToken), faultMethod
+		return 0, s != "" && allIn(s, classToken), faultMethod
 	case kindScheme:
-		return 0, s != "" && isLetter(s[0]) && all(s, classScheme), faultScheme
+		return 0, s != "" && isLetter(s[0]) && allIn(s, classScheme), faultScheme
 	case kindAuthority:
 		return 0, validAuthority(s), faultAuthority
 	case kindPath:
 		return 0, ValidPath(s), faultPath
 	case kindProtocol:
-		return 0, s != "" && all(s, classToken), faultProtocol
+		return 0, s != "" && allIn(s, classToken), faultProtocol
 	case kindStatus:
 		num = parseDecimal(s)
 		return num, len(s) == 3 && num >= 100, faultStatus
