@@ -127,8 +127,9 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
-// The pages name files, packages, functions and fields that are there. A name is what stands between
-// backticks and is the path of a file, the path of a package, or has a dot or a capital within it.
+// The pages name files, packages, functions and fields that are there. A name is what stands
+// between backticks and is the path of a file, the path of a package, or has a dot or a capital
+// within it.
 func TestNamesInPages(t *testing.T) {
 	words := map[string]bool{}
 	word := regexp.MustCompile(`\w+`)
