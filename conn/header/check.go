@@ -66,7 +66,7 @@ func (m *Message) requestFault(connectProtocol bool) fault {
 	case m.Protocol != "":
 		return m.missing(faultNoAuthority)
 	}
-	// Health checks of proxies name no host. RFC 9113 §8.3.1 has them send one, but does not call
+	// Health checks of proxies name no host. RFC 9113 §8.3.1 asks for one, but does not call
 	// the request malformed, and RFC 9110 §7.2 lets Host be empty where there is no authority.
 	return faultNone
 }

@@ -39,13 +39,13 @@ func (d *Decoder) joinCookies() {
 	}
 }
 
-// cookieSlack is how many octets joined cookies may have beyond twice what stood in the block and
-// twice what the table holds.
+// cookieSlack is how many octets joined cookies may have beyond twice the length of the block and
+// twice the size of the table.
 const cookieSlack = 8 << 10
 
-// repeatsCrumbs reports whether the cookies are so long that the same crumbs must be among them
-// again and again: the table holds each only once, an octet refers to it, and the joined cookies of
-// each request would be memory of their own.
+// repeatsCrumbs reports whether the joined cookies would be so long that the block must have the same
+// crumbs many times. The table holds a crumb once and one octet refers to it, while the joined
+// cookies of each request are memory of their own: a small block would cost a lot of it.
 func (d *Decoder) repeatsCrumbs(first string) bool {
 	return int64(d.joinedLen(first)) > 2*int64(len(d.block))+2*int64(d.tableMax)+cookieSlack
 }
@@ -70,7 +70,7 @@ func (d *Decoder) join(first string) string {
 	return b.String()
 }
 
-// isJoinedCookie reports whether join would give d.joined.
+// isJoinedCookie reports whether join would return d.joined, the cookies of the block before.
 func (d *Decoder) isJoinedCookie(first string) bool {
 	rest, ok := strings.CutPrefix(d.joined, first)
 	for i := 0; ok && i < len(d.crumbs); i++ {

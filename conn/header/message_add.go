@@ -11,6 +11,7 @@ type validatedField struct {
 	fault       fault
 }
 
+// validate returns a field with all that its name and value say of it.
 func validate(name, value string) validatedField {
 	j := validatedField{name: name, value: value, octets: uint32(fieldSize(name, value))}
 	known := lookup(name)
@@ -119,8 +120,7 @@ func (m *Message) addSpecial(j *validatedField, never bool) {
 	case kindCookie:
 		m.addField(j, never)
 	case kindContentLength:
-		// RFC 9110 §8.6 leaves it to us whether equal ones are one. They never come from an honest
-		// sender.
+		// Equal values may be taken as one (RFC 9110 §8.6), but no honest sender has two.
 		if m.ContentLength >= 0 {
 			m.addFault(faultDuplicateContentLength)
 		} else if j.fault == faultNone {
@@ -143,11 +143,11 @@ const MaxPriorityLen = 256
 // maxPriorityLines is how many priority fields of a message are parsed.
 const maxPriorityLines = 4
 
-// addPriority takes what a priority field states. A further line adds to the Dictionary, and what
-// it repeats it replaces (RFC 8941 §3.2).
+// addPriority adds the parameters of a priority field. A further line adds to the Dictionary, and
+// replaces parameters that it repeats (RFC 8941 §3.2).
 //
-// What is longer than a priority ever is, and lines beyond the first few, are not parsed: an octet
-// can stand for a line of some KiB. RFC 9218 §4 leaves it to a server which signals it follows.
+// Values that are too long, and lines beyond the first few, are not parsed, since one octet of a
+// block can stand for a line of some KiB. RFC 9218 §4 lets a server choose which signals it follows.
 func (m *Message) addPriority(j *validatedField) {
 	if m.priorities == maxPriorityLines || len(j.value) > MaxPriorityLen {
 		return
