@@ -146,15 +146,20 @@ func TestConfigOutOfRange(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"zero": {},
 		"negative": {
-			MaxHeaderFields: -1, MaxUnread: -1, PrefaceTimeout: -1, SettingsTimeout: -1, HeaderTimeout: -1, StallTimeout: -1,
-			IdleTimeout: -1, PingInterval: -1, PingTimeout: -1, PingBudget: -1, DrainGrace: -1,
+			MaxHeaderFields: -1, MaxUnread: -1,
+			Timeouts: Timeouts{
+				PrefaceTimeout: -1, SettingsTimeout: -1, HeaderTimeout: -1, StallTimeout: -1, IdleTimeout: -1, DrainGrace: -1,
+			},
+			Keepalive: Keepalive{PingInterval: -1, PingTimeout: -1, PingBudget: -1},
 		},
 		"huge": {
 			MaxConcurrentStreams: most, DecoderTableSize: most, MaxReadFrameSize: most, StreamWindow: most, MaxHeaderBytes: most,
 			MaxHeaderFields: math.MaxInt, EncoderTableSize: most, ConnWindow: most, MaxUnread: math.MaxInt64, WindowGrowth: most,
-			PrefaceTimeout: math.MaxInt64, SettingsTimeout: math.MaxInt64, HeaderTimeout: math.MaxInt64,
-			StallTimeout: math.MaxInt64, IdleTimeout: math.MaxInt64, PingInterval: math.MaxInt64, PingTimeout: math.MaxInt64,
-			PingBudget: math.MaxInt, DrainGrace: math.MaxInt64,
+			Timeouts: Timeouts{
+				PrefaceTimeout: math.MaxInt64, SettingsTimeout: math.MaxInt64, HeaderTimeout: math.MaxInt64,
+				StallTimeout: math.MaxInt64, IdleTimeout: math.MaxInt64, DrainGrace: math.MaxInt64,
+			},
+			Keepalive: Keepalive{PingInterval: math.MaxInt64, PingTimeout: math.MaxInt64, PingBudget: math.MaxInt},
 		},
 	} {
 		for _, role := range []Role{Server, Client} {

@@ -26,7 +26,7 @@ func (r Role) String() string {
 
 // Config holds the settings of a Conn. A value without which a connection cannot work has a
 // default, which the comment of its field names; package conn has defaults for the others. A value
-// that is out of range is brought into it. A duration of 0 or less means no limit.
+// that is out of range is brought into it.
 type Config struct {
 	Role Role
 
@@ -47,18 +47,8 @@ type Config struct {
 	ConnWindow       uint32 // the connection's receive window, 65535 to 2^31-1
 	MaxUnread        int64  // octets of unread DATA above which streams get small windows; 0 or less: ConnWindow
 
-	FirstByteTimeout time.Duration // server: until the client's first octet; 0: PrefaceTimeout includes it; negative: none
-	PrefaceTimeout   time.Duration // from the start, or the end of FirstByteTimeout, until the peer's first SETTINGS
-	SettingsTimeout  time.Duration // until our SETTINGS are acknowledged
-	HeaderTimeout    time.Duration // from the first octet of a header block to its last
-	FrameTimeout     time.Duration // from the first octet of another frame to its last; 0: HeaderTimeout
-	StallTimeout     time.Duration // while data waits for the peer's windows, see minProgress
-	IdleTimeout      time.Duration // while no stream is open
-	PingInterval     time.Duration // without a frame from the peer, until a keepalive PING is sent
-	PingTimeout      time.Duration // from a keepalive PING until a frame arrives
-	PingBudget       int           // keepalive PINGs without HEADERS or DATA of the peer between them; 0: no limit
-	PingRenewal      time.Duration // from the last PING until PingBudget is full again, if a stream is open; 0: never
-	DrainGrace       time.Duration // from the start of a drain until streams that still run are cut off
+	Timeouts
+	Keepalive
 
 	// NewStream returns the memory for a Stream. Nil means new(Stream).
 	NewStream func() *Stream
@@ -69,6 +59,27 @@ type Config struct {
 	Padding       PaddingFunc       // nil: nothing is padded
 	SettingsOrder []frame.SettingID // settings to be sent first, in this order, even with the initial value
 	Grease        uint64            // random octets for a setting and frames without a meaning; 0: none are sent
+}
+
+// Timeouts bound how long a connection waits. A negative value is no limit, and so is 0 where the
+// field does not say more.
+type Timeouts struct {
+	FirstByteTimeout time.Duration // server: from the start to the client's first octet; 0: PrefaceTimeout includes it
+	PrefaceTimeout   time.Duration // from the start, or the end of FirstByteTimeout, to the peer's first SETTINGS
+	SettingsTimeout  time.Duration // from our SETTINGS to their acknowledgement
+	HeaderTimeout    time.Duration // from the first octet of a header block to its last
+	FrameTimeout     time.Duration // from the first octet of another frame to its last; 0: HeaderTimeout
+	StallTimeout     time.Duration // while data waits for the peer's windows, and less than 64 octets a second pass
+	IdleTimeout      time.Duration // while no stream is open
+	DrainGrace       time.Duration // from the start of a drain until streams that still run are cut off
+}
+
+// Keepalive says when PING asks whether the peer is still there (RFC 9113 §6.7).
+type Keepalive struct {
+	PingInterval time.Duration // without a frame from the peer, until a keepalive PING is sent; 0: none is sent
+	PingTimeout  time.Duration // from a keepalive PING until a frame arrives, or the connection ends; 0: no limit
+	PingBudget   int           // keepalive PINGs without HEADERS or DATA of the peer between them; 0: no limit
+	PingRenewal  time.Duration // from the last PING until PingBudget is full again, if a stream is open; 0: never
 }
 
 // normalize fills in defaults, and brings values into their range.
