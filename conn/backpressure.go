@@ -7,25 +7,26 @@ import (
 )
 
 // backpressure is what a connection knows of how quickly its socket takes what is written. Where it
-// is slow and several streams are open, the order of the scheduler is what counts: nobody but the
-// flusher moves data to the output, little at a time and right before it is written, and it waits
-// for the writer of the stream whose turn it is. In all other places the order in which writers
-// come is as good as any, and what is written at once is large.
-//
-// It is made for the first write that waits, and guarded by Conn.mu.
+// is slow and several streams are open, the order of the scheduler is what counts: only the flusher
+// moves data to the output, little at a time and right before it is written, and it waits for the
+// writer of the stream that is to send next. Everywhere else the order in which writers come is as
+// good as any, and what is written at once is large. It is guarded by Conn.mu.
 type backpressure struct {
 	socketFull      bool // the socket has not taken all of the present write at once
-	contended       bool // more than the output holds waits of several streams
-	contendedOctets int  // octets that were written while it was crowded, since the socket was slow
-	slow            bool
-	slowUntil       time.Time     // slow: when it ends unless the socket is slow again before
-	windowStart     time.Time     // beginning of the time in which blocked and taken are counted
-	blocked         time.Duration // for which writes have waited since then
-	written         int           // octets that were written since then
-	rate            int           // octets that the socket has taken in a second when that was judged last; 0: not known
-	waitCredit      time.Duration // for which the flusher may wait for writers
-	flusherWaits    bool          // it does
-	wake            chan struct{} // ends that; nil until it has waited
+	contended       bool // more data than the output takes waits, of several streams
+	contendedOctets int  // octets that were written while contended, since the socket was slow last
+
+	slow      bool      // writes have waited for slowWait, or for most of the time
+	slowUntil time.Time // when slow is cleared, unless the socket is slow again before
+
+	windowStart time.Time     // when blocked and written were cleared
+	blocked     time.Duration // for how long writes have waited since windowStart
+	written     int           // octets that were written since windowStart
+	rate        int           // octets a second that the socket has taken in the last window; 0: not known
+
+	waitCredit   time.Duration // for how long the flusher may wait for writers
+	flusherWaits bool          // the flusher is in waitForWriterLocked
+	wake         chan struct{} // ends the wait of the flusher; nil until it has waited
 }
 
 const (
@@ -34,24 +35,24 @@ const (
 	slowWait    = 2 * time.Millisecond
 	countedWait = 100 * time.Microsecond
 	rateWindow  = 5 * time.Millisecond
-	// slowTime is for how long a socket is slow. One that takes a megabyte at once when it has room
-	// has none behind that.
+	// slowTime is how long a socket is slow after that. One that takes a megabyte at once when it
+	// has room is not slow again within it.
 	slowTime = 100 * time.Millisecond
-	// quickOctets is how many octets a socket takes, while streams compete, before it is quick
-	// unless it is slow before. A slow one takes several megabytes at first, since the buffers on
-	// the way are empty.
+	// quickOctets is how much a socket takes while streams compete, without being slow, before it
+	// is quick. A slow one takes several megabytes at first, since the buffers on the way are
+	// empty.
 	quickOctets = 8 << 20
 	// slowWriteSize is the least that one write of the socket gets, if there is as much, where
-	// streams compete for it, and smallWriteSize is less than is worth a system call. See most for
-	// writeTime, and notSentLimitLocked for unsentTime.
+	// streams compete for it. smallWriteSize is less than is worth a system call. writeTime is the
+	// time of writeSize, and unsentTime that of notSentLimitLocked.
 	slowWriteSize  = 64 << 10
 	smallWriteSize = 16 << 10
 	writeTime      = 4 * time.Millisecond
 	unsentTime     = 8 * time.Millisecond
 	// waitCreditPart is the part of the time for which the flusher has waited for the socket, for
 	// which it may let the socket wait for a writer, up to maxWaitCredit. What the kernel and the
-	// peer have in their buffers mostly lasts for longer, so that nothing is lost. lateAfter is
-	// from when on a writer is late, though it may be that the machine is busy.
+	// peer have in their buffers mostly lasts for longer, so that nothing is lost. A writer that
+	// comes after lateAfter is late, though it may be that the machine is busy.
 	waitCreditPart = 4
 	maxWaitCredit  = 20 * time.Millisecond
 	lateAfter      = time.Millisecond
@@ -63,7 +64,7 @@ func (c *Conn) ensureBackpressureLocked() {
 	}
 }
 
-// updateBackpressureLocked takes note of the last write, of n octets.
+// updateBackpressureLocked takes the last write, of n octets, into account.
 func (c *Conn) updateBackpressureLocked(n int) {
 	waited := time.Duration(c.writer.wait) * countedWait
 	c.writer.wait = 0
@@ -102,15 +103,15 @@ func (c *Conn) streamsCompeteLocked() bool {
 		c.core.NumStreams() > 1
 }
 
-// writeSize is how much one write of the socket gets where streams compete for it: what it takes in
-// writeTime.
+// writeSize returns what one write of the socket gets where streams compete for it: what it takes
+// in writeTime.
 func (p *backpressure) writeSize() int {
 	return min(max(int(int64(p.rate)*int64(writeTime)/int64(time.Second)), slowWriteSize), fillLimit)
 }
 
-// notSentLimitLocked returns how much the kernel is to hold that it cannot send yet, as a power of
-// two: what the socket takes in unsentTime where streams are to compete, so that it never has
-// nothing to do; 0 is no limit.
+// notSentLimitLocked returns how many octets the kernel is to hold that it cannot send yet, as a
+// power of two: what the socket takes in unsentTime where streams are to compete, so that it always
+// has something to send; 0 is no limit.
 func (c *Conn) notSentLimitLocked() (exponent uint8) {
 	if c.core.NumStreams() < 2 {
 		return 0
@@ -126,15 +127,15 @@ func (c *Conn) notSentLimitLocked() (exponent uint8) {
 	return max(exponent, 17)
 }
 
-// awaitOtherWriteLocked is called by a flusher that may wait, before it writes what is in the
-// output. Where the stream whose turn it is has nothing to send yet, its writer is let go first;
-// where the output is empty, too, it is waited for, as long as the socket can do without. It
-// reports whether there may be more for the output now.
+// awaitStreamWriterLocked is called by a flusher that may wait, before it writes the output. Where
+// the stream that is to send next has nothing yet, its writer gets to run first. Where the output
+// is empty, too, the flusher waits for the writer as long as waitCredit lasts. It reports whether
+// there may be more for the output now. It releases the lock meanwhile.
 func (c *Conn) awaitStreamWriterLocked() bool {
 	if !c.core.Awaits() || c.core.OutputLen() >= smallWriteSize {
 		return false
 	}
-	for range 2 { // one that has been woken runs next
+	for range 2 { // a writer that was woken runs next
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
@@ -143,7 +144,7 @@ func (c *Conn) awaitStreamWriterLocked() bool {
 		}
 	}
 	if c.core.OutputLen() > 0 {
-		return false // that takes a while
+		return false // there is enough to write for a while
 	}
 	start := time.Now()
 	if c.mu.out.backpressure.slow && c.mu.out.backpressure.waitCredit > 0 {
@@ -157,14 +158,14 @@ func (c *Conn) awaitStreamWriterLocked() bool {
 	return c.mu.phase < phaseLingering
 }
 
-// waitForWriterLocked waits until wakeFlusherLocked is called, or for the time d.
+// waitForWriterLocked waits, with the lock released, until wakeFlusherLocked is called, or for d.
 func (c *Conn) waitForWriterLocked(d time.Duration) {
 	p := c.mu.out.backpressure
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
 	}
 	p.flusherWaits = true
-	c.writer.unlocked = true // mu is free
+	c.writer.unlocked = true
 	c.mu.Unlock()
 	timer := time.NewTimer(d)
 	select {
@@ -174,7 +175,7 @@ func (c *Conn) waitForWriterLocked(d time.Duration) {
 	timer.Stop()
 	c.mu.Lock()
 	c.writer.unlocked = false
-	if !p.flusherWaits { // wake has, or had, something
+	if !p.flusherWaits { // wakeFlusherLocked has sent
 		select {
 		case <-p.wake:
 		default:
@@ -183,11 +184,11 @@ func (c *Conn) waitForWriterLocked(d time.Duration) {
 	p.flusherWaits = false
 }
 
-// wakeFlusherLocked ends the pause of the flusher: a stream has something to send, or the
-// connection has changed. It is called with mu held.
+// wakeFlusherLocked ends the wait of waitForWriterLocked: a stream has something to send, or the
+// connection has ended.
 func (p *backpressure) wakeFlusherLocked() {
 	if p != nil && p.flusherWaits {
 		p.flusherWaits = false
-		p.wake <- struct{}{} // has room: it is empty while waits is set
+		p.wake <- struct{}{} // never blocks: it is empty while flusherWaits is set
 	}
 }

@@ -11,10 +11,10 @@ const (
 	maxPooled       = 1 << 20   // a buffer that one large burst made larger is left to the collector
 	readSize        = 64 << 10  // what one read of the socket takes
 	bulkReadSize    = 256 << 10 // the same where a large body comes in quickly
-	waitReadSize    = 4 << 10   // with what a read begins that needs a buffer to wait
-	fillLimit       = 256 << 10 // what one write of the socket gets of what was copied
+	waitReadSize    = 4 << 10   // what a read begins with that holds a buffer while it waits
+	fillLimit       = 256 << 10 // what one write of the socket gets, without borrowed memory
 	outputHighWater = 512 << 10 // output beyond which nothing more is read from the peer
-	maxCallerWrites = 16        // writes after which a caller's goroutine hands the flush over
+	maxCallerWrites = 16        // writes after which a caller of Flush hands over to a goroutine
 )
 
 var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outStart)} }}
@@ -25,7 +25,7 @@ var (
 	waitReadPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitReadSize)} }}
 )
 
-// putRead gives a buffer for input back, unless it was made for one frame.
+// putRead gives a buffer for input back, unless it was made for one large frame.
 func putRead(b *buffer) {
 	switch len(b.b) {
 	case readSize:
@@ -130,7 +130,7 @@ func (q *body) shift() {
 	q.off = 0
 }
 
-// drop throws away everything and returns how much that was.
+// drop drops all that was not read and returns how many octets that was.
 func (q *body) drop() (n int) {
 	n = q.size
 	for _, b := range q.chunks {

@@ -8,19 +8,24 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// While the turn is free nobody reads (see readLease), and the server may have said GOAWAY or
-// closed the connection meanwhile. So before a stream is opened on a free turn the socket is asked,
-// without waiting, whether something has come, and the stream waits until that has been handled.
+// While the read lease is free nothing is read, and the server may have sent GOAWAY or closed the
+// connection meanwhile. So before a request is sent:
+//
+//  1. The socket is asked, without waiting, whether there is something to read (readable). If so,
+//     Serve reads it, and the request waits for that (awaitCatchUpLocked).
+//  2. Above a socket that has nothing, TLS may hold records that came with the last read. The request
+//     handles them itself (readBufferedTLSLocked).
 
 const (
-	// catchUpAfter is for how long nothing must have been read for the question to be worth a
-	// system call: what came since is no older than what may be on its way.
+	// catchUpAfter is how long ago the last stream must have been closed for the socket to be
+	// asked, which is a system call: what came since then is no older than what may be on its way.
 	catchUpAfter = 50 * time.Microsecond
-	// catchUpTimeout bounds the wait for Serve, where what has come is a part of a record of TLS.
+	// catchUpTimeout bounds the wait for Serve, which waits itself where only a part of a TLS
+	// record has come.
 	catchUpTimeout = time.Millisecond
 )
 
-// catchUpLocked handles what has come while the turn was free. It lets go of mu.
+// catchUpLocked handles what has come while the lease was free. It releases the lock meanwhile.
 func (c *Conn) catchUpLocked() {
 	t := &c.client.lease
 	if t.holder != leaseFree || c.mu.phase != phaseOpen {
@@ -47,7 +52,7 @@ func readable(nc net.Conn) bool {
 	return netconn.Readable(nc)
 }
 
-// awaitCatchUpLocked has Serve read, and waits until that is handled.
+// awaitCatchUpLocked has Serve read, and waits, with the lock released, until that is handled.
 func (c *Conn) awaitCatchUpLocked() {
 	t := &c.client.lease
 	if t.caughtUp == nil {
@@ -65,7 +70,7 @@ func (c *Conn) awaitCatchUpLocked() {
 	}
 }
 
-// wakeCaughtUpLocked is called, with mu held, when Serve has handled what it has read.
+// wakeCaughtUpLocked is called when Serve has handled what it has read.
 func (t *readLease) wakeCaughtUpLocked() {
 	if t.caughtUp != nil {
 		close(t.caughtUp)
@@ -74,7 +79,7 @@ func (t *readLease) wakeCaughtUpLocked() {
 }
 
 // readBufferedTLSLocked handles whole records of TLS that were read together with the last one:
-// with a read deadline in the past crypto/tls returns these, and asks the socket for nothing.
+// with a read deadline in the past crypto/tls returns these, and does not read from the socket.
 func (c *Conn) readBufferedTLSLocked() {
 	t := &c.client.lease
 	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {

@@ -2,7 +2,7 @@ package conn
 
 import "github.com/sluice-go/sluice/conn/core"
 
-// handleClientEventLocked takes those events that only a client's connection has.
+// handleClientEventLocked takes the events that only a client's connection has.
 func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
 	switch e.Kind {
 	case core.EventInformational:

@@ -28,7 +28,7 @@ func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 		}
 		frm, err := frame.ParseAltSvc(h, e.Data)
 		if err != nil {
-			return // core has looked already
+			return // which core has checked
 		}
 		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
 		f := c.client.onAltSvc
@@ -40,7 +40,7 @@ func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 func originsOf(payload []byte) (origins []string) {
 	f, err := frame.ParseOrigin(frame.Header{Type: frame.TypeOrigin}, payload)
 	if err != nil {
-		return nil // core has looked already
+		return nil // which core has checked
 	}
 	for o := range f.All() {
 		if len(origins) == maxOrigins {
@@ -54,6 +54,6 @@ func originsOf(payload []byte) (origins []string) {
 }
 
 const (
-	maxOrigins      = 256 // of one frame that are handed on
-	maxOriginOctets = 512 // "https://", the longest name of a host and a port have room
+	maxOrigins      = 256 // origins of one frame that are reported
+	maxOriginOctets = 512 // enough for "https://", the longest name of a host, and a port
 )

@@ -9,7 +9,7 @@ import (
 // before the handler sees the stream, and in the same memory, so the promised request is copied.
 func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	if c.handler == nil || parent.owner == nil || parent.released {
-		c.core.Reset(&st.cs, frame.RefusedStream) // nobody has asked for it
+		c.core.Reset(&st.cs, frame.RefusedStream) // the parent has no user that could want it
 		st.released = true
 		return
 	}
@@ -17,7 +17,7 @@ func (c *Conn) acceptPushLocked(st, parent *Stream) {
 	promise := st.cs.Head
 	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
 	st.client.promise = &promise
-	st.send.finished = true // there is nothing that we could send
+	st.send.finished = true // a promised stream has no request body
 	c.mu.opened = append(c.mu.opened, st)
 }
 
@@ -31,7 +31,7 @@ func (st *Stream) Promise() *header.Message { return st.client.promise }
 // OnReceive sets a function that is called with the number of octets whenever some have arrived for
 // Read, by the goroutine that reads the socket, outside the connection's lock. It must not block,
 // and may be called until Release. OnReceive returns how many octets have arrived before, and were
-// not read. It is for who holds streams that nobody reads yet. Client only.
+// not read. It is for streams that are held before they are read. Client only.
 func (st *Stream) OnReceive(f func(n int)) (have int) {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()

@@ -37,19 +37,17 @@ func (c *Conn) quotaLocked() int {
 	}
 }
 
-// quotaUsedLocked is how many slots are taken. A stream that we have reset takes one until its
-// RST_STREAM is written: the peer cannot know before, and one that does not read would get ever
-// more streams.
+// quotaUsedLocked returns how many streams the quota is used for.
 func (c *Conn) quotaUsedLocked() int {
 	return c.core.LocalStreams() + c.client.reserved + c.mu.out.resetsQueued + c.mu.out.resetsInFlight
 }
 
-// quotaErrLocked tells whether a stream may be opened with a slot that is not reserved: nil,
+// quotaErrLocked returns why a stream that was not reserved may not be opened: nil,
 // core.ErrNoStream or core.ErrNoMoreStreams.
 func (c *Conn) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFirst) }
 
-// quotaErrFirstLocked is quotaErrLocked for a caller that wants at most first slots taken while the
-// server's SETTINGS have not come.
+// quotaErrFirstLocked is quotaErrLocked with a quota of first while the server's SETTINGS have not
+// come.
 func (c *Conn) quotaErrFirstLocked(first int) error {
 	switch {
 	case c.mu.phase != phaseOpen, c.mu.out.err != nil,
@@ -61,15 +59,15 @@ func (c *Conn) quotaErrFirstLocked(first int) error {
 	return nil
 }
 
-// Reserve takes a slot for one stream, for OpenRequest or Unreserve to use up. The error is
-// core.ErrNoStream while all slots are taken, and core.ErrNoMoreStreams when another connection is
+// Reserve takes one stream of the quota, for OpenRequest or Unreserve to use up. The error is
+// core.ErrNoStream while the quota is used, and core.ErrNoMoreStreams when another connection is
 // needed. Client only.
 func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
 
-// ReserveFirst is Reserve for a caller that has its own guess of what the server allows: as long as
-// the server's SETTINGS have not come, at most first slots are taken, 100 if that is less. A stream
-// beyond the server's limit is refused by it (RFC 9113 §5.1.2), and not every request can be sent
-// again. Client only.
+// ReserveFirst is Reserve for a caller that has its own guess of the server's limit: as long as the
+// server's SETTINGS have not come, the quota is first, 100 if that is less. A stream beyond the
+// server's limit is refused by it (RFC 9113 §5.1.2), and not every request can be sent again.
+// Client only.
 func (c *Conn) ReserveFirst(first int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,23 +78,23 @@ func (c *Conn) ReserveFirst(first int) error {
 	return err
 }
 
-// Unreserve gives a slot back that Reserve has given.
+// Unreserve gives back what Reserve has taken.
 func (c *Conn) Unreserve() {
 	c.mu.Lock()
 	c.client.reserved--
 	if c.client.reserved < 0 {
 		c.mu.Unlock()
-		panic("BUG: more slots given back than were reserved")
+		panic("BUG: more streams given back than were reserved")
 	}
 	c.noteQuotaChangedLocked()
 	c.unlockAndNotify()
 }
 
-// Quota tells how many slots are taken and how many are free. None is free on a connection that
-// takes no more streams. Client only.
+// Quota returns how many streams the quota is used for, and how many more it allows: none on a
+// connection that takes no more streams. Client only.
 func (c *Conn) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
 
-// QuotaFirst is Slots for a caller of ReserveFirst. Client only.
+// QuotaFirst is Quota for a caller of ReserveFirst. Client only.
 func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,10 +111,10 @@ func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	return taken, free
 }
 
-// OnQuota sets a function that is called whenever a slot may have become free, the peer has
+// OnQuota sets a function that is called whenever the quota may allow another stream, the peer has
 // changed its limit, or the connection takes no more streams. It is called outside the connection's
-// lock by whoever found out, at times by two goroutines at once, and must not block. Client only,
-// before Serve.
+// lock by the goroutine that found out, at times by two goroutines at once, and must not block.
+// Client only, before Serve.
 func (c *Conn) OnQuota(f func()) { c.client.onQuota = f }
 
 // noteStreamClosedLocked counts a stream that is closed.
@@ -127,16 +125,16 @@ func (c *Conn) noteStreamClosedLocked(st *Stream) {
 	c.client.quotaChanged = true
 }
 
-// ShutdownUnreserved is Shutdown, unless a slot is reserved whose stream has not been opened, or,
-// with idle, a stream of this side is open; it reports whether it was done. A stream of the client
-// is never refused by it after its slot was reserved. Client only.
+// ShutdownUnreserved is Shutdown, unless a stream is reserved that has not been opened, or, with
+// idle, a stream of this side is open; it reports whether it was done. So a stream that was
+// reserved is never refused because of it. Client only.
 func (c *Conn) ShutdownUnreserved(idle bool) bool {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	if c.client.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
 		return false
 	}
-	if !c.client.shutDown { // else the slot hook, which may have called this, is called for nothing
+	if !c.client.shutDown { // otherwise OnQuota's function, which may have called this, would be called for nothing
 		c.client.shutDown = true
 		c.shutdownLocked()
 	}

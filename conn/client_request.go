@@ -19,9 +19,9 @@ import (
 type Request struct {
 	// Fields are the header section, pseudo-header fields first (RFC 9113 §8.3.1).
 	Fields []header.Field
-	// Head tells that the method is HEAD, whose response describes content that is not sent.
+	// Head says that the method is HEAD, whose response describes content that is not sent.
 	Head bool
-	// End tells that Body and Trailers, which may be empty, are all that follows. Body is at most
+	// End says that Body and Trailers, which may be empty, are all that follows. Body is at most
 	// 16 KiB.
 	End      bool
 	Body     []byte
@@ -34,7 +34,8 @@ type Request struct {
 	// ask for, too. See Stream.SetPriority for later.
 	Priority priority.Params
 
-	// Reserved tells that the stream uses a slot that Reserve has given. It is used up in any case.
+	// Reserved says that the stream uses what Reserve has taken of the quota. That is used up in
+	// any case.
 	Reserved bool
 	// Owner is as given to SetOwner.
 	Owner any
@@ -62,7 +63,7 @@ func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	}
 	st, err := c.openRequestLocked(r)
 	if err != nil {
-		c.noteQuotaChangedLocked() // the slot is free again
+		c.noteQuotaChangedLocked() // its place is free again
 		return nil, err
 	}
 	return st, nil
@@ -96,7 +97,7 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 	st.client.flushesAtOpen, st.client.readsAtOpen = c.mu.out.flushes, c.mu.stats.reads
 	c.handleEventsLocked()
 	if r.End && !end {
-		// It fails only where the stream has died, which whoever waits for the response is told.
+		// It fails only where the stream has died, and then AwaitHead returns why.
 		_ = st.finishLocked(r.Body, r.Trailers)
 	}
 	if c.opts.SendPingTimeout > 0 {
@@ -140,8 +141,8 @@ func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	return st, nil
 }
 
-// Unsent tells of a stream that has died with its connection that nothing of its request has left
-// us, so that the peer cannot have acted on it. Client only.
+// Unsent reports of a stream that has died with its connection whether nothing of its request was
+// sent, so that the peer cannot have acted on it. Client only.
 func (st *Stream) Unsent() bool {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()

@@ -9,7 +9,7 @@ type ResponseHead struct {
 	Complete        bool // all of the response has arrived
 }
 
-// AwaitHead is Head that tells more.
+// AwaitHead is Head, and reports whether content follows and whether all of it has arrived.
 func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c := st.c
 	c.mu.Lock()
@@ -27,7 +27,7 @@ func (st *Stream) Head() (*header.Message, error) {
 	return st.awaitHeadLocked(nil)
 }
 
-// awaitHeadLocked waits for the head until w ends that, which may be nil.
+// awaitHeadLocked waits for the head, until w, which may be nil, ends the wait.
 func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
 	for !st.recv.headReceived {
 		switch {
@@ -40,7 +40,7 @@ func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
 			return nil, err
 		}
 		if w.watchLocked() {
-			continue // much may have changed
+			continue // the lock was released meanwhile
 		}
 		if !st.c.readInlineLocked(st, w) {
 			st.canRead.Wait()

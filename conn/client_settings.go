@@ -38,11 +38,9 @@ func (c *Conn) KnownSettings() (core.Settings, bool) {
 	return c.core.PeerSettings(), c.mu.settingsReceived
 }
 
-// signalSettingsLocked wakes who waits in AwaitSettings. It is called with mu held.
+// signalSettingsLocked wakes calls of AwaitSettings: the peer's SETTINGS have come, or the
+// connection has ended.
 func (c *Conn) signalSettingsLocked() {
-	if c.client == nil {
-		return
-	}
 	if known := c.client.settingsReady; known != nil {
 		c.client.settingsReady = nil
 		c.mu.pending = append(c.mu.pending, callback{f: func(error) { close(known) }})

@@ -12,23 +12,23 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// Handler is who uses a connection: it is told what the peer begins.
+// Handler is the user of a connection. It is called for what the peer begins.
 type Handler interface {
-	// HandleStreams gets the streams that one read of the socket opened, in order, on the read
-	// goroutine, outside any lock. It must not block and must not keep the slice. Every stream
-	// handed over must be Released exactly once. From then on the handler owns the flush of what it
-	// causes: whoever answers calls Conn.Flush once it has nothing more to append. A client gets
-	// the streams that the server has promised on streams with an Owner (RFC 9113 §8.4), where
+	// HandleStreams gets the streams that one read of the socket opened, in order, on the goroutine
+	// that reads, outside any lock. It must not block and must not keep the slice. Every stream
+	// handed over must be Released exactly once. The flush of an answer is the handler's: the
+	// goroutine that answers calls Conn.Flush once it has nothing more to append. A client gets the
+	// streams that the server has promised on streams with an Owner (RFC 9113 §8.4), where
 	// Config.EnablePush allows it.
 	HandleStreams(batch []*Stream)
 
-	// StreamBlocked tells that a call on s, Read, Write or Finish, is about to wait for the peer or
-	// for the socket. It is called outside any lock, by the goroutine that will wait, once for such
-	// a call, and must not block on anything but a flush.
+	// StreamBlocked is called when a call on s, Read, Write or Finish, is about to wait for the
+	// peer or for the socket: by the goroutine that will wait, once for such a call, outside any
+	// lock. It must not block on anything but a flush.
 	StreamBlocked(s *Stream)
 
-	// ConnState tells that the number of open streams has gone from 0 to more (idle is false) or
-	// back (idle is true), at first that the peer's SETTINGS have come. Calls are in order and
+	// ConnState is called when the number of open streams has gone from 0 to more (idle is false)
+	// or back (idle is true), and first when the peer's SETTINGS have come. Calls are in order and
 	// never two at a time; changes that undo each other at once may go unreported. It is called
 	// outside the connection's lock and must not block.
 	ConnState(idle bool)
@@ -113,13 +113,13 @@ type ioStats struct {
 	bytesRead, bytesWritten uint64
 }
 
-// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes in the end.
-// Serve runs it.
+// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes at its end.
+// Serve or Start runs it.
 func NewServer(nc net.Conn, cfg Config, h Handler) *Conn {
 	return newConn(nc, cfg, h, core.Server)
 }
 
-// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes in the end.
+// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes at its end.
 // Serve runs it. h may be nil where the server does not push.
 func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
 	return newConn(nc, cfg, h, core.Client)
@@ -173,14 +173,14 @@ func (c *Conn) Done() <-chan struct{} {
 	return c.mu.done
 }
 
-// closedChan is what Done returns where nobody has asked before the end.
+// closedChan is what Done returns where it is called first after the end.
 var closedChan = func() chan struct{} {
 	ch := make(chan struct{})
 	close(ch)
 	return ch
 }()
 
-// closeDone closes what Done returns.
+// closeDone closes the channel of Done.
 func (c *Conn) closeDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,8 +197,8 @@ type Stats struct {
 	Reads, Writes           uint64 // calls of the socket's Read and Write
 	BytesRead, BytesWritten uint64
 	Streams                 int   // open now
-	Unread                  int64 // octets of DATA that nobody has read yet
-	SendWindow              int64 // octets that the peer's connection window has room for
+	Unread                  int64 // octets of DATA that were received and not read yet
+	SendWindow              int64 // octets that the peer's window for the connection lets us send
 	RecvWindow              int64 // size of our connection window, in octets
 	RecvGrown               int64 // octets by which the receive windows of open streams have grown
 

@@ -1,15 +1,15 @@
-// Package conn is an HTTP/2 connection alive: package core with a socket, a lock, a clock and
+// Package conn runs an HTTP/2 connection: package core with a socket, a lock, a clock and
 // goroutines. It gives its users a *Stream for each exchange, with blocking reads and writes,
 // deadlines and resets, and no types of net/http. Packages server and client build on it; programs
-// that want HTTP/2 as it is can do the same.
+// that want HTTP/2 without net/http can do the same.
 //
 // # Goroutines
 //
 // Serve is the one goroutine that a connection keeps: it reads, and handles everything that one
 // read brought before the next. On a client, where requests follow one another closely and one at a
-// time, the goroutine that waits for the response reads in its place (see readLease). Writing is
-// done by whoever has something to send and calls Flush: one at a time takes all that is ready, of
-// all streams, in one write. Where nobody would, a goroutine is started that flushes and ends. The
+// time, the goroutine that waits for the response reads in its place (readlease.go). A goroutine
+// that has something to send appends it and calls Flush: one at a time takes all that is ready, of
+// all streams, in one write. Where none would, a goroutine is started that flushes and ends. The
 // reader itself never writes, so that two peers which both write cannot wait for each other; nor do
 // reads and writes of streams wait in the socket, so that a blocked one does not keep them beyond a
 // reset or a deadline: a large Write sends only what a plain socket takes at once.
@@ -22,9 +22,10 @@
 //
 // # Locks
 //
-// There is one lock a connection, Conn.mu. It guards the core and is never held over a system call,
-// a channel operation or a callback, but for the Scheduler and Padding of Config. Readers and
-// writers of streams wait on conditions of their stream.
+// There is one lock for each connection, Conn.mu; the comment of Conn has its rules. It is not held
+// over a system call that may wait, a wait on a channel or a call of the application, but for the
+// Scheduler and Padding of Config. Readers and writers of streams wait on conditions of their
+// stream.
 //
 // # Memory
 //
@@ -33,8 +34,8 @@
 // grow with use.
 //
 // Receive windows bound how much that can be. They begin small and grow, for streams that are read,
-// with bandwidth and delay of the path: Config.MaxReceiveBufferGrowth says how far, and Stats tells
-// what has become of it.
+// with bandwidth and delay of the path: Config.MaxReceiveBufferGrowth says how far, and Stats says
+// how far they have.
 //
 // # Limitations
 //

@@ -17,7 +17,7 @@ import (
 //  3. unlockAndNotify finds whether the connection has become idle or active, releases the lock, and
 //     calls what is pending, in order, then the function of OnQuota, then Handler.ConnState.
 
-// activity is what a connection is seen to do: nothing is known until the peer's SETTINGS have
+// activity says whether a connection has open streams. It is unknown until the peer's SETTINGS
 // come.
 type activity uint8
 
@@ -34,21 +34,22 @@ type stateReport struct {
 	reporting bool     // a goroutine is calling ConnState, and will report later changes, too
 }
 
-// callback is a call that waits until mu is free.
+// callback is a call of the application that waits until the lock is free.
 type callback struct {
 	f      func(error)
 	err    error
-	stream *Stream // whose calls wait until f has returned; may be nil
+	stream *Stream // its calls that fail wait until f has returned; may be nil
 }
 
 func (n *callback) call(c *Conn) {
 	if n.stream != nil {
-		defer n.stream.onEndReturned(c) // also when f does not return
+		defer n.stream.onEndReturned(c) // even if f panics
 	}
 	n.f(n.err)
 }
 
-// unlockAndNotify releases mu and then calls whom it concerns.
+// unlockAndNotify releases the lock and calls the application for what has changed while it was
+// held. It closes a poisoned connection before that.
 func (c *Conn) unlockAndNotify() {
 	if c.mu.poisoned {
 		c.closePoisonedLocked()
@@ -59,9 +60,9 @@ func (c *Conn) unlockAndNotify() {
 	case c.mu.settingsReceived && c.mu.state.current != activityIdle:
 		c.mu.state.current = activityIdle
 		if c.mu.phase == phaseOpen && (c.role == core.Server || c.opts.IdleTimeout > 0) {
-			c.core.SetTime(time.Now()) // from which a peer that is slow to take what was sent has its time
+			c.core.SetTime(time.Now()) // idle from now on
 			if c.opts.IdleTimeout > 0 || c.core.Draining() {
-				c.armLocked() // nothing else may happen until that time
+				c.armLocked() // for the idle timeout, as nothing else may happen until then
 			}
 		}
 	}
@@ -112,9 +113,8 @@ func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
 	ok = true
 }
 
-// reportState tells the handler of the connection's state until it knows the present one. It is
-// called with telling set, which keeps the calls in order without a lock, so that they may come
-// back to the connection.
+// reportState calls Handler.ConnState until that has said the present state. state.reporting is
+// set, which keeps the calls in order without a lock, so that ConnState may call the connection.
 func (c *Conn) reportState() {
 	c.mu.Lock()
 	defer func() {
@@ -133,7 +133,7 @@ func (c *Conn) callConnState(idle bool) {
 	c.handler.ConnState(idle)
 }
 
-// handleEventsLocked takes what core has found.
+// handleEventsLocked brings to the streams, and to the callbacks, what core has found.
 func (c *Conn) handleEventsLocked() {
 	for {
 		e, ok := c.core.NextEvent()
@@ -171,8 +171,10 @@ func (c *Conn) handleEventsLocked() {
 			c.countErrorLocked(e.Err)
 		case core.EventSettings:
 			c.mu.settingsReceived = true
-			c.noteQuotaChangedLocked()
-			c.signalSettingsLocked()
+			if c.client != nil {
+				c.client.quotaChanged = true
+				c.signalSettingsLocked()
+			}
 		case core.EventPingAck:
 			c.pingAckedLocked(e.Ping)
 		case core.EventGoAway:

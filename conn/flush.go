@@ -23,7 +23,7 @@ import (
 
 // output is what waits to be written, and what has become of it. It is guarded by Conn.mu.
 type output struct {
-	buf       *buffer   // whose memory core's output uses; nil while that is empty
+	buf       *buffer   // the memory of core's output; nil while that is empty
 	flushing  bool      // a goroutine is the flusher
 	flushSoon bool      // a goroutine was started that becomes the flusher, unless another was faster
 	taken     sync.Cond // signals that the flusher has taken the output, or that the connection is over
@@ -38,9 +38,9 @@ type output struct {
 }
 
 // Flush writes what has been appended. It returns at once when another goroutine is flushing: that
-// one takes ours along. What a TCP or Unix socket does not take at once is left to a goroutine, and
-// everything where the net.Conn is neither such a socket nor TLS on one. Flush blocks while TLS
-// does that is not from package server or client.
+// one takes the output along. What a TCP or Unix socket does not take at once is left to a
+// goroutine, and so is everything where the net.Conn is neither such a socket nor TLS on one. On
+// TLS that is not from package server or client Flush waits for the socket.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -51,9 +51,9 @@ func (c *Conn) Flush() {
 	c.flushLocked()
 }
 
-// FlushNoWait writes what has been appended without ever waiting for the socket: what that does not
-// take at once, and everything where it is no plain one, is left to another goroutine. What other
-// goroutines that run now are about to append goes along.
+// FlushNoWait writes what has been appended without ever waiting for the socket: what a plain
+// socket does not take at once, and everything on any other net.Conn, is left to another goroutine.
+// It lets other goroutines that run now append to the output first.
 func (c *Conn) FlushNoWait() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
@@ -70,7 +70,7 @@ func (c *Conn) flushNoWaitLocked() {
 	}
 	c.mu.out.flushing = true
 	if c.core.NumStreams() > 1 {
-		// Where there are more streams, more goroutines may have something for the same write.
+		// With more than one stream, other goroutines may have something for the same write.
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
@@ -78,7 +78,7 @@ func (c *Conn) flushNoWaitLocked() {
 	c.flushLoopLocked(maxCallerWrites, true)
 }
 
-// flushLocked flushes unless somebody does. It lets go of mu while it writes.
+// flushLocked flushes, unless another goroutine does. It releases the lock while it writes.
 func (c *Conn) flushLocked() {
 	c.mu.out.backpressure.wakeFlusherLocked()
 	if c.mu.out.flushing || c.mu.phase >= phaseLingering {
@@ -91,8 +91,8 @@ func (c *Conn) flushLocked() {
 	c.flushLoopLocked(maxCallerWrites, c.writer.nonblock != nil)
 }
 
-// flushSoonLocked makes another goroutine flush: the reader must not block in a write, or two peers
-// that both write would wait for each other.
+// flushSoonLocked has a goroutine flush. The reader must not write, or two peers that both write
+// would wait for each other.
 func (c *Conn) flushSoonLocked() {
 	c.mu.out.backpressure.wakeFlusherLocked()
 	if !c.mu.out.flushing && !c.mu.out.flushSoon && c.mu.phase < phaseLingering {
@@ -102,8 +102,8 @@ func (c *Conn) flushSoonLocked() {
 	}
 }
 
-// flushTask is a goroutine that flushes, unless somebody was faster. It ends when the output is
-// empty or the socket fails; Serve waits for it.
+// flushTask flushes on a goroutine of its own, unless another was faster. It ends when the output
+// is empty or the socket fails; Serve waits for it.
 func (c *Conn) flushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
@@ -118,8 +118,8 @@ func (c *Conn) flushTask() {
 	}
 }
 
-// continueFlushTask is a goroutine that goes on with a flush that somebody has begun: flushing is
-// set.
+// continueFlushTask goes on, on a goroutine of its own, with the flush of a caller, which has set
+// flushing. It ends as flushTask does.
 func (c *Conn) continueFlushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
@@ -127,14 +127,14 @@ func (c *Conn) continueFlushTask() {
 	c.flushLoopLocked(0, false)
 }
 
-// flushAfterHandler sees to it that output which is older than the streams that were just handed
-// over leaves, however long the handler takes. Who answers at once takes it along: the goroutines
-// that the handler has started are let go first. turn is the number of writes before.
+// flushAfterHandler has the output written that is older than the streams which were just handed
+// over, however long their handlers take. An answer that comes at once takes it along: the
+// goroutines that the handler has started run first. writes is the number of writes before.
 func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Lock()
 	if c.mu.stats.writes == writes && !c.mu.out.flushing && c.core.OutputLen() > 0 && c.mu.phase == phaseOpen {
 		c.tasks.Add(1)
-		go func() { // as flushTask
+		go func() { // ends as flushTask does
 			defer c.tasks.Done()
 			runtime.Gosched()
 			c.Flush()
@@ -143,10 +143,11 @@ func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Unlock()
 }
 
-// flushLoopLocked writes until nothing is left to write. It is called with flushing set, and clears
-// it, unless it has written turns times (0: no limit) and hands over to a goroutine: a caller must
-// not be kept for others' sake. It does so, too, where it would have to wait for the writer of a
-// stream, and with noWait set, when the socket does not take all at once.
+// flushLoopLocked writes until nothing is left, and clears flushing, which its caller has set. In
+// some cases a goroutine goes on, and flushing stays set: after maxWrites (0: no limit), since a
+// caller must not be kept busy for other streams; where a flusher that may wait would wait for the
+// writer of a stream; and with noWait where the socket does not take all at once. It releases the
+// lock while it writes.
 func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
@@ -184,9 +185,9 @@ func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
 	c.mu.out.flushing = false
 }
 
-// fillLocked moves what may be sent to the output: not much where streams compete for the socket,
-// or may compete for one that is full, so that something more urgent may come before what is not
-// there yet.
+// fillLocked moves queued data to the output. It is not much where streams compete for the socket,
+// or may compete for one that is full, so that a more urgent stream that queues something later is
+// not behind it.
 func (c *Conn) fillLocked() {
 	competes := c.streamsCompeteLocked() ||
 		c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.NumStreams() > 1
@@ -204,8 +205,8 @@ func (c *Conn) fillLocked() {
 	c.checkSchedulerLocked()
 }
 
-// fillForWriteLocked moves what may be sent to the output, which is written next, and reports
-// whether some of it has stayed where it is, which lend allows.
+// fillForWriteLocked moves queued data to the output, which is written next. It reports whether
+// some of it is borrowed and stays where it is, which mayBorrow allows.
 func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	c.ensureOutputLocked()
 	most, mostBorrowed := fillLimit, vectoredLimit
@@ -230,7 +231,7 @@ func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	c.handleEventsLocked()
 	c.checkSchedulerLocked()
 	if c.mu.out.err != nil {
-		c.core.Output(c.core.Output(nil)) // nobody will read it
+		c.core.Output(c.core.Output(nil)) // it is never written
 	}
 	return borrowed
 }
@@ -253,7 +254,7 @@ func (c *Conn) failByCoreLocked(err error) {
 	}
 }
 
-// ensureOutputLocked gives core's output memory from the pool before something is appended.
+// ensureOutputLocked gives core's output memory from the pool, before something is appended.
 func (c *Conn) ensureOutputLocked() {
 	if c.mu.out.buf == nil {
 		c.mu.out.buf = outPool.Get().(*buffer)

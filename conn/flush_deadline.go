@@ -21,14 +21,14 @@ import (
 //  3. A net.Conn which is not interruptible may ignore deadlines: there the timer of the connection
 //     closes the socket when a piece takes three times as long (watchWriteLocked).
 
-// piecer cuts what is written into what one call of Write gets. A TCP or Unix socket gets all. So
-// would any other, but for two things: a write of crypto/tls does not survive a timeout, and
-// whether a connection that is not known has taken a part of a write is not seen before its end, so
-// that it gets little where it is slow.
+// piecer cuts what is written into the pieces that one call of Write gets. A TCP or Unix socket
+// gets all at once. So would any other net.Conn, but for two things: a write of crypto/tls does not
+// survive a timeout; and what a net.Conn that is not interruptible has taken of a write is not seen
+// before its end, so that it gets little at a time where it is slow.
 type piecer struct {
 	most, size int
-	limit      time.Duration // WriteByteTimeout, or 0
-	at         time.Time     // when the piece was begun
+	limit      time.Duration // Config.WriteByteTimeout; 0: none
+	at         time.Time     // when the piece was begun; zero where all pieces are of one size
 }
 
 const (
@@ -37,9 +37,9 @@ const (
 	pieceFirst = 4 << 10
 	pieceMost  = 64 << 10
 
-	// pieceTime bounds a piece by the write timeout, as the buffer of a connection may take any
-	// number of pieces at once before a slow peer shows: an octet for each 10 ms of it. A piece has
-	// three times the timeout.
+	// pieceTime bounds a piece by the write timeout, an octet for each 10 ms of it: the buffer of a
+	// connection may take any number of pieces at once before a slow peer shows. A piece has three
+	// times the timeout.
 	pieceTime = 10 * time.Millisecond
 )
 
@@ -65,7 +65,7 @@ func (c *Conn) newPiecer(now time.Time) piecer {
 // next returns the next piece of b.
 func (p *piecer) next(b []byte) []byte { return b[:min(len(b), p.size)] }
 
-// wrote is told that the piece has been written.
+// wrote is called when a piece has been written, and decides on the size of the next.
 func (p *piecer) wrote() {
 	if p.at.IsZero() {
 		return
@@ -82,12 +82,12 @@ func (p *piecer) wrote() {
 	p.at = now
 }
 
-// writeByteTimeout is Config.WriteByteTimeout, 0 for none.
+// writeByteTimeout returns Config.WriteByteTimeout, 0 for none.
 func (c *Conn) writeByteTimeout() time.Duration {
 	return min(timeoutOr(c.opts.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
 }
 
-// extendWriteDeadline gives the next write its time. It is called by who flushes.
+// extendWriteDeadline gives the next write its time. The flusher calls it.
 func (c *Conn) extendWriteDeadline() {
 	limit := c.writeByteTimeout()
 	if limit <= 0 {
@@ -104,13 +104,13 @@ func (c *Conn) extendWriteDeadline() {
 	}
 }
 
-// noDeadlines is what Conn.writeDeadline is from when on no write deadline is set any more: one was
-// refused.
+// noDeadlines is the value of writer.deadline once a write deadline was refused: none is set any
+// more.
 var noDeadlines = time.Unix(1<<40, 0)
 
-// clearWriteDeadline takes the deadline away once nothing is being written: reading TLS may have to
-// write, too, at any later time: answers to KeyUpdate (RFC 8446 §4.6.3); and some connections are
-// closed when a deadline passes.
+// clearWriteDeadline takes the deadline back once nothing is being written. Reading TLS may have to
+// write, too, at any later time, as the answer to KeyUpdate (RFC 8446 §4.6.3); and some connections
+// are closed when a deadline passes.
 func (c *Conn) clearWriteDeadline() {
 	if c.writer.deadline.IsZero() || c.writer.deadline.Equal(noDeadlines) {
 		return
@@ -121,8 +121,8 @@ func (c *Conn) clearWriteDeadline() {
 	}
 }
 
-// watchWriteLocked has the timer close a connection that is not known, should the piece that is
-// written now never be taken. From finish on closeBy bounds the end as a whole.
+// watchWriteLocked has the timer close a connection that is not interruptible, should the piece
+// that is written now never be taken. After the open phase closeBy bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
 	if c.interruptible || c.mu.phase != phaseOpen || limit <= 0 || c.mu.out.err != nil {
@@ -131,7 +131,7 @@ func (c *Conn) watchWriteLocked() {
 	c.closeInLocked(3 * limit)
 }
 
-// watchWrite is watchWriteLocked for who does not hold mu.
+// watchWrite is watchWriteLocked for a caller without the lock.
 func (c *Conn) watchWrite() {
 	if !c.interruptible {
 		c.mu.Lock()
@@ -140,9 +140,9 @@ func (c *Conn) watchWrite() {
 	}
 }
 
-// overdueLocked makes err, with which a connection has failed that is not known, a timeout where
-// the piece that is written is late: some connections are closed when a deadline passes, and say no
-// more of it, to the reader as to the flusher.
+// overdueLocked returns err, with which a connection that is not interruptible has failed, as a
+// timeout where the piece that is written is late. Some connections are closed when a deadline
+// passes, and neither a read nor a write says why.
 func (c *Conn) overdueLocked(err error) error {
 	limit := c.writeByteTimeout()
 	if c.interruptible || !c.mu.closeDue || limit <= 0 || c.mu.out.err != nil ||

@@ -37,19 +37,20 @@ type writer struct {
 	unlocked     bool      // the flusher has released mu, to write or to wait
 }
 
-// initNonblockLocked finds how the socket can be written to without waiting. A connection that
-// rests knows none.
+// initNonblockLocked finds how the socket is written to without waiting. While parked it is not
+// known.
 func (c *Conn) initNonblockLocked() {
 	if c.writer.nonblock != nil {
 		return
 	}
-	if w := socket.NewWriter(socket.Of(c.writer.rawConn)); w != nil { // or else who flushes may look at it at this moment
-		c.writer.nonblock = w
+	if w := socket.NewWriter(socket.Of(c.writer.rawConn)); w != nil {
+		c.writer.nonblock = w // and never nil here: a flusher may be using it
 	}
 }
 
-// writeOnceLocked writes the output, with loans in it if lent is set, with one call of the socket
-// if that takes all at once. It returns false when a goroutine goes on.
+// writeOnceLocked writes the output, with borrowed memory in it if borrowed is set. It reports
+// whether the write is over; if not, a goroutine goes on with it. It releases the lock while it
+// writes.
 func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	buf := c.mu.out.buf
 	b := c.core.Output(nil)
@@ -96,15 +97,15 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 
 // writeNonblock writes what the socket takes of b at once.
 func (c *Conn) writeNonblock(b []byte) (int, error) {
-	if c.writer.tlsBatch == nil { // there none is left behind
+	if c.writer.tlsBatch == nil { // which would leave a write deadline on nc
 		c.extendWriteDeadline()
 	}
 	return c.writer.nonblock.TryWrite(b)
 }
 
 // noteSocketFull notes that the socket has not taken all of the present write, and that the flusher
-// will wait for it. It reports whether the connection is still there, so that a goroutine may be
-// started, for which Serve will wait.
+// will wait for it. With task set it reports whether a goroutine may be started for that, for which
+// Serve will wait.
 func (c *Conn) noteSocketFull(task bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,8 +118,8 @@ func (c *Conn) noteSocketFull(task bool) bool {
 	return true
 }
 
-// writeRestTask is a goroutine that writes the rest of an output of which the socket has taken n
-// octets, and flushes. It ends as flushTask. b is the memory that box holds.
+// writeRestTask is a goroutine that writes the rest of the output b, of which the socket has taken
+// n octets, and then flushes. It ends as flushTask does. buf holds the memory of b.
 func (c *Conn) writeRestTask(buf *buffer, b, rest []byte, n int) {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
@@ -126,7 +127,7 @@ func (c *Conn) writeRestTask(buf *buffer, b, rest []byte, n int) {
 	c.flushLoopLocked(0, false)
 }
 
-// writeRestAndLock leaves mu locked.
+// writeRestAndLock writes the rest of the output.
 func (c *Conn) writeRestAndLock(buf *buffer, b, rest []byte, n int) {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
@@ -135,9 +136,9 @@ func (c *Conn) writeRestAndLock(buf *buffer, b, rest []byte, n int) {
 	ok = true
 }
 
-// write writes b. A write that has made some progress before the timeout goes on. Where TLS writes
-// it cannot, since the state of crypto/tls does not survive a timeout; so there each record is a
-// write with a time of its own.
+// write writes b, and waits for the socket. A write that has made some progress before the timeout
+// goes on. Where crypto/tls writes to the net.Conn it cannot, since the state of crypto/tls does
+// not survive a timeout; so there each record is a write with a time of its own.
 func (c *Conn) write(b []byte) (n int, err error) {
 	start := time.Now()
 	defer c.noteWriteWait(start)
@@ -169,16 +170,16 @@ func (c *Conn) write(b []byte) (n int, err error) {
 	}
 }
 
-// noteWriteWait has the write that began at start be judged when it is over.
+// noteWriteWait notes for how long the write that began at start has waited.
 func (c *Conn) noteWriteWait(start time.Time) {
 	c.writer.wait = uint16(min(time.Since(start)/countedWait, math.MaxUint16))
 }
 
-// afterWriteAndLock notes that n octets of b were written. It leaves mu locked.
+// afterWriteAndLock is called when a write is over, of which n octets of b were written.
 func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 	putOut(buf, b)
 	if c.writer.tlsBatch != nil {
-		n = max(n-int(c.writer.tlsOverhead), 0) // so much is less than the first record
+		n = max(n-int(c.writer.tlsOverhead), 0) // the rest is octets of the output
 		if err == nil {
 			err = c.writeDeferredTLS()
 		}
@@ -198,7 +199,7 @@ func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 	c.mu.out.resetsInFlight = 0
 	c.mu.out.taken.Broadcast()
 	if err != nil && n == 0 {
-		c.mu.out.flushes-- // nothing of it has left
+		c.mu.out.flushes-- // nothing of it was sent
 	}
 	switch {
 	case err == nil || c.mu.phase == phaseClosed:
@@ -209,8 +210,9 @@ func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 }
 
 // limitNotSent has the kernel hold no more octets that it cannot send yet than notSentLimitLocked
-// says: what it holds cannot be overtaken. It is called by the flusher before it writes n octets,
-// and costs a system call when the limit changes.
+// has returned as exponent: what the kernel holds cannot be overtaken by a more urgent stream. It
+// is called by the flusher before it writes n octets, and costs a system call when the limit
+// changes.
 func (c *Conn) limitNotSent(n int, exponent uint8) {
 	if n < smallWriteSize || exponent == c.writer.notSentLimit {
 		return

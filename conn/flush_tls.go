@@ -16,8 +16,8 @@ import (
 //  3. What crypto/tls has to say by itself meanwhile, as the answer to KeyUpdate, is kept back, and
 //     written behind the output (writeDeferredTLS).
 
-// writeTarget returns the socket that is written to without waiting, and what lies between it and
-// TLS: nil where nc is the socket itself, or where TLS has to write in its own way.
+// writeTarget returns what is written to, nc or the socket below its TLS, and in the second case
+// what batches the records of TLS.
 func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 	if s := tlsbatch.Of(nc); s != nil && socket.NewWriter(socket.Of(s.NetConn())) != nil {
 		return s.NetConn(), s
@@ -25,8 +25,7 @@ func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 	return nc, nil
 }
 
-// encrypt encrypts the output b, which box holds. What it returns is written to the socket as if
-// there were no TLS.
+// encrypt encrypts the output b, which buf holds. What it returns is written to the socket.
 func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	records := outPool.Get().(*buffer)
 	sealed, err := c.writer.tlsBatch.Seal(c.nc, b, records.b)
@@ -35,7 +34,7 @@ func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	return records, sealed, err
 }
 
-// writeDeferredTLS writes what TLS had to say by itself while the output was written.
+// writeDeferredTLS writes what crypto/tls had to say by itself while the output was written.
 func (c *Conn) writeDeferredTLS() error {
 	for {
 		b := c.writer.tlsBatch.Sent()

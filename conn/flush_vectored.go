@@ -23,65 +23,64 @@ import (
 //     left copied (reclaimLocked), and while the kernel reads the memory, which takes as long as one
 //     system call that does not wait, it waits. So a slow peer costs no memory.
 
-// directWriteSize is from where on a Write sends from the caller's memory, by the caller's own
+// directWriteSize is the size of a Write that sends from the caller's memory, by the caller's own
 // goroutine as far as the socket takes it at once. Smaller ones are better collected.
 const directWriteSize = 128 << 10
 
-// vectoredLimit is what one write of the socket gets where nothing is copied. More at once costs
-// more where the peer reads as quickly as we write: it has nothing to do meanwhile.
+// vectoredLimit is how many octets one write of the socket gets with borrowed memory. More at once
+// costs more where the peer reads as quickly as we write: it has nothing to do meanwhile.
 const vectoredLimit = 512 << 10
 
+// segmentList is a slice that can be put into a pool without an allocation.
 type segmentList struct{ list []core.Segment }
 
-var segmentPool = sync.Pool{New: func() any { return &segmentList{make([]core.Segment, 0, vectoredLimit/(16<<10)+1)} }}
+var segmentPool = sync.Pool{
+	New: func() any { return &segmentList{make([]core.Segment, 0, vectoredLimit/(16<<10)+1)} },
+}
 
-// vectoredWriter writes the output together with memory that stays where it is: that of calls of
-// Write and Finish, which do not return before it is sent. Who gives up before that has what is
-// left of its memory copied, and while the kernel reads it, which takes as long as one system call
-// that does not wait, it waits. So a slow peer costs no memory.
-//
-// A lender is made for the first loan. It is used by who flushes; what follows list is guarded by
-// Conn.mu.
+// vectoredWriter writes the output together with memory that is borrowed: that of calls of Write
+// and Finish, which do not return before it is sent or copied. It belongs to the flusher, but for
+// the fields below segments, which Conn.mu guards. It is made when something is borrowed first.
 type vectoredWriter struct {
 	c *Conn
 	w *socket.VectorWriter
 
-	segments      *segmentList // what the present write takes from elsewhere
-	output        []byte       // the output around it, in the memory of box
-	buf           *buffer
-	size          int  // octets of all that
-	sent          int  // of them
-	firstUnsent   int  // in list: those before are sent
-	octetsBefore  int  // octets of these
-	inSyscall     bool // the kernel reads
-	reclaimWanted bool // somebody waits for the end of that
+	segments *segmentList // the borrowed memory of the present write; nil between writes
+	output   []byte       // the output of the present write, with the frame headers of the segments
+	buf      *buffer      // holds the memory of output
+
+	size          int  // octets of output and segments together
+	sent          int  // octets of these that are sent
+	firstUnsent   int  // index of the first segment that is not sent as a whole
+	octetsBefore  int  // octets of the segments before firstUnsent
+	inSyscall     bool // the kernel may be reading the memory
+	reclaimWanted bool // a stream waits for inSyscall to be cleared
 }
 
-// writesDirectlyLocked tells whether a Write of n octets should itself send.
+// writesDirectlyLocked reports whether a Write of n octets is to send by itself.
 func (c *Conn) writesDirectlyLocked(n int) bool {
 	return n >= directWriteSize && !c.mu.out.flushing && c.canBorrowLocked()
 }
 
-// canBorrowLocked tells whether what is sent may be taken from the memory of those who send it.
+// canBorrowLocked reports whether the socket can be written to from the memory of calls of Write.
 func (c *Conn) canBorrowLocked() bool {
 	return socket.CanWritev && c.writer.nonblock != nil && c.writer.tlsBatch == nil && c.opts.Tracer == nil &&
-		c.mu.phase == phaseOpen &&
-		c.mu.out.err == nil
+		c.mu.phase == phaseOpen && c.mu.out.err == nil
 }
 
-// borrowingLocked tells whether somebody is writing what was lent, and will lend more.
+// borrowingLocked reports whether a flusher is writing borrowed memory, and will borrow more.
 func (c *Conn) borrowingLocked() bool {
 	return c.mu.out.flushing && c.writer.vectored != nil && c.writer.vectored.segments != nil
 }
 
-// fillVectoredLocked moves what may be sent to the output and tells whether some of it has stayed
-// where it is. It is called by who takes the output at once, and then calls writeVectored.
+// fillVectoredLocked moves queued data to the output, and reports whether some of it is borrowed.
+// The flusher calls it, and then writes the output with writeVectored.
 func (c *Conn) fillVectoredLocked(limit int) bool {
-	l := c.writer.vectored
-	if l == nil {
-		l = new(vectoredWriter)
-		l.c, l.w = c, socket.NewVectorWriter(socket.Of(c.writer.rawConn), l)
-		c.writer.vectored = l
+	v := c.writer.vectored
+	if v == nil {
+		v = new(vectoredWriter)
+		v.c, v.w = c, socket.NewVectorWriter(socket.Of(c.writer.rawConn), v)
+		c.writer.vectored = v
 	}
 	list := segmentPool.Get().(*segmentList)
 	list.list = c.core.FillVectored(limit, list.list[:0])
@@ -89,27 +88,28 @@ func (c *Conn) fillVectoredLocked(limit int) bool {
 		segmentPool.Put(list)
 		return false
 	}
-	l.segments, l.size, l.sent, l.firstUnsent, l.octetsBefore = list, 0, 0, 0, 0
-	for _, loan := range list.list {
-		l.size += len(loan.Data)
-		if loan.Stream != nil {
-			loan.Stream.Owner.(*Stream).send.borrowed++
+	v.segments, v.size, v.sent, v.firstUnsent, v.octetsBefore = list, 0, 0, 0, 0
+	for _, seg := range list.list {
+		v.size += len(seg.Data)
+		if seg.Stream != nil {
+			seg.Stream.Owner.(*Stream).send.borrowed++
 		}
 	}
 	return true
 }
 
-// writeVectored is writeOnceLocked for b, in the memory of box, with the loans in it.
-func (c *Conn) writeVectored(box *buffer, b []byte, noWait bool) bool {
-	l := c.writer.vectored
-	l.buf, l.output = box, b
-	l.size += len(b)
+// writeVectored is the rest of writeOnceLocked for the output b, in the memory of buf, with
+// segments.
+func (c *Conn) writeVectored(buf *buffer, b []byte, noWait bool) bool {
+	v := c.writer.vectored
+	v.buf, v.output = buf, b
+	v.size += len(b)
 	c.extendWriteDeadline()
-	err := l.w.TryWrite()
-	all := l.sent == l.size
+	err := v.w.TryWrite()
+	all := v.sent == v.size
 	if err == nil && !all {
 		c.copyUnsentSegments()
-		l.shrinkOutput()
+		v.shrinkOutput()
 		if c.noteSocketFull(noWait) {
 			go c.writeVectoredRestTask()
 			c.mu.Lock()
@@ -121,35 +121,33 @@ func (c *Conn) writeVectored(box *buffer, b []byte, noWait bool) bool {
 	return true
 }
 
-// shrinkOutput gives back what is much more memory than the output needs, which now waits for the
-// socket.
-func (l *vectoredWriter) shrinkOutput() {
-	if len(l.output) > outStart || cap(l.output) <= 2*outStart {
+// shrinkOutput gives back memory of an output that is much larger than its octets, which now wait.
+func (v *vectoredWriter) shrinkOutput() {
+	if len(v.output) > outStart || cap(v.output) <= 2*outStart {
 		return
 	}
-	b := append(make([]byte, 0, outStart), l.output...)
-	putOut(l.buf, l.output)
-	l.buf, l.output = &buffer{}, b
+	b := append(make([]byte, 0, outStart), v.output...)
+	putOut(v.buf, v.output)
+	v.buf, v.output = &buffer{}, b
 }
 
-// copyUnsentSegments has what the socket has not taken copied where streams take turns on a slow
-// one: while it works, the writer of the most urgent one is to hand over the next piece (see
-// core.Driver.SetBackpressure).
+// copyUnsentSegments copies what the socket has not taken, where streams compete for a slow one:
+// while the flusher waits, the writer of the most urgent stream is to hand over its next piece.
 func (c *Conn) copyUnsentSegments() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.streamsCompeteLocked() {
 		return
 	}
-	loans := c.writer.vectored.segments.list
-	for i := c.writer.vectored.firstUnsent; i < len(loans); i++ {
-		data := bytes.Clone(loans[i].Data)
-		releaseSegmentLocked(&loans[i])
-		loans[i].Data, loans[i].Stream = data, nil
+	list := c.writer.vectored.segments.list
+	for i := c.writer.vectored.firstUnsent; i < len(list); i++ {
+		data := bytes.Clone(list[i].Data)
+		releaseSegmentLocked(&list[i])
+		list[i].Data, list[i].Stream = data, nil
 	}
 }
 
-// writeVectoredRestTask is writeRestTask where there are loans in the output.
+// writeVectoredRestTask is writeRestTask for an output with segments.
 func (c *Conn) writeVectoredRestTask() {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
@@ -157,7 +155,7 @@ func (c *Conn) writeVectoredRestTask() {
 	c.flushLoopLocked(0, false)
 }
 
-// writeVectoredRestAndLock leaves mu locked.
+// writeVectoredRestAndLock writes the rest of an output with segments.
 func (c *Conn) writeVectoredRestAndLock() {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
@@ -165,12 +163,12 @@ func (c *Conn) writeVectoredRestAndLock() {
 	ok = true
 }
 
-// writeVectoredRest writes what the socket has not taken at once, as write does.
+// writeVectoredRest writes what the socket has not taken, and waits for it as Conn.write does.
 func (c *Conn) writeVectoredRest() error {
 	defer c.noteWriteWait(time.Now())
 	for {
 		c.extendWriteDeadline()
-		before := c.writer.vectored.sent // which nobody else changes
+		before := c.writer.vectored.sent // which only this goroutine changes
 		err := c.writer.vectored.w.Write()
 		if err == nil || c.writer.vectored.sent == before || !netconn.IsTimeout(err) {
 			return err
@@ -178,107 +176,108 @@ func (c *Conn) writeVectoredRest() error {
 	}
 }
 
-// afterVectoredAndLock notes that the write is over. It leaves mu locked.
+// afterVectoredAndLock is afterWriteAndLock for an output with segments.
 func (c *Conn) afterVectoredAndLock(err error) {
-	l := c.writer.vectored
-	c.afterWriteAndLock(l.buf, l.output, l.sent, err)
-	for ; l.firstUnsent < len(l.segments.list); l.firstUnsent++ {
-		releaseSegmentLocked(&l.segments.list[l.firstUnsent])
+	v := c.writer.vectored
+	c.afterWriteAndLock(v.buf, v.output, v.sent, err)
+	for ; v.firstUnsent < len(v.segments.list); v.firstUnsent++ {
+		releaseSegmentLocked(&v.segments.list[v.firstUnsent])
 	}
-	clear(l.segments.list)
-	segmentPool.Put(l.segments)
-	l.segments, l.buf, l.output = nil, nil, nil
+	clear(v.segments.list)
+	segmentPool.Put(v.segments)
+	v.segments, v.buf, v.output = nil, nil, nil
 }
 
-// Unwritten is begin for the writer of the socket.
-func (l *vectoredWriter) Unwritten(piece func(p []byte)) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	l.unwrittenLocked(piece)
+// Unwritten implements socket.Pieces.
+func (v *vectoredWriter) Unwritten(piece func(p []byte)) {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
+	v.unwrittenLocked(piece)
 }
 
-// unwrittenLocked tells what is left to write, piece by piece, and has the memory stay as it is
-// until end is called.
-func (l *vectoredWriter) unwrittenLocked(piece func(p []byte)) {
-	l.inSyscall = true
-	from, skip := 0, l.sent-l.octetsBefore
-	if l.firstUnsent > 0 {
-		from = l.segments.list[l.firstUnsent-1].Offset
+// unwrittenLocked calls piece with each part that is left to write. The memory stays as it is until
+// wroteLocked is called.
+func (v *vectoredWriter) unwrittenLocked(piece func(p []byte)) {
+	v.inSyscall = true
+	from, skip := 0, v.sent-v.octetsBefore
+	if v.firstUnsent > 0 {
+		from = v.segments.list[v.firstUnsent-1].Offset
 		skip -= from
 	}
-	tell := func(p []byte) {
+	rest := func(p []byte) {
 		k := min(skip, len(p))
 		skip -= k
 		if k < len(p) {
 			piece(p[k:])
 		}
 	}
-	for _, loan := range l.segments.list[l.firstUnsent:] {
-		tell(l.output[from:loan.Offset])
-		tell(loan.Data)
-		from = loan.Offset
+	for _, seg := range v.segments.list[v.firstUnsent:] {
+		rest(v.output[from:seg.Offset])
+		rest(seg.Data)
+		from = seg.Offset
 	}
-	tell(l.output[from:])
+	rest(v.output[from:])
 }
 
-// Wrote is end for the writer of the socket.
-func (l *vectoredWriter) Wrote(n int) (left bool) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	l.wroteLocked(n)
-	return l.sent < l.size
+// Wrote implements socket.Pieces.
+func (v *vectoredWriter) Wrote(n int) (left bool) {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
+	v.wroteLocked(n)
+	return v.sent < v.size
 }
 
-// wroteLocked notes that n more octets are sent.
-func (l *vectoredWriter) wroteLocked(n int) {
-	l.inSyscall = false
-	l.sent += n
-	loans := l.segments.list
-	for ; l.firstUnsent < len(loans); l.firstUnsent++ {
-		loan := &loans[l.firstUnsent]
-		if l.sent < l.octetsBefore+loan.Offset+len(loan.Data) {
+// wroteLocked notes that n more octets are sent, and releases the segments that are sent as a
+// whole.
+func (v *vectoredWriter) wroteLocked(n int) {
+	v.inSyscall = false
+	v.sent += n
+	list := v.segments.list
+	for ; v.firstUnsent < len(list); v.firstUnsent++ {
+		seg := &list[v.firstUnsent]
+		if v.sent < v.octetsBefore+seg.Offset+len(seg.Data) {
 			break
 		}
-		l.octetsBefore += len(loan.Data)
-		releaseSegmentLocked(loan)
+		v.octetsBefore += len(seg.Data)
+		releaseSegmentLocked(seg)
 	}
-	if !l.reclaimWanted {
+	if !v.reclaimWanted {
 		return
 	}
-	l.reclaimWanted = false
-	for _, loan := range loans[l.firstUnsent:] {
-		if loan.Stream != nil {
-			loan.Stream.Owner.(*Stream).canWrite.Broadcast()
+	v.reclaimWanted = false
+	for _, seg := range list[v.firstUnsent:] {
+		if seg.Stream != nil {
+			seg.Stream.Owner.(*Stream).canWrite.Broadcast()
 		}
 	}
 }
 
-// releaseSegmentLocked is called when nobody reads the memory any more.
-func releaseSegmentLocked(loan *core.Segment) {
-	if loan.Stream == nil {
+// releaseSegmentLocked is called when the memory of a segment is read no more.
+func releaseSegmentLocked(seg *core.Segment) {
+	if seg.Stream == nil {
 		return
 	}
-	st := loan.Stream.Owner.(*Stream)
+	st := seg.Stream.Owner.(*Stream)
 	st.send.borrowed--
 	if st.send.borrowed == 0 && (st.send.drained || st.writeErrLocked() != nil) {
 		st.canWrite.Broadcast()
 	}
 }
 
-// reclaimLocked has what st has lent copied, and tells whether that is done; if not, st.canWrite is
-// signalled when it can be.
+// reclaimLocked copies what st has lent and was not sent, and reports whether it has. If not,
+// because the kernel reads it, st.canWrite is signalled when it can be tried again.
 func (c *Conn) reclaimLocked(st *Stream) bool {
 	if st.send.borrowed == 0 {
 		return true
 	}
-	l := c.writer.vectored
-	if l.inSyscall || c.mu.phase == phaseClosed { // then the socket gives everything back soon
-		l.reclaimWanted = true
+	v := c.writer.vectored
+	if v.inSyscall || c.mu.phase == phaseClosed { // once it is closed, the write that borrows ends soon
+		v.reclaimWanted = true
 		return false
 	}
-	for i := range l.segments.list[l.firstUnsent:] {
-		if loan := &l.segments.list[l.firstUnsent+i]; loan.Stream == &st.cs {
-			loan.Data, loan.Stream = bytes.Clone(loan.Data), nil
+	for i := range v.segments.list[v.firstUnsent:] {
+		if seg := &v.segments.list[v.firstUnsent+i]; seg.Stream == &st.cs {
+			seg.Data, seg.Stream = bytes.Clone(seg.Data), nil
 		}
 	}
 	st.send.borrowed = 0

@@ -29,8 +29,8 @@ type phase uint8
 
 const (
 	phaseOpen      phase = iota
-	phaseClosing         // the last frames are to be sent, then the socket is half-closed; no stream is left
-	phaseLingering       // what still comes is thrown away until what was written has arrived, see linger
+	phaseClosing         // the last frames are being written; no stream is open any more
+	phaseLingering       // what the peer sends is read and dropped: see lingerState
 	phaseClosed          // the socket is closed
 )
 
@@ -44,9 +44,9 @@ func (c *Conn) Serve() error {
 	return c.mu.err
 }
 
-// Start is Serve in a goroutine of its own: it returns at once, and end is called in the end with
-// what Serve would have returned. A connection that was started needs less memory while it is idle
-// than one that is served by its caller's goroutine, whose stack has more on it.
+// Start is Serve in a goroutine of its own. It returns at once, and end is called at the end with
+// what Serve would have returned. A server's connection that was started needs less memory while it
+// is idle than one that is served: it may be parked.
 func (c *Conn) Start(end func(err error)) {
 	c.initPark(end)
 	go func() { // ends as serve does
@@ -54,11 +54,12 @@ func (c *Conn) Start(end func(err error)) {
 	}()
 }
 
-// serve reads to the end, or until the connection rests: then somebody else calls it again.
+// serve reads until the connection has ended, or is parked: then another goroutine calls serve
+// again. With goOn false nothing is read, and the connection is ended.
 func (c *Conn) serve(goOn bool) {
-	goesOn := false // elsewhere
-	defer func() {  // also when what is the application's has ended this goroutine
-		if !goesOn {
+	handedOver := false // to another goroutine that reads
+	defer func() {      // even if code of the application has ended this goroutine
+		if !handedOver {
 			c.finishServe()
 		}
 	}()
@@ -66,7 +67,7 @@ func (c *Conn) serve(goOn bool) {
 		goOn = c.readOnce()
 		if c.reader.parking {
 			c.reader.parking = false
-			goesOn = true
+			handedOver = true
 			if !goOn || !c.startWatch() {
 				go c.serve(goOn) // ends as serve does
 			}
@@ -75,8 +76,8 @@ func (c *Conn) serve(goOn bool) {
 	}
 }
 
-// begin sends the first flight, starts the clock and handles what was read before. It tells whether
-// the connection goes on.
+// begin sends the first flight and handles what was read before the connection was made. It reports
+// whether the connection goes on.
 func (c *Conn) begin() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
@@ -86,8 +87,8 @@ func (c *Conn) begin() (goOn bool) {
 	return goOn
 }
 
-// sendFirstFlight sends the first flight and starts the clock. An upgraded connection has its first
-// request already.
+// sendFirstFlight has the preface and SETTINGS written, which core has appended already, and sets
+// the timer. An upgraded connection has its first request already.
 func (c *Conn) sendFirstFlight() {
 	if err := c.upgradeAndArm(); err != nil {
 		c.fail(err)
@@ -106,7 +107,7 @@ func (c *Conn) upgradeAndArm() (err error) {
 	defer c.unlockAndNotify()
 	if u := c.reader.upgrade; u != nil && c.mu.phase == phaseOpen {
 		request := u.Request
-		request.Fields = slices.Clone(request.Fields) // the stream's memory is used again
+		request.Fields = slices.Clone(request.Fields) // the memory of a stream's fields is used again
 		c.ensureOutputLocked()
 		err = c.core.Upgrade(u.Settings, request)
 		c.reader.upgrade = nil
@@ -152,7 +153,8 @@ func (c *Conn) CloseWithError(code frame.Code, debug string) {
 	c.fail(&frame.ConnError{Code: code, Reason: debug})
 }
 
-// fail ends the connection with GOAWAY for err, which is a *frame.ConnError.
+// fail ends the connection with a GOAWAY for err. An error other than *frame.ConnError is one of
+// ours.
 func (c *Conn) fail(err error) {
 	var ce *frame.ConnError
 	if !errors.As(err, &ce) {
@@ -178,11 +180,11 @@ func (c *Conn) failLocked(ce *frame.ConnError) {
 	c.flushSoonLocked()
 }
 
-// closeGrace bounds the time for the frames that say why the connection ends. A write that is under
-// way may wait for a peer that reads no more.
+// closeGrace is how long the frames that say why the connection ends may take to be written. A
+// write that is under way may wait for a peer that reads no more.
 const closeGrace = 5 * time.Second
 
-// beginCloseLocked begins the end: what is in the output is still written.
+// beginCloseLocked opens phaseClosing: what is in the output is still written.
 func (c *Conn) beginCloseLocked() {
 	c.mu.phase = phaseClosing
 	c.resumeReaderLocked()
@@ -191,10 +193,9 @@ func (c *Conn) beginCloseLocked() {
 	c.wakeAllLocked()
 }
 
-// closeAfterOutputLocked ends a server's connection whose client sends nothing more, and may have
-// closed its direction only: it reads on. What is written is sent before the socket is closed,
-// responses that are complete among it, for which there is as much time as a lingering connection
-// may take without progress. Streams that are open fail.
+// closeAfterOutputLocked ends a server's connection whose client has sent FIN, and may still read.
+// What is in the output, complete responses among it, is written before the socket is closed,
+// within the time that a lingering connection has without progress. Streams that are open fail.
 func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOutputLocked()
 	c.core.SetBackpressure(false)
@@ -212,7 +213,7 @@ func (c *Conn) closeAfterOutputLocked() {
 	c.flushSoonLocked()
 }
 
-// closeLocked closes the socket. It is called with mu held; err is why the connection ended, if
+// closeLocked has the socket closed, and opens phaseClosed. err is why the connection ended, if
 // that is not known already.
 func (c *Conn) closeLocked(err error) {
 	if c.mu.phase == phaseClosed {
@@ -235,15 +236,17 @@ func (c *Conn) closeLocked(err error) {
 	}
 	c.wakeAllLocked()
 	c.tasks.Add(1)
-	go c.closeSocket(c.mu.linger != nil && c.mu.linger.inCloseWrite) // not under mu, nor in the reader's way
+	go c.closeSocket(c.mu.linger != nil && c.mu.linger.inCloseWrite) // not with mu held, and not by the reader
 }
 
-// failStreamsLocked fails every stream that is open. It is called once, when the connection is no
-// longer alive: from then on core's table and its scheduler hold streams whose memory may belong to
-// another connection already, and must not be used.
+// failStreamsLocked fails every open stream. It is called once, when the open phase has ended: from
+// then on the table and the scheduler of core hold streams whose memory may belong to another
+// connection already, and must not be used.
 func (c *Conn) failStreamsLocked(err error) {
-	c.noteQuotaChangedLocked()
-	c.signalSettingsLocked()
+	if c.client != nil {
+		c.client.quotaChanged = true
+		c.signalSettingsLocked()
+	}
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {
 		st := s.Owner.(*Stream)
@@ -253,7 +256,7 @@ func (c *Conn) failStreamsLocked(err error) {
 	c.core.Abandon()
 }
 
-// wakeAllLocked wakes who waits for the connection.
+// wakeAllLocked wakes every goroutine that waits for the connection as a whole.
 func (c *Conn) wakeAllLocked() {
 	c.mu.out.taken.Broadcast()
 	c.mu.out.backpressure.wakeFlusherLocked()
@@ -264,20 +267,20 @@ func (c *Conn) wakeAllLocked() {
 }
 
 // closeSocket runs in a goroutine of its own, for which Serve waits: Close of a TLS connection may
-// write an alert. One that is being written is not waited for: with ends set the socket is closed
-// below TLS.
-func (c *Conn) closeSocket(ends bool) {
+// write an alert. If one is being written already, inCloseWrite is set, and the socket below TLS is
+// closed.
+func (c *Conn) closeSocket(inCloseWrite bool) {
 	defer c.tasks.Done()
-	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
+	defer func() { _ = recover() }() // the connection is over already
 	tc, ok := c.nc.(*tls.Conn)
-	if ok && ends {
+	if ok && inCloseWrite {
 		_ = tc.NetConn().Close()
 		return
 	}
 	if ok && !c.interruptible {
 		// The alert has 5 s, by a write deadline, which may do nothing here.
 		late := time.AfterFunc(closeGrace, func() {
-			defer func() { _ = recover() }() // as above
+			defer func() { _ = recover() }() // the connection is over already
 			_ = tc.NetConn().Close()
 		})
 		defer late.Stop()
@@ -285,16 +288,17 @@ func (c *Conn) closeSocket(ends bool) {
 	_ = c.nc.Close()
 }
 
-// finishServe ends the connection when nothing more is read.
+// finishServe ends a connection that is read no more.
 func (c *Conn) finishServe() {
 	defer c.callOnServed()
 	defer c.closeDone()
 	defer c.shutdownIO()
-	defer func() { _ = recover() }() // of a Read that panics: nothing is left that it could end
+	defer func() { _ = recover() }() // for a Read that panics: the connection is over already
 	c.readLingering()
 }
 
-// shutdownIO releases all that is left. Nothing runs afterwards.
+// shutdownIO closes the socket, waits for the goroutines of the connection, and gives its memory
+// back.
 func (c *Conn) shutdownIO() {
 	c.mu.Lock()
 	c.closeLocked(c.mu.err)
@@ -310,7 +314,7 @@ func (c *Conn) shutdownIO() {
 	c.reader.buf = nil
 }
 
-// callOnServed calls what Start was given.
+// callOnServed calls the function that Start was given.
 func (c *Conn) callOnServed() {
 	end := c.onServed
 	if end == nil {
@@ -319,6 +323,6 @@ func (c *Conn) callOnServed() {
 	c.mu.Lock()
 	err := c.mu.err
 	c.mu.Unlock()
-	defer func() { _ = recover() }() // the connection is over; there is nothing left that a panic could end
+	defer func() { _ = recover() }() // the connection is over already
 	end(err)
 }

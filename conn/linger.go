@@ -12,12 +12,31 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// lingerTime is how long a connection that we have ended is read until the peer closes it, too,
-// from when on its kernel has all that we have written, or from the end where that is not waited
-// for.
+// A connection lingers when its last frame is written: it is read, and what comes is dropped, since
+// closing a socket on which something arrives destroys what the peer has not read yet.
+//
+//  1. The flusher that has written the last frame ends our direction of the socket, or sends a PING
+//     behind that frame, and opens phaseLingering (beginLingerLocked).
+//  2. The reader reads and drops what the peer still sends (readLingering).
+//  3. The timer looks, at growing intervals, how much the peer has not received
+//     (pollLingerAndUnlock), and closes the socket when all has arrived, or after lingerLimit without
+//     progress.
+//
+// A server whose streams have all ended in good order waits until everything has arrived, however
+// slow the peer, as long as there is progress within Config.WriteByteTimeout. On Linux the kernel
+// says how much has not, for TCP and Unix sockets and for TLS on them. Elsewhere the peer answers
+// the PING. A connection that has failed has lingerTime for its GOAWAY to arrive.
+//
+// Deadlines of the socket play no part, as there are net.Conns whose deadlines do not work: the
+// connection's timer closes the socket.
+
+// lingerTime is how long a connection that we have ended is read until the peer closes it, too:
+// from when its kernel has all that we have written, or from the last frame where that is not
+// waited for.
 const lingerTime = time.Second
 
-// Times between two looks at what the peer's kernel has. Each is twice as long as the one before.
+// The time between two polls of what the peer has received doubles from lingerPollMin to
+// lingerPollMax.
 const (
 	lingerPollMin = 5 * time.Millisecond
 	lingerPollMax = 250 * time.Millisecond
@@ -26,37 +45,27 @@ const (
 // lingerPing is the payload of the PING behind the last frame.
 var lingerPing = [8]byte{'s', 'l', 'u', 'i', 'c', 'e', 'b', 'y'}
 
-// lingerState is what becomes of a connection whose last frame is written, until its socket is
-// closed: it is read, and what comes is thrown away, since closing a socket on which something
-// arrives destroys what the peer has not read yet.
-//
-// A server whose streams have all ended in good order waits until all of it has arrived, however
-// slow the peer, as long as there is progress within Config.WriteByteTimeout. On Linux the kernel
-// tells for TCP and Unix sockets, and for TLS on them. Elsewhere a PING behind the last frame asks
-// the peer. Where the connection has failed, lingerTime must do for GOAWAY to arrive.
-//
-// Deadlines of the socket play no part in it, as some have none that work: the timer of the
-// connection closes the socket. All fields but those marked otherwise belong to the flusher before
-// the phase lingering and to the timer in it.
+// lingerState is what is known of a connection that lingers. The fields belong to the flusher
+// before phaseLingering and to the timer in it, where a comment does not say otherwise.
 type lingerState struct {
-	waitAll         bool           // all is to arrive
-	socket          *socket.Socket // tells what has not; nil where nobody does
-	closeWriteLater bool           // our direction of the socket is to be closed when all has arrived
-	unsent          int            // octets that have not arrived, at the last look
-	pollAfter       time.Duration  // until the next look
-	readsAtPoll     uint64         // Conn.stats.reads at the last look
+	waitAll         bool           // the connection lingers until all that was written has arrived
+	socket          *socket.Socket // says how much has not arrived; nil where the system does not know
+	closeWriteLater bool           // our direction of the socket is to be ended when all has arrived
+	unsent          int            // octets that had not arrived at the last poll
+	pollAfter       time.Duration  // time between this poll and the next
+	readsAtPoll     uint64         // stats.reads at the last poll
 	begunAt         time.Time      // when the last frame was written
-	progressAt      time.Time      // when there was progress; at first, when the last stream has ended
-	arrivedAt       time.Time      // when all had arrived; zero: it has not
+	progressAt      time.Time      // when there was progress last; at first, when the last stream has ended
+	arrivedAt       time.Time      // when all had arrived; zero before that
 
-	inCloseWrite bool // TLS is writing its last alert
-	pingSent     bool // lingerPing was sent; set before the phase lingering
-	pingAcked    bool // and answered; guarded by Conn.mu
+	inCloseWrite bool // TLS is writing its last alert; guarded by Conn.mu
+	pingSent     bool // lingerPing was sent; never changes in phaseLingering
+	pingAcked    bool // the peer has answered lingerPing; guarded by Conn.mu
 	finder       pingFinder
 }
 
-// beginLingerLocked ends our direction of the socket when the last frame is written. It is called
-// with flushing set.
+// beginLingerLocked ends our direction of the socket when the last frame is written. The flusher
+// calls it. It releases the lock meanwhile.
 func (c *Conn) beginLingerLocked() {
 	l := &lingerState{waitAll: c.role == core.Server && c.mu.err == nil && c.core.Counts().StreamsOpened > 0}
 	l.begunAt = time.Now()
@@ -65,7 +74,7 @@ func (c *Conn) beginLingerLocked() {
 		l.progressAt = idle
 	}
 	if limit := c.lingerLimit(); l.waitAll && limit > closeGrace/3 {
-		c.mu.closeBy = l.begunAt.Add(3 * limit) // when the PING is given up
+		c.mu.closeBy = l.begunAt.Add(3 * limit) // when a write of the PING is given up
 	}
 	c.writer.unlocked = true
 	c.mu.Unlock()
@@ -85,13 +94,14 @@ func (c *Conn) beginLingerLocked() {
 	c.mu.out.taken.Broadcast()
 }
 
-// endOutput reports whether the connection is to be read on.
+// endOutput ends our direction of the socket, or sends lingerPing, and reports whether the
+// connection lingers.
 func (c *Conn) endOutput(l *lingerState) bool {
 	l.pollAfter = lingerPollMin
 	if !l.waitAll {
 		half := c.closeWrite()
 		l.arrivedAt, l.pollAfter = l.begunAt, lingerTime
-		return half || c.role == core.Server // a client has what it wanted
+		return half || c.role == core.Server // a client has the responses that it waited for
 	}
 	if l.socket = c.socket(); l.socket != nil {
 		var known bool
@@ -102,14 +112,14 @@ func (c *Conn) endOutput(l *lingerState) bool {
 	if l.socket == nil {
 		l.pingSent = c.sendLingerPing() == nil
 	}
-	// TLS writes an alert, for which it does not wait long, and then no more.
+	// To end its direction, TLS writes an alert, and nothing can be written after that.
 	if _, l.closeWriteLater = c.nc.(*tls.Conn); !l.closeWriteLater {
 		c.closeWrite()
 	}
 	return true
 }
 
-// sendLingerPing sends lingerPing, through TLS as everything else.
+// sendLingerPing sends lingerPing, through TLS where there is TLS.
 func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
 	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
@@ -127,14 +137,13 @@ func (c *Conn) sendLingerPing() error {
 	return err
 }
 
-// closeWrite ends our direction of the socket, and reports whether the peer will hear of it.
+// closeWrite ends our direction of the socket, and reports whether that can be done.
 func (c *Conn) closeWrite() bool {
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	return ok && half.CloseWrite() == nil
 }
 
-// pollLingerAndUnlock is what the timer does in the phase lingering. It is called with mu held, and
-// lets go of it.
+// pollLingerAndUnlock is called by the timer in phaseLingering.
 func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	defer c.unlockAndNotify()
 	l := c.mu.linger
@@ -166,7 +175,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	if by.Before(next) {
 		next = by
 	}
-	c.mu.timer.setLocked(next) // which rings also while what follows waits for a peer that reads no more
+	c.mu.timer.setLocked(next) // which also bounds the wait of closeWrite for a peer that reads no more
 	if arrived && l.closeWriteLater {
 		l.inCloseWrite = true
 		c.mu.Unlock()
@@ -176,7 +185,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	}
 }
 
-// lingerLimit is how long there may be no progress.
+// lingerLimit returns how long there may be no progress.
 func (c *Conn) lingerLimit() time.Duration {
 	if limit := min(c.opts.WriteByteTimeout, maxTimeout); limit > 0 {
 		return limit
@@ -197,7 +206,7 @@ func (l *lingerState) endAt(limit time.Duration) time.Time {
 	case !l.waitAll:
 		return l.arrivedAt.Add(lingerTime)
 	}
-	// All is there, but the peer may not have read it yet. It has while it says nothing more.
+	// All has arrived, but the peer may not have read it yet. It has, once it sends nothing more.
 	by := l.progressAt.Add(lingerTime)
 	if last := l.arrivedAt.Add(max(limit, lingerTime)); last.Before(by) {
 		return last
@@ -205,12 +214,12 @@ func (l *lingerState) endAt(limit time.Duration) time.Time {
 	return by
 }
 
-// readLingering reads and throws away what the peer still sends after our last frame. The timer
-// ends it.
+// readLingering reads and drops what the peer still sends after our last frame, until the timer
+// closes the socket.
 func (c *Conn) readLingering() {
 	c.mu.Lock()
 	for c.mu.phase == phaseClosing {
-		c.mu.out.taken.Wait() // the flusher half-closes
+		c.mu.out.taken.Wait() // for beginLingerLocked
 	}
 	on := c.mu.phase == phaseLingering
 	c.mu.Unlock()
@@ -223,7 +232,7 @@ func (c *Conn) readLingering() {
 	}
 	if r.buf == nil {
 		r.buf = waitReadPool.Get().(*buffer)
-	} else { // one more read came before the connection knew that it was over
+	} else { // the last read came before the reader knew that the connection had ended
 		c.noteLingerRead(0, bytes.TrimPrefix(r.buf.b[:r.buffered], []byte(frame.Preface)))
 	}
 	for late := 0; late < 2; {
@@ -232,7 +241,7 @@ func (c *Conn) readLingering() {
 		switch {
 		case n > 0:
 			late = 0
-		case errors.Is(err, os.ErrDeadlineExceeded): // it was set before for another reason
+		case errors.Is(err, os.ErrDeadlineExceeded): // of a deadline that was set in the open phase
 			late++
 			_ = c.nc.SetReadDeadline(time.Time{})
 		case err != nil:
@@ -241,8 +250,8 @@ func (c *Conn) readLingering() {
 	}
 }
 
-// noteLingerRead takes note of what has come on a connection that lingers, n octets with the last
-// read.
+// noteLingerRead counts a read of n octets on a connection that lingers, and looks for the answer
+// to lingerPing in b.
 func (c *Conn) noteLingerRead(n int, b []byte) {
 	l := c.mu.linger
 	found := l.pingSent && l.finder.find(b)
@@ -258,7 +267,7 @@ func (c *Conn) noteLingerRead(n int, b []byte) {
 	}
 }
 
-// readDiscard reads over what was read before.
+// readDiscard reads into the buffer, whose octets are used no more.
 func (r *reader) readDiscard(c *Conn) (n int, err error) {
 	if r.lazy != nil {
 		n, err = r.lazy.Read(r.buf.b)
@@ -268,11 +277,11 @@ func (r *reader) readDiscard(c *Conn) (n int, err error) {
 	return max(n, 0), err
 }
 
-// pingFinder looks for the answer to lingerPing in what comes, whose frames are cut anywhere.
+// pingFinder looks for the answer to lingerPing in what comes, in which frames may be cut anywhere.
 type pingFinder struct {
 	head [frame.HeaderLen + 8]byte // the beginning of a frame
-	n    int                       // octets of it
-	skip int                       // octets of the frame to be passed over
+	n    int                       // octets in head
+	skip int                       // octets of the present frame that are still to be skipped
 }
 
 // find reports whether b brings the answer to lingerPing.

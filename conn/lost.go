@@ -20,14 +20,14 @@ import (
 //     since GOAWAY may be in it, and responses.
 //  3. The error of the streams is that of the socket, or the peer's GOAWAY if that has a reason.
 
-// readFailed ends the connection for an error of the socket.
+// readFailed ends the connection for an error of the socket, which a read has returned.
 func (c *Conn) readFailed(err error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	if c.mu.phase != phaseOpen {
-		return // the end that was on its way
+		return // the connection has ended already
 	}
-	if err != io.EOF { //nolint:errorlint // an error that wraps it is no orderly end
+	if err != io.EOF { //nolint:errorlint // FIN is this very value
 		if late := c.overdueLocked(err); netconn.IsTimeout(late) && !netconn.IsTimeout(err) {
 			err = c.writeTimedOut(late)
 		}
@@ -41,13 +41,13 @@ func (c *Conn) readFailed(err error) {
 	c.closeLocked(c.eofErrLocked())
 }
 
-// keepReadingTime is how long a connection is read on after a write has failed.
+// keepReadingTime is how long a connection is still read after a write has failed.
 const keepReadingTime = time.Second
 
-// keepReadingLocked reports, when a write has failed with err, whether the connection is still
-// read. A server that has closed it may have said with GOAWAY before which requests it has not
-// processed, and have answered others; a client may have sent requests before it left, which are to
-// be carried out. What has arrived of that is worth as much as ever. It is called with mu held.
+// keepReadingLocked reports whether the connection is still read after a write has failed with err.
+// A server that has closed it may have said with GOAWAY before which requests it has not processed,
+// and have answered others; a client may have sent requests before it closed the connection, which
+// are to be handled.
 func (c *Conn) keepReadingLocked(err error) bool {
 	if c.mu.phase != phaseOpen || netconn.IsTimeout(err) {
 		return false
@@ -61,7 +61,7 @@ func (c *Conn) keepReadingLocked(err error) bool {
 	return true
 }
 
-// lostErrLocked is why the connection ends when its socket has failed with err.
+// lostErrLocked returns why the connection ends when its socket has failed with err.
 func (c *Conn) lostErrLocked(err error) error {
 	if c.mu.out.err != nil {
 		err = c.mu.out.err
@@ -70,13 +70,13 @@ func (c *Conn) lostErrLocked(err error) error {
 		}
 	}
 	if g := c.mu.goAway; g != nil && g.Code != frame.NoError {
-		err = g // the peer has said why
+		err = g // the reason that the peer has given
 	}
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: err}
 }
 
-// writeLostErrLocked is why the connection has ended when the socket has failed with err: nil where
-// the end was agreed on, and nothing is lost. It is called with mu held.
+// writeLostErrLocked returns why the connection ends when a write has failed with err: nil where it
+// was being shut down and no stream is left.
 func (c *Conn) writeLostErrLocked(err error) error {
 	if c.core.Draining() && c.core.NumStreams() == 0 {
 		return nil
@@ -84,8 +84,8 @@ func (c *Conn) writeLostErrLocked(err error) error {
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.writeTimedOut(err)}
 }
 
-// eofErrLocked is why a connection whose peer sends nothing more is over: nil where nothing is
-// lost.
+// eofErrLocked returns why the connection ends when the peer has sent FIN: nil where no stream is
+// open.
 func (c *Conn) eofErrLocked() error {
 	if c.core.NumStreams() == 0 {
 		return nil
@@ -93,7 +93,7 @@ func (c *Conn) eofErrLocked() error {
 	return c.lostErrLocked(io.EOF)
 }
 
-// endErrLocked is why a connection that is not alive has ended.
+// endErrLocked returns the error of calls that come after the open phase.
 func (c *Conn) endErrLocked() error {
 	if c.mu.err != nil {
 		return c.mu.err
@@ -101,21 +101,21 @@ func (c *Conn) endErrLocked() error {
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}
 }
 
-// writeTimedOut says in err, where that is a timeout, which one it is.
+// writeTimedOut wraps err, where that is a timeout, with the setting whose time is over.
 func (c *Conn) writeTimedOut(err error) error {
 	if !netconn.IsTimeout(err) {
 		return err
 	}
 	te := &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}
-	if !errors.Is(err, os.ErrDeadlineExceeded) { // it is an error of the connection's own
+	if !errors.Is(err, os.ErrDeadlineExceeded) { // a timeout error of the net.Conn itself
 		return fmt.Errorf("%w: %w: %w", te, os.ErrDeadlineExceeded, err)
 	}
 	return fmt.Errorf("%w: %w", te, err)
 }
 
-// noteGoAwayLocked takes what the peer has said with GOAWAY. Of several, each with a lower last
-// stream, the first debug data and the first code that tells of a fault are kept: a server that
-// says why it goes often says so once (RFC 9113 §6.8).
+// noteGoAwayLocked keeps what the peer has said with GOAWAY. Of several, the last stream is that of
+// the last one. Debug data and an error code are those of the first that has any: a server that
+// says why it closes the connection often says so once (RFC 9113 §6.8).
 func (c *Conn) noteGoAwayLocked(err error) {
 	var said *frame.ConnError
 	if !errors.As(err, &said) {
@@ -133,7 +133,7 @@ func (c *Conn) noteGoAwayLocked(err error) {
 	c.noteQuotaChangedLocked()
 }
 
-// Err tells why the connection takes no more streams, nil while it does.
+// Err returns why the connection takes no more streams, nil while it does.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *Conn) Err() error {
 }
 
 // GoAway returns what the peer has said with GOAWAY, nil if there was none: the last stream of the
-// last, and of all the first code other than NO_ERROR and the first debug data.
+// last one, and of all the first code other than NO_ERROR and the first debug data.
 func (c *Conn) GoAway() *frame.ConnError {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,7 +2,7 @@ package conn
 
 import "errors"
 
-// SendOrigin tells a client for which origins this connection may be asked (RFC 8336), each as
+// SendOrigin says for which origins a client may use this connection (RFC 8336), each as
 // "https://host:port" without a port that is the default. What a client does with it needs a
 // certificate for these hosts, so it is for TLS. Nothing is flushed. Server only.
 func (c *Conn) SendOrigin(origins ...string) error {
@@ -12,9 +12,8 @@ func (c *Conn) SendOrigin(origins ...string) error {
 	})
 }
 
-// SendAltSvc tells a client where else an origin, "https://host:port", is served (RFC 7838 §4).
-// value is as in an Alt-Svc field: `h2="alt.example.com:443"; ma=3600`. Nothing is flushed. Server
-// only.
+// SendAltSvc says where else an origin, "https://host:port", is served (RFC 7838 §4). value is as
+// in an Alt-Svc field: `h2="alt.example.com:443"; ma=3600`. Nothing is flushed. Server only.
 func (c *Conn) SendAltSvc(origin, value string) error {
 	return c.announce(func() error {
 		if origin == "" || len(origin) > 1<<16-1 || !c.core.SendAltSvc(nil, origin, value) {

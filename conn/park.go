@@ -41,18 +41,18 @@ import (
 //   - While the connection is parked no deadline is set on the socket.
 
 // parkState is what a connection knows of being parked. That is for connections of a server that
-// were started with Start, on sockets whose read deadlines are known to do no harm. The fields are
-// guarded by Conn.mu, but for onServed, which is set before there is another goroutine.
+// were started with Start, on sockets whose read deadlines are known to do no harm.
 type parkState struct {
-	checkAt      time.Time      // of the next check
-	readsAtCheck uint32         // Conn.stats.reads at the last look, its lower half
-	allowed      bool           // it was started, on a socket for which that is safe
-	requested    bool           // the reader has been called
-	parked       bool           // it rests, until something comes
-	watch        idlepoll.Vigil // nobody reads: it starts who does; 0 when somebody does
+	checkAt      time.Time      // when the next check is due
+	readsAtCheck uint32         // the lower half of stats.reads at the last check
+	allowed      bool           // the connection was started, on a socket that can be parked
+	requested    bool           // a read deadline was set to interrupt the reader
+	parked       bool           // memory was given up; cleared when something is read
+	watch        idlepoll.Vigil // starts a reader, as there is none; 0 while there is one
 }
 
-// parkAfter is how long nothing must have come: that much, or up to twice as much.
+// parkAfter is the time between two checks; what is parked has been idle for that, or up to twice
+// as long.
 const parkAfter = time.Second
 
 // initPark is called before the first read.
@@ -66,11 +66,12 @@ func (c *Conn) initPark(end func(error)) {
 	}
 }
 
-// unparkLocked begins the watch for the next rest.
+// unparkLocked ends the parking, if the connection is parked, and sets the timer for the next
+// check.
 func (c *Conn) unparkLocked() {
 	r := &c.mu.park
 	if c.mu.phase != phaseOpen {
-		return // it will not rest
+		return // it has ended
 	}
 	if r.parked {
 		r.parked = false
@@ -81,17 +82,17 @@ func (c *Conn) unparkLocked() {
 	c.mu.timer.setLocked(c.mu.park.checkAt)
 }
 
-// requestParkLocked looks whether the connection may rest, and calls the reader if so.
+// requestParkLocked checks whether the connection may be parked, and if so interrupts the reader.
 func (c *Conn) requestParkLocked(now time.Time) {
 	r := &c.mu.park
 	switch {
-	case now.Before(c.mu.park.checkAt): // the timer rang for something else
+	case now.Before(c.mu.park.checkAt): // the timer was set for something else
 	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.mu.stats.reads) &&
 		!c.mu.out.flushing && c.core.OutputLen() == 0:
 		if !r.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			r.requested = true
 		}
-		return // who reads sees to the next look
+		return // the reader sets the time of the next check
 	default:
 		r.readsAtCheck = uint32(c.mu.stats.reads)
 		c.mu.park.checkAt = now.Add(parkAfter)
@@ -99,7 +100,7 @@ func (c *Conn) requestParkLocked(now time.Time) {
 	c.mu.timer.setLocked(c.mu.park.checkAt)
 }
 
-// parkLocked is what the reader does when it was called.
+// parkLocked is called by the reader that requestParkLocked has interrupted.
 func (c *Conn) parkLocked() {
 	r := &c.mu.park
 	r.requested = false
@@ -118,12 +119,13 @@ func (c *Conn) parkLocked() {
 		c.writer.nonblock, c.writer.vectored, c.mu.out.backpressure = nil, nil, nil
 	}
 	if c.mu.timer.firesAt.IsZero() {
-		c.mu.timer.t = nil // it has rung, and is not set again before something comes
+		c.mu.timer.t = nil // it has fired, and is not set again before something comes
 	}
 	c.reader.parking = true
 }
 
-// startWatch has the reader called when something comes, and tells whether it may go.
+// startWatch has the reader's goroutine replaced by a watch of the socket. It reports whether the
+// goroutine may end.
 func (c *Conn) startWatch() bool {
 	s := c.socket()
 	if s == nil {
@@ -144,7 +146,7 @@ func (c *Conn) startWatch() bool {
 		c.mu.park.watch = v
 	}
 	c.mu.Unlock()
-	// From here on somebody else may read.
+	// From here on another goroutine may read.
 	if on && (v.Arm(s) == nil || !c.takeWatch(v)) {
 		return true
 	}
@@ -153,7 +155,7 @@ func (c *Conn) startWatch() bool {
 	return false
 }
 
-// takeWatch makes who calls it the reader, if nobody else has become that.
+// takeWatch makes its caller the reader in the place of the watch v, and reports whether it has.
 func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,11 +169,11 @@ func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
 // watcher is a Conn as package idlepoll knows it.
 type watcher Conn
 
-// Wake goes on reading.
+// Wake is called when there is something to read, on a goroutine that becomes the reader.
 func (s *watcher) Wake(v idlepoll.Vigil) {
 	c := (*Conn)(s)
 	if !c.takeWatch(v) {
-		return // it has ended
+		return // another goroutine reads: the connection has ended
 	}
 	v.Leave(c.socket())
 	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
@@ -181,14 +183,13 @@ func (s *watcher) Wake(v idlepoll.Vigil) {
 	c.serve(true) // ends as serve does
 }
 
-// Closed reports whether somebody else has closed the socket.
+// Closed reports whether the socket was closed by its owner.
 func (s *watcher) Closed() bool {
 	sock := (*Conn)(s).socket()
 	return sock == nil || sock.Closed()
 }
 
-// resumeReaderLocked gives a connection that rests a reader, for its end. It is called with mu
-// held.
+// resumeReaderLocked starts a reader for a connection that is parked and has ended.
 func (c *Conn) resumeReaderLocked() {
 	v := c.mu.park.watch
 	if v == 0 {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// PING of the application, on either side.
+// PING at the application's request, on either side.
 
 // Ping sends a PING (RFC 9113 §6.7) and waits for its answer. It returns how long that took, or the
 // error of ctx or of the connection.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
-	answer := make(chan error, 1) // one octet of data for each call: never blocks
+	answer := make(chan error, 1) // each call has a channel, so this never blocks
 	start := time.Now()
 	data, err := c.startPing(func(err error) { answer <- err })
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// pingPrefix makes the data of our PINGs differ from those that the connection sends for itself.
+// pingPrefix makes the payload of the application's PINGs differ from those of core.
 const pingPrefix = 0x53 << 56
 
 func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {

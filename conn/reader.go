@@ -27,26 +27,25 @@ import (
 //  5. handOver gives the streams that the read has opened to the Handler. Their answers take the
 //     output along, so the flush of step 4 waits for them (flushAfterHandler).
 
-// reader is what the goroutine that reads owns: that in Serve, or who has the turn (see
-// readLease).
+// reader is what the goroutine that reads owns: that in Serve, or the one with the read lease.
 type reader struct {
-	lowWater  *rcvlowat.Mark // keeps the socket from waking us for little; nil where it cannot
-	tlsBatch  *tlsbatch.Conn // the same below TLS; nil where there is none of ours
-	lazy      *socket.Reader // reads without holding a buffer while nothing is there; nil where the socket cannot
-	buf       *buffer        // nil while nothing has been read
-	buffered  int            // octets in buf
-	frameLen  int32          // length of the frame that has begun, when known
+	lowWater  *rcvlowat.Mark // the low-water mark of the socket; nil where it has none, and before bulk comes
+	tlsBatch  *tlsbatch.Conn // reads ahead below TLS, with a low-water mark; nil where it is not there
+	lazy      *socket.Reader // takes a buffer when there is something to read; nil where nc is no plain socket
+	buf       *buffer        // nil while no buffer is held
+	buffered  int            // octets in buf that were read and not handled
+	frameLen  int32          // length of the frame that has begun, 0 while it is not known
 	lastRead  int32          // octets that the last read brought
-	expected  int            // octets that will come unless the peer pauses
-	filled    bool           // it has filled buf: there is more
-	bulk      bool           // much is waited for
-	noStreams bool           // no stream is open, so it may be long until the next octet
+	expected  int            // octets of DATA that are still to come for messages of known length
+	filled    bool           // the last read has filled buf, so there is more to read
+	bulk      bool           // so much is expected that a read takes bulkReadSize
+	noStreams bool           // no stream is open, so it may be long until the next octet comes
 
 	patience netconn.Patience
 	upgrade  *Upgrade // Config.Upgrade, until its request is stream 1
 
-	parking  bool // the goroutine shall give up its stack: see rest
-	lockHeld bool // Conn.mu is held while a frame takes effect, or what one read brought
+	parking  bool // the connection is parked: this goroutine ends
+	lockHeld bool // this goroutine holds Conn.mu; for recoverRead
 }
 
 func (r *reader) init(nc net.Conn, received []byte) {
@@ -65,8 +64,8 @@ func (r *reader) init(nc net.Conn, received []byte) {
 	}
 }
 
-// readOnce reads and handles what that brought, and tells whether the connection goes on. Its
-// caller has the turn.
+// readOnce reads once and handles what that brought. It reports whether the connection goes on. On
+// a client its caller has the read lease.
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
@@ -89,15 +88,15 @@ func (c *Conn) readAndProcess() bool {
 	return c.process()
 }
 
-// outputFullLocked reports whether the peer lets so much output pile up that its requests are
-// better not read.
+// outputFullLocked reports whether the peer lets so much output pile up that its frames are better
+// not read.
 func (c *Conn) outputFullLocked() bool {
 	return c.mu.phase == phaseOpen && c.core.OutputLen() > outputHighWater
 }
 
-// awaitOutputSpace waits while the output is crowded, and reports whether the connection goes on. A
-// request that reads for itself does not wait: mayRead is false, and its turn is Serve's, which
-// listens to no request.
+// awaitOutputSpace waits while the output is full. It reports whether the connection goes on, and
+// whether the caller may read. A request that holds the read lease does not wait, since it could
+// not be given up meanwhile: mayRead is false, and the lease returns to Serve.
 func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +106,7 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	waited := false
 	for c.outputFullLocked() {
 		waited = true
-		c.core.SetPartial(core.Partial{}, time.Now()) // it is not the peer that keeps the rest of a frame waiting
+		c.core.SetPartial(core.Partial{}, time.Now()) // it is not for the peer that the rest of a frame has not come
 		c.flushSoonLocked()
 		c.mu.out.taken.Wait()
 	}
@@ -119,7 +118,7 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	return goOn, goOn
 }
 
-// read takes what the socket has.
+// read reads once from the socket, into the buffer.
 func (c *Conn) read() error {
 	r := &c.reader
 	r.releaseBuf()
@@ -142,7 +141,7 @@ func (c *Conn) read() error {
 	c.mu.Unlock()
 	r.buffered += max(n, 0)
 	if n > 0 {
-		return nil // an error will come again
+		return nil // an error comes again with the next read
 	}
 	if err == nil {
 		err = io.ErrNoProgress
@@ -170,7 +169,8 @@ func (r *reader) read(nc net.Conn) (n int, err error) {
 	return n, err
 }
 
-// Take takes a buffer, where the socket has something to read.
+// Take implements socket.Memory: it takes a buffer from a pool, when the socket has something to
+// read.
 func (r *reader) Take() []byte {
 	pool := &readPool
 	if r.bulk {
@@ -180,14 +180,14 @@ func (r *reader) Take() []byte {
 	return r.buf.b
 }
 
-// GiveBack gives the buffer back, into which nothing was read.
+// GiveBack implements socket.Memory: nothing was read into the buffer.
 func (r *reader) GiveBack() {
 	putRead(r.buf)
 	r.buf = nil
 }
 
-// grow makes room in the buffer: as much as one read takes, and for a frame that needs more as much
-// again as it has brought so far. What its header promises is not believed.
+// grow takes a larger buffer: one for all that one read takes, and for a frame that needs more one
+// of twice the size. The length in its header is not believed before the octets have come.
 func (r *reader) grow() {
 	old, size := r.buf, len(r.buf.b)
 	switch {
@@ -204,8 +204,7 @@ func (r *reader) grow() {
 	putRead(old)
 }
 
-// releaseBuf gives back the buffer that is empty, if the next read need not begin with one of its
-// size.
+// releaseBuf gives an empty buffer back, unless the next read must begin with one of its size.
 func (r *reader) releaseBuf() {
 	if r.buf != nil && r.buffered == 0 &&
 		(r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
@@ -214,7 +213,7 @@ func (r *reader) releaseBuf() {
 	}
 }
 
-// process handles every whole frame that was read and tells whether the connection goes on.
+// process handles every whole frame that was read and reports whether the connection goes on.
 func (c *Conn) process() bool {
 	now := time.Now()
 	r := &c.reader
@@ -243,14 +242,14 @@ func (c *Conn) process() bool {
 	}
 	partial := c.core.Partial(b)
 	r.buffered = copy(r.buf.b, b)
-	r.frameLen = int32(partial.Length) // which takes 24 bits (RFC 9113 §4.1)
+	r.frameLen = int32(partial.Length) // 24 bits (RFC 9113 §4.1)
 	if r.buffered == 0 && len(r.buf.b) > bulkReadSize {
-		r.buf = nil // made for one large frame
+		r.buf = nil // it was made for one large frame
 	}
 	return c.afterRead(partial, now)
 }
 
-// apply lets one frame take effect and tells whether the connection goes on.
+// apply has the frame that was decoded take effect and reports whether the connection goes on.
 func (c *Conn) apply(now time.Time) bool {
 	c.mu.Lock()
 	if c.mu.phase != phaseOpen {
@@ -263,7 +262,7 @@ func (c *Conn) apply(now time.Time) bool {
 	c.handleEventsLocked()
 	c.reader.lockHeld = false
 	if c.client != nil && len(c.mu.pending) == 0 {
-		c.mu.Unlock() // whom it concerns is told when all that was read is handled
+		c.mu.Unlock() // afterRead calls unlockAndNotify
 	} else {
 		c.unlockAndNotify()
 	}
@@ -274,11 +273,11 @@ func (c *Conn) apply(now time.Time) bool {
 }
 
 // readAheadLimit is how much DATA may lie unread before the goroutine that reads the socket lets
-// others run first, where there are no more CPUs: it is cheaper to copy while it is in the cache.
+// others run first, where there are no more CPUs: DATA is copied cheaply while it is in the cache.
 const readAheadLimit = 128 << 10
 
-// afterRead does what is due once all that one read brought has been handled: data that may go on
-// is moved to the output, new streams are handed over, and somebody is made to flush.
+// afterRead does what is due once all that one read brought has been handled: queued data is moved
+// to the output as far as windows allow, new streams are handed over, and a flush is started.
 func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.mu.Lock()
 	if c.mu.phase != phaseOpen {
@@ -289,7 +288,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
 	c.ensureOutputLocked()
-	if !c.borrowingLocked() { // or it need not be copied
+	if !c.borrowingLocked() { // the flusher will borrow it, without a copy
 		c.fillLocked()
 	}
 	c.handleEventsLocked()
@@ -318,8 +317,9 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	return true
 }
 
-// handOver gives the streams that the peer has opened to the handler, dead ones too: a request that
-// came whole before its connection ended is one that the peer may count on.
+// handOver gives the streams that the peer has opened to the handler, also those that have died
+// meanwhile: the peer may count on a request being handled that came whole before its connection
+// ended.
 func (c *Conn) handOver() {
 	c.mu.Lock()
 	batch := c.mu.opened
@@ -328,7 +328,7 @@ func (c *Conn) handOver() {
 		return
 	}
 	c.handler.HandleStreams(batch)
-	// Only this goroutine appends to opened.
+	// Only the reader, which is this goroutine, appends to opened.
 	c.mu.Lock()
 	clear(batch)
 	c.mu.opened = batch[:0]
@@ -338,8 +338,8 @@ func (c *Conn) handOver() {
 	c.mu.Unlock()
 }
 
-// interruptReadLocked has a leader look up from the socket: its stream has died, or its deadline
-// has passed.
+// interruptReadLocked has a request that holds the read lease for st return from its Read: its
+// stream has died, its deadline has passed, or its context is done.
 func (st *Stream) interruptReadLocked() {
 	if client := st.c.client; client != nil && client.lease.inlineReader == st {
 		client.lease.interrupted = true
@@ -347,8 +347,8 @@ func (st *Stream) interruptReadLocked() {
 	}
 }
 
-// readInterrupted undoes kick, or requestParkLocked, and tells whether that was why reading has
-// failed.
+// readInterrupted reports whether a Read has failed because of interruptReadLocked or
+// requestParkLocked, and if so takes back the read deadline that they have set.
 func (c *Conn) readInterrupted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

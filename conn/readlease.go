@@ -21,29 +21,22 @@ import (
 // A request that is given up must be able to interrupt its Read, which only sockets of package net
 // allow (interruptible.go); it sets a read deadline that has passed (interruptReadLocked).
 
-// Who reads a client's socket. That is the goroutine in Serve, as on a server, but for requests
-// that follow one another closely without another at the same time: there the goroutine that waits
-// for the response reads for itself, which spares waking it, the dearest part of such a request. It
-// has the turn from AwaitHead on until its head has come. When nothing is open then, the turn is
-// free for the next request, for a moment (leaseFreeTime), after which Serve takes it back. That
-// needs a Read that can be interrupted when the request is given up, which only known connections
-// have: see isInterruptible.
-//
-// Who has the turn owns receiver and core's Decode.
+// readLease is the right to read a client's socket. Its holder owns Conn.reader, and of core the
+// methods of the reader. It is guarded by Conn.mu.
 type readLease struct {
 	holder       leaseHolder
-	inlineReader *Stream       // has the turn
-	backToBack   bool          // requests follow one another closely
-	ended        bool          // a leader has found the end of the connection
-	interrupted  bool          // the read deadline was set for the leader to look up
-	caughtUp     chan struct{} // closed when Serve has read; nil while nobody waits for that: see Conn.catchUpLocked
+	inlineReader *Stream       // whose request reads, while holder is leaseRequest
+	backToBack   bool          // requests follow one another closely, one at a time
+	ended        bool          // a request that has read has found the end of the connection
+	interrupted  bool          // a read deadline that has passed was set to interrupt the request
+	caughtUp     chan struct{} // closed when Serve has handled a read; nil until awaitCatchUpLocked waits
 
-	serveCond sync.Cond // Serve waits for its turn
+	serveCond sync.Cond // signals Serve that it has the lease, or that the connection has ended
 	timer     *time.Timer
-	timerOn   bool // it runs
+	timerOn   bool // timer is set
 
-	grants     uint64 // how often a leader has had the turn
-	grantsSeen uint64 // of these the timer knows
+	grants     uint64 // how often a request has taken the lease
+	grantsSeen uint64 // grants when the timer has looked last
 }
 
 type leaseHolder uint8
@@ -55,16 +48,18 @@ const (
 )
 
 const (
-	// leaseFreeTime is how long nobody reads at most: what a server says between two requests is
-	// heard so much later, as if it were as far away. A timer that rings sooner makes each wait for
-	// a response dearer, since the system's clock has to be set for it each time that the processor
-	// falls asleep.
+	// leaseFreeTime is how long the lease may be free, in which nothing is read: what a server says
+	// between two requests is read so much later, as if it were as far away. A shorter time makes
+	// each wait for a response dearer, since the system's clock has to be set for the timer each
+	// time that the processor goes idle.
 	leaseFreeTime = 20 * time.Millisecond
-	// backToBackGap is how soon after another a request must come for the turn to be left free.
+	// backToBackGap is how soon after the last one a request must come for the lease to be given
+	// up.
 	backToBackGap = 200 * time.Microsecond
 )
 
-// acquireLease waits until it is Serve's turn, and tells whether there is something left to read.
+// acquireLease waits until Serve has the lease, and reports whether there is something left to
+// read. First it gives the lease up, if requests follow one another closely.
 func (c *Conn) acquireLease() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +78,8 @@ func (c *Conn) acquireLease() bool {
 	return !t.ended
 }
 
-// releaseLeaseLocked leaves the turn to who comes, or to Serve when nobody does.
+// releaseLeaseLocked gives the lease up: the next request takes it, or the timer returns it to
+// Serve.
 func (c *Conn) releaseLeaseLocked() {
 	t := &c.client.lease
 	t.holder, t.inlineReader = leaseFree, nil
@@ -102,7 +98,7 @@ func (c *Conn) armLeaseTimerLocked(d time.Duration) {
 	}
 }
 
-// leaseTimerFired gives the turn back to Serve if nobody had it for some time.
+// leaseTimerFired returns the lease to Serve if no request has taken it for leaseFreeTime.
 func (c *Conn) leaseTimerFired() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +109,7 @@ func (c *Conn) leaseTimerFired() {
 	case t.grants != t.grantsSeen && c.mu.phase == phaseOpen:
 		t.grantsSeen = t.grants
 		rest := leaseFreeTime
-		if idle := c.core.IdleSince(); !idle.IsZero() { // nor is somebody about to lead
+		if idle := c.core.IdleSince(); !idle.IsZero() { // no request is open that has not begun to read
 			rest -= time.Since(idle)
 		}
 		c.armLeaseTimerLocked(rest)
@@ -123,15 +119,16 @@ func (c *Conn) leaseTimerFired() {
 	}
 }
 
-// returnLeaseLocked gives the turn to Serve.
+// returnLeaseLocked gives the lease to Serve.
 func (c *Conn) returnLeaseLocked() {
 	t := &c.client.lease
 	t.holder, t.inlineReader = leaseServe, nil
 	t.serveCond.Signal()
 }
 
-// readInlineLocked reads for st, if the turn is free, until its head has come or w, which may be
-// nil, ends that, and tells whether it has read. It lets go of mu.
+// readInlineLocked takes the lease for st, if it is free, and reads until the head of st has come
+// or w, which may be nil, ends the wait. It reports whether it has read, and releases the lock
+// meanwhile.
 func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	t := &c.client.lease
 	if t.holder != leaseFree || c.mu.phase != phaseOpen {
@@ -144,13 +141,14 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 	return true
 }
 
-// readWithLeaseLocked reads in Serve's place while more reports true, and then gives the turn on.
-// st is what a kick is for. It is called with mu held, which it lets go of.
+// readWithLeaseLocked reads in Serve's place while more reports true, and then gives the lease up
+// or returns it. st is the stream whose interruptReadLocked ends the Read. The lock is released
+// while it reads.
 func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 	t := &c.client.lease
 	t.holder, t.inlineReader = leaseRequest, st
 	goOn := true
-	defer func() { // also when what is the application's has ended this goroutine
+	defer func() { // even if code of the application has ended this goroutine
 		t.ended = t.ended || !goOn
 		if goOn && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 			c.releaseLeaseLocked()
@@ -164,28 +162,28 @@ func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 	}
 }
 
-// readOnceUnlocked is readOnce for a caller that holds mu.
+// readOnceUnlocked releases the lock, calls readOnce and acquires the lock again.
 func (c *Conn) readOnceUnlocked() bool {
 	defer c.mu.Lock()
 	c.unlockAndNotify()
 	return c.readOnce()
 }
 
-// noteRequestGapLocked notes how closely requests follow one another. It is called before a stream
-// is opened.
+// noteRequestGapLocked finds whether requests follow one another closely. It is called before a
+// stream is opened.
 func (c *Conn) noteRequestGapLocked() {
 	t := &c.client.lease
 	if !t.backToBack && c.mayReadInline() && c.mu.settingsReceived && c.core.NumStreams() == 0 {
-		// No time at all passes only in a bubble of synctest, where somebody may wait for what a
-		// server sends.
+		// No time at all passes only in a bubble of testing/synctest, where a test may wait for
+		// what a server sends.
 		gap := time.Since(c.core.IdleSince())
 		t.backToBack = gap > 0 && gap < backToBackGap
 	}
 }
 
-// mayReadInline reports whether requests may read for themselves. Where the application sees frames
-// they do not: it is called by the goroutine that reads, and runtime.Goexit is not to end that of a
-// request.
+// mayReadInline reports whether requests may read for themselves. With a Tracer or a FramePolicy
+// they do not: these are called by the goroutine that reads, and runtime.Goexit in them must not
+// end the goroutine of a request.
 func (c *Conn) mayReadInline() bool {
 	return c.interruptible && socket.CanPeek && c.opts.Tracer == nil && c.opts.FramePolicy == nil
 }

@@ -14,15 +14,14 @@ import (
 //     age, calls core.Tick, and checks whether the connection may be parked.
 //  4. In later phases the timer polls the lingering connection, or closes the socket at closeBy.
 
-// deadlineTimer is the connection's one timer. It is moved only when it must ring earlier: one that
-// rings too early looks again.
+// deadlineTimer is the one timer of a connection.
 type deadlineTimer struct {
 	t       *time.Timer
-	fire    func()    // what it calls
-	firesAt time.Time // when it will ring; zero: it is not set
+	fire    func()    // Conn.timerFired
+	firesAt time.Time // when it fires; zero: it is not set
 	stopped bool
 
-	extended bool // it has rung so late that it was set again: see timerLate
+	extended bool // it has fired late, and was set again: see timerLate
 }
 
 func (a *deadlineTimer) stopLocked() {
@@ -32,7 +31,7 @@ func (a *deadlineTimer) stopLocked() {
 	}
 }
 
-// setLocked has the alarm ring at that time at the latest.
+// setLocked has the timer fire at that time, or earlier.
 func (a *deadlineTimer) setLocked(at time.Time) {
 	if a.stopped || !a.firesAt.IsZero() && !at.Before(a.firesAt) {
 		return
@@ -48,7 +47,7 @@ func (a *deadlineTimer) setLocked(at time.Time) {
 	}
 }
 
-// armLocked sets the timer for what comes next.
+// armLocked sets the timer for the first of core's deadlines, the connection's age and closeBy.
 func (c *Conn) armLocked() {
 	at, ok := c.core.Deadline()
 	if !c.mu.ageAt.IsZero() && (!ok || c.mu.ageAt.Before(at)) {
@@ -62,20 +61,19 @@ func (c *Conn) armLocked() {
 	}
 }
 
-// closeInLocked has the timer close the socket, unless closing is taken back before. It is called
-// with mu held.
+// closeInLocked has the timer close the socket after the time d, unless closeDue is cleared before.
 func (c *Conn) closeInLocked(d time.Duration) {
 	c.mu.closeDue = true
 	c.mu.closeBy = time.Now().Add(d)
 	c.mu.timer.setLocked(c.mu.closeBy)
 }
 
-// timerLate is how much later than it should the timer must ring for the process not to have run
-// meanwhile: it was stopped, or the machine was. What the peer has sent in that time is read before
-// anything is held against it, for which it has as much time again, once.
+// timerLate is how late the timer must fire for the process not to have run meanwhile: it was
+// stopped, or the machine was. What the peer has sent in that time is read before any deadline
+// counts: the reader has as much time again, once.
 const timerLate = time.Second
 
-// timerFired runs in the timer's own goroutine.
+// timerFired is run by the timer, on a goroutine of its own.
 func (c *Conn) timerFired() {
 	c.mu.Lock()
 	if c.mu.timer.stopped {
@@ -104,7 +102,8 @@ func (c *Conn) runDueAndUnlock(now time.Time) error {
 	return c.runDueRecoverLocked(now)
 }
 
-// runDueRecoverLocked does what is due. The error is one for fail.
+// runDueRecoverLocked does what is due, and ends the connection if that panics. The error is for
+// fail.
 func (c *Conn) runDueRecoverLocked(now time.Time) (err error) {
 	ok := false
 	defer c.recoverLocked(&ok)
@@ -139,7 +138,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 	return err
 }
 
-// timerFiredClosingAndUnlock is ring for a connection that is no longer alive. It lets go of mu.
+// timerFiredClosingAndUnlock is timerFired after the open phase.
 func (c *Conn) timerFiredClosingAndUnlock(now time.Time) {
 	switch {
 	case c.mu.phase == phaseLingering:
@@ -147,7 +146,7 @@ func (c *Conn) timerFiredClosingAndUnlock(now time.Time) {
 		return
 	case c.mu.phase == phaseClosed:
 	case now.Before(c.mu.closeBy):
-		c.mu.timer.setLocked(c.mu.closeBy) // it rang for something that no longer matters
+		c.mu.timer.setLocked(c.mu.closeBy) // it was set for a deadline of the open phase
 	default:
 		c.closeLocked(c.mu.err)
 	}
