@@ -33,13 +33,13 @@ var pagePaths = sync.OnceValue(func() (p struct{ Styles, Scripts, Images []strin
 	return p
 })
 
-// A browserSite serves the page and notes which connection each path was asked on.
-type browserSite struct {
+// A browserServer serves the page and records on which connection each path was requested.
+type browserServer struct {
 	mu    sync.Mutex
 	conns map[string]string // path → the client's address
 }
 
-func (s *browserSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *browserServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.conns[r.URL.Path] = r.RemoteAddr + " " + r.Proto
 	s.mu.Unlock()
@@ -91,7 +91,7 @@ func browse(t *testing.T, url string, into any) {
 // Chromium loads a page and its fifty subresources over one HTTP/2 connection: by its own account
 // and by ours.
 func TestChromium(t *testing.T) {
-	site := &browserSite{conns: make(map[string]string)}
+	site := &browserServer{conns: make(map[string]string)}
 	ls := startServer(t, true, site)
 	var entries []timing
 	browse(t, ls.URL, &entries)

@@ -15,16 +15,16 @@ import (
 //go:embed testdata/websocket.html
 var webSocketPage string
 
-// webSocketSite serves a page that opens a WebSocket, and notes on which connections.
-type webSocketSite struct {
-	*tunnelSite
+// webSocketServer serves a page that opens a WebSocket, and records on which connections.
+type webSocketServer struct {
+	*tunnelHandler
 	closed chan struct{} // closed when the browser has seen the end
 
 	mu           sync.Mutex
 	page, socket string // the client's address and the protocol
 }
 
-func (s *webSocketSite) note(what *string, r *http.Request) {
+func (s *webSocketServer) note(what *string, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*what = strings.TrimSpace(
@@ -32,7 +32,7 @@ func (s *webSocketSite) note(what *string, r *http.Request) {
 	)
 }
 
-func (s *webSocketSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *webSocketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/":
 		s.note(&s.page, r)
@@ -40,7 +40,7 @@ func (s *webSocketSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, webSocketPage)
 	case "/chat":
 		s.note(&s.socket, r)
-		s.tunnelSite.ServeHTTP(w, r)
+		s.tunnelHandler.ServeHTTP(w, r)
 	case "/closed":
 		close(s.closed)
 	case "/ended":
@@ -56,7 +56,7 @@ func (s *webSocketSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Chromium's WebSocket goes over the connection of its page, with extended CONNECT (RFC 8441),
 // where the server offers it.
 func TestChromiumWebSocket(t *testing.T) {
-	s := &webSocketSite{tunnelSite: newTunnelSite(), closed: make(chan struct{})}
+	s := &webSocketServer{tunnelHandler: newTunnelSite(), closed: make(chan struct{})}
 	ls := startServer(t, true, s, offerConnect)
 	var seen []string
 	browse(t, ls.URL, &seen)

@@ -34,7 +34,7 @@ var clientPeers = []struct {
 }{
 	{
 		"sluice",
-		func(t *testing.T, secure bool) string { return startServer(t, secure, clientSite()).Addr },
+		func(t *testing.T, secure bool) string { return startServer(t, secure, clientTestHandler()).Addr },
 		false,
 		trailersBothWays,
 	},
@@ -171,7 +171,7 @@ func testPost(t *testing.T, rt http.RoundTripper, url string, echo bool) {
 	if err := post(bytes.NewReader(bigBody())); err != nil {
 		t.Error(err)
 	}
-	// Nothing tells how long this one is.
+	// Nothing says how long this body is.
 	if err := post(struct{ io.Reader }{bytes.NewReader(bigBody())}); err != nil {
 		t.Errorf("of unknown length: %v", err)
 	}

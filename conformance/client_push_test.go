@@ -19,7 +19,7 @@ type pushed struct {
 }
 
 // startOwn starts our server.
-func startOwn(t *testing.T, secure bool) string { return startServer(t, secure, site()).Addr }
+func startOwn(t *testing.T, secure bool) string { return startServer(t, secure, testHandler()).Addr }
 
 // pushPeers are the servers that push /big with /push.
 var pushPeers = []struct {

@@ -57,17 +57,17 @@ func prepare(t *testing.T) *foreignServer {
 			t.Fatal(err)
 		}
 	}
-	b := httptest.NewServer(clientSite())
+	b := httptest.NewServer(clientTestHandler())
 	t.Cleanup(b.Close)
 	s.backend = strings.TrimPrefix(b.URL, "http://")
 	return s
 }
 
-// clientSite is the site with what only the client's tests ask for: a page that is served when as
-// many requests have come as its query says.
-func clientSite() http.Handler {
+// clientTestHandler is testHandler with what only the client's tests request: a page that is served
+// when as many requests have come as its query says.
+func clientTestHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", site())
+	mux.Handle("/", testHandler())
 	type crowd struct {
 		here int
 		all  chan struct{}
@@ -178,10 +178,10 @@ func await(t *testing.T, port int) (addr string) {
 	}
 }
 
-// startNetHTTP serves the site with net/http's server.
+// startNetHTTP serves testHandler with net/http's server.
 func startNetHTTP(t *testing.T, secure bool) (addr string) {
 	t.Helper()
-	s := httptest.NewUnstartedServer(clientSite())
+	s := httptest.NewUnstartedServer(clientTestHandler())
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP2(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)

@@ -33,7 +33,7 @@ func (c curl) run(t *testing.T, args ...string) (body, verbose string) {
 
 func TestCurlVersions(t *testing.T) {
 	c := requireCurl(t)
-	plain, secure := startServer(t, false, site()), startServer(t, true, site())
+	plain, secure := startServer(t, false, testHandler()), startServer(t, true, testHandler())
 	tests := []struct {
 		name, proto string
 		ls          *liveServer
@@ -85,7 +85,7 @@ func TestCurlUpload(t *testing.T) {
 			continue // a request with a body may not be an upgrade; curl sends one after the other
 		}
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			want := fmt.Sprintf("%s %d %s", m.proto, uploadSize, checksum(bigBody()))
 			for _, how := range []string{"--upload-file", "--data-binary"} {
 				arg := file
@@ -105,7 +105,7 @@ func TestCurlDownload(t *testing.T) {
 	c := requireCurl(t)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := filepath.Join(t.TempDir(), "out")
 			c.run(t, m.flag, "-o", out, ls.URL+"/big")
 			got, err := os.ReadFile(out)
@@ -128,7 +128,7 @@ func TestCurlExpectContinue(t *testing.T) {
 			continue
 		}
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			wire := strings.TrimSuffix(m.proto, ".0")
 			body, verbose := c.run(t, m.flag, "-H", "Expect: 100-continue", "--expect100-timeout", "20",
 				"--upload-file", file, ls.URL+"/upload")
@@ -145,7 +145,7 @@ func TestCurlTrailers(t *testing.T) {
 	c := requireCurl(t)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			heads := filepath.Join(t.TempDir(), "heads") // for HTTP/1.1, -v leaves the trailers out
 			body, _ := c.run(t, m.flag, "-D", heads, ls.URL+"/trailers")
 			if want := "body= x-client="; body != want {
@@ -169,7 +169,7 @@ func TestCurlEarlyHints(t *testing.T) {
 	c := requireCurl(t)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			wire := strings.TrimSuffix(m.proto, ".0")
 			body, verbose := c.run(t, m.flag, ls.URL+"/hints")
 			if body != helloBody {
@@ -191,7 +191,7 @@ func TestCurlEarlyHints(t *testing.T) {
 // Several requests of one curl share one connection.
 func TestCurlReusesConnection(t *testing.T) {
 	c := requireCurl(t)
-	ls := startServer(t, true, site())
+	ls := startServer(t, true, testHandler())
 	args := []string{"--http2", "--parallel"}
 	for range 20 {
 		args = append(args, ls.URL+"/hello")

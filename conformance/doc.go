@@ -11,7 +11,7 @@
 //     says so. With CI=true or SLUICE_REQUIRE_PEERS=1 in the environment a missing program is a
 //     failure.
 //   - hostile peers: each known attack on HTTP/2 servers is sent frame by frame, and the test
-//     states what the server has to keep bounded and with which error it has to leave.
+//     states what the server has to keep bounded and with which error it has to end the connection.
 //
 // For the client:
 //

@@ -40,7 +40,7 @@ func TestH2load(t *testing.T) {
 			name = "tls"
 		}
 		t.Run(name, func(t *testing.T) {
-			ls := startServer(t, secure, site())
+			ls := startServer(t, secure, testHandler())
 			out := mustRunPeer(
 				t,
 				h2load,
@@ -79,7 +79,7 @@ func TestH2loadShapes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ls := startServer(t, false, site())
+			ls := startServer(t, false, testHandler())
 			args := append([]string{"-n", fmt.Sprint(tt.n), "-t", "1"}, tt.flags...)
 			wantAllSucceeded(t, mustRunPeer(t, h2load, append(args, ls.URL+tt.path)...).stdout, tt.n)
 		})

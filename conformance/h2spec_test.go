@@ -102,7 +102,7 @@ func (c specCase) explain(err error) string {
 // stream.
 func specHandler(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return // the stream is gone
+		return // the stream has ended
 	}
 	io.WriteString(w, "hello, h2spec\n")
 }

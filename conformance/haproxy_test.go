@@ -123,8 +123,8 @@ func (l *leaveAfter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// leave begins a download or an upload and breaks it off after some octets.
-func leave(ctx context.Context, c *http.Client, url string, upload bool, after int) {
+// abort begins a download or an upload and ends it after some octets.
+func abort(ctx context.Context, c *http.Client, url string, upload bool, after int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if upload {
@@ -153,7 +153,7 @@ func TestHAProxyUsersLeave(t *testing.T) {
 			name = "users of HTTP2"
 		}
 		t.Run(name, func(t *testing.T) {
-			ls := startServer(t, false, site(), onlyHTTP2)
+			ls := startServer(t, false, testHandler(), onlyHTTP2)
 			proxy := startHAProxy(t, ls.Addr, "1h")
 			before := ls.Accepted.Load()
 
@@ -165,7 +165,7 @@ func TestHAProxyUsersLeave(t *testing.T) {
 				users.Go(func() {
 					c := haproxyUser(t, http2)
 					for n := 0; ctx.Err() == nil; n++ {
-						leave(ctx, c, proxy.front, (n+i)%2 == 0, 1+(n*7919*(i+1))%500_000)
+						abort(ctx, c, proxy.front, (n+i)%2 == 0, 1+(n*7919*(i+1))%500_000)
 						left.Add(1)
 					}
 				})

@@ -8,7 +8,7 @@ import (
 )
 
 // Frames that cost the peer next to nothing and the server an answer, or the work of looking at
-// them: each kind is sent without end, and the server leaves with ENHANCE_YOUR_CALM.
+// them: each kind is sent without end, and the server ends the connection with ENHANCE_YOUR_CALM.
 func TestHostileFloods(t *testing.T) {
 	const stream = 1 // open, its request answered only when the test ends
 	setting := frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20}

@@ -204,7 +204,7 @@ func (p *rawPeer) creditUntilPing() (granted int64, ok bool) {
 // A request for much, by a peer that never opens its windows: the responses are not buffered
 // without bound.
 func TestHostileZeroWindowMemory(t *testing.T) {
-	ls := startServer(t, false, site())
+	ls := startServer(t, false, testHandler())
 	p := dialRaw(t, ls).greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 0})
 	bigBody() // made once, before the measurement
 	before := liveHeap()

@@ -9,7 +9,7 @@ import (
 // A client that resets whatever is pushed, at once: it gets no more of it for a while, and is
 // served otherwise.
 func TestHostilePushResets(t *testing.T) {
-	ls := startServer(t, false, site())
+	ls := startServer(t, false, testHandler())
 	p := dialRaw(t, ls).greet()
 	promises, refused := 0, 0
 	for i := range uint32(1000) {
@@ -57,7 +57,7 @@ func TestHostilePushFrames(t *testing.T) {
 		}, frame.ProtocolError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ls := startServer(t, false, site())
+			ls := startServer(t, false, testHandler())
 			p := dialRaw(t, ls).greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 0}) // so that both streams stay
 			p.get(1, "/push").mustFlush()
 			p.until("the pushed response", func(f frame.Frame) bool {
@@ -82,7 +82,7 @@ func TestHostilePushFrames(t *testing.T) {
 // SETTINGS_ENABLE_PUSH changes midway: from its acknowledgement on nothing more is promised, and
 // what was promised is still answered (RFC 9113 §6.5.2).
 func TestHostilePushToggled(t *testing.T) {
-	ls := startServer(t, false, site())
+	ls := startServer(t, false, testHandler())
 	p := dialRaw(t, ls).greet()
 	for i := range uint32(100) {
 		on, id := 1-i%2, 2*i+1

@@ -94,7 +94,7 @@ func TestHostileSilence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			playSlow(t, site(), memconn.Options{}, func(p *slowPeer) {
+			playSlow(t, testHandler(), memconn.Options{}, func(p *slowPeer) {
 				tt.send(p)
 				p.mustFlush()
 				p.tasks.Go(func() { p.readToEnd() })
@@ -106,7 +106,7 @@ func TestHostileSilence(t *testing.T) {
 
 // A header block in drips: each octet is progress, and the block as a whole has its time.
 func TestHostileHeaderDrip(t *testing.T) {
-	playSlow(t, site(), memconn.Options{}, func(p *slowPeer) {
+	playSlow(t, testHandler(), memconn.Options{}, func(p *slowPeer) {
 		p.greet()
 		wire := frame.Headers{
 			StreamID:   1,
@@ -130,10 +130,10 @@ func TestHostileHeaderDrip(t *testing.T) {
 	})
 }
 
-// After a connection error the server leaves, whether or not the peer closes its side or ever stops
-// sending.
+// After a connection error the server closes the connection, whether or not the peer closes its
+// side or ever stops sending.
 func TestHostileNeverCloses(t *testing.T) {
-	playSlow(t, site(), memconn.Options{}, func(p *slowPeer) {
+	playSlow(t, testHandler(), memconn.Options{}, func(p *slowPeer) {
 		p.greet().add(frame.Data{Data: []byte("on stream 0")}).mustFlush()
 		p.tasks.Go(func() {
 			for p.add(frame.Ping{}).flush() == nil {
@@ -238,7 +238,7 @@ func TestHostileSocketNotRead(t *testing.T) {
 		})
 	})
 	t.Run("answers to PING", func(t *testing.T) {
-		playSlow(t, site(), memconn.Options{Buffer: 4 << 10}, func(p *slowPeer) {
+		playSlow(t, testHandler(), memconn.Options{Buffer: 4 << 10}, func(p *slowPeer) {
 			p.greet()
 			before := liveHeap()
 			written := 0

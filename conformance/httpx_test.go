@@ -40,7 +40,7 @@ func TestHTTPX(t *testing.T) {
 				count int
 			}{{"sync", 200}, {"one-by-one", 3000}, {"at-once", 1000}} {
 				t.Run(tt.mode, func(t *testing.T) {
-					ls := startServer(t, secure, site())
+					ls := startServer(t, secure, testHandler())
 					out := mustRunPeer(t, python, "testdata/httpx_client.py", tt.mode, ls.URL, strconv.Itoa(tt.count)).stdout
 					var got result
 					if err := json.Unmarshal([]byte(out), &got); err != nil {

@@ -49,7 +49,7 @@ func runNghttp(t *testing.T, args ...string) string {
 func TestNghttpFrames(t *testing.T) {
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := runNghttp(t, append(m.flags, "-v", ls.URL+"/proto")...)
 			wantContains(t, "nghttp -v", out, "recv SETTINGS frame", ":status: 200", "; END_STREAM",
 				"GET HTTP/2.0 "+ls.Addr)
@@ -84,7 +84,7 @@ func TestNghttpUpload(t *testing.T) {
 	for _, m := range nghttpModes {
 		for _, tt := range tests {
 			t.Run(m.name+"/"+tt.name, func(t *testing.T) {
-				ls := startServer(t, m.secure, site())
+				ls := startServer(t, m.secure, testHandler())
 				args := append(append([]string{"-d", file}, m.flags...), tt.flags...)
 				if out := runNghttp(t, append(args, ls.URL+"/upload")...); !strings.Contains(out, want) {
 					t.Errorf("the answer lacks %q:\n%s", want, clip(out))
@@ -102,7 +102,7 @@ func TestNghttpDownload(t *testing.T) {
 	for _, m := range nghttpModes {
 		for _, window := range []string{"8", "16", "30"} { // stream windows of 255 octets, 64 KiB and 1 GiB
 			t.Run(m.name+"/window 2^"+window, func(t *testing.T) {
-				ls := startServer(t, m.secure, site())
+				ls := startServer(t, m.secure, testHandler())
 				path, want := "/big", bigBody()
 				if window == "8" {
 					path, want = "/some", bigBody()[:someSize] // a frame for each 255 octets
@@ -124,7 +124,7 @@ func TestNghttpTrailers(t *testing.T) {
 	}
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := runNghttp(t, append(m.flags, "-v", "-d", file, "--trailer", "x-client: from nghttp", ls.URL+"/trailers")...)
 			reply := "body=small x-client=from nghttp"
 			wantContains(t, "nghttp -v", out, reply, "x-checksum: "+checksum([]byte(reply)), "x-late: yes")
@@ -151,7 +151,7 @@ func TestNghttpHeaderBlocks(t *testing.T) {
 	for _, m := range nghttpModes {
 		for _, tt := range tests {
 			t.Run(m.name+"/"+tt.name, func(t *testing.T) {
-				ls := startServer(t, m.secure, site())
+				ls := startServer(t, m.secure, testHandler())
 				args := append(append([]string{"-m", "20"}, m.flags...), tt.flags...)
 				out := runNghttp(t, append(args, ls.URL+"/hello")...)
 				if want := strings.Repeat(helloBody, 20); out != want {
@@ -165,7 +165,7 @@ func TestNghttpHeaderBlocks(t *testing.T) {
 func TestNghttpEarlyHints(t *testing.T) {
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := runNghttp(t, append(m.flags, "-v", ls.URL+"/hints")...)
 			early, final := strings.Index(out, ":status: 103"), strings.Index(out, ":status: 200")
 			if early < 0 || final < early {
@@ -180,7 +180,7 @@ func TestNghttpEarlyHints(t *testing.T) {
 func TestNghttpPush(t *testing.T) {
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := runNghttp(t, append(m.flags, "-v", "-n", ls.URL+"/push?asset=/some")...)
 			wantContains(t, "nghttp -v", out, "recv PUSH_PROMISE frame", "promised_stream_id=2", ":path: /some",
 				"recv (stream_id=2) :status: 200", fmt.Sprintf("content-length: %d", len(helloBody)))
@@ -205,7 +205,7 @@ func TestNghttpPush(t *testing.T) {
 func TestNghttpPreload(t *testing.T) {
 	for _, m := range nghttpModes {
 		t.Run(m.name, func(t *testing.T) {
-			ls := startServer(t, m.secure, site())
+			ls := startServer(t, m.secure, testHandler())
 			out := runNghttp(t, append(m.flags, "-v", "-n", ls.URL+"/preload")...)
 			wantContains(t, "nghttp -v", out, "promised_stream_id=2", ":path: /some", "promised_stream_id=4", ":path: /proto",
 				"recv (stream_id=2) :status: 200", "recv (stream_id=4) :status: 200")

@@ -63,7 +63,7 @@ func TestNode(t *testing.T) {
 			name, alpn = "tls", "h2"
 		}
 		t.Run(name, func(t *testing.T) {
-			ls := startServer(t, secure, site())
+			ls := startServer(t, secure, testHandler())
 			t.Run("get", func(t *testing.T) {
 				want := result{"status": 200.0, "body": "GET HTTP/2.0 " + ls.Addr, "alpn": alpn}
 				if diff := cmp.Diff(want, runNode(t, ls, "get")); diff != "" {
@@ -85,7 +85,7 @@ func TestNode(t *testing.T) {
 // none is refused.
 func TestNodeConcurrent(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		ls := startServer(t, secure, site())
+		ls := startServer(t, secure, testHandler())
 		got := runNode(t, ls, "concurrent")
 		if got["answers"] != 1000.0 {
 			t.Errorf("%s: %v good answers, want 1000", ls.URL, got["answers"])
@@ -103,7 +103,7 @@ func TestNodeConcurrent(t *testing.T) {
 // A reset by the client cancels the context of the request; the connection goes on.
 func TestNodeReset(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		ls := startServer(t, secure, site())
+		ls := startServer(t, secure, testHandler())
 		ended := make(chan error, 1)
 		waits.Store(ls.Addr, ended)
 		defer waits.Delete(ls.Addr)

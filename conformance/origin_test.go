@@ -26,9 +26,9 @@ func named(srv *server.Server) {
 	srv.AltServices = map[string]string{"https://b.example": `h2="alt.example:443"`}
 }
 
-// Node tells of ORIGIN and ALTSVC frames, and nghttp prints them.
+// Node has events for ORIGIN and ALTSVC frames, and nghttp prints them.
 func TestServerOrigins(t *testing.T) {
-	ls := startServer(t, true, site(), named)
+	ls := startServer(t, true, testHandler(), named)
 	t.Run("node", func(t *testing.T) {
 		want := result{
 			"origins":  []any{"https://localhost:8443", "https://b.example"},
@@ -44,7 +44,7 @@ func TestServerOrigins(t *testing.T) {
 			"recv ALTSVC frame", `[h2="alt.example:443"]`)
 	})
 	t.Run("cleartext", func(t *testing.T) {
-		if out := runNghttp(t, "-v", startServer(t, false, site(), named).URL+"/hello"); strings.Contains(
+		if out := runNghttp(t, "-v", startServer(t, false, testHandler(), named).URL+"/hello"); strings.Contains(
 			out,
 			"recv ORIGIN",
 		) ||

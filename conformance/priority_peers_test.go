@@ -19,15 +19,17 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// A prioritySite notes which priority each path was asked for with.
-type prioritySite struct {
+// A priorityServer records with which priority each path was requested.
+type priorityServer struct {
 	mu   sync.Mutex
 	seen map[string]priority.Params
 }
 
-func newPrioritySite() *prioritySite { return &prioritySite{seen: make(map[string]priority.Params)} }
+func newPrioritySite() *priorityServer {
+	return &priorityServer{seen: make(map[string]priority.Params)}
+}
 
-func (s *prioritySite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *priorityServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, err := server.Priority(w)
 	if err == nil {
 		s.mu.Lock()
@@ -37,7 +39,7 @@ func (s *prioritySite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "hello\n")
 }
 
-func (s *prioritySite) of(path string) priority.Params {
+func (s *priorityServer) of(path string) priority.Params {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen[path]
@@ -140,7 +142,7 @@ func (c *priorityFrames) TraceFrame(_ *conn.Conn, f conn.FrameTrace) {
 
 // Chromium states both an urgency and a place in the tree, so that RFC 9218 counts.
 func TestChromiumPriority(t *testing.T) {
-	pages, asked := &browserSite{conns: make(map[string]string)}, newPrioritySite()
+	pages, asked := &browserServer{conns: make(map[string]string)}, newPrioritySite()
 	var frames priorityFrames
 	ls := startServer(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, err := server.Priority(w); err == nil {
@@ -307,8 +309,8 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 					sum += w
 				}
 				for _, id := range []uint32{1, 3, 5} {
-					// A turn more or less is 16 KiB, and what waits gets no more than one octet of
-					// 64.
+					// A quantum more or less is 16 KiB, and streams that wait get no more than one
+					// octet of 64.
 					if share, want := float64(got[id])/piece, s.share[id]/sum; share < want-0.04 || share > want+0.04 {
 						t.Errorf("%s: stream %d has %.3f of the octets, want %.3f; all %v", s.why, id, share, want, got)
 					}

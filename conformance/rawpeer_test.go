@@ -88,7 +88,7 @@ func (p *rawPeer) flush() error {
 	return err
 }
 
-// mustFlush is flush where the server has no reason to be gone.
+// mustFlush is flush where the server has no reason to have closed the connection.
 func (p *rawPeer) mustFlush() {
 	p.t.Helper()
 	if err := p.flush(); err != nil {

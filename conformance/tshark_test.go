@@ -166,7 +166,7 @@ func tapFrames(t *testing.T, p *rawPeer) map[string]int {
 // with them.
 func TestTshark(t *testing.T) {
 	tshark := requirePeer(t, "tshark")
-	ls := startServer(t, false, site())
+	ls := startServer(t, false, testHandler())
 	p := dialRaw(t, ls)
 	tap := newWiretap(p.nc)
 	p.nc = tap

@@ -23,15 +23,15 @@ import (
 // offerConnect has a server announce extended CONNECT.
 func offerConnect(s *server.Server) { s.EnableConnectProtocol = true }
 
-// tunnelSite accepts CONNECT, sends back what comes, and notes how each tunnel ended. With
+// tunnelHandler accepts CONNECT, sends back what comes, and records how each tunnel ended. With
 // WebSocket it sends back frames.
-type tunnelSite struct {
+type tunnelHandler struct {
 	ended chan error
 }
 
-func newTunnelSite() *tunnelSite { return &tunnelSite{make(chan error, 10)} }
+func newTunnelSite() *tunnelHandler { return &tunnelHandler{make(chan error, 10)} }
 
-func (s *tunnelSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *tunnelHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protocol := strings.Join(r.Header[":protocol"], "")
 	switch {
 	case r.Method != http.MethodConnect:
@@ -91,7 +91,7 @@ func echoFrames(tunnel *conn.Tunnel) error {
 	}
 }
 
-func (s *tunnelSite) wantEnd(t *testing.T, want error) {
+func (s *tunnelHandler) wantEnd(t *testing.T, want error) {
 	t.Helper()
 	select {
 	case err := <-s.ended:
@@ -232,7 +232,7 @@ func TestClientExtendedConnectUnoffered(t *testing.T) {
 // 100 and 103 that other servers send come to the hooks of httptrace, before the response.
 func TestClientInterim(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, bool) string{
-		"sluice":   func(t *testing.T, secure bool) string { return startServer(t, secure, site()).Addr },
+		"sluice":   func(t *testing.T, secure bool) string { return startServer(t, secure, testHandler()).Addr },
 		"net-http": startNetHTTP, "node": startNode,
 	} {
 		t.Run(name, func(t *testing.T) {

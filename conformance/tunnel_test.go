@@ -25,7 +25,7 @@ func (a acceptTunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-closed
 }
 
-// tunnelUntilClosed tells the handler when it may return.
+// tunnelUntilClosed says when the handler may return.
 type tunnelUntilClosed struct {
 	net.Conn
 	closed chan struct{}

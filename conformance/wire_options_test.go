@@ -49,7 +49,7 @@ func TestServerPaddedAndGreased(t *testing.T) {
 	}
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
-			ls := startServer(t, secure, site(), padded)
+			ls := startServer(t, secure, testHandler(), padded)
 			t.Run("nghttp", func(t *testing.T) {
 				out := runNghttp(t, "-v", ls.URL+"/hello")
 				wantContains(t, "nghttp -v", out, "(padlen=115)", "END_HEADERS | PADDED", "END_STREAM | PADDED", "[UNKNOWN(0x")

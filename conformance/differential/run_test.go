@@ -39,7 +39,7 @@ func (s *side) add(format string, args ...any) {
 	s.list = append(s.list, fmt.Sprintf(format, args...))
 }
 
-// header notes fields in a fixed order, without Date.
+// header records fields in a fixed order, without Date.
 func (s *side) header(what string, h http.Header) {
 	for _, k := range slices.Sorted(maps.Keys(h)) {
 		if k != "Date" {

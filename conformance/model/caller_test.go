@@ -13,7 +13,7 @@ import (
 
 // exchange is a request, and what was seen of it on both sides. World.mu guards its fields.
 type exchange struct {
-	w   *world
+	w   *testbed
 	op  op
 	id  int
 	ctx context.Context
@@ -39,7 +39,7 @@ type exchange struct {
 	returned bool
 }
 
-func (w *world) start(o op) {
+func (w *testbed) start(o op) {
 	x := &exchange{w: w, op: o, id: o.num("id", 0), declared: -1}
 	x.ctx, x.end = context.WithCancel(context.Background())
 	if d := o.ms("timeout"); d > 0 {
@@ -136,9 +136,9 @@ func (x *exchange) checkHead(resp *http.Response) {
 	}
 }
 
-// status is that of the handler's plan.
+// status returns the status that the handler's calls lead to.
 func (x *exchange) status() int {
-	for _, t := range x.op.plan("srv") {
+	for _, t := range x.op.calls("srv") {
 		switch t.call {
 		case 'h':
 			return t.n
@@ -149,7 +149,7 @@ func (x *exchange) status() int {
 	return http.StatusOK
 }
 
-// consume does what the caller's plan says: r reads octets, s sleeps for milliseconds, c closes the
+// consume does the caller's calls: r reads octets, s sleeps for milliseconds, c closes the
 // body, x ends the context, j closes the body from another goroutine. In the end the rest is read
 // and the body closed.
 func (x *exchange) consume(resp *http.Response) {
@@ -157,7 +157,7 @@ func (x *exchange) consume(resp *http.Response) {
 	if x.w.mutate == "unread" {
 		return
 	}
-	for _, t := range x.op.plan("cli") {
+	for _, t := range x.op.calls("cli") {
 		x.w.steps.Add(1)
 		switch t.call {
 		case 'r':
@@ -198,7 +198,7 @@ func (x *exchange) take(resp *http.Response, n int64) {
 		x.w.mu.Unlock()
 		n -= int64(k)
 	}
-	if x.eof && has(x.op.plan("srv"), "t") && !x.bare && resp.Trailer.Get("X-Sum") != fmt.Sprint(x.id) {
+	if x.eof && has(x.op.calls("srv"), "t") && !x.bare && resp.Trailer.Get("X-Sum") != fmt.Sprint(x.id) {
 		x.w.failf("request %d: the trailers of the whole response are %v", x.id, resp.Trailer)
 	}
 }

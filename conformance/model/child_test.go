@@ -111,7 +111,7 @@ func child(order, input string, limit time.Duration) outcome {
 
 var faultLine = regexp.MustCompile(`^(FAULT |panic: |fatal error: |WARNING: DATA RACE|--- FAIL)`)
 
-// kind is a fault without its numbers, to tell whether another script has the same.
+// kind returns a fault without its numbers, to find out whether another script has the same.
 func kind(fault string) string {
 	fault = regexp.MustCompile(`[0-9]+`).ReplaceAllString(fault, "#")
 	return fault[:min(len(fault), 60)]

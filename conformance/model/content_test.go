@@ -39,7 +39,7 @@ var errSource = errors.New("the source of the body failed")
 
 // source is the body of a request.
 type source struct {
-	w    *world
+	w    *testbed
 	id   int
 	size int64 // where it ends
 	fail int64 // where it fails, -1 for nowhere

@@ -5,7 +5,7 @@
 // refusals, GOAWAY, deliveries cut anywhere, connections that stall or break. Each request says
 // what its handler does and what its caller does, call by call. A script runs in one
 // testing/synctest bubble, with a client.Transport or ClientConn and a server.Server over
-// connections in memory, and must end with everything at rest:
+// connections in memory, and must end with everything idle:
 //
 //   - every request ends exactly once, and no handler runs twice for it;
 //   - every octet of a body is the one that was sent, and a body that is reported whole is whole;
@@ -18,6 +18,6 @@
 // environment are described at TestModel.
 //
 // Limitations: the order in which goroutines run is Go's, so a seed that has failed once may pass;
-// shortening tries each script several times. Timers that are left behind without a goroutine are
+// shortening tries each script several times. Timers that stay set without a goroutine are
 // not seen.
 package model

@@ -15,7 +15,7 @@ type gen struct {
 func generate(seed uint64) script {
 	g := &gen{Rand: rand.New(rand.NewPCG(seed, 0x736c75696365))}
 	g.calm = g.IntN(2) == 0
-	s := script{g.world()}
+	s := script{g.testbed()}
 	requests := 0
 	for range 3 + g.IntN(25) {
 		s = append(s, g.op(&requests))
@@ -36,8 +36,8 @@ func (g *gen) maybe(o *op, n int, key, words string) {
 	}
 }
 
-func (g *gen) world() op {
-	o := op{name: "world"}
+func (g *gen) testbed() op {
+	o := op{name: "testbed"}
 	o.set("client", g.oneOf("transport transport conn one two strict once three configured"))
 	kinds := "wrapped nohalf empty refused idle timeouts"
 	if !g.calm {
@@ -140,15 +140,15 @@ func (g *gen) request(id int) op {
 		g.maybe(&o, 8, "expect", "1")
 	}
 	g.maybe(&o, 15, "timeout", "1 30 500")
-	o.set("srv", g.handler(method))
-	if plan := g.caller(); plan != "" {
+	o.set("srv", g.handlerCalls(method))
+	if plan := g.callerCalls(); plan != "" {
 		o.set("cli", plan)
 	}
 	return o
 }
 
-// handler makes the plan of a handler; handle says what its letters mean.
-func (g *gen) handler(method string) string {
+// handlerCalls makes the calls of a handler; exchange.step says what the letters mean.
+func (g *gen) handlerCalls(method string) string {
 	var p []string
 	add := func(call string, n int) { p = append(p, fmt.Sprint(call, n)) }
 	reads := method != "GET"
@@ -195,8 +195,9 @@ func (g *gen) handler(method string) string {
 	return strings.Join(p, ",")
 }
 
-// caller makes the plan of what a caller does with a response; consume says what its letters mean.
-func (g *gen) caller() string {
+// callerCalls makes what a caller does with a response; exchange.consume says what the letters
+// mean.
+func (g *gen) callerCalls() string {
 	var p []string
 	for range g.IntN(4) {
 		switch n := g.IntN(12); {

@@ -10,7 +10,7 @@ import (
 )
 
 // handle is the handler of all requests.
-func (w *world) handle(rw http.ResponseWriter, r *http.Request) {
+func (w *testbed) handle(rw http.ResponseWriter, r *http.Request) {
 	if n, err := strconv.Atoi(r.URL.Query().Get("pushed")); err == nil {
 		w.pushed(rw, r, n)
 		return
@@ -29,7 +29,7 @@ func (w *world) handle(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (w *world) pushed(rw http.ResponseWriter, r *http.Request, n int) {
+func (w *testbed) pushed(rw http.ResponseWriter, r *http.Request, n int) {
 	id, _ := strconv.Atoi(r.URL.Query().Get("id"))
 	p := make([]byte, n)
 	fill(p, pushBody(id), 0)
@@ -38,7 +38,7 @@ func (w *world) pushed(rw http.ResponseWriter, r *http.Request, n int) {
 }
 
 func (x *exchange) handle(rw http.ResponseWriter, r *http.Request) {
-	plan := x.op.plan("srv")
+	plan := x.op.calls("srv")
 	x.w.mu.Lock()
 	x.runs++
 	runs := x.runs
@@ -82,7 +82,7 @@ func (x *exchange) handleAgain(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// step does one call of a handler's plan: r reads octets, e reads to the end, b closes the body; h
+// step does one of a handler's calls: r reads octets, e reads to the end, b closes the body; h
 // sets the status, l the length, i sends an interim response, w writes octets, c copies them, f
 // flushes, t sets trailers, p pushes; s sleeps for milliseconds, d and D set deadlines for reading
 // and writing in as many, k ends the connection; q waits until the request is over, g calls Goexit,
@@ -106,7 +106,7 @@ func (x *exchange) step(rw http.ResponseWriter, r *http.Request, t token) {
 	case 'c':
 		x.write(rw, int64(t.n), true)
 	case 'f':
-		x.note(rc.Flush())
+		x.record(rc.Flush())
 	case 't':
 		rw.Header().Set("X-Sum", fmt.Sprint(x.id))
 	case 'p':
@@ -125,7 +125,7 @@ func (x *exchange) control(
 	case 's':
 		time.Sleep(time.Until(at))
 	case 'd':
-		_ = rc.SetReadDeadline(at) // the stream may be gone
+		_ = rc.SetReadDeadline(at) // fails where the stream has ended
 	case 'D':
 		_ = rc.SetWriteDeadline(at)
 	case 'k':
@@ -146,8 +146,8 @@ func (x *exchange) control(
 	}
 }
 
-// note keeps the first error of a response.
-func (x *exchange) note(err error) {
+// record keeps the first error of a response.
+func (x *exchange) record(err error) {
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
 	if x.failed == nil {
@@ -155,10 +155,10 @@ func (x *exchange) note(err error) {
 	}
 }
 
-// declare sets the Content-Length that the plan's writes come to.
+// declare sets the Content-Length to the sum of the writes.
 func (x *exchange) declare(rw http.ResponseWriter) {
 	n := int64(0)
-	for _, t := range x.op.plan("srv") {
+	for _, t := range x.op.calls("srv") {
 		if t.call == 'w' || t.call == 'c' {
 			n += int64(t.n)
 		}
@@ -187,14 +187,14 @@ func (x *exchange) write(rw http.ResponseWriter, n int64, byCopy bool) {
 		if err == nil && k < n {
 			x.w.failf("request %d: Copy took %d of %d octets without an error", x.id, k, n)
 		}
-		x.note(err)
+		x.record(err)
 		return
 	}
 	k, err := rw.Write(p)
 	if err == nil && int64(k) < n {
 		x.w.failf("request %d: Write took %d of %d octets without an error", x.id, k, n)
 	}
-	x.note(err)
+	x.record(err)
 }
 
 // plain is a reader of pieces, and nothing else.

@@ -14,7 +14,7 @@ import (
 )
 
 // settle lets everything end, and checks that it has.
-func (w *world) settle() {
+func (w *testbed) settle() {
 	done := make(chan struct{})
 	go func() {
 		w.callers.Wait()
@@ -24,14 +24,14 @@ func (w *world) settle() {
 	time.Sleep(2 * time.Minute) // handlers return, credit arrives, a PushCache drops what no request has asked for
 	synctest.Wait()
 	w.checkExchanges()
-	w.checkRest()
+	w.checkNothingLeft()
 	w.probe()
 	w.stop()
 	w.checkGoroutines()
 }
 
 // within waits for something that must not take longer than d.
-func (w *world) within(d time.Duration, done <-chan struct{}, what string) {
+func (w *testbed) within(d time.Duration, done <-chan struct{}, what string) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -55,7 +55,7 @@ func stacks() string {
 	return strings.Join(list, "\n\n")
 }
 
-func (w *world) checkExchanges() {
+func (w *testbed) checkExchanges() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.exchanges {
@@ -122,7 +122,7 @@ func (x *exchange) clean() bool {
 	if x.op.str("timeout") != "" || x.op.str("fail") != "" || x.op.str("short") != "" {
 		return false
 	}
-	if has(x.op.plan("srv"), "gxXqdD") || has(x.op.plan("cli"), "cxj") {
+	if has(x.op.calls("srv"), "gxXqdD") || has(x.op.calls("cli"), "cxj") {
 		return false
 	}
 	refusals := 0
@@ -139,7 +139,7 @@ func (x *exchange) clean() bool {
 		case "goaway":
 			refusals++
 		case "do":
-			if has(o.plan("srv"), "k") {
+			if has(o.calls("srv"), "k") {
 				refusals++
 			}
 		}
@@ -170,8 +170,8 @@ func (x *exchange) replayable() bool {
 	return !up || getBody || x.op.num("up", 0) < kept
 }
 
-// checkRest checks that no connection has anything left of a request.
-func (w *world) checkRest() {
+// checkNothingLeft checks that no connection has anything left of a request.
+func (w *testbed) checkNothingLeft() {
 	w.mu.Lock()
 	servers, cconns, sconns := w.servers, w.cconns, w.sconns
 	w.mu.Unlock()
@@ -203,9 +203,9 @@ func (w *world) checkRest() {
 	}
 }
 
-// checkCredit checks that a peer may send what the connection's window has room for, but for what
+// checkCredit checks that a peer may send as much as the connection's window has, but for what
 // it was not worth a frame to say.
-func (w *world) checkCredit(name string, c, peer *conn.Conn) {
+func (w *testbed) checkCredit(name string, c, peer *conn.Conn) {
 	if peer == nil {
 		return
 	}
@@ -217,7 +217,7 @@ func (w *world) checkCredit(name string, c, peer *conn.Conn) {
 
 // probe sends more requests at once than the server takes, with bodies that are larger than
 // windows. All must succeed: what is missing of slots and credit shows here.
-func (w *world) probe() {
+func (w *testbed) probe() {
 	w.mu.Lock()
 	w.refuse, w.doomed = 0, nil
 	w.mu.Unlock()
@@ -236,7 +236,7 @@ func (w *world) probe() {
 	w.within(10*time.Minute, done, "a request that was sent after all others has not ended")
 }
 
-func (w *world) probeOne(size int) {
+func (w *testbed) probeOne(size int) {
 	sent := make([]byte, size)
 	fill(sent, 0, 0)
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://model.test/probe",
@@ -259,7 +259,7 @@ func (w *world) probeOne(size int) {
 }
 
 // stop ends client and servers, by the polite ways.
-func (w *world) stop() {
+func (w *testbed) stop() {
 	if w.single != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -292,7 +292,7 @@ func (w *world) stop() {
 }
 
 // checkGoroutines checks that the bubble has no goroutine but the one that plays the script.
-func (w *world) checkGoroutines() {
+func (w *testbed) checkGoroutines() {
 	synctest.Wait()
 	if left := stacks(); left != "" {
 		w.failf("all is over, and goroutines are left:\n%s", left)

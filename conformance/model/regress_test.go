@@ -5,16 +5,16 @@ import "testing"
 // scripts are those that have failed once, in the form in which TestModel prints them.
 var scripts = map[string]string{
 	"the body that GetBody gives is closed when the context ends before it is sent": `
-		world latency=5
+		testbed latency=5
 		refuse n=2
 		do id=13 m=PUT up=0 getbody=1 timeout=30`,
 	"the body that GetBody gives is closed when net/http dials for it and asks again": `
-		world client=configured streams=1
+		testbed client=configured streams=1
 		do id=1 m=GET cli=r3000
 		do id=2 m=POST up=567 getbody=1
 		do id=3 m=POST up=3105`,
 	"a limit of streams that was not known yet": `
-		world client=conn streams=1
+		testbed client=conn streams=1
 		do id=1 m=GET
 		do id=3 m=POST up=0`,
 }

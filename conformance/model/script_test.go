@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// A script is a list of operations, the first of which describes the world they run in. Its text
-// has one line for each: a name and parameters, "do id=3 m=POST up=70000 srv=r100,w2000 cli=e".
+// A script is a list of operations, the first of which describes the testbed that they run in. Its
+// text has one line for each: a name and parameters, "do id=3 m=POST up=70000 srv=r100,w2000
+// cli=e".
 type script []op
 
 type op struct {
@@ -18,7 +19,7 @@ type op struct {
 
 type arg struct{ key, value string }
 
-// token is one call of a plan: a letter and a number.
+// token is one call: a letter and a number.
 type token struct {
 	call byte
 	n    int
@@ -53,8 +54,8 @@ func parseScript(text string) (script, error) {
 		}
 		s = append(s, o)
 	}
-	if len(s) == 0 || s[0].name != "world" {
-		return nil, fmt.Errorf("a script begins with its world")
+	if len(s) == 0 || s[0].name != "testbed" {
+		return nil, fmt.Errorf("a script begins with its testbed")
 	}
 	return s, nil
 }
@@ -79,9 +80,9 @@ func (o op) num(key string, def int) int {
 // ms returns a parameter that is a number of milliseconds, 0 where there is none.
 func (o op) ms(key string) time.Duration { return time.Duration(o.num(key, 0)) * time.Millisecond }
 
-func (o op) plan(key string) []token { return parsePlan(o.str(key)) }
+func (o op) calls(key string) []token { return parseCalls(o.str(key)) }
 
-func parsePlan(text string) []token {
+func parseCalls(text string) []token {
 	var plan []token
 	for word := range strings.SplitSeq(text, ",") {
 		if word == "" {
@@ -93,9 +94,9 @@ func parsePlan(text string) []token {
 	return plan
 }
 
-// has reports whether a plan has one of these calls.
-func has(plan []token, calls string) bool {
-	for _, t := range plan {
+// has reports whether a list has one of these calls.
+func has(list []token, calls string) bool {
+	for _, t := range list {
 		if strings.IndexByte(calls, t.call) >= 0 {
 			return true
 		}

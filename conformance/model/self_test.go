@@ -26,7 +26,7 @@ func TestOracle(t *testing.T) {
 	} {
 		t.Run(tt.mutate, func(t *testing.T) {
 			t.Parallel()
-			o := child("script", "world mutate="+tt.mutate+"\n"+tt.script, stuck)
+			o := child("script", "testbed mutate="+tt.mutate+"\n"+tt.script, stuck)
 			if tt.want == "" && o.fault != "" || !strings.Contains(o.fault, tt.want) {
 				t.Errorf("got %q, want %q\n%s", o.fault, tt.want, o.out)
 			}
@@ -34,12 +34,12 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// A deadlock of the bubble, a panic and a process that does not end are found too, and told apart
-// by their names.
+// A deadlock of the bubble, a panic and a process that does not end are found too, and
+// distinguished by their names.
 func TestChildFaults(t *testing.T) {
 	t.Parallel()
 	if o := child("script", "nonsense", stuck); !strings.HasPrefix(o.fault, "--- FAIL") {
-		t.Errorf("a script without a world: %q", o.fault)
+		t.Errorf("a script without a testbed: %q", o.fault)
 	}
 	if o := child("seeds 1 1000000000", "", time.Second); o.fault == "" || o.seed == 0 {
 		t.Errorf("a process that does not end in time: %q, seed %d", o.fault, o.seed)
@@ -50,13 +50,13 @@ func TestChildFaults(t *testing.T) {
 func TestShrink(t *testing.T) {
 	for seed := range uint64(30) {
 		s := generate(seed)
-		s = append(s, parsed(t, "world\ncut conn=1 how=reset\ndo id=99 m=POST up=12345 srv=w5000,f0,r300 len=1")[1:]...)
+		s = append(s, parsed(t, "testbed\ncut conn=1 how=reset\ndo id=99 m=POST up=12345 srv=w5000,f0,r300 len=1")[1:]...)
 		s = append(s, generate(seed + 100)[1:]...)
 		fails := func(s script) bool {
 			cut := false
 			for _, o := range s {
 				cut = cut || o.name == "cut" && o.str("how") == "reset"
-				if cut && o.name == "do" && o.num("up", 0) >= 1000 && has(o.plan("srv"), "r") {
+				if cut && o.name == "do" && o.num("up", 0) >= 1000 && has(o.calls("srv"), "r") {
 					return true
 				}
 			}

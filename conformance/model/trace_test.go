@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
-// tracer prints the frames of a script whose world has trace=1, for the person who looks for the
+// tracer prints the frames of a script whose testbed has trace=1, for a person who looks for the
 // fault.
 type tracer struct {
 	start time.Time
@@ -20,7 +20,7 @@ func (t tracer) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
 }
 
 // tracer returns nil where nothing is to be printed.
-func (w *world) tracer() conn.Tracer {
+func (w *testbed) tracer() conn.Tracer {
 	if w.cfg.num("trace", 0) == 0 {
 		return nil
 	}

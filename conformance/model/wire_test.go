@@ -82,7 +82,7 @@ func kindOf(name string) memconn.Kind {
 }
 
 // dial connects to the server that serves now.
-func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (w *testbed) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -44,8 +44,8 @@ func (f *failure) Error() string { return f.text }
 
 // echo is the service without any framework around it.
 type echo struct {
-	waiting chan struct{} // gets a value when Wait or Chat has begun, if there is room
-	ended   chan ending   // gets how Wait or Chat ended, if there is room
+	waiting chan struct{} // gets a value when Wait or Chat has begun, unless it is full
+	ended   chan ending   // gets how Wait or Chat ended, unless it is full
 }
 
 // An ending is what a handler saw of the end of its call.

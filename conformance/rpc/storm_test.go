@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// storm starts calls of Wait all at once and cancels them, some of them before they have gone
+// storm starts calls of Wait all at once and cancels them, some of them before they were sent
 // out, again and again. Each ends with Canceled, a call beside them is answered, and what is
 // called afterwards is, too.
 func storm(t *testing.T, c caller) {

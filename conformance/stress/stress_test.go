@@ -35,8 +35,8 @@ const (
 	hung    = 2 * time.Minute // after which a request counts as one that never ends
 )
 
-// world is a client of a kind before a server of a kind.
-type world struct {
+// pair is a client of a kind and a server of a kind.
+type pair struct {
 	t          *testing.T
 	clientKind string
 	s          *faulty
@@ -65,8 +65,8 @@ func (r run) String() string {
 	return fmt.Sprintf("%s to %s/%s/MaxConnsPerHost=%d/GOMAXPROCS=%d", r.client, r.server, scheme, r.maxConns, r.procs)
 }
 
-// runs are all pairs of a client and a server of which one is ours, with the rest of the choices
-// spread among them.
+// runs are all pairs of a client and a server of which one is sluice's, with the rest of the
+// choices spread among them.
 func runs() (list []run) {
 	procs := []int{1, 2, 8}
 	for _, c := range []string{own, configure, netHTTP} {
@@ -94,7 +94,7 @@ func TestStress(t *testing.T) {
 	for _, r := range all {
 		t.Run(r.String(), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(r.procs))
-			w := &world{t: t, clientKind: r.client, outcomes: map[string]int{}, seen: map[string]bool{}}
+			w := &pair{t: t, clientKind: r.client, outcomes: map[string]int{}, seen: map[string]bool{}}
 			w.limit, w.until = 100_000, time.Now().Add(*runTime)
 			if *requests > 0 {
 				w.limit, w.until = uint64((*requests+len(all)-1)/len(all)), time.Now().Add(24*time.Hour)
@@ -113,7 +113,7 @@ func TestStress(t *testing.T) {
 }
 
 // connect makes the client.
-func (w *world) connect(r run, secure *tls.Config) {
+func (w *pair) connect(r run, secure *tls.Config) {
 	w.stats = func() (none client.Stats) { return none }
 	if r.client == own {
 		tr := &client.Transport{
@@ -136,7 +136,7 @@ func (w *world) connect(r run, secure *tls.Config) {
 }
 
 // run sends requests until there were enough.
-func (w *world) run() {
+func (w *pair) run() {
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
@@ -164,7 +164,7 @@ func size() int64 {
 }
 
 // request sends one request, checks its result, and names that.
-func (w *world) request(id uint64) (outcome string) {
+func (w *pair) request(id uint64) (outcome string) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), hung, errors.New("the request never ends"))
 	defer cancel()
 	n, answer, method := size(), size(), http.MethodPost
@@ -222,7 +222,7 @@ func (w *world) request(id uint64) (outcome string) {
 }
 
 // response checks a response by its body.
-func (w *world) response(id uint64, n, answer int64, resp *http.Response) (string, error) {
+func (w *pair) response(id uint64, n, answer int64, resp *http.Response) (string, error) {
 	defer resp.Body.Close()
 	if got := resp.Header.Get("X-Id"); got != fmt.Sprint(id) || resp.ProtoMajor != 2 {
 		w.fault("request %d got the response to %s, %s %s", id, got, resp.Proto, resp.Status)
@@ -254,7 +254,7 @@ func (w *world) response(id uint64, n, answer int64, resp *http.Response) (strin
 }
 
 // explain names what an error says, and has it for a fault if nothing explains it.
-func (w *world) explain(id uint64, ctx context.Context, gaveUp bool, err error) string {
+func (w *pair) explain(id uint64, ctx context.Context, gaveUp bool, err error) string {
 	var se *frame.StreamError
 	var ce *frame.ConnError
 	text := err.Error()
@@ -298,7 +298,7 @@ func (w *world) explain(id uint64, ctx context.Context, gaveUp bool, err error) 
 
 // closed waits until a body is closed. (net/http forgets the body that it got from GetBody for an
 // attempt that found no stream free.)
-func (w *world) closed(id uint64, b *requestBody) {
+func (w *pair) closed(id uint64, b *requestBody) {
 	if w.clientKind != netHTTP && !poll(func() bool { return b.closes.Load() > 0 }) {
 		w.fault("request %d: its body was never closed", id)
 	}
@@ -308,7 +308,7 @@ func (w *world) closed(id uint64, b *requestBody) {
 }
 
 // fault reports one kind of fault at most three times, so that the log can be read.
-func (w *world) fault(format string, args ...any) {
+func (w *pair) fault(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range 3 {
@@ -321,7 +321,7 @@ func (w *world) fault(format string, args ...any) {
 }
 
 // end closes all, and looks for what is left.
-func (w *world) end(goroutines int) {
+func (w *pair) end(goroutines int) {
 	if !poll(func() bool { return w.s.running.Load() == 0 }) {
 		w.t.Errorf("%d handlers still run", w.s.running.Load())
 	}

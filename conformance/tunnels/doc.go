@@ -5,7 +5,7 @@
 //
 // The deadlines of such connections are refused, do nothing, give errors of their own, or close
 // the connection. Client and server are ours, or one of them is net/http's. Requests are
-// answered, single ones cancelled, connections rest, and Shutdown cuts no response.
+// answered, single ones cancelled, connections become idle, and Shutdown cuts no response.
 //
 // Run it with: cd conformance/tunnels && go test ./...
 package tunnels

@@ -26,8 +26,8 @@ const patience = 20 * time.Second
 // A service is what is asked over the tunnels.
 type service struct {
 	waiting, ended chan struct{} // get a value when /wait has begun and when its request's context has ended
-	half           chan struct{} // gets a value when /slow has sent its first half, which it then waits on rest for
-	rest           chan struct{}
+	firstHalf      chan struct{} // gets a value when /slow has sent its first half; then it waits for release
+	release        chan struct{}
 }
 
 func newService() *service {
@@ -61,8 +61,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b := body(slowSize)
 		_, _ = w.Write(b[:slowSize/2])
 		_ = http.NewResponseController(w).Flush()
-		s.half <- struct{}{}
-		<-s.rest
+		s.firstHalf <- struct{}{}
+		<-s.release
 		_, _ = w.Write(b[slowSize/2:])
 	default:
 		_, _ = io.Copy(w, r.Body)
@@ -77,8 +77,8 @@ type stoppable interface {
 	Close() error
 }
 
-// A world is a client and a server, and the tunnels between them.
-type world struct {
+// A pair is a client and a server, and the tunnels between them.
+type pair struct {
 	*service
 	hc     *http.Client
 	url    string
@@ -87,10 +87,10 @@ type world struct {
 	dials  atomic.Int64
 }
 
-// newWorld starts a server of ours or of net/http's on what d makes.
-func newWorld(t *testing.T, d dialer, secure, ourClient, ourServer bool) *world {
+// newPair starts a server of ours or of net/http's on what d makes.
+func newPair(t *testing.T, d dialer, secure, ourClient, ourServer bool) *pair {
 	t.Helper()
-	w := &world{service: newService(), url: "http://tunnel.test", served: make(chan error, 1)}
+	w := &pair{service: newService(), url: "http://tunnel.test", served: make(chan error, 1)}
 	p := new(http.Protocols)
 	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
@@ -139,7 +139,7 @@ func newWorld(t *testing.T, d dialer, secure, ourClient, ourServer bool) *world 
 }
 
 // echo posts a body and compares what comes back.
-func (w *world) echo(ctx context.Context, size int) error {
+func (w *pair) echo(ctx context.Context, size int) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/echo", bytes.NewReader(body(size)))
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (w *world) echo(ctx context.Context, size int) error {
 }
 
 // get begins a request.
-func (w *world) get(ctx context.Context, path string) (*http.Response, error) {
+func (w *pair) get(ctx context.Context, path string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -196,12 +196,12 @@ func TestTunnels(t *testing.T) {
 				ourClient, ourServer bool
 			}{{"both ours", true, true}, {"client", true, false}, {"server", false, true}} {
 				t.Run(peers.name, func(t *testing.T) {
-					w := newWorld(t, k.make(t), k.secure, peers.ourClient, peers.ourServer)
+					w := newPair(t, k.make(t), k.secure, peers.ourClient, peers.ourServer)
 					ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 					defer cancel()
 					testRequests(ctx, t, w)
 					testCancelled(ctx, t, w)
-					testRest(ctx, t, w)
+					testIdle(ctx, t, w)
 					testShutdown(ctx, t, w)
 				})
 			}
@@ -209,7 +209,7 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-func testRequests(ctx context.Context, t *testing.T, w *world) {
+func testRequests(ctx context.Context, t *testing.T, w *pair) {
 	if err := w.echo(ctx, 1); err != nil { // the others share its connection
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func testRequests(ctx context.Context, t *testing.T, w *world) {
 
 // Requests that are cancelled end at once, on both sides, while others go on, and the connection
 // survives.
-func testCancelled(ctx context.Context, t *testing.T, w *world) {
+func testCancelled(ctx context.Context, t *testing.T, w *pair) {
 	for i := range 30 {
 		one, cancel := context.WithCancel(ctx)
 		ended := make(chan error, 1)
@@ -272,7 +272,7 @@ func testCancelled(ctx context.Context, t *testing.T, w *world) {
 }
 
 // A connection without requests stays.
-func testRest(ctx context.Context, t *testing.T, w *world) {
+func testIdle(ctx context.Context, t *testing.T, w *pair) {
 	for range 3 {
 		<-time.After(100 * time.Millisecond)
 		if err := w.echo(ctx, 100); err != nil {
@@ -285,19 +285,19 @@ func testRest(ctx context.Context, t *testing.T, w *world) {
 }
 
 // Shutdown lets the response that runs end whole, and comes to an end itself.
-func testShutdown(ctx context.Context, t *testing.T, w *world) {
+func testShutdown(ctx context.Context, t *testing.T, w *pair) {
 	resp, err := w.get(ctx, "/slow")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	await(t, w.half, "the first half of a response")
+	await(t, w.firstHalf, "the first half of a response")
 	down := make(chan error, 1)
 	go func() { down <- w.srv.Shutdown(ctx) }()
 	if err := await(t, w.served, "the end of Serve"); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("Serve ended with %v, want http.ErrServerClosed", err)
 	}
-	close(w.rest)
+	close(w.release)
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Equal(got, body(slowSize)) {
 		t.Errorf("%d octets of the response that ran, %v; want %d", len(got), err, slowSize)

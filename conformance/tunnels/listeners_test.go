@@ -18,8 +18,8 @@ import (
 )
 
 // A complete response is not cut when the server shuts down, though what netutil.LimitListener
-// accepts has no CloseWrite: handlers that are done have left more to the kernel than the client
-// has read.
+// accepts has no CloseWrite: handlers that have returned have given more to the kernel than the
+// client has read.
 func TestLimitListenerShutdown(t *testing.T) {
 	const size = 8 << 20
 	p := new(http.Protocols)
@@ -34,7 +34,7 @@ func TestLimitListenerShutdown(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(netutil.LimitListener(l, 10)) }()
 		tr := &client.Transport{Protocols: p}
-		w := &world{hc: &http.Client{Transport: tr}, url: "http://" + l.Addr().String()}
+		w := &pair{hc: &http.Client{Transport: tr}, url: "http://" + l.Addr().String()}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		resp, err := w.get(ctx, "/")
 		if err != nil {
@@ -58,7 +58,7 @@ func TestLimitListenerShutdown(t *testing.T) {
 	}
 }
 
-// httptest.Server works with Configure on both sides: Close closes connections that rest, and
+// httptest.Server works with Configure on both sides: Close closes idle connections, and
 // returns.
 func TestHTTPTestConfigured(t *testing.T) {
 	for _, secure := range []bool{false, true} {
@@ -85,7 +85,7 @@ func TestHTTPTestConfigured(t *testing.T) {
 		if _, err := client.Configure(tr); err != nil {
 			t.Fatal(err)
 		}
-		w := &world{hc: ts.Client(), url: ts.URL}
+		w := &pair{hc: ts.Client(), url: ts.URL}
 		for range 20 {
 			if err := w.echo(t.Context(), 10_000); err != nil {
 				t.Errorf("TLS %t: %v", secure, err)

@@ -32,7 +32,7 @@ var bigBody = sync.OnceValue(func() []byte {
 	return b
 })
 
-// checksum is the form in which the site and the peers compare bodies.
+// checksum is the form in which testHandler and the peers compare bodies.
 func checksum(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
@@ -48,8 +48,9 @@ func bigFile(t *testing.T) string {
 	return name
 }
 
-// site is what the peers talk to: one path for each thing that they check.
-func site() http.Handler {
+// testHandler is the handler of the servers that peers talk to. It has a path for each thing that
+// they check.
+func testHandler() http.Handler {
 	mux := http.NewServeMux()
 	hello := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, helloBody) }
 	mux.HandleFunc("/{$}", hello)
@@ -80,7 +81,7 @@ func site() http.Handler {
 		}
 		io.WriteString(w, helloBody)
 	})
-	// A page that says what it needs, and leaves the rest to the middleware.
+	// A page that names the resources that it needs; the middleware pushes them.
 	mux.Handle("/preload", server.PushPreloads(server.EarlyHints(http.HandlerFunc(hello), func(*http.Request) []string {
 		return []string{"</some>; rel=preload; as=image", "</proto>; rel=preload; as=fetch"}
 	})))
@@ -118,7 +119,7 @@ func serveTrailers(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(http.TrailerPrefix+"X-Late", "yes")
 }
 
-// waits tells the tests how requests for /wait ended, by the token in their query.
+// waits has channels that get how requests for /wait ended, by the token in their query.
 var waits sync.Map // token → chan error
 
 // serveWait answers nothing until the client gives up, and reports the reason that the request's

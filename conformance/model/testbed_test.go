@@ -21,8 +21,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// world is what one script runs in.
-type world struct {
+// testbed is a client and a server, with connections between them, for one script.
+type testbed struct {
 	t      *testing.T
 	script script
 	cfg    op
@@ -53,7 +53,7 @@ type world struct {
 
 // play runs a script in the bubble that it is called in, and returns how many calls were made.
 func play(t *testing.T, s script, failf func(string, ...any)) int64 {
-	w := &world{
+	w := &testbed{
 		t: t, script: s, cfg: s[0], mutate: s[0].str("mutate"), failf: failf,
 		last: make(map[*conn.Conn]uint32), byID: make(map[int]*exchange),
 	}
@@ -71,7 +71,7 @@ func play(t *testing.T, s script, failf func(string, ...any)) int64 {
 }
 
 // serve starts a server.
-func (w *world) serve() {
+func (w *testbed) serve() {
 	srv := &server.Server{Handler: http.HandlerFunc(w.handle), ErrorLog: log.New(io.Discard, "", 0)}
 	c := &srv.Config
 	c.MaxConcurrentStreams = w.cfg.num("streams", 0)
@@ -107,7 +107,7 @@ func (w *world) serve() {
 }
 
 // connect makes the client.
-func (w *world) connect() {
+func (w *testbed) connect() {
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
 	tr := &client.Transport{
@@ -172,7 +172,7 @@ func (w *world) connect() {
 }
 
 // takePush reads what is pushed to its end.
-func (w *world) takePush(p *client.Push) {
+func (w *testbed) takePush(p *client.Push) {
 	resp, err := p.Response(context.Background())
 	if err != nil {
 		return // its connection or its parent may have failed
@@ -190,7 +190,7 @@ func (w *world) takePush(p *client.Push) {
 }
 
 // serverPolicy sees each frame that a client sends.
-func (w *world) serverPolicy(c *conn.Conn, h frame.Header, payload []byte) error {
+func (w *testbed) serverPolicy(c *conn.Conn, h frame.Header, payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, known := w.last[c]; !known {
@@ -214,7 +214,7 @@ func (w *world) serverPolicy(c *conn.Conn, h frame.Header, payload []byte) error
 }
 
 // clientPolicy sees each frame that a server sends.
-func (w *world) clientPolicy(c *conn.Conn, h frame.Header, payload []byte) error {
+func (w *testbed) clientPolicy(c *conn.Conn, h frame.Header, payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, known := w.last[c]; !known {
@@ -231,7 +231,7 @@ func (w *world) clientPolicy(c *conn.Conn, h frame.Header, payload []byte) error
 }
 
 // do does one operation of the script.
-func (w *world) do(o op) {
+func (w *testbed) do(o op) {
 	switch o.name {
 	case "do":
 		w.start(o)
@@ -265,7 +265,7 @@ func (w *world) do(o op) {
 }
 
 // disturb does something to one of the youngest connections.
-func (w *world) disturb(o op) {
+func (w *testbed) disturb(o op) {
 	nth := func(n int) int { return n - 1 - o.num("conn", 0)%max(n, 1) }
 	w.mu.Lock()
 	var l *link
@@ -306,7 +306,7 @@ func (w *world) disturb(o op) {
 }
 
 // restart shuts the server down, and has another one take its place.
-func (w *world) restart(patience time.Duration) {
+func (w *testbed) restart(patience time.Duration) {
 	w.mu.Lock()
 	old := w.server
 	w.mu.Unlock()
