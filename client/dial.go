@@ -145,7 +145,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 // handshakeTimeout returns the limit of a handshake, 0 for none.
 func (t *Transport) handshakeTimeout() time.Duration {
 	if t.TLSHandshakeTimeout == 0 {
-		return defaultTLSHandshake
+		return DefaultTLSHandshakeTimeout
 	}
 	return max(t.TLSHandshakeTimeout, 0)
 }

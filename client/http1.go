@@ -29,7 +29,7 @@ func (t *Transport) newHTTP1() *http.Transport {
 		DisableKeepAlives:      t.DisableKeepAlives,
 		DisableCompression:     t.DisableCompression,
 		MaxIdleConns:           t.MaxIdleConns,
-		MaxIdleConnsPerHost:    cmp.Or(t.MaxIdleConnsPerHost, defaultMaxIdlePerHost),
+		MaxIdleConnsPerHost:    cmp.Or(t.MaxIdleConnsPerHost, DefaultMaxIdleConnsPerHost),
 		MaxConnsPerHost:        t.MaxConnsPerHost,
 		IdleConnTimeout:        t.IdleConnTimeout,
 		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,

@@ -9,22 +9,24 @@ import (
 	"github.com/sluice-go/sluice/conn"
 )
 
+// Defaults of the fields of Transport. Those of fields that are not named here are of package conn.
 const (
-	defaultMaxHeaderBytes   = 10 << 20 // as net/http
-	defaultMaxHeaderFields  = 10_000
-	defaultSendPingTimeout  = 30 * time.Second
-	defaultFrameTimeout     = 5 * time.Minute
-	defaultPingRenewal      = 5*time.Minute + 10*time.Second // grpc-go allows a PING in five minutes
-	defaultConnWindow       = 16 << 20
-	defaultStreamWindow     = 4 << 20
-	defaultMaxUnread        = 64 << 20
-	defaultGrowth           = 16 << 20
-	defaultReplayBuffer     = 64 << 10
-	defaultMaxAttempts      = 8
-	defaultMaxPushedStreams = 100
-	defaultMaxIdlePerHost   = 100
-	defaultTLSHandshake     = 10 * time.Second
+	DefaultMaxResponseHeaderBytes        = 10 << 20 // as net/http
+	DefaultMaxResponseHeaderFields       = 10_000
+	DefaultSendPingTimeout               = 30 * time.Second
+	DefaultMaxReceiveBufferPerConnection = 16 << 20
+	DefaultMaxReceiveBufferPerStream     = 4 << 20
+	DefaultMaxUnreadPerConnection        = 64 << 20
+	DefaultReplayBuffer                  = 64 << 10
+	DefaultMaxAttempts                   = 8
+	DefaultMaxPushedStreams              = 100
+	DefaultMaxIdleConnsPerHost           = 100 // of HTTP/1.1
+	DefaultTLSHandshakeTimeout           = 10 * time.Second
 )
+
+// defaultPingRenewal is conn.Config.PingRenewal where SendPingTimeout is not set: grpc-go takes a
+// PING in five minutes, as it measures them.
+const defaultPingRenewal = 5*time.Minute + 10*time.Second
 
 // Under Configure, the settings below are those of the http.Transport. It may be changed after
 // Configure, so they are looked up when they are needed.
@@ -85,20 +87,20 @@ func (t *Transport) maxHeaderBytes() int {
 	if t.t1 != nil {
 		n = t.t1.MaxResponseHeaderBytes
 	}
-	return int(min(cmp.Or(max(n, 0), defaultMaxHeaderBytes), math.MaxInt32))
+	return int(min(cmp.Or(max(n, 0), DefaultMaxResponseHeaderBytes), math.MaxInt32))
 }
 
 // replayBuffer returns how many octets of a body may be buffered.
-func (t *Transport) replayBuffer() int { return max(cmp.Or(t.ReplayBuffer, defaultReplayBuffer), 0) }
+func (t *Transport) replayBuffer() int { return max(cmp.Or(t.ReplayBuffer, DefaultReplayBuffer), 0) }
 
-func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, defaultMaxAttempts), 1) }
+func (t *Transport) maxAttempts() int { return max(cmp.Or(t.MaxAttempts, DefaultMaxAttempts), 1) }
 
 // takesPushes reports whether servers may push.
 func (t *Transport) takesPushes() bool { return t.PushHandler != nil || t.PushCache != nil }
 
 // maxPushedStreams returns how many pushed streams may run at once on a connection.
 func (t *Transport) maxPushedStreams() int {
-	return max(cmp.Or(t.MaxPushedStreams, defaultMaxPushedStreams), 1)
+	return max(cmp.Or(t.MaxPushedStreams, DefaultMaxPushedStreams), 1)
 }
 
 // connConfig returns the settings for package conn.
@@ -112,23 +114,23 @@ func (t *Transport) connConfig() conn.Config {
 		MaxReceiveBufferPerConnection: cmp.Or(
 			t.MaxReceiveBufferPerConnection,
 			h.MaxReceiveBufferPerConnection,
-			defaultConnWindow,
+			DefaultMaxReceiveBufferPerConnection,
 		),
-		MaxReceiveBufferPerStream: cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, defaultStreamWindow),
-		MaxUnreadPerConnection:    cmp.Or(t.MaxUnreadPerConnection, defaultMaxUnread),
+		MaxReceiveBufferPerStream: cmp.Or(t.MaxReceiveBufferPerStream, h.MaxReceiveBufferPerStream, DefaultMaxReceiveBufferPerStream),
+		MaxUnreadPerConnection:    cmp.Or(t.MaxUnreadPerConnection, DefaultMaxUnreadPerConnection),
 		MaxReceiveBufferGrowth:    t.MaxReceiveBufferGrowth,
-		SendPingTimeout:           defaultSendPingTimeout,
+		SendPingTimeout:           DefaultSendPingTimeout,
 		PingTimeout:               cmp.Or(t.PingTimeout, h.PingTimeout),
 		PingBudget:                1,
 		PingRenewal:               defaultPingRenewal,
 		WriteByteTimeout:          cmp.Or(t.WriteByteTimeout, h.WriteByteTimeout),
 		CountError:                t.CountError,
 		MaxHeaderBytes:            t.maxHeaderBytes(),
-		MaxHeaderFields:           cmp.Or(t.MaxResponseHeaderFields, defaultMaxHeaderFields),
+		MaxHeaderFields:           cmp.Or(t.MaxResponseHeaderFields, DefaultMaxResponseHeaderFields),
 		PrefaceTimeout:            t.PrefaceTimeout,
 		SettingsTimeout:           t.SettingsTimeout,
 		HeaderTimeout:             t.HeaderTimeout,
-		FrameTimeout:              cmp.Or(t.FrameTimeout, defaultFrameTimeout),
+		FrameTimeout:              cmp.Or(t.FrameTimeout, conn.DefaultFrameTimeout),
 		StallTimeout:              t.StallTimeout,
 		TunnelCloseTimeout:        t.TunnelCloseTimeout,
 		IdleTimeout:               t.idleConnTimeout(),
@@ -154,7 +156,7 @@ func (t *Transport) connConfig() conn.Config {
 	chosen := cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, t.MaxReceiveBufferPerStream,
 		h.MaxReceiveBufferPerStream) != 0
 	if cfg.MaxReceiveBufferGrowth == 0 && !chosen {
-		cfg.MaxReceiveBufferGrowth = defaultGrowth
+		cfg.MaxReceiveBufferGrowth = conn.DefaultMaxReceiveBufferGrowth
 	}
 	return cfg
 }

@@ -12,11 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on
@@ -27,6 +23,9 @@ import (
 // Fields that http.Transport has mean what they mean there, but for Proxy and TLSHandshakeTimeout,
 // whose zero values mean what http.DefaultTransport has. The fields of http.HTTP2Config are fields
 // of Transport, too; where one is zero, that of HTTP2 applies.
+//
+// Fields that conn.Config has too mean what they mean there, the peer being the server, and have
+// the same default; comments here say what differs.
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. A nil Proxy is
 	// http.ProxyFromEnvironment. A request to an https URL, or with HTTP/2 on cleartext, goes
@@ -67,7 +66,7 @@ type Transport struct {
 	// 9113 §9.2).
 	TLSClientConfig *tls.Config
 
-	// TLSHandshakeTimeout bounds a handshake. Default 10 s; negative: no limit.
+	// TLSHandshakeTimeout bounds a handshake. Default [DefaultTLSHandshakeTimeout], 10 s; negative: no limit.
 	TLSHandshakeTimeout time.Duration
 
 	// Protocols says what may be spoken. Nil means HTTP/1.1 and HTTP/2 over TLS. With
@@ -86,8 +85,9 @@ type Transport struct {
 	MaxIdleConns int
 
 	// MaxIdleConnsPerHost bounds the connections of HTTP/1.1 to one host that are kept without a
-	// request. Default 100, as many requests as run at once on one connection of HTTP/2 as a rule;
-	// http.Transport has 2, and dials anew for nearly every request of a burst. Negative: none.
+	// request. Default [DefaultMaxIdleConnsPerHost], 100, as many requests as run at once on one
+	// connection of HTTP/2 as a rule; http.Transport has 2, and dials anew for nearly every request
+	// of a burst. Negative: none.
 	MaxIdleConnsPerHost int
 
 	// MaxConnsPerHost bounds the connections to one host, dials included. Requests wait where all
@@ -108,11 +108,11 @@ type Transport struct {
 	ExpectContinueTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts
-	// octets. Default 10 MiB. A response over it fails; others on its connection do not.
+	// octets. Default [DefaultMaxResponseHeaderBytes], 10 MiB. A response over it fails; others on its connection do not.
 	MaxResponseHeaderBytes int64
 
-	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets. Default
-	// 4096. HTTP/2 has buffers that grow with what there is to send and to read.
+	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets,
+	// with the default of net/http. HTTP/2 has buffers that grow with what there is to send and to read.
 	WriteBufferSize, ReadBufferSize int
 
 	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is
@@ -126,7 +126,8 @@ type Transport struct {
 	// HTTP2 is as in http.Transport.
 	HTTP2 *http.HTTP2Config
 
-	// MaxResponseHeaderFields bounds the field lines of a response's head. Default 10,000.
+	// MaxResponseHeaderFields bounds the field lines of a response's head. Default
+	// [DefaultMaxResponseHeaderFields], 10,000.
 	MaxResponseHeaderFields int
 
 	// StrictMaxConcurrentStreams has requests wait for a stream where the connection to their host
@@ -137,21 +138,19 @@ type Transport struct {
 	// no limit.
 	MaxRequestsPerConn int64
 
-	// MaxConnectionAge is how long a connection takes requests, give or take a tenth. Default 0: no
-	// limit.
-	MaxConnectionAge time.Duration
-
-	// MaxConnectionAgeGrace is how long the requests that run may take when a connection takes no
-	// more of them, by its age or because it was shut down. Default 0: no limit.
+	// MaxConnectionAge and MaxConnectionAgeGrace are as in conn.Config. A connection that is drained
+	// takes no more requests.
+	MaxConnectionAge      time.Duration
 	MaxConnectionAgeGrace time.Duration
 
 	// ReplayBuffer is how many octets of a request's body are buffered while it is sent, so that a
 	// request which the server did not process can be sent again without GetBody. A body whose
-	// length is known to be larger is not buffered. Default 64 KiB; negative: no buffer.
+	// length is known to be larger is not buffered. Default [DefaultReplayBuffer], 64 KiB; negative: no
+	// buffer.
 	ReplayBuffer int
 
 	// MaxAttempts bounds how often one request is sent. It is sent again only where the server did
-	// not process it. Default 8.
+	// not process it. Default [DefaultMaxAttempts], 8.
 	MaxAttempts int
 
 	// PushHandler, if set, is called for each push. Without it and PushCache push is refused
@@ -164,7 +163,8 @@ type Transport struct {
 
 	// MaxPushedStreams bounds the pushed responses that run at once on a connection
 	// (SETTINGS_MAX_CONCURRENT_STREAMS), and the promises whose responses have not begun, which do
-	// not count there (RFC 9113 §8.4.2), and calls of PushHandler. Default 100.
+	// not count there (RFC 9113 §8.4.2), and calls of PushHandler. Default
+	// [DefaultMaxPushedStreams], 100.
 	MaxPushedStreams int
 
 	// Pool, if set, takes the place of the Transport's own.
@@ -173,105 +173,61 @@ type Transport struct {
 	// SendPingTimeout is how long nothing may arrive on a connection before a PING asks whether the
 	// server is still there, as often as that happens while a request runs, and once while none
 	// does. Servers may count PINGs and end the connection: grpc-go by default takes one in five
-	// minutes. Default 30 s, and then not sooner than five minutes after the last PING unless the
-	// server has sent HEADERS or DATA; negative: never.
+	// minutes. Default [DefaultSendPingTimeout], 30 s, and then not sooner than five minutes after
+	// the last PING unless the server has sent HEADERS or DATA; negative: never. It is as in
+	// conn.Config otherwise.
 	SendPingTimeout time.Duration
 
-	// PingTimeout is how long the answer to that PING may take, before the connection is lost.
-	// Default 15 s.
-	PingTimeout time.Duration
-
-	// WriteByteTimeout ends a connection whose socket takes nothing for this long. Default 5
-	// minutes; negative: never.
+	// PingTimeout, WriteByteTimeout, PrefaceTimeout and SettingsTimeout are as in conn.Config.
+	PingTimeout      time.Duration
 	WriteByteTimeout time.Duration
+	PrefaceTimeout   time.Duration
+	SettingsTimeout  time.Duration
 
-	// PrefaceTimeout is how long a server may take to send its first SETTINGS (RFC 9113 §3.4).
-	// Default 45 s; negative: no limit.
-	PrefaceTimeout time.Duration
-
-	// SettingsTimeout is how long a server may take to acknowledge our SETTINGS (RFC 9113 §6.5.3).
-	// Default 1 minute; negative: no limit.
-	SettingsTimeout time.Duration
-
-	// HeaderTimeout is how long a server may take from the first octet of a header block to its
-	// last, which keeps all responses of the connection waiting. Default 1 minute; negative: no
-	// limit. ResponseHeaderTimeout is for the time until then.
+	// HeaderTimeout is as in conn.Config. A header block that has begun keeps all responses of the
+	// connection waiting. ResponseHeaderTimeout is for the time until it begins.
 	HeaderTimeout time.Duration
 
-	// FrameTimeout is how long a server may take from the first octet of any other frame to its
-	// last, beside a second for each KiB of its length. Default 5 minutes; negative: no limit.
+	// FrameTimeout is as in conn.Config, but HeaderTimeout does not take its place.
 	FrameTimeout time.Duration
 
-	// StallTimeout resets a request whose body waits for the server's flow-control window, when the
-	// server has let it send less than 64 octets for each second of this time. Default 0: no limit,
-	// since the request's context may have one.
+	// StallTimeout is as in conn.Config: 0 is no limit, since the request's context may have one.
 	StallTimeout time.Duration
 
-	// TunnelCloseTimeout is how long, after the Close of a tunnel, a server may take to end its
-	// direction, before the stream is reset. Default 1 minute; negative: no limit.
-	TunnelCloseTimeout time.Duration
+	// TunnelCloseTimeout and the sizes of HPACK's tables and of frames are as in conn.Config.
+	TunnelCloseTimeout        time.Duration
+	MaxDecoderHeaderTableSize int
+	MaxEncoderHeaderTableSize int
+	MaxReadFrameSize          int
 
-	// MaxDecoderHeaderTableSize and MaxEncoderHeaderTableSize bound the HPACK tables of a
-	// connection, in octets. Default 4096.
-	MaxDecoderHeaderTableSize, MaxEncoderHeaderTableSize int
-
-	// MaxReadFrameSize is the largest frame payload that a server may send, 16384 to 16777215.
-	// Default 16384.
-	MaxReadFrameSize int
-
-	// MaxReceiveBufferPerConnection is a connection's receive window, in octets. Default 16 MiB,
-	// which MaxReceiveBufferGrowth makes larger where the path is long.
+	// MaxReceiveBufferPerConnection is as in conn.Config. Default
+	// [DefaultMaxReceiveBufferPerConnection], 16 MiB.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is a stream's receive window, in octets: how much of a response a
-	// server may send ahead of the reader. Default 4 MiB, which MaxReceiveBufferGrowth makes larger
-	// where the path is long.
+	// MaxReceiveBufferPerStream is as in conn.Config: how much of a response a server may send ahead
+	// of the reader. Default [DefaultMaxReceiveBufferPerStream], 4 MiB.
 	MaxReceiveBufferPerStream int
 
-	// MaxUnreadPerConnection is how many octets of unread response bodies a connection holds before
-	// it tells the server to have smaller windows for its streams
-	// (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113 §6.9.2): a 256th of it for each, 16 to 64 KiB, until
-	// three quarters are free again. Up to there a body that is not read costs the others nothing,
-	// and beyond it those that are read go on. Default 64 MiB.
+	// MaxUnreadPerConnection is as in conn.Config. Default [DefaultMaxUnreadPerConnection], 64 MiB.
 	MaxUnreadPerConnection int
 
-	// MaxReceiveBufferGrowth is how many octets the receive windows of streams may grow by, all
-	// streams of a connection together, and the window of the connection by as many. They grow
-	// where responses are read as fast as they come and the window is smaller than what the path
-	// carries in a round trip. Default 16 MiB, enough for 1 Gbit/s over 100 ms, but none where
-	// MaxReceiveBufferPerStream or MaxReceiveBufferPerConnection is set; negative: none.
+	// MaxReceiveBufferGrowth, CountError, Limits and TreePriorities are as in conn.Config. For
+	// priorities see WithPriority.
 	MaxReceiveBufferGrowth int
+	CountError             func(errType string)
+	Limits                 Limits
+	TreePriorities         bool
 
-	// CountError, if set, is called with a short fixed name for every protocol error of a server.
-	CountError func(errType string)
+	// Scheduler is as in conn.Config, for request bodies. One that follows priorities takes those of
+	// WithPriority. Default: round robin.
+	Scheduler func() Scheduler
 
-	// Limits bounds the work that a server can cause. Zero fields mean defaults.
-	Limits core.Limits
-
-	// TreePriorities lets requests ask for a place in the dependency tree of RFC 7540 §5.3, which
-	// RFC 9113 has deprecated and some servers still follow. Otherwise none are sent, and
-	// SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 §2.1) says so. See WithPriority. Default false.
-	TreePriorities bool
-
-	// Scheduler makes the scheduler that decides which request body of a connection sends next.
-	// Default: round robin. One that follows priorities takes those of WithPriority.
-	Scheduler func() priority.Scheduler
-
-	// Tracer, if set, is called for every frame in and out.
-	Tracer conn.Tracer
-
-	// FramePolicy, if set, is called for every frame that a server sends. It may count it, drop it,
-	// reset its stream or end the connection.
-	FramePolicy conn.FramePolicy
-
-	// Padding, if set, chooses the padding of frames that are sent (RFC 9113 §10.7); conn.PadTo and
-	// conn.PadRandom make the usual ones. It must be quick, and must not use the connection.
-	// Default nil: none.
-	Padding core.PaddingFunc
-
-	// SettingsOrder has these settings come first in the SETTINGS that are sent, in this order,
-	// even with their initial values. The default order is not specified.
-	SettingsOrder []frame.SettingID
+	// Tracer, FramePolicy, Padding, SettingsOrder and Grease are as in conn.Config.
+	Tracer        Tracer
+	FramePolicy   FramePolicy
+	Padding       PaddingFunc
+	SettingsOrder []SettingID
+	Grease        bool
 
 	// PseudoHeaderOrder has these pseudo-header fields come first in requests, in this order, and
 	// the others behind them. Default: ":method", ":scheme", ":authority", ":path", ":protocol".
@@ -289,10 +245,6 @@ type Transport struct {
 	// fields name (RFC 7838), by the goroutine that reads the connection or sends the request. It
 	// must not block.
 	AltSvcHandler func(AltSvc)
-
-	// Grease sends a setting and frames with unknown identifiers, which servers must ignore (RFC
-	// 9113 §5.5). Default false.
-	Grease bool
 
 	t1 *http.Transport // the transport that Configure was given
 
