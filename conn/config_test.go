@@ -44,9 +44,9 @@ func TestConfigReachesCore(t *testing.T) {
 			if name, ok := namedCoreField[want]; ok {
 				want = name
 			}
-			for i := range before.NumField() {
-				name := before.Type().Field(i).Name
-				if printed(before.Field(i)) == printed(after.Field(i)) {
+			for _, g := range coreFields() {
+				name := g.Name
+				if printed(before.FieldByIndex(g.Index)) == printed(after.FieldByIndex(g.Index)) {
 					continue
 				}
 				set[name] = true
@@ -61,11 +61,17 @@ func TestConfigReachesCore(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[core.Config]()) {
+	for _, f := range coreFields() {
 		if !set[f.Name] {
 			t.Errorf("no field of Config sets %s of core.Config", f.Name)
 		}
 	}
+}
+
+// coreFields returns the fields of core.Config and of the structs that are embedded in it.
+func coreFields() []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[core.Config]()),
+		func(f reflect.StructField) bool { return f.Anonymous })
 }
 
 // printed prints a value in a form by which values that differ can be told apart.
