@@ -7,14 +7,13 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // requestPriority is the priority of the requests that are made with one context. It may change
 // while they run.
 type requestPriority struct {
 	mu   sync.Mutex // guards all below
-	p    priority.Params
+	p    PriorityParams
 	runs map[*exchange]struct{} // those that have a stream
 }
 
@@ -28,7 +27,7 @@ var errNoPriority = errors.New("http2: UpdatePriority with a context that is not
 // set, is sent if Transport.TreePriorities is set and the server has not said that it ignores it.
 //
 // Where Transport.Scheduler follows priorities, request bodies are sent in that order, too.
-func WithPriority(ctx context.Context, p priority.Params) context.Context {
+func WithPriority(ctx context.Context, p PriorityParams) context.Context {
 	return context.WithValue(ctx, priorityKey{}, &requestPriority{p: p})
 }
 
@@ -40,7 +39,7 @@ func WithPriority(ctx context.Context, p priority.Params) context.Context {
 //
 // The error says that the context is not of that kind. A response that is complete by now, or comes
 // over HTTP/1.1, is no error.
-func UpdatePriority(ctx context.Context, p priority.Params) error {
+func UpdatePriority(ctx context.Context, p PriorityParams) error {
 	rp, ok := ctx.Value(priorityKey{}).(*requestPriority)
 	if !ok {
 		return errNoPriority
@@ -64,14 +63,14 @@ func UpdatePriority(ctx context.Context, p priority.Params) error {
 }
 
 // params returns the priority of now.
-func (rp *requestPriority) params() priority.Params {
+func (rp *requestPriority) params() PriorityParams {
 	rp.mu.Lock()
 	defer rp.mu.Unlock()
 	return rp.p
 }
 
 // add has x, whose stream was opened with the priority sent, follow later changes.
-func (rp *requestPriority) add(x *exchange, sent priority.Params) {
+func (rp *requestPriority) add(x *exchange, sent PriorityParams) {
 	rp.mu.Lock()
 	if rp.runs == nil {
 		rp.runs = make(map[*exchange]struct{})
@@ -92,7 +91,7 @@ func (rp *requestPriority) remove(x *exchange) {
 }
 
 // setPriority asks the server for another priority.
-func (x *exchange) setPriority(p priority.Params) {
+func (x *exchange) setPriority(p PriorityParams) {
 	if x.enter() {
 		_ = x.stream.SetPriority(p) // fails only where nothing is left to prioritize
 		x.leave()
@@ -100,7 +99,7 @@ func (x *exchange) setPriority(p priority.Params) {
 }
 
 // statePriority adds a Priority field for p, unless the request has one (RFC 9218 §5).
-func (b *fieldBuffer) statePriority(req *http.Request, p priority.Params) {
+func (b *fieldBuffer) statePriority(req *http.Request, p PriorityParams) {
 	if _, own := req.Header["Priority"]; p.Extensible && !own {
 		b.fields = append(b.fields, header.Field{Name: "priority", Value: p.Field()})
 	}

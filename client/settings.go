@@ -2,14 +2,17 @@ package client
 
 import "github.com/sluice-go/sluice/conn"
 
-// Types of fields of Transport that belong to other packages. They are named here so that a
-// Transport can be filled in without an import of those.
+// Types of other packages, named here so that a Transport can be filled in, and a priority be
+// stated, without an import of those.
 type (
 	// Limits bounds the work that a server can cause on a connection.
 	Limits = conn.Limits
 
 	// Scheduler decides which request body of a connection sends next. Package priority has some.
 	Scheduler = conn.Scheduler
+
+	// PriorityParams are the priority of a request: see WithPriority.
+	PriorityParams = conn.PriorityParams
 
 	// Tracer sees every frame in and out.
 	Tracer = conn.Tracer

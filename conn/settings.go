@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// Types of fields of Config that belong to other packages. They are named here so that a Config can
-// be filled in without an import of those.
+// Types of other packages, named here so that a Config can be filled in, and a priority be stated,
+// without an import of those.
 type (
 	// Limits bounds what the peer can make a connection do.
 	Limits = core.Limits
@@ -20,4 +20,7 @@ type (
 
 	// Scheduler decides which stream of a connection sends next. Package priority has some.
 	Scheduler = priority.Scheduler
+
+	// PriorityParams are the priority of a stream, in one of two schemes or in both.
+	PriorityParams = priority.Params
 )

@@ -126,14 +126,17 @@ type Config struct {
 	Grease bool
 }
 
-// Types of fields of Config that belong to other packages. They are named here so that a Config can
-// be filled in without an import of those.
+// Types of other packages, named here so that a Config can be filled in, and a priority be stated,
+// without an import of those.
 type (
 	// Limits bounds what a client can make a connection do.
 	Limits = conn.Limits
 
 	// Scheduler decides which response of a connection sends next. Package priority has some.
 	Scheduler = conn.Scheduler
+
+	// PriorityParams are the priority of a response: see SetPriority.
+	PriorityParams = conn.PriorityParams
 
 	// Tracer sees every frame in and out.
 	Tracer = conn.Tracer

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // SetPriority decides when the response is sent, in relation to the others on its connection. What
@@ -21,7 +20,7 @@ import (
 // w may be a wrapper with a method Unwrap, as for http.ResponseController. The error is
 // http.ErrNotSupported where w is not of this package or the request came over HTTP/1.1; any other
 // says that the stream is gone.
-func SetPriority(w http.ResponseWriter, p priority.Params) error {
+func SetPriority(w http.ResponseWriter, p PriorityParams) error {
 	r, ok := unwrap(w).(*response)
 	if !ok {
 		return http.ErrNotSupported
@@ -31,7 +30,7 @@ func SetPriority(w http.ResponseWriter, p priority.Params) error {
 
 // Priority returns the priority of the response: what the client has asked for with the request or
 // after it, or what was decided here. The error is as of SetPriority.
-func Priority(w http.ResponseWriter) (p priority.Params, err error) {
+func Priority(w http.ResponseWriter) (p PriorityParams, err error) {
 	r, ok := unwrap(w).(*response)
 	if !ok {
 		return p, http.ErrNotSupported

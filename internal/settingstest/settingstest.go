@@ -127,7 +127,8 @@ func Comments(t *testing.T, file, typ string) map[string]string {
 }
 
 // namedDefault matches "Default [DefaultName], value", where the name may have a package.
-var namedDefault = regexp.MustCompile(`[Dd]efault \[((?:\w+\.)?Default\w+)\], ([0-9]+(?:,[0-9]{3})*(?: (?:s|minutes?|hours?|KiB|MiB)\b)?)`)
+var namedDefault = regexp.MustCompile(
+	`[Dd]efault \[((?:\w+\.)?Default\w+)\], ([0-9]+(?:,[0-9]{3})*(?: (?:s|minutes?|hours?|KiB|MiB)\b)?)`)
 
 // Defaults checks the defaults that comments name: each is among values, by the name that comments
 // have for the constant, is followed by its value, and is what actual returns for the field. Each
