@@ -48,7 +48,7 @@ type parkState struct {
 	allowed      bool           // the connection was started, on a socket that can be parked
 	requested    bool           // a read deadline was set to interrupt the reader
 	parked       bool           // memory was given up; cleared when something is read
-	watch        idlepoll.Vigil // starts a reader, as there is none; 0 while there is one
+	watch        idlepoll.Watch // starts a reader, as there is none; 0 while there is one
 }
 
 // parkAfter is the time between two checks; what is parked has been idle for that, or up to twice
@@ -131,7 +131,7 @@ func (c *Conn) startWatch() bool {
 	if s == nil {
 		return false
 	}
-	v, err := idlepoll.Begin((*watcher)(c))
+	v, err := idlepoll.New((*watcher)(c))
 	if err != nil {
 		return false
 	}
@@ -150,13 +150,13 @@ func (c *Conn) startWatch() bool {
 	if on && (v.Arm(s) == nil || !c.takeWatch(v)) {
 		return true
 	}
-	v.End()
+	v.Cancel()
 	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	return false
 }
 
 // takeWatch makes its caller the reader in the place of the watch v, and reports whether it has.
-func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
+func (c *Conn) takeWatch(v idlepoll.Watch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.park.watch != v {
@@ -170,12 +170,12 @@ func (c *Conn) takeWatch(v idlepoll.Vigil) bool {
 type watcher Conn
 
 // Wake is called when there is something to read, on a goroutine that becomes the reader.
-func (s *watcher) Wake(v idlepoll.Vigil) {
+func (s *watcher) Wake(v idlepoll.Watch) {
 	c := (*Conn)(s)
 	if !c.takeWatch(v) {
 		return // another goroutine reads: the connection has ended
 	}
-	v.Leave(c.socket())
+	v.Remove(c.socket())
 	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	c.mu.Lock()
 	c.unparkLocked()
@@ -197,7 +197,7 @@ func (c *Conn) resumeReaderLocked() {
 	}
 	c.mu.park.watch = 0
 	go func() {
-		v.End()
+		v.Cancel()
 		c.serve(true) // ends as serve does
 	}()
 }
