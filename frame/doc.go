@@ -18,7 +18,7 @@
 // [Reader] does that over an io.Reader: it reads complete frames, joins a header block that came in
 // HEADERS or PUSH_PROMISE and CONTINUATION frames, checks that nothing interrupts it
 // (RFC 9113 §6.10), and bounds the size of frames, the size of blocks and the number of
-// CONTINUATION frames. BlockDecoder of package conn/core decodes the blocks.
+// CONTINUATION frames. Decoder of package conn/header decodes the blocks.
 //
 // # Writing
 //

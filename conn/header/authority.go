@@ -23,8 +23,8 @@ func ValidPath(s string) bool {
 func AuthorityChar(c byte) bool { return classes[c]&classAuthority != 0 }
 
 // validAuthority reports whether s is host [":" port] with a host that is not empty, and no
-// userinfo (RFC 9110 §4.2.1, RFC 3986 §3.2.2). An address in brackets is checked by its characters
-// only.
+// userinfo (RFC 9110 §4.2.1, RFC 3986 §3.2.2). An address in brackets is checked by its
+// characters only.
 func validAuthority(s string) bool {
 	if !allIn(s, classAuthority) {
 		return false

@@ -153,3 +153,9 @@ func BenchmarkDecodeRequest(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkNameByKey(b *testing.B) {
+	for b.Loop() {
+		ByKey("Accept-Encoding")
+	}
+}

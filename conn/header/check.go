@@ -6,8 +6,8 @@ import "github.com/sluice-go/sluice/frame"
 // is TooLarge they check the fields that are there.
 
 // CheckRequest returns a *frame.StreamError of PROTOCOL_ERROR where m is no well-formed head of a
-// request (RFC 9113 §8.1.1, §8.3.1, §8.5): the broken rule as a section of an RFC, and a fixed text
-// that holds no octet of the peer. connectProtocol says that the receiver has sent
+// request (RFC 9113 §8.1.1, §8.3.1, §8.5): the broken rule as a section of an RFC, and a fixed
+// text that holds no octet of the peer. connectProtocol says that the receiver has sent
 // SETTINGS_ENABLE_CONNECT_PROTOCOL, without which :protocol is malformed (RFC 8441 §3).
 func (m *Message) CheckRequest(id uint32, connectProtocol bool) error {
 	return m.requestFault(connectProtocol).of(id)
@@ -16,7 +16,8 @@ func (m *Message) CheckRequest(id uint32, connectProtocol bool) error {
 // CheckResponse is CheckRequest for the head of a response, interim or final (RFC 9113 §8.3.2).
 func (m *Message) CheckResponse(id uint32) error { return m.responseFault().of(id) }
 
-// CheckTrailers is CheckRequest for the trailer section of a request or a response (RFC 9113 §8.1).
+// CheckTrailers is CheckRequest for the trailer section of a request or a response (RFC 9113
+// §8.1).
 func (m *Message) CheckTrailers(id uint32) error { return m.trailersFault().of(id) }
 
 // CheckPromise is CheckRequest for a request that is promised (RFC 9113 §8.4).

@@ -60,7 +60,7 @@ func ExampleDecoder() {
 	// EOF
 }
 
-// Beyond its bounds a BlockDecoder keeps the table in order and says so; what is no HPACK ends it.
+// Beyond its bounds a Decoder keeps the table in order and says so; what is no HPACK ends it.
 func TestDecoder(t *testing.T) {
 	var buf bytes.Buffer
 	e := hpack.NewEncoder(&buf)

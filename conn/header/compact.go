@@ -53,8 +53,9 @@ func (d *Decoder) restoreTable() {
 }
 
 // Compact frees the memory of the table and of the caches. Unlike the decoder, an encoder may empty
-// the table: its next block begins with a size update that empties the peer's copy (RFC 7541 §4.2).
-// That costs four octets, and fields that are sent once more; hpack.Encoder's two maps are freed.
+// the table: its next block begins with a size update that empties the peer's copy (RFC 7541
+// §4.2). That costs four octets, and fields that are sent once more; hpack.Encoder's two maps are
+// freed.
 func (e *Encoder) Compact() {
 	if e.encoderScratch != nil && e.hpack != nil {
 		e.updateDue, e.minSize = true, 0

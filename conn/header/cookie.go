@@ -43,8 +43,8 @@ func (d *Decoder) joinCookies() {
 // twice the size of the table.
 const cookieSlack = 8 << 10
 
-// repeatsCrumbs reports whether the joined cookies would be so long that the block must have the same
-// crumbs many times. The table holds a crumb once and one octet refers to it, while the joined
+// repeatsCrumbs reports whether the joined cookies would be so long that the block must have the
+// same crumbs many times. The table holds a crumb once and one octet refers to it, while the joined
 // cookies of each request are memory of their own: a small block would cost a lot of it.
 func (d *Decoder) repeatsCrumbs(first string) bool {
 	return int64(d.joinedLen(first)) > 2*int64(len(d.block))+2*int64(d.tableMax)+cookieSlack

@@ -66,9 +66,9 @@ const (
 // NewDecoder returns a decoder. tableSize is the SETTINGS_HEADER_TABLE_SIZE that the sender of the
 // blocks is told, in octets; less than 4096, and 0, is 4096 until SetTableSize, since the sender
 // may use that much until it has acknowledged the setting. maxBytes bounds a decoded block, counted
-// as RFC 9113 §6.5.2 says, and maxFields its field lines, pseudo-header fields and every crumb of a
-// cookie counted; 0 is 1 MiB and 500, as on a server. Beyond them the rest of the block is decoded
-// for the sake of the table only.
+// as RFC 9113 §6.5.2 says, and maxFields its field lines, pseudo-header fields and every crumb of
+// a cookie counted; 0 is 1 MiB and 500, as on a server. Beyond them the rest of the block is
+// decoded for the sake of the table only.
 func NewDecoder(tableSize, maxBytes uint32, maxFields int) *Decoder {
 	if maxFields <= 0 {
 		maxFields = 500
@@ -310,8 +310,8 @@ func (d *Decoder) failDecoding(err error) {
 }
 
 // sizeUpdates handles the dynamic table size updates at the head of p and returns the rest (RFC
-// 7541 §4.2, §6.3). hpack.Decoder does not know that one can be due, and refuses the second of two
-// where the RFC asks for both.
+// 7541 §4.2, §6.3). hpack.Decoder does not know that one can be due, and refuses the second of
+// two where the RFC asks for both.
 func (d *Decoder) sizeUpdates(p []byte) []byte {
 	for len(p) > 0 && p[0]&0xe0 == 0x20 {
 		size, n := readInteger(p, 5)

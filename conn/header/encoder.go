@@ -125,7 +125,8 @@ const (
 )
 
 // shortCookie is the length below which a cookie is not indexed: an attacker that can make a client
-// send cookies of the attacker's choice could guess it from what compresses well (RFC 7541 §7.1.3).
+// send cookies of the attacker's choice could guess it from what compresses well (RFC 7541
+// §7.1.3).
 const shortCookie = 20
 
 func (e *Encoder) appendField(b []byte, f *Field) []byte {
@@ -208,13 +209,14 @@ const (
 	cacheWays     = 2 // slots that a name can have: those whose numbers differ in the lowest bit
 )
 
-// cacheSlot returns one of the two slots of a name, which must not be empty. Its hash is not that of
-// the names' table: the names of an application are often alike, as x-field-1 and x-field-2 are.
+// cacheSlot returns one of the two slots of a name, which must not be empty. Its hash is not that
+// of the names' table: the names of an application are often alike, as x-field-1 and x-field-2 are.
 func (e *Encoder) cacheSlot(name string) uint32 {
 	n := len(name)
-	h := uint32(n)*hashA + uint32(name[n/2])*hashB + uint32(name[n-1])*hashC + uint32(name[(n-1)/2])*hashD
+	h := uint32(n)*0x9e3779b1 + uint32(name[n/2])*0x85ebca77 + uint32(name[n-1])*0xc2b2ae3d +
+		uint32(name[(n-1)/2])*0x27d4eb2f
 	if n > 1 {
-		h += uint32(name[n-2]) * hashE
+		h += uint32(name[n-2]) * 0x165667b1
 	}
 	return (h ^ h>>15) % uint32(len(e.fieldCache))
 }

@@ -115,8 +115,8 @@ func TestEncodeIntoBuffer(t *testing.T) {
 	}
 }
 
-// Examples of RFC 7541 §C.4 and §C.6: the same octets wherever our choice of representation is that
-// of the RFC.
+// Examples of RFC 7541 §C.4 and §C.6: the same octets wherever our choice of representation is
+// that of the RFC.
 func TestEncodeRFCExamples(t *testing.T) {
 	e := NewEncoder(4096)
 	for _, test := range []struct {
@@ -143,7 +143,8 @@ func TestEncodeRFCExamples(t *testing.T) {
 	}
 }
 
-// The decoder against the octets of RFC 7541 §C.5 and §C.6, whose table has 256 octets and evicts.
+// The decoder against the octets of RFC 7541 §C.5 and §C.6, whose table has 256 octets and
+// evicts.
 func TestDecodeRFCExamples(t *testing.T) {
 	want := [][]Field{
 		lines("cache-control: private", "date: Mon, 21 Oct 2013 20:13:21 GMT", "location: https://www.example.com"),

@@ -5,8 +5,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Field is one field line. Names are lowercase (RFC 9113 §8.2). A Sensitive field was, or is to be,
-// encoded as a literal that no intermediary may index (RFC 7541 §7.1.3).
+// Field is one field line. Names are lowercase (RFC 9113 §8.2). A Sensitive field was, or is to
+// be, encoded as a literal that no intermediary may index (RFC 7541 §7.1.3).
 type Field = hpack.HeaderField
 
 // A Message is one decoded header block: the head of a request or of a response, or a trailer

@@ -147,7 +147,8 @@ const maxPriorityLines = 4
 // replaces parameters that it repeats (RFC 8941 §3.2).
 //
 // Values that are too long, and lines beyond the first few, are not parsed, since one octet of a
-// block can stand for a line of some KiB. RFC 9218 §4 lets a server choose which signals it follows.
+// block can stand for a line of some KiB. RFC 9218 §4 lets a server choose which signals it
+// follows.
 func (m *Message) addPriority(j *validatedField) {
 	if m.priorities == maxPriorityLines || len(j.value) > MaxPriorityLen {
 		return

@@ -381,8 +381,8 @@ func TestMessageFields(t *testing.T) {
 	}
 }
 
-// TestWhitespaceAtEnds has a client decode whitespace at the ends of values, again and again, with the
-// values without it among them.
+// TestWhitespaceAtEnds has a client decode whitespace at the ends of values, again and again, with
+// the values without it among them.
 func TestWhitespaceAtEnds(t *testing.T) {
 	fields := lines(ok200, "server: App/1.0 ", "x-a: \t a\tb \t", "x-space:  ", "x-a: a\tb", "content-length: 5\t")
 	want := lines("server: App/1.0", "x-a: a\tb", "x-space: ", "x-a: a\tb", "content-length: 5")

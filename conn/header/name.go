@@ -2,8 +2,8 @@ package header
 
 import "strings"
 
-// Name is a field name in its two spellings, as RFC 9113 §8.2 has it on the wire and as the keys of
-// net/http's header maps, with what there is to know of it.
+// Name is a field name in its two spellings, as RFC 9113 §8.2 has it on the wire and as the keys
+// of net/http's header maps, with what there is to know of it.
 type Name struct {
 	Lower, Canon string
 	Meaning      Meaning
@@ -135,8 +135,14 @@ func lookup(lower string) *Name {
 // ByLower finds a field name by its spelling on the wire, which must be a token in lower case. Any
 // goroutine may call it.
 func ByLower(lower string) *Name {
-	if n := lookup(lower); n.Lower != "" {
-		return n
+	for i := hashName(lower); ; i++ {
+		n := &nameTable[i%nameSlots]
+		if n.Lower == lower && lower != "" {
+			return n
+		}
+		if n.Lower == "" {
+			break
+		}
 	}
 	set := namesByLower.set(lower)
 	for i := range set {
@@ -155,11 +161,11 @@ func ByLower(lower string) *Name {
 func ByKey(key string) *Name {
 	for i := hashName(key); ; i++ {
 		n := &nameTable[i%nameSlots]
-		if n.Lower == "" {
-			break
-		}
 		if n.Canon == key && key != "" {
 			return n
+		}
+		if n.Lower == "" {
+			break
 		}
 	}
 	set := namesByKey.set(key)
@@ -205,10 +211,11 @@ func hashName(name string) uint32 {
 	return h ^ h>>15
 }
 
+// The factors of hashName, chosen so that all but five names of the table are in the slot of their
+// hash.
 const (
-	hashA = 0x9e3779b1
-	hashB = 0x85ebca77
-	hashC = 0xc2b2ae3d
-	hashD = 0x27d4eb2f
-	hashE = 0x165667b1 // in Encoder.cacheSlot
+	hashA = 0x24d0e019
+	hashB = 0x0734a71d
+	hashC = 0x35636429
+	hashD = 0x84cd77db
 )

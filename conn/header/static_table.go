@@ -1,7 +1,7 @@
 package header
 
-// fieldSize is the size of an entry of a table, and of a field in a header list (RFC 7541 §4.1, RFC
-// 9113 §6.5.2).
+// fieldSize is the size of an entry of a table, and of a field in a header list (RFC 7541 §4.1,
+// RFC 9113 §6.5.2).
 func fieldSize(name, value string) uint64 { return uint64(len(name)) + uint64(len(value)) + 32 }
 
 // ListSize is the size of a header list (RFC 9113 §6.5.2).

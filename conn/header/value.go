@@ -92,8 +92,8 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // TrimValue returns the field value s without the whitespace at its ends.
 //
-// A server calls a message with such whitespace malformed (RFC 9113 §8.2.1). A client takes it, since
-// servers pass on what applications give them, the messages of gRPC's errors for example, and
+// A server calls a message with such whitespace malformed (RFC 9113 §8.2.1). A client takes it,
+// since servers pass on what applications give them, the messages of gRPC's errors for example, and
 // net/http, curl and browsers take it: it is no part of the value (RFC 9110 §5.5).
 func TrimValue(s string) string {
 	for s != "" && isSpace(s[0]) {
@@ -118,7 +118,8 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// valueFault checks the value of a field of kind k. num is the number in it, where the kind has one.
+// valueFault checks the value of a field of kind k. num is the number in it, where the kind has
+// one.
 func valueFault(k kind, s string) (num int64, f fault) {
 	if k != kindPlain {
 		var ok bool
@@ -135,8 +136,8 @@ func valueFault(k kind, s string) (num int64, f fault) {
 	return num, f
 }
 
-// specialValue reports whether s is a valid value for a kind with a syntax of its own, and if not the
-// fault, which is faultNone for a kind without one.
+// specialValue reports whether s is a valid value for a kind with a syntax of its own, and if not
+// the fault, which is faultNone for a kind without one.
 func specialValue(k kind, s string) (num int64, ok bool, f fault) {
 	switch k {
 	case kindMethod:
