@@ -41,7 +41,7 @@ func TestOpenRequest(t *testing.T) {
 	})
 }
 
-// A slot is free when the stream has ended, or its RST_STREAM has been written, and not before.
+// The quota is used by a stream until it has ended, or its RST_STREAM has been written.
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{Buffer: 200})
@@ -92,7 +92,7 @@ func TestQuota(t *testing.T) {
 	})
 }
 
-// The hook is called whenever slots may have changed.
+// The function of OnQuota is called whenever the quota may have changed.
 func TestOnQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := makeTestPeer(t, core.Client, Config{}, memconn.Options{})

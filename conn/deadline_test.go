@@ -211,8 +211,8 @@ func (p *testPeer) respondUnseen(id uint32) *Stream {
 	return st
 }
 
-// ResetAt ends a stream on which nobody writes, and cannot be moved once it has passed; nor does it
-// disturb what is complete.
+// ResetAt ends a stream on which no Write waits, and cannot be moved once it has passed; nor does
+// it disturb what is complete.
 func TestResetAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})

@@ -298,7 +298,7 @@ func TestShutdownAfterTheEnd(t *testing.T) {
 	})
 }
 
-// A timer that rings late, since the process was stopped, lets the reader go first.
+// A timer that fires late, since the process was stopped, lets the reader go first.
 func TestTimerRingsLate(t *testing.T) {
 	for _, answers := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

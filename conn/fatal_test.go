@@ -101,7 +101,7 @@ func TestLingeringEndsWithThePeer(t *testing.T) {
 	})
 }
 
-// GOAWAY must not be overtaken by the end of the peer's side, whoever ends the connection.
+// GOAWAY must not be overtaken by the end of the peer's side, whichever side ends the connection.
 func TestGoAwayBeforeEOF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {

@@ -14,8 +14,7 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-// Over TLS, too, nobody waits for a socket but who has something to write: neither Flush, nor
-// Close.
+// Over TLS, too, neither Flush nor Close waits for the socket.
 func TestFlushOverTLSDoesNotWait(t *testing.T) {
 	conns := make(chan *Conn)
 	written := make(chan error, 1)

@@ -264,8 +264,8 @@ func releaseSegmentLocked(seg *core.Segment) {
 	}
 }
 
-// reclaimLocked copies what st has lent and was not sent, and reports whether it has. If not,
-// because the kernel reads it, st.canWrite is signalled when it can be tried again.
+// reclaimLocked copies the memory that was borrowed of st and is not sent, and reports whether it
+// has. If not, because the kernel reads it, st.canWrite is signalled when it can be tried again.
 func (c *Conn) reclaimLocked(st *Stream) bool {
 	if st.send.borrowed == 0 {
 		return true

@@ -18,27 +18,27 @@ import (
 )
 
 func TestVectoredWriter(t *testing.T) {
-	loans := []core.Segment{
+	segs := []core.Segment{
 		{Offset: 4, Data: []byte("first")}, {Offset: 8, Data: []byte("second")}, {Offset: 8, Data: []byte("third")},
 	}
 	const whole = "headfirstheadsecondthirdtail"
 	for step := 1; step <= len(whole); step++ {
-		l := &vectoredWriter{segments: &segmentList{loans}, output: []byte("headheadtail"), size: len(whole)}
-		for l.sent < l.size {
+		v := &vectoredWriter{segments: &segmentList{segs}, output: []byte("headheadtail"), size: len(whole)}
+		for v.sent < v.size {
 			got := ""
-			l.unwrittenLocked(func(p []byte) {
+			v.unwrittenLocked(func(p []byte) {
 				if len(p) == 0 {
 					t.Error("an empty piece")
 				}
 				got += string(p)
 			})
-			if got != whole[l.sent:] {
-				t.Fatalf("behind %d octets comes %q", l.sent, got)
+			if got != whole[v.sent:] {
+				t.Fatalf("behind %d octets comes %q", v.sent, got)
 			}
-			l.wroteLocked(min(step, l.size-l.sent))
+			v.wroteLocked(min(step, v.size-v.sent))
 		}
-		if l.firstUnsent != len(loans) || l.octetsBefore != 16 {
-			t.Errorf("%d loans of %d octets are sent", l.firstUnsent, l.octetsBefore)
+		if v.firstUnsent != len(segs) || v.octetsBefore != 16 {
+			t.Errorf("%d segments of %d octets are sent", v.firstUnsent, v.octetsBefore)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestGivingUpAWrite(t *testing.T) {
 	}
 }
 
-// What a Write lends is sent, whole and in order, to a client that reads now and then.
+// What is borrowed of a Write is sent, whole and in order, to a client that reads now and then.
 func TestLargeWrites(t *testing.T) {
 	const size = 9<<20 + 12345
 	for i, piece := range []int{directWriteSize - 1, directWriteSize, 1 << 20, size, size} {

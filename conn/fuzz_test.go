@@ -93,7 +93,7 @@ func (s *script) step(p *testPeer, last *uint32) any {
 	}
 }
 
-// whim is a user of streams who does one thing or another, by the identifier.
+// whim is a user of streams that does one thing or another, by the identifier.
 func whim(st *Stream) {
 	switch st.ID() % 32 / 2 {
 	case 0:

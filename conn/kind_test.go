@@ -216,7 +216,7 @@ func TestKindsPing(t *testing.T) {
 	})
 }
 
-// errorReads fails with an error of its own that wraps a timeout, which nobody here has asked for.
+// errorReads fails with an error of its own that wraps a timeout, though no deadline was set.
 type errorReads struct {
 	net.Conn
 	err error

@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Where nobody tells what has arrived, a peer in good order answers the PING behind the last frame:
-// the connection is closed a second later, or when the peer closes it.
+// Where the system does not know what has arrived, a peer in good order answers the PING behind the
+// last frame: the connection is closed a second later, or when the peer closes it.
 func TestLingerAsksThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})

@@ -24,10 +24,10 @@ func TestOriginAndAltSvc(t *testing.T) {
 			frame.AltSvc{Origin: []byte("https://a.example"), Value: []byte("clear")},
 			frame.AltSvc{StreamID: st.ID(), Value: []byte(`h2=":1"`)})
 		many := slices.Repeat([]string{"x"}, maxOrigins+100)
-		if want := []string{"https://a.example", "https://b.example", "<nil>https://a.example clear", `the request  h2=":1"`}; !slices.Equal(
-			got,
-			want,
-		) {
+		want := []string{
+			"https://a.example", "https://b.example", "<nil>https://a.example clear", `the request  h2=":1"`,
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("told of %q, want %q", got, want)
 		}
 		got = nil

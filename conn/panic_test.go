@@ -254,7 +254,7 @@ func TestPanicOfClient(t *testing.T) {
 			var st *Stream
 			var k *call
 			if quickly {
-				st, k = p.leadRequest(p.quickly())
+				st, k = p.startInlineRequest(p.sendBackToBack())
 			} else {
 				st = p.openRequest(get(1), "")
 				k = p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })

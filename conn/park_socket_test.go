@@ -14,10 +14,10 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-// Rest on sockets of the kernel, where on Linux nobody reads a connection that rests. The time
-// after which it does is made to have passed.
+// Parking on sockets of the kernel, where on Linux no goroutine reads a parked connection. The time
+// after which it is parked is made to have passed.
 
-// startPair is newPair for a server that was started, so that it may rest.
+// startPair is newPair for a server that was started, so that it may be parked.
 func startPair(t *testing.T, cn, sn net.Conn, scfg Config) *startedPair {
 	p := &startedPair{ended: make(chan error, 2), served: make(chan error, 1)}
 	p.t, p.client, p.server = t, NewClient(cn, Config{}, nil), NewServer(sn, scfg, handlerFunc(echo))
@@ -43,8 +43,8 @@ func (p *startedPair) wantEnd() {
 	}
 }
 
-// lookNow is what the timer does when nothing has come for parkAfter.
-func (c *Conn) lookNow() {
+// checkNow is what the timer does when nothing has come for parkAfter.
+func (c *Conn) checkNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := &c.mu.park; c.mu.phase == phaseOpen && !r.parked {
@@ -53,17 +53,17 @@ func (c *Conn) lookNow() {
 	}
 }
 
-// resting tells whether the connection rests, and on Linux that nobody reads it.
-func (c *Conn) resting() bool {
+// isParked reports whether the connection is parked, and on Linux whether no goroutine reads it.
+func (c *Conn) isParked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.mu.park.parked && (runtime.GOOS != "linux" || c.mu.park.watch != 0)
 }
 
-// restNow returns when the connection rests.
-func (c *Conn) restNow() {
-	for !c.resting() {
-		c.lookNow()
+// parkNow returns when the connection is parked.
+func (c *Conn) parkNow() {
+	for !c.isParked() {
+		c.checkNow()
 		runtime.Gosched() // to what still flushes, and to the reader
 	}
 }
@@ -90,7 +90,7 @@ func TestParkOnSockets(t *testing.T) {
 			p := startPair(t, cn, sn, Config{})
 			for range 20 {
 				p.roundTrip([]byte("hello"))
-				p.server.restNow()
+				p.server.parkNow()
 			}
 			p.roundTrip(make([]byte, 300_000))
 			p.client.Shutdown()
@@ -110,7 +110,7 @@ func TestParkWithoutWatch(t *testing.T) {
 	cn, sn := tcpPair(t)
 	p := startPair(t, cn, sn, Config{})
 	p.roundTrip([]byte("hello"))
-	for !p.server.resting() {
+	for !p.server.isParked() {
 		<-time.After(10 * time.Millisecond) // nothing else tells
 	}
 	p.roundTrip([]byte("hello again"))
@@ -118,7 +118,7 @@ func TestParkWithoutWatch(t *testing.T) {
 	p.wantEnd()
 }
 
-// What ends a connection ends one that nobody reads.
+// What ends a connection ends one that no goroutine reads.
 func TestParkEndsOnSockets(t *testing.T) {
 	for kind, connect := range restSockets() {
 		for name, end := range map[string]func(p *startedPair){
@@ -140,9 +140,9 @@ func TestParkEndsOnSockets(t *testing.T) {
 				p := startPair(t, cn, sn, cfg)
 				p.roundTrip([]byte("hello"))
 				if name != "timer" {
-					p.server.restNow()
+					p.server.parkNow()
 				} else {
-					p.server.lookNow()
+					p.server.checkNow()
 				}
 				end(p)
 				p.wantEnd()
@@ -173,7 +173,7 @@ func TestParkMany(t *testing.T) {
 	for range 2 {
 		each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
 		for _, p := range pairs {
-			p.server.restNow()
+			p.server.parkNow()
 		}
 	}
 	if now := runtime.NumGoroutine() - before; runtime.GOOS == "linux" && now > n+n/10 {
@@ -181,7 +181,7 @@ func TestParkMany(t *testing.T) {
 	}
 	each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
 	for i, p := range pairs {
-		p.server.restNow()
+		p.server.parkNow()
 		if i%2 == 0 {
 			p.server.Shutdown()
 		} else {
@@ -191,7 +191,7 @@ func TestParkMany(t *testing.T) {
 	each(func(p *startedPair) { p.wantEnd() })
 }
 
-// Requests, rests and ends at the same time: nothing is lost, nothing hangs.
+// Requests, parking and ends at the same time: nothing is lost, nothing hangs.
 func TestParkRaces(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
@@ -209,7 +209,7 @@ func TestParkRaces(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					p.server.lookNow()
+					p.server.checkNow()
 					runtime.Gosched()
 				}
 			}
@@ -267,7 +267,7 @@ func (c *cutter) release() error {
 	return err
 }
 
-// Half of a TLS record wakes the connection, which rests again; the other half does, too, and
+// Half of a TLS record wakes the connection, which is parked again; the other half does, too, and
 // nothing is lost.
 func TestParkWithHalfARecord(t *testing.T) {
 	cn, sn := tcpPair(t)
@@ -275,7 +275,7 @@ func TestParkWithHalfARecord(t *testing.T) {
 	tcn, tsn := overTLS(t, cut, tlsbatch.New(sn))
 	p := startPair(t, tcn, tsn, Config{})
 	p.roundTrip([]byte("hello"))
-	p.server.restNow()
+	p.server.parkNow()
 
 	cut.mu.Lock()
 	cut.on = true
@@ -285,10 +285,10 @@ func TestParkWithHalfARecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.client.Flush()
-	for p.server.resting() {
+	for p.server.isParked() {
 		runtime.Gosched()
 	}
-	p.server.restNow()
+	p.server.parkNow()
 	if err := cut.release(); err != nil {
 		t.Fatal(err)
 	}
@@ -303,8 +303,8 @@ func TestParkWithHalfARecord(t *testing.T) {
 	p.wantEnd()
 }
 
-// The owner of a net.Conn may close it while the connection rests, as http.Server.Close does: the
-// connection ends, although the kernel tells nobody and no goroutine reads.
+// The owner of a net.Conn may close it while the connection is parked, as http.Server.Close does:
+// the connection ends, although the kernel does not report it and no goroutine reads.
 func TestParkClosedByItsOwner(t *testing.T) {
 	for name, connect := range restSockets() {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +312,7 @@ func TestParkClosedByItsOwner(t *testing.T) {
 			cn, sn := connect(t)
 			p := startPair(t, cn, sn, Config{})
 			p.roundTrip([]byte("hello"))
-			p.server.restNow()
+			p.server.parkNow()
 			_ = p.server.NetConn().Close()
 			select {
 			case err := <-p.ended:
@@ -328,21 +328,21 @@ func TestParkClosedByItsOwner(t *testing.T) {
 	}
 }
 
-// A connection that rests keeps nothing of how quickly its socket was, unless something is still
-// being written when it comes to rest.
+// A parked connection keeps nothing of how quickly its socket was, unless something is still being
+// written when it is parked.
 func TestRestForgetsPace(t *testing.T) {
 	cn, sn := tcpPair(t)
 	p := startPair(t, cn, sn, Config{})
 	c := p.server
 	forgotten := false
 	for i := 0; i < 100 && !forgotten; i++ {
-		if _, err := p.client.Ping(t.Context()); err != nil { // ends the rest
+		if _, err := p.client.Ping(t.Context()); err != nil { // which unparks it
 			t.Fatal(err)
 		}
 		c.mu.Lock()
 		c.mu.out.backpressure = new(backpressure)
 		c.mu.Unlock()
-		c.restNow()
+		c.parkNow()
 		c.mu.Lock()
 		forgotten = c.mu.out.backpressure == nil
 		c.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// startParkable is newTestPeer for a connection that Start runs, and that may rest. ended gets what
-// end was called with.
+// startParkable is newTestPeer for a connection that Start runs, and that may be parked. ended gets
+// what end was called with.
 func startParkable(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	p = makeTestPeer(t, core.Server, cfg, memconn.Options{})
 	p.c.mu.park.allowed = true
@@ -97,7 +97,7 @@ func TestPark(t *testing.T) {
 	})
 }
 
-// What ends a connection ends one that rests, too.
+// What ends a connection ends a parked one, too.
 func TestParkEnds(t *testing.T) {
 	needsSocket(t)
 	for name, end := range map[string]func(p *testPeer){
@@ -124,7 +124,7 @@ func TestParkEnds(t *testing.T) {
 	}
 }
 
-// Whatever comes just when the reader is called to rest is not lost.
+// Whatever comes just when the reader is interrupted to be parked is not lost.
 func TestParkAndRequestsTogether(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {

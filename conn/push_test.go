@@ -189,7 +189,7 @@ func TestPushPair(t *testing.T) {
 	})
 }
 
-// OnReceive tells of what has arrived for a stream that nobody reads.
+// OnReceive reports what has arrived for a stream that is not read.
 func TestOnReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{EnablePush: true})

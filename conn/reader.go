@@ -106,7 +106,7 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 	waited := false
 	for c.outputFullLocked() {
 		waited = true
-		c.core.SetPartial(core.Partial{}, time.Now()) // it is not for the peer that the rest of a frame has not come
+		c.core.SetPartial(core.Partial{}, time.Now()) // the rest of a frame is late because of us
 		c.flushSoonLocked()
 		c.mu.out.taken.Wait()
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// quickly has requests follow one another until who asks reads for itself, and returns the next
-// stream's identifier.
-func (p *testPeer) quickly() uint32 {
+// sendBackToBack has requests follow one another until they read for themselves, and returns the
+// next stream's identifier.
+func (p *testPeer) sendBackToBack() uint32 {
 	p.t.Helper()
 	for id := uint32(1); id <= 7; id += 2 {
 		st := p.openRequest(get(id), "")
@@ -25,14 +25,15 @@ func (p *testPeer) quickly() uint32 {
 		st.Release()
 		time.Sleep(backToBackGap / 2)
 	}
-	if holder, led, _ := p.turn(); led == 0 || holder != leaseFree {
-		p.t.Fatalf("nobody reads for himself: %v, %d times", holder, led)
+	if holder, grants, _ := p.lease(); grants == 0 || holder != leaseFree {
+		p.t.Fatalf("no request reads for itself: %v, %d times", holder, grants)
 	}
 	return 9
 }
 
-// turn tells who reads.
-func (p *testPeer) turn() (leaseHolder, uint64, *Stream) {
+// lease returns the holder of the read lease, how often requests had it, and the request that has
+// it.
+func (p *testPeer) lease() (leaseHolder, uint64, *Stream) {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
@@ -40,19 +41,19 @@ func (p *testPeer) turn() (leaseHolder, uint64, *Stream) {
 	return t.holder, t.grants, t.inlineReader
 }
 
-// leadRequest begins a request whose goroutine reads.
-func (p *testPeer) leadRequest(id uint32) (*Stream, *call) {
+// startInlineRequest begins a request whose goroutine reads.
+func (p *testPeer) startInlineRequest(id uint32) (*Stream, *call) {
 	p.t.Helper()
 	st := p.openRequest(get(id), "")
 	k := p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
 	p.want("the request", get(id))
-	if _, _, leader := p.turn(); leader != st {
+	if _, _, reader := p.lease(); reader != st {
 		p.t.Fatal("the request does not read for itself")
 	}
 	return st, k
 }
 
-// Whatever ends the wait of who reads leaves a connection that is read.
+// Whatever ends the wait of a request that reads for itself leaves a connection that is read.
 func TestReadLease(t *testing.T) {
 	needsSocket(t)
 	tests := []struct {
@@ -100,7 +101,7 @@ func TestReadLease(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestServer(t, Config{})
-				st, k := p.leadRequest(p.quickly())
+				st, k := p.startInlineRequest(p.sendBackToBack())
 				tt.end(p, st)
 				k.want("AwaitHead", 0, tt.want)
 				st.Release()
@@ -126,8 +127,8 @@ func TestReadLeaseShared(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		id := p.quickly()
-		a, first := p.leadRequest(id)
+		id := p.sendBackToBack()
+		a, first := p.startInlineRequest(id)
 		b := p.openRequest(get(id+2), "")
 		second := p.start(func() (int, error) { _, err := b.AwaitHead(); return 0, err })
 		p.want("the second", get(id+2))
@@ -147,7 +148,7 @@ func TestReadLeaseShared(t *testing.T) {
 	})
 }
 
-// A free turn is taken back soon, at once where somebody waits for an answer, and when the
+// A free lease is returned soon, at once where a Ping waits for its answer, and when the
 // connection is closed.
 func TestReadLeaseTakenBack(t *testing.T) {
 	needsSocket(t)
@@ -182,7 +183,7 @@ func TestReadLeaseTakenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestServer(t, Config{})
-				p.quickly()
+				p.sendBackToBack()
 				do(p)
 			})
 		})
@@ -203,13 +204,13 @@ func TestReadLeaseNotForSlowRequests(t *testing.T) {
 			st.Release()
 			time.Sleep(2 * backToBackGap)
 		}
-		if _, n, _ := p.turn(); n != 0 {
+		if _, n, _ := p.lease(); n != 0 {
 			t.Errorf("%d requests read for themselves", n)
 		}
 	})
 }
 
-// What the server has said, or done, while nobody read is known before a stream is opened.
+// What the server has said, or done, while nothing was read is known before a stream is opened.
 func TestReadLeaseCatchesUp(t *testing.T) {
 	needsSocket(t)
 	for name, leave := range map[string]func(p *testPeer){
@@ -226,10 +227,10 @@ func TestReadLeaseCatchesUp(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := newTestServer(t, Config{})
-					p.quickly()
+					p.sendBackToBack()
 					leave(p)
 					time.Sleep(6 * time.Millisecond)
-					if holder, _, _ := p.turn(); holder != leaseFree {
+					if holder, _, _ := p.lease(); holder != leaseFree {
 						t.Fatalf("somebody reads: %v", holder)
 					}
 					if err := open(p); !errors.Is(err, core.ErrNoMoreStreams) {
@@ -294,7 +295,7 @@ func TestReadLeaseReturnedWhileOutputIsFull(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestServer(t, Config{})
-				st, k := p.leadRequest(p.quickly())
+				st, k := p.startInlineRequest(p.sendBackToBack())
 				for range 50_000 { // more than the socket takes and the output may hold
 					if _, err := p.c.startPing(func(error) {}); err != nil {
 						t.Fatal(err)

@@ -58,8 +58,8 @@ func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 	}
 }
 
-// misuse opens a stream, treats it as the mood says, and reports data that belongs to no one or to
-// somebody else.
+// misuse opens a stream, treats it as the mood says, and reports data that belongs to no stream or
+// to another.
 func misuse(c *Conn, m mood, size, cut int) error {
 	st, err := c.OpenStream(post(0).fields, false)
 	if err != nil {
@@ -120,7 +120,7 @@ func misuse(c *Conn, m mood, size, cut int) error {
 			st.Reset(frame.Cancel)
 			return nil
 		case m == forgetful && got > cut:
-			wg.Wait() // nobody may use a stream that is released
+			wg.Wait() // a stream that is released may not be used
 			return nil
 		}
 	}

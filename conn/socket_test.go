@@ -276,7 +276,7 @@ func TestGoAwaySurvives(t *testing.T) {
 	}
 }
 
-// quotaUsedLocked returns how much memory heap and stacks take, without what nobody refers to.
+// inUse returns how much memory heap and stacks take, without garbage.
 func inUse() int {
 	var m runtime.MemStats
 	runtime.GC()

@@ -30,7 +30,7 @@ type Stream struct {
 	// Everything below is guarded by Conn.mu.
 
 	canRead  sync.Cond // signals a part of the message, its end, an error, or a deadline that has passed
-	canWrite sync.Cond // signals that send.drained is set or lent is 0, an error, or a deadline that has passed
+	canWrite sync.Cond // signals that send.drained is set or borrowed is 0, an error, or a deadline that has passed
 
 	streamLife
 }

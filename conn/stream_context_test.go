@@ -139,17 +139,17 @@ func TestHeadContext(t *testing.T) {
 	})
 }
 
-// A request that reads for itself looks up when its context is done, and gives the turn on.
+// A request that reads for itself is interrupted when its context is done, and gives the lease up.
 func TestHeadContextOfInlineReader(t *testing.T) {
 	needsSocket(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		id := p.quickly()
+		id := p.sendBackToBack()
 		ctx, cancel := context.WithCancel(t.Context())
 		st := p.openRequest(get(id), "")
 		k := p.start(func() (int, error) { _, err := st.HeadContext(ctx); return 0, err })
 		p.want("the request", get(id))
-		if _, _, leader := p.turn(); leader != st {
+		if _, _, leader := p.lease(); leader != st {
 			t.Fatal("the request does not read for itself")
 		}
 		b := p.encode(nil, response(id, 204).endStream())
@@ -157,7 +157,7 @@ func TestHeadContextOfInlineReader(t *testing.T) {
 		k.wantWaiting("not the whole head")
 		cancel()
 		k.want("at once", 0, context.Canceled)
-		if holder, _, _ := p.turn(); holder != leaseServe {
+		if holder, _, _ := p.lease(); holder != leaseServe {
 			t.Errorf("the turn is with %v", holder)
 		}
 		p.send(raw(b[5:]))

@@ -112,7 +112,7 @@ func TestTunePingsAreFree(t *testing.T) {
 	})
 }
 
-// A window grows for who reads, and not for its neighbour.
+// The window of a stream that is read grows, and not that of its neighbour.
 func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cn, sn := testEnds(t, memconn.Options{Latency: 50 * time.Millisecond, Bandwidth: 125_000_000, Buffer: 64 << 20})

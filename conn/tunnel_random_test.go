@@ -60,7 +60,7 @@ func (w manner) use(tun *Tunnel, id uint32, size int, at time.Duration) (whole b
 	if got.Len() > size || !bytes.Equal(got.Bytes(), body[:got.Len()]) {
 		return false, fmt.Errorf("stream %d has octets of another, or too many: %d of %d", id, got.Len(), size)
 	}
-	if rerr != nil { // nobody reads any more, so the other direction may wait for ever
+	if rerr != nil { // nothing is read any more, so the other direction may wait for ever
 		_ = tun.Abort(frame.Cancel)
 	}
 	werr := <-sent

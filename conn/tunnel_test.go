@@ -103,8 +103,8 @@ func TestTunnel(t *testing.T) {
 	})
 }
 
-// Close sends the end, wakes who waits, and tells a peer that goes on: a server at once, a client
-// when it must.
+// Close sends the end, wakes calls that wait, and resets a stream whose peer goes on: a server at
+// once, a client when it must.
 func TestTunnelClose(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
@@ -158,7 +158,7 @@ func TestTunnelCloseDuringWrite(t *testing.T) {
 }
 
 // Writes of several goroutines do not mix, and CloseWrite comes after them.
-func TestTunnelWritesInTurn(t *testing.T) {
+func TestTunnelWritesOneAfterAnother(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
 		first := p.startWrite(tun, "first first first")
@@ -190,7 +190,7 @@ func TestTunnelAbort(t *testing.T) {
 	})
 }
 
-// What ends a tunnel from outside is told to those who use it.
+// What ends a tunnel from outside is reported by its methods.
 func TestTunnelDies(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
@@ -393,7 +393,7 @@ func TestTunnelRelay(t *testing.T) {
 	})
 }
 
-// A tunnel that nobody uses costs no goroutine, also of one that is closed and lingers.
+// A tunnel that is not used costs no goroutine, also of one that is closed and lingers.
 func TestTunnelsWithoutGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{})

@@ -76,7 +76,7 @@ func (tt *unreadTest) read(t *testing.T, c *Conn, bodies []*Stream) {
 	}
 }
 
-// Bodies that nobody reads never keep the one waiting that is read, in either direction, and take
+// Bodies that are not read never keep the one waiting that is, in either direction, and take
 // memory within bounds.
 func TestUnreadBodiesAreNotInTheWay(t *testing.T) {
 	for _, tt := range unreadTests {

@@ -275,7 +275,7 @@ func TestReadGivesCredit(t *testing.T) {
 		if n, err := st.Read(buf); n != len(buf) || err != nil {
 			t.Fatalf("Read: %d, %v", n, err)
 		}
-		take() // nobody has called Flush: the peer may wait for it
+		take() // without a call of Flush: the peer may wait for it
 		if credit[1] < 50_000 {
 			t.Errorf("credit of %d for 60,000 octets that were read", credit[1])
 		}
@@ -295,7 +295,7 @@ func TestReadGivesCredit(t *testing.T) {
 	})
 }
 
-// One stream that nobody reads takes nothing from the others (and its own window is its limit).
+// One stream that is not read takes nothing from the others (and its own window is its limit).
 func TestUnreadStreamHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 1 << 20})
