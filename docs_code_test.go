@@ -83,6 +83,22 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// The file that docs/architecture/rfc9113.md names first for a section cites that section.
+func TestSectionsOfRFC9113(t *testing.T) {
+	const document = "docs/architecture/rfc9113.md"
+	row := regexp.MustCompile("(?m)^\\| \\[§([0-9.]+)\\]\\([^)]*\\) \\| [^|]* \\| `([^`]+)` \\|")
+	rows := row.FindAllStringSubmatch(read(t, document), -1)
+	for _, m := range rows {
+		cited := regexp.MustCompile(`§` + regexp.QuoteMeta(m[1]) + `([^0-9.]|\.[^0-9]|\.?$)`)
+		if !cited.MatchString(read(t, m[2])) {
+			t.Errorf("%s: %s does not cite §%s", document, m[2], m[1])
+		}
+	}
+	if len(rows) < 40 {
+		t.Errorf("%s has %d rows", document, len(rows))
+	}
+}
+
 // codeRow is the beginning of a row of a table in docs/architecture.
 func codeRow(name, file string) string {
 	return fmt.Sprintf("| `%s` | [%s](../../%s) |", name, file, file)
