@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A loop makes requests on one Conn with frames that were built before, so that what allocates is
@@ -29,21 +30,13 @@ func newLoop(tb testing.TB, role Role, frames ...any) *loop {
 		cfg.NewStream = l.newStream
 		cfg.StallTimeout, cfg.IdleTimeout, cfg.PingInterval = time.Minute, time.Minute, time.Minute
 	})
-	p.send(update(0, 1<<30))
+	p.send(h2test.WindowUpdate(0, 1<<30))
 	l.c, l.fields = p.c, responseFields("content-type: text/plain", "x-custom: value")
 	if role == Client {
 		l.fields = requestFields("x-custom: value")
 	}
 	for range 3 { // until both tables have all fields
-		l.in = nil
-		for _, f := range frames {
-			switch f := f.(type) {
-			case message:
-				l.in = f.append(p, l.in)
-			case frame.Frame:
-				l.in = f.Append(l.in)
-			}
-		}
+		l.in = p.codec.Append(nil, frames...)
 		l.exchange()
 	}
 	return l
@@ -112,9 +105,13 @@ func (l *loop) events() {
 }
 
 var (
-	getFrames    = []any{request(1, "x-custom: value").ends()}
-	postFrames   = []any{request(1, "x-custom: value"), data(1, "some content"), dataEnd(1, "and more")}
-	answerFrames = []any{response(1, "x-custom: value"), dataEnd(1, "Hello, world!")}
+	getFrames  = []any{h2test.Get(1, "x-custom: value")}
+	postFrames = []any{
+		h2test.GetOpen(1, "x-custom: value"),
+		h2test.Data(1, "some content"),
+		h2test.DataEnd(1, "and more"),
+	}
+	answerFrames = []any{h2test.Response(1, 200, "x-custom: value"), h2test.DataEnd(1, "Hello, world!")}
 )
 
 // A request and its response allocate nothing, once everything has grown.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -47,8 +48,12 @@ func TestBackpressure(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
-			p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30)), update(0, 1<<30))
-			p.send(request(1, "priority: u=0"), request(3, "priority: u=5"), request(5, "priority: u=6"))
+			p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, 1<<30)), h2test.WindowUpdate(0, 1<<30))
+			p.send(
+				h2test.GetOpen(1, "priority: u=0"),
+				h2test.GetOpen(3, "priority: u=5"),
+				h2test.GetOpen(5, "priority: u=6"),
+			)
 			for _, id := range []uint32{1, 3, 5} {
 				if err := p.c.SendHead(p.stream(id), ResponseHead{Fields: responseFields()}); err != nil {
 					t.Fatal(err)
@@ -90,15 +95,15 @@ func TestBackpressureOfStreamsThatEnd(t *testing.T) {
 		name string
 		then func(p *peer)
 	}{
-		{"reset by the peer", func(p *peer) { p.send(reset(1, frame.Cancel)) }},
+		{"reset by the peer", func(p *peer) { p.send(h2test.RST(1, frame.Cancel)) }},
 		{"reset by us", func(p *peer) { p.c.Reset(p.stream(1), frame.Cancel) }},
 		{"ended", func(p *peer) { p.queue(1, 0, true) }},
-		{"window closed", func(p *peer) { p.send(settings(setting(frame.SettingInitialWindowSize, 0))) }},
+		{"window closed", func(p *peer) { p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, 0))) }},
 		{"no longer slow", func(p *peer) { p.c.SetBackpressure(false) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
-			p.send(request(1, "priority: u=0"), request(3))
+			p.send(h2test.GetOpen(1, "priority: u=0"), h2test.GetOpen(3))
 			p.answer(1, false)
 			p.answer(3, false)
 			p.c.SetBackpressure(true)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -16,11 +17,11 @@ func TestClockSetBack(t *testing.T) {
 		t.Run(back.String(), func(t *testing.T) {
 			p := newPeer(t, Server, func(c *Config) { c.PingInterval, c.PingTimeout = 10*time.Second, 5*time.Second })
 			for range 500 { // half of what is free at once, so that the buckets are in use
-				p.send(ping("12345678"))
+				p.send(h2test.Ping("12345678"))
 			}
 			p.now = p.now.Add(-back)
 			for range 400 {
-				p.send(ping("12345678"))
+				p.send(h2test.Ping("12345678"))
 			}
 			p.alive("an honest peer")
 			p.out = nil
@@ -45,20 +46,20 @@ func TestTimeHeldBack(t *testing.T) {
 	p := newSilentPeer(t, Server, func(c *Config) { c.IdleTimeout = time.Minute })
 	p.now = time.Now()
 	p.greet()
-	p.send(frame.Settings{Ack: true}, request(1).ends())
+	p.send(frame.Settings{Ack: true}, h2test.Get(1))
 	p.answer(1, true)
 	for range 50 {
 		now := p.now
 		p.now = now.Add(-time.Hour)
-		p.send(ping("12345678"))
+		p.send(h2test.Ping("12345678"))
 		p.now = now.Add(time.Millisecond)
-		p.send(ping("12345678"))
+		p.send(h2test.Ping("12345678"))
 	}
 	p.out = nil
 	p.tick(58 * time.Second)
 	p.want("not idle for so long")
 	p.tick(3 * time.Second)
-	p.want("idle", "GOAWAY 2147483647 NO_ERROR ", `PING "sluicego"`)
+	p.want("idle", "GOAWAY 2147483647 NO_ERROR", `PING "sluicego"`)
 }
 
 // Nothing follows the GOAWAY of Fail, whatever is called.
@@ -71,11 +72,11 @@ func TestNothingAfterFail(t *testing.T) {
 		})
 		id := uint32(1)
 		if role == Server {
-			p.send(request(1), request(3), data(1, "some"))
+			p.send(h2test.GetOpen(1), h2test.GetOpen(3), h2test.Data(1, "some"))
 		} else {
 			p.open(false)
 			p.open(false)
-			p.send(response(1), data(1, "some"))
+			p.send(h2test.Response(1, 200), h2test.Data(1, "some"))
 		}
 		s := p.stream(id)
 		other, _ := p.c.streams.Get(3)
@@ -124,7 +125,7 @@ func TestNothingAfterFail(t *testing.T) {
 		p.c.SetPartial(Partial{Begun: true, Length: 100}, now)
 		p.c.Shutdown(now)
 		p.c.Fail(frame.NewConnError(frame.InternalError, "", "another"))
-		_, _ = p.c.Decode(ping("12345678").Append(nil))
+		_, _ = p.c.Decode(h2test.Ping("12345678").Append(nil))
 		if err := p.c.Apply(now); err != nil {
 			t.Error(err)
 		}
@@ -174,13 +175,13 @@ func TestConfigOutOfRange(t *testing.T) {
 					}
 				}
 				p.greet()
-				p.enc.SetMaxDynamicTableSizeLimit(min(cfg.DecoderTableSize, 4096))
+				p.codec.Encoder().SetMaxDynamicTableSizeLimit(min(cfg.DecoderTableSize, 4096))
 				p.send(frame.Settings{Ack: true})
 				if role == Server {
-					p.send(request(1), data(1, "some"))
+					p.send(h2test.GetOpen(1), h2test.Data(1, "some"))
 				} else {
 					p.open(false)
-					p.send(response(1), data(1, "some"))
+					p.send(h2test.Response(1, 200), h2test.Data(1, "some"))
 				}
 				p.c.SetPartial(Partial{Begun: true, Length: 1 << 24}, p.now)
 				p.tick(time.Second)

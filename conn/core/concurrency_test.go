@@ -3,6 +3,8 @@ package core
 import (
 	"sync"
 	"testing"
+
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Decode needs no lock: it runs while other goroutines, which have the lock, answer what was applied before. Only the
@@ -14,10 +16,10 @@ func TestDecodeWithoutLock(t *testing.T) {
 	})
 	var wire []byte
 	for i := range requests {
-		wire = request(ids(i), "x: y").cut(2).append(p, wire)
-		wire = data(ids(i), "content").Append(wire)
-		wire = trailers(ids(i), "z: 1").append(p, wire)
-		wire = ping("12345678").Append(wire)
+		wire = p.codec.Append(wire, h2test.GetOpen(ids(i), "x: y").Cut(2))
+		wire = h2test.Data(ids(i), "content").Append(wire)
+		wire = p.codec.Append(wire, h2test.Trailers(ids(i), "z: 1"))
+		wire = h2test.Ping("12345678").Append(wire)
 	}
 
 	a := &answerer{p: p}

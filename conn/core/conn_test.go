@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -64,7 +65,7 @@ func TestFirstFlight(t *testing.T) {
 				want = append(want, frame.Preface...)
 			}
 			want = frame.AppendSettings(want, slices.Concat(tt.first, common, tt.last)...)
-			want = update(0, 100_000-65535).Append(want)
+			want = h2test.WindowUpdate(0, 100_000-65535).Append(want)
 			if n := c.OutputLen(); n != len(want) {
 				t.Errorf("%d octets wait, want %d", n, len(want))
 			}
@@ -80,8 +81,8 @@ func TestFirstFlight(t *testing.T) {
 
 func TestStreams(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1), request(3).ends(), request(5))
-	p.send(reset(5, frame.Cancel))
+	p.send(h2test.GetOpen(1), h2test.Get(3), h2test.GetOpen(5))
+	p.send(h2test.RST(5, frame.Cancel))
 	var list []uint32
 	p.c.Streams(func(s *Stream) {
 		list = append(list, s.ID)
@@ -109,7 +110,7 @@ func TestStreamMemory(t *testing.T) {
 	memory := new(Stream)
 	memory.Owner = "kept"
 	p := newPeer(t, Server, func(cfg *Config) { cfg.NewStream = func() *Stream { return memory } })
-	p.send(request(1, "content-length: 5", "x: y"), data(1, "12345"), trailers(1, "z: 1"))
+	p.send(h2test.GetOpen(1, "content-length: 5", "x: y"), h2test.Data(1, "12345"), h2test.Trailers(1, "z: 1"))
 	p.consume(1, -1)
 	p.c.StopRecv(memory)
 	p.answer(1, false)
@@ -120,9 +121,9 @@ func TestStreamMemory(t *testing.T) {
 		t.Errorf("%+v", memory)
 	}
 	for range 3 {
-		p.send(dataOf(3, 16384))
+		p.send(h2test.DataOf(3, 16384))
 	}
-	p.send(dataOf(3, 16383))
+	p.send(h2test.DataOf(3, 16383))
 	p.alive("a window of its own, and no length")
 }
 
@@ -134,12 +135,12 @@ func TestMisuse(t *testing.T) {
 		},
 		"more is consumed than was received": func() {
 			p := newPeer(t, Server)
-			p.send(request(1), data(1, "12"))
+			p.send(h2test.GetOpen(1), h2test.Data(1, "12"))
 			p.c.Consume(p.stream(1), 3)
 		},
 		"END_STREAM on a closed stream": func() {
 			p := newPeer(t, Server)
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, true)
 			p.c.sentEnd(p.stream(1))
 		},
@@ -159,7 +160,7 @@ func TestMisuse(t *testing.T) {
 // Errors are those of package frame, whatever their scope.
 func TestErrorTypes(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	var ce *frame.ConnError
 	var se *frame.StreamError
 	if err := p.c.handleStreamError(frame.NewStreamError(1, frame.Cancel, "", "")); err != nil {

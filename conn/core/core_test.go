@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,9 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A peer is the other end of the Conn c, played by a test with frames that package frame builds.
@@ -23,10 +22,8 @@ type peer struct {
 	c   Driver
 	now time.Time
 
-	rest  []byte         // octets that c has not taken
-	enc   *hpack.Encoder // of what the peer sends
-	block bytes.Buffer
-	dec   *hpack.Decoder // of what c sends
+	rest  []byte // octets that c has not taken
+	codec *h2test.Codec
 
 	streams map[uint32]*Stream // that events have named
 	unread  map[*Stream]int    // octets of EventData that the test has not consumed
@@ -78,10 +75,9 @@ func newSilentPeer(tb testing.TB, role Role, change ...func(*Config)) *peer {
 	}
 	p := &peer{
 		tb: tb, c: New(cfg).Driver(), now: epoch,
-		dec:     hpack.NewDecoder(4096, nil),
+		codec:   h2test.NewCodec(),
 		streams: make(map[uint32]*Stream), unread: make(map[*Stream]int), granted: make(map[uint32]int64),
 	}
-	p.enc = hpack.NewEncoder(&p.block)
 	p.c.Start(p.now)
 	p.take()
 	return p
@@ -96,31 +92,24 @@ func (p *peer) greet(settings ...frame.Setting) {
 	p.send(frame.NewSettings(settings...))
 }
 
-// send gives c frames (frame.Frame), header blocks (message) or bare octets ([]byte, string), all
-// in one piece.
+// send gives c items of package h2test, all in one piece.
 func (p *peer) send(items ...any) {
 	p.tb.Helper()
 	if p.err != nil {
 		p.tb.Fatalf("sending to a connection that has ended: %v", p.err)
 	}
+	p.rest = append(p.rest, p.encode(items)...)
+	p.receive()
+}
+
+// encode returns the octets of items, and counts what they take of windows.
+func (p *peer) encode(items []any) []byte {
 	for _, it := range items {
-		switch it := it.(type) {
-		case frame.Frame:
-			p.rest = it.Append(p.rest)
-			if h := it.FrameHeader(); h.Type == frame.TypeData {
-				p.spent += int64(h.Length)
-			}
-		case message:
-			p.rest = it.append(p, p.rest)
-		case []byte:
-			p.rest = append(p.rest, it...)
-		case string:
-			p.rest = append(p.rest, it...)
-		default:
-			p.tb.Fatalf("cannot send a %T", it)
+		if f, ok := it.(frame.Frame); ok && f.FrameHeader().Type == frame.TypeData {
+			p.spent += int64(f.FrameHeader().Length)
 		}
 	}
-	p.receive()
+	return p.codec.Append(nil, items...)
 }
 
 func (p *peer) receive() {
@@ -219,7 +208,7 @@ func (p *peer) answer(id uint32, end bool, more ...string) {
 // queue makes c send data on a stream.
 func (p *peer) queue(id uint32, n int, end bool, trailers ...string) {
 	p.tb.Helper()
-	content := Content{Data: make([]byte, n), Trailers: fields(trailers...), End: end}
+	content := Content{Data: make([]byte, n), Trailers: h2test.Fields(trailers...), End: end}
 	if err := p.c.Queue(p.stream(id), content); err != nil {
 		p.tb.Fatal(err)
 	}

@@ -4,17 +4,18 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Streams are counted when they close, and by the side that has reset them.
 func TestCountsOfStreams(t *testing.T) {
 	p := newPeer(t, Server)
 	for id := uint32(1); id <= 9; id += 2 {
-		p.send(request(id))
+		p.send(h2test.GetOpen(id))
 	}
 	p.answer(1, true)
-	p.send(dataEnd(1, "x"))
-	p.send(reset(3, frame.Cancel))
+	p.send(h2test.DataEnd(1, "x"))
+	p.send(h2test.RST(3, frame.Cancel))
 	p.c.Reset(p.stream(5), frame.InternalError)
 	p.c.Reset(p.stream(7), frame.InternalError)
 	p.take()

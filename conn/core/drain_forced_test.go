@@ -5,19 +5,20 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Rapid reset (CVE-2023-44487): above the limit nothing new is processed, what runs goes on, and
 // a client that does not stop is cut off.
 func TestRapidReset(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1)) // an upload, and a download
-	p.send(request(3).ends())
+	p.send(h2test.GetOpen(1)) // an upload, and a download
+	p.send(h2test.Get(3))
 	n := 2
 	attack := func(until func() bool) (rounds int) {
 		for ; p.err == nil && !until() && rounds < 20_000; rounds++ {
 			p.out, p.events = nil, nil
-			p.send(request(ids(n)).ends(), reset(ids(n), frame.Cancel))
+			p.send(h2test.Get(ids(n)), h2test.RST(ids(n), frame.Cancel))
 			n++
 		}
 		return rounds
@@ -26,7 +27,7 @@ func TestRapidReset(t *testing.T) {
 		t.Errorf("drained after %d resets, want 4001", rounds)
 	}
 	last := ids(n - 1)
-	p.want("GOAWAY", "GOAWAY 8005 NO_ERROR too_many_resets")
+	p.want("GOAWAY", `GOAWAY 8005 NO_ERROR "too_many_resets"`)
 	if last != 8005 {
 		t.Errorf("the last stream is %d", last)
 	}
@@ -34,10 +35,10 @@ func TestRapidReset(t *testing.T) {
 	if p.c.Drained() {
 		t.Error("drained although streams run")
 	}
-	p.send(request(ids(n)).ends()) // may have crossed our GOAWAY
+	p.send(h2test.Get(ids(n))) // may have crossed our GOAWAY
 	p.wantQuiet("not processed")
 	n++
-	p.send(dataEnd(1, "the rest"))
+	p.send(h2test.DataEnd(1, "the rest"))
 	p.consume(1, -1)
 	p.answer(1, true)
 	p.answer(3, true)
@@ -56,9 +57,9 @@ func TestRapidReset(t *testing.T) {
 func TestForcedDrainEnds(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.ResetBurst = 1 })
-		p.send(request(1).ends(), request(3).ends(), reset(3, frame.Cancel))
+		p.send(h2test.Get(1), h2test.Get(3), h2test.RST(3, frame.Cancel))
 		p.alive("within the limit")
-		p.send(request(5).ends(), reset(5, frame.Cancel))
+		p.send(h2test.Get(5), h2test.RST(5, frame.Cancel))
 		p.outcome()
 		if !busy {
 			p.answer(1, true)
@@ -86,7 +87,7 @@ func TestResetBudget(t *testing.T) {
 	n := 0
 	resets := func(times int) {
 		for range times {
-			p.send(request(ids(n)).ends(), reset(ids(n), frame.Cancel))
+			p.send(h2test.Get(ids(n)), h2test.RST(ids(n), frame.Cancel))
 			n++
 		}
 		p.out, p.events = nil, nil
@@ -103,7 +104,7 @@ func TestResetBudget(t *testing.T) {
 	resets(1000)
 	draining("a second later", false)
 	for range 100 {
-		p.send(request(ids(n)).ends())
+		p.send(h2test.Get(ids(n)))
 		p.answer(ids(n), true)
 		n++
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func TestExpectedData(t *testing.T) {
@@ -19,14 +20,14 @@ func TestExpectedData(t *testing.T) {
 		p.send(frame.Data{StreamID: id, Data: make([]byte, n), EndStream: end})
 	}
 	want("no stream is open", 0)
-	p.send(request(1, "content-length: 50000"))
+	p.send(h2test.GetOpen(1, "content-length: 50000"))
 	want("nobody knows whether the client has begun", 0)
 	body(1, 10_000, false)
 	want("the rest of the body", 40_000)
-	p.send(request(3))
+	p.send(h2test.GetOpen(3))
 	body(3, 100, false)
 	want("a body of unknown length", 0)
-	p.send(request(5, "content-length: 1000000"))
+	p.send(h2test.GetOpen(5, "content-length: 1000000"))
 	body(5, 15_535, false)
 	want("half of what the stream's window lets pass", 25_000)
 	body(5, 15_000, false)

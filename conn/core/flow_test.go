@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // wantAccounts checks that no credit is lost: what of the connection's window is not with the peer
@@ -54,94 +55,128 @@ type dropTest struct {
 }
 
 var dropTests = []dropTest{
-	{"read", Server, func(p *peer) { p.send(request(1), dataOf(1, 1000), dataEnd(1, "x")) }},
+	{
+		"read",
+		Server,
+		func(p *peer) { p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000), h2test.DataEnd(1, "x")) },
+	},
 	{"padding", Server, func(p *peer) {
 		p.send(
-			request(1),
-			raw(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0),
-			raw(frame.TypeData, 9, 1, append([]byte{100}, make([]byte, 200)...)...),
+			h2test.GetOpen(1),
+			h2test.Frame(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0),
+			h2test.Frame(frame.TypeData, 9, 1, append([]byte{100}, make([]byte, 200)...)...),
 		)
 	}},
 	{"only padding", Server, func(p *peer) {
-		p.send(request(1), raw(frame.TypeData, 8, 1, append([]byte{200}, make([]byte, 200)...)...))
+		p.send(
+			h2test.GetOpen(1),
+			h2test.Frame(frame.TypeData, 8, 1, append([]byte{200}, make([]byte, 200)...)...),
+		)
 	}},
 	{"unread, reset by us", Server, func(p *peer) {
-		p.send(request(1), dataOf(1, 1000))
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000))
 		p.c.Reset(p.stream(1), frame.Cancel)
 	}},
-	{"unread, reset by the peer", Server, func(p *peer) { p.send(request(1), dataOf(1, 1000), reset(1, frame.Cancel)) }},
+	{"unread, reset by the peer", Server, func(p *peer) {
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000), h2test.RST(1, frame.Cancel))
+	}},
 	{"after our reset", Server, func(p *peer) {
-		p.send(request(1), dataOf(1, 1000))
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000))
 		p.c.Reset(p.stream(1), frame.Cancel)
-		p.send(dataOf(1, 2000), raw(frame.TypeData, 8, 1, 5, 0, 0, 0, 0, 0, 'x'), dataEnd(1, "x"))
+		p.send(h2test.DataOf(1, 2000), h2test.Frame(frame.TypeData, 8, 1, 5, 0, 0, 0, 0, 0, 'x'), h2test.DataEnd(1, "x"))
 	}},
 	{"after their reset", Server, func(p *peer) {
-		p.send(request(1), reset(1, frame.Cancel), dataOf(1, 1000), dataOf(1, 1000))
+		p.send(h2test.GetOpen(1), h2test.RST(1, frame.Cancel), h2test.DataOf(1, 1000), h2test.DataOf(1, 1000))
 	}},
-	{"half-closed (remote)", Server, func(p *peer) { p.send(request(1), dataEnd(1, "x"), dataOf(1, 1000)) }},
-	{"skipped stream", Server, func(p *peer) { p.send(request(3), dataOf(1, 1000)) }},
-	{"malformed request", Server, func(p *peer) { p.send(request(1, "connection: x"), dataOf(1, 1000)) }},
+	{
+		"half-closed (remote)",
+		Server,
+		func(p *peer) { p.send(h2test.GetOpen(1), h2test.DataEnd(1, "x"), h2test.DataOf(1, 1000)) },
+	},
+	{"skipped stream", Server, func(p *peer) { p.send(h2test.GetOpen(3), h2test.DataOf(1, 1000)) }},
+	{
+		"malformed request",
+		Server,
+		func(p *peer) { p.send(h2test.GetOpen(1, "connection: x"), h2test.DataOf(1, 1000)) },
+	},
 	{"refused stream", Server, func(p *peer) {
 		for id := uint32(1); id < 203; id += 2 {
-			p.send(request(id))
+			p.send(h2test.GetOpen(id))
 		}
 		p.want("100 streams are allowed", "RST_STREAM 201 REFUSED_STREAM")
-		p.send(dataOf(201, 1000), dataEnd(201, "x"))
+		p.send(h2test.DataOf(201, 1000), h2test.DataEnd(201, "x"))
 	}},
 	{"beyond our GOAWAY", Server, func(p *peer) {
-		p.send(request(1))
+		p.send(h2test.GetOpen(1))
 		p.c.Shutdown(p.now)
-		p.send(frame.Ping{Ack: true, Data: drainPing}, request(3), dataOf(3, 1000), dataOf(1, 1000), dataEnd(3, "x"))
+		p.send(
+			frame.Ping{Ack: true, Data: drainPing},
+			h2test.GetOpen(3),
+			h2test.DataOf(3, 1000),
+			h2test.DataOf(1, 1000),
+			h2test.DataEnd(3, "x"),
+		)
 	}},
 	{"more than content-length", Server, func(p *peer) {
-		p.send(request(1, "content-length: 9"), data(1, "12345"), dataOf(1, 1000), dataOf(1, 1000))
+		p.send(
+			h2test.GetOpen(1, "content-length: 9"),
+			h2test.Data(1, "12345"),
+			h2test.DataOf(1, 1000),
+			h2test.DataOf(1, 1000),
+		)
 	}},
 	{"less than content-length", Server, func(p *peer) {
-		p.send(request(1, "content-length: 9"), data(1, "12345"), dataEnd(1, "123"))
+		p.send(h2test.GetOpen(1, "content-length: 9"), h2test.Data(1, "12345"), h2test.DataEnd(1, "123"))
 	}},
 	{"less than content-length, trailers", Server, func(p *peer) {
-		p.send(request(1, "content-length: 9"), data(1, "12345"), trailers(1, "x: y"))
+		p.send(h2test.GetOpen(1, "content-length: 9"), h2test.Data(1, "12345"), h2test.Trailers(1, "x: y"))
 	}},
-	{"trailers are malformed", Server, func(p *peer) { p.send(request(1), dataOf(1, 1000), trailers(1, ":path: /")) }},
+	{"trailers are malformed", Server, func(p *peer) {
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000), h2test.Trailers(1, ":path: /"))
+	}},
 	{"over the stream's window", Server, func(p *peer) {
-		p.send(request(1), dataOf(1, 5000), dataOf(1, 5001), dataOf(1, 5000))
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 5000), h2test.DataOf(1, 5001), h2test.DataOf(1, 5000))
 	}},
 	{"nobody wants it", Server, func(p *peer) {
-		p.send(request(1), dataOf(1, 1000))
+		p.send(h2test.GetOpen(1), h2test.DataOf(1, 1000))
 		p.c.StopRecv(p.stream(1))
-		p.send(dataOf(1, 1000))
+		p.send(h2test.DataOf(1, 1000))
 		p.answer(1, true)
-		p.send(dataOf(1, 1000), dataEnd(1, "x"))
+		p.send(h2test.DataOf(1, 1000), h2test.DataEnd(1, "x"))
 	}},
 	{"stalled", Server, func(p *peer) {
-		p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1), dataOf(1, 1000))
+		p.send(
+			h2test.Settings(setting(frame.SettingInitialWindowSize, 0)),
+			h2test.GetOpen(1),
+			h2test.DataOf(1, 1000),
+		)
 		p.answer(1, false)
 		p.queue(1, 100, true)
 		p.tick(time.Hour)
-		p.send(dataOf(1, 1000))
+		p.send(h2test.DataOf(1, 1000))
 	}},
 	{"before the response", Client, func(p *peer) {
 		p.open(true)
-		p.send(dataOf(1, 1000), dataOf(1, 1000))
+		p.send(h2test.DataOf(1, 1000), h2test.DataOf(1, 1000))
 	}},
 	{"204", Client, func(p *peer) {
 		p.open(true)
-		p.send(response(1, ":status: 204"), dataOf(1, 1000), dataEnd(1, "x"))
+		p.send(h2test.Response(1, 204), h2test.DataOf(1, 1000), h2test.DataEnd(1, "x"))
 	}},
 	{"cancelled", Client, func(p *peer) {
 		p.open(true)
-		p.send(response(1), dataOf(1, 1000))
+		p.send(h2test.Response(1, 200), h2test.DataOf(1, 1000))
 		p.c.Reset(p.stream(1), frame.Cancel)
-		p.send(dataOf(1, 1000), dataEnd(1, "x"))
+		p.send(h2test.DataOf(1, 1000), h2test.DataEnd(1, "x"))
 	}},
 	{"refused by GOAWAY", Client, func(p *peer) {
 		p.open(true)
-		p.send(response(1), dataOf(1, 1000), frame.GoAway{}, dataOf(1, 1000))
+		p.send(h2test.Response(1, 200), h2test.DataOf(1, 1000), frame.GoAway{}, h2test.DataOf(1, 1000))
 	}},
 	{"two streams, one unread", Client, func(p *peer) {
 		p.open(true)
 		p.open(true)
-		p.send(response(1), response(3), dataOf(1, 1000), dataOf(3, 2000))
+		p.send(h2test.Response(1, 200), h2test.Response(3, 200), h2test.DataOf(1, 1000), h2test.DataOf(3, 2000))
 		p.consume(3, -1)
 	}},
 }
@@ -177,36 +212,36 @@ func TestDroppedData(t *testing.T) {
 func TestConnWindowExceeded(t *testing.T) {
 	p := newPeer(t, Server)
 	for id := range 5 {
-		p.send(request(ids(id)))
+		p.send(h2test.GetOpen(ids(id)))
 	}
 	p.c.cfg.MaxUnread = 0
 	for id := range 4 {
-		p.send(dataOf(ids(id), 16383))
+		p.send(h2test.DataOf(ids(id), 16383))
 	}
-	p.send(dataOf(9, 3))
+	p.send(h2test.DataOf(9, 3))
 	p.alive("65535 octets are allowed")
-	p.send(data(9, "x"))
+	p.send(h2test.Data(9, "x"))
 	p.wantDead("one more is not", frame.FlowControlError, "RFC 9113 §6.9")
 }
 
 // A stream that is not read closes its own window and takes nothing from the others.
 func TestUnreadStream(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1), request(3))
+	p.send(h2test.GetOpen(1), h2test.GetOpen(3))
 	p.outcome()
 	for range 4 {
-		p.send(dataOf(1, 16383))
+		p.send(h2test.DataOf(1, 16383))
 	}
 	p.want("the connection's credit comes back at once", "WINDOW_UPDATE 0 49149")
 	if p.wantLedger("unread"); p.c.recv.window.Held() != 0 || p.c.Unread() != 4*16383 {
 		t.Errorf("%d octets held, %d unread", p.c.recv.window.Held(), p.c.Unread())
 	}
 	for range 20 {
-		p.send(dataOf(3, 16000))
+		p.send(h2test.DataOf(3, 16000))
 		p.consume(3, -1)
 	}
 	p.outcome()
-	p.send(dataOf(1, 4))
+	p.send(h2test.DataOf(1, 4))
 	p.want("the stream's window", "RST_STREAM 1 FLOW_CONTROL_ERROR")
 	p.alive("only the stream")
 }
@@ -215,9 +250,9 @@ func TestUnreadStream(t *testing.T) {
 // same.
 func TestMaxUnread(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 10_000 })
-	p.send(request(1), request(3))
+	p.send(h2test.GetOpen(1), h2test.GetOpen(3))
 	for range 3 {
-		p.send(dataOf(1, 16000))
+		p.send(h2test.DataOf(1, 16000))
 	}
 	p.wantLedger("held back")
 	if held := p.c.recv.window.Held(); held < 38_000 || held > 48_000 {
@@ -229,7 +264,7 @@ func TestMaxUnread(t *testing.T) {
 		if credit < 4000 {
 			t.Fatalf("the peer has %d octets of credit left", credit)
 		}
-		p.send(dataOf(3, 4000))
+		p.send(h2test.DataOf(3, 4000))
 		p.consume(3, -1)
 	}
 	p.wantLedger("another stream was read")
@@ -243,9 +278,9 @@ func TestMaxUnread(t *testing.T) {
 // Reading in small steps costs no WINDOW_UPDATE for each of them.
 func TestUpdatesAreBatched(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 3 {
-		p.send(dataOf(1, 16000))
+		p.send(h2test.DataOf(1, 16000))
 	}
 	p.outcome()
 	for range 480 {
@@ -262,11 +297,11 @@ func TestUpdatesAreBatched(t *testing.T) {
 // A stream that has ended, or whose peer has, needs no credit.
 func TestNoUpdateAtTheEnd(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 3 {
-		p.send(dataOf(1, 16384))
+		p.send(h2test.DataOf(1, 16384))
 	}
-	p.send(dataEnd(1, "x"))
+	p.send(h2test.DataEnd(1, "x"))
 	p.outcome()
 	p.consume(1, -1)
 	p.want("nothing for stream 1")
@@ -278,7 +313,13 @@ func TestNoUpdateAtTheEnd(t *testing.T) {
 func TestSmallStreamWindow(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.StreamWindow = 1000 })
 	p.greet()
-	p.send(request(1), dataOf(1, 1500), request(3), request(5), dataOf(5, 400))
+	p.send(
+		h2test.GetOpen(1),
+		h2test.DataOf(1, 1500),
+		h2test.GetOpen(3),
+		h2test.GetOpen(5),
+		h2test.DataOf(5, 400),
+	)
 	p.alive("the peer may not know yet")
 	p.outcome()
 	p.send(frame.Settings{Ack: true})
@@ -288,12 +329,12 @@ func TestSmallStreamWindow(t *testing.T) {
 	if a, b, c := credit(1, 1500), credit(3, 0), credit(5, 400); a < 500 || b != 1000 || c < 500 {
 		t.Errorf("the peer has credit %d, %d and %d", a, b, c)
 	}
-	p.send(dataOf(3, 1000))
+	p.send(h2test.DataOf(3, 1000))
 	p.alive("the window is 1000")
 	p.outcome()
-	p.send(data(3, "x"))
+	p.send(h2test.Data(3, "x"))
 	p.want("one more", "RST_STREAM 3 FLOW_CONTROL_ERROR")
-	p.send(request(7), dataOf(7, 1000), data(7, "x"))
+	p.send(h2test.GetOpen(7), h2test.DataOf(7, 1000), h2test.Data(7, "x"))
 	p.want("new streams, too", "RST_STREAM 7 FLOW_CONTROL_ERROR")
 	p.wantLedger("all the same")
 }
@@ -304,9 +345,9 @@ func TestLargeConnWindow(t *testing.T) {
 	p.want("one flight", "SETTINGS", "WINDOW_UPDATE 0 983041")
 	p.greet()
 	p.open(true)
-	p.send(response(1))
+	p.send(h2test.Response(1, 200))
 	for range 64 {
-		p.send(dataOf(1, 16384))
+		p.send(h2test.DataOf(1, 16384))
 	}
 	p.alive("1 MiB is allowed on both")
 	p.wantLedger("unread")

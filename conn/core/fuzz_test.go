@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // FuzzConn gives a connection frames of any kind, and any octets, while an owner of its streams
@@ -16,26 +17,25 @@ func FuzzConn(f *testing.F) {
 	for _, role := range []Role{Server, Client} {
 		p := newPeer(f, role)
 		for _, items := range [][]any{
-			{request(1), data(1, "abc"), trailers(1, "x: y")},
-			{request(1).ends(), reset(1, frame.Cancel), request(3).cut(3).withPad(4), update(3, 100), update(0, 5)},
-			{response(1, ":status: 103"), response(1), data(1, "abc"), dataEnd(1, "")},
-			{promise(1, 2), response(2).ends(), frame.GoAway{LastStreamID: 1}},
+			{h2test.GetOpen(1), h2test.Data(1, "abc"), h2test.Trailers(1, "x: y")},
 			{
-				settings(setting(frame.SettingInitialWindowSize, 1<<31-1)), ping("12345678"),
-				settings(setting(frame.SettingHeaderTableSize, 0)),
+				h2test.Get(1), h2test.RST(1, frame.Cancel), h2test.GetOpen(3).Cut(3).Pad(4), h2test.WindowUpdate(3, 100),
+				h2test.WindowUpdate(0, 5),
 			},
-			{raw(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0), frame.Priority{StreamID: 1}, raw(0xbb, 0xff, 7, 1, 2)},
+			{h2test.Response(1, 103), h2test.Response(1, 200), h2test.Data(1, "abc"), h2test.DataEnd(1, "")},
+			{h2test.Promise(1, 2), h2test.Response(2, 200).End(), frame.GoAway{LastStreamID: 1}},
+			{
+				h2test.Settings(setting(frame.SettingInitialWindowSize, 1<<31-1)), h2test.Ping("12345678"),
+				h2test.Settings(setting(frame.SettingHeaderTableSize, 0)),
+			},
+			{
+				h2test.Frame(frame.TypeData, 8, 1, 3, 'x', 0, 0, 0),
+				frame.Priority{StreamID: 1},
+				h2test.Frame(0xbb, 0xff, 7, 1, 2),
+			},
 			{frame.Ping{Ack: true, Data: drainPing}, frame.Ping{Ack: true, Data: keepalivePing}, frame.Settings{Ack: true}},
 		} {
-			var b []byte
-			for _, it := range items {
-				switch it := it.(type) {
-				case message:
-					b = it.append(p, b)
-				case frame.Frame:
-					b = it.Append(b)
-				}
-			}
+			b := p.codec.Append(nil, items...)
 			f.Add(role == Client, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, b)
 			f.Add(role == Client, []byte{}, b)
 		}
@@ -74,31 +74,31 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 	id := uint32(rng.IntN(12))
 	switch rng.IntN(16) {
 	case 0, 1, 2:
-		m := request(id|1, "x: y")
+		m := h2test.GetOpen(id|1, "x: y")
 		if p.c.cfg.Role == Client {
-			m = response(id | 1)
+			m = h2test.Response(id|1, 200)
 		}
-		m.end = rng.IntN(2) == 0
-		return m.cut(1+rng.IntN(3)).withPad(uint8(rng.IntN(9))).append(p, b)
+		m.EndStream = rng.IntN(2) == 0
+		return p.codec.Append(b, m.Cut(1+rng.IntN(3)).Pad(uint8(rng.IntN(9))))
 	case 3:
-		return trailers(id|1, "x: y").append(p, b)
+		return p.codec.Append(b, h2test.Trailers(id|1, "x: y"))
 	case 4, 5, 6:
 		return frame.Data{
 			StreamID: id | 1, EndStream: rng.IntN(4) == 0, Padded: rng.IntN(2) == 0,
 			Data: make([]byte, rng.IntN(600)),
 		}.Append(b)
 	case 7:
-		return update(id, []uint32{0, 1 << 30, frame.MaxWindow}[rng.IntN(3)]).Append(b)
+		return h2test.WindowUpdate(id, []uint32{0, 1 << 30, frame.MaxWindow}[rng.IntN(3)]).Append(b)
 	case 8:
-		return reset(id|1, frame.Code(rng.IntN(15))).Append(b)
+		return h2test.RST(id|1, frame.Code(rng.IntN(15))).Append(b)
 	case 9:
-		return settings(setting(frame.SettingID(rng.IntN(10)), rng.Uint32()>>rng.IntN(32))).Append(b)
+		return h2test.Settings(setting(frame.SettingID(rng.IntN(10)), rng.Uint32()>>rng.IntN(32))).Append(b)
 	case 10:
-		return ping("12345678").Append(b)
+		return h2test.Ping("12345678").Append(b)
 	case 11:
 		return frame.Priority{StreamID: id | 1, PriorityParam: frame.PriorityParam{DependsOn: uint32(rng.IntN(12))}}.Append(b)
 	case 12:
-		return promise(id|1, id&^1+2).append(p, b)
+		return p.codec.Append(b, h2test.Promise(id|1, id&^1+2))
 	case 13:
 		return frame.GoAway{LastStreamID: uint32(rng.IntN(12))}.Append(b)
 	case 14:
@@ -108,7 +108,7 @@ func randomFrame(rng *rand.Rand, p *peer, b []byte) []byte {
 		for i := range payload {
 			payload[i] = byte(rng.Uint32())
 		}
-		return raw(frame.Type(rng.IntN(0x12)), frame.Flags(rng.Uint32()), id, payload...).Append(b)
+		return h2test.Frame(frame.Type(rng.IntN(0x12)), frame.Flags(rng.Uint32()), id, payload...).Append(b)
 	}
 }
 

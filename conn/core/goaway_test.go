@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 const (
 	drainPingLine  = `PING "sluicego"`
-	firstGoAway    = "GOAWAY 2147483647 NO_ERROR "
+	firstGoAway    = "GOAWAY 2147483647 NO_ERROR"
 	refusedByDrain = "reset 3 remote REFUSED_STREAM"
 )
 
@@ -18,27 +19,27 @@ const (
 // that the peer sent before it knew has arrived, and GOAWAY names the last stream that counts.
 func TestShutdown(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends(), request(3))
+	p.send(h2test.Get(1), h2test.GetOpen(3))
 	p.c.Shutdown(p.now)
 	p.c.Shutdown(p.now)
 	p.take()
 	p.outcome()
-	p.send(request(5).ends())
+	p.send(h2test.Get(5))
 	p.wantEvents("requests on the way still count", "headers 5 GET / end")
 	p.send(frame.Ping{Ack: true, Data: drainPing})
-	p.want("the last stream", "GOAWAY 5 NO_ERROR ")
+	p.want("the last stream", "GOAWAY 5 NO_ERROR")
 
 	p.send(
-		request(9, "x-custom: value"),
-		data(9, "late"),
-		data(7, "skipped"),
-		trailers(9, "x: y"),
-		reset(9, frame.Cancel),
-		update(9, 5),
+		h2test.GetOpen(9, "x-custom: value"),
+		h2test.Data(9, "late"),
+		h2test.Data(7, "skipped"),
+		h2test.Trailers(9, "x: y"),
+		h2test.RST(9, frame.Cancel),
+		h2test.WindowUpdate(9, 5),
 	)
 	p.wantQuiet("streams beyond the last are ignored")
 	wantAccounts(t, p.c)
-	p.send(data(3, "body"), trailers(3, "x-custom: value"))
+	p.send(h2test.Data(3, "body"), h2test.Trailers(3, "x-custom: value"))
 	p.wantEvents("the HPACK table has what the ignored stream put there", "data 3 4", "trailers 3 x-custom=value end")
 	p.answer(1, true)
 	p.answer(5, true)
@@ -60,7 +61,7 @@ func TestShutdownFrames(t *testing.T) {
 		t.Error("drained before the final GOAWAY")
 	}
 	p.send(frame.Ping{Ack: true, Data: drainPing})
-	p.want("second step", "GOAWAY 0 NO_ERROR ")
+	p.want("second step", "GOAWAY 0 NO_ERROR")
 	if !p.c.Drained() {
 		t.Error("not drained")
 	}
@@ -71,14 +72,14 @@ func TestShutdownFrames(t *testing.T) {
 // A peer that does not answer the PING has a second.
 func TestShutdownWithoutAnswer(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.c.Shutdown(p.now)
 	p.take()
 	p.outcome()
 	p.deadline("the second step", time.Second)
-	p.send(request(3).ends())
+	p.send(h2test.Get(3))
 	p.tick(time.Second)
-	p.want("second step", "GOAWAY 3 NO_ERROR ")
+	p.want("second step", "GOAWAY 3 NO_ERROR")
 	p.deadline("no grace is set", 0)
 	p.answer(1, true)
 	p.answer(3, true)
@@ -90,7 +91,7 @@ func TestShutdownWithoutAnswer(t *testing.T) {
 func TestDrainGrace(t *testing.T) {
 	for _, grace := range []time.Duration{100 * time.Millisecond, time.Minute} {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.DrainGrace = grace })
-		p.send(request(1).ends())
+		p.send(h2test.Get(1))
 		p.c.Shutdown(p.now)
 		p.tick(min(time.Second, grace-1))
 		p.alive("grace")
@@ -105,11 +106,11 @@ func TestDrainGrace(t *testing.T) {
 // An error after the final GOAWAY does not name a higher stream (RFC 9113 §6.8).
 func TestErrorWhileDraining(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.c.Shutdown(p.now)
-	p.send(frame.Ping{Ack: true, Data: drainPing}, request(3).ends())
+	p.send(frame.Ping{Ack: true, Data: drainPing}, h2test.Get(3))
 	p.outcome()
-	p.send(update(0, 0))
+	p.send(h2test.WindowUpdate(0, 0))
 	p.wantDead("zero increment", frame.ProtocolError, "increment 0")
 	if got, want := p.out[len(p.out)-1], "GOAWAY 1 PROTOCOL_ERROR"; got[:len(want)] != want {
 		t.Errorf("the last frame is %q, want %q", got, want)
@@ -121,7 +122,7 @@ func TestIdleWhileDraining(t *testing.T) {
 	p := newPeer(t, Server)
 	p.c.Shutdown(p.now)
 	p.send(frame.Ping{Ack: true, Data: drainPing})
-	p.send(data(1, "x"))
+	p.send(h2test.Data(1, "x"))
 	p.wantDead("DATA on an idle stream", frame.ProtocolError, "RFC 9113 §5.1")
 }
 
@@ -149,20 +150,20 @@ func TestGoAwayReceived(t *testing.T) {
 	if err := p.c.Queue(p.stream(3), Content{Data: []byte("x"), End: true}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Queue on a refused stream: %v", err)
 	}
-	p.send(response(1).ends())
+	p.send(h2test.Response(1, 200).End())
 	p.wantEvents("stream 1 goes on", "headers 1 200 end", "closed 1")
 	if !p.c.Drained() {
 		t.Error("not drained")
 	}
 	// A peer that answers a stream all the same breaks its own word.
-	p.send(response(3).ends())
+	p.send(h2test.Response(3, 200).End())
 	p.want("as after its RST_STREAM", "RST_STREAM 3 STREAM_CLOSED")
 }
 
 // A client that goes away may still make requests.
 func TestGoAwayFromClient(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(frame.GoAway{}, request(1).ends())
+	p.send(frame.GoAway{}, h2test.Get(1))
 	p.events = p.events[1:]
 	p.wantEvents("a request", "headers 1 GET / end")
 	p.answer(1, true)
@@ -174,11 +175,11 @@ func TestGoAwayFromClient(t *testing.T) {
 // The last stream of the final GOAWAY is judged like any that came before.
 func TestLastStreamOfDrain(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.c.Shutdown(p.now)
 	p.send(frame.Ping{Ack: true, Data: drainPing})
 	p.answer(1, true)
-	p.send(data(1, "x"))
+	p.send(h2test.Data(1, "x"))
 	p.wantDead("DATA after END_STREAM", frame.StreamClosed, "RFC 9113 §5.1")
 }
 
@@ -189,10 +190,15 @@ func TestPushWhileDraining(t *testing.T) {
 	p.c.Shutdown(p.now)
 	p.send(frame.Ping{Ack: true, Data: drainPing})
 	p.outcome()
-	p.send(promise(1, 2, "x-custom: value"), response(2), data(2, "x"), reset(2, frame.Cancel))
+	p.send(
+		h2test.Promise(1, 2, "x-custom: value"),
+		h2test.Response(2, 200),
+		h2test.Data(2, "x"),
+		h2test.RST(2, frame.Cancel),
+	)
 	p.wantQuiet("stream 2 is beyond the last")
 	p.wantLedger("dropped")
-	p.send(response(1, "x-custom: value").ends())
+	p.send(h2test.Response(1, 200, "x-custom: value").End())
 	p.wantEvents("HPACK is in step", "headers 1 200 x-custom=value end", "closed 1")
 }
 
@@ -207,8 +213,8 @@ func TestClientShutdown(t *testing.T) {
 	if err := p.c.CanOpen(); !errors.Is(err, ErrNoMoreStreams) {
 		t.Errorf("a stream can be opened: %v", err)
 	}
-	p.send(frame.Ping{Ack: true, Data: drainPing}, response(1).ends())
-	p.want("second step", "GOAWAY 0 NO_ERROR ")
+	p.send(frame.Ping{Ack: true, Data: drainPing}, h2test.Response(1, 200).End())
+	p.want("second step", "GOAWAY 0 NO_ERROR")
 	if !p.c.Drained() {
 		t.Error("not drained")
 	}
@@ -221,8 +227,8 @@ func TestClientShutdownWithoutPush(t *testing.T) {
 	p.outcome()
 	p.c.Shutdown(p.now)
 	p.take()
-	p.want("one step", "GOAWAY 0 NO_ERROR ")
-	p.send(response(1).ends())
+	p.want("one step", "GOAWAY 0 NO_ERROR")
+	p.send(h2test.Response(1, 200).End())
 	p.outcome()
 	if !p.c.Drained() {
 		t.Error("not drained")
@@ -233,14 +239,14 @@ func TestClientShutdownWithoutPush(t *testing.T) {
 func TestFail(t *testing.T) {
 	p := newPeer(t, Server)
 	p.c.cfg.MaxUnread = 0
-	p.send(request(1), request(3))
+	p.send(h2test.GetOpen(1), h2test.GetOpen(3))
 	for range 3 {
-		p.send(dataOf(3, 16384))
+		p.send(h2test.DataOf(3, 16384))
 	}
 	p.answer(1, false)
 	p.outcome()
-	p.send(data(0, "x"))
-	p.want("the reason is in the debug data", "GOAWAY 3 PROTOCOL_ERROR DATA on stream 0 (RFC 9113 §6.1)")
+	p.send(h2test.Data(0, "x"))
+	p.want("the reason is in the debug data", `GOAWAY 3 PROTOCOL_ERROR "DATA on stream 0 (RFC 9113 §6.1)"`)
 	if !errors.Is(p.c.Err(), frame.ProtocolError) || p.c.Counts().LastError != frame.ProtocolError {
 		t.Errorf("Err is %v, LastError %v", p.c.Err(), p.c.Counts().LastError)
 	}
@@ -265,7 +271,7 @@ func TestServerFollowsGoAway(t *testing.T) {
 	for _, open := range []bool{false, true} {
 		p := newPeer(t, Server)
 		if open {
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 		}
 		p.outcome()
 		p.send(frame.GoAway{})
@@ -274,7 +280,7 @@ func TestServerFollowsGoAway(t *testing.T) {
 			p.answer(1, true)
 			p.out = p.out[1:] // the response
 		}
-		p.want("nothing runs", "GOAWAY 2147483647 NO_ERROR ", `PING "sluicego"`)
+		p.want("nothing runs", "GOAWAY 2147483647 NO_ERROR", `PING "sluicego"`)
 		p.tick(time.Second)
 		if !p.c.Drained() {
 			t.Error("not drained")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // What honest peers do, much of it and for long: each test here has its twin among the attacks, and
@@ -25,17 +26,17 @@ type honestTest struct {
 
 var honestTests = []honestTest{
 	{name: "WINDOW_UPDATE for the response that was read", late: func(p *peer, id uint32) {
-		p.send(update(0, 1), update(id, 1))
+		p.send(h2test.WindowUpdate(0, 1), h2test.WindowUpdate(id, 1))
 	}},
-	{name: "PING", each: func(p *peer, id uint32) { p.send(ping("12345678")) }},
+	{name: "PING", each: func(p *peer, id uint32) { p.send(h2test.Ping("12345678")) }},
 	{name: "several PINGs", each: func(p *peer, id uint32) {
-		p.send(ping("11111111"), ping("22222222"), ping("33333333"), ping("44444444"))
+		p.send(h2test.Ping("11111111"), h2test.Ping("22222222"), h2test.Ping("33333333"), h2test.Ping("44444444"))
 	}},
 	{name: "unknown frames", each: func(p *peer, id uint32) {
-		p.send(raw(0xbb, 0, 0), raw(0xbc, 0, id))
+		p.send(h2test.Frame(0xbb, 0, 0), h2test.Frame(0xbc, 0, id))
 	}},
 	{name: "SETTINGS", each: func(p *peer, id uint32) {
-		p.send(settings(setting(frame.SettingMaxHeaderListSize, id)))
+		p.send(h2test.Settings(setting(frame.SettingMaxHeaderListSize, id)))
 	}},
 	{name: "PRIORITY", each: func(p *peer, id uint32) {
 		p.send(frame.Priority{StreamID: id}, frame.Priority{StreamID: id + 2})
@@ -44,42 +45,42 @@ var honestTests = []honestTest{
 		p.send(priorityUpdate(id, "u=1"), priorityUpdate(id, "u=2, i"))
 	}},
 	{name: "RST_STREAM behind the complete response", late: func(p *peer, id uint32) {
-		p.send(reset(id, frame.NoError))
+		p.send(h2test.RST(id, frame.NoError))
 	}},
 	{name: "cancelled when the head of the response is there", each: func(p *peer, id uint32) {
 		p.answer(id, false)
-		p.send(reset(id, frame.Cancel))
+		p.send(h2test.RST(id, frame.Cancel))
 	}},
 	{name: "cancelled after a while", each: func(p *peer, id uint32) {
 		if id%200 == 199 {
 			p.now = p.now.Add(rapidResetAge)
 			for i := id - 198; i <= id; i += 2 {
-				p.send(reset(i, frame.Cancel))
+				p.send(h2test.RST(i, frame.Cancel))
 			}
 		}
 	}},
 	{name: "empty DATA", role: Client, each: func(p *peer, id uint32) {
-		p.send(response(id), data(id, ""))
+		p.send(h2test.Response(id, 200), h2test.Data(id, ""))
 	}},
 	{name: "empty DATA behind each piece", role: Client, each: func(p *peer, id uint32) {
-		p.send(response(id))
+		p.send(h2test.Response(id, 200))
 		for range 5 {
-			p.send(data(id, "piece"), data(id, ""))
+			p.send(h2test.Data(id, "piece"), h2test.Data(id, ""))
 			p.consume(id, -1)
 		}
 	}},
 	{name: "empty DATA of a request", each: func(p *peer, id uint32) {}},
 	{name: "103", role: Client, each: func(p *peer, id uint32) {
-		p.send(response(id, ":status: 103"))
+		p.send(h2test.Response(id, 103))
 	}},
 	{name: "WINDOW_UPDATE", role: Client, each: func(p *peer, id uint32) {
-		p.send(update(0, 1), update(id, 1))
+		p.send(h2test.WindowUpdate(0, 1), h2test.WindowUpdate(id, 1))
 	}},
 	{name: "PING of a server", role: Client, each: func(p *peer, id uint32) {
-		p.send(ping("12345678"))
+		p.send(h2test.Ping("12345678"))
 	}},
 	{name: "SETTINGS of a server", role: Client, each: func(p *peer, id uint32) {
-		p.send(settings())
+		p.send(h2test.Settings())
 	}},
 	{name: "ALTSVC", role: Client, each: func(p *peer, id uint32) {
 		p.send(frame.AltSvc{StreamID: id, Value: []byte(`h2=":1"`)})
@@ -91,22 +92,22 @@ var honestTests = []honestTest{
 		p.send(frame.Priority{StreamID: id})
 	}},
 	{name: "RST_STREAM behind the complete response of a server", role: Client, late: func(p *peer, id uint32) {
-		p.send(reset(id, frame.NoError))
+		p.send(h2test.RST(id, frame.NoError))
 	}},
 	{name: "malformed responses", role: Client, each: func(p *peer, id uint32) {
-		p.send(response(id, "connection: close"))
+		p.send(h2test.Response(id, 200, "connection: close"))
 	}},
 	{name: "DATA beyond content-length", role: Client, each: func(p *peer, id uint32) {
-		p.send(response(id, "content-length: 1"), data(id, "xx"))
+		p.send(h2test.Response(id, 200, "content-length: 1"), h2test.Data(id, "xx"))
 	}},
 	{name: "refused streams", role: Client, each: func(p *peer, id uint32) {
-		p.send(reset(id, frame.RefusedStream))
+		p.send(h2test.RST(id, frame.RefusedStream))
 	}},
 	{name: "cancelled streams", role: Client, each: func(p *peer, id uint32) {
-		p.send(reset(id, frame.InternalError))
+		p.send(h2test.RST(id, frame.InternalError))
 	}},
 	{name: "two pushes that cannot be", role: Client, each: func(p *peer, id uint32) {
-		p.send(promise(id, 2*id, "content-length: 5"), promise(id, 2*id+2, "content-length: 5"))
+		p.send(h2test.Promise(id, 2*id, "content-length: 5"), h2test.Promise(id, 2*id+2, "content-length: 5"))
 	}},
 }
 
@@ -135,11 +136,11 @@ func (tt *honestTest) round(p *peer, id uint32) {
 	if tt.role == Client {
 		p.open(true)
 	} else {
-		p.send(request(id))
+		p.send(h2test.GetOpen(id))
 		if tt.name == "empty DATA of a request" {
-			p.send(data(id, ""))
+			p.send(h2test.Data(id, ""))
 		}
-		p.send(dataEnd(id, ""))
+		p.send(h2test.DataEnd(id, ""))
 	}
 	if tt.each != nil {
 		tt.each(p, id)
@@ -147,9 +148,9 @@ func (tt *honestTest) round(p *peer, id uint32) {
 	switch later := tt.name == "cancelled after a while"; {
 	case !open() || later:
 	case tt.role == Client && !p.stream(id).headRecv:
-		p.send(response(id).ends())
+		p.send(h2test.Response(id, 200).End())
 	case tt.role == Client:
-		p.send(dataEnd(id, ""))
+		p.send(h2test.DataEnd(id, ""))
 	case !p.stream(id).headSent:
 		p.answer(id, true)
 	}
@@ -164,7 +165,7 @@ func TestHonestCreditInPieces(t *testing.T) {
 	for _, piece := range []int{100, 512, 1024, 16384} {
 		t.Run(fmt.Sprint(piece), func(t *testing.T) {
 			p := newPeer(t, Server)
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, false)
 			const total = 10 << 20
 			sent := 0
@@ -173,7 +174,7 @@ func TestHonestCreditInPieces(t *testing.T) {
 				p.queue(1, n, sent+n == total)
 				sent += n
 				for ; n > 0; n -= piece {
-					p.send(update(0, uint32(min(piece, n))), update(1, uint32(min(piece, n))))
+					p.send(h2test.WindowUpdate(0, uint32(min(piece, n))), h2test.WindowUpdate(1, uint32(min(piece, n))))
 				}
 			}
 			p.alive("all of it is read")
@@ -186,15 +187,15 @@ func TestHonestCreditInPieces(t *testing.T) {
 func storm(p *peer, first, n int) {
 	for i := range n {
 		id := ids(first + i)
-		p.send(request(id).ends())
+		p.send(h2test.Get(id))
 		switch {
 		case i%100 < 63:
-			p.send(reset(id, frame.Cancel))
+			p.send(h2test.RST(id, frame.Cancel))
 		case i%100 < 70:
 			p.answer(id, true)
 		default:
 			p.now = p.now.Add(100 * time.Microsecond)
-			p.send(reset(id, frame.Cancel))
+			p.send(h2test.RST(id, frame.Cancel))
 		}
 		p.out, p.events = nil, nil
 	}
@@ -224,9 +225,9 @@ func TestHonestCancelsForLong(t *testing.T) {
 		"10% of 1,000 requests a second": func(p *peer, next func() uint32) {
 			for i := range 1000 {
 				id := next()
-				p.send(request(id).ends())
+				p.send(h2test.Get(id))
 				if i%10 == 0 {
-					p.send(reset(id, frame.Cancel))
+					p.send(h2test.RST(id, frame.Cancel))
 				} else {
 					p.answer(id, true)
 				}
@@ -238,20 +239,20 @@ func TestHonestCancelsForLong(t *testing.T) {
 				var open []uint32
 				for range 20 {
 					open = append(open, next())
-					p.send(request(open[len(open)-1]).ends())
+					p.send(h2test.Get(open[len(open)-1]))
 				}
 				p.now = p.now.Add(time.Second / 30)
 				for _, id := range open {
-					p.send(reset(id, frame.Cancel))
+					p.send(h2test.RST(id, frame.Cancel))
 				}
 			}
 		},
 		"240 of 250 at once": func(p *peer, next func() uint32) {
 			for i := range 250 {
 				id := next()
-				p.send(request(id).ends())
+				p.send(h2test.Get(id))
 				if i < 240 {
-					p.send(reset(id, frame.Cancel))
+					p.send(h2test.RST(id, frame.Cancel))
 				} else {
 					p.answer(id, true)
 				}
@@ -283,7 +284,7 @@ func TestHonestFirstFlight(t *testing.T) {
 		p := newSilentPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 250 })
 		p.greet()
 		for i := range n {
-			p.send(request(ids(i)).ends())
+			p.send(h2test.Get(ids(i)))
 		}
 		p.alive("the first flight")
 		refused := 0
@@ -300,7 +301,7 @@ func TestHonestFirstFlight(t *testing.T) {
 			p.answer(ids(i), true)
 		}
 		for i := range n - 250 { // again
-			p.send(request(ids(n + i)).ends())
+			p.send(h2test.Get(ids(n + i)))
 			p.answer(ids(n+i), true)
 		}
 		p.alive("the rest")
@@ -313,14 +314,14 @@ func TestHonestFragments(t *testing.T) {
 		for _, role := range []Role{Server, Client} {
 			p := newPeer(t, role, func(cfg *Config) { cfg.MaxHeaderBytes = 1 << 20 })
 			value := strings.Repeat("v", 43<<10)
-			var m message
+			var m h2test.Block
 			if role == Client {
 				p.open(true)
-				m = response(1, "x: "+value).ends()
+				m = h2test.Response(1, 200, "x: "+value).End()
 			} else {
-				m = request(1, "x: "+value).ends()
+				m = h2test.Get(1, "x: "+value)
 			}
-			p.send(m.cut(43 << 10 * 7 / 8 / size)) // Huffman codes of seven bits
+			p.send(m.Cut(43 << 10 * 7 / 8 / size)) // Huffman codes of seven bits
 			p.alive(fmt.Sprintf("pieces of %d octets", size))
 			if s := p.stream(1); len(s.Head.Fields) != 1 || s.Head.Fields[0].Value != value {
 				t.Errorf("pieces of %d octets: another header arrived", size)
@@ -339,11 +340,11 @@ func TestHonestSmallData(t *testing.T) {
 		p := newPeer(t, tt.role, func(cfg *Config) { cfg.StreamWindow, cfg.ConnWindow, cfg.MaxUnread = 1<<23, 1<<23, 1<<23 })
 		if tt.role == Client {
 			p.open(true)
-			p.send(response(1))
+			p.send(h2test.Response(1, 200))
 		} else {
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 		}
-		b := data(1, strings.Repeat("x", tt.size)).Append(nil)
+		b := h2test.Data(1, strings.Repeat("x", tt.size)).Append(nil)
 		pieces := []byte(strings.Repeat(string(b), 50))
 		for range 2000 {
 			p.send(pieces)

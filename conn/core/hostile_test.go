@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // CONTINUATION floods (VU#421644).
 func TestContinuationFlood(t *testing.T) {
 	flood := func(p *peer, n int, fragment string) {
-		p.send(request(1).unfinished())
+		p.send(h2test.GetOpen(1).Open())
 		for range n {
 			if p.err != nil {
 				return
@@ -50,7 +51,7 @@ func TestContinuationFlood(t *testing.T) {
 	})
 	t.Run("a large list has room", func(t *testing.T) {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.MaxHeaderBytes, cfg.MaxHeaderFields = 1<<20, 10000 })
-		p.send(request(1, "x: "+strings.Repeat("\x7e", 300_000)).cut(30).ends())
+		p.send(h2test.GetOpen(1, "x: "+strings.Repeat("\x7e", 300_000)).Cut(30).End())
 		p.wantEvents("a block within the limits", "headers 1 GET / x="+strings.Repeat("\x7e", 300_000)+" end")
 	})
 	t.Run("no limit", func(t *testing.T) {
@@ -69,7 +70,7 @@ func TestQueuedAnswers(t *testing.T) {
 		return p
 	}
 	for name, f := range map[string]any{
-		"PING": ping("12345678"), "SETTINGS": settings(), "resets": raw(frame.TypePriority, 0, 1),
+		"PING": h2test.Ping("12345678"), "SETTINGS": h2test.Settings(), "resets": h2test.Frame(frame.TypePriority, 0, 1),
 	} {
 		many := func(p *peer, n int) {
 			var list []any
@@ -80,7 +81,7 @@ func TestQueuedAnswers(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			p := begin(0)
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 			many(p, 1000)
 			p.alive("as many as allowed")
 			many(p, 1000)
@@ -88,7 +89,7 @@ func TestQueuedAnswers(t *testing.T) {
 			many(p, 1001)
 			p.wantDead("too many", frame.EnhanceYourCalm, "too_many_queued_answers")
 			p = begin(-1)
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 			many(p, 5000)
 			p.alive("no limit")
 		})
@@ -104,7 +105,7 @@ func TestSettingsFlood(t *testing.T) {
 		list[frame.SettingEnablePush].Value = 0
 		list[frame.SettingEnableConnectProtocol].Value = 0
 		list[frame.SettingNoRFC7540Priorities].Value = 0
-		return settings(list...)
+		return h2test.Settings(list...)
 	}
 	p := newPeer(t, Server)
 	p.send(many(32))
@@ -119,31 +120,31 @@ func TestSettingsFlood(t *testing.T) {
 // Frames of one octet each that are not read cost more memory than they hold.
 func TestTinyDataFlood(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 50_001 { // the first lies alone
-		p.send(data(1, "x"))
+		p.send(h2test.Data(1, "x"))
 	}
 	p.alive("as many as allowed")
-	p.send(data(1, "x"))
+	p.send(h2test.Data(1, "x"))
 	p.wantDead("one more", frame.EnhanceYourCalm, "too_many_data_frames")
 
 	p = newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = -1 })
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 60_000 {
-		p.send(data(1, "x"))
+		p.send(h2test.Data(1, "x"))
 	}
 	p.alive("no limit")
 
 	p = newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = 3 })
-	p.send(request(1), request(3))
+	p.send(h2test.GetOpen(1), h2test.GetOpen(3))
 	for range 900 {
-		p.send(dataOf(1, 64))
+		p.send(h2test.DataOf(1, 64))
 	}
 	p.alive("these are not small")
 	for range 3 {
-		p.send(data(1, "x"))
+		p.send(h2test.Data(1, "x"))
 	}
-	p.send(data(3, "x"), data(3, "y"))
+	p.send(h2test.Data(3, "x"), h2test.Data(3, "y"))
 	p.wantDead("all streams count", frame.EnhanceYourCalm, "too_many_data_frames")
 }
 
@@ -151,23 +152,23 @@ func TestTinyDataFlood(t *testing.T) {
 // after 200.
 func TestMadeYouReset(t *testing.T) {
 	for name, f := range map[string]func(id uint32) any{
-		"WINDOW_UPDATE of 0":   func(id uint32) any { return update(id, 0) },
-		"window overflow":      func(id uint32) any { return update(id, frame.MaxWindow) },
-		"PRIORITY of 4 octets": func(id uint32) any { return raw(frame.TypePriority, 0, id, 0, 0, 0, 0) },
+		"WINDOW_UPDATE of 0":   func(id uint32) any { return h2test.WindowUpdate(id, 0) },
+		"window overflow":      func(id uint32) any { return h2test.WindowUpdate(id, frame.MaxWindow) },
+		"PRIORITY of 4 octets": func(id uint32) any { return h2test.Frame(frame.TypePriority, 0, id, 0, 0, 0, 0) },
 		"PRIORITY self-dependency": func(id uint32) any {
 			return frame.Priority{StreamID: id, PriorityParam: frame.PriorityParam{DependsOn: id}}
 		},
-		"HEADERS after END_STREAM": func(id uint32) any { return trailers(id, "x: y") },
-		"DATA after END_STREAM":    func(id uint32) any { return data(id, "x") },
+		"HEADERS after END_STREAM": func(id uint32) any { return h2test.Trailers(id, "x: y") },
+		"DATA after END_STREAM":    func(id uint32) any { return h2test.Data(id, "x") },
 		"HEADERS of self-dependency": func(id uint32) any {
-			return request(id + 100_000).withPriority(frame.PriorityParam{DependsOn: id + 100_000})
+			return h2test.GetOpen(id + 100_000).WithPriority(frame.PriorityParam{DependsOn: id + 100_000})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, Server)
 			n := 0
 			for ; n < 1000 && p.err == nil; n++ {
-				p.send(request(ids(n)).ends(), f(ids(n)))
+				p.send(h2test.Get(ids(n)), f(ids(n)))
 			}
 			if p.err == nil || n > 201 {
 				t.Errorf("%d requests were taken (%v)", n, p.err)
@@ -195,12 +196,12 @@ func checkAnyFrame(t *testing.T, role Role, typ frame.Type, flags frame.Flags) {
 	t.Helper()
 	p := newPeer(t, role, func(cfg *Config) { cfg.EnablePush = role == Client })
 	if role == Server {
-		p.send(request(1))
+		p.send(h2test.GetOpen(1))
 	} else {
 		p.open(false)
 	}
 	for size := 0; size < 10 && p.err == nil; size++ {
-		p.send(raw(typ, flags, uint32(size*int(typ))%4, bytes.Repeat([]byte{byte(flags)}, size)...))
+		p.send(h2test.Frame(typ, flags, uint32(size*int(typ))%4, bytes.Repeat([]byte{byte(flags)}, size)...))
 	}
 	wantAccounts(t, p.c)
 }
@@ -210,7 +211,7 @@ func TestManyStreams(t *testing.T) {
 	ways := map[string]func(p *peer, n int){
 		"RST_STREAM": func(p *peer, n int) {
 			for i := range n {
-				p.send(reset(ids(i), frame.Cancel))
+				p.send(h2test.RST(ids(i), frame.Cancel))
 			}
 		},
 		"END_STREAM": func(p *peer, n int) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 const keepalivePingLine = `PING "sluiceka"`
@@ -25,7 +26,8 @@ func TestKeepaliveBudget(t *testing.T) {
 	ack := frame.Ping{Ack: true, Data: keepalivePing}
 	// A header block counts whole, in however many frames it comes.
 	for _, traffic := range []any{
-		"open", response(1, ":status: 103").cut(2), promise(1, 2), promise(1, 4, "x: y").cut(2), response(1).ends(),
+		"open", h2test.Response(1, 103).Cut(2), h2test.Promise(1, 2), h2test.Promise(1, 4, "x: y").Cut(2),
+		h2test.Response(1, 200).End(),
 	} {
 		p.tick(10 * time.Second)
 		p.want(fmt.Sprint("silence before ", traffic), keepalivePingLine)
@@ -74,9 +76,9 @@ func TestInterimLimit(t *testing.T) {
 	p.open(true)
 	p.outcome()
 	for range 64 {
-		p.send(response(1, ":status: 103"))
+		p.send(h2test.Response(1, 103))
 	}
 	p.outcome()
-	p.send(response(1, ":status: 103"))
+	p.send(h2test.Response(1, 103))
 	p.want("one too many", "RST_STREAM 1 ENHANCE_YOUR_CALM")
 }

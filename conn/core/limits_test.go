@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // limitTest sends more than a limit allows. What is sent k times is just below it.
@@ -25,25 +26,25 @@ func ids(i int) uint32 { return uint32(2*i + 1) }
 var rateTests = []limitTest{
 	{
 		name: "requests that are malformed", burst: 200, rate: 50, text: "too_many_internal_resets",
-		send: func(p *peer, i int) { p.send(request(ids(i), "connection: close").ends()) },
+		send: func(p *peer, i int) { p.send(h2test.Get(ids(i), "connection: close")) },
 	},
 	{
 		name: "promises that are refused", role: Client, free: 16, burst: 200, rate: 50, text: "too_many_internal_resets",
 		setup: func(p *peer) { p.open(true) },
-		send:  func(p *peer, i int) { p.send(promise(1, uint32(2*i+2), "content-length: 5")) },
+		send:  func(p *peer, i int) { p.send(h2test.Promise(1, uint32(2*i+2), "content-length: 5")) },
 	},
 	{
 		name: "PING", burst: 1000, rate: 100, text: "too_many_glitches",
-		send: func(p *peer, i int) { p.send(ping("12345678")) },
+		send: func(p *peer, i int) { p.send(h2test.Ping("12345678")) },
 	},
 	{
 		name: "PING, of which DATA makes one free", free: 2, burst: 1000, rate: 100, text: "too_many_glitches",
 		setup: func(p *peer) {
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, false)
 			p.queue(1, 20000, true)
 		},
-		send: func(p *peer, i int) { p.send(ping("12345678")) },
+		send: func(p *peer, i int) { p.send(h2test.Ping("12345678")) },
 	},
 	{
 		name: "answers to no PING", burst: 1000, rate: 100, text: "too_many_glitches",
@@ -55,7 +56,7 @@ var rateTests = []limitTest{
 	},
 	{
 		name: "SETTINGS", burst: 1000, rate: 100, text: "too_many_glitches",
-		send: func(p *peer, i int) { p.send(settings()) },
+		send: func(p *peer, i int) { p.send(h2test.Settings()) },
 	},
 	{
 		name: "acknowledgements of no SETTINGS", burst: 1000, rate: 100, text: "too_many_glitches",
@@ -71,7 +72,7 @@ var rateTests = []limitTest{
 	},
 	{
 		name: "unknown frames", burst: 1000, rate: 100, text: "too_many_glitches",
-		send: func(p *peer, i int) { p.send(raw(0xbb, 0, 0)) },
+		send: func(p *peer, i int) { p.send(h2test.Frame(0xbb, 0, 0)) },
 	},
 	{
 		name: "GOAWAY", burst: 1000, rate: 100, text: "too_many_glitches",
@@ -79,40 +80,40 @@ var rateTests = []limitTest{
 	},
 	{
 		name: "WINDOW_UPDATE", burst: 1000, rate: 100, text: "too_many_glitches",
-		send: func(p *peer, i int) { p.send(update(0, 1)) },
+		send: func(p *peer, i int) { p.send(h2test.WindowUpdate(0, 1)) },
 	},
 	{
 		name: "WINDOW_UPDATE, of which DATA makes one for 16 octets free", free: 2 + 16384/16 + 2 + 3616/16,
 		burst: 1000, rate: 100, text: "too_many_glitches",
 		setup: func(p *peer) {
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, false)
 			p.queue(1, 20000, true)
 		},
-		send: func(p *peer, i int) { p.send(update(0, 1)) },
+		send: func(p *peer, i int) { p.send(h2test.WindowUpdate(0, 1)) },
 	},
 	{
 		name: "RST_STREAM on a stream that has ended", burst: 1000, rate: 100, text: "too_many_glitches",
 		setup: func(p *peer) {
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, true)
 		},
-		send: func(p *peer, i int) { p.send(reset(1, frame.Cancel)) },
+		send: func(p *peer, i int) { p.send(h2test.RST(1, frame.Cancel)) },
 	},
 	{
 		name: "DATA on a stream that was skipped", burst: 1000, rate: 100, text: "too_many_glitches",
-		setup: func(p *peer) { p.send(request(3).ends()) },
-		send:  func(p *peer, i int) { p.send(data(1, "x")) },
+		setup: func(p *peer) { p.send(h2test.Get(3)) },
+		send:  func(p *peer, i int) { p.send(h2test.Data(1, "x")) },
 	},
 	{
 		name: "empty DATA", burst: 100, rate: 10, text: "too_many_data_frames",
-		setup: func(p *peer) { p.send(request(1)) },
-		send:  func(p *peer, i int) { p.send(data(1, "")) },
+		setup: func(p *peer) { p.send(h2test.GetOpen(1)) },
+		send:  func(p *peer, i int) { p.send(h2test.Data(1, "")) },
 	},
 	{
 		name: "DATA that is all padding", burst: 100, rate: 10, text: "too_many_data_frames",
-		setup: func(p *peer) { p.send(request(1)) },
-		send:  func(p *peer, i int) { p.send(raw(frame.TypeData, 8, 1, 0)) },
+		setup: func(p *peer) { p.send(h2test.GetOpen(1)) },
+		send:  func(p *peer, i int) { p.send(h2test.Frame(frame.TypeData, 8, 1, 0)) },
 	},
 }
 
@@ -153,9 +154,9 @@ func TestRates(t *testing.T) {
 // The first SETTINGS is no glitch.
 func TestFirstSettings(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.GlitchBurst = 1 })
-	p.send(ping("12345678"))
+	p.send(h2test.Ping("12345678"))
 	p.alive("the first glitch")
-	p.send(ping("12345678"))
+	p.send(h2test.Ping("12345678"))
 	p.wantDead("the second", frame.EnhanceYourCalm, "too_many_glitches")
 }
 
@@ -177,24 +178,24 @@ func TestNoRates(t *testing.T) {
 func TestCrossedResets(t *testing.T) {
 	t.Run("one stream", func(t *testing.T) {
 		p := newPeer(t, Server)
-		p.send(request(1))
+		p.send(h2test.GetOpen(1))
 		p.c.Reset(p.stream(1), frame.Cancel)
 		for range many {
-			p.send(data(1, "x"), data(1, ""), update(1, 1))
+			p.send(h2test.Data(1, "x"), h2test.Data(1, ""), h2test.WindowUpdate(1, 1))
 		}
-		p.send(trailers(1, "x: y"), reset(1, frame.Cancel))
+		p.send(h2test.Trailers(1, "x: y"), h2test.RST(1, frame.Cancel))
 		p.alive("all may have crossed our RST_STREAM")
 	})
 	t.Run("trailers of all streams", func(t *testing.T) {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 1000 })
 		for i := range 1000 {
-			p.send(request(ids(i)))
+			p.send(h2test.GetOpen(ids(i)))
 		}
 		for i := range 1000 {
 			p.c.Reset(p.stream(ids(i)), frame.Cancel)
 		}
 		for i := range 1000 {
-			p.send(data(ids(i), "x"), trailers(ids(i), "x: y"))
+			p.send(h2test.Data(ids(i), "x"), h2test.Trailers(ids(i), "x: y"))
 		}
 		p.alive("they were all open when the peer sent that")
 	})
@@ -204,16 +205,16 @@ func TestCrossedResets(t *testing.T) {
 			id := p.open(true)
 			p.c.Reset(p.stream(id), frame.Cancel)
 			if i%2 == 0 {
-				p.send(update(id, 1), response(id))
+				p.send(h2test.WindowUpdate(id, 1), h2test.Response(id, 200))
 			}
 		}
 		p.take()
 		p.takeEvents()
 		p.outcome()
 		for i := range many {
-			p.send(response(ids(i)), data(ids(i), "late"), trailers(ids(i), "x: y"))
+			p.send(h2test.Response(ids(i), 200), h2test.Data(ids(i), "late"), h2test.Trailers(ids(i), "x: y"))
 		}
-		p.send(reset(1, frame.NoError))
+		p.send(h2test.RST(1, frame.NoError))
 		p.wantQuiet("late answers are dropped, also those to streams that are forgotten")
 		wantAccounts(t, p.c)
 	})
@@ -226,14 +227,14 @@ func TestNotCharged(t *testing.T) {
 	t.Run("streams of ours that the server refuses", func(t *testing.T) {
 		p := newPeer(t, Client)
 		for range many {
-			p.send(reset(p.open(true), frame.RefusedStream))
+			p.send(h2test.RST(p.open(true), frame.RefusedStream))
 		}
 		p.alive("a refusal costs the server nothing")
 	})
 	t.Run("streams that the application resets", func(t *testing.T) {
 		p := newPeer(t, Server)
 		for i := range many {
-			p.send(request(ids(i)))
+			p.send(h2test.GetOpen(ids(i)))
 			p.c.Reset(p.stream(ids(i)), frame.InternalError)
 		}
 		p.alive("our own will")
@@ -241,7 +242,7 @@ func TestNotCharged(t *testing.T) {
 	t.Run("requests and answers", func(t *testing.T) {
 		p := newPeer(t, Server)
 		for i := range many {
-			p.send(request(ids(i)), dataEnd(ids(i), "x"))
+			p.send(h2test.GetOpen(ids(i)), h2test.DataEnd(ids(i), "x"))
 			p.consume(ids(i), 1)
 			p.answer(ids(i), true)
 		}
@@ -252,9 +253,9 @@ func TestNotCharged(t *testing.T) {
 // A reader that is always a little behind is charged for what is unread, not for all that ever was.
 func TestSmallDataIsForgiven(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.MaxSmallData = 10 })
-	p.send(request(1), data(1, "12345"))
+	p.send(h2test.GetOpen(1), h2test.Data(1, "12345"))
 	for range many {
-		p.send(data(1, "12345"), data(1, "12345"))
+		p.send(h2test.Data(1, "12345"), h2test.Data(1, "12345"))
 		p.consume(1, 10)
 	}
 	p.alive("the reader lags behind by no more than a frame")

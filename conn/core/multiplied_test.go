@@ -8,18 +8,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // literalThen makes a block of a request with one field that enters the table, and references to
 // it.
 func literalThen(p *peer, id uint32, name, value string, references int) []byte {
-	m := request(id)
+	m := h2test.GetOpen(id)
 	if value != "" {
-		m.fields = append(m.fields, header.Field{Name: name, Value: value})
+		m.Fields = append(m.Fields, h2test.Field(name, value))
 	}
-	block := append([]byte(nil), m.encode(p)...)
+	block := p.codec.Block(m.Fields...)
 	block = append(block, strings.Repeat("\xbe", references)...) // the newest entry
 	return frame.Headers{StreamID: id, EndHeaders: true, Fragment: block}.Append(nil)
 }
@@ -64,7 +64,7 @@ func TestHonestCookiesFromTheTable(t *testing.T) {
 		for k := range 80 {
 			crumbs = append(crumbs, fmt.Sprintf("cookie: n%d=%d", (k+i)%80, (k+i)%80))
 		}
-		p.send(request(ids(i), crumbs...))
+		p.send(h2test.GetOpen(ids(i), crumbs...))
 		s := p.stream(ids(i))
 		if s.Head.TooLarge || len(s.Head.Fields) != 1 || strings.Count(s.Head.Fields[0].Value, "; ") != 79 {
 			t.Fatalf("request %d: %v", i, s.Head)
@@ -96,7 +96,7 @@ func TestPriorityFieldsAreBounded(t *testing.T) {
 	} {
 		p := newPeer(t, Server)
 		for i := range 3 { // also as it is remembered
-			p.send(request(ids(i), tt.fields...).ends())
+			p.send(h2test.Get(ids(i), tt.fields...))
 			got := p.stream(ids(i)).Priority()
 			if known := tt.want != "u=3"; got.Extensible != known || known && got.Field() != tt.want {
 				t.Errorf("%s: %v, want %s", tt.name, got, tt.want)
@@ -121,13 +121,13 @@ func TestExtremeLimits(t *testing.T) {
 					id := ids(n)
 					if role == Client {
 						p.open(true)
-						p.send(response(id).cut(3), data(id, ""), data(id, "x"), dataEnd(id, "y"))
+						p.send(h2test.Response(id, 200).Cut(3), h2test.Data(id, ""), h2test.Data(id, "x"), h2test.DataEnd(id, "y"))
 					} else {
-						p.send(request(id).cut(3), data(id, ""), data(id, "x"), dataEnd(id, "y"))
+						p.send(h2test.GetOpen(id).Cut(3), h2test.Data(id, ""), h2test.Data(id, "x"), h2test.DataEnd(id, "y"))
 						p.answer(id, true)
-						p.send(request(id+1000).ends(), reset(id+1000, frame.Cancel))
+						p.send(h2test.Get(id+1000), h2test.RST(id+1000, frame.Cancel))
 					}
-					p.send(ping("12345678"), update(0, 1), settings(), raw(0xbb, 0, 0))
+					p.send(h2test.Ping("12345678"), h2test.WindowUpdate(0, 1), h2test.Settings(), h2test.Frame(0xbb, 0, 0))
 					p.alive(fmt.Sprintf("%s of %d", typ.Field(i).Name, v))
 					if role == Server {
 						break // higher identifiers are in use

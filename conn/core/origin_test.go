@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func TestSendOrigin(t *testing.T) {
@@ -49,7 +50,7 @@ func TestSendOrigin(t *testing.T) {
 
 func TestSendAltSvc(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	if !p.c.SendAltSvc(nil, "https://a.example", "clear") || !p.c.SendAltSvc(p.stream(1), "", `h2=":8443"`) {
 		t.Fatal("there is room for both")
 	}

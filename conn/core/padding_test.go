@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // sentFrames takes the frames that c has sent, as they are.
@@ -32,7 +33,7 @@ func TestPadding(t *testing.T) {
 	for _, pad := range []int{-5, 0, 1, 100, 255, 1000} {
 		t.Run(fmt.Sprint(pad), func(t *testing.T) {
 			p := newPeer(t, Server, constantPadding(pad))
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			s := p.stream(1)
 			before := p.c.SendWindow()
 			wantErr(t, "head", p.c.SendHead(s, ResponseHead{Fields: responseFields()}), nil)
@@ -48,7 +49,7 @@ func TestPadding(t *testing.T) {
 					f, err := frame.ParseHeaders(h, payloads[i])
 					wantErr(t, "HEADERS", err, nil)
 					padded, got = f.Padded, f.PadLength
-					if _, err := p.dec.DecodeFull(f.Fragment); err != nil {
+					if _, err := p.codec.Fields(f.Fragment); err != nil {
 						t.Errorf("header block: %v", err)
 					}
 				case frame.TypeData:
@@ -86,7 +87,7 @@ func TestPaddingInSmallWindows(t *testing.T) {
 	for window := uint32(1); window < 600; window += 7 {
 		p := newSilentPeer(t, Server, constantPadding(255))
 		p.greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: window})
-		p.send(frame.Settings{Ack: true}, request(1).ends())
+		p.send(frame.Settings{Ack: true}, h2test.Get(1))
 		s := p.stream(1)
 		wantErr(t, "head", p.c.SendHead(s, ResponseHead{Fields: responseFields()}), nil)
 		wantErr(t, "content", p.c.Queue(s, Content{Data: make([]byte, 3000), End: true}), nil)
@@ -123,7 +124,7 @@ func TestPaddingInSmallWindows(t *testing.T) {
 func TestPaddingOfLongHeaderBlocks(t *testing.T) {
 	for _, n := range []int{16_000, 16_200, 16_300, 16_384, 40_000} {
 		p := newPeer(t, Server, constantPadding(255))
-		p.send(request(1).ends())
+		p.send(h2test.Get(1))
 		long := make([]byte, n)
 		for i := range long {
 			long[i] = '|' // 15 bits in Huffman's code, so it is sent as it is
@@ -151,7 +152,7 @@ func TestPaddingOfLongHeaderBlocks(t *testing.T) {
 				block = append(block, payloads[i]...)
 			}
 		}
-		if got, err := p.dec.DecodeFull(block); err != nil || len(got) != 2 {
+		if got, err := p.codec.Fields(block); err != nil || len(got) != 2 {
 			t.Errorf("a field of %d octets: decoded %d fields, %v", n, len(got), err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -83,77 +84,85 @@ func reprioritized(id, on uint32, weight int) frame.Priority {
 // What a client says of priorities, and what the scheduler hears of it.
 func TestPrioritySignals(t *testing.T) {
 	onTree := frame.PriorityParam{DependsOn: 7, Weight: 9, Exclusive: true}
-	noTree := settings(setting(frame.SettingNoRFC7540Priorities, 1))
+	noTree := h2test.Settings(setting(frame.SettingNoRFC7540Priorities, 1))
 	for _, tt := range []struct {
 		name string
 		send []any
 		want string
 	}{
-		{"none", []any{request(1)}, "open 1"},
-		{"RFC 7540 §6.2: HEADERS", []any{request(1).withPriority(onTree)}, "open 1 on=7 weight=10 exclusive"},
+		{"none", []any{h2test.GetOpen(1)}, "open 1"},
+		{"RFC 7540 §6.2: HEADERS", []any{h2test.GetOpen(1).WithPriority(onTree)}, "open 1 on=7 weight=10 exclusive"},
 		{
 			"RFC 7540 §6.2: trailers",
-			[]any{request(1), trailers(1).withPriority(onTree)},
+			[]any{h2test.GetOpen(1), h2test.Trailers(1).WithPriority(onTree)},
 			"open 1; adjust 1 on=7 weight=10 exclusive",
 		},
-		{"RFC 7540 §6.3: PRIORITY", []any{request(1), reprioritized(1, 0, 256)}, "open 1; adjust 1 on=0 weight=256"},
+		{"RFC 7540 §6.3: PRIORITY", []any{h2test.GetOpen(1), reprioritized(1, 0, 256)}, "open 1; adjust 1 on=0 weight=256"},
 		{"RFC 7540 §5.3.4: of an idle stream", []any{reprioritized(11, 3, 1)}, "adjust 11 on=3 weight=1"},
 		{
 			"RFC 7540 §5.3.4: of a closed stream",
-			[]any{request(1), reset(1, frame.Cancel), reprioritized(1, 3, 1)},
+			[]any{h2test.GetOpen(1), h2test.RST(1, frame.Cancel), reprioritized(1, 3, 1)},
 			"open 1; adjust 1 on=3 weight=1",
 		},
 
-		{"RFC 9218 §5: the field", []any{request(1, "priority: u=5, i")}, "open 1 u=5,i"},
-		{"RFC 9218 §4: what is left out has its default", []any{request(1, "priority: i")}, "open 1 u=3,i"},
-		{"RFC 9218 §5: not valid", []any{request(1, "priority: u=")}, "open 1"},
-		{"RFC 9218 §5: two lines", []any{request(1, "priority: u=5, i", "a: b", "priority: u=2")}, "open 1 u=2,i"},
-		{"RFC 9218 §5: two lines, one not valid", []any{request(1, "priority: u=", "priority: u=2")}, "open 1 u=2"},
-		{"both", []any{request(1, "priority: u=1").withPriority(onTree)}, "open 1 u=1 on=7 weight=10 exclusive"},
-		{"trailers have no priority", []any{request(1), trailers(1, "priority: u=0")}, "open 1"},
+		{"RFC 9218 §5: the field", []any{h2test.GetOpen(1, "priority: u=5, i")}, "open 1 u=5,i"},
+		{"RFC 9218 §4: what is left out has its default", []any{h2test.GetOpen(1, "priority: i")}, "open 1 u=3,i"},
+		{"RFC 9218 §5: not valid", []any{h2test.GetOpen(1, "priority: u=")}, "open 1"},
+		{"RFC 9218 §5: two lines", []any{h2test.GetOpen(1, "priority: u=5, i", "a: b", "priority: u=2")}, "open 1 u=2,i"},
+		{"RFC 9218 §5: two lines, one not valid", []any{h2test.GetOpen(1, "priority: u=", "priority: u=2")}, "open 1 u=2"},
+		{"both", []any{h2test.GetOpen(1, "priority: u=1").WithPriority(onTree)}, "open 1 u=1 on=7 weight=10 exclusive"},
+		{"trailers have no priority", []any{h2test.GetOpen(1), h2test.Trailers(1, "priority: u=0")}, "open 1"},
 
 		{
 			"RFC 9218 §7.1: an open stream",
-			[]any{request(1, "priority: u=5, i"), priorityUpdate(1, "u=1")},
+			[]any{h2test.GetOpen(1, "priority: u=5, i"), priorityUpdate(1, "u=1")},
 			"open 1 u=5,i; adjust 1 u=1",
 		},
 		{
 			"RFC 9218 §7: nothing stated is the defaults",
-			[]any{request(1, "priority: u=5, i"), priorityUpdate(1, "")},
+			[]any{h2test.GetOpen(1, "priority: u=5, i"), priorityUpdate(1, "")},
 			"open 1 u=5,i; adjust 1 u=3",
 		},
-		{"RFC 9218 §7.1: not valid", []any{request(1), priorityUpdate(1, "u=")}, "open 1"},
-		{"RFC 9218 §7.1: a closed stream", []any{request(1), reset(1, frame.Cancel), priorityUpdate(1, "u=1")}, "open 1"},
-		{"RFC 9218 §7: an idle stream", []any{priorityUpdate(1, "u=1"), request(1, "priority: u=5, i")}, "open 1 u=1"},
+		{"RFC 9218 §7.1: not valid", []any{h2test.GetOpen(1), priorityUpdate(1, "u=")}, "open 1"},
+		{
+			"RFC 9218 §7.1: a closed stream",
+			[]any{h2test.GetOpen(1), h2test.RST(1, frame.Cancel), priorityUpdate(1, "u=1")},
+			"open 1",
+		},
+		{
+			"RFC 9218 §7: an idle stream",
+			[]any{priorityUpdate(1, "u=1"), h2test.GetOpen(1, "priority: u=5, i")},
+			"open 1 u=1",
+		},
 		{
 			"RFC 9218 §7: the latest counts",
-			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u=2, i"), request(1)},
+			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u=2, i"), h2test.GetOpen(1)},
 			"open 1 u=2,i",
 		},
 		{
 			"RFC 9218 §7: idle, and not valid",
-			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u="), request(1)},
+			[]any{priorityUpdate(1, "u=1"), priorityUpdate(1, "u="), h2test.GetOpen(1)},
 			"open 1 u=1",
 		},
 		{
 			"RFC 9218 §7: idle streams in any order",
 			[]any{
-				priorityUpdate(5, "u=5"), priorityUpdate(1, "u=1"), priorityUpdate(3, "u=3"), request(1), request(5),
-				request(7),
+				priorityUpdate(5, "u=5"), priorityUpdate(1, "u=1"), priorityUpdate(3, "u=3"), h2test.GetOpen(1), h2test.GetOpen(5),
+				h2test.GetOpen(7),
 			},
 			"open 1 u=1; open 5 u=5; open 7",
 		},
 		{
 			"idle, with a place in the tree",
-			[]any{priorityUpdate(1, "u=1"), request(1).withPriority(onTree)},
+			[]any{priorityUpdate(1, "u=1"), h2test.GetOpen(1).WithPriority(onTree)},
 			"open 1 u=1 on=7 weight=10 exclusive",
 		},
 
 		{
 			"RFC 9218 §2.1: tree signals are ignored",
 			[]any{
-				noTree, request(1, "priority: u=1").withPriority(onTree), reprioritized(1, 0, 3),
-				reprioritized(5, 0, 3), trailers(1).withPriority(onTree),
+				noTree, h2test.GetOpen(1, "priority: u=1").WithPriority(onTree), reprioritized(1, 0, 3),
+				reprioritized(5, 0, 3), h2test.Trailers(1).WithPriority(onTree),
 			},
 			"open 1 u=1",
 		},
@@ -179,18 +188,18 @@ func TestPrioritySignals(t *testing.T) {
 var priorityFrameTests = []frameTest{
 	{
 		"7.1 on a stream", Server, true,
-		[]any{raw(frame.TypePriorityUpdate, 0, 1, 0, 0, 0, 1)},
+		[]any{h2test.Frame(frame.TypePriorityUpdate, 0, 1, 0, 0, 0, 1)},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
 	{"7.1 for stream 0", Server, true, []any{priorityUpdate(0, "u=1")}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
 	{
 		"7.1 for stream 0 with the reserved bit", Server, true,
-		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0x80, 0, 0, 0)},
+		[]any{h2test.Frame(frame.TypePriorityUpdate, 0, 0, 0x80, 0, 0, 0)},
 		goAway(frame.ProtocolError, "RFC 9218 §7.1"),
 	},
 	{
 		"7.1 too short", Server, true,
-		[]any{raw(frame.TypePriorityUpdate, 0, 0, 0, 0, 1)},
+		[]any{h2test.Frame(frame.TypePriorityUpdate, 0, 0, 0, 0, 1)},
 		goAway(frame.FrameSizeError, "RFC 9218 §7.1"),
 	},
 	{
@@ -200,26 +209,26 @@ var priorityFrameTests = []frameTest{
 	},
 	{"7.1 from a server", Client, true, []any{priorityUpdate(1, "u=1")}, goAway(frame.ProtocolError, "RFC 9218 §7.1")},
 	{"7.1 for an open stream", Server, true, []any{priorityUpdate(1, "u=1")}, ""},
-	{"7.1 unused flags", Server, true, []any{raw(frame.TypePriorityUpdate, 0xff, 0, 0, 0, 0, 1, 'i')}, ""},
+	{"7.1 unused flags", Server, true, []any{h2test.Frame(frame.TypePriorityUpdate, 0xff, 0, 0, 0, 0, 1, 'i')}, ""},
 	{"7.1 any octets", Server, true, []any{priorityUpdate(1, "\xff\x00=;"), priorityUpdate(5, "\xff")}, ""},
 	{
 		"2.1 neither 0 nor 1", Server, true,
-		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 2))},
+		[]any{h2test.Settings(setting(frame.SettingNoRFC7540Priorities, 2))},
 		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
 	},
 	{
 		"2.1 changed", Server, true,
-		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
+		[]any{h2test.Settings(setting(frame.SettingNoRFC7540Priorities, 1))},
 		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
 	},
 	{
 		"2.1 changed by a server", Client, true,
-		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 1))},
+		[]any{h2test.Settings(setting(frame.SettingNoRFC7540Priorities, 1))},
 		goAway(frame.ProtocolError, "RFC 9218 §2.1"),
 	},
 	{
 		"2.1 said again", Server, true,
-		[]any{settings(setting(frame.SettingNoRFC7540Priorities, 0))},
+		[]any{h2test.Settings(setting(frame.SettingNoRFC7540Priorities, 0))},
 		"SETTINGS ack; settings",
 	},
 }
@@ -232,7 +241,7 @@ func TestPriorityFrames(t *testing.T) { runFrameTests(t, priorityFrameTests) }
 func TestPriorityOfIdleStreamsIsBounded(t *testing.T) {
 	_, set := recording(func(cfg *Config) { cfg.MaxConcurrentStreams = 5 })
 	p := newPeer(t, Server, set)
-	p.send(request(1), request(3).ends())
+	p.send(h2test.GetOpen(1), h2test.Get(3))
 	p.send(priorityUpdate(9, "u=1"), priorityUpdate(5, "u=1"), priorityUpdate(7, "u=1"))
 	p.send(priorityUpdate(9, "u=2"), priorityUpdate(1, "u=2")) // known
 	p.outcome()
@@ -245,13 +254,13 @@ func TestPriorityOfIdleStreamsIsBounded(t *testing.T) {
 	r, set := recording(func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
 	p = newPeer(t, Server, set)
 	p.send(priorityUpdate(1, "u=1"), priorityUpdate(3, "u=3"))
-	p.send(request(5).ends(), request(7).ends())
-	p.send(request(9)) // refused
+	p.send(h2test.Get(5), h2test.Get(7))
+	p.send(h2test.GetOpen(9)) // refused
 	p.answer(5, true)
 	p.answer(7, true)
 	p.send(priorityUpdate(11, "u=6"), priorityUpdate(13, "u=6"))
 	p.alive("two idle streams and no other")
-	p.send(request(13))
+	p.send(h2test.GetOpen(13))
 	r.want(t, "opened", "open 5", "open 7", "open 13 u=6")
 	if n := cap(p.c.sched.pendingUpdates); n != 0 {
 		t.Errorf("memory for %d idle streams is kept", n)
@@ -277,7 +286,7 @@ func TestPriorityChangesAreFreePerStream(t *testing.T) {
 		p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 1000 })
 		n := 0
 		for i := range uint32(300) {
-			p.send(request(2*i + 1).ends())
+			p.send(h2test.Get(2*i + 1))
 			p.outcome()
 			for range 10 {
 				p.send(f)
@@ -312,7 +321,7 @@ func TestPriorityFloodLeavesLittle(t *testing.T) {
 func TestServerDecidesPriority(t *testing.T) {
 	r, set := recording()
 	p := newPeer(t, Server, set)
-	p.send(request(1, "priority: u=5, i"))
+	p.send(h2test.GetOpen(1, "priority: u=5, i"))
 	s := p.stream(1)
 
 	p.c.MergePriority(s, "u=1")
@@ -344,7 +353,7 @@ func TestServerDecidesPriority(t *testing.T) {
 	}
 	p.want("a server tells nobody")
 
-	p.send(request(3))
+	p.send(h2test.GetOpen(3))
 	p.c.MergePriority(p.stream(3), "i")
 	r.want(t, "a request that states nothing", "open 3", "decide 3 u=3,i")
 
@@ -405,7 +414,7 @@ func TestClientSendsPriority(t *testing.T) {
 			if got != tt.wantOpen {
 				t.Errorf("HEADERS say %q, want %q", got, tt.wantOpen)
 			}
-			if fields, err := p.dec.DecodeFull(f.Fragment); err != nil || len(fields) != 4 {
+			if fields, err := p.codec.Fields(f.Fragment); err != nil || len(fields) != 4 {
 				t.Errorf("the block has %v, %v", fields, err)
 			}
 
@@ -446,7 +455,7 @@ func TestClientSendsPriority(t *testing.T) {
 func TestClientPriorityAfterTheResponse(t *testing.T) {
 	p := newPeer(t, Client)
 	id := p.open(false)
-	p.send(response(id), dataEnd(id, "x")) // our half goes on
+	p.send(h2test.Response(id, 200), h2test.DataEnd(id, "x")) // our half goes on
 	p.outcome()
 	if err := p.c.SetPriority(p.stream(id), priority.Params{Extensible: true}); err != ErrClosed {
 		t.Errorf("%v", err)
@@ -457,7 +466,7 @@ func TestClientPriorityAfterTheResponse(t *testing.T) {
 // A pushed response can be reprioritized (RFC 9218 §7.1).
 func TestClientPriorityOfPush(t *testing.T) {
 	p := pushPeer(t)
-	p.send(promise(1, 2))
+	p.send(h2test.Promise(1, 2))
 	p.outcome()
 	if err := p.c.SetPriority(p.stream(2), priority.Params{Extensible: true, Urgency: 6}); err != nil {
 		t.Error(err)
@@ -493,7 +502,7 @@ func TestPriorityOfUpgrade(t *testing.T) {
 	r, set := recording()
 	p := newSilentPeer(t, Server, set)
 	if err := p.c.Upgrade(nil, header.Message{
-		Method: "GET", Path: "/", Fields: fields("a: b", "priority: u=6, i"),
+		Method: "GET", Path: "/", Fields: h2test.Fields("a: b", "priority: u=6, i"),
 		ContentLength: -1,
 	}); err != nil {
 		t.Fatal(err)
@@ -509,12 +518,22 @@ func TestPriorityOfPushedStream(t *testing.T) {
 		on   uint32
 		want []string
 	}{
-		{"nobody has spoken of RFC 9218", []any{request(1)}, 1, []string{"open 2 on=1 weight=16"}},
-		{"the parent has", []any{request(1, "priority: u=1, i")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=2"}},
-		{"there is nothing below", []any{request(1, "priority: u=7")}, 1, []string{"open 2 on=1 weight=16", "decide 2 u=7"}},
+		{"nobody has spoken of RFC 9218", []any{h2test.GetOpen(1)}, 1, []string{"open 2 on=1 weight=16"}},
+		{
+			"the parent has",
+			[]any{h2test.GetOpen(1, "priority: u=1, i")},
+			1,
+			[]string{"open 2 on=1 weight=16", "decide 2 u=2"},
+		},
+		{
+			"there is nothing below",
+			[]any{h2test.GetOpen(1, "priority: u=7")},
+			1,
+			[]string{"open 2 on=1 weight=16", "decide 2 u=7"},
+		},
 		{
 			"another stream has",
-			[]any{request(3, "priority: u=0"), request(5)},
+			[]any{h2test.GetOpen(3, "priority: u=0"), h2test.GetOpen(5)},
 			5,
 			[]string{"open 2 on=5 weight=16", "decide 2 u=4"},
 		},

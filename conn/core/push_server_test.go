@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -40,7 +41,7 @@ func (p *peer) mustPush(parent uint32, more ...string) uint32 {
 func pusher(t *testing.T, list ...frame.Setting) *peer {
 	t.Helper()
 	p := newPeer(t, Server)
-	p.send(settings(list...), request(1).ends())
+	p.send(h2test.Settings(list...), h2test.Get(1))
 	p.outcome()
 	return p
 }
@@ -60,14 +61,23 @@ func TestServerPush(t *testing.T) {
 		t.Errorf("the promised request is %+v", h)
 	}
 	p.queue(1, 5, true)
-	p.want("the promise comes before the content", "HEADERS 1 :status=200", promiseLine+" accept=x", "DATA 1 5 END_STREAM")
+	p.want(
+		"the promise comes before the content",
+		"HEADERS 1 :status=200",
+		promiseLine+" accept=x",
+		"DATA 1 5 octets END_STREAM",
+	)
 	if s.State().String() != "reserved (local)" || p.c.streams.local != 0 || p.c.streams.reserved != 1 {
 		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.streams.local, p.c.streams.reserved)
 	}
 	if err := p.c.Queue(s, Content{Data: []byte("x"), End: true}); !errors.Is(err, ErrClosed) {
 		t.Errorf("content on a reserved stream: %v", err)
 	}
-	p.send(update(2, 7), frame.Priority{StreamID: 2}, frame.PriorityUpdate{PrioritizedID: 2, Value: []byte("u=1")})
+	p.send(
+		h2test.WindowUpdate(2, 7),
+		frame.Priority{StreamID: 2},
+		frame.PriorityUpdate{PrioritizedID: 2, Value: []byte("u=1")},
+	)
 	if n := s.SendWindow(); n != frame.DefaultWindow+7 {
 		t.Errorf("the window of a reserved stream is %d", n)
 	}
@@ -79,7 +89,7 @@ func TestServerPush(t *testing.T) {
 		t.Errorf("the stream is %v, %d streams count, %d are reserved", s.State(), p.c.streams.local, p.c.streams.reserved)
 	}
 	p.queue(2, 3, true, "x: y")
-	p.want("the answer", "HEADERS 2 :status=103", "DATA 2 3", "HEADERS 2 x=y END_STREAM")
+	p.want("the answer", "HEADERS 2 :status=103", "DATA 2 3 octets", "HEADERS 2 x=y END_STREAM")
 	p.wantEvents("the ends", "drained 1", "closed 1", "drained 2", "closed 2")
 	if int32(p.c.NumStreams())+p.c.streams.local+p.c.streams.remote+p.c.streams.reserved != 0 {
 		t.Error("streams are left")
@@ -116,11 +126,11 @@ func TestServerPushRefusals(t *testing.T) {
 	}{
 		{"allowed", nil, nil, 1, nil},
 		{"push disabled", []frame.Setting{noPush}, nil, 1, ErrPushDisabled},
-		{"disabled midway", nil, func(p *peer) { p.mustPush(1); p.send(settings(noPush)) }, 1, ErrPushDisabled},
+		{"disabled midway", nil, func(p *peer) { p.mustPush(1); p.send(h2test.Settings(noPush)) }, 1, ErrPushDisabled},
 		{
 			"enabled again",
 			[]frame.Setting{noPush},
-			func(p *peer) { p.send(settings(setting(frame.SettingEnablePush, 1))) }, 1, nil,
+			func(p *peer) { p.send(h2test.Settings(setting(frame.SettingEnablePush, 1))) }, 1, nil,
 		},
 		{"no streams allowed", []frame.Setting{setting(frame.SettingMaxConcurrentStreams, 0)}, nil, 1, ErrNoStream},
 		{
@@ -143,13 +153,19 @@ func TestServerPushRefusals(t *testing.T) {
 				p.mustPush(1)
 			}
 		}, 1, ErrNoStream},
-		{"on an open stream", nil, func(p *peer) { p.send(request(3)) }, 3, nil},
+		{"on an open stream", nil, func(p *peer) { p.send(h2test.GetOpen(3)) }, 3, nil},
 		{"on a pushed stream", nil, func(p *peer) { p.mustPush(1) }, 2, ErrPushParent},
 		{"on a pushed stream that runs", nil, func(p *peer) { p.answer(p.mustPush(1), false) }, 2, ErrPushParent},
-		{"in a tunnel", nil, func(p *peer) { p.send(headers(3, ":method: CONNECT", ":authority: x:1")) }, 3, ErrPushParent},
+		{
+			"in a tunnel",
+			nil,
+			func(p *peer) { p.send(h2test.Headers(3, ":method: CONNECT", ":authority: x:1")) },
+			3,
+			ErrPushParent,
+		},
 		{"after the end", nil, func(p *peer) { p.answer(1, true) }, 1, ErrClosed},
-		{"after our end", nil, func(p *peer) { p.send(request(3)); p.answer(3, true) }, 3, ErrClosed},
-		{"after the client's reset", nil, func(p *peer) { p.send(reset(1, frame.Cancel)) }, 1, ErrClosed},
+		{"after our end", nil, func(p *peer) { p.send(h2test.GetOpen(3)); p.answer(3, true) }, 3, ErrClosed},
+		{"after the client's reset", nil, func(p *peer) { p.send(h2test.RST(1, frame.Cancel)) }, 1, ErrClosed},
 		{"draining", nil, func(p *peer) { p.c.Shutdown(p.now); p.take() }, 1, ErrNoMoreStreams},
 		{"after the client's GOAWAY", nil, func(p *peer) { p.send(frame.GoAway{}) }, 1, ErrNoMoreStreams},
 		{
@@ -180,20 +196,21 @@ func TestServerPushRefusals(t *testing.T) {
 func TestServerPushRequest(t *testing.T) {
 	get := func(more ...string) []header.Field { return requestFields(more...) }
 	for name, list := range map[string][]header.Field{
-		"POST":              fields(":method: POST", ":scheme: https", ":authority: x", ":path: /"),
-		"CONNECT":           fields(":method: CONNECT", ":authority: x:1"),
-		"no authority":      fields(":method: GET", ":scheme: https", ":path: /"),
-		"no path":           fields(":method: GET", ":scheme: https", ":authority: x"),
+		"POST":              h2test.Fields(":method: POST", ":scheme: https", ":authority: x", ":path: /"),
+		"CONNECT":           h2test.Fields(":method: CONNECT", ":authority: x:1"),
+		"no authority":      h2test.Fields(":method: GET", ":scheme: https", ":path: /"),
+		"no path":           h2test.Fields(":method: GET", ":scheme: https", ":authority: x"),
 		"content":           get("content-length: 5"),
 		"connection":        get("connection: close"),
 		"uppercase":         get("Accept: x"),
 		"a value with CR":   get("accept: a\rb"),
 		"pseudo-field late": get("accept: x", ":path: /2"),
-		"status":            fields(":status: 200"),
+		"status":            h2test.Fields(":status: 200"),
 		"another host":      get("host: other.com"),
-		"extended CONNECT": fields(":method: CONNECT", ":scheme: https", ":authority: x", ":path: /",
-			":protocol: websocket"),
-		"a path that is odd": fields(":method: GET", ":scheme: https", ":authority: x", ":path: "),
+		"extended CONNECT": h2test.Fields(
+			":method: CONNECT", ":scheme: https", ":authority: x", ":path: /", ":protocol: websocket",
+		),
+		"a path that is odd": h2test.Fields(":method: GET", ":scheme: https", ":authority: x", ":path: "),
 	} {
 		p := pusher(t)
 		if _, err := p.pushFields(1, list); !errors.Is(err, ErrPushRequest) {
@@ -202,8 +219,9 @@ func TestServerPushRequest(t *testing.T) {
 		p.wantQuiet(name)
 	}
 	p := pusher(t)
-	if _, err := p.pushFields(1, fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /",
-		"cookie: a=b", "content-length: 0")); err != nil {
+	head := h2test.Fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /", "cookie: a=b",
+		"content-length: 0")
+	if _, err := p.pushFields(1, head); err != nil {
 		t.Error(err)
 	}
 }
@@ -216,14 +234,14 @@ func TestServerPushCancelled(t *testing.T) {
 	p.answer(4, false)
 	p.queue(4, 100_000, true)
 	p.outcome()
-	p.send(reset(2, frame.Cancel), reset(4, frame.RefusedStream))
+	p.send(h2test.RST(2, frame.Cancel), h2test.RST(4, frame.RefusedStream))
 	p.wantEvents("told", "reset 2 remote CANCEL", "closed 2", "reset 4 remote REFUSED_STREAM", "closed 4")
 	p.flush()
 	p.want("nothing more is sent")
 	if p.c.NumStreams() != 1 || p.c.streams.local+p.c.streams.reserved != 0 {
 		t.Errorf("%d streams, %d of them ours, %d reserved", p.c.NumStreams(), p.c.streams.local, p.c.streams.reserved)
 	}
-	p.send(reset(2, frame.Cancel), update(4, 10))
+	p.send(h2test.RST(2, frame.Cancel), h2test.WindowUpdate(4, 10))
 	p.wantQuiet("late frames")
 	p.mustPush(1)
 	p.c.Reset(p.stream(6), frame.Cancel)
@@ -238,7 +256,7 @@ func TestServerPushLimitLowered(t *testing.T) {
 	p := pusher(t, setting(frame.SettingMaxConcurrentStreams, 2))
 	p.mustPush(1)
 	p.mustPush(1)
-	p.send(settings(setting(frame.SettingMaxConcurrentStreams, 1)))
+	p.send(h2test.Settings(setting(frame.SettingMaxConcurrentStreams, 1)))
 	p.answer(2, false)
 	p.outcome()
 	if err := p.c.SendHead(p.stream(4), ResponseHead{Fields: responseFields(), End: true}); !errors.Is(err, ErrNoStream) {
@@ -260,12 +278,12 @@ func TestServerPushFrames(t *testing.T) {
 		send          any
 		reserved, run string
 	}{
-		{"HEADERS", request(2).ends(), connProtocol, "RST_STREAM 2 STREAM_CLOSED; reset 2 local STREAM_CLOSED; closed 2"},
-		{"DATA", data(2, "x"), connProtocol, "RST_STREAM 2 STREAM_CLOSED; reset 2 local STREAM_CLOSED; closed 2"},
-		{"WINDOW_UPDATE", update(2, 1), "", ""},
+		{"HEADERS", h2test.Get(2), connProtocol, "RST_STREAM 2 STREAM_CLOSED; reset 2 local STREAM_CLOSED; closed 2"},
+		{"DATA", h2test.Data(2, "x"), connProtocol, "RST_STREAM 2 STREAM_CLOSED; reset 2 local STREAM_CLOSED; closed 2"},
+		{"WINDOW_UPDATE", h2test.WindowUpdate(2, 1), "", ""},
 		{"PRIORITY", frame.Priority{StreamID: 2}, "", ""},
-		{"PUSH_PROMISE", promise(2, 4), protocolError("8.4"), protocolError("8.4")},
-		{"a request on an even stream", request(4), badID, badID},
+		{"PUSH_PROMISE", h2test.Promise(2, 4), protocolError("8.4"), protocolError("8.4")},
+		{"a request on an even stream", h2test.GetOpen(4), badID, badID},
 	} {
 		for _, running := range []bool{false, true} {
 			p := pusher(t)
@@ -296,7 +314,7 @@ func TestServerPushUnwanted(t *testing.T) {
 			}
 			break
 		}
-		p.send(reset(id, frame.Cancel))
+		p.send(h2test.RST(id, frame.Cancel))
 	}
 	if n != 200 {
 		t.Errorf("%d pushes were reset, want 200", n)
@@ -309,7 +327,7 @@ func TestServerPushUnwanted(t *testing.T) {
 		if err != nil {
 			break
 		}
-		p.send(reset(id, frame.Cancel))
+		p.send(h2test.RST(id, frame.Cancel))
 	}
 	if n != 50 {
 		t.Errorf("%d pushes after a second, want 50", n)
@@ -344,7 +362,7 @@ func TestServerPushUnwantedLate(t *testing.T) {
 		}
 		last = id
 		p.answer(id, true)
-		p.send(reset(id, frame.Cancel))
+		p.send(h2test.RST(id, frame.Cancel))
 	}
 	if n != 200 {
 		t.Errorf("%d pushes were reset, want 200", n)
@@ -352,7 +370,7 @@ func TestServerPushUnwantedLate(t *testing.T) {
 	p.outcome()
 	p.alive("late resets")
 	for n = 0; n < 10_000 && p.err == nil; n++ {
-		p.send(reset(last, frame.Cancel))
+		p.send(h2test.RST(last, frame.Cancel))
 	}
 	p.wantDead("resets of closed streams", frame.EnhanceYourCalm, "glitches")
 	if most := 1001 + maxCredit; n > most {
@@ -364,14 +382,19 @@ func TestServerPushUnwantedLate(t *testing.T) {
 // nothing from the share of other pages.
 func TestServerPushBelowItsParent(t *testing.T) {
 	tests := map[string][]any{
-		"no priorities": {request(1).ends(), request(3).ends()},
+		"no priorities": {h2test.Get(1), h2test.Get(3)},
 		"tree": {
-			request(1).withPriority(frame.PriorityParam{Weight: 15}).ends(),
-			request(3).withPriority(frame.PriorityParam{Weight: 15}).ends(),
+			h2test.GetOpen(1).WithPriority(frame.PriorityParam{Weight: 15}).End(),
+			h2test.GetOpen(3).WithPriority(frame.PriorityParam{Weight: 15}).End(),
 		},
-		"extensible": {request(1, "priority: i").ends(), request(3, "priority: i").ends()},
+		"extensible": {
+			h2test.Get(1, "priority: i"),
+			h2test.Get(3, "priority: i"),
+		},
 		"no tree, by SETTINGS": {
-			settings(setting(frame.SettingNoRFC7540Priorities, 1)), request(1).ends(), request(3).ends(),
+			h2test.Settings(
+				setting(frame.SettingNoRFC7540Priorities, 1),
+			), h2test.Get(1), h2test.Get(3),
 		},
 	}
 	for name, send := range tests {
@@ -383,7 +406,7 @@ func TestServerPushBelowItsParent(t *testing.T) {
 			} else {
 				p.greet()
 			}
-			p.send(frame.Settings{Ack: true}, update(0, 1<<20))
+			p.send(frame.Settings{Ack: true}, h2test.WindowUpdate(0, 1<<20))
 			p.send(send...)
 			p.mustPush(1)
 			for _, id := range []uint32{2, 1, 3} {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func pushPeer(t *testing.T, change ...func(*Config)) *peer {
@@ -17,11 +18,16 @@ func pushPeer(t *testing.T, change ...func(*Config)) *peer {
 // A promised stream, from the promise to the end (RFC 9113 §8.4.2).
 func TestPush(t *testing.T) {
 	p := pushPeer(t)
-	p.send(promise(1, 2, "x: y").cut(2))
+	p.send(h2test.Promise(1, 2, "x: y").Cut(2))
 	p.wantEvents("the promise", "push 2 on 1 GET / x=y")
-	p.send(response(1).ends())
+	p.send(h2test.Response(1, 200).End())
 	p.wantEvents("its parent ends", "headers 1 200 end", "closed 1")
-	p.send(response(2, ":status: 103"), response(2, "content-length: 4"), data(2, "push"), trailers(2, "x: y"))
+	p.send(
+		h2test.Response(2, 103),
+		h2test.Response(2, 200, "content-length: 4"),
+		h2test.Data(2, "push"),
+		h2test.Trailers(2, "x: y"),
+	)
 	p.wantEvents("the response", "interim 2 103", "headers 2 200 content-length=4", "data 2 4",
 		"trailers 2 x=y end", "closed 2")
 	p.want("nothing is sent")
@@ -33,16 +39,16 @@ func TestPush(t *testing.T) {
 
 func TestPushRefused(t *testing.T) {
 	p := pushPeer(t)
-	p.send(promise(1, 2))
+	p.send(h2test.Promise(1, 2))
 	p.c.Reset(p.stream(2), frame.RefusedStream)
 	p.take()
 	p.takeEvents()
 	p.want("a stream that is reserved can be reset", "RST_STREAM 2 REFUSED_STREAM")
 	p.wantEvents("refused", "push 2 on 1 GET /", "reset 2 local REFUSED_STREAM", "closed 2")
-	p.send(response(2, "x-custom: value"), data(2, "late"), trailers(2, "x: y"))
+	p.send(h2test.Response(2, 200, "x-custom: value"), h2test.Data(2, "late"), h2test.Trailers(2, "x: y"))
 	p.wantQuiet("what crossed the RST_STREAM is dropped")
 	p.wantLedger("dropped")
-	p.send(response(1, "x-custom: value"))
+	p.send(h2test.Response(1, 200, "x-custom: value"))
 	p.wantEvents("HPACK is in step", "headers 1 200 x-custom=value")
 }
 
@@ -54,7 +60,7 @@ func TestPushCrossesReset(t *testing.T) {
 	p.take()
 	p.takeEvents()
 	p.outcome()
-	p.send(promise(1, 2, "x-custom: value"), response(2), dataEnd(2, "x"))
+	p.send(h2test.Promise(1, 2, "x-custom: value"), h2test.Response(2, 200), h2test.DataEnd(2, "x"))
 	p.want("the pushed stream is cancelled, too", "RST_STREAM 2 CANCEL")
 	p.wantEvents("nobody hears of it")
 	p.wantLedger("dropped")
@@ -64,14 +70,20 @@ func TestPushCrossesReset(t *testing.T) {
 	p.take()
 	p.takeEvents()
 	p.outcome()
-	p.send(promise(1, 4))
+	p.send(h2test.Promise(1, 4))
 	p.want("as long ago as may be", "RST_STREAM 4 CANCEL")
 }
 
 // Two streams at a time, says SETTINGS_MAX_CONCURRENT_STREAMS.
 func TestPushLimit(t *testing.T) {
 	p := pushPeer(t, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
-	p.send(promise(1, 2), promise(1, 4), promise(1, 6), response(2).ends(), promise(1, 8))
+	p.send(
+		h2test.Promise(1, 2),
+		h2test.Promise(1, 4),
+		h2test.Promise(1, 6),
+		h2test.Response(2, 200).End(),
+		h2test.Promise(1, 8),
+	)
 	p.want("the third is refused", "RST_STREAM 6 REFUSED_STREAM")
 	p.wantEvents("the others", "push 2 on 1 GET /", "push 4 on 1 GET /", "headers 2 200 end", "closed 2",
 		"push 8 on 1 GET /")
@@ -81,26 +93,34 @@ func TestPushLimit(t *testing.T) {
 func TestPushPromise(t *testing.T) {
 	const pushed = "push 2 on 1 GET /"
 	refused := "RST_STREAM 2 PROTOCOL_ERROR"
-	promised := func(list ...string) message { return message{id: 1, promised: 2, fields: fields(list...)} }
+	promised := func(list ...string) h2test.Block {
+		return h2test.Block{StreamID: 1, PromisedID: 2, Fields: h2test.Fields(list...)}
+	}
 	for _, tt := range []frameTest{
-		{name: "padded", send: []any{promise(1, 2).withPad(9)}, want: pushed},
-		{name: "on stream 0", send: []any{raw(frame.TypePushPromise, 4, 0, 0, 0, 0, 2, 0x82)}, want: protocolError("6.6")},
+		{name: "padded", send: []any{h2test.Promise(1, 2).Pad(9)}, want: pushed},
 		{
-			name: "stream 0 promised", send: []any{raw(frame.TypePushPromise, 4, 1, 0, 0, 0, 0, 0x82)},
+			name: "on stream 0", send: []any{h2test.Frame(frame.TypePushPromise, 4, 0, 0, 0, 0, 2, 0x82)},
 			want: protocolError("6.6"),
 		},
-		{name: "too short", send: []any{raw(frame.TypePushPromise, 4, 1, 0, 0, 0)}, want: sizeError("6.6")},
-		{name: "odd identifier", send: []any{promise(1, 3)}, want: badID},
-		{name: "identifier that is in use", send: []any{promise(1, 2), promise(1, 2)}, want: badID},
-		{name: "lower identifier", send: []any{promise(1, 4), promise(1, 2)}, want: badID},
-		{name: "on an idle stream", send: []any{promise(3, 2)}, want: protocolError("6.6")},
-		{name: "on a pushed stream", send: []any{promise(1, 2), promise(2, 4)}, want: protocolError("6.6")},
-		{name: "on a stream that has ended", send: []any{response(1).ends(), promise(1, 2)}, want: protocolError("6.6")},
 		{
-			name: "on a stream that the peer has reset", send: []any{reset(1, frame.NoError), promise(1, 2)},
+			name: "stream 0 promised", send: []any{h2test.Frame(frame.TypePushPromise, 4, 1, 0, 0, 0, 0, 0x82)},
 			want: protocolError("6.6"),
 		},
-		{name: "interrupted", send: []any{promise(1, 2).unfinished(), data(1, "x")}, want: protocolError("6.10")},
+		{name: "too short", send: []any{h2test.Frame(frame.TypePushPromise, 4, 1, 0, 0, 0)}, want: sizeError("6.6")},
+		{name: "odd identifier", send: []any{h2test.Promise(1, 3)}, want: badID},
+		{name: "identifier that is in use", send: []any{h2test.Promise(1, 2), h2test.Promise(1, 2)}, want: badID},
+		{name: "lower identifier", send: []any{h2test.Promise(1, 4), h2test.Promise(1, 2)}, want: badID},
+		{name: "on an idle stream", send: []any{h2test.Promise(3, 2)}, want: protocolError("6.6")},
+		{name: "on a pushed stream", send: []any{h2test.Promise(1, 2), h2test.Promise(2, 4)}, want: protocolError("6.6")},
+		{
+			name: "on a stream that has ended", send: []any{h2test.Response(1, 200).End(), h2test.Promise(1, 2)},
+			want: protocolError("6.6"),
+		},
+		{
+			name: "on a stream that the peer has reset", send: []any{h2test.RST(1, frame.NoError), h2test.Promise(1, 2)},
+			want: protocolError("6.6"),
+		},
+		{name: "interrupted", send: []any{h2test.Promise(1, 2).Open(), h2test.Data(1, "x")}, want: protocolError("6.10")},
 		{
 			name: "not safe", send: []any{promised(":method: POST", ":scheme: https", ":authority: x", ":path: /")},
 			want: refused,
@@ -109,18 +129,21 @@ func TestPushPromise(t *testing.T) {
 			name: "HEAD", send: []any{promised(":method: HEAD", ":scheme: https", ":authority: x", ":path: /")},
 			want: "push 2 on 1 HEAD /",
 		},
-		{name: "content", send: []any{promise(1, 2, "content-length: 1")}, want: refused},
+		{name: "content", send: []any{h2test.Promise(1, 2, "content-length: 1")}, want: refused},
 		{name: "no authority", send: []any{promised(":method: GET", ":scheme: https", ":path: /")}, want: refused},
-		{name: "malformed", send: []any{promise(1, 2, "connection: x")}, want: refused},
-		{name: "DATA on a reserved stream", send: []any{promise(1, 2), data(2, "x")}, want: connProtocol},
-		{name: "WINDOW_UPDATE on a reserved stream", send: []any{promise(1, 2), update(2, 1)}, want: connProtocol},
-		{name: "PRIORITY on a reserved stream", send: []any{promise(1, 2), frame.Priority{StreamID: 2}}, want: pushed},
+		{name: "malformed", send: []any{h2test.Promise(1, 2, "connection: x")}, want: refused},
+		{name: "DATA on a reserved stream", send: []any{h2test.Promise(1, 2), h2test.Data(2, "x")}, want: connProtocol},
 		{
-			name: "RST_STREAM on a reserved stream", send: []any{promise(1, 2), reset(2, frame.Cancel)},
+			name: "WINDOW_UPDATE on a reserved stream", send: []any{h2test.Promise(1, 2), h2test.WindowUpdate(2, 1)},
+			want: connProtocol,
+		},
+		{name: "PRIORITY on a reserved stream", send: []any{h2test.Promise(1, 2), frame.Priority{StreamID: 2}}, want: pushed},
+		{
+			name: "RST_STREAM on a reserved stream", send: []any{h2test.Promise(1, 2), h2test.RST(2, frame.Cancel)},
 			want: pushed + "; reset 2 remote CANCEL; closed 2",
 		},
 		{
-			name: "a request on a reserved stream", send: []any{promise(1, 2), request(2)},
+			name: "a request on a reserved stream", send: []any{h2test.Promise(1, 2), h2test.GetOpen(2)},
 			want: "RST_STREAM 2 PROTOCOL_ERROR; " + pushed + "; reset 2 local PROTOCOL_ERROR; closed 2",
 		},
 	} {
@@ -139,13 +162,20 @@ func TestPushPromise(t *testing.T) {
 // be open, and more than are allowed cannot be opened.
 func TestPushReservedDoNotCount(t *testing.T) {
 	p := pushPeer(t, func(cfg *Config) { cfg.MaxConcurrentStreams = 2 })
-	p.send(promise(1, 2), promise(1, 4), response(2), response(4), promise(1, 6), promise(1, 8))
+	p.send(
+		h2test.Promise(1, 2),
+		h2test.Promise(1, 4),
+		h2test.Response(2, 200),
+		h2test.Response(4, 200),
+		h2test.Promise(1, 6),
+		h2test.Promise(1, 8),
+	)
 	p.want("two are open, two promised")
 	p.events = nil
-	p.send(response(6))
+	p.send(h2test.Response(6, 200))
 	p.want("a third cannot be opened", "RST_STREAM 6 REFUSED_STREAM")
 	p.wantEvents("and is gone", "reset 6 local REFUSED_STREAM", "closed 6")
-	p.send(dataEnd(2, "x"), response(8).ends(), dataEnd(4, "x"))
+	p.send(h2test.DataEnd(2, "x"), h2test.Response(8, 200).End(), h2test.DataEnd(4, "x"))
 	p.want("there was room")
 	if p.c.streams.reserved != 0 || p.c.streams.remote != 0 {
 		t.Errorf("%d streams are reserved, %d open", p.c.streams.reserved, p.c.streams.remote)
@@ -155,7 +185,13 @@ func TestPushReservedDoNotCount(t *testing.T) {
 // A request for HEAD that was promised has a response without content.
 func TestPushHead(t *testing.T) {
 	p := pushPeer(t)
-	p.send(message{id: 1, promised: 2, fields: fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /")})
-	p.send(response(2, "content-length: 10").ends())
+	p.send(
+		h2test.Block{
+			StreamID:   1,
+			PromisedID: 2,
+			Fields:     h2test.Fields(":method: HEAD", ":scheme: https", ":authority: x", ":path: /"),
+		},
+	)
+	p.send(h2test.Response(2, 200, "content-length: 10").End())
 	p.wantEvents("content-length says nothing", "push 2 on 1 HEAD /", "headers 2 200 content-length=10 end", "closed 2")
 }

@@ -4,18 +4,19 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // What can come on stream 1 in each of its states (RFC 9113 §5.1).
 var stateFrames = map[string]any{
-	"DATA":            data(1, "12345"),
-	"DATA end":        dataEnd(1, "12345"),
-	"HEADERS":         headers(1, "x: y"),
-	"HEADERS end":     trailers(1, "x: y"),
+	"DATA":            h2test.Data(1, "12345"),
+	"DATA end":        h2test.DataEnd(1, "12345"),
+	"HEADERS":         h2test.Headers(1, "x: y"),
+	"HEADERS end":     h2test.Trailers(1, "x: y"),
 	"PRIORITY":        frame.Priority{StreamID: 1},
-	"RST_STREAM":      reset(1, frame.Cancel),
-	"WINDOW_UPDATE":   update(1, 1),
-	"WINDOW_UPDATE 0": update(1, 0),
+	"RST_STREAM":      h2test.RST(1, frame.Cancel),
+	"WINDOW_UPDATE":   h2test.WindowUpdate(1, 1),
+	"WINDOW_UPDATE 0": h2test.WindowUpdate(1, 0),
 	"CONTINUATION":    frame.Continuation{StreamID: 1, EndHeaders: true},
 }
 
@@ -47,7 +48,7 @@ func serverStates() []stateTest {
 			"WINDOW_UPDATE":   connProtocol,
 			"WINDOW_UPDATE 0": connProtocol,
 		}},
-		{"open", Server, func(p *peer) { p.send(request(1)) }, map[string]string{
+		{"open", Server, func(p *peer) { p.send(h2test.GetOpen(1)) }, map[string]string{
 			"DATA":            "data 1 5",
 			"DATA end":        "data 1 5 end",
 			"HEADERS":         "RST_STREAM 1 PROTOCOL_ERROR; reset 1 local PROTOCOL_ERROR; closed 1",
@@ -57,7 +58,7 @@ func serverStates() []stateTest {
 			"WINDOW_UPDATE":   ignored,
 			"WINDOW_UPDATE 0": "RST_STREAM 1 PROTOCOL_ERROR; reset 1 local PROTOCOL_ERROR; closed 1",
 		}},
-		{"half-closed (remote)", Server, func(p *peer) { p.send(request(1).ends()) }, map[string]string{
+		{"half-closed (remote)", Server, func(p *peer) { p.send(h2test.Get(1)) }, map[string]string{
 			"DATA": closedReset, "DATA end": closedReset, "HEADERS": closedReset, "HEADERS end": closedReset,
 			"PRIORITY":        ignored,
 			"RST_STREAM":      "reset 1 remote CANCEL; closed 1",
@@ -65,7 +66,7 @@ func serverStates() []stateTest {
 			"WINDOW_UPDATE 0": "RST_STREAM 1 PROTOCOL_ERROR; reset 1 local PROTOCOL_ERROR; closed 1",
 		}},
 		{"half-closed (local)", Server, func(p *peer) {
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 			p.answer(1, true)
 		}, map[string]string{
 			"DATA":            "data 1 5",
@@ -78,21 +79,21 @@ func serverStates() []stateTest {
 			"WINDOW_UPDATE 0": "RST_STREAM 1 PROTOCOL_ERROR; reset 1 local PROTOCOL_ERROR; closed 1",
 		}},
 		{"closed by END_STREAM", Server, func(p *peer) {
-			p.send(request(1).ends())
+			p.send(h2test.Get(1))
 			p.answer(1, true)
 		}, map[string]string{
 			"DATA": connClosed, "DATA end": connClosed, "HEADERS": connClosed, "HEADERS end": connClosed,
 			"PRIORITY": ignored, "RST_STREAM": ignored, "WINDOW_UPDATE": ignored, "WINDOW_UPDATE 0": ignored,
 		}},
 		{"closed by our RST_STREAM", Server, func(p *peer) {
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 			p.c.Reset(p.stream(1), frame.Cancel)
 		}, map[string]string{
 			"DATA": ignored, "DATA end": ignored, "HEADERS": ignored, "HEADERS end": ignored,
 			"PRIORITY": ignored, "RST_STREAM": ignored, "WINDOW_UPDATE": ignored, "WINDOW_UPDATE 0": ignored,
 		}},
 		{"closed by their RST_STREAM", Server, func(p *peer) {
-			p.send(request(1), reset(1, frame.Cancel))
+			p.send(h2test.GetOpen(1), h2test.RST(1, frame.Cancel))
 		}, map[string]string{
 			"DATA":        "RST_STREAM 1 STREAM_CLOSED",
 			"DATA end":    "RST_STREAM 1 STREAM_CLOSED",
@@ -100,7 +101,7 @@ func serverStates() []stateTest {
 			"HEADERS end": "RST_STREAM 1 STREAM_CLOSED",
 			"PRIORITY":    ignored, "RST_STREAM": ignored, "WINDOW_UPDATE": ignored, "WINDOW_UPDATE 0": ignored,
 		}},
-		{"skipped", Server, func(p *peer) { p.send(request(5)) }, map[string]string{
+		{"skipped", Server, func(p *peer) { p.send(h2test.GetOpen(5)) }, map[string]string{
 			"HEADERS": badID, "HEADERS end": badID,
 			"DATA": ignored, "DATA end": ignored, "PRIORITY": ignored, "RST_STREAM": ignored,
 			"WINDOW_UPDATE": ignored, "WINDOW_UPDATE 0": ignored,
@@ -117,7 +118,7 @@ func clientStates() []stateTest {
 		}},
 		{"open", Client, func(p *peer) {
 			p.open(false)
-			p.send(response(1))
+			p.send(h2test.Response(1, 200))
 		}, map[string]string{
 			"DATA":            "data 1 5",
 			"DATA end":        "data 1 5 end",
@@ -130,7 +131,7 @@ func clientStates() []stateTest {
 		}},
 		{"half-closed (local)", Client, func(p *peer) {
 			p.open(true)
-			p.send(response(1))
+			p.send(h2test.Response(1, 200))
 		}, map[string]string{
 			"DATA":            "data 1 5",
 			"DATA end":        "data 1 5 end; closed 1",
@@ -143,7 +144,7 @@ func clientStates() []stateTest {
 		}},
 		{"half-closed (remote)", Client, func(p *peer) {
 			p.open(false)
-			p.send(response(1).ends())
+			p.send(h2test.Response(1, 200).End())
 		}, map[string]string{
 			"DATA": closedReset, "DATA end": closedReset, "HEADERS": closedReset, "HEADERS end": closedReset,
 			"PRIORITY":      ignored,
@@ -152,7 +153,7 @@ func clientStates() []stateTest {
 		}},
 		{"closed by END_STREAM", Client, func(p *peer) {
 			p.open(true)
-			p.send(response(1).ends())
+			p.send(h2test.Response(1, 200).End())
 		}, map[string]string{
 			"DATA": connClosed, "DATA end": connClosed, "HEADERS": connClosed, "HEADERS end": connClosed,
 			"PRIORITY": ignored, "RST_STREAM": ignored, "WINDOW_UPDATE": ignored, "WINDOW_UPDATE 0": ignored,
@@ -166,7 +167,7 @@ func clientStates() []stateTest {
 		}},
 		{"closed by their RST_STREAM", Client, func(p *peer) {
 			p.open(true)
-			p.send(reset(1, frame.RefusedStream))
+			p.send(h2test.RST(1, frame.RefusedStream))
 		}, map[string]string{
 			"DATA":        "RST_STREAM 1 STREAM_CLOSED",
 			"DATA end":    "RST_STREAM 1 STREAM_CLOSED",
@@ -207,20 +208,26 @@ func TestFrameInState(t *testing.T) {
 // RST_STREAM is never answered by RST_STREAM (RFC 9113 §5.4.2).
 func TestOneReset(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1), reset(1, frame.Cancel))
+	p.send(h2test.GetOpen(1), h2test.RST(1, frame.Cancel))
 	p.want("RST_STREAM has no answer")
-	p.send(data(1, "x"), data(1, "x"), trailers(1, "x: y"), reset(1, frame.StreamClosed), dataEnd(1, ""))
+	p.send(
+		h2test.Data(1, "x"),
+		h2test.Data(1, "x"),
+		h2test.Trailers(1, "x: y"),
+		h2test.RST(1, frame.StreamClosed),
+		h2test.DataEnd(1, ""),
+	)
 	p.want("one answer to all that follows", "RST_STREAM 1 STREAM_CLOSED")
 	p.alive("streams' errors are no connection's")
 
-	p.send(request(3).ends())
+	p.send(h2test.Get(3))
 	p.c.Reset(p.stream(3), frame.InternalError)
 	p.c.Reset(p.stream(3), frame.InternalError)
 	p.take()
 	p.want("a stream is reset once", "RST_STREAM 3 INTERNAL_ERROR")
-	p.send(reset(3, frame.Cancel), reset(3, frame.Cancel), reset(1, frame.Cancel))
+	p.send(h2test.RST(3, frame.Cancel), h2test.RST(3, frame.Cancel), h2test.RST(1, frame.Cancel))
 	p.want("RST_STREAM on closed streams has no answer")
-	p.send(raw(frame.TypePriority, 0, 3), raw(frame.TypePriority, 0, 1))
+	p.send(h2test.Frame(frame.TypePriority, 0, 3), h2test.Frame(frame.TypePriority, 0, 1))
 	p.want("an error of a stream that we have reset already")
 }
 
@@ -232,7 +239,7 @@ func TestNoResetOnIdle(t *testing.T) {
 			for _, flags := range []frame.Flags{0, 0x1, 0x4, 0x5, 0x8, 0x20, 0x2c, 0xff} {
 				for size := range 12 {
 					for _, id := range []uint32{1, 2, 7, 8} {
-						checkNoResetOnIdle(t, role, raw(typ, flags, id, make([]byte, size)...))
+						checkNoResetOnIdle(t, role, h2test.Frame(typ, flags, id, make([]byte, size)...))
 					}
 				}
 			}

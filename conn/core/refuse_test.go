@@ -4,23 +4,13 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // sendRefused sends items as send does, and refuses every frame that they are.
 func (p *peer) sendRefused(code frame.Code, items ...any) {
 	p.tb.Helper()
-	var b []byte
-	for _, it := range items {
-		switch it := it.(type) {
-		case frame.Frame:
-			b = it.Append(b)
-			if h := it.FrameHeader(); h.Type == frame.TypeData {
-				p.spent += int64(h.Length)
-			}
-		case message:
-			b = it.append(p, b)
-		}
-	}
+	b := p.encode(items)
 	for len(b) > 0 {
 		n, err := p.c.Decode(b)
 		if err == nil && n == 0 {
@@ -51,10 +41,13 @@ func TestRefuse(t *testing.T) {
 		item any
 		want string
 	}{
-		{"request", frame.NoError, request(3).ends(), "RST_STREAM 3 REFUSED_STREAM"},
-		{"request with a code", frame.EnhanceYourCalm, request(3), "RST_STREAM 3 ENHANCE_YOUR_CALM"},
-		{"request in pieces", frame.NoError, request(3).cut(5), "RST_STREAM 3 REFUSED_STREAM"},
-		{"trailers", frame.NoError, trailers(1), "RST_STREAM 1 REFUSED_STREAM; reset 1 local REFUSED_STREAM; closed 1"},
+		{"request", frame.NoError, h2test.Get(3), "RST_STREAM 3 REFUSED_STREAM"},
+		{"request with a code", frame.EnhanceYourCalm, h2test.GetOpen(3), "RST_STREAM 3 ENHANCE_YOUR_CALM"},
+		{"request in pieces", frame.NoError, h2test.GetOpen(3).Cut(5), "RST_STREAM 3 REFUSED_STREAM"},
+		{
+			"trailers", frame.NoError, h2test.Trailers(1),
+			"RST_STREAM 1 REFUSED_STREAM; reset 1 local REFUSED_STREAM; closed 1",
+		},
 		{"data", frame.Cancel, data, "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
 		{"data dropped", frame.NoError, data, "RST_STREAM 1 REFUSED_STREAM; reset 1 local REFUSED_STREAM; closed 1"},
 		{"PING", frame.NoError, frame.Ping{}, ""},
@@ -67,7 +60,10 @@ func TestRefuse(t *testing.T) {
 		},
 		{"PRIORITY on an idle stream", frame.Cancel, frame.Priority{StreamID: 99}, ""},
 		{"PING's answer", frame.NoError, frame.Ping{Ack: true, Data: [8]byte([]byte("12345678"))}, `ping ack "12345678"`},
-		{"WINDOW_UPDATE with a code", frame.Cancel, update(1, 1), "RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1"},
+		{
+			"WINDOW_UPDATE with a code", frame.Cancel, h2test.WindowUpdate(1, 1),
+			"RST_STREAM 1 CANCEL; reset 1 local CANCEL; closed 1",
+		},
 		{"WINDOW_UPDATE of 0", frame.NoError, frame.WindowUpdate{}, "GOAWAY PROTOCOL_ERROR RFC 9113 §6.9"},
 		{"WINDOW_UPDATE", frame.NoError, frame.WindowUpdate{Increment: 1 << 30}, ""},
 		{
@@ -86,11 +82,11 @@ func TestRefuse(t *testing.T) {
 			frame.Data{StreamID: 0, Data: []byte("x")},
 			"GOAWAY PROTOCOL_ERROR RFC 9113 §6.1",
 		},
-		{"an even stream", frame.NoError, request(2).ends(), "GOAWAY PROTOCOL_ERROR RFC 9113 §5.1.1"},
+		{"an even stream", frame.NoError, h2test.Get(2), "GOAWAY PROTOCOL_ERROR RFC 9113 §5.1.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server)
-			p.send(request(1))
+			p.send(h2test.GetOpen(1))
 			p.outcome()
 			p.sendRefused(tt.code, tt.item)
 			if got := p.outcome(); got != tt.want {
@@ -105,10 +101,10 @@ func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
 	p := newPeer(t, Server)
 	id := uint32(1)
 	for range 1000 { // more than Limits lets a peer have reset for its faults
-		p.sendRefused(frame.Cancel, request(id, "x-new: value "+itoa(id)))
+		p.sendRefused(frame.Cancel, h2test.GetOpen(id, "x-new: value "+itoa(id)))
 		p.sendRefused(frame.NoError, frame.Data{StreamID: id, Data: make([]byte, 5000)})
 		id += 2
-		p.send(request(id, "x-new: value "+itoa(id-2)).ends())
+		p.send(h2test.Get(id, "x-new: value "+itoa(id-2)))
 		if got := p.stream(id).Head.Fields; len(got) == 0 || got[len(got)-1].Value != "value "+itoa(id-2) {
 			t.Fatalf("stream %d came with %v", id, got)
 		}
@@ -126,12 +122,16 @@ func TestRefuseKeepsTheConnectionInOrder(t *testing.T) {
 // a second time.
 func TestRefuseKeepsCredit(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.answer(1, false)
 	p.queue(1, 3*frame.DefaultWindow, true)
 	p.flush()
 	p.out = nil
-	p.sendRefused(frame.NoError, update(1, 2*frame.DefaultWindow), update(0, 2*frame.DefaultWindow))
+	p.sendRefused(
+		frame.NoError,
+		h2test.WindowUpdate(1, 2*frame.DefaultWindow),
+		h2test.WindowUpdate(0, 2*frame.DefaultWindow),
+	)
 	p.flush()
 	if p.c.NumStreams() != 0 {
 		t.Errorf("the rest of the response was not sent: %q", p.out)

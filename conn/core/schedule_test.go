@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -56,7 +57,7 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = sched })
 			q := newPeer(t, Server, func(*Config) {})
 			for _, x := range []*peer{p, q} {
-				x.send(request(1), request(3), request(5))
+				x.send(h2test.GetOpen(1), h2test.GetOpen(3), h2test.GetOpen(5))
 				x.answer(1, false)
 			}
 			q.queue(1, 1000, false)
@@ -92,7 +93,11 @@ func TestFaultsOfTheScheduler(t *testing.T) {
 // may lead to memory that serves another connection by then.
 func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewRoundRobin() })
-	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<20)), request(1), request(3))
+	p.send(
+		h2test.Settings(setting(frame.SettingInitialWindowSize, 1<<20)),
+		h2test.GetOpen(1),
+		h2test.GetOpen(3),
+	)
 	p.answer(1, false)
 	p.answer(3, false)
 	p.c.SetBackpressure(true)
@@ -117,7 +122,7 @@ func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 			return lost
 		}
 	})
-	q.send(request(1), request(3))
+	q.send(h2test.GetOpen(1), h2test.GetOpen(3))
 	q.answer(1, false)
 	q.answer(3, false)
 	for _, id := range []uint32{1, 3} {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream"
 )
 
@@ -21,33 +22,38 @@ func wantErr(t *testing.T, why string, got, want error) {
 
 func TestSendResponse(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.outcome()
 	s := p.stream(1)
 	wantErr(t, "DATA before the head", p.c.Queue(s, Content{Data: []byte("x")}), ErrOrder)
-	wantErr(t, "103", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true}), nil)
+	wantErr(t, "103", p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 103"), Interim: true}), nil)
 	wantErr(
 		t,
 		"interim with an end",
-		p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true, End: true}),
+		p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 103"), Interim: true, End: true}),
 		ErrOrder,
 	)
 	wantErr(t, "DATA after 103", p.c.Queue(s, Content{Data: []byte("x")}), ErrOrder)
-	wantErr(t, "200", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), nil)
-	wantErr(t, "a second head", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), ErrOrder)
-	wantErr(t, "103 after 200", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 103"), Interim: true}), ErrOrder)
+	wantErr(t, "200", p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 200")}), nil)
+	wantErr(t, "a second head", p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 200")}), ErrOrder)
+	wantErr(
+		t,
+		"103 after 200",
+		p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 103"), Interim: true}),
+		ErrOrder,
+	)
 	wantErr(t, "content", p.c.Queue(s, Content{Data: []byte("abc")}), nil)
 	wantErr(t, "while content waits", p.c.Queue(s, Content{Data: []byte("d")}), ErrBusy)
 	p.flush()
 	wantErr(t, "nothing", p.c.Queue(s, Content{}), nil)
-	wantErr(t, "the end", p.c.Queue(s, Content{Data: []byte("de"), Trailers: fields("x: y"), End: true}), nil)
+	wantErr(t, "the end", p.c.Queue(s, Content{Data: []byte("de"), Trailers: h2test.Fields("x: y"), End: true}), nil)
 	wantErr(t, "after the end is queued", p.c.Queue(s, Content{Data: []byte("f")}), ErrClosed)
 	p.flush()
-	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3", "DATA 1 2",
+	p.want("in order", "HEADERS 1 :status=103", "HEADERS 1 :status=200", "DATA 1 3 octets", "DATA 1 2 octets",
 		"HEADERS 1 x=y END_STREAM")
 	p.wantEvents("each part is told", "drained 1", "drained 1", "drained 1", "closed 1")
 	wantErr(t, "after the end", p.c.Queue(s, Content{End: true}), ErrClosed)
-	wantErr(t, "after the end", p.c.SendHead(s, ResponseHead{Fields: fields(":status: 200")}), ErrClosed)
+	wantErr(t, "after the end", p.c.SendHead(s, ResponseHead{Fields: h2test.Fields(":status: 200")}), ErrClosed)
 	p.c.Reset(s, frame.Cancel)
 	p.flush()
 	p.wantQuiet("a stream that is closed is not reset")
@@ -61,11 +67,11 @@ func TestEnds(t *testing.T) {
 		trailers []string
 		want     []string
 	}{
-		{"data", 3, nil, []string{"DATA 1 3 END_STREAM"}},
-		{"data and trailers", 3, []string{"x: y"}, []string{"DATA 1 3", "HEADERS 1 x=y END_STREAM"}},
-		{"nothing", 0, nil, []string{"DATA 1 0 END_STREAM"}},
+		{"data", 3, nil, []string{"DATA 1 3 octets END_STREAM"}},
+		{"data and trailers", 3, []string{"x: y"}, []string{"DATA 1 3 octets", "HEADERS 1 x=y END_STREAM"}},
+		{"nothing", 0, nil, []string{"DATA 1 0 octets END_STREAM"}},
 		{"trailers", 0, []string{"x: y"}, []string{"HEADERS 1 x=y END_STREAM"}},
-		{"two frames", 20_000, nil, []string{"DATA 1 16384", "DATA 1 3616 END_STREAM"}},
+		{"two frames", 20_000, nil, []string{"DATA 1 16384 octets", "DATA 1 3616 octets END_STREAM"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Client)
@@ -84,24 +90,28 @@ func TestEnds(t *testing.T) {
 // The end of a message needs no window.
 func TestEndWithoutWindow(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends(), request(3).ends())
+	p.send(
+		h2test.Settings(setting(frame.SettingInitialWindowSize, 0)),
+		h2test.Get(1),
+		h2test.Get(3),
+	)
 	p.answer(1, false)
 	p.answer(3, false)
 	p.outcome()
 	p.queue(1, 0, true)
 	p.queue(3, 0, true, "x: y")
-	p.want("ends", "DATA 1 0 END_STREAM", "HEADERS 3 x=y END_STREAM")
+	p.want("ends", "DATA 1 0 octets END_STREAM", "HEADERS 3 x=y END_STREAM")
 }
 
 // Long blocks go in frames of the peer's size, and what is in them is whole.
 func TestLongBlock(t *testing.T) {
 	p := newPeer(t, Server)
 	long := "x: " + strings.Repeat("\x7f", 40_000) // not shorter in Huffman code
-	p.send(request(1).ends(), request(3).ends())
+	p.send(h2test.Get(1), h2test.Get(3))
 	p.outcome()
 	p.answer(1, false, long)
 	p.want("three frames", "HEADERS 1 :status=200 x="+long[3:]+" in 3 frames")
-	p.send(settings(setting(frame.SettingMaxFrameSize, 50_000)))
+	p.send(h2test.Settings(setting(frame.SettingMaxFrameSize, 50_000)))
 	p.outcome()
 	p.answer(3, true, long)
 	p.queue(1, 0, true, long)
@@ -111,7 +121,7 @@ func TestLongBlock(t *testing.T) {
 // DATA is as large as the peer and the windows allow, and Fill stops where it is told to.
 func TestFill(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1).ends(), settings(setting(frame.SettingInitialWindowSize, 40_000)))
+	p.send(h2test.Get(1), h2test.Settings(setting(frame.SettingInitialWindowSize, 40_000)))
 	p.answer(1, false)
 	p.outcome()
 	if err := p.c.Queue(p.stream(1), Content{Data: make([]byte, 100_000), End: true}); err != nil {
@@ -122,32 +132,36 @@ func TestFill(t *testing.T) {
 	p.want("no room")
 	p.c.Fill(1)
 	p.take()
-	p.want("room for one frame", "DATA 1 16384")
+	p.want("room for one frame", "DATA 1 16384 octets")
 	p.flush()
-	p.want("the stream's window", "DATA 1 16384", "DATA 1 7232")
+	p.want("the stream's window", "DATA 1 16384 octets", "DATA 1 7232 octets")
 	if got := len(p.stream(1).out.data); got != 60_000 {
 		t.Errorf("%d octets wait, want 60000", got)
 	}
-	p.send(update(1, 50_000))
+	p.send(h2test.WindowUpdate(1, 50_000))
 	p.flush()
-	p.want("the connection's window", "DATA 1 16384", "DATA 1 9151")
+	p.want("the connection's window", "DATA 1 16384 octets", "DATA 1 9151 octets")
 	if got := p.c.SendWindow(); got != 0 {
 		t.Errorf("the connection's window is %d", got)
 	}
-	p.send(update(0, 1<<20), settings(setting(frame.SettingMaxFrameSize, 1<<20)))
+	p.send(h2test.WindowUpdate(0, 1<<20), h2test.Settings(setting(frame.SettingMaxFrameSize, 1<<20)))
 	p.flush()
-	p.want("the stream's again", "SETTINGS ack", "DATA 1 24465")
-	p.send(update(1, 1<<20))
+	p.want("the stream's again", "SETTINGS ack", "DATA 1 24465 octets")
+	p.send(h2test.WindowUpdate(1, 1<<20))
 	p.flush()
-	p.want("the end", "DATA 1 10000 END_STREAM")
+	p.want("the end", "DATA 1 10000 octets END_STREAM")
 	p.wantEvents("once all is in the output", "settings", "drained 1", "closed 1")
 }
 
 // Finish sends what can go at once, and else does nothing.
 func TestFinish(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 40_000)), request(1).ends(), request(3).ends(),
-		request(5).ends())
+	p.send(
+		h2test.Settings(setting(frame.SettingInitialWindowSize, 40_000)),
+		h2test.Get(1),
+		h2test.Get(3),
+		h2test.Get(5),
+	)
 	p.outcome()
 	no := func(what string, id uint32, n, limit int) {
 		t.Helper()
@@ -163,20 +177,20 @@ func TestFinish(t *testing.T) {
 	p.outcome()
 	no("nothing", 1, 0, 100)
 	no("more than a frame", 1, frame.MinMaxFrameSize+1, 100)
-	p.send(settings(setting(frame.SettingMaxFrameSize, 1<<20)))
+	p.send(h2test.Settings(setting(frame.SettingMaxFrameSize, 1<<20)))
 	p.outcome()
 	no("more than the window", 1, 40_001, 100)
 	wantErr(t, "Queue", p.c.Queue(p.stream(3), Content{Data: make([]byte, 40_001), End: true}), nil)
 	no("while another one is ready", 1, 1, 100)
 	no("what is queued already", 3, 1, 100)
 	p.flush()
-	p.want("another one", "DATA 3 40000")
+	p.want("another one", "DATA 3 40000 octets")
 	stream1 := p.stream(1)
 	if !p.c.Finish(stream1, make([]byte, 20_000), 1) {
 		t.Error("it is not sent")
 	}
 	p.flush()
-	p.want("all at once", "DATA 1 20000 END_STREAM")
+	p.want("all at once", "DATA 1 20000 octets END_STREAM")
 	p.wantEvents("and the stream is closed", "closed 1")
 	if p.c.Finish(stream1, []byte("x"), 100) {
 		t.Error("it is sent after the end")
@@ -188,19 +202,24 @@ func TestFinish(t *testing.T) {
 // However large the frames that the peer takes, others have their turn.
 func TestLargeFrames(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 1<<30), setting(frame.SettingMaxFrameSize, 1<<20)),
-		update(0, 1<<30))
-	p.send(request(1).ends())
+	p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, 1<<30), setting(frame.SettingMaxFrameSize, 1<<20)),
+		h2test.WindowUpdate(0, 1<<30))
+	p.send(h2test.Get(1))
 	p.answer(1, false)
 	p.outcome()
 	p.queue(1, 100_000, true)
-	p.want("in two", "DATA 1 65536", "DATA 1 34464 END_STREAM")
+	p.want("in two", "DATA 1 65536 octets", "DATA 1 34464 octets END_STREAM")
 }
 
 // Streams take turns.
 func TestTurns(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(update(0, 1<<20), request(1).ends(), request(3).ends(), request(5).ends())
+	p.send(
+		h2test.WindowUpdate(0, 1<<20),
+		h2test.Get(1),
+		h2test.Get(3),
+		h2test.Get(5),
+	)
 	for id := range 3 {
 		p.answer(ids(id), false)
 	}
@@ -211,7 +230,7 @@ func TestTurns(t *testing.T) {
 		}
 	}
 	p.flush()
-	if at := slices.Index(p.out, "DATA 5 5 END_STREAM"); at < 0 || at > 4 {
+	if at := slices.Index(p.out, "DATA 5 5 octets END_STREAM"); at < 0 || at > 4 {
 		t.Errorf("the short one waits for the long ones: %q", p.out)
 	}
 }
@@ -219,13 +238,17 @@ func TestTurns(t *testing.T) {
 // Keep copies what waits; Unqueue takes it back.
 func TestKeepUnqueue(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 4)), request(1).ends(), request(3).ends())
+	p.send(
+		h2test.Settings(setting(frame.SettingInitialWindowSize, 4)),
+		h2test.Get(1),
+		h2test.Get(3),
+	)
 	p.answer(1, false)
 	p.answer(3, false)
 	p.outcome()
 	b := []byte("12345678")
-	wantErr(t, "Queue", p.c.Queue(p.stream(1), Content{Data: b, Trailers: fields("x: y"), End: true}), nil)
-	wantErr(t, "Queue", p.c.Queue(p.stream(3), Content{Data: b, Trailers: fields("x: y"), End: true}), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(1), Content{Data: b, Trailers: h2test.Fields("x: y"), End: true}), nil)
+	wantErr(t, "Queue", p.c.Queue(p.stream(3), Content{Data: b, Trailers: h2test.Fields("x: y"), End: true}), nil)
 	p.flush()
 	p.c.Keep(p.stream(1))
 	if n := testing.AllocsPerRun(10, func() { p.c.Keep(p.stream(1)) }); n != 0 {
@@ -239,29 +262,33 @@ func TestKeepUnqueue(t *testing.T) {
 		t.Errorf("%d octets were taken back, want 0", n)
 	}
 	p.outcome()
-	p.send(update(1, 9), update(3, 9))
+	p.send(h2test.WindowUpdate(1, 9), h2test.WindowUpdate(3, 9))
 	p.c.Fill(1000)
 	if got := string(p.c.out); !strings.Contains(got, "5678") || strings.Contains(got, "xx") {
 		t.Errorf("what was kept is sent as %q", got)
 	}
 	p.flush()
-	p.want("one goes on", "DATA 1 4", "HEADERS 1 x=y END_STREAM")
+	p.want("one goes on", "DATA 1 4 octets", "HEADERS 1 x=y END_STREAM")
 	p.queue(3, 1, true)
-	p.want("the other can begin again", "DATA 3 1 END_STREAM")
+	p.want("the other can begin again", "DATA 3 1 octets END_STREAM")
 }
 
 // What is queued goes with its stream.
 func TestQueueAndReset(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends(), request(3).ends())
+	p.send(
+		h2test.Settings(setting(frame.SettingInitialWindowSize, 0)),
+		h2test.Get(1),
+		h2test.Get(3),
+	)
 	for id := range 2 {
 		p.answer(ids(id), false)
 		p.queue(ids(id), 10, true)
 	}
 	p.outcome()
-	p.send(reset(1, frame.Cancel))
+	p.send(h2test.RST(1, frame.Cancel))
 	p.c.Reset(p.stream(3), frame.InternalError)
-	p.send(update(1, 100), update(3, 100))
+	p.send(h2test.WindowUpdate(1, 100), h2test.WindowUpdate(3, 100))
 	p.flush()
 	p.want("no DATA", "RST_STREAM 3 INTERNAL_ERROR")
 	p.wantEvents("no drained", "reset 1 remote CANCEL", "closed 1", "reset 3 local INTERNAL_ERROR", "closed 3")
@@ -288,11 +315,11 @@ func TestIdentifiersUsedUp(t *testing.T) {
 	wantErr(t, "CanOpen", p.c.CanOpen(), ErrNoMoreStreams)
 	_, err := p.c.Open(Request{Fields: requestFields(), End: true})
 	wantErr(t, "Open", err, ErrNoMoreStreams)
-	p.send(response(frame.MaxStreamID).ends(), response(frame.MaxStreamID-2).ends())
+	p.send(h2test.Response(frame.MaxStreamID, 200).End(), h2test.Response(frame.MaxStreamID-2, 200).End())
 	p.alive("both are answered")
 
 	p = newPeer(t, Server)
-	p.send(request(frame.MaxStreamID).ends())
+	p.send(h2test.Get(frame.MaxStreamID))
 	p.wantEvents("the last request is a request", "headers 2147483647 GET / end")
 	p.want("and the client needs a new connection", firstGoAway, drainPingLine)
 }
@@ -300,7 +327,7 @@ func TestIdentifiersUsedUp(t *testing.T) {
 // SETTINGS_MAX_CONCURRENT_STREAMS of the peer, up and down.
 func TestPeersMaxConcurrentStreams(t *testing.T) {
 	p := newPeer(t, Client)
-	limit := func(n uint32) { p.send(settings(setting(frame.SettingMaxConcurrentStreams, n))) }
+	limit := func(n uint32) { p.send(h2test.Settings(setting(frame.SettingMaxConcurrentStreams, n))) }
 	limit(2)
 	p.open(true)
 	p.open(true)
@@ -308,7 +335,7 @@ func TestPeersMaxConcurrentStreams(t *testing.T) {
 	limit(3)
 	p.open(true)
 	limit(1)
-	p.send(response(1).ends(), response(3).ends())
+	p.send(h2test.Response(1, 200).End(), h2test.Response(3, 200).End())
 	wantErr(t, "one is open", p.c.CanOpen(), ErrNoStream)
 	p.c.Reset(p.stream(5), frame.Cancel)
 	wantErr(t, "none is open", p.c.CanOpen(), nil)
@@ -323,7 +350,7 @@ func TestPeersMaxConcurrentStreams(t *testing.T) {
 func TestStopRecv(t *testing.T) {
 	begin := func() *peer {
 		p := newPeer(t, Server)
-		p.send(request(1))
+		p.send(h2test.GetOpen(1))
 		p.outcome()
 		return p
 	}
@@ -339,7 +366,7 @@ func TestStopRecv(t *testing.T) {
 	p.c.StopRecv(p.stream(1))
 	p.queue(1, 100_000, true)
 	p.outcome()
-	p.send(data(1, "more"), update(0, 1<<20), update(1, 1<<20))
+	p.send(h2test.Data(1, "more"), h2test.WindowUpdate(0, 1<<20), h2test.WindowUpdate(1, 1<<20))
 	p.flush()
 	if last := p.out[len(p.out)-1]; last != stopped {
 		t.Errorf("the last frame is %q", last)
@@ -354,7 +381,7 @@ func TestStopRecv(t *testing.T) {
 
 	p = begin()
 	p.c.StopRecv(p.stream(1))
-	p.send(dataEnd(1, "x"))
+	p.send(h2test.DataEnd(1, "x"))
 	p.answer(1, true)
 	p.want("the peer has ended by itself", "HEADERS 1 :status=200 END_STREAM")
 	p.wantEvents("in peace", "data 1 1 end", "closed 1")
@@ -362,11 +389,18 @@ func TestStopRecv(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	p := newPeer(t, Server)
-	p.send(request(1), data(1, "12"), raw(frame.TypeData, 9, 1, 1, 'x', 0), ping("12345678"), update(0, 1),
-		request(3), reset(3, 0))
+	p.send(
+		h2test.GetOpen(1),
+		h2test.Data(1, "12"),
+		h2test.Frame(frame.TypeData, 9, 1, 1, 'x', 0),
+		h2test.Ping("12345678"),
+		h2test.WindowUpdate(0, 1),
+		h2test.GetOpen(3),
+		h2test.RST(3, 0),
+	)
 	p.answer(1, false)
 	p.queue(1, 7, true)
-	p.send(request(5))
+	p.send(h2test.GetOpen(5))
 	p.c.Reset(p.stream(5), frame.Cancel)
 	want := Counts{
 		FramesIn: 10, FramesOut: 6, DataIn: 3, DataOut: 7, StreamsOpened: 3, StreamsClosed: 3,

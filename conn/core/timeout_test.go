@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // deadline checks when Tick wants to be called next; 0 is never.
@@ -49,7 +50,7 @@ func TestSettingsTimeout(t *testing.T) {
 	limited := func(cfg *Config) { cfg.SettingsTimeout = 10 * time.Second }
 	p := newSilentPeer(t, Server, limited)
 	p.greet()
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.tick(10*time.Second - 1)
 	p.alive("not yet")
 	p.tick(1)
@@ -84,8 +85,8 @@ func TestHeaderTimeout(t *testing.T) {
 	})
 	t.Run("a large frame", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		b := dataOf(1, 4096).Append(nil)
-		p.send(request(1))
+		b := h2test.DataOf(1, 4096).Append(nil)
+		p.send(h2test.GetOpen(1))
 		p.send(b[:5])
 		p.partial()
 		p.tick(9 * time.Second)
@@ -98,11 +99,11 @@ func TestHeaderTimeout(t *testing.T) {
 	})
 	t.Run("a header block in drips", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		p.send(request(1).unfinished())
+		p.send(h2test.GetOpen(1).Open())
 		p.partial()
 		for range 5 {
 			p.tick(2*time.Second - 1)
-			p.send(raw(frame.TypeContinuation, 0, 1, 0x82))
+			p.send(h2test.Frame(frame.TypeContinuation, 0, 1, 0x82))
 			p.partial()
 		}
 		p.alive("not yet")
@@ -112,8 +113,8 @@ func TestHeaderTimeout(t *testing.T) {
 	// Reads of a busy peer always end within some frame.
 	t.Run("one frame after the other", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		p.send(request(1))
-		b := dataOf(1, 500).Append(nil)
+		p.send(h2test.GetOpen(1))
+		b := h2test.DataOf(1, 500).Append(nil)
 		half := b[:200]
 		p.send(half)
 		for range 100 {
@@ -141,7 +142,7 @@ func TestIdleTimeout(t *testing.T) {
 	})
 	t.Run("after a response", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		p.send(request(1).ends())
+		p.send(h2test.Get(1))
 		p.deadline("a stream is open", 0)
 		p.tick(time.Hour)
 		p.answer(1, true)
@@ -150,7 +151,7 @@ func TestIdleTimeout(t *testing.T) {
 	})
 	t.Run("the time is told after the stream has ended", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		p.send(request(1).ends())
+		p.send(h2test.Get(1))
 		p.now = p.now.Add(time.Hour)
 		p.answer(1, true)
 		p.c.SetTime(p.now)
@@ -161,9 +162,9 @@ func TestIdleTimeout(t *testing.T) {
 	})
 	t.Run("the peer ends it", func(t *testing.T) {
 		p := newPeer(t, Server, limited)
-		p.send(request(1).ends())
+		p.send(h2test.Get(1))
 		p.now = p.now.Add(time.Hour)
-		p.send(reset(1, frame.Cancel))
+		p.send(h2test.RST(1, frame.Cancel))
 		p.now = p.now.Add(time.Second)
 		p.c.SetTime(p.now)
 		p.deadline("from its RST_STREAM", 59*time.Second)
@@ -175,7 +176,7 @@ func TestKeepalive(t *testing.T) {
 	p := newPeer(t, Server, limited)
 	p.deadline("from the last frame", time.Minute)
 	p.tick(30 * time.Second)
-	p.send(request(1).ends())
+	p.send(h2test.Get(1))
 	p.outcome()
 	p.tick(time.Minute - 1)
 	p.want("something has arrived")
@@ -184,7 +185,7 @@ func TestKeepalive(t *testing.T) {
 	p.deadline("for the answer", 15*time.Second)
 	p.tick(15*time.Second - 1)
 	p.want("one PING at a time")
-	p.send(data(1, "any frame is a sign of life"))
+	p.send(h2test.Data(1, "any frame is a sign of life"))
 	p.tick(time.Second)
 	p.alive("the peer lives")
 	p.outcome()
@@ -198,7 +199,7 @@ func TestKeepalive(t *testing.T) {
 func stall(t *testing.T, w uint32, n int) *peer {
 	t.Helper()
 	p := newPeer(t, Server, func(cfg *Config) { cfg.StallTimeout = time.Minute })
-	p.send(settings(setting(frame.SettingInitialWindowSize, w)), request(1).ends())
+	p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, w)), h2test.Get(1))
 	p.answer(1, false)
 	p.queue(1, n, true)
 	p.outcome()
@@ -233,7 +234,7 @@ func TestStallTimeout(t *testing.T) {
 func TestStallDrips(t *testing.T) {
 	p := stall(t, 0, 1<<20)
 	for range 12 {
-		p.send(update(1, 1))
+		p.send(h2test.WindowUpdate(1, 1))
 		p.flush()
 		p.tick(5 * time.Second)
 	}
@@ -241,7 +242,7 @@ func TestStallDrips(t *testing.T) {
 
 	p = stall(t, 0, 1<<20)
 	for range 120 {
-		p.send(update(1, 64*5))
+		p.send(h2test.WindowUpdate(1, 64*5))
 		p.flush()
 		p.tick(5 * time.Second)
 	}
@@ -252,10 +253,10 @@ func TestStallDrips(t *testing.T) {
 func TestStallsApart(t *testing.T) {
 	p := stall(t, 0, 1<<20)
 	p.tick(30 * time.Second)
-	p.send(request(3).ends())
+	p.send(h2test.Get(3))
 	p.answer(3, false)
 	p.queue(3, 100, true)
-	p.send(update(1, 10_000))
+	p.send(h2test.WindowUpdate(1, 10_000))
 	p.flush()
 	p.tick(30 * time.Second)
 	p.deadline("stream 3, whose minute is half over", 30*time.Second)
@@ -270,7 +271,7 @@ func TestStallsApart(t *testing.T) {
 
 func TestStallBeginsLate(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.StallTimeout = time.Minute })
-	p.send(settings(setting(frame.SettingInitialWindowSize, 0)), request(1).ends())
+	p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, 0)), h2test.Get(1))
 	p.answer(1, false)
 	p.now = p.now.Add(time.Hour)
 	p.c.SetTime(p.now)

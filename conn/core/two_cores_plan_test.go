@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A plan is what a stream is to carry. Both ends know it; what arrives is held against it.
@@ -63,7 +64,7 @@ func (w *world) newPlan() *plan {
 		status = itoa(w.pick(204, 304))
 	}
 	for range w.rng.IntN(3) {
-		p.interim = append(p.interim, fields(":status: 103", "link: x"))
+		p.interim = append(p.interim, h2test.Fields(":status: 103", "link: x"))
 	}
 	p.response = w.newLetter([]string{":status: " + status})
 	if p.head || status != "200" {
@@ -81,9 +82,9 @@ func (w *world) newLetter(head []string) letter {
 	if w.chance(3) {
 		head = append(head, fmt.Sprintf("content-length: %d", l.size))
 	}
-	l.fields = fields(head...)
+	l.fields = h2test.Fields(head...)
 	if w.chance(4) {
-		l.trailers = fields("x-checksum: " + itoa(w.pick(1, 2, 3)))
+		l.trailers = h2test.Fields("x-checksum: " + itoa(w.pick(1, 2, 3)))
 	}
 	return l
 }

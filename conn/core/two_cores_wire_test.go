@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // shake puts frames on the wire, some in another form that means the same: in pieces, padded, with
@@ -102,9 +103,9 @@ func (n *node) noise() {
 	id := uint32(1 + w.rng.IntN(50))
 	switch w.rng.IntN(6) {
 	case 0:
-		n.wire = ping("whatever").Append(n.wire)
+		n.wire = h2test.Ping("whatever").Append(n.wire)
 	case 1:
-		n.wire = raw(0xbb, 0xff, id, 1, 2, 3).Append(n.wire)
+		n.wire = h2test.Frame(0xbb, 0xff, id, 1, 2, 3).Append(n.wire)
 	case 2:
 		n.wire = frame.Priority{StreamID: id}.Append(n.wire)
 	case 3:
@@ -118,7 +119,7 @@ func (n *node) noise() {
 	case 4: // frames with content that end nothing
 		for _, o := range n.open {
 			if h := n.halves[o]; h.headSent && !h.ended && h.s.state.CanSend() {
-				n.wire = data(o, "").Append(n.wire)
+				n.wire = h2test.Data(o, "").Append(n.wire)
 				return
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // upgrade begins a connection with a request that came in HTTP/1.1 (RFC 7540 §3.2).
@@ -19,7 +20,7 @@ func upgrade(t *testing.T, payload []byte) (*peer, error) {
 }
 
 func TestUpgrade(t *testing.T) {
-	f := settings(setting(frame.SettingInitialWindowSize, 10), setting(frame.SettingMaxFrameSize, 1<<15))
+	f := h2test.Settings(setting(frame.SettingInitialWindowSize, 10), setting(frame.SettingMaxFrameSize, 1<<15))
 	payload := f.Append(nil)[frame.HeaderLen:]
 	p, err := upgrade(t, payload)
 	if err != nil {
@@ -29,11 +30,11 @@ func TestUpgrade(t *testing.T) {
 	p.wantEvents("the request is stream 1, and complete", "headers 1 GET /old end")
 	p.answer(1, false)
 	p.queue(1, 15, true)
-	p.want("before the preface, within the client's window", "HEADERS 1 :status=200", "DATA 1 10")
+	p.want("before the preface, within the client's window", "HEADERS 1 :status=200", "DATA 1 10 octets")
 	p.greet(setting(frame.SettingInitialWindowSize, 20))
 	p.flush()
-	p.want("the client's preface", "SETTINGS ack", "DATA 1 5 END_STREAM")
-	p.send(request(3).ends())
+	p.want("the client's preface", "SETTINGS ack", "DATA 1 5 octets END_STREAM")
+	p.send(h2test.Get(3))
 	p.wantEvents("life goes on", "settings", "drained 1", "closed 1", "headers 3 GET / end")
 }
 
@@ -49,10 +50,10 @@ func TestUpgradeErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.greet()
-	p.send(data(1, "x"))
+	p.send(h2test.Data(1, "x"))
 	p.want("stream 1 is half-closed (remote)", "SETTINGS", "SETTINGS ack", "RST_STREAM 1 STREAM_CLOSED")
 	p.wantEvents("as any other", "headers 1 GET /old end", "settings", "reset 1 local STREAM_CLOSED", "closed 1")
-	p.send(trailers(1, "x: y"))
+	p.send(h2test.Trailers(1, "x: y"))
 	p.wantQuiet("once")
 }
 

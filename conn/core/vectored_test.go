@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // lendServer is a server with open streams 1, 3 and 5 that have queued bodies, the last of them
@@ -15,7 +16,7 @@ func lendServer(t *testing.T, change func(*Config)) Driver {
 	p := newPeer(t, Server, change)
 	p.send(frame.WindowUpdate{Increment: 1 << 22})
 	for _, id := range []uint32{1, 3, 5, 7} {
-		p.send(request(id), frame.WindowUpdate{StreamID: id, Increment: 1 << 22})
+		p.send(h2test.GetOpen(id), frame.WindowUpdate{StreamID: id, Increment: 1 << 22})
 		p.answer(id, false)
 	}
 	for i, n := range []int{100_000, 3000, 50_000} {

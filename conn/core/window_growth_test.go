@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 const (
@@ -35,7 +36,7 @@ func (p *peer) round(id uint32) {
 	left := min(frame.DefaultWindow-p.spent+p.granted[0], int64(p.stream(id).recv.window.Available()))
 	begun := p.now
 	for ; left > 0; left -= 16384 {
-		p.send(dataOf(id, int(min(left, 16384))))
+		p.send(h2test.DataOf(id, int(min(left, 16384))))
 		p.consume(id, -1)
 		p.now = p.now.Add(100 * time.Microsecond)
 	}
@@ -64,7 +65,7 @@ func (p *peer) pings() (n int) {
 // the limit; something is left for the next, and all of it again when the first is over.
 func TestWindowsGrow(t *testing.T) {
 	p := newTunedPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 10 {
 		p.round(1)
 	}
@@ -78,14 +79,14 @@ func TestWindowsGrow(t *testing.T) {
 	if p.c.RTT() != tuneRTT {
 		t.Errorf("RTT = %v", p.c.RTT())
 	}
-	p.send(request(3))
+	p.send(h2test.GetOpen(3))
 	for range 10 {
 		p.round(3)
 	}
 	if s := p.stream(3).recv.window.Size(); s != frame.DefaultWindow+(1<<17-1<<14) {
 		t.Errorf("the window of a second stream is %d, want an eighth less than what was left", s)
 	}
-	p.send(dataEnd(1, "x"))
+	p.send(h2test.DataEnd(1, "x"))
 	if _, grown := p.c.RecvWindow(); grown < most {
 		t.Error("what is unread still counts")
 	}
@@ -99,7 +100,7 @@ func TestWindowsGrow(t *testing.T) {
 	if s := p.stream(3).recv.window.Size(); s != frame.DefaultWindow+most {
 		t.Errorf("the window of the second stream is %d when the first is over", s)
 	}
-	p.send(reset(3, frame.Cancel))
+	p.send(h2test.RST(3, frame.Cancel))
 	if _, grown := p.c.RecvWindow(); grown != 0 {
 		t.Errorf("%d octets of growth are left of a stream that was reset", grown)
 	}
@@ -114,7 +115,7 @@ func TestGrowthIsShared(t *testing.T) {
 		readers, idle := 1+rng.IntN(8), rng.IntN(20)
 		p := newTunedPeer(t, Server, func(cfg *Config) { cfg.ConnWindow = 64 << 20 })
 		for i := range readers + idle {
-			p.send(request(ids(i)))
+			p.send(h2test.GetOpen(ids(i)))
 		}
 		p.send(tuneAck)
 		order := rng.Perm(readers + idle)[:readers]
@@ -125,7 +126,7 @@ func TestGrowthIsShared(t *testing.T) {
 				credit = false
 				for _, i := range order {
 					if n := min(p.stream(ids(i)).recv.window.Available(), 16384); n > 0 {
-						p.send(dataOf(ids(i), int(n)))
+						p.send(h2test.DataOf(ids(i), int(n)))
 						p.consume(ids(i), -1)
 						credit = true
 					}
@@ -160,11 +161,11 @@ func TestGrowthIsShared(t *testing.T) {
 func TestConnWindowGrowsAlone(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.StreamWindow = 10 << 20 })
 	for i := range 10 {
-		p.send(request(ids(i)))
+		p.send(h2test.GetOpen(ids(i)))
 	}
 	for range 5 {
 		for i := range 10 {
-			p.send(dataOf(ids(i), 6000))
+			p.send(h2test.DataOf(ids(i), 6000))
 			p.consume(ids(i), -1)
 		}
 		p.now = p.now.Add(tuneRTT)
@@ -176,7 +177,7 @@ func TestConnWindowGrowsAlone(t *testing.T) {
 
 func TestFixedWindows(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 0 })
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	p.outcome()
 	for range 300 {
 		p.round(1)
@@ -195,13 +196,13 @@ func TestFixedWindows(t *testing.T) {
 func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {
-		p.send(request(ids(i)))
+		p.send(h2test.GetOpen(ids(i)))
 	}
 	for range 20 {
 		for i := range 100 {
 			window := int64(p.stream(ids(i)).recv.window.Available())
 			if room := min(frame.DefaultWindow-p.spent+p.granted[0], window, 4096); room > 0 {
-				p.send(dataOf(ids(i), int(room)))
+				p.send(h2test.DataOf(ids(i), int(room)))
 			}
 		}
 		p.now = p.now.Add(tuneRTT)
@@ -221,7 +222,7 @@ func TestUnreadStreamsDoNotGrow(t *testing.T) {
 func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {
-		p.send(request(ids(i)))
+		p.send(h2test.GetOpen(ids(i)))
 	}
 	for range 10 {
 		for i := range 100 {
@@ -245,7 +246,7 @@ func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 			if room <= 0 {
 				break
 			}
-			p.send(dataOf(ids(i), int(room)))
+			p.send(h2test.DataOf(ids(i), int(room)))
 		}
 	}
 	if got, most := p.c.Unread(), int64(2<<20)+size; got > most {
@@ -272,7 +273,7 @@ func TestHostileAnswers(t *testing.T) {
 			p.now = p.now.Add(tt.greet)
 			p.send(frame.Settings{Ack: true})
 			for i := range 5 {
-				p.send(request(ids(i)))
+				p.send(h2test.GetOpen(ids(i)))
 			}
 			for range 50 {
 				for i := range 5 {
@@ -309,17 +310,17 @@ func TestForgedAnswersAreCharged(t *testing.T) {
 func TestTunePings(t *testing.T) {
 	p := newTunedPeer(t, Client, func(cfg *Config) { cfg.WindowGrowth = 1 << 30; cfg.ConnWindow = 1 << 20 })
 	p.open(true)
-	p.send(response(1))
+	p.send(h2test.Response(1, 200))
 	p.outcome()
-	p.send(dataOf(1, 10_000))
+	p.send(h2test.DataOf(1, 10_000))
 	p.consume(1, -1)
 	p.now = p.now.Add(tuneRTT)
-	p.send(dataOf(1, 10_000))
+	p.send(h2test.DataOf(1, 10_000))
 	p.consume(1, -1)
 	p.want("too little to care")
 	feed := func(d time.Duration, answer bool) (pings int) {
 		for range d / tuneRTT {
-			p.send(dataOf(1, 16384), dataOf(1, 16384))
+			p.send(h2test.DataOf(1, 16384), h2test.DataOf(1, 16384))
 			p.consume(1, -1)
 			p.now = p.now.Add(tuneRTT)
 			n := p.pings()
@@ -350,7 +351,7 @@ func TestTunePings(t *testing.T) {
 // Nothing is measured once nothing can grow any more.
 func TestNoTunePingsAtTheLimit(t *testing.T) {
 	p := newTunedPeer(t, Server)
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	for range 5 {
 		p.round(1)
 		p.send(tuneAck)
@@ -367,7 +368,11 @@ func TestNoTunePingsAtTheLimit(t *testing.T) {
 // Two of our own in bulk, at both ends of a slow link, charge each other nothing.
 func TestTunePingsAreFree(t *testing.T) {
 	p := newPeer(t, Server, func(cfg *Config) { cfg.Limits.GlitchBurst = 3 })
-	p.send(request(1), update(0, 1<<30), update(1, 1<<30)) // two glitches: no DATA was sent
+	p.send(
+		h2test.GetOpen(1),
+		h2test.WindowUpdate(0, 1<<30),
+		h2test.WindowUpdate(1, 1<<30),
+	) // two glitches: no DATA was sent
 	p.answer(1, false)
 	for i := range 1000 {
 		p.queue(1, 1000, false)
@@ -378,9 +383,9 @@ func TestTunePingsAreFree(t *testing.T) {
 
 func TestNoAllocationsWhileTuning(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 1 << 30 })
-	p.send(request(1))
+	p.send(h2test.GetOpen(1))
 	s := p.stream(1)
-	b := dataOf(1, 16000).Append(nil)
+	b := h2test.DataOf(1, 16000).Append(nil)
 	ack := tuneAck.Append(nil)
 	out := make([]byte, 0, 4096)
 	n := testing.AllocsPerRun(1000, func() {
@@ -416,14 +421,14 @@ func TestLateSettingsAreCorrected(t *testing.T) {
 	p := newSilentPeer(t, Server, func(cfg *Config) { cfg.WindowGrowth = 1 << 30 })
 	p.greet()
 	p.now = p.now.Add(9 * time.Second)
-	p.send(frame.Settings{Ack: true}, request(1))
+	p.send(frame.Settings{Ack: true}, h2test.GetOpen(1))
 	if p.c.RTT() != 4*time.Second {
 		t.Fatalf("RTT = %v", p.c.RTT())
 	}
 	p.outcome()
-	p.send(dataOf(1, 16384))
+	p.send(h2test.DataOf(1, 16384))
 	p.consume(1, -1)
-	p.send(dataOf(1, 16384))
+	p.send(h2test.DataOf(1, 16384))
 	p.want("a quarter of the window was consumed", tunePingLine, "WINDOW_UPDATE 0 32768")
 	p.now = p.now.Add(tuneRTT)
 	p.send(tuneAck)

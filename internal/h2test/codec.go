@@ -12,6 +12,10 @@ import (
 // A Codec encodes what a test sends on one connection and decodes what comes. It is made by
 // NewCodec. One goroutine may encode while another decodes.
 type Codec struct {
+	// MaxFrameSize is the longest payload that Next takes of a frame, in octets. NewCodec sets it
+	// to the longest that there is.
+	MaxFrameSize uint32
+
 	enc   *hpack.Encoder
 	block bytes.Buffer
 	dec   *hpack.Decoder
@@ -19,13 +23,16 @@ type Codec struct {
 
 // NewCodec returns a Codec for a new connection.
 func NewCodec() *Codec {
-	c := &Codec{dec: hpack.NewDecoder(4096, nil)}
+	c := &Codec{MaxFrameSize: frame.MaxMaxFrameSize, dec: hpack.NewDecoder(4096, nil)}
 	c.enc = hpack.NewEncoder(&c.block)
 	return c
 }
 
 // Encoder is the HPACK encoder of what is sent, for tests that change its table.
 func (c *Codec) Encoder() *hpack.Encoder { return c.enc }
+
+// Decoder is the HPACK decoder of what comes, for tests that change its table.
+func (c *Codec) Decoder() *hpack.Decoder { return c.dec }
 
 // Append appends the octets of items, each a Block, a frame.Frame, Raw, string or []byte. It panics
 // when an item is of another type, or a Block does not fit into its frames.
@@ -100,7 +107,7 @@ func (b Block) appendFirst(dst, fragment []byte, last bool) []byte {
 // Next decodes the first item of b and says how many octets it takes: a frame, or a Block with its
 // CONTINUATION frames. The count is 0 where b has no whole item. What is returned does not lie in b.
 func (c *Codec) Next(b []byte) (any, int, error) {
-	h, payload, n, err := frame.Split(b, frame.MaxMaxFrameSize)
+	h, payload, n, err := frame.Split(b, c.MaxFrameSize)
 	if err != nil || n == 0 {
 		return nil, 0, err
 	}
@@ -120,7 +127,7 @@ func (c *Codec) Next(b []byte) (any, int, error) {
 	}
 	for m.Frames = 1; !h.Flags.Has(frame.FlagEndHeaders); m.Frames++ {
 		var size int
-		if h, payload, size, err = frame.Split(b[n:], frame.MaxMaxFrameSize); err != nil || size == 0 {
+		if h, payload, size, err = frame.Split(b[n:], c.MaxFrameSize); err != nil || size == 0 {
 			return nil, 0, err
 		}
 		if h.Type != frame.TypeContinuation || h.StreamID != m.StreamID {

@@ -14,6 +14,7 @@ import (
 type Text struct {
 	Lengths   bool     // DATA is shown by its length alone
 	Checksums bool     // DATA that is too long to be shown has a checksum beside its length
+	Brief     bool     // SETTINGS are shown without their parameters
 	Omit      []string // names of fields that are left out, such as "date"
 }
 
@@ -46,7 +47,7 @@ func (t Text) Line(item any) string {
 	case frame.RSTStream:
 		return fmt.Sprintf("RST_STREAM %d %v", f.StreamID, f.Code)
 	case frame.Settings:
-		return settings(f)
+		return t.settings(f)
 	case frame.Ping:
 		return fmt.Sprintf("PING %q", f.Data[:]) + when(f.Ack, " ack")
 	case frame.GoAway:
@@ -94,12 +95,12 @@ func (t Text) content(p []byte) string {
 	return fmt.Sprintf("%d octets", len(p)) + when(t.Checksums, fmt.Sprintf(", checksum %08x", crc32.ChecksumIEEE(p)))
 }
 
-func settings(f frame.Settings) string {
-	if f.Ack {
-		return "SETTINGS ack"
-	}
+func (t Text) settings(f frame.Settings) string {
 	var s strings.Builder
-	s.WriteString("SETTINGS")
+	s.WriteString("SETTINGS" + when(f.Ack, " ack"))
+	if t.Brief {
+		return s.String()
+	}
 	for set := range f.All() {
 		fmt.Fprintf(&s, " %v", set)
 	}
