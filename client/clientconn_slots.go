@@ -180,6 +180,6 @@ func (cc *ClientConn) slotsChanged() {
 type requestLimit struct {
 	limited  bool         // else the connection takes any number of requests
 	mu       sync.Mutex   // held while left is about to become less
-	left     atomic.Int64 // requests for which no stream was reserved or opened
-	unopened atomic.Int64 // requests for which no stream was opened
+	left     atomic.Int64 // requests that may still reserve a stream
+	unopened atomic.Int64 // requests that may still open a stream
 }

@@ -33,7 +33,7 @@ type refusal struct {
 	at time.Time
 }
 
-// maxRefused bounds the refusals that are recorded; requests beyond join no families.
+// maxRefused bounds the refusals that are recorded; for further requests no families are joined.
 const maxRefused = 1000
 
 // takeOver makes a connection that net/http has dialled part of the pool.

@@ -16,7 +16,7 @@ import (
 // upload have ended.
 type exchange struct {
 	cc        *ClientConn
-	stream    *conn.Stream // may be used by those that uses counts
+	stream    *conn.Stream // valid for the users that uses counts
 	req       *http.Request
 	trace     *httptrace.ClientTrace
 	upload    *upload          // nil when there is no body, or it was sent with the head
@@ -30,7 +30,7 @@ type exchange struct {
 	stopWatch func() bool   // ends the watch of the request's context; nil where that cannot end
 	watchDone chan struct{} // closed when the exchange has finished; nil unless Request.Cancel is set
 
-	mu struct { // may be taken with no other lock of this package held
+	mu struct { // Conn.mu of package conn may be taken while it is held, and no other lock
 		sync.Mutex
 		cancelErr       error // why this side has given up, nil while it has not
 		final           bool  // the request will not be sent again: RoundTrip returns a response, or is given up

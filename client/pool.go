@@ -70,7 +70,7 @@ type Pool interface {
 type pool struct {
 	t *Transport
 
-	mu            sync.RWMutex // guards all below, and groups; held shared to look for a free slot
+	mu            sync.RWMutex // guards all below and the groups; held shared to look for a free slot
 	connCount     int          // connections of all groups
 	groups        map[Key]*group
 	coalesced     map[Key][]*ClientConn // connections to other origins: see Transport.Coalesce
@@ -100,7 +100,7 @@ type group struct {
 type waiter struct {
 	ctx        context.Context // of the request
 	initialMax int             // as in ClientConn.reserveSlot
-	dial       *dial           // a failure of this dial ends the wait; nil where every dial began before the wait
+	dial       *dial           // a failure of this dial ends the wait; nil while none has begun for this waiter
 	ready      chan struct{}   // closed when cc or err is set
 	cc         *ClientConn     // with a reserved slot
 	err        error
@@ -309,10 +309,10 @@ func (g *group) removeWaiterLocked(i int) {
 // connChanged is called by a connection whose state may have changed.
 func (p *pool) connChanged(g *group, cc *ClientConn) {
 	limit := p.t.maxIdleConns()
-	gone := cc.unusable()
+	unusable := cc.unusable()
 	p.mu.RLock()
 	excess := limit > 0 && p.connCount > limit
-	unaffected := len(g.waiters) == 0 && !gone && cc.settingsSeen.Load()
+	unaffected := len(g.waiters) == 0 && !unusable && cc.settingsSeen.Load()
 	p.mu.RUnlock()
 	if !unaffected {
 		p.mu.Lock()

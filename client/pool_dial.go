@@ -15,12 +15,12 @@ import (
 //     context, hooks for example, are those of the first waiter.
 //   - The new connection is part of the pool and serves the waiters in order, whatever dial they
 //     belong to.
-//   - When all waiters of a dial have given up it is cancelled, unless others have joined that have
-//     no dial of their own. A dial whose waiters were served by other connections goes on: the load
-//     needs it. When a connection has come and no waiter is left, the dials that remain are
-//     cancelled.
-//   - Beside a dial that takes longer than attemptDelay another begins, beside both a third after
-//     another attemptDelay, and so on.
+//   - When all requests that wait for a dial were cancelled it is cancelled, unless others have
+//     joined that have no dial of their own. A dial whose waiters were served by other connections
+//     goes on: the load needs it. When a connection has come and no waiter is left, the dials that
+//     remain are cancelled.
+//   - While there are more waiters than dials that belong to any, another dial begins beside one
+//     that takes longer than attemptDelay, a third when the second takes twice as long, and so on.
 //   - After a dial that has failed, or whose connection was lost before it brought a response, the
 //     next begins after a backoff, which doubles.
 
@@ -282,7 +282,8 @@ func (g *group) dialDone(d *dial, cc *ClientConn, err error) {
 	}
 }
 
-// wantsConnLocked reports whether there is use and room for a connection whose dial was cancelled.
+// wantsConnLocked reports whether a connection whose dial was cancelled is needed and
+// allowed.
 func (g *group) wantsConnLocked() bool {
 	limit := g.pool.t.MaxConnsPerHost
 	return len(g.waiters) > 0 && (limit <= 0 || g.usableLocked()+len(g.dials) < limit)

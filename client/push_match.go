@@ -84,19 +84,19 @@ func (t *Transport) matchPush(
 	x.req, x.gzip = req, wantsGzip(t, req)
 	x.watch(ctx)
 	if d := t.responseHeaderTimeout(); d > 0 {
-		_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a dead stream
+		_ = x.stream.SetReadDeadline(time.Now().Add(d)) // fails only on a stream that has ended
 	}
 	resp, err = x.awaitResponse()
-	fits := err == nil && matches(resp, promised)
+	matched := err == nil && matches(resp, promised)
 	c.mu.Lock()
-	if fits {
+	if matched {
 		c.stats.Matched++
 	} else {
 		c.stats.Mismatched++
 	}
 	c.mu.Unlock()
 	switch {
-	case fits:
+	case matched:
 		tracePush(x.cc, ctx)
 		return resp, nil, true
 	case err == nil:
@@ -123,7 +123,7 @@ func tracePush(cc *ClientConn, ctx context.Context) {
 func matches(resp *http.Response, promised *http.Request) bool {
 	req := resp.Request
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !accepts(req.Header["Accept-Encoding"], coding) {
-		return false // where gzip was undone the field is gone
+		return false // where the body was decompressed there is no such field
 	}
 	for _, line := range resp.Header["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {

@@ -141,8 +141,8 @@ func (g *gen) request(id int) op {
 	}
 	g.maybe(&o, 15, "timeout", "1 30 500")
 	o.set("srv", g.handlerCalls(method))
-	if plan := g.callerCalls(); plan != "" {
-		o.set("cli", plan)
+	if calls := g.callerCalls(); calls != "" {
+		o.set("cli", calls)
 	}
 	return o
 }

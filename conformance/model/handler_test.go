@@ -38,7 +38,7 @@ func (w *testbed) pushed(rw http.ResponseWriter, r *http.Request, n int) {
 }
 
 func (x *exchange) handle(rw http.ResponseWriter, r *http.Request) {
-	plan := x.op.calls("srv")
+	calls := x.op.calls("srv")
 	x.w.mu.Lock()
 	x.runs++
 	runs := x.runs
@@ -55,12 +55,12 @@ func (x *exchange) handle(rw http.ResponseWriter, r *http.Request) {
 		x.handleAgain(rw, r)
 	}
 	rw.Header().Set("X-Id", fmt.Sprint(x.id))
-	if has(plan, "t") {
+	if has(calls, "t") {
 		rw.Header().Set("Trailer", "X-Sum")
 	}
 	status := x.status()
 	x.bare = r.Method == http.MethodHead || status == 204 || status == 304
-	for _, t := range plan {
+	for _, t := range calls {
 		x.w.steps.Add(1)
 		x.step(rw, r, t)
 	}
