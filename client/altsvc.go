@@ -54,12 +54,5 @@ func (x *exchange) origin() string {
 
 // callAltSvcHandler calls the handler, and ends the request if that does not return.
 func (x *exchange) callAltSvcHandler(a AltSvc) {
-	returned := false
-	defer func() {
-		if !returned {
-			x.abandon()
-		}
-	}()
-	x.cc.t.AltSvcHandler(a)
-	returned = true
+	callHook(func() { x.cc.t.AltSvcHandler(a) }, x.abandon)
 }

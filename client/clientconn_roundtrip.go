@@ -108,12 +108,5 @@ func (cc *ClientConn) gotConn(trace *httptrace.ClientTrace) {
 	if since := cc.c.IdleSince(); info.Reused && !since.IsZero() {
 		info.WasIdle, info.IdleTime = true, time.Since(since)
 	}
-	returned := false
-	defer func() {
-		if !returned { // the hook has ended this goroutine
-			cc.unreserveSlot()
-		}
-	}()
-	trace.GotConn(info)
-	returned = true
+	callHook(func() { trace.GotConn(info) }, cc.unreserveSlot)
 }

@@ -128,11 +128,7 @@ func (t *Transport) awaitsContinue(req *http.Request) bool {
 // wroteHeadersTraced is wroteHeaders where there are hooks. A hook that does not return (t.FailNow,
 // a panic) ends the request, whose upload has not begun.
 func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
+	callHook(func() { x.wroteHeaders(fields, body) }, func() {
 		if body != nil {
 			body.close(false)
 		}
@@ -141,9 +137,7 @@ func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
 			x.leave()
 		}
 		x.abandon()
-	}()
-	x.wroteHeaders(fields, body)
-	returned = true
+	})
 }
 
 // wroteHeaders follows when the request's head, and its body where there is no upload, were given

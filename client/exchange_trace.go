@@ -10,14 +10,7 @@ import (
 
 // onInterim takes an interim response, on a goroutine that conn starts for it.
 func (x *exchange) onInterim(m *header.Message) {
-	returned := false
-	defer func() {
-		if !returned { // a hook has ended this goroutine
-			x.cancel(errHookExited, frame.Cancel)
-		}
-	}()
-	x.handleInterim(m)
-	returned = true
+	callHook(func() { x.handleInterim(m) }, func() { x.cancel(errHookExited, frame.Cancel) })
 }
 
 // handleInterim calls the hooks for an interim response, and ends the wait of the upload at a 100.
@@ -57,15 +50,7 @@ func (x *exchange) firstByte() {
 
 // firstByteGuarded is firstByte on the goroutine of the request's caller, which the hook may end.
 func (x *exchange) firstByteGuarded() {
-	if x.trace == nil {
-		return
+	if x.trace != nil {
+		callHook(x.firstByte, x.abandon)
 	}
-	returned := false
-	defer func() {
-		if !returned {
-			x.abandon()
-		}
-	}()
-	x.firstByte()
-	returned = true
 }
