@@ -6,14 +6,14 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// Driver has the methods of a Conn that a program does without when a connection has one goroutine
-// and speed matters little: the steps of which Receive is made, writing without a copy, slow
-// sockets, numbers that spare a look at the clock, and what is known of the connection at present.
-// Package conn is written with them. They are not stable: a later version may change or remove
-// them.
+// Driver is a Conn with the methods that package conn needs to serve it fast and from several
+// goroutines: the steps of Receive (Decode, Apply, Partial, SetPartial), frames that are refused
+// (Frame, Refuse), output without a copy (FillVectored, Finish, Keep, Unqueue), slow sockets
+// (SetBackpressure, Awaits, StopAwaiting), windows that grow (Tune), the time (SetTime), and the
+// present state of the connection. A program with one goroutine can do without them. They are not
+// stable: a later version may change or remove them.
 //
-// A Driver has all methods of its Conn, too. It is one pointer, and two Drivers of a Conn are the
-// same.
+// A Driver is one pointer, and two Drivers of the same Conn are equal.
 type Driver struct{ *Conn }
 
 // Driver returns the Driver of c.
