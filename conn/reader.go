@@ -122,7 +122,7 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 func (c *Conn) read() error {
 	r := &c.reader
 	r.releaseBuf()
-	if r.lowWater == nil && r.lazy != nil && r.expected >= rcvlowat.From && int(r.lastRead) >= rcvlowat.Quick {
+	if r.lowWater == nil && r.lazy != nil && rcvlowat.Worthwhile(r.expected, int(r.lastRead)) {
 		r.lowWater = rcvlowat.New(socket.Of(c.nc))
 	}
 	if r.lowWater != nil {

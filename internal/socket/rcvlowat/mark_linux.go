@@ -6,25 +6,21 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// New returns the mark of a TCP socket, and nil for anything else, and in a bubble of
-// testing/synctest.
+// New returns the mark of a TCP socket. It returns nil for any other socket, and in a bubble of
+// testing/synctest, to which the timer that all marks share must not belong.
 func New(s *socket.Socket) *Mark {
-	if s == nil || !s.TCP() || socket.InBubble() { // the clock is everybody's
+	if s == nil || !s.TCP() || socket.InBubble() {
 		return nil
 	}
-	m := &Mark{at: 1, clock: &marks}
+	m := &Mark{octets: 1, timer: &sharedTimer}
 	octets := 0
 	set := func(fd uintptr) {
-		_ = syscall.SetsockoptInt(
-			int(fd),
-			syscall.SOL_SOCKET,
-			syscall.SO_RCVLOWAT,
-			octets,
-		) // where it fails nothing has changed
+		// If it fails, the socket stays as it was.
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, octets)
 	}
 	m.set = func(n int) {
 		octets = n
-		_ = s.Control(set) // fails on a closed socket only
+		_ = s.Control(set) // fails only if the socket is closed
 	}
 	return m
 }

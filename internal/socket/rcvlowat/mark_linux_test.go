@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/internal/socket"
 )
 
-// The clock of all marks has a timer, which must not come from a bubble.
+// The timer that all marks share must not belong to a bubble.
 func TestNoMarkInABubble(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,5 +4,5 @@ package rcvlowat
 
 import "github.com/sluice-go/sluice/internal/socket"
 
-// New returns nil: sockets of other systems are woken for what comes.
+// New returns nil: on this system readers wake for each packet.
 func New(*socket.Socket) *Mark { return nil }

@@ -63,7 +63,7 @@ const slack = 48 << 10
 // read reads from the socket.
 func (c *Conn) read(p []byte) (n int, err error) {
 	sure := c.sure - slack
-	if c.mark == nil && sure >= rcvlowat.From && c.last >= rcvlowat.Quick {
+	if c.mark == nil && rcvlowat.Worthwhile(sure, c.last) {
 		c.mark = rcvlowat.New(socket.Of(c.Conn))
 	}
 	if c.mark != nil {
