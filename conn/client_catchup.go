@@ -13,8 +13,8 @@ import (
 //
 //  1. The socket is asked, without waiting, whether there is something to read (readable). If so,
 //     Serve reads it, and the request waits for that (awaitCatchUpLocked).
-//  2. Above a socket that has nothing, TLS may hold records that came with the last read. The request
-//     handles them itself (readBufferedTLSLocked).
+//  2. Above a socket that has nothing, TLS may hold records that came with the last read. The
+//     request handles them itself (readBufferedTLSLocked).
 
 const (
 	// catchUpAfter is how long ago the last stream must have been closed for the socket to be

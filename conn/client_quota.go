@@ -11,9 +11,9 @@ import (
 //
 //  1. The server's SETTINGS_MAX_CONCURRENT_STREAMS is the quota. Before it has come, streamsAtFirst
 //     stands for it.
-//  2. A stream uses one from Reserve, or from OpenRequest, until it is closed. One that we have reset
-//     uses it until its RST_STREAM is written: the server cannot know before, and one that does not
-//     read would get ever more streams.
+//  2. A stream uses one from Reserve, or from OpenRequest, until it is closed. One that we have
+//     reset uses it until its RST_STREAM is written: the server cannot know before, and one that
+//     does not read would get ever more streams.
 //  3. The function of OnQuota is called when a place may have become free.
 
 const (

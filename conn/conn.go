@@ -48,8 +48,8 @@ type Handler interface {
 //
 // The rules of the lock, which hold for every file of the package:
 //
-//   - It is never held over a system call, a wait on a channel or a call of the application, but for
-//     Config.Scheduler and Config.Padding, which may not call the connection, and for
+//   - It is never held over a system call, a wait on a channel or a call of the application, but
+//     for Config.Scheduler and Config.Padding, which may not call the connection, and for
 //     SetReadDeadline of the net.Conn where that is a socket of package net.
 //   - A function whose name ends in Locked is called with the lock held, and returns with it held.
 //     One that releases it meanwhile says so in its comment.
@@ -57,8 +57,8 @@ type Handler interface {
 //     whose name ends in AndLock acquires it and returns with it held. All others are called
 //     without it.
 //   - A function that may have changed anything releases the lock with unlockAndNotify, which then
-//     calls the application for what has changed. mu.Unlock is for functions that only look, and for
-//     those after which another function is sure to call unlockAndNotify.
+//     calls the application for what has changed. mu.Unlock is for functions that only look, and
+//     for those after which another function is sure to call unlockAndNotify.
 //   - Calls of a stream's methods that wait do so on conditions of that stream.
 //   - Linux calls vectoredWriter within a write, with the lock of the socket's descriptor held, and
 //     there mu is acquired: so the socket is neither written to nor closed with mu held.

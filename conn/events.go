@@ -14,8 +14,8 @@ import (
 //     handleEventsLocked brings it to the streams.
 //  2. A function of the application that is to be called for it is appended to mu.pending. On a
 //     client, a change of the stream quota and streams with something to read are noted, too.
-//  3. unlockAndNotify finds whether the connection has become idle or active, releases the lock, and
-//     calls what is pending, in order, then the function of OnQuota, then Handler.ConnState.
+//  3. unlockAndNotify finds whether the connection has become idle or active, releases the lock,
+//     and calls what is pending, in order, then the function of OnQuota, then Handler.ConnState.
 
 // activity says whether a connection has open streams. It is unknown until the peer's SETTINGS
 // come.

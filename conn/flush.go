@@ -13,9 +13,9 @@ import (
 //
 //  1. A goroutine that has something to send appends it to core's output, or queues it there until
 //     the peer's windows are open, with the lock held.
-//  2. It becomes the flusher by setting output.flushing (Flush, FlushNoWait), unless another is; that
-//     one takes the new output along. Where it must not write itself, as the reader, the timer and
-//     calls of Read must not, it has a goroutine do so (flushSoonLocked).
+//  2. It becomes the flusher by setting output.flushing (Flush, FlushNoWait), unless another is;
+//     that one takes the new output along. Where it must not write itself, as the reader, the timer
+//     and calls of Read must not, it has a goroutine do so (flushSoonLocked).
 //  3. The flusher fills the output with queued DATA, takes it, releases the lock and writes it
 //     (writeOnceLocked in flush_socket.go), until nothing is left (flushWritesLocked).
 //  4. A caller of Flush hands over to a goroutine after maxCallerWrites, or where it would wait.

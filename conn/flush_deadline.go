@@ -16,8 +16,8 @@ import (
 //
 //  1. extendWriteDeadline sets a write deadline before each write. A write that times out with some
 //     progress goes on.
-//  2. A write whose progress cannot be seen is cut into pieces (piecer): that of crypto/tls, and that
-//     of a net.Conn which is not interruptible.
+//  2. A write whose progress cannot be seen is cut into pieces (piecer): that of crypto/tls, and
+//     that of a net.Conn which is not interruptible.
 //  3. A net.Conn which is not interruptible may ignore deadlines: there the timer of the connection
 //     closes the socket when a piece takes three times as long (watchWriteLocked).
 

@@ -10,8 +10,8 @@ import (
 // TLS record batching. The output is encrypted as a whole, into the records of several frames, and
 // written to the socket below TLS with one call, as if there were no TLS.
 //
-//  1. writeTarget finds whether crypto/tls runs on a tlsbatch.Conn, which packages server and client
-//     have put below it.
+//  1. writeTarget finds whether crypto/tls runs on a tlsbatch.Conn, which packages server and
+//     client have put below it.
 //  2. encrypt has crypto/tls write the output into memory.
 //  3. What crypto/tls has to say by itself meanwhile, as the answer to KeyUpdate, is kept back, and
 //     written behind the output (writeDeferredTLS).

@@ -17,11 +17,11 @@ import (
 //  2. fillVectoredLocked has core put frame headers into the output, and a list of segments for the
 //     DATA between them: they are borrowed, and sendState.borrowed counts them.
 //  3. writeVectored writes both with writev as far as the socket takes it.
-//  4. A goroutine waits for the rest (writeVectoredRestTask). A segment that is sent is released, and
-//     the Write returns when all of its segments are.
+//  4. A goroutine waits for the rest (writeVectoredRestTask). A segment that is sent is released,
+//     and the Write returns when all of its segments are.
 //  5. A Write that gives up before, because its stream was reset or for its deadline, has what is
-//     left copied (reclaimLocked), and while the kernel reads the memory, which takes as long as one
-//     system call that does not wait, it waits. So a slow peer costs no memory.
+//     left copied (reclaimLocked), and while the kernel reads the memory, which takes as long as
+//     one system call that does not wait, it waits. So a slow peer costs no memory.
 
 // directWriteSize is the size of a Write that sends from the caller's memory, by the caller's own
 // goroutine as far as the socket takes it at once. Smaller ones are better collected.

@@ -13,13 +13,13 @@ import (
 //
 //   - Only the goroutine in Serve reads, and it is not interrupted: requests never read for
 //     themselves (readlease.go), and the connection is not parked (park.go).
-//   - No read deadline is ever set. The time after the last frame, and after a write that has failed,
-//     is bounded by the connection's timer, which closes the socket. That holds for interruptible
-//     connections, too.
-//   - A write deadline is set, since one that works shows a write that has taken a part. Where one is
-//     refused or does nothing, the connection's timer closes the socket when a piece of a write has
-//     not been taken for three times as long; pieces are so small that a peer which takes 34 octets a
-//     second is never too slow.
+//   - No read deadline is ever set. The time after the last frame, and after a write that has
+//     failed, is bounded by the connection's timer, which closes the socket. That holds for
+//     interruptible connections, too.
+//   - A write deadline is set, since one that works shows a write that has taken a part. Where one
+//     is refused or does nothing, the connection's timer closes the socket when a piece of a write
+//     has not been taken for three times as long; pieces are so small that a peer which takes 34
+//     octets a second is never too slow.
 //   - Flush leaves writing to another goroutine, since it is not known whether a write would wait.
 //   - No method is called with Conn.mu held.
 

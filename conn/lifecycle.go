@@ -16,12 +16,13 @@ import (
 //     and handles what was read before.
 //  2. serve reads until the connection has ended, or is parked (park.go).
 //  3. It is ended in order by Shutdown, with two GOAWAY frames, once the last stream is closed; by
-//     failLocked, with the GOAWAY of an error; by closeAfterOutputLocked, where a client has sent FIN.
-//     In these cases beginCloseLocked opens phaseClosing: what is in the output is still written.
+//     failLocked, with the GOAWAY of an error; by closeAfterOutputLocked, where a client has sent
+//     FIN. In these cases beginCloseLocked opens phaseClosing: what is in the output is still
+//     written.
 //  4. The flusher that has written it ends our direction of the socket and opens phaseLingering
 //     (linger.go), in which what the peer sends is read and dropped.
-//  5. closeLocked closes the socket and opens phaseClosed: after lingering, by Close, when the socket
-//     fails (lost.go) or after a panic (panic.go).
+//  5. closeLocked closes the socket and opens phaseClosed: after lingering, by Close, when the
+//     socket fails (lost.go) or after a panic (panic.go).
 //  6. finishServe waits for the last goroutines and gives the memory back; Serve returns.
 
 // phase is how far a connection has come.
@@ -219,15 +220,15 @@ func (c *Conn) closeLocked(err error) {
 	if c.mu.phase == phaseClosed {
 		return
 	}
-	wasAlive := c.mu.phase == phaseOpen
+	wasOpen := c.mu.phase == phaseOpen
 	c.mu.phase = phaseClosed
 	c.resumeReaderLocked()
-	c.mu.out.socketLost = wasAlive
+	c.mu.out.socketLost = wasOpen
 	c.noteQuotaChangedLocked()
 	if c.mu.err == nil {
 		c.mu.err = err
 	}
-	if wasAlive {
+	if wasOpen {
 		lost := c.mu.err
 		if lost == nil {
 			lost = &frame.ConnError{Code: frame.NoError, Reason: "connection closed", Cause: errClosed}

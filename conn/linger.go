@@ -19,8 +19,8 @@ import (
 //     behind that frame, and opens phaseLingering (beginLingerLocked).
 //  2. The reader reads and drops what the peer still sends (readLingering).
 //  3. The timer looks, at growing intervals, how much the peer has not received
-//     (pollLingerAndUnlock), and closes the socket when all has arrived, or after lingerLimit without
-//     progress.
+//     (pollLingerAndUnlock), and closes the socket when all has arrived, or after lingerLimit
+//     without progress.
 //
 // A server whose streams have all ended in good order waits until everything has arrived, however
 // slow the peer, as long as there is progress within Config.WriteByteTimeout. On Linux the kernel

@@ -16,8 +16,8 @@ import (
 //
 //  1. A function that may meet a panic defers a recover… function of this file, which finds by a
 //     flag whether the function has come to its end. There is one for a read of the socket
-//     (recoverRead), for the flusher (recoverWriteLocked), for the timer (recoverLocked) and for the
-//     callbacks of one unlockAndNotify. Each knows whether the lock is held at that moment.
+//     (recoverRead), for the flusher (recoverWriteLocked), for the timer (recoverLocked) and for
+//     the callbacks of one unlockAndNotify. Each knows whether the lock is held at that moment.
 //  2. Every other function that holds the lock while a Scheduler or a Padding may be called defers
 //     Conn.unlockAndNotify, and the call itself is guarded (poison.go): it marks the connection as
 //     poisoned, and unlockAndNotify closes it. That panic goes on, into the application's call of a

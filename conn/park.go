@@ -17,8 +17,9 @@ import (
 //     park: it sets a read deadline that has passed, so that the Read that waits returns.
 //  3. The reader finds that this is why its Read has failed, takes the deadline back, and gives the
 //     memory up (parkLocked).
-//  4. It arms a readiness watch of the socket, and its goroutine ends (startWatch). Where the system
-//     has no such watch, or refuses it, a fresh goroutine with a small stack reads in its place.
+//  4. It arms a readiness watch of the socket, and its goroutine ends (startWatch). Where the
+//     system has no such watch, or refuses it, a fresh goroutine with a small stack reads in its
+//     place.
 //  5. When the socket becomes readable, the watch starts a goroutine that reads on (Wake).
 //
 // There is always one reader, or one watch that will start one, and never two:
@@ -30,14 +31,15 @@ import (
 //     readable; resumeReaderLocked, when the phase open ends, so that no watch follows; and the old
 //     reader, when arming has failed.
 //   - Only the end of a connection needs a reader at once, to call what Start was given and to read
-//     what still comes. What is written meanwhile (GOAWAY, PING by the timer, SETTINGS) is written by
-//     flushers, and the peer's answer to it wakes the watch.
+//     what still comes. What is written meanwhile (GOAWAY, PING by the timer, SETTINGS) is written
+//     by flushers, and the peer's answer to it wakes the watch.
 //   - What came before the watch was armed wakes it at once. Nothing hides above the socket: the
 //     receive buffer is empty; a read of crypto/tls that fails for a deadline has no whole record
-//     left, or it would have returned that, and the rest of one that has begun is still to come; and
-//     the batching below TLS asks the socket, and so finds the deadline, only when what it has read
-//     ahead is used up.
-//   - A socket that its owner closes meanwhile is noticed within five seconds: the watch asks for it.
+//     left, or it would have returned that, and the rest of one that has begun is still to come;
+//     and the batching below TLS asks the socket, and so finds the deadline, only when what it has
+//     read ahead is used up.
+//   - A socket that its owner closes meanwhile is noticed within five seconds: the watch asks for
+//     it.
 //   - While the connection is parked no deadline is set on the socket.
 
 // parkState is what a connection knows of being parked. That is for connections of a server that

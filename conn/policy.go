@@ -10,13 +10,14 @@ import (
 // count frames with it, and bound what the Limits do not know of: frames of a kind per second, say.
 //
 //   - nil lets the frame pass.
-//   - ErrDropFrame drops it. What cannot be left out of a message without a hole (HEADERS, PUSH_PROMISE, CONTINUATION,
-//     DATA) resets its stream with REFUSED_STREAM instead, and so keeps a request from being handled. SETTINGS, GOAWAY,
-//     RST_STREAM, WINDOW_UPDATE and the answers to our PINGs take effect all the same, so that the two sides agree.
-//   - A *frame.StreamError resets the frame's stream with its code; a frame that is on no stream is dropped.
-//     Neither counts as a fault of the peer: Limits and CountError leave it out.
-//   - Any other error ends the connection, with the code of a *frame.ConnError if it is one and ENHANCE_YOUR_CALM
-//     otherwise. The peer is not told its text.
+//   - ErrDropFrame drops it. What cannot be left out of a message without a hole (HEADERS,
+//     PUSH_PROMISE, CONTINUATION, DATA) resets its stream with REFUSED_STREAM instead, and so keeps
+//     a request from being handled. SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the answers to
+//     our PINGs take effect all the same, so that the two sides agree.
+//   - A *frame.StreamError resets the frame's stream with its code; a frame that is on no stream is
+//     dropped. Neither counts as a fault of the peer: Limits and CountError leave it out.
+//   - Any other error ends the connection, with the code of a *frame.ConnError if it is one and
+//     ENHANCE_YOUR_CALM otherwise. The peer is not told its text.
 //
 // It is called by the goroutine that reads the connection, never twice at a time for one
 // connection, outside any lock, and must not block. The payload is valid during the call; that of a

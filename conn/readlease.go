@@ -10,11 +10,11 @@ import (
 // Which goroutine reads a client's socket.
 //
 //  1. At first the goroutine in Serve does, as on a server.
-//  2. When requests follow one another closely, one at a time (noteRequestGapLocked), Serve gives the
-//     right to read, the lease, up after a read that leaves no stream open, and waits.
-//  3. The goroutine of the next request waits for its response in AwaitHead. There it takes the lease
-//     and reads for itself until its head has come (readInlineLocked), which spares waking it, the
-//     dearest part of such a request.
+//  2. When requests follow one another closely, one at a time (noteRequestGapLocked), Serve gives
+//     the right to read, the lease, up after a read that leaves no stream open, and waits.
+//  3. The goroutine of the next request waits for its response in AwaitHead. There it takes the
+//     lease and reads for itself until its head has come (readInlineLocked), which spares waking
+//     it, the dearest part of such a request.
 //  4. It gives the lease up when no stream is open then, and returns it to Serve otherwise.
 //  5. When no request takes the lease for leaseFreeTime, the timer returns it to Serve.
 //

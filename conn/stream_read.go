@@ -37,10 +37,10 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	return n, nil
 }
 
-// awaitBodyLocked waits until there is something to read, for want octets or, with want 0, not at
-// all, or until w ends the wait. w may be nil.
+// awaitBodyLocked waits until there is something to read. With want 0 it does not wait on a stream
+// that is alive. w, which may be nil, ends the wait.
 func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
-	told := false
+	notified := false
 	for {
 		switch {
 		case st.recv.closed:
@@ -59,8 +59,8 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 		if err := w.causeLocked(); err != nil {
 			return err
 		}
-		if !told {
-			told = true
+		if !notified {
+			notified = true
 			st.notifyBlockedLocked()
 			continue // the lock was released meanwhile
 		}

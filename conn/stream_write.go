@@ -157,14 +157,14 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 		c.core.Keep(&st.cs)
 		return len(p), nil
 	}
-	told := false
+	notified := false
 	for !st.send.drained || st.send.borrowed > 0 {
 		if err := st.writeErrLocked(); err != nil && c.reclaimLocked(st) {
 			st.send.finished = false // END_STREAM is not sent either
 			return len(p) - c.core.Unqueue(&st.cs), err
 		}
-		if !told {
-			told = true
+		if !notified {
+			notified = true
 			st.notifyBlockedLocked()
 			continue
 		}
