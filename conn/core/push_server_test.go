@@ -350,8 +350,8 @@ func TestServerPushUpgrade(t *testing.T) {
 	}
 }
 
-// The same where every answer is complete before it is reset. Who goes on with resets of what is
-// closed is sent away.
+// The same where every response is complete before it is reset. A client that goes on to reset
+// streams that are closed gets GOAWAY.
 func TestServerPushUnwantedLate(t *testing.T) {
 	p := pusher(t)
 	n, last := 0, uint32(0)

@@ -360,7 +360,7 @@ func (n *node) deliver(k int) {
 	n.in = slices.Clip(n.in)
 }
 
-// change sends SETTINGS that the connection knows nothing of, and brings them into force when it is
+// change sends SETTINGS behind the back of the connection, and brings them into force when it is
 // time.
 func (n *node) change() {
 	var list []frame.Setting
