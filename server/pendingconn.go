@@ -16,7 +16,7 @@ import (
 // HTTP/1.1. Of HTTP/2 only its connEnd goes on to exist then.
 type pendingConn struct {
 	*connEnd
-	accepted net.Conn // what nc lies on where that may change (see tlsbatch.Leave), nc otherwise
+	accepted net.Conn // the connection below nc where tlsbatch.Leave may change that, nc otherwise
 
 	ctx          context.Context
 	cfg          *Config      // the server's, or the connection's own
@@ -111,7 +111,7 @@ func (e *connEnd) close(err error) {
 }
 
 // abort ends a connection while serve runs, which closes nc when its read or write fails. It leaves
-// nc alone, since serve may be about to change what nc lies on.
+// nc alone, since serve may be about to change the connection below it.
 func (pc *pendingConn) abort() { _ = pc.accepted.Close() }
 
 // signalDone lets ServeConn return.

@@ -82,7 +82,7 @@ type Server struct {
 	// this one.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 
-	// HTTP2 holds for what is zero in Config.
+	// HTTP2 has the values of fields that are zero in Config.
 	HTTP2 *http.HTTP2Config
 
 	// Protocols are those that are served. Nil: HTTP/1.1, HTTP/2 over TLS, and HTTP/2 on cleartext
