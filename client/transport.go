@@ -66,7 +66,8 @@ type Transport struct {
 	// 9113 §9.2).
 	TLSClientConfig *tls.Config
 
-	// TLSHandshakeTimeout bounds a handshake. Default [DefaultTLSHandshakeTimeout], 10 s; negative: no limit.
+	// TLSHandshakeTimeout bounds a handshake. Default [DefaultTLSHandshakeTimeout], 10 s; negative:
+	// no limit.
 	TLSHandshakeTimeout time.Duration
 
 	// Protocols says what may be spoken. Nil means HTTP/1.1 and HTTP/2 over TLS. With
@@ -108,11 +109,12 @@ type Transport struct {
 	ExpectContinueTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds a response's head, and its trailers, as RFC 9113 §6.5.2 counts
-	// octets. Default [DefaultMaxResponseHeaderBytes], 10 MiB. A response over it fails; others on its connection do not.
+	// octets. Default [DefaultMaxResponseHeaderBytes], 10 MiB. A response over it fails; others on
+	// its connection do not.
 	MaxResponseHeaderBytes int64
 
-	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets,
-	// with the default of net/http. HTTP/2 has buffers that grow with what there is to send and to read.
+	// WriteBufferSize and ReadBufferSize are those of connections of HTTP/1.1, in octets, with the
+	// default of net/http. HTTP/2 has buffers that grow with what there is to send and to read.
 	WriteBufferSize, ReadBufferSize int
 
 	// TLSNextProto has functions that take over connections of other ALPN protocols. A map that is
@@ -138,15 +140,15 @@ type Transport struct {
 	// no limit.
 	MaxRequestsPerConn int64
 
-	// MaxConnectionAge and MaxConnectionAgeGrace are as in conn.Config. A connection that is drained
-	// takes no more requests.
+	// MaxConnectionAge and MaxConnectionAgeGrace are as in conn.Config. A connection that is
+	// drained takes no more requests.
 	MaxConnectionAge      time.Duration
 	MaxConnectionAgeGrace time.Duration
 
 	// ReplayBuffer is how many octets of a request's body are buffered while it is sent, so that a
 	// request which the server did not process can be sent again without GetBody. A body whose
-	// length is known to be larger is not buffered. Default [DefaultReplayBuffer], 64 KiB; negative: no
-	// buffer.
+	// length is known to be larger is not buffered. Default [DefaultReplayBuffer], 64 KiB;
+	// negative: no buffer.
 	ReplayBuffer int
 
 	// MaxAttempts bounds how often one request is sent. It is sent again only where the server did
@@ -204,8 +206,8 @@ type Transport struct {
 	// [DefaultMaxReceiveBufferPerConnection], 16 MiB.
 	MaxReceiveBufferPerConnection int
 
-	// MaxReceiveBufferPerStream is as in conn.Config: how much of a response a server may send ahead
-	// of the reader. Default [DefaultMaxReceiveBufferPerStream], 4 MiB.
+	// MaxReceiveBufferPerStream is as in conn.Config: how much of a response a server may send
+	// ahead of the reader. Default [DefaultMaxReceiveBufferPerStream], 4 MiB.
 	MaxReceiveBufferPerStream int
 
 	// MaxUnreadPerConnection is as in conn.Config. Default [DefaultMaxUnreadPerConnection], 64 MiB.
@@ -218,8 +220,8 @@ type Transport struct {
 	Limits                 Limits
 	TreePriorities         bool
 
-	// Scheduler is as in conn.Config, for request bodies. One that follows priorities takes those of
-	// WithPriority. Default: round robin.
+	// Scheduler is as in conn.Config, for request bodies. One that follows priorities takes those
+	// of WithPriority. Default: round robin.
 	Scheduler func() Scheduler
 
 	// Tracer, FramePolicy, Padding, SettingsOrder and Grease are as in conn.Config.
