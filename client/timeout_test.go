@@ -14,13 +14,35 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/memconn"
+	"github.com/sluice-go/sluice/server"
 )
 
 // What http.Client says of its Timeout is said of each request, whichever of its two timers goes
-// off first: while the head is awaited, while the body is read, and over HTTP/1.1 too.
+// off first: while the head is awaited, while the body is read, and over HTTP/1.1 too. In a bubble
+// both go off at the same moment, in any order.
 func TestClientTimeoutText(t *testing.T) {
-	release := make(chan struct{})
+	own := func(s *testServer) http.RoundTripper { return s.transport() }
+	http1 := func(s *testServer) http.RoundTripper {
+		return s.transport(func(t *Transport) { t.Protocols = nil })
+	}
+	for name, transport := range map[string]func(*testServer) http.RoundTripper{
+		"HTTP/2": own, "HTTP/1.1": http1, "Configure": nil,
+	} {
+		for _, path := range []string{"/head", "/body"} {
+			t.Run(name+path, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { clientTimeoutText(t, transport, path) })
+			})
+		}
+	}
+}
+
+// clientTimeoutText is one case of TestClientTimeoutText; without transport it is that of a
+// configured http.Transport over TLS.
+func clientTimeoutText(t *testing.T, transport func(*testServer) http.RoundTripper, path string) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/":
@@ -29,54 +51,63 @@ func TestClientTimeoutText(t *testing.T) {
 			_, _ = io.WriteString(w, "part")
 			_ = http.NewResponseController(w).Flush()
 		}
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
+		<-r.Context().Done()
 	})
-	u := newTCPServer(t, h)
-	secure, t1, _ := tlsSite(t, h)
+	u := testURL
+	var s *testServer
+	var rt http.RoundTripper
+	if transport != nil {
+		s = newTestServer(t, h)
+		rt = transport(s)
+	} else {
+		var t1 *http.Transport
+		s, t1 = newConfiguredTransport(t, h)
+		u, rt = "https://example.test", t1
+	}
+	// A connection that net/http itself must dial first, under Configure, has its own race.
+	if resp, err := (&http.Client{Transport: rt}).Get(u + "/"); err != nil {
+		t.Fatal(err)
+	} else {
+		_ = resp.Body.Close()
+	}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			resp, err := (&http.Client{Transport: rt, Timeout: 300 * time.Millisecond}).Get(u + path)
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+			}
+			var ne net.Error
+			switch {
+			case err == nil || !strings.Contains(err.Error(), "(Client.Timeout ") || !errors.As(err, &ne) || !ne.Timeout():
+				t.Errorf("%v", err)
+			case transport != nil && !strings.Contains(err.Error(), context.DeadlineExceeded.Error()):
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	wg.Wait()
+	rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+	s.stop(nil)
+}
+
+// newConfiguredTransport returns a server over TLS, and an http.Transport that Configure was called
+// for.
+func newConfiguredTransport(t *testing.T, h http.Handler) (*testServer, *http.Transport) {
+	t.Helper()
+	needsNoSockets(t)
+	srvTLS, cliTLS := testTLS(t)
+	s := &testServer{
+		t: t, l: memconn.Listen(testLink), srv: &server.Server{Handler: h, TLSConfig: srvTLS},
+		served: make(chan error, 1),
+	}
+	go func() { s.served <- s.srv.ServeTLS(s.l, "", "") }() // ends with stop
+	t1 := &http.Transport{DialContext: s.l.Dial, TLSClientConfig: cliTLS}
 	if _, err := Configure(t1); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { close(release) })
-	for _, tt := range []struct {
-		name, url string
-		rt        http.RoundTripper
-	}{
-		{"HTTP/2", u, &Transport{Protocols: h2cOnly(), Proxy: noProxy}},
-		{"HTTP/1.1", u, &Transport{Proxy: noProxy}},
-		{"Configure", secure, t1},
-	} {
-		// A connection that net/http itself must dial first, under Configure, has its own race.
-		if resp, err := (&http.Client{Transport: tt.rt}).Get(tt.url + "/"); err != nil {
-			t.Fatal(err)
-		} else {
-			_ = resp.Body.Close()
-		}
-		for _, path := range []string{"/head", "/body"} {
-			t.Run(tt.name+path, func(t *testing.T) {
-				var wg sync.WaitGroup
-				for range 100 {
-					wg.Go(func() {
-						resp, err := (&http.Client{Transport: tt.rt, Timeout: 300 * time.Millisecond}).Get(tt.url + path)
-						if err == nil {
-							_, err = io.ReadAll(resp.Body)
-							_ = resp.Body.Close()
-						}
-						var ne net.Error
-						if err == nil || !strings.Contains(err.Error(), "(Client.Timeout ") || !errors.As(err, &ne) || !ne.Timeout() {
-							t.Errorf("%v", err)
-						} else if tt.rt != t1 && !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
-							t.Errorf("%v", err)
-						}
-					})
-				}
-				wg.Wait()
-			})
-		}
-		tt.rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
-	}
+	return s, t1
 }
 
 // The error of the response header timeout says that it is a timeout.
