@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/internal/h2test"
 )
 
-// Decode needs no lock: it runs while other goroutines, which have the lock, answer what was applied before. Only the
-// race detector can tell.
+// Decode needs no lock: it runs while other goroutines, which have the lock, answer what was
+// applied before. Only the race detector can tell.
 func TestDecodeWithoutLock(t *testing.T) {
 	const requests = 2000
 	p := newPeer(t, Server, func(cfg *Config) {

@@ -45,8 +45,8 @@
 //
 //   - Decode, Partial, Frame and Refuse touch only what belongs to the reader, the goroutine that
 //     reads the socket. They need no lock, and may run while other goroutines hold it.
-//   - Receive, Apply, SetPartial and Compact touch that and the rest: the reader calls them with the
-//     lock held.
+//   - Receive, Apply, SetPartial and Compact touch that and the rest: the reader calls them with
+//     the lock held.
 //   - All other methods need the lock. Any goroutine may call them.
 //
 // # Flow control

@@ -258,7 +258,8 @@ func TestMaxUnread(t *testing.T) {
 	if held := p.c.recv.window.Held(); held < 38_000 || held > 48_000 {
 		t.Errorf("%d octets are held back of 48,000 with 10,000 free", held)
 	}
-	// Less than half of the window is left: streams that are read must be able to use it again and again.
+	// Less than half of the window is left: streams that are read must be able to use it again and
+	// again.
 	for range 100 {
 		credit := frame.DefaultWindow - p.spent + p.granted[0]
 		if credit < 4000 {

@@ -21,8 +21,8 @@ func (d Driver) Frame() (h frame.Header, payload []byte, ok bool) {
 //
 //   - HEADERS, PUSH_PROMISE, CONTINUATION: the header block is decoded.
 //   - DATA: the octets are returned to the peer as credit.
-//   - A message of which a frame of these types was refused is not complete, so its stream is always
-//     reset, with REFUSED_STREAM if the code is NoError.
+//   - A message of which a frame of these types was refused is not complete, so its stream is
+//     always reset, with REFUSED_STREAM if the code is NoError.
 //   - SETTINGS, GOAWAY, RST_STREAM, WINDOW_UPDATE and the acknowledgement of a PING take effect all
 //     the same. The code resets the stream of a WINDOW_UPDATE after that.
 //   - PING is not answered.

@@ -15,7 +15,8 @@ import (
 //     in which they are encoded.
 //  2. Queue keeps the content with the stream, and readyIfSendable makes the stream ready.
 //  3. Fill lets the scheduler choose a stream, and sendChunk appends one DATA frame of it, as long
-//     as the two flow-control windows allow. Finish does 2 and 3 at once where nothing is in the way.
+//     as the two flow-control windows allow. Finish does 2 and 3 at once where nothing is in the
+//     way.
 //  4. finishQueue follows the last octet: trailers, END_STREAM, EventDrained.
 
 // Errors of our own side. Each is returned before anything was sent.

@@ -192,7 +192,8 @@ func TestFixedWindows(t *testing.T) {
 	}
 }
 
-// What is sent on a hundred streams that are not read is bounded as ever, whatever the peer answers.
+// What is sent on a hundred streams that are not read is bounded as ever, whatever the peer
+// answers.
 func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {
@@ -218,7 +219,8 @@ func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	p.wantLedger("unread")
 }
 
-// A peer that has its windows grow and is not read after that fills what they have grown by, no more.
+// A peer that has its windows grow and is not read after that fills what they have grown by, no
+// more.
 func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 	p := newTunedPeer(t, Server, func(cfg *Config) { cfg.MaxUnread = 2 << 20 })
 	for i := range 100 {

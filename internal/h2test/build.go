@@ -60,8 +60,8 @@ func Request(id uint32, method, path string, more ...string) Block {
 // Get is a whole request for "/".
 func Get(id uint32, more ...string) Block { return Request(id, "GET", "/", more...).End() }
 
-// GetOpen is the head of a request for "/" that goes on with content or trailers, which HTTP permits
-// for GET.
+// GetOpen is the head of a request for "/" that goes on with content or trailers, which HTTP
+// permits for GET.
 func GetOpen(id uint32, more ...string) Block { return Request(id, "GET", "/", more...) }
 
 // Post is the head of a request for "/" with a body.

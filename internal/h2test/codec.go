@@ -105,7 +105,8 @@ func (b Block) appendFirst(dst, fragment []byte, last bool) []byte {
 }
 
 // Next decodes the first item of b and says how many octets it takes: a frame, or a Block with its
-// CONTINUATION frames. The count is 0 where b has no whole item. What is returned does not lie in b.
+// CONTINUATION frames. The count is 0 where b has no whole item. What is returned does not lie in
+// b.
 func (c *Codec) Next(b []byte) (any, int, error) {
 	h, payload, n, err := frame.Split(b, c.MaxFrameSize)
 	if err != nil || n == 0 {
