@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// What a connection tells the application, and when.
+// When a connection calls the application.
 //
 //  1. A function that holds the lock calls core. What core has found comes out of NextEvent, and
 //     handleEventsLocked brings it to the streams.
@@ -27,7 +27,7 @@ const (
 	activityIdle
 )
 
-// stateReport is what Handler.ConnState has been told of a connection.
+// stateReport is the state of a connection for Handler.ConnState.
 type stateReport struct {
 	current   activity
 	reported  activity // what the last call of ConnState has said

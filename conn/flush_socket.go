@@ -97,7 +97,7 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 
 // writeNonblock writes what the socket takes of b at once.
 func (c *Conn) writeNonblock(b []byte) (int, error) {
-	if c.writer.tlsBatch == nil { // which would leave a write deadline on nc
+	if c.writer.tlsBatch == nil { // under TLS the deadline would stay set behind the write
 		c.extendWriteDeadline()
 	}
 	return c.writer.nonblock.TryWrite(b)

@@ -65,7 +65,7 @@ func (c *Conn) failPanicLocked(value any) {
 // deliverLastEventsLocked handles the events that core had ready: their streams may be gone from
 // its table already, and so are not failed with the others.
 func (c *Conn) deliverLastEventsLocked() {
-	defer func() { _ = recover() }() // there has been one panic, which is what is told
+	defer func() { _ = recover() }() // the panic that came first is reported
 	c.handleEventsLocked()
 }
 

@@ -177,7 +177,7 @@ func TestParkMany(t *testing.T) {
 		}
 	}
 	if now := runtime.NumGoroutine() - before; runtime.GOOS == "linux" && now > n+n/10 {
-		t.Errorf("%d goroutines for %d clients that read and as many servers that rest", now, n)
+		t.Errorf("%d goroutines for %d clients that read and as many servers that are parked", now, n)
 	}
 	each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
 	for i, p := range pairs {

@@ -158,7 +158,7 @@ func TestHeadContextOfInlineReader(t *testing.T) {
 		cancel()
 		k.want("at once", 0, context.Canceled)
 		if holder, _, _ := p.lease(); holder != leaseServe {
-			t.Errorf("the turn is with %v", holder)
+			t.Errorf("the lease is with %v", holder)
 		}
 		p.send(raw(b[5:]))
 		k = p.start(func() (int, error) { _, err := st.HeadContext(t.Context()); return 0, err })
