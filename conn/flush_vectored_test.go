@@ -98,8 +98,8 @@ func readUntil(r io.Reader, last frame.Type) (body []byte, err error) {
 	}
 }
 
-// Who gives up writing may use its memory for something else at once: what has been taken of it is
-// as it was.
+// A caller that gives up writing may use its memory for something else at once: what has been taken
+// of it is as it was.
 func TestGivingUpAWrite(t *testing.T) {
 	const size = 12 << 20
 	for name, c := range map[string]struct {

@@ -241,7 +241,7 @@ func TestPanicAtTheBeginning(t *testing.T) {
 	})
 }
 
-// Whoever reads for a client, its requests fail with an error that says why.
+// Whatever goroutine reads for a client, its requests fail with an error that says why.
 func TestPanicOfClient(t *testing.T) {
 	needsSocket(t)
 	for _, quickly := range []bool{false, true} {

@@ -266,7 +266,8 @@ func TestTunnelCloseRead(t *testing.T) {
 	})
 }
 
-// Who waits elsewhere is told of a tunnel's death, unless it is his own doing.
+// A goroutine that waits elsewhere learns of a tunnel's death, unless it has closed the tunnel
+// itself.
 func TestTunnelOnEnd(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		var got []error
