@@ -10,9 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -33,33 +32,37 @@ var badServers = []struct {
 		p.send(frame.NewSettings(frame.Setting{ID: frame.SettingEnablePush, Value: 1}))
 	}, frame.ProtocolError},
 	{"PUSH_PROMISE though push is off", func(p *peer) {
-		p.send(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.block(nil)})
+		p.send(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.codec.Block()})
 	}, frame.ProtocolError},
-	{"DATA before HEADERS", func(p *peer) { p.send(body(1, "x")) }, frame.ProtocolError},
+	{"DATA before HEADERS", func(p *peer) { p.send(h2test.Data(1, "x")) }, frame.ProtocolError},
 	{
 		"no :status",
-		func(p *peer) { p.send(head{id: 1, fields: []hpack.HeaderField{{Name: "a", Value: "b"}}}) },
+		func(p *peer) { p.send(h2test.Headers(1, "a: b")) },
 		frame.ProtocolError,
 	},
-	{":status 101", func(p *peer) { p.send(respond(1, 101)) }, frame.ProtocolError},
-	{"uppercase name", func(p *peer) { p.send(respond(1, 200, "Upper", "x")) }, frame.ProtocolError},
-	{"connection-specific field", func(p *peer) { p.send(respond(1, 200, "connection", "close")) }, frame.ProtocolError},
-	{"CR in a value", func(p *peer) { p.send(respond(1, 200, "a", "b\rc")) }, frame.ProtocolError},
-	{"interim response that ends", func(p *peer) { p.send(respond(1, 103).ends()) }, frame.ProtocolError},
+	{":status 101", func(p *peer) { p.send(h2test.Response(1, 101)) }, frame.ProtocolError},
+	{"uppercase name", func(p *peer) { p.send(h2test.Response(1, 200, "Upper: x")) }, frame.ProtocolError},
+	{
+		"connection-specific field",
+		func(p *peer) { p.send(h2test.Response(1, 200, "connection: close")) },
+		frame.ProtocolError,
+	},
+	{"CR in a value", func(p *peer) { p.send(h2test.Response(1, 200, "a: b\rc")) }, frame.ProtocolError},
+	{"interim response that ends", func(p *peer) { p.send(h2test.Response(1, 103).End()) }, frame.ProtocolError},
 	{
 		"content-length without content",
-		func(p *peer) { p.send(respond(1, 200, "content-length", "5").ends()) },
+		func(p *peer) { p.send(h2test.Response(1, 200, "content-length: 5").End()) },
 		frame.ProtocolError,
 	},
 	{"two content-lengths", func(p *peer) {
-		p.send(respond(1, 200, "content-length", "5", "content-length", "6"))
+		p.send(h2test.Response(1, 200, "content-length: 5", "content-length: 6"))
 	}, frame.ProtocolError},
-	{"response on a stream that is idle", func(p *peer) { p.send(respond(3, 200)) }, frame.ProtocolError},
-	{"response on an even stream", func(p *peer) { p.send(respond(2, 200)) }, frame.ProtocolError},
+	{"response on a stream that is idle", func(p *peer) { p.send(h2test.Response(3, 200)) }, frame.ProtocolError},
+	{"response on an even stream", func(p *peer) { p.send(h2test.Response(2, 200)) }, frame.ProtocolError},
 	{"HPACK garbage", func(p *peer) {
 		p.send(frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}})
 	}, frame.CompressionError},
-	{"frame too large", func(p *peer) { p.send(body(1, strings.Repeat("x", 16385))) }, frame.FrameSizeError},
+	{"frame too large", func(p *peer) { p.send(h2test.Data(1, strings.Repeat("x", 16385))) }, frame.FrameSizeError},
 	{
 		"HTTP/1.1",
 		func(p *peer) { p.send([]byte("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")) },
@@ -76,31 +79,36 @@ var badServers = []struct {
 		synctest.Wait() // else it may be found by a write, of the answer to SETTINGS
 		_ = p.nc.Close()
 	}, io.ErrUnexpectedEOF},
-	{"RST_STREAM", func(p *peer) { p.send(rst(1, frame.InternalError)) }, frame.InternalError},
-	{"REFUSED_STREAM", func(p *peer) { p.send(rst(1, frame.RefusedStream)) }, frame.RefusedStream},
-	{"GOAWAY with a lower stream", func(p *peer) { p.send(goAway(0, frame.NoError)) }, frame.RefusedStream},
+	{"RST_STREAM", func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, frame.InternalError},
+	{"REFUSED_STREAM", func(p *peer) { p.send(h2test.RST(1, frame.RefusedStream)) }, frame.RefusedStream},
+	{"GOAWAY with a lower stream", func(p *peer) { p.send(h2test.GoAway(0, frame.NoError, "")) }, frame.RefusedStream},
 	{"GOAWAY for an error, and the end", func(p *peer) {
-		p.send(goAway(1, frame.EnhanceYourCalm))
+		p.send(h2test.GoAway(1, frame.EnhanceYourCalm, ""))
 		_ = p.nc.Close()
 	}, frame.EnhanceYourCalm},
 	{"endless interim responses", func(p *peer) {
 		for range 3000 {
-			p.send(respond(1, 103, "link", strings.Repeat("a", 4000)))
+			p.send(h2test.Response(1, 103, "link: "+strings.Repeat("a", 4000)))
 		}
 	}, frame.EnhanceYourCalm},
 	{"interim responses of too many octets", func(p *peer) {
 		for range 10 {
-			p.send(respond(1, 103, "a", strings.Repeat("x", 60<<10))) // more than one frame takes
+			p.send(h2test.Response(1, 103, "a: "+strings.Repeat("x", 60<<10))) // more than one frame takes
 		}
 	}, frame.FrameSizeError},
 	{"endless CONTINUATION", func(p *peer) {
-		p.send(frame.Headers{StreamID: 1, Fragment: p.block(respond(1, 200).fields)})
+		p.send(frame.Headers{StreamID: 1, Fragment: p.codec.Block(h2test.Response(1, 200).Fields...)})
 		for range 1000 {
 			p.send(frame.Continuation{StreamID: 1})
 		}
 	}, frame.EnhanceYourCalm},
 	{"header bomb", func(p *peer) {
-		p.send(frame.Headers{StreamID: 1, Fragment: p.block(respond(1, 200, "x", strings.Repeat("y", 3000)).fields)})
+		p.send(
+			frame.Headers{
+				StreamID: 1,
+				Fragment: p.codec.Block(h2test.Response(1, 200, "x: "+strings.Repeat("y", 3000)).Fields...),
+			},
+		)
 		for i := range 8 {
 			p.send(frame.Continuation{StreamID: 1, EndHeaders: i == 7, Fragment: []byte(strings.Repeat("\xbe", 16000))})
 		}
@@ -148,25 +156,25 @@ func TestBadBodies(t *testing.T) {
 		{"window overflow", func(p *peer) { // net/http of Go 1.26 hangs for ever: golang/go#77331
 			p.send(frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1}, frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1})
 		}, frame.FlowControlError},
-		{"more than content-length", func(p *peer) { p.send(body(1, "0123456789")) }, frame.ProtocolError},
-		{"less than content-length", func(p *peer) { p.send(bodyEnd(1, "0")) }, io.ErrUnexpectedEOF},
-		{"trailers that do not end", func(p *peer) { p.send(respond(1, 200)) }, frame.ProtocolError},
-		{"pseudo-header field in trailers", func(p *peer) { p.send(respond(1, 200).ends()) }, frame.ProtocolError},
+		{"more than content-length", func(p *peer) { p.send(h2test.Data(1, "0123456789")) }, frame.ProtocolError},
+		{"less than content-length", func(p *peer) { p.send(h2test.DataEnd(1, "0")) }, io.ErrUnexpectedEOF},
+		{"trailers that do not end", func(p *peer) { p.send(h2test.Response(1, 200)) }, frame.ProtocolError},
+		{"pseudo-header field in trailers", func(p *peer) { p.send(h2test.Response(1, 200).End()) }, frame.ProtocolError},
 		{"end of the connection", func(p *peer) { _ = p.nc.Close() }, io.ErrUnexpectedEOF},
-		{"RST_STREAM", func(p *peer) { p.send(rst(1, frame.InternalError)) }, frame.InternalError},
-		{"RST_STREAM with NO_ERROR", func(p *peer) { p.send(rst(1, frame.NoError)) }, frame.NoError},
+		{"RST_STREAM", func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, frame.InternalError},
+		{"RST_STREAM with NO_ERROR", func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, frame.NoError},
 		{"more than the window", func(p *peer) {
 			for range 5 << 20 / 16384 {
-				p.send(body(1, strings.Repeat("x", 16384)))
+				p.send(h2test.Data(1, strings.Repeat("x", 16384)))
 			}
 		}, frame.ProtocolError}, // content-length is noticed first
 		{"endless empty DATA", func(p *peer) {
 			for range 1000 {
-				p.send(body(1, ""))
+				p.send(h2test.Data(1, ""))
 			}
 		}, frame.EnhanceYourCalm},
 		{"GOAWAY for an error, and the end", func(p *peer) {
-			p.send(goAway(1, frame.EnhanceYourCalm))
+			p.send(h2test.GoAway(1, frame.EnhanceYourCalm, ""))
 			_ = p.nc.Close()
 		}, frame.EnhanceYourCalm},
 	}
@@ -177,7 +185,7 @@ func TestBadBodies(t *testing.T) {
 				r := f.get()
 				p := f.accept()
 				p.request()
-				p.send(respond(1, 200, "content-length", "8"))
+				p.send(h2test.Response(1, 200, "content-length: 8"))
 				resp := r.response()
 				go io.Copy(io.Discard, p.r)
 				done := make(chan error)
@@ -210,7 +218,7 @@ func TestDataAfterEnd(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200), bodyEnd(1, "ok"), body(1, "late"))
+		p.send(h2test.Response(1, 200), h2test.DataEnd(1, "ok"), h2test.Data(1, "late"))
 		if got := readAll(t, r.response()); got != "ok" {
 			t.Errorf("body %q", got)
 		}
@@ -228,7 +236,12 @@ func TestHeaderBombMemory(t *testing.T) {
 		p.request()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		p.send(frame.Headers{StreamID: 1, Fragment: p.block(respond(1, 200, "x", strings.Repeat("y", 3000)).fields)})
+		p.send(
+			frame.Headers{
+				StreamID: 1,
+				Fragment: p.codec.Block(h2test.Response(1, 200, "x: "+strings.Repeat("y", 3000)).Fields...),
+			},
+		)
 		for i := range 20 {
 			p.send(frame.Continuation{StreamID: 1, EndHeaders: i == 19, Fragment: []byte(strings.Repeat("\xbe", 16000))})
 		}
@@ -343,7 +356,7 @@ func TestPingBudget(t *testing.T) {
 			t.Errorf("%d PINGs in an hour without traffic", n)
 		}
 		pings.Store(0)
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		resp := r.response()
 		time.Sleep(time.Hour)
 		if n := pings.Load(); n < 10 || n > 12 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -109,9 +110,9 @@ func TestCancel(t *testing.T) {
 							<-r.done
 							err = r.err
 						} else {
-							p.send(respond(1, 200))
+							p.send(h2test.Response(1, 200))
 							resp := r.response()
-							p.send(body(1, "part"))
+							p.send(h2test.Data(1, "part"))
 							synctest.Wait()
 							giveUp()
 							synctest.Wait()
@@ -128,10 +129,10 @@ func TestCancel(t *testing.T) {
 						}
 						// The connection is as good as before.
 						r = f.get()
-						if h := p.nextRequest(); h.id != 3 {
-							t.Errorf("stream %d", h.id)
+						if h := p.nextRequest(); h.StreamID != 3 {
+							t.Errorf("stream %d", h.StreamID)
 						}
-						p.send(respond(3, 204).ends())
+						p.send(h2test.Response(3, 204).End())
 						r.response()
 						f.close()
 						_ = p.nc.Close()
@@ -150,7 +151,7 @@ func TestProbe(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		r = f.get()
 		p.request()
@@ -179,7 +180,7 @@ func TestCancelEarly(t *testing.T) {
 		r := f.start(newRequest(t, "POST", testURL, spy).WithContext(ctx))
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		cancel()
 		spy = &spyBody{Reader: strings.NewReader("x")}
@@ -202,7 +203,7 @@ func TestCloseBody(t *testing.T) {
 		r := f.start(newRequest(t, "POST", testURL, spy))
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		resp := r.response()
 		read := make(chan error)
 		go func() {
@@ -231,7 +232,7 @@ func TestEarlyResponse(t *testing.T) {
 		r := f.start(newRequest(t, "POST", testURL, pr))
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200), bodyEnd(1, "early"))
+		p.send(h2test.Response(1, 200), h2test.DataEnd(1, "early"))
 		resp := r.response()
 		b, err := io.ReadAll(resp.Body)
 		if string(b) != "early" || err != nil {
@@ -243,7 +244,7 @@ func TestEarlyResponse(t *testing.T) {
 		if d, ok := p.next().(frame.Data); !ok || string(d.Data) != "more" {
 			t.Errorf("got %v", d)
 		}
-		p.send(rst(1, frame.NoError))
+		p.send(h2test.RST(1, frame.NoError))
 		synctest.Wait()
 		if _, err := pw.Write([]byte("x")); err == nil {
 			t.Error("the body is still read")
@@ -258,7 +259,7 @@ func TestEarlyResponse(t *testing.T) {
 		r := f.start(newRequest(t, "POST", testURL, spy))
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 413), bodyEnd(1, "too much"), rst(1, frame.NoError))
+		p.send(h2test.Response(1, 413), h2test.DataEnd(1, "too much"), h2test.RST(1, frame.NoError))
 		if got := readAll(t, r.response()); got != "too much" {
 			t.Errorf("%q", got)
 		}
@@ -278,9 +279,9 @@ func TestConnectionLostDuringUpload(t *testing.T) {
 			r := f.start(newRequest(t, "POST", testURL, pr))
 			p := f.accept()
 			p.request()
-			p.send(respond(1, 200), body(1, "begun"))
+			p.send(h2test.Response(1, 200), h2test.Data(1, "begun"))
 			resp := r.response()
-			p.send(goAway(1, frame.InternalError))
+			p.send(h2test.GoAway(1, frame.InternalError, ""))
 			_ = p.nc.Close()
 			_, err := io.ReadAll(resp.Body)
 			var e *Error

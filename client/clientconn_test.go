@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A connection for one request says so, and a stream that was reserved and given back is no
@@ -55,7 +56,7 @@ func TestMaxRequestsReserve(t *testing.T) {
 		if s := cc.State(); s.Err == nil || s.InFlight != 1 || s.Available != 0 {
 			t.Errorf("with its request: %+v", s)
 		}
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		<-cc.Done()
 		f.close()
@@ -91,7 +92,7 @@ func TestShutdownWaitsForReserved(t *testing.T) {
 			if used {
 				r := startOn(t, cc, newRequest(t, "GET", testURL, nil))
 				h := p.request()
-				p.send(respond(h.id, 204).ends())
+				p.send(h2test.Response(h.StreamID, 204).End())
 				r.response()
 			} else {
 				cc.Release()

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -300,7 +301,7 @@ func TestConfigureUsesFullConnectionsAgain(t *testing.T) {
 // fast as can be.
 func TestConfigureNoStormOfDials(t *testing.T) {
 	for name, greeting := range map[string]func(p *peer){
-		"GOAWAY":    func(p *peer) { p.send(goAway(0, frame.NoError)) },
+		"GOAWAY":    func(p *peer) { p.send(h2test.GoAway(0, frame.NoError, "")) },
 		"no stream": func(*peer) {},
 	} {
 		t.Run(name, func(t *testing.T) {

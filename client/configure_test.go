@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -105,22 +106,22 @@ func TestConfigureNewConnections(t *testing.T) {
 		synctest.Wait()
 		two := get() // p is full
 		q := f.accept()
-		q.send(respond(q.request().id, 204).ends())
+		q.send(h2test.Response(q.request().StreamID, 204).End())
 		two.response()
-		p.send(respond(1, 204).ends(), goAway(1, frame.NoError))
+		p.send(h2test.Response(1, 204).End(), h2test.GoAway(1, frame.NoError, ""))
 		one.response()
-		q.send(goAway(1, frame.NoError))
+		q.send(h2test.GoAway(1, frame.NoError, ""))
 		synctest.Wait()
 		post := startOn(t, t1, newRequest(t, "POST", testURL, strings.NewReader("body")))
 		r := f.accept()
 		r.request()
-		r.send(goAway(0, frame.NoError)) // not processed: to be sent again with its body
+		r.send(h2test.GoAway(0, frame.NoError, "")) // not processed: to be sent again with its body
 		s := f.accept()
 		h := s.nextRequest()
-		if h.get("content-length") != "4" {
+		if h.Get("content-length") != "4" {
 			t.Errorf("request %+v", h)
 		}
-		s.send(respond(h.id, 204).ends())
+		s.send(h2test.Response(h.StreamID, 204).End())
 		post.response()
 		if n := t2.Stats().ConnsOpened; n != 4 {
 			t.Errorf("%d connections", n)
@@ -147,16 +148,16 @@ func TestConfigureBodyReadInPart(t *testing.T) {
 			body, w := io.Pipe()
 			post := startOn(t, t1, newRequest(t, "POST", testURL, body))
 			p := f.accept()
-			id := p.request().id
+			id := p.request().StreamID
 			_, _ = io.WriteString(w, "part")
 			if ended {
 				_ = w.Close()
 			}
 			synctest.Wait()
-			p.send(goAway(0, frame.NoError))
+			p.send(h2test.GoAway(0, frame.NoError, ""))
 			if ended {
 				q := f.accept()
-				q.send(respond(q.request().id, 204).ends())
+				q.send(h2test.Response(q.request().StreamID, 204).End())
 				post.response()
 				_ = q.nc.Close()
 			} else {
@@ -271,8 +272,8 @@ func TestConfigureNewClientConn(t *testing.T) {
 		three.wantWaiting("no stream is free")
 		synctest.Wait()
 		before := changes.Load()
-		p.send(respond(1, 204).ends(), respond(3, 204).ends())
-		p.send(respond(p.request().id, 204).ends())
+		p.send(h2test.Response(1, 204).End(), h2test.Response(3, 204).End())
+		p.send(h2test.Response(p.request().StreamID, 204).End())
 		for _, r := range []*result{one, two, three} {
 			r.response()
 		}
@@ -363,9 +364,9 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	tr.once.ownPool.mu.Unlock()
 	p := f.accept()
 	r := f.start(newRequest(t, "POST", ts.URL, requestBody))
-	id := p.request().id
+	id := p.request().StreamID
 	p.next() // of the body
-	p.send(rst(id, frame.HTTP11Required))
+	p.send(h2test.RST(id, frame.HTTP11Required))
 	if goOn != nil {
 		goOn()
 	}
@@ -484,15 +485,15 @@ func TestConfigureReplay(t *testing.T) {
 				r := startOn(t, t1, req)
 				p := f.accept()
 				for range 2 {
-					p.wantBody(p.request().id, []byte("body"))
-					p.send(goAway(0, frame.NoError))
+					p.wantBody(p.request().StreamID, []byte("body"))
+					p.send(h2test.GoAway(0, frame.NoError, ""))
 					q := f.accept()
 					_ = p.nc.Close()
 					p = q
 				}
 				h := p.request()
-				p.wantBody(h.id, []byte("body"))
-				p.send(respond(h.id, 204).ends())
+				p.wantBody(h.StreamID, []byte("body"))
+				p.send(h2test.Response(h.StreamID, 204).End())
 				r.response()
 				if req.GetBody != nil {
 					t.Error("the caller's request was changed")
@@ -522,12 +523,12 @@ func TestConfigureGetBody(t *testing.T) {
 		}
 		r := startOn(t, t1, req)
 		p := f.accept()
-		p.wantBody(p.request().id, []byte("body"))
-		p.send(goAway(0, frame.NoError))
+		p.wantBody(p.request().StreamID, []byte("body"))
+		p.send(h2test.GoAway(0, frame.NoError, ""))
 		q := f.accept()
 		h := q.request()
-		q.wantBody(h.id, []byte("body"))
-		q.send(respond(h.id, 204).ends())
+		q.wantBody(h.StreamID, []byte("body"))
+		q.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
 		synctest.Wait()
 		if len(bodies) < 2 {

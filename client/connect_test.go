@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -215,10 +216,10 @@ func TestConnectFrames(t *testing.T) {
 			{Name: ":authority", Value: "db.test:1"},
 			{Name: "user-agent", Value: defaultUserAgent},
 		}
-		if d := cmp.Diff(want, h.fields); d != "" || h.end {
-			t.Errorf("ends the stream: %v, fields (-want +got):\n%s", h.end, d)
+		if d := cmp.Diff(want, h.Fields); d != "" || h.EndStream {
+			t.Errorf("ends the stream: %v, fields (-want +got):\n%s", h.EndStream, d)
 		}
-		p.send(respond(1, 200, "content-length", "1000"), bodyEnd(1, "all"))
+		p.send(h2test.Response(1, 200, "content-length: 1000"), h2test.DataEnd(1, "all"))
 		tunnel := k.opened(t)
 		if b, err := io.ReadAll(tunnel); string(b) != "all" || err != nil {
 			t.Errorf("%q, %v", b, err)
@@ -230,7 +231,7 @@ func TestConnectFrames(t *testing.T) {
 
 		k = startConnect(connectTo(t, "db.test:1").WithContext(ctx), f.tr.Connect)
 		p.request()
-		p.send(respond(3, 204).ends())
+		p.send(h2test.Response(3, 204).End())
 		tunnel = k.opened(t)
 		if _, err := io.WriteString(tunnel, "one way"); err != nil {
 			t.Error(err)
@@ -274,10 +275,10 @@ func TestExtendedConnectWaitsForSettings(t *testing.T) {
 					p.send(frame.NewSettings(enable), frame.Settings{Ack: true})
 					for range 2 {
 						h := p.request()
-						if h.get(":protocol") != "websocket" || h.get(":path") != "/chat" || h.get(":scheme") != "http" {
+						if h.Get(":protocol") != "websocket" || h.Get(":path") != "/chat" || h.Get(":scheme") != "http" {
 							t.Errorf("the request is %v", h)
 						}
-						p.send(respond(h.id, 200).ends())
+						p.send(h2test.Response(h.StreamID, 200).End())
 					}
 					_ = k.opened(t).Close()
 					_ = rt.response().Body.Close()
@@ -309,14 +310,14 @@ func TestConnectFails(t *testing.T) {
 
 		k = start(t.Context())
 		p.request()
-		p.send(rst(3, frame.ConnectError))
+		p.send(h2test.RST(3, frame.ConnectError))
 		k.wantErr(t, "the proxy cannot connect", frame.ConnectError)
 
 		k = start(t.Context())
 		p.request()
-		p.send(respond(5, 200))
+		p.send(h2test.Response(5, 200))
 		tunnel := k.opened(t)
-		p.send(respond(5, 200, "late", "head").ends())
+		p.send(h2test.Response(5, 200, "late: head").End())
 		if _, err := tunnel.Read(make([]byte, 1)); !errors.Is(err, frame.ProtocolError) {
 			t.Errorf("HEADERS in a tunnel: %v", err)
 		}
@@ -345,12 +346,12 @@ func TestConnectRetries(t *testing.T) {
 		k := startConnect(connectTo(t, "db.test:1"), f.tr.Connect)
 		p := f.accept()
 		p.request()
-		p.send(rst(1, frame.RefusedStream))
+		p.send(h2test.RST(1, frame.RefusedStream))
 		p.request()
-		p.send(goAway(1, frame.NoError))
+		p.send(h2test.GoAway(1, frame.NoError, ""))
 		p = f.accept()
 		p.request()
-		p.send(respond(1, 200).ends())
+		p.send(h2test.Response(1, 200).End())
 		_ = k.opened(t).Close()
 		if n := f.tr.Stats().Retries; n != 2 {
 			t.Errorf("%d retries", n)

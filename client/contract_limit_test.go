@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A connection that drains does not count for MaxConnsPerHost, with net/http's HTTP/2 as with ours:
@@ -33,13 +34,13 @@ func TestMaxConnsPerHostWhileDraining(t *testing.T) {
 				}
 				long := startOn(t, rt, newRequest(t, "GET", testURL, nil))
 				p := f.accept()
-				p.send(respond(p.request().id, 200))
+				p.send(h2test.Response(p.request().StreamID, 200))
 				long.response()
-				p.send(goAway(1, frame.NoError))
+				p.send(h2test.GoAway(1, frame.NoError, ""))
 				synctest.Wait()
 				next := startOn(t, rt, newRequest(t, "GET", testURL, nil))
 				q := f.accept()
-				q.send(respond(q.request().id, 204).ends())
+				q.send(h2test.Response(q.request().StreamID, 204).End())
 				next.response()
 				_ = long.resp.Body.Close()
 				rt.CloseIdleConnections()

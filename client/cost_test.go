@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Responses that are not read, with contexts that can be cancelled, have no goroutine: a connection
@@ -19,7 +21,7 @@ func TestNoGoroutinePerStream(t *testing.T) {
 		}
 		p := f.accept()
 		for range streams {
-			p.send(respond(p.request().id, 200))
+			p.send(h2test.Response(p.request().StreamID, 200))
 		}
 		for _, r := range calls {
 			r.response()

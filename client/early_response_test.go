@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // uploadTo starts an upload without end, and sends a response's head when some of it has come.
@@ -15,8 +16,8 @@ func uploadTo(t *testing.T, f *testDialer, status int, end bool) (*peer, *spyBod
 	p := f.accept()
 	p.request()
 	synctest.Wait() // until the window is full
-	h := respond(1, status)
-	h.end = end
+	h := h2test.Response(1, status)
+	h.EndStream = end
 	p.send(h)
 	return p, spy, r.response()
 }
@@ -80,7 +81,7 @@ func TestErrorResponseEndsUpload(t *testing.T) {
 			p, spy, resp := uploadTo(t, f, status, false)
 			spy.check(t)
 			p.wantNoData(1, "during the response")
-			p.send(bodyEnd(1, "why"))
+			p.send(h2test.DataEnd(1, "why"))
 			if b := readAll(t, resp); b != "why" {
 				t.Errorf("%q", b)
 			}
@@ -101,7 +102,7 @@ func TestErrorResponseEndsWaitingUpload(t *testing.T) {
 		p := f.accept()
 		p.request()
 		synctest.Wait()
-		p.send(respond(1, 403))
+		p.send(h2test.Response(1, 403))
 		resp := r.response()
 		spy.check(t)
 		if err := resp.Body.Close(); err != nil {
@@ -143,7 +144,7 @@ func TestServerEndsUploadAfterResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestDialer(t)
 		p, spy, resp := uploadTo(t, f, 200, false)
-		p.send(bodyEnd(1, "enough"), rst(1, frame.NoError))
+		p.send(h2test.DataEnd(1, "enough"), h2test.RST(1, frame.NoError))
 		synctest.Wait()
 		if b := readAll(t, resp); b != "enough" {
 			t.Errorf("%q", b)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 const afterGoAwayText = "http2: server sent GOAWAY and closed the connection; LastStreamID=1, "
@@ -37,31 +38,31 @@ var erringServers = []struct {
 	conn   *http2.ConnectionError
 }{
 	{
-		"reset", false, func(p *peer) { p.send(rst(1, frame.InternalError)) },
+		"reset", false, func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) },
 		[]string{"stream error: stream ID 1; INTERNAL_ERROR; received from peer"},
 		nil, nil,
 	},
 	{
-		"reset of the body", true, func(p *peer) { p.send(rst(1, frame.InternalError)) },
+		"reset of the body", true, func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) },
 		[]string{"stream error: stream ID 1; INTERNAL_ERROR; received from peer"},
 		nil, nil,
 	},
 	{"GOAWAY and the end", false, func(p *peer) {
-		p.send(goAway(1, frame.NoError))
+		p.send(h2test.GoAway(1, frame.NoError, ""))
 		synctest.Wait()
 		_ = p.nc.Close()
 	}, []string{afterGoAwayText + `ErrCode=NO_ERROR, debug=""`}, &http2.GoAwayError{LastStreamID: 1}, nil},
 	{"GOAWAY and the end of the body", true, func(p *peer) {
-		p.send(goAway(1, frame.NoError))
+		p.send(h2test.GoAway(1, frame.NoError, ""))
 		synctest.Wait()
 		_ = p.nc.Close()
 	}, []string{afterGoAwayText + `ErrCode=NO_ERROR, debug=""`}, &http2.GoAwayError{LastStreamID: 1}, nil},
 	{
 		"two GOAWAYs and the end", false, func(p *peer) {
-			first := goAway(frame.MaxStreamID, frame.EnhanceYourCalm)
+			first := h2test.GoAway(frame.MaxStreamID, frame.EnhanceYourCalm, "")
 			first.DebugData = []byte("too_many_pings")
 			p.send(first)
-			p.send(goAway(1, frame.NoError))
+			p.send(h2test.GoAway(1, frame.NoError, ""))
 			synctest.Wait()
 			_ = p.nc.Close()
 		},
@@ -78,18 +79,18 @@ var erringServers = []struct {
 		[]string{"unexpected EOF"},
 		nil, nil,
 	},
-	{"a body too short", true, func(p *peer) { p.send(bodyEnd(1, "1")) }, []string{"unexpected EOF"}, nil, nil},
+	{"a body too short", true, func(p *peer) { p.send(h2test.DataEnd(1, "1")) }, []string{"unexpected EOF"}, nil, nil},
 	{"fault of the connection", false, func(p *peer) {
 		p.send(frame.NewSettings(frame.Setting{ID: frame.SettingEnablePush, Value: 7}))
 	}, []string{"connection error: PROTOCOL_ERROR"}, nil, &protocolError},
 	{
-		"fault of the stream", false, func(p *peer) { p.send(respond(1, 200, "Upper", "x")) },
+		"fault of the stream", false, func(p *peer) { p.send(h2test.Response(1, 200, "Upper: x")) },
 		[]string{"stream error: stream ID 1; PROTOCOL_ERROR; "},
 		nil, nil,
 	},
 	{
 		"header too large", false, func(p *peer) {
-			p.send(respond(1, 200, slices.Repeat([]string{"x", strings.Repeat("y", 80)}, 40)...))
+			p.send(h2test.Response(1, 200).WithPairs(slices.Repeat([]string{"x", strings.Repeat("y", 80)}, 40)...))
 		},
 		[]string{"response header list larger than advertised limit"},
 		nil, nil,
@@ -146,7 +147,7 @@ func erring(t *testing.T, f *testDialer, rt http.RoundTripper, inBody bool, do f
 	p := f.accept()
 	p.request()
 	if inBody {
-		p.send(respond(1, 200, "content-length", "5"))
+		p.send(h2test.Response(1, 200, "content-length: 5"))
 		synctest.Wait()
 	}
 	served := make(chan struct{})

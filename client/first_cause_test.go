@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // failures are what ends a request at its server, and a part of the text of the error that says so.
@@ -22,11 +23,11 @@ var failures = map[string]struct {
 	do   func(p *peer)
 	want string
 }{
-	"REFUSED_STREAM": {func(p *peer) { p.send(rst(1, frame.RefusedStream)) }, "stream ID 1; REFUSED_STREAM"},
-	"INTERNAL_ERROR": {func(p *peer) { p.send(rst(1, frame.InternalError)) }, "stream ID 1; INTERNAL_ERROR"},
+	"REFUSED_STREAM": {func(p *peer) { p.send(h2test.RST(1, frame.RefusedStream)) }, "stream ID 1; REFUSED_STREAM"},
+	"INTERNAL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, "stream ID 1; INTERNAL_ERROR"},
 	"end":            {func(p *peer) { _ = p.nc.Close() }, "EOF"},
 	"GOAWAY and end": {func(p *peer) {
-		p.send(goAway(1, frame.EnhanceYourCalm))
+		p.send(h2test.GoAway(1, frame.EnhanceYourCalm, ""))
 		synctest.Wait()
 		_ = p.nc.Close()
 	}, "ENHANCE_YOUR_CALM"},
@@ -98,7 +99,7 @@ func TestFirstCauseOfBody(t *testing.T) {
 			r := startOn(t, rt, req)
 			p := fm.accept()
 			p.request()
-			p.send(respond(1, 200), body(1, "part"))
+			p.send(h2test.Response(1, 200), h2test.Data(1, "part"))
 			resp := r.response()
 			synctest.Wait()
 			steps := []func(){func() { failures[fail].do(p) }, give}

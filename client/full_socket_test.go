@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -139,7 +140,7 @@ func (f *fullSocket) serve(nc net.Conn) {
 			f.t.Error(err)
 			return
 		}
-		path := head{fields: fields}.get(":path")
+		path := h2test.Block{Fields: fields}.Get(":path")
 		text.Reset()
 		_ = enc.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
 		_, _ = nc.Write(frame.Headers{

@@ -6,28 +6,25 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Whatever a server sends, a request ends when its connection does, and nothing is left behind:
 // that, and panics, is what the bubble finds.
 func FuzzServer(f *testing.F) {
-	p := &peer{}
-	p.enc = hpack.NewEncoder(&p.buf)
-	block := p.block(respond(1, 200, "content-length", "3").fields)
+	block := h2test.NewCodec().Block(h2test.Response(1, 200, "content-length: 3").Fields...)
 	head := frame.Headers{StreamID: 1, EndHeaders: true, Fragment: block}.Append(nil)
 	f.Add(head)
-	f.Add(bodyEnd(1, "abc").Append(head))
-	f.Add(rst(1, frame.NoError).Append(bodyEnd(1, "abc").Append(head)))
-	f.Add(goAway(1, frame.NoError).Append(head))
-	f.Add(goAway(0, frame.EnhanceYourCalm).Append(nil))
-	f.Add(rst(3, frame.RefusedStream).Append(head))
+	f.Add(h2test.DataEnd(1, "abc").Append(head))
+	f.Add(h2test.RST(1, frame.NoError).Append(h2test.DataEnd(1, "abc").Append(head)))
+	f.Add(h2test.GoAway(1, frame.NoError, "").Append(head))
+	f.Add(h2test.GoAway(0, frame.EnhanceYourCalm, "").Append(nil))
+	f.Add(h2test.RST(3, frame.RefusedStream).Append(head))
 	f.Add(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: block}.Append(head))
 	f.Add(frame.NewSettings(maxStreams(0)).Append(nil))
 	f.Add(frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1}.Append(nil))
-	f.Add(frame.Ping{}.Append(body(3, "x").Append(nil)))
+	f.Add(frame.Ping{}.Append(h2test.Data(3, "x").Append(nil)))
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newTestDialer(t, func(tr *Transport) {

@@ -12,14 +12,15 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // take waits for the head of a request, past everything else that a client sends.
-func (p *peer) take() head {
+func (p *peer) take() h2test.Block {
 	p.t.Helper()
 	for {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			return f
 		case frame.GoAway:
 			p.t.Fatalf("the client sent %v %q", f.Code, f.DebugData)
@@ -32,21 +33,25 @@ func (p *peer) take() head {
 // What servers send with each response, more often than any limit allows at once.
 func TestHonestServers(t *testing.T) {
 	tests := map[string]func(id uint32) []any{ // the response
-		"empty DATA": func(id uint32) []any { return []any{respond(id, 200), body(id, ""), bodyEnd(id, "ok")} },
-		"103":        func(id uint32) []any { return []any{respond(id, 103, "link", "</a>"), respond(id, 200).ends()} },
-		"PING":       func(id uint32) []any { return []any{frame.Ping{}, respond(id, 200).ends()} },
-		"SETTINGS":   func(id uint32) []any { return []any{frame.NewSettings(), respond(id, 200).ends()} },
-		"PRIORITY":   func(id uint32) []any { return []any{frame.Priority{StreamID: id}, respond(id, 200).ends()} },
-		"early RST":  func(id uint32) []any { return []any{respond(id, 200).ends(), rst(id, frame.NoError)} },
+		"empty DATA": func(id uint32) []any {
+			return []any{h2test.Response(id, 200), h2test.Data(id, ""), h2test.DataEnd(id, "ok")}
+		},
+		"103": func(id uint32) []any {
+			return []any{h2test.Response(id, 103, "link: </a>"), h2test.Response(id, 200).End()}
+		},
+		"PING":      func(id uint32) []any { return []any{frame.Ping{}, h2test.Response(id, 200).End()} },
+		"SETTINGS":  func(id uint32) []any { return []any{frame.NewSettings(), h2test.Response(id, 200).End()} },
+		"PRIORITY":  func(id uint32) []any { return []any{frame.Priority{StreamID: id}, h2test.Response(id, 200).End()} },
+		"early RST": func(id uint32) []any { return []any{h2test.Response(id, 200).End(), h2test.RST(id, frame.NoError)} },
 		"late frames": func(id uint32) []any {
-			return []any{respond(id, 200).ends(), frame.WindowUpdate{StreamID: id, Increment: 1}}
+			return []any{h2test.Response(id, 200).End(), frame.WindowUpdate{StreamID: id, Increment: 1}}
 		},
 		"WINDOW_UPDATE": func(id uint32) []any {
 			update := frame.WindowUpdate{StreamID: id, Increment: 1}
-			return []any{frame.WindowUpdate{Increment: 1}, update, respond(id, 200).ends()}
+			return []any{frame.WindowUpdate{Increment: 1}, update, h2test.Response(id, 200).End()}
 		},
 		"ALTSVC": func(id uint32) []any {
-			return []any{frame.AltSvc{StreamID: id, Value: []byte(`h2=":1"`)}, respond(id, 200).ends()}
+			return []any{frame.AltSvc{StreamID: id, Value: []byte(`h2=":1"`)}, h2test.Response(id, 200).End()}
 		},
 	}
 	for name, answer := range tests {
@@ -63,7 +68,7 @@ func TestHonestServers(t *testing.T) {
 					if i == 0 {
 						p = f.accept()
 					}
-					p.send(answer(p.take().id)...)
+					p.send(answer(p.take().StreamID)...)
 					readAll(t, r.response())
 				}
 				f.close()
@@ -76,13 +81,15 @@ func TestHonestServers(t *testing.T) {
 // A server's faults end the streams that they are on. A download beside them goes on.
 func TestFaultsBesideDownload(t *testing.T) {
 	faults := map[string]func(id uint32) []any{
-		"malformed response":   func(id uint32) []any { return []any{respond(id, 200, "connection", "close")} },
-		"DATA before the head": func(id uint32) []any { return []any{body(id, "x")} },
+		"malformed response":   func(id uint32) []any { return []any{h2test.Response(id, 200, "connection: close")} },
+		"DATA before the head": func(id uint32) []any { return []any{h2test.Data(id, "x")} },
 		"DATA beyond its length": func(id uint32) []any {
-			return []any{respond(id, 200, "content-length", "1"), body(id, "xx")}
+			return []any{h2test.Response(id, 200, "content-length: 1"), h2test.Data(id, "xx")}
 		},
-		"empty DATA without end":  func(id uint32) []any { return append([]any{respond(id, 200)}, empties(id, 3000)...) },
-		"trailers without an end": func(id uint32) []any { return []any{respond(id, 200), respond(id, 200)} },
+		"empty DATA without end": func(id uint32) []any {
+			return append([]any{h2test.Response(id, 200)}, empties(id, 3000)...)
+		},
+		"trailers without an end": func(id uint32) []any { return []any{h2test.Response(id, 200), h2test.Response(id, 200)} },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -90,12 +97,12 @@ func TestFaultsBesideDownload(t *testing.T) {
 				f := newTestDialer(t)
 				download := f.get()
 				p := f.accept()
-				first := p.take().id
-				p.send(respond(first, 200))
+				first := p.take().StreamID
+				p.send(h2test.Response(first, 200))
 				resp := download.response()
 				for range 250 {
 					r := f.get()
-					p.send(fault(p.take().id)...)
+					p.send(fault(p.take().StreamID)...)
 					<-r.done
 					if r.err == nil {
 						if _, err := io.ReadAll(r.resp.Body); err == nil {
@@ -104,7 +111,7 @@ func TestFaultsBesideDownload(t *testing.T) {
 						_ = r.resp.Body.Close()
 					}
 				}
-				p.send(bodyEnd(first, "the rest"))
+				p.send(h2test.DataEnd(first, "the rest"))
 				if s := readAll(t, resp); s != "the rest" {
 					t.Errorf("the download has %q", s)
 				}
@@ -117,7 +124,7 @@ func TestFaultsBesideDownload(t *testing.T) {
 
 func empties(id uint32, n int) (list []any) {
 	for range n {
-		list = append(list, body(id, ""))
+		list = append(list, h2test.Data(id, ""))
 	}
 	return list
 }
@@ -135,13 +142,13 @@ func TestSmallDataUnread(t *testing.T) {
 			for p.next() != nil { // else what the client answers fills the connection
 			}
 		}()
-		p.send(respond(1, 200), respond(3, 200))
+		p.send(h2test.Response(1, 200), h2test.Response(3, 200))
 		var wire []byte
 		for range 60_000 {
-			wire = body(1, "x").Append(wire)
+			wire = h2test.Data(1, "x").Append(wire)
 		}
 		p.send(wire)
-		p.send(bodyEnd(1, "y"), bodyEnd(3, "other"))
+		p.send(h2test.DataEnd(1, "y"), h2test.DataEnd(3, "other"))
 		if s := readAll(t, other.response()); s != "other" {
 			t.Errorf("the other stream has %q", s)
 		}
@@ -195,14 +202,14 @@ func TestHugeHeaderBesideDownload(t *testing.T) {
 				f := newTestDialer(t, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4000 })
 				download := f.get()
 				p := f.accept()
-				p.send(respond(p.take().id, 200, "x-first", "entered"))
+				p.send(h2test.Response(p.take().StreamID, 200, "x-first: entered"))
 				resp := download.response()
 				for i := range 3 {
 					r := f.get()
-					id := p.take().id
+					id := p.take().StreamID
 					n := fmt.Sprint(i)
-					huge := respond(id, 200, "x-a", n, "x-huge", strings.Repeat("h", size), "x-b", n)
-					block := p.block(huge.fields)
+					huge := h2test.Response(id, 200, "x-a: "+n, "x-huge: "+strings.Repeat("h", size), "x-b: "+n)
+					block := p.codec.Block(huge.Fields...)
 					cut := func() (piece []byte) {
 						piece, block = block[:min(len(block), 16000)], block[min(len(block), 16000):]
 						return piece
@@ -218,14 +225,14 @@ func TestHugeHeaderBesideDownload(t *testing.T) {
 						t.Fatal("the header section was taken")
 					}
 					r = f.get()
-					id = p.take().id
-					p.send(respond(id, 200, "x-a", fmt.Sprint(i), "x-b", fmt.Sprint(i), "x-first", "entered").ends())
+					id = p.take().StreamID
+					p.send(h2test.Response(id, 200, "x-a: "+fmt.Sprint(i), "x-b: "+fmt.Sprint(i), "x-first: entered").End())
 					h := r.response().Header
 					if h.Get("X-A") != fmt.Sprint(i) || h.Get("X-B") != fmt.Sprint(i) || h.Get("X-First") != "entered" {
 						t.Fatalf("the next response has %v", h)
 					}
 				}
-				p.send(bodyEnd(1, "the rest"))
+				p.send(h2test.DataEnd(1, "the rest"))
 				if s := readAll(t, resp); s != "the rest" {
 					t.Errorf("the download has %q", s)
 				}
@@ -247,21 +254,21 @@ func TestManyInterimResponses(t *testing.T) {
 		})
 		r := f.start(newRequest(t, "GET", testURL+"/", nil).WithContext(ctx))
 		p := f.accept()
-		id := p.take().id
+		id := p.take().StreamID
 		for range 2000 {
-			p.send(respond(id, 103, "link", "</a>"))
+			p.send(h2test.Response(id, 103, "link: </a>"))
 		}
-		p.send(respond(id, 200).ends())
+		p.send(h2test.Response(id, 200).End())
 		readAll(t, r.response())
 		if seen != 2000 {
 			t.Errorf("the hook has seen %d", seen)
 		}
 		r = f.get()
-		id = p.take().id
+		id = p.take().StreamID
 		for range 100 {
-			p.send(respond(id, 103, "link", "</a>"))
+			p.send(h2test.Response(id, 103, "link: </a>"))
 		}
-		p.send(respond(id, 200).ends())
+		p.send(h2test.Response(id, 200).End())
 		readAll(t, r.response())
 		f.close()
 		_ = p.nc.Close()

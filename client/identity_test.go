@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
@@ -54,13 +55,13 @@ func TestPushForHostOfRequest(t *testing.T) {
 		page := f.start(req)
 		p := f.accept()
 		p.request()
-		p.send(p.promise(2, ":authority", "victim.test"), respond(2, 200))
+		p.send(p.promise(2, ":authority", "victim.test"), h2test.Response(2, 200))
 		p.wantReset(2, frame.ProtocolError)
-		p.send(p.promise(4), respond(4, 200), bodyEnd(4, "own"))
+		p.send(p.promise(4), h2test.Response(4, 200), h2test.DataEnd(4, "own"))
 		synctest.Wait()
 		victim := f.start(newRequest(t, "GET", "http://victim.test/pushed", nil))
 		q := f.accept()
-		q.send(respond(q.request().id, 200, "from", "victim").ends())
+		q.send(h2test.Response(q.request().StreamID, 200, "from: victim").End())
 		if got := victim.response().Header.Get("From"); got != "victim" {
 			t.Errorf("the response is from %q", got)
 		}
@@ -68,14 +69,14 @@ func TestPushForHostOfRequest(t *testing.T) {
 		own.Host = "example.test"
 		other := f.start(own) // goes to another server, and asks it for the same
 		o := f.accept()
-		o.send(respond(o.request().id, 200, "from", "other").ends())
+		o.send(h2test.Response(o.request().StreamID, 200, "from: other").End())
 		if got := other.response().Header.Get("From"); got != "other" {
 			t.Errorf("the response is from %q", got)
 		}
 		if got := readAll(t, f.start(newRequest(t, "GET", testURL+"/pushed", nil)).response()); got != "own" {
 			t.Errorf("what was pushed for the origin: %q", got)
 		}
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		page.response()
 		f.close()
 		for _, p := range []*peer{p, q, o} {

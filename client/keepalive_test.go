@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // pingPolicy counts PINGs as grpc-go's servers do by default: one that comes
@@ -54,8 +55,8 @@ func (g *pingPolicy) serve(p *peer) {
 		case nil:
 			g.mu.Unlock()
 			return
-		case head:
-			g.open[m.id] = true
+		case h2test.Block:
+			g.open[m.StreamID] = true
 		case frame.RSTStream:
 			delete(g.open, m.StreamID)
 		case frame.Ping:
@@ -64,7 +65,7 @@ func (g *pingPolicy) serve(p *peer) {
 			}
 			p.send(frame.Ping{Ack: true, Data: m.Data})
 			if g.ping(time.Now()) {
-				p.send(goAway(0, frame.EnhanceYourCalm))
+				p.send(h2test.GoAway(0, frame.EnhanceYourCalm, ""))
 			}
 		}
 		g.mu.Unlock()
@@ -78,7 +79,7 @@ func (g *pingPolicy) answer(p *peer, id uint32) {
 	if g.open[id] {
 		delete(g.open, id)
 		g.sent = true
-		p.send(respond(id, 204).ends())
+		p.send(h2test.Response(id, 204).End())
 	}
 }
 
@@ -102,7 +103,7 @@ func pingStorm(t *testing.T, atOnce int, every time.Duration, answers int) {
 	r := f.get()
 	p := f.accept()
 	p.request()
-	p.send(respond(1, 204).ends())
+	p.send(h2test.Response(1, 204).End())
 	r.response()
 	g.sent = true
 	go g.serve(p) // ends with the connection
@@ -194,7 +195,7 @@ func TestServerStopsReading(t *testing.T) {
 						for p.next() != nil {
 						}
 					}()
-					p.send(respond(1, 204).ends())
+					p.send(h2test.Response(1, 204).End())
 					r.response()
 				} else {
 					err := r.wantErr(frame.NoError)
@@ -232,7 +233,7 @@ func TestSlowServer(t *testing.T) {
 		time.Sleep(40 * time.Second)
 		p.send(frame.NewSettings(), frame.Settings{Ack: true})
 		p.request()
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		_ = p.nc.Close()
 	})
@@ -242,7 +243,7 @@ func TestSlowServer(t *testing.T) {
 		p.send(frame.NewSettings())
 		p.request()
 		time.Sleep(40 * time.Second)
-		p.send(frame.Settings{Ack: true}, respond(1, 204).ends())
+		p.send(frame.Settings{Ack: true}, h2test.Response(1, 204).End())
 		r.response()
 		_ = p.nc.Close()
 	})
@@ -250,7 +251,13 @@ func TestSlowServer(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		b := frame.Headers{StreamID: 1, EndHeaders: true, Fragment: p.block(respond(1, 200).fields)}.Append(nil)
+		b := frame.Headers{
+			StreamID:   1,
+			EndHeaders: true,
+			Fragment:   p.codec.Block(h2test.Response(1, 200).Fields...),
+		}.Append(
+			nil,
+		)
 		b = frame.Data{StreamID: 1, EndStream: true, Data: make([]byte, 9000)}.Append(b)
 		time.Sleep(40 * time.Second)
 		p.send(b[:12])
@@ -276,7 +283,11 @@ func TestSlowServer(t *testing.T) {
 			}
 		}()
 		time.Sleep(3 * time.Hour)
-		p.send(frame.WindowUpdate{StreamID: 1, Increment: 5000}, frame.WindowUpdate{Increment: 5000}, respond(1, 204).ends())
+		p.send(
+			frame.WindowUpdate{StreamID: 1, Increment: 5000},
+			frame.WindowUpdate{Increment: 5000},
+			h2test.Response(1, 204).End(),
+		)
 		r.response()
 		_ = p.nc.Close()
 	})

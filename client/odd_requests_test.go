@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // An oddRequest is sent by net/http's HTTP/2 and by ours, and what a server sees frame by frame
@@ -236,15 +237,15 @@ func (o oddRequest) seen(t *testing.T, f *testDialer, rt http.RoundTripper) (fra
 func (p *peer) transcript() (frames []string) {
 	for {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			var fields []string
-			for _, hf := range f.fields {
+			for _, hf := range f.Fields {
 				fields = append(fields, fmt.Sprintf("%q: %q", hf.Name, hf.Value))
 			}
 			slices.Sort(fields)
-			frames = append(frames, fmt.Sprintf("HEADERS end=%v %s", f.end, strings.Join(fields, "\n\t")))
-			if f.end {
-				p.send(respond(f.id, 204).ends())
+			frames = append(frames, fmt.Sprintf("HEADERS end=%v %s", f.EndStream, strings.Join(fields, "\n\t")))
+			if f.EndStream {
+				p.send(h2test.Response(f.StreamID, 204).End())
 			}
 		case frame.Data:
 			if len(f.Data) > 0 {
@@ -252,7 +253,7 @@ func (p *peer) transcript() (frames []string) {
 			}
 			if f.EndStream {
 				frames = append(frames, "END_STREAM")
-				p.send(respond(f.StreamID, 204).ends())
+				p.send(h2test.Response(f.StreamID, 204).End())
 			}
 		case frame.RSTStream:
 			frames = append(frames, fmt.Sprint("RST_STREAM ", f.Code))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // What servers and proxies send that is odd, or wrong only at its end: what there is of the
@@ -23,48 +24,58 @@ var oddResponses = []struct {
 	want string // the field X, in the header or else in the trailers
 }{
 	{"whitespace at the ends of a value", func(p *peer) {
-		p.send(respond(1, 200, "x", "\t a b "), bodyEnd(1, "hello"))
+		p.send(h2test.Response(1, 200, "x: \t a b "), h2test.DataEnd(1, "hello"))
 	}, "hello", nil, "a b"},
 	{"whitespace at the end of a trailer", func(p *peer) {
-		p.send(respond(1, 200), body(1, "hello"), trailersOf(1, "x", "no route "))
+		p.send(h2test.Response(1, 200), h2test.Data(1, "hello"), trailersOf(1, "x", "no route "))
 	}, "hello", nil, "no route"},
 	{"content-length in the trailers", func(p *peer) {
-		p.send(respond(1, 200, "content-length", "5"), body(1, "hello"), trailersOf(1, "content-length", "3", "x", "1"))
+		p.send(
+			h2test.Response(1, 200, "content-length: 5"),
+			h2test.Data(1, "hello"),
+			trailersOf(1, "content-length", "3", "x", "1"),
+		)
 	}, "hello", nil, "1"},
 	{"interim responses with content-length", func(p *peer) {
-		p.send(respond(1, 103, "content-length", "17"), respond(1, 100, "content-length", "0"),
-			respond(1, 200, "content-length", "5"), bodyEnd(1, "hello"))
+		p.send(h2test.Response(1, 103, "content-length: 17"), h2test.Response(1, 100, "content-length: 0"),
+			h2test.Response(1, 200, "content-length: 5"), h2test.DataEnd(1, "hello"))
 	}, "hello", nil, ""},
 	{"less than content-length", func(p *peer) {
-		p.send(respond(1, 200, "content-length", "9"), body(1, "hel"), bodyEnd(1, "lo"))
+		p.send(h2test.Response(1, 200, "content-length: 9"), h2test.Data(1, "hel"), h2test.DataEnd(1, "lo"))
 	}, "hello", io.ErrUnexpectedEOF, ""},
 	{"more than content-length", func(p *peer) {
-		p.send(respond(1, 200, "content-length", "5"), body(1, "hel"), bodyEnd(1, "lo there"))
+		p.send(h2test.Response(1, 200, "content-length: 5"), h2test.Data(1, "hel"), h2test.DataEnd(1, "lo there"))
 	}, "hello", frame.ProtocolError, ""},
 	{"a frame more than content-length", func(p *peer) {
-		p.send(respond(1, 200, "content-length", "5"), body(1, "hello"), bodyEnd(1, " there"))
+		p.send(h2test.Response(1, 200, "content-length: 5"), h2test.Data(1, "hello"), h2test.DataEnd(1, " there"))
 	}, "hello", frame.ProtocolError, ""},
 	{"empty and padded DATA between", func(p *peer) {
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		for _, s := range strings.Split("hello", "") {
-			p.send(body(1, ""), body(1, s), []byte("\x00\x00\x04\x00\x08\x00\x00\x00\x01\x03\x00\x00\x00"))
+			p.send(h2test.Data(1, ""), h2test.Data(1, s), []byte("\x00\x00\x04\x00\x08\x00\x00\x00\x01\x03\x00\x00\x00"))
 		}
-		p.send(bodyEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 	}, "hello", nil, ""},
 	{"frames for a stream that is over", func(p *peer) {
-		p.send(respond(1, 200), bodyEnd(1, "hello"), frame.WindowUpdate{StreamID: 1, Increment: 9}, rst(1, frame.NoError),
-			frame.WindowUpdate{StreamID: 1, Increment: 9}, rst(1, frame.Cancel))
+		p.send(
+			h2test.Response(1, 200),
+			h2test.DataEnd(1, "hello"),
+			frame.WindowUpdate{StreamID: 1, Increment: 9},
+			h2test.RST(1, frame.NoError),
+			frame.WindowUpdate{StreamID: 1, Increment: 9},
+			h2test.RST(1, frame.Cancel),
+		)
 	}, "hello", nil, ""},
 	{"RST_STREAM without END_STREAM", func(p *peer) {
-		p.send(respond(1, 200), body(1, "hello"), rst(1, frame.NoError))
+		p.send(h2test.Response(1, 200), h2test.Data(1, "hello"), h2test.RST(1, frame.NoError))
 	}, "hello", frame.NoError, ""},
 }
 
 // trailersOf is the trailer section of a response.
-func trailersOf(id uint32, pairs ...string) head {
-	h := respond(id, 200, pairs...)
-	h.fields = h.fields[1:]
-	return h.ends()
+func trailersOf(id uint32, pairs ...string) h2test.Block {
+	h := h2test.Response(id, 200).WithPairs(pairs...)
+	h.Fields = h.Fields[1:]
+	return h.End()
 }
 
 func TestOddResponses(t *testing.T) {
@@ -87,8 +98,8 @@ func TestOddResponses(t *testing.T) {
 				}
 				r = f.get()
 				for next := p.next(); next != nil; next = p.next() {
-					if h, ok := next.(head); ok {
-						p.send(respond(h.id, 204).ends())
+					if h, ok := next.(h2test.Block); ok {
+						p.send(h2test.Response(h.StreamID, 204).End())
 						break
 					}
 				}
@@ -111,7 +122,7 @@ func TestGoAwayBelowResponse(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200), body(1, "part"), goAway(0, frame.NoError))
+		p.send(h2test.Response(1, 200), h2test.Data(1, "part"), h2test.GoAway(0, frame.NoError, ""))
 		go io.Copy(io.Discard, p.r)
 		b, err := io.ReadAll(r.response().Body)
 		if string(b) != "part" || !errors.Is(err, frame.RefusedStream) {
@@ -140,7 +151,7 @@ func TestStreamLimitLowered(t *testing.T) {
 		f := newTestDialer(t, func(tr *Transport) { tr.StrictMaxConcurrentStreams = true })
 		first := f.get()
 		p := f.accept(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: before})
-		p.send(respond(p.request().id, 204).ends())
+		p.send(h2test.Response(p.request().StreamID, 204).End())
 		first.response()
 		var running []*result
 		for range requests {
@@ -148,16 +159,16 @@ func TestStreamLimitLowered(t *testing.T) {
 		}
 		var open []uint32
 		for range before {
-			open = append(open, p.request().id)
+			open = append(open, p.request().StreamID)
 		}
 		p.send(frame.NewSettings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: after}))
 		time.Sleep(time.Second)
 		for done := 0; done < requests; {
-			p.send(respond(open[0], 204).ends())
+			p.send(h2test.Response(open[0], 204).End())
 			open = open[1:]
 			done++
 			if done+len(open) < requests && len(open) < after {
-				open = append(open, p.request().id)
+				open = append(open, p.request().StreamID)
 			}
 		}
 		for _, r := range running {
@@ -178,7 +189,7 @@ func TestCleartextConnIsNotForHTTPS(t *testing.T) {
 		f := newTestDialer(t, func(tr *Transport) { tr.Protocols.SetHTTP2(true) })
 		r := f.start(newRequest(t, http.MethodGet, "http://server:443/", nil))
 		p := f.accept()
-		p.send(respond(p.request().id, 204).ends())
+		p.send(h2test.Response(p.request().StreamID, 204).End())
 		r.response()
 		secure := f.start(newRequest(t, http.MethodGet, "https://server/", nil))
 		nc, err := f.l.Accept()

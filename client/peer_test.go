@@ -2,31 +2,26 @@ package client
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // A peer is one connection of a server that the test plays, frame by frame, in a bubble of
 // synctest.
 type peer struct {
-	t   *testing.T
-	nc  memconn.End
-	r   *bufio.Reader
-	enc *hpack.Encoder
-	buf bytes.Buffer
-	dec *hpack.Decoder
+	t     *testing.T
+	nc    memconn.End
+	r     *bufio.Reader
+	codec *h2test.Codec
 
 	silent bool // it answers no PING
 }
@@ -75,8 +70,7 @@ func (f *testDialer) acceptSilent() *peer {
 
 // newPeer reads the client's preface from nc.
 func newPeer(t *testing.T, nc net.Conn) *peer {
-	p := &peer{t: t, nc: nc.(memconn.End), r: bufio.NewReader(nc), dec: hpack.NewDecoder(4096, nil)}
-	p.enc = hpack.NewEncoder(&p.buf)
+	p := &peer{t: t, nc: nc.(memconn.End), r: bufio.NewReader(nc), codec: h2test.NewCodec()}
 	preface := make([]byte, len(frame.Preface))
 	if _, err := io.ReadFull(p.r, preface); err == nil && string(preface) != frame.Preface {
 		t.Errorf("preface %q", preface)
@@ -84,71 +78,9 @@ func newPeer(t *testing.T, nc net.Conn) *peer {
 	return p
 }
 
-// head is a header block.
-type head struct {
-	id     uint32
-	end    bool
-	fields []hpack.HeaderField
-}
-
-// get returns the value of a field.
-func (h head) get(name string) string {
-	for _, f := range h.fields {
-		if f.Name == name {
-			return f.Value
-		}
-	}
-	return ""
-}
-
-// respond is the head of a response.
-func respond(id uint32, status int, pairs ...string) head {
-	h := head{id: id, fields: []hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(status)}}}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		h.fields = append(h.fields, hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
-	}
-	return h
-}
-
-func (h head) ends() head { h.end = true; return h }
-
-func body(id uint32, s string) frame.Data { return frame.Data{StreamID: id, Data: []byte(s)} }
-func bodyEnd(id uint32, s string) frame.Data {
-	return frame.Data{StreamID: id, Data: []byte(s), EndStream: true}
-}
-
-func goAway(last uint32, c frame.Code) frame.GoAway {
-	return frame.GoAway{LastStreamID: last, Code: c}
-}
-func rst(id uint32, c frame.Code) frame.RSTStream { return frame.RSTStream{StreamID: id, Code: c} }
-
-// block encodes a header block.
-func (p *peer) block(fields []hpack.HeaderField) []byte {
-	p.buf.Reset()
-	for _, f := range fields {
-		_ = p.enc.WriteField(f)
-	}
-	return bytes.Clone(p.buf.Bytes())
-}
-
-// send sends frames, heads and octets in one write. A connection that the client has closed is no
+// send sends items of package h2test in one write. A connection that the client has closed is no
 // error.
-func (p *peer) send(items ...any) {
-	var b []byte
-	for _, it := range items {
-		switch it := it.(type) {
-		case []byte:
-			b = append(b, it...)
-		case head:
-			b = frame.Headers{StreamID: it.id, EndStream: it.end, EndHeaders: true, Fragment: p.block(it.fields)}.Append(b)
-		case frame.Frame:
-			b = it.Append(b)
-		default:
-			p.t.Fatalf("cannot send %T", it)
-		}
-	}
-	_, _ = p.nc.Write(b)
-}
+func (p *peer) send(items ...any) { _, _ = p.nc.Write(p.codec.Append(nil, items...)) }
 
 // next waits for a frame; it passes over SETTINGS and WINDOW_UPDATE. It is nil at the end of the
 // connection.
@@ -171,11 +103,11 @@ func (p *peer) next() any {
 		switch f := f.(type) {
 		case frame.Settings, frame.WindowUpdate:
 		case frame.Headers:
-			fields, err := p.dec.DecodeFull(f.Fragment)
+			fields, err := p.codec.Fields(f.Fragment)
 			if err != nil {
 				p.t.Fatal(err)
 			}
-			return head{id: f.StreamID, end: f.EndStream, fields: fields}
+			return h2test.Block{StreamID: f.StreamID, EndStream: f.EndStream, Fields: fields}
 		default:
 			return f
 		}
@@ -183,10 +115,10 @@ func (p *peer) next() any {
 }
 
 // request waits for the head of a request.
-func (p *peer) request() head {
+func (p *peer) request() h2test.Block {
 	p.t.Helper()
 	f := p.next()
-	h, ok := f.(head)
+	h, ok := f.(h2test.Block)
 	if !ok {
 		p.t.Fatalf("want a request, got %v", f)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -177,7 +178,7 @@ func TestDialErrorBesideConn(t *testing.T) {
 		p.request()
 		synctest.Wait()
 		f.get().wantErr(errDial)
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		first.response()
 		f.close()
 		_ = p.nc.Close()
@@ -270,12 +271,12 @@ func TestWaitForSettings(t *testing.T) {
 		second := once()
 		second.wantWaiting("SETTINGS have not come")
 		get := f.get()
-		for h := p.nextRequest(); h.get(":method") != "GET"; h = p.nextRequest() {
-			t.Errorf("%s is sent before SETTINGS", h.get(":method"))
+		for h := p.nextRequest(); h.Get(":method") != "GET"; h = p.nextRequest() {
+			t.Errorf("%s is sent before SETTINGS", h.Get(":method"))
 		}
 		p.send(frame.NewSettings(), frame.Settings{Ack: true})
 		h := p.nextRequest()
-		p.send(respond(1, 204).ends(), respond(3, 204).ends(), respond(h.id, 204).ends())
+		p.send(h2test.Response(1, 204).End(), h2test.Response(3, 204).End(), h2test.Response(h.StreamID, 204).End())
 		for _, r := range []*result{first, second, get} {
 			r.response()
 		}
@@ -287,10 +288,13 @@ func TestWaitForSettings(t *testing.T) {
 // A server each of whose connections is good for nothing is not stormed.
 func TestNoStormOfDials(t *testing.T) {
 	for name, say := range map[string]func(p *peer){
-		"GOAWAY":          func(p *peer) { p.send(frame.NewSettings(), goAway(0, frame.NoError)) },
-		"GOAWAY and ends": func(p *peer) { p.send(frame.NewSettings(), goAway(0, frame.NoError)); _ = p.nc.Close() },
-		"no streams":      func(p *peer) { p.send(frame.NewSettings(maxStreams(0)), frame.Settings{Ack: true}) },
-		"ends":            func(p *peer) { _ = p.nc.Close() },
+		"GOAWAY": func(p *peer) { p.send(frame.NewSettings(), h2test.GoAway(0, frame.NoError, "")) },
+		"GOAWAY and ends": func(p *peer) {
+			p.send(frame.NewSettings(), h2test.GoAway(0, frame.NoError, ""))
+			_ = p.nc.Close()
+		},
+		"no streams": func(p *peer) { p.send(frame.NewSettings(maxStreams(0)), frame.Settings{Ack: true}) },
+		"ends":       func(p *peer) { _ = p.nc.Close() },
 	} {
 		for _, configured := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // With MaxRequestsPerConn no connection takes more requests, and each request ends, however many
@@ -72,10 +73,10 @@ func answerAll(p *peer) (n int) {
 	p.send(frame.NewSettings(maxStreams(100)), frame.Settings{Ack: true})
 	for {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			n++
 			time.Sleep(time.Millisecond)
-			p.send(respond(f.id, 204).ends())
+			p.send(h2test.Response(f.StreamID, 204).End())
 		case nil:
 			return n
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // randomFaults is a server, and the way to it, of which every part fails at random.
@@ -53,25 +54,25 @@ func (c *randomFaults) serve(p *peer) {
 	case 0:
 		return
 	case 1:
-		p.send(frame.NewSettings(), goAway(0, frame.NoError))
+		p.send(frame.NewSettings(), h2test.GoAway(0, frame.NoError, ""))
 		return
 	}
 	time.Sleep(time.Duration(c.below(20)) * time.Millisecond)
 	p.send(frame.NewSettings(maxStreams(uint32(c.below(4)))), frame.Settings{Ack: true})
 	for {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			switch c.below(20) {
 			case 0:
 				return
 			case 1:
-				p.send(goAway(f.id-1, frame.NoError))
+				p.send(h2test.GoAway(f.StreamID-1, frame.NoError, ""))
 				return
 			case 2, 3:
-				p.send(rst(f.id, frame.RefusedStream))
+				p.send(h2test.RST(f.StreamID, frame.RefusedStream))
 			default:
 				time.Sleep(time.Duration(c.below(10)) * time.Millisecond)
-				p.send(respond(f.id, 204).ends())
+				p.send(h2test.Response(f.StreamID, 204).End())
 			}
 		case nil:
 			return

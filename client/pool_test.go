@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func maxStreams(n uint32) frame.Setting {
@@ -43,7 +44,7 @@ func TestPoolSharesDial(t *testing.T) {
 		}
 		p := f.accept()
 		for range calls {
-			p.send(respond(p.request().id, 204).ends())
+			p.send(h2test.Response(p.request().StreamID, 204).End())
 		}
 		for _, r := range calls {
 			r.response()
@@ -109,7 +110,7 @@ func TestPoolGrows(t *testing.T) {
 			p  *peer
 			id uint32
 		}{{p, 1}, {p, 3}, {q, 1}, {q, 3}, {r, 1}} {
-			c.p.send(respond(c.id, 204).ends())
+			c.p.send(h2test.Response(c.id, 204).End())
 		}
 		for _, call := range []*result{first, second, third, fourth, fifth} {
 			call.response()
@@ -148,14 +149,14 @@ func TestPoolWaits(t *testing.T) {
 				waiting[1].stop() // gives up
 				waiting[1].wantErr(context.Canceled)
 				waiting[0].wantWaiting("no stream is free")
-				p.send(respond(1, 204).ends())
+				p.send(h2test.Response(1, 204).End())
 				first.response()
 				for _, i := range []int{0, 2} {
 					h := p.request()
-					if h.get(":path") != fmt.Sprint("/", i) {
-						t.Errorf("request %q, want %d", h.get(":path"), i)
+					if h.Get(":path") != fmt.Sprint("/", i) {
+						t.Errorf("request %q, want %d", h.Get(":path"), i)
 					}
-					p.send(respond(h.id, 204).ends())
+					p.send(h2test.Response(h.StreamID, 204).End())
 					waiting[i].response()
 				}
 				// A higher limit serves the requests that wait at once.
@@ -164,7 +165,7 @@ func TestPoolWaits(t *testing.T) {
 				synctest.Wait()
 				p.send(frame.NewSettings(maxStreams(5)))
 				p.request()
-				p.send(respond(7, 204).ends(), respond(9, 204).ends())
+				p.send(h2test.Response(7, 204).End(), h2test.Response(9, 204).End())
 				one.response()
 				two.response()
 				f.close()
@@ -186,15 +187,15 @@ func TestPoolFirstGuess(t *testing.T) {
 		p := f.acceptSilent()
 		var ids []uint32
 		for range calls {
-			ids = append(ids, p.request().id)
+			ids = append(ids, p.request().StreamID)
 		}
 		p.send(frame.NewSettings(maxStreams(2)), frame.Settings{Ack: true})
 		for _, id := range ids[2:] {
-			p.send(rst(id, frame.RefusedStream))
+			p.send(h2test.RST(id, frame.RefusedStream))
 		}
-		p.send(respond(ids[0], 204).ends(), respond(ids[1], 204).ends())
+		p.send(h2test.Response(ids[0], 204).End(), h2test.Response(ids[1], 204).End())
 		for range ids[2:] {
-			p.send(respond(p.request().id, 204).ends())
+			p.send(h2test.Response(p.request().StreamID, 204).End())
 		}
 		for _, r := range calls {
 			r.response()
@@ -211,15 +212,15 @@ func TestPoolGoAway(t *testing.T) {
 		old := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		resp := old.response()
-		p.send(goAway(1, frame.NoError))
+		p.send(h2test.GoAway(1, frame.NoError, ""))
 		synctest.Wait()
 		r := f.get()
 		q := f.accept()
-		q.send(respond(q.request().id, 204).ends())
+		q.send(h2test.Response(q.request().StreamID, 204).End())
 		r.response()
-		p.send(bodyEnd(1, "finished"))
+		p.send(h2test.DataEnd(1, "finished"))
 		if got := readAll(t, resp); got != "finished" {
 			t.Errorf("%q", got)
 		}
@@ -316,10 +317,10 @@ func TestPoolCloseIdle(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		resp := r.response()
 		f.tr.CloseIdleConnections()
-		p.send(bodyEnd(1, "ok"))
+		p.send(h2test.DataEnd(1, "ok"))
 		if got := readAll(t, resp); got != "ok" {
 			t.Errorf("%q", got)
 		}
@@ -423,8 +424,8 @@ func TestClientConnState(t *testing.T) {
 		p.request()
 		r3.wantWaiting("no stream is free")
 		before := changes.Load()
-		p.send(respond(1, 204).ends(), respond(3, 204).ends())
-		p.send(respond(p.request().id, 204).ends())
+		p.send(h2test.Response(1, 204).End(), h2test.Response(3, 204).End())
+		p.send(h2test.Response(p.request().StreamID, 204).End())
 		for _, r := range []*result{r, r2, r3} {
 			r.response()
 		}

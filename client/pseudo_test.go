@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func TestPseudoHeaderOrder(t *testing.T) {
@@ -30,7 +32,7 @@ func TestPseudoHeaderOrder(t *testing.T) {
 			p := f.accept()
 			h := p.request()
 			var names []string
-			for _, field := range h.fields {
+			for _, field := range h.Fields {
 				if strings.HasPrefix(field.Name, ":") {
 					names = append(names, field.Name)
 				}
@@ -38,8 +40,8 @@ func TestPseudoHeaderOrder(t *testing.T) {
 			if got := strings.Join(names, " "); got != tt.want {
 				t.Errorf("order %q: sent %q, want %q", tt.order, got, tt.want)
 			}
-			e := respond(h.id, 200)
-			e.end = true
+			e := h2test.Response(h.StreamID, 200)
+			e.EndStream = true
 			p.send(e)
 			<-done
 			f.tr.CloseIdleConnections()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -33,7 +34,7 @@ func cached(t *testing.T, adjust ...func(*Transport)) (*testDialer, *peer, *resu
 // end ends what cached has begun.
 func (f *testDialer) end(p *peer, page *result) {
 	f.t.Helper()
-	p.send(respond(1, 204).ends())
+	p.send(h2test.Response(1, 204).End())
 	page.response()
 	f.close()
 	_ = p.nc.Close()
@@ -70,7 +71,7 @@ func (f *testDialer) wantStats(why string, want PushCacheStats) {
 func TestPushCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
-		p.send(p.promise(2), respond(2, 200, "a", "b"), bodyEnd(2, "pushed body"))
+		p.send(p.promise(2), h2test.Response(2, 200, "a: b"), h2test.DataEnd(2, "pushed body"))
 		f.wantStats("one is kept", PushCacheStats{Responses: 1, Bytes: 11, Stored: 1})
 		r := f.pushed()
 		resp := r.response()
@@ -81,10 +82,10 @@ func TestPushCache(t *testing.T) {
 		}
 		f.wantStats("it was handed out", PushCacheStats{Stored: 1, Matched: 1})
 		r = f.pushed()
-		if h := p.request(); h.id != 3 {
-			t.Errorf("the second request is on stream %d", h.id)
+		if h := p.request(); h.StreamID != 3 {
+			t.Errorf("the second request is on stream %d", h.StreamID)
 		}
-		p.send(respond(3, 204).ends())
+		p.send(h2test.Response(3, 204).End())
 		r.response()
 		f.end(p, page)
 	})
@@ -98,14 +99,14 @@ func TestPushCacheRunning(t *testing.T) {
 		p.send(p.promise(2))
 		r := f.pushed()
 		r.wantWaiting("nothing has come but the promise")
-		p.send(respond(2, 103), respond(2, 200))
+		p.send(h2test.Response(2, 103), h2test.Response(2, 200))
 		resp := r.response()
-		p.send(body(2, "first, "))
+		p.send(h2test.Data(2, "first, "))
 		buf := make([]byte, 100)
 		if n, err := resp.Body.Read(buf); string(buf[:n]) != "first, " || err != nil {
 			t.Errorf("%q, %v", buf[:n], err)
 		}
-		p.send(body(2, "last"), respondTrailers(2, "x", "y"))
+		p.send(h2test.Data(2, "last"), respondTrailers(2, "x", "y"))
 		if got := readAll(t, resp); got != "last" || resp.Trailer.Get("X") != "y" {
 			t.Errorf("%q, %v", got, resp.Trailer)
 		}
@@ -113,10 +114,8 @@ func TestPushCacheRunning(t *testing.T) {
 	})
 }
 
-func respondTrailers(id uint32, pairs ...string) head {
-	h := respond(id, 0, pairs...)
-	h.fields = h.fields[1:]
-	return h.ends()
+func respondTrailers(id uint32, pairs ...string) h2test.Block {
+	return h2test.Trailers(id).WithPairs(pairs...)
 }
 
 // Which requests a pushed response answers.
@@ -212,7 +211,7 @@ func TestPushCacheMatch(t *testing.T) {
 				f, p, page := cached(t)
 				req := newRequest(t, "GET", testURL+"/pushed", nil)
 				tt.change(req)
-				p.send(p.promise(2, tt.promise...), respond(2, 200, tt.response...), bodyEnd(2, ""))
+				p.send(p.promise(2, tt.promise...), h2test.Response(2, 200).WithPairs(tt.response...), h2test.DataEnd(2, ""))
 				synctest.Wait()
 				r := f.start(req)
 				synctest.Wait()
@@ -222,7 +221,7 @@ func TestPushCacheMatch(t *testing.T) {
 				}
 				if !claimed && req.Host != "other.test" {
 					h := p.request()
-					p.send(respond(h.id, 204).ends())
+					p.send(h2test.Response(h.StreamID, 204).End())
 				}
 				if req.Host == "other.test" {
 					r.stop()
@@ -247,8 +246,8 @@ func TestPushCacheGzip(t *testing.T) {
 			f, p, page := cached(t)
 			p.send(
 				p.promise(2, "accept-encoding", "gzip"),
-				respond(2, 200, "content-encoding", "gzip", "vary", "accept-encoding"),
-				bodyEnd(2, b.String()),
+				h2test.Response(2, 200, "content-encoding: gzip", "vary: accept-encoding"),
+				h2test.DataEnd(2, b.String()),
 			)
 			var pairs []string
 			if accept != "" {
@@ -283,21 +282,21 @@ func TestPushCacheBounds(t *testing.T) {
 		p.send(
 			p.promise(2, path(1)...),
 			p.promise(4, path(2)...),
-			respond(2, 200),
-			respond(4, 200),
-			body(2, fifty),
-			body(4, fifty),
+			h2test.Response(2, 200),
+			h2test.Response(4, 200),
+			h2test.Data(2, fifty),
+			h2test.Data(4, fifty),
 		)
 		f.wantStats("as much as may be", PushCacheStats{Responses: 2, Bytes: 100, Stored: 2})
-		p.send(body(4, "x"))
+		p.send(h2test.Data(4, "x"))
 		p.wantReset(2, frame.Cancel)
 		f.wantStats("the oldest has to go", PushCacheStats{Responses: 1, Bytes: 51, Stored: 2, Dropped: 1})
-		p.send(p.promise(6, path(3)...), respond(6, 200), body(6, fifty+fifty+"x"))
+		p.send(p.promise(6, path(3)...), h2test.Response(6, 200), h2test.Data(6, fifty+fifty+"x"))
 		p.wantReset(6, frame.Cancel)
 		f.wantStats("what is too large itself goes alone", PushCacheStats{Responses: 1, Bytes: 51, Stored: 3, Dropped: 2})
 		r := f.start(newRequestWith(t, "/2"))
 		resp := r.response()
-		p.send(body(4, fifty+fifty), bodyEnd(4, "."))
+		p.send(h2test.Data(4, fifty+fifty), h2test.DataEnd(4, "."))
 		if got := readAll(t, resp); len(got) != 152 {
 			t.Errorf("%d octets: what was claimed is not bounded", len(got))
 		}
@@ -307,7 +306,7 @@ func TestPushCacheBounds(t *testing.T) {
 		f, p, page := cached(t, func(tr *Transport) { tr.PushCache.MaxAge = time.Second })
 		p.send(p.promise(2, path(1)...))
 		time.Sleep(600 * time.Millisecond)
-		p.send(p.promise(4, path(2)...), respond(4, 200), bodyEnd(4, "x"))
+		p.send(p.promise(4, path(2)...), h2test.Response(4, 200), h2test.DataEnd(4, "x"))
 		time.Sleep(600 * time.Millisecond)
 		p.wantReset(2, frame.Cancel)
 		f.wantStats("the older is too old", PushCacheStats{Responses: 1, Bytes: 1, Stored: 2, Dropped: 1})
@@ -321,14 +320,14 @@ func TestPushCacheBounds(t *testing.T) {
 func TestPushCacheBrokenPromise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
-		p.send(p.promise(2), rst(2, frame.InternalError))
+		p.send(p.promise(2), h2test.RST(2, frame.InternalError))
 		f.wantStats("nobody has waited", PushCacheStats{Stored: 1, Dropped: 1})
 		p.send(p.promise(4))
 		r := f.pushed()
 		r.wantWaiting("a promise")
-		p.send(rst(4, frame.InternalError))
+		p.send(h2test.RST(4, frame.InternalError))
 		h := p.request()
-		p.send(respond(h.id, 200), bodyEnd(h.id, "asked for"))
+		p.send(h2test.Response(h.StreamID, 200), h2test.DataEnd(h.StreamID, "asked for"))
 		if got := readAll(t, r.response()); got != "asked for" {
 			t.Errorf("%q", got)
 		}
@@ -337,15 +336,15 @@ func TestPushCacheBrokenPromise(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t, func(tr *Transport) { tr.ResponseHeaderTimeout = time.Second })
-		p.send(respond(1, 200))
+		p.send(h2test.Response(1, 200))
 		page.response()
 		p.send(p.promise(2))
 		r := f.pushed()
 		p.wantReset(2, frame.Cancel)
 		h := p.request()
-		p.send(respond(h.id, 204).ends())
+		p.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
-		p.send(bodyEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		_ = readAll(t, page.resp)
 		f.close()
 		_ = p.nc.Close()
@@ -361,7 +360,7 @@ func TestPushCacheCancel(t *testing.T) {
 		r.stop()
 		r.wantErr(context.Canceled)
 		p.wantReset(2, frame.Cancel)
-		p.send(p.promise(4), respond(4, 200), body(4, "x"))
+		p.send(p.promise(4), h2test.Response(4, 200), h2test.Data(4, "x"))
 		resp := f.pushed().response()
 		_ = resp.Body.Close()
 		p.wantReset(4, frame.Cancel)
@@ -375,8 +374,8 @@ func TestPushCacheConnectionEnds(t *testing.T) {
 		f, p, page := cached(t)
 		p.send(
 			p.promise(2),
-			respond(2, 200),
-			bodyEnd(2, "complete"),
+			h2test.Response(2, 200),
+			h2test.DataEnd(2, "complete"),
 			p.promise(4, ":path", "/4"),
 			p.promise(6, ":path", "/6"),
 		)
@@ -388,14 +387,14 @@ func TestPushCacheConnectionEnds(t *testing.T) {
 		f.wantStats("gone", PushCacheStats{Stored: 3, Dropped: 2, Mismatched: 1})
 		p = f.accept()
 		h := p.request()
-		p.send(respond(h.id, 204).ends())
+		p.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
 		f.close()
 		_ = p.nc.Close()
 	})
 	synctest.Test(t, func(t *testing.T) { // closed by this side
 		f, p, page := cached(t)
-		p.send(p.promise(2), respond(2, 200), respond(1, 204).ends())
+		p.send(p.promise(2), h2test.Response(2, 200), h2test.Response(1, 204).End())
 		page.response()
 		f.wantStats("kept", PushCacheStats{Responses: 1, Stored: 1})
 		f.tr.CloseIdleConnections()
@@ -428,9 +427,9 @@ func TestPushCacheAndHandler(t *testing.T) {
 		})
 		p.send(p.promise(2, ":path", "/cancel"))
 		p.wantReset(2, frame.Cancel)
-		p.send(p.promise(4, ":path", "/take"), respond(4, 200), bodyEnd(4, "x"))
+		p.send(p.promise(4, ":path", "/take"), h2test.Response(4, 200), h2test.DataEnd(4, "x"))
 		f.wantStats("nothing is left for the cache", PushCacheStats{})
-		p.send(p.promise(6), respond(6, 200), bodyEnd(6, "left"))
+		p.send(p.promise(6), h2test.Response(6, 200), h2test.DataEnd(6, "left"))
 		f.wantStats("something is", PushCacheStats{Responses: 1, Bytes: 4, Stored: 1})
 		if got := readAll(t, f.pushed().response()); got != "left" {
 			t.Errorf("%q", got)
@@ -443,7 +442,7 @@ func TestPushCacheAndHandler(t *testing.T) {
 func TestPushCacheClientConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p, page := cached(t)
-		p.send(p.promise(2), respond(2, 200), bodyEnd(2, "x"))
+		p.send(p.promise(2), h2test.Response(2, 200), h2test.DataEnd(2, "x"))
 		synctest.Wait()
 		nc, err := f.l.Dial(t.Context(), "tcp", "example.test:80")
 		if err != nil {
@@ -465,7 +464,12 @@ func TestPushCacheClientConn(t *testing.T) {
 		}
 		r := startOn(t, m.cc, newRequestWith(t, "/pushed"))
 		h := p2.request()
-		p2.send(p2.promise(2, ":path", "/own"), respond(2, 200), bodyEnd(2, "own"), respond(h.id, 204).ends())
+		p2.send(
+			p2.promise(2, ":path", "/own"),
+			h2test.Response(2, 200),
+			h2test.DataEnd(2, "own"),
+			h2test.Response(h.StreamID, 204).End(),
+		)
 		r.response()
 		if err := m.cc.Reserve(); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // promise is a PUSH_PROMISE on stream 1.
@@ -30,7 +31,7 @@ func (p *peer) promise(id uint32, pairs ...string) frame.PushPromise {
 			fields = append(fields, hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
 		}
 	}
-	return frame.PushPromise{StreamID: 1, PromisedID: id, EndHeaders: true, Fragment: p.block(fields)}
+	return frame.PushPromise{StreamID: 1, PromisedID: id, EndHeaders: true, Fragment: p.codec.Block(fields...)}
 }
 
 func TestPush(t *testing.T) {
@@ -49,10 +50,10 @@ func TestPush(t *testing.T) {
 		// The promise, the response to the request and the pushed one in a single write.
 		p.send(
 			p.promise(2, "accept", "x"),
-			respond(1, 204).ends(),
-			respond(2, 103),
-			respond(2, 200, "a", "b"),
-			bodyEnd(2, "pushed body"),
+			h2test.Response(1, 204).End(),
+			h2test.Response(2, 103),
+			h2test.Response(2, 200, "a: b"),
+			h2test.DataEnd(2, "pushed body"),
 		)
 		r.response()
 		push := <-pushes
@@ -99,7 +100,7 @@ func TestPush(t *testing.T) {
 		}
 		over <- true
 		p.wantReset(6, frame.Cancel)
-		p.send(respond(3, 204).ends())
+		p.send(h2test.Response(3, 204).End())
 		r.response()
 		f.close()
 		_ = p.nc.Close()
@@ -131,7 +132,7 @@ func TestBadPush(t *testing.T) {
 				p.request()
 				p.send(p.promise(2, tt.pairs...))
 				p.wantReset(2, tt.code)
-				p.send(respond(1, 204).ends())
+				p.send(h2test.Response(1, 204).End())
 				r.response()
 				f.close()
 				_ = p.nc.Close()
@@ -155,7 +156,7 @@ func TestPushLimit(t *testing.T) {
 		p.wantReset(6, frame.RefusedStream)
 		close(wait)
 		synctest.Wait()
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		f.close()
 		_ = p.nc.Close()
@@ -181,7 +182,7 @@ func TestPushHandlersLimit(t *testing.T) {
 		for id := uint32(2); id <= 6; id += 2 {
 			p.send(p.promise(id))
 			synctest.Wait()
-			p.send(rst(id, frame.Cancel))
+			p.send(h2test.RST(id, frame.Cancel))
 			synctest.Wait()
 		}
 		p.wantReset(6, frame.RefusedStream)
@@ -196,7 +197,7 @@ func TestPushHandlersLimit(t *testing.T) {
 			t.Errorf("%d calls in the end", n)
 		}
 		p.wantReset(8, frame.Cancel)
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		f.close()
 		_ = p.nc.Close()

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // pattern returns octets of which no two pieces of a chunk's size are equal.
@@ -93,12 +94,12 @@ func TestReplayLateRead(t *testing.T) {
 					n += len(p.next().(frame.Data).Data)
 				}
 				synctest.Wait()
-				p.send(rst(1, frame.RefusedStream))
+				p.send(h2test.RST(1, frame.RefusedStream))
 				h := p.nextRequest()
 				synctest.Wait()
 				close(b.gate)
-				p.wantBody(h.id, data)
-				p.send(respond(h.id, 204).ends())
+				p.wantBody(h.StreamID, data)
+				p.send(h2test.Response(h.StreamID, 204).End())
 				r.response()
 				f.close()
 				_ = p.nc.Close()
@@ -200,7 +201,7 @@ func TestGetBodyAnswers(t *testing.T) {
 				r := f.start(req)
 				p := f.accept()
 				p.request()
-				p.send(rst(1, frame.RefusedStream))
+				p.send(h2test.RST(1, frame.RefusedStream))
 				r.wantErr(tt.want)
 				f.close()
 				_ = p.nc.Close()
@@ -230,7 +231,7 @@ func TestGetBodyAfterRead(t *testing.T) {
 			p := f.accept()
 			p.request()
 			synctest.Wait() // until the first Read is under way
-			p.send(rst(1, frame.RefusedStream))
+			p.send(h2test.RST(1, frame.RefusedStream))
 			r.wantWaiting("the body is being read")
 			if stuck {
 				cancel()
@@ -240,8 +241,8 @@ func TestGetBodyAfterRead(t *testing.T) {
 				inRead = false
 				close(reading)
 				h := p.nextRequest()
-				p.wantBody(h.id, []byte("again"))
-				p.send(respond(h.id, 204).ends())
+				p.wantBody(h.StreamID, []byte("again"))
+				p.send(h2test.Response(h.StreamID, 204).End())
 				r.response()
 			}
 			cancel()
@@ -298,11 +299,11 @@ func TestReplayExpectContinue(t *testing.T) {
 		p := f.accept()
 		p.request()
 		synctest.Wait()
-		p.send(rst(1, frame.RefusedStream))
+		p.send(h2test.RST(1, frame.RefusedStream))
 		h := p.nextRequest()
-		p.send(respond(h.id, 100))
-		p.wantBody(h.id, []byte("body"))
-		p.send(respond(h.id, 204).ends())
+		p.send(h2test.Response(h.StreamID, 100))
+		p.wantBody(h.StreamID, []byte("body"))
+		p.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
 		spy.check(t)
 		f.close()

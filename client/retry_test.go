@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func retrying(t *Transport) { t.MaxAttempts = 5 }
@@ -25,14 +26,18 @@ func TestRetry(t *testing.T) {
 		again   bool // it is safe
 		newConn bool
 	}{
-		"REFUSED_STREAM":           {func(p *peer) { p.send(rst(1, frame.RefusedStream)) }, true, false},
-		"GOAWAY below":             {func(p *peer) { p.send(goAway(0, frame.NoError)) }, true, true},
-		"GOAWAY below, with error": {func(p *peer) { p.send(goAway(0, frame.EnhanceYourCalm)) }, true, true},
-		"GOAWAY above, end":        {func(p *peer) { p.send(goAway(1, frame.NoError)); _ = p.nc.Close() }, false, false},
-		"INTERNAL_ERROR":           {func(p *peer) { p.send(rst(1, frame.InternalError)) }, false, false},
-		"PROTOCOL_ERROR":           {func(p *peer) { p.send(rst(1, frame.ProtocolError)) }, false, false},
-		"NO_ERROR":                 {func(p *peer) { p.send(rst(1, frame.NoError)) }, false, false},
-		"end":                      {func(p *peer) { _ = p.nc.Close() }, false, false},
+		"REFUSED_STREAM":           {func(p *peer) { p.send(h2test.RST(1, frame.RefusedStream)) }, true, false},
+		"GOAWAY below":             {func(p *peer) { p.send(h2test.GoAway(0, frame.NoError, "")) }, true, true},
+		"GOAWAY below, with error": {func(p *peer) { p.send(h2test.GoAway(0, frame.EnhanceYourCalm, "")) }, true, true},
+		"GOAWAY above, end": {
+			func(p *peer) { p.send(h2test.GoAway(1, frame.NoError, "")); _ = p.nc.Close() },
+			false,
+			false,
+		},
+		"INTERNAL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, false, false},
+		"PROTOCOL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.ProtocolError)) }, false, false},
+		"NO_ERROR":       {func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, false, false},
+		"end":            {func(p *peer) { _ = p.nc.Close() }, false, false},
 	}
 	bodies := map[string]struct {
 		body  func() io.Reader
@@ -82,9 +87,9 @@ func TestRetry(t *testing.T) {
 					}
 					q.send(frame.WindowUpdate{Increment: 1 << 20})
 					h := q.nextRequest()
-					q.send(frame.WindowUpdate{StreamID: h.id, Increment: 1 << 20})
+					q.send(frame.WindowUpdate{StreamID: h.StreamID, Increment: 1 << 20})
 					got := ""
-					for end := h.end; !end; {
+					for end := h.EndStream; !end; {
 						d := q.next().(frame.Data)
 						got += string(d.Data)
 						end = d.EndStream
@@ -92,7 +97,7 @@ func TestRetry(t *testing.T) {
 					if got != want {
 						t.Errorf("the body is %d octets, want %d", len(got), len(want))
 					}
-					q.send(respond(h.id, 204).ends())
+					q.send(h2test.Response(h.StreamID, 204).End())
 					r.response()
 					f.close()
 					_ = q.nc.Close()
@@ -103,11 +108,11 @@ func TestRetry(t *testing.T) {
 }
 
 // nextRequest waits for the next head, past what is left of an earlier request.
-func (p *peer) nextRequest() head {
+func (p *peer) nextRequest() h2test.Block {
 	p.t.Helper()
 	for {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			return f
 		case nil:
 			p.t.Fatal("the connection has ended")
@@ -123,7 +128,7 @@ func TestRetryLimit(t *testing.T) {
 		p := f.accept()
 		start := time.Now()
 		for range 6 {
-			p.send(rst(p.request().id, frame.RefusedStream))
+			p.send(h2test.RST(p.request().StreamID, frame.RefusedStream))
 		}
 		err := r.wantErr(frame.RefusedStream)
 		var e *Error
@@ -167,8 +172,8 @@ func testRetryCancelled(t *testing.T, getBody bool) {
 		go func() {
 			for {
 				switch f := p.next().(type) {
-				case head:
-					p.send(rst(f.id, frame.RefusedStream))
+				case h2test.Block:
+					p.send(h2test.RST(f.StreamID, frame.RefusedStream))
 				case nil:
 					return
 				}
@@ -210,13 +215,13 @@ func TestRetryUnsent(t *testing.T) {
 		r := f.get()
 		p := f.accept()
 		p.request()
-		p.send(respond(1, 204).ends())
+		p.send(h2test.Response(1, 204).End())
 		r.response()
 		synctest.Wait()
 		conns[0].broken.Store(true)
 		r = f.start(newRequest(t, "POST", testURL, streamOnly{strings.NewReader("x")}))
 		q := f.accept()
-		q.send(respond(q.request().id, 204).ends())
+		q.send(h2test.Response(q.request().StreamID, 204).End())
 		r.response()
 		f.close()
 		_ = p.nc.Close()
@@ -295,20 +300,20 @@ func goAwayAfter(p *peer, n int, twoSteps bool, handled *[10_000]atomic.Int32) {
 	open := map[uint32]string{}
 	for n > 0 || len(open) > 0 {
 		switch f := p.next().(type) {
-		case head:
+		case h2test.Block:
 			if n == 0 {
 				continue
 			}
 			n--
 			var i int
-			_, _ = fmt.Sscanf(f.get(":path"), "/%d", &i)
+			_, _ = fmt.Sscanf(f.Get(":path"), "/%d", &i)
 			handled[i].Add(1)
-			open[f.id] = ""
+			open[f.StreamID] = ""
 			if n == 0 {
 				if twoSteps {
-					p.send(goAway(frame.MaxStreamID, frame.NoError))
+					p.send(h2test.GoAway(frame.MaxStreamID, frame.NoError, ""))
 				}
-				p.send(goAway(f.id, frame.NoError))
+				p.send(h2test.GoAway(f.StreamID, frame.NoError, ""))
 			}
 		case frame.Data:
 			got, ok := open[f.StreamID]
@@ -317,7 +322,7 @@ func goAwayAfter(p *peer, n int, twoSteps bool, handled *[10_000]atomic.Int32) {
 			}
 			open[f.StreamID] = got + string(f.Data)
 			if f.EndStream {
-				p.send(respond(f.StreamID, 200), bodyEnd(f.StreamID, open[f.StreamID]))
+				p.send(h2test.Response(f.StreamID, 200), h2test.DataEnd(f.StreamID, open[f.StreamID]))
 				delete(open, f.StreamID)
 			}
 		case nil:

@@ -18,13 +18,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // traceScript is one request and what its server does.
 type traceScript struct {
 	name string
 	req  func(t *testing.T) *http.Request
-	do   func(p *peer, first head, f *testDialer)
+	do   func(p *peer, first h2test.Block, f *testDialer)
 }
 
 func traceGet(t *testing.T) *http.Request { return newRequest(t, "GET", testURL, nil) }
@@ -42,8 +43,8 @@ func traceExpect(t *testing.T) *http.Request {
 }
 
 // answer waits for the end of a request and answers it.
-func (p *peer) answer(h head, status int) {
-	for end := h.end; !end; {
+func (p *peer) answer(h h2test.Block, status int) {
+	for end := h.EndStream; !end; {
 		switch f := p.next().(type) {
 		case frame.Data:
 			end = f.EndStream
@@ -52,77 +53,81 @@ func (p *peer) answer(h head, status int) {
 		}
 	}
 	synctest.Wait()
-	p.send(respond(h.id, status).ends())
+	p.send(h2test.Response(h.StreamID, status).End())
 }
 
 var traceScripts = []traceScript{
-	{"GET", traceGet, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
-	{"GET with a body", traceGet, func(p *peer, h head, _ *testDialer) {
-		p.send(respond(h.id, 200), body(h.id, "x"))
+	{"GET", traceGet, func(p *peer, h h2test.Block, _ *testDialer) { p.answer(h, 200) }},
+	{"GET with a body", traceGet, func(p *peer, h h2test.Block, _ *testDialer) {
+		p.send(h2test.Response(h.StreamID, 200), h2test.Data(h.StreamID, "x"))
 		synctest.Wait()
-		p.send(bodyEnd(h.id, "y"))
+		p.send(h2test.DataEnd(h.StreamID, "y"))
 	}},
-	{"early hints", traceGet, func(p *peer, h head, _ *testDialer) {
-		p.send(respond(h.id, 103))
+	{"early hints", traceGet, func(p *peer, h h2test.Block, _ *testDialer) {
+		p.send(h2test.Response(h.StreamID, 103))
 		synctest.Wait()
-		p.send(respond(h.id, 103), respond(h.id, 200).ends())
+		p.send(h2test.Response(h.StreamID, 103), h2test.Response(h.StreamID, 200).End())
 	}},
-	{"100 unasked", traceGet, func(p *peer, h head, _ *testDialer) {
-		p.send(respond(h.id, 100), respond(h.id, 200).ends())
+	{"100 unasked", traceGet, func(p *peer, h h2test.Block, _ *testDialer) {
+		p.send(h2test.Response(h.StreamID, 100), h2test.Response(h.StreamID, 200).End())
 	}},
 	{"hook says no", func(t *testing.T) *http.Request {
 		req := traceGet(t)
 		req.Header.Set("X-Refuse", "1xx")
 		return req
-	}, func(p *peer, h head, _ *testDialer) { p.send(respond(h.id, 103)) }},
-	{"POST in memory", tracePost, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
+	}, func(p *peer, h h2test.Block, _ *testDialer) { p.send(h2test.Response(h.StreamID, 103)) }},
+	{"POST in memory", tracePost, func(p *peer, h h2test.Block, _ *testDialer) { p.answer(h, 200) }},
 	{"POST of a stream", func(t *testing.T) *http.Request {
 		return newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")})
-	}, func(p *peer, h head, _ *testDialer) { p.answer(h, 200) }},
-	{"100-continue", traceExpect, func(p *peer, h head, _ *testDialer) {
+	}, func(p *peer, h h2test.Block, _ *testDialer) { p.answer(h, 200) }},
+	{"100-continue", traceExpect, func(p *peer, h h2test.Block, _ *testDialer) {
 		synctest.Wait()
-		p.send(respond(h.id, 100))
+		p.send(h2test.Response(h.StreamID, 100))
 		p.answer(h, 200)
 	}},
-	{"100-continue refused", traceExpect, func(p *peer, h head, _ *testDialer) {
+	{"100-continue refused", traceExpect, func(p *peer, h h2test.Block, _ *testDialer) {
 		synctest.Wait()
-		p.send(respond(h.id, 417).ends())
+		p.send(h2test.Response(h.StreamID, 417).End())
 	}},
-	{"100-continue not answered", traceExpect, func(p *peer, h head, _ *testDialer) {
+	{"100-continue not answered", traceExpect, func(p *peer, h h2test.Block, _ *testDialer) {
 		time.Sleep(2 * time.Second)
 		p.answer(h, 200)
 	}},
-	{"refused", traceGet, func(p *peer, h head, _ *testDialer) {
-		p.send(rst(h.id, frame.RefusedStream))
+	{"refused", traceGet, func(p *peer, h h2test.Block, _ *testDialer) {
+		p.send(h2test.RST(h.StreamID, frame.RefusedStream))
 		p.answer(p.nextRequest(), 200)
 	}},
-	{"refused, POST", tracePost, func(p *peer, h head, _ *testDialer) {
+	{"refused, POST", tracePost, func(p *peer, h h2test.Block, _ *testDialer) {
 		p.skipToEnd()
-		p.send(rst(h.id, frame.RefusedStream))
+		p.send(h2test.RST(h.StreamID, frame.RefusedStream))
 		p.answer(p.nextRequest(), 200)
 	}},
-	{"reset", traceGet, func(p *peer, h head, _ *testDialer) { p.send(rst(h.id, frame.InternalError)) }},
-	{"reset of an upload", traceUpload, func(p *peer, h head, _ *testDialer) {
+	{
+		"reset",
+		traceGet,
+		func(p *peer, h h2test.Block, _ *testDialer) { p.send(h2test.RST(h.StreamID, frame.InternalError)) },
+	},
+	{"reset of an upload", traceUpload, func(p *peer, h h2test.Block, _ *testDialer) {
 		synctest.Wait()
-		p.send(rst(h.id, frame.InternalError))
+		p.send(h2test.RST(h.StreamID, frame.InternalError))
 	}},
-	{"end of an upload", traceUpload, func(p *peer, h head, _ *testDialer) {
+	{"end of an upload", traceUpload, func(p *peer, h h2test.Block, _ *testDialer) {
 		synctest.Wait()
-		p.send(respond(h.id, 413).ends())
+		p.send(h2test.Response(h.StreamID, 413).End())
 	}},
 	{"body fails", func(t *testing.T) *http.Request {
 		return newRequest(t, "POST", testURL, &failingReader{errors.New("mine")})
-	}, func(*peer, head, *testDialer) {}},
+	}, func(*peer, h2test.Block, *testDialer) {}},
 	{"cancelled", func(t *testing.T) *http.Request {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		t.Cleanup(cancel)
 		return traceGet(t).WithContext(ctx)
-	}, func(*peer, head, *testDialer) { time.Sleep(2 * time.Second) }},
+	}, func(*peer, h2test.Block, *testDialer) { time.Sleep(2 * time.Second) }},
 	{"upload cancelled", func(t *testing.T) *http.Request {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		t.Cleanup(cancel)
 		return traceUpload(t).WithContext(ctx)
-	}, func(*peer, head, *testDialer) { time.Sleep(2 * time.Second) }},
+	}, func(*peer, h2test.Block, *testDialer) { time.Sleep(2 * time.Second) }},
 }
 
 // skipToEnd passes over the body of a request.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // tracer records the hooks that are called.
@@ -61,9 +62,9 @@ func TestTrace(t *testing.T) {
 		r := f.start(newRequest(t, "GET", testURL, nil).WithContext(ctx))
 		p := f.accept()
 		p.request()
-		p.send(rst(1, frame.RefusedStream))
+		p.send(h2test.RST(1, frame.RefusedStream))
 		p.request()
-		p.send(respond(3, 103), respond(3, 200).ends())
+		p.send(h2test.Response(3, 103), h2test.Response(3, 200).End())
 		r.response()
 		n.want(t, "GET, refused once",
 			"GetConn example.test:80", "GotConn new", "WroteHeaders", "WroteRequest",
@@ -80,13 +81,13 @@ func TestTrace(t *testing.T) {
 		req.Header.Set("Expect", "100-continue")
 		r = f.start(req)
 		h := p.nextRequest()
-		p.send(respond(h.id, 100))
+		p.send(h2test.Response(h.StreamID, 100))
 		for {
 			if d, ok := p.next().(frame.Data); ok && d.EndStream {
 				break
 			}
 		}
-		p.send(respond(h.id, 204).ends())
+		p.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
 		n.want(t, "POST with 100-continue",
 			"GetConn example.test:80", "GotConn idle for 1m0s", "WroteHeaders", "Wait100Continue",

@@ -47,6 +47,15 @@ func Fields(lines ...string) []hpack.HeaderField {
 // Field is a field of a name and a value, for those that are not written as a line.
 func Field(name, value string) hpack.HeaderField { return hpack.HeaderField{Name: name, Value: value} }
 
+// Pairs makes fields of names and values by turns.
+func Pairs(pairs ...string) []hpack.HeaderField {
+	var list []hpack.HeaderField
+	for i := 0; i+1 < len(pairs); i += 2 {
+		list = append(list, Field(pairs[i], pairs[i+1]))
+	}
+	return list
+}
+
 // Headers has exactly these fields.
 func Headers(id uint32, lines ...string) Block { return Block{StreamID: id, Fields: Fields(lines...)} }
 
@@ -85,6 +94,12 @@ func Promise(id, promised uint32, more ...string) Block {
 // With has more fields behind those of b.
 func (b Block) With(lines ...string) Block {
 	b.Fields = append(b.Fields[:len(b.Fields):len(b.Fields)], Fields(lines...)...)
+	return b
+}
+
+// WithPairs is With for names and values by turns.
+func (b Block) WithPairs(pairs ...string) Block {
+	b.Fields = append(b.Fields[:len(b.Fields):len(b.Fields)], Pairs(pairs...)...)
 	return b
 }
 
