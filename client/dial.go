@@ -137,7 +137,7 @@ func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, prot
 		return nil, err
 	}
 	if tc.ConnectionState().NegotiatedProtocol != "h2" {
-		tlsbatch.Leave(tc)
+		tlsbatch.Remove(tc)
 	}
 	return tc, nil
 }

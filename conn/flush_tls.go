@@ -28,16 +28,16 @@ func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 // encrypt encrypts the output b, which buf holds. What it returns is written to the socket.
 func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	records := outPool.Get().(*buffer)
-	sealed, err := c.writer.tlsBatch.Seal(c.nc, b, records.b)
-	c.writer.tlsOverhead = int32(len(sealed) - len(b))
+	encrypted, err := c.writer.tlsBatch.Encrypt(c.nc, b, records.b)
+	c.writer.tlsOverhead = int32(len(encrypted) - len(b))
 	putOut(buf, b)
-	return records, sealed, err
+	return records, encrypted, err
 }
 
 // writeDeferredTLS writes what crypto/tls had to say by itself while the output was written.
 func (c *Conn) writeDeferredTLS() error {
 	for {
-		b := c.writer.tlsBatch.Sent()
+		b := c.writer.tlsBatch.Flushed()
 		if len(b) == 0 {
 			return nil
 		}

@@ -16,7 +16,7 @@ import (
 // HTTP/1.1. Of HTTP/2 only its connEnd goes on to exist then.
 type pendingConn struct {
 	*connEnd
-	accepted net.Conn // the connection below nc where tlsbatch.Leave may change that, nc otherwise
+	accepted net.Conn // the connection below nc where tlsbatch.Remove may change that, nc otherwise
 
 	ctx          context.Context
 	cfg          *Config      // the server's, or the connection's own

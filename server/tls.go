@@ -42,7 +42,7 @@ func (pc *pendingConn) handshake() (*tls.ConnectionState, error) {
 	_ = pc.nc.SetDeadline(time.Time{})
 	state := connectionState(pc.nc)
 	if tc, ok := pc.nc.(*tls.Conn); ok && state.NegotiatedProtocol != protoTLS {
-		tlsbatch.Leave(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
+		tlsbatch.Remove(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
 	}
 	return state, nil
 }

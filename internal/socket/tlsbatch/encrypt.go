@@ -6,81 +6,81 @@ import (
 	"sync"
 )
 
-// sealer is how records reach the socket: at once, or, where many follow each other, as the memory
-// that Seal returns, so that one system call takes them all.
-type sealer struct {
-	mu    sync.Mutex
-	state state
-	dst   []byte // of Seal
-	later []byte // what crypto/tls has written by itself meanwhile
+// outgoing is what becomes of the records that crypto/tls writes.
+type outgoing struct {
+	mu       sync.Mutex // guards the fields below
+	state    outgoingState
+	dst      []byte // while batching: where Encrypt appends to
+	deferred []byte // records that crypto/tls has written while draining
 }
 
-type state uint8
+type outgoingState uint8
 
 const (
-	straight state = iota // what is written goes to the socket
-	sealing               // it is appended to dst
-	sending               // the caller of Seal writes to the socket: what comes meanwhile must follow
+	direct   outgoingState = iota // records are written to the socket at once
+	batching                      // Encrypt appends them to dst
+	draining                      // the caller of Encrypt writes to the socket: records are deferred
 )
 
-// laterMost is how much of what crypto/tls writes by itself, answers to KeyUpdate (RFC 8446 §4.6.3)
-// and alerts, waits for the socket: a thousand of them.
-const laterMost = 32 << 10
+// maxDeferred is how many octets are deferred at most. crypto/tls writes records of its own accord
+// that answer a KeyUpdate (RFC 8446 §4.6.3), and alerts; there is room for a thousand of them.
+const maxDeferred = 32 << 10
 
-var errLater = errors.New("tlsbatch: the peer does not read our answers")
+var errDeferred = errors.New("tlsbatch: the peer does not read the answers that it asks for")
 
-// Seal has tc, which lies on c and has shaken hands, encrypt p, and appends the records to dst in
-// place of writing them. The caller writes them to the socket, and then calls Sent. One goroutine
-// at a time seals and sends.
-func (c *Conn) Seal(tc io.Writer, p, dst []byte) ([]byte, error) {
-	s := &c.out
-	s.mu.Lock()
-	s.state, s.dst = sealing, dst
-	s.mu.Unlock()
+// Encrypt has tc, which lies on c and has shaken hands, encrypt p, and appends the records to dst
+// in place of writing them. The caller writes them to the socket, and then calls Flushed. Only one
+// goroutine at a time may be between the two.
+func (c *Conn) Encrypt(tc io.Writer, p, dst []byte) ([]byte, error) {
+	o := &c.out
+	o.mu.Lock()
+	o.state, o.dst = batching, dst
+	o.mu.Unlock()
 	_, err := tc.Write(p)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	dst, s.dst, s.state = s.dst, nil, sending
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	dst, o.dst, o.state = o.dst, nil, draining
 	return dst, err
 }
 
-// Sent is called when what Seal has returned is written. What it returns must be written now, and
-// Sent be called again.
-func (c *Conn) Sent() []byte {
-	s := &c.out
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	later := s.later
-	s.later = nil
-	if len(later) == 0 {
-		s.state = straight
+// Flushed is called when the records that Encrypt has returned are written. It returns records that
+// crypto/tls has written meanwhile: the caller writes these, and calls Flushed again, until it
+// returns none.
+func (c *Conn) Flushed() []byte {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	deferred := o.deferred
+	o.deferred = nil
+	if len(deferred) == 0 {
+		o.state = direct
 	}
-	return later
+	return deferred
 }
 
 // Write writes a record. crypto/tls calls it under a lock of its own, so the records are in order.
 func (c *Conn) Write(p []byte) (int, error) {
-	if done, err := c.out.keep(p); err != nil {
+	if taken, err := c.out.take(p); err != nil {
 		return 0, err
-	} else if done {
+	} else if taken {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
 }
 
-// keep takes p unless it is to be written at once.
-func (s *sealer) keep(p []byte) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.state {
-	case sealing:
-		s.dst = append(s.dst, p...)
-	case sending:
-		if len(s.later)+len(p) > laterMost {
-			return false, errLater
+// take keeps a copy of p, and reports false if p is to be written to the socket at once.
+func (o *outgoing) take(p []byte) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch o.state {
+	case batching:
+		o.dst = append(o.dst, p...)
+	case draining:
+		if len(o.deferred)+len(p) > maxDeferred {
+			return false, errDeferred
 		}
-		s.later = append(s.later, p...)
-	case straight:
+		o.deferred = append(o.deferred, p...)
+	case direct:
 		return false, nil
 	}
 	return true, nil

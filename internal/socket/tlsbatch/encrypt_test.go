@@ -32,7 +32,7 @@ func (r records) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestSeal(t *testing.T) {
+func TestEncrypt(t *testing.T) {
 	var socket sink
 	c := New(&socket)
 	want := func(why, s string) {
@@ -41,50 +41,50 @@ func TestSeal(t *testing.T) {
 			t.Errorf("%s: the socket has got %q, want %q", why, got, s)
 		}
 	}
-	later := func(why, s string) {
+	deferred := func(why, s string) {
 		t.Helper()
-		if got := string(c.Sent()); got != s {
+		if got := string(c.Flushed()); got != s {
 			t.Errorf("%s: %q is to follow, want %q", why, got, s)
 		}
 	}
 	tc := records{c}
 	_, _ = tc.Write([]byte("a"))
-	want("what nobody seals is written", "<a>")
-	b, err := c.Seal(tc, []byte("bcd"), []byte("before"))
+	want("without Encrypt a record is written at once", "<a>")
+	b, err := c.Encrypt(tc, []byte("bcd"), []byte("before"))
 	if err != nil || string(b) != "before<b><c><d>" {
-		t.Errorf("sealed is %q, %v", b, err)
+		t.Errorf("encrypted: %q, %v", b, err)
 	}
 	_, _ = tc.Write([]byte("k"))
-	want("sealed records are written by who has sealed them", "<a>")
-	later("a record has come in between", "<k>")
+	want("the caller of Encrypt writes the records", "<a>")
+	deferred("a record has come in between", "<k>")
 	_, _ = tc.Write([]byte("l"))
-	later("another has while that was written", "<l>")
-	later("none has", "")
+	deferred("another has while that was written", "<l>")
+	deferred("none has", "")
 	_, _ = tc.Write([]byte("e"))
 	want("all is sent", "<a><e>")
-	if b, err := c.Seal(tc, []byte("f!g"), nil); !errors.Is(err, errRecord) || string(b) != "<f>" {
-		t.Errorf("sealed is %q, %v", b, err)
+	if b, err := c.Encrypt(tc, []byte("f!g"), nil); !errors.Is(err, errRecord) || string(b) != "<f>" {
+		t.Errorf("encrypted: %q, %v", b, err)
 	}
 }
 
-// A peer that makes us answer and does not read the answers cannot make us keep them all.
-func TestSealKeepsLittle(t *testing.T) {
+// A peer that asks for answers and does not read them cannot make the Conn keep them all.
+func TestMaxDeferred(t *testing.T) {
 	c := New(new(sink))
-	if _, err := c.Seal(records{c}, []byte("a"), nil); err != nil {
+	if _, err := c.Encrypt(records{c}, []byte("a"), nil); err != nil {
 		t.Fatal(err)
 	}
 	kept := 0
-	for kept <= 2*laterMost {
+	for kept <= 2*maxDeferred {
 		n, err := c.Write(make([]byte, 30))
 		if err != nil {
 			break
 		}
 		kept += n
 	}
-	if kept > laterMost || kept < laterMost-30 {
+	if kept > maxDeferred || kept < maxDeferred-30 {
 		t.Errorf("%d octets were kept", kept)
 	}
-	if b := c.Sent(); len(b) != kept {
+	if b := c.Flushed(); len(b) != kept {
 		t.Errorf("%d octets are to follow, want %d", len(b), kept)
 	}
 }

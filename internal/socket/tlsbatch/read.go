@@ -10,32 +10,34 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/rcvlowat"
 )
 
-// Conn lets crypto/tls, which asks the socket for little more than the next record, take several at
-// once: a download over TLS spends more time in reads, and in the acknowledgements that each of
-// them sends, than in decryption. Memory is taken once records come one after the other, and given
-// back when they no longer do, so that a connection that waits for its peer has none.
+// A Conn is a socket as crypto/tls is to have it. crypto/tls asks for little more than the next
+// record, and a download over TLS would spend more time in reads, and in the acknowledgements that
+// each of them sends, than in decryption. So a Conn reads several records at once. It has a buffer
+// only while records follow each other: a connection that waits for its peer has none.
 type Conn struct {
 	net.Conn
-	out  sealer
-	in   *socket.Reader   // nil: the socket is read by Read of its net.Conn
-	buf  *[aheadSize]byte // nil, or holds left
-	left []byte           // read and not yet taken
-	more bool             // the last read of the socket brought so much that there is more
-	on   bool             // ReadAhead was called
-	last int              // octets that it brought
-	sure int              // octets of content that will come unless the peer pauses
-	mark *rcvlowat.Mark   // nil while there was no need of one
+	out outgoing
+
+	// Owned by the reader.
+	reader    *socket.Reader       // nil where the net.Conn has to be read by its Read
+	readAhead bool                 // ReadAhead was called
+	buf       *[readAheadSize]byte // the memory of unread; nil while nothing is read ahead
+	unread    []byte               // what was read ahead and is not consumed
+	more      bool                 // the last read filled its memory, or brought a record: more follows
+	lastRead  int                  // octets that the last read of the socket brought
+	expected  int                  // octets of content that will come unless the peer stalls
+	lowWater  *rcvlowat.Mark       // nil until a large body comes, and where there is none
 
 	patience netconn.Patience
 }
 
-// New returns nc as crypto/tls is to have it. Until ReadAhead is called, a Read brings no octet
-// but those that are returned, so that the Conn holds none when Leave takes it away.
+// New returns a Conn on nc. Until ReadAhead is called, Read reads no octet that it does not return,
+// so that none is lost when Remove takes the Conn out.
 func New(nc net.Conn) *Conn {
-	return &Conn{Conn: nc, in: socket.NewReader(socket.Of(nc))}
+	return &Conn{Conn: nc, reader: socket.NewReader(socket.Of(nc))}
 }
 
-// Of returns the Conn that nc, a TLS connection, lies on; nil where it lies on none, or is no TLS.
+// Of returns the Conn that nc lies on, nil where nc is no TLS connection or lies on no Conn.
 func Of(nc net.Conn) *Conn {
 	if tc, ok := nc.(*tls.Conn); ok {
 		c, _ := tc.NetConn().(*Conn)
@@ -44,9 +46,8 @@ func Of(nc net.Conn) *Conn {
 	return nil
 }
 
-// ReadAhead lets reads take more than they are asked for. The goroutine that reads calls it when
-// the handshake is over.
-func (c *Conn) ReadAhead() { c.on = true }
+// ReadAhead lets reads take more than crypto/tls asks for. The reader calls it after the handshake.
+func (c *Conn) ReadAhead() { c.readAhead = true }
 
 // NetConn returns the socket.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
@@ -54,66 +55,68 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // Below returns the socket.
 func (c *Conn) Below(socket.Mark) net.Conn { return c.Conn }
 
-// Expect is told before a Read of the TLS connection how many octets are sure to come from that.
-func (c *Conn) Expect(octets int) { c.sure = octets }
+// Expect is called before a Read of the TLS connection, and is told how many octets of content are
+// sure to come.
+func (c *Conn) Expect(octets int) { c.expected = octets }
 
-// slack is what crypto/tls may have read and not decrypted yet.
-const slack = 48 << 10
+// maxUndecrypted is how many octets crypto/tls may have read and not decrypted yet.
+const maxUndecrypted = 48 << 10
 
 // read reads from the socket.
 func (c *Conn) read(p []byte) (n int, err error) {
-	sure := c.sure - slack
-	if c.mark == nil && rcvlowat.Worthwhile(sure, c.last) {
-		c.mark = rcvlowat.New(socket.Of(c.Conn))
+	expected := c.expected - maxUndecrypted
+	if c.lowWater == nil && rcvlowat.Worthwhile(expected, c.lastRead) {
+		c.lowWater = rcvlowat.New(socket.Of(c.Conn))
 	}
-	if c.mark != nil {
-		c.mark.Expect(sure, c.last)
+	if c.lowWater != nil {
+		c.lowWater.Expect(expected, c.lastRead)
 	}
-	if c.in == nil || len(p) == 0 {
+	if c.reader == nil || len(p) == 0 {
 		n, err = c.patience.Read(c.Conn, p)
 	} else {
-		n, err = c.in.Read(p)
+		n, err = c.reader.Read(p)
 	}
-	c.last = n
-	c.sure = max(c.sure-n, 0) // until we are told again
+	c.lastRead = n
+	c.expected = max(c.expected-n, 0) // until the next call of Expect
 	return n, err
 }
 
 const (
-	aheadSize = 256 << 10
-	aheadFrom = 16 << 10 // what a read must bring for the next one to take more: one record (RFC 8446 §5.1)
+	readAheadSize = 256 << 10
+	readAheadMin  = 16 << 10 // the next read reads ahead if this one has brought a record (RFC 8446 §5.1)
 )
 
-var aheadBuffers = sync.Pool{New: func() any { return new([aheadSize]byte) }}
+var readAheadPool = sync.Pool{New: func() any { return new([readAheadSize]byte) }}
 
-// Read reads from the socket, or what was read ahead of it.
+// Read returns what was read ahead, or reads from the socket.
 func (c *Conn) Read(p []byte) (int, error) {
-	if len(c.left) == 0 {
-		if !c.more || len(p) >= aheadSize {
+	if len(c.unread) == 0 {
+		if !c.more || len(p) >= readAheadSize {
 			n, err := c.read(p)
-			c.more = c.on && n == len(p) && n >= aheadFrom
+			c.more = c.readAhead && n == len(p) && n >= readAheadMin
 			return n, err
 		}
 		if c.buf == nil {
-			c.buf = aheadBuffers.Get().(*[aheadSize]byte)
+			c.buf = readAheadPool.Get().(*[readAheadSize]byte)
 		}
 		n, err := c.read(c.buf[:])
-		c.left, c.more = c.buf[:n], n >= aheadFrom
+		c.unread, c.more = c.buf[:n], n >= readAheadMin
 		if n == 0 {
 			c.release()
 			return 0, err
 		}
-		// An error will come again.
+		// The next read of the socket returns the error again.
 	}
-	n := copy(p, c.left)
-	c.left = c.left[n:]
-	if len(c.left) == 0 && !c.more {
+	n := copy(p, c.unread)
+	c.unread = c.unread[n:]
+	if len(c.unread) == 0 && !c.more {
 		c.release()
 	}
 	return n, nil
 }
 
+// release gives the buffer back, of which nothing is unread.
 func (c *Conn) release() {
-	aheadBuffers.Put(c.buf)
-	c.buf, c.left = nil, nil
+	readAheadPool.Put(c.buf)
+	c.buf, c.unread = nil, nil
 }

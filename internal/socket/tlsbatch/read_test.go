@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// pieces is a connection that brings what it is told to with each read, or as much as there is room
-// for.
+// pieces is a connection whose reads bring the given sizes, or less where there is less room.
 type pieces struct {
 	net.Conn
 	data  []byte
@@ -56,7 +55,7 @@ func TestReadAhead(t *testing.T) {
 	}
 	// 5000 are short, but the beginning of 280,000 fills what it was given, and so does that of
 	// 44,000.
-	want := []int{room, room, aheadSize, aheadSize, room, aheadSize, aheadSize, room}
+	want := []int{room, room, readAheadSize, readAheadSize, room, readAheadSize, readAheadSize, room}
 	if !slices.Equal(socket.asked, want) {
 		t.Errorf("read with room for %v, want %v", socket.asked, want)
 	}

@@ -18,8 +18,8 @@ func TestRemovable(t *testing.T) {
 	}
 }
 
-// After Leave a tls.Conn lies on the socket, and no octet is lost that has come with the handshake.
-func TestLeave(t *testing.T) {
+// After Remove a tls.Conn lies on the socket, and no octet that came with the handshake is lost.
+func TestRemove(t *testing.T) {
 	cert, err := selfsigned.Certificate("example.test")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestLeave(t *testing.T) {
 	if err := server.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	Leave(server)
+	Remove(server)
 	if server.NetConn() != net.Conn(sn) {
 		t.Errorf("it lies on a %T", server.NetConn())
 	}
@@ -50,7 +50,7 @@ func TestLeave(t *testing.T) {
 		t.Error(err)
 	}
 	_ = server.Close()
-	Leave(server) // there is nothing to leave
+	Remove(server) // there is no Conn any more
 	if server.NetConn() != net.Conn(sn) {
 		t.Errorf("it lies on a %T", server.NetConn())
 	}
