@@ -2,17 +2,15 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/memconn"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // connectedPair returns the two ends of a connection of a network. That in memory is of kind
@@ -67,7 +65,7 @@ func TestPeeker(t *testing.T) {
 			read("abc", nil)
 			read("d", nil)
 			left := r.untouched()
-			if network == "tcp" && !left && canPeek {
+			if network == "tcp" && !left && socket.CanPeek {
 				t.Error("the octets were taken")
 			}
 			_ = client.Close()
@@ -101,52 +99,5 @@ func TestPeekerLeaves(t *testing.T) {
 	}
 	if b, err := io.ReadAll(server); string(b) != want || err != nil {
 		t.Errorf("%q, %v", b, err)
-	}
-}
-
-// countedSocket counts how often a caller of Read looks at a socket.
-type countedSocket struct {
-	syscall.RawConn
-	looks *atomic.Int32
-}
-
-// Read counts.
-func (c countedSocket) Read(f func(fd uintptr) bool) error {
-	return c.RawConn.Read(func(fd uintptr) bool {
-		c.looks.Add(1)
-		return f(fd)
-	})
-}
-
-// TestPeekerSleeps: octets that stay in the socket wake no goroutine while nothing follows.
-func TestPeekerSleeps(t *testing.T) {
-	client, server := connectedPair(t, "tcp")
-	defer client.Close()
-	defer server.Close()
-	r := newPeeker(server, nil)
-	if r.raw == nil {
-		t.Skip("sockets are not peeked into on this system")
-	}
-	var looks atomic.Int32
-	r.raw = countedSocket{r.raw, &looks}
-	p := make([]byte, 24)
-	_, _ = io.WriteString(client, "PRI")
-	if n, err := r.Read(p); string(p[:n]) != "PRI" || err != nil {
-		t.Fatalf("%q, %v", p[:n], err)
-	}
-	read := make(chan string)
-	go func() {
-		n, err := r.Read(p)
-		read <- fmt.Sprint(string(p[:n]), err)
-	}()
-	for range 20 {
-		waitABit()
-	}
-	_, _ = io.WriteString(client, " * ")
-	if got := <-read; got != " * <nil>" {
-		t.Errorf("%s", got)
-	}
-	if n := looks.Load(); n > 6 { // a few may be for what the poller has said in between
-		t.Errorf("the socket was looked at %d times for two pieces", n)
 	}
 }

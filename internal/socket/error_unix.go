@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// Error returns the error of a read or write of nc, a socket as of Of, as package net has it:
-// errno is what the call has come to; if that is 0, err is what RawConn.Read or Write has returned.
-// op is "read" or "write".
-func Error(op string, nc net.Conn, errno syscall.Errno, err error) error {
+// opError returns the error of a raw read or write of nc as package net would: op is "read" or
+// "write", errno the error of the system call. If that is 0, err is what RawConn.Read or Write has
+// returned.
+func opError(op string, nc net.Conn, errno syscall.Errno, err error) error {
 	e := &net.OpError{Op: op, Net: networkOf(nc), Source: nc.LocalAddr(), Addr: nc.RemoteAddr(), Err: err}
 	var below *net.OpError
 	switch {

@@ -25,3 +25,6 @@ func (*Writer) TryWrite([]byte) (int, error) { panic("BUG: there is no Writer on
 
 // Write is never called.
 func (*Writer) Write([]byte) (int, error) { panic("BUG: there is no Writer on this system") }
+
+// Drain does nothing on this system.
+func (s *Socket) Drain(int) {}

@@ -7,3 +7,6 @@ const CanPeek = false
 
 // Readable returns false: it is not known.
 func (s *Socket) Readable() bool { return false }
+
+// Peek is of no use on this system: it returns ErrCannotPeek.
+func (s *Socket) Peek(_ []byte, seen, _ int) (int, error) { return seen, ErrCannotPeek }

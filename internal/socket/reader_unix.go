@@ -51,7 +51,7 @@ func (r *Reader) read() (int, error) {
 	err := r.s.raw.Read(r.step)
 	switch {
 	case err != nil || r.errno != 0:
-		return 0, Error("read", r.s.nc, r.errno, err)
+		return 0, opError("read", r.s.nc, r.errno, err)
 	case r.n == 0:
 		return 0, io.EOF
 	}

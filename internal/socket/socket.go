@@ -58,9 +58,6 @@ func (s *Socket) TCP() bool {
 	return ok
 }
 
-// RawConn returns the way to the descriptor.
-func (s *Socket) RawConn() syscall.RawConn { return s.raw }
-
 // Control calls f with the descriptor, which stays open for that time.
 func (s *Socket) Control(f func(fd uintptr)) error { return s.raw.Control(f) }
 

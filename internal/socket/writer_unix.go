@@ -37,7 +37,7 @@ func (w *Writer) write(b []byte, all bool) (int, error) {
 	err := w.s.raw.Write(w.step)
 	w.b = nil
 	if err != nil || w.errno != 0 {
-		return w.n, Error("write", w.s.nc, w.errno, err)
+		return w.n, opError("write", w.s.nc, w.errno, err)
 	}
 	return w.n, nil
 }

@@ -56,7 +56,7 @@ func (w *VectorWriter) Write() error { return w.write(w.all) }
 func (w *VectorWriter) write(f func(fd uintptr) bool) error {
 	w.errno, w.left = 0, true
 	if err := w.s.raw.Write(f); err != nil || w.errno != 0 {
-		return Error("write", w.s.nc, w.errno, err)
+		return opError("write", w.s.nc, w.errno, err)
 	}
 	return nil
 }
