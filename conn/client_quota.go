@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"math"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -71,6 +72,9 @@ func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
 func (c *Conn) ReserveFirst(first int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.client == nil {
+		return errNotClient
+	}
 	err := c.quotaErrFirstLocked(first)
 	if err == nil {
 		c.client.reserved++
@@ -78,14 +82,17 @@ func (c *Conn) ReserveFirst(first int) error {
 	return err
 }
 
-// Unreserve gives back what Reserve has taken.
+// errNotClient is the error of a server's connection where only a client's can do what was asked.
+var errNotClient = errors.New("conn: not on a server's connection: a client opens requests")
+
+// Unreserve gives back what Reserve has taken. Client only.
 func (c *Conn) Unreserve() {
 	c.mu.Lock()
-	c.client.reserved--
-	if c.client.reserved < 0 {
+	if c.client == nil || c.client.reserved == 0 {
 		c.mu.Unlock()
 		panic("BUG: more streams given back than were reserved")
 	}
+	c.client.reserved--
 	c.noteQuotaChangedLocked()
 	c.unlockAndNotify()
 }
@@ -98,7 +105,7 @@ func (c *Conn) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
 func (c *Conn) QuotaFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.phase != phaseOpen {
+	if c.client == nil || c.mu.phase != phaseOpen {
 		return 0, 0
 	}
 	taken = c.quotaUsedLocked()
@@ -115,7 +122,11 @@ func (c *Conn) QuotaFirst(first int) (taken, free int) {
 // changed its limit, or the connection takes no more streams. It is called outside the connection's
 // lock by the goroutine that found out, at times by two goroutines at once, and must not block.
 // Client only, before Serve.
-func (c *Conn) OnQuota(f func()) { c.client.onQuota = f }
+func (c *Conn) OnQuota(f func()) {
+	if c.client != nil {
+		c.client.onQuota = f
+	}
+}
 
 // noteStreamClosedLocked counts a stream that is closed.
 func (c *Conn) noteStreamClosedLocked(st *Stream) {
@@ -131,6 +142,10 @@ func (c *Conn) noteStreamClosedLocked(st *Stream) {
 func (c *Conn) ShutdownUnreserved(idle bool) bool {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
+	if c.client == nil {
+		c.shutdownLocked()
+		return true
+	}
 	if c.client.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
 		return false
 	}

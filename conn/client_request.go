@@ -57,6 +57,9 @@ type Request struct {
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
+	if c.client == nil {
+		return nil, errNotClient
+	}
 	c.catchUpLocked()
 	if r.Reserved {
 		c.client.reserved--
@@ -118,6 +121,9 @@ var ErrHeaderListSize = errors.New("http2: request header list larger than peer'
 func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
+	if c.client == nil {
+		return nil, errNotClient
+	}
 	c.catchUpLocked()
 	if c.mu.phase != phaseOpen {
 		return nil, core.ErrNoMoreStreams

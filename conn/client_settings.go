@@ -17,6 +17,10 @@ func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 		}
 		return c.core.PeerSettings(), nil
 	}
+	if c.client == nil {
+		c.mu.Unlock()
+		return core.Settings{}, errNotClient
+	}
 	if c.client.settingsReady == nil {
 		c.client.settingsReady = make(chan struct{})
 	}
