@@ -12,13 +12,14 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // openRequest opens a stream with all of a request.
-func (p *testPeer) openRequest(h head, body string, tr ...string) *Stream {
+func (p *testPeer) openRequest(h h2test.Block, body string, tr ...string) *Stream {
 	p.t.Helper()
-	st, err := p.c.OpenRequest(&Request{Fields: h.fields, End: true, Body: []byte(body), Trailers: pairFields(tr...)})
+	st, err := p.c.OpenRequest(&Request{Fields: h.Fields, End: true, Body: []byte(body), Trailers: h2test.Pairs(tr...)})
 	check(p.t, "OpenRequest", err)
 	return st
 }
@@ -26,9 +27,28 @@ func (p *testPeer) openRequest(h head, body string, tr ...string) *Stream {
 func TestOpenRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		a, b, c := p.openRequest(get(1), ""), p.openRequest(post(3), "body"), p.openRequest(post(5), "body", "t", "v")
-		p.want("flushed by itself", get(1), post(3), dataEnd(3, "body"), post(5), data(5, "body"), trailers(5, "t", "v"))
-		p.send(response(1, 200).endStream(), response(3, 200), dataEnd(3, "x"), response(5, 200))
+		a, b, c := p.openRequest(
+			h2test.Get(1),
+			"",
+		), p.openRequest(
+			h2test.Post(3),
+			"body",
+		), p.openRequest(
+			h2test.Post(5),
+			"body",
+			"t",
+			"v",
+		)
+		p.want(
+			"flushed by itself",
+			h2test.Get(1),
+			h2test.Post(3),
+			h2test.DataEnd(3, "body"),
+			h2test.Post(5),
+			h2test.Data(5, "body"),
+			h2test.Trailers(5, "t: v"),
+		)
+		p.send(h2test.Response(1, 200).End(), h2test.Response(3, 200), h2test.DataEnd(3, "x"), h2test.Response(5, 200))
 		for i, want := range []ResponseHead{{NoBody: true, Complete: true}, {Complete: true}, {}} {
 			h, err := []*Stream{a, b, c}[i].AwaitHead()
 			if err != nil || h.Status != 200 || h.NoBody != want.NoBody || h.Complete != want.Complete {
@@ -55,24 +75,24 @@ func TestQuota(t *testing.T) {
 		want("before SETTINGS", 0, streamsAtFirst)
 		p.greet()
 		want("no limit", 0, streamsUnlimited)
-		p.send(settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2}))
-		p.want("acknowledged", settingsAck)
+		p.send(h2test.Settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2}))
+		p.want("acknowledged", h2test.Ack)
 		check(t, "Reserve", p.c.Reserve())
-		st := p.openRequest(get(1), "")
+		st := p.openRequest(h2test.Get(1), "")
 		want("one reserved, one open", 2, 0)
 		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoStream) {
 			t.Errorf("Reserve: %v", err)
 		}
 		p.c.Unreserve()
 		want("one open", 1, 1)
-		p.want("the request", get(1))
+		p.want("the request", h2test.Get(1))
 		st.Release()
 		p.c.FlushNoWait()
-		p.want("reset", rstStream(1, frame.Cancel))
+		p.want("reset", h2test.RST(1, frame.Cancel))
 		want("told", 0, 2)
 
 		// Now nothing is read: the request fills the connection, and RST_STREAM waits behind it.
-		st = p.openRequest(request(3, "GET", "/"+strings.Repeat("x", 1000)), "")
+		st = p.openRequest(h2test.Request(3, "GET", "/"+strings.Repeat("x", 1000)), "")
 		synctest.Wait()
 		st.Reset(frame.Cancel)
 		st.Release()
@@ -80,7 +100,7 @@ func TestQuota(t *testing.T) {
 		p.read()
 		want("told", 0, 2)
 		p.in = nil
-		p.send(goAway(3, frame.NoError, ""))
+		p.send(h2test.GoAway(3, frame.NoError, ""))
 		want("after GOAWAY", 0, 0)
 		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("Reserve after GOAWAY: %v", err)
@@ -104,13 +124,13 @@ func TestOnQuota(t *testing.T) {
 			why string
 			do  func()
 		}{
-			{"SETTINGS", func() { p.send(settings()) }},
+			{"SETTINGS", func() { p.send(h2test.Settings()) }},
 			{"the end of a stream", func() {
-				st := p.openRequest(get(1), "")
-				p.send(response(1, 204).endStream())
+				st := p.openRequest(h2test.Get(1), "")
+				p.send(h2test.Response(1, 204).End())
 				st.Release()
 			}},
-			{"GOAWAY", func() { p.send(goAway(1, frame.NoError, "")) }},
+			{"GOAWAY", func() { p.send(h2test.GoAway(1, frame.NoError, "")) }},
 			{"Close", func() { _ = p.c.Close() }},
 		} {
 			for len(calls) > 0 {
@@ -174,11 +194,11 @@ func TestOnInterim(t *testing.T) {
 		var seen []int
 		var st *Stream
 		_, err := p.c.OpenRequest(&Request{
-			Fields: get(1).fields, End: true, Into: &st,
+			Fields: h2test.Get(1).Fields, End: true, Into: &st,
 			OnInterim: func(m *header.Message) { seen = append(seen, m.Status, len(m.Fields)) },
 		})
 		check(t, "OpenRequest", err)
-		p.send(response(1, 103).with("a", "b", "c", "d"), response(1, 102), response(1, 200).endStream())
+		p.send(h2test.Response(1, 103).With("a: b", "c: d"), h2test.Response(1, 102), h2test.Response(1, 200).End())
 		if _, err := st.AwaitHead(); err != nil || len(seen) != 4 || seen[0] != 103 || seen[1] != 2 || seen[2] != 102 ||
 			seen[3] != 0 {
 			t.Errorf("%v, %v", seen, err)
@@ -191,12 +211,12 @@ func TestOnInterim(t *testing.T) {
 func TestHeaderListSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{}, frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 1000})
-		_, err := p.c.OpenRequest(&Request{Fields: request(1, "GET", "/"+strings.Repeat("x", 1000)).fields, End: true})
+		_, err := p.c.OpenRequest(&Request{Fields: h2test.Request(1, "GET", "/"+strings.Repeat("x", 1000)).Fields, End: true})
 		if !errors.Is(err, ErrHeaderListSize) {
 			t.Errorf("OpenRequest: %v", err)
 		}
 		p.wantIdle("nothing was sent")
-		p.openRequest(get(1), "").Release()
+		p.openRequest(h2test.Get(1), "").Release()
 	})
 }
 
@@ -205,9 +225,9 @@ func TestUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{Buffer: 300})
 		p.greet()
-		sent := p.openRequest(request(1, "GET", "/"+strings.Repeat("x", 1000)), "") // fills the connection
+		sent := p.openRequest(h2test.Request(1, "GET", "/"+strings.Repeat("x", 1000)), "") // fills the connection
 		synctest.Wait()
-		unsent := p.openRequest(get(3), "")
+		unsent := p.openRequest(h2test.Get(3), "")
 		synctest.Wait()
 		_ = p.c.Close()
 		if sent.Unsent() || !unsent.Unsent() {

@@ -14,12 +14,13 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-func (p *testPeer) openStream(h head) *Stream {
+func (p *testPeer) openStream(h h2test.Block) *Stream {
 	p.t.Helper()
-	st, err := p.c.OpenStream(h.fields, h.end)
+	st, err := p.c.OpenStream(h.Fields, h.EndStream)
 	check(p.t, "OpenStream", err)
 	return st
 }
@@ -27,13 +28,13 @@ func (p *testPeer) openStream(h head) *Stream {
 func TestClientExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		st := p.openStream(post(1).with("a", "b"))
+		st := p.openStream(h2test.Post(1).With("a: b"))
 		p.wantIdle("nothing was flushed")
 		if n, err := st.Write([]byte("hello")); n != 5 || err != nil {
 			t.Errorf("Write: %d, %v", n, err)
 		}
 		p.c.Flush()
-		p.want("the request", post(1).with("a", "b"), data(1, "hello"))
+		p.want("the request", h2test.Post(1).With("a: b"), h2test.Data(1, "hello"))
 		k := p.start(func() (int, error) {
 			m, err := st.Head()
 			if err != nil {
@@ -41,17 +42,17 @@ func TestClientExchange(t *testing.T) {
 			}
 			return m.Status, nil
 		})
-		p.send(response(1, 103).with("link", "</a>"))
+		p.send(h2test.Response(1, 103).With("link: </a>"))
 		k.wantWaiting("an interim response is not the head")
-		p.send(response(1, 200).with("c", "d"))
+		p.send(h2test.Response(1, 200).With("c: d"))
 		k.want("the head", 200, nil)
 		if m := st.Message(); len(m.Fields) != 1 || m.Fields[0].Value != "d" {
 			t.Errorf("the head is %+v", m)
 		}
-		check(t, "Finish", st.Finish([]byte("world"), pairFields("e", "f")))
+		check(t, "Finish", st.Finish([]byte("world"), h2test.Fields("e: f")))
 		p.c.Flush()
-		p.want("the rest of the request", data(1, "world"), trailers(1, "e", "f"))
-		p.send(data(1, "answer"), trailers(1, "g", "h"))
+		p.want("the rest of the request", h2test.Data(1, "world"), h2test.Trailers(1, "e: f"))
+		p.send(h2test.Data(1, "answer"), h2test.Trailers(1, "g: h"))
 		b, err := io.ReadAll(st)
 		if string(b) != "answer" || err != nil {
 			t.Errorf("the response is %q, %v", b, err)
@@ -71,7 +72,7 @@ func TestClientHead(t *testing.T) {
 		headOf := func(st *Stream) func() (int, error) {
 			return func() (int, error) { _, err := st.Head(); return 0, err }
 		}
-		st := p.openStream(get(1))
+		st := p.openStream(h2test.Get(1))
 		k := p.start(headOf(st))
 		check(t, "SetReadDeadline", st.SetReadDeadline(time.Now().Add(time.Second)))
 		k.wantWaiting("there is time left")
@@ -79,11 +80,11 @@ func TestClientHead(t *testing.T) {
 		k.want("no head in time", 0, os.ErrDeadlineExceeded)
 		check(t, "SetReadDeadline", st.SetReadDeadline(time.Time{}))
 		k = p.start(headOf(st))
-		p.send(rstStream(1, frame.RefusedStream))
+		p.send(h2test.RST(1, frame.RefusedStream))
 		k.want("refused", 0, frame.RefusedStream)
 		st.Release()
 
-		st = p.openStream(get(3))
+		st = p.openStream(h2test.Get(3))
 		k = p.start(headOf(st))
 		_ = p.nc.Close()
 		k.want("lost", 0, io.EOF)
@@ -94,7 +95,7 @@ func TestClientHead(t *testing.T) {
 func TestClientClosesReadBeforeTheHead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		st := p.openStream(get(1))
+		st := p.openStream(h2test.Get(1))
 		p.c.Flush()
 		k := p.start(func() (int, error) { _, err := st.Head(); return 0, err })
 		st.CloseRead()
@@ -107,9 +108,9 @@ func TestClientClosesReadBeforeTheHead(t *testing.T) {
 func TestClientReadsWhatCameBeforeTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		st := p.openStream(post(1))
+		st := p.openStream(h2test.Post(1))
 		p.c.Flush()
-		p.send(response(1, 413), dataEnd(1, "too much"), rstStream(1, frame.NoError))
+		p.send(h2test.Response(1, 413), h2test.DataEnd(1, "too much"), h2test.RST(1, frame.NoError))
 		if _, err := st.Write([]byte("x")); !errors.Is(err, frame.NoError) {
 			t.Errorf("Write: %v", err)
 		}
@@ -117,9 +118,9 @@ func TestClientReadsWhatCameBeforeTheReset(t *testing.T) {
 			t.Errorf("ReadAll: %q, %v", b, err)
 		}
 		st.Release()
-		st = p.openStream(get(3))
+		st = p.openStream(h2test.Get(3))
 		p.c.Flush()
-		p.send(response(3, 200), data(3, "half"), rstStream(3, frame.InternalError))
+		p.send(h2test.Response(3, 200), h2test.Data(3, "half"), h2test.RST(3, frame.InternalError))
 		if b, err := io.ReadAll(st); string(b) != "half" || !errors.Is(err, frame.InternalError) {
 			t.Errorf("ReadAll: %q, %v", b, err)
 		}
@@ -134,18 +135,18 @@ func TestClientCancels(t *testing.T) {
 		"Reset":     func(st *Stream) { st.Reset(frame.Cancel); st.Release() },
 	}
 	for name, f := range cancel {
-		for _, h := range []head{get(1), post(1)} {
-			t.Run(fmt.Sprint(name, h.end), func(t *testing.T) {
+		for _, h := range []h2test.Block{h2test.Get(1), h2test.Post(1)} {
+			t.Run(fmt.Sprint(name, h.EndStream), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := newTestServer(t, Config{})
 					st := p.openStream(h)
 					p.c.Flush()
 					p.want("the request", h)
-					p.send(response(1, 200), data(1, "unwanted"))
+					p.send(h2test.Response(1, 200), h2test.Data(1, "unwanted"))
 					f(st)
 					p.c.Flush()
-					p.want("a client says CANCEL", rstStream(1, frame.Cancel))
-					p.send(dataEnd(1, "late"))
+					p.want("a client says CANCEL", h2test.RST(1, frame.Cancel))
+					p.send(h2test.DataEnd(1, "late"))
 					p.wantIdle("late DATA is dropped")
 				})
 			})
@@ -156,30 +157,30 @@ func TestClientCancels(t *testing.T) {
 func TestClientLimitOfStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{}, frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2})
-		a, b := p.openStream(get(1)), p.openStream(get(3))
-		if _, err := p.c.OpenStream(get(5).fields, true); !errors.Is(err, core.ErrNoStream) {
+		a, b := p.openStream(h2test.Get(1)), p.openStream(h2test.Get(3))
+		if _, err := p.c.OpenStream(h2test.Get(5).Fields, true); !errors.Is(err, core.ErrNoStream) {
 			t.Errorf("a third stream: %v", err)
 		}
 		p.c.Flush()
-		p.send(response(1, 204).endStream())
-		c := p.openStream(get(5))
+		p.send(h2test.Response(1, 204).End())
+		c := p.openStream(h2test.Get(5))
 		for _, st := range []*Stream{a, b, c} {
 			st.Release()
 		}
 		p.c.Flush()
 		p.want(
 			"streams are numbered in order",
-			get(1),
-			get(3),
-			get(5),
-			rstStream(3, frame.Cancel),
-			rstStream(5, frame.Cancel),
+			h2test.Get(1),
+			h2test.Get(3),
+			h2test.Get(5),
+			h2test.RST(3, frame.Cancel),
+			h2test.RST(5, frame.Cancel),
 		)
 		if s := p.c.PeerSettings(); s.MaxConcurrentStreams != 2 {
 			t.Errorf("PeerSettings: %+v", s)
 		}
 		_ = p.c.Close()
-		if _, err := p.c.OpenStream(get(7).fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+		if _, err := p.c.OpenStream(h2test.Get(7).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("after Close: %v", err)
 		}
 	})
@@ -188,11 +189,13 @@ func TestClientLimitOfStreams(t *testing.T) {
 func TestClientRefusesPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{EnablePush: true})
-		st := p.openStream(get(1))
+		st := p.openStream(h2test.Get(1))
 		p.c.Flush()
-		p.want("the request", get(1))
-		p.send(frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.block(get(2).fields)})
-		p.want("nobody has asked for it", rstStream(2, frame.RefusedStream))
+		p.want("the request", h2test.Get(1))
+		p.send(
+			frame.PushPromise{StreamID: 1, PromisedID: 2, EndHeaders: true, Fragment: p.codec.Block(h2test.Get(2).Fields...)},
+		)
+		p.want("nobody has asked for it", h2test.RST(2, frame.RefusedStream))
 		st.Release()
 	})
 }

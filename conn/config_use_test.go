@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -116,7 +117,7 @@ func TestSchedulerIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watched{Scheduler: priority.NewRoundRobin()}
 		p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler { return w }})
-		p.open(get(1)).Release()
+		p.open(h2test.Get(1)).Release()
 		if w.opened != 1 {
 			t.Errorf("%d streams were opened", w.opened)
 		}
@@ -129,21 +130,24 @@ func TestAnnouncedSettings(t *testing.T) {
 			MaxConcurrentStreams: 7, MaxReceiveBufferPerStream: 1000, MaxHeaderBytes: 2000, MaxReadFrameSize: 20_000,
 			MaxDecoderHeaderTableSize: 1, EnableConnectProtocol: true, MaxReceiveBufferPerConnection: 65535,
 		}, memconn.Options{})
-		p.want("all of them, and no WINDOW_UPDATE", settings(
-			frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 7},
-			initialWindow(1000),
-			frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 2000},
-			frame.Setting{ID: frame.SettingMaxFrameSize, Value: 20_000},
-			frame.Setting{ID: frame.SettingHeaderTableSize, Value: 1},
-			frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1},
-		))
+		p.want(
+			"all of them, and no WINDOW_UPDATE",
+			h2test.Settings(
+				frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 7},
+				h2test.InitialWindow(1000),
+				frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 2000},
+				frame.Setting{ID: frame.SettingMaxFrameSize, Value: 20_000},
+				frame.Setting{ID: frame.SettingHeaderTableSize, Value: 1},
+				frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1},
+			),
+		)
 	})
 }
 
 func TestOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		if st.Owner() != nil {
 			t.Error("a new stream has an owner")
 		}
@@ -155,7 +159,7 @@ func TestOwner(t *testing.T) {
 		}
 		st.Release()
 		for id := uint32(3); id < 20; id += 2 { // one of them has the memory
-			st := p.open(get(id))
+			st := p.open(h2test.Get(id))
 			if st.Owner() != nil {
 				t.Error("a new stream has an owner")
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -17,11 +18,11 @@ const tick = time.Millisecond
 // wantDrain takes the two steps of a graceful shutdown, of which the peer answers the first.
 func (p *testPeer) wantDrain(msg string, last uint32) {
 	p.t.Helper()
-	p.want(msg+": the first step", goAway(frame.MaxStreamID, frame.NoError, ""), ping("sluicego"))
-	p.send(pingAck("sluicego"))
-	second := []any{goAway(last, frame.NoError, "")}
+	p.want(msg+": the first step", h2test.GoAway(frame.MaxStreamID, frame.NoError, ""), h2test.Ping("sluicego"))
+	p.send(h2test.PingAck("sluicego"))
+	second := []any{h2test.GoAway(last, frame.NoError, "")}
 	if open, ended := p.c.Stats().Streams, last > 0; ended && open == 0 {
-		second = append(second, ping("sluiceby")) // whether all has arrived
+		second = append(second, h2test.Ping("sluiceby")) // whether all has arrived
 	}
 	p.want(msg+": the second step", second...)
 }
@@ -48,13 +49,13 @@ func TestShutdownOfIdleConnection(t *testing.T) {
 func TestShutdownWithRunningStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		a, b := p.open(get(1)), p.open(post(3))
+		a, b := p.open(h2test.Get(1)), p.open(h2test.Post(3))
 		p.c.Shutdown()
-		p.want("the first step", goAway(frame.MaxStreamID, frame.NoError, ""), ping("sluicego"))
-		c := p.open(get(5)) // was on its way
-		p.send(pingAck("sluicego"))
-		p.want("the second step", goAway(5, frame.NoError, ""))
-		p.send(get(7)) // too late
+		p.want("the first step", h2test.GoAway(frame.MaxStreamID, frame.NoError, ""), h2test.Ping("sluicego"))
+		c := p.open(h2test.Get(5)) // was on its way
+		p.send(h2test.PingAck("sluicego"))
+		p.want("the second step", h2test.GoAway(5, frame.NoError, ""))
+		p.send(h2test.Get(7)) // too late
 		if len(p.h.streams) != 3 {
 			t.Error("a stream after the final GOAWAY was handed over")
 		}
@@ -64,14 +65,14 @@ func TestShutdownWithRunningStreams(t *testing.T) {
 			p.c.Flush()
 			p.wantServing("streams are running")
 		}
-		p.want("answers", response(1, 200).endStream(), response(5, 200).endStream())
+		p.want("answers", h2test.Response(1, 200).End(), h2test.Response(5, 200).End())
 		time.Sleep(time.Hour)
 		p.wantIdle("there is no limit to the drain")
-		p.send(dataEnd(3, "body"))
+		p.send(h2test.DataEnd(3, "body"))
 		check(t, "Reply", b.Reply(status2(200), []byte("last"), nil))
 		b.Release()
 		p.c.Flush()
-		p.want("the last answer", response(3, 200), dataEnd(3, "last"), ping("sluiceby"))
+		p.want("the last answer", h2test.Response(3, 200), h2test.DataEnd(3, "last"), h2test.Ping("sluiceby"))
 		p.wantCleanEnd("all streams have ended")
 	})
 }
@@ -80,9 +81,9 @@ func TestShutdownWithoutAnswerToPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		p.c.Shutdown()
-		p.want("the first step", goAway(frame.MaxStreamID, frame.NoError, ""), ping("sluicego"))
+		p.want("the first step", h2test.GoAway(frame.MaxStreamID, frame.NoError, ""), h2test.Ping("sluicego"))
 		time.Sleep(time.Second)
-		p.want("the second step comes all the same", goAway(0, frame.NoError, ""))
+		p.want("the second step comes all the same", h2test.GoAway(0, frame.NoError, ""))
 		p.wantCleanEnd("shutdown")
 	})
 }
@@ -90,9 +91,11 @@ func TestShutdownWithoutAnswerToPing(t *testing.T) {
 // The last stream may end in any way: the connection must see that it is drained.
 func TestDrainEndsHoweverTheLastStreamEnds(t *testing.T) {
 	ends := map[string]func(p *testPeer, st *Stream){
-		"reset by the peer": func(p *testPeer, _ *Stream) { p.send(rstStream(1, frame.Cancel)) },
+		"reset by the peer": func(p *testPeer, _ *Stream) { p.send(h2test.RST(1, frame.Cancel)) },
 		"reset by us":       func(_ *testPeer, st *Stream) { st.Reset(frame.InternalError) },
-		"stream error":      func(p *testPeer, _ *Stream) { p.send(windowUpdate(1, 1<<31-1), windowUpdate(1, 1)) },
+		"stream error": func(p *testPeer, _ *Stream) {
+			p.send(h2test.WindowUpdate(1, 1<<31-1), h2test.WindowUpdate(1, 1))
+		},
 		"released": func(p *testPeer, st *Stream) {
 			st.Release()
 			p.c.Flush()
@@ -100,13 +103,13 @@ func TestDrainEndsHoweverTheLastStreamEnds(t *testing.T) {
 		"END_STREAM of the peer": func(p *testPeer, st *Stream) {
 			_ = st.Reply(status2(200), nil, nil)
 			p.c.Flush()
-			p.send(dataEnd(1, "end"))
+			p.send(h2test.DataEnd(1, "end"))
 		},
 		"kept data goes out": func(p *testPeer, st *Stream) {
-			p.send(dataEnd(1, ""))
+			p.send(h2test.DataEnd(1, ""))
 			_ = st.Reply(status2(200), []byte("x"), nil)
 			p.c.Flush()
-			p.send(windowUpdate(1, 1))
+			p.send(h2test.WindowUpdate(1, 1))
 		},
 		"stalled": func(p *testPeer, st *Stream) {
 			_ = st.Reply(status2(200), []byte("x"), nil)
@@ -123,8 +126,8 @@ func TestDrainEndsHoweverTheLastStreamEnds(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newTestPeer(t, Config{}, initialWindow(0))
-				st := p.open(post(1))
+				p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
+				st := p.open(h2test.Post(1))
 				p.c.Shutdown()
 				p.wantDrain("shutdown", 1)
 				end(p, st)
@@ -139,13 +142,16 @@ func TestDrainEndsHoweverTheLastStreamEnds(t *testing.T) {
 func TestGraceOfShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{MaxConnectionAgeGrace: 10 * time.Second})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		p.c.Shutdown()
 		p.wantDrain("shutdown", 1)
 		time.Sleep(10*time.Second - tick)
 		p.wantServing("there is time left")
 		time.Sleep(tick)
-		p.want("the grace is over", goAway(1, frame.NoError, "streams still ran when the grace of the shutdown was over"))
+		p.want(
+			"the grace is over",
+			h2test.GoAway(1, frame.NoError, "streams still ran when the grace of the shutdown was over"),
+		)
 		p.wantEOF("the connection ends")
 		if err := st.Err(); !errors.Is(err, frame.NoError) {
 			t.Errorf("Err is %v", err)
@@ -161,7 +167,7 @@ func TestMaxConnectionAge(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
 			p := newTestPeer(t, Config{MaxConnectionAge: age})
-			st := p.open(get(1))
+			st := p.open(h2test.Get(1))
 			for p.far.Buffered() == 0 {
 				time.Sleep(time.Second)
 				synctest.Wait()
@@ -172,7 +178,7 @@ func TestMaxConnectionAge(t *testing.T) {
 			check(t, "Reply", st.Reply(status2(200), nil, nil))
 			st.Release()
 			p.c.Flush()
-			p.want("the stream may end", response(1, 200).endStream(), ping("sluiceby"))
+			p.want("the stream may end", h2test.Response(1, 200).End(), h2test.Ping("sluiceby"))
 			p.wantCleanEnd("age")
 		})
 	}
@@ -189,18 +195,18 @@ func TestIdleTimeout(t *testing.T) {
 		p.wantIdle("there is time left")
 
 		// A request that takes its time, with no frame from the peer.
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		time.Sleep(time.Hour)
 		p.wantIdle("a stream is open")
 		check(t, "Reply", st.Reply(status2(200), nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("the answer", response(1, 200).endStream())
+		p.want("the answer", h2test.Response(1, 200).End())
 		time.Sleep(timeout - time.Second)
 		p.wantIdle("idleness begins with the end of the stream")
 
-		p.send(ping("not work"))
-		p.want("PING is answered", pingAck("not work"))
+		p.send(h2test.Ping("not work"))
+		p.want("PING is answered", h2test.PingAck("not work"))
 		time.Sleep(time.Second)
 		p.wantDrain("PING does not count as use", 1)
 		p.wantCleanEnd("idle")
@@ -209,8 +215,8 @@ func TestIdleTimeout(t *testing.T) {
 
 func TestIdleTimeoutAfterResetByTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{IdleTimeout: time.Minute}, initialWindow(0))
-		st := p.open(get(1))
+		p := newTestPeer(t, Config{IdleTimeout: time.Minute}, h2test.InitialWindow(0))
+		st := p.open(h2test.Get(1))
 		time.Sleep(time.Hour)
 		_ = st.Reply(status2(200), []byte("x"), nil)
 		st.Release()
@@ -218,7 +224,7 @@ func TestIdleTimeoutAfterResetByTimer(t *testing.T) {
 		for range p.frames() {
 		}
 		time.Sleep(DefaultStallTimeout)
-		p.want("the stream has stalled", rstStream(1, frame.Cancel))
+		p.want("the stream has stalled", h2test.RST(1, frame.Cancel))
 		time.Sleep(time.Minute - tick)
 		p.wantIdle("idleness begins then")
 		time.Sleep(tick)
@@ -234,18 +240,18 @@ func TestKeepalive(t *testing.T) {
 			time.Sleep(10*time.Second - tick)
 			p.wantIdle("the peer was heard of lately")
 			time.Sleep(tick)
-			p.want("PING", ping("sluiceka"))
+			p.want("PING", h2test.Ping("sluiceka"))
 			time.Sleep(3*time.Second - tick)
-			p.send(pingAck("sluiceka"))
+			p.send(h2test.PingAck("sluiceka"))
 		}
-		p.send(ping("hello"))
-		p.want("answer", pingAck("hello"))
+		p.send(h2test.Ping("hello"))
+		p.want("answer", h2test.PingAck("hello"))
 		time.Sleep(10 * time.Second)
-		p.want("PING", ping("sluiceka"))
+		p.want("PING", h2test.Ping("sluiceka"))
 		time.Sleep(3*time.Second - tick)
 		p.wantServing("there is time left")
 		time.Sleep(tick)
-		p.want("no answer", goAway(0, frame.NoError, "PING not answered in time (RFC 9113 §6.7)"))
+		p.want("no answer", h2test.GoAway(0, frame.NoError, "PING not answered in time (RFC 9113 §6.7)"))
 		p.wantEOF("the connection ends")
 		time.Sleep(lingerTime)
 		if err := p.wantServed("the peer is gone"); err == nil {
@@ -260,25 +266,25 @@ func TestClientIsDrainedByServersGoAway(t *testing.T) {
 		var st [3]*Stream
 		for i := range st {
 			var err error
-			if st[i], err = p.c.OpenStream(get(1).fields, true); err != nil {
+			if st[i], err = p.c.OpenStream(h2test.Get(1).Fields, true); err != nil {
 				t.Fatal(err)
 			}
 		}
 		p.c.Flush()
 		for range p.frames() {
 		}
-		p.send(goAway(3, frame.NoError, "bye"))
+		p.send(h2test.GoAway(3, frame.NoError, "bye"))
 		if err := st[2].Err(); !errors.Is(err, frame.RefusedStream) {
 			t.Errorf("Err of a stream above the last is %v", err)
 		}
-		if _, err := p.c.OpenStream(get(1).fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+		if _, err := p.c.OpenStream(h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("OpenStream after GOAWAY: %v", err)
 		}
 		st[2].Release()
-		p.send(response(1, 200).endStream())
+		p.send(h2test.Response(1, 200).End())
 		st[0].Release()
 		p.wantServing("one is left")
-		p.send(response(3, 200), dataEnd(3, "x"))
+		p.send(h2test.Response(3, 200), h2test.DataEnd(3, "x"))
 		st[1].Release()
 		p.wantCleanEnd("drained")
 	})
@@ -304,20 +310,20 @@ func TestTimerRingsLate(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newTestPeer(t, Config{SendPingTimeout: 10 * time.Second, PingTimeout: 3 * time.Second})
 			time.Sleep(10 * time.Second)
-			p.want("silence", ping("sluiceka"))
+			p.want("silence", h2test.Ping("sluiceka"))
 			p.c.mu.Lock()
 			p.c.mu.timer.t.Stop()
 			p.c.mu.Unlock()
 			time.Sleep(time.Hour)
 			p.c.timerFired()
 			if answers {
-				p.send(pingAck("sluiceka"))
+				p.send(h2test.PingAck("sluiceka"))
 			}
 			time.Sleep(2 * time.Second)
 			if answers {
 				p.want("it was not the peer that was late")
 			} else {
-				p.want("no answer", goAway(0, frame.NoError, "PING not answered in time (RFC 9113 §6.7)"))
+				p.want("no answer", h2test.GoAway(0, frame.NoError, "PING not answered in time (RFC 9113 §6.7)"))
 			}
 			_ = p.nc.Close()
 			synctest.Wait()

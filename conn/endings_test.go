@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
@@ -20,7 +21,7 @@ func TestLingerAfterALongHandler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestPeer(t, Config{})
-				st := p.open(get(1))
+				st := p.open(h2test.Get(1))
 				if shutdownFirst {
 					p.c.Shutdown()
 					p.wantDrain("shutdown", 1)
@@ -53,18 +54,18 @@ func TestPeersGoAwayBeforeALongHandler(t *testing.T) {
 		t.Run(grace.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestPeer(t, Config{MaxConnectionAgeGrace: grace})
-				st := p.open(get(1))
-				p.send(goAway(0, frame.NoError, ""))
+				st := p.open(h2test.Get(1))
+				p.send(h2test.GoAway(0, frame.NoError, ""))
 				time.Sleep(time.Hour)
 				p.wantServing("a stream is open")
 				check(t, "Reply", st.Reply(status2(200), nil, nil))
 				st.Release()
 				p.c.Flush()
-				p.want("the answer, and that nothing more is taken", response(1, 200).endStream(),
-					goAway(frame.MaxStreamID, frame.NoError, ""), ping("sluicego"))
+				p.want("the answer, and that nothing more is taken", h2test.Response(1, 200).End(),
+					h2test.GoAway(frame.MaxStreamID, frame.NoError, ""), h2test.Ping("sluicego"))
 				time.Sleep(time.Second + tick)
-				p.want("the second step", goAway(1, frame.NoError, ""), ping("sluiceby"))
-				p.send(pingAck("sluiceby"))
+				p.want("the second step", h2test.GoAway(1, frame.NoError, ""), h2test.Ping("sluiceby"))
+				p.send(h2test.PingAck("sluiceby"))
 				time.Sleep(lingerTime + tick)
 				if err := p.wantServed("all has arrived"); err != nil {
 					t.Errorf("Serve returned %v", err)
@@ -82,7 +83,7 @@ func TestKindsLastWords(t *testing.T) {
 		served := make(chan error)
 		go func() { served <- c.Serve() }()
 		first := frame.NewSettings().Append([]byte(frame.Preface))
-		_, err := cn.Write(settingsAck.Append(first))
+		_, err := cn.Write(h2test.Ack.Append(first))
 		check(t, "Write", err)
 		synctest.Wait()
 		for range 5000 { // more than the buffers hold
@@ -135,12 +136,8 @@ func TestKindsLingerWithoutRoom(t *testing.T) {
 // answerPings is a client that sends a request and reads until it has answered the PING behind the
 // last frame.
 func answerPings(t *testing.T, cn net.Conn) {
-	p := &testPeer{t: t}
-	newPeerHPACK(p)
-	first := []byte(frame.Preface)
-	for _, f := range []any{settings(), settingsAck, get(1)} {
-		first = p.encode(first, f)
-	}
+	p := &testPeer{t: t, codec: h2test.NewCodec()}
+	first := p.codec.Append(nil, frame.Preface, h2test.Settings(), h2test.Ack, h2test.Get(1))
 	go cn.Write(first)
 	var head [frame.HeaderLen]byte
 	for {
@@ -193,10 +190,10 @@ func TestClosedTunnelOutlivesItsDeadline(t *testing.T) {
 		tun := p.tunnel(1)
 		check(t, "SetDeadline", tun.SetDeadline(time.Now().Add(time.Second)))
 		check(t, "Close", tun.Close())
-		p.want("the end", dataEnd(1, ""))
+		p.want("the end", h2test.DataEnd(1, ""))
 		time.Sleep(DefaultTunnelCloseTimeout - tick)
 		p.wantIdle("the server may end its direction")
 		time.Sleep(2 * tick)
-		p.want("it has not", rstStream(1, frame.Cancel))
+		p.want("it has not", h2test.RST(1, frame.Cancel))
 	})
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func TestRequestAndResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		p.send(get(1).with("accept", "text/plain"))
+		p.send(h2test.Get(1).With("accept: text/plain"))
 		p.wantIdle("nobody has answered")
 		st := p.stream(1)
 		m := st.Message()
@@ -37,7 +38,12 @@ func TestRequestAndResponse(t *testing.T) {
 		check(t, "Finish", st.Finish([]byte("world"), nil))
 		p.wantIdle("nothing was flushed")
 		p.c.Flush()
-		p.want("the response", response(1, 200).with("server", "sluice"), data(1, "hello, "), dataEnd(1, "world"))
+		p.want(
+			"the response",
+			h2test.Response(1, 200).With("server: sluice"),
+			h2test.Data(1, "hello, "),
+			h2test.DataEnd(1, "world"),
+		)
 		st.Release()
 		p.wantIdle("a complete exchange is released without a word")
 		if n := p.c.Stats().Streams; n != 0 {
@@ -53,10 +59,15 @@ func TestReply(t *testing.T) {
 		trailers []header.Field
 		want     []any
 	}{
-		{"empty", "", nil, []any{response(1, 200).endStream()}},
-		{"body", "hi", nil, []any{response(1, 200), dataEnd(1, "hi")}},
-		{"trailers", "", pairFields("a", "b"), []any{response(1, 200), trailers(1, "a", "b")}},
-		{"all", "hi", pairFields("a", "b"), []any{response(1, 200), data(1, "hi"), trailers(1, "a", "b")}},
+		{"empty", "", nil, []any{h2test.Response(1, 200).End()}},
+		{"body", "hi", nil, []any{h2test.Response(1, 200), h2test.DataEnd(1, "hi")}},
+		{"trailers", "", h2test.Fields("a: b"), []any{h2test.Response(1, 200), h2test.Trailers(1, "a: b")}},
+		{
+			"all",
+			"hi",
+			h2test.Fields("a: b"),
+			[]any{h2test.Response(1, 200), h2test.Data(1, "hi"), h2test.Trailers(1, "a: b")},
+		},
 	}
 	for how, reply := range map[string]func(*Stream, []byte, []header.Field) error{
 		"": func(st *Stream, p []byte, trailers []header.Field) error {
@@ -71,7 +82,7 @@ func TestReply(t *testing.T) {
 			t.Run(tt.name+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := newTestPeer(t, Config{})
-					st := p.open(get(1))
+					st := p.open(h2test.Get(1))
 					body, trailers := []byte(tt.body), slices.Clone(tt.trailers)
 					check(t, "Reply", reply(st, body, trailers))
 					clear(body) // it was copied
@@ -90,7 +101,7 @@ func TestReply(t *testing.T) {
 func TestReplyAndReleaseFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		st.Reset(frame.InternalError)
 		var se *frame.StreamError
 		if err := st.ReplyAndRelease(status2(200), []byte("hi"), nil); !errors.As(err, &se) || err != st.Err() {
@@ -103,7 +114,7 @@ func TestReplyAndReleaseFails(t *testing.T) {
 func TestRequestBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		if st.RemoteEnded() {
 			t.Error("the request has not ended")
 		}
@@ -111,16 +122,16 @@ func TestRequestBody(t *testing.T) {
 		read := func() (int, error) { return st.Read(buf) }
 		k := p.start(read)
 		k.wantWaiting("no DATA has come")
-		p.send(data(1, "abcdef"))
+		p.send(h2test.Data(1, "abcdef"))
 		k.want("DATA", 4, nil)
 		p.start(read).want("the rest", 2, nil)
 		k = p.start(read)
 		p.send(frame.Data{StreamID: 1, Padded: true, PadLength: 20, Data: []byte("ghi")})
 		k.want("padding is not read", 3, nil)
 		k = p.start(read)
-		p.send(data(1, ""))
+		p.send(h2test.Data(1, ""))
 		k.wantWaiting("empty DATA is nothing to read")
-		p.send(dataEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		k.want("END_STREAM", 0, io.EOF)
 		p.start(read).want("the end stays", 0, io.EOF)
 		if st.Trailers() != nil {
@@ -133,9 +144,9 @@ func TestRequestBody(t *testing.T) {
 func TestReadOfNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		p.start(func() (int, error) { return st.Read(nil) }).want("Read of no octets does not wait", 0, nil)
-		p.send(dataEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		p.start(func() (int, error) { return st.Read(nil) }).want("at the end", 0, io.EOF)
 		st.Release()
 	})
@@ -144,12 +155,12 @@ func TestReadOfNothing(t *testing.T) {
 func TestTrailersOfRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		k := p.start(func() (int, error) {
 			b, err := io.ReadAll(st)
 			return len(b), err
 		})
-		p.send(data(1, "abc"), trailers(1, "x-sum", "6", "x-more", "yes"))
+		p.send(h2test.Data(1, "abc"), h2test.Trailers(1, "x-sum: 6", "x-more: yes"))
 		k.want("the trailers end the body", 3, nil)
 		got := st.Trailers()
 		if len(got) != 2 || got[0].Name != "x-sum" || got[1].Value != "yes" {
@@ -157,14 +168,14 @@ func TestTrailersOfRequest(t *testing.T) {
 		}
 		st.Release()
 		p.c.Flush()
-		p.want("nothing was answered", rstStream(1, frame.Cancel))
+		p.want("nothing was answered", h2test.RST(1, frame.Cancel))
 	})
 }
 
 func TestInterimResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		check(t, "100", st.WriteHeaders(status2(100), false))
 		check(t, "103", st.WriteHeaders(status2(103, "link", "</a>"), false))
 		if err := st.WriteHeaders(status2(103), true); !errors.Is(err, core.ErrOrder) {
@@ -180,7 +191,7 @@ func TestInterimResponses(t *testing.T) {
 		if err := st.WriteHeaders(status2(200), false); !errors.Is(err, core.ErrOrder) {
 			t.Errorf("a second final head: %v", err)
 		}
-		p.send(dataEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		check(t, "Finish", st.Finish(nil, nil))
 		if _, err := st.Write([]byte("x")); !errors.Is(err, core.ErrClosed) {
 			t.Errorf("DATA after the end: %v", err)
@@ -189,7 +200,13 @@ func TestInterimResponses(t *testing.T) {
 			t.Errorf("a second end: %v", err)
 		}
 		p.c.Flush()
-		p.want("the response", response(1, 100), response(1, 103).with("link", "</a>"), response(1, 200), dataEnd(1, ""))
+		p.want(
+			"the response",
+			h2test.Response(1, 100),
+			h2test.Response(1, 103).With("link: </a>"),
+			h2test.Response(1, 200),
+			h2test.DataEnd(1, ""),
+		)
 		st.Release()
 		p.wantIdle("a clean end")
 	})
@@ -206,13 +223,13 @@ func TestRefusedFinishIsNotTheEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestPeer(t, Config{})
-				st := p.open(get(1))
+				st := p.open(h2test.Get(1))
 				if err := f(st); !errors.Is(err, core.ErrOrder) {
 					t.Fatalf("error is %v", err)
 				}
 				st.Release()
 				p.c.Flush()
-				p.want("the stream was not finished", rstStream(1, frame.Cancel))
+				p.want("the stream was not finished", h2test.RST(1, frame.Cancel))
 			})
 		})
 	}
@@ -222,8 +239,8 @@ func TestLargeHeaderBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		long := strings.Repeat("^!~", 15000) // longer by Huffman's code than as it is
-		h := get(1).with("x-long", long)
-		block := p.block(h.fields)
+		h := h2test.Get(1).With("x-long: " + long)
+		block := p.codec.Block(h.Fields...)
 		p.send(
 			frame.Headers{StreamID: 1, EndStream: true, Fragment: block[:10000]},
 			frame.Continuation{StreamID: 1, Fragment: block[10000:26000]},
@@ -237,7 +254,7 @@ func TestLargeHeaderBlocks(t *testing.T) {
 		check(t, "Reply", st.Reply(status2(200, "x-long", long), nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("the field has come back", response(1, 200).with("x-long", long).endStream())
+		p.want("the field has come back", h2test.Response(1, 200).With("x-long: "+long).End())
 	})
 }
 
@@ -255,11 +272,11 @@ func TestBodiesOfAllSizes(t *testing.T) {
 		300_000,
 	}
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(1<<20))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(1<<20))
 		id := uint32(1)
 		for _, size := range sizes {
 			for _, piece := range []int{1 + size/100, 1000, 16384} {
-				st := p.open(post(id))
+				st := p.open(h2test.Post(id))
 				body := pattern(id, size)
 				for rest := body; ; {
 					n := min(len(rest), piece)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -19,21 +20,21 @@ func TestFatalError(t *testing.T) {
 		code  frame.Code
 		debug string
 	}{
-		{"DATA on an idle stream", []any{data(5, "x")}, frame.ProtocolError, ""},
-		{"frame too large", []any{raw("\x00\x40\x01\x00\x00\x00\x00\x00\x01")}, frame.FrameSizeError, ""},
+		{"DATA on an idle stream", []any{h2test.Data(5, "x")}, frame.ProtocolError, ""},
+		{"frame too large", []any{h2test.Raw("\x00\x40\x01\x00\x00\x00\x00\x00\x01")}, frame.FrameSizeError, ""},
 		{"HPACK", []any{frame.Headers{StreamID: 3, EndHeaders: true, Fragment: []byte{0x80}}}, frame.CompressionError, ""},
-		{"SETTINGS", []any{settings(initialWindow(1 << 31))}, frame.FlowControlError, ""},
-		{"window", []any{windowUpdate(0, 1<<31-1)}, frame.FlowControlError, ""},
+		{"SETTINGS", []any{h2test.Settings(h2test.InitialWindow(1 << 31))}, frame.FlowControlError, ""},
+		{"window", []any{h2test.WindowUpdate(0, 1<<31-1)}, frame.FlowControlError, ""},
 	}
 	for _, tt := range faults {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var counted []string
 				p := newTestPeer(t, Config{CountError: func(s string) { counted = append(counted, s) }})
-				st := p.open(post(1))
+				st := p.open(h2test.Post(1))
 				k := p.start(func() (int, error) { return st.Read(make([]byte, 1)) })
 				// What follows the fault is not looked at, nor is it answered.
-				p.send(append(tt.send, ping("ignored?"), get(7), raw("garbage"))...)
+				p.send(append(tt.send, h2test.Ping("ignored?"), h2test.Get(7), h2test.Raw("garbage"))...)
 				var got []any
 				for f := range p.frames() {
 					got = append(got, f)
@@ -49,7 +50,7 @@ func TestFatalError(t *testing.T) {
 				if testKind != memconn.NoCloseWrite {
 					p.wantEOF("our side is closed")
 				}
-				p.send(get(9), raw("more garbage"))
+				p.send(h2test.Get(9), h2test.Raw("more garbage"))
 				p.wantServing("lingering")
 				time.Sleep(lingerTime)
 				if err := p.wantServed("lingering has an end"); !errors.Is(err, tt.code) {
@@ -75,7 +76,7 @@ func TestLingeringIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		start := time.Now()
-		p.send(data(1, "fault"))
+		p.send(h2test.Data(1, "fault"))
 		for {
 			if _, err := p.nc.Write(make([]byte, 1000)); err != nil {
 				break
@@ -86,7 +87,7 @@ func TestLingeringIsBounded(t *testing.T) {
 			t.Errorf("the connection lingered for %v", d)
 		}
 		_ = p.wantServed("at once")
-		p.want("GOAWAY was there to read", goAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
+		p.want("GOAWAY was there to read", h2test.GoAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
 	})
 }
 
@@ -94,10 +95,10 @@ func TestLingeringIsBounded(t *testing.T) {
 func TestLingeringEndsWithThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		p.nc.Write(p.encode(nil, data(1, "fault")))
+		p.nc.Write(p.codec.Append(nil, h2test.Data(1, "fault")))
 		_ = p.nc.CloseWrite()
 		_ = p.wantServed("at once")
-		p.want("GOAWAY is not lost", goAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
+		p.want("GOAWAY is not lost", h2test.GoAway(0, frame.ProtocolError, "recv DATA in state idle (RFC 9113 §5.1)"))
 	})
 }
 
@@ -106,7 +107,7 @@ func TestGoAwayBeforeEOF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {
 			p := newTestPeer(t, Config{})
-			p.nc.Write(p.encode(nil, ping("?")))
+			p.nc.Write(p.codec.Append(nil, h2test.Ping("?")))
 			p.c.CloseWithError(frame.EnhanceYourCalm, "go")
 			_ = p.nc.CloseWrite()
 			_ = p.wantServed("at once")
@@ -125,13 +126,13 @@ func TestFatalErrorWithBlockedSocket(t *testing.T) {
 	for _, cfg := range []Config{{}, {WriteByteTimeout: -1}, {WriteByteTimeout: time.Hour}} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newBlockedPeer(t, cfg)
-			st := p.open(get(1))
+			st := p.open(h2test.Get(1))
 			check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 			k := p.start(func() (int, error) {
 				_, err := st.Write(make([]byte, 1<<20))
 				return 0, err
 			})
-			p.send(data(9, "fault"))
+			p.send(h2test.Data(9, "fault"))
 			k.want("the stream is over, though its writer's write goes on", 0, frame.ProtocolError)
 			st.Release()
 			time.Sleep(closeGrace + tick)
@@ -146,13 +147,13 @@ func TestFatalErrorWithBlockedSocket(t *testing.T) {
 func TestFatalErrorWithDrippingReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newBlockedPeer(t, Config{})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		k := p.start(func() (int, error) {
 			_, err := st.Write(make([]byte, 1<<20))
 			return 0, err
 		})
-		p.send(data(9, "fault"))
+		p.send(h2test.Data(9, "fault"))
 		start := time.Now()
 		for {
 			if _, err := p.nc.Write([]byte{0}); err != nil {
@@ -172,10 +173,10 @@ func TestFatalErrorWithDrippingReader(t *testing.T) {
 func TestCloseWithError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		p.c.CloseWithError(frame.NoError, "")
 		p.c.CloseWithError(frame.InternalError, "too late")
-		p.want("the first counts", goAway(1, frame.NoError, ""), ping("sluiceby"))
+		p.want("the first counts", h2test.GoAway(1, frame.NoError, ""), h2test.Ping("sluiceby"))
 		if err := st.WriteHeaders(status2(200), true); !errors.Is(err, frame.NoError) {
 			t.Errorf("WriteHeaders: %v", err)
 		}
@@ -187,7 +188,7 @@ func TestCloseWithError(t *testing.T) {
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		check(t, "Close", p.c.Close())
 		check(t, "Close", p.c.Close())
@@ -204,11 +205,10 @@ func TestClose(t *testing.T) {
 }
 
 func TestHeaderTimeout(t *testing.T) {
-	var q testPeer
-	newPeerHPACK(&q)
-	block := q.block(get(1).fields)
+	q := testPeer{codec: h2test.NewCodec()}
+	block := q.codec.Block(h2test.Get(1).Fields...)
 	drips := map[string][]byte{
-		"frame header": q.encode(nil, ping("12345678")),
+		"frame header": q.codec.Append(nil, h2test.Ping("12345678")),
 		"HEADERS":      frame.Headers{StreamID: 1, EndStream: true, EndHeaders: true, Fragment: block}.Append(nil),
 		"CONTINUATION": frame.Continuation{StreamID: 1, Fragment: block[2:], EndHeaders: true}.Append(
 			frame.Headers{StreamID: 1, EndStream: true, Fragment: block[:2]}.Append(nil)),
@@ -229,7 +229,10 @@ func TestHeaderTimeout(t *testing.T) {
 				if d := time.Since(start); d < timeout {
 					t.Errorf("the connection ended after %v", d)
 				}
-				p.want("GOAWAY", goAway(0, frame.EnhanceYourCalm, "frame or header block not completed in time (RFC 9113 §10.5)"))
+				p.want(
+					"GOAWAY",
+					h2test.GoAway(0, frame.EnhanceYourCalm, "frame or header block not completed in time (RFC 9113 §10.5)"),
+				)
 				p.wantEOF("the connection ends")
 			})
 		})
@@ -240,21 +243,21 @@ func TestHeaderTimeout(t *testing.T) {
 func TestHeaderTimeoutSparesUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{HeaderTimeout: 5 * time.Second})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		st.CloseRead()
 		var b []byte
 		for range 120 {
-			b = data(1, string(make([]byte, 1000))).Append(b)
+			b = h2test.Data(1, string(make([]byte, 1000))).Append(b)
 			n := len(b) - 500 // the last frame is in two reads
-			p.send(raw(b[:n]))
+			p.send(h2test.Raw(b[:n]))
 			b = b[n:]
 			time.Sleep(time.Second)
 		}
-		p.send(raw(b), ping("12345678"))
+		p.send(h2test.Raw(b), h2test.Ping("12345678"))
 		var last any
 		for last = range p.frames() {
 		}
-		if last != pingAck("12345678") {
+		if last != h2test.PingAck("12345678") {
 			t.Errorf("the last frame is %v", last)
 		}
 		st.Release()
@@ -265,7 +268,7 @@ func TestSlowFirstFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{MaxRead: 1})
 		p.greet()
-		p.send(get(1).with("one", "octet", "a", "read"))
+		p.send(h2test.Get(1).With("one: octet", "a: read"))
 		p.stream(1).Release()
 	})
 }
@@ -274,11 +277,11 @@ func TestStreamFaultsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var counted []string
 		p := newTestPeer(t, Config{CountError: func(s string) { counted = append(counted, s) }})
-		p.send(get(1).with("Upper", "1"))
-		p.want("a request that opens no stream", rstStream(1, frame.ProtocolError))
-		st := p.open(post(3))
-		p.send(windowUpdate(3, 1<<31-1))
-		p.want("a fault on a stream", rstStream(3, frame.FlowControlError))
+		p.send(h2test.Get(1).With("Upper: 1"))
+		p.want("a request that opens no stream", h2test.RST(1, frame.ProtocolError))
+		st := p.open(h2test.Post(3))
+		p.send(h2test.WindowUpdate(3, 1<<31-1))
+		p.want("a fault on a stream", h2test.RST(3, frame.FlowControlError))
 		st.Release()
 		if want := []string{"stream_PROTOCOL_ERROR", "stream_FLOW_CONTROL_ERROR"}; !slices.Equal(counted, want) {
 			t.Errorf("CountError was told %v, want %v", counted, want)

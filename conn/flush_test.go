@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -25,7 +26,7 @@ func (p *testPeer) writes() int {
 // gets are n requests from stream id on.
 func gets(id uint32, n int) (frames []any) {
 	for ; n > 0; n-- {
-		frames = append(frames, get(id))
+		frames = append(frames, h2test.Get(id))
 		id += 2
 	}
 	return frames
@@ -89,17 +90,21 @@ func TestAnswersLeaveInOneWrite(t *testing.T) {
 func TestHandlerHoldsUpNoOtherOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
-		p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
-		p.send(raw(frame.Preface), settings(initialWindow(5)), get(1))
-		p.want("SETTINGS are acknowledged", settingsAck)
-		p.send(ping("are you?"), get(3))
-		p.want("PING is answered", pingAck("are you?"))
+		p.want(
+			"first flight",
+			firstSettings(),
+			h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
+		)
+		p.send(h2test.Raw(frame.Preface), h2test.Settings(h2test.InitialWindow(5)), h2test.Get(1))
+		p.want("SETTINGS are acknowledged", h2test.Ack)
+		p.send(h2test.Ping("are you?"), h2test.Get(3))
+		p.want("PING is answered", h2test.PingAck("are you?"))
 		st := p.stream(1)
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		k := p.start(func() (int, error) { return st.Write([]byte("hello, world")) })
-		p.want("the window lets pass", response(1, 200), data(1, "hello"))
-		p.send(windowUpdate(1, 7), get(5))
-		p.want("WINDOW_UPDATE lets a writer go on", data(1, ", world"))
+		p.want("the window lets pass", h2test.Response(1, 200), h2test.Data(1, "hello"))
+		p.send(h2test.WindowUpdate(1, 7), h2test.Get(5))
+		p.want("WINDOW_UPDATE lets a writer go on", h2test.Data(1, ", world"))
 		k.want("all is sent", 12, nil)
 		st.Release()
 	})
@@ -115,7 +120,7 @@ func TestOtherOutputLeavesWithTheAnswers(t *testing.T) {
 			p.c.Flush()
 		}
 		before := p.writes()
-		p.send(append([]any{ping("are you?")}, gets(1, 10)...)...)
+		p.send(append([]any{h2test.Ping("are you?")}, gets(1, 10)...)...)
 		if n := p.writes() - before; n != 1 {
 			t.Errorf("it took %d writes", n)
 		}
@@ -125,15 +130,15 @@ func TestOtherOutputLeavesWithTheAnswers(t *testing.T) {
 // A peer that reads nothing.
 func newBlockedPeer(t *testing.T, cfg Config) *testPeer {
 	p := startTestPeer(t, core.Server, cfg, memconn.Options{Buffer: 1 << 12})
-	p.greet(initialWindow(1<<24), frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20})
-	p.send(windowUpdate(0, 1<<24))
+	p.greet(h2test.InitialWindow(1<<24), frame.Setting{ID: frame.SettingMaxFrameSize, Value: 1 << 20})
+	p.send(h2test.WindowUpdate(0, 1<<24))
 	return p
 }
 
 func TestBlockedSocketBlocksNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newBlockedPeer(t, Config{WriteByteTimeout: time.Hour})
-		big := p.open(get(1))
+		big := p.open(h2test.Get(1))
 		check(t, "WriteHeaders", big.WriteHeaders(status2(200), false))
 		k := p.start(func() (int, error) { return big.Write(make([]byte, 1<<20)) })
 		k.wantWaiting("the peer does not read")
@@ -142,8 +147,8 @@ func TestBlockedSocketBlocksNothingElse(t *testing.T) {
 		}
 
 		// Reading goes on.
-		st := p.open(post(3))
-		p.send(dataEnd(3, "body"))
+		st := p.open(h2test.Post(3))
+		p.send(h2test.DataEnd(3, "body"))
 		p.start(func() (int, error) { return st.Read(make([]byte, 10)) }).want("DATA comes", 4, nil)
 		p.start(func() (int, error) { return 0, st.Reply(status2(200), []byte("answer"), nil) }).
 			want("Reply does not wait", 0, nil)
@@ -151,15 +156,15 @@ func TestBlockedSocketBlocksNothingElse(t *testing.T) {
 		st.Release()
 		p.start(func() (int, error) { return p.c.Stats().Streams, nil }).want("Stats do not wait", 2, nil)
 		// And cancellation.
-		st = p.open(post(5))
+		st = p.open(h2test.Post(5))
 		var ended onEnd
 		ended.set(st)
 		r := p.start(func() (int, error) { return st.Read(make([]byte, 10)) })
-		p.send(rstStream(5, frame.Cancel))
+		p.send(h2test.RST(5, frame.Cancel))
 		r.want("the reader is told", 0, frame.Cancel)
 		ended.want(t, "cancelled", frame.Cancel)
 		st.Release()
-		p.send(rstStream(1, frame.Cancel))
+		p.send(h2test.RST(1, frame.Cancel))
 		big.SetReadDeadline(time.Now())
 		if err := big.Err(); !errors.Is(err, frame.Cancel) {
 			t.Errorf("Err is %v", err)
@@ -177,7 +182,7 @@ func TestWriteStallEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 10 * time.Second
 		p := newBlockedPeer(t, Config{WriteByteTimeout: limit})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		k := p.start(func() (int, error) {
 			_, err := st.Write(make([]byte, 1<<20))
@@ -205,7 +210,7 @@ func TestSlowButSteadyPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 10 * time.Second
 		p := newBlockedPeer(t, Config{WriteByteTimeout: limit})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		k := p.start(func() (int, error) {
 			defer p.c.Flush()
@@ -248,7 +253,7 @@ func TestSlowButSteadyPeerOnTLS(t *testing.T) {
 				_ = st.Reply(status2(200), make([]byte, size), nil)
 			},
 		)
-		st, err := p.client.OpenStream(get(1).fields, true)
+		st, err := p.client.OpenStream(h2test.Get(1).Fields, true)
 		check(t, "OpenStream", err)
 		p.client.Flush()
 		got, err := io.ReadAll(st)
@@ -276,7 +281,7 @@ func TestOutputHighWater(t *testing.T) {
 		const requests = 2000
 		sent.Go(func() {
 			for i := range requests {
-				if _, err := p.nc.Write(p.encode(nil, get(uint32(2*i+1)))); err != nil {
+				if _, err := p.nc.Write(p.codec.Append(nil, h2test.Get(uint32(2*i+1)))); err != nil {
 					t.Error(err)
 					return
 				}
@@ -307,8 +312,8 @@ func TestManyWritersOneSocket(t *testing.T) {
 		t.Run(fmt.Sprint(chunk), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := startTestPeer(t, core.Server, Config{}, memconn.Options{Buffer: 20_000})
-				p.greet(initialWindow(1 << 24))
-				p.send(windowUpdate(0, 1<<30))
+				p.greet(h2test.InitialWindow(1 << 24))
+				p.send(h2test.WindowUpdate(0, 1<<30))
 				const streams, size = 10, 400_000
 				p.h.onStreams = func(batch []*Stream) {
 					for _, st := range batch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/socket"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
@@ -56,13 +57,12 @@ func rawClient(t *testing.T, secure bool, cfg Config, h handlerFunc) (cn net.Con
 	}
 	served = make(chan error, 1)
 	go func() { served <- c.Serve() }()
-	p := &testPeer{t: t}
-	newPeerHPACK(p)
-	b := p.encode(nil, raw(frame.Preface))
-	b = p.encode(b, settings(initialWindow(1<<31-1)))
-	b = p.encode(b, settingsAck)
-	b = p.encode(b, windowUpdate(0, 1<<31-1-65535))
-	b = p.encode(b, get(1))
+	p := &testPeer{t: t, codec: h2test.NewCodec()}
+	b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+	b = p.codec.Append(b, h2test.Settings(h2test.InitialWindow(1<<31-1)))
+	b = p.codec.Append(b, h2test.Ack)
+	b = p.codec.Append(b, h2test.WindowUpdate(0, 1<<31-1-65535))
+	b = p.codec.Append(b, h2test.Get(1))
 	if _, err := cn.Write(b); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -43,14 +44,14 @@ func (s *script) step(p *testPeer, last *uint32) any {
 			*last += 2
 			id = *last
 		}
-		h := post(id)
+		h := h2test.Post(id)
 		if p.role == core.Client {
-			h = response(id, 100+int(s.byte())*2)
+			h = h2test.Response(id, 100+int(s.byte())*2)
 		}
-		h.end = op&0x20 != 0
+		h.EndStream = op&0x20 != 0
 		return h
 	case 3:
-		return head{id: id, fields: pairFields("trailer", "x"), end: op&0x20 == 0}
+		return h2test.Block{StreamID: id, Fields: h2test.Fields("trailer: x"), EndStream: op&0x20 == 0}
 	case 4:
 		return frame.Headers{
 			StreamID:   id,
@@ -67,7 +68,7 @@ func (s *script) step(p *testPeer, last *uint32) any {
 	case 9:
 		return frame.WindowUpdate{StreamID: id, Increment: uint32(s.byte()) << (s.byte() % 32) & frame.MaxWindow}
 	case 10:
-		return settings(frame.Setting{ID: frame.SettingID(s.byte() % 10), Value: uint32(s.byte()) << (s.byte() % 32)})
+		return h2test.Settings(frame.Setting{ID: frame.SettingID(s.byte() % 10), Value: uint32(s.byte()) << (s.byte() % 32)})
 	case 11:
 		return frame.Ping{Ack: op&0x20 != 0, Data: [8]byte(append(s.bytes(8), make([]byte, 8)...))}
 	case 12:
@@ -76,7 +77,7 @@ func (s *script) step(p *testPeer, last *uint32) any {
 				StreamID:   id,
 				PromisedID: uint32(s.byte()),
 				EndHeaders: true,
-				Fragment:   p.block(get(id).fields),
+				Fragment:   p.codec.Block(h2test.Get(id).Fields...),
 			}
 		}
 		return frame.GoAway{LastStreamID: id, Code: frame.Code(s.byte() % 16)}
@@ -86,7 +87,7 @@ func (s *script) step(p *testPeer, last *uint32) any {
 			Payload: s.bytes(int(op >> 4)),
 		}
 	case 14:
-		return raw(s.bytes(1 + int(op>>4)))
+		return h2test.Raw(s.bytes(1 + int(op>>4)))
 	default:
 		time.Sleep(time.Duration(s.byte()) << (op >> 4) * time.Millisecond)
 		return nil
@@ -99,7 +100,7 @@ func whim(st *Stream) {
 	case 0:
 		return
 	case 1:
-		_ = st.Reply(status2(200), make([]byte, 20_000), pairFields("a", "b"))
+		_ = st.Reply(status2(200), make([]byte, 20_000), h2test.Fields("a: b"))
 	case 2:
 		st.CloseRead()
 		_ = st.Reply(status2(200), nil, nil)
@@ -125,7 +126,7 @@ func (s script) run(t *testing.T, p *testPeer) {
 		_ = p.wantServed("the socket is closed")
 	})
 	if s.byte()%8 != 0 {
-		p.greet(initialWindow(uint32(s.byte()) << 4))
+		p.greet(h2test.InitialWindow(uint32(s.byte()) << 4))
 	} else if p.role == core.Client {
 		p.readPreface()
 	}
@@ -134,7 +135,7 @@ func (s script) run(t *testing.T, p *testPeer) {
 		var b []byte
 		for range 1 + s.byte()%4 {
 			if f := s.step(p, &last); f != nil {
-				b = p.encode(b, f)
+				b = p.codec.Append(b, f)
 			}
 		}
 		_ = p.nc.SetWriteDeadline(time.Now().Add(time.Minute))
@@ -186,17 +187,17 @@ func FuzzClient(f *testing.F) {
 			)
 			p.serve()
 			for i := range 8 {
-				h := post(0)
-				h.end = i%2 == 0
+				h := h2test.Post(0)
+				h.EndStream = i%2 == 0
 				go func() { // ends with the connection
-					st, err := p.c.OpenStream(h.fields, h.end)
+					st, err := p.c.OpenStream(h.Fields, h.EndStream)
 					if err != nil {
 						return
 					}
 					defer st.Release()
-					if !h.end {
+					if !h.EndStream {
 						_, _ = st.Write(make([]byte, 5000))
-						_ = st.Finish(nil, pairFields("a", "b"))
+						_ = st.Finish(nil, h2test.Fields("a: b"))
 					}
 					p.c.Flush()
 					if _, err := st.Head(); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -18,23 +19,23 @@ func TestOutputForHalfClosedClient(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := startTestPeer(t, core.Server, Config{}, memconn.Options{Buffer: 200})
 				p.greet()
-				a := p.open(get(1))
+				a := p.open(h2test.Get(1))
 				var b *Stream
 				if openToo {
-					b = p.open(get(3))
+					b = p.open(h2test.Get(3))
 				}
 				const size = 16 << 10
 				check(t, "Reply", a.Reply(status2(200), pattern(1, 2*size), nil))
 				a.Release()
 				want := []any{
-					response(1, 200), data(1, string(pattern(1, 2*size)[:size])),
-					dataEnd(1, string(pattern(1, 2*size)[size:])),
+					h2test.Response(1, 200), h2test.Data(1, string(pattern(1, 2*size)[:size])),
+					h2test.DataEnd(1, string(pattern(1, 2*size)[size:])),
 				}
 				if openToo {
 					check(t, "WriteHeaders", b.WriteHeaders(status2(200), false))
-					want = append(want, response(3, 200))
+					want = append(want, h2test.Response(3, 200))
 				} else {
-					want = append(want, ping("sluiceby")) // which ends each connection without a fault
+					want = append(want, h2test.Ping("sluiceby")) // which ends each connection without a fault
 				}
 				p.c.FlushNoWait()
 				synctest.Wait()
@@ -63,7 +64,7 @@ func TestOutputForGoneClient(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := startTestPeer(t, core.Server, Config{}, memconn.Options{Buffer: 200})
 				p.greet(frame.Setting{ID: frame.SettingInitialWindowSize, Value: 1 << 20})
-				st := p.open(get(1))
+				st := p.open(h2test.Get(1))
 				check(t, "Reply", st.Reply(status2(200), make([]byte, 1<<10), nil))
 				st.Release()
 				p.c.FlushNoWait()

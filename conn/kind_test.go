@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -124,7 +125,7 @@ func TestKindsCancel(t *testing.T) {
 					for range 10 {
 						p.roundTrip([]byte("hello"))
 					}
-					st, err := p.client.OpenStream(get(0).fields, true)
+					st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
 					check(t, "OpenStream", err)
 					p.client.FlushNoWait()
 					time.AfterFunc(time.Minute, func() { giveUp(st) })
@@ -230,7 +231,7 @@ func TestReadErrorIsKept(t *testing.T) {
 		defer s.Close()
 		own := errors.New("a tunnel is gone")
 		cn := NewClient(errorReads{c, own}, Config{}, nil)
-		st, err := cn.OpenStream(get(0).fields, true)
+		st, err := cn.OpenStream(h2test.Get(0).Fields, true)
 		check(t, "OpenStream", err)
 		if err := cn.Serve(); !errors.Is(err, own) {
 			t.Errorf("Serve returned %v", err)

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // readSlowly has a client send one request, wait, and read all of the answer, of size octets. It
@@ -24,12 +23,9 @@ func readSlowly(t *testing.T, cn, sn net.Conn, cfg Config, h Handler, size int, 
 			t.Errorf("Serve returned %v", err)
 		}
 	}()
-	p := &testPeer{t: t}
-	p.enc = hpack.NewEncoder(&p.encBuf)
-	first := []byte(frame.Preface)
-	for _, f := range []any{frame.NewSettings(initialWindow(1 << 30)), windowUpdate(0, 1<<30), get(1)} {
-		first = p.encode(first, f)
-	}
+	p := &testPeer{t: t, codec: h2test.NewCodec()}
+	first := p.codec.Append(nil, frame.Preface, h2test.Settings(h2test.InitialWindow(1<<30)),
+		h2test.WindowUpdate(0, 1<<30), h2test.Get(1))
 	if _, err := cn.Write(first); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +48,7 @@ func readSlowly(t *testing.T, cn, sn net.Conn, cfg Config, h Handler, size int, 
 			_, _ = cn.Write(frame.Ping{Ack: true, Data: [8]byte(payload)}.Append(nil)) // it may be closed
 		case fh.Type == frame.TypeData:
 			// A closed socket would answer with a reset, and what is on its way would be lost.
-			_, _ = cn.Write(p.encode(nil, windowUpdate(0, uint32(len(payload)))))
+			_, _ = cn.Write(p.codec.Append(nil, h2test.WindowUpdate(0, uint32(len(payload)))))
 			if got += len(payload); fh.Flags.Has(frame.FlagEndStream) {
 				if got != size {
 					t.Errorf("%d of %d octets", got, size)
@@ -105,12 +101,9 @@ func TestLingerForADeadPeer(t *testing.T) {
 	c := NewServer(sn, Config{WriteByteTimeout: 300 * time.Millisecond}, h)
 	served := make(chan error, 1)
 	go func() { served <- c.Serve() }() // ends with the connection
-	p := &testPeer{t: t}
-	p.enc = hpack.NewEncoder(&p.encBuf)
-	first := []byte(frame.Preface)
-	for _, f := range []any{frame.NewSettings(initialWindow(1 << 30)), windowUpdate(0, 1<<30), get(1)} {
-		first = p.encode(first, f)
-	}
+	p := &testPeer{t: t, codec: h2test.NewCodec()}
+	first := p.codec.Append(nil, frame.Preface, h2test.Settings(h2test.InitialWindow(1<<30)),
+		h2test.WindowUpdate(0, 1<<30), h2test.Get(1))
 	if _, err := cn.Write(first); err != nil {
 		t.Fatal(err)
 	}

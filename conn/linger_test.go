@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // Where the system does not know what has arrived, a peer in good order answers the PING behind the
@@ -14,19 +15,19 @@ import (
 func TestLingerAsksThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		p.c.Shutdown()
 		p.wantDrain("shutdown", 1)
 		check(t, "Reply", st.Reply(status2(200), nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("the answer", response(1, 200).endStream(), ping("sluiceby"))
+		p.want("the answer", h2test.Response(1, 200).End(), h2test.Ping("sluiceby"))
 		time.Sleep(defaultLingerTimeout - tick)
 		p.wantServing("the peer is slow")
-		p.send(ping("slow"), windowUpdate(0, 1))
+		p.send(h2test.Ping("slow"), h2test.WindowUpdate(0, 1))
 		time.Sleep(defaultLingerTimeout - tick)
 		p.wantServing("it has said something")
-		p.send(pingAck("sluiceby"))
+		p.send(h2test.PingAck("sluiceby"))
 		time.Sleep(lingerTime - tick)
 		p.wantServing("it may close first")
 		time.Sleep(2 * tick)
@@ -40,7 +41,7 @@ func TestLingerAsksThePeer(t *testing.T) {
 func TestLingerWithoutProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{WriteByteTimeout: 7 * time.Second})
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		p.c.Shutdown()
 		p.wantDrain("shutdown", 1)
 		check(t, "Reply", st.Reply(status2(200), nil, nil))

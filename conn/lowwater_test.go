@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
@@ -46,14 +47,13 @@ func pauseInLargeBody(t *testing.T, cn, sn net.Conn) {
 	served := make(chan error, 1)
 	go func() { served <- c.Serve() }()
 	go func() { _, _ = io.Copy(io.Discard, cn) }() // ends with the connection
-	p := &testPeer{t: t}
-	newPeerHPACK(p)
-	b := p.encode(nil, raw(frame.Preface))
-	b = p.encode(b, settings())
-	b = p.encode(b, settingsAck)
-	r := post(1)
-	r.fields = append(r.fields, pairFields("content-length", "6291456")...)
-	b = p.encode(b, r)
+	p := &testPeer{t: t, codec: h2test.NewCodec()}
+	b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+	b = p.codec.Append(b, h2test.Settings())
+	b = p.codec.Append(b, h2test.Ack)
+	r := h2test.Post(1)
+	r.Fields = append(r.Fields, h2test.Fields("content-length: 6291456")...)
+	b = p.codec.Append(b, r)
 	body := func(n int, end bool) {
 		for n > 0 {
 			k := min(n, frame.MinMaxFrameSize)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 func TestOriginAndAltSvc(t *testing.T) {
@@ -17,7 +18,7 @@ func TestOriginAndAltSvc(t *testing.T) {
 			OnOrigin: func(_ *Conn, origins []string) { got = append(got, origins...) },
 			OnAltSvc: func(_ *Conn, a AltSvc) { got = append(got, fmt.Sprint(a.Owner, a.Origin, " ", a.Value)) },
 		})
-		st, err := p.c.OpenRequest(&Request{Fields: request(1, "GET", "/").fields, End: true, Owner: "the request "})
+		st, err := p.c.OpenRequest(&Request{Fields: h2test.Request(1, "GET", "/").Fields, End: true, Owner: "the request "})
 		check(t, "OpenRequest", err)
 		long := "https://" + strings.Repeat("x", maxOriginOctets)
 		p.send(frame.NewOrigin("https://a.example", long, "https://b.example"),
@@ -42,7 +43,7 @@ func TestOriginAndAltSvc(t *testing.T) {
 func TestSendOriginAndAltSvc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		check(t, "SendOrigin", p.c.SendOrigin("https://a.example"))
 		check(t, "SendAltSvc", p.c.SendAltSvc("https://a.example", "clear"))
 		check(t, "SendAltSvc of a stream", st.SendAltSvc("clear"))

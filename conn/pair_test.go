@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // A pair is a client's Conn and a server's at the two ends of one connection.
@@ -96,7 +97,7 @@ func (p *pair) roundTrip(body []byte) {
 }
 
 func (p *pair) try(body []byte) error {
-	st, err := p.client.OpenStream(post(0).fields, false)
+	st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
 	if err != nil {
 		return fmt.Errorf("OpenStream: %w", err)
 	}
@@ -106,7 +107,7 @@ func (p *pair) try(body []byte) error {
 	go func() { // ends with the stream
 		_, err := st.Write(body)
 		if err == nil {
-			err = st.Finish(nil, pairFields("sum", fmt.Sprint(len(body))))
+			err = st.Finish(nil, h2test.Fields("sum: "+fmt.Sprint(len(body))))
 		}
 		p.client.Flush()
 		sent <- err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -155,21 +156,21 @@ func testPanic(t *testing.T, goexit bool) {
 		{"data goes on", func(b *bomb, cfg *Config) {
 			cfg.Padding = func(frame.Header) int { b.visit(); return 0 }
 		}, nil, func(p *testPeer) {
-			p.send(windowUpdate(3, 10))
+			p.send(h2test.WindowUpdate(3, 10))
 		}},
 		{"a fault is counted", func(b *bomb, cfg *Config) {
 			cfg.CountError = func(string) { b.visit() }
-		}, nil, func(p *testPeer) { p.send(windowUpdate(3, 0)) }},
+		}, nil, func(p *testPeer) { p.send(h2test.WindowUpdate(3, 0)) }},
 		{"streams are handed over", nil, func(b *bomb, p *testPeer) {
 			p.h.onStreams = func([]*Stream) { b.visit() }
-		}, func(p *testPeer) { p.send(get(5)) }},
+		}, func(p *testPeer) { p.send(h2test.Get(5)) }},
 		{"the state changes", nil, func(b *bomb, p *testPeer) {
 			p.h.onState = func(idle bool) {
 				if idle {
 					b.visit()
 				}
 			}
-		}, func(p *testPeer) { p.send(rstStream(1, frame.Cancel), rstStream(3, frame.Cancel)) }},
+		}, func(p *testPeer) { p.send(h2test.RST(1, frame.Cancel), h2test.RST(3, frame.Cancel)) }},
 		{"time passes", func(b *bomb, cfg *Config) {
 			cfg.Scheduler = scheduler(bombScheduler{onClose: b})
 			cfg.StallTimeout = time.Minute
@@ -187,8 +188,8 @@ func testPanic(t *testing.T, goexit bool) {
 					tt.put(b, p)
 				}
 				p.serve()
-				p.greet(initialWindow(0))
-				one, three := p.open(post(1)), p.open(get(3))
+				p.greet(h2test.InitialWindow(0))
+				one, three := p.open(h2test.Post(1)), p.open(h2test.Get(3))
 				check(t, "WriteHeaders", three.WriteHeaders(status2(200), false))
 				reader := p.start(func() (int, error) { return one.Read(make([]byte, 1)) })
 				writer := p.start(func() (int, error) { return three.Write([]byte("hello")) })
@@ -197,7 +198,7 @@ func testPanic(t *testing.T, goexit bool) {
 				if tt.step != nil {
 					tt.step(p)
 				} else {
-					p.send(ping("12345678"))
+					p.send(h2test.Ping("12345678"))
 				}
 				if b.armed.Load() {
 					t.Fatal("nothing has touched it")
@@ -256,12 +257,12 @@ func TestPanicOfClient(t *testing.T) {
 			if quickly {
 				st, k = p.startInlineRequest(p.sendBackToBack())
 			} else {
-				st = p.openRequest(get(1), "")
+				st = p.openRequest(h2test.Get(1), "")
 				k = p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
-				p.want("the request", get(1))
+				p.want("the request", h2test.Get(1))
 			}
 			b.armed.Store(true)
-			p.send(response(st.ID(), 204).endStream())
+			p.send(h2test.Response(st.ID(), 204).End())
 			p.wantBroken(b, k)
 			st.Release()
 		})

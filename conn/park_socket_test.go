@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
@@ -280,7 +281,7 @@ func TestParkWithHalfARecord(t *testing.T) {
 	cut.mu.Lock()
 	cut.on = true
 	cut.mu.Unlock()
-	st, err := p.client.OpenStream(post(0).fields, true)
+	st, err := p.client.OpenStream(h2test.Post(0).Fields, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -40,8 +41,8 @@ func (p *testPeer) wantAsleep(msg string, want bool) {
 // exchange is one request and its answer.
 func (p *testPeer) exchange(id uint32) {
 	p.t.Helper()
-	h := post(id)
-	h.end = true
+	h := h2test.Post(id)
+	h.EndStream = true
 	st := p.open(h)
 	check(p.t, "Reply", st.Reply(status2(200, "id", fmt.Sprint(id)), []byte("answer"), nil))
 	st.Release()
@@ -73,11 +74,11 @@ func TestPark(t *testing.T) {
 			time.Sleep(time.Hour)
 		}
 		// What is half here, or under way, keeps it awake.
-		half := p.encode(nil, post(id))
-		p.send(raw(half[:12]))
+		half := p.codec.Append(nil, h2test.Post(id))
+		p.send(h2test.Raw(half[:12]))
 		time.Sleep(5 * parkAfter)
 		p.wantAsleep("half a frame", false)
-		p.send(raw(half[12:]))
+		p.send(h2test.Raw(half[12:]))
 		st := p.stream(id)
 		time.Sleep(5 * parkAfter)
 		p.wantAsleep("an open stream", false)
@@ -105,7 +106,7 @@ func TestParkEnds(t *testing.T) {
 		"Close":    func(p *testPeer) { _ = p.c.Close() },
 		"Shutdown": func(p *testPeer) { p.c.Shutdown() },
 		"error":    func(p *testPeer) { p.c.CloseWithError(frame.EnhanceYourCalm, "enough") },
-		"frame":    func(p *testPeer) { p.send(data(0, "fault")) },
+		"frame":    func(p *testPeer) { p.send(h2test.Data(0, "fault")) },
 		"idle":     func(*testPeer) { time.Sleep(10 * time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {

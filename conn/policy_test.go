@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -51,8 +52,15 @@ func TestFramePolicySeesEveryFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l policyLog
 		p := startTestPeer(t, core.Server, Config{FramePolicy: l.judge}, memconn.Options{})
-		p.send(raw(frame.Preface[:10]))
-		p.send(raw(frame.Preface[10:]), settings(), settingsAck, post(1), data(1, "hello"), ping("12345678"))
+		p.send(h2test.Raw(frame.Preface[:10]))
+		p.send(
+			h2test.Raw(frame.Preface[10:]),
+			h2test.Settings(),
+			h2test.Ack,
+			h2test.Post(1),
+			h2test.Data(1, "hello"),
+			h2test.Ping("12345678"),
+		)
 		want := []string{"SETTINGS 0 0", "SETTINGS 0 0", "HEADERS 1", "DATA 1 5", "PING 0 8"}
 		for i, w := range want {
 			if i >= len(l.seen) || !strings.HasPrefix(l.seen[i], w) {
@@ -67,19 +75,19 @@ func TestFramePolicyDrops(t *testing.T) {
 		var l policyLog
 		p := newTestPeer(t, Config{FramePolicy: l.judge})
 		l.set(answers(frame.TypePing, ErrDropFrame))
-		p.send(ping("12345678"))
+		p.send(h2test.Ping("12345678"))
 		p.want("a PING that is dropped is not answered")
 		l.set(answers(frame.TypeHeaders, fmt.Errorf("not now: %w", ErrDropFrame)))
-		p.send(post(1))
-		p.want("a request that is dropped", rstStream(1, frame.RefusedStream))
+		p.send(h2test.Post(1))
+		p.want("a request that is dropped", h2test.RST(1, frame.RefusedStream))
 		if len(p.h.streams) != 0 {
 			t.Error("the handler was given a request that was dropped")
 		}
 		l.set(nil)
-		p.open(post(3))
+		p.open(h2test.Post(3))
 		l.set(answers(frame.TypeData, &frame.StreamError{Code: frame.Cancel}))
-		p.send(data(3, "hello"))
-		p.want("a stream error", rstStream(3, frame.Cancel))
+		p.send(h2test.Data(3, "hello"))
+		p.want("a stream error", h2test.RST(3, frame.Cancel))
 		p.wantIdle("the connection goes on")
 	})
 }
@@ -97,7 +105,7 @@ func TestFramePolicyEndsTheConnection(t *testing.T) {
 			var l policyLog
 			l.verdict = answers(frame.TypePriority, tt.err)
 			p := newTestPeer(t, Config{FramePolicy: l.judge})
-			p.send(frame.Priority{StreamID: 1}, ping("not seen"))
+			p.send(frame.Priority{StreamID: 1}, h2test.Ping("not seen"))
 			got := slices.Collect(p.frames())
 			if len(got) != 1 {
 				t.Fatalf("sent %v, want GOAWAY", got)

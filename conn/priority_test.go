@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -28,7 +29,7 @@ func (p *testPeer) prioritized(r *Request) *Stream {
 func TestServerPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(get(1).with("priority", "u=5, i"))
+		st := p.open(h2test.Get(1).With("priority: u=5, i"))
 		if got, want := st.Priority(), extensible(5, true); got != want {
 			t.Errorf("the request asks for %+v, want %+v", got, want)
 		}
@@ -81,16 +82,16 @@ func TestClientPriority(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestServer(t, tt.cfg, tt.settings...)
-				fields := get(1).fields
+				fields := h2test.Get(1).Fields
 				st := p.prioritized(&Request{Fields: fields[:len(fields):len(fields)], End: true, Priority: tt.p})
-				want := get(1)
+				want := h2test.Get(1)
 				if tt.field != "" {
-					want = want.with("priority", tt.field)
+					want = want.With("priority: " + tt.field)
 				}
 				p.want("the request", want)
 				check(t, "SetPriority", st.SetPriority(tt.p))
 				p.want("said again", tt.then...)
-				p.send(response(1, 200).endStream())
+				p.send(h2test.Response(1, 200).End())
 				if err := st.SetPriority(tt.p); !errors.Is(err, core.ErrClosed) {
 					t.Errorf("after the response: %v", err)
 				}
@@ -109,8 +110,8 @@ func update9218(id uint32, value string) frame.PriorityUpdate {
 func TestClientPriorityField(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
-		own := get(1).with("priority", "u=0, x=1")
-		st := p.prioritized(&Request{Fields: own.fields, End: true, Priority: extensible(2, true)})
+		own := h2test.Get(1).With("priority: u=0, x=1")
+		st := p.prioritized(&Request{Fields: own.Fields, End: true, Priority: extensible(2, true)})
 		p.want("the request", own)
 		st.Release()
 	})
@@ -130,7 +131,7 @@ func TestPriorityBetweenClientAndServer(t *testing.T) {
 		})
 		p := extensible(6, true)
 		p.Tree, p.DependsOn, p.Exclusive, p.Weight = true, 3, true, 99
-		st, err := pr.client.OpenRequest(&Request{Fields: get(1).fields, End: true, Priority: p})
+		st, err := pr.client.OpenRequest(&Request{Fields: h2test.Get(1).Fields, End: true, Priority: p})
 		check(t, "OpenRequest", err)
 		synctest.Wait()
 		q := extensible(0, false)

@@ -10,21 +10,22 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // pushed is a promise of GET path on stream 1.
-func pushed(id uint32, path string) head {
-	h := request(1, "GET", path)
-	h.push = id
+func pushed(id uint32, path string) h2test.Block {
+	h := h2test.Request(1, "GET", path)
+	h.PromisedID = id
 	return h
 }
 
 func TestStreamPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(get(1))
-		ps, err := st.Push(request(0, "GET", "/style.css").with("accept", "text/css").fields)
+		st := p.open(h2test.Get(1))
+		ps, err := st.Push(h2test.Request(0, "GET", "/style.css").With("accept: text/css").Fields)
 		check(t, "Push", err)
 		if m := ps.Message(); m.Method != "GET" || m.Path != "/style.css" || len(m.Fields) != 1 || ps.ID() != 2 ||
 			!ps.RemoteEnded() {
@@ -39,8 +40,8 @@ func TestStreamPush(t *testing.T) {
 		check(t, "Reply to the push", ps.Reply(status2(200), []byte("style"), nil))
 		ps.Release()
 		p.c.Flush()
-		p.want("the promise first", pushed(2, "/style.css").with("accept", "text/css"),
-			response(1, 200), dataEnd(1, "page"), response(2, 200), dataEnd(2, "style"))
+		p.want("the promise first", pushed(2, "/style.css").With("accept: text/css"),
+			h2test.Response(1, 200), h2test.DataEnd(1, "page"), h2test.Response(2, 200), h2test.DataEnd(2, "style"))
 		if n := p.c.Stats().Streams; n != 0 {
 			t.Errorf("%d streams are left", n)
 		}
@@ -50,13 +51,13 @@ func TestStreamPush(t *testing.T) {
 
 func TestStreamPushCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(0))
-		st := p.open(get(1))
-		promised, err := st.Push(request(0, "GET", "/promised").fields)
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
+		st := p.open(h2test.Get(1))
+		promised, err := st.Push(h2test.Request(0, "GET", "/promised").Fields)
 		check(t, "Push", err)
-		running, err := st.Push(request(0, "GET", "/running").fields)
+		running, err := st.Push(h2test.Request(0, "GET", "/running").Fields)
 		check(t, "Push", err)
-		forgotten, err := st.Push(request(0, "GET", "/forgotten").fields)
+		forgotten, err := st.Push(h2test.Request(0, "GET", "/forgotten").Fields)
 		check(t, "Push", err)
 		var ends []error
 		for _, ps := range []*Stream{promised, running} {
@@ -65,8 +66,14 @@ func TestStreamPushCancelled(t *testing.T) {
 		check(t, "WriteHeaders", running.WriteHeaders(status2(200), false))
 		write := p.start(func() (int, error) { return running.Write(make([]byte, 1000)) })
 		write.wantWaiting("the window is closed")
-		p.want("what there is", pushed(2, "/promised"), pushed(4, "/running"), pushed(6, "/forgotten"), response(4, 200))
-		p.send(rstStream(2, frame.Cancel), rstStream(4, frame.RefusedStream))
+		p.want(
+			"what there is",
+			pushed(2, "/promised"),
+			pushed(4, "/running"),
+			pushed(6, "/forgotten"),
+			h2test.Response(4, 200),
+		)
+		p.send(h2test.RST(2, frame.Cancel), h2test.RST(4, frame.RefusedStream))
 		if len(ends) != 2 || !errors.Is(ends[0], frame.Cancel) || !errors.Is(ends[1], frame.RefusedStream) {
 			t.Errorf("OnEnd was told %v", ends)
 		}
@@ -80,7 +87,7 @@ func TestStreamPushCancelled(t *testing.T) {
 		check(t, "Reply", st.Reply(status2(204), nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("a promise that nobody keeps", rstStream(6, frame.Cancel), response(1, 204).endStream())
+		p.want("a promise that nobody keeps", h2test.RST(6, frame.Cancel), h2test.Response(1, 204).End())
 		if n := p.c.Stats().Streams; n != 0 {
 			t.Errorf("%d streams are left", n)
 		}
@@ -90,14 +97,14 @@ func TestStreamPushCancelled(t *testing.T) {
 func TestStreamPushRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st, other := p.open(get(1)), p.open(get(3))
-		fields := request(0, "GET", "/").fields
-		p.send(settings(frame.Setting{ID: frame.SettingEnablePush, Value: 0}))
+		st, other := p.open(h2test.Get(1)), p.open(h2test.Get(3))
+		fields := h2test.Request(0, "GET", "/").Fields
+		p.send(h2test.Settings(frame.Setting{ID: frame.SettingEnablePush, Value: 0}))
 		if _, err := st.Push(fields); !errors.Is(err, core.ErrPushDisabled) {
 			t.Errorf("Push: %v", err)
 		}
-		p.want("an acknowledgement", settingsAck)
-		p.send(rstStream(3, frame.Cancel))
+		p.want("an acknowledgement", h2test.Ack)
+		p.send(h2test.RST(3, frame.Cancel))
 		if _, err := other.Push(fields); !errors.Is(err, frame.Cancel) {
 			t.Errorf("Push on a stream that was reset: %v", err)
 		}
@@ -144,7 +151,7 @@ func TestPushPair(t *testing.T) {
 		server := NewServer(sn, Config{}, handlerFunc(func(st *Stream) {
 			path := st.Message().Path
 			for i := range 3 {
-				ps, err := st.Push(request(0, "GET", fmt.Sprintf("%s-%d", path, i)).fields)
+				ps, err := st.Push(h2test.Request(0, "GET", fmt.Sprintf("%s-%d", path, i)).Fields)
 				if err != nil {
 					t.Error(err)
 					return
@@ -163,7 +170,9 @@ func TestPushPair(t *testing.T) {
 		served.Go(func() { _ = server.Serve() })
 		for i := range 100 {
 			var st *Stream
-			st, err := client.OpenRequest(&Request{Fields: request(0, "GET", fmt.Sprintf("/%d", i)).fields, End: true, Owner: i})
+			st, err := client.OpenRequest(
+				&Request{Fields: h2test.Request(0, "GET", fmt.Sprintf("/%d", i)).Fields, End: true, Owner: i},
+			)
 			check(t, "OpenRequest", err)
 			_, err = st.Head()
 			check(t, "Head", err)
@@ -193,21 +202,21 @@ func TestPushPair(t *testing.T) {
 func TestOnReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{EnablePush: true})
-		parent, err := p.c.OpenRequest(&Request{Fields: get(0).fields, End: true, Owner: p})
+		parent, err := p.c.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true, Owner: p})
 		check(t, "OpenRequest", err)
 		p.frames()
 		promise := frame.PushPromise{
 			StreamID:   1,
 			PromisedID: 2,
 			EndHeaders: true,
-			Fragment:   p.block(request(0, "GET", "/").fields),
+			Fragment:   p.codec.Block(h2test.Request(0, "GET", "/").Fields...),
 		}
-		p.send(promise, response(2, 200), data(2, "before"))
+		p.send(promise, h2test.Response(2, 200), h2test.Data(2, "before"))
 		st := p.stream(2)
 		var got []int
 		have := st.OnReceive(func(n int) { got = append(got, n) })
-		p.send(data(2, "1"), data(2, ""), data(2, "23"))
-		p.send(dataEnd(2, "456"))
+		p.send(h2test.Data(2, "1"), h2test.Data(2, ""), h2test.Data(2, "23"))
+		p.send(h2test.DataEnd(2, "456"))
 		if have != 6 || len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 {
 			t.Errorf("%d octets before, then %v", have, got)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -17,10 +18,10 @@ import (
 func (p *testPeer) sendBackToBack() uint32 {
 	p.t.Helper()
 	for id := uint32(1); id <= 7; id += 2 {
-		st := p.openRequest(get(id), "")
+		st := p.openRequest(h2test.Get(id), "")
 		k := p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
-		p.want("the request", get(id))
-		p.send(response(id, 204).endStream())
+		p.want("the request", h2test.Get(id))
+		p.send(h2test.Response(id, 204).End())
 		k.want("the response", 0, nil)
 		st.Release()
 		time.Sleep(backToBackGap / 2)
@@ -44,9 +45,9 @@ func (p *testPeer) lease() (leaseHolder, uint64, *Stream) {
 // startInlineRequest begins a request whose goroutine reads.
 func (p *testPeer) startInlineRequest(id uint32) (*Stream, *call) {
 	p.t.Helper()
-	st := p.openRequest(get(id), "")
+	st := p.openRequest(h2test.Get(id), "")
 	k := p.start(func() (int, error) { _, err := st.AwaitHead(); return 0, err })
-	p.want("the request", get(id))
+	p.want("the request", h2test.Get(id))
 	if _, _, reader := p.lease(); reader != st {
 		p.t.Fatal("the request does not read for itself")
 	}
@@ -62,16 +63,16 @@ func TestReadLease(t *testing.T) {
 		want error
 		dead bool
 	}{
-		{"response", func(p *testPeer, st *Stream) { p.send(response(st.ID(), 204).endStream()) }, nil, false},
-		{"head only", func(p *testPeer, st *Stream) { p.send(response(st.ID(), 200)) }, nil, false},
+		{"response", func(p *testPeer, st *Stream) { p.send(h2test.Response(st.ID(), 204).End()) }, nil, false},
+		{"head only", func(p *testPeer, st *Stream) { p.send(h2test.Response(st.ID(), 200)) }, nil, false},
 		{"cut response", func(p *testPeer, st *Stream) {
-			b := p.encode(nil, response(st.ID(), 200))
-			p.send(raw(b[:5]))
-			p.send(raw(b[5:]))
+			b := p.codec.Append(nil, h2test.Response(st.ID(), 200))
+			p.send(h2test.Raw(b[:5]))
+			p.send(h2test.Raw(b[5:]))
 		}, nil, false},
 		{
 			"reset by the peer",
-			func(p *testPeer, st *Stream) { p.send(rstStream(st.ID(), frame.InternalError)) },
+			func(p *testPeer, st *Stream) { p.send(h2test.RST(st.ID(), frame.InternalError)) },
 			frame.InternalError,
 			false,
 		},
@@ -86,8 +87,13 @@ func TestReadLease(t *testing.T) {
 			os.ErrDeadlineExceeded,
 			false,
 		},
-		{"GOAWAY", func(p *testPeer, st *Stream) { p.send(goAway(st.ID()-2, frame.NoError, "")) }, frame.RefusedStream, true},
-		{"fault", func(p *testPeer, st *Stream) { p.send(data(0, "x")) }, frame.ProtocolError, true},
+		{
+			"GOAWAY",
+			func(p *testPeer, st *Stream) { p.send(h2test.GoAway(st.ID()-2, frame.NoError, "")) },
+			frame.RefusedStream,
+			true,
+		},
+		{"fault", func(p *testPeer, st *Stream) { p.send(h2test.Data(0, "x")) }, frame.ProtocolError, true},
 		{"end", func(p *testPeer, st *Stream) { _ = p.nc.Close() }, frame.NoError, true},
 		{"Close", func(p *testPeer, st *Stream) { _ = p.c.Close() }, frame.NoError, true},
 		{
@@ -115,8 +121,8 @@ func TestReadLease(t *testing.T) {
 					p.wantServed("the connection is over")
 					return
 				}
-				p.send(ping("are you?"))
-				p.want("the connection is read", pingAck("are you?"))
+				p.send(h2test.Ping("are you?"))
+				p.want("the connection is read", h2test.PingAck("are you?"))
 			})
 		})
 	}
@@ -129,18 +135,18 @@ func TestReadLeaseShared(t *testing.T) {
 		p := newTestServer(t, Config{})
 		id := p.sendBackToBack()
 		a, first := p.startInlineRequest(id)
-		b := p.openRequest(get(id+2), "")
+		b := p.openRequest(h2test.Get(id+2), "")
 		second := p.start(func() (int, error) { _, err := b.AwaitHead(); return 0, err })
-		p.want("the second", get(id+2))
-		p.send(response(id+2, 204).endStream())
+		p.want("the second", h2test.Get(id+2))
+		p.send(h2test.Response(id+2, 204).End())
 		second.want("answered first", 0, nil)
 		first.wantWaiting("not yet")
-		c := p.openRequest(get(id+4), "")
+		c := p.openRequest(h2test.Get(id+4), "")
 		third := p.start(func() (int, error) { _, err := c.AwaitHead(); return 0, err })
-		p.want("the third", get(id+4))
-		p.send(response(id, 204).endStream())
+		p.want("the third", h2test.Get(id+4))
+		p.send(h2test.Response(id, 204).End())
 		first.want("answered", 0, nil)
-		p.send(response(id+4, 204).endStream())
+		p.send(h2test.Response(id+4, 204).End())
 		third.want("answered by Serve", 0, nil)
 		for _, st := range []*Stream{a, b, c} {
 			st.Release()
@@ -154,10 +160,10 @@ func TestReadLeaseTakenBack(t *testing.T) {
 	needsSocket(t)
 	for name, do := range map[string]func(p *testPeer){
 		"time": func(p *testPeer) {
-			p.send(ping("anybody?"))
+			p.send(h2test.Ping("anybody?"))
 			p.want("nobody reads for a moment")
 			time.Sleep(leaseFreeTime)
-			p.want("a moment later", pingAck("anybody?"))
+			p.want("a moment later", h2test.PingAck("anybody?"))
 		},
 		"Ping": func(p *testPeer) {
 			k := p.start(func() (int, error) { _, err := p.c.Ping(p.t.Context()); return 0, err })
@@ -174,7 +180,7 @@ func TestReadLeaseTakenBack(t *testing.T) {
 		},
 		"Shutdown": func(p *testPeer) {
 			p.c.Shutdown()
-			p.want("drained", goAway(0, frame.NoError, ""))
+			p.want("drained", h2test.GoAway(0, frame.NoError, ""))
 			_ = p.nc.Close()
 			time.Sleep(lingerTime)
 			p.wantServed("closed")
@@ -196,9 +202,9 @@ func TestReadLeaseNotForSlowRequests(t *testing.T) {
 		p := startTestPeer(t, core.Client, Config{}, memconn.Options{})
 		p.greet()
 		for id := uint32(1); id <= 9; id += 2 {
-			st := p.openRequest(get(id), "")
-			p.want("the request", get(id))
-			p.send(response(id, 204).endStream())
+			st := p.openRequest(h2test.Get(id), "")
+			p.want("the request", h2test.Get(id))
+			p.send(h2test.Response(id, 204).End())
 			_, err := st.AwaitHead()
 			check(t, "AwaitHead", err)
 			st.Release()
@@ -214,15 +220,15 @@ func TestReadLeaseNotForSlowRequests(t *testing.T) {
 func TestReadLeaseCatchesUp(t *testing.T) {
 	needsSocket(t)
 	for name, leave := range map[string]func(p *testPeer){
-		"GOAWAY": func(p *testPeer) { p.send(goAway(7, frame.NoError, "")) },
+		"GOAWAY": func(p *testPeer) { p.send(h2test.GoAway(7, frame.NoError, "")) },
 		"end":    func(p *testPeer) { _ = p.nc.CloseWrite() },
 	} {
 		for _, open := range []func(p *testPeer) error{
 			func(p *testPeer) error {
-				_, err := p.c.OpenRequest(&Request{Fields: get(0).fields, End: true})
+				_, err := p.c.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true})
 				return err
 			},
-			func(p *testPeer) error { _, err := p.c.OpenStream(get(0).fields, true); return err },
+			func(p *testPeer) error { _, err := p.c.OpenStream(h2test.Get(0).Fields, true); return err },
 		} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -256,7 +262,7 @@ func TestReadLeaseCatchesUpOnTLS(t *testing.T) {
 				}
 			})
 			get := func() error {
-				st, err := p.client.OpenRequest(&Request{Fields: get(0).fields, End: true})
+				st, err := p.client.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true})
 				if err != nil {
 					return err
 				}
@@ -301,7 +307,7 @@ func TestReadLeaseReturnedWhileOutputIsFull(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				p.send(ping("anybody?"))
+				p.send(h2test.Ping("anybody?"))
 				k.wantWaiting("no response")
 				start := time.Now()
 				giveUp(st)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -61,7 +62,7 @@ func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 // misuse opens a stream, treats it as the mood says, and reports data that belongs to no stream or
 // to another.
 func misuse(c *Conn, m mood, size, cut int) error {
-	st, err := c.OpenStream(post(0).fields, false)
+	st, err := c.OpenStream(h2test.Post(0).Fields, false)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func misuse(c *Conn, m mood, size, cut int) error {
 	wg.Go(func() {
 		for rest := body; ; rest = rest[min(len(rest), cut):] {
 			if len(rest) <= cut {
-				_ = st.Finish(rest, pairFields("id", fmt.Sprint(id)))
+				_ = st.Finish(rest, h2test.Fields("id: "+fmt.Sprint(id)))
 				break
 			}
 			if _, err := st.Write(rest[:cut]); err != nil {
@@ -230,9 +231,9 @@ func TestManyRequestsLeakNothing(t *testing.T) {
 			_ = st.Reply(status2(200), []byte("hello, world!"), nil)
 		})
 		one := func(rnd *rand.Rand) {
-			h := get(0)
-			h.end = rnd.IntN(2) == 0
-			st, err := p.client.OpenStream(h.fields, h.end)
+			h := h2test.Get(0)
+			h.EndStream = rnd.IntN(2) == 0
+			st, err := p.client.OpenStream(h.Fields, h.EndStream)
 			if err != nil {
 				t.Error(err)
 				return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -18,39 +19,44 @@ func TestRelease(t *testing.T) {
 	head200 := func(st *Stream) { _ = st.WriteHeaders(status2(200), false) }
 	tests := []struct {
 		name string
-		req  head
+		req  h2test.Block
 		do   func(st *Stream)
 		want []any
 	}{
-		{"nothing done", get(1), func(*Stream) {}, []any{rstStream(1, frame.Cancel)}},
-		{"nothing done, body to come", post(1), func(*Stream) {}, []any{rstStream(1, frame.Cancel)}},
-		{"after the head", get(1), head200, []any{response(1, 200), rstStream(1, frame.Cancel)}},
-		{"after some data", get(1), func(st *Stream) {
+		{"nothing done", h2test.Get(1), func(*Stream) {}, []any{h2test.RST(1, frame.Cancel)}},
+		{"nothing done, body to come", h2test.Post(1), func(*Stream) {}, []any{h2test.RST(1, frame.Cancel)}},
+		{"after the head", h2test.Get(1), head200, []any{h2test.Response(1, 200), h2test.RST(1, frame.Cancel)}},
+		{"after some data", h2test.Get(1), func(st *Stream) {
 			head200(st)
 			_, _ = st.Write([]byte("half"))
-		}, []any{response(1, 200), data(1, "half"), rstStream(1, frame.Cancel)}},
-		{"finished", get(1), func(st *Stream) {
+		}, []any{h2test.Response(1, 200), h2test.Data(1, "half"), h2test.RST(1, frame.Cancel)}},
+		{"finished", h2test.Get(1), func(st *Stream) {
 			_ = st.Reply(status2(200), nil, nil)
-		}, []any{response(1, 200).endStream()}},
-		{"finished, body to come", post(1), func(st *Stream) {
+		}, []any{h2test.Response(1, 200).End()}},
+		{"finished, body to come", h2test.Post(1), func(st *Stream) {
 			_ = st.Reply(status2(200), []byte("enough"), nil)
-		}, []any{response(1, 200), dataEnd(1, "enough"), rstStream(1, frame.NoError)}},
-		{"finished without body, body to come", post(1), func(st *Stream) {
+		}, []any{h2test.Response(1, 200), h2test.DataEnd(1, "enough"), h2test.RST(1, frame.NoError)}},
+		{"finished without body, body to come", h2test.Post(1), func(st *Stream) {
 			_ = st.Reply(status2(413), nil, nil)
-		}, []any{response(1, 413).endStream(), rstStream(1, frame.NoError)}},
-		{"reset", get(1), func(st *Stream) { st.Reset(frame.InternalError) }, []any{rstStream(1, frame.InternalError)}},
-		{"reset twice", post(1), func(st *Stream) {
+		}, []any{h2test.Response(1, 413).End(), h2test.RST(1, frame.NoError)}},
+		{
+			"reset",
+			h2test.Get(1),
+			func(st *Stream) { st.Reset(frame.InternalError) },
+			[]any{h2test.RST(1, frame.InternalError)},
+		},
+		{"reset twice", h2test.Post(1), func(st *Stream) {
 			st.Reset(frame.InternalError)
 			st.Reset(frame.Cancel)
-		}, []any{rstStream(1, frame.InternalError)}},
-		{"read closed, finished", post(1), func(st *Stream) {
+		}, []any{h2test.RST(1, frame.InternalError)}},
+		{"read closed, finished", h2test.Post(1), func(st *Stream) {
 			st.CloseRead()
 			_ = st.Reply(status2(200), nil, nil)
-		}, []any{response(1, 200).endStream(), rstStream(1, frame.NoError)}},
-		{"finished, read closed", post(1), func(st *Stream) {
+		}, []any{h2test.Response(1, 200).End(), h2test.RST(1, frame.NoError)}},
+		{"finished, read closed", h2test.Post(1), func(st *Stream) {
 			_ = st.Reply(status2(200), nil, nil)
 			st.CloseRead()
-		}, []any{response(1, 200).endStream(), rstStream(1, frame.NoError)}},
+		}, []any{h2test.Response(1, 200).End(), h2test.RST(1, frame.NoError)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,8 +70,8 @@ func TestRelease(t *testing.T) {
 				if n := p.c.Stats().Streams; n != 0 {
 					t.Errorf("%d streams are left", n)
 				}
-				if !tt.req.end {
-					p.send(dataEnd(1, "late")) // may have crossed our RST_STREAM
+				if !tt.req.EndStream {
+					p.send(h2test.DataEnd(1, "late")) // may have crossed our RST_STREAM
 					p.wantIdle("late DATA is dropped")
 				}
 			})
@@ -78,18 +84,18 @@ func TestCloseReadStopsThePeerAfterOurEnd(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		for i, reply := range []func(*Stream) error{
 			func(st *Stream) error { return st.Reply(status2(200), nil, nil) },
-			func(st *Stream) error { return st.Reply(status2(200), nil, pairFields("a", "b")) },
+			func(st *Stream) error { return st.Reply(status2(200), nil, h2test.Fields("a: b")) },
 			func(st *Stream) error { return st.Reply(status2(200), []byte("x"), nil) },
 		} {
 			id := uint32(2*i + 1)
-			st := p.open(post(id))
+			st := p.open(h2test.Post(id))
 			st.CloseRead()
 			check(t, "Reply", reply(st))
 			p.c.Flush()
 			var last any
 			for last = range p.frames() {
 			}
-			if last != rstStream(id, frame.NoError) {
+			if last != h2test.RST(id, frame.NoError) {
 				t.Errorf("the last frame on stream %d is %v", id, last)
 			}
 			st.Release()
@@ -102,8 +108,8 @@ func TestCloseReadStopsThePeerAfterOurEnd(t *testing.T) {
 func TestReleaseAfterPeersReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
-		p.send(data(1, "part"), rstStream(1, frame.Cancel))
+		st := p.open(h2test.Post(1))
+		p.send(h2test.Data(1, "part"), h2test.RST(1, frame.Cancel))
 		if err := st.Err(); !errors.Is(err, frame.Cancel) {
 			t.Errorf("Err is %v", err)
 		}
@@ -130,8 +136,8 @@ func TestReleaseAfterPeersReset(t *testing.T) {
 
 func TestReleaseTwicePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(0))
-		st := p.open(get(1))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
+		st := p.open(h2test.Get(1))
 		check(t, "Reply", st.Reply(status2(200), []byte("kept"), nil))
 		st.Release()
 		defer func() {
@@ -146,7 +152,7 @@ func TestReleaseTwicePanics(t *testing.T) {
 func TestCloseRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		k := p.start(func() (int, error) { return st.Read(make([]byte, 10)) })
 		st.CloseRead()
 		k.want("a Read that waits", 0, ErrReadClosed)
@@ -171,7 +177,12 @@ func TestCloseRead(t *testing.T) {
 		}
 		check(t, "Reply", st.Reply(status2(200), []byte("done"), nil))
 		p.c.Flush()
-		p.want("a response is still possible", response(1, 200), dataEnd(1, "done"), rstStream(1, frame.NoError))
+		p.want(
+			"a response is still possible",
+			h2test.Response(1, 200),
+			h2test.DataEnd(1, "done"),
+			h2test.RST(1, frame.NoError),
+		)
 		if err := st.Err(); err != nil {
 			t.Errorf("the exchange was complete, Err is %v", err)
 		}
@@ -182,7 +193,7 @@ func TestCloseRead(t *testing.T) {
 func TestCloseReadDropsWhatHasArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		p.send(frame.Data{StreamID: 1, Data: make([]byte, 10000)})
 		if u := p.c.Stats().Unread; u != 10000 {
 			t.Errorf("%d octets count as unread", u)
@@ -191,11 +202,11 @@ func TestCloseReadDropsWhatHasArrived(t *testing.T) {
 		if u := p.c.Stats().Unread; u != 0 {
 			t.Errorf("%d octets count as unread", u)
 		}
-		p.send(dataEnd(1, "rest"))
+		p.send(h2test.DataEnd(1, "rest"))
 		check(t, "Reply", st.Reply(status2(200), nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("nothing need be stopped: the request has ended", response(1, 200).endStream())
+		p.want("nothing need be stopped: the request has ended", h2test.Response(1, 200).End())
 	})
 }
 
@@ -221,10 +232,10 @@ func TestOnEnd(t *testing.T) {
 		f    func(p *testPeer, st *Stream)
 		want error
 	}{
-		{"peer's reset", func(p *testPeer, _ *Stream) { p.send(rstStream(1, frame.Cancel)) }, frame.Cancel},
+		{"peer's reset", func(p *testPeer, _ *Stream) { p.send(h2test.RST(1, frame.Cancel)) }, frame.Cancel},
 		{"own reset", func(_ *testPeer, st *Stream) { st.Reset(frame.InternalError) }, frame.InternalError},
-		{"stream error", func(p *testPeer, _ *Stream) { p.send(windowUpdate(1, 1<<31-1)) }, frame.FlowControlError},
-		{"connection error", func(p *testPeer, _ *Stream) { p.send(data(3, "idle")) }, frame.ProtocolError},
+		{"stream error", func(p *testPeer, _ *Stream) { p.send(h2test.WindowUpdate(1, 1<<31-1)) }, frame.FlowControlError},
+		{"connection error", func(p *testPeer, _ *Stream) { p.send(h2test.Data(3, "idle")) }, frame.ProtocolError},
 		{"connection lost", func(p *testPeer, _ *Stream) { _ = p.nc.Close() }, io.EOF},
 		{"connection closed", func(p *testPeer, _ *Stream) { _ = p.c.Close() }, net.ErrClosed},
 		{
@@ -237,7 +248,7 @@ func TestOnEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestPeer(t, Config{})
-				st := p.open(post(1))
+				st := p.open(h2test.Post(1))
 				var first, second onEnd
 				first.set(st)
 				tt.f(p, st)
@@ -262,20 +273,20 @@ func TestNoOnEndAfterCleanEnd(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		var ended [4]onEnd
 		// Both sides end, in either order.
-		a, b := p.open(post(1)), p.open(post(3))
+		a, b := p.open(h2test.Post(1)), p.open(h2test.Post(3))
 		ended[0].set(a)
 		ended[1].set(b)
-		p.send(dataEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		check(t, "Reply", a.Reply(status2(200), nil, nil))
 		check(t, "Reply", b.Reply(status2(200), nil, nil))
-		p.send(dataEnd(3, ""))
+		p.send(h2test.DataEnd(3, ""))
 		// We end and want no more.
-		c := p.open(post(5))
+		c := p.open(h2test.Post(5))
 		ended[2].set(c)
 		c.CloseRead()
 		check(t, "Reply", c.Reply(status2(200), nil, nil))
 		// Released, and then lost.
-		d := p.open(post(7))
+		d := p.open(h2test.Post(7))
 		ended[3].set(d)
 		d.Release()
 		_ = p.nc.Close()
@@ -299,7 +310,7 @@ func TestNoOnEndAfterCleanEnd(t *testing.T) {
 // connection at once. The dead connection must have nothing to do with it any more.
 func TestReleasedStreamOfDeadConnectionIsFree(t *testing.T) {
 	deaths := map[string]func(p *testPeer){
-		"fatal error": func(p *testPeer) { p.send(data(9, "idle")) },
+		"fatal error": func(p *testPeer) { p.send(h2test.Data(9, "idle")) },
 		"closed":      func(p *testPeer) { _ = p.c.Close() },
 		"lost":        func(p *testPeer) { _ = p.nc.Close() },
 	}
@@ -307,14 +318,14 @@ func TestReleasedStreamOfDeadConnectionIsFree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newTestPeer(t, Config{})
-				old := p.open(post(1))
+				old := p.open(h2test.Post(1))
 				die(p)
 				synctest.Wait()
 				old.Release()
 				var live [4]*Stream // one of them in the memory of old
 				q := newTestPeer(t, Config{})
 				for i := range live {
-					live[i] = q.open(post(uint32(2*i + 1)))
+					live[i] = q.open(h2test.Post(uint32(2*i + 1)))
 				}
 				time.Sleep(time.Minute) // the old connection lingers and closes
 				_ = p.wantServed("long ago")
@@ -333,15 +344,19 @@ func TestReleasedStreamOfDeadConnectionIsFree(t *testing.T) {
 func TestReleaseWhileConnectionLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
-		p.greet(initialWindow(0))
-		kept, open := p.open(get(1)), p.open(post(3))
+		p.greet(h2test.InitialWindow(0))
+		kept, open := p.open(h2test.Get(1)), p.open(h2test.Post(3))
 		check(t, "Reply", kept.Reply(status2(200), []byte("kept"), nil))
 		kept.Release() // its data waits
 		p.c.CloseWithError(frame.InternalError, "enough")
 		synctest.Wait()
 		open.Release()
-		p.send(windowUpdate(1, 100), windowUpdate(3, 100), data(3, "x"))
-		p.want("nothing is sent on streams after GOAWAY", response(1, 200), goAway(3, frame.InternalError, "enough"))
+		p.send(h2test.WindowUpdate(1, 100), h2test.WindowUpdate(3, 100), h2test.Data(3, "x"))
+		p.want(
+			"nothing is sent on streams after GOAWAY",
+			h2test.Response(1, 200),
+			h2test.GoAway(3, frame.InternalError, "enough"),
+		)
 		time.Sleep(lingerTime)
 		_ = p.wantServed("after lingering")
 	})

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -38,7 +39,7 @@ func TestClientsMethodsOnServer(t *testing.T) {
 		if _, err := c.AwaitSettings(t.Context()); err != nil {
 			t.Errorf("AwaitSettings: %v", err)
 		}
-		st := p.open(get(1))
+		st := p.open(h2test.Get(1))
 		if st.OpenedBy() != nil || st.Promise() != nil || st.Unsent() {
 			t.Error("a request was promised, or not sent")
 		}

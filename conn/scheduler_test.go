@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -37,8 +38,8 @@ func TestSchedulerThatKeepsAClosedNode(t *testing.T) {
 		p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler {
 			return &keeper{Scheduler: priority.NewRoundRobin()}
 		}})
-		st := p.open(get(1))
-		other := p.open(get(3))
+		st := p.open(h2test.Get(1))
+		other := p.open(h2test.Get(3))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		check(t, "WriteHeaders", other.WriteHeaders(status2(200), false))
 		if _, err := st.Write([]byte("some")); err != nil {
@@ -77,12 +78,12 @@ func TestSchedulerIsLeftAloneAtTheEnd(t *testing.T) {
 		"closed":      func(p *testPeer) { _ = p.c.Close() },
 		"lost":        func(p *testPeer) { _ = p.nc.Close() },
 		"failed":      func(p *testPeer) { p.c.CloseWithError(frame.InternalError, "") },
-		"wrong frame": func(p *testPeer) { p.send(windowUpdate(0, 0)) },
+		"wrong frame": func(p *testPeer) { p.send(h2test.WindowUpdate(0, 0)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &counted{Scheduler: priority.NewRoundRobin()}
-				p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler { return w }}, initialWindow(1<<20))
+				p := newTestPeer(t, Config{Scheduler: func() priority.Scheduler { return w }}, h2test.InitialWindow(1<<20))
 				st := p.respondUnseen(1)
 				p.start(func() (int, error) { return st.Write(make([]byte, 1<<20)) })
 				for range p.frames() {

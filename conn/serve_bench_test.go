@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/netconn"
 )
 
@@ -25,18 +26,17 @@ type scripted struct {
 }
 
 func newScripted(streams, batches int) *scripted {
-	p := &testPeer{}
-	newPeerHPACK(p)
+	p := &testPeer{codec: h2test.NewCodec()}
 	s := &scripted{next: 1, batches: batches}
-	s.first = p.encode(nil, raw(frame.Preface))
-	s.first = p.encode(s.first, settings(initialWindow(1<<30)))
-	s.first = p.encode(s.first, settingsAck)
-	s.first = p.encode(s.first, windowUpdate(0, 1<<30))
-	s.first = p.encode(s.first, get(1)) // fills the HPACK table
+	s.first = p.codec.Append(nil, h2test.Raw(frame.Preface))
+	s.first = p.codec.Append(s.first, h2test.Settings(h2test.InitialWindow(1<<30)))
+	s.first = p.codec.Append(s.first, h2test.Ack)
+	s.first = p.codec.Append(s.first, h2test.WindowUpdate(0, 1<<30))
+	s.first = p.codec.Append(s.first, h2test.Get(1)) // fills the HPACK table
 	s.next = 3
 	for range streams {
 		s.places = append(s.places, len(s.batch)+5)
-		s.batch = p.encode(s.batch, get(1))
+		s.batch = p.codec.Append(s.batch, h2test.Get(1))
 	}
 	s.rest = s.first
 	return s
@@ -182,12 +182,11 @@ func BenchmarkWrite(b *testing.B) {
 			}))
 			served := make(chan error, 1)
 			go func() { served <- c.Serve() }()
-			p := &testPeer{}
-			newPeerHPACK(p)
-			first := p.encode(nil, raw(frame.Preface))
-			first = p.encode(first, settings(initialWindow(1<<31-1)))
-			first = p.encode(first, windowUpdate(0, 1<<31-1-65535))
-			first = p.encode(first, get(1))
+			p := &testPeer{codec: h2test.NewCodec()}
+			first := p.codec.Append(nil, h2test.Raw(frame.Preface))
+			first = p.codec.Append(first, h2test.Settings(h2test.InitialWindow(1<<31-1)))
+			first = p.codec.Append(first, h2test.WindowUpdate(0, 1<<31-1-65535))
+			first = p.codec.Append(first, h2test.Get(1))
 			b.ResetTimer()
 			_, _ = cn.Write(first)
 			want := int64(n) * int64(piece)

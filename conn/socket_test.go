@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
@@ -169,17 +170,16 @@ func TestLargeFrames(t *testing.T) {
 	}))
 	done := make(chan error, 1)
 	go func() { done <- c.Serve() }()
-	p := testPeer{t: t}
-	newPeerHPACK(&p)
-	b := p.encode(nil, raw(frame.Preface))
-	b = p.encode(b, settings())
-	b = p.encode(b, settingsAck)
+	p := testPeer{t: t, codec: h2test.NewCodec()}
+	b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+	b = p.codec.Append(b, h2test.Settings())
+	b = p.codec.Append(b, h2test.Ack)
 	want := map[int][]byte{}
 	for i, size := range []int{1 << 20, 1, 1<<20 - 1, 100_000, 65536, 65527} {
 		id := uint32(2*i + 1)
 		want[size] = pattern(id, size)
-		b = p.encode(b, post(id))
-		b = p.encode(b, frame.Data{StreamID: id, Data: want[size], EndStream: true})
+		b = p.codec.Append(b, h2test.Post(id))
+		b = p.codec.Append(b, frame.Data{StreamID: id, Data: want[size], EndStream: true})
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, cn) // ends with the connection
@@ -222,11 +222,10 @@ func TestEndOfSocket(t *testing.T) {
 			}))
 			served := make(chan error, 1)
 			go func() { served <- c.Serve() }()
-			p := testPeer{t: t}
-			newPeerHPACK(&p)
-			b := p.encode(nil, raw(frame.Preface))
-			b = p.encode(b, settings())
-			_, _ = cn.Write(p.encode(b, post(1)))
+			p := testPeer{t: t, codec: h2test.NewCodec()}
+			b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+			b = p.codec.Append(b, h2test.Settings())
+			_, _ = cn.Write(p.codec.Append(b, h2test.Post(1)))
 			go func() { _, _ = io.Copy(io.Discard, cn) }() // what is unread would turn EOF into RST
 			<-started
 			tt.end(cn)
@@ -251,11 +250,10 @@ func TestGoAwaySurvives(t *testing.T) {
 			c := NewServer(sn, Config{}, handlerFunc(func(*Stream) {}))
 			served := make(chan error, 1)
 			go func() { served <- c.Serve() }()
-			p := testPeer{t: t}
-			newPeerHPACK(&p)
-			b := p.encode(nil, raw(frame.Preface))
-			b = p.encode(b, settings())
-			b = p.encode(b, data(1, "fault"))
+			p := testPeer{t: t, codec: h2test.NewCodec()}
+			b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+			b = p.codec.Append(b, h2test.Settings())
+			b = p.codec.Append(b, h2test.Data(1, "fault"))
 			b = append(b, make([]byte, 1<<20)...)
 			_, _ = cn.Write(b)
 			_ = cn.(interface{ CloseWrite() error }).CloseWrite()
@@ -304,12 +302,12 @@ func idleMemory(t *testing.T, n, body int, connect func() (client, server net.Co
 	}
 	p := testPeer{t: t}
 	for _, cn := range clients {
-		newPeerHPACK(&p) // each connection's own
-		b := p.encode(nil, raw(frame.Preface))
-		b = p.encode(b, settings())
-		b = p.encode(b, settingsAck)
-		b = p.encode(b, post(1).with("user-agent", "idler", "accept", "*/*"))
-		b = p.encode(b, frame.Data{StreamID: 1, Data: make([]byte, body), EndStream: true})
+		p.codec = h2test.NewCodec() // each connection's own
+		b := p.codec.Append(nil, h2test.Raw(frame.Preface))
+		b = p.codec.Append(b, h2test.Settings())
+		b = p.codec.Append(b, h2test.Ack)
+		b = p.codec.Append(b, h2test.Post(1).With("user-agent: idler", "accept: */*"))
+		b = p.codec.Append(b, frame.Data{StreamID: 1, Data: make([]byte, body), EndStream: true})
 		if _, err := cn.Write(b); err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +366,7 @@ func TestStatsOfSocket(t *testing.T) {
 	if p.client.NetConn() != net.Conn(cn) {
 		t.Error("NetConn is another")
 	}
-	if _, err := p.client.OpenStream(get(1).fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+	if _, err := p.client.OpenStream(h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 		t.Errorf("OpenStream after the end: %v", err)
 	}
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // firstSettings are what a server with the zero Config announces.
 func firstSettings() frame.Settings {
-	return settings(
+	return h2test.Settings(
 		frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: DefaultMaxConcurrentStreams},
-		initialWindow(DefaultMaxReceiveBufferPerStream),
+		h2test.InitialWindow(DefaultMaxReceiveBufferPerStream),
 		frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: DefaultMaxHeaderBytes},
 	)
 }
@@ -45,20 +46,19 @@ func TestServerDoesNotWaitForTheClientsPreface(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
 		p.want("SETTINGS and WINDOW_UPDATE come at once", firstSettings(),
-			windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
+			h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
 		p.wantStates("nothing is known of the client", "")
-		p.send(raw(frame.Preface), settings())
-		p.want("the client's SETTINGS are acknowledged", settingsAck)
+		p.send(h2test.Raw(frame.Preface), h2test.Settings())
+		p.want("the client's SETTINGS are acknowledged", h2test.Ack)
 		p.wantStates("the connection is idle after the preface", "idle")
 	})
 }
 
 func TestReceivedOctets(t *testing.T) {
-	var p testPeer
-	newPeerHPACK(&p)
+	p := testPeer{codec: h2test.NewCodec()}
 	var all []byte
-	for _, f := range []any{raw(frame.Preface), settings(), get(1)} {
-		all = p.encode(all, f)
+	for _, f := range []any{h2test.Raw(frame.Preface), h2test.Settings(), h2test.Get(1)} {
+		all = p.codec.Append(all, f)
 	}
 	for _, cut := range []int{1, 24, 30, 33, 40, len(all)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestReceivedOctets(t *testing.T) {
 			synctest.Wait()
 			clear(received) // it was copied, or handled
 			if cut < len(all) {
-				p.send(raw(all[cut:]))
+				p.send(h2test.Raw(all[cut:]))
 			}
 			check(t, "Reply", p.stream(1).Reply(status2(204), nil, nil))
 			p.stream(1).Release()
@@ -75,12 +75,9 @@ func TestReceivedOctets(t *testing.T) {
 			p.want(
 				"the request is answered",
 				firstSettings(),
-				windowUpdate(
-					0,
-					DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow,
-				),
-				settingsAck,
-				response(1, 204).endStream(),
+				h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
+				h2test.Ack,
+				h2test.Response(1, 204).End(),
 			)
 		})
 	}
@@ -88,31 +85,34 @@ func TestReceivedOctets(t *testing.T) {
 
 func TestReceivedMoreThanOneRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q testPeer
-		newPeerHPACK(&q)
-		b := q.encode(nil, raw(frame.Preface))
-		b = q.encode(b, settings())
+		q := testPeer{codec: h2test.NewCodec()}
+		b := q.codec.Append(nil, h2test.Raw(frame.Preface))
+		b = q.codec.Append(b, h2test.Settings())
 		for len(b) < 2*readSize {
-			b = q.encode(b, frame.Unknown{Header: frame.Header{Type: 0xbe}, Payload: make([]byte, 1000)})
+			b = q.codec.Append(b, frame.Unknown{Header: frame.Header{Type: 0xbe}, Payload: make([]byte, 1000)})
 		}
-		b = q.encode(b, get(1))
+		b = q.codec.Append(b, h2test.Get(1))
 		p := startTestPeer(t, core.Server, Config{Received: b}, memconn.Options{})
 		p.stream(1).Release()
-		p.send(get(3))
+		p.send(h2test.Get(3))
 		p.stream(3).Release()
 	})
 }
 
 func TestPrefaceTimeout(t *testing.T) {
-	for _, said := range []raw{"", "PRI * HT", frame.Preface} {
+	for _, said := range []h2test.Raw{"", "PRI * HT", frame.Preface} {
 		synctest.Test(t, func(t *testing.T) {
 			p := startTestPeer(t, core.Server, Config{PrefaceTimeout: 3 * time.Second}, memconn.Options{})
 			p.send(said)
-			p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
+			p.want(
+				"first flight",
+				firstSettings(),
+				h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
+			)
 			time.Sleep(3*time.Second - 10)
 			p.wantIdle("there is time left")
 			time.Sleep(10)
-			p.want("GOAWAY", goAway(0, frame.ProtocolError, "no connection preface in time (RFC 9113 §3.4)"))
+			p.want("GOAWAY", h2test.GoAway(0, frame.ProtocolError, "no connection preface in time (RFC 9113 §3.4)"))
 			p.wantEOF("the connection ends")
 			time.Sleep(lingerTime)
 			if err := p.wantServed("after lingering"); !errors.Is(err, frame.ProtocolError) {
@@ -125,13 +125,13 @@ func TestPrefaceTimeout(t *testing.T) {
 func TestSettingsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{SettingsTimeout: 5 * time.Second}, memconn.Options{})
-		p.send(raw(frame.Preface), settings())
+		p.send(h2test.Raw(frame.Preface), h2test.Settings())
 		for range p.frames() {
 		}
 		time.Sleep(5*time.Second - 10)
 		p.wantIdle("there is time left")
 		time.Sleep(10)
-		p.want("GOAWAY", goAway(0, frame.SettingsTimeout, "SETTINGS not acknowledged in time (RFC 9113 §6.5.3)"))
+		p.want("GOAWAY", h2test.GoAway(0, frame.SettingsTimeout, "SETTINGS not acknowledged in time (RFC 9113 §6.5.3)"))
 		p.wantEOF("the connection ends")
 	})
 }
@@ -141,14 +141,14 @@ func TestNoTimeouts(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{
 			PrefaceTimeout: -1, SettingsTimeout: -1, HeaderTimeout: -1, StallTimeout: -1, WriteByteTimeout: -1,
 		}, memconn.Options{})
-		p.send(raw(frame.Preface[:5]))
+		p.send(h2test.Raw(frame.Preface[:5]))
 		for range p.frames() {
 		}
 		time.Sleep(24 * time.Hour)
 		p.wantIdle("there is no limit")
-		p.send(raw(frame.Preface[5:]), settings())
+		p.send(h2test.Raw(frame.Preface[5:]), h2test.Settings())
 		time.Sleep(24 * time.Hour)
-		p.want("SETTINGS are acknowledged", settingsAck)
+		p.want("SETTINGS are acknowledged", h2test.Ack)
 		p.wantIdle("there is no limit")
 	})
 }
@@ -159,8 +159,8 @@ func TestCloseWithErrorBeforeServe(t *testing.T) {
 		p.c.CloseWithError(frame.InadequateSecurity, "TLS 1.2 or higher is required")
 		p.serve()
 		p.want("SETTINGS come first all the same", firstSettings(),
-			windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
-			goAway(0, frame.InadequateSecurity, "TLS 1.2 or higher is required"))
+			h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
+			h2test.GoAway(0, frame.InadequateSecurity, "TLS 1.2 or higher is required"))
 		p.wantEOF("the connection ends")
 		time.Sleep(lingerTime)
 		if err := p.wantServed("after lingering"); !errors.Is(err, frame.InadequateSecurity) {
@@ -193,7 +193,7 @@ func upgradeSettings(s ...frame.Setting) []byte {
 func upgradeRequest() header.Message {
 	return header.Message{
 		Method: "GET", Scheme: "http", Authority: "example.com", Path: "/", ContentLength: -1,
-		Fields: pairFields("accept", "*/*"),
+		Fields: h2test.Fields("accept: */*"),
 	}
 }
 
@@ -201,10 +201,14 @@ func TestUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		req := upgradeRequest()
 		p := startTestPeer(t, core.Server, Config{Upgrade: &Upgrade{
-			Settings: upgradeSettings(initialWindow(3)), Request: req,
+			Settings: upgradeSettings(h2test.InitialWindow(3)), Request: req,
 		}}, memconn.Options{})
-		p.want("first flight", firstSettings(), windowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow))
-		p.send(raw(frame.Preface))
+		p.want(
+			"first flight",
+			firstSettings(),
+			h2test.WindowUpdate(0, DefaultMaxReceiveBufferPerConnection-frame.DefaultWindow),
+		)
+		p.send(h2test.Raw(frame.Preface))
 		st := p.stream(1)
 		if m := st.Message(); m.Path != "/" || len(m.Fields) != 1 || !st.RemoteEnded() {
 			t.Errorf("stream 1 is %+v", m)
@@ -213,12 +217,12 @@ func TestUpgrade(t *testing.T) {
 		check(t, "Reply", st.Reply(status2(200), []byte("hello"), nil))
 		st.Release()
 		p.c.Flush()
-		p.want("the window of HTTP2-Settings holds", response(1, 200), data(1, "hel"))
-		p.send(settings(), windowUpdate(1, 10))
-		p.want("the client's SETTINGS come afterwards", settingsAck, dataEnd(1, "lo"))
+		p.want("the window of HTTP2-Settings holds", h2test.Response(1, 200), h2test.Data(1, "hel"))
+		p.send(h2test.Settings(), h2test.WindowUpdate(1, 10))
+		p.want("the client's SETTINGS come afterwards", h2test.Ack, h2test.DataEnd(1, "lo"))
 		p.wantStates("stream 1 has ended", "active idle")
 
-		p.send(get(3).with("accept", "text/html"))
+		p.send(h2test.Get(3).With("accept: text/html"))
 		p.stream(3).Release()
 		if req.Fields[0].Value != "*/*" {
 			t.Error("the request that the caller gave was changed")
@@ -229,7 +233,7 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeWithBadSettings(t *testing.T) {
 	for name, s := range map[string][]byte{
 		"length": {1, 2, 3},
-		"value":  upgradeSettings(initialWindow(1 << 31)),
+		"value":  upgradeSettings(h2test.InitialWindow(1 << 31)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -9,31 +9,32 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 func TestConnState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTestPeer(t, core.Server, Config{}, memconn.Options{})
-		p.send(raw(frame.Preface))
+		p.send(h2test.Raw(frame.Preface))
 		p.wantStates("the preface is not enough", "")
-		p.send(settings(), get(1), get(3)) // one read
+		p.send(h2test.Settings(), h2test.Get(1), h2test.Get(3)) // one read
 		p.wantStates("idle comes first", "idle active")
 		p.stream(1).Release()
 		p.wantStates("one is left", "idle active")
 		p.stream(3).Release()
 		p.wantStates("the last was reset", "idle active idle")
-		st := p.open(post(5))
+		st := p.open(h2test.Post(5))
 		check(t, "Reply", st.Reply(status2(200), nil, nil))
 		p.wantStates("the request goes on", "idle active idle active")
-		p.send(dataEnd(5, ""))
+		p.send(h2test.DataEnd(5, ""))
 		p.wantStates("both sides have ended", "idle active idle active idle")
 		st.Release()
-		st = p.open(get(7))
-		p.send(rstStream(7, frame.Cancel))
+		st = p.open(h2test.Get(7))
+		p.send(h2test.RST(7, frame.Cancel))
 		p.wantStates("reset by the peer", "idle active idle active idle active idle")
 		st.Release()
-		p.open(get(9))
+		p.open(h2test.Get(9))
 		_ = p.nc.Close()
 		_ = p.wantServed("lost")
 		p.wantStates("the end is not idleness", "idle active idle active idle active idle active")
@@ -48,7 +49,7 @@ func TestConnStateMayOpenStreams(t *testing.T) {
 		p.h.onState = func(idle bool) {
 			if idle && opened < 3 {
 				opened++
-				st, err := p.c.OpenStream(get(1).fields, true)
+				st, err := p.c.OpenStream(h2test.Get(1).Fields, true)
 				if err != nil {
 					t.Error(err)
 					return
@@ -68,7 +69,7 @@ func TestConnStateMayOpenStreams(t *testing.T) {
 				p.c.Shutdown()
 			}
 		}
-		st, err := p.c.OpenStream(get(1).fields, true)
+		st, err := p.c.OpenStream(h2test.Get(1).Fields, true)
 		check(t, "OpenStream", err)
 		p.wantStates("active", "idle active")
 		st.Release()
@@ -89,7 +90,7 @@ func TestConnStateFromAllSides(t *testing.T) {
 			}
 		}
 		for i := range 500 {
-			p.send(get(uint32(2*i + 1)))
+			p.send(h2test.Get(uint32(2*i + 1)))
 		}
 		wg.Wait()
 		synctest.Wait()
@@ -107,25 +108,25 @@ func TestConnStateFromAllSides(t *testing.T) {
 
 func TestStreamBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(1000))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(1000))
 		want := func(msg string, ids ...uint32) {
 			t.Helper()
 			if got := p.takeBlocked(); !slices.Equal(got, ids) {
 				t.Errorf("%s: StreamBlocked was called for %v, want %v", msg, got, ids)
 			}
 		}
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		buf := make([]byte, 10)
 		read := func() (int, error) { return st.Read(buf) }
-		p.send(data(1, "0123456789abc"))
+		p.send(h2test.Data(1, "0123456789abc"))
 		p.start(read).want("there is data", 10, nil)
 		p.start(read).want("there is data", 3, nil)
 		want("data was there")
 		k := p.start(read)
 		want("no data was there", 1)
-		p.send(data(1, ""), windowUpdate(0, 1), ping("wakes no"))
+		p.send(h2test.Data(1, ""), h2test.WindowUpdate(0, 1), h2test.Ping("wakes no"))
 		want("it still waits")
-		p.send(dataEnd(1, "x"))
+		p.send(h2test.DataEnd(1, "x"))
 		k.want("data", 1, nil)
 		p.start(read).want("the end", 0, io.EOF)
 		want("the end was there")
@@ -140,9 +141,9 @@ func TestStreamBlocked(t *testing.T) {
 		want("the window was open")
 		k = p.start(write(100))
 		want("the window is closed", 1)
-		p.send(windowUpdate(1, 99))
+		p.send(h2test.WindowUpdate(1, 99))
 		want("it still waits")
-		p.send(windowUpdate(1, 1))
+		p.send(h2test.WindowUpdate(1, 1))
 		k.want("all is sent", 100, nil)
 		check(t, "Finish", st.Finish([]byte("kept"), nil))
 		want("Finish does not wait")

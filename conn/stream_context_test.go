@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -43,7 +44,7 @@ func TestReadContext(t *testing.T) {
 			_ = st.Finish([]byte("end"), nil)
 			st.Conn().Flush()
 		})
-		st, err := p.client.OpenStream(post(0).fields, false)
+		st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
 		check(t, "OpenStream", err)
 		p.client.Flush()
 		time.Sleep(2 * time.Minute)
@@ -107,7 +108,7 @@ func TestHeadContext(t *testing.T) {
 				p.roundTrip([]byte("hello"))
 				time.Sleep(backToBackGap / 2)
 			}
-			st, err := p.client.OpenStream(get(0).fields, true)
+			st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
 			check(t, "OpenStream", err)
 			p.client.FlushNoWait()
 			for range 3 {
@@ -146,21 +147,21 @@ func TestHeadContextOfInlineReader(t *testing.T) {
 		p := newTestServer(t, Config{})
 		id := p.sendBackToBack()
 		ctx, cancel := context.WithCancel(t.Context())
-		st := p.openRequest(get(id), "")
+		st := p.openRequest(h2test.Get(id), "")
 		k := p.start(func() (int, error) { _, err := st.HeadContext(ctx); return 0, err })
-		p.want("the request", get(id))
+		p.want("the request", h2test.Get(id))
 		if _, _, leader := p.lease(); leader != st {
 			t.Fatal("the request does not read for itself")
 		}
-		b := p.encode(nil, response(id, 204).endStream())
-		p.send(raw(b[:5])) // a part of the head's frame
+		b := p.codec.Append(nil, h2test.Response(id, 204).End())
+		p.send(h2test.Raw(b[:5])) // a part of the head's frame
 		k.wantWaiting("not the whole head")
 		cancel()
 		k.want("at once", 0, context.Canceled)
 		if holder, _, _ := p.lease(); holder != leaseServe {
 			t.Errorf("the lease is with %v", holder)
 		}
-		p.send(raw(b[5:]))
+		p.send(h2test.Raw(b[5:]))
 		k = p.start(func() (int, error) { _, err := st.HeadContext(t.Context()); return 0, err })
 		k.want("nothing is lost", 0, nil)
 		st.Release()
@@ -172,23 +173,23 @@ func TestContextOfDeadStream(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		var st *Stream
 		if p.c.role == core.Client {
-			st = p.openRequest(get(1), "")
-			p.want("the request", get(1))
-			p.send(response(1, 200))
+			st = p.openRequest(h2test.Get(1), "")
+			p.want("the request", h2test.Get(1))
+			p.send(h2test.Response(1, 200))
 		} else {
-			p.send(post(1))
+			p.send(h2test.Post(1))
 			st = p.stream(1)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		k := p.start(func() (int, error) { return st.ReadContext(ctx, make([]byte, 10)) })
 		k.wantWaiting("nothing has come")
-		p.send(rstStream(1, frame.RefusedStream))
+		p.send(h2test.RST(1, frame.RefusedStream))
 		k.want("reset", 0, frame.RefusedStream)
 		st.Release()
 		cancel()
 		synctest.Wait()
-		p.send(ping("goes on?"))
-		p.want("the connection goes on", pingAck("goes on?"))
+		p.send(h2test.Ping("goes on?"))
+		p.want("the connection goes on", h2test.PingAck("goes on?"))
 	})
 }
 
@@ -260,7 +261,7 @@ func readRandomly(st *Stream, seed uint64) (body []byte, err error) {
 
 // tryRandomly sends a body and reads head and body of the response as readRandomly does.
 func (p *pair) tryRandomly(body []byte) error {
-	st, err := p.client.OpenRequest(&Request{Fields: post(0).fields})
+	st, err := p.client.OpenRequest(&Request{Fields: h2test.Post(0).Fields})
 	if err != nil {
 		return err
 	}

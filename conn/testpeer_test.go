@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -33,10 +33,8 @@ type testPeer struct {
 	made int           // writes of the connection's end for the handshake of TLS
 	role core.Role     // of the connection
 
-	enc    *hpack.Encoder
-	encBuf bytes.Buffer
-	dec    *hpack.Decoder
-	in     []byte // read, not looked at
+	codec *h2test.Codec
+	in    []byte // read, not looked at
 
 	mu       sync.Mutex
 	serveErr error
@@ -132,8 +130,7 @@ func startTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) 
 
 // makeTestPeer makes a connection that Serve does not run yet.
 func makeTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) *testPeer {
-	p := &testPeer{t: t, h: &testHandler{streams: map[uint32]*Stream{}}, role: role}
-	newPeerHPACK(p)
+	p := &testPeer{t: t, h: &testHandler{streams: map[uint32]*Stream{}}, role: role, codec: h2test.NewCodec()}
 	needsNoSockets(t)
 	if role == core.Server {
 		o.Server = testKind
@@ -172,10 +169,10 @@ func (p *testPeer) finish() {
 func (p *testPeer) greet(s ...frame.Setting) {
 	p.t.Helper()
 	if p.role == core.Server {
-		p.send(raw(frame.Preface), settings(s...), settingsAck)
+		p.send(h2test.Raw(frame.Preface), h2test.Settings(s...), h2test.Ack)
 	} else {
 		p.readPreface()
-		p.send(settings(s...), settingsAck)
+		p.send(h2test.Settings(s...), h2test.Ack)
 	}
 	acked := false
 	for f := range p.frames() {
@@ -202,12 +199,9 @@ func (p *testPeer) readPreface() {
 func (p *testPeer) send(frames ...any) {
 	p.t.Helper()
 	synctest.Wait()
-	var b []byte
-	for _, f := range frames {
-		b = p.encode(b, f)
-	}
+	b := p.codec.Append(nil, frames...)
 	if _, err := p.nc.Write(b); err != nil {
-		p.t.Errorf("sending %s: %v", describe(frames[0]), err)
+		p.t.Errorf("sending %s: %v", text.Line(frames[0]), err)
 	}
 	synctest.Wait()
 }
@@ -264,10 +258,10 @@ func (p *testPeer) want(msg string, frames ...any) {
 	p.t.Helper()
 	var got, want []string
 	for f := range p.frames() {
-		got = append(got, describe(f))
+		got = append(got, text.Line(f))
 	}
 	for _, f := range frames {
-		want = append(want, describe(f))
+		want = append(want, text.Line(f))
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		p.t.Fatalf("%s: frames differ (-want +got):\n%s", msg, d)
@@ -354,10 +348,10 @@ func (p *testPeer) stream(id uint32) *Stream {
 }
 
 // open sends the head of a request and returns the stream.
-func (p *testPeer) open(h head) *Stream {
+func (p *testPeer) open(h h2test.Block) *Stream {
 	p.t.Helper()
 	p.send(h)
-	return p.stream(h.id)
+	return p.stream(h.StreamID)
 }
 
 // A call is a function that runs in a goroutine of its own, because it waits.

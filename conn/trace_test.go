@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -58,17 +59,17 @@ func TestTracer(t *testing.T) {
 		time.Sleep(time.Hour)
 		p := startTestPeer(t, core.Server, Config{Tracer: &l}, memconn.Options{})
 		want("first flight", Out, "SETTINGS 0 18+18", "WINDOW_UPDATE 0 4+4")
-		p.send(raw(frame.Preface[:3]))
-		p.send(raw(frame.Preface[3:23]))
+		p.send(h2test.Raw(frame.Preface[:3]))
+		p.send(h2test.Raw(frame.Preface[3:23]))
 		want("pieces of the preface are no frames", In)
-		p.send(raw(frame.Preface[23:]), settings(), settingsAck, post(1), data(1, "hello"))
+		p.send(h2test.Raw(frame.Preface[23:]), h2test.Settings(), h2test.Ack, h2test.Post(1), h2test.Data(1, "hello"))
 		lines := l.take(In)
 		if len(lines) != 4 || lines[0] != "SETTINGS 0 0+0" || lines[3] != "DATA 1 5+5" {
 			t.Errorf("traced %q", lines)
 		}
 		want("SETTINGS", Out, "SETTINGS 0 0+0")
 		st := p.stream(1)
-		check(t, "Reply", st.Reply(status2(200), []byte("answer"), pairFields("a", "b")))
+		check(t, "Reply", st.Reply(status2(200), []byte("answer"), h2test.Fields("a: b")))
 		want("nothing is sent yet", Out)
 		p.c.Flush()
 		if got := l.take(Out); len(got) != 3 || got[1] != "DATA 1 6+6" {
@@ -77,10 +78,10 @@ func TestTracer(t *testing.T) {
 		st.Release()
 		p.c.Flush()
 		want("NO_ERROR", Out, "RST_STREAM 1 4+4")
-		b := p.encode(nil, data(0, "fault"))
-		p.send(raw(b[:11]))
+		b := p.codec.Append(nil, h2test.Data(0, "fault"))
+		p.send(h2test.Raw(b[:11]))
 		want("half a frame", In)
-		p.send(raw(b[11:]), ping("not seen"))
+		p.send(h2test.Raw(b[11:]), h2test.Ping("not seen"))
 		want("the frame that ends the connection is seen, but none after it", In, "DATA 0 5+5")
 		if got := l.take(Out); len(got) != 1 {
 			t.Errorf("traced %q", got)
@@ -103,13 +104,13 @@ func TestTracerSeesFramesThatAreWrong(t *testing.T) {
 	for _, bad := range []any{
 		frame.Headers{StreamID: 1, EndHeaders: true, Fragment: []byte{0x80}},
 		frame.Continuation{StreamID: 1, Fragment: []byte("x")},
-		raw("\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00"), // HEADERS on stream 0
+		h2test.Raw("\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00"), // HEADERS on stream 0
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var l frameLog
 			p := newTestPeer(t, Config{Tracer: &l})
 			_ = l.take(In)
-			p.send(bad, ping("not seen"))
+			p.send(bad, h2test.Ping("not seen"))
 			if got := l.take(In); len(got) != 1 {
 				t.Errorf("traced %q", got)
 			}

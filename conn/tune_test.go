@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
@@ -26,7 +27,7 @@ func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Durat
 		}
 		_ = st.Reply(status2(200), nil, nil)
 	})
-	st, err := p.client.OpenStream(post(0).fields, false)
+	st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 		var streams []*Stream
 		var writers sync.WaitGroup
 		for i := range 4 {
-			st, err := p.client.OpenStream(post(0).fields, false)
+			st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -115,7 +115,7 @@ func TestTunnelsAtRandom(t *testing.T) {
 				all.Go(func() {
 					var open sync.WaitGroup
 					for i := range plans {
-						st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).fields})
+						st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).Fields})
 						if err != nil {
 							t.Errorf("seed %d: %v", seed, err)
 							return

@@ -14,12 +14,13 @@ import (
 
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // connectTo is the head of a CONNECT request.
-func connectTo(id uint32) head {
-	return head{id: id, fields: pairFields(":method", "CONNECT", ":authority", "db.test:5432")}
+func connectTo(id uint32) h2test.Block {
+	return h2test.Block{StreamID: id, Fields: h2test.Fields(":method: CONNECT", ":authority: db.test:5432")}
 }
 
 // tunnel makes a tunnel of stream 1, in either role.
@@ -29,13 +30,13 @@ func (p *testPeer) tunnel(id uint32) *Tunnel {
 		st := p.open(connectTo(id))
 		check(p.t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		p.c.Flush()
-		p.want("the answer", response(id, 200))
+		p.want("the answer", h2test.Response(id, 200))
 		return NewTunnel(st, nil)
 	}
-	st, err := p.c.OpenRequest(&Request{Fields: connectTo(id).fields})
+	st, err := p.c.OpenRequest(&Request{Fields: connectTo(id).Fields})
 	check(p.t, "OpenRequest", err)
 	p.want("the request", connectTo(id))
-	p.send(response(id, 200))
+	p.send(h2test.Response(id, 200))
 	_, err = st.Head()
 	check(p.t, "Head", err)
 	return NewTunnel(st, nil)
@@ -47,7 +48,7 @@ func inBothRoles(t *testing.T, f func(t *testing.T, p *testPeer)) {
 		t.Run(role.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := startTestPeer(t, role, Config{}, memconn.Options{})
-				p.greet(initialWindow(10))
+				p.greet(h2test.InitialWindow(10))
 				f(t, p)
 			})
 		})
@@ -70,17 +71,17 @@ func TestTunnel(t *testing.T) {
 			t.Errorf("stream %d, from %v to %v", tun.StreamID(), tun.LocalAddr(), tun.RemoteAddr())
 		}
 		p.startWrite(tun, "ping").want("written", 4, nil)
-		p.want("what is written goes out at once", data(1, "ping"))
+		p.want("what is written goes out at once", h2test.Data(1, "ping"))
 		k := p.startRead(tun)
 		k.wantWaiting("nothing has come")
-		p.send(data(1, "pong"))
+		p.send(h2test.Data(1, "pong"))
 		k.want("it has come", 4, nil)
 
 		check(t, "CloseWrite", tun.CloseWrite())
 		check(t, "CloseWrite again", tun.CloseWrite())
-		p.want("half closed", dataEnd(1, ""))
+		p.want("half closed", h2test.DataEnd(1, ""))
 		p.startWrite(tun, "more").want("after CloseWrite", 0, core.ErrClosed)
-		p.send(data(1, "still "), dataEnd(1, "open"))
+		p.send(h2test.Data(1, "still "), h2test.DataEnd(1, "open"))
 		p.startRead(tun).want("the other direction", 10, nil)
 		p.startRead(tun).want("its end", 0, io.EOF)
 
@@ -113,29 +114,29 @@ func TestTunnelClose(t *testing.T) {
 		check(t, "Close", tun.Close())
 		read.want("woken", 0, net.ErrClosed)
 		if p.role == core.Server {
-			p.want("the peer is to stop", data(1, "last"), dataEnd(1, ""), rstStream(1, frame.NoError))
+			p.want("the peer is to stop", h2test.Data(1, "last"), h2test.DataEnd(1, ""), h2test.RST(1, frame.NoError))
 			return
 		}
-		p.want("the peer may end, too", data(1, "last"), dataEnd(1, ""))
-		p.send(dataEnd(1, ""))
+		p.want("the peer may end, too", h2test.Data(1, "last"), h2test.DataEnd(1, ""))
+		p.send(h2test.DataEnd(1, ""))
 		p.wantIdle("it has")
 
 		tun = p.tunnel(3)
 		check(t, "Close", tun.Close())
-		p.want("the end", dataEnd(3, ""))
-		p.send(data(3, "more"))
-		p.want("nobody reads it", rstStream(3, frame.Cancel))
+		p.want("the end", h2test.DataEnd(3, ""))
+		p.send(h2test.Data(3, "more"))
+		p.want("nobody reads it", h2test.RST(3, frame.Cancel))
 
 		tun = p.tunnel(5)
 		check(t, "Close", tun.Close())
-		p.want("the end", dataEnd(5, ""))
+		p.want("the end", h2test.DataEnd(5, ""))
 		time.Sleep(DefaultTunnelCloseTimeout - 2)
 		p.wantIdle("it is waited for")
 		if taken, _ := p.c.Quota(); taken != 1 {
 			t.Errorf("%d streams are taken", taken)
 		}
 		time.Sleep(2)
-		p.want("not for ever", rstStream(5, frame.Cancel))
+		p.want("not for ever", h2test.RST(5, frame.Cancel))
 		if taken, _ := p.c.Quota(); taken != 0 {
 			t.Errorf("%d streams are taken", taken)
 		}
@@ -147,13 +148,13 @@ func TestTunnelCloseDuringWrite(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
 		first := p.startWrite(tun, "0123456789abcdef")
-		p.want("as much as the window has room for", data(1, "0123456789"))
+		p.want("as much as the window has room for", h2test.Data(1, "0123456789"))
 		second := p.startWrite(tun, "second")
 		first.wantWaiting("the window is closed")
 		check(t, "Close", tun.Close())
 		first.want("cut off", 10, net.ErrClosed)
 		second.want("not begun", 0, net.ErrClosed)
-		p.want("reset", rstStream(1, frame.Cancel))
+		p.want("reset", h2test.RST(1, frame.Cancel))
 	})
 }
 
@@ -163,16 +164,16 @@ func TestTunnelWritesOneAfterAnother(t *testing.T) {
 		tun := p.tunnel(1)
 		first := p.startWrite(tun, "first first first")
 		second := p.startWrite(tun, "second")
-		p.want("the window", data(1, "first firs"))
-		p.send(windowUpdate(1, 7))
-		p.want("the rest of the first", data(1, "t first"))
+		p.want("the window", h2test.Data(1, "first firs"))
+		p.send(h2test.WindowUpdate(1, 7))
+		p.want("the rest of the first", h2test.Data(1, "t first"))
 		first.want("written", 17, nil)
 		end := p.start(func() (int, error) { return 0, tun.CloseWrite() })
 		end.wantWaiting("the second is being written")
-		p.send(windowUpdate(1, 100))
+		p.send(h2test.WindowUpdate(1, 100))
 		second.want("written", 6, nil)
 		end.want("closed", 0, nil)
-		p.want("the second and the end", data(1, "second"), dataEnd(1, ""))
+		p.want("the second and the end", h2test.Data(1, "second"), h2test.DataEnd(1, ""))
 	})
 }
 
@@ -180,11 +181,11 @@ func TestTunnelAbort(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
 		read, write := p.startRead(tun), p.startWrite(tun, "0123456789abcdef")
-		p.want("the window", data(1, "0123456789"))
+		p.want("the window", h2test.Data(1, "0123456789"))
 		check(t, "Abort", tun.Abort(frame.ConnectError))
 		check(t, "Abort again", tun.Abort(frame.Cancel))
 		check(t, "Close", tun.Close())
-		p.want("RFC 9113 §8.5", rstStream(1, frame.ConnectError))
+		p.want("RFC 9113 §8.5", h2test.RST(1, frame.ConnectError))
 		read.want("woken", 0, net.ErrClosed)
 		write.want("woken", 10, net.ErrClosed)
 	})
@@ -195,8 +196,8 @@ func TestTunnelDies(t *testing.T) {
 	inBothRoles(t, func(t *testing.T, p *testPeer) {
 		tun := p.tunnel(1)
 		read, write := p.startRead(tun), p.startWrite(tun, "0123456789abcdef")
-		p.want("the window", data(1, "0123456789"))
-		p.send(rstStream(1, frame.ConnectError))
+		p.want("the window", h2test.Data(1, "0123456789"))
+		p.send(h2test.RST(1, frame.ConnectError))
 		reset := &frame.StreamError{StreamID: 1, Code: frame.ConnectError, Initiator: frame.Remote}
 		read.want("reset", 0, reset)
 		write.want("reset", 10, reset)
@@ -223,7 +224,7 @@ func TestTunnelDeadlines(t *testing.T) {
 		tun := p.tunnel(1)
 		check(t, "SetDeadline", tun.SetDeadline(time.Now().Add(time.Second)))
 		read, write := p.startRead(tun), p.startWrite(tun, "0123456789abcdef")
-		p.want("the window", data(1, "0123456789"))
+		p.want("the window", h2test.Data(1, "0123456789"))
 		waits := p.startWrite(tun, "second")
 		time.Sleep(time.Second)
 		read.want("time is up", 0, os.ErrDeadlineExceeded)
@@ -231,16 +232,16 @@ func TestTunnelDeadlines(t *testing.T) {
 		waits.want("time is up", 0, os.ErrDeadlineExceeded)
 
 		check(t, "SetReadDeadline", tun.SetReadDeadline(time.Time{}))
-		p.send(data(1, "late"))
+		p.send(h2test.Data(1, "late"))
 		p.startRead(tun).want("one direction has no deadline any more", 4, nil)
 		p.startWrite(tun, "x").want("the other has", 0, os.ErrDeadlineExceeded)
 		check(t, "SetWriteDeadline", tun.SetWriteDeadline(time.Time{}))
-		p.send(windowUpdate(1, 10))
+		p.send(h2test.WindowUpdate(1, 10))
 		p.startWrite(tun, "abcdef").want("the rest", 6, nil)
-		p.want("nothing is sent twice", data(1, "abcdef"))
+		p.want("nothing is sent twice", h2test.Data(1, "abcdef"))
 		check(t, "SetWriteDeadline", tun.SetWriteDeadline(time.Now()))
 		check(t, "CloseWrite needs no time", tun.CloseWrite())
-		p.want("the end", dataEnd(1, ""))
+		p.want("the end", h2test.DataEnd(1, ""))
 		_ = tun.Abort(frame.Cancel)
 	})
 }
@@ -251,9 +252,9 @@ func TestTunnelCloseRead(t *testing.T) {
 		read := p.startRead(tun)
 		check(t, "CloseRead", tun.CloseRead())
 		read.want("woken", 0, ErrReadClosed)
-		p.send(data(1, "dropped"))
+		p.send(h2test.Data(1, "dropped"))
 		p.startWrite(tun, "ok").want("the other direction goes on", 2, nil)
-		p.want("so it does", data(1, "ok"))
+		p.want("so it does", h2test.Data(1, "ok"))
 		if n := p.c.Stats().Unread; n != 0 {
 			t.Errorf("%d octets are kept", n)
 		}
@@ -262,7 +263,7 @@ func TestTunnelCloseRead(t *testing.T) {
 		if p.role == core.Server {
 			code = frame.NoError
 		}
-		p.want("the peer is told", dataEnd(1, ""), rstStream(1, code))
+		p.want("the peer is told", h2test.DataEnd(1, ""), h2test.RST(1, code))
 	})
 }
 
@@ -282,7 +283,7 @@ func TestTunnelOnEnd(t *testing.T) {
 		}
 		tun := p.tunnel(1)
 		tun.OnEnd(note)
-		p.send(dataEnd(1, ""), rstStream(1, frame.ConnectError))
+		p.send(h2test.DataEnd(1, ""), h2test.RST(1, frame.ConnectError))
 		want("reset after its end", frame.ConnectError)
 		tun.OnEnd(note)
 		want("dead already", frame.ConnectError)
@@ -291,15 +292,15 @@ func TestTunnelOnEnd(t *testing.T) {
 
 		tun = p.tunnel(3)
 		tun.OnEnd(note)
-		p.send(dataEnd(3, ""))
+		p.send(h2test.DataEnd(3, ""))
 		check(t, "Close", tun.Close())
-		p.want("both ends", dataEnd(3, ""))
+		p.want("both ends", h2test.DataEnd(3, ""))
 		tun = p.tunnel(5)
 		tun.OnEnd(note)
 		check(t, "Abort", tun.Abort(frame.Cancel))
 		want("its user's doing")
 
-		p.want("told", rstStream(5, frame.Cancel))
+		p.want("told", h2test.RST(5, frame.Cancel))
 		tun = p.tunnel(7)
 		tun.OnEnd(note)
 		check(t, "the peer closes", p.nc.Close())
@@ -311,7 +312,7 @@ func TestTunnelOnEnd(t *testing.T) {
 // The stream's memory is not used again while a call still has it.
 func TestTunnelReleasedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(10))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(10))
 		st := p.open(connectTo(1))
 		check(t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 		released := 0
@@ -347,7 +348,7 @@ func TestTunnelRelay(t *testing.T) {
 				handler(NewTunnel(st, func() { close(done) }))
 				<-done
 			})
-			st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).fields})
+			st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).Fields})
 			check(t, "OpenRequest", err)
 			_, err = st.Head()
 			check(t, "Head", err)
@@ -445,7 +446,7 @@ func TestTunnelAllocatesNothing(t *testing.T) {
 		_ = tun.Close()
 		<-done
 	})
-	st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).fields})
+	st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).Fields})
 	check(t, "OpenRequest", err)
 	_, err = st.Head()
 	check(t, "Head", err)
@@ -486,7 +487,7 @@ func TestAwaitSettings(t *testing.T) {
 		cancel()
 		given.want("its context has ended", 0, context.Canceled)
 		first.wantWaiting("nothing has come")
-		p.send(settings(frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1}))
+		p.send(h2test.Settings(frame.Setting{ID: frame.SettingEnableConnectProtocol, Value: 1}))
 		first.want("they have come", 1, nil)
 		await(p, t.Context()).want("they are there", 1, nil)
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/memconn"
+
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // unreadTest is a connection on which many bodies are sent at once to one goroutine, which reads
@@ -103,7 +105,7 @@ func (tt *unreadTest) download(t *testing.T, o memconn.Options) {
 	})
 	bodies := make([]*Stream, tt.streams)
 	for i := range bodies {
-		st, err := p.client.OpenStream(get(0).fields, true)
+		st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
 		check(t, "OpenStream", err)
 		p.client.Flush()
 		_, err = st.Head()
@@ -130,7 +132,7 @@ func (tt *unreadTest) upload(t *testing.T, o memconn.Options) {
 	})
 	var sent sync.WaitGroup
 	for range tt.streams {
-		st, err := p.client.OpenStream(post(0).fields, false)
+		st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
 		check(t, "OpenStream", err)
 		sent.Go(func() {
 			if err := st.Finish(make([]byte, tt.size), nil); err != nil {
@@ -166,7 +168,7 @@ func TestWindowsGrowBack(t *testing.T) {
 		window := func() uint32 { return p.server.PeerSettings().InitialWindowSize }
 		begin := func(n int) (bodies []*Stream) {
 			for range n {
-				st, err := p.client.OpenStream(get(0).fields, true)
+				st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
 				check(t, "OpenStream", err)
 				p.client.Flush()
 				_, err = st.Head()

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // takeData reads all frames that have come, which must be DATA, and adds them up by stream.
@@ -16,7 +17,7 @@ func (p *testPeer) takeData() (octets map[uint32][]byte, ended map[uint32]bool) 
 	for f := range p.frames() {
 		d, ok := f.(frame.Data)
 		if !ok {
-			p.t.Fatalf("%s among DATA", describe(f))
+			p.t.Fatalf("%s among DATA", text.Line(f))
 		}
 		octets[d.StreamID] = append(octets[d.StreamID], d.Data...)
 		ended[d.StreamID] = ended[d.StreamID] || d.EndStream
@@ -27,43 +28,43 @@ func (p *testPeer) takeData() (octets map[uint32][]byte, ended map[uint32]bool) 
 // respond begins a response on a stream.
 func (p *testPeer) respond(id uint32) *Stream {
 	p.t.Helper()
-	st := p.open(get(id))
+	st := p.open(h2test.Get(id))
 	check(p.t, "WriteHeaders", st.WriteHeaders(status2(200), false))
 	p.c.Flush()
-	p.want("the head", response(id, 200))
+	p.want("the head", h2test.Response(id, 200))
 	return st
 }
 
 func TestWriteWaitsForWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(5))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(5))
 		st := p.respond(1)
 		k := p.start(func() (int, error) { return st.Write([]byte("hello, world")) })
 		k.wantWaiting("the window is 5")
-		p.want("as much as there is room for", data(1, "hello"))
-		p.send(windowUpdate(1, 3))
-		p.want("some more", data(1, ", w"))
+		p.want("as much as there is room for", h2test.Data(1, "hello"))
+		p.send(h2test.WindowUpdate(1, 3))
+		p.want("some more", h2test.Data(1, ", w"))
 		k.wantWaiting("there is more")
-		p.send(settings(initialWindow(6)))
-		p.want("SETTINGS move the window", settingsAck, data(1, "o"))
-		p.send(settings(initialWindow(0)))
-		p.want("into the red", settingsAck)
-		p.send(windowUpdate(1, 6))
+		p.send(h2test.Settings(h2test.InitialWindow(6)))
+		p.want("SETTINGS move the window", h2test.Ack, h2test.Data(1, "o"))
+		p.send(h2test.Settings(h2test.InitialWindow(0)))
+		p.want("into the red", h2test.Ack)
+		p.send(h2test.WindowUpdate(1, 6))
 		p.want("which is paid back first") // 6-9+6+... = 0
 		k.wantWaiting("the window is 0")
-		p.send(windowUpdate(1, 1<<20))
+		p.send(h2test.WindowUpdate(1, 1<<20))
 		k.want("all is sent", 12, nil)
-		p.want("the rest", data(1, "rld"))
+		p.want("the rest", h2test.Data(1, "rld"))
 		check(t, "Finish", st.Finish(nil, nil))
 		st.Release()
 		p.c.Flush()
-		p.want("the end", dataEnd(1, ""))
+		p.want("the end", h2test.DataEnd(1, ""))
 	})
 }
 
 func TestWriteWaitsForConnectionWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(1<<20))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(1<<20))
 		st := p.respond(1)
 		body := pattern(1, 100_000)
 		k := p.start(func() (int, error) { return st.Write(body) })
@@ -75,7 +76,7 @@ func TestWriteWaitsForConnectionWindow(t *testing.T) {
 		if w := p.c.Stats().SendWindow; w != 0 {
 			t.Errorf("SendWindow is %d", w)
 		}
-		p.send(windowUpdate(0, 100_000))
+		p.send(h2test.WindowUpdate(0, 100_000))
 		k.want("all is sent", len(body), nil)
 		got, _ = p.takeData()
 		if !bytes.Equal(got[1], body[65535:]) {
@@ -92,7 +93,7 @@ func writeAll(st *Stream, n int) error {
 
 func TestStreamsShareTheConnectionWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(1<<24))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(1<<24))
 		const streams, size = 5, 1 << 20
 		var calls [streams]*call
 		for i := range calls {
@@ -112,7 +113,7 @@ func TestStreamsShareTheConnectionWindow(t *testing.T) {
 		total := map[uint32]int{}
 		const rounds = 20
 		for range rounds {
-			p.send(windowUpdate(0, 50_000))
+			p.send(h2test.WindowUpdate(0, 50_000))
 			got, _ := p.takeData()
 			for id, b := range got {
 				total[id] += len(b)
@@ -124,11 +125,11 @@ func TestStreamsShareTheConnectionWindow(t *testing.T) {
 				t.Errorf("stream %d has got %d octets of %d: not a fair share", id, n, rounds*50_000)
 			}
 		}
-		p.send(windowUpdate(0, 1<<26))
+		p.send(h2test.WindowUpdate(0, 1<<26))
 		for range p.frames() {
 		}
 		for i, k := range calls {
-			k.want(describe(get(uint32(2*i+1))), size, nil)
+			k.want(text.Line(h2test.Get(uint32(2*i+1))), size, nil)
 		}
 	})
 }
@@ -136,10 +137,10 @@ func TestStreamsShareTheConnectionWindow(t *testing.T) {
 func TestFinishKeepsWhatHasNoWindow(t *testing.T) {
 	for _, size := range []int{1, 100, keepLimit} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newTestPeer(t, Config{}, initialWindow(0))
+			p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
 			st := p.respond(1)
 			body := pattern(1, size)
-			tr := pairFields("sum", "1")
+			tr := h2test.Fields("sum: 1")
 			check(t, "Finish does not wait", st.Finish(bytes.Clone(body), tr))
 			tr[0].Value = "changed"
 			p.c.Flush()
@@ -152,14 +153,14 @@ func TestFinishKeepsWhatHasNoWindow(t *testing.T) {
 				t.Errorf("%d streams are open", n)
 			}
 			if size > 1 {
-				p.send(windowUpdate(1, uint32(size-1)))
+				p.send(h2test.WindowUpdate(1, uint32(size-1)))
 			}
 			got, _ := p.takeData()
 			if !bytes.Equal(got[1], body[:size-1]) {
 				t.Fatalf("%d octets have come", len(got[1]))
 			}
-			p.send(windowUpdate(1, 1))
-			p.want("the last octet and the trailers", data(1, string(body[size-1:])), trailers(1, "sum", "1"))
+			p.send(h2test.WindowUpdate(1, 1))
+			p.want("the last octet and the trailers", h2test.Data(1, string(body[size-1:])), h2test.Trailers(1, "sum: 1"))
 			if n := p.c.Stats().Streams; n != 0 {
 				t.Errorf("%d streams are open", n)
 			}
@@ -169,31 +170,31 @@ func TestFinishKeepsWhatHasNoWindow(t *testing.T) {
 
 func TestFinishOfKeptDataStopsTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(3))
-		st := p.open(post(1))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(3))
+		st := p.open(h2test.Post(1))
 		check(t, "Reply", st.Reply(status2(200), []byte("enough"), nil))
 		st.Release()
 		p.c.Flush()
-		p.want("as much as the window lets pass", response(1, 200), data(1, "eno"))
-		p.send(data(1, "more"), frame.Data{StreamID: 1, Data: make([]byte, 10000)})
+		p.want("as much as the window lets pass", h2test.Response(1, 200), h2test.Data(1, "eno"))
+		p.send(h2test.Data(1, "more"), frame.Data{StreamID: 1, Data: make([]byte, 10000)})
 		if u := p.c.Stats().Unread; u != 0 {
 			t.Errorf("%d octets of a released stream count as unread", u)
 		}
-		p.send(windowUpdate(1, 3))
-		p.want("the end, then the request is stopped", dataEnd(1, "ugh"), rstStream(1, frame.NoError))
+		p.send(h2test.WindowUpdate(1, 3))
+		p.want("the end, then the request is stopped", h2test.DataEnd(1, "ugh"), h2test.RST(1, frame.NoError))
 	})
 }
 
 func TestKeptDataEndsWithTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(0))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
 		for id := uint32(1); id < 200; id += 2 {
 			st := p.respond(id)
 			check(t, "Finish", st.Finish([]byte("kept"), nil))
 			st.Release()
-			p.send(rstStream(id, frame.Cancel))
+			p.send(h2test.RST(id, frame.Cancel))
 		}
-		p.send(windowUpdate(0, 1000))
+		p.send(h2test.WindowUpdate(0, 1000))
 		p.wantIdle("nothing is left to send")
 		if n := p.c.Stats().Streams; n != 0 {
 			t.Errorf("%d streams are open", n)
@@ -203,12 +204,12 @@ func TestKeptDataEndsWithTheStream(t *testing.T) {
 
 func TestLargeFinishWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPeer(t, Config{}, initialWindow(0))
+		p := newTestPeer(t, Config{}, h2test.InitialWindow(0))
 		st := p.respond(1)
 		body := pattern(1, keepLimit+1)
 		k := p.start(func() (int, error) { return 0, st.Finish(body, nil) })
 		k.wantWaiting("more than is kept")
-		p.send(windowUpdate(1, uint32(len(body))))
+		p.send(h2test.WindowUpdate(1, uint32(len(body))))
 		k.want("all is sent", 0, nil)
 		got, ended := p.takeData()
 		if !bytes.Equal(got[1], body) || !ended[1] {
@@ -225,15 +226,15 @@ func TestWriteOfDeadStream(t *testing.T) {
 		f    func(p *testPeer, st *Stream)
 		want error
 	}{
-		{"reset by the peer", func(p *testPeer, _ *Stream) { p.send(rstStream(1, frame.Cancel)) }, frame.Cancel},
+		{"reset by the peer", func(p *testPeer, _ *Stream) { p.send(h2test.RST(1, frame.Cancel)) }, frame.Cancel},
 		{"reset by us", func(_ *testPeer, st *Stream) { st.Reset(frame.InternalError) }, frame.InternalError},
-		{"fatal error", func(p *testPeer, _ *Stream) { p.send(data(9, "")) }, frame.ProtocolError},
+		{"fatal error", func(p *testPeer, _ *Stream) { p.send(h2test.Data(9, "")) }, frame.ProtocolError},
 		{"lost", func(p *testPeer, _ *Stream) { _ = p.nc.Close() }, frame.NoError},
 	}
 	for _, tt := range deaths {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newTestPeer(t, Config{}, initialWindow(10))
+				p := newTestPeer(t, Config{}, h2test.InitialWindow(10))
 				st := p.respond(1)
 				k := p.start(func() (int, error) { return st.Write(make([]byte, 100)) })
 				k.wantWaiting("the window is 10")
@@ -253,7 +254,7 @@ func TestWriteOfDeadStream(t *testing.T) {
 func TestReadGivesCredit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{MaxReceiveBufferPerStream: 100_000})
-		st := p.open(post(1))
+		st := p.open(h2test.Post(1))
 		for range 6 {
 			p.send(frame.Data{StreamID: 1, Data: make([]byte, 16000)})
 		}
@@ -263,7 +264,7 @@ func TestReadGivesCredit(t *testing.T) {
 				if w, ok := f.(frame.WindowUpdate); ok {
 					credit[w.StreamID] += w.Increment
 				} else {
-					t.Fatalf("%s has come", describe(f))
+					t.Fatalf("%s has come", text.Line(f))
 				}
 			}
 		}
@@ -279,7 +280,7 @@ func TestReadGivesCredit(t *testing.T) {
 		if credit[1] < 50_000 {
 			t.Errorf("credit of %d for 60,000 octets that were read", credit[1])
 		}
-		p.send(frame.Data{StreamID: 1, Data: make([]byte, 16000)}, dataEnd(1, ""))
+		p.send(frame.Data{StreamID: 1, Data: make([]byte, 16000)}, h2test.DataEnd(1, ""))
 		for n := 52_000; n > 0; {
 			k, err := st.Read(buf)
 			if n -= k; err != nil {
@@ -299,7 +300,7 @@ func TestReadGivesCredit(t *testing.T) {
 func TestUnreadStreamHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 1 << 20})
-		slow, fast := p.open(post(1)), p.open(post(3))
+		slow, fast := p.open(h2test.Post(1)), p.open(h2test.Post(3))
 		window := 1 << 20
 		send := func(id uint32) {
 			p.send(frame.Data{StreamID: id, Data: make([]byte, 16384)})
