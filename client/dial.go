@@ -14,14 +14,13 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
-// target says where a request goes.
+// target returns where a request goes.
 func (t *Transport) target(req *http.Request) (*Target, error) {
 	u := req.URL
 	addr, err := hostPort(u.Scheme, u.Host)
 	if err != nil {
 		return nil, err
 	}
-	// target returns where a request goes.
 	target := &Target{Key: Key{Scheme: u.Scheme, Addr: addr}, t: t}
 	p, err := t.proxyURL(req)
 	if err != nil || p == nil {

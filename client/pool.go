@@ -65,8 +65,8 @@ type Pool interface {
 // which takes mu; a waiter looks for a free slot and joins the queue in one hold of mu. Either the
 // waiter sees the slot or connChanged sees the waiter.
 //
-// Lock order: pool.mu, then those of ClientConn and conn. What calls the slot hook of a connection
-// must not be called with mu held.
+// Lock order: pool.mu, then those of ClientConn and conn. What may call the OnQuota function of a
+// connection must not be called with mu held.
 type pool struct {
 	t *Transport
 

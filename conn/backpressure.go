@@ -7,10 +7,11 @@ import (
 )
 
 // backpressure is what a connection knows of how quickly its socket takes what is written. Where it
-// is slow and several streams are open, the order of the scheduler is what counts: only the flusher
-// moves data to the output, little at a time and right before it is written, and it waits for the
-// writer of the stream that is to send next. Everywhere else the order in which writers come is as
-// good as any, and what is written at once is large. It is guarded by Conn.mu.
+// is slow and several streams are open, the order of the scheduler is what counts: the output gets
+// no more data than one short write takes, and the flusher, which fills it up right before it
+// writes, waits for the writer of the stream that is to send next. Everywhere else the order in
+// which writers come is as good as any, and what is written at once is large. It is guarded by
+// Conn.mu.
 type backpressure struct {
 	socketFull      bool // the socket has not taken all of the present write at once
 	contended       bool // more data than the output takes waits, of several streams

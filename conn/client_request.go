@@ -53,7 +53,8 @@ type Request struct {
 
 // OpenRequest opens a stream with a request and sends it, together with what other goroutines that
 // run now are about to send. It does not wait for the peer or the socket. Nothing of r is used
-// after the return. The error is as of Reserve, and then nothing was sent. Client only.
+// after the return. The error is ErrHeaderListSize or as of Reserve, and then nothing was sent.
+// Client only.
 func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()

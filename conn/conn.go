@@ -48,9 +48,10 @@ type Handler interface {
 //
 // The rules of the lock, which hold for every file of the package:
 //
-//   - It is never held over a system call, a wait on a channel or a call of the application, but
-//     for Config.Scheduler and Config.Padding, which may not call the connection, and for
-//     SetReadDeadline of the net.Conn where that is a socket of package net.
+//   - It is never held over a system call that may wait, a wait on a channel or a call of the
+//     application, but for Config.Scheduler and Config.Padding, which may not call the connection.
+//     What is called with it held and does not wait: SetReadDeadline of the net.Conn, where that is
+//     a socket of package net or a *tls.Conn on one, and a look at such a socket (readable).
 //   - A function whose name ends in Locked is called with the lock held, and returns with it held.
 //     One that releases it meanwhile says so in its comment.
 //   - A function whose name ends in AndUnlock is called with the lock held and releases it; one
@@ -60,8 +61,9 @@ type Handler interface {
 //     calls the application for what has changed. mu.Unlock is for functions that only look, and
 //     for those after which another function is sure to call unlockAndNotify.
 //   - Calls of a stream's methods that wait do so on conditions of that stream.
-//   - Linux calls vectoredWriter within a write, with the lock of the socket's descriptor held, and
-//     there mu is acquired: so the socket is neither written to nor closed with mu held.
+//   - The methods of vectoredWriter are called within RawConn.Write, which holds the lock of the
+//     socket's descriptor, and they acquire mu: so the socket is neither written to nor closed with
+//     mu held.
 type Conn struct {
 	// These never change.
 

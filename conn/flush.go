@@ -52,8 +52,9 @@ func (c *Conn) Flush() {
 }
 
 // FlushNoWait writes what has been appended without ever waiting for the socket: what a plain
-// socket does not take at once, and everything on any other net.Conn, is left to another goroutine.
-// It lets other goroutines that run now append to the output first.
+// socket does not take at once is left to another goroutine, and so is everything where the
+// net.Conn is neither such a socket nor TLS of package server or client on one. It lets other
+// goroutines that run now append to the output first.
 func (c *Conn) FlushNoWait() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()

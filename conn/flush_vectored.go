@@ -39,8 +39,9 @@ var segmentPool = sync.Pool{
 }
 
 // vectoredWriter writes the output together with memory that is borrowed: that of calls of Write
-// and Finish, which do not return before it is sent or copied. It belongs to the flusher, but for
-// the fields below segments, which Conn.mu guards. It is made when something is borrowed first.
+// and Finish, which do not return before it is sent or copied. It is made when something is
+// borrowed first. It belongs to the flusher, but Conn.mu guards what reclaimLocked and
+// borrowingLocked use on other goroutines: segments, firstUnsent, inSyscall and reclaimWanted.
 type vectoredWriter struct {
 	c *Conn
 	w *socket.VectorWriter

@@ -53,7 +53,7 @@ func panicErr(value any) error {
 
 // failPanicLocked ends the connection for a panic. It is called by the function that was deferred.
 func (c *Conn) failPanicLocked(value any) {
-	// The stack that wreck has seen says more.
+	// The error that poisonLocked has set says more: its stack leads to the application's code.
 	if !c.mu.poisoned || value != errGoexit { //nolint:errorlint // what recover returned
 		c.mu.err = panicErr(value)
 	}

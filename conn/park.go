@@ -71,41 +71,41 @@ func (c *Conn) initPark(end func(error)) {
 // unparkLocked ends the parking, if the connection is parked, and sets the timer for the next
 // check.
 func (c *Conn) unparkLocked() {
-	r := &c.mu.park
+	p := &c.mu.park
 	if c.mu.phase != phaseOpen {
 		return // it has ended
 	}
-	if r.parked {
-		r.parked = false
+	if p.parked {
+		p.parked = false
 		c.initNonblockLocked()
 	}
-	r.readsAtCheck = uint32(c.mu.stats.reads)
-	c.mu.park.checkAt = time.Now().Add(parkAfter)
-	c.mu.timer.setLocked(c.mu.park.checkAt)
+	p.readsAtCheck = uint32(c.mu.stats.reads)
+	p.checkAt = time.Now().Add(parkAfter)
+	c.mu.timer.setLocked(p.checkAt)
 }
 
 // requestParkLocked checks whether the connection may be parked, and if so interrupts the reader.
 func (c *Conn) requestParkLocked(now time.Time) {
-	r := &c.mu.park
+	p := &c.mu.park
 	switch {
-	case now.Before(c.mu.park.checkAt): // the timer was set for something else
-	case c.core.NumStreams() == 0 && r.readsAtCheck == uint32(c.mu.stats.reads) &&
+	case now.Before(p.checkAt): // the timer was set for something else
+	case c.core.NumStreams() == 0 && p.readsAtCheck == uint32(c.mu.stats.reads) &&
 		!c.mu.out.flushing && c.core.OutputLen() == 0:
-		if !r.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
-			r.requested = true
+		if !p.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
+			p.requested = true
 		}
 		return // the reader sets the time of the next check
 	default:
-		r.readsAtCheck = uint32(c.mu.stats.reads)
-		c.mu.park.checkAt = now.Add(parkAfter)
+		p.readsAtCheck = uint32(c.mu.stats.reads)
+		p.checkAt = now.Add(parkAfter)
 	}
-	c.mu.timer.setLocked(c.mu.park.checkAt)
+	c.mu.timer.setLocked(p.checkAt)
 }
 
 // parkLocked is called by the reader that requestParkLocked has interrupted.
 func (c *Conn) parkLocked() {
-	r := &c.mu.park
-	r.requested = false
+	p := &c.mu.park
+	p.requested = false
 	if c.mu.phase != phaseOpen {
 		return
 	}
@@ -113,7 +113,7 @@ func (c *Conn) parkLocked() {
 		c.unparkLocked() // something has come in between
 		return
 	}
-	r.parked = true
+	p.parked = true
 	c.core.Compact()
 	c.mu.opened = nil
 	c.mu.pending = nil
@@ -133,7 +133,7 @@ func (c *Conn) startWatch() bool {
 	if s == nil {
 		return false
 	}
-	v, err := idlepoll.New((*watcher)(c))
+	watch, err := idlepoll.New((*watcher)(c))
 	if err != nil {
 		return false
 	}
@@ -145,23 +145,23 @@ func (c *Conn) startWatch() bool {
 	c.mu.Lock()
 	on := c.mu.phase == phaseOpen
 	if on {
-		c.mu.park.watch = v
+		c.mu.park.watch = watch
 	}
 	c.mu.Unlock()
 	// From here on another goroutine may read.
-	if on && (v.Arm(s) == nil || !c.takeWatch(v)) {
+	if on && (watch.Arm(s) == nil || !c.takeWatch(watch)) {
 		return true
 	}
-	v.Cancel()
+	watch.Cancel()
 	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	return false
 }
 
-// takeWatch makes its caller the reader in the place of the watch v, and reports whether it has.
-func (c *Conn) takeWatch(v idlepoll.Watch) bool {
+// takeWatch makes its caller the reader in place of the watch, and reports whether it has.
+func (c *Conn) takeWatch(watch idlepoll.Watch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.park.watch != v {
+	if c.mu.park.watch != watch {
 		return false
 	}
 	c.mu.park.watch = 0
@@ -172,12 +172,12 @@ func (c *Conn) takeWatch(v idlepoll.Watch) bool {
 type watcher Conn
 
 // Wake is called when there is something to read, on a goroutine that becomes the reader.
-func (s *watcher) Wake(v idlepoll.Watch) {
-	c := (*Conn)(s)
-	if !c.takeWatch(v) {
+func (w *watcher) Wake(watch idlepoll.Watch) {
+	c := (*Conn)(w)
+	if !c.takeWatch(watch) {
 		return // another goroutine reads: the connection has ended
 	}
-	v.Remove(c.socket())
+	watch.Remove(c.socket())
 	c.reader.lazy = socket.NewReader(socket.Of(c.nc))
 	c.mu.Lock()
 	c.unparkLocked()
@@ -186,20 +186,20 @@ func (s *watcher) Wake(v idlepoll.Watch) {
 }
 
 // Closed reports whether the socket was closed by its owner.
-func (s *watcher) Closed() bool {
-	sock := (*Conn)(s).socket()
-	return sock == nil || sock.Closed()
+func (w *watcher) Closed() bool {
+	s := (*Conn)(w).socket()
+	return s == nil || s.Closed()
 }
 
 // resumeReaderLocked starts a reader for a connection that is parked and has ended.
 func (c *Conn) resumeReaderLocked() {
-	v := c.mu.park.watch
-	if v == 0 {
+	watch := c.mu.park.watch
+	if watch == 0 {
 		return
 	}
 	c.mu.park.watch = 0
 	go func() {
-		v.Cancel()
+		watch.Cancel()
 		c.serve(true) // ends as serve does
 	}()
 }

@@ -20,8 +20,8 @@ import (
 //
 //  1. awaitOutputSpace waits while the peer lets too much output pile up.
 //  2. read reads once, into a buffer that a lazy reader takes only when there is something to read.
-//  3. process takes frame by frame off the buffer: core.Decode without the lock, the Tracer and the
-//     FramePolicy of the application, then apply with the lock.
+//  3. process takes frame by frame off the buffer: core.Driver.Decode without the lock, the Tracer
+//     and the FramePolicy of the application, then apply with the lock.
 //  4. afterRead does once what is due after all frames of one read: DATA that may go on is moved to
 //     the output, the timer is set, and a flush is started.
 //  5. handOver gives the streams that the read has opened to the Handler. Their answers take the

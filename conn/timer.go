@@ -11,7 +11,7 @@ import (
 //     only moved when it must fire earlier: one that fires too early is set again.
 //  2. timerFired looks whether the process has slept; if so, the reader gets its chance first.
 //  3. runDueLocked does what is due while the phase is open: it closes the socket, drains for the
-//     age, calls core.Tick, and checks whether the connection may be parked.
+//     age, calls core.Conn.Tick, and checks whether the connection may be parked.
 //  4. In later phases the timer polls the lingering connection, or closes the socket at closeBy.
 
 // deadlineTimer is the one timer of a connection.

@@ -12,8 +12,8 @@ import "github.com/sluice-go/sluice/frame"
 //     stream (RFC 9113 §6.9.2): one with more unread than that gets none until it is read.
 //  2. The peer acknowledges it: initialWindowAcked returns all that was withheld. From now on
 //     connection credit is returned at once, and no stream waits for another.
-//  3. A stream with a small window is read to its end: restoreWindow gives it a large one again,
-//     while the connection has room for that.
+//  3. All that has arrived on a stream with a small window is read: restoreWindow gives it a large
+//     one again, while the connection has room for that.
 //  4. Little is unread: enlargeWindows makes the initial window as large as before.
 
 // initialWindow is the state of our SETTINGS_INITIAL_WINDOW_SIZE.

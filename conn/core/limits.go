@@ -35,10 +35,10 @@ type Limits struct {
 	FaultBurst, FaultRate int
 
 	// GlitchBurst and GlitchRate bound glitches, frames that are valid and useless: PING,
-	// WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, SETTINGS, ALTSVC, ORIGIN, unknown frames, frames on
-	// closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Sixteen are free for each
-	// stream that either side opens, one for each DATA frame with content, and one WINDOW_UPDATE
-	// for each 16 octets of DATA that were sent. Default 1000 and 100 a second.
+	// WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, SETTINGS, GOAWAY, ALTSVC, ORIGIN, unknown frames,
+	// frames on closed streams (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515). Sixteen are free for
+	// each stream that either side opens, one for each DATA frame with content, and one
+	// WINDOW_UPDATE for each 16 octets of DATA that were sent. Default 1000 and 100 a second.
 	GlitchBurst, GlitchRate int
 
 	// EmptyBurst and EmptyRate bound DATA frames that carry nothing and end nothing

@@ -18,7 +18,8 @@ var (
 	ErrPushDisabled = errors.New("http2: the client has disabled push")
 	// ErrPushParent: the stream was itself pushed (RFC 9113 §8.4), or is a tunnel (RFC 9113 §8.5).
 	ErrPushParent = errors.New("http2: push in answer to a push, or to CONNECT")
-	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.ResetRate.
+	// ErrPushUnwanted: the client resets what is pushed, faster than Limits.FaultBurst and
+	// FaultRate allow.
 	ErrPushUnwanted = errors.New("http2: the client resets what is pushed")
 	// ErrPushRequest: the request is not one that can be promised (RFC 9113 §8.4). The error that
 	// wraps it says why.

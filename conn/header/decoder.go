@@ -92,7 +92,7 @@ func (d *Decoder) SetClient() { d.client = true }
 //
 // An error is a *frame.ConnError of COMPRESSION_ERROR and stays: the tables of both sides differ
 // from then on (RFC 9113 §4.3). That includes a block, or a string in it, of more than four times
-// the larger of maxBytes and tableSize.
+// the larger of maxBytes and tableSize; after SetClient it may have 16 MiB in any case.
 func (d *Decoder) Decode(block []byte, m *Message) error {
 	if err := d.Write(block); err != nil {
 		return err

@@ -15,7 +15,8 @@ const (
 	maxCachedMessage     = 4096 // octets of the fields of such a message, whose joined cookies may be long
 )
 
-// isCached reports whether the block is the same as the one before, and keeps its octets if not.
+// isCached reports whether the block is the same as the one before, and no size update is due. It
+// keeps the octets of a block that is not the same.
 func (d *Decoder) isCached() bool {
 	l := &d.blockCache
 	if len(d.block) > 0 && string(d.block) == string(l.octets) {

@@ -26,9 +26,10 @@
 // which bounds what they may be given.
 //
 // So a raw call must never block, or the whole process stands still. That does not rest on
-// O_NONBLOCK, which belongs to the socket and not to us: File and Fd of a net.Conn, and every
-// program that has inherited the socket, clear it. Each call says MSG_DONTWAIT instead. A
-// descriptor that is no socket does not know that flag; it is read and written by package syscall.
+// O_NONBLOCK, which belongs to the socket and not to us: Fd of the os.File that File of a net.Conn
+// returns may clear it, and so may every program that has inherited the socket. Each call says
+// MSG_DONTWAIT instead. A descriptor that is no socket does not know that flag; it is read and
+// written by package syscall.
 // On other systems of Unix, where all calls are those of package syscall, a descriptor that blocks
 // keeps a thread and no more.
 package socket

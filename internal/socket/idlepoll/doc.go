@@ -20,8 +20,8 @@
 //   - The event carries the Watch, a number that is never used again, and not the descriptor, which
 //     may belong to another connection by the time that the event is handled. An event whose Watch
 //     is not in the map is ignored.
-//   - Descriptors are used only within syscall.RawConn.Control, during which neither the socket nor
-//     the instance is closed.
+//   - Descriptors are used only within Control and Read of syscall.RawConn, during which neither
+//     the socket nor the instance is closed.
 //   - Between New and Arm the map is not empty, so the instance stays open. If Cancel comes between
 //     the two, Arm fails, or registers a Watch that is not in the map. That does no harm: the
 //     socket is about to be closed.
