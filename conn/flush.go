@@ -223,6 +223,8 @@ func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 		if competes {
 			most, mostBorrowed = p.writeSize(), p.writeSize()
 		}
+	} else {
+		c.core.SetBackpressure(false) // it may have been on before the connection was parked
 	}
 	if mayBorrow && c.canBorrowLocked() {
 		borrowed = c.fillVectoredLocked(mostBorrowed)

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
+	"github.com/sluice-go/sluice/stream/priority"
 )
 
 // Parking on sockets of the kernel, where on Linux no goroutine reads a parked connection. The time
@@ -331,7 +332,7 @@ func TestParkClosedByItsOwner(t *testing.T) {
 
 // A parked connection keeps nothing of how quickly its socket was, unless something is still being
 // written when it is parked.
-func TestRestForgetsPace(t *testing.T) {
+func TestParkForgetsPace(t *testing.T) {
 	cn, sn := tcpPair(t)
 	p := startPair(t, cn, sn, Config{})
 	c := p.server
@@ -351,6 +352,53 @@ func TestRestForgetsPace(t *testing.T) {
 	if !forgotten {
 		t.Error("the pace of writes is kept")
 	}
+	_ = p.client.Close()
+	p.wantEnd()
+}
+
+// After it was parked, a connection whose socket was slow before knows nothing of that: what one
+// stream has not yet ended does not hold up another.
+func TestParkEndsBackpressure(t *testing.T) {
+	cn, sn := tcpPair(t)
+	release := make(chan struct{})
+	wrote := make(chan error, 1)
+	p := &startedPair{ended: make(chan error, 2), served: make(chan error, 1)}
+	p.t, p.client = t, NewClient(cn, Config{}, nil)
+	cfg := Config{Scheduler: func() Scheduler { return priority.NewExtensible() }}
+	p.server = NewServer(sn, cfg, handlerFunc(func(st *Stream) {
+		size := 200_000
+		if st.Message().Path == "/awaited" {
+			size = 10
+			defer func() { <-release }()
+		}
+		_ = st.WriteHeaders(status2(200), false)
+		_, err := st.Write(make([]byte, size))
+		st.Conn().Flush()
+		wrote <- err
+	}))
+	p.server.Start(func(err error) { p.ended <- err })
+	go func() { p.served <- p.client.Serve() }() // ends with the connection
+	if _, err := p.client.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := p.server
+	c.mu.Lock()
+	c.mu.out.backpressure = &backpressure{slow: true, slowUntil: time.Now().Add(time.Hour)}
+	c.core.SetBackpressure(true)
+	c.mu.Unlock()
+	c.parkNow()
+	for _, head := range []h2test.Block{
+		h2test.Request(0, "GET", "/awaited", "priority: u=0"), h2test.Request(0, "GET", "/other", "priority: u=3"),
+	} {
+		if _, err := p.client.OpenStream(head.Fields, true); err != nil {
+			t.Fatal(err)
+		}
+		p.client.Flush()
+		if err := <-wrote; err != nil {
+			t.Errorf("%s: Write: %v", head.Get(":path"), err)
+		}
+	}
+	close(release)
 	_ = p.client.Close()
 	p.wantEnd()
 }

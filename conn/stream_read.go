@@ -30,6 +30,7 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 			c.core.Tune(&st.cs, time.Now())
 		}
 		if c.core.OutputLen() > before {
+			c.armAckTimerLocked()
 			c.flushSoonLocked() // credit that the peer may be waiting for
 		}
 		c.dropOutputLocked()
@@ -108,6 +109,7 @@ func (st *Stream) CloseRead() {
 		c.handleEventsLocked()
 	}
 	if c.core.OutputLen() > before {
+		c.armAckTimerLocked()
 		c.flushSoonLocked() // credit that other streams may be waiting for
 	}
 	st.canRead.Broadcast()

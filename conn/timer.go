@@ -47,6 +47,14 @@ func (a *deadlineTimer) setLocked(at time.Time) {
 	}
 }
 
+// armAckTimerLocked arms the timer where SETTINGS were sent whose acknowledgement is awaited.
+func (c *Conn) armAckTimerLocked() {
+	if c.core.NeedsTime() {
+		c.core.SetTime(time.Now())
+		c.armLocked()
+	}
+}
+
 // armLocked sets the timer for the first of core's deadlines, the connection's age and closeBy.
 func (c *Conn) armLocked() {
 	at, ok := c.core.Deadline()

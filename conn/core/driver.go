@@ -25,6 +25,9 @@ func (c *Conn) Driver() Driver { return Driver{c} }
 // after a call that may have ended the last stream, because IdleTimeout runs from then.
 func (d Driver) SetTime(now time.Time) {
 	d.advance(now)
+	if d.settings.ackStale {
+		d.startAckTimer()
+	}
 	if d.idle.stale {
 		d.idle.since, d.idle.stale = d.now, false
 		if d.goAway.stale {
@@ -32,6 +35,10 @@ func (d Driver) SetTime(now time.Time) {
 		}
 	}
 }
+
+// NeedsTime reports whether SETTINGS were sent since the last call that had a time argument:
+// SettingsTimeout runs from the next one, or SetTime.
+func (d Driver) NeedsTime() bool { return d.settings.ackStale }
 
 // OutputLen returns how many octets wait to be taken by Output.
 func (d Driver) OutputLen() int { return len(d.out) }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -274,6 +275,37 @@ func TestMaxUnread(t *testing.T) {
 	if held := p.c.recv.window.Held(); held != 0 {
 		t.Errorf("%d octets are held back", held)
 	}
+}
+
+// The time for the acknowledgement of a larger initial window runs from the first call that knows
+// the time, since Consume does not: an application may read long after something has come last.
+func TestLargeWindowIsAcknowledgedInTime(t *testing.T) {
+	const timeout = 20 * time.Second
+	p := newPeer(t, Server, func(cfg *Config) {
+		cfg.MaxUnread, cfg.StreamWindow, cfg.ConnWindow, cfg.SettingsTimeout = 20_000, 1<<20, 1<<20, timeout
+	})
+	p.send(h2test.GetOpen(1))
+	for range 3 {
+		p.send(h2test.DataOf(1, 16000))
+	}
+	if p.send(h2test.Ack); !p.c.windowsSmall() {
+		t.Fatal("48,000 octets are unread, and the windows are large")
+	}
+	p.tick(2 * smallWindowFor * time.Second)
+	p.send(h2test.Ping("12345678"))
+	p.now = p.now.Add(10 * timeout) // in which nothing comes, and nothing is called
+	p.out = nil
+	p.consume(1, -1)
+	if !slices.Contains(p.out, "SETTINGS") || !p.c.NeedsTime() {
+		t.Fatalf("all is read, and %q was sent", p.out)
+	}
+	p.tick(0)
+	p.alive("the peer has had no time yet")
+	if at, ok := p.c.Deadline(); !ok || at.After(p.now.Add(timeout)) {
+		t.Errorf("Deadline: %v, %v, more than %v after %v", at, ok, timeout, p.now)
+	}
+	p.tick(timeout)
+	p.wantDead("no acknowledgement", frame.SettingsTimeout, "not acknowledged in time")
 }
 
 // Reading in small steps costs no WINDOW_UPDATE for each of them.

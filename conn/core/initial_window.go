@@ -1,6 +1,10 @@
 package core
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
 
 // Withheld connection credit makes streams that are read wait for streams that are not: the peer
 // spends what is left of the connection's window on any stream, and an application that reads its
@@ -65,7 +69,17 @@ func (c *Conn) sendInitialWindow(size uint32) {
 	c.out = frame.AppendSettings(c.out, frame.Setting{ID: frame.SettingInitialWindowSize, Value: size})
 	c.counts.FramesOut++
 	c.settings.windowUnacked = true
-	c.settings.ackDeadline = after(c.now, c.cfg.SettingsTimeout)
+	c.settings.ackDeadline, c.settings.ackStale = time.Time{}, true
+	if c.haveNow {
+		c.startAckTimer()
+	}
+}
+
+// startAckTimer says that the peer has from now on SettingsTimeout for its acknowledgement. After a
+// call without a time, such as Consume, now is when something has come last, which may be longer
+// ago than that; so it waits for the next call that has the time.
+func (c *Conn) startAckTimer() {
+	c.settings.ackDeadline, c.settings.ackStale = after(c.now, c.cfg.SettingsTimeout), false
 }
 
 // shrinkWindows makes the windows of streams small because credit is withheld. While the peer has

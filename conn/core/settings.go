@@ -13,6 +13,7 @@ import (
 type settingsState struct {
 	prefaceDeadline time.Time // when the peer's first SETTINGS are due
 	ackDeadline     time.Time // when the acknowledgement of our SETTINGS is due
+	ackStale        bool      // ackDeadline is not known until the caller brings the time: see startAckTimer
 	noOctetYet      bool      // server: the client has sent nothing, and FirstByteTimeout runs
 	received        bool      // the peer's first SETTINGS have arrived
 	acked           bool      // the peer has acknowledged our first SETTINGS
