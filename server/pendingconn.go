@@ -96,17 +96,20 @@ func (pc *pendingConn) untrack() {
 
 // close closes the connection and reports its end. err is why it has ended, nil after an end in
 // good order.
-func (pc *pendingConn) close(err error) {
-	_ = pc.nc.Close() // it may be closed already
-	pc.untrack()
-	pc.connEnd.close(err)
-}
+func (pc *pendingConn) close(err error) { pc.connEnd.closeAnd(err, pc.untrack) }
 
 // close is the close of a connection that is tracked elsewhere.
-func (e *connEnd) close(err error) {
+func (e *connEnd) close(err error) { e.closeAnd(err, nil) }
+
+// closeAnd closes nc once, since a listener may count that, and calls untrack, which may be nil,
+// before the hook.
+func (e *connEnd) closeAnd(err error, untrack func()) {
 	e.err = err
-	defer e.signalDone() // whatever the callback does
+	defer e.signalDone() // whatever Close and the hook do
 	_ = e.nc.Close()     // it may be closed already
+	if untrack != nil {
+		untrack()
+	}
 	e.setState(http.StateClosed)
 }
 

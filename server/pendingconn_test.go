@@ -423,3 +423,30 @@ func TestUploadPausesWithinAFrame(t *testing.T) {
 		p.close()
 	})
 }
+
+// closeCounter counts calls of Close.
+type closeCounter struct {
+	net.Conn
+	closes int
+}
+
+func (c *closeCounter) Close() error {
+	c.closes++
+	return c.Conn.Close()
+}
+
+// A connection is closed once, whatever it was to speak: a listener that bounds its connections
+// counts that.
+func TestPendingConnIsClosedOnce(t *testing.T) {
+	client, nc := net.Pipe()
+	_ = client.Close()
+	c := &closeCounter{Conn: nc}
+	var states []http.ConnState
+	s := &Server{ConnState: func(_ net.Conn, state http.ConnState) { states = append(states, state) }}
+	if err := s.ServeConnWith(c, ConnOptions{}); err != nil || c.closes != 1 {
+		t.Errorf("closed %d times, error %v", c.closes, err)
+	}
+	if want := []http.ConnState{http.StateNew, http.StateClosed}; !slices.Equal(states, want) {
+		t.Errorf("states %v, want %v", states, want)
+	}
+}
