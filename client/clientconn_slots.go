@@ -41,8 +41,8 @@ func (cc *ClientConn) unreserveSlot() {
 	cc.c.Unreserve()
 }
 
-// slotUsed follows an attempt to open a stream in a reserved slot. With an error the slot was lost,
-// and the request counts no more.
+// slotUsed is called after an attempt to open a stream in a reserved slot. With an error the slot
+// was lost, and the request counts no more.
 func (cc *ClientConn) slotUsed(err error) {
 	switch {
 	case !cc.limit.limited:

@@ -83,8 +83,8 @@ func (p *pool) addOriginsLocked(cc *ClientConn) {
 	}
 }
 
-// removeOrigin follows a 421: the server does not answer for a key that it has named (RFC 8336
-// §2.3).
+// removeOrigin is called after a 421: the server does not answer for a key that it has named
+// (RFC 8336 §2.3).
 func (p *pool) removeOrigin(cc *ClientConn, key Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -87,9 +87,9 @@ func (x *exchange) releaseStream() {
 	c.FlushNoWait()
 }
 
-// responseDone follows the end of the response. Where the upload still runs it goes on, for as long
-// as the server takes it and the user neither cancels nor closes the body, unless the status says
-// that the server needs no more of it.
+// responseDone is called at the end of the response. Where the upload still runs it goes on, for as
+// long as the server takes it and the user neither cancels nor closes the body, unless the status
+// says that the server needs no more of it.
 func (x *exchange) responseDone() {
 	x.mu.Lock()
 	x.mu.responseEnded = true
@@ -103,7 +103,7 @@ func (x *exchange) responseDone() {
 	}
 }
 
-// uploadDone follows the end of the upload.
+// uploadDone is called at the end of the upload.
 func (x *exchange) uploadDone() {
 	x.mu.Lock()
 	x.mu.uploadEnded = true

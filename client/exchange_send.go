@@ -140,7 +140,7 @@ func (x *exchange) wroteHeadersTraced(fields []header.Field, body *replayBody) {
 	})
 }
 
-// wroteHeaders follows when the request's head, and its body where there is no upload, were given
+// wroteHeaders is called when the request's head, and its body where there is no upload, were given
 // to the connection. It calls the hooks for that.
 func (x *exchange) wroteHeaders(fields []header.Field, body *replayBody) {
 	if t := x.trace; t != nil {
@@ -160,7 +160,7 @@ func (x *exchange) wroteHeaders(fields []header.Field, body *replayBody) {
 	}
 }
 
-// wroteRequest follows when all of the request was given to the connection, or with an error when
+// wroteRequest is called when all of the request was given to the connection, or with an error when
 // it will not be.
 func (x *exchange) wroteRequest(err error) {
 	if t := x.trace; t != nil && t.WroteRequest != nil {

@@ -309,7 +309,7 @@ func (g *group) failDialWaitersLocked(d *dial, err error) {
 	})
 }
 
-// waiterLeftLocked follows when a waiter of d, which may be nil, was cancelled.
+// waiterLeftLocked is called when a waiter of d, which may be nil, was cancelled.
 func (g *group) waiterLeftLocked(d *dial) {
 	switch {
 	case len(g.waiters) == 0:

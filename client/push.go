@@ -57,8 +57,8 @@ func (p *Push) Cancel() {
 	}
 }
 
-// undecided follows the return of HandlePush: a push that it has not decided about goes to the
-// PushCache.
+// undecided is called when HandlePush has returned: a push that it has not decided about goes to
+// the PushCache.
 func (p *Push) undecided() {
 	if cache := p.x.cc.t.PushCache; cache != nil && !p.decided.Swap(true) {
 		cache.store(p.x)

@@ -51,8 +51,9 @@ func (t *Target) afterError(err error) *Target {
 	return &next
 }
 
-// prepareRetry prepares another attempt after one that has failed with err, and returns the body
-// for it. The error is nil, or the one that RoundTrip returns because there is no other attempt.
+// prepareRetry prepares another attempt after one that has failed with err, where the server has
+// not processed that (RFC 9113 §8.7), and returns the body for it. The error is nil, or the one
+// that RoundTrip returns because there is no other attempt.
 func (t *Transport) prepareRetry(
 	req *http.Request,
 	body *replayBody,

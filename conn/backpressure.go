@@ -43,17 +43,18 @@ const (
 	// is quick. A slow one takes several megabytes at first, since the buffers on the way are
 	// empty.
 	quickOctets = 8 << 20
-	// slowWriteSize is the least that one write of the socket gets, if there is as much, where
-	// streams compete for it. smallWriteSize is less than is worth a system call. writeTime is the
-	// time of writeSize, and unsentTime that of notSentLimitLocked.
+	// Where streams compete, one write gets what the socket takes in writeTime, but at least
+	// slowWriteSize, if there is as much; and the kernel may hold unsent what the socket takes in
+	// unsentTime (notSentLimitLocked). For less than smallWriteSize of output a system call is not
+	// worth it yet.
 	slowWriteSize  = 64 << 10
 	smallWriteSize = 16 << 10
 	writeTime      = 4 * time.Millisecond
 	unsentTime     = 8 * time.Millisecond
-	// waitCreditPart is the part of the time for which the flusher has waited for the socket, for
-	// which it may let the socket wait for a writer, up to maxWaitCredit. What the kernel and the
-	// peer have in their buffers mostly lasts for longer, so that nothing is lost. A writer that
-	// comes after lateAfter is late, though it may be that the machine is busy.
+	// The flusher may wait for writers, while the socket gets nothing, for one waitCreditPart-th of
+	// the time that it has waited for the socket before, up to maxWaitCredit. What the kernel and
+	// the peer have in their buffers mostly lasts for longer, so that nothing is lost. A writer
+	// that comes after lateAfter is late, though it may be that the machine is busy.
 	waitCreditPart = 4
 	maxWaitCredit  = 20 * time.Millisecond
 	lateAfter      = time.Millisecond

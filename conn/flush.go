@@ -30,7 +30,7 @@ type output struct {
 
 	backpressure *backpressure // nil until a write has waited
 
-	flushes        uint64 // writes that took the output, but for one of which nothing was sent
+	flushes        uint64 // how often the output was taken; a write that failed with nothing sent is not counted
 	resetsQueued   int    // streams of this side whose RST_STREAM is in the output; stays 0 on a server
 	resetsInFlight int    // streams of this side whose RST_STREAM is being written; stays 0 on a server
 	err            error  // why the socket takes nothing more, while it is still read; nil while it does

@@ -36,7 +36,7 @@ type readLease struct {
 	timerOn   bool // timer is set
 
 	grants     uint64 // how often a request has taken the lease
-	grantsSeen uint64 // grants when the timer has looked last
+	grantsSeen uint64 // what grants was when the timer fired last
 }
 
 type leaseHolder uint8
@@ -48,18 +48,19 @@ const (
 )
 
 const (
-	// leaseFreeTime is how long the lease may be free, in which nothing is read: what a server says
-	// between two requests is read so much later, as if it were as far away. A shorter time makes
-	// each wait for a response dearer, since the system's clock has to be set for the timer each
-	// time that the processor goes idle.
+	// leaseFreeTime is how long the lease may be free. Nothing is read in that time, so a frame
+	// that the server sends between two requests may be read that much later, as over a longer
+	// path. A shorter time would make each wait for a response dearer, since the kernel has to
+	// program the hardware's timer for it whenever the processor goes idle.
 	leaseFreeTime = 20 * time.Millisecond
 	// backToBackGap is how soon after the last one a request must come for the lease to be given
 	// up.
 	backToBackGap = 200 * time.Microsecond
 )
 
-// acquireLease waits until Serve has the lease, and reports whether there is something left to
-// read. First it gives the lease up, if requests follow one another closely.
+// acquireLease is called in Serve before each read. Where requests follow one another closely and
+// none is open it gives the lease up. Then it waits until Serve has the lease, and reports whether
+// Serve is to read: false once a request that has read found the end of the connection.
 func (c *Conn) acquireLease() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,7 +110,7 @@ func (c *Conn) leaseTimerFired() {
 	case t.grants != t.grantsSeen && c.mu.phase == phaseOpen:
 		t.grantsSeen = t.grants
 		rest := leaseFreeTime
-		if idle := c.core.IdleSince(); !idle.IsZero() { // no request is open that has not begun to read
+		if idle := c.core.IdleSince(); !idle.IsZero() { // no stream is open: the time counts from the end of the last one
 			rest -= time.Since(idle)
 		}
 		c.armLeaseTimerLocked(rest)

@@ -2,10 +2,10 @@ package flow
 
 import "fmt"
 
-// A RecvWindow is the credit that we have given the peer for one stream, or for the connection.
-// Every octet of its size is in one of three places: credit that the peer still has (Available),
-// octets received and not released yet (Held), and credit released but not announced yet (Unsent).
-// The zero value is a window of 0.
+// A RecvWindow is the credit that we have given the peer for one stream, or for the connection
+// (RFC 9113 §6.9). Every octet of its size is in one of three places: credit that the peer still
+// has (Available), octets received and not released yet (Held), and credit released but not
+// announced yet (Unsent). The zero value is a window of 0.
 type RecvWindow struct {
 	size  uint32 // octets: the peer's credit when nothing is held or unsent
 	avail int32  // the peer's credit; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE

@@ -6,7 +6,7 @@ import "fmt"
 const MaxWindow = 1<<31 - 1
 
 // A SendWindow is the credit that the peer has given us: how many octets of DATA payload we may
-// still send on one stream, or on the connection. The zero value is a window of 0.
+// still send on one stream, or on the connection (RFC 9113 §6.9). The zero value is a window of 0.
 type SendWindow struct {
 	n int32
 }

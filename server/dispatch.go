@@ -137,9 +137,9 @@ func (d *dispatcher) targetLocked(waiting int) int {
 	return d.handlerTime.parallel(waiting)
 }
 
-// next ends the worker's exchange, if it has one, and returns the next, nil if there is none: then
-// the worker is to do what is returned as well. Streams that were reset while they waited are
-// released, outside mu: that may call the user's ConnState.
+// next ends the exchange that the worker has run, if any, and returns the one to run next. Where
+// there is none it returns nil, and what the worker is to do then. Streams that were reset while
+// they waited are released, outside mu, since that may call the user's ConnState.
 func (d *dispatcher) next(w *worker) (*exchange, idleAction) {
 	for {
 		if w.spare == nil {

@@ -108,7 +108,7 @@ func (x *exchange) makeHeader(m *header.Message, names *header.Names) (expect st
 	}
 	h := make(http.Header, n)
 	values := make([]string, n)
-	keys := 0 // in h while all names are different; from the first that is not on -1
+	keys := 0 // the number of names in h; -1 once a name has come twice
 	trailers := trailerBudget{names: maxTrailers, octets: maxTrailerOctets}
 	for i := range m.Fields {
 		f := &m.Fields[i]

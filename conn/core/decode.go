@@ -37,7 +37,8 @@ type decoded struct {
 	msg      header.Message // the fields of block
 }
 
-// headerBlock is a HEADERS or PUSH_PROMISE frame with its CONTINUATION frames.
+// headerBlock is a HEADERS or PUSH_PROMISE frame with its CONTINUATION frames: the block comes in
+// one piece, without another frame in between (RFC 9113 §4.3).
 type headerBlock struct {
 	open          bool // CONTINUATION must follow
 	streamID      uint32

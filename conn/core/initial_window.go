@@ -124,7 +124,7 @@ func (c *Conn) restoreWindow(s *Stream) {
 	}
 }
 
-// initialWindowAcked follows the acknowledgement of what sendInitialWindow has sent.
+// initialWindowAcked is called when what sendInitialWindow has sent was acknowledged.
 func (c *Conn) initialWindowAcked() {
 	c.settings.windowUnacked = false
 	if c.recv.initial.size < c.cfg.StreamWindow {
@@ -133,7 +133,7 @@ func (c *Conn) initialWindowAcked() {
 	c.boundUnread()
 }
 
-// boundUnread follows the acknowledgement of any SETTINGS: it returns withheld credit if the
+// boundUnread is called when SETTINGS of ours were acknowledged: it returns withheld credit if the
 // windows of streams are small now, and makes them small otherwise.
 func (c *Conn) boundUnread() {
 	if c.windowsSmall() {

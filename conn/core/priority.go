@@ -8,10 +8,9 @@ import (
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
-// There are two schemes of priorities: the tree of RFC 7540 §5.3, and urgency and incremental of
-// RFC
-// 9218. The scheduler decides what they mean. This file and recv_priority.go have what is sent and
-// received of them, and the record that a stream keeps.
+// There are two schemes of priorities: the tree of RFC 7540 §5.3, and the urgency and incremental
+// parameters of RFC 9218. The scheduler decides what they mean. This file and recv_priority.go have
+// what is sent and received of them, and the record that a stream keeps.
 
 // ErrPriority: a priority that no stream can have, since the stream would depend on itself (RFC
 // 7540 §5.3.1), or on one whose identifier is above 2^31-1.

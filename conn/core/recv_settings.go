@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// recvSettings applies the peer's SETTINGS, all of them in order before anything else is handled,
-// and acknowledges them (RFC 9113 §6.5.3).
+// recvSettings applies the peer's SETTINGS (RFC 9113 §6.5), all of them in order before anything
+// else is handled, and acknowledges them (RFC 9113 §6.5.3).
 func (c *Conn) recvSettings(h frame.Header, p []byte) error {
 	f, err := frame.ParseSettings(h, p)
 	if err != nil {

@@ -9,7 +9,7 @@ import "github.com/sluice-go/sluice/flow"
 //  2. retain returns the connection's credit for the rest, or withholds it (see initialWindow).
 //  3. Consume returns the stream's credit, and connection credit that was withheld.
 
-// recvFlow is what the connection has received and may receive (RFC 9113 §6.9).
+// recvFlow is what the connection has received and may receive (RFC 9113 §5.2, §6.9).
 type recvFlow struct {
 	window   flow.RecvWindow // of the connection
 	unread   int64           // octets of DATA that were received and not consumed

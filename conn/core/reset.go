@@ -102,7 +102,7 @@ func (c *Conn) faultIsFree(se *frame.StreamError) bool {
 	case c.streams.ids.IsLocal(se.StreamID):
 		_, open := c.streams.Get(se.StreamID)
 		return open
-	case c.limit.glitchCredit > 0: // pushed streams: as many as a page may have
+	case c.limit.glitchCredit > 0: // a pushed stream: it is paid for by the free glitches, 16 for each stream
 		c.limit.glitchCredit--
 		return true
 	}

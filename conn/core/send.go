@@ -17,7 +17,7 @@ import (
 //  3. Fill lets the scheduler choose a stream, and sendChunk appends one DATA frame of it, as long
 //     as the two flow-control windows allow. Finish does 2 and 3 at once where nothing is in the
 //     way.
-//  4. finishQueue follows the last octet: trailers, END_STREAM, EventDrained.
+//  4. finishQueue appends what comes after the last octet: trailers, END_STREAM, EventDrained.
 
 // Errors of our own side. Each is returned before anything was sent.
 var (
@@ -260,7 +260,7 @@ func (c *Conn) appendData(s *Stream, p []byte, pad int, end bool) (size int) {
 	return size
 }
 
-// finishQueue follows when the last octet queued on s is in the output, with END_STREAM if ended.
+// finishQueue is called when the last octet queued on s is in the output, with END_STREAM if ended.
 // If the end was queued and no DATA frame has carried END_STREAM, trailers or an empty DATA frame
 // do.
 func (c *Conn) finishQueue(s *Stream, ended bool) {

@@ -9,10 +9,10 @@ import "time"
 // in use does not shrink, since credit that was given cannot be taken back; what a stream's window
 // has grown by is free again when the peer has ended the stream and all of it is read.
 
-// measureBDP follows DATA on s: it begins a new sample period where the last is over, and measures
-// the round-trip time with a PING if a window may grow. Before each such PING the peer has sent
-// DATA since it acknowledged the last one, so a peer that bounds PINGs without DATA between them
-// does not object.
+// measureBDP is called for DATA on s: it begins a new sample period where the last is over, and
+// measures the round-trip time with a PING if a window may grow. Before each such PING the peer has
+// sent DATA since it acknowledged the last one, so a peer that bounds PINGs without DATA between
+// them does not object.
 func (c *Conn) measureBDP(s *Stream) {
 	if c.recv.bdp.DataReceived(&c.recv.sample, c.cfg.StreamWindow/4, c.now) && !c.pings.keepalive &&
 		(c.streamHeadroom(s) > 0 || c.connHeadroom() > 0) {

@@ -165,7 +165,8 @@ const discardStep = 1 << 20
 // block, as a message that is TooLarge.
 func (d *Decoder) Discard() error { return d.discardFrom(discardStep) }
 
-// discardFrom does the work of Discard, after its first call only once least octets are collected.
+// discardFrom does the work of Discard. The first call for a block decodes what is collected,
+// however little; a later one does nothing before least octets are.
 func (d *Decoder) discardFrom(least int) error {
 	if d.decoderScratch == nil || d.err != nil || d.discarding != nil && len(d.block) < least {
 		return d.err

@@ -67,7 +67,7 @@ const (
 // pseudo reports whether fields of kind k are pseudo-header fields (RFC 9113 §8.3) that are known.
 func (k kind) pseudo() bool { return k >= kindMethod && k <= kindStatus }
 
-// nameFault is the fault of a field whose name is of kind k.
+// nameFault is the fault of a field whose name is of kind k (RFC 9113 §8.2.1, §8.2.2).
 func (k kind) nameFault() fault {
 	switch k {
 	case kindConnectionSpecific:

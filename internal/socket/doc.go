@@ -7,7 +7,7 @@
 //	Reader: read without a buffer      yes    yes, by syscall   no       Read of the net.Conn, with a buffer
 //	Writer: write without waiting      yes    yes, by syscall   no       Write of the net.Conn, which may wait
 //	VectorWriter: writev               yes    no                no       what is written is copied first
-//	Socket.Readable: are octets there yes    not AIX, Solaris  no       it is not known: only a read finds out
+//	Socket.Readable: octets are there  yes    not AIX, Solaris  no       it is not known: only a read finds out
 //	Socket.Peek: look, and leave       yes    not AIX, Solaris  no       the octets are read
 //	Socket.Unsent                      yes    no                no       the peer is asked, with a PING
 //	Socket.LimitNotSent                yes    macOS             no       the kernel holds what it likes

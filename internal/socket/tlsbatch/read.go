@@ -10,10 +10,10 @@ import (
 	"github.com/sluice-go/sluice/internal/socket/rcvlowat"
 )
 
-// A Conn is a socket as crypto/tls is to have it. crypto/tls asks for little more than the next
-// record, and a download over TLS would spend more time in reads, and in the acknowledgements that
-// each of them sends, than in decryption. So a Conn reads several records at once. It has a buffer
-// only while records follow each other: a connection that waits for its peer has none.
+// A Conn lies between crypto/tls and the socket. crypto/tls asks for little more than the next
+// record, so a download would spend more time in system calls, and in the TCP acknowledgements that
+// each read causes, than in decryption. A Conn reads several records at once instead. It has a
+// buffer only while records follow each other: a connection that waits for its peer has none.
 type Conn struct {
 	net.Conn
 	out outgoing
