@@ -25,14 +25,15 @@ import (
 // lifecycle is a server on a TCP socket, and connections in every state that its end may find them
 // in.
 type lifecycle struct {
-	t       *testing.T
-	addr    string
-	secure  bool
-	rests   bool           // the server watches connections by epoll alone that were without requests for 2 s
-	release chan struct{}  // closed when the handlers shall return
-	begun   chan string    // a handler has begun
-	ended   sync.WaitGroup // handlers
-	hooks   atomic.Int32   // calls of RegisterOnShutdown's function
+	t         *testing.T
+	addr      string
+	secure    bool
+	rests     bool           // the server watches connections by epoll alone that were without requests for 2 s
+	release   chan struct{}  // closed when the handlers shall return
+	begun     chan string    // a handler has begun
+	streaming chan struct{}  // closed when the client of "/stream" has the first octets
+	ended     sync.WaitGroup // handlers
+	hooks     atomic.Int32   // calls of RegisterOnShutdown's function
 
 	mu     sync.Mutex
 	labels map[string]string // of clients, by their address
@@ -41,7 +42,7 @@ type lifecycle struct {
 
 func newLifecycle(t *testing.T, secure bool) *lifecycle {
 	return &lifecycle{
-		t: t, secure: secure, release: make(chan struct{}), begun: make(chan string, 8),
+		t: t, secure: secure, release: make(chan struct{}), begun: make(chan string, 8), streaming: make(chan struct{}),
 		labels: map[string]string{}, states: map[string][]string{},
 	}
 }
@@ -124,9 +125,17 @@ func (l *lifecycle) get(label, path string, seen chan<- string) {
 		seen <- fmt.Sprintf("%s: no response", label)
 		return
 	}
+	var first []byte
+	if path == "/stream" {
+		first = make([]byte, len("first "))
+		if _, err := io.ReadFull(resp.Body, first); err != nil {
+			l.t.Error(err)
+		}
+		close(l.streaming)
+	}
 	b, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	seen <- fmt.Sprintf("%s: %q, whole %t", label, b, err == nil)
+	seen <- fmt.Sprintf("%s: %q, whole %t", label, append(first, b...), err == nil)
 }
 
 // hijacked opens a connection that a handler of HTTP/1.1 takes over, and returns a function that
@@ -176,6 +185,7 @@ func (l *lifecycle) run(gentle bool, end func() string) string {
 	lives := l.hijacked()
 	<-l.begun
 	<-l.begun
+	<-l.streaming // what has not arrived when a connection is closed may be lost
 	if l.rests {
 		<-time.After(2100 * time.Millisecond)
 	}
