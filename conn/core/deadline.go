@@ -15,9 +15,9 @@ func after(now time.Time, d time.Duration) time.Time {
 }
 
 // Deadline returns the time at which Tick is to be called, and whether there is one. Calling Tick
-// earlier does no harm. Start, Receive, Shutdown, Open, Queue, Consume, Driver.Probe, Driver.SetTime,
-// Driver.SetPartial and the end of the last stream, with which the connection becomes idle, may move
-// the time to an earlier one.
+// earlier does no harm. Start, Receive, Shutdown, Open, Queue, Consume, Driver.Probe,
+// Driver.SetTime, Driver.SetPartial and the end of the last stream, with which the connection
+// becomes idle, may move the time to an earlier one.
 func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if c.connErr != nil {
 		return time.Time{}, false
