@@ -126,9 +126,7 @@ var waits sync.Map // token → chan error
 // context gives.
 func serveWait(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
-	if err := http.NewResponseController(w).Flush(); err != nil {
-		return
-	}
+	_ = http.NewResponseController(w).Flush() // fails where the client has given up already, which the context says
 	<-r.Context().Done()
 	if c, ok := waits.Load(strings.TrimPrefix(r.URL.RawQuery, "token=")); ok {
 		c.(chan error) <- r.Context().Err()
