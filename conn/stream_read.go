@@ -109,7 +109,6 @@ func (st *Stream) CloseRead() {
 		c.handleEventsLocked()
 	}
 	if c.core.OutputLen() > before {
-		c.armAckTimerLocked()
 		c.flushSoonLocked() // credit that other streams may be waiting for
 	}
 	st.canRead.Broadcast()
@@ -122,6 +121,7 @@ func (st *Stream) dropBodyLocked() {
 	if n > 0 && st.c.mu.phase == phaseOpen {
 		st.c.ensureOutputLocked()
 		st.c.core.Consume(&st.cs, n)
+		st.c.armAckTimerLocked()
 	}
 }
 
