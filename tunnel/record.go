@@ -1,0 +1,25 @@
+package tunnel
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Record is the line of one tunnel or request in the audit log.
+type Record struct {
+	Time     time.Time      `json:"time"` // of the request
+	User     string         `json:"user,omitempty"`
+	Client   netip.AddrPort `json:"client"`
+	Proto    string         `json:"proto"` // "HTTP/1.1" or "HTTP/2.0"
+	Kind     Kind           `json:"kind"`
+	Target   string         `json:"target"`             // host and port as asked for
+	Addr     string         `json:"addr,omitempty"`     // address and port that was dialled
+	Upstream string         `json:"upstream,omitempty"` // the proxy behind this one, without its password
+	Rule     string         `json:"rule,omitempty"`     // that decided
+	Status   int            `json:"status"`             // of the answer
+	Sent     int64          `json:"sent"`               // octets from the client to the target
+	Received int64          `json:"received"`           // octets from the target to the client
+	Duration time.Duration  `json:"duration"`           // in nanoseconds, from the request to the end
+	End      string         `json:"end"`                // how it ended; docs/TUNNELS.md has the table
+	Error    string         `json:"error,omitempty"`    // the cause, where it ended by one
+}
