@@ -104,4 +104,5 @@ const (
 	KindRequest   Kind = "request"   // a request with an absolute URL
 	KindWebSocket Kind = "websocket" // RFC 6455 or RFC 8441
 	KindUDP       Kind = "udp"       // RFC 9298
+	KindExchange  Kind = "exchange"  // a request within a tunnel whose TLS the Interceptor ends; in a Record only
 )

@@ -13,6 +13,8 @@ type Record struct {
 	Proto    string         `json:"proto"` // "HTTP/1.1" or "HTTP/2.0"
 	Kind     Kind           `json:"kind"`
 	Target   string         `json:"target"`             // host and port as asked for
+	Method   string         `json:"method,omitempty"`   // of a KindExchange
+	Path     string         `json:"path,omitempty"`     // of a KindExchange, without its query
 	Addr     string         `json:"addr,omitempty"`     // address and port that was dialled
 	Upstream string         `json:"upstream,omitempty"` // the proxy behind this one, without its password
 	Rule     string         `json:"rule,omitempty"`     // that decided

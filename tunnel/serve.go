@@ -9,9 +9,6 @@ import (
 // proxyState is what a Proxy keeps while it serves.
 type proxyState struct{}
 
-// Interceptor ends the TLS of tunnels.
-type Interceptor struct{}
-
 // ServeHTTP answers one request to the proxy.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)

@@ -1,0 +1,84 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of Interceptor.
+const (
+	DefaultMaxCertificates  = 1000
+	DefaultHandshakeTimeout = 30 * time.Second
+)
+
+// Interceptor ends the TLS of tunnels and sees what they carry: to the client it is the origin,
+// with a certificate that CA has signed, and to the origin a client. The two connections speak the
+// same protocol, HTTP/2 or HTTP/1.1, as the origin chooses from the client's list (ALPN, RFC 7301).
+// What is no TLS, or no HTTP within TLS, is relayed as it is.
+//
+// The fields must not be changed once a Proxy serves with it.
+type Interceptor struct {
+	// CA signs the certificates that clients see. It must be set: see [LoadCA] and [NewCA].
+	CA *CA
+
+	// PassThrough lists hosts whose TLS is relayed untouched: "example.com" is that name alone,
+	// "*.example.com" are the names below it, ".example.com" is both, and "192.0.2.1" an address.
+	// The host of the CONNECT counts, and the name that the client asks for in TLS (SNI) where that
+	// host is an address.
+	PassThrough []string
+
+	// Insecure lists hosts, as in PassThrough, whose certificates are not verified. They get no
+	// fields of SetFields.
+	Insecure []string
+
+	// RootCAs are the roots of the certificates of origins. A nil RootCAs is those of the system.
+	RootCAs *x509.CertPool
+
+	// SetFields, if set, returns fields to set in requests to a host, in place of those of the same
+	// name that the client sends: credentials, for example. It is asked once for each tunnel, with
+	// the name that the origin's certificate was verified for; no other connection, and no request
+	// for another authority, gets them. They are sent never-indexed (RFC 7541 §7.1.3), and are
+	// neither in a Record nor in the log. An error has requests answered with 502. See
+	// [FieldRules].
+	SetFields func(ctx context.Context, t *Target, host string) (http.Header, error)
+
+	// Tracer, if set, sees what both connections of a tunnel carry, without TLS.
+	Tracer InterceptTracer
+
+	// MaxCertificates bounds how many certificates for hosts are kept. Default
+	// [DefaultMaxCertificates], 1000.
+	MaxCertificates int
+
+	// HandshakeTimeout bounds how long a client may take to begin, and how long each of the two TLS
+	// handshakes may take. Default [DefaultHandshakeTimeout], 30 s.
+	HandshakeTimeout time.Duration
+
+	leaves leafCache
+	lastID atomic.Uint64 // of the tunnels
+}
+
+// interception is a tunnel for an Interceptor to serve.
+type interception struct {
+	client, origin net.Conn // serve closes both
+	target         *Target
+
+	// record is that of the tunnel. serve, or relay, sets what is known when the tunnel has ended:
+	// Sent, Received, End and Error.
+	record *Record
+
+	// relay relays blindly until both directions have ended, and closes both.
+	relay func(ctx context.Context, client, origin net.Conn)
+
+	// check decides about a name that the client asks for in TLS and not in CONNECT. It may be nil.
+	check func(ctx context.Context, t *Target) *Refusal
+
+	idle   time.Duration // without an octet either way, after which the tunnel ends; 0 or less: none
+	audit  func(*Record) // gets a Record of each exchange; may be nil
+	name   string        // of the proxy, in Proxy-Status
+	logger *slog.Logger  // never nil
+}
