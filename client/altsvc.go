@@ -20,7 +20,7 @@ type AltSvc struct {
 
 // altSvcFrame takes an ALTSVC frame. An origin for which the server has shown no certificate is
 // ignored (RFC 7838 §4).
-func (cc *ClientConn) altSvcFrame(_ *conn.Conn, a conn.AltSvc) {
+func (cc *ClientConn) altSvcFrame(_ *conn.Client, a conn.AltSvc) {
 	// origin returns the origin of the request's URL.
 	origin := a.Origin
 	if origin == "" {

@@ -17,7 +17,7 @@ import (
 type ClientConn struct {
 	// These never change.
 	t       *Transport
-	c       *conn.Conn
+	c       *conn.Client
 	key     Key
 	addr    string // of the server's socket
 	tls     *tls.ConnectionState
@@ -213,4 +213,4 @@ func (cc *ClientConn) Close() error { return cc.c.Close() }
 func (cc *ClientConn) Done() <-chan struct{} { return cc.c.Done() }
 
 // Conn returns the connection of package conn below, for what net/http's types have no place for.
-func (cc *ClientConn) Conn() *conn.Conn { return cc.c }
+func (cc *ClientConn) Conn() *conn.Client { return cc.c }

@@ -54,7 +54,7 @@ func (cc *ClientConn) slotUsed(err error) {
 	}
 }
 
-// slots returns how many slots are taken and free, as conn.Conn.QuotaFirst, with none free where no
+// slots returns how many slots are taken and free, as conn.Client.QuotaFirst, with none free where no
 // request is taken.
 func (cc *ClientConn) slots(initialMax int) (taken, free int) {
 	taken, free = cc.c.QuotaFirst(initialMax)

@@ -15,7 +15,7 @@ const maxCoalescedOrigins = 256
 
 // onOrigin takes an ORIGIN frame (RFC 8336). Only origins that the server's certificate is valid
 // for count, and only where that was verified: a server may name any origin.
-func (cc *ClientConn) onOrigin(_ *conn.Conn, list []string) {
+func (cc *ClientConn) onOrigin(_ *conn.Client, list []string) {
 	var keys []Key
 	for _, o := range list {
 		if key, ok := cc.authoritativeKey(o); ok && key != cc.key {

@@ -1,9 +1,33 @@
 package conn
 
-import "time"
+import (
+	"net"
+	"time"
 
-// clientState is what only the client's side of a connection has. It is guarded by Conn.mu, but for
-// the functions of the application, which never change.
+	"github.com/sluice-go/sluice/conn/core"
+)
+
+// Client is the client's side of an HTTP/2 connection. Its methods beside those of Conn are for what
+// only a client does.
+type Client struct {
+	Conn
+	clientState
+}
+
+// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes at its end.
+// Serve runs it. h may be nil where the server does not push.
+func NewClient(nc net.Conn, cfg Config, h Handler) *Client {
+	c := new(Client)
+	c.client = c
+	c.lease.serveCond.L = &c.mu.Mutex
+	c.tunnelCloseTimeout = timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout)
+	c.onOrigin, c.onAltSvc = cfg.OnOrigin, cfg.OnAltSvc
+	c.init(nc, cfg, h, core.Client)
+	return c
+}
+
+// clientState is what a Client has beside its Conn. It is guarded by Conn.mu, but for the functions
+// of the application, which never change.
 type clientState struct {
 	lease readLease
 
@@ -17,18 +41,8 @@ type clientState struct {
 
 	tunnelCloseTimeout time.Duration // Config.TunnelCloseTimeout; 0: no limit
 
-	onOrigin func(*Conn, []string) // Config.OnOrigin
-	onAltSvc func(*Conn, AltSvc)   // Config.OnAltSvc
-}
-
-func newClientState(c *Conn, cfg *Config) *clientState {
-	s := &clientState{
-		tunnelCloseTimeout: timeoutOr(cfg.TunnelCloseTimeout, DefaultTunnelCloseTimeout),
-		onOrigin:           cfg.OnOrigin,
-		onAltSvc:           cfg.OnAltSvc,
-	}
-	s.lease.serveCond.L = &c.mu.Mutex
-	return s
+	onOrigin func(*Client, []string) // Config.OnOrigin
+	onAltSvc func(*Client, AltSvc)   // Config.OnAltSvc
 }
 
 // unlockingLocked is called by unlockAndNotify. It wakes the readers that wait for the lock to be

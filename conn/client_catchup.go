@@ -26,8 +26,8 @@ const (
 )
 
 // catchUpLocked handles what has come while the lease was free. It releases the lock meanwhile.
-func (c *Conn) catchUpLocked() {
-	t := &c.client.lease
+func (c *Client) catchUpLocked() {
+	t := &c.lease
 	if t.holder != leaseFree || c.mu.phase != phaseOpen {
 		return
 	}
@@ -53,8 +53,8 @@ func readable(nc net.Conn) bool {
 }
 
 // awaitCatchUpLocked has Serve read, and waits, with the lock released, until that is handled.
-func (c *Conn) awaitCatchUpLocked() {
-	t := &c.client.lease
+func (c *Client) awaitCatchUpLocked() {
+	t := &c.lease
 	if t.caughtUp == nil {
 		t.caughtUp = make(chan struct{})
 	}
@@ -80,8 +80,8 @@ func (t *readLease) wakeCaughtUpLocked() {
 
 // readBufferedTLSLocked handles whole records of TLS that were read together with the last one:
 // with a read deadline in the past crypto/tls returns these, and does not read from the socket.
-func (c *Conn) readBufferedTLSLocked() {
-	t := &c.client.lease
+func (c *Client) readBufferedTLSLocked() {
+	t := &c.lease
 	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return
 	}

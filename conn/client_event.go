@@ -3,7 +3,7 @@ package conn
 import "github.com/sluice-go/sluice/conn/core"
 
 // handleClientEventLocked takes the events that only a client's connection has.
-func (c *Conn) handleClientEventLocked(e *core.Event, st *Stream) {
+func (c *Client) handleClientEventLocked(e *core.Event, st *Stream) {
 	switch e.Kind {
 	case core.EventInformational:
 		if f := st.client.onInterim; f != nil {

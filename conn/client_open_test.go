@@ -19,7 +19,9 @@ import (
 // openRequest opens a stream with all of a request.
 func (p *testPeer) openRequest(h h2test.Block, body string, tr ...string) *Stream {
 	p.t.Helper()
-	st, err := p.c.OpenRequest(&Request{Fields: h.Fields, End: true, Body: []byte(body), Trailers: h2test.Pairs(tr...)})
+	st, err := p.client.OpenRequest(
+		&Request{Fields: h.Fields, End: true, Body: []byte(body), Trailers: h2test.Pairs(tr...)},
+	)
 	check(p.t, "OpenRequest", err)
 	return st
 }
@@ -68,7 +70,7 @@ func TestQuota(t *testing.T) {
 		want := func(why string, taken, free int) {
 			t.Helper()
 			synctest.Wait()
-			if a, b := p.c.Quota(); a != taken || b != free {
+			if a, b := p.client.Quota(); a != taken || b != free {
 				t.Errorf("%s: %d taken, %d free", why, a, b)
 			}
 		}
@@ -77,13 +79,13 @@ func TestQuota(t *testing.T) {
 		want("no limit", 0, streamsUnlimited)
 		p.send(h2test.Settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2}))
 		p.want("acknowledged", h2test.Ack)
-		check(t, "Reserve", p.c.Reserve())
+		check(t, "Reserve", p.client.Reserve())
 		st := p.openRequest(h2test.Get(1), "")
 		want("one reserved, one open", 2, 0)
-		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoStream) {
+		if err := p.client.Reserve(); !errors.Is(err, core.ErrNoStream) {
 			t.Errorf("Reserve: %v", err)
 		}
-		p.c.Unreserve()
+		p.client.Unreserve()
 		want("one open", 1, 1)
 		p.want("the request", h2test.Get(1))
 		st.Release()
@@ -102,7 +104,7 @@ func TestQuota(t *testing.T) {
 		p.in = nil
 		p.send(h2test.GoAway(3, frame.NoError, ""))
 		want("after GOAWAY", 0, 0)
-		if err := p.c.Reserve(); !errors.Is(err, core.ErrNoMoreStreams) {
+		if err := p.client.Reserve(); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("Reserve after GOAWAY: %v", err)
 		}
 		var ce *frame.ConnError
@@ -117,7 +119,7 @@ func TestOnQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := makeTestPeer(t, core.Client, Config{}, memconn.Options{})
 		calls := make(chan bool, 100)
-		p.c.OnQuota(func() { calls <- true })
+		p.client.OnQuota(func() { calls <- true })
 		p.serve()
 		p.greet()
 		for _, step := range []struct {
@@ -193,7 +195,7 @@ func TestOnInterim(t *testing.T) {
 		p := newTestServer(t, Config{})
 		var seen []int
 		var st *Stream
-		_, err := p.c.OpenRequest(&Request{
+		_, err := p.client.OpenRequest(&Request{
 			Fields: h2test.Get(1).Fields, End: true, Into: &st,
 			OnInterim: func(m *header.Message) { seen = append(seen, m.Status, len(m.Fields)) },
 		})
@@ -211,7 +213,9 @@ func TestOnInterim(t *testing.T) {
 func TestHeaderListSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{}, frame.Setting{ID: frame.SettingMaxHeaderListSize, Value: 1000})
-		_, err := p.c.OpenRequest(&Request{Fields: h2test.Request(1, "GET", "/"+strings.Repeat("x", 1000)).Fields, End: true})
+		_, err := p.client.OpenRequest(
+			&Request{Fields: h2test.Request(1, "GET", "/"+strings.Repeat("x", 1000)).Fields, End: true},
+		)
 		if !errors.Is(err, ErrHeaderListSize) {
 			t.Errorf("OpenRequest: %v", err)
 		}

@@ -13,14 +13,14 @@ type AltSvc struct {
 }
 
 // handleOriginEventLocked has Config.OnOrigin or Config.OnAltSvc called for a frame of the server.
-func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
+func (c *Client) handleOriginEventLocked(e *core.Event, st *Stream) {
 	switch {
-	case e.Kind == core.EventOrigin && c.client.onOrigin != nil:
+	case e.Kind == core.EventOrigin && c.onOrigin != nil:
 		if origins := originsOf(e.Data); len(origins) > 0 {
-			f := c.client.onOrigin
+			f := c.onOrigin
 			c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, origins) }) }})
 		}
-	case e.Kind == core.EventAltSvc && c.client.onAltSvc != nil:
+	case e.Kind == core.EventAltSvc && c.onAltSvc != nil:
 		h := frame.Header{Type: frame.TypeAltSvc}
 		a := AltSvc{}
 		if st != nil {
@@ -31,7 +31,7 @@ func (c *Conn) handleOriginEventLocked(e *core.Event, st *Stream) {
 			return // which core has checked
 		}
 		a.Origin, a.Value = string(frm.Origin), string(frm.Value)
-		f := c.client.onAltSvc
+		f := c.onAltSvc
 		c.mu.pending = append(c.mu.pending, callback{f: func(error) { c.runIsolated(func() { f(c, a) }) }})
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 // acceptPushLocked takes a stream that the server has promised. The head of the response may come
 // before the handler sees the stream, and in the same memory, so the promised request is copied.
-func (c *Conn) acceptPushLocked(st, parent *Stream) {
+func (c *Client) acceptPushLocked(st, parent *Stream) {
 	if c.handler == nil || parent.owner == nil || parent.released {
 		c.core.Reset(&st.cs, frame.RefusedStream) // the parent has no user that could want it
 		st.released = true

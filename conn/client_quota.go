@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"errors"
 	"math"
 
 	"github.com/sluice-go/sluice/conn/core"
@@ -26,7 +25,7 @@ const (
 )
 
 // quotaLocked returns how many streams may be open at once.
-func (c *Conn) quotaLocked() int {
+func (c *Client) quotaLocked() int {
 	limit := c.core.PeerSettings().MaxConcurrentStreams
 	switch {
 	case !c.mu.settingsReceived:
@@ -39,17 +38,17 @@ func (c *Conn) quotaLocked() int {
 }
 
 // quotaUsedLocked returns how many streams the quota is used for.
-func (c *Conn) quotaUsedLocked() int {
-	return c.core.LocalStreams() + c.client.reserved + c.mu.out.resetsQueued + c.mu.out.resetsInFlight
+func (c *Client) quotaUsedLocked() int {
+	return c.core.LocalStreams() + c.reserved + c.mu.out.resetsQueued + c.mu.out.resetsInFlight
 }
 
 // quotaErrLocked returns why a stream that was not reserved may not be opened: nil,
 // core.ErrNoStream or core.ErrNoMoreStreams.
-func (c *Conn) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFirst) }
+func (c *Client) quotaErrLocked() error { return c.quotaErrFirstLocked(streamsAtFirst) }
 
 // quotaErrFirstLocked is quotaErrLocked with a quota of first while the server's SETTINGS have not
 // come.
-func (c *Conn) quotaErrFirstLocked(first int) error {
+func (c *Client) quotaErrFirstLocked(first int) error {
 	switch {
 	case c.mu.phase != phaseOpen, c.mu.out.err != nil,
 		c.core.CanOpen() == core.ErrNoMoreStreams: //nolint:errorlint // this very value
@@ -62,50 +61,43 @@ func (c *Conn) quotaErrFirstLocked(first int) error {
 
 // Reserve takes one stream of the quota, for OpenRequest or Unreserve to use up. The error is
 // core.ErrNoStream while the quota is used, and core.ErrNoMoreStreams when another connection is
-// needed. Client only.
-func (c *Conn) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
+// needed.
+func (c *Client) Reserve() error { return c.ReserveFirst(streamsAtFirst) }
 
 // ReserveFirst is Reserve for a caller that has its own guess of the server's limit: as long as the
 // server's SETTINGS have not come, the quota is first, 100 if that is less. A stream beyond the
 // server's limit is refused by it (RFC 9113 §5.1.2), and not every request can be sent again.
-// Client only.
-func (c *Conn) ReserveFirst(first int) error {
+func (c *Client) ReserveFirst(first int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.client == nil {
-		return errNotClient
-	}
 	err := c.quotaErrFirstLocked(first)
 	if err == nil {
-		c.client.reserved++
+		c.reserved++
 	}
 	return err
 }
 
-// errNotClient is the error of a server's connection where only a client's can do what was asked.
-var errNotClient = errors.New("conn: not on a server's connection: a client opens requests")
-
-// Unreserve gives back what Reserve has taken. Client only.
-func (c *Conn) Unreserve() {
+// Unreserve gives back what Reserve has taken.
+func (c *Client) Unreserve() {
 	c.mu.Lock()
-	if c.client == nil || c.client.reserved == 0 {
+	if c.reserved == 0 {
 		c.mu.Unlock()
 		panic("BUG: more streams given back than were reserved")
 	}
-	c.client.reserved--
-	c.noteQuotaChangedLocked()
+	c.reserved--
+	c.quotaChanged = true
 	c.unlockAndNotify()
 }
 
 // Quota returns how many streams the quota is used for, and how many more it allows: none on a
-// connection that takes no more streams. Client only.
-func (c *Conn) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
+// connection that takes no more streams.
+func (c *Client) Quota() (taken, free int) { return c.QuotaFirst(streamsAtFirst) }
 
-// QuotaFirst is Quota for a caller of ReserveFirst. Client only.
-func (c *Conn) QuotaFirst(first int) (taken, free int) {
+// QuotaFirst is Quota for a caller of ReserveFirst.
+func (c *Client) QuotaFirst(first int) (taken, free int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.client == nil || c.mu.phase != phaseOpen {
+	if c.mu.phase != phaseOpen {
 		return 0, 0
 	}
 	taken = c.quotaUsedLocked()
@@ -121,36 +113,28 @@ func (c *Conn) QuotaFirst(first int) (taken, free int) {
 // OnQuota sets a function that is called whenever the quota may allow another stream, the peer has
 // changed its limit, or the connection takes no more streams. It is called outside the connection's
 // lock by the goroutine that found out, at times by two goroutines at once, and must not block.
-// Client only, before Serve.
-func (c *Conn) OnQuota(f func()) {
-	if c.client != nil {
-		c.client.onQuota = f
-	}
-}
+// It is set before Serve.
+func (c *Client) OnQuota(f func()) { c.onQuota = f }
 
 // noteStreamClosedLocked counts a stream that is closed.
-func (c *Conn) noteStreamClosedLocked(st *Stream) {
+func (c *Client) noteStreamClosedLocked(st *Stream) {
 	if st.cs.State() == stream.ClosedResetLocal && st.cs.ID%2 == 1 {
 		c.mu.out.resetsQueued++ // RST_STREAM is in the output
 	}
-	c.client.quotaChanged = true
+	c.quotaChanged = true
 }
 
 // ShutdownUnreserved is Shutdown, unless a stream is reserved that has not been opened, or, with
 // idle, a stream of this side is open; it reports whether it was done. So a stream that was
-// reserved is never refused because of it. Client only.
-func (c *Conn) ShutdownUnreserved(idle bool) bool {
+// reserved is never refused because of it.
+func (c *Client) ShutdownUnreserved(idle bool) bool {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.client == nil {
-		c.shutdownLocked()
-		return true
-	}
-	if c.client.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
+	if c.reserved > 0 || idle && c.quotaUsedLocked() > 0 {
 		return false
 	}
-	if !c.client.shutDown { // otherwise OnQuota's function, which may have called this, would be called for nothing
-		c.client.shutDown = true
+	if !c.shutDown { // otherwise OnQuota's function, which may have called this, would be called for nothing
+		c.shutDown = true
 		c.shutdownLocked()
 	}
 	return true

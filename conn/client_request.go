@@ -54,26 +54,22 @@ type Request struct {
 // OpenRequest opens a stream with a request and sends it, together with what other goroutines that
 // run now are about to send. It does not wait for the peer or the socket. Nothing of r is used
 // after the return. The error is ErrHeaderListSize or as of Reserve, and then nothing was sent.
-// Client only.
-func (c *Conn) OpenRequest(r *Request) (*Stream, error) {
+func (c *Client) OpenRequest(r *Request) (*Stream, error) {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if c.client == nil {
-		return nil, errNotClient
-	}
 	c.catchUpLocked()
 	if r.Reserved {
-		c.client.reserved--
+		c.reserved--
 	}
 	st, err := c.openRequestLocked(r)
 	if err != nil {
-		c.noteQuotaChangedLocked() // its place is free again
+		c.quotaChanged = true // its place is free again
 		return nil, err
 	}
 	return st, nil
 }
 
-func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
+func (c *Client) openRequestLocked(r *Request) (*Stream, error) {
 	if err := c.quotaErrLocked(); err != nil {
 		return nil, err
 	}
@@ -114,39 +110,6 @@ func (c *Conn) openRequestLocked(r *Request) (*Stream, error) {
 // ErrHeaderListSize: the server takes no header section of that size
 // (SETTINGS_MAX_HEADER_LIST_SIZE).
 var ErrHeaderListSize = errors.New("http2: request header list larger than peer's advertised limit")
-
-// OpenStream opens a stream with a request, whose pseudo-header fields come first (RFC 9113
-// §8.3.1), and with end if it has no body. Nothing is flushed. The error is core.ErrNoStream while
-// the peer's limit of streams is reached, and core.ErrNoMoreStreams when another connection is
-// needed. Client only.
-func (c *Conn) OpenStream(fields []header.Field, end bool) (*Stream, error) {
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	if c.client == nil {
-		return nil, errNotClient
-	}
-	c.catchUpLocked()
-	if c.mu.phase != phaseOpen {
-		return nil, core.ErrNoMoreStreams
-	}
-	c.ensureOutputLocked()
-	head := false
-	for _, f := range fields {
-		if f.Name == ":method" {
-			head = f.Value == "HEAD"
-			break
-		}
-	}
-	s, err := c.core.Open(core.Request{Fields: fields, Head: head, End: end})
-	if err != nil {
-		c.dropOutputLocked()
-		return nil, err
-	}
-	st := s.Owner.(*Stream)
-	st.send.finished = end
-	c.handleEventsLocked()
-	return st, nil
-}
 
 // Unsent reports of a stream that has died with its connection whether nothing of its request was
 // sent, so that the peer cannot have acted on it. Client only.

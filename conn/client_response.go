@@ -9,22 +9,14 @@ type ResponseHead struct {
 	Complete        bool // all of the response has arrived
 }
 
-// AwaitHead is Head, and reports whether content follows and whether all of it has arrived.
+// AwaitHead waits for the final head of the response. It reports whether content follows, and
+// whether all of it has arrived. The error is as of Read.
 func (st *Stream) AwaitHead() (ResponseHead, error) {
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	m, err := st.awaitHeadLocked(nil)
 	return ResponseHead{m, st.recv.endedWithHead, st.recv.endReceived}, err
-}
-
-// Head waits for the final head of the response and returns it; it is valid until Release. The
-// error is as of Read.
-func (st *Stream) Head() (*header.Message, error) {
-	c := st.c
-	c.mu.Lock()
-	defer c.unlockAndNotify()
-	return st.awaitHeadLocked(nil)
 }
 
 // awaitHeadLocked waits for the head, until w, which may be nil, ends the wait.
@@ -42,7 +34,7 @@ func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
 		if w.watchLocked() {
 			continue // the lock was released meanwhile
 		}
-		if !st.c.readInlineLocked(st, w) {
+		if !st.c.client.readInlineLocked(st, w) {
 			st.canRead.Wait()
 		}
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // AwaitSettings waits for the peer's SETTINGS, the first frame of a connection (RFC 9113 §3.4), and
-// returns those in force. The error is that of ctx, or of the connection. Client only.
-func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
+// returns those in force. The error is that of ctx, or of the connection.
+func (c *Client) AwaitSettings(ctx context.Context) (core.Settings, error) {
 	c.mu.Lock()
 	if c.mu.settingsReceived || c.mu.phase != phaseOpen {
 		defer c.mu.Unlock()
@@ -17,14 +17,10 @@ func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 		}
 		return c.core.PeerSettings(), nil
 	}
-	if c.client == nil {
-		c.mu.Unlock()
-		return core.Settings{}, errNotClient
+	if c.settingsReady == nil {
+		c.settingsReady = make(chan struct{})
 	}
-	if c.client.settingsReady == nil {
-		c.client.settingsReady = make(chan struct{})
-	}
-	known := c.client.settingsReady
+	known := c.settingsReady
 	c.mu.Unlock()
 	select {
 	case <-known:
@@ -35,8 +31,8 @@ func (c *Conn) AwaitSettings(ctx context.Context) (core.Settings, error) {
 }
 
 // KnownSettings returns the peer's settings in force, and false as long as its SETTINGS, the first
-// frame of a connection (RFC 9113 §3.4), have not come. Client only.
-func (c *Conn) KnownSettings() (core.Settings, bool) {
+// frame of a connection (RFC 9113 §3.4), have not come.
+func (c *Client) KnownSettings() (core.Settings, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.core.PeerSettings(), c.mu.settingsReceived
@@ -44,9 +40,9 @@ func (c *Conn) KnownSettings() (core.Settings, bool) {
 
 // signalSettingsLocked wakes calls of AwaitSettings: the peer's SETTINGS have come, or the
 // connection has ended.
-func (c *Conn) signalSettingsLocked() {
-	if known := c.client.settingsReady; known != nil {
-		c.client.settingsReady = nil
+func (c *Client) signalSettingsLocked() {
+	if known := c.settingsReady; known != nil {
+		c.settingsReady = nil
 		c.mu.pending = append(c.mu.pending, callback{f: func(error) { close(known) }})
 	}
 }

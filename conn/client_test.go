@@ -20,7 +20,7 @@ import (
 
 func (p *testPeer) openStream(h h2test.Block) *Stream {
 	p.t.Helper()
-	st, err := p.c.OpenStream(h.Fields, h.EndStream)
+	st, err := openStream(p.client, h.Fields, h.EndStream)
 	check(p.t, "OpenStream", err)
 	return st
 }
@@ -29,14 +29,15 @@ func TestClientExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
 		st := p.openStream(h2test.Post(1).With("a: b"))
-		p.wantIdle("nothing was flushed")
+		p.want("the request", h2test.Post(1).With("a: b"))
 		if n, err := st.Write([]byte("hello")); n != 5 || err != nil {
 			t.Errorf("Write: %d, %v", n, err)
 		}
+		p.wantIdle("nothing was flushed")
 		p.c.Flush()
-		p.want("the request", h2test.Post(1).With("a: b"), h2test.Data(1, "hello"))
+		p.want("the content", h2test.Data(1, "hello"))
 		k := p.start(func() (int, error) {
-			m, err := st.Head()
+			m, err := headOf(st)
 			if err != nil {
 				return 0, err
 			}
@@ -70,7 +71,7 @@ func TestClientHead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{})
 		headOf := func(st *Stream) func() (int, error) {
-			return func() (int, error) { _, err := st.Head(); return 0, err }
+			return func() (int, error) { _, err := headOf(st); return 0, err }
 		}
 		st := p.openStream(h2test.Get(1))
 		k := p.start(headOf(st))
@@ -97,7 +98,7 @@ func TestClientClosesReadBeforeTheHead(t *testing.T) {
 		p := newTestServer(t, Config{})
 		st := p.openStream(h2test.Get(1))
 		p.c.Flush()
-		k := p.start(func() (int, error) { _, err := st.Head(); return 0, err })
+		k := p.start(func() (int, error) { _, err := headOf(st); return 0, err })
 		st.CloseRead()
 		k.want("there will be none", 0, frame.Cancel)
 		st.Release()
@@ -158,7 +159,7 @@ func TestClientLimitOfStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{}, frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: 2})
 		a, b := p.openStream(h2test.Get(1)), p.openStream(h2test.Get(3))
-		if _, err := p.c.OpenStream(h2test.Get(5).Fields, true); !errors.Is(err, core.ErrNoStream) {
+		if _, err := openStream(p.client, h2test.Get(5).Fields, true); !errors.Is(err, core.ErrNoStream) {
 			t.Errorf("a third stream: %v", err)
 		}
 		p.c.Flush()
@@ -180,7 +181,7 @@ func TestClientLimitOfStreams(t *testing.T) {
 			t.Errorf("PeerSettings: %+v", s)
 		}
 		_ = p.c.Close()
-		if _, err := p.c.OpenStream(h2test.Get(7).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+		if _, err := openStream(p.client, h2test.Get(7).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("after Close: %v", err)
 		}
 	})

@@ -199,7 +199,7 @@ type Config struct {
 	// ignore (RFC 9113 §5.5), so that it shows early where it does not. Default false.
 	Grease bool
 
-	// Origins are sent in an ORIGIN frame behind our SETTINGS: see Conn.SendOrigin. Server only.
+	// Origins are sent in an ORIGIN frame behind our SETTINGS: see Server.SendOrigin. Server only.
 	// Default: none.
 	Origins []string
 
@@ -207,8 +207,8 @@ type Config struct {
 	// OnAltSvc what each ALTSVC frame says (RFC 7838 §4). Whether to believe the server is their
 	// matter. They are called by the goroutine that reads, outside any lock, and must not block.
 	// Client only.
-	OnOrigin func(c *Conn, origins []string)
-	OnAltSvc func(c *Conn, a AltSvc)
+	OnOrigin func(c *Client, origins []string)
+	OnAltSvc func(c *Client, a AltSvc)
 
 	// Received are octets of the peer that were read from the socket before the connection was
 	// made, to be handled as if they came from its first read.

@@ -34,7 +34,8 @@ type Handler interface {
 	ConnState(idle bool)
 }
 
-// Conn is an HTTP/2 connection. All methods may be called from any goroutine, Serve and Start once.
+// Conn is what both sides of an HTTP/2 connection have: it is part of a Client and of a Server. All
+// methods may be called from any goroutine, Serve and Start once.
 //
 // Its state has four owners:
 //
@@ -77,7 +78,7 @@ type Conn struct {
 
 	reader reader
 	writer writer
-	client *clientState   // nil on a server
+	client *Client        // that of which this is part; nil on a server
 	core   core.Driver    // guarded by mu, but for the methods of the reader
 	tasks  sync.WaitGroup // the goroutines that flush, and the one that closes the socket
 
@@ -115,25 +116,10 @@ type ioStats struct {
 	bytesRead, bytesWritten uint64
 }
 
-// NewServer returns the server's side of an HTTP/2 connection on nc, which it closes at its end.
-// Serve or Start runs it.
-func NewServer(nc net.Conn, cfg Config, h Handler) *Conn {
-	return newConn(nc, cfg, h, core.Server)
-}
-
-// NewClient returns the client's side of an HTTP/2 connection on nc, which it closes at its end.
-// Serve runs it. h may be nil where the server does not push.
-func NewClient(nc net.Conn, cfg Config, h Handler) *Conn {
-	return newConn(nc, cfg, h, core.Client)
-}
-
-func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
+func (c *Conn) init(nc net.Conn, cfg Config, h Handler, role core.Role) {
 	cfg.clampTimes()
-	c := &Conn{nc: nc, opts: cfg.runtimeOptions(), handler: h, role: role}
+	c.nc, c.opts, c.handler, c.role = nc, cfg.runtimeOptions(), h, role
 	c.mu.out.taken.L = &c.mu.Mutex
-	if role == core.Client {
-		c.client = newClientState(c, &cfg)
-	}
 	c.mu.timer.fire = c.timerFired
 	_, c.tls = nc.(*tls.Conn)
 	c.interruptible = isInterruptible(nc)
@@ -159,7 +145,6 @@ func newConn(nc net.Conn, cfg Config, h Handler, role core.Role) *Conn {
 	if len(cfg.Origins) > 0 && role == core.Server {
 		c.core.SendOrigin(cfg.Origins)
 	}
-	return c
 }
 
 // NetConn returns the underlying connection. Reading, writing or closing it breaks the connection.

@@ -266,7 +266,7 @@ func TestClientIsDrainedByServersGoAway(t *testing.T) {
 		var st [3]*Stream
 		for i := range st {
 			var err error
-			if st[i], err = p.c.OpenStream(h2test.Get(1).Fields, true); err != nil {
+			if st[i], err = openStream(p.client, h2test.Get(1).Fields, true); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -277,7 +277,7 @@ func TestClientIsDrainedByServersGoAway(t *testing.T) {
 		if err := st[2].Err(); !errors.Is(err, frame.RefusedStream) {
 			t.Errorf("Err of a stream above the last is %v", err)
 		}
-		if _, err := p.c.OpenStream(h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+		if _, err := openStream(p.client, h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 			t.Errorf("OpenStream after GOAWAY: %v", err)
 		}
 		st[2].Release()

@@ -164,7 +164,7 @@ func (c *Conn) handleEventsLocked() {
 		case core.EventClosed:
 			st.closed = true
 			if c.client != nil {
-				c.noteStreamClosedLocked(st)
+				c.client.noteStreamClosedLocked(st)
 			}
 			st.recycleLocked()
 		case core.EventFault:
@@ -173,14 +173,14 @@ func (c *Conn) handleEventsLocked() {
 			c.mu.settingsReceived = true
 			if c.client != nil {
 				c.client.quotaChanged = true
-				c.signalSettingsLocked()
+				c.client.signalSettingsLocked()
 			}
 		case core.EventPingAck:
 			c.pingAckedLocked(e.Ping)
 		case core.EventGoAway:
 			c.noteGoAwayLocked(e.Err)
 		case core.EventInformational, core.EventPush, core.EventOrigin, core.EventAltSvc:
-			c.handleClientEventLocked(e, st)
+			c.client.handleClientEventLocked(e, st)
 		}
 	}
 }

@@ -46,17 +46,16 @@ func Example() {
 	client := conn.NewClient(clientEnd, conn.Config{}, nil)
 	go client.Serve()
 
-	s, err := client.OpenStream([]header.Field{
+	s, err := client.OpenRequest(&conn.Request{Fields: []header.Field{
 		{Name: ":method", Value: "GET"},
 		{Name: ":scheme", Value: "http"},
 		{Name: ":authority", Value: "example.com"},
 		{Name: ":path", Value: "/world"},
-	}, true)
+	}, End: true})
 	if err != nil {
 		log.Fatal(err)
 	}
-	client.Flush()
-	head, err := s.Head()
+	head, err := s.AwaitHead()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -95,17 +94,16 @@ func ExampleTracer() {
 	client := conn.NewClient(clientEnd, conn.Config{}, nil)
 	go client.Serve()
 	go func() {
-		s, err := client.OpenStream([]header.Field{
+		s, err := client.OpenRequest(&conn.Request{Fields: []header.Field{
 			{Name: ":method", Value: "GET"},
 			{Name: ":scheme", Value: "http"},
 			{Name: ":authority", Value: "example.com"},
 			{Name: ":path", Value: "/"},
-		}, true)
+		}, End: true})
 		if err != nil {
 			log.Fatal(err)
 		}
-		client.Flush()
-		if _, err := s.Head(); err != nil {
+		if _, err := s.AwaitHead(); err != nil {
 			log.Fatal(err)
 		}
 		s.Release()

@@ -253,7 +253,7 @@ func TestSlowButSteadyPeerOnTLS(t *testing.T) {
 				_ = st.Reply(status2(200), make([]byte, size), nil)
 			},
 		)
-		st, err := p.client.OpenStream(h2test.Get(1).Fields, true)
+		st, err := openStream(p.client, h2test.Get(1).Fields, true)
 		check(t, "OpenStream", err)
 		p.client.Flush()
 		got, err := io.ReadAll(st)

@@ -111,7 +111,7 @@ func TestNoWriteDeadlineIsLeftBelowTLS(t *testing.T) {
 	client, server := overTLS(t, tlsbatch.New(cn), tlsbatch.New(sn))
 	p := newPair(t, client, server, Config{WriteByteTimeout: time.Second}, Config{WriteByteTimeout: time.Second}, echo)
 	p.roundTrip(pattern(1, 8<<20))
-	for _, c := range []*Conn{p.client, p.server} {
+	for _, c := range []*Conn{&p.client.Conn, &p.server.Conn} {
 		if c.writer.tlsBatch == nil {
 			t.Error("TLS writes by itself")
 		}

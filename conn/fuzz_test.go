@@ -190,7 +190,7 @@ func FuzzClient(f *testing.F) {
 				h := h2test.Post(0)
 				h.EndStream = i%2 == 0
 				go func() { // ends with the connection
-					st, err := p.c.OpenStream(h.Fields, h.EndStream)
+					st, err := openStream(p.client, h.Fields, h.EndStream)
 					if err != nil {
 						return
 					}
@@ -200,7 +200,7 @@ func FuzzClient(f *testing.F) {
 						_ = st.Finish(nil, h2test.Fields("a: b"))
 					}
 					p.c.Flush()
-					if _, err := st.Head(); err != nil {
+					if _, err := headOf(st); err != nil {
 						return
 					}
 					_, _ = io.Copy(io.Discard, st)

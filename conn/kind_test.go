@@ -125,7 +125,7 @@ func TestKindsCancel(t *testing.T) {
 					for range 10 {
 						p.roundTrip([]byte("hello"))
 					}
-					st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
+					st, err := openStream(p.client, h2test.Get(0).Fields, true)
 					check(t, "OpenStream", err)
 					p.client.FlushNoWait()
 					time.AfterFunc(time.Minute, func() { giveUp(st) })
@@ -158,9 +158,9 @@ func TestKindsEnd(t *testing.T) {
 			for _, reads := range []bool{true, false} {
 				t.Run(name+"/"+role.String(), func(t *testing.T) {
 					forKinds(t, func(t *testing.T, nc, peer net.Conn) {
-						c := NewServer(nc, Config{}, &testHandler{})
+						c := &NewServer(nc, Config{}, &testHandler{}).Conn
 						if role == core.Client {
-							c = NewClient(nc, Config{}, nil)
+							c = &NewClient(nc, Config{}, nil).Conn
 						}
 						ended := make(chan error)
 						go func() { ended <- c.Serve() }()
@@ -231,12 +231,12 @@ func TestReadErrorIsKept(t *testing.T) {
 		defer s.Close()
 		own := errors.New("a tunnel is gone")
 		cn := NewClient(errorReads{c, own}, Config{}, nil)
-		st, err := cn.OpenStream(h2test.Get(0).Fields, true)
+		st, err := openStream(cn, h2test.Get(0).Fields, true)
 		check(t, "OpenStream", err)
 		if err := cn.Serve(); !errors.Is(err, own) {
 			t.Errorf("Serve returned %v", err)
 		}
-		if _, err := st.Head(); !errors.Is(err, own) {
+		if _, err := headOf(st); !errors.Is(err, own) {
 			t.Errorf("Head returned %v", err)
 		}
 		st.Release()

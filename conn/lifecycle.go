@@ -64,7 +64,7 @@ func (c *Conn) serve(goOn bool) {
 			c.finishServe()
 		}
 	}()
-	for goOn && (c.client == nil || c.acquireLease()) {
+	for goOn && (c.client == nil || c.client.acquireLease()) {
 		goOn = c.readOnce()
 		if c.reader.parking {
 			c.reader.parking = false
@@ -246,7 +246,7 @@ func (c *Conn) closeLocked(err error) {
 func (c *Conn) failStreamsLocked(err error) {
 	if c.client != nil {
 		c.client.quotaChanged = true
-		c.signalSettingsLocked()
+		c.client.signalSettingsLocked()
 	}
 	c.failPingsLocked(err)
 	c.core.Streams(func(s *core.Stream) {

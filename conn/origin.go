@@ -4,26 +4,26 @@ import "errors"
 
 // SendOrigin says for which origins a client may use this connection (RFC 8336), each as
 // "https://host:port" without a port that is the default. What a client does with it needs a
-// certificate for these hosts, so it is for TLS. Nothing is flushed. Server only.
-func (c *Conn) SendOrigin(origins ...string) error {
-	return c.announce(func() error {
-		c.core.SendOrigin(origins)
+// certificate for these hosts, so it is for TLS. Nothing is flushed.
+func (s *Server) SendOrigin(origins ...string) error {
+	return s.announce(func() error {
+		s.core.SendOrigin(origins)
 		return nil
 	})
 }
 
 // SendAltSvc says where else an origin, "https://host:port", is served (RFC 7838 §4). value is as
-// in an Alt-Svc field: `h2="alt.example.com:443"; ma=3600`. Nothing is flushed. Server only.
-func (c *Conn) SendAltSvc(origin, value string) error {
-	return c.announce(func() error {
-		if origin == "" || len(origin) > 1<<16-1 || !c.core.SendAltSvc(nil, origin, value) {
+// in an Alt-Svc field: `h2="alt.example.com:443"; ma=3600`. Nothing is flushed.
+func (s *Server) SendAltSvc(origin, value string) error {
+	return s.announce(func() error {
+		if origin == "" || len(origin) > 1<<16-1 || !s.core.SendAltSvc(nil, origin, value) {
 			return errAltSvc
 		}
 		return nil
 	})
 }
 
-// SendAltSvc is that of Conn for the origin of the request on st.
+// SendAltSvc is [Server.SendAltSvc] for the origin of the request on st. Server only.
 func (st *Stream) SendAltSvc(value string) error {
 	return st.c.announce(func() error {
 		if err := st.writeErrLocked(); err != nil {

@@ -15,10 +15,12 @@ func TestOriginAndAltSvc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string // written by the goroutine that reads; looked at when nothing runs
 		p := newTestServer(t, Config{
-			OnOrigin: func(_ *Conn, origins []string) { got = append(got, origins...) },
-			OnAltSvc: func(_ *Conn, a AltSvc) { got = append(got, fmt.Sprint(a.Owner, a.Origin, " ", a.Value)) },
+			OnOrigin: func(_ *Client, origins []string) { got = append(got, origins...) },
+			OnAltSvc: func(_ *Client, a AltSvc) { got = append(got, fmt.Sprint(a.Owner, a.Origin, " ", a.Value)) },
 		})
-		st, err := p.c.OpenRequest(&Request{Fields: h2test.Request(1, "GET", "/").Fields, End: true, Owner: "the request "})
+		st, err := p.client.OpenRequest(
+			&Request{Fields: h2test.Request(1, "GET", "/").Fields, End: true, Owner: "the request "},
+		)
 		check(t, "OpenRequest", err)
 		long := "https://" + strings.Repeat("x", maxOriginOctets)
 		p.send(frame.NewOrigin("https://a.example", long, "https://b.example"),
@@ -44,11 +46,11 @@ func TestSendOriginAndAltSvc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPeer(t, Config{})
 		st := p.open(h2test.Post(1))
-		check(t, "SendOrigin", p.c.SendOrigin("https://a.example"))
-		check(t, "SendAltSvc", p.c.SendAltSvc("https://a.example", "clear"))
+		check(t, "SendOrigin", p.server.SendOrigin("https://a.example"))
+		check(t, "SendAltSvc", p.server.SendAltSvc("https://a.example", "clear"))
 		check(t, "SendAltSvc of a stream", st.SendAltSvc("clear"))
 		for name, err := range map[string]error{
-			"no origin": p.c.SendAltSvc("", "clear"), "too long": p.c.SendAltSvc("x", strings.Repeat("x", 1<<14)),
+			"no origin": p.server.SendAltSvc("", "clear"), "too long": p.server.SendAltSvc("x", strings.Repeat("x", 1<<14)),
 			"too long on a stream": st.SendAltSvc(strings.Repeat("x", 1<<14)),
 		} {
 			if err == nil {
@@ -64,7 +66,7 @@ func TestSendOriginAndAltSvc(t *testing.T) {
 		)
 		st.Release()
 		check(t, "Close", p.c.Close())
-		if p.c.SendOrigin("https://a.example") == nil {
+		if p.server.SendOrigin("https://a.example") == nil {
 			t.Error("SendOrigin on a connection that is closed")
 		}
 	})

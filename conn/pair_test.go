@@ -16,10 +16,11 @@ import (
 
 // A pair is a client's Conn and a server's at the two ends of one connection.
 type pair struct {
-	t              *testing.T
-	client, server *Conn
-	served         sync.WaitGroup
-	errs           [2]error // of Serve: client, server
+	t      *testing.T
+	client *Client
+	server *Server
+	served sync.WaitGroup
+	errs   [2]error // of Serve: client, server
 }
 
 // newPair connects the two. handler runs in a goroutine for each stream, which is released when it
@@ -97,7 +98,7 @@ func (p *pair) roundTrip(body []byte) {
 }
 
 func (p *pair) try(body []byte) error {
-	st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
+	st, err := openStream(p.client, h2test.Post(0).Fields, false)
 	if err != nil {
 		return fmt.Errorf("OpenStream: %w", err)
 	}
@@ -113,7 +114,7 @@ func (p *pair) try(body []byte) error {
 		sent <- err
 	}()
 	defer func() { <-sent }()
-	m, err := st.Head()
+	m, err := headOf(st)
 	if err != nil {
 		return fmt.Errorf("Head: %w", err)
 	}

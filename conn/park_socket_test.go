@@ -282,7 +282,7 @@ func TestParkWithHalfARecord(t *testing.T) {
 	cut.mu.Lock()
 	cut.on = true
 	cut.mu.Unlock()
-	st, err := p.client.OpenStream(h2test.Post(0).Fields, true)
+	st, err := openStream(p.client, h2test.Post(0).Fields, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestParkWithHalfARecord(t *testing.T) {
 	if err := cut.release(); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := st.Head(); err != nil || m.Status != 200 {
+	if m, err := headOf(st); err != nil || m.Status != 200 {
 		t.Fatal(m, err)
 	}
 	if _, err := io.Copy(io.Discard, st); err != nil && !errors.Is(err, io.EOF) {
@@ -390,7 +390,7 @@ func TestParkEndsBackpressure(t *testing.T) {
 	for _, head := range []h2test.Block{
 		h2test.Request(0, "GET", "/awaited", "priority: u=0"), h2test.Request(0, "GET", "/other", "priority: u=3"),
 	} {
-		if _, err := p.client.OpenStream(head.Fields, true); err != nil {
+		if _, err := openStream(p.client, head.Fields, true); err != nil {
 			t.Fatal(err)
 		}
 		p.client.Flush()

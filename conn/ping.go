@@ -44,7 +44,7 @@ func (c *Conn) startPing(answered func(error)) (data [8]byte, err error) {
 	}
 	c.mu.pings[data] = answered
 	if c.client != nil && c.client.lease.holder == leaseFree {
-		c.returnLeaseLocked() // for the answer to be read
+		c.client.returnLeaseLocked() // for the answer to be read
 	}
 	c.ensureOutputLocked()
 	c.core.Ping(data)

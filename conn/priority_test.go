@@ -21,7 +21,7 @@ func extensible(urgency uint8, incremental bool) priority.Params {
 
 func (p *testPeer) prioritized(r *Request) *Stream {
 	p.t.Helper()
-	st, err := p.c.OpenRequest(r)
+	st, err := p.client.OpenRequest(r)
 	check(p.t, "OpenRequest", err)
 	return st
 }
@@ -139,7 +139,7 @@ func TestPriorityBetweenClientAndServer(t *testing.T) {
 		check(t, "SetPriority", st.SetPriority(q))
 		synctest.Wait()
 		more <- true
-		_, err = st.Head()
+		_, err = headOf(st)
 		check(t, "Head", err)
 		st.Release()
 		pr.wantClean()

@@ -130,7 +130,7 @@ func (h *pushClient) HandleStreams(batch []*Stream) {
 		h.all.Go(func() { // ends with the stream
 			defer st.Release()
 			path := st.Promise().Path
-			_, err := st.Head()
+			_, err := headOf(st)
 			body, rerr := io.ReadAll(st)
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -174,7 +174,7 @@ func TestPushPair(t *testing.T) {
 				&Request{Fields: h2test.Request(0, "GET", fmt.Sprintf("/%d", i)).Fields, End: true, Owner: i},
 			)
 			check(t, "OpenRequest", err)
-			_, err = st.Head()
+			_, err = headOf(st)
 			check(t, "Head", err)
 			if body, err := io.ReadAll(st); string(body) != "page" || err != nil {
 				t.Errorf("%q, %v", body, err)
@@ -202,7 +202,7 @@ func TestPushPair(t *testing.T) {
 func TestOnReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestServer(t, Config{EnablePush: true})
-		parent, err := p.c.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true, Owner: p})
+		parent, err := p.client.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true, Owner: p})
 		check(t, "OpenRequest", err)
 		p.frames()
 		promise := frame.PushPromise{

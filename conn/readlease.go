@@ -61,10 +61,10 @@ const (
 // acquireLease is called in Serve before each read. Where requests follow one another closely and
 // none is open it gives the lease up. Then it waits until Serve has the lease, and reports whether
 // Serve is to read: false once a request that has read found the end of the connection.
-func (c *Conn) acquireLease() bool {
+func (c *Client) acquireLease() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.client.lease
+	t := &c.lease
 	t.wakeCaughtUpLocked()
 	if t.holder == leaseServe && t.backToBack && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 		c.releaseLeaseLocked()
@@ -81,16 +81,16 @@ func (c *Conn) acquireLease() bool {
 
 // releaseLeaseLocked gives the lease up: the next request takes it, or the timer returns it to
 // Serve.
-func (c *Conn) releaseLeaseLocked() {
-	t := &c.client.lease
+func (c *Client) releaseLeaseLocked() {
+	t := &c.lease
 	t.holder, t.inlineReader = leaseFree, nil
 	if !t.timerOn {
 		c.armLeaseTimerLocked(leaseFreeTime)
 	}
 }
 
-func (c *Conn) armLeaseTimerLocked(d time.Duration) {
-	t := &c.client.lease
+func (c *Client) armLeaseTimerLocked(d time.Duration) {
+	t := &c.lease
 	t.timerOn = true
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, c.leaseTimerFired) // ends by itself
@@ -100,10 +100,10 @@ func (c *Conn) armLeaseTimerLocked(d time.Duration) {
 }
 
 // leaseTimerFired returns the lease to Serve if no request has taken it for leaseFreeTime.
-func (c *Conn) leaseTimerFired() {
+func (c *Client) leaseTimerFired() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.client.lease
+	t := &c.lease
 	t.timerOn = false
 	switch {
 	case t.holder != leaseFree:
@@ -121,8 +121,8 @@ func (c *Conn) leaseTimerFired() {
 }
 
 // returnLeaseLocked gives the lease to Serve.
-func (c *Conn) returnLeaseLocked() {
-	t := &c.client.lease
+func (c *Client) returnLeaseLocked() {
+	t := &c.lease
 	t.holder, t.inlineReader = leaseServe, nil
 	t.serveCond.Signal()
 }
@@ -130,8 +130,8 @@ func (c *Conn) returnLeaseLocked() {
 // readInlineLocked takes the lease for st, if it is free, and reads until the head of st has come
 // or w, which may be nil, ends the wait. It reports whether it has read, and releases the lock
 // meanwhile.
-func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
-	t := &c.client.lease
+func (c *Client) readInlineLocked(st *Stream, w *interrupt) bool {
+	t := &c.lease
 	if t.holder != leaseFree || c.mu.phase != phaseOpen {
 		return false
 	}
@@ -145,8 +145,8 @@ func (c *Conn) readInlineLocked(st *Stream, w *interrupt) bool {
 // readWithLeaseLocked reads in Serve's place while more reports true, and then gives the lease up
 // or returns it. st is the stream whose interruptReadLocked ends the Read. The lock is released
 // while it reads.
-func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
-	t := &c.client.lease
+func (c *Client) readWithLeaseLocked(st *Stream, more func() bool) {
+	t := &c.lease
 	t.holder, t.inlineReader = leaseRequest, st
 	goOn := true
 	defer func() { // even if code of the application has ended this goroutine
@@ -164,7 +164,7 @@ func (c *Conn) readWithLeaseLocked(st *Stream, more func() bool) {
 }
 
 // readOnceUnlocked releases the lock, calls readOnce and acquires the lock again.
-func (c *Conn) readOnceUnlocked() bool {
+func (c *Client) readOnceUnlocked() bool {
 	defer c.mu.Lock()
 	c.unlockAndNotify()
 	return c.readOnce()
@@ -172,8 +172,8 @@ func (c *Conn) readOnceUnlocked() bool {
 
 // noteRequestGapLocked finds whether requests follow one another closely. It is called before a
 // stream is opened.
-func (c *Conn) noteRequestGapLocked() {
-	t := &c.client.lease
+func (c *Client) noteRequestGapLocked() {
+	t := &c.lease
 	if !t.backToBack && c.mayReadInline() && c.mu.settingsReceived && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of testing/synctest, where a test may wait for
 		// what a server sends.
@@ -185,6 +185,6 @@ func (c *Conn) noteRequestGapLocked() {
 // mayReadInline reports whether requests may read for themselves. With a Tracer or a FramePolicy
 // they do not: these are called by the goroutine that reads, and runtime.Goexit in them must not
 // end the goroutine of a request.
-func (c *Conn) mayReadInline() bool {
+func (c *Client) mayReadInline() bool {
 	return c.interruptible && socket.CanPeek && c.opts.Tracer == nil && c.opts.FramePolicy == nil
 }

@@ -225,10 +225,10 @@ func TestReadLeaseCatchesUp(t *testing.T) {
 	} {
 		for _, open := range []func(p *testPeer) error{
 			func(p *testPeer) error {
-				_, err := p.c.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true})
+				_, err := p.client.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true})
 				return err
 			},
-			func(p *testPeer) error { _, err := p.c.OpenStream(h2test.Get(0).Fields, true); return err },
+			func(p *testPeer) error { _, err := openStream(p.client, h2test.Get(0).Fields, true); return err },
 		} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -61,8 +61,8 @@ func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 
 // misuse opens a stream, treats it as the mood says, and reports data that belongs to no stream or
 // to another.
-func misuse(c *Conn, m mood, size, cut int) error {
-	st, err := c.OpenStream(h2test.Post(0).Fields, false)
+func misuse(c *Client, m mood, size, cut int) error {
+	st, err := openStream(c, h2test.Post(0).Fields, false)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func misuse(c *Conn, m mood, size, cut int) error {
 		st.CloseRead()
 		return nil
 	}
-	h, err := st.Head()
+	h, err := headOf(st)
 	if err != nil {
 		return nil // the server's caprice
 	}
@@ -233,7 +233,7 @@ func TestManyRequestsLeakNothing(t *testing.T) {
 		one := func(rnd *rand.Rand) {
 			h := h2test.Get(0)
 			h.EndStream = rnd.IntN(2) == 0
-			st, err := p.client.OpenStream(h.Fields, h.EndStream)
+			st, err := openStream(p.client, h.Fields, h.EndStream)
 			if err != nil {
 				t.Error(err)
 				return
@@ -241,7 +241,7 @@ func TestManyRequestsLeakNothing(t *testing.T) {
 			p.client.Flush()
 			if rnd.IntN(3) == 0 || st.ID()%7 == 0 {
 				st.Reset(frame.Cancel)
-			} else if _, err := st.Head(); err != nil {
+			} else if _, err := headOf(st); err != nil {
 				t.Error(err)
 			}
 			st.Release()
@@ -282,7 +282,7 @@ func TestManyRequestsLeakNothing(t *testing.T) {
 		if grown > requests*8 {
 			t.Errorf("%d requests leave %d octets of memory", requests, grown)
 		}
-		for _, c := range []*Conn{p.client, p.server} {
+		for _, c := range []*Conn{&p.client.Conn, &p.server.Conn} {
 			if s := c.Stats(); s.Streams != 0 || s.Unread != 0 {
 				t.Errorf("Stats: %+v", s)
 			}

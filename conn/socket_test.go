@@ -292,7 +292,7 @@ func idleMemory(t *testing.T, n, body int, connect func() (client, server net.Co
 	}
 	before := inUse()
 	var wg sync.WaitGroup
-	conns := make([]*Conn, n)
+	conns := make([]*Server, n)
 	for i, sn := range servers {
 		conns[i] = NewServer(sn, Config{IdleTimeout: time.Hour}, handlerFunc(func(st *Stream) {
 			_, _ = io.Copy(io.Discard, st)
@@ -366,7 +366,7 @@ func TestStatsOfSocket(t *testing.T) {
 	if p.client.NetConn() != net.Conn(cn) {
 		t.Error("NetConn is another")
 	}
-	if _, err := p.client.OpenStream(h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
+	if _, err := openStream(p.client, h2test.Get(1).Fields, true); !errors.Is(err, core.ErrNoMoreStreams) {
 		t.Errorf("OpenStream after the end: %v", err)
 	}
 }

@@ -49,7 +49,7 @@ func TestConnStateMayOpenStreams(t *testing.T) {
 		p.h.onState = func(idle bool) {
 			if idle && opened < 3 {
 				opened++
-				st, err := p.c.OpenStream(h2test.Get(1).Fields, true)
+				st, err := openStream(p.client, h2test.Get(1).Fields, true)
 				if err != nil {
 					t.Error(err)
 					return
@@ -69,7 +69,7 @@ func TestConnStateMayOpenStreams(t *testing.T) {
 				p.c.Shutdown()
 			}
 		}
-		st, err := p.c.OpenStream(h2test.Get(1).Fields, true)
+		st, err := openStream(p.client, h2test.Get(1).Fields, true)
 		check(t, "OpenStream", err)
 		p.wantStates("active", "idle active")
 		st.Release()

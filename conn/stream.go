@@ -23,6 +23,10 @@ var (
 
 // Stream is one exchange on a connection. Its methods may be called from any goroutine, but only
 // one may read and one write at a time. After Release it must not be touched.
+//
+// It is one type for both roles, since a Handler and a Tunnel take streams of both, and most
+// methods are common. A method whose comment ends in "Client only" or "Server only" is of no use on
+// a stream of the other role.
 type Stream struct {
 	c  *Conn
 	cs core.Stream
@@ -134,8 +138,8 @@ func (st *Stream) Conn() *Conn {
 	return st.c
 }
 
-// Message returns the head of the request on a server, and of the response on a client once Head
-// has returned. It is valid, and must not be changed, until Release.
+// Message returns the head of the request on a server, and of the response on a client once
+// AwaitHead has returned. It is valid, and must not be changed, until Release.
 func (st *Stream) Message() *header.Message { return &st.cs.Head }
 
 // HeadOnly reports whether END_STREAM came with the head of the request, which so has no content

@@ -19,9 +19,9 @@ func (st *Stream) ReadContext(ctx context.Context, p []byte) (int, error) {
 	return st.read(p, w)
 }
 
-// HeadContext is [Stream.Head] whose wait ends when ctx is done, with ctx's error, as of ctx.Err. A
-// context that is done when it is called makes it fail also where the head has arrived. The stream
-// goes on, and Head may be called again. Client only.
+// HeadContext is [Stream.AwaitHead] whose wait ends when ctx is done, with ctx's error, as of
+// ctx.Err. A context that is done when it is called makes it fail also where the head has arrived.
+// The stream goes on, and AwaitHead may be called again. Client only.
 func (st *Stream) HeadContext(ctx context.Context) (*header.Message, error) {
 	w, err := st.newInterrupt(ctx)
 	if err != nil {

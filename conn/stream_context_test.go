@@ -44,7 +44,7 @@ func TestReadContext(t *testing.T) {
 			_ = st.Finish([]byte("end"), nil)
 			st.Conn().Flush()
 		})
-		st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
+		st, err := openStream(p.client, h2test.Post(0).Fields, false)
 		check(t, "OpenStream", err)
 		p.client.Flush()
 		time.Sleep(2 * time.Minute)
@@ -108,7 +108,7 @@ func TestHeadContext(t *testing.T) {
 				p.roundTrip([]byte("hello"))
 				time.Sleep(backToBackGap / 2)
 			}
-			st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
+			st, err := openStream(p.client, h2test.Get(0).Fields, true)
 			check(t, "OpenStream", err)
 			p.client.FlushNoWait()
 			for range 3 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/conn/core"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
 	"github.com/sluice-go/sluice/internal/memconn"
@@ -25,13 +27,16 @@ import (
 // without more from the peer.
 type testPeer struct {
 	t    *testing.T
-	c    *Conn
+	c    *Conn // that of client or server
 	h    *testHandler
 	nc   memconn.End   // the peer's end
 	end  memconn.End   // the connection's end
 	far  *memconn.Conn // that, or what lies below its TLS
 	made int           // writes of the connection's end for the handshake of TLS
 	role core.Role     // of the connection
+
+	client *Client // nil where the connection is a server's
+	server *Server // nil where it is a client's
 
 	codec *h2test.Codec
 	in    []byte // read, not looked at
@@ -142,9 +147,11 @@ func makeTestPeer(t *testing.T, role core.Role, cfg Config, o memconn.Options) *
 	p.far = memconn.Below(p.end)
 	_, p.made = p.far.Calls()
 	if role == core.Server {
-		p.c = NewServer(p.end, cfg, p.h)
+		p.server = NewServer(p.end, cfg, p.h)
+		p.c = &p.server.Conn
 	} else {
-		p.c = NewClient(p.end, cfg, p.h)
+		p.client = NewClient(p.end, cfg, p.h)
+		p.c = &p.client.Conn
 	}
 	t.Cleanup(p.finish)
 	return p
@@ -407,4 +414,19 @@ func check(t *testing.T, msg string, err error) {
 	if err != nil {
 		t.Fatalf("%s: %v", msg, err)
 	}
+}
+
+// openStream opens a stream with a request, whose content follows unless end is set.
+func openStream(c *Client, fields []header.Field, end bool) (*Stream, error) {
+	return c.OpenRequest(&Request{Fields: fields, Head: isHead(fields), End: end})
+}
+
+func isHead(fields []header.Field) bool {
+	return slices.Contains(fields, header.Field{Name: ":method", Value: "HEAD"})
+}
+
+// headOf waits for the head of the response.
+func headOf(st *Stream) (*header.Message, error) {
+	h, err := st.AwaitHead()
+	return h.Message, err
 }

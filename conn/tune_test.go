@@ -27,7 +27,7 @@ func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Durat
 		}
 		_ = st.Reply(status2(200), nil, nil)
 	})
-	st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
+	st, err := openStream(p.client, h2test.Post(0).Fields, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func upload(t *testing.T, n int, rate int64, ccfg, scfg Config) (took time.Durat
 		t.Fatal(err)
 	}
 	p.client.Flush()
-	if m, err := st.Head(); err != nil || m.Status != 200 {
+	if m, err := headOf(st); err != nil || m.Status != 200 {
 		t.Fatalf("status %d, %v", m.Status, err)
 	}
 	took, client = time.Since(start), p.client.Stats()
@@ -138,7 +138,7 @@ func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 		var streams []*Stream
 		var writers sync.WaitGroup
 		for i := range 4 {
-			st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
+			st, err := openStream(p.client, h2test.Post(0).Fields, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestOnlyTheReaderGetsAWindow(t *testing.T) {
 		}
 		_ = streams[0].Finish(nil, nil)
 		p.client.Flush()
-		if m, err := streams[0].Head(); err != nil || m.Status != 200 {
+		if m, err := headOf(streams[0]); err != nil || m.Status != 200 {
 			t.Errorf("status %d, %v", m.Status, err)
 		}
 		close(idle)

@@ -123,7 +123,7 @@ func TestTunnelsAtRandom(t *testing.T) {
 						id := st.ID()
 						plan := plans[(id-1)/2]
 						open.Go(func() {
-							if _, err := st.Head(); err != nil {
+							if _, err := headOf(st); err != nil {
 								NewTunnel(st, nil).Close()
 								return
 							}

@@ -33,11 +33,11 @@ func (p *testPeer) tunnel(id uint32) *Tunnel {
 		p.want("the answer", h2test.Response(id, 200))
 		return NewTunnel(st, nil)
 	}
-	st, err := p.c.OpenRequest(&Request{Fields: connectTo(id).Fields})
+	st, err := p.client.OpenRequest(&Request{Fields: connectTo(id).Fields})
 	check(p.t, "OpenRequest", err)
 	p.want("the request", connectTo(id))
 	p.send(h2test.Response(id, 200))
-	_, err = st.Head()
+	_, err = headOf(st)
 	check(p.t, "Head", err)
 	return NewTunnel(st, nil)
 }
@@ -132,12 +132,12 @@ func TestTunnelClose(t *testing.T) {
 		p.want("the end", h2test.DataEnd(5, ""))
 		time.Sleep(DefaultTunnelCloseTimeout - 2)
 		p.wantIdle("it is waited for")
-		if taken, _ := p.c.Quota(); taken != 1 {
+		if taken, _ := p.client.Quota(); taken != 1 {
 			t.Errorf("%d streams are taken", taken)
 		}
 		time.Sleep(2)
 		p.want("not for ever", h2test.RST(5, frame.Cancel))
-		if taken, _ := p.c.Quota(); taken != 0 {
+		if taken, _ := p.client.Quota(); taken != 0 {
 			t.Errorf("%d streams are taken", taken)
 		}
 	})
@@ -350,7 +350,7 @@ func TestTunnelRelay(t *testing.T) {
 			})
 			st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).Fields})
 			check(t, "OpenRequest", err)
-			_, err = st.Head()
+			_, err = headOf(st)
 			check(t, "Head", err)
 			return p, NewTunnel(st, nil)
 		}
@@ -448,7 +448,7 @@ func TestTunnelAllocatesNothing(t *testing.T) {
 	})
 	st, err := p.client.OpenRequest(&Request{Fields: connectTo(0).Fields})
 	check(t, "OpenRequest", err)
-	_, err = st.Head()
+	_, err = headOf(st)
 	check(t, "Head", err)
 	tun := NewTunnel(st, nil)
 	buf := make([]byte, 1000)
@@ -473,7 +473,7 @@ func TestAwaitSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		await := func(p *testPeer, ctx context.Context) *call {
 			return p.start(func() (int, error) {
-				s, err := p.c.AwaitSettings(ctx)
+				s, err := p.client.AwaitSettings(ctx)
 				if s.EnableConnectProtocol {
 					return 1, err
 				}

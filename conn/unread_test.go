@@ -105,15 +105,15 @@ func (tt *unreadTest) download(t *testing.T, o memconn.Options) {
 	})
 	bodies := make([]*Stream, tt.streams)
 	for i := range bodies {
-		st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
+		st, err := openStream(p.client, h2test.Get(0).Fields, true)
 		check(t, "OpenStream", err)
 		p.client.Flush()
-		_, err = st.Head()
+		_, err = headOf(st)
 		check(t, "Head", err)
 		bodies[i] = st
 	}
 	time.Sleep(time.Second) // as much comes as may
-	tt.read(t, p.client, bodies)
+	tt.read(t, &p.client.Conn, bodies)
 	for _, st := range bodies {
 		st.Release()
 	}
@@ -132,14 +132,14 @@ func (tt *unreadTest) upload(t *testing.T, o memconn.Options) {
 	})
 	var sent sync.WaitGroup
 	for range tt.streams {
-		st, err := p.client.OpenStream(h2test.Post(0).Fields, false)
+		st, err := openStream(p.client, h2test.Post(0).Fields, false)
 		check(t, "OpenStream", err)
 		sent.Go(func() {
 			if err := st.Finish(make([]byte, tt.size), nil); err != nil {
 				t.Errorf("Finish: %v", err)
 			}
 			p.client.Flush()
-			_, err := st.Head()
+			_, err := headOf(st)
 			check(t, "Head", err)
 			st.Release()
 		})
@@ -150,7 +150,7 @@ func (tt *unreadTest) upload(t *testing.T, o memconn.Options) {
 		bodies[i] = <-came
 	}
 	time.Sleep(time.Second) // as much comes as may
-	tt.read(t, p.server, bodies)
+	tt.read(t, &p.server.Conn, bodies)
 	done.Done()
 	sent.Wait()
 	p.wantClean()
@@ -168,10 +168,10 @@ func TestWindowsGrowBack(t *testing.T) {
 		window := func() uint32 { return p.server.PeerSettings().InitialWindowSize }
 		begin := func(n int) (bodies []*Stream) {
 			for range n {
-				st, err := p.client.OpenStream(h2test.Get(0).Fields, true)
+				st, err := openStream(p.client, h2test.Get(0).Fields, true)
 				check(t, "OpenStream", err)
 				p.client.Flush()
-				_, err = st.Head()
+				_, err = headOf(st)
 				check(t, "Head", err)
 				bodies = append(bodies, st)
 			}
@@ -179,7 +179,7 @@ func TestWindowsGrowBack(t *testing.T) {
 			return bodies
 		}
 		end := func(bodies []*Stream) {
-			tt.read(t, p.client, bodies)
+			tt.read(t, &p.client.Conn, bodies)
 			for _, st := range bodies {
 				st.Release()
 			}

@@ -30,7 +30,7 @@ func TestKeptPartsOfRequest(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var all []kept
-	var conns []weak.Pointer[conn.Conn]
+	var conns []weak.Pointer[conn.Server]
 	srv := serving(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		all = append(all, kept{r.URL, r, r.Context(), w})

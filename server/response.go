@@ -114,7 +114,7 @@ func (w *response) writeHeader(code int) *conn.Conn {
 		return nil
 	}
 	if w.writeInterimLocked(code) {
-		return w.x.sc.c
+		return &w.x.sc.c.Conn
 	}
 	return nil
 }

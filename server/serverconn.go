@@ -13,10 +13,10 @@ import (
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
-// serverConn is one HTTP/2 connection. It is the conn.Handler of its conn.Conn.
+// serverConn is one HTTP/2 connection. It is the conn.Handler of its conn.Server.
 type serverConn struct {
 	srv *http2Server
-	c   *conn.Conn
+	c   *conn.Server
 	d   dispatcher
 
 	preloads preloads

@@ -126,7 +126,7 @@ func (z zeros) Read(p []byte) (int, error) {
 // serveConn is serve for package conn, which serves one connection.
 func (s setup) serveConn(l net.Listener, cfg *tls.Config) (stop func() error, err error) {
 	var running sync.WaitGroup
-	conns := make(chan *conn.Conn, 1)
+	conns := make(chan *conn.Server, 1)
 	running.Go(func() {
 		defer close(conns)
 		nc, err := l.Accept()
