@@ -15,8 +15,8 @@ import (
 //  1. ServeTLS puts no tlsbatch.Conn between where ConnContext or ConnState is set (exposesConns);
 //  2. callbacks of the tls.Config are given a ClientHelloInfo with the listener's connection
 //     (showAcceptedConn);
-//  3. the tlsbatch.Conn is taken out after a handshake that does not end with HTTP/2
-//     (pendingConn.handshake).
+//  3. the tlsbatch.Conn is taken out of a connection that does not speak HTTP/2
+//     (pendingConn.serveHTTP1).
 
 // exposesConns reports whether a callback of s is given connections.
 func (s *Server) exposesConns() bool { return s.ConnContext != nil || s.ConnState != nil }

@@ -90,6 +90,14 @@ type Config struct {
 	// HTTP/2; a request with a body is not upgraded. Default false.
 	AllowH2CUpgrade bool
 
+	// IgnoreALPN has a client's first octets decide between HTTP/2 and HTTP/1.1 over TLS, as they
+	// do on cleartext, whichever of the two ALPN has chosen. Proxies need it: Go's http.Transport
+	// lets ALPN choose "h2" with a proxy, and sends CONNECT in HTTP/1.1 then. A client that speaks
+	// what was chosen (RFC 9113 §3.2) sees no difference. The connection that a handler of HTTP/1.1
+	// hijacks is the tls.Conn; with Configure, where ALPN has chosen "h2", it is one that has its
+	// methods, and Shutdown of the http.Server waits until it is closed. Default false.
+	IgnoreALPN bool
+
 	// Dispatch says how handlers are run. Default DispatchElastic.
 	Dispatch Dispatch
 

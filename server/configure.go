@@ -39,6 +39,7 @@ func Configure(hs *http.Server, cfg *Config) error {
 		cfg = &Config{}
 	}
 	h2 := newHTTP2Server(*cfg)
+	http1 := &configuredHTTP1{cfg: &h2.cfg}
 	if hs.TLSConfig == nil {
 		hs.TLSConfig = &tls.Config{}
 	}
@@ -49,6 +50,10 @@ func Configure(hs *http.Server, cfg *Config) error {
 	hs.TLSNextProto[protoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if p := configured(hs); !p.HTTP2() { // a TLS configuration of the connection's own has offered it
 			_ = c.Close() // an error helps nothing
+			return
+		}
+		if h2.cfg.IgnoreALPN {
+			h2.takeOverIgnoringALPN(http1, hs, c, h)
 			return
 		}
 		h2.takeOver(hs, c, h, nil)
@@ -62,7 +67,10 @@ func Configure(hs *http.Server, cfg *Config) error {
 		}
 		h2.takeOver(hs, wrapped.UnencryptedNetConn(), h, []byte(frame.Preface))
 	}
-	hs.RegisterOnShutdown(h2.shutdown)
+	hs.RegisterOnShutdown(func() {
+		h2.shutdown()
+		http1.shutdown(hs)
+	})
 	return nil
 }
 

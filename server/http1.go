@@ -10,7 +10,9 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/alpn"
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // newHTTP1Server makes the http.Server that answers HTTP/1.1. It gets no connections of HTTP/2,
@@ -66,9 +68,14 @@ func (s *Server) http1Handler(h http.Handler, cfg *Config) http.Handler {
 // read is what was read from it.
 func (pc *pendingConn) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	s, c := pc.s, pc.nc
+	if tc, ok := c.(*tls.Conn); ok {
+		tlsbatch.Remove(tc) // a handler, or a function of TLSNextProto, may ask for its NetConn
+	}
+	// net/http would close a tls.Conn for which ALPN has chosen what it does not know.
+	otherALPN := pc.cfg.IgnoreALPN && state != nil && state.NegotiatedProtocol == alpn.HTTP2
 	needsEnd := pc.done != nil || state == nil && s.upgrades(pc.cfg) // to be found by http1ConnState
 	switch {
-	case len(read) > 0 || needsEnd && !reflect.ValueOf(c).Comparable():
+	case len(read) > 0 || otherALPN || needsEnd && !reflect.ValueOf(c).Comparable():
 		c = newPrefixConn(pc, read, state)
 	case needsEnd:
 		s.mu.Lock()
@@ -157,11 +164,26 @@ type prefixConn struct {
 	netconn.Prefixed
 	pendingConn *pendingConn
 
-	// The http.Server sets a deadline for the header of the first request twice, when it takes the
-	// connection and when it begins to read. Both are to count from headerStart, when reading has
-	// begun; headerDeadlines is how many of them are to come.
-	headerDeadlines int
-	headerStart     time.Time
+	header headerDeadline
+}
+
+// headerDeadline adjusts the deadlines that an http.Server sets for the header of the first
+// request: it does so twice, when it takes the connection and when it begins to read. Both are to
+// count from start, when reading has begun.
+type headerDeadline struct {
+	left  int // how many of them are to come
+	start time.Time
+}
+
+// of returns the deadline in place of t, which is set now.
+func (d *headerDeadline) of(t time.Time) time.Time {
+	if d.left > 0 {
+		d.left--
+		if !t.IsZero() {
+			t = t.Add(-time.Since(d.start))
+		}
+	}
+	return t
 }
 
 // tlsPrefixConn is a prefixConn whose TLS state net/http is to find.
@@ -175,10 +197,10 @@ type prefixed interface{ unwrap() *prefixConn }
 
 // newPrefixConn returns a prefixConn, or a tlsPrefixConn where state is not nil.
 func newPrefixConn(pc *pendingConn, read []byte, state *tls.ConnectionState) net.Conn {
-	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: pc.nc, Prefix: read}, pendingConn: pc, headerStart: pc.headerStart}
+	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: pc.nc, Prefix: read}, pendingConn: pc}
 	pc.prefixConn = c
 	if !pc.headerStart.IsZero() {
-		c.headerDeadlines = 2
+		c.header = headerDeadline{left: 2, start: pc.headerStart}
 	}
 	if state != nil {
 		return &tlsPrefixConn{c, *state}
@@ -191,15 +213,10 @@ func (c *prefixConn) unwrap() *prefixConn { return c }
 // ConnectionState is the method by which net/http knows TLS connections that are not of crypto/tls.
 func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }
 
-// SetReadDeadline has the deadlines for the first request's header count from headerStart.
+// SetReadDeadline has the deadlines for the first request's header count from when reading has
+// begun.
 func (c *prefixConn) SetReadDeadline(t time.Time) error {
-	if c.headerDeadlines > 0 {
-		c.headerDeadlines--
-		if !t.IsZero() {
-			t = t.Add(-time.Since(c.headerStart))
-		}
-	}
-	return c.Conn.SetReadDeadline(t)
+	return c.Conn.SetReadDeadline(c.header.of(t))
 }
 
 // ReadFrom lets net/http use sendfile.

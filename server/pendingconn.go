@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/internal/alpn"
 )
 
 // pendingConn is a connection of a Server of which it is not known yet whether it speaks HTTP/2 or
@@ -43,8 +45,9 @@ type connEnd struct {
 }
 
 // ServeConn serves one connection and returns when it has ended, or was taken over by a handler of
-// HTTP/1.1 (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, and on
-// cleartext, the client's first octets say it. There is no listener, so BaseContext is not called.
+// HTTP/1.1 (http.Hijacker). On TLS, ALPN says which protocol is spoken; without ALPN, with
+// Config.IgnoreALPN, and on cleartext, the client's first octets say it. There is no listener, so
+// BaseContext is not called.
 func (s *Server) ServeConn(nc net.Conn) {
 	_ = s.ServeConnWith(nc, ConnOptions{}) // has logged what net/http would log of the error
 }
@@ -159,6 +162,8 @@ func (pc *pendingConn) serve() {
 		}
 	case state == nil:
 		handedOver, err = pc.sniff(nil, p.HTTP1(), p.UnencryptedHTTP2())
+	case pc.cfg.IgnoreALPN && choosesHTTP(state):
+		handedOver, err = pc.sniff(state, p.HTTP1(), p.HTTP2())
 	case state.NegotiatedProtocol == protoTLS:
 		if handedOver = p.HTTP2(); handedOver {
 			pc.serveHTTP2(connTask{tls: state, received: pc.received})
@@ -171,6 +176,15 @@ func (pc *pendingConn) serve() {
 		handedOver = true
 		pc.serveHTTP1(pc.received, state)
 	}
+}
+
+// choosesHTTP reports whether ALPN has chosen HTTP/2 or HTTP/1.1, or nothing.
+func choosesHTTP(state *tls.ConnectionState) bool {
+	switch state.NegotiatedProtocol {
+	case "", alpn.HTTP1, alpn.HTTP2:
+		return true
+	}
+	return false
 }
 
 // serveHTTP2 hands the connection over to Server.http2. It returns at once.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"io"
+	"net"
 	"regexp"
 	"strings"
 	"time"
@@ -41,12 +42,12 @@ func (pc *pendingConn) sniff(state *tls.ConnectionState, http1, http2 bool) (han
 		return true, nil
 	}
 	start := time.Now()
-	stop := pc.readWithin(pc.cfg.firstByteTimeout(pc.s.http1))
+	stop := readWithin(pc.nc, pc.cfg.firstByteTimeout(pc.s.http1))
 	p := newPeeker(pc.nc, pc.received)
 	got, err := readFirstLine(p, func() {
 		start = time.Now()
 		stop()
-		stop = pc.readWithin(pc.cfg.sniffTimeout(pc.s.http1))
+		stop = readWithin(pc.nc, pc.cfg.sniffTimeout(pc.s.http1))
 	})
 	stop()
 	_ = pc.nc.SetReadDeadline(time.Time{})
@@ -55,13 +56,13 @@ func (pc *pendingConn) sniff(state *tls.ConnectionState, http1, http2 bool) (han
 		return false, nil
 	case len(got) == 0:
 		return false, err
-	case len(got) >= minPreface && strings.HasPrefix(frame.Preface, string(got[:minPreface])):
+	case isPreface(got):
 		if p.untouched() {
 			got = nil
 		}
 		pc.serveHTTP2(connTask{tls: state, received: append(got, p.rest()...)})
 		return true, nil
-	case err == nil && bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got):
+	case err == nil && isOtherLine(got):
 		drain(pc.nc)
 		return false, errNotServed
 	case p.untouched() && !pc.headerTimeSpent(start):
@@ -76,6 +77,16 @@ func (pc *pendingConn) sniff(state *tls.ConnectionState, http1, http2 bool) (han
 	return true, nil
 }
 
+// isPreface reports whether what a client has sent is to be answered with HTTP/2.
+func isPreface(got []byte) bool {
+	return len(got) >= minPreface && strings.HasPrefix(frame.Preface, string(got[:minPreface]))
+}
+
+// isOtherLine reports whether got has a whole line that is no request line of HTTP/1.1.
+func isOtherLine(got []byte) bool {
+	return bytes.IndexByte(got, '\n') >= 0 && !requestLine.Match(got)
+}
+
 // headerTimeSpent reports whether so much of the time for a request's header has passed since start
 // that Server.http1 must not give all of it again.
 func (pc *pendingConn) headerTimeSpent(start time.Time) bool {
@@ -83,14 +94,14 @@ func (pc *pendingConn) headerTimeSpent(start time.Time) bool {
 	return d > 0 && time.Since(start) > d/16
 }
 
-// readWithin sets a limit of d for the reads that follow, until stop is called; 0 or less is none.
-func (pc *pendingConn) readWithin(d time.Duration) (stop func() bool) {
+// readWithin sets a limit of d for the reads of nc that follow, until stop is called; 0 or less is none.
+func readWithin(nc net.Conn, d time.Duration) (stop func() bool) {
 	var by time.Time
 	if d > 0 {
 		by = time.Now().Add(d)
 	}
-	_ = pc.nc.SetReadDeadline(by) // where nc refuses or ignores that, the timer closes it
-	return netconn.CloseAfter(pc.nc, d)
+	_ = nc.SetReadDeadline(by) // where nc refuses or ignores that, the timer closes it
+	return netconn.CloseAfter(nc, d)
 }
 
 // readFirstLine reads the preface of HTTP/2, and no octet beyond it; or, where what comes differs
@@ -110,7 +121,7 @@ func readFirstLine(r io.Reader, begun func()) ([]byte, error) {
 			begun()
 		}
 	}
-	if n >= minPreface && strings.HasPrefix(frame.Preface, string(buf[:minPreface])) {
+	if isPreface(buf[:n]) {
 		return buf[:n], nil
 	}
 	return readLine(r, buf[:n])

@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/internal/netconn"
-	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
 // handshake does the TLS handshake of a connection that has one. The state is nil on cleartext.
@@ -40,11 +39,7 @@ func (pc *pendingConn) handshake() (*tls.ConnectionState, error) {
 		return nil, err
 	}
 	_ = pc.nc.SetDeadline(time.Time{})
-	state := connectionState(pc.nc)
-	if tc, ok := pc.nc.(*tls.Conn); ok && state.NegotiatedProtocol != protoTLS {
-		tlsbatch.Remove(tc) // a handler of HTTP/1.1, or a function of TLSNextProto, may ask for its NetConn
-	}
-	return state, nil
+	return connectionState(pc.nc), nil
 }
 
 // handshakeError answers a client that speaks HTTP/1.1 without TLS, and returns what to log.
