@@ -31,7 +31,8 @@ type Proxy struct {
 	// connect.
 	Auth Authenticator
 
-	// Resolver finds the addresses of names. A nil Resolver is net.DefaultResolver.
+	// Resolver finds the addresses of names. A nil Resolver is net.DefaultResolver. A
+	// *net.Resolver does not use the search list of the system: names are absolute.
 	Resolver Resolver
 
 	// DialContext, if set, dials an address that the policy has allowed: addr is an IP address and
@@ -41,6 +42,12 @@ type Proxy struct {
 	// Upstream, if set, returns the proxy through which a target is reached, nil for none. The
 	// policy decides by name and port then, since the other proxy finds the addresses.
 	Upstream func(*Target) (*url.URL, error)
+
+	// ProxyProtocol, if set, returns the version of the PROXY protocol, 1 or 2, whose header is
+	// written first on the connection to the target, with the client's address as the source; 0
+	// for none. It is not asked for requests of KindRequest and KindUDP, whose connections have
+	// no one client or no stream.
+	ProxyProtocol func(*Target) int
 
 	// Transport sends on requests that are not CONNECT. A nil Transport is a client.Transport
 	// that dials as tunnels do.
@@ -91,6 +98,12 @@ type Target struct {
 	Addr   netip.Addr // of Host where that is an IP address; else the zero Addr
 	User   string     // that Auth has found; "" without Auth
 	Client netip.AddrPort
+
+	// Upstream is the proxy through which the target is reached, without its password, "" for
+	// none. That proxy finds the addresses of names, so that the policy sees only those targets
+	// as addresses that the client gave as such.
+	Upstream string
+
 	Proto  string      // "HTTP/1.1" or "HTTP/2.0", of the request
 	Header http.Header // of the request, not to be changed
 }
