@@ -78,6 +78,8 @@ type Config struct {
 	// EnableConnectProtocol is as in conn.Config. A handler finds the protocol in
 	// Request.Header[":protocol"], and must refuse those that it does not know; AcceptConnect makes
 	// a connection of the stream. Where it is false such a request is reset with PROTOCOL_ERROR.
+	// Handlers of WebSocket libraries need WebSocket around them, too, and a Server whose Handler
+	// that is needs no EnableConnectProtocol.
 	EnableConnectProtocol bool
 
 	// EarlyData says which requests that an intermediary has got in TLS early data are answered

@@ -36,13 +36,14 @@ var (
 func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
 	w = unwrap(w)
 	if r, ok := w.(*response); ok {
-		return r.acceptConnect()
+		return r.acceptConnect(0)
 	}
 	return nil, fmt.Errorf("%w: the ResponseWriter is a %T", ErrNotConnect, w)
 }
 
-// acceptConnect is AcceptConnect for the ResponseWriter itself.
-func (w *response) acceptConnect() (*conn.Tunnel, error) {
+// acceptConnect is AcceptConnect for the ResponseWriter itself. With the flag isHijacked the tunnel
+// stays open when the handler returns.
+func (w *response) acceptConnect(hijack responseFlags) (*conn.Tunnel, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.x.s
@@ -59,8 +60,11 @@ func (w *response) acceptConnect() (*conn.Tunnel, error) {
 	if err := w.flushLocked(); err != nil {
 		return nil, err
 	}
-	w.flags |= isAccepted | sentEnd
+	w.flags |= isAccepted | sentEnd | hijack
 	w.x.set(connectAccepted)
+	if hijack != 0 {
+		w.x.set(bodyClosed) // the end of the handler does not close it
+	}
 	if w.x.sc.srv.isDraining() { // shutdown may have looked for tunnels before
 		w.x.ctx().cancelable().cancel(http.ErrServerClosed)
 	}

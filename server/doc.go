@@ -34,8 +34,10 @@
 // # CONNECT and WebSocket
 //
 // A handler makes a connection of a CONNECT request with [AcceptConnect], and so of one of extended
-// CONNECT (RFC 8441), WebSocket over HTTP/2 for example, where Config.EnableConnectProtocol offers
-// that.
+// CONNECT (RFC 8441) where Config.EnableConnectProtocol offers that. [WebSocket] has handlers that
+// were written for HTTP/1.1, with any library, serve WebSockets over HTTP/2:
+//
+//	srv := &server.Server{Addr: ":8443", Handler: server.WebSocket(mux)}
 //
 // # Priorities
 //

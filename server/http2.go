@@ -46,6 +46,8 @@ func (h2 *http2Server) serve(nc net.Conn, t connTask, onEnd func(error)) {
 		t.cfg = &h2.cfg
 	}
 	cfg := t.cfg.withHTTP2Config(t.hs.HTTP2)
+	t.webSocketAlone = !cfg.EnableConnectProtocol && (takesWebSocket(t.handler) || takesWebSocket(t.hs.Handler))
+	cfg.EnableConnectProtocol = cfg.EnableConnectProtocol || t.webSocketAlone
 	sc := h2.newServerConn(nc, t, &cfg)
 	if reason := inadequateTLS(t.tls, cfg.PermitProhibitedCipherSuites); reason != "" {
 		sc.c.CloseWithError(frame.InadequateSecurity, reason)

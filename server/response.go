@@ -63,6 +63,7 @@ const (
 	hasDate                               // the handler has its own Date, or wants none
 	closeWanted                           // "Connection: close"
 	isAccepted                            // AcceptConnect was called
+	isHijacked                            // what it has returned stays open when the handler returns
 	pushesLinks                           // what Link fields with rel=preload name is to be pushed
 	noLength                              // Content-Length is in the header map without a value: none is to be sent
 	tooLong                               // the handler has tried to write more than its Content-Length

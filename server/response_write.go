@@ -156,7 +156,7 @@ func (w *response) finish(alone bool) (released bool) {
 
 func (w *response) finishLocked(alone bool) (released bool, err error) {
 	if w.is(sentEnd) {
-		if w.is(isAccepted) {
+		if w.is(isAccepted) && !w.is(isHijacked) {
 			w.closeTunnelLocked()
 		}
 		return false, w.err

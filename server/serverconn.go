@@ -33,8 +33,9 @@ type serverConn struct {
 
 	onUntracked func() // called when the connection has ended and all handlers have returned; may be nil
 
-	answerOptions bool // "OPTIONS *" is answered without the handler
-	early         EarlyData
+	answerOptions  bool // "OPTIONS *" is answered without the handler
+	webSocketAlone bool // extended CONNECT is offered for WebSocket alone
+	early          EarlyData
 }
 
 // HandleStreams takes requests from the goroutine that reads the socket.
@@ -127,6 +128,8 @@ type connTask struct {
 	upgrade       *conn.Upgrade        // the request of HTTP/1.1 that becomes stream 1; nil: none
 	answerOptions bool                 // "OPTIONS *" is answered without the handler
 
+	webSocketAlone bool // extended CONNECT is offered for WebSocket alone
+
 	onTracked   func() // called when the http2Server tracks the connection; may be nil
 	onUntracked func() // called when the connection has ended and all its handlers have returned; may be nil
 }
@@ -135,7 +138,7 @@ type connTask struct {
 func (h2 *http2Server) newServerConn(nc net.Conn, t connTask, cfg *Config) *serverConn {
 	sc := &serverConn{
 		srv: h2, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
-		ctx: &connContext{t.ctx}, onUntracked: t.onUntracked, early: cfg.EarlyData,
+		ctx: &connContext{t.ctx}, onUntracked: t.onUntracked, early: cfg.EarlyData, webSocketAlone: t.webSocketAlone,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()

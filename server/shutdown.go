@@ -13,11 +13,11 @@ const newConnGrace = 5 * time.Second
 // more streams, lets requests that run or are on their way finish, and closes connections as they
 // become idle. Config's MaxConnectionAgeGrace bounds how long one connection may take. The
 // request's context of a handler that has called AcceptConnect ends, with the cause
-// http.ErrServerClosed; nothing else ends a WebSocket or another tunnel before ctx does. A
-// connection is closed when what was written has arrived at the client, which may be slow, or makes
-// no progress for WriteByteTimeout. Shutdown returns when all connections are closed and all
-// handlers of HTTP/2 have returned, those of streams that were reset or lost too, or ctx's error
-// when ctx is done. Serve and its like return http.ErrServerClosed at once.
+// http.ErrServerClosed; nothing else ends a WebSocket or another tunnel before ctx does; see
+// RegisterOnShutdown. A connection is closed when what was written has arrived at the client, which
+// may be slow, or makes no progress for WriteByteTimeout. Shutdown returns when all connections are
+// closed and all handlers of HTTP/2 have returned, those of streams that were reset or lost too, or
+// ctx's error when ctx is done. Serve and its like return http.ErrServerClosed at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.inShutdown.Store(true)
