@@ -1,0 +1,116 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const (
+	// udpProtocol is the upgrade token and the :protocol of RFC 9298.
+	udpProtocol = "connect-udp"
+	// udpPrefix is the start of the default URI template (RFC 9298 §2), behind which host, port and
+	// a slash follow.
+	udpPrefix = "/.well-known/masque/udp/"
+	// capsuleField has the value ?1 in messages that begin a stream of capsules (RFC 9297 §3.4).
+	capsuleField = "Capsule-Protocol"
+)
+
+// isUDPRequest reports whether a request asks for a tunnel for UDP.
+func isUDPRequest(r *http.Request) bool {
+	if r.ProtoMajor == 2 {
+		return r.Method == http.MethodConnect && r.Header.Get(":protocol") == udpProtocol
+	}
+	return httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
+		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], udpProtocol)
+}
+
+// checkUDPRequest says what makes a request for a tunnel for UDP malformed (RFC 9298 §§3.2, 3.4,
+// RFC 9297 §3.2).
+func checkUDPRequest(r *http.Request) error {
+	if r.ProtoMajor == 1 {
+		switch {
+		case r.ProtoMinor == 0:
+			return errors.New("HTTP/1.0 has no upgrades")
+		case r.Method != http.MethodGet:
+			return fmt.Errorf("the method is %s, and must be GET", r.Method)
+		case len(r.Header["Upgrade"]) != 1 || !strings.EqualFold(r.Header["Upgrade"][0], udpProtocol):
+			return errors.New("there must be one Upgrade field, which is connect-udp alone")
+		}
+	}
+	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding"} {
+		if len(r.Header[name]) > 0 {
+			return fmt.Errorf("a request for a tunnel has no %s", name)
+		}
+	}
+	if r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
+		return errors.New("a request for a tunnel has no content")
+	}
+	return nil
+}
+
+// udpTarget returns the host and port that a request for a tunnel for UDP names in its path, which
+// must be "/.well-known/masque/udp/{target_host}/{target_port}/" (RFC 9298 §2). The host is in
+// lower case, without a dot at the end; an IP address is in its usual form.
+func udpTarget(r *http.Request) (host string, port uint16, err error) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), udpPrefix)
+	if !ok {
+		return "", 0, fmt.Errorf("the path is not %s{target_host}/{target_port}/", udpPrefix)
+	}
+	rawHost, rawPort, ok := strings.Cut(rest, "/")
+	rawPort, slash := strings.CutSuffix(rawPort, "/")
+	if !ok || !slash {
+		return "", 0, errors.New("the path lacks a port, or the slash behind it")
+	}
+	if host, err = url.PathUnescape(rawHost); err == nil {
+		host, err = udpHost(host)
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	if rawPort, err = url.PathUnescape(rawPort); err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(rawPort, 10, 16)
+	if err != nil || n == 0 || rawPort[0] < '1' {
+		return "", 0, fmt.Errorf("the port %q is not a number from 1 to 65535", rawPort)
+	}
+	return host, uint16(n), nil
+}
+
+// udpHost checks a target_host and returns it in its usual form.
+func udpHost(host string) (string, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if addr.Zone() != "" {
+			return "", fmt.Errorf("the address %q has a zone", host)
+		}
+		return addr.String(), nil
+	}
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "" || len(name) > 253 {
+		return "", fmt.Errorf("the host %q is empty or longer than 253 octets", host)
+	}
+	for _, label := range strings.Split(name, ".") {
+		if label == "" || len(label) > 63 {
+			return "", fmt.Errorf("the host %q is no name", host)
+		}
+		for _, o := range []byte(label) {
+			if (o < 'a' || o > 'z') && (o < '0' || o > '9') && o != '-' && o != '_' {
+				return "", fmt.Errorf("the host %q is neither a name in ASCII nor an IP address", host)
+			}
+		}
+	}
+	return name, nil
+}
+
+// udpPath is the path by which a tunnel to a host and a port is asked for.
+func udpPath(host, port string) string {
+	host = strings.ReplaceAll(url.PathEscape(host), ":", "%3A")
+	return udpPrefix + host + "/" + url.PathEscape(port) + "/"
+}
