@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -77,36 +75,23 @@ func udpTarget(r *http.Request) (host string, port uint16, err error) {
 	if rawPort, err = url.PathUnescape(rawPort); err != nil {
 		return "", 0, err
 	}
-	n, err := strconv.ParseUint(rawPort, 10, 16)
-	if err != nil || n == 0 || rawPort[0] < '1' {
-		return "", 0, fmt.Errorf("the port %q is not a number from 1 to 65535", rawPort)
+	if port, err = parsePort(rawPort); err != nil {
+		return "", 0, err
 	}
-	return host, uint16(n), nil
+	return host, port, nil
 }
 
-// udpHost checks a target_host and returns it in its usual form.
+// udpHost returns a target_host in its usual form. Other than in an authority, an IPv6 address has
+// no brackets.
 func udpHost(host string) (string, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		if addr.Zone() != "" {
-			return "", fmt.Errorf("the address %q has a zone", host)
-		}
-		return addr.String(), nil
+	switch {
+	case strings.HasPrefix(host, "["):
+		return "", errors.New("an address in a path has no brackets")
+	case strings.Contains(host, ":"):
+		host = "[" + host + "]"
 	}
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
-	if name == "" || len(name) > 253 {
-		return "", fmt.Errorf("the host %q is empty or longer than 253 octets", host)
-	}
-	for _, label := range strings.Split(name, ".") {
-		if label == "" || len(label) > 63 {
-			return "", fmt.Errorf("the host %q is no name", host)
-		}
-		for _, o := range []byte(label) {
-			if (o < 'a' || o > 'z') && (o < '0' || o > '9') && o != '-' && o != '_' {
-				return "", fmt.Errorf("the host %q is neither a name in ASCII nor an IP address", host)
-			}
-		}
-	}
-	return name, nil
+	host, _, err := canonicalHost(host)
+	return host, err
 }
 
 // udpPath is the path by which a tunnel to a host and a port is asked for.
