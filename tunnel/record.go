@@ -25,3 +25,17 @@ type Record struct {
 	End      string         `json:"end"`                // how it ended; docs/TUNNELS.md has the table
 	Error    string         `json:"error,omitempty"`    // the cause, where it ended by one
 }
+
+// Ways in which a tunnel or a request ends, for Record.End.
+const (
+	EndClosed      = "closed"       // in good order, both directions of a tunnel
+	EndRefused     = "refused"      // the proxy has answered by itself, as Status and Error say
+	EndClientGone  = "client-gone"  // the client has left before there was an answer
+	EndClientReset = "client-reset" // by RST or RST_STREAM of the client
+	EndTargetReset = "target-reset" // by RST or RST_STREAM of the target
+	EndClientLost  = "client-lost"  // the client's connection was lost, without a sign that it has ended
+	EndTargetLost  = "target-lost"  // the target's connection was lost, without a sign that it has ended
+	EndIdle        = "idle"         // Proxy.IdleTimeout
+	EndAge         = "age"          // Proxy.MaxTunnelAge
+	EndShutdown    = "shutdown"     // Proxy.Shutdown whose context is done, or Proxy.Close
+)
