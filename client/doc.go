@@ -40,6 +40,11 @@
 // CONNECT. (The RoundTrip of an http.Transport refuses that field, also with Configure; the Connect
 // of what Configure returns does not.)
 //
+// A request with "Upgrade: websocket" goes over HTTP/1.1, as with net/http, or with
+// Transport.WebSocketHTTP2 over HTTP/2 where the server has RFC 8441. Either way the response has
+// the status 101, and a Body that is an io.ReadWriteCloser, as WebSocket libraries and
+// httputil.ReverseProxy want it.
+//
 // # Push
 //
 // Servers may push where Transport.PushHandler or Transport.PushCache is set. A [PushHandler]

@@ -7,12 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-go/sluice/conn/header"
 )
 
 // Transport is an http.RoundTripper that speaks HTTP/2, over TLS and, where Protocols says so, on
@@ -248,6 +245,15 @@ type Transport struct {
 	// must not block.
 	AltSvcHandler func(AltSvc)
 
+	// WebSocketHTTP2 has a request with "Upgrade: websocket" go over HTTP/2 by extended CONNECT
+	// (RFC 8441), on a connection that it shares with other requests, where the server offers that.
+	// Where not, HTTP/1.1 takes its place if Protocols has it, and the error is
+	// ErrNoConnectProtocol otherwise. The response is in the form of HTTP/1.1, and works with
+	// libraries and proxies that expect that: 101 with Sec-WebSocket-Accept, a Proto of HTTP/1.1,
+	// and a Body that is the *conn.Tunnel. Default false: such a request goes over HTTP/1.1, as
+	// with http.Transport. With Configure it holds for requests of the Transport that that returns.
+	WebSocketHTTP2 bool
+
 	t1 *http.Transport // the transport that Configure was given
 
 	once struct {
@@ -289,6 +295,9 @@ func (t *Transport) init() {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.init()
 	if t.t1 != nil {
+		if t.wantsWebSocketHTTP2(req) {
+			return t.once.connect.RoundTrip(req)
+		}
 		return t.t1.RoundTrip(req)
 	}
 	if rt := t.registered(req); rt != nil {
@@ -319,6 +328,9 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
+	if target.dialable() && (!secure || protocols.HTTP2()) && t.wantsWebSocketHTTP2(req) {
+		return t.webSocketHTTP2(req, target)
+	}
 	if !target.dialable() || secure && (!protocols.HTTP2() || protocols.HTTP1() && asksForWebSocket(req)) {
 		return t.onlyHTTP1(req, req.Body, target)
 	}
@@ -335,14 +347,6 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return t.roundTrip(req, target)
-}
-
-// asksForWebSocket reports whether a request is for a WebSocket by Upgrade, which net/http sends
-// with HTTP/1.1 only.
-func asksForWebSocket(req *http.Request) bool {
-	upgrade := req.Header["Upgrade"]
-	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") &&
-		header.HasToken(req.Header["Connection"], "upgrade")
 }
 
 // protocols returns what may be spoken.
