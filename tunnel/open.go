@@ -15,11 +15,7 @@ import (
 // open finds, checks and reaches a target. The error is a *Refusal. It sets Addr, Upstream and Rule
 // of rec, and Upstream of t.
 func (p *Proxy) open(ctx context.Context, t *Target, rec *Record) (net.Conn, error) {
-	timeout := p.DialTimeout
-	if timeout <= 0 {
-		timeout = DefaultDialTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.dialTimeout())
 	defer cancel()
 
 	c, err := p.openChecked(ctx, t, rec)
@@ -31,6 +27,13 @@ func (p *Proxy) open(ctx context.Context, t *Target, rec *Record) (net.Conn, err
 		rec.Rule = r.Rule
 	}
 	return nil, r
+}
+
+func (p *Proxy) dialTimeout() time.Duration {
+	if p.DialTimeout <= 0 {
+		return DefaultDialTimeout
+	}
+	return p.DialTimeout
 }
 
 // asRefusal returns err as the Refusal that it is or wraps.
@@ -88,7 +91,7 @@ func (p *Proxy) checkTarget(ctx context.Context, t *Target, rec *Record) (*url.U
 	if !d.Allow {
 		return nil, &Refusal{
 			Status: http.StatusForbidden, Type: "http_request_denied", Rule: d.Rule,
-			Details: "the policy does not allow " + net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))),
+			Details: net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) + " is not allowed",
 		}
 	}
 	if upstream != nil && t.Addr.IsValid() {

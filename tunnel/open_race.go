@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -53,14 +54,22 @@ func (d *dialRace) run(ctx context.Context, addrs []netip.Addr) (won attempt, fa
 		case <-done:
 			done = nil
 			if d.decided.CompareAndSwap(false, true) {
-				for _, addr := range addrs[len(failed):next] {
-					failed = append(failed, attempt{addr: addr, err: context.Cause(ctx)})
-				}
-				return attempt{}, failed
+				return attempt{}, append(failed, waiting(addrs[:next], failed, context.Cause(ctx))...)
 			}
 			// An attempt has won at this moment: its result is on its way.
 		}
 	}
+}
+
+// waiting returns the attempts at the addresses that have not failed, as failed by cause.
+func waiting(addrs []netip.Addr, failed []attempt, cause error) []attempt {
+	var list []attempt
+	for _, addr := range addrs {
+		if !slices.ContainsFunc(failed, func(a attempt) bool { return a.addr == addr }) {
+			list = append(list, attempt{addr: addr, err: cause})
+		}
+	}
+	return list
 }
 
 // attempt dials one address. The connection of an attempt that lost is closed.

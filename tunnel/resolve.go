@@ -80,12 +80,13 @@ func (p *Proxy) checkAddrs(ctx context.Context, t *Target, addrs []netip.Addr) (
 	for _, addr := range addrs {
 		d := policy.CheckAddr(ctx, t, addr)
 		if !d.Allow {
-			details := fmt.Sprintf("the policy does not allow the address %v", addr)
+			details := addr.String()
 			if !t.Addr.IsValid() {
 				details += " of " + t.Host
 			}
 			return nil, &Refusal{
-				Status: http.StatusForbidden, Type: "destination_ip_prohibited", Rule: d.Rule, Details: details,
+				Status: http.StatusForbidden, Type: "destination_ip_prohibited", Rule: d.Rule,
+				Details: details + " is not allowed",
 			}
 		}
 		rules[addr] = d.Rule

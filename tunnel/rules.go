@@ -94,6 +94,9 @@ func (r *rule) matchAddr(addr netip.Addr, class special) (ok bool, reason string
 	if r.in != nil {
 		i := slices.IndexFunc(r.in, func(p netip.Prefix) bool { return containsAddr(p, addr) })
 		if i < 0 {
+			if r.host == "" {
+				return false, ""
+			}
 			return false, fmt.Sprintf("%v is not in its networks", addr)
 		}
 		agreed = max(agreed, prefixReach(r.in[i]))
@@ -153,10 +156,13 @@ func (r *Rules) decide(t *Target, addr netip.Addr) Decision {
 	for i := range r.lines {
 		line := &r.lines[i]
 		ok, reason := line.matchTarget(t, r.ports())
-		if ok && addr.IsValid() {
-			ok, reason = line.matchAddr(addr, r.lower(class))
-		} else if ok && line.byAddr() {
-			ok = line.allow && t.Upstream == ""
+		switch {
+		case addr.IsValid() && (ok || reason != ""):
+			if addrOK, addrReason := line.matchAddr(addr, r.lower(class)); !addrOK {
+				ok, reason = false, addrReason
+			}
+		case line.byAddr():
+			ok, reason = ok && line.allow && t.Upstream == "", ""
 		}
 		if ok {
 			return Decision{Allow: line.allow, Rule: line.String()}
