@@ -17,7 +17,7 @@ import (
 //     that one takes the new output along. Where it must not write itself, as the reader, the timer
 //     and calls of Read must not, it has a goroutine do so (flushSoonLocked).
 //  3. The flusher fills the output with queued DATA, takes it, releases the lock and writes it
-//     (writeOnceLocked in flush_socket.go), until nothing is left (flushWritesLocked).
+//     (writeOnceLocked in flush_socket.go), until nothing is left (flushLoopLocked).
 //  4. A caller of Flush hands over to a goroutine after maxCallerWrites, or where it would wait.
 //  5. The last write of a connection that has been shut down opens the closing phases.
 
@@ -150,40 +150,39 @@ func (c *Conn) flushAfterHandler(writes uint64) {
 // writer of a stream; and with noWait where the socket does not take all at once. It releases the
 // lock while it writes.
 func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
-	ok := false
+	ok, goesOn := false, false // goesOn: on another goroutine
 	defer c.recoverWriteLocked(&ok)
-	c.flushWritesLocked(maxWrites, noWait)
-	ok = true
-}
-
-func (c *Conn) flushWritesLocked(maxWrites int, noWait bool) {
-	for n := 0; c.mu.phase < phaseLingering; n++ {
+	for n := 0; !goesOn && c.mu.phase < phaseLingering; n++ {
 		last := maxWrites > 0 && n == maxWrites
-		borrowed := c.fillForWriteLocked(!last)
-		for maxWrites == 0 && !borrowed && c.awaitStreamWriterLocked() {
-			borrowed = c.fillForWriteLocked(true)
+		borrowed, awaits := false, false
+		if c.core.AnyReady() {
+			borrowed, awaits = c.fillForWriteLocked(!last, maxWrites == 0)
 		}
-		awaits := c.core.OutputLen() == 0 && c.core.Awaits()
+		if c.mu.out.err != nil {
+			c.core.Output(c.core.Output(nil)) // it is never written
+		}
 		if c.core.OutputLen() == 0 && !awaits {
 			break
 		}
 		if last || awaits {
 			c.tasks.Add(1)
 			go c.continueFlushTask()
-			return
+			goesOn = true
+		} else {
+			goesOn = !c.writeOnceLocked(noWait, borrowed)
 		}
-		if !c.writeOnceLocked(noWait, borrowed) {
-			return
+	}
+	if !goesOn {
+		c.dropOutputLocked()
+		if c.mu.phase == phaseOpen && c.core.Drained() {
+			c.beginCloseLocked()
 		}
+		if c.mu.phase == phaseClosing {
+			c.beginLingerLocked()
+		}
+		c.mu.out.flushing = false
 	}
-	c.dropOutputLocked()
-	if c.mu.phase == phaseOpen && c.core.Drained() {
-		c.beginCloseLocked()
-	}
-	if c.mu.phase == phaseClosing {
-		c.beginLingerLocked()
-	}
-	c.mu.out.flushing = false
+	ok = true
 }
 
 // fillLocked moves queued data to the output. It is not much where streams compete for the socket,
@@ -207,8 +206,18 @@ func (c *Conn) fillLocked() {
 }
 
 // fillForWriteLocked moves queued data to the output, which is written next. It reports whether
-// some of it is borrowed and stays where it is, which mayBorrow allows.
-func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
+// some of it is borrowed and stays where it is, which mayBorrow allows, and whether there is
+// nothing to write before the writer of a stream comes, for which it may wait where mayWait is set.
+func (c *Conn) fillForWriteLocked(mayBorrow, mayWait bool) (borrowed, awaits bool) {
+	borrowed = c.fillOnceLocked(mayBorrow)
+	for mayWait && !borrowed && c.awaitStreamWriterLocked() {
+		borrowed = c.fillOnceLocked(mayBorrow)
+	}
+	return borrowed, c.core.OutputLen() == 0 && c.core.Awaits()
+}
+
+// fillOnceLocked is fillForWriteLocked that does not wait.
+func (c *Conn) fillOnceLocked(mayBorrow bool) (borrowed bool) {
 	c.ensureOutputLocked()
 	most, mostBorrowed := fillLimit, vectoredLimit
 	if p := c.mu.out.backpressure; p != nil {
@@ -233,9 +242,6 @@ func (c *Conn) fillForWriteLocked(mayBorrow bool) (borrowed bool) {
 	}
 	c.handleEventsLocked()
 	c.checkSchedulerLocked()
-	if c.mu.out.err != nil {
-		c.core.Output(c.core.Output(nil)) // it is never written
-	}
 	return borrowed
 }
 

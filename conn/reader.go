@@ -288,7 +288,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
 	c.ensureOutputLocked()
-	if !c.borrowingLocked() { // the flusher will borrow it, without a copy
+	if c.core.AnyReady() && !c.borrowingLocked() { // the flusher will borrow it, without a copy
 		c.fillLocked()
 	}
 	c.handleEventsLocked()

@@ -76,6 +76,10 @@ var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection clo
 // Draining reports whether a shutdown has begun on either side.
 func (d Driver) Draining() bool { return d.goAway.drain != running || d.goAway.received }
 
+// AnyReady reports whether a stream is ready, or awaited (see SetBackpressure): while none is, Fill
+// does nothing.
+func (d Driver) AnyReady() bool { return d.sched.sending > 0 || d.sched.awaited > 0 }
+
 // Sendable reports whether Fill would move data to the output, or end the connection for a fault of
 // the scheduler.
 func (d Driver) Sendable() bool {

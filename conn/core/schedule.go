@@ -27,9 +27,6 @@ const (
 	awaited                   // the stream is ready and has nothing to send yet: see Driver.SetBackpressure
 )
 
-// any reports whether the scheduler takes a stream for ready.
-func (sc *scheduling) any() bool { return sc.sending > 0 || sc.awaited > 0 }
-
 // count adds n to the number of streams of readiness r.
 func (sc *scheduling) count(r readiness, n int32) {
 	switch r {
@@ -103,7 +100,7 @@ func (c *Conn) Fill(limit int) {
 func (c *Conn) next() *Stream {
 	n := c.sched.Next()
 	if n == nil {
-		if c.sched.any() {
+		if c.Driver().AnyReady() {
 			c.failScheduler("Next has returned nil while %d streams are ready", c.sched.sending+c.sched.awaited)
 		}
 		return nil

@@ -181,7 +181,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue returns the error
 		return false
-	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.sched.any():
+	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.AnyReady():
 		return false
 	}
 	d.appendData(s, data, 0, true)
