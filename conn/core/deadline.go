@@ -33,7 +33,9 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 	if !c.settings.acked || c.settings.windowUnacked {
 		earliest(c.settings.ackDeadline)
 	}
-	earliest(c.partialDeadline())
+	if !c.partial.since.IsZero() {
+		earliest(c.partialDeadline())
+	}
 	earliest(c.stallCheck)
 	earliest(c.idleDeadline())
 	earliest(c.pingDeadline())
@@ -72,7 +74,7 @@ func (c *Conn) checkTimers(now time.Time) error {
 	case (!c.settings.acked || c.settings.windowUnacked) && due(c.settings.ackDeadline):
 		return timedOut(frame.SettingsTimeout, "RFC 9113 §6.5.3", "SETTINGS not acknowledged in time",
 			"SettingsTimeout", c.cfg.SettingsTimeout)
-	case due(c.partialDeadline()):
+	case !c.partial.since.IsZero() && due(c.partialDeadline()):
 		timer := "FrameTimeout"
 		if c.partial.headers {
 			timer = "HeaderTimeout"

@@ -12,12 +12,6 @@ type keepaliveState struct {
 	waiting   bool      // a keepalive PING was sent, and no frame has arrived since
 }
 
-// frameReceived notes that a frame has arrived, which shows that the peer is there.
-func (k *keepaliveState) frameReceived(now time.Time) {
-	k.lastFrame = now
-	k.waiting = false
-}
-
 // pingDeadline returns when a keepalive PING is to be sent or, while one is under way, given up. A
 // PING is sent only when nothing has arrived for the interval, so never two without something from
 // the peer between them. One budget counts while no stream is open, and another while some are;

@@ -227,9 +227,6 @@ func (l *limiter) opened() {
 	l.emptyCredit = min(l.emptyCredit+emptiesPerStream, maxCredit)
 }
 
-// answered gives a token back for a response that was begun.
-func (l *limiter) answered() { l.resets.refund() }
-
 // sentData adds the credit for a DATA frame of size octets that was sent. Receivers of DATA,
 // grpc-go for example, measure the path with PING.
 func (l *limiter) sentData(size int) {

@@ -65,11 +65,11 @@ func (c *Conn) partialTimeout() time.Duration {
 	return c.cfg.FrameTimeout
 }
 
-// partialDeadline returns when a partial frame or header block is to be complete, the zero time
-// where there is none or no limit.
+// partialDeadline returns when the partial frame or header block is to be complete, the zero time
+// where there is no limit.
 func (c *Conn) partialDeadline() time.Time {
 	limit := c.partialTimeout()
-	if c.partial.since.IsZero() || limit <= 0 {
+	if limit <= 0 {
 		return time.Time{}
 	}
 	return c.partial.since.Add(limit + time.Duration(c.partial.kib)*time.Second)

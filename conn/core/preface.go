@@ -50,11 +50,3 @@ func (st *settingsState) start(now time.Time, cfg *Config) {
 	}
 	st.ackDeadline = after(now, cfg.SettingsTimeout)
 }
-
-// octetsReceived ends FirstByteTimeout and starts PrefaceTimeout when the first octets arrive.
-func (st *settingsState) octetsReceived(now time.Time, cfg *Config) {
-	if st.noOctetYet {
-		st.noOctetYet = false
-		st.prefaceDeadline = after(now, cfg.PrefaceTimeout)
-	}
-}

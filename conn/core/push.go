@@ -98,7 +98,7 @@ func (c *Conn) pushLimit() uint64 {
 
 // reserve marks s as promised: it does not count as a concurrent stream (RFC 9113 §5.1.2).
 func (c *Conn) reserve(s *Stream) {
-	c.uncount(s)
+	c.countConcurrent(s, -1)
 	s.reserved = true
 	c.streams.reserved++
 }
@@ -113,9 +113,9 @@ func (c *Conn) openReserved(s *Stream) bool {
 	if n >= limit {
 		return false
 	}
-	c.uncount(s)
+	c.countConcurrent(s, -1)
 	s.reserved = false
-	c.count(s)
+	c.countConcurrent(s, 1)
 	return true
 }
 

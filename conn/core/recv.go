@@ -14,11 +14,14 @@ import (
 // It belongs to the reader, as Decode does, and needs the lock, too.
 func (d Driver) Apply(now time.Time) error {
 	d.advance(now)
-	d.settings.octetsReceived(d.now, &d.cfg)
+	if d.settings.noOctetYet { // FirstByteTimeout ends, and PrefaceTimeout begins
+		d.settings.noOctetYet = false
+		d.settings.prefaceDeadline = after(d.now, d.cfg.PrefaceTimeout)
+	}
 	if !d.dec.isFrame || d.connErr != nil {
 		return nil // a piece of the preface
 	}
-	d.keepalive.frameReceived(d.now)
+	d.keepalive.lastFrame, d.keepalive.waiting = d.now, false // the peer is there
 	d.counts.FramesIn++
 	if !d.dec.complete {
 		return nil // a header block of which CONTINUATION is missing
@@ -29,9 +32,12 @@ func (d Driver) Apply(now time.Time) error {
 	var err error
 	if r := d.dec.refusal; r.refused {
 		d.dec.refusal = refusal{}
-		err = d.handleStreamError(d.applyRefused(d.dec.header, d.dec.payload, r.code))
+		err = d.applyRefused(d.dec.header, d.dec.payload, r.code)
 	} else {
-		err = d.handleStreamError(d.apply(d.dec.header, d.dec.payload))
+		err = d.apply(d.dec.header, d.dec.payload)
+	}
+	if err != nil {
+		err = d.handleStreamError(err)
 	}
 	d.haveNow = false
 	return err
@@ -75,9 +81,6 @@ func (c *Conn) apply(h frame.Header, p []byte) error {
 
 // handleStreamError resets the stream of a *frame.StreamError. Errors of the connection it returns.
 func (c *Conn) handleStreamError(err error) error {
-	if err == nil {
-		return nil
-	}
 	var se *frame.StreamError
 	if errors.As(err, &se) {
 		return c.streamError(se)

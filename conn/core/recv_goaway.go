@@ -44,7 +44,7 @@ func (c *Conn) recvGoAway(h frame.Header, p []byte) error {
 // drainAfterGoAway drains a server's connection whose client has sent GOAWAY, once no stream is
 // open: no request will follow.
 func (c *Conn) drainAfterGoAway() {
-	if c.cfg.Role == Server && c.goAway.received && c.streams.Len() == 0 {
+	if c.cfg.Role == Server && c.streams.Len() == 0 {
 		stale := !c.haveNow && c.goAway.drain == running
 		c.beginDrain()
 		c.goAway.stale = stale

@@ -49,7 +49,7 @@ func (c *Conn) applyRefused(h frame.Header, p []byte, code frame.Code) error {
 		}
 		return nil
 	case frame.TypeWindowUpdate:
-		if err := c.handleStreamError(c.apply(h, p)); err != nil || code == frame.NoError {
+		if err := c.apply(h, p); err != nil || code == frame.NoError {
 			return err
 		}
 	case frame.TypeData:

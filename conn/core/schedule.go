@@ -65,13 +65,6 @@ func (c *Conn) readyIfSendable(s *Stream) {
 	}
 }
 
-// unschedule takes s, which is closed, out of the scheduler.
-func (c *Conn) unschedule(s *Stream) {
-	c.sched.count(s.readiness, -1)
-	s.readiness = notReady
-	c.sched.Close(&s.node)
-}
-
 // Fill moves queued data to the output, in the order that the scheduler decides, until the output
 // holds limit octets, no stream is ready or the connection's window is used up. With
 // Driver.SetBackpressure, Fill ends as well when the scheduler's next stream has nothing to send

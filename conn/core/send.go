@@ -136,7 +136,7 @@ func (c *Conn) SendHead(s *Stream, h ResponseHead) error {
 	}
 	s.headSent = !h.Interim
 	if s.headSent {
-		c.limit.answered()
+		c.limit.resets.refund()
 	}
 	c.mustTransition(s, stream.SendHeaders)
 	c.appendHeaders(s.ID, h.Fields, h.End)

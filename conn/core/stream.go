@@ -83,15 +83,10 @@ type streamSet struct {
 	reserved int32   // number of streams that the server has promised and not opened
 }
 
-// newStream returns a new stream, and puts it into the table.
+// newStream returns a new stream, and puts it into the table. The memory that Config.NewStream has
+// returned keeps its Owner, and the memory of Head.Fields.
 func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream {
 	s := c.cfg.NewStream()
-	c.initStream(s, id, st, p)
-	return s
-}
-
-// initStream makes s a new stream, which keeps Owner and the memory of Head.Fields.
-func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Params) {
 	fields, owner := s.Head.Fields[:0], s.Owner
 	*s = Stream{}
 	s.ID, s.Owner, s.state, s.prio.Params, s.began = id, owner, st, p, c.now
@@ -101,18 +96,14 @@ func (c *Conn) initStream(s *Stream, id uint32, st stream.State, p priority.Para
 	s.send.Add(c.peer.InitialWindowSize)
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++
-	c.count(s)
+	c.countConcurrent(s, 1)
 	c.limit.opened()
 	c.sched.Open(&s.node, p)
+	return s
 }
 
-// count counts s among the concurrent streams (RFC 9113 §5.1.2).
-func (c *Conn) count(s *Stream) { c.addToCount(s, 1) }
-
-// uncount takes s out of the number of concurrent streams.
-func (c *Conn) uncount(s *Stream) { c.addToCount(s, -1) }
-
-func (c *Conn) addToCount(s *Stream, n int32) {
+// countConcurrent adds n to the number of concurrent streams to which s counts (RFC 9113 §5.1.2).
+func (c *Conn) countConcurrent(s *Stream, n int32) {
 	switch {
 	case s.reserved:
 		c.streams.reserved += n
@@ -154,31 +145,30 @@ func (c *Conn) closeIfDone(s *Stream) {
 // closeStream takes s out of the table, and queues the last event that names it.
 func (c *Conn) closeStream(s *Stream) {
 	c.streams.closed.Add(s.ID, s.state)
-	c.countClosed(s.state)
+	c.counts.StreamsClosed++
+	switch s.state {
+	case stream.ClosedResetLocal:
+		c.counts.StreamsResetLocal++
+	case stream.ClosedResetRemote:
+		c.counts.StreamsResetRemote++
+	}
 	if c.streams.lastData == s {
 		c.streams.lastData = nil
 	}
 	c.streams.Delete(s.ID)
-	c.unschedule(s)
-	c.uncount(s)
+	c.sched.count(s.readiness, -1)
+	s.readiness = notReady
+	c.sched.Close(&s.node)
+	c.countConcurrent(s, -1)
 	s.unsent = len(s.out.data)
 	s.out.reset()
 	s.out.resetAfterEnd = false
 	c.reclaimGrowth(s)
 	if c.streams.Len() == 0 {
 		c.idle.since, c.idle.stale = c.now, !c.haveNow
-		c.drainAfterGoAway()
+		if c.goAway.received {
+			c.drainAfterGoAway()
+		}
 	}
 	c.queueEvent(EventClosed, s)
-}
-
-// countClosed counts a stream that has closed in state st.
-func (c *Conn) countClosed(st stream.State) {
-	c.counts.StreamsClosed++
-	switch st {
-	case stream.ClosedResetLocal:
-		c.counts.StreamsResetLocal++
-	case stream.ClosedResetRemote:
-		c.counts.StreamsResetRemote++
-	}
 }
