@@ -35,6 +35,7 @@ const (
 	EndTargetReset = "target-reset" // by RST or RST_STREAM of the target
 	EndClientLost  = "client-lost"  // the client's connection was lost, without a sign that it has ended
 	EndTargetLost  = "target-lost"  // the target's connection was lost, without a sign that it has ended
+	EndMalformed   = "malformed"    // the client's capsules are malformed (RFC 9297 §3.3)
 	EndIdle        = "idle"         // Proxy.IdleTimeout
 	EndAge         = "age"          // Proxy.MaxTunnelAge
 	EndShutdown    = "shutdown"     // Proxy.Shutdown whose context is done, or Proxy.Close

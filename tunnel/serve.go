@@ -35,7 +35,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case KindWebSocket:
 		p.serveWebSocket(w, r, x.target, x.rec)
 	case KindUDP:
-		p.serveUDP(w, r, x.target, x.rec)
+		x.serveUDP()
 	default:
 		x.forward()
 	}
@@ -84,12 +84,12 @@ func (x *request) admit() error {
 	return err
 }
 
-// findTarget sets host and port of the target; those of UDP are in the path, and left to serveUDP.
+// findTarget sets host and port of the target.
 func (x *request) findTarget() error {
 	r, t := x.r, x.target
 	switch x.kind {
 	case KindUDP:
-		return nil
+		return x.findUDPTarget()
 	case KindTunnel:
 		if r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
 			return badRequest("a CONNECT request has no content (RFC 9110 §9.3.6)")

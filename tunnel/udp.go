@@ -6,149 +6,88 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/server"
 )
 
-// End of the Record of a tunnel for UDP.
-const (
-	udpEndClient     = "client ended"
-	udpEndClientLost = "client lost"
-	udpEndMalformed  = "client sent malformed capsules"
-	udpEndTarget     = "target unreachable"
-	udpEndIdle       = "idle limit"
-	udpEndAge        = "age limit"
-	udpEndDrain      = "drain"
-)
-
-// serveUDP answers a request for a tunnel for UDP (RFC 9298), and returns when the tunnel has
-// ended.
-func (p *Proxy) serveUDP(w http.ResponseWriter, r *http.Request, t *Target, rec *Record) {
-	target, err := p.openUDP(r, t, rec)
+// findUDPTarget sets host and port of a target for UDP. The error is a *Refusal.
+func (x *request) findUDPTarget() error {
+	if err := checkUDPRequest(x.r); err != nil {
+		return badRequest("malformed request for a tunnel for UDP: %v", err)
+	}
+	host, port, err := udpTarget(x.r)
 	if err != nil {
-		p.refuseUDP(w, rec, err)
-		return
+		return badRequest("malformed request for a tunnel for UDP: %v", err)
 	}
-	client, reset, err := acceptUDP(w, r)
-	if err != nil {
-		_ = target.Close() // the error of the client says enough
-		rec.End, rec.Error = udpEndClientLost, err.Error()
-		return
+	t := x.target
+	t.Host, t.Port = host, port
+	if addr, err := netip.ParseAddr(host); err == nil {
+		t.Addr = addr
 	}
-	rec.Status = http.StatusOK
-	if r.ProtoMajor == 1 {
-		rec.Status = http.StatusSwitchingProtocols
-	}
-	relay := udpRelay{client: client, reset: reset, target: target, wait: p.idleTimeoutUDP(), done: make(chan struct{})}
-	relay.run(r.Context(), p.MaxTunnelAge)
-	rec.Sent, rec.Received, rec.End = relay.sent.Load(), relay.received.Load(), relay.end
-	if relay.cause != nil {
-		rec.Error = relay.cause.Error()
-	}
+	return nil
 }
 
-// openUDP checks the request and opens a socket that is connected to the target. The error is a
-// *Refusal.
-func (p *Proxy) openUDP(r *http.Request, t *Target, rec *Record) (net.Conn, error) {
+// serveUDP answers a request for a tunnel for UDP (RFC 9298).
+func (x *request) serveUDP() {
+	p := x.p
 	if !p.UDP {
-		return nil, &Refusal{
-			Status: http.StatusForbidden, Type: "http_request_denied",
-			Details: "this proxy opens no tunnels for UDP",
-		}
+		p.refuse(x.w, x.r, x.rec, &Refusal{
+			Status: http.StatusForbidden, Type: typeDenied, Details: "this proxy opens no tunnels for UDP",
+		})
+		return
 	}
-	if err := checkUDPRequest(r); err != nil {
-		return nil, &Refusal{
-			Status: http.StatusBadRequest, Type: "http_request_error",
-			Details: "malformed request for a tunnel for UDP: " + err.Error(), Err: err,
-		}
+	ctx, cancel := x.openContext()
+	target, err := p.open(ctx, x.target, x.rec)
+	cancel()
+	if err != nil {
+		p.refuse(x.w, x.r, x.rec, err)
+		return
 	}
-	target, err := p.open(r.Context(), t, rec)
+	dontFragment(target)
+	client, err := x.acceptUDP()
+	if err != nil {
+		_ = target.Close() // the error of the client says enough
+		x.rec.End, x.rec.Error = EndClientGone, err.Error()
+		return
+	}
+	relay := udpRelay{client: client, target: target, wait: p.idleTimeout(), done: make(chan struct{})}
+	x.carry(func() { relay.run(p.init().closed, p.MaxTunnelAge, x.rec) })
+}
+
+// acceptUDP answers the request and returns the stream that carries capsules from now on.
+func (x *request) acceptUDP() (net.Conn, error) {
+	h := http.Header{capsuleField: {"?1"}, "Proxy-Status": {x.p.nextHop(x.rec.Addr)}}
+	if x.r.ProtoMajor >= 2 {
+		x.rec.Status = http.StatusOK
+		return x.acceptAny(h)
+	}
+	x.rec.Status = http.StatusSwitchingProtocols
+	nc, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		return nil, err
 	}
-	dontFragment(target)
-	return target, nil
-}
-
-// refuseUDP answers with a refusal.
-func (p *Proxy) refuseUDP(w http.ResponseWriter, rec *Record, err error) {
-	refusal := &Refusal{Status: http.StatusInternalServerError, Details: err.Error(), Err: err}
-	_ = errors.As(err, &refusal) // an error of another kind stays one of the proxy
-	rec.Status, rec.Error = refusal.Status, refusal.Error()
-	if refusal.Rule != "" {
-		rec.Rule = refusal.Rule
+	_ = nc.SetDeadline(noDeadline) // fails on a dead connection only, as the Write will
+	var head strings.Builder
+	head.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + udpProtocol + "\r\n")
+	_ = h.Write(&head) // a Builder takes everything
+	head.WriteString("\r\n")
+	if _, err := io.WriteString(nc, head.String()); err != nil {
+		return nil, errors.Join(err, nc.Close())
 	}
-	http.Error(w, refusal.Error(), refusal.Status)
-}
-
-// idleTimeoutUDP is the idle limit, 0 for none.
-func (p *Proxy) idleTimeoutUDP() time.Duration {
-	switch {
-	case p.IdleTimeout < 0:
-		return 0
-	case p.IdleTimeout == 0:
-		return DefaultIdleTimeout
-	}
-	return p.IdleTimeout
-}
-
-// acceptUDP answers the request and returns the stream that carries capsules from now on, and what
-// resets it.
-func acceptUDP(w http.ResponseWriter, r *http.Request) (net.Conn, func(frame.Code), error) {
-	if r.ProtoMajor == 2 {
-		w.Header().Set(capsuleField, "?1")
-		t, err := server.AcceptConnect(w)
-		if err != nil {
-			return nil, nil, err
-		}
-		return t, func(code frame.Code) { _ = t.Abort(code) }, nil // returns nil
-	}
-	nc, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	reset := func(frame.Code) { _ = nc.Close() } // HTTP/1.1 has no other way
-	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if err == nil {
-		err = nc.SetDeadline(time.Time{})
-	}
-	if err == nil {
-		_, err = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"+
-			"Upgrade: "+udpProtocol+"\r\n"+capsuleField+": ?1\r\n\r\n")
-	}
-	if err != nil {
-		reset(0)
-		return nil, nil, err
-	}
-	return &earlyConn{Conn: nc, early: early}, reset, nil
-}
-
-// An earlyConn is a connection of which something was read before.
-type earlyConn struct {
-	net.Conn
-	early []byte
-}
-
-func (c *earlyConn) Read(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		c.early = c.early[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
+	return unread(nc, buffered.Reader)
 }
 
 // A udpRelay carries datagrams between a stream of capsules and a UDP socket that is connected to
 // the target. Nothing is queued: while the client takes nothing, datagrams of the target wait in
 // the socket's buffer, and the system drops what does not fit.
 type udpRelay struct {
-	client net.Conn // carries the capsules; reset aborts it
-	reset  func(frame.Code)
+	client net.Conn // carries the capsules
 	target net.Conn
 
 	idle *time.Timer // ends the relay; nil where there is no limit
@@ -170,14 +109,17 @@ func (u *udpRelay) stop(end string, err error) {
 	})
 }
 
-// run relays until something ends it, and closes both sides.
-func (u *udpRelay) run(ctx context.Context, age time.Duration) {
+// run relays until something ends it, ctx too, closes both sides and fills in the record.
+func (u *udpRelay) run(ctx context.Context, age time.Duration, rec *Record) {
 	if u.wait > 0 {
-		u.idle = time.AfterFunc(u.wait, func() { u.stop(udpEndIdle, nil) })
+		u.idle = time.AfterFunc(u.wait, func() { u.stop(EndIdle, nil) })
 		defer u.idle.Stop()
 	}
 	if age > 0 {
-		defer time.AfterFunc(age, func() { u.stop(udpEndAge, nil) }).Stop()
+		defer time.AfterFunc(age, func() { u.stop(EndAge, nil) }).Stop()
+	}
+	if t, ok := u.client.(interface{ OnEnd(f func(error)) }); ok {
+		t.OnEnd(func(err error) { u.stop(endOf(clientSide, err), err) }) // also where no write finds out
 	}
 	var both sync.WaitGroup
 	both.Go(u.toTarget)
@@ -185,10 +127,14 @@ func (u *udpRelay) run(ctx context.Context, age time.Duration) {
 	select {
 	case <-u.done:
 	case <-ctx.Done():
-		u.stop(udpEndDrain, context.Cause(ctx))
+		u.stop(EndShutdown, nil)
 	}
 	u.close()
 	both.Wait()
+	rec.Sent, rec.Received, rec.End = u.sent.Load(), u.received.Load(), u.end
+	if u.cause != nil {
+		rec.Error = u.cause.Error()
+	}
 }
 
 // close ends the stream as the reason for the end demands: the client sees END_STREAM, or FIN,
@@ -197,10 +143,12 @@ func (u *udpRelay) run(ctx context.Context, age time.Duration) {
 func (u *udpRelay) close() {
 	_ = u.target.Close() // reads and writes fail from now on
 	switch u.end {
-	case udpEndTarget:
-		u.reset(frame.ConnectError)
-	case udpEndMalformed:
-		u.reset(frame.ProtocolError)
+	case EndTargetReset, EndTargetLost:
+		abort(u.client, frame.ConnectError)
+	case EndMalformed:
+		abort(u.client, frame.ProtocolError)
+	case EndShutdown:
+		abort(u.client, frame.Cancel)
 	default:
 		_ = u.client.Close() // the stream ends, in one way or another
 	}
@@ -221,21 +169,23 @@ func (u *udpRelay) toTarget() {
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			u.stop(udpEndClient, nil)
+			u.stop(EndClosed, nil)
 			return
 		case isMalformed(err):
-			u.stop(udpEndMalformed, err)
+			u.stop(EndMalformed, err)
 			return
 		default:
-			u.stop(udpEndClientLost, err)
+			u.stop(endOf(clientSide, err), err)
 			return
 		}
-		if _, err := u.target.Write(payload); err != nil && !dropsDatagram(err) {
-			u.stop(udpEndTarget, err)
-			return
-		}
-		u.sent.Add(int64(len(payload)))
 		u.active()
+		switch _, err := u.target.Write(payload); {
+		case err == nil:
+			u.sent.Add(int64(len(payload)))
+		case !dropsDatagram(err):
+			u.stop(endOfUDP(err), err)
+			return
+		}
 	}
 }
 
@@ -248,16 +198,25 @@ func (u *udpRelay) toClient() {
 			if dropsDatagram(err) {
 				continue
 			}
-			u.stop(udpEndTarget, err)
+			u.stop(endOfUDP(err), err)
 			return
 		}
 		if _, err := u.client.Write(putUDPHeader(b[:udpCapsuleHeader+n])); err != nil {
-			u.stop(udpEndClientLost, err)
+			u.stop(endOf(clientSide, err), err)
 			return
 		}
 		u.received.Add(int64(n))
 		u.active()
 	}
+}
+
+// endOfUDP names the end of a tunnel whose socket has failed, as after ICMP Destination
+// Unreachable.
+func endOfUDP(err error) string {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return EndTargetReset
+	}
+	return EndTargetLost
 }
 
 // dropsDatagram reports whether an error of a socket is that of one datagram, which is too long for

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 const (
@@ -19,15 +17,6 @@ const (
 	// capsuleField has the value ?1 in messages that begin a stream of capsules (RFC 9297 §3.4).
 	capsuleField = "Capsule-Protocol"
 )
-
-// isUDPRequest reports whether a request asks for a tunnel for UDP.
-func isUDPRequest(r *http.Request) bool {
-	if r.ProtoMajor == 2 {
-		return r.Method == http.MethodConnect && r.Header.Get(":protocol") == udpProtocol
-	}
-	return httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") &&
-		httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], udpProtocol)
-}
 
 // checkUDPRequest says what makes a request for a tunnel for UDP malformed (RFC 9298 §§3.2, 3.4,
 // RFC 9297 §3.2).
