@@ -23,6 +23,9 @@ const (
 	typeTerminated    = "connection_terminated"
 	typeUnavailable   = "destination_unavailable"
 	typeTimeout       = "connection_timeout"
+	typeNoResponse    = "http_response_timeout"
+	typeIncomplete    = "http_response_incomplete"
+	typeProtocol      = "http_protocol_error"
 )
 
 // refusalOf returns the Refusal that err is or wraps, and one for any other error.

@@ -11,6 +11,7 @@ import "context"
 // with the same context.
 func (p *Proxy) Shutdown(ctx context.Context) error {
 	drained := p.startDrain()
+	defer p.state.forward.close()
 	select {
 	case <-drained:
 		return nil
@@ -25,6 +26,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 // have ended.
 func (p *Proxy) Close() error {
 	drained := p.startDrain()
+	defer p.state.forward.close()
 	p.state.close()
 	<-drained
 	return nil

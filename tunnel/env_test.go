@@ -229,3 +229,13 @@ func (o *origin) accept() *net.TCPConn {
 	o.t.Cleanup(func() { _ = c.Close() })
 	return c.(*net.TCPConn)
 }
+
+func (e *proxyEnv) proxyURL(s string) func(*http.Request) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return http.ProxyURL(u)
+}
+
+func (e *proxyEnv) clientTLS() *tls.Config { return &tls.Config{RootCAs: e.roots} }

@@ -69,10 +69,7 @@ type hold struct {
 func (p *Proxy) enter(x *request) (*hold, error) {
 	h := &hold{tunnel: x.kind != KindRequest}
 	if h.tunnel && p.MaxTunnelsPerUser > 0 {
-		h.user = "user " + x.target.User
-		if x.target.User == "" {
-			h.user = "client " + x.target.Client.Addr().String()
-		}
+		h.user = userKey(x.target)
 	}
 	if h.tunnel && p.MaxTunnelsPerConn > 0 {
 		info, _ := server.InfoOf(x.w)

@@ -12,9 +12,3 @@ func notImplemented(what string) *Refusal {
 func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, _ *Target, rec *Record) {
 	p.refuse(w, r, rec, notImplemented("WebSocket"))
 }
-
-type forwarder struct{}
-
-func (x *request) forward() { x.p.refuse(x.w, x.r, x.rec, notImplemented("forwarding")) }
-
-func newPseudonym(name string) string { return name }
