@@ -18,7 +18,7 @@ func (c *Client) acceptPushLocked(st, parent *Stream) {
 	promise.Fields = append([]header.Field(nil), st.cs.Head.Fields...)
 	st.client.promise = &promise
 	st.send.finished = true // a promised stream has no request body
-	c.mu.opened = append(c.mu.opened, st)
+	c.reader.opened = append(c.reader.opened, st)
 }
 
 // OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.

@@ -89,7 +89,6 @@ type Conn struct {
 		err   error         // why the connection has ended; set before phase is phaseClosed
 		done  chan struct{} // what Done returns; nil until it is called
 
-		opened  []*Stream  // streams that the peer has opened and the handler has not got
 		pending []callback // calls of the application for unlockAndNotify
 		state   stateReport
 		out     output

@@ -148,7 +148,7 @@ func (c *Conn) handleEventsLocked() {
 		case core.EventHeaders:
 			st.receiveHeadLocked(e.End)
 			if c.role == core.Server {
-				c.mu.opened = append(c.mu.opened, st)
+				c.reader.opened = append(c.reader.opened, st) // only the reader, in apply, gets this event
 			}
 		case core.EventData:
 			st.receiveDataLocked(e.Data, e.End)

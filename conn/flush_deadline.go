@@ -125,7 +125,7 @@ func (c *Conn) clearWriteDeadline() {
 // that is written now never be taken. After the open phase closeBy bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
 	limit := c.writeByteTimeout()
-	if c.interruptible || c.mu.phase != phaseOpen || limit <= 0 || c.mu.out.err != nil {
+	if c.mu.phase != phaseOpen || limit <= 0 || c.mu.out.err != nil {
 		return
 	}
 	c.closeInLocked(3 * limit)

@@ -58,14 +58,21 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	c.mu.out.flushes++
 	c.mu.out.resetsInFlight, c.mu.out.resetsQueued = c.mu.out.resetsQueued, 0
 	c.writer.unlocked = true
-	c.watchWriteLocked()
-	size, several, limit := len(b), c.core.NumStreams() > 1, c.notSentLimitLocked()
+	if !c.interruptible {
+		c.watchWriteLocked()
+	}
+	size, several, limit := len(b), c.core.NumStreams() > 1, c.writer.notSentLimit
 	if borrowed {
 		size += c.writer.vectored.size
 	}
+	if size >= smallWriteSize {
+		limit = c.notSentLimitLocked()
+	}
 	c.mu.Unlock()
 
-	c.limitNotSent(size, limit)
+	if limit != c.writer.notSentLimit {
+		c.limitNotSent(limit)
+	}
 	if c.opts.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
@@ -78,7 +85,10 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	}
 	left := b
 	if err == nil && (noWait || several && c.writer.nonblock != nil) {
-		n, err = c.writeNonblock(b)
+		if c.writer.tlsBatch == nil { // under TLS the deadline would stay set behind the write
+			c.extendWriteDeadline()
+		}
+		n, err = c.writer.nonblock.TryWrite(b)
 		left = b[n:]
 	}
 	if err == nil && len(left) > 0 {
@@ -93,14 +103,6 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	}
 	c.afterWriteAndLock(buf, b, n, err)
 	return true
-}
-
-// writeNonblock writes what the socket takes of b at once.
-func (c *Conn) writeNonblock(b []byte) (int, error) {
-	if c.writer.tlsBatch == nil { // under TLS the deadline would stay set behind the write
-		c.extendWriteDeadline()
-	}
-	return c.writer.nonblock.TryWrite(b)
 }
 
 // noteSocketFull notes that the socket has not taken all of the present write, and that the flusher
@@ -211,12 +213,8 @@ func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 
 // limitNotSent has the kernel hold no more octets that it cannot send yet than notSentLimitLocked
 // has returned as exponent: what the kernel holds cannot be overtaken by a more urgent stream. It
-// is called by the flusher before it writes n octets, and costs a system call when the limit
-// changes.
-func (c *Conn) limitNotSent(n int, exponent uint8) {
-	if n < smallWriteSize || exponent == c.writer.notSentLimit {
-		return
-	}
+// is called by the flusher before it writes, and costs a system call.
+func (c *Conn) limitNotSent(exponent uint8) {
 	c.writer.notSentLimit = exponent
 	s := socket.Of(socket.BelowTLS(c.writer.rawConn))
 	if s == nil {

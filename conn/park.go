@@ -115,7 +115,7 @@ func (c *Conn) parkLocked() {
 	}
 	p.parked = true
 	c.core.Compact()
-	c.mu.opened = nil
+	c.reader.opened = nil
 	c.mu.pending = nil
 	if !c.mu.out.flushing {
 		c.writer.nonblock, c.writer.vectored, c.mu.out.backpressure = nil, nil, nil

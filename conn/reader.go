@@ -41,6 +41,7 @@ type reader struct {
 	bulk      bool           // so much is expected that a read takes bulkReadSize
 	noStreams bool           // no stream is open, so it may be long until the next octet comes
 
+	opened   []*Stream // streams that the peer has opened and the handler has not got
 	patience netconn.Patience
 	upgrade  *Upgrade // Config.Upgrade, until its request is stream 1
 
@@ -69,23 +70,19 @@ func (r *reader) init(nc net.Conn, received []byte) {
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
-	goOn = c.readAndProcess()
+	goOn, mayRead := c.awaitOutputSpace()
+	if mayRead {
+		err := c.read()
+		switch {
+		case err == nil:
+			goOn = c.process()
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !c.readInterrupted():
+			c.readFailed(err)
+			goOn = false
+		}
+	}
 	ok = true
 	return goOn
-}
-
-func (c *Conn) readAndProcess() bool {
-	if goOn, mayRead := c.awaitOutputSpace(); !mayRead {
-		return goOn
-	}
-	if err := c.read(); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) && c.readInterrupted() {
-			return true
-		}
-		c.readFailed(err)
-		return false
-	}
-	return c.process()
 }
 
 // outputFullLocked reports whether the peer lets so much output pile up that its frames are better
@@ -294,7 +291,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.handleEventsLocked()
 	c.armLocked()
 	flush := c.core.OutputLen() > 0 || c.core.Drained()
-	handOver := len(c.mu.opened) > 0
+	handOver := len(c.reader.opened) > 0
 	if flush && !handOver {
 		c.flushSoonLocked()
 	}
@@ -321,21 +318,16 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 // meanwhile: the peer may count on a request being handled that came whole before its connection
 // ended.
 func (c *Conn) handOver() {
-	c.mu.Lock()
-	batch := c.mu.opened
-	c.mu.Unlock()
-	if len(batch) == 0 {
+	r := &c.reader
+	if len(r.opened) == 0 {
 		return
 	}
-	c.handler.HandleStreams(batch)
-	// Only the reader, which is this goroutine, appends to opened.
-	c.mu.Lock()
-	clear(batch)
-	c.mu.opened = batch[:0]
-	if cap(batch) > 256 {
-		c.mu.opened = nil
+	c.handler.HandleStreams(r.opened)
+	clear(r.opened)
+	r.opened = r.opened[:0]
+	if cap(r.opened) > 256 {
+		r.opened = nil
 	}
-	c.mu.Unlock()
 }
 
 // interruptReadLocked has a request that holds the read lease for st return from its Read: its

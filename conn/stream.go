@@ -228,7 +228,9 @@ func (st *Stream) Release() {
 func (st *Stream) releaseLocked() {
 	c := st.c
 	st.recv.deadline.stopLocked() // the write deadline may still be needed
-	st.dropBodyLocked()
+	if st.recv.body.size > 0 {
+		st.dropBodyLocked()
+	}
 	st.onEnd = nil
 	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()

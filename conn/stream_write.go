@@ -105,6 +105,13 @@ func (st *Stream) finishLocked(p []byte, trailers []header.Field) error {
 // queueLocked hands p to core, waits until it is in the output or sent, and returns how many octets
 // of p are.
 func (st *Stream) queueLocked(p []byte, trailers []header.Field, end bool) (n int, err error) {
+	c := st.c
+	c.ensureOutputLocked()
+	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
+		st.send.finished = true
+		c.handleEventsLocked()
+		return len(p), nil
+	}
 	ok := false
 	defer st.reclaimOnUnwindLocked(&ok)
 	n, err = st.queueAndWaitLocked(p, trailers, end)
@@ -127,14 +134,9 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 	}
 }
 
+// queueAndWaitLocked is queueLocked for what does not fit the output at once.
 func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool) (int, error) {
 	c := st.c
-	c.ensureOutputLocked()
-	if end && len(trailers) == 0 && c.core.Finish(&st.cs, p, fillLimit) {
-		st.send.finished = true
-		c.handleEventsLocked()
-		return len(p), nil
-	}
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() || c.core.OutputLen()+len(p) > fillLimit {
 		c.core.SetTime(time.Now()) // when the wait begins
 	}
