@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
-	"github.com/sluice-go/sluice/internal/proxydial"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
@@ -27,14 +26,16 @@ func (t *Transport) target(req *http.Request) (*Target, error) {
 	if err != nil || p == nil {
 		return target, err
 	}
-	target.proxy = t.proxyFor(p)
+	target.proxy = &proxy{t: t, url: p}
 	target.Key.Proxy = p.String()
 	return target, nil
 }
 
 // dialable reports whether connections to the target are made here: without a proxy, or through one
-// that package proxydial knows.
-func (t *Target) dialable() bool { return t.proxy == nil || proxydial.Knows(t.proxy.url.Scheme) }
+// with CONNECT.
+func (t *Target) dialable() bool {
+	return t.proxy == nil || t.proxy.url.Scheme == "http" || t.proxy.url.Scheme == "https"
+}
 
 // hostPort adds the port that a URL leaves out.
 func hostPort(scheme, host string) (string, error) {

@@ -52,7 +52,7 @@ func (x *request) accept(h http.Header) (net.Conn, error) {
 
 func (x *request) acceptAny(h http.Header) (net.Conn, error) {
 	if x.r.ProtoMajor < 2 {
-		return acceptHTTP1(x.w, h)
+		return acceptHTTP1(x.w, "200 Connection established", h)
 	}
 	for name, values := range h {
 		x.w.Header()[name] = values
@@ -62,14 +62,14 @@ func (x *request) acceptAny(h http.Header) (net.Conn, error) {
 
 // acceptHTTP1 takes the connection over and writes the response. What came behind the request's
 // head is read first.
-func acceptHTTP1(w http.ResponseWriter, h http.Header) (net.Conn, error) {
+func acceptHTTP1(w http.ResponseWriter, status string, h http.Header) (net.Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
 	}
 	_ = nc.SetDeadline(noDeadline) // fails on a dead connection only, as the Write will
 	head := bufio.NewWriter(nc)
-	_, _ = head.WriteString("HTTP/1.1 200 Connection established\r\n")
+	_, _ = head.WriteString("HTTP/1.1 " + status + "\r\n")
 	_ = h.Write(head)
 	_, _ = head.WriteString("\r\n")
 	if err := head.Flush(); err != nil {

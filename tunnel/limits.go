@@ -19,6 +19,8 @@ type proxyState struct {
 
 	forward forwarder
 
+	webSocket webSocketMemory
+
 	mu      sync.Mutex // guards what follows
 	drained chan struct{}
 	perUser map[string]int

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/http"
@@ -53,13 +54,19 @@ type Proxy struct {
 	// that dials as tunnels do.
 	Transport http.RoundTripper
 
+	// RootCAs are the roots of the certificates of origins to which the proxy makes the TLS
+	// connection itself: those of WebSockets with the scheme https or wss that were asked for
+	// without a tunnel. A nil RootCAs is those of the system.
+	RootCAs *x509.CertPool
+
 	// Intercept, if set, ends the TLS of tunnels and sees what they carry.
 	Intercept *Interceptor
 
 	// UDP lets clients open tunnels for UDP (RFC 9298).
 	UDP bool
 
-	// DialTimeout bounds finding and reaching a target. Default [DefaultDialTimeout], 30 s.
+	// DialTimeout bounds finding and reaching a target, and then a WebSocket's handshakes with it.
+	// Default [DefaultDialTimeout], 30 s.
 	DialTimeout time.Duration
 
 	// IdleTimeout ends a tunnel that has carried nothing either way for that long. Default

@@ -33,7 +33,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case KindTunnel:
 		x.serveConnect()
 	case KindWebSocket:
-		p.serveWebSocket(w, r, x.target, x.rec)
+		x.serveWebSocket()
 	case KindUDP:
 		x.serveUDP()
 	default:
