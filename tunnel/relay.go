@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // resetGrace bounds how long a relay goes on to deliver what it has read from a side that has
@@ -37,13 +38,17 @@ type relay struct {
 	active   atomic.Int64 // when octets were carried last, in nanoseconds since start
 	start    time.Time
 	octets   [2]atomic.Int64 // read from each side and written to the other
-	sideDone chan struct{}   // has a value for each direction that has ended
+	returned chan struct{}   // has a value when the goroutine of the client's direction has ended
+	writing  [2]atomic.Bool  // what was read from the side is being written to the other
+
+	check idleCheck
 
 	mu        sync.Mutex // guards what follows
 	end       string     // how the tunnel ends; "" while both sides are well
 	err       error      // the cause
 	failed    [2]bool    // the side has failed
 	copied    [2]bool    // nothing more is read from the side
+	over      bool       // the timers are stopped
 	idleTimer *time.Timer
 	ageTimer  *time.Timer
 	grace     *time.Timer // cuts off what is left when a side has failed
@@ -54,7 +59,7 @@ type relay struct {
 func (p *Proxy) relay(client, target net.Conn, rec *Record) {
 	r := &relay{
 		sides: [2]net.Conn{client, target}, idle: p.idleTimeout(),
-		start: time.Now(), sideDone: make(chan struct{}, 2),
+		start: time.Now(), returned: make(chan struct{}, 1),
 	}
 	r.startTimers(p.MaxTunnelAge)
 	stop := context.AfterFunc(p.init().closed, func() { r.cut(EndShutdown, nil) })
@@ -63,12 +68,14 @@ func (p *Proxy) relay(client, target net.Conn, rec *Record) {
 			t.OnEnd(func(err error) { r.fail(side, err) })
 		}
 	}
-	go r.copy(clientSide) // ends with the tunnel
+	go func() { // ends with the tunnel
+		r.copy(clientSide)
+		r.returned <- struct{}{}
+	}()
 	r.copy(targetSide)
-	<-r.sideDone
-	<-r.sideDone
+	<-r.returned
 	stop()
-	r.finish(rec)
+	r.fill(rec)
 }
 
 func (p *Proxy) idleTimeout() time.Duration {
@@ -93,26 +100,12 @@ func (r *relay) startTimers(age time.Duration) {
 	}
 }
 
-// checkIdle cuts the tunnel off if nothing was carried for the limit.
-func (r *relay) checkIdle() {
-	left := r.idle - (time.Since(r.start) - time.Duration(r.active.Load()))
-	if left <= 0 {
-		r.cut(EndIdle, nil)
-		return
-	}
-	r.mu.Lock()
-	if r.end == "" {
-		r.idleTimer.Reset(left)
-	}
-	r.mu.Unlock()
-}
-
 // touch says that octets were carried.
 func (r *relay) touch() { r.active.Store(int64(time.Since(r.start))) }
 
-// copy carries one direction, and ends it.
+// copy carries one direction, and ends it. It returns when the tunnel has ended, or the side that
+// was read needs no goroutine.
 func (r *relay) copy(from int) {
-	defer func() { r.sideDone <- struct{}{} }()
 	s := &sink{r: r, from: from, dst: r.sides[1-from]}
 	err := s.copyFrom(r.sides[from])
 	switch {
@@ -133,6 +126,25 @@ func (r *relay) copy(from int) {
 		if err := closeWrite(r.sides[1-from]); err != nil && !both { // a side that is done may be gone
 			r.fail(1-from, err)
 		}
+	}
+	switch {
+	case both:
+		r.close()
+	case well:
+		r.awaitReset(from)
+	}
+}
+
+// awaitReset waits for the end of a side that has ended its direction: nothing is read from it any
+// more, so that otherwise only a write would find out that it was reset. A conn.Tunnel says so by
+// OnEnd.
+func (r *relay) awaitReset(side int) {
+	s := socket.Of(socket.BelowTLS(below(r.sides[side])))
+	if s == nil {
+		return
+	}
+	if err := s.AwaitReset(); err != nil && !errors.Is(err, net.ErrClosed) {
+		r.fail(side, err)
 	}
 }
 
@@ -169,27 +181,35 @@ func (r *relay) abort() {
 	}
 }
 
-// finish closes both sides and fills in the record.
-func (r *relay) finish(rec *Record) {
+// close closes both sides, when nothing more is carried: those that are well, or have failed. One
+// that is to be reset is closed by that.
+func (r *relay) close() {
 	r.mu.Lock()
-	for _, t := range []*time.Timer{r.idleTimer, r.ageTimer, r.grace} {
-		if t != nil {
-			t.Stop()
-		}
-	}
-	end, err, failed := r.end, r.err, r.failed
+	end, failed := r.end, r.failed
 	r.mu.Unlock()
 	for side, c := range r.sides {
 		if end == "" || failed[side] {
 			_ = c.Close() // nothing can be done about an error
 		}
 	}
+}
+
+// fill stops the timers and fills in the record.
+func (r *relay) fill(rec *Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	for _, t := range []*time.Timer{r.idleTimer, r.ageTimer, r.grace} {
+		if t != nil {
+			t.Stop()
+		}
+	}
 	rec.Sent, rec.Received = r.octets[clientSide].Load(), r.octets[targetSide].Load()
-	if rec.End = end; end == "" {
+	if rec.End = r.end; r.end == "" {
 		rec.End = EndClosed
 	}
-	if err != nil {
-		rec.Error = err.Error()
+	if r.err != nil {
+		rec.Error = r.err.Error()
 	}
 }
 

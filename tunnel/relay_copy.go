@@ -1,9 +1,12 @@
 package tunnel
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/internal/netconn"
@@ -32,19 +35,35 @@ type sink struct {
 	buf  *[]byte
 }
 
-// Write writes to the destination and counts.
-func (s *sink) Write(b []byte) (int, error) {
+// Write writes to the destination and counts. Where checkIdle has cut a Write short to see whether
+// it makes progress, it goes on.
+func (s *sink) Write(b []byte) (n int, err error) {
 	s.r.touch()
-	n, err := s.dst.Write(b)
+	s.r.writing[s.from].Store(true)
+	defer s.r.writing[s.from].Store(false)
+	for {
+		k, err := s.dst.Write(b[n:])
+		n += k
+		s.count(k)
+		switch {
+		case n == len(b) && err == nil:
+			return n, nil
+		case err == nil:
+			err = io.ErrShortWrite
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.r.resume(s.dst):
+			continue
+		}
+		s.err = err
+		return n, err
+	}
+}
+
+// count counts octets that the destination has taken.
+func (s *sink) count(n int) {
 	if n > 0 {
 		s.r.octets[s.from].Add(int64(n))
 		s.r.touch()
 	}
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	s.err = err
-	return n, err
 }
 
 // copyFrom carries what src brings until that ends. Where the destination fails, err is set, too.
@@ -61,24 +80,69 @@ func (s *sink) copyFrom(src net.Conn) error {
 		return err
 	}
 	if r := socket.NewReader(socket.Of(src)); r != nil {
-		return s.copySocket(r)
+		return s.copySocket(src, r)
 	}
 	return s.copyAny(src)
 }
 
 // copySocket is copyFrom for a plain socket. It holds no buffer while it waits.
-func (s *sink) copySocket(r *socket.Reader) error {
+func (s *sink) copySocket(src net.Conn, r *socket.Reader) error {
+	in, out := tcpOf(src), tcpOf(s.dst)
 	for {
 		n, err := r.ReadInto(s)
+		full := false
 		if n > 0 {
 			_, err = s.Write((*s.buf)[:n])
+			full = n == len(*s.buf)
 			s.GiveBack()
 		}
+		if err == nil && full && in != nil && out != nil {
+			err = s.splice(out, in)
+		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // the Reader returns this very value
+		case err == io.EOF: //nolint:errorlint // Reader and splice return this very value
 			return nil
 		case err != nil:
 			return err
+		}
+	}
+}
+
+// tcpOf returns the socket of TCP that a connection is, nil for another.
+func tcpOf(c net.Conn) *net.TCPConn {
+	t, _ := below(c).(*net.TCPConn)
+	return t
+}
+
+// What one splice moves, so that octets are counted while much is carried, and for how long it waits
+// for that: then a buffer is used again, with which the idle clock is exact.
+const (
+	spliceSize = 1 << 20
+	spliceTime = time.Second
+)
+
+// splice moves octets within the kernel, where that is possible, for as long as many come. It
+// returns nil when they do not any more.
+func (s *sink) splice(dst, src *net.TCPConn) error {
+	defer src.SetReadDeadline(noDeadline) //nolint:errcheck // fails on a closed socket only
+	wait := spliceTime
+	if s.r.idle > 0 {
+		wait = min(wait, s.r.idle/2)
+	}
+	for {
+		_ = src.SetReadDeadline(time.Now().Add(wait)) // as above
+		n, err := dst.ReadFrom(&io.LimitedReader{R: src, N: spliceSize})
+		s.count(int(n))
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			if !socket.Of(src).Disconnected() {
+				s.err = err // the error does not say of which side it is
+			}
+			return err
+		case n < spliceSize:
+			return io.EOF
 		}
 	}
 }

@@ -10,6 +10,7 @@
 //	Socket.Readable: octets are there  yes    not AIX, Solaris  no       it is not known: only a read finds out
 //	Socket.Peek: look, and leave       yes    not AIX, Solaris  no       the octets are read
 //	Socket.Unsent                      yes    no                no       the peer is asked, with a PING
+//	Socket.AwaitReset                  yes    yes, by syscall   no       the next write finds out
 //	Socket.LimitNotSent                yes    macOS             no       the kernel holds what it likes
 //	rcvlowat: receive low-water mark   yes    no                no       the reader wakes for what comes
 //	idlepoll: readiness watch          yes    no                no       a goroutine with a small stack reads

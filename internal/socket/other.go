@@ -28,3 +28,9 @@ func (*Writer) Write([]byte) (int, error) { panic("BUG: there is no Writer on th
 
 // Drain does nothing on this system.
 func (s *Socket) Drain(int) {}
+
+// AwaitReset does not wait on this system: it returns nil.
+func (s *Socket) AwaitReset() error { return nil }
+
+// Disconnected is not known on this system.
+func (s *Socket) Disconnected() bool { return false }
