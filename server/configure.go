@@ -97,7 +97,7 @@ func (h2 *http2Server) takeOver(hs *http.Server, nc net.Conn, h http.Handler, re
 		ctx = context.WithValue(ctx, http.ServerContextKey, hs)
 	}
 	done := make(chan struct{})
-	t := connTask{hs: hs, ctx: ctx, handler: h, tls: connectionState(nc), received: received}
+	t := connTask{hs: hs, connState: hs.ConnState, ctx: ctx, handler: h, tls: connectionState(nc), received: received}
 	t.onUntracked = func() { close(done) } // hs.Shutdown waits for handlers, too
 	h2.serve(nc, t, func(error) {})
 	<-done

@@ -66,7 +66,7 @@ func (w *response) acceptConnect(hijack responseFlags) (*conn.Tunnel, error) {
 		w.x.set(bodyClosed) // the end of the handler does not close it
 	}
 	if w.x.sc.srv.isDraining() { // shutdown may have looked for tunnels before
-		w.x.ctx().cancelable().cancel(http.ErrServerClosed)
+		w.x.cancelable().cancel(http.ErrServerClosed)
 	}
 	_ = s.SetReadDeadline(time.Time{}) // fails only on a dead stream
 	_ = s.SetWriteDeadline(time.Time{})

@@ -22,10 +22,15 @@ func detectContentType(p []byte) string {
 	if len(p) > sniffLen {
 		p = p[:sniffLen]
 	}
-	if !maybeSignature(p) && isText(p) {
-		return "text/plain; charset=utf-8"
+	if maybeSignature(p) {
+		return http.DetectContentType(p)
 	}
-	return http.DetectContentType(p)
+	for _, c := range p {
+		if binaryOctets[c] {
+			return http.DetectContentType(p)
+		}
+	}
+	return "text/plain; charset=utf-8"
 }
 
 // maybeSignature reports whether a signature other than that of plain text may match.
@@ -45,14 +50,4 @@ func maybeSignature(p []byte) bool {
 		return true
 	}
 	return false
-}
-
-// isText reports whether p has no octet that does not occur in text.
-func isText(p []byte) bool {
-	for _, c := range p {
-		if binaryOctets[c] {
-			return false
-		}
-	}
-	return true
 }

@@ -34,10 +34,10 @@ type cancelableContext struct {
 func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
 // Done is closed when the stream is reset, the connection is lost or the handler returns.
-func (c *requestContext) Done() <-chan struct{} { return c.cancelable().Done() }
+func (c *requestContext) Done() <-chan struct{} { return (*exchange)(c).cancelable().Done() }
 
 // Err returns context.Canceled when the context is done; context.Cause says more.
-func (c *requestContext) Err() error { return c.cancelable().Err() }
+func (c *requestContext) Err() error { return (*exchange)(c).cancelable().Err() }
 
 // Value returns what the connection's context has for key. (For a key of package context it returns
 // the cancelCtx, by which derived contexts find their parent.)
@@ -51,19 +51,18 @@ func (c *requestContext) Value(key any) any {
 // String returns the name of the context, which is part of the String of contexts derived from it.
 func (c *requestContext) String() string { return "server.requestContext" }
 
-// cancelable returns the cancelableContext, which it makes where there is none.
-func (c *requestContext) cancelable() *cancelableContext {
-	st := c.ctxState.Load()
+// cancelable returns the cancelableContext of the request, which it makes where there is none.
+func (x *exchange) cancelable() *cancelableContext {
+	st := x.ctxState.Load()
 	if st == nil {
 		st = new(cancelableContext)
-		st.Context, st.cancel = context.WithCancelCause(c.parent.Context)
-		if !c.ctxState.CompareAndSwap(nil, st) {
+		st.Context, st.cancel = context.WithCancelCause(x.parent.Context)
+		if !x.ctxState.CompareAndSwap(nil, st) {
 			st.cancel(nil)
-			st = c.ctxState.Load() // another goroutine has made one
+			st = x.ctxState.Load() // another goroutine has made one
 		}
 	}
 	st.watch.Do(func() { // calls at the same time wait until this one has returned
-		x := (*exchange)(c)
 		if x.enter() {
 			x.s.OnEnd(st.cancel)
 			x.leave()
@@ -72,14 +71,6 @@ func (c *requestContext) cancelable() *cancelableContext {
 		}
 	})
 	return st
-}
-
-// end makes the context done. exchange.uses is closed before: either end finds the
-// cancelableContext, or cancelable finds that uses is closed.
-func (c *requestContext) end(cause error) {
-	if st := c.ctxState.Load(); st != nil {
-		st.cancel(cause)
-	}
 }
 
 // closeNotify returns a channel that receives a value when the context ends before the handler has

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +24,8 @@ import (
 //   - when the queue has made no progress in a millisecond, another worker starts, what is finished
 //     is flushed, the handlers that run count as blocked from then on, and the server gives each
 //     request a goroutine for a while (checkProgress, handlerTime.stalled);
-//   - when the queue holds work for another CPU, a worker starts for it (targetLocked);
-//   - when handlers have been slow of late, there is a worker for each request (targetLocked).
+//   - when the queue holds work for another CPU, a worker starts for it (startWorkersLocked);
+//   - when handlers have been slow of late, there is a worker for each request (handlerTime.slow).
 //
 // A handler may leave its goroutine changed: with other profiler labels, or locked to its thread.
 // Labels are put back before the next handler, and a goroutine that is locked ends with its
@@ -42,6 +41,7 @@ type dispatcher struct {
 	sc          *serverConn
 	handlerTime *handlerTime     // of the server
 	limit       int              // of workers
+	queueLimit  int32            // how many requests may wait
 	perRequest  bool             // each request has a goroutine of its own (DispatchGoroutine)
 	labels      goroutine.Labels // what each handler begins with: those of the goroutine that made the connection
 
@@ -77,17 +77,15 @@ const queueFactor = 4
 func (d *dispatcher) add(batch []*conn.Stream) bool {
 	d.mu.Lock()
 	var dead []*conn.Stream
-	for _, s := range batch {
-		d.mu.queue.push(s)
-	}
-	if d.mu.queue.len() > d.queueLimit()/2 {
+	d.mu.queue.items = append(d.mu.queue.items, batch...)
+	if d.mu.queue.len() > int(d.queueLimit/2) {
 		dead = d.mu.queue.removeDead() // as many as are left must come before that is done again
 	}
 	d.startWorkersLocked()
 	if d.mu.queue.len() > d.availableLocked() {
 		d.armTimerLocked()
 	}
-	fits := d.mu.queue.len() <= d.queueLimit()
+	fits := d.mu.queue.len() <= int(d.queueLimit)
 	d.mu.Unlock()
 	for _, s := range dead { // outside mu: that may call the user's ConnState
 		s.Release()
@@ -95,15 +93,12 @@ func (d *dispatcher) add(batch []*conn.Stream) bool {
 	return fits
 }
 
-// queueLimit is how many requests may wait.
-func (d *dispatcher) queueLimit() int { return queueFactor * min(d.limit, math.MaxInt32/queueFactor) }
-
 // hasRoomForPush reports whether a pushed request may be added: pushes leave half of the queue to
 // the client, whose requests end the connection where they do not fit.
 func (d *dispatcher) hasRoomForPush() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.mu.queue.len() < d.queueLimit()/2
+	return d.mu.queue.len() < int(d.queueLimit/2)
 }
 
 // availableLocked is how many workers are about to look at the queue.
@@ -111,13 +106,16 @@ func (d *dispatcher) availableLocked() int {
 	return int(d.mu.workers - d.mu.running - d.mu.flushing)
 }
 
-// startWorkersLocked starts workers until there are as many as targetLocked says.
+// startWorkersLocked starts workers until there are as many that are not blocked as suit the queue.
 func (d *dispatcher) startWorkersLocked() {
 	waiting := d.mu.queue.len()
 	if waiting == 0 {
 		return
 	}
-	target := d.targetLocked(waiting)
+	target := d.limit
+	if !d.perRequest && !d.handlerTime.slow() && !d.handlerTime.separate() {
+		target = d.handlerTime.parallel(waiting)
+	}
 	free := int(d.mu.workers - d.mu.running)
 	if target == d.limit { // no request is to wait, not for a worker that flushes either: that may last
 		free = d.availableLocked()
@@ -127,14 +125,6 @@ func (d *dispatcher) startWorkersLocked() {
 		free++
 		go d.work() // ends when it finds nothing to do
 	}
-}
-
-// targetLocked is how many workers that are not blocked suit a queue of the given length.
-func (d *dispatcher) targetLocked(waiting int) int {
-	if d.perRequest || d.handlerTime.slow() || d.handlerTime.separate() {
-		return d.limit
-	}
-	return d.handlerTime.parallel(waiting)
 }
 
 // next ends the exchange that the worker has run, if any, and returns the one to run next. Where
@@ -183,7 +173,8 @@ func (d *dispatcher) dequeue(w *worker) (*conn.Stream, idleAction) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if w.x != nil {
-		d.exchangeEndedLocked(w)
+		d.mu.unflushed = true
+		d.unsetRunningLocked(w)
 	}
 	if d.mu.queue.len() > 0 && !w.spent {
 		d.mu.started++
@@ -213,10 +204,8 @@ func (d *dispatcher) undoDequeue(w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	x := w.x
-	if x.clear(blocked) {
-		d.mu.blocked--
-	}
 	d.unsetRunningLocked(w)
+	x.clear(blocked)
 	x.sc, x.s, x.parent, w.spare = nil, nil, nil, x
 }
 
@@ -240,9 +229,12 @@ func (d *dispatcher) setRunningLocked(w *worker) {
 	d.mu.active = w
 }
 
-// unsetRunningLocked undoes setRunningLocked.
+// unsetRunningLocked undoes setRunningLocked, when the handler has returned or is not to be called.
 func (d *dispatcher) unsetRunningLocked(w *worker) {
 	d.mu.running--
+	if w.x.is(blocked) {
+		d.mu.blocked--
+	}
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
@@ -252,15 +244,6 @@ func (d *dispatcher) unsetRunningLocked(w *worker) {
 		w.next.prev = w.prev
 	}
 	w.x, w.prev, w.next = nil, nil, nil
-}
-
-// exchangeEndedLocked is called when the handler of w has returned.
-func (d *dispatcher) exchangeEndedLocked(w *worker) {
-	if w.x.is(blocked) {
-		d.mu.blocked--
-	}
-	d.mu.unflushed = true
-	d.unsetRunningLocked(w)
 }
 
 // retire is called by a worker that has flushed. It reports whether the worker is to end, for there
@@ -285,7 +268,8 @@ func (d *dispatcher) retire(w *worker) bool {
 func (d *dispatcher) abandon(w *worker) {
 	d.mu.Lock()
 	if w.x != nil {
-		d.exchangeEndedLocked(w)
+		d.mu.unflushed = true
+		d.unsetRunningLocked(w)
 	}
 	d.mu.workers--
 	d.startWorkersLocked()

@@ -14,7 +14,7 @@ func TestDroppedRequestIsNoHandler(t *testing.T) {
 	d.mu.workers = 1
 	w := new(worker)
 	w.spare = newExchange(&w.state)
-	d.mu.queue.push(new(conn.Stream))
+	d.mu.queue.items = append(d.mu.queue.items, new(conn.Stream))
 	d.dequeue(w)
 	d.blockAllLocked() // as checkProgress does
 	d.undoDequeue(w)

@@ -303,7 +303,7 @@ func TestQueue(t *testing.T) {
 	for range 20 { // grows, and never empty for long
 		for range maxKeptQueue {
 			if next < len(streams) {
-				q.push(&streams[next])
+				q.items = append(q.items, &streams[next])
 				next++
 			}
 		}

@@ -54,7 +54,10 @@ func (x *exchange) enter() bool { return x.uses.Enter() }
 // on to use it until it calls leave.
 func (x *exchange) close() (alone bool) {
 	alone = x.uses.CloseAndEnter()
-	x.ctx().end(errHandlerReturned)
+	// Either this finds the cancelableContext, or cancelable finds uses closed.
+	if st := x.ctxState.Load(); st != nil {
+		st.cancel(errHandlerReturned)
+	}
 	return alone
 }
 
@@ -69,9 +72,6 @@ func (x *exchange) leave() {
 		s.Release()
 	}
 }
-
-// ctx returns the request's context.
-func (x *exchange) ctx() *requestContext { return (*requestContext)(x) }
 
 // withStream calls f unless the handler has returned.
 func (x *exchange) withStream(f func(*conn.Stream) error) error {

@@ -53,13 +53,6 @@ func (t *handlerTime) start(n uint32) time.Time {
 	return time.Now()
 }
 
-// stop is called at the end of a round of n handlers, with what start has returned.
-func (t *handlerTime) stop(start time.Time, n int) {
-	if !start.IsZero() {
-		t.observe(time.Since(start) / time.Duration(n))
-	}
-}
-
 // observe updates the mean with the duration of a handler, or the mean of some.
 func (t *handlerTime) observe(d time.Duration) {
 	mean := t.mean.Load()

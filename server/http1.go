@@ -111,7 +111,8 @@ func (s *Server) takeHTTP1Conn(c net.Conn) *pendingConn {
 // pendingConnKey finds the *pendingConn in the context of an HTTP/1.1 request.
 type pendingConnKey struct{}
 
-// http1ConnState is the ConnState hook of Server.http1.
+// http1ConnState is the ConnState hook of Server.http1, and of connections of HTTP/2 where there is
+// a Server.ConnState.
 func (s *Server) http1ConnState(c net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		return // newPendingConn has reported it

@@ -113,7 +113,7 @@ func (h2 *http2Server) shutdown() {
 	for _, sc := range h2.tracked() {
 		sc.c.Shutdown()
 		for _, x := range sc.d.tunnels() {
-			x.ctx().cancelable().cancel(http.ErrServerClosed)
+			x.cancelable().cancel(http.ErrServerClosed)
 		}
 	}
 }

@@ -190,6 +190,9 @@ func choosesHTTP(state *tls.ConnectionState) bool {
 // serveHTTP2 hands the connection over to Server.http2. It returns at once.
 func (pc *pendingConn) serveHTTP2(t connTask) {
 	t.ctx, t.hs, t.handler, t.cfg, t.onTracked = pc.ctx, pc.s.http1, pc.handler, pc.cfg, pc.untrack
+	if pc.s.ConnState != nil {
+		t.connState = pc.s.http1.ConnState
+	}
 	if t.handler == nil {
 		t.handler = pc.s.handler()
 	}

@@ -10,8 +10,6 @@ type queue struct {
 
 func (q *queue) len() int { return len(q.items) - q.head }
 
-func (q *queue) push(s *conn.Stream) { q.items = append(q.items, s) }
-
 func (q *queue) pop() *conn.Stream {
 	s := q.items[q.head]
 	q.items[q.head] = nil

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
@@ -22,7 +21,7 @@ func (x *exchange) makeRequest(m *header.Message, names *header.Names) http.Hand
 	sc, r := x.sc, &x.req
 	// WithContext is the one way to set the context. The copy that it makes does not escape, so
 	// nothing is allocated.
-	*r = *blankRequest.WithContext(x.ctx())
+	*r = *blankRequest.WithContext((*requestContext)(x))
 	r.Method = m.Method
 	r.URL = &x.url
 	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
@@ -74,7 +73,12 @@ func (x *exchange) makeRequest(m *header.Message, names *header.Names) http.Hand
 // makeBody sets the body of the request and what belongs to it.
 func (x *exchange) makeBody(m *header.Message) {
 	r := &x.req
-	if !hasBody(x.s) {
+	empty := x.s.HeadOnly()
+	if !empty && x.s.RemoteEnded() {
+		_, err := x.s.Read(nil)
+		empty = err == io.EOF && len(x.s.Trailers()) == 0 //nolint:errorlint // the end of a connection may wrap it
+	}
+	if empty {
 		r.Body = http.NoBody
 		return
 	}
@@ -84,18 +88,6 @@ func (x *exchange) makeBody(m *header.Message) {
 	if d := x.sc.hs.ReadTimeout; d > 0 {
 		x.s.EndReadAt(time.Now().Add(d))
 	}
-}
-
-// hasBody reports whether the request goes on behind its header.
-func hasBody(s *conn.Stream) bool {
-	if s.HeadOnly() {
-		return false
-	}
-	if !s.RemoteEnded() {
-		return true
-	}
-	_, err := s.Read(nil)
-	return err != io.EOF || len(s.Trailers()) > 0 //nolint:errorlint // the end of a connection may wrap it
 }
 
 // makeHeader makes the header map. The slices of its values are cut from one array, as

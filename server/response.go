@@ -43,14 +43,6 @@ type responseState struct {
 	total    int64 // octets of the bodies of all responses before this one
 }
 
-// reset makes st ready for the next response, of whose header and body nothing must be left.
-func (st *responseState) reset() {
-	if st.buf != nil {
-		st.buf.reset()
-	}
-	*st = responseState{buf: st.buf, total: st.total + st.written}
-}
-
 // responseFlags say how far a response is and what its header holds.
 type responseFlags uint16
 
@@ -118,13 +110,6 @@ func (w *response) writeHeader(code int) *conn.Conn {
 		return &w.x.sc.c.Conn
 	}
 	return nil
-}
-
-// Write buffers p, or sends it when it does not fit.
-func (w *response) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.writeLocked(p)
 }
 
 // WriteString is Write without a copy of s.
@@ -243,7 +228,7 @@ func (w *response) EnableFullDuplex() error { return nil }
 
 // CloseNotify returns a channel that gets a value when the stream dies before the handler has
 // returned.
-func (w *response) CloseNotify() <-chan bool { return w.x.ctx().cancelable().closeNotify() }
+func (w *response) CloseNotify() <-chan bool { return w.x.cancelable().closeNotify() }
 
 // abort resets the stream of a handler that has not returned.
 func (w *response) abort(code frame.Code) {
@@ -256,9 +241,14 @@ func (w *response) abort(code frame.Code) {
 	w.detachLocked()
 }
 
-// detachLocked gives the responseState back to the worker.
+// detachLocked gives the responseState back to the worker, ready for the next response: nothing
+// must be left in it of the header and body of this one.
 func (w *response) detachLocked() {
-	w.responseState.reset()
+	st := w.responseState
+	if st.buf != nil {
+		st.buf.reset()
+	}
+	*st = responseState{buf: st.buf, total: st.total + st.written}
 	w.responseState = nil
 }
 

@@ -58,8 +58,10 @@ func (st *responseState) buffered() []byte {
 	return st.buf.body[:st.buf.n]
 }
 
-// writeLocked takes p as the next part of the body.
-func (w *response) writeLocked(p []byte) (n int, err error) {
+// Write takes p as the next part of the body: it buffers p, or sends it when it does not fit.
+func (w *response) Write(p []byte) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.responseState == nil {
 		return 0, errWriteAfterReturn
 	}

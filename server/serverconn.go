@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type serverConn struct {
 	preloads preloads
 
 	hs         *http.Server
+	connState  func(net.Conn, http.ConnState) // the ConnState hook; may be nil
 	handler    http.Handler
 	ctx        *connContext // done when the connection has ended
 	tls        *tls.ConnectionState
@@ -54,10 +56,10 @@ func (sc *serverConn) StreamBlocked(s *conn.Stream) {
 }
 
 // ConnState is called when the connection gets its first stream or has lost its last one, and calls
-// the hook of the http.Server. A connection becomes idle for the first time when its preface has
+// the ConnState hook. A connection becomes idle for the first time when its preface has
 // come; net/http's rule is that it is active in between.
 func (sc *serverConn) ConnState(idle bool) {
-	if f := sc.hs.ConnState; f != nil {
+	if f := sc.connState; f != nil {
 		before := http.ConnState(sc.reported.Load())
 		if before == http.StateNew || before == http.StateIdle && !idle {
 			f(sc.c.NetConn(), http.StateActive)
@@ -90,7 +92,7 @@ func (sc *serverConn) ended(cancel context.CancelCauseFunc, err error) {
 // reportLastIdle reports StateIdle for a connection that has ended while it had streams: as with
 // net/http, it has none before it is reported to be closed.
 func (sc *serverConn) reportLastIdle() {
-	if f := sc.hs.ConnState; sc.reported.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
+	if f := sc.connState; sc.reported.Swap(int32(http.StateClosed)) == int32(http.StateActive) && f != nil {
 		f(sc.c.NetConn(), http.StateIdle)
 	}
 }
@@ -120,6 +122,7 @@ func (sc *serverConn) logf(format string, args ...any) { logf(sc.hs.ErrorLog, fo
 // connTask is a connection that is to be served, and what is known of it.
 type connTask struct {
 	hs            *http.Server
+	connState     func(net.Conn, http.ConnState) // the ConnState hook; may be nil
 	ctx           context.Context
 	handler       http.Handler
 	cfg           *Config              // nil: that of the http2Server
@@ -137,14 +140,16 @@ type connTask struct {
 // newServerConn makes the connection, which lives from now on. cfg has no field left to fill in.
 func (h2 *http2Server) newServerConn(nc net.Conn, t connTask, cfg *Config) *serverConn {
 	sc := &serverConn{
-		srv: h2, hs: t.hs, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
+		srv: h2, hs: t.hs, connState: t.connState, handler: t.handler, answerOptions: t.answerOptions, tls: t.tls,
 		ctx: &connContext{t.ctx}, onUntracked: t.onUntracked, early: cfg.EarlyData, webSocketAlone: t.webSocketAlone,
 	}
 	if a := nc.RemoteAddr(); a != nil {
 		sc.remoteAddr = a.String()
 	}
+	limit := cfg.maxHandlers()
 	sc.d = dispatcher{
-		sc: sc, handlerTime: &h2.handlerTime, limit: cfg.maxHandlers(),
+		sc: sc, handlerTime: &h2.handlerTime,
+		limit: limit, queueLimit: queueFactor * int32(min(limit, math.MaxInt32/queueFactor)),
 		perRequest: cfg.Dispatch == DispatchGoroutine, labels: goroutine.CurrentLabels(),
 	}
 	cc := cfg.connConfig(t.hs)

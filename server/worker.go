@@ -3,6 +3,7 @@ package server
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/goroutine"
@@ -45,8 +46,8 @@ func (d *dispatcher) work() {
 	for {
 		start := d.handlerTime.start(d.rounds.Add(1))
 		n, idle := d.runQueue(w)
-		if n > 0 {
-			d.handlerTime.stop(start, n)
+		if n > 0 && !start.IsZero() {
+			d.handlerTime.observe(time.Since(start) / time.Duration(n))
 		}
 		if idle == flushAfterOthers {
 			runtime.Gosched()
@@ -97,7 +98,7 @@ func (d *dispatcher) cleanUp(w *worker) {
 	switch {
 	case d.perRequest || d.handlerTime.oneEach.Load():
 		w.spent = true
-	case goroutine.LockedIsQuick():
+	case goroutine.LockedIsQuick:
 		w.spent = goroutine.Locked()
 	case w.number <= lockedFirst || w.number%lockedEvery == 0:
 		if w.spent = goroutine.Locked(); w.spent {
