@@ -28,7 +28,13 @@ func (x *request) serveConnect() {
 		abort(target, frame.Cancel)
 		return
 	}
-	x.carry(func() { p.relay(client, target, x.rec) })
+	x.carry(func() {
+		if p.Intercept != nil {
+			p.Intercept.serve(p, client, target, x.target, x.rec)
+		} else {
+			p.relay(client, target, x.rec)
+		}
+	})
 }
 
 // openContext returns the context for finding and reaching the target: it ends with the client, and

@@ -38,6 +38,7 @@ func (p *Proxy) startDrain() <-chan struct{} {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.drained == nil {
+		close(st.draining)
 		st.drained = make(chan struct{})
 		st.tellDrainedLocked()
 	}

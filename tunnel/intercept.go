@@ -3,8 +3,6 @@ package tunnel
 import (
 	"context"
 	"crypto/x509"
-	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -60,25 +58,4 @@ type Interceptor struct {
 
 	leaves leafCache
 	lastID atomic.Uint64 // of the tunnels
-}
-
-// interception is a tunnel for an Interceptor to serve.
-type interception struct {
-	client, origin net.Conn // serve closes both
-	target         *Target
-
-	// record is that of the tunnel. serve, or relay, sets what is known when the tunnel has ended:
-	// Sent, Received, End and Error.
-	record *Record
-
-	// relay relays blindly until both directions have ended, and closes both.
-	relay func(ctx context.Context, client, origin net.Conn)
-
-	// check decides about a name that the client asks for in TLS and not in CONNECT. It may be nil.
-	check func(ctx context.Context, t *Target) *Refusal
-
-	idle   time.Duration // without an octet either way, after which the tunnel ends; 0 or less: none
-	audit  func(*Record) // gets a Record of each exchange; may be nil
-	name   string        // of the proxy, in Proxy-Status
-	logger *slog.Logger  // never nil
 }

@@ -17,7 +17,7 @@ func matchHost(pattern, host string) bool {
 	case strings.HasPrefix(p, "."):
 		return strings.HasSuffix(host, p) && len(host) > len(p) || host == p[1:]
 	}
-	return p == host
+	return p == host && p != ""
 }
 
 func matchAny(patterns []string, host string) bool {

@@ -24,12 +24,12 @@ const (
 type leafCache struct {
 	mu    sync.Mutex               // guards the fields below
 	key   *ecdsa.PrivateKey        // of all certificates; nil before the first
-	hosts map[string]*list.Element // whose Value is a *leaf
+	hosts map[string]*list.Element // whose Value is a *leafEntry
 	order list.List                // the last used one first
 }
 
-// leaf is the certificate for one host.
-type leaf struct {
+// leafEntry is the certificate for one host.
+type leafEntry struct {
 	host  string
 	ready chan struct{} // closed when the fields below are set
 
@@ -48,7 +48,7 @@ func (i *Interceptor) certificate(host string) (*tls.Certificate, error) {
 		c.hosts = map[string]*list.Element{}
 	}
 	if e := c.hosts[host]; e != nil {
-		l := e.Value.(*leaf)
+		l := e.Value.(*leafEntry)
 		if l.usable(now) {
 			c.order.MoveToFront(e)
 			c.mu.Unlock()
@@ -65,7 +65,7 @@ func (i *Interceptor) certificate(host string) (*tls.Certificate, error) {
 		}
 		c.key = key
 	}
-	l := &leaf{host: host, ready: make(chan struct{})}
+	l := &leafEntry{host: host, ready: make(chan struct{})}
 	c.hosts[host] = c.order.PushFront(l)
 	for c.order.Len() > cmp.Or(max(i.MaxCertificates, 0), DefaultMaxCertificates) {
 		c.removeLocked(c.order.Back())
@@ -78,7 +78,7 @@ func (i *Interceptor) certificate(host string) (*tls.Certificate, error) {
 }
 
 // usable reports whether a certificate is being made, or is there and good for some time.
-func (l *leaf) usable(now time.Time) bool {
+func (l *leafEntry) usable(now time.Time) bool {
 	select {
 	case <-l.ready:
 		return l.err == nil && now.Before(l.renew)
@@ -88,7 +88,7 @@ func (l *leaf) usable(now time.Time) bool {
 }
 
 func (c *leafCache) removeLocked(e *list.Element) {
-	delete(c.hosts, c.order.Remove(e).(*leaf).host)
+	delete(c.hosts, c.order.Remove(e).(*leafEntry).host)
 }
 
 // sign makes a certificate for a host, and says when to make the next one. It is not valid beyond

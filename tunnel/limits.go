@@ -15,14 +15,16 @@ type proxyState struct {
 	once   sync.Once
 	closed context.Context // done when what still runs is to be cut off
 	close  context.CancelFunc
-	via    string // in Via, tells this Proxy from others
+
+	draining chan struct{} // closed when a drain begins
+	via      string        // in Via, tells this Proxy from others
 
 	forward forwarder
 
 	webSocket webSocketMemory
 
-	mu      sync.Mutex // guards what follows
-	drained chan struct{}
+	mu      sync.Mutex    // guards what follows
+	drained chan struct{} // closed when nothing runs any more; nil before a drain
 	perUser map[string]int
 	perConn map[*conn.Conn]int
 	stats   Stats
@@ -52,6 +54,7 @@ func (p *Proxy) Stats() Stats {
 func (p *Proxy) init() *proxyState {
 	st := &p.state
 	st.once.Do(func() {
+		st.draining = make(chan struct{})
 		st.closed, st.close = context.WithCancel(context.Background())
 		st.perUser, st.perConn = make(map[string]int), make(map[*conn.Conn]int)
 		st.via = newPseudonym(p.name())

@@ -36,6 +36,7 @@ const (
 	EndClientLost  = "client-lost"  // the client's connection was lost, without a sign that it has ended
 	EndTargetLost  = "target-lost"  // the target's connection was lost, without a sign that it has ended
 	EndMalformed   = "malformed"    // the client's capsules are malformed (RFC 9297 §3.3)
+	EndHandshake   = "handshake"    // of TLS with the client or the target, where the proxy ends it
 	EndIdle        = "idle"         // Proxy.IdleTimeout
 	EndAge         = "age"          // Proxy.MaxTunnelAge
 	EndShutdown    = "shutdown"     // Proxy.Shutdown whose context is done, or Proxy.Close
