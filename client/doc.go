@@ -43,7 +43,8 @@
 // A request with "Upgrade: websocket" goes over HTTP/1.1, as with net/http, or with
 // Transport.WebSocketHTTP2 over HTTP/2 where the server has RFC 8441. Either way the response has
 // the status 101, and a Body that is an io.ReadWriteCloser, as WebSocket libraries and
-// httputil.ReverseProxy want it.
+// httputil.ReverseProxy want it. [Transport.DialWebSocket] is for libraries that dial by
+// themselves.
 //
 // # Push
 //
