@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/proxydial"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
 )
 
@@ -26,16 +27,14 @@ func (t *Transport) target(req *http.Request) (*Target, error) {
 	if err != nil || p == nil {
 		return target, err
 	}
-	target.proxy = &proxy{t: t, url: p}
+	target.proxy = t.proxyFor(p)
 	target.Key.Proxy = p.String()
 	return target, nil
 }
 
 // dialable reports whether connections to the target are made here: without a proxy, or through one
-// with CONNECT.
-func (t *Target) dialable() bool {
-	return t.proxy == nil || t.proxy.url.Scheme == "http" || t.proxy.url.Scheme == "https"
-}
+// that package proxydial knows.
+func (t *Target) dialable() bool { return t.proxy == nil || proxydial.Knows(t.proxy.url.Scheme) }
 
 // hostPort adds the port that a URL leaves out.
 func hostPort(scheme, host string) (string, error) {

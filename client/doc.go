@@ -101,5 +101,5 @@
 // Nothing is sent in TLS early data, which crypto/tls does not offer on TCP. So a 425 (Too Early)
 // is returned to the caller: by RFC 8470 §5.2 only a request that was sent in early data is sent
 // again, and an intermediary passes the response to an Early-Data field on. Cookies are split into
-// crumbs; the order of other fields is that of the map. Through SOCKS proxies HTTP/1.1 is spoken.
+// crumbs; the order of other fields is that of the map.
 package client

@@ -21,7 +21,7 @@ func (t *Transport) newHTTP1() *http.Transport {
 	var p http.Protocols
 	p.SetHTTP1(true)
 	h := &http.Transport{
-		Proxy:                  t.proxyURL,
+		Proxy:                  t.chosenProxy,
 		ProxyConnectHeader:     t.ProxyConnectHeader,
 		GetProxyConnectHeader:  t.GetProxyConnectHeader,
 		DialContext:            t.dialContext,
@@ -197,19 +197,54 @@ func (h *http1State) removeCancel(req *http.Request) {
 	delete(h.cancels, req)
 }
 
-// cleartextHTTP1 has net/http send a request to an http URL.
+// cleartextHTTP1 has net/http send a request to an http URL, in absolute form where there is a proxy
+// of HTTP/1.1. A proxy that speaks HTTP/2 by prior knowledge gets it with HTTP/2.
 func (t *Transport) cleartextHTTP1(req *http.Request) (*http.Response, error) {
-	host := http1Host(req)
-	if host == req.Host {
+	out := req
+	if req.URL.Scheme == "http" {
+		p, err := t.proxyURL(req)
+		switch {
+		case err != nil:
+			closeBody(req)
+			return nil, err
+		case p != nil && p.Scheme == "h2c":
+			return t.forwardHTTP2(req, p)
+		case t.Proxy != nil: // which is called once
+			out = req.WithContext(context.WithValue(req.Context(), chosenProxyKey{}, chosenProxy{p}))
+		}
+	}
+	if host := http1Host(req); host != req.Host {
+		if out == req {
+			out = req.WithContext(req.Context())
+		}
+		out.Host = host
+	}
+	if out == req {
 		return t.once.h1.RoundTrip(req)
 	}
-	out := *req
-	out.Host = host
-	resp, err := t.once.h1.RoundTrip(&out)
+	cancel := t.once.h1.CancelRequest //nolint:staticcheck // deprecated, and part of the contract
+	t.h1.addCancel(req, func() { cancel(out) })
+	resp, err := t.once.h1.RoundTrip(out)
+	t.h1.removeCancel(req)
 	if err == nil {
 		resp.Request = req
 	}
 	return resp, err
+}
+
+// chosenProxy is what proxyURL has returned for a request that net/http is about to send. It is a
+// value of its context, by chosenProxyKey.
+type (
+	chosenProxy    struct{ url *url.URL }
+	chosenProxyKey struct{}
+)
+
+// chosenProxy returns the proxy of a request that net/http sends.
+func (t *Transport) chosenProxy(req *http.Request) (*url.URL, error) {
+	if c, ok := req.Context().Value(chosenProxyKey{}).(chosenProxy); ok {
+		return c.url, nil
+	}
+	return t.proxyURL(req)
 }
 
 // http1Host returns the Host of a request, in the form that HTTP/2 sends where it is not ASCII:

@@ -26,8 +26,12 @@ import (
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. A nil Proxy is
 	// http.ProxyFromEnvironment. A request to an https URL, or with HTTP/2 on cleartext, goes
-	// through an http or https proxy with CONNECT; the user and password of the proxy's URL are
-	// sent as Basic credentials. Through a proxy of another kind net/http sends it, with HTTP/1.1.
+	// through a tunnel: of an http or https proxy with CONNECT, to an https proxy over HTTP/1.1 or
+	// HTTP/2 as ALPN chooses, to an h2c proxy over HTTP/2 without TLS, and of a socks5 or socks5h
+	// proxy with SOCKS 5. Tunnels share connections of HTTP/2. The user and password of the proxy's
+	// URL are sent as Basic credentials, or with Digest where the proxy asks for that. Other
+	// requests to http URLs are sent to the proxy, with HTTP/1.1, and to an h2c proxy with HTTP/2.
+	// For chains of proxies DialContext can be that of a tunnel.Dialer.
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// ProxyConnectHeader are fields for the CONNECT request. GetProxyConnectHeader, if set, returns
@@ -35,8 +39,8 @@ type Transport struct {
 	ProxyConnectHeader    http.Header
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 
-	// OnProxyConnectResponse, if set, is called with the response of a proxy to CONNECT, before its
-	// status is looked at. An error ends the dial.
+	// OnProxyConnectResponse, if set, is called with each final response of a proxy to CONNECT,
+	// before its status is looked at. An error ends the dial.
 	OnProxyConnectResponse func(
 		ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response,
 	) error
@@ -265,8 +269,9 @@ type Transport struct {
 	}
 	schemes atomic.Pointer[map[string]http.RoundTripper] // those of RegisterProtocol
 
-	h1     http1State
-	counts counters
+	h1      http1State
+	proxies proxies
+	counts  counters
 
 	gotConnHookSeen atomic.Bool // a request has had a GotConn hook
 }
@@ -370,6 +375,7 @@ func (t *Transport) CloseIdleConnections() {
 	t.init()
 	t.once.pool.CloseIdleConnections()
 	t.h1.closeIdle()
+	t.proxies.closeIdle()
 	if t.once.h1 != nil {
 		t.once.h1.CloseIdleConnections()
 	}
