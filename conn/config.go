@@ -222,7 +222,9 @@ type Config struct {
 // runtimeOptions is what a Conn needs of its Config after the beginning: a connection that does
 // nothing should hold little.
 type runtimeOptions struct {
-	SendPingTimeout, WriteByteTimeout, IdleTimeout time.Duration
+	SendPingTimeout, IdleTimeout time.Duration
+	writeTimeout                 time.Duration // WriteByteTimeout, or its default; 0: none
+	lingerTimeout                time.Duration // how long a lingering connection may make no progress
 
 	CountError  func(errType string)
 	Tracer      Tracer
@@ -230,9 +232,15 @@ type runtimeOptions struct {
 }
 
 func (c *Config) runtimeOptions() runtimeOptions {
+	linger := c.WriteByteTimeout
+	if linger <= 0 {
+		linger = defaultLingerTimeout
+	}
 	return runtimeOptions{
-		SendPingTimeout: c.SendPingTimeout, WriteByteTimeout: c.WriteByteTimeout, IdleTimeout: c.IdleTimeout,
-		CountError: c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy,
+		SendPingTimeout: c.SendPingTimeout, IdleTimeout: c.IdleTimeout,
+		writeTimeout:  min(timeoutOr(c.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout),
+		lingerTimeout: min(linger, maxTimeout),
+		CountError:    c.CountError, Tracer: c.Tracer, FramePolicy: c.FramePolicy,
 	}
 }
 

@@ -110,7 +110,7 @@ func TestConfigDefaults(t *testing.T) {
 	settingstest.Defaults(t, settingstest.Comments(t, "config.go", "Config"), values, func(field string) any {
 		switch field { // what this package uses itself has a test of its own
 		case "WriteByteTimeout":
-			return new(Conn).writeByteTimeout()
+			return new(Config).runtimeOptions().writeTimeout
 		case "TunnelCloseTimeout":
 			return DefaultTunnelCloseTimeout
 		}

@@ -52,7 +52,7 @@ func (c *Conn) newPiecer(now time.Time) piecer {
 		p.most, p.size = tlsRecord, tlsRecord
 	}
 	if !c.interruptible {
-		p.limit, p.at = c.writeByteTimeout(), now
+		p.limit, p.at = c.opts.writeTimeout, now
 		p.most = min(p.most, pieceMost)
 		if p.limit > 0 {
 			p.most = int(min(time.Duration(p.most), max(p.limit/pieceTime, pieceSlow)))
@@ -82,14 +82,9 @@ func (p *piecer) wrote() {
 	p.at = now
 }
 
-// writeByteTimeout returns Config.WriteByteTimeout, 0 for none.
-func (c *Conn) writeByteTimeout() time.Duration {
-	return min(timeoutOr(c.opts.WriteByteTimeout, DefaultWriteByteTimeout), maxTimeout)
-}
-
 // extendWriteDeadline gives the next write its time. The flusher calls it.
 func (c *Conn) extendWriteDeadline() {
-	limit := c.writeByteTimeout()
+	limit := c.opts.writeTimeout
 	if limit <= 0 {
 		return
 	}
@@ -124,7 +119,7 @@ func (c *Conn) clearWriteDeadline() {
 // watchWriteLocked has the timer close a connection that is not interruptible, should the piece
 // that is written now never be taken. After the open phase closeBy bounds the end as a whole.
 func (c *Conn) watchWriteLocked() {
-	limit := c.writeByteTimeout()
+	limit := c.opts.writeTimeout
 	if c.mu.phase != phaseOpen || limit <= 0 || c.mu.out.err != nil {
 		return
 	}
@@ -144,7 +139,7 @@ func (c *Conn) watchWrite() {
 // timeout where the piece that is written is late. Some connections are closed when a deadline
 // passes, and neither a read nor a write says why.
 func (c *Conn) overdueLocked(err error) error {
-	limit := c.writeByteTimeout()
+	limit := c.opts.writeTimeout
 	if c.interruptible || !c.mu.closeDue || limit <= 0 || c.mu.out.err != nil ||
 		time.Until(c.mu.closeBy) > 2*limit || // see watchWriteLocked
 		netconn.IsTimeout(err) || errors.Is(err, io.EOF) {

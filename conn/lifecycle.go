@@ -206,7 +206,7 @@ func (c *Conn) closeAfterOutputLocked() {
 		return
 	}
 	c.beginCloseLocked()
-	c.mu.closeBy = time.Now().Add(max(closeGrace, c.lingerLimit()))
+	c.mu.closeBy = time.Now().Add(max(closeGrace, c.opts.lingerTimeout))
 	if c.mu.err == nil {
 		c.mu.err = c.eofErrLocked()
 	}

@@ -19,7 +19,7 @@ import (
 //     behind that frame, and opens phaseLingering (beginLingerLocked).
 //  2. The reader reads and drops what the peer still sends (readLingering).
 //  3. The timer looks, at growing intervals, how much the peer has not received
-//     (pollLingerAndUnlock), and closes the socket when all has arrived, or after lingerLimit
+//     (pollLingerAndUnlock), and closes the socket when all has arrived, or after lingerTimeout
 //     without progress.
 //
 // A server whose streams have all ended in good order waits until everything has arrived, however
@@ -73,7 +73,7 @@ func (c *Conn) beginLingerLocked() {
 	if idle := c.core.IdleSince(); !idle.IsZero() {
 		l.progressAt = idle
 	}
-	if limit := c.lingerLimit(); l.waitAll && limit > closeGrace/3 {
+	if limit := c.opts.lingerTimeout; l.waitAll && limit > closeGrace/3 {
 		c.mu.closeBy = l.begunAt.Add(3 * limit) // when a write of the PING is given up
 	}
 	c.writer.unlocked = true
@@ -165,7 +165,7 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 	if arrived {
 		l.arrivedAt, l.progressAt = now, now
 	}
-	by := l.endAt(c.lingerLimit())
+	by := l.endAt(c.opts.lingerTimeout)
 	if !by.After(now) {
 		c.closeLocked(c.mu.err)
 		return
@@ -183,14 +183,6 @@ func (c *Conn) pollLingerAndUnlock(now time.Time) {
 		c.mu.Lock()
 		l.inCloseWrite = false
 	}
-}
-
-// lingerLimit returns how long there may be no progress.
-func (c *Conn) lingerLimit() time.Duration {
-	if limit := min(c.opts.WriteByteTimeout, maxTimeout); limit > 0 {
-		return limit
-	}
-	return defaultLingerTimeout
 }
 
 // endAt returns when the connection is closed if nothing happens before. limit is how long there

@@ -106,7 +106,7 @@ func (c *Conn) writeTimedOut(err error) error {
 	if !netconn.IsTimeout(err) {
 		return err
 	}
-	te := &core.TimeoutError{Timer: "WriteByteTimeout", After: c.writeByteTimeout()}
+	te := &core.TimeoutError{Timer: "WriteByteTimeout", After: c.opts.writeTimeout}
 	if !errors.Is(err, os.ErrDeadlineExceeded) { // a timeout error of the net.Conn itself
 		return fmt.Errorf("%w: %w: %w", te, os.ErrDeadlineExceeded, err)
 	}

@@ -293,7 +293,7 @@ func (p *testPeer) wantEOF(msg string) {
 		// It closes when it has read what the peer still sends, or would have; over TLS its
 		// direction is open until the peer has answered lingerPing, which says that all has
 		// arrived.
-		time.Sleep(max(p.c.lingerLimit(), lingerTime))
+		time.Sleep(max(p.c.opts.lingerTimeout, lingerTime))
 		synctest.Wait()
 		err = p.readEnd()
 	}

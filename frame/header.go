@@ -29,7 +29,12 @@ func ParseHeader(b []byte) Header {
 
 // Append appends the HeaderLen octets of h to b and returns the longer slice.
 func (h Header) Append(b []byte) []byte {
-	return appendHeader(b, int(h.Length), h.Type, h.Flags, h.StreamID)
+	checkHeader(int(h.Length), h.StreamID)
+	lt, id := h.Length<<8|uint32(h.Type), h.StreamID // one word, which the compiler stores at once
+	return append(b,
+		byte(lt>>24), byte(lt>>16), byte(lt>>8), byte(lt),
+		byte(h.Flags),
+		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
 
 // Put writes h over the first HeaderLen octets of b, which must have as many. A caller that appends
@@ -85,17 +90,6 @@ func errTooLong(h Header) error {
 		reason += ": it looks like an HTTP/1 response"
 	}
 	return NewConnError(FrameSizeError, "RFC 9113 §4.2", reason)
-}
-
-// appendHeader appends a frame header. The length and the type are one 32-bit word, which the
-// compiler stores at once.
-func appendHeader(b []byte, length int, t Type, f Flags, id uint32) []byte {
-	checkHeader(length, id)
-	lt := uint32(length)<<8 | uint32(t)
-	return append(b,
-		byte(lt>>24), byte(lt>>16), byte(lt>>8), byte(lt),
-		byte(f),
-		byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
 
 // word31 returns v. It panics where v does not fit into the 31 bits that follow the reserved bit of

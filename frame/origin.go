@@ -89,7 +89,7 @@ func AppendOrigin(b []byte, origins ...string) []byte {
 		n += len(o)
 	}
 	b = slices.Grow(b, HeaderLen+n)
-	return appendOrigins(appendHeader(b, n, TypeOrigin, 0, 0), origins)
+	return appendOrigins(Header{Length: lengthOf(n), Type: TypeOrigin}.Append(b), origins)
 }
 
 func appendOrigins(b []byte, origins []string) []byte {

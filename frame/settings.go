@@ -89,7 +89,7 @@ func AppendSettings(b []byte, s ...Setting) []byte {
 
 // AppendSettingsAck appends a SETTINGS frame with ACK to b and returns the longer slice.
 func AppendSettingsAck(b []byte) []byte {
-	return appendHeader(b, 0, TypeSettings, FlagAck, 0)
+	return Header{Type: TypeSettings, Flags: FlagAck}.Append(b)
 }
 
 func appendEach(b []byte, settings []Setting) []byte {

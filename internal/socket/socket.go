@@ -33,21 +33,22 @@ func Of(nc net.Conn) *Socket {
 	return &Socket{nc, raw}
 }
 
-// Mark is for what this module puts between TLS and a socket. Such a connection has the method
+// OfThisModule marks what this module puts between TLS and a socket. Such a connection has the
+// method
 //
-//	Below(socket.Mark) net.Conn
+//	Below(socket.OfThisModule) net.Conn
 //
-// which returns what it lies on. Nothing outside of this module can name Mark, so no other
+// which returns what it lies on. Nothing outside of this module can name OfThisModule, so no other
 // connection has such a method.
-type Mark struct{}
+type OfThisModule struct{}
 
 // BelowTLS returns what the TLS of nc lies on, and nc itself where nc is no TLS connection.
 func BelowTLS(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
-	if l, ok := nc.(interface{ Below(mark Mark) net.Conn }); ok {
-		nc = l.Below(Mark{})
+	if l, ok := nc.(interface{ Below(OfThisModule) net.Conn }); ok {
+		nc = l.Below(OfThisModule{})
 	}
 	return nc
 }

@@ -53,7 +53,7 @@ func (c *Conn) ReadAhead() { c.readAhead = true }
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Below returns the socket.
-func (c *Conn) Below(socket.Mark) net.Conn { return c.Conn }
+func (c *Conn) Below(socket.OfThisModule) net.Conn { return c.Conn }
 
 // Expect is called before a Read of the TLS connection, and is told how many octets of content are
 // sure to come.
