@@ -1,0 +1,374 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Errors of ReverseOuter.DialContext.
+var (
+	// ErrNoInner is returned where no inner side is connected, or those that are have no stream
+	// free, and none has come in WaitTimeout.
+	ErrNoInner = errors.New("tunnel: no inner side is connected")
+	// ErrOuterClosed is returned after Shutdown and Close.
+	ErrOuterClosed = errors.New("tunnel: the outer side is closed")
+)
+
+// maxRefusalBody is how much of the text of a refusal is kept, in octets.
+const maxRefusalBody = 1 << 10
+
+// ReverseOuter is the outer side of reverse tunnels: an http.Handler for the requests of inner
+// sides ([ReverseInner]), and a DialContext through those that are connected. It works behind a
+// server.Server and an http.Server, with HTTP/1.1. docs/TUNNELS.md has the octets on the wire.
+//
+// The fields must not be changed once it serves. Its methods may be called by any goroutines at the
+// same time.
+type ReverseOuter struct {
+	// Authenticate reports whether an inner side may serve; see [BearerToken]. A nil Authenticate
+	// lets in nobody. Whoever is let in sees what is sent to the targets.
+	Authenticate func(r *http.Request) bool
+
+	// MaxConns bounds the connections of inner sides. Default [DefaultReverseMaxConns], 1000.
+	MaxConns int
+
+	// WaitTimeout is how long a dial waits while no inner side is connected. Default
+	// [DefaultReverseWait], 10 s; negative: it does not wait.
+	WaitTimeout time.Duration
+
+	// KeepAlive is the time between PINGs that find out whether a connection is dead; one that has
+	// not answered in 10 s is. Default [DefaultReverseKeepAlive], 15 s; negative: no PINGs.
+	KeepAlive time.Duration
+
+	// Logger gets what operators need to know. A nil Logger discards it.
+	Logger *slog.Logger
+
+	transport client.Transport
+
+	mu      sync.Mutex           // guards what follows; no method of a connection is called with it
+	conns   []*client.ClientConn // elements are never changed, so that a copy may be used without mu
+	next    int                  // the connection whose turn it is
+	pending int                  // upgrades that are under way
+	changed chan struct{}        // is closed when a connection may have become free; nil while none waits
+	closed  bool
+}
+
+// ServeHTTP accepts a connection of an inner side. It returns when that has ended.
+func (o *ReverseOuter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case o.Authenticate == nil || !o.Authenticate(r):
+		w.Header().Set("WWW-Authenticate", `Bearer realm="reverse tunnel"`)
+		http.Error(w, "the token is missing or wrong", http.StatusUnauthorized)
+		o.logger().Warn("inner side refused", "inner", r.RemoteAddr, "reason", "the token is missing or wrong")
+		return
+	case r.ProtoMajor != 1 || !asksForReverse(r.Header):
+		w.Header().Set("Upgrade", reverseProtocol)
+		w.Header().Set("Connection", "Upgrade")
+		if r.ProtoMajor != 1 {
+			w.Header().Del("Connection")
+		}
+		http.Error(w, "this is for HTTP/1.1 with Upgrade: "+reverseProtocol, http.StatusUpgradeRequired)
+		return
+	case !o.enter():
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "the outer side is full, or shuts down", http.StatusServiceUnavailable)
+		return
+	}
+	nc, err := reverseUpgrade(w)
+	var cc *client.ClientConn
+	if err == nil {
+		cc, err = o.transport.NewClientConn(nc)
+	}
+	if err != nil {
+		o.leave(nil)
+		o.logger().Warn("inner side lost", "inner", r.RemoteAddr, "error", err)
+		return
+	}
+	o.serve(cc, r.RemoteAddr)
+}
+
+// reverseUpgrade answers with 101 and returns the connection.
+func reverseUpgrade(w http.ResponseWriter) (net.Conn, error) {
+	nc, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return nil, err
+	}
+	if n := buffered.Reader.Buffered(); n > 0 {
+		err = fmt.Errorf("it has sent %d octets before its turn", n)
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Now().Add(reversePingTimeout))
+	}
+	if err == nil {
+		_, err = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"+
+			"Upgrade: "+reverseProtocol+"\r\n\r\n")
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = nc.Close() // the error is known
+		return nil, err
+	}
+	return nc, nil
+}
+
+// enter takes a place for a connection.
+func (o *ReverseOuter) enter() bool {
+	most := o.MaxConns
+	if most <= 0 {
+		most = DefaultReverseMaxConns
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || len(o.conns)+o.pending >= most {
+		return false
+	}
+	o.pending++
+	return true
+}
+
+// leave gives up the place of an upgrade for a connection, nil for none.
+func (o *ReverseOuter) leave(cc *client.ClientConn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending--
+	if cc == nil {
+		return
+	}
+	o.conns = append(o.conns, cc)
+	o.changedLocked()
+	if o.closed { // Shutdown has not seen it
+		go func() { _ = cc.Close() }()
+	}
+}
+
+// serve keeps a connection until it has ended.
+func (o *ReverseOuter) serve(cc *client.ClientConn, addr string) {
+	cc.SetStateHook(func(*client.ClientConn) {
+		o.mu.Lock()
+		o.changedLocked()
+		o.mu.Unlock()
+	})
+	o.leave(cc)
+	o.logger().Info("inner side connected", "inner", addr)
+	err := o.keepAlive(cc)
+	o.mu.Lock()
+	for i, c := range o.conns {
+		if c == cc {
+			o.conns = append(o.conns[:i:i], o.conns[i+1:]...)
+			break
+		}
+	}
+	o.changedLocked()
+	o.mu.Unlock()
+	o.logger().Info("inner side disconnected", "inner", addr, "reason", err)
+}
+
+// keepAlive sends PINGs until the connection has ended.
+func (o *ReverseOuter) keepAlive(cc *client.ClientConn) error {
+	every := orDefault(o.KeepAlive, DefaultReverseKeepAlive)
+	if every < 0 {
+		<-cc.Done()
+		return cc.State().Err
+	}
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	for {
+		select {
+		case <-cc.Done():
+			return cc.State().Err
+		case <-timer.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), reversePingTimeout)
+		err := cc.Ping(ctx)
+		cancel()
+		if err != nil {
+			_ = cc.Close()
+			<-cc.Done()
+			return fmt.Errorf("no answer to PING: %w", err)
+		}
+		timer.Reset(every)
+	}
+}
+
+// changedLocked wakes the dials that wait.
+func (o *ReverseOuter) changedLocked() {
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+}
+
+// Connections returns how many connections of inner sides take new tunnels.
+func (o *ReverseOuter) Connections() int {
+	o.mu.Lock()
+	conns := o.conns
+	o.mu.Unlock()
+	n := 0
+	for _, cc := range conns {
+		if cc.State().Err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// DialContext opens a tunnel to addr, "host:port", through one of the connections, which take
+// turns. A name is resolved by the inner side, which also decides whether the target may be
+// reached: where it refuses, the error is a *[Refusal] with its answer. Where a connection is lost
+// before the answer, or takes no more tunnels, the next one is tried. network is "tcp", "tcp4" or
+// "tcp6", which are the same here. The connection has a method CloseWrite.
+//
+// The error is ErrNoInner where there was no connection for WaitTimeout.
+func (o *ReverseOuter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, fmt.Errorf("tunnel: a reverse tunnel carries tcp, not %s", network)
+	}
+	req := (&http.Request{
+		Method: http.MethodConnect, URL: &url.URL{Scheme: "http", Host: addr}, Host: addr, Header: http.Header{},
+		Proto: "HTTP/2.0", ProtoMajor: 2,
+	}).WithContext(ctx)
+	// A connection that is lost has its place taken by others; each fails a dial but once.
+	for attempt := 1; ; attempt++ {
+		cc, err := o.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nc, err := dialReverse(cc, req)
+		if err == nil {
+			return nc, nil
+		}
+		var refusal *Refusal
+		if errors.As(err, &refusal) || ctx.Err() != nil || attempt > DefaultReverseConnections+2 || !isLost(err) {
+			return nil, err
+		}
+		o.logger().Info("dial goes on with another connection", "target", addr, "error", err)
+	}
+}
+
+// isLost reports whether a CONNECT request has failed with its connection, or was not processed: no
+// octet of the tunnel was sent, and another connection may have it.
+func isLost(err error) bool {
+	var ce *client.Error
+	var lost *frame.ConnError
+	return errors.As(err, &ce) && ce.Unprocessed || errors.As(err, &lost)
+}
+
+// dialReverse opens a tunnel on a connection of which a stream is reserved.
+func dialReverse(cc *client.ClientConn, req *http.Request) (net.Conn, error) {
+	t, resp, err := cc.Connect(req)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		return t, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusalBody))
+	if len(text) == 0 && err != nil {
+		text = []byte(err.Error())
+	}
+	return nil, &Refusal{
+		Status: resp.StatusCode, Header: resp.Header,
+		Details: fmt.Sprintf("the inner side has answered CONNECT to %s with %s: %s", req.Host, resp.Status, text),
+	}
+}
+
+// take reserves a stream on the connection whose turn it is, and waits while there is none.
+func (o *ReverseOuter) take(ctx context.Context) (*client.ClientConn, error) {
+	wait := orDefault(o.WaitTimeout, DefaultReverseWait)
+	var timeout <-chan time.Time
+	for {
+		o.mu.Lock()
+		if o.closed {
+			o.mu.Unlock()
+			return nil, ErrOuterClosed
+		}
+		if o.changed == nil {
+			o.changed = make(chan struct{})
+		}
+		conns, next, changed := o.conns, o.next, o.changed
+		o.next++
+		o.mu.Unlock()
+		for i := range conns {
+			if cc := conns[(next+i)%len(conns)]; cc.Reserve() == nil {
+				return cc, nil
+			}
+		}
+		if wait < 0 {
+			return nil, ErrNoInner
+		}
+		if timeout == nil {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			timeout = t.C
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			if len(conns) > 0 {
+				return nil, fmt.Errorf("%w that takes another tunnel: %d connections are full", ErrNoInner, len(conns))
+			}
+			return nil, ErrNoInner
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Shutdown has inner sides and dials refused, tells the inner sides with GOAWAY, so that they
+// connect elsewhere, and waits until the tunnels have ended by themselves. When ctx ends before
+// that, its error is returned; Close cuts off what is left.
+func (o *ReverseOuter) Shutdown(ctx context.Context) error {
+	conns := o.close()
+	for _, cc := range conns {
+		cc.Conn().Shutdown() // GOAWAY, while tunnels run
+	}
+	for _, cc := range conns {
+		select {
+		case <-cc.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Close cuts off all connections.
+func (o *ReverseOuter) Close() error {
+	for _, cc := range o.close() {
+		_ = cc.Close()
+		<-cc.Done()
+	}
+	return nil
+}
+
+// close has dials refused, and returns the connections.
+func (o *ReverseOuter) close() []*client.ClientConn {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.changedLocked()
+	return o.conns
+}
+
+func (o *ReverseOuter) logger() *slog.Logger {
+	if o.Logger != nil {
+		return o.Logger
+	}
+	return slog.New(slog.DiscardHandler)
+}
