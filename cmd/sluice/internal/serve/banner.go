@@ -3,28 +3,10 @@ package serve
 import (
 	"fmt"
 	"io"
-	"net"
 )
 
 // urls are the URLs of the listeners, "" for one that is off.
 type urls struct{ https, http string }
-
-// url returns the URL of a listener for a client on this machine: with the name
-// that addr has, or localhost when it listens on all addresses.
-func url(scheme, addr string, l net.Listener) string {
-	if l == nil {
-		return ""
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || anyAddress(host) {
-		host = "localhost"
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String()) // the address may have said port 0
-	if err != nil {
-		return scheme + "://" + l.Addr().String()
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
-}
 
 // try is one command to type and what it shows.
 type try struct{ command, shows string }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
 )
 
 // Options are the flags of the command. The zero value listens nowhere; the
@@ -45,19 +47,18 @@ func Defaults() Options {
 	return Options{HTTPS: ":8443", HTTP: ":8080", IdleTimeout: 5 * time.Minute, Drain: 10 * time.Second}
 }
 
+// listen returns what the listeners need.
+func (o *Options) listen() *listen.Options {
+	return &listen.Options{HTTPS: o.HTTPS, HTTP: o.HTTP, CertFile: o.CertFile, KeyFile: o.KeyFile, Hosts: o.Hosts}
+}
+
 // check finds what cannot work before anything is opened, and says which flag
 // to change.
 func (o *Options) check() error {
-	switch {
-	case o.HTTPS == "" && o.HTTP == "":
-		return errors.New("nothing to listen on: --https and --http are both empty")
-	case o.CertFile != "" && o.KeyFile == "":
-		return fmt.Errorf("--cert %s needs its private key: add --key FILE", o.CertFile)
-	case o.CertFile == "" && o.KeyFile != "":
-		return fmt.Errorf("--key %s needs its certificate: add --cert FILE", o.KeyFile)
-	case o.CertFile != "" && o.HTTPS == "":
-		return errors.New(`--cert is for the TLS listener, which --https "" turned off`)
-	case o.H2CUpgrade && o.HTTP == "":
+	if err := o.listen().Check(); err != nil {
+		return err
+	}
+	if o.H2CUpgrade && o.HTTP == "" {
 		return errors.New(`--h2c-upgrade is for the cleartext listener, which --http "" turned off`)
 	}
 	for _, f := range []struct {

@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/demo"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -25,31 +26,27 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	ls, err := open(&o)
+	ls, err := listen.Open(o.listen())
 	if err != nil {
 		return err
 	}
 	srv := newServer(&o, ls)
-	u := urls{https: url("https", o.HTTPS, ls.https), http: url("http", o.HTTP, ls.http)}
+	u := urls{https: listen.URL("https", o.HTTPS, ls.HTTPS), http: listen.URL("http", o.HTTP, ls.HTTP)}
 	banner(o.Out, &o, u)
-	ended := ls.start(srv)
+	serving := ls.Serve(srv)
 	if o.Ready != nil {
-		o.Ready(addr(ls.https), addr(ls.http))
+		o.Ready(ls.Addrs())
 	}
 	select {
 	case <-ctx.Done():
-		return stop(&o, srv, ls.count, ended)
-	case err := <-ended:
-		srv.Close()
-		for range ls.count - 1 {
-			<-ended
-		}
-		return fmt.Errorf("a listener broke: %w", err)
+		return stop(&o, srv, serving)
+	case err := <-serving.Ended():
+		return serving.Broken(srv, err)
 	}
 }
 
 // stop drains the server and waits for its listeners' goroutines.
-func stop(o *Options, srv *server.Server, listeners int, ended <-chan error) error {
+func stop(o *Options, srv *server.Server, serving *listen.Serving) error {
 	fmt.Fprintf(o.Out, "\nStopping: requests that run have %v to finish. Ctrl-C again stops at once.\n", o.Drain)
 	ctx, cancel := context.WithTimeout(context.Background(), o.Drain)
 	defer cancel()
@@ -57,9 +54,7 @@ func stop(o *Options, srv *server.Server, listeners int, ended <-chan error) err
 	if err != nil {
 		srv.Close()
 	}
-	for range listeners {
-		<-ended
-	}
+	serving.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("some requests did not finish within %v and were cut off; --drain gives them longer", o.Drain)
 	}
@@ -69,53 +64,8 @@ func stop(o *Options, srv *server.Server, listeners int, ended <-chan error) err
 	return err
 }
 
-// listeners are the listeners of a server; one that is nil is off.
-type listeners struct {
-	https, http net.Listener
-	cert        tls.Certificate
-	count       int // of those that are open
-}
-
-// open opens the listeners that o asks for, or none after an error.
-func open(o *Options) (ls listeners, err error) {
-	defer func() {
-		if err != nil && ls.https != nil {
-			ls.https.Close()
-		}
-	}()
-	if o.HTTPS != "" {
-		if ls.cert, err = certificate(o); err != nil {
-			return ls, err
-		}
-		if ls.https, err = listen("--https", o.HTTPS); err != nil {
-			return ls, err
-		}
-		ls.count++
-	}
-	if o.HTTP != "" {
-		if ls.http, err = listen("--http", o.HTTP); err != nil {
-			return ls, err
-		}
-		ls.count++
-	}
-	return ls, nil
-}
-
-// start serves both listeners, each on a goroutine that Shutdown or Close of
-// srv ends. The channel gets the error of each then.
-func (ls *listeners) start(srv *server.Server) <-chan error {
-	ended := make(chan error, ls.count)
-	if ls.https != nil {
-		go func() { ended <- srv.ServeTLS(ls.https, "", "") }() // ends with srv
-	}
-	if ls.http != nil {
-		go func() { ended <- srv.Serve(ls.http) }() // ends with srv
-	}
-	return ended
-}
-
 // newServer makes the server for the listeners, which says of itself where they are.
-func newServer(o *Options, ls listeners) *server.Server {
+func newServer(o *Options, ls *listen.Listeners) *server.Server {
 	logger := log.New(o.Err, "", log.LstdFlags)
 	srv := &server.Server{
 		ErrorLog:          logger,
@@ -128,16 +78,16 @@ func newServer(o *Options, ls listeners) *server.Server {
 			AllowH2CUpgrade:      o.H2CUpgrade,
 		},
 	}
-	if ls.https != nil {
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{ls.cert}}
+	if ls.HTTPS != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{ls.Cert}}
 	}
 	if o.Dir != "" {
 		srv.Handler = http.FileServerFS(os.DirFS(o.Dir))
 	} else {
 		site := demo.New(demo.Info{
 			Server:     "sluice " + o.Version,
-			TLSPort:    port(ls.https),
-			PlainPort:  port(ls.http),
+			TLSPort:    port(ls.HTTPS),
+			PlainPort:  port(ls.HTTP),
 			H2CUpgrade: o.H2CUpgrade,
 		}, func() any { return srv.Stats() })
 		srv.Handler, srv.ConnContext = site, site.ConnContext
@@ -146,14 +96,6 @@ func newServer(o *Options, ls listeners) *server.Server {
 		srv.Handler = logRequests(logger, srv.Handler)
 	}
 	return srv
-}
-
-// addr returns the address of a listener, nil for one that is off.
-func addr(l net.Listener) net.Addr {
-	if l == nil {
-		return nil
-	}
-	return l.Addr()
 }
 
 // port returns the port of a listener, "" for one that is off.
