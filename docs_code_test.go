@@ -171,7 +171,7 @@ func importsOf(t *testing.T) map[string][]string {
 	t.Helper()
 	const module = "github.com/sluice-go/sluice/"
 	imports := map[string][]string{}
-	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "internal", "cmd"} {
+	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "tunnel", "internal", "cmd"} {
 		for _, file := range goSources(t, dir, false) {
 			pkg := filepath.ToSlash(filepath.Dir(file))
 			list := imports[pkg]

@@ -6,5 +6,8 @@
 // memory, and on http://localhost:8080/, and prints what to try. With --dir it
 // serves a directory instead; --help lists the flags.
 //
-// Limitations: serve is the only subcommand.
+//	go run ./cmd/sluice proxy
+//
+// runs a forward proxy on http://127.0.0.1:3128/; docs/TUNNELS.md shows how to
+// set it up.
 package main

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-go/sluice/cmd/sluice/internal/proxy"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/serve"
 )
 
@@ -24,6 +25,13 @@ func main() {
 // run runs the command with args and returns its exit status: 0 for success, 1
 // for a failure, which it has reported on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return runWith(ctx, args, stdout, stderr, nil)
+}
+
+// runWith is run with a function that changes the options of "sluice proxy"; it may be nil.
+func runWith(
+	ctx context.Context, args []string, stdout, stderr io.Writer, adjustProxy func(*proxy.Options),
+) int {
 	root := &cobra.Command{
 		Use:           "sluice",
 		Short:         "HTTP/2 in pure Go, from the command line",
@@ -31,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceUsage:  true, // an error is one sentence, not a page of flags
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(nil))
+	root.AddCommand(serveCommand(nil), proxyCommand(adjustProxy))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

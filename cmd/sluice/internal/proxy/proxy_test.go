@@ -1,0 +1,437 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/internal/selfsigned"
+	"github.com/sluice-go/sluice/server"
+	"github.com/sluice-go/sluice/tunnel"
+)
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// origin is a site on TLS that is reached by every name, at a public address.
+type origin struct {
+	addr  string
+	roots *x509.CertPool
+}
+
+func newOrigin(t *testing.T) *origin {
+	t.Helper()
+	cert, err := selfsigned.Certificate("example.com", "www.example.com", "example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &server.Server{
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: log.New(io.Discard, "", 0),
+	}
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
+		fmt.Fprint(w, "hello from ", r.Host)
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(l, "", "") }()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-ended
+	})
+	o := &origin{addr: l.Addr().String(), roots: x509.NewCertPool()}
+	o.roots.AddCert(cert.Leaf)
+	return o
+}
+
+// LookupNetIP finds a public address for every name, and a private one for names of inside.
+func (o *origin) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if strings.HasPrefix(host, "inside.") {
+		return []netip.Addr{netip.MustParseAddr("10.1.2.3")}, nil
+	}
+	return []netip.Addr{netip.MustParseAddr("93.184.216.34")}, nil
+}
+
+// adjust has a proxy reach the origin for every target.
+func (o *origin) adjust(p *tunnel.Proxy) {
+	p.Resolver = o
+	p.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, o.addr)
+	}
+}
+
+// running is a proxy that a test has started.
+type running struct {
+	t           *testing.T
+	https, http string // addresses, "" when off
+	out, err    lockedBuffer
+	reload      chan os.Signal
+	stop        context.CancelFunc
+	ended       chan error
+}
+
+// start runs o until the test ends.
+func start(t *testing.T, o Options) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{t: t, stop: stop, ended: make(chan error, 1), reload: make(chan os.Signal)}
+	ready := make(chan struct{})
+	o.Out, o.Err, o.Reload = &r.out, &r.err, r.reload
+	o.Ready = func(https, http net.Addr) {
+		if https != nil {
+			r.https = https.String()
+		}
+		if http != nil {
+			r.http = http.String()
+		}
+		close(ready)
+	}
+	go func() { r.ended <- Run(ctx, o) }()
+	select {
+	case <-ready:
+	case err := <-r.ended:
+		stop()
+		t.Fatalf("it did not start: %v", err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+		r.ended <- nil
+	})
+	return r
+}
+
+// stopNow stops the proxy and returns what Run returned.
+func (r *running) stopNow() error {
+	r.stop()
+	err := <-r.ended
+	r.ended <- nil // for the clean-up
+	return err
+}
+
+// local are options for tests: both listeners on this machine, and nothing is drained for long.
+func local(o *origin) Options {
+	opts := Defaults()
+	opts.HTTP, opts.HTTPS, opts.Drain = "127.0.0.1:0", "127.0.0.1:0", 5*time.Second
+	opts.Adjust = o.adjust
+	return opts
+}
+
+// fetch gets https://example.com/ through a proxy by net/http's client, as it comes.
+func fetch(t *testing.T, o *origin, proxy string) (string, error) {
+	t.Helper()
+	u, err := url.Parse(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.Proxy = http.ProxyURL(u)
+	tr.TLSClientConfig = &tls.Config{RootCAs: o.roots.Clone()}
+	if u.Scheme == "https" {
+		tr.TLSClientConfig.InsecureSkipVerify = true
+	}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr, Timeout: 20 * time.Second}).Get("https://example.com/")
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+// h2Client is a client of an HTTP/2 proxy on TLS.
+func h2Tunnel(t *testing.T, addr, target string) (net.Conn, error) {
+	t.Helper()
+	tr := &client.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(tr.CloseIdleConnections)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://"+addr, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = target
+	nc, _, err := tr.Connect(r)
+	return nc, err
+}
+
+// An unchanged http.Transport fetches a page through both listeners, and the port on which HTTP/2
+// is spoken is the same.
+func TestProxy(t *testing.T) {
+	o := newOrigin(t)
+	audit := filepath.Join(t.TempDir(), "audit.jsonl")
+	opts := local(o)
+	opts.Audit, opts.Verbose = audit, true
+	r := start(t, opts)
+	for _, proxy := range []string{"http://" + r.http, "https://" + r.https} {
+		if got, err := fetch(t, o, proxy); err != nil || got != "hello from example.com" {
+			t.Errorf("%s: %q, %v", proxy, got, err)
+		}
+	}
+	nc, err := h2Tunnel(t, r.https, "example.com:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tc := tls.Client(nc, &tls.Config{RootCAs: o.roots, ServerName: "example.com"})
+	if err := tc.Handshake(); err != nil {
+		t.Error(err)
+	}
+	_ = tc.Close()
+	if err := r.stopNow(); err != nil {
+		t.Error(err)
+	}
+	b, err := os.ReadFile(audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	protos := map[string]int{}
+	for line := range strings.Lines(string(b)) {
+		var rec tunnel.Record
+		if err := json.Unmarshal([]byte(line), &rec); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if rec.Target != "example.com:443" || rec.Status != 200 || rec.Addr != "93.184.216.34:443" || rec.Sent == 0 {
+			t.Errorf("%+v", rec)
+		}
+		protos[rec.Proto]++
+	}
+	if protos["HTTP/1.1"] != 2 || protos["HTTP/2.0"] != 1 {
+		t.Errorf("%v in the audit log", protos)
+	}
+	if got := r.err.String(); strings.Count(got, "msg=tunnel") != 3 {
+		t.Errorf("the log of -v has not three tunnels:\n%s", got)
+	}
+	if info, err := os.Stat(audit); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("audit log: %v, %v", info.Mode(), err)
+	}
+}
+
+// writeFile writes a file of a test's own and returns its name.
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// userLine is the line of a file of users.
+func userLine(t *testing.T, user, password string, digest bool) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := UserLine(strings.NewReader(password+"\n"), &b, user, digest); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Policy and users are read again when the signal comes, and a file with an error leaves the old.
+func TestReload(t *testing.T) {
+	o := newOrigin(t)
+	opts := local(o)
+	opts.Policy = writeFile(t, "policy.txt", "deny example.com\nallow any\n")
+	opts.Users = writeFile(t, "users.txt", userLine(t, "anna", "first", false))
+	opts.Audit = filepath.Join(t.TempDir(), "audit.jsonl")
+	r := start(t, opts)
+	get := func(password, want string) {
+		t.Helper()
+		got, err := fetch(t, o, "http://anna:"+password+"@"+r.http)
+		if !strings.Contains(fmt.Sprint(got, " ", err), want) {
+			t.Errorf("with the password %s: %q, %v; want %q", password, got, err, want)
+		}
+	}
+	write := func(file, text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload := func() {
+		r.reload <- os.Interrupt
+		r.reload <- os.Interrupt // is taken when the first has been done
+	}
+	get("first", "Forbidden")
+	get("second", "Proxy Authentication Required")
+	write(opts.Policy, "allow any\n")
+	write(opts.Users, userLine(t, "anna", "second", false))
+	if err := os.Rename(opts.Audit, opts.Audit+".1"); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	get("first", "Proxy Authentication Required")
+	get("second", "hello from example.com")
+	write(opts.Policy, "allow\n")
+	write(opts.Users, "anna:plain\n")
+	reload()
+	get("second", "hello from example.com")
+	for _, want := range []string{opts.Policy + ":1: allow needs a destination", opts.Users + ":1: ", "stays as it was"} {
+		if got := r.err.String(); !strings.Contains(got, want) {
+			t.Errorf("%q is not in the log:\n%s", want, got)
+		}
+	}
+	if err := r.stopNow(); err != nil {
+		t.Error(err)
+	}
+	for _, file := range []string{opts.Audit, opts.Audit + ".1"} {
+		if b, err := os.ReadFile(file); err != nil || len(b) == 0 {
+			t.Errorf("%s: %q, %v", file, b, err)
+		}
+	}
+}
+
+// Tunnels may end when the signal comes, and are cut off after --drain.
+func TestDrain(t *testing.T) {
+	for _, way := range []string{"http", "https"} {
+		t.Run(way, func(t *testing.T) {
+			o := newOrigin(t)
+			opts := local(o)
+			opts.Drain = 100 * time.Millisecond
+			r := start(t, opts)
+			u := &url.URL{Scheme: way, Host: map[string]string{"http": r.http, "https": r.https}[way]}
+			tr := &http.Transport{Proxy: http.ProxyURL(u), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+			defer tr.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: tr}).Get("https://example.com/wait")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if err := r.stopNow(); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.ReadAll(resp.Body); err == nil {
+				t.Error("the tunnel seems to have ended in good order")
+			}
+			if out := r.out.String(); !strings.Contains(out, "were cut off") || !strings.HasSuffix(out, "Stopped.\n") {
+				t.Errorf("it printed:\n%s", out)
+			}
+		})
+	}
+}
+
+// Each mistake at the command line is reported in a sentence that names the flag to change.
+func TestMistakes(t *testing.T) {
+	bad := writeFile(t, "bad.txt", "what\n")
+	for want, set := range map[string]func(*Options){
+		"nothing to listen on: --https and --http are both empty":    func(o *Options) { o.HTTP, o.HTTPS = "", "" },
+		"--cert c needs its private key":                             func(o *Options) { o.CertFile = "c" },
+		"--ports: ":                                                  func(o *Options) { o.Ports = "80a" },
+		"--policy: cannot read /no/policy: no such file":             func(o *Options) { o.Policy = "/no/policy" },
+		"--policy: " + bad + ":1: a line begins with allow or deny":  func(o *Options) { o.Policy = bad },
+		"--users: cannot read /no/users: no such file":               func(o *Options) { o.Users = "/no/users" },
+		"--users: " + bad + ":1: a line is a user, a colon":          func(o *Options) { o.Users = bad },
+		"--digest-users: " + bad + ":1: ":                            func(o *Options) { o.DigestUsers = bad },
+		"--client-ca " + bad + " has no certificate in PEM":          func(o *Options) { o.ClientCA = bad },
+		"--client-ca is for clients of the TLS listener":             func(o *Options) { o.ClientCA, o.HTTPS = bad, "" },
+		"--upstream ftp://a: the scheme is one of http, https":       func(o *Options) { o.Upstream = "ftp://a" },
+		"--upstream http://a:xxxxx@:1 names no host":                 func(o *Options) { o.Upstream = "http://a:secret@:1" },
+		"--upstream is no URL":                                       func(o *Options) { o.Upstream = "http://a:secret@a:b" },
+		"--proxy-protocol wants networks or addresses":               func(o *Options) { o.ProxyProtocol = []string{"here"} },
+		"--audit: open /no/audit: no such file":                      func(o *Options) { o.Audit = "/no/audit" },
+		"--max-tunnel-age must not be negative":                      func(o *Options) { o.MaxAge = -1 },
+		"--set-header is for a proxy that ends TLS: add --intercept": func(o *Options) { o.SetHeader = bad },
+		"--set-header: ":  func(o *Options) { o.Intercept, o.CADir, o.SetHeader = true, t.TempDir(), bad },
+		"--ca-dir " + bad: func(o *Options) { o.Intercept, o.CADir = true, bad },
+		"cannot listen on 192.0.2.1:0: this machine has no such address. Choo": func(o *Options) { o.HTTP = "192.0.2.1:0" },
+	} {
+		o := Defaults()
+		o.HTTP, o.HTTPS = "127.0.0.1:0", "127.0.0.1:0"
+		set(&o)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // should it start after all, it stops at once
+		if err := Run(ctx, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the password is in: %v", err)
+		}
+	}
+}
+
+// What is dangerous is said at the start, and what is not is not.
+func TestWarnings(t *testing.T) {
+	users := writeFile(t, "users.txt", userLine(t, "anna", "secret", false))
+	for _, tt := range []struct {
+		name string
+		set  func(*Options)
+		want string // "" is no warning
+	}{
+		{"this machine", func(o *Options) {}, ""},
+		{"all addresses", func(o *Options) { o.HTTP = ":0" }, "may use this proxy: let in users only with --users FILE"},
+		{"passwords in clear", func(o *Options) { o.HTTP, o.Users = ":0", users }, "passwords come to"},
+		{"users over TLS", func(o *Options) { o.HTTP, o.HTTPS, o.Users = "", ":0", users }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opts := Defaults()
+			opts.HTTP = "127.0.0.1:0"
+			tt.set(&opts)
+			r := start(t, opts)
+			if got := r.err.String(); (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("logged: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Explain says which rule decides, and connects to nothing.
+func TestExplain(t *testing.T) {
+	o := newOrigin(t)
+	opts := local(o)
+	opts.Policy = writeFile(t, "policy.txt", "allow .example.com user anna\nallow inside.example.org in 10.1.0.0/16\n")
+	for _, tt := range []struct {
+		target, user string
+		err          error
+		want         string
+	}{
+		{"www.example.com:443", "anna", nil, opts.Policy + ":1: allow .example.com user anna"},
+		{"www.example.com:443", "", ErrRefused, "refused with 403"},
+		{"inside.example.org", "", nil, "10.1.2.3"},
+		{"inside.example.com:443", "anna", ErrRefused, "10.1.2.3"},
+	} {
+		var out bytes.Buffer
+		opts.Out = &out
+		err := Explain(t.Context(), opts, tt.target, tt.user)
+		if !errors.Is(err, tt.err) || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%s of %q: %v\n%s\nwant %q", tt.target, tt.user, err, &out, tt.want)
+		}
+	}
+}
