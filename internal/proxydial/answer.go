@@ -30,34 +30,36 @@ var (
 // readAnswer reads the final response to CONNECT. After a 2xx the tunnel begins behind its head,
 // whatever Content-Length and Transfer-Encoding say (RFC 9110 §9.3.6): its Body is empty then. With
 // an error the response has what is known of it, and no Body; it is nil where nothing is known.
-func readAnswer(r *bufio.Reader, req *http.Request) (*http.Response, error) {
+//
+// Another response has a Body, and rest has octets buffered where some came behind it.
+func readAnswer(r *bufio.Reader, req *http.Request) (resp *http.Response, rest *bufio.Reader, err error) {
 	room := MaxHead
 	for range maxInterim + 1 {
 		head, err := readHead(r, room)
 		room -= len(head)
-		if err != nil {
-			return parseHead(head, req), err
-		}
 		resp := parseHead(head, req)
 		switch {
+		case err != nil:
+			return resp, nil, err
 		case resp == nil:
-			return nil, errStatusLine
+			return nil, nil, errStatusLine
 		case resp.Header == nil:
-			return resp, errFieldsOfEnd
+			return resp, nil, errFieldsOfEnd
 		case resp.StatusCode == http.StatusSwitchingProtocols:
-			return resp, errSwitched
+			return resp, nil, errSwitched
 		case resp.StatusCode < 200:
 			continue
 		case resp.StatusCode < 300:
-			return resp, nil
+			return resp, r, nil
 		}
-		whole, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(head), r)), req)
+		rest := bufio.NewReader(io.MultiReader(bytes.NewReader(head), r))
+		whole, err := http.ReadResponse(rest, req)
 		if err != nil {
-			return resp, err
+			return resp, nil, err
 		}
-		return whole, nil
+		return whole, rest, nil
 	}
-	return nil, errInterim
+	return nil, nil, errInterim
 }
 
 // readHead reads up to the empty line that ends a head of at most room octets. With an error it

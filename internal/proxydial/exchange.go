@@ -1,7 +1,6 @@
 package proxydial
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -123,7 +122,10 @@ func (x *exchange) fields() (http.Header, error) {
 	if len(h["Proxy-Authorization"]) > 0 {
 		return h, nil
 	}
-	v := cmp.Or(x.authorization, x.firstAuthorization())
+	v := x.authorization
+	if v == "" {
+		v = x.firstAuthorization()
+	}
 	if v == "" {
 		return h, nil
 	}

@@ -33,7 +33,7 @@ func (x *exchange) overHTTP1(ctx context.Context, nc net.Conn) (net.Conn, error)
 	err := x.askOverHTTP1(ctx, nc, r)
 	switch done := !stop(); {
 	case done:
-		err = ctx.Err()
+		err = x.failed(nil, ctx.Err())
 	case err == nil:
 		return withEarly(nc, r), nil
 	}
@@ -55,7 +55,7 @@ func (x *exchange) askOverHTTP1(ctx context.Context, nc net.Conn, r *bufio.Reade
 		if _, err := nc.Write(head.Bytes()); err != nil {
 			return x.failed(nil, err)
 		}
-		resp, err := readAnswer(r, req)
+		resp, rest, err := readAnswer(r, req)
 		if err != nil {
 			return x.failed(resp, err)
 		}
@@ -76,7 +76,7 @@ func (x *exchange) askOverHTTP1(ctx context.Context, nc net.Conn, r *bufio.Reade
 		switch {
 		case !again:
 			return refusal
-		case refusal.Err != nil || !reusable || r.Buffered() > 0:
+		case refusal.Err != nil || !reusable || rest.Buffered()+r.Buffered() > 0:
 			if x.round > 1 {
 				return refusal // the rounds of an authentication are bound to the connection
 			}

@@ -167,13 +167,7 @@ func (d *Dialer) dialShared(ctx context.Context) (c *conn.Client, nc net.Conn, c
 	if !isHTTP2 {
 		return nil, nc, 1, nil
 	}
-	c = conn.NewClient(nc, d.Config, nil)
-	c.OnQuota(func() {
-		if d.closeIdle.Load() {
-			c.ShutdownUnreserved(true)
-		}
-	})
-	c.Start(func(error) { d.remove(c) })
+	c = d.start(nc)
 	s, err := c.AwaitSettings(ctx)
 	if err == nil && s.MaxConcurrentStreams == 0 {
 		err = errNoStreams
@@ -183,6 +177,18 @@ func (d *Dialer) dialShared(ctx context.Context) (c *conn.Client, nc net.Conn, c
 		return nil, nil, 0, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: unexpectedEnd(err)}
 	}
 	return c, nil, int(min(s.MaxConcurrentStreams, uint32(d.maxTunnels()))), nil
+}
+
+// start begins HTTP/2 on a connection.
+func (d *Dialer) start(nc net.Conn) *conn.Client {
+	c := conn.NewClient(nc, d.Config, nil)
+	c.OnQuota(func() {
+		if d.closeIdle.Load() {
+			c.ShutdownUnreserved(true)
+		}
+	})
+	c.Start(func(error) { d.remove(c) })
+	return c
 }
 
 // remove forgets a connection that has ended.

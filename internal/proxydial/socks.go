@@ -27,22 +27,23 @@ func (d *Dialer) dialSOCKS(ctx context.Context, target string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := d.withAnswerTimeout(ctx)
+	answerCtx, cancel := d.withAnswerTimeout(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { closeRaw(nc) })
+	stop := context.AfterFunc(answerCtx, func() { closeRaw(nc) })
 	// The connection stays the one that was dialled, with its CloseWrite: the proxy.Dialer would
 	// wrap it.
 	_, err = s.(interface {
 		DialWithConn(ctx context.Context, c net.Conn, network, address string) (net.Addr, error)
-	}).DialWithConn(ctx, nc, "tcp", target)
+	}).DialWithConn(answerCtx, nc, "tcp", target)
 	if !stop() {
-		err = ctx.Err()
-	} else if err != nil {
-		err = &Error{Addr: d.Proxy.Host, Target: target, Err: err}
+		err = answerCtx.Err()
 	}
-	if err != nil {
-		closeRaw(nc)
-		return nil, err
+	if err == nil {
+		return nc, nil
 	}
-	return nc, nil
+	closeRaw(nc)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, &Error{Addr: d.Proxy.Host, Target: target, Err: err}
 }

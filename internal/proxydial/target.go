@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -34,7 +35,7 @@ func checkTarget(addr string) (string, error) {
 		}
 		return net.JoinHostPort(host, port), nil
 	}
-	if !isASCII(host) {
+	if !isASCII(host) && utf8.ValidString(host) { // an octet that is none is not valid below
 		if host, err = idna.Lookup.ToASCII(host); err != nil {
 			return "", &net.AddrError{Err: "the host of a tunnel's target is no name: " + err.Error(), Addr: addr}
 		}
