@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,10 +68,10 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 		slog.Any("client", rec.Client), slog.Int("status", ref.Status), slog.String("error", rec.Error))
 	h := w.Header()
 	for name, values := range ref.Header {
-		h[name] = values
+		h[name] = slices.Clone(values)
 	}
 	body := ref.body()
-	h.Set("Proxy-Status", p.proxyStatus(ref))
+	h.Add("Proxy-Status", p.proxyStatus(ref)) // behind that of an upstream proxy
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -12,6 +12,7 @@ import "context"
 func (p *Proxy) Shutdown(ctx context.Context) error {
 	drained := p.startDrain()
 	defer p.state.forward.close()
+	defer p.state.upstreams.close()
 	select {
 	case <-drained:
 		return nil
@@ -27,6 +28,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 func (p *Proxy) Close() error {
 	drained := p.startDrain()
 	defer p.state.forward.close()
+	defer p.state.upstreams.close()
 	p.state.close()
 	<-drained
 	return nil

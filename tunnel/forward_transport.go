@@ -41,6 +41,7 @@ func (p *Proxy) transportFor(f *forward) http.RoundTripper {
 	if f.upstream != nil {
 		if fw.upstream == nil {
 			fw.upstream = newTransport()
+			fw.upstream.TLSClientConfig, fw.upstream.DialContext = p.UpstreamTLS, p.dialForwardUpstream
 			fw.upstream.Proxy = func(r *http.Request) (*url.URL, error) {
 				return r.Context().Value(forwardKey{}).(*forward).upstream, nil
 			}

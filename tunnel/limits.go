@@ -19,7 +19,8 @@ type proxyState struct {
 	draining chan struct{} // closed when a drain begins
 	via      string        // in Via, tells this Proxy from others
 
-	forward forwarder
+	forward   forwarder
+	upstreams upstreams
 
 	webSocket webSocketMemory
 

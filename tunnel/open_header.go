@@ -14,10 +14,7 @@ import (
 // sendHeader writes the header of the PROXY protocol to a new connection where ProxyProtocol asks
 // for it. On an error, a *Refusal, the connection is closed.
 func (p *Proxy) sendHeader(ctx context.Context, c net.Conn, t *Target) (net.Conn, error) {
-	if p.ProxyProtocol == nil || t.Kind == KindUDP || t.Kind == KindRequest {
-		return c, nil
-	}
-	version := p.ProxyProtocol(t)
+	version := p.proxyProtocolVersion(t)
 	if version == 0 {
 		return c, nil
 	}
@@ -30,6 +27,13 @@ func (p *Proxy) sendHeader(ctx context.Context, c net.Conn, t *Target) (net.Conn
 		Status: http.StatusBadGateway, Type: "connection_terminated",
 		Details: "the connection ended before the header of the PROXY protocol was written", Err: err,
 	}
+}
+
+func (p *Proxy) proxyProtocolVersion(t *Target) int {
+	if p.ProxyProtocol == nil || t.Kind == KindUDP || t.Kind == KindRequest {
+		return 0
+	}
+	return p.ProxyProtocol(t)
 }
 
 func writeHeader(ctx context.Context, c net.Conn, version int, client netip.AddrPort) error {

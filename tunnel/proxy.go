@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net"
@@ -41,12 +42,18 @@ type Proxy struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Upstream, if set, returns the proxy through which a target is reached, nil for none. The
-	// policy decides by name and port then, since the other proxy finds the addresses.
+	// policy decides by name and port then, since the other proxy finds the addresses. The schemes
+	// are those of Dialer.Proxy; tunnels share the connections of HTTP/2. [UpstreamProxy] makes
+	// such a function of one URL and NO_PROXY.
 	Upstream func(*Target) (*url.URL, error)
+
+	// UpstreamTLS is used for the TLS to upstream proxies with the scheme https.
+	UpstreamTLS *tls.Config
 
 	// ProxyProtocol, if set, returns the version of the PROXY protocol, 1 or 2, whose header is
 	// written first on the connection to the target, with the client's address as the source; 0
-	// for none. It is not asked for requests of KindRequest and KindUDP, whose connections have
+	// for none. An upstream proxy gets it in place of the target, on a connection for this tunnel
+	// alone. It is not asked for requests of KindRequest and KindUDP, whose connections have
 	// no one client or no stream.
 	ProxyProtocol func(*Target) int
 
