@@ -21,8 +21,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// webSocketOrigin is a handler of HTTP/1.1 that switches protocols, says what it has seen, and sends
-// back what comes.
+// webSocketOrigin is a handler of HTTP/1.1 that switches protocols, says what it has seen, and
+// sends back what comes.
 var webSocketOrigin = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Origin", "1")
 	switch r.URL.Path {
@@ -90,7 +90,8 @@ func webSocketOrigins(t *testing.T, p *Proxy) map[string]string {
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// webSocket asks the proxy for a WebSocket. The connection is nil where the response is another one.
+// webSocket asks the proxy for a WebSocket. The connection is nil where the response is another
+// one.
 func (e *proxyEnv) webSocket(way, rawURL string) (tunnelConn, *http.Response) {
 	e.t.Helper()
 	u, err := url.Parse(rawURL)

@@ -7,5 +7,8 @@
 // the connection. Client and server are ours, or one of them is net/http's. Requests are
 // answered, single ones cancelled, connections become idle, and Shutdown cuts no response.
 //
+// And it proves that WebSocket libraries (coder/websocket, gorilla/websocket, gobwas/ws) work
+// unchanged over HTTP/2, each as server with each as client, and in Chromium.
+//
 // Run it with: cd conformance/tunnels && go test ./...
 package tunnels
