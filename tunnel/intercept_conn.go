@@ -16,6 +16,9 @@ func withFirst(c net.Conn, first []byte) net.Conn {
 	if len(first) == 0 {
 		return c
 	}
+	if p, ok := c.(*netconn.Prefixed); ok { // what it had in front came first, as far as it was read
+		c, first = p.Conn, append(first[:len(first):len(first)], p.Prefix...)
+	}
 	return &netconn.Prefixed{Conn: c, Prefix: first}
 }
 

@@ -30,8 +30,8 @@ func (i *Interceptor) serve(p *Proxy, client, origin net.Conn, t *Target, rec *R
 		return
 	}
 	s := &session{i: i, p: p, client: client, origin: origin, target: t, record: rec}
-	if relayed := s.serve(); relayed {
-		p.relay(s.client, s.origin, rec)
+	if client, origin := s.serve(); client != nil {
+		p.relay(client, origin, rec)
 	}
 }
 
@@ -58,9 +58,9 @@ type session struct {
 	set  []header.Field // to set in requests; names in lower case
 }
 
-// serve reports whether the tunnel is to be relayed blindly, with the octets that were read in
-// front of its connections. Otherwise it has ended.
-func (s *session) serve() (relayed bool) {
+// serve returns the connections of a tunnel that is to be relayed blindly, with the octets that
+// were read in front. Otherwise they are nil, and the tunnel has ended.
+func (s *session) serve() (client, origin net.Conn) {
 	ctx, cancel := context.WithCancel(s.p.init().closed)
 	defer cancel()
 	s.ctx = ctx
@@ -70,39 +70,39 @@ func (s *session) serve() (relayed bool) {
 		defer time.AfterFunc(age, func() { s.cut(EndAge) }).Stop()
 	}
 	defer s.activity.watchIdle(s.p.idleTimeout(), func() { s.cut(EndIdle) })()
-	hello, relayed, err := s.begin()
-	if relayed {
-		return true
+	hello, client, origin, err := s.begin()
+	if client != nil {
+		return client, origin
 	}
 	if err == nil {
 		err = s.run(hello)
 	}
 	s.end(err)
-	return false
+	return nil, nil
 }
 
-// begin finds out what the client begins with.
-func (s *session) begin() (hello *tls.ClientHelloInfo, relayed bool, err error) {
-	client, origin, err := s.firstOctets(s.i.handshakeTimeout())
+// begin finds out what the client begins with: a ClientHello to be answered, or octets to be
+// relayed between the two connections that it then returns.
+func (s *session) begin() (hello *tls.ClientHelloInfo, client, origin net.Conn, err error) {
+	fromClient, fromOrigin, err := s.firstOctets(s.i.handshakeTimeout())
 	if err != nil {
-		return nil, false, err
+		return nil, nil, nil, err
 	}
-	if len(origin) > 0 || len(client) == 0 || client[0] != tlsHandshake {
-		s.client, s.origin = withFirst(s.client, client), withFirst(s.origin, origin)
-		return nil, true, nil
+	if len(fromOrigin) > 0 || len(fromClient) == 0 || fromClient[0] != tlsHandshake {
+		return nil, withFirst(s.client, fromClient), withFirst(s.origin, fromOrigin), nil
 	}
-	hello, octets, alert, err := readHello(s.client, client, s.i.handshakeTimeout())
-	s.client = withFirst(s.client, octets)
+	hello, octets, alert, err := readHello(s.client, fromClient, s.i.handshakeTimeout())
+	client = withFirst(s.client, octets)
 	if err == nil && s.target.Addr.IsValid() && matchAny(s.i.PassThrough, normalHost(hello.ServerName)) {
-		return nil, true, nil
+		return nil, client, s.origin, nil
 	}
-	s.clientRaw = &countedConn{Conn: s.client, a: &s.activity, read: &s.activity.sent}
+	s.clientRaw = &countedConn{Conn: client, a: &s.activity, read: &s.activity.sent}
 	s.originRaw = &countedConn{Conn: s.origin, a: &s.activity, read: &s.activity.received}
 	if err != nil {
 		s.writeAlert(alert)
-		return nil, false, &handshakeError{err}
+		return nil, nil, nil, &handshakeError{err}
 	}
-	return hello, false, nil
+	return hello, nil, nil, nil
 }
 
 // cut ends the tunnel at once.
