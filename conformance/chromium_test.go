@@ -78,6 +78,12 @@ func browse(t *testing.T, url string, into any) {
 	r := mustRunPeer(t, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 		"--no-proxy-server", "--ignore-certificate-errors", "--user-data-dir="+t.TempDir(), "--dump-dom", url+"/")
+	reportOf(t, r, into)
+}
+
+// reportOf decodes the report that the script of a page has left.
+func reportOf(t *testing.T, r peerRun, into any) {
+	t.Helper()
 	_, report, found := strings.Cut(r.stdout, ">report:")
 	report, _, complete := strings.Cut(report, ":end<")
 	if !found || !complete {

@@ -88,7 +88,9 @@ func startServer(t *testing.T, secure bool, h http.Handler, configure ...func(*s
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		if srv.TLSConfig == nil {
+			srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		}
 		ls.URL = "https://" + ls.Addr
 		serve = func() error { return srv.ServeTLS(cl, "", "") }
 	}

@@ -60,9 +60,15 @@ func (s *tunnelHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ended <- err
 }
 
+// halfCloser is a connection whose direction to the peer can be ended.
+type halfCloser interface {
+	io.ReadWriter
+	CloseWrite() error
+}
+
 // echoFrames sends back the frames of a WebSocket client (RFC 6455 §5.2), until it closes. They are
 // shorter than 126 octets.
-func echoFrames(tunnel *conn.Tunnel) error {
+func echoFrames(tunnel halfCloser) error {
 	var head [6]byte
 	for {
 		if _, err := io.ReadFull(tunnel, head[:]); err != nil {

@@ -129,7 +129,8 @@ type recordingTracer struct {
 
 func newRecordingTracer() *recordingTracer {
 	return &recordingTracer{
-		frames: map[Leg][]string{}, octets: map[Leg]*[2]bytes.Buffer{ClientLeg: {}, OriginLeg: {}}, ended: make(chan error, 10),
+		frames: map[Leg][]string{}, octets: map[Leg]*[2]bytes.Buffer{ClientLeg: {}, OriginLeg: {}},
+		ended: make(chan error, 10),
 	}
 }
 
@@ -157,7 +158,11 @@ func (r *recordingTracer) TraceEnd(_ *InterceptedConn, err error) { r.ended <- e
 func TestInterceptTracer(t *testing.T) {
 	tracer := newRecordingTracer()
 	e := newIntercepting(t, &Interceptor{Tracer: tracer, SetFields: setForAll("authorization", "secret")})
-	addr := scriptOrigin(t, "GET / HTTP/1.1\r\nHost: origin.example\r\nAuthorization: secret\r\n\r\n", "HTTP/1.1 204 \r\n\r\n")
+	addr := scriptOrigin(
+		t,
+		"GET / HTTP/1.1\r\nHost: origin.example\r\nAuthorization: secret\r\n\r\n",
+		"HTTP/1.1 204 \r\n\r\n",
+	)
 	c := e.tls(addr, "http/1.1")
 	_ = roundTripRaw(t, c, "GET / HTTP/1.1\r\nHost: origin.example\r\n\r\n")
 	_ = c.Close()
@@ -169,7 +174,13 @@ func TestInterceptTracer(t *testing.T) {
 	if client[conn.In].String() != "GET / HTTP/1.1\r\nHost: origin.example\r\n\r\n" ||
 		client[conn.Out].String() != "HTTP/1.1 204 \r\n\r\n" || origin[conn.In].String() != "HTTP/1.1 204 \r\n\r\n" ||
 		!strings.Contains(origin[conn.Out].String(), "secret") {
-		t.Errorf("client: %q, %q; origin: %q, %q", client[0].String(), client[1].String(), origin[0].String(), origin[1].String())
+		t.Errorf(
+			"client: %q, %q; origin: %q, %q",
+			client[0].String(),
+			client[1].String(),
+			origin[0].String(),
+			origin[1].String(),
+		)
 	}
 	if i := tracer.conns[0]; i.ID != 1 || i.Host != "origin.example" || i.Protocol != "http/1.1" || !i.Verified ||
 		!slices.Equal(i.SetFields, []string{"authorization"}) {
