@@ -50,7 +50,7 @@ func resetWhenSent(c net.Conn) { resetBy(c, time.Now().Add(resetGrace), time.Mil
 
 func resetBy(c net.Conn, deadline time.Time, wait time.Duration) {
 	if s := socket.Of(socket.BelowTLS(below(c))); s != nil {
-		if n, ok := s.Unsent(); ok && n > 0 && time.Now().Before(deadline) {
+		if n, ok := s.Unsent(); ok && n > 0 && !s.Disconnected() && time.Now().Before(deadline) {
 			time.AfterFunc(wait, func() { resetBy(c, deadline, min(2*wait, 50*time.Millisecond)) })
 			return
 		}
