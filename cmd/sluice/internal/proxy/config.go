@@ -7,15 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
-
-	"golang.org/x/net/http/httpproxy"
 
 	"github.com/sluice-go/sluice/tunnel"
 )
@@ -96,14 +91,7 @@ func (c *config) setUpstream() error {
 	if err != nil || u == nil {
 		return err
 	}
-	choose := (&httpproxy.Config{HTTPSProxy: u.String(), NoProxy: c.o.NoProxy}).ProxyFunc()
-	c.proxy.Upstream = func(t *tunnel.Target) (*url.URL, error) {
-		host := net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port)))
-		if direct, err := choose(&url.URL{Scheme: "https", Host: host}); direct == nil {
-			return nil, err
-		}
-		return u, nil
-	}
+	c.proxy.Upstream = tunnel.UpstreamProxy(u, c.o.NoProxy)
 	return nil
 }
 

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/sluice-go/sluice/client"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
@@ -91,11 +93,14 @@ func (o *origin) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, e
 	return []netip.Addr{netip.MustParseAddr("93.184.216.34")}, nil
 }
 
-// adjust has a proxy reach the origin for every target.
+// adjust has a proxy reach the origin at every public address.
 func (o *origin) adjust(p *tunnel.Proxy) {
 	p.Resolver = o
-	p.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, o.addr)
+	p.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if !strings.HasPrefix(addr, "127.") {
+			addr = o.addr
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
 }
 
@@ -256,14 +261,38 @@ func writeFile(t *testing.T, name, text string) string {
 	return file
 }
 
-// userLine is the line of a file of users.
-func userLine(t *testing.T, user, password string, digest bool) string {
+// userLine is the line of a file of users, with a hash that is quick.
+func userLine(t *testing.T, user, password string) string {
 	t.Helper()
-	var b bytes.Buffer
-	if err := UserLine(strings.NewReader(password+"\n"), &b, user, digest); err != nil {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return user + ":" + string(hash) + "\n"
+}
+
+// The lines that UserLine prints are those that the files of users have.
+func TestUserLine(t *testing.T) {
+	var basic, digest bytes.Buffer
+	if err := UserLine(strings.NewReader("secret\nmore"), &basic, "anna", false); err != nil {
+		t.Fatal(err)
+	}
+	hash, ok := strings.CutPrefix(strings.TrimSpace(basic.String()), "anna:")
+	if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte("secret")); !ok || err != nil {
+		t.Errorf("%s: %v", &basic, err)
+	}
+	if err := UserLine(strings.NewReader("secret"), &digest, "anna", true); err != nil {
+		t.Fatal(err)
+	}
+	file := &tunnel.DigestFile{Path: writeFile(t, "digest.txt", digest.String())}
+	if err := file.Load(); err != nil || !strings.HasPrefix(digest.String(), "anna:sluice:") {
+		t.Errorf("%s: %v", &digest, err)
+	}
+	for _, tt := range []struct{ user, password string }{{"", "a"}, {"a:b", "a"}, {"a", ""}, {"a", "\n"}} {
+		if err := UserLine(strings.NewReader(tt.password), io.Discard, tt.user, false); err == nil {
+			t.Errorf("no error for %q with the password %q", tt.user, tt.password)
+		}
+	}
 }
 
 // Policy and users are read again when the signal comes, and a file with an error leaves the old.
@@ -271,7 +300,7 @@ func TestReload(t *testing.T) {
 	o := newOrigin(t)
 	opts := local(o)
 	opts.Policy = writeFile(t, "policy.txt", "deny example.com\nallow any\n")
-	opts.Users = writeFile(t, "users.txt", userLine(t, "anna", "first", false))
+	opts.Users = writeFile(t, "users.txt", userLine(t, "anna", "first"))
 	opts.Audit = filepath.Join(t.TempDir(), "audit.jsonl")
 	r := start(t, opts)
 	get := func(password, want string) {
@@ -294,7 +323,7 @@ func TestReload(t *testing.T) {
 	get("first", "Forbidden")
 	get("second", "Proxy Authentication Required")
 	write(opts.Policy, "allow any\n")
-	write(opts.Users, userLine(t, "anna", "second", false))
+	write(opts.Users, userLine(t, "anna", "second"))
 	if err := os.Rename(opts.Audit, opts.Audit+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +418,7 @@ func TestMistakes(t *testing.T) {
 
 // What is dangerous is said at the start, and what is not is not.
 func TestWarnings(t *testing.T) {
-	users := writeFile(t, "users.txt", userLine(t, "anna", "secret", false))
+	users := writeFile(t, "users.txt", userLine(t, "anna", "secret"))
 	for _, tt := range []struct {
 		name string
 		set  func(*Options)
@@ -433,5 +462,35 @@ func TestExplain(t *testing.T) {
 		if !errors.Is(err, tt.err) || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%s of %q: %v\n%s\nwant %q", tt.target, tt.user, err, &out, tt.want)
 		}
+	}
+}
+
+// Targets go through the other proxy, but for those that --no-proxy names.
+func TestUpstream(t *testing.T) {
+	o := newOrigin(t)
+	behind := start(t, local(o))
+	opts := local(o)
+	opts.Upstream, opts.NoProxy, opts.Audit = "http://"+behind.http, "example.org", "-"
+	r := start(t, opts)
+	if got, err := fetch(t, o, "http://"+r.http); err != nil || got != "hello from example.com" {
+		t.Errorf("%q, %v", got, err)
+	}
+	nc, err := h2Tunnel(t, r.https, "example.org:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.Close()
+	if err := r.stopNow(); err != nil {
+		t.Error(err)
+	}
+	out := r.out.String()
+	for line := range strings.Lines(out) {
+		direct := strings.Contains(line, `"upstream"`)
+		if strings.Contains(line, `"target":"example.com:443"`) != direct && strings.HasPrefix(line, "{") {
+			t.Errorf("%s", line)
+		}
+	}
+	if strings.Count(out, "\n{")+strings.Count(out[:1], "{") != 2 {
+		t.Errorf("not two lines for the audit:\n%s", out)
 	}
 }

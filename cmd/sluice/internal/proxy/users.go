@@ -70,7 +70,10 @@ func UserLine(in io.Reader, out io.Writer, user string, digest bool) error {
 	}
 	password, err := bufio.NewReader(in).ReadString('\n')
 	if password = strings.TrimRight(password, "\r\n"); password == "" {
-		return fmt.Errorf("the password is the first line of the standard input, which is empty: %w", err)
+		if err != nil && err != io.EOF { //nolint:errorlint // bufio does not wrap it
+			return fmt.Errorf("reading the password: %w", err)
+		}
+		return errors.New("the password is the first line of the standard input, which is empty")
 	}
 	if digest {
 		_, err = fmt.Fprintln(out, tunnel.DigestHash(user, "sluice", password))
