@@ -12,9 +12,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// A UDPConn is a tunnel for UDP through a proxy, to one target (RFC 9298). It is a net.PacketConn,
-// and a net.Conn: one Write is one datagram, and one Read returns one. Its methods may be called by
-// any goroutines at the same time.
+// A UDPConn is a tunnel for UDP through a proxy, to one target (RFC 9298). Dialer.DialUDP makes it.
+// It is a net.PacketConn, and a net.Conn: one Write is one datagram, and one Read returns one. Its
+// methods may be called by any goroutines at the same time.
 //
 // Datagrams may be lost, as with UDP: the proxy drops those that are too long for its path to the
 // target, and those of the target while the client does not read. On the way to the proxy none is

@@ -45,8 +45,10 @@ func readAnswer(r *bufio.Reader, req *http.Request) (resp *http.Response, rest *
 			return nil, nil, errStatusLine
 		case resp.Header == nil:
 			return resp, nil, errFieldsOfEnd
-		case resp.StatusCode == http.StatusSwitchingProtocols:
+		case resp.StatusCode == http.StatusSwitchingProtocols && req.Method == http.MethodConnect:
 			return resp, nil, errSwitched
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			return resp, r, nil
 		case resp.StatusCode < 200:
 			continue
 		case resp.StatusCode < 300:

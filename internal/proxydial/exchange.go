@@ -20,9 +20,10 @@ var errAgain = errors.New("the request is to be sent again")
 // exchange is one call of DialContext that asks with CONNECT: a request, and others after a 407 or
 // where a connection took none.
 type exchange struct {
-	d      *Dialer
-	target string
-	header http.Header // of Dialer.Header, nil before it was called
+	d       *Dialer
+	target  string
+	udpPath string      // of the request for a tunnel for UDP, "" for TCP
+	header  http.Header // of Dialer.Header, nil before it was called
 
 	// What answerChallenge has set.
 

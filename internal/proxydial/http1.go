@@ -64,8 +64,10 @@ func (x *exchange) askOverHTTP1(ctx context.Context, nc net.Conn, r *bufio.Reade
 				return err
 			}
 		}
-		if resp.StatusCode/100 == 2 {
+		if ok, err := x.opened(resp); ok {
 			return nil
+		} else if err != nil {
+			return x.failed(resp, err)
 		}
 		again, err := x.answerChallenge(ctx, resp)
 		if err != nil {
@@ -131,6 +133,9 @@ func (x *exchange) request() (*http.Request, error) {
 	h, err := x.fields()
 	if err != nil {
 		return nil, err
+	}
+	if x.udpPath != "" {
+		return x.udpRequest(h), nil
 	}
 	return &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: x.target}, Host: x.target, Header: h}, nil
 }

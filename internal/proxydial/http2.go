@@ -27,13 +27,17 @@ func (d *Dialer) withAnswerTimeout(ctx context.Context) (context.Context, contex
 func (x *exchange) overHTTP2(ctx context.Context, l lease) (net.Conn, error) {
 	ctx, cancel := x.d.withAnswerTimeout(ctx)
 	defer cancel()
+	if s, _ := l.c.KnownSettings(); x.udpPath != "" && !s.EnableConnectProtocol {
+		l.c.Unreserve()
+		return nil, x.failed(nil, ErrNoConnectProtocol)
+	}
 	for {
 		req, err := x.request()
 		if err != nil {
 			l.c.Unreserve()
 			return nil, err
 		}
-		st, err := l.c.OpenRequest(&conn.Request{Fields: fieldsOf(req), Reserved: true})
+		st, err := l.c.OpenRequest(&conn.Request{Fields: x.fieldsOf(req), Reserved: true})
 		if err != nil { // it takes no more streams
 			return nil, &retryError{x.failed(nil, err)}
 		}
@@ -43,8 +47,13 @@ func (x *exchange) overHTTP2(ctx context.Context, l lease) (net.Conn, error) {
 			l.c.FlushNoWait()
 			return nil, err
 		}
-		if resp.StatusCode/100 == 2 {
+		if ok, err := x.opened(resp); ok {
 			return conn.NewTunnel(st, nil), nil
+		} else if err != nil {
+			st.Reset(frame.ProtocolError) // the message is malformed
+			st.Release()
+			l.c.FlushNoWait()
+			return nil, x.failed(resp, err)
 		}
 		again, err := x.answerChallenge(ctx, resp)
 		var refusal error
@@ -88,11 +97,8 @@ func (x *exchange) awaitAnswer(
 }
 
 // fieldsOf returns the fields of a request as HTTP/2 has them.
-func fieldsOf(req *http.Request) []header.Field {
-	fields := []header.Field{
-		{Name: ":method", Value: http.MethodConnect},
-		{Name: ":authority", Value: req.Host},
-	}
+func (x *exchange) fieldsOf(req *http.Request) []header.Field {
+	fields := x.pseudoFields(req)
 	if _, ok := req.Header["User-Agent"]; !ok {
 		fields = append(fields, header.Field{Name: "user-agent", Value: userAgent})
 	}
