@@ -88,6 +88,9 @@ func (x *exchange) awaitAnswer(
 		return nil, x.failed(nil, unexpectedEnd(err))
 	}
 	resp := responseOf(ctx, m, st, req)
+	if m.TooLarge {
+		return nil, x.failed(resp, errLongHead)
+	}
 	if f := x.d.OnResponse; f != nil {
 		if err := f(ctx, req, resp); err != nil {
 			return nil, err
