@@ -72,7 +72,7 @@ func newOrigin(t *testing.T) *origin {
 			<-r.Context().Done()
 			return
 		}
-		fmt.Fprint(w, "hello from ", r.Host)
+		fmt.Fprint(w, "hello from ", r.Host, r.Header.Get("Authorization"))
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ServeTLS(l, "", "") }()
@@ -492,5 +492,63 @@ func TestUpstream(t *testing.T) {
 	}
 	if strings.Count(out, "\n{")+strings.Count(out[:1], "{") != 2 {
 		t.Errorf("not two lines for the audit:\n%s", out)
+	}
+}
+
+// A CA is made on first use, said how to trust, and used again; fields are set, also those of a file
+// that has changed; and hosts that pass through see their own certificate.
+func TestIntercept(t *testing.T) {
+	o := newOrigin(t)
+	opts := local(o)
+	opts.Intercept, opts.CADir, opts.Pass = true, filepath.Join(t.TempDir(), "ca"), []string{"www.example.com"}
+	opts.SetHeader = writeFile(t, "fields.txt", "example.com: Authorization: Bearer first\n")
+	opts.Adjust = func(p *tunnel.Proxy) {
+		o.adjust(p)
+		p.Intercept.RootCAs = o.roots
+	}
+	var fingerprints []string
+	for range 2 {
+		r := start(t, opts)
+		ca, err := tunnel.LoadCA(opts.CADir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fingerprints = append(fingerprints, ca.Fingerprint())
+		if out := r.out.String(); !strings.Contains(out, ca.Fingerprint()) || !strings.Contains(out, "--cacert "+opts.CADir) {
+			t.Errorf("the fingerprint or the CA is not printed:\n%s", out)
+		}
+		trusting := &origin{addr: o.addr, roots: x509.NewCertPool()}
+		trusting.roots.AddCert(ca.Certificate())
+		if got, err := fetch(t, trusting, "http://"+r.http); err != nil || got != "hello from example.comBearer first" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if len(fingerprints) == 2 {
+			if err := os.WriteFile(opts.SetHeader, []byte("example.com: Authorization: Bearer second\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.reload <- os.Interrupt
+			r.reload <- os.Interrupt // is taken when the first has been done
+			if got, err := fetch(t, trusting, "http://"+r.http); err != nil || got != "hello from example.comBearer second" {
+				t.Errorf("%q, %v", got, err)
+			}
+		}
+		nc, err := h2Tunnel(t, r.https, "www.example.com:443")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tc := tls.Client(nc, &tls.Config{RootCAs: o.roots, ServerName: "www.example.com"})
+		if err := tc.Handshake(); err != nil {
+			t.Errorf("passed through: %v", err)
+		}
+		_ = tc.Close()
+		if err := r.stopNow(); err != nil {
+			t.Error(err)
+		}
+		if got := r.err.String(); strings.Contains(got, "Bearer") {
+			t.Errorf("logged:\n%s", got)
+		}
+	}
+	if fingerprints[0] != fingerprints[1] {
+		t.Errorf("two CAs: %q", fingerprints)
 	}
 }
