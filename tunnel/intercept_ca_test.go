@@ -137,6 +137,12 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+func TestCertificateWithoutCA(t *testing.T) {
+	if _, err := new(Interceptor).certificate("a.example"); err == nil {
+		t.Error("a certificate without a CA")
+	}
+}
+
 func TestCertificateOnce(t *testing.T) {
 	i := &Interceptor{CA: testCA()}
 	var (

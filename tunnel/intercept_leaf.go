@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -41,6 +42,9 @@ type leafEntry struct {
 // certificate returns a certificate for a host, a name or an address, signed by the CA. At most one
 // is being made for each host.
 func (i *Interceptor) certificate(host string) (*tls.Certificate, error) {
+	if i.CA == nil {
+		return nil, errors.New("tunnel: the Interceptor has no CA")
+	}
 	c := &i.leaves
 	now := time.Now()
 	c.mu.Lock()
