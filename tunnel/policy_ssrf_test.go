@@ -308,3 +308,22 @@ func TestOwnAddress(t *testing.T) {
 		t.Error("127.0.0.1 is no address of this machine")
 	}
 }
+
+// The resolver of the system is asked for absolute names, and knows the file of hosts with them.
+func TestSystemResolver(t *testing.T) {
+	for _, resolver := range []Resolver{nil, net.DefaultResolver, &net.Resolver{PreferGo: true}} {
+		p := &Proxy{Resolver: resolver}
+		addrs, err := p.resolve(t.Context(), &Target{Host: "localhost", Port: 443})
+		if err != nil {
+			t.Errorf("%T: %v", resolver, err)
+		}
+		for _, addr := range addrs {
+			if !addr.IsLoopback() {
+				t.Errorf("localhost is %v", addr)
+			}
+		}
+		if _, err := p.open(t.Context(), &Target{Host: "localhost", Port: 443}, &Record{}); asRefusal(err).Status != 403 {
+			t.Errorf("localhost: %v", err)
+		}
+	}
+}

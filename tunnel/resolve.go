@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // resolve returns the addresses of a target, each once, in the order of the resolver. The error is
@@ -16,17 +17,7 @@ func (p *Proxy) resolve(ctx context.Context, t *Target) ([]netip.Addr, error) {
 	if t.Addr.IsValid() {
 		return []netip.Addr{t.Addr}, nil
 	}
-	var resolver Resolver = net.DefaultResolver
-	if p.Resolver != nil {
-		resolver = p.Resolver
-	}
-	host := t.Host
-	if _, ok := resolver.(*net.Resolver); ok {
-		// Names are absolute: with the search list of resolv.conf, the policy would see another
-		// name than the one that is found.
-		host += "."
-	}
-	found, err := resolver.LookupNetIP(ctx, "ip", host)
+	found, err := p.lookup(ctx, t.Host)
 	if err != nil {
 		return nil, dnsRefusal(t.Host, err)
 	}
@@ -45,6 +36,33 @@ func (p *Proxy) resolve(ctx context.Context, t *Target) ([]netip.Addr, error) {
 		}
 	}
 	return addrs, nil
+}
+
+// lookup asks the resolver. One of the system is asked for the absolute name: with the search list
+// of resolv.conf, the policy would see another name than the one that is found. An absolute name
+// without an inner dot is not looked for in the file of hosts, so that this is asked before.
+func (p *Proxy) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	var resolver Resolver = net.DefaultResolver
+	if p.Resolver != nil {
+		resolver = p.Resolver
+	}
+	if _, ok := resolver.(*net.Resolver); !ok {
+		return resolver.LookupNetIP(ctx, "ip", host)
+	}
+	if !strings.Contains(host, ".") {
+		if found, err := hostsFile.LookupNetIP(ctx, "ip", host); err == nil {
+			return found, nil
+		}
+	}
+	return resolver.LookupNetIP(ctx, "ip", host+".")
+}
+
+// hostsFile is a resolver that asks no server.
+var hostsFile = &net.Resolver{
+	PreferGo: true,
+	Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("no server is asked")
+	},
 }
 
 // dnsRefusal is the Refusal of a name that was not resolved. It does not tell the client which
