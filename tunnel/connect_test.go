@@ -2,6 +2,8 @@ package tunnel
 
 import (
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -97,5 +99,31 @@ func TestConnectRefused(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 		})
+	}
+}
+
+// TestNetHTTPTransport fetches a page of an https site with net/http's own client, which lets ALPN
+// choose h2 with the proxy and then speaks HTTP/1.1.
+func TestNetHTTPTransport(t *testing.T) {
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "page")
+	}))
+	defer site.Close()
+	e := newProxy(t, &Proxy{})
+	e.roots.AddCert(site.Certificate())
+	for _, proxy := range []string{"http://" + e.plain, "https://" + e.tls} {
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.Proxy, tr.TLSClientConfig = e.proxyURL(proxy), e.clientTLS()
+		resp, err := (&http.Client{Transport: tr, Timeout: testTimeout}).Get(site.URL)
+		if err != nil {
+			t.Errorf("%s: %v", proxy, err)
+			continue
+		}
+		wantRead(t, resp.Body, "page")
+		_ = resp.Body.Close()
+		tr.CloseIdleConnections()
+		if r := e.record(); r.Kind != KindTunnel || r.Status != http.StatusOK {
+			t.Errorf("record: %+v", r)
+		}
 	}
 }

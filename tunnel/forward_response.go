@@ -61,7 +61,7 @@ func (f *forward) copyBody(resp *http.Response) error {
 			total += int64(n)
 			f.received.Store(total)
 		}
-		if err == io.EOF { //nolint:errorlint // a body returns this very value
+		if err == io.EOF { // a body returns this very value
 			return nil
 		}
 		if err != nil {

@@ -124,7 +124,7 @@ const (
 // splice moves octets within the kernel, where that is possible, for as long as many come. It
 // returns nil when they do not any more.
 func (s *sink) splice(dst, src *net.TCPConn) error {
-	defer src.SetReadDeadline(noDeadline) //nolint:errcheck // fails on a closed socket only
+	defer func() { _ = src.SetReadDeadline(noDeadline) }() // fails on a closed socket only
 	wait := spliceTime
 	if s.r.idle > 0 {
 		wait = min(wait, s.r.idle/2)
