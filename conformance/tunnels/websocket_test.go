@@ -269,11 +269,18 @@ func TestWebSocketBadEndings(t *testing.T) {
 		},
 		"the client never reads": func(_ *client.Transport, list []webSocket, _ *librarySite) {
 			for _, w := range list {
-				for range 10 {
-					if w.send(body(100<<10)) != nil {
-						break
-					}
+				if err := w.send(body(100 << 10)); err != nil {
+					panic(err)
 				}
+				go func() { // ends when the WebSocket is dropped, if not before
+					for range 20 {
+						if w.send(body(100<<10)) != nil {
+							return
+						}
+					}
+				}()
+			}
+			for _, w := range list {
 				w.drop()
 			}
 		},
