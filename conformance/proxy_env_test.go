@@ -26,9 +26,10 @@ import (
 // A forwardProxy is a tunnel.Proxy on ports of the loopback address, and an origin behind it, whose
 // names the proxy alone finds.
 type forwardProxy struct {
-	http, https string // addresses of the proxy
-	plain       string // URL of the origin in clear, without a slash at the end
-	secure      string // and over TLS
+	srv         *server.Server // a server of the proxy
+	http, https string         // addresses of the proxy
+	plain       string         // URL of the origin in clear, without a slash at the end
+	secure      string         // and over TLS
 	roots       *x509.CertPool
 	cert, key   string // PEM files of the certificate of proxy and origin, which is its own CA
 	records     chan *tunnel.Record
@@ -64,6 +65,7 @@ func startProxy(t *testing.T, p *tunnel.Proxy, configure ...func(*server.Server)
 	p.Policy, p.Resolver = &tunnel.Rules{Ports: tunnel.Ports{{First: 1, Last: 65535}}, AllowPrivate: true}, proxyNames{}
 	p.Audit = func(r *tunnel.Record) { f.records <- r }
 	configure = append(configure, func(s *server.Server) { s.IgnoreALPN, s.EnableConnectProtocol = true, true })
+	configure = append(configure, func(s *server.Server) { f.srv = s })
 	_, f.http = serveOn(t, nil, p, configure...)
 	f.proxyConns, f.https = serveOn(t, &cert, p, configure...)
 	return f
