@@ -39,7 +39,7 @@ func runWith(
 		SilenceUsage:  true, // an error is one sentence, not a page of flags
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(nil), proxyCommand(adjustProxy))
+	root.AddCommand(serveCommand(nil), proxyCommand(adjustProxy), tunnelCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
