@@ -42,6 +42,11 @@
 //     over one connection to nghttpd: 100 requests or one in flight for 13
 //     octets, read to the end and closed, with their allocations; and bodies of
 //     64 MiB, one at a time, in clear and over TLS.
+//   - relay-down, relay-up, relay-new, relay-get: a proxy between a client with one connection of
+//     HTTP/2 on TLS and another proxy, in HTTP/1.1: tunnels of 64 MiB, 4 at a time, tunnels of one
+//     octet there and back, 32 at a time, and requests with the scheme http, 32 at a time. The
+//     peers nghttpx and haproxy pass CONNECT on and cannot end a tunnel themselves, which is why
+//     all have a proxy behind them. direct is this module's server, without a proxy.
 //   - frames: the codec without a socket, from the benchmarks above: the slowest
 //     type of small frame to read, and DATA of 16 KiB written, in parts of what
 //     a plain copy of it takes.
@@ -51,7 +56,8 @@
 // net/http's types); net/http of the same Go and of Go 1.27, golang.org/x/net/http2
 // and dgrr/http2 with fasthttp, which are built from the module
 // benchmarks/gopeers; hyper, in Rust, which is built where cargo and its crates
-// are there; and nghttpd, h2o, nginx, node and Caddy where they are installed.
+// are there; and nghttpd, h2o, nginx, node and Caddy, and as proxies nghttpx and
+// haproxy, where they are installed.
 // The last is baseline, which is neither server nor client: octets that were made
 // at the start, written by the least program that makes the system calls of small
 // requests (package baseline, Linux only). What it takes is the kernel's and the

@@ -14,10 +14,11 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// Bounds of the connections that are kept for the requests of one user.
+// Bounds of the connections that are kept for requests.
 const (
 	keepIdle      = 30 * time.Second
-	keepPerOrigin = 16
+	keepPerOrigin = 64
+	keepUpstream  = 512 // for all users
 	maxTransports = 1000
 )
 
@@ -40,7 +41,7 @@ func (p *Proxy) transportFor(f *forward) http.RoundTripper {
 	defer fw.mu.Unlock()
 	if f.upstream != nil {
 		if fw.upstream == nil {
-			fw.upstream = newTransport()
+			fw.upstream = newTransport(keepUpstream)
 			fw.upstream.TLSClientConfig, fw.upstream.DialContext = p.UpstreamTLS, p.dialForwardUpstream
 			fw.upstream.Proxy = func(r *http.Request) (*url.URL, error) {
 				return r.Context().Value(forwardKey{}).(*forward).upstream, nil
@@ -51,7 +52,7 @@ func (p *Proxy) transportFor(f *forward) http.RoundTripper {
 	key := userKey(f.target)
 	tr := fw.byUser[key]
 	if tr == nil {
-		tr = newTransport()
+		tr = newTransport(keepPerOrigin)
 		tr.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 		tr.DialContext = p.dialForward
 		fw.dropLocked()
@@ -87,10 +88,11 @@ func (fw *forwarder) close() {
 	}
 }
 
-// newTransport returns a transport that sends what it is given.
-func newTransport() *client.Transport {
+// newTransport returns a transport that sends what it is given, and keeps a number of connections
+// to each host.
+func newTransport(keep int) *client.Transport {
 	tr := &client.Transport{
-		DisableCompression: true, IdleConnTimeout: keepIdle, MaxIdleConnsPerHost: keepPerOrigin,
+		DisableCompression: true, IdleConnTimeout: keepIdle, MaxIdleConnsPerHost: keep,
 		ExpectContinueTimeout: time.Second, Protocols: new(http.Protocols),
 	}
 	tr.Protocols.SetHTTP1(true)

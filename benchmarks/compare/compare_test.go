@@ -20,7 +20,7 @@ import (
 // The program starts itself as servers and clients: in a test, itself is the
 // test.
 func TestMain(m *testing.M) {
-	if peerserver.Main(servers) || clientMain() || holdMain() {
+	if peerserver.Main(servers) || clientMain() || relayMain() || holdMain() {
 		return
 	}
 	os.Exit(m.Run())

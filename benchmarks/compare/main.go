@@ -34,7 +34,7 @@ type config struct {
 }
 
 func main() {
-	if peerserver.Main(servers) || clientMain() || holdMain() {
+	if peerserver.Main(servers) || clientMain() || relayMain() || holdMain() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -27,6 +27,9 @@ const (
 	node         = "node"
 	caddy        = "caddy"
 	baselinePeer = "baseline" // what the system calls alone cost: see package baseline
+	nghttpx      = "nghttpx"
+	haproxy      = "haproxy"
+	direct       = "direct" // a server without a proxy before it
 )
 
 // A peer is a server or client that is compared.
@@ -38,6 +41,8 @@ type peer struct {
 	build func(context.Context, *runner) error
 	// start starts the peer as a server.
 	start func(ctx context.Context, l *runner, n need, wrap ...string) (*running, error)
+	// relay starts the peer as a proxy in front of another; nil if it is no proxy.
+	relay func(ctx context.Context, l *runner, spec relaySpec, wrap ...string) (*running, error)
 	// paths are the paths of package peerserver that the peer answers.
 	paths []string
 	noTLS bool
@@ -79,7 +84,9 @@ var (
 
 // peers are in the order of the tables.
 var peers = []peer{
-	{Name: sluice, ours: true, start: self(sluice), paths: withSlow, calls: true, client: true},
+	{
+		Name: sluice, ours: true, start: self(sluice), relay: selfRelay(sluice), paths: withSlow, calls: true, client: true,
+	},
 	{Name: sluiceConn, ours: true, start: self(sluiceConn), paths: smallOnly, calls: true},
 	{Name: netHTTP, start: self(netHTTP), paths: withSlow, calls: true, client: true},
 	{Name: netHTTP127, build: go127.build, start: go127.start, paths: withSlow, calls: true},
@@ -108,6 +115,9 @@ var peers = []peer{
 		client:   true,
 		baseline: true,
 	},
+	{Name: nghttpx, missing: nghttpxProgram.missing, relay: nghttpxProgram.relay(nghttpxArgs)},
+	{Name: haproxy, missing: haproxyProgram.missing, relay: haproxyProgram.relay(haproxyArgs)},
+	{Name: direct, ours: true, relay: selfRelay(direct), calls: true},
 }
 
 // The Go peers that are built, one of them with a newer Go.

@@ -43,6 +43,7 @@ var (
 	idlePeers    = []string{sluice, netHTTP, netHTTP127, xnet, hyper, nghttpd, h2o, nginx, node}
 	idleTLSPeers = []string{sluice, netHTTP, netHTTP127, nghttpd, h2o, nginx}
 	clientPeers  = []string{sluice, netHTTP, baselinePeer}
+	relayPeers   = []string{sluice, nghttpx, haproxy}
 )
 
 var scenarios = []scenario{
@@ -137,6 +138,17 @@ var scenarios = []scenario{
 	},
 	clientDownload("client-down", false),
 	clientDownload("client-tls-down", true),
+	relayed("relay-down", "tunnels over HTTP/2 on TLS, 4 at a time, 64 MiB from the origin", relayDown),
+	relayed("relay-up", "tunnels over HTTP/2 on TLS, 4 at a time, 64 MiB to the origin", relayUp),
+	{
+		Name: "relay-new", What: "tunnels over HTTP/2 on TLS, 32 at a time, 1 octet there and back",
+		Peers: relayPeers, Shown: small, do: relayLoad{Kind: relayEcho, InFlight: 32},
+		Targets: atMost(cpuPerRequest, part{nghttpx, 1}, part{haproxy, 1}),
+	},
+	{
+		Name: "relay-get", What: "requests of the scheme http over HTTP/2 on TLS, 32 at a time, passed on in HTTP/1.1",
+		Peers: append([]string{direct}, relayPeers...), Shown: small, do: relayLoad{Kind: relayGet, InFlight: 32},
+	},
 	{
 		Name: "frames", What: "the codec without a socket: small frames read, DATA written",
 		Peers: []string{sluice, xnet}, Shown: []figure{frameRead, dataOfCopy, dataWrite}, do: frames{},
@@ -186,6 +198,14 @@ func clientDownload(name string, tls bool) scenario {
 		Name: name, What: fmt.Sprintf("a client, %s, responses of %d MiB, one at a time", over(tls), largeSize>>20),
 		Peers: clientPeers, Shown: bulk, do: clientLoad{TLS: tls, InFlight: 1, Down: largeSize},
 		Targets: atMost(cpuPerGB, part{netHTTP, 0.5}),
+	}
+}
+
+func relayed(name, what string, kind relayKind) scenario {
+	return scenario{
+		Name: name, What: what, Peers: relayPeers, Shown: bulk,
+		do:      relayLoad{Kind: kind, InFlight: 4, Size: 64 << 20},
+		Targets: atMost(cpuPerGB, part{nghttpx, 1}, part{haproxy, 1}),
 	}
 }
 
