@@ -54,8 +54,8 @@ func (cc *ClientConn) slotUsed(err error) {
 	}
 }
 
-// slots returns how many slots are taken and free, as conn.Client.QuotaFirst, with none free where no
-// request is taken.
+// slots returns how many slots are taken and free, as conn.Client.QuotaFirst, with none free where
+// no request is taken.
 func (cc *ClientConn) slots(initialMax int) (taken, free int) {
 	taken, free = cc.c.QuotaFirst(initialMax)
 	if cc.retired.Load() || cc.limit.limited && cc.limit.left.Load() <= 0 {

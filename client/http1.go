@@ -197,8 +197,8 @@ func (h *http1State) removeCancel(req *http.Request) {
 	delete(h.cancels, req)
 }
 
-// cleartextHTTP1 has net/http send a request to an http URL, in absolute form where there is a proxy
-// of HTTP/1.1. A proxy that speaks HTTP/2 by prior knowledge gets it with HTTP/2.
+// cleartextHTTP1 has net/http send a request to an http URL, in absolute form where there is a
+// proxy of HTTP/1.1. A proxy that speaks HTTP/2 by prior knowledge gets it with HTTP/2.
 func (t *Transport) cleartextHTTP1(req *http.Request) (*http.Response, error) {
 	out := req
 	if req.URL.Scheme == "http" {

@@ -121,8 +121,8 @@ backend back
 	server proxy %s
 `
 
-// startHAProxyTunnels has HAProxy pass CONNECT on to a proxy of net/http, and returns the URLs under
-// which it speaks HTTP/1.1, TLS, and HTTP/2 without TLS.
+// startHAProxyTunnels has HAProxy pass CONNECT on to a proxy of net/http, and returns the URLs
+// under which it speaks HTTP/1.1, TLS, and HTTP/2 without TLS.
 func startHAProxyTunnels(t *testing.T) (clear, secure, h2c string) {
 	t.Helper()
 	path := requirePeer(t, "haproxy", "/usr/sbin/haproxy")
@@ -362,7 +362,8 @@ func (x *tunnelTargets) carry(t *testing.T, d *tunnel.Dialer) {
 	c.Close()
 }
 
-// bulk sends octets and wants all back, and with ends the end, and what the target says behind that.
+// bulk sends octets and wants all back, and with ends the end, and what the target says behind
+// that.
 func (x *tunnelTargets) bulk(t *testing.T, d *tunnel.Dialer, ends bool) {
 	t.Helper()
 	nc, err := d.DialContext(t.Context(), "tcp", x.echo)
@@ -529,8 +530,8 @@ func TestDialerAuthenticatesToSquid(t *testing.T) {
 	})
 }
 
-// answerNTLM answers a challenge of NTLM without a proof of the password, which squid's fake does not
-// ask for.
+// answerNTLM answers a challenge of NTLM without a proof of the password, which squid's fake does
+// not ask for.
 func answerNTLM(c *tunnel.Challenge) (string, error) {
 	token := ""
 	for _, v := range c.Values {

@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/conn/core"
 )
 
-// Client is the client's side of an HTTP/2 connection. Its methods beside those of Conn are for what
-// only a client does.
+// Client is the client's side of an HTTP/2 connection. Its methods beside those of Conn are for
+// what only a client does.
 type Client struct {
 	Conn
 	clientState

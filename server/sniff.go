@@ -94,7 +94,8 @@ func (pc *pendingConn) headerTimeSpent(start time.Time) bool {
 	return d > 0 && time.Since(start) > d/16
 }
 
-// readWithin sets a limit of d for the reads of nc that follow, until stop is called; 0 or less is none.
+// readWithin sets a limit of d for the reads of nc that follow, until stop is called; 0 or less is
+// none.
 func readWithin(nc net.Conn, d time.Duration) (stop func() bool) {
 	var by time.Time
 	if d > 0 {

@@ -49,7 +49,8 @@ const (
 	wrongCredentials   = "the user or the password is wrong"
 )
 
-// quote returns a quoted-string (RFC 9110 §5.6.4). What a field cannot have becomes a question mark.
+// quote returns a quoted-string (RFC 9110 §5.6.4). What a field cannot have becomes a question
+// mark.
 func quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -172,10 +173,10 @@ func certUser(cert *x509.Certificate) string {
 	return ""
 }
 
-// AnyOf is an Authenticator that takes the user of the first of auths that has one. The Refusal of a
-// request without one has the challenges of all, in their order, from which clients choose. Where
-// an Authenticator refuses for another reason than credentials, such as ClientCert, this counts only
-// if no other has a challenge.
+// AnyOf is an Authenticator that takes the user of the first of auths that has one. The Refusal of
+// a request without one has the challenges of all, in their order, from which clients choose. Where
+// an Authenticator refuses for another reason than credentials, such as ClientCert, this counts
+// only if no other has a challenge.
 func AnyOf(auths ...Authenticator) Authenticator { return anyOf(auths) }
 
 type anyOf []Authenticator

@@ -31,13 +31,13 @@ const (
 const maxVerified = 4096
 
 // BasicFile is an Authenticator of the Basic scheme (RFC 7617) with users from a file of htpasswd,
-// which has lines such as "anna:$2y$10$...". Its hashes are of bcrypt, as "htpasswd -B" writes them;
-// any other kind is an error. The file is also read again while a Proxy uses it. Before the first
-// Load nobody is let in.
+// which has lines such as "anna:$2y$10$...". Its hashes are of bcrypt, as "htpasswd -B" writes
+// them; any other kind is an error. The file is also read again while a Proxy uses it. Before the
+// first Load nobody is let in.
 //
-// A hash costs some 50 ms of CPU. Credentials that were right are remembered until the next Load, as
-// an HMAC with a random key, so that the requests of one user do not cost that each. At most half of
-// the processors compute hashes, so that wrong passwords slow down no tunnels.
+// A hash costs some 50 ms of CPU. Credentials that were right are remembered until the next Load,
+// as an HMAC with a random key, so that the requests of one user do not cost that each. At most
+// half of the processors compute hashes, so that wrong passwords slow down no tunnels.
 type BasicFile struct {
 	Path  string
 	Realm string // shown to people; default "sluice"
@@ -57,9 +57,9 @@ type basicUsers struct {
 	verified map[[sha256.Size]byte]struct{}
 }
 
-// Load reads the file. With an error, which names the file and the line, the users stay as they were.
-// Users and passwords that are no longer in the file are refused from then on; their open tunnels go
-// on.
+// Load reads the file. With an error, which names the file and the line, the users stay as they
+// were. Users and passwords that are no longer in the file are refused from then on; their open
+// tunnels go on.
 func (f *BasicFile) Load() error {
 	file, err := os.Open(f.Path)
 	if err != nil {

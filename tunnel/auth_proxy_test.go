@@ -16,8 +16,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// Digest works over every way to the proxy, for many tunnels with one nonce, and a nonce that is used
-// up is replaced.
+// Digest works over every way to the proxy, for many tunnels with one nonce, and a nonce that is
+// used up is replaced.
 func TestDigestThroughProxy(t *testing.T) {
 	origin := newOrigin(t)
 	e := newProxy(t, &Proxy{Auth: newDigestFile(t)})

@@ -49,7 +49,8 @@ func bcryptLine(t *testing.T, user, password string) string {
 	return user + ":" + strings.Replace(string(hash), "$2a$", "$2y$", 1) + "\n" // as htpasswd writes it
 }
 
-// newBasicFile returns a BasicFile that knows anna with the password "open: sesame" and bert with "".
+// newBasicFile returns a BasicFile that knows anna with the password "open: sesame" and bert with
+// "".
 func newBasicFile(t *testing.T) *BasicFile {
 	t.Helper()
 	f := &BasicFile{Path: filepath.Join(t.TempDir(), "users"), Realm: `the "inner" realm`}

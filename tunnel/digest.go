@@ -19,8 +19,8 @@ import (
 // DigestFile is an Authenticator of the Digest scheme (RFC 7616) with SHA-256 and qop=auth. No
 // password crosses the network or is in the file, whose lines are user, realm and the hash that
 // [DigestHash] returns, with colons between them; lines of another realm are left out. The file is
-// as secret as a password. It is also read again while a Proxy uses it. Before the first Load nobody
-// is let in.
+// as secret as a password. It is also read again while a Proxy uses it. Before the first Load
+// nobody is let in.
 //
 // A nonce is good for five minutes, and each of its counts (nc) once; then the client is told
 // stale=true, upon which it goes on without asking anyone.
@@ -48,7 +48,8 @@ func hashHex(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Load reads the file. With an error, which names the file and the line, the users stay as they were.
+// Load reads the file. With an error, which names the file and the line, the users stay as they
+// were.
 func (f *DigestFile) Load() error {
 	file, err := os.Open(f.Path)
 	if err != nil {

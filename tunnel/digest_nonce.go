@@ -17,8 +17,8 @@ const (
 )
 
 // nonces issues nonces for the Digest scheme and sees to it that each of their counts is used once.
-// A nonce has its time, random octets, and an HMAC over both, so that one that was only issued needs
-// no memory.
+// A nonce has its time, random octets, and an HMAC over both, so that one that was only issued
+// needs no memory.
 type nonces struct {
 	once sync.Once
 	key  [32]byte

@@ -124,7 +124,8 @@ func (f *forward) refuse(err error) bool {
 	return true
 }
 
-// trace returns a context with which the transport tells of the connection and of interim responses.
+// trace returns a context with which the transport tells of the connection and of interim
+// responses.
 func (f *forward) trace(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, forwardKey{}, f)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

@@ -190,9 +190,9 @@ const (
 	halfClosesSilent = "half-closes and goes silent"
 )
 
-// TestBadEndings opens tunnels for each of nine bad endings, half of them over HTTP/1.1 and half over
-// one connection of HTTP/2, and looks for what is left of them. How many it opens for each may be
-// set by SLUICE_BAD_ENDINGS, to 2000 for example; default 100.
+// TestBadEndings opens tunnels for each of nine bad endings, half of them over HTTP/1.1 and half
+// over one connection of HTTP/2, and looks for what is left of them. How many it opens for each may
+// be set by SLUICE_BAD_ENDINGS, to 2000 for example; default 100.
 func TestBadEndings(t *testing.T) {
 	tunnels := 100
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_BAD_ENDINGS")); err == nil {

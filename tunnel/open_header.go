@@ -53,8 +53,8 @@ func writeHeader(ctx context.Context, c net.Conn, version int, client netip.Addr
 	return c.SetWriteDeadline(time.Time{})
 }
 
-// formatHeader returns a header that says that client has connected to remote. Where one of them
-// is IPv4 and the other IPv6, both are written as IPv6. Where an address is unknown, the header says
+// formatHeader returns a header that says that client has connected to remote. Where one of them is
+// IPv4 and the other IPv6, both are written as IPv6. Where an address is unknown, the header says
 // so: UNKNOWN in version 1, LOCAL in version 2.
 func formatHeader(version byte, client netip.AddrPort, remote net.Addr) ([]byte, error) {
 	h := &proxyproto.Header{Version: version, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}

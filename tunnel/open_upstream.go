@@ -20,8 +20,8 @@ import (
 
 // UpstreamProxy returns a function for Proxy.Upstream that reaches targets through the proxy at u,
 // without those that noProxy lists in the form of the environment variable NO_PROXY: names with the
-// names below them, .suffixes, addresses and networks, each also with a port, or * for all. Loopback
-// addresses and localhost are never reached through it.
+// names below them, .suffixes, addresses and networks, each also with a port, or * for all.
+// Loopback addresses and localhost are never reached through it.
 func UpstreamProxy(u *url.URL, noProxy string) func(*Target) (*url.URL, error) {
 	const some = "http://proxy.invalid"
 	config := httpproxy.Config{HTTPSProxy: some, NoProxy: noProxy}
@@ -141,7 +141,8 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 	return c, nil
 }
 
-// upstreamRefusal is the Refusal of a target that an upstream proxy has not reached, or of that proxy.
+// upstreamRefusal is the Refusal of a target that an upstream proxy has not reached, or of that
+// proxy.
 func upstreamRefusal(addr string, err error) *Refusal {
 	if pe, ok := errors.AsType[*ProxyError](err); ok {
 		return answerRefusal(addr, pe)
@@ -161,8 +162,9 @@ func upstreamRefusal(addr string, err error) *Refusal {
 	return &own
 }
 
-// answerRefusal is the Refusal for what an upstream proxy has answered. Its status is passed on where
-// the client can do something with it; its request for credentials is not the client's matter.
+// answerRefusal is the Refusal for what an upstream proxy has answered. Its status is passed on
+// where the client can do something with it; its request for credentials is not the client's
+// matter.
 func answerRefusal(addr string, pe *ProxyError) *Refusal {
 	r := &Refusal{Status: http.StatusBadGateway, Type: typeUnavailable, Err: pe}
 	switch pe.StatusCode {
@@ -188,8 +190,8 @@ func answerRefusal(addr string, pe *ProxyError) *Refusal {
 	return r
 }
 
-// passStatus adds what the upstream proxy says in Proxy-Status (RFC 9209 §2): its members come before
-// ours, and the first error is that of the member next to the target.
+// passStatus adds what the upstream proxy says in Proxy-Status (RFC 9209 §2): its members come
+// before ours, and the first error is that of the member next to the target.
 func passStatus(r *Refusal, value string) {
 	list, err := httpsfv.UnmarshalList([]string{value})
 	if err != nil || len(list) == 0 || len(value) > 4<<10 {

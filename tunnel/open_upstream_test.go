@@ -83,8 +83,8 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// What an upstream refuses is passed on with its status, its Proxy-Status and its words; where it is
-// the upstream that fails, the answer says so.
+// What an upstream refuses is passed on with its status, its Proxy-Status and its words; where it
+// is the upstream that fails, the answer says so.
 func TestUpstreamRefusals(t *testing.T) {
 	const dead = "127.0.0.9:9"
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -114,8 +114,8 @@ func tcpOf(c net.Conn) *net.TCPConn {
 	return t
 }
 
-// What one splice moves, so that octets are counted while much is carried, and for how long it waits
-// for that: then a buffer is used again, with which the idle clock is exact.
+// What one splice moves, so that octets are counted while much is carried, and for how long it
+// waits for that: then a buffer is used again, with which the idle clock is exact.
 const (
 	spliceSize = 1 << 20
 	spliceTime = time.Second

@@ -127,7 +127,8 @@ func relayProxyMain(setting string, in io.Reader, out io.Writer) error {
 	return s.ServeTLS(l, "", "")
 }
 
-// relayLoadMain greets with the address of the proxy behind, and then does a job for each line of in.
+// relayLoadMain greets with the address of the proxy behind, and then does a job for each line of
+// in.
 func relayLoadMain(in io.Reader, out io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/sluice-go/sluice/tunnel"
 )
 
-// A Dialer and a client.Transport open tunnels through goproxy, with and without TLS, to a target that
-// speaks first and to a site.
+// A Dialer and a client.Transport open tunnels through goproxy, with and without TLS, to a target
+// that speaks first and to a site.
 func TestGoproxy(t *testing.T) {
 	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.URL.Path)

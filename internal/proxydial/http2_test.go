@@ -94,8 +94,8 @@ func opened(t *testing.T, d *Dialer, play func()) error {
 	return err
 }
 
-// The request for a tunnel has the fields of RFC 9113 §8.5, credentials are in no table of HPACK, and
-// what is only of HTTP/1.1 is left out.
+// The request for a tunnel has the fields of RFC 9113 §8.5, credentials are in no table of HPACK,
+// and what is only of HTTP/1.1 is left out.
 func TestRequestHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, d := newFramePeer(t)
@@ -132,8 +132,8 @@ func TestRequestHTTP2(t *testing.T) {
 }
 
 // A request that the proxy has not processed is sent again: on the same connection after
-// REFUSED_STREAM, on another after GOAWAY, and where a connection that was there before is lost. It is
-// not sent for ever, nor after other resets.
+// REFUSED_STREAM, on another after GOAWAY, and where a connection that was there before is lost. It
+// is not sent for ever, nor after other resets.
 func TestRetryHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, d := newFramePeer(t)
@@ -198,8 +198,8 @@ func TestRetryHTTP2(t *testing.T) {
 	})
 }
 
-// Answers that are no use: a head beyond the bound, one that is malformed, 101, and a proxy that allows
-// no stream.
+// Answers that are no use: a head beyond the bound, one that is malformed, 101, and a proxy that
+// allows no stream.
 func TestBadAnswersHTTP2(t *testing.T) {
 	for name, answer := range map[string]h2test.Block{
 		"long":      h2test.Response(1, 200).With("a: " + strings.Repeat("x", 70_000)),

@@ -495,8 +495,8 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// A CA is made on first use, said how to trust, and used again; fields are set, also those of a file
-// that has changed; and hosts that pass through see their own certificate.
+// A CA is made on first use, said how to trust, and used again; fields are set, also those of a
+// file that has changed; and hosts that pass through see their own certificate.
 func TestIntercept(t *testing.T) {
 	o := newOrigin(t)
 	opts := local(o)
