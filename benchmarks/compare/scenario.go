@@ -143,7 +143,6 @@ var scenarios = []scenario{
 	{
 		Name: "relay-new", What: "tunnels over HTTP/2 on TLS, 32 at a time, 1 octet there and back",
 		Peers: relayPeers, Shown: small, do: relayLoad{Kind: relayEcho, InFlight: 32},
-		Targets: atMost(cpuPerRequest, part{nghttpx, 1}, part{haproxy, 1}),
 	},
 	{
 		Name: "relay-get", What: "requests of the scheme http over HTTP/2 on TLS, 32 at a time, passed on in HTTP/1.1",
