@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +44,59 @@ func TestShutdownOfIdleConnection(t *testing.T) {
 		p.c.Shutdown()
 		p.wantDrain("shutdown", 0)
 		p.wantCleanEnd("nothing was to be waited for")
+	})
+}
+
+// What waits for the peer, a PING or its SETTINGS, ends with a connection that ends in good order,
+// at whatever moment it was begun.
+func TestWaitsEndWithADrain(t *testing.T) {
+	for name, role := range map[string]core.Role{"client": core.Client, "server": core.Server} {
+		for _, when := range []string{"before", "between", "in the close", "after"} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := startTestPeer(t, role, Config{}, memconn.Options{})
+					p.greet()
+					var k *call
+					ping := func(now string) {
+						if now == when {
+							k = p.start(func() (int, error) { _, err := p.c.Ping(t.Context()); return 0, err })
+						}
+					}
+					ping("before")
+					p.c.Shutdown()
+					synctest.Wait()
+					ping("between")
+					time.Sleep(time.Second - tick) // the PING of the drain is not answered
+					p.wantServing("the drain goes on")
+					time.Sleep(2 * tick)
+					ping("in the close")
+					_ = p.nc.Close()
+					if err := p.wantServed("the peer has closed"); err != nil {
+						t.Errorf("Serve returned %v", err)
+					}
+					ping("after")
+					k.want("it is over", 0, net.ErrClosed)
+				})
+			})
+		}
+	}
+	t.Run("GOAWAY", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestServer(t, Config{})
+			k := p.start(func() (int, error) { _, err := p.c.Ping(t.Context()); return 0, err })
+			p.send(h2test.GoAway(0, frame.NoError, ""))
+			k.want("the peer has ended it", 0, net.ErrClosed)
+		})
+	})
+	t.Run("SETTINGS", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := startTestPeer(t, core.Client, Config{}, memconn.Options{})
+			p.readPreface()
+			k := p.start(func() (int, error) { _, err := p.client.AwaitSettings(t.Context()); return 0, err })
+			p.c.Shutdown()
+			time.Sleep(time.Second + tick)
+			k.want("it is over", 0, net.ErrClosed)
+		})
 	})
 }
 

@@ -176,6 +176,7 @@ func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 		c.dropOutputLocked()
 		if c.mu.phase == phaseOpen && c.core.Drained() {
 			c.beginCloseLocked()
+			c.failStreamsLocked(c.endErrLocked()) // there are none, but calls may wait for an answer of the peer
 		}
 		if c.mu.phase == phaseClosing {
 			c.beginLingerLocked()
