@@ -58,7 +58,9 @@ type forward struct {
 	mu       sync.Mutex
 	sentHead bool // no interim response is to be sent any more; guarded by mu
 
-	upstream       *url.URL
+	denied   error // what the policy says of the address of the connection that the request got
+	upstream *url.URL
+
 	sent, received atomic.Int64 // octets of content
 }
 
@@ -133,6 +135,7 @@ func (f *forward) trace(ctx context.Context) context.Context {
 			if a := info.Conn.RemoteAddr(); a != nil && f.upstream == nil {
 				f.rec.Addr = a.String()
 			}
+			f.checkConn(ctx, info.Conn)
 		},
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 			if code != http.StatusContinue { // 100 is sent when the content is read
@@ -206,6 +209,8 @@ func (f *forward) explain(ctx context.Context, err error) error {
 		return bad(http.StatusGatewayTimeout, typeNoResponse, "the origin has not answered in time")
 	case errors.As(err, &r):
 		return r
+	case f.denied != nil:
+		return f.denied
 	case errors.As(err, &ne) && ne.Timeout():
 		return bad(http.StatusGatewayTimeout, typeNoResponse, "the origin has not answered in time")
 	case strings.Contains(err.Error(), "malformed"):

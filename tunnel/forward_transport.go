@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -102,8 +103,39 @@ func newTransport(keep int) *client.Transport {
 // dialForward reaches the target of the request for which it is called.
 func (p *Proxy) dialForward(ctx context.Context, _, _ string) (net.Conn, error) {
 	f := ctx.Value(forwardKey{}).(*forward)
-	target := *f.target // another request may get the connection, while this one ends
-	return p.open(ctx, &target, new(Record))
+	target, rec := *f.target, new(Record) // another request may get the connection, while this one ends
+	c, err := p.open(ctx, &target, rec)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParseAddrPort(rec.Addr)
+	if err != nil { // it is no target's: checkTarget has chosen an upstream proxy in the meantime
+		return c, nil
+	}
+	return &originConn{Conn: c, addr: addr.Addr()}, nil
+}
+
+// originConn is a connection for requests, to an address that the policy has allowed when it was
+// dialled.
+type originConn struct {
+	net.Conn
+	addr netip.Addr
+}
+
+// checkConn asks the policy about the address of a connection that was there before: the rules may
+// have changed since. One that is not allowed any more is closed before anything is sent on it, so
+// that the request gets another, or fails with denied.
+func (f *forward) checkConn(ctx context.Context, nc net.Conn) {
+	c, ok := nc.(*originConn)
+	if !ok {
+		return
+	}
+	rules, err := f.p.checkAddrs(ctx, f.target, []netip.Addr{c.addr})
+	if f.denied = err; err != nil {
+		_ = c.Close() // nothing can be done about an error
+		return
+	}
+	f.rec.Rule = rules[c.addr]
 }
 
 // userKey returns what tells users apart.

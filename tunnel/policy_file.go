@@ -17,8 +17,9 @@ type PolicyFile struct {
 	rules atomic.Pointer[Rules]
 }
 
-// Load reads the file. The rules hold for targets that are opened afterwards, not for open tunnels.
-// With an error, which names the file and the line, the rules stay as they were.
+// Load reads the file. The rules hold for tunnels that are opened and requests that come
+// afterwards, also where a connection to the origin is kept, and not for open tunnels. With an
+// error, which names the file and the line, the rules stay as they were.
 func (f *PolicyFile) Load() error {
 	file, err := os.Open(f.Path)
 	if err != nil {
