@@ -5,7 +5,7 @@ import (
 	"net/http/httptrace"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // RoundTrip sends a request on this connection, whatever its URL says, and waits for a stream where
@@ -84,7 +84,7 @@ func (cc *ClientConn) open(
 		}
 		return nil, err
 	}
-	if req.Close || header.HasToken(req.Header["Connection"], "close") {
+	if req.Close || syntax.HasToken(req.Header["Connection"], "close") {
 		cc.retire()
 	}
 	x.watch(ctx)

@@ -10,9 +10,9 @@ import (
 	"net/http/httptrace"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/proxydial"
 	"github.com/sluice-go/sluice/internal/socket/tlsbatch"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // target returns where a request goes.
@@ -39,11 +39,11 @@ func (t *Target) dialable() bool { return t.proxy == nil || proxydial.Knows(t.pr
 // hostPort adds the port that a URL leaves out.
 func hostPort(scheme, host string) (string, error) {
 	host = dialHost(host)
-	name, port := header.SplitPort(host)
+	name, port := syntax.SplitPort(host)
 	if port != "" {
 		return host, nil
 	}
-	return name + ":" + cmp.Or(header.DefaultPort(scheme), "80"), nil
+	return name + ":" + cmp.Or(syntax.DefaultPort(scheme), "80"), nil
 }
 
 // dial makes a connection to a target.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 	"github.com/sluice-go/sluice/stream/priority"
 )
 
@@ -122,7 +123,7 @@ func readInMemory(body *replayBody, p []byte) (n int, err error) {
 // awaitsContinue reports whether the body of req waits for 100 (Continue).
 func (t *Transport) awaitsContinue(req *http.Request) bool {
 	return t.expectContinueTimeout() > 0 && len(req.Header["Expect"]) > 0 &&
-		header.HasToken(req.Header["Expect"], "100-continue")
+		syntax.HasToken(req.Header["Expect"], "100-continue")
 }
 
 // wroteHeadersTraced is wroteHeaders where there are hooks. A hook that does not return (t.FailNow,

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // dialHost returns the form of a host with an optional port by which it is looked up: that of
@@ -44,7 +44,7 @@ func asciiHost(host string) (string, error) {
 		ascii = name + port
 	}
 	for i := range len(ascii) {
-		if !header.AuthorityChar(ascii[i]) {
+		if !syntax.AuthorityChar(ascii[i]) {
 			return "", errInvalidHost
 		}
 	}

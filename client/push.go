@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // PushHandler decides about what servers push.
@@ -133,8 +134,8 @@ var errNotAuthoritative = errors.New("http2: promise for an origin that the serv
 
 // vouchesFor reports whether the server's certificate is valid for another host on the same port.
 func (cc *ClientConn) vouchesFor(promised, own string) bool {
-	host, port := header.SplitPort(promised)
-	_, ownPort := header.SplitPort(own)
+	host, port := syntax.SplitPort(promised)
+	_, ownPort := syntax.SplitPort(own)
 	return port == ownPort && cc.tls != nil && len(cc.tls.VerifiedChains) > 0 &&
 		cc.tls.PeerCertificates[0].VerifyHostname(host) == nil
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // fieldsWithoutPush are fields of requests that ask for something else than was pushed: a part, a
@@ -27,8 +27,8 @@ func mayUsePush(req *http.Request) bool {
 		}
 	}
 	cc := req.Header["Cache-Control"]
-	return !req.Close && len(req.Trailer) == 0 && !header.HasToken(cc, "no-cache") && !header.HasToken(cc, "no-store") &&
-		!header.HasToken(cc, "max-age=0")
+	return !req.Close && len(req.Trailer) == 0 && !syntax.HasToken(cc, "no-cache") && !syntax.HasToken(cc, "no-store") &&
+		!syntax.HasToken(cc, "max-age=0")
 }
 
 // take takes out what was pushed for a request, by cc where that is not nil, and otherwise by a

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // checkRequest says what makes a request impossible to send, in net/http's words. All that the
@@ -31,7 +32,7 @@ func checkRequest(req *http.Request) error {
 		return errors.New("net/http: invalid trailer " + fault)
 	}
 	switch {
-	case req.Method != "" && !header.ValidToken(req.Method):
+	case req.Method != "" && !syntax.ValidToken(req.Method):
 		return fmt.Errorf("net/http: invalid method %q", req.Method)
 	case req.URL.Host == "":
 		return errors.New("http: no Host in request URL")
@@ -43,11 +44,11 @@ func checkRequest(req *http.Request) error {
 // may be secret. protocol allows the key ":protocol", which is no field's name (RFC 8441 §4).
 func checkFields(h http.Header, protocol bool) string {
 	for key, values := range h {
-		if !header.ValidToken(key) && !(protocol && key == ":protocol") {
+		if !syntax.ValidToken(key) && !(protocol && key == ":protocol") {
 			return fmt.Sprintf("field name %q", key)
 		}
 		for _, v := range values {
-			if !header.ValidValue(v) {
+			if !syntax.ValidValue(v) {
 				return fmt.Sprintf("field value for %q", key)
 			}
 		}
@@ -93,7 +94,7 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	}
 	protocol := ""
 	if vv := req.Header[":protocol"]; len(vv) > 0 { // RFC 8441 §4, as net/http has it
-		protocol = header.TrimValue(vv[0])
+		protocol = syntax.TrimValue(vv[0])
 	}
 	f = append(f, header.Field{Name: ":method", Value: method})
 	if method == http.MethodConnect && protocol == "" {
@@ -120,7 +121,7 @@ func (b *fieldBuffer) requestFields(req *http.Request, length int64, gzip bool) 
 	if vv, ok := req.Header["User-Agent"]; !ok {
 		f = append(f, header.Field{Name: "user-agent", Value: defaultUserAgent})
 	} else if len(vv) > 0 {
-		if v := header.TrimValue(vv[0]); v != "" {
+		if v := syntax.TrimValue(vv[0]); v != "" {
 			f = append(f, header.Field{Name: "user-agent", Value: v})
 		}
 	}
@@ -171,13 +172,13 @@ func appendHeader(f []header.Field, h http.Header) ([]header.Field, error) {
 			}
 			continue
 		case header.TE:
-			if header.HasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
+			if syntax.HasToken(values, "trailers") { // RFC 9113 §8.2.2: nothing else
 				f = append(f, header.Field{Name: "te", Value: "trailers"})
 			}
 			continue
 		}
 		for _, v := range values {
-			v = header.TrimValue(v)
+			v = syntax.TrimValue(v)
 			if name.Meaning == header.Cookie {
 				f = appendCrumbs(f, v)
 				continue
@@ -232,7 +233,7 @@ func (b *fieldBuffer) declareTrailers(trailer http.Header) error {
 		case "Transfer-Encoding", "Trailer", "Content-Length":
 			return fmt.Errorf("http2: invalid Trailer key %q", key)
 		}
-		if !header.ValidToken(key) {
+		if !syntax.ValidToken(key) {
 			return fmt.Errorf("http2: invalid Trailer key %q", key)
 		}
 		keys = append(keys, key)
@@ -251,11 +252,11 @@ func trailerFields(trailer http.Header) ([]header.Field, error) {
 	for key, values := range trailer {
 		name := header.ByKey(key)
 		for _, v := range values {
-			if name == nil || !header.ValidValue(v) {
+			if name == nil || !syntax.ValidValue(v) {
 				return nil, fmt.Errorf("net/http: invalid trailer field %q", key)
 			}
 			fields = append(fields, header.Field{
-				Name: name.Lower, Value: header.TrimValue(v), Sensitive: name.Meaning == header.Credentials,
+				Name: name.Lower, Value: syntax.TrimValue(v), Sensitive: name.Meaning == header.Credentials,
 			})
 		}
 	}
@@ -272,10 +273,10 @@ func requestPath(req *http.Request, host string) (string, error) {
 	if req.URL.Opaque == "" && strings.ContainsAny(req.URL.RawQuery, " #") {
 		path = strings.NewReplacer(" ", "%20", "#", "%23").Replace(path)
 	}
-	if !header.ValidPath(path) {
+	if !syntax.ValidPath(path) {
 		path = strings.TrimPrefix(path, req.URL.Scheme+"://"+host)
 	}
-	if header.ValidPath(path) {
+	if syntax.ValidPath(path) {
 		return path, nil
 	}
 	err := fmt.Errorf("http2: invalid request :path %q", req.URL.RequestURI())
@@ -296,7 +297,7 @@ func requestHost(req *http.Request) (string, error) {
 		if host[i] >= 0x80 {
 			return asciiHost(host)
 		}
-		if !header.AuthorityChar(host[i]) {
+		if !syntax.AuthorityChar(host[i]) {
 			return "", errors.New("http2: invalid Host header")
 		}
 	}

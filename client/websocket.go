@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // asksForWebSocket reports whether a request is for a WebSocket by Upgrade, which net/http sends
@@ -15,7 +15,7 @@ import (
 func asksForWebSocket(req *http.Request) bool {
 	upgrade := req.Header["Upgrade"]
 	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "websocket") &&
-		header.HasToken(req.Header["Connection"], "upgrade")
+		syntax.HasToken(req.Header["Connection"], "upgrade")
 }
 
 // wantsWebSocketHTTP2 reports whether a request is for a WebSocket that is to go over HTTP/2.

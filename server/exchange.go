@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/usecount"
 )
@@ -84,7 +83,7 @@ func (x *exchange) withStream(f func(*conn.Stream) error) error {
 
 // run makes the request, calls the handler and ends the exchange. names are the field names of the
 // worker's last request.
-func (x *exchange) run(names *header.Names) {
+func (x *exchange) run(names *headerNames) {
 	returned := false
 	defer func() {
 		if !returned {

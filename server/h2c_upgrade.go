@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/netconn"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // withUpgrade returns a handler for HTTP/1.1 that lets clients switch to HTTP/2 (RFC 7540 §3.2),
@@ -33,8 +34,8 @@ func upgradeSettings(r *http.Request) (settings []byte, ok bool) {
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.TLS != nil || r.Host == "" || len(field) != 1 ||
 		r.ContentLength != 0 || len(r.TransferEncoding) != 0 ||
 		!strings.HasPrefix(r.RequestURI, "/") && (r.RequestURI != "*" || r.Method != http.MethodOptions) ||
-		!header.HasToken(r.Header["Upgrade"], "h2c") ||
-		!header.HasToken(r.Header["Connection"], "upgrade") || !header.HasToken(r.Header["Connection"], "http2-settings") {
+		!syntax.HasToken(r.Header["Upgrade"], "h2c") ||
+		!syntax.HasToken(r.Header["Connection"], "upgrade") || !syntax.HasToken(r.Header["Connection"], "http2-settings") {
 		return nil, false
 	}
 	settings, err := base64.RawURLEncoding.Strict().DecodeString(field[0])
@@ -107,7 +108,7 @@ func upgradeRequest(r *http.Request) header.Message {
 	for key, values := range r.Header {
 		name := header.ByKey(key)
 		if name == nil || name.Meaning == header.Connection || name.Meaning == header.ConnectionSpecific ||
-			name.Lower == "te" || name.Lower == "http2-settings" || header.HasToken(r.Header["Connection"], name.Lower) {
+			name.Lower == "te" || name.Lower == "http2-settings" || syntax.HasToken(r.Header["Connection"], name.Lower) {
 			continue
 		}
 		for _, v := range values {

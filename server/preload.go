@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // PushPreloads returns a handler that calls h, and pushes what its responses say is needed with
@@ -116,7 +116,7 @@ func (x *exchange) pushLink(target string) bool {
 	}
 	base.Scheme, base.Host = x.scheme(), x.req.Host
 	u, err := base.Parse(target)
-	if err != nil || u.Scheme != base.Scheme || u.User != nil || !header.SameAuthority(u.Scheme, u.Host, base.Host) {
+	if err != nil || u.Scheme != base.Scheme || u.User != nil || !syntax.SameAuthority(u.Scheme, u.Host, base.Host) {
 		return false
 	}
 	path := u.RequestURI()

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // errPushQueue is returned where half of the queue of requests is full.
@@ -84,7 +85,7 @@ func (x *exchange) checkPromise(target string, opts *http.PushOptions) ([]header
 		return nil, errors.New("URL must have a host")
 	case u.User != nil:
 		return nil, errors.New("URL must not have userinfo")
-	case u.Scheme != "" && !header.SameAuthority(scheme, u.Host, x.req.Host):
+	case u.Scheme != "" && !syntax.SameAuthority(scheme, u.Host, x.req.Host):
 		// The server's certificate decides for which other authorities it may push, and it is not
 		// known here (RFC 9113 §10.1).
 		return nil, fmt.Errorf("cannot push for %q from a request for %q", u.Host, x.req.Host)

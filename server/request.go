@@ -17,7 +17,7 @@ var blankRequest http.Request
 
 // makeRequest fills in the request and returns the handler for it: the application's, or one of
 // this package where the request is to be refused.
-func (x *exchange) makeRequest(m *header.Message, names *header.Names) http.Handler {
+func (x *exchange) makeRequest(m *header.Message, names *headerNames) http.Handler {
 	sc, r := x.sc, &x.req
 	// WithContext is the one way to set the context. The copy that it makes does not escape, so
 	// nothing is allocated.
@@ -93,7 +93,7 @@ func (x *exchange) makeBody(m *header.Message) {
 // makeHeader makes the header map. The slices of its values are cut from one array, as
 // net/textproto does it, with their capacity clamped so that appending to one does not write into
 // the next. It returns the value of the Expect field, and whether there is an Early-Data field.
-func (x *exchange) makeHeader(m *header.Message, names *header.Names) (expect string, early bool) {
+func (x *exchange) makeHeader(m *header.Message, names *headerNames) (expect string, early bool) {
 	n := len(m.Fields)
 	if m.Protocol != "" {
 		n++
@@ -104,7 +104,7 @@ func (x *exchange) makeHeader(m *header.Message, names *header.Names) (expect st
 	trailers := trailerBudget{names: maxTrailers, octets: maxTrailerOctets}
 	for i := range m.Fields {
 		f := &m.Fields[i]
-		name := names.ByLower(i, f.Name)
+		name := names.byLower(i, f.Name)
 		switch name.Meaning {
 		case header.Host:
 			if x.req.Host == "" {

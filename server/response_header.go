@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // statusDigits holds the decimal form of every status from 100 to 999.
@@ -168,7 +169,7 @@ func (w *response) sendContinue() {
 // out as well.
 func appendField(fields []header.Field, lower, value string) []header.Field {
 	value = textproto.TrimString(value)
-	if !header.ValidValue(value) {
+	if !syntax.ValidValue(value) {
 		return fields
 	}
 	return append(fields, header.Field{Name: lower, Value: value})

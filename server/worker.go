@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
@@ -13,7 +12,7 @@ import (
 // by one goroutine after another.
 type worker struct {
 	state responseState // of the response that its handler makes
-	names header.Names  // of the last request's header
+	names headerNames   // of the last request's header
 	spare *exchange     // for the next request
 	spent bool          // the goroutine must run no other handler
 

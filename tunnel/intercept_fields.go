@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // FieldRules are fields to set in requests, by host. Its method Fields is for
@@ -87,9 +87,9 @@ func parseFieldRule(line string) (r fieldRule, err error) {
 // checkSetField returns why a field, whose name is in lower case, cannot be set in a request.
 func checkSetField(name, value string) error {
 	switch {
-	case !header.ValidToken(name):
+	case !syntax.ValidToken(name):
 		return fmt.Errorf("the name of the field is not valid")
-	case !header.ValidValue(value):
+	case !syntax.ValidValue(value):
 		return fmt.Errorf("the value of the field is not valid")
 	}
 	switch name {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // passRequests relays what the client sends until that ends. An error of the client's ends the
@@ -63,7 +63,7 @@ func (p *h1pipe) beginsHTTP() bool {
 		line, _, whole := bytes.Cut(bytes.TrimLeft(b, "\r\n"), []byte("\n"))
 		method, rest, ok := bytes.Cut(line, []byte(" "))
 		switch {
-		case len(method) > 0 && !header.ValidToken(string(method)) || len(method) > 64:
+		case len(method) > 0 && !syntax.ValidToken(string(method)) || len(method) > 64:
 			return false
 		case whole:
 			return ok && bytes.Contains(rest, []byte("HTTP/"))
@@ -173,7 +173,7 @@ func parseH1Request(raw []byte, tooLarge error) (h h1request, refusal *Refusal) 
 	line := strings.TrimSuffix(lines[0], "\r")
 	method, rest, ok := strings.Cut(line, " ")
 	target, proto, ok2 := strings.Cut(rest, " ")
-	if !ok || !ok2 || !header.ValidToken(method) || target == "" || proto != "HTTP/1.1" && proto != "HTTP/1.0" ||
+	if !ok || !ok2 || !syntax.ValidToken(method) || target == "" || proto != "HTTP/1.1" && proto != "HTTP/1.0" ||
 		strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return bad("its request line")
 	}
@@ -199,7 +199,7 @@ func parseH1Request(raw []byte, tooLarge error) (h h1request, refusal *Refusal) 
 		return bad("its Content-Length")
 	}
 	h.chunked, h.length = f.codings != "", max(f.length, 0)
-	h.upgrade = method == "CONNECT" || f.upgrade && header.HasToken(f.connection, "upgrade")
+	h.upgrade = method == "CONNECT" || f.upgrade && syntax.HasToken(f.connection, "upgrade")
 	return h, nil
 }
 
@@ -224,7 +224,7 @@ func (f *h1fields) parse(lines []string, strict bool) error {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if strict && (!ok || !header.ValidToken(name) || !header.ValidValue(value)) {
+		if strict && (!ok || !syntax.ValidToken(name) || !syntax.ValidValue(value)) {
 			return errors.New("a field line")
 		}
 		switch strings.ToLower(name) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // serve ends the TLS of a tunnel:
@@ -241,13 +242,13 @@ func (s *session) traced(c net.Conn, leg Leg) net.Conn {
 // misdirected reports whether a request is for another host than the connection: the policy has
 // allowed that one, its certificate was verified, and fields are set for it.
 func (s *session) misdirected(authority string) bool {
-	host, _ := header.SplitPort(authority)
+	host, _ := syntax.SplitPort(authority)
 	return authority != "" && normalHost(host) != s.host && normalHost(host) != s.target.Host
 }
 
 // mayHave reports whether a request for an authority may have the fields that are set.
 func (s *session) mayHave(authority string) bool {
-	host, _ := header.SplitPort(authority)
+	host, _ := syntax.SplitPort(authority)
 	return len(s.set) > 0 && normalHost(host) == s.host
 }
 

@@ -3,7 +3,6 @@ package core
 import (
 	"slices"
 
-	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
@@ -64,7 +63,7 @@ func (c *Conn) recvPriorityUpdate(h frame.Header, payload []byte) error {
 		return frame.NewConnError(frame.ProtocolError, "RFC 9218 §7.1", "PRIORITY_UPDATE for a push stream that is idle")
 	}
 	var p priority.Params
-	ok := len(f.Value) <= header.MaxPriorityLen
+	ok := len(f.Value) <= priority.MaxFieldLen
 	if ok {
 		p, ok = priority.Parse(string(f.Value))
 	}

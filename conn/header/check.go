@@ -1,6 +1,9 @@
 package header
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/syntax"
+)
 
 // The check methods do not compare content-length with what arrives as DATA, and of a message that
 // is TooLarge they check the fields that are there.
@@ -74,12 +77,13 @@ func (m *Message) requestFault(connectProtocol bool) fault {
 
 // connectFault checks a CONNECT request without :protocol (RFC 9113 §8.5).
 func (m *Message) connectFault() fault {
+	_, port := syntax.SplitPort(m.Authority)
 	switch {
 	case m.seen&(seenScheme|seenPath) != 0:
 		return faultConnectPseudo
 	case m.seen&seenAuthority == 0:
 		return m.missing(faultNoAuthority)
-	case !hasPort(m.Authority):
+	case port == "":
 		return faultConnectPort
 	case m.hosts != 0:
 		return m.hostFault()
@@ -92,10 +96,10 @@ func (m *Message) hostFault() fault {
 	if m.seen&seenAuthority != 0 && m.host == m.Authority {
 		return faultNone // what is a valid :authority is a valid host
 	}
-	if !validAuthority(m.host) {
+	if !syntax.ValidAuthority(m.host) {
 		return faultHost
 	}
-	if m.seen&seenAuthority != 0 && !SameAuthority(m.Scheme, m.host, m.Authority) {
+	if m.seen&seenAuthority != 0 && !syntax.SameAuthority(m.Scheme, m.host, m.Authority) {
 		return faultHostMismatch
 	}
 	return faultNone

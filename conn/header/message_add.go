@@ -1,6 +1,9 @@
 package header
 
-import "github.com/sluice-go/sluice/stream/priority"
+import (
+	"github.com/sluice-go/sluice/internal/syntax"
+	"github.com/sluice-go/sluice/stream/priority"
+)
 
 // validatedField is a field with the results of its validation.
 type validatedField struct {
@@ -43,7 +46,7 @@ func (d *Decoder) emit(f Field) {
 	}
 	j := validate(f.Name, f.Value)
 	if j.fault == faultValueSpace && d.client && !j.kind.pseudo() {
-		j = validate(f.Name, TrimValue(f.Value))
+		j = validate(f.Name, syntax.TrimValue(f.Value))
 		j.octets = uint32(fieldSize(f.Name, f.Value))
 	}
 	d.add(&j, f.Sensitive)
@@ -136,10 +139,6 @@ func (m *Message) addSpecial(j *validatedField, never bool) {
 	}
 }
 
-// MaxPriorityLen is the length of a Priority Field Value beyond which it is not parsed: none is
-// ever as long.
-const MaxPriorityLen = 256
-
 // maxPriorityLines is how many priority fields of a message are parsed.
 const maxPriorityLines = 4
 
@@ -150,7 +149,7 @@ const maxPriorityLines = 4
 // block can stand for a line of some KiB. RFC 9218 §4 lets a server choose which signals it
 // follows.
 func (m *Message) addPriority(j *validatedField) {
-	if m.priorities == maxPriorityLines || len(j.value) > MaxPriorityLen {
+	if m.priorities == maxPriorityLines || len(j.value) > priority.MaxFieldLen {
 		return
 	}
 	m.priorities++

@@ -1,6 +1,10 @@
 package header
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sluice-go/sluice/internal/syntax"
+)
 
 // Name is a field name in its two spellings, as RFC 9113 §8.2 has it on the wire and as the keys
 // of net/http's header maps, with what there is to know of it.
@@ -93,11 +97,10 @@ func classifyName(name string) kind {
 		return kindUnknownPseudo
 	}
 	for i := range len(name) {
-		c := name[i]
-		if classes[c]&classLower == 0 {
-			if classes[c]&classUpper != 0 {
-				return kindUpperName
-			}
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			return kindUpperName
+		case !syntax.TokenChar(c):
 			return kindBadName
 		}
 	}
@@ -174,7 +177,7 @@ func ByKey(key string) *Name {
 			return n
 		}
 	}
-	if !ValidToken(key) {
+	if !syntax.ValidToken(key) {
 		return nil
 	}
 	if canonical(key) != key {

@@ -5,25 +5,6 @@ import (
 	"sync/atomic"
 )
 
-// Names are the names of a header section in their order, for the next one: the requests of a
-// client mostly have the same fields. They have one owner.
-type Names [32]*Name
-
-// ByLower is ByLower for the ith field of a header section.
-func (l *Names) ByLower(i int, lower string) *Name {
-	if i >= len(l) {
-		return ByLower(lower)
-	}
-	if n := l[i]; n != nil && n.Lower == lower {
-		return n
-	}
-	n := ByLower(lower)
-	if len(lower) <= maxCachedName {
-		l[i] = n
-	}
-	return n
-}
-
 // nameCache has names that are not in the table, by one of their spellings. It does not grow: a
 // name goes into the set that its hash says, in the place of what was there (CVE-2022-41717 is what
 // an unbounded cache leads to). With one place for a hash, or a hash that looks at a part of the

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 func TestKnownNamesInBothSpellings(t *testing.T) {
@@ -34,7 +36,7 @@ func FuzzCanonical(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if want := http.CanonicalHeaderKey(s); ValidToken(s) && canonical(s) != want {
+		if want := http.CanonicalHeaderKey(s); syntax.ValidToken(s) && canonical(s) != want {
 			t.Errorf("canonical(%q) = %q, want %q", s, canonical(s), want)
 		}
 	})
@@ -119,33 +121,6 @@ func TestCachedNamesStay(t *testing.T) {
 	look()
 	if n := testing.AllocsPerRun(10, look); n > 15 { // three for each that has no place; the seed of the hash is random
 		t.Errorf("%v allocations for %d names", n, len(lower)+len(keys))
-	}
-}
-
-// The names of the last header section are but a guess.
-func TestNamesOfHeaderSections(t *testing.T) {
-	var names Names
-	long := "x-" + strings.Repeat("long", 100)
-	for range 3 {
-		for _, section := range [][]string{
-			{"accept", "x-own", long, "accept"},
-			{"x-own", "accept"},
-			{"accept", "x-other", "te", long},
-			{"accept", "x-other", "te", long},
-		} {
-			for i, s := range section {
-				for _, place := range []int{i, len(names) - 1 + i} {
-					if n := names.ByLower(place, s); n.Lower != s || n.Canon != http.CanonicalHeaderKey(s) {
-						t.Errorf("place %d, %q: %+v", place, s, n)
-					}
-				}
-			}
-		}
-	}
-	for _, n := range names {
-		if n != nil && len(n.Lower) > maxCachedName {
-			t.Errorf("a name of %d octets is kept", len(n.Lower))
-		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/icholy/digest"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // maxRounds bounds the challenges that Authenticate answers for one tunnel.
@@ -176,7 +176,7 @@ func parseChallenges(values []string) (all []challenge) {
 		for _, part := range splitList(v) {
 			scheme, params, _ := strings.Cut(part, " ")
 			params = strings.TrimLeft(params, " ")
-			if header.ValidToken(scheme) && !strings.HasPrefix(params, "=") {
+			if syntax.ValidToken(scheme) && !strings.HasPrefix(params, "=") {
 				all = append(all, challenge{strings.ToLower(scheme), part})
 			} else if n := len(all); n > 0 {
 				all[n-1].whole += ", " + part
@@ -190,7 +190,7 @@ func parseChallenges(values []string) (all []challenge) {
 func splitList(s string) (parts []string) {
 	quoted, escaped, begin := false, false, 0
 	add := func(part string) {
-		if part = header.TrimValue(part); part != "" {
+		if part = syntax.TrimValue(part); part != "" {
 			parts = append(parts, part)
 		}
 	}
@@ -229,7 +229,7 @@ func digestOf(all []challenge) (best *digest.Challenge) {
 			continue
 		}
 		for i, q := range dc.QOP {
-			dc.QOP[i] = strings.ToLower(header.TrimValue(q))
+			dc.QOP[i] = strings.ToLower(syntax.TrimValue(q))
 		}
 		n := strength[strings.ToUpper(dc.Algorithm)]
 		if n > most && (len(dc.QOP) == 0 || dc.SupportsQOP("auth")) {

@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 const (
@@ -89,7 +89,7 @@ func (x *exchange) askOverHTTP1(ctx context.Context, nc net.Conn, r *bufio.Reade
 
 // canReuse reports whether the proxy keeps the connection after its response.
 func canReuse(resp *http.Response) bool {
-	return resp.ProtoAtLeast(1, 1) && !resp.Close && !header.HasToken(resp.Header["Proxy-Connection"], "close")
+	return resp.ProtoAtLeast(1, 1) && !resp.Close && !syntax.HasToken(resp.Header["Proxy-Connection"], "close")
 }
 
 // refused returns the error of a response that is not 2xx, with the beginning of its body where

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // userAgent is that of net/http, where the fields of the request have none.
@@ -123,7 +124,7 @@ func (x *exchange) fieldsOf(req *http.Request) []header.Field {
 			}
 			// Credentials are in no table of HPACK (RFC 7541 §7.1.3).
 			secret := lower == "proxy-authorization" || lower == "authorization"
-			fields = append(fields, header.Field{Name: lower, Value: header.TrimValue(v), Sensitive: secret})
+			fields = append(fields, header.Field{Name: lower, Value: syntax.TrimValue(v), Sensitive: secret})
 		}
 	}
 	return fields

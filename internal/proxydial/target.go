@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"github.com/sluice-go/sluice/conn/header"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // maxHostLen is the length of the longest name of the DNS, with a dot at its end.
@@ -70,11 +70,11 @@ func validHost(s string) bool {
 // checkHeader reports as an error what cannot be a field.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if !header.ValidToken(name) {
+		if !syntax.ValidToken(name) {
 			return fmt.Errorf("proxy: the name of the field %q for CONNECT is not a token", name)
 		}
 		for _, v := range values {
-			if !header.ValidValue(v) {
+			if !syntax.ValidValue(v) {
 				return fmt.Errorf("proxy: the value of the field %s for CONNECT has an octet that is not allowed", name)
 			}
 		}

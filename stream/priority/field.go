@@ -6,6 +6,10 @@ const (
 	MaxUrgency     = 7
 )
 
+// MaxFieldLen is the length of a Priority Field Value, in octets, beyond which a receiver need not
+// parse it: none is ever as long. Parse has no bound of its own.
+const MaxFieldLen = 256
+
 // Parse reads the value of a priority field, or of the Priority Field Value in PRIORITY_UPDATE
 // (RFC 9218 §4): a dictionary of structured fields. Parameters that it does not name have their
 // defaults, and so have those that are out of range or of the wrong type; unknown members are

@@ -1,4 +1,4 @@
-package header
+package syntax
 
 import "strings"
 
@@ -19,13 +19,18 @@ func ValidPath(s string) bool {
 	return allIn(s, classPath)
 }
 
+// ValidScheme reports whether s is the scheme of a URL (RFC 3986 §3.1).
+func ValidScheme(s string) bool {
+	return s != "" && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z') && allIn(s, classScheme)
+}
+
 // AuthorityChar reports whether c may stand in an authority without userinfo (RFC 3986 §3.2.2).
 func AuthorityChar(c byte) bool { return classes[c]&classAuthority != 0 }
 
-// validAuthority reports whether s is host [":" port] with a host that is not empty, and no
+// ValidAuthority reports whether s is host [":" port] with a host that is not empty, and no
 // userinfo (RFC 9110 §4.2.1, RFC 3986 §3.2.2). An address in brackets is checked by its
 // characters only.
-func validAuthority(s string) bool {
+func ValidAuthority(s string) bool {
 	if !allIn(s, classAuthority) {
 		return false
 	}
@@ -46,11 +51,6 @@ func SplitPort(s string) (host, port string) {
 		}
 	}
 	return s, ""
-}
-
-func hasPort(authority string) bool {
-	_, port := SplitPort(authority)
-	return port != ""
 }
 
 // SameAuthority reports whether a and b, authorities of one scheme, name the same host and port,
