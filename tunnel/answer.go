@@ -75,6 +75,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	p.boundFlush(w, r)
 	w.WriteHeader(ref.Status)
 	_, _ = w.Write([]byte(body)) // the client may have gone
 }

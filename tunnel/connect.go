@@ -18,7 +18,7 @@ func (x *request) serveConnect() {
 	p := x.p
 	ctx, cancel := x.openContext()
 	target, err := p.open(ctx, x.target, x.rec)
-	cancel()
+	cancel(nil)
 	if err != nil {
 		p.refuse(x.w, x.r, x.rec, err)
 		return
@@ -39,10 +39,10 @@ func (x *request) serveConnect() {
 
 // openContext returns the context for finding and reaching the target: it ends with the client, and
 // when the proxy is closed.
-func (x *request) openContext() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(x.r.Context())
-	stop := context.AfterFunc(x.p.init().closed, cancel)
-	return ctx, func() { stop(); cancel() }
+func (x *request) openContext() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	stop := context.AfterFunc(x.p.init().closed, func() { cancel(errClosed) })
+	return ctx, func(cause error) { stop(); cancel(cause) }
 }
 
 // accept answers with 200 and the fields of h, and returns the client's side of the tunnel.

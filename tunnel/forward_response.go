@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // respond sends the response on.
@@ -27,16 +28,41 @@ func (f *forward) respond(ctx context.Context, resp *http.Response) {
 	for name := range resp.Trailer {
 		h.Add("Trailer", name)
 	}
+	defer writesEnd(ctx, w)()
 	w.WriteHeader(resp.StatusCode)
 	if err := f.copyBody(resp); err != nil {
 		f.endBody(ctx, err)
 		panic(http.ErrAbortHandler) // resets the stream or the connection: the response is not whole
 	}
+	f.p.boundFlush(w, f.r)
 	for name, values := range resp.Trailer {
 		if len(resp.Trailer) != announced {
 			name = http.TrailerPrefix + name // some were not announced
 		}
 		h[name] = values
+	}
+}
+
+// writesEnd has a write of the response fail when ctx is done, which waits for a client that takes
+// nothing, until the function that it returns is called.
+func writesEnd(ctx context.Context, w http.ResponseWriter) (stop func()) {
+	ended := make(chan struct{})
+	stopAfter := context.AfterFunc(ctx, func() {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // another server may not have it
+		close(ended)
+	})
+	return func() {
+		if !stopAfter() {
+			<-ended // so that the deadline is not that of the next response
+		}
+	}
+}
+
+// boundFlush bounds the time that net/http waits for the client when it sends the end of a response
+// over HTTP/1.1. It takes the deadline away then.
+func (p *Proxy) boundFlush(w http.ResponseWriter, r *http.Request) {
+	if idle := p.idleTimeout(); idle > 0 && r.ProtoMajor < 2 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(idle)) // as above
 	}
 }
 

@@ -54,7 +54,7 @@ func (d *dialRace) run(ctx context.Context, addrs []netip.Addr) (won attempt, fa
 		case <-done:
 			done = nil
 			if d.decided.CompareAndSwap(false, true) {
-				return attempt{}, append(failed, waiting(addrs[:next], failed, context.Cause(ctx))...)
+				return attempt{}, append(failed, waiting(addrs[:next], failed, ctx.Err())...)
 			}
 			// An attempt has won at this moment: its result is on its way.
 		}

@@ -44,7 +44,7 @@ func (x *request) serveUDP() {
 	}
 	ctx, cancel := x.openContext()
 	target, err := p.open(ctx, x.target, x.rec)
-	cancel()
+	cancel(nil)
 	if err != nil {
 		p.refuse(x.w, x.r, x.rec, err)
 		return

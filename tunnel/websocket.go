@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,7 +36,7 @@ func (x *request) serveWebSocket() {
 	var origin net.Conn
 	var resp *http.Response
 	ctx, cancel := x.openContext()
-	defer cancel() // with it ends the body of a response that is no tunnel
+	defer cancel(nil) // with it ends the body of a response that is no tunnel
 	if err == nil {
 		origin, resp, err = ws.open(ctx)
 	}
@@ -43,7 +44,7 @@ func (x *request) serveWebSocket() {
 	case err != nil:
 		x.p.refuse(x.w, x.r, x.rec, err)
 	case origin == nil:
-		ws.respond(resp)
+		ws.respond(ctx, cancel, resp)
 	default:
 		client, err := ws.accept(resp)
 		if err != nil {
@@ -111,7 +112,7 @@ func (ws *webSocket) responseHeader(resp *http.Response) http.Header {
 }
 
 // respond sends the client the response of an origin that has not accepted.
-func (ws *webSocket) respond(resp *http.Response) {
+func (ws *webSocket) respond(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) {
 	defer resp.Body.Close()
 	ws.rec.Status, ws.rec.End = resp.StatusCode, EndClosed
 	if resp.StatusCode < 300 && ws.r.ProtoMajor >= 2 { // it would open the WebSocket (RFC 8441 §5)
@@ -125,13 +126,20 @@ func (ws *webSocket) respond(resp *http.Response) {
 	for name, values := range ws.responseHeader(resp) {
 		h[name] = values
 	}
+	f := &forward{request: ws.request, idle: ws.p.idleTimeout()}
+	if f.idle > 0 {
+		f.timer = time.AfterFunc(f.idle, func() { cancel(errIdle) })
+		defer f.timer.Stop()
+	}
+	defer writesEnd(ctx, ws.w)()
 	ws.w.WriteHeader(resp.StatusCode)
-	n, err := io.Copy(ws.w, resp.Body)
-	ws.rec.Received = n
+	err := f.copyBody(resp)
+	ws.rec.Received = f.received.Load()
 	if err != nil {
-		ws.rec.End, ws.rec.Error = EndTargetLost, err.Error()
+		f.endBody(ctx, err)
 		panic(http.ErrAbortHandler) // the response is not whole
 	}
+	ws.p.boundFlush(ws.w, ws.r)
 }
 
 // accept answers the client and returns its side of the tunnel.
@@ -220,6 +228,7 @@ func (ws *webSocket) askHTTP1(ctx context.Context, nc net.Conn) (net.Conn, *http
 		return nil, nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
+		limited.N = math.MaxInt64 // the bound is for the head
 		resp.Body = &bodyOfConn{resp.Body, nc}
 		return nil, resp, nil // deadlineOf holds for the body
 	}
