@@ -144,7 +144,7 @@ func compareRows(t *testing.T, document, heading string, code, table []string) {
 // the packages of internal that are there for tests.
 func librarySources(t *testing.T) (files []string) {
 	t.Helper()
-	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "internal"} {
+	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "tunnel", "internal"} {
 		for _, file := range goSources(t, dir, false) {
 			switch pkg, _, _ := strings.Cut(strings.TrimPrefix(file, "internal/"), "/"); pkg {
 			case "memconn", "h2test", "selfsigned":
