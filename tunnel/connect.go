@@ -28,13 +28,16 @@ func (x *request) serveConnect() {
 		abort(target, frame.Cancel)
 		return
 	}
-	x.carry(func() {
-		if p.Intercept != nil {
-			p.Intercept.serve(p, client, target, x.target, x.rec)
-		} else {
-			p.relay(client, target, x.rec)
-		}
-	})
+	x.carry(func() { x.carryTunnel(client, target) })
+}
+
+// carryTunnel carries what a tunnel for TCP carries, until it has ended.
+func (x *request) carryTunnel(client, target net.Conn) {
+	if in := x.p.Intercept; in != nil {
+		in.serve(x.p, client, target, x.target, x.rec)
+		return
+	}
+	x.p.relay(client, target, x.rec)
 }
 
 // openContext returns the context for finding and reaching the target: it ends with the client, and

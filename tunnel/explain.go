@@ -39,7 +39,7 @@ func (p *Proxy) Explain(ctx context.Context, target, user string) (*Explanation,
 	rec := &Record{}
 	upstream, err := p.checkTarget(ctx, &e.Target, rec)
 	e.Decision = Decision{Allow: err == nil, Rule: rec.Rule}
-	if err == nil && upstream == nil {
+	if err == nil && upstream == nil && !e.Target.remote {
 		err = p.explainAddrs(ctx, e)
 	}
 	if err != nil {
@@ -87,6 +87,8 @@ func (e *Explanation) String() string {
 		fmt.Fprintf(&b, "result   refused with %d %s: %s\n", e.Refusal.Status, e.Refusal.Type, e.Refusal.Details)
 	case e.Target.Upstream != "":
 		fmt.Fprintf(&b, "result   reached through %s, which finds the address\n", e.Target.Upstream)
+	case e.Target.remote:
+		fmt.Fprintf(&b, "result   reached by DialTarget, which finds the address\n")
 	case len(e.Addrs) > 1:
 		fmt.Fprintf(&b, "result   reached by the first address that answers\n")
 	default:

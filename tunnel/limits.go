@@ -77,7 +77,7 @@ func (p *Proxy) enter(x *request) (*hold, error) {
 	if h.tunnel && p.MaxTunnelsPerUser > 0 {
 		h.user = userKey(x.target)
 	}
-	if h.tunnel && p.MaxTunnelsPerConn > 0 {
+	if h.tunnel && p.MaxTunnelsPerConn > 0 && x.w != nil {
 		info, _ := server.InfoOf(x.w)
 		h.conn = info.Conn
 	}

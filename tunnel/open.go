@@ -55,6 +55,9 @@ func (p *Proxy) openChecked(ctx context.Context, t *Target, rec *Record) (net.Co
 	if upstream != nil {
 		return p.openUpstream(ctx, t, upstream)
 	}
+	if p.DialTarget != nil {
+		return p.openByHook(ctx, t)
+	}
 	addrs, err := p.resolve(ctx, t)
 	if err != nil {
 		return nil, err
@@ -75,9 +78,20 @@ func (p *Proxy) openChecked(ctx context.Context, t *Target, rec *Record) (net.Co
 	return p.sendHeader(ctx, c, t)
 }
 
+// openByHook reaches a target by DialTarget. The error is a *Refusal.
+func (p *Proxy) openByHook(ctx context.Context, t *Target) (net.Conn, error) {
+	c, err := p.DialTarget(ctx, t)
+	if err != nil {
+		r, _ := classifyDialError(err)
+		return nil, r
+	}
+	return p.sendHeader(ctx, c, t)
+}
+
 // checkTarget finds the upstream proxy, nil for none, and asks the policy by name; of a target that
-// is an address and goes to an upstream, also by address. The error is a *Refusal.
+// is an address and goes to an upstream or to DialTarget, also by address. The error is a *Refusal.
 func (p *Proxy) checkTarget(ctx context.Context, t *Target, rec *Record) (*url.URL, error) {
+	t.remote = p.DialTarget != nil
 	upstream, err := p.upstream(t)
 	if err != nil {
 		return nil, err
@@ -94,7 +108,7 @@ func (p *Proxy) checkTarget(ctx context.Context, t *Target, rec *Record) (*url.U
 			Details: net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) + " is not allowed",
 		}
 	}
-	if upstream != nil && t.Addr.IsValid() {
+	if (upstream != nil || t.remote) && t.Addr.IsValid() {
 		_, err = p.checkAddrs(ctx, t, []netip.Addr{t.Addr})
 	}
 	return upstream, err
@@ -170,7 +184,7 @@ func dialRefusal(port uint16, failed []attempt) *Refusal {
 // upstream returns the proxy through which a target is reached, nil for none. The error is a
 // *Refusal.
 func (p *Proxy) upstream(t *Target) (*url.URL, error) {
-	if p.Upstream == nil {
+	if p.Upstream == nil || p.DialTarget != nil {
 		return nil, nil
 	}
 	u, err := p.Upstream(t)

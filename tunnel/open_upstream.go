@@ -145,7 +145,7 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 // proxy.
 func upstreamRefusal(addr string, err error) *Refusal {
 	if pe, ok := errors.AsType[*ProxyError](err); ok {
-		return answerRefusal(addr, pe)
+		return answerRefusal("the upstream proxy "+addr, pe)
 	}
 	var r *Refusal
 	if certErr, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -165,14 +165,14 @@ func upstreamRefusal(addr string, err error) *Refusal {
 // answerRefusal is the Refusal for what an upstream proxy has answered. Its status is passed on
 // where the client can do something with it; its request for credentials is not the client's
 // matter.
-func answerRefusal(addr string, pe *ProxyError) *Refusal {
+func answerRefusal(other string, pe *ProxyError) *Refusal {
 	r := &Refusal{Status: http.StatusBadGateway, Type: typeUnavailable, Err: pe}
 	switch pe.StatusCode {
 	case 0:
-		r.Type, r.Details = typeProtocol, "the upstream proxy "+addr+" did not answer CONNECT as a proxy does"
+		r.Type, r.Details = typeProtocol, other+" did not answer CONNECT as a proxy does"
 		return r
 	case http.StatusProxyAuthRequired:
-		r.Type, r.Details = typeConfiguration, "the upstream proxy "+addr+" wants other credentials (407)"
+		r.Type, r.Details = typeConfiguration, other+" wants other credentials (407)"
 		return r
 	case http.StatusForbidden:
 		r.Status, r.Type = pe.StatusCode, typeDenied
@@ -182,7 +182,7 @@ func answerRefusal(addr string, pe *ProxyError) *Refusal {
 		r.Status = pe.StatusCode
 	}
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", pe.StatusCode, http.StatusText(pe.StatusCode)))
-	r.Details = "the upstream proxy " + addr + " answered " + status
+	r.Details = other + " answered " + status
 	if line := strings.TrimPrefix(firstLine(pe.Body), status+": "); line != "" {
 		r.Details += ": " + line
 	}

@@ -47,6 +47,13 @@ type Proxy struct {
 	// such a function of one URL and NO_PROXY.
 	Upstream func(*Target) (*url.URL, error)
 
+	// DialTarget, if set, reaches targets in place of everything else: the proxy resolves no name,
+	// and DialContext, Resolver and Upstream are not used. The policy decides by name and port then,
+	// as with Upstream, and by address only of targets that are addresses. An error that is a
+	// *Refusal chooses the answer. For a KindUDP, one Write of the connection is one datagram.
+	// [ReverseOuter.DialTarget] is one such function.
+	DialTarget func(ctx context.Context, t *Target) (net.Conn, error)
+
 	// UpstreamTLS is used for the TLS to upstream proxies with the scheme https.
 	UpstreamTLS *tls.Config
 
@@ -118,8 +125,10 @@ type Target struct {
 	// as addresses that the client gave as such.
 	Upstream string
 
-	Proto  string      // "HTTP/1.1" or "HTTP/2.0", of the request
-	Header http.Header // of the request, not to be changed
+	Proto  string      // "HTTP/1.1" or "HTTP/2.0", of the request; "tcp" for ServeConn
+	Header http.Header // of the request, not to be changed; nil for ServeConn
+
+	remote bool // Proxy.DialTarget reaches it, and finds the addresses
 }
 
 // Kind is the way in which a target is to be reached.

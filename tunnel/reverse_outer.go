@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -260,6 +261,31 @@ func (o *ReverseOuter) DialContext(ctx context.Context, network, addr string) (n
 	}
 }
 
+// DialTarget is DialContext for [Proxy.DialTarget], so that a Proxy at the outer side reaches what
+// the inner side allows. The error is a *[Refusal], with what the inner side has said. UDP is
+// refused.
+func (o *ReverseOuter) DialTarget(ctx context.Context, t *Target) (net.Conn, error) {
+	if t.Kind == KindUDP {
+		return nil, &Refusal{
+			Status: http.StatusBadGateway, Type: typeConfiguration, Details: "UDP is not carried through a reverse tunnel",
+		}
+	}
+	nc, err := o.DialContext(ctx, "tcp", t.hostPort())
+	if err == nil {
+		return nc, nil
+	}
+	if answer, ok := errors.AsType[*ProxyError](err); ok {
+		return nil, answerRefusal("the inner side", answer)
+	}
+	if errors.Is(err, ErrNoInner) || errors.Is(err, ErrOuterClosed) {
+		return nil, &Refusal{
+			Status: http.StatusServiceUnavailable, Type: typeUnavailable, Details: "no inner side takes tunnels now", Err: err,
+		}
+	}
+	r, _ := classifyDialError(err)
+	return nil, r
+}
+
 // isLost reports whether a CONNECT request has failed with its connection, or was not processed: no
 // octet of the tunnel was sent, and another connection may have it.
 func isLost(err error) bool {
@@ -285,6 +311,10 @@ func dialReverse(cc *client.ClientConn, req *http.Request) (net.Conn, error) {
 	return nil, &Refusal{
 		Status: resp.StatusCode, Header: resp.Header,
 		Details: fmt.Sprintf("the inner side has answered CONNECT to %s with %s: %s", req.Host, resp.Status, text),
+		Err: &ProxyError{
+			Addr: "inner side", Target: req.Host, StatusCode: resp.StatusCode, Header: resp.Header, Body: text,
+			ProxyStatus: strings.Join(resp.Header.Values("Proxy-Status"), ", "),
+		},
 	}
 }
 

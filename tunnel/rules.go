@@ -124,8 +124,8 @@ func notPublic(addr netip.Addr, class special) string {
 }
 
 // CheckTarget decides by name, port and user. Where a line with a network may still decide, it
-// allows the target, and CheckAddr decides. Behind an upstream proxy, which finds the addresses
-// itself, lines with a network match only targets that are addresses.
+// allows the target, and CheckAddr decides. Behind an upstream proxy or a Proxy.DialTarget, which
+// find the addresses themselves, lines with a network match only targets that are addresses.
 func (r *Rules) CheckTarget(_ context.Context, t *Target) Decision {
 	return r.decide(t, t.Addr)
 }
@@ -162,7 +162,7 @@ func (r *Rules) decide(t *Target, addr netip.Addr) Decision {
 				ok, reason = false, addrReason
 			}
 		case line.byAddr():
-			ok, reason = ok && line.allow && t.Upstream == "", ""
+			ok, reason = ok && line.allow && t.Upstream == "" && !t.remote, ""
 		}
 		if ok {
 			return Decision{Allow: line.allow, Rule: line.String()}
