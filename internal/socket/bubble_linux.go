@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// InBubble reports whether the caller is in a bubble of testing/synctest, which has a clock of its
-// own that begins with the year 2000. What serves many connections beside each other, a goroutine
-// or a timer, must not come from there: it would belong to the bubble.
+// InBubble reports whether the caller is in a bubble of testing/synctest, whose clock begins with
+// the year 2000. A goroutine or a timer that serves all connections must not be started there,
+// since it would belong to the bubble.
 func InBubble() bool {
 	var now syscall.Timeval
 	if syscall.Gettimeofday(&now) != nil {

@@ -35,7 +35,7 @@ func recv(fd int, p []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// send lets go of the processor if long is set.
+// send gives up its processor (runtime.entersyscall) if long is set.
 func send(fd int, p []byte, long bool) (int, syscall.Errno) {
 	a := moveArgs{fd: uintptr(fd), p: &p[0], n: uintptr(len(p)), flags: flags}
 	if long {
@@ -54,7 +54,7 @@ func sendv(fd int, v []syscall.Iovec) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// writev may wait, so it lets go of the processor.
+// writev gives up its processor (runtime.entersyscall), since it may take long.
 func writev(fd int, v []syscall.Iovec) (int, syscall.Errno) {
 	n, _, errno := syscall.Syscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&v[0])), uintptr(len(v)))
 	return int(n), errno

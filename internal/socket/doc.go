@@ -1,7 +1,7 @@
 // Package socket reads and writes stream sockets of package net by their descriptor. [Of] is the
 // only place that decides what is taken for such a socket, and [BelowTLS] finds what TLS lies on.
 //
-// What there is on which system, and the plain way where it is not to be had:
+// What each system has, and what callers do where it is missing:
 //
 //	what                               Linux  other Unix        Windows  plain way
 //	Reader: read without a buffer      yes    yes, by syscall   no       Read of the net.Conn, with a buffer

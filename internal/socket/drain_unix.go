@@ -2,8 +2,7 @@
 
 package socket
 
-// Drain reads what is in the socket, up to most octets or a little more, throws it away, and does
-// not wait for more.
+// Drain discards what is in the socket: up to most octets, or a little more. It does not wait.
 func (s *Socket) Drain(most int) {
 	_ = s.raw.Read(func(fd uintptr) bool { // it may be closed already
 		buf := make([]byte, 4<<10)

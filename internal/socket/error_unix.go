@@ -24,7 +24,7 @@ func opError(op string, nc net.Conn, errno syscall.Errno, err error) error {
 	return e
 }
 
-// networkOf returns the name of the network that nc was made with, such as "tcp4".
+// networkOf returns the network of nc as given to Dial or Listen, such as "tcp4".
 func networkOf(nc net.Conn) string {
 	if tc, ok := nc.(*net.TCPConn); ok {
 		var e *net.OpError

@@ -1,5 +1,5 @@
 package socket
 
-// tcpNotsentLowat is TCP_NOTSENT_LOWAT: below as many octets that are not sent the socket is
-// writable.
+// tcpNotsentLowat is TCP_NOTSENT_LOWAT: the socket is writable while fewer octets than that wait to
+// be sent for the first time.
 const tcpNotsentLowat = 25

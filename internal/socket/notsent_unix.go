@@ -4,8 +4,8 @@ package socket
 
 import "syscall"
 
-// LimitNotSent has the kernel take no more for a TCP socket while it holds so many octets that it
-// could not send yet; 0 is the default of the system. On a Unix socket it does nothing.
+// LimitNotSent has a TCP socket take no more octets while so many wait in the kernel to be sent for
+// the first time; 0 is the default of the system. On a Unix socket it does nothing.
 func (s *Socket) LimitNotSent(octets int) {
 	if !s.TCP() {
 		return

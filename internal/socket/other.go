@@ -2,7 +2,7 @@
 
 package socket
 
-// A Reader is not to be had on this system.
+// A Reader does not exist on this system: NewReader returns nil.
 type Reader struct{}
 
 // NewReader returns nil.
@@ -14,7 +14,7 @@ func (*Reader) Read([]byte) (int, error) { panic("BUG: there is no Reader on thi
 // ReadInto is never called.
 func (*Reader) ReadInto(Memory) (int, error) { panic("BUG: there is no Reader on this system") }
 
-// A Writer is not to be had on this system.
+// A Writer does not exist on this system: NewWriter returns nil.
 type Writer struct{}
 
 // NewWriter returns nil.
@@ -32,5 +32,5 @@ func (s *Socket) Drain(int) {}
 // AwaitReset does not wait on this system: it returns nil.
 func (s *Socket) AwaitReset() error { return nil }
 
-// Disconnected is not known on this system.
+// Disconnected returns false: it is not known on this system.
 func (s *Socket) Disconnected() bool { return false }

@@ -2,5 +2,6 @@
 
 package socket
 
-// mayWaitUnread returns false: on these systems the state of the socket is not asked for.
+// mayWaitUnread returns false: what peek_linux.go finds out about the socket is not implemented
+// here.
 func mayWaitUnread(fd, limit int) bool { return false }

@@ -4,10 +4,10 @@ package socket
 
 import "syscall"
 
-// CanPeek says that what is in a socket can be looked at, and is left there, without waiting.
+// CanPeek is true where Readable and Peek work: they look at what a socket has and leave it there.
 const CanPeek = true
 
-// Readable reports whether a read would not wait, be it for an error or the end.
+// Readable reports whether a read would return at once, with octets, an error or the end.
 func (s *Socket) Readable() bool {
 	there := true
 	err := s.raw.Control(func(fd uintptr) {

@@ -1,10 +1,9 @@
 package socket
 
-// Memory is what a Reader reads into. Both methods are called by the goroutine that reads, within
-// a call of ReadInto.
+// Memory has the buffer of a Reader. ReadInto calls both methods on the goroutine of its caller.
 type Memory interface {
-	// Take returns memory, which is not empty.
+	// Take returns a buffer, which is not empty, to read into.
 	Take() []byte
-	// GiveBack is called for the memory of the last call of Take when nothing was read into it.
+	// GiveBack takes back the buffer of the last call of Take, into which nothing was read.
 	GiveBack()
 }

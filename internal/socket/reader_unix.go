@@ -11,15 +11,15 @@ import (
 // for one goroutine at a time.
 type Reader struct {
 	s    *Socket
-	step func(fd uintptr) bool // r.once as a value, made once
+	step func(fd uintptr) bool // the method once, kept since each use of it as a value would allocate
 
-	p     []byte // where to; nil: memory gives it
-	mem   Memory
-	n     int
-	errno syscall.Errno
+	p     []byte        // the buffer given to Read; nil during ReadInto
+	mem   Memory        // where ReadInto takes its buffer from
+	n     int           // the result of once: octets read, 0 at the end of input
+	errno syscall.Errno // the result of once: its error, 0 for none
 }
 
-// NewReader returns a reader of s, nil where there is none on this system, or s is nil.
+// NewReader returns a reader of s. It returns nil if s is nil, and on systems without a Reader.
 func NewReader(s *Socket) *Reader {
 	if s == nil {
 		return nil
@@ -37,8 +37,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadInto reads into what m gives, and asks for that only when there is something to read: while
-// it waits it holds no buffer.
+// ReadInto reads into a buffer that it takes from m. It takes the buffer only when there is
+// something to read, so none is held while it waits.
 func (r *Reader) ReadInto(m Memory) (int, error) {
 	r.mem = m
 	n, err := r.read()
@@ -58,7 +58,9 @@ func (r *Reader) read() (int, error) {
 	return r.n, nil
 }
 
-// once reads once and reports whether that is final; false waits for the socket to be readable.
+// once makes one read call, on behalf of syscall.RawConn.Read. It returns true when the result is
+// in n and errno, and false when there is nothing to read: then the runtime waits until the socket
+// is readable, and calls it again.
 func (r *Reader) once(fd uintptr) bool {
 	p := r.p
 	if p == nil {

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// AwaitReset waits until the connection is reset or lost, and returns the error, or until the
-// socket is closed on our side, and then returns one that is net.ErrClosed. It is for a connection
-// whose peer has ended its direction, so that nobody reads any more, and takes the place of a Read.
+// AwaitReset waits until the connection is reset or lost, and returns the error. If this side
+// closes the socket first, the error is net.ErrClosed. AwaitReset is for a connection whose peer
+// has ended its direction: a Read would return io.EOF at once.
 func (s *Socket) AwaitReset() error {
 	var failed error
 	err := s.raw.Read(func(fd uintptr) bool {

@@ -6,16 +6,16 @@ import (
 	"syscall"
 )
 
-// A Socket is a stream socket of package net, TCP or Unix, and the way to its descriptor.
+// A Socket gives access to the descriptor of a stream socket of package net, TCP or Unix.
 type Socket struct {
 	nc  net.Conn
 	raw syscall.RawConn
 }
 
-// Of returns the socket that nc is, nil where nc is not itself a TCP socket or a Unix socket that
-// carries a stream. A type that embeds one, and so has its SyscallConn, is none: its Read and Write
-// may do more than the socket's. Nor is a Unix socket that carries packets, whose ends a read must
-// see. For the socket that TLS lies on, see BelowTLS.
+// Of returns the Socket of nc, which must be a *net.TCPConn or a *net.UnixConn of a stream; for any
+// other nc it returns nil. A type that embeds one of these has its SyscallConn, but may do more in
+// Read and Write than the socket does. A Unix socket of packets needs reads that keep to their
+// boundaries. For the socket below TLS, see BelowTLS.
 func Of(nc net.Conn) *Socket {
 	switch nc := nc.(type) {
 	case *net.TCPConn:
@@ -33,16 +33,16 @@ func Of(nc net.Conn) *Socket {
 	return &Socket{nc, raw}
 }
 
-// OfThisModule marks what this module puts between TLS and a socket. Such a connection has the
+// OfThisModule marks the connections that this module puts between TLS and a socket. They have the
 // method
 //
 //	Below(socket.OfThisModule) net.Conn
 //
-// which returns what it lies on. Nothing outside of this module can name OfThisModule, so no other
-// connection has such a method.
+// which returns the connection below. No code outside of this module can name OfThisModule, so no
+// other connection has such a method.
 type OfThisModule struct{}
 
-// BelowTLS returns what the TLS of nc lies on, and nc itself where nc is no TLS connection.
+// BelowTLS returns the connection below the TLS of nc, and nc itself if nc is no TLS connection.
 func BelowTLS(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
@@ -53,14 +53,14 @@ func BelowTLS(nc net.Conn) net.Conn {
 	return nc
 }
 
-// TCP reports whether it is a socket of TCP.
+// TCP reports whether s is a TCP socket.
 func (s *Socket) TCP() bool {
 	_, ok := s.nc.(*net.TCPConn)
 	return ok
 }
 
-// Control calls f with the descriptor, which stays open for that time.
+// Control calls f with the descriptor, which stays open until f returns.
 func (s *Socket) Control(f func(fd uintptr)) error { return s.raw.Control(f) }
 
-// Closed reports whether the socket was closed on our side.
+// Closed reports whether this side has closed the socket.
 func (s *Socket) Closed() bool { return s.raw.Control(func(uintptr) {}) != nil }

@@ -2,14 +2,14 @@ package socket
 
 import "syscall"
 
-// maxRaw is the most that is moved in one raw call, in octets.
+// maxRaw bounds the octets that one raw call moves, and so how long it keeps its processor.
 const maxRaw = 512 << 10
 
-// flags of every call: it never waits, and a peer that is gone is an error and not a signal.
+// flags of every call: it never waits, and a peer that is gone gives EPIPE and no SIGPIPE.
 const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 
-// readFD reads once, without waiting. It may read less than there is room for in p, which is not
-// empty.
+// readFD makes one read call that does not wait. p is not empty; the call may fill less of it than
+// the socket has octets for.
 func readFD(fd int, p []byte) (int, syscall.Errno) {
 	p = p[:min(len(p), maxRaw)]
 	n, errno := recv(fd, p)
@@ -24,7 +24,7 @@ func readFD(fd int, p []byte) (int, syscall.Errno) {
 	return n, errno
 }
 
-// writeFD writes once, without waiting. p is not empty.
+// writeFD makes one write call that does not wait. p is not empty.
 func writeFD(fd int, p []byte) (int, syscall.Errno) {
 	raceSending()
 	n, errno := send(fd, p, len(p) > maxRaw)
@@ -39,7 +39,7 @@ func writeFD(fd int, p []byte) (int, syscall.Errno) {
 	return n, errno
 }
 
-// writevFD is writeFD from several places, none of which is empty.
+// writevFD is writeFD for several slices, none of which is empty.
 func writevFD(fd int, v []syscall.Iovec) (int, syscall.Errno) {
 	raceSending()
 	n, errno := sendv(fd, v)

@@ -5,9 +5,8 @@ import (
 	"unsafe"
 )
 
-// Unsent returns how much of what was written to the socket has not arrived at the peer's kernel,
-// or, where that is the same kernel, was not read by the peer: more than 0 as long as there is
-// some.
+// Unsent returns how many of the octets written to the socket the peer's kernel has not
+// acknowledged or, on a Unix socket, the peer has not read. The number is exact only where it is 0.
 func (s *Socket) Unsent() (n int, ok bool) {
 	var left int32
 	err := s.raw.Control(func(fd uintptr) {

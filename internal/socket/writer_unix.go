@@ -7,15 +7,15 @@ import "syscall"
 // A Writer writes to a socket. It is for one goroutine at a time.
 type Writer struct {
 	s    *Socket
-	step func(fd uintptr) bool // w.some as a value, made once
+	step func(fd uintptr) bool // the method some, kept since each use of it as a value would allocate
 
-	b     []byte
-	n     int  // octets of b that are written
-	all   bool // what the socket does not take at once is waited for
-	errno syscall.Errno
+	b     []byte        // what is to be written
+	n     int           // octets of b that are written
+	all   bool          // wait until the socket has taken all of b
+	errno syscall.Errno // the error of the last call, 0 for none
 }
 
-// NewWriter returns a writer to s, nil where there is none on this system, or s is nil.
+// NewWriter returns a writer to s. It returns nil if s is nil, and on systems without a Writer.
 func NewWriter(s *Socket) *Writer {
 	if s == nil {
 		return nil
@@ -25,11 +25,11 @@ func NewWriter(s *Socket) *Writer {
 	return w
 }
 
-// TryWrite writes what the socket takes of b at once, which may be nothing, and never waits.
+// TryWrite writes as much of b as the socket takes at once, which may be nothing. It never waits.
 func (w *Writer) TryWrite(b []byte) (int, error) { return w.write(b, false) }
 
-// Write writes all of b, and waits for the socket as Write of its net.Conn does. Deadlines and
-// Close hold also where a program has made the descriptor block.
+// Write writes all of b, and waits for the socket as Write of its net.Conn does. A deadline and
+// Close end the wait even if another part of the program has cleared O_NONBLOCK of the descriptor.
 func (w *Writer) Write(b []byte) (int, error) { return w.write(b, true) }
 
 func (w *Writer) write(b []byte, all bool) (int, error) {
@@ -42,8 +42,9 @@ func (w *Writer) write(b []byte, all bool) (int, error) {
 	return w.n, nil
 }
 
-// some writes once, or, if all is to be written, until the socket is full. False waits for the
-// socket to be writable.
+// some makes write calls, on behalf of syscall.RawConn.Write: one, or with all set as many as the
+// socket takes. It returns true when the write is over, and false when the socket is full and the
+// rest is to be written: then the runtime waits until the socket is writable, and calls it again.
 func (w *Writer) some(fd uintptr) bool {
 	for w.n < len(w.b) {
 		n, errno := writeFD(int(fd), w.b[w.n:])

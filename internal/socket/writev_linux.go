@@ -5,29 +5,33 @@ import (
 	"syscall"
 )
 
-// CanWritev says that a VectorWriter can be had: one system call writes from many places.
+// CanWritev is true where NewVectorWriter works: one call of writev writes several slices.
 const CanWritev = true
 
-// A VectorWriter writes to a socket what lies in many places. It is for one goroutine at a time.
+// A VectorWriter writes several slices to a socket with one system call, writev, without copying
+// them together first. It is for one goroutine at a time.
 type VectorWriter struct {
-	s       *Socket
-	src     Pieces
-	some    func(fd uintptr) bool // made once, as are the next two
-	all     func(fd uintptr) bool
-	add     func(p []byte)
-	vectors []syscall.Iovec // for the present call
-	left    bool            // not all was written
-	errno   syscall.Errno
+	s   *Socket
+	src Pieces
+
+	// Functions that are made once, so that a write allocates none.
+	some func(fd uintptr) bool // for TryWrite: one call of writev
+	all  func(fd uintptr) bool // for Write: as many calls as the socket takes
+	add  func(p []byte)        // for src.Unwritten: appends p to vectors
+
+	vectors []syscall.Iovec // of the call of writev that is being prepared
+	left    bool            // src has more to write
+	errno   syscall.Errno   // the error of the last call, 0 for none
 }
 
-// iovecs is memory for what one call is told.
+// iovecs is the memory for the vectors of one call of writev.
 type iovecs struct{ v []syscall.Iovec }
 
 const iovecsStart = 64 + 2 // 512 KiB in pieces of 16 KiB with a frame header before each
 
 var iovecPool = sync.Pool{New: func() any { return &iovecs{make([]syscall.Iovec, 0, iovecsStart)} }}
 
-// NewVectorWriter returns a writer of src to s.
+// NewVectorWriter returns a writer that writes src to s, which is not nil.
 func NewVectorWriter(s *Socket, src Pieces) *VectorWriter {
 	w := &VectorWriter{s: s, src: src}
 	w.some = func(fd uintptr) bool {
@@ -47,10 +51,11 @@ func NewVectorWriter(s *Socket, src Pieces) *VectorWriter {
 	return w
 }
 
-// TryWrite writes what the socket takes at once.
+// TryWrite writes as much as the socket takes at once, which may be nothing. It never waits. What
+// is written src learns by Wrote.
 func (w *VectorWriter) TryWrite() error { return w.write(w.some) }
 
-// Write writes all, and waits for the socket as Write of its net.Conn does.
+// Write writes all that src has, and waits for the socket as Write of its net.Conn does.
 func (w *VectorWriter) Write() error { return w.write(w.all) }
 
 func (w *VectorWriter) write(f func(fd uintptr) bool) error {
@@ -61,7 +66,7 @@ func (w *VectorWriter) write(f func(fd uintptr) bool) error {
 	return nil
 }
 
-// once writes once and reports whether the socket has taken something.
+// once makes one call of writev and reports whether the socket has taken anything.
 func (w *VectorWriter) once(fd uintptr) bool {
 	box := iovecPool.Get().(*iovecs)
 	w.vectors = box.v[:0]

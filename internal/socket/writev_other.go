@@ -5,7 +5,7 @@ package socket
 // CanWritev is false: on this system there is no VectorWriter.
 const CanWritev = false
 
-// A VectorWriter is not to be had on this system.
+// A VectorWriter does not exist on this system: NewVectorWriter returns nil.
 type VectorWriter struct{}
 
 // NewVectorWriter returns nil.
