@@ -119,3 +119,32 @@ func (c *Conn) Drained() bool {
 	}
 	return c.goAway.drain == drainFinal && c.goAway.lingerUntil == 0 || c.goAway.received && c.cfg.Role == Client
 }
+
+// Err returns the connection error that ended c, or nil.
+func (c *Conn) Err() error {
+	if c.connErr == nil {
+		return nil
+	}
+	return c.connErr
+}
+
+// Fail ends the connection: it appends GOAWAY with the error's code and a debug text that says what
+// was wrong (RFC 9113 §5.4.1). Nothing follows it: from then on no method appends anything, Receive
+// and Tick do nothing, Deadline returns false, and the scheduler is not called any more. Only the
+// first call counts.
+func (c *Conn) Fail(err *frame.ConnError) {
+	if c.connErr != nil {
+		return
+	}
+	c.connErr = err
+	c.counts.LastError = err.Code
+	debug := err.Reason
+	if err.Section != "" {
+		debug += " (" + err.Section + ")"
+	}
+	last := c.streams.ids.LastRemote()
+	if c.goAway.drain == drainFinal {
+		last = c.goAway.lastSent // never more than was said before (RFC 9113 §6.8)
+	}
+	c.appendGoAway(last, err.Code, debug)
+}
