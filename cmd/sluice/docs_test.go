@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/proxy"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
 	"github.com/sluice-go/sluice/tunnel"
@@ -34,6 +35,7 @@ import (
 // Variables of the environment where this test's program is to be the command.
 const (
 	originVariable = "SLUICE_TEST_ORIGIN" // address of the site that its proxy reaches for every name
+	plainVariable  = "SLUICE_TEST_PLAIN"  // that of the same site without TLS, for port 80
 	listenVariable = "SLUICE_TEST_LISTEN" // where the proxy listens by default
 )
 
@@ -44,16 +46,23 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(runWith(ctx, os.Args[1:], os.Stdout, os.Stderr, func(o *proxy.Options) {
-		if o.HTTP == proxy.Defaults().HTTP {
-			o.HTTP = os.Getenv(listenVariable)
-		}
-		o.Adjust = func(p *tunnel.Proxy) {
-			p.Resolver = publicNames{}
-			p.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, origin)
+	reach := func(p *tunnel.Proxy) {
+		p.Resolver = publicNames{}
+		p.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if strings.HasSuffix(addr, ":80") {
+				return (&net.Dialer{}).DialContext(ctx, network, os.Getenv(plainVariable))
 			}
+			return (&net.Dialer{}).DialContext(ctx, network, origin)
 		}
+	}
+	os.Exit(runWith(ctx, os.Args[1:], os.Stdout, os.Stderr, adjust{
+		proxy: func(o *proxy.Options) {
+			if o.HTTP == proxy.Defaults().HTTP {
+				o.HTTP = os.Getenv(listenVariable)
+			}
+			o.Adjust = reach
+		},
+		reverse: func(o *reverse.Options) { o.Adjust = reach },
 	}))
 }
 
@@ -66,7 +75,7 @@ func (publicNames) LookupNetIP(context.Context, string, string) ([]netip.Addr, e
 
 // The commands of docs/TUNNELS.md work as they are printed there, and print what is printed there.
 func TestTunnelsPage(t *testing.T) {
-	for _, program := range []string{"bash", "curl"} {
+	for _, program := range []string{"bash", "curl", "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatal(err)
@@ -101,20 +110,22 @@ func newPage(t *testing.T) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	secure, plain := listenAnywhere(t), listenAnywhere(t)
 	srv := &server.Server{
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "hello from %s\n", r.Host)
+			if r.URL.Path == "/headers" {
+				_ = r.Header.Write(w)
+			}
 		}),
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(l, "", "") }()
+	ended := make(chan error, 2)
+	go func() { ended <- srv.ServeTLS(secure, "", "") }()
+	go func() { ended <- srv.Serve(plain) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
+		<-ended
 		<-ended
 	})
 	p := &page{dir: t.TempDir(), ports: map[string]string{}}
@@ -124,7 +135,10 @@ func newPage(t *testing.T) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\n%s=%s exec '%s' \"$@\"\n", originVariable, l.Addr(), program)
+	wrapper := fmt.Sprintf(
+		"#!/bin/sh\n%s=%s %s=%s exec '%s' \"$@\"\n",
+		originVariable, secure.Addr(), plainVariable, plain.Addr(), program,
+	)
 	for file, text := range map[string][]byte{
 		roots:                        pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
 		filepath.Join(bin, "sluice"): []byte(wrapper),
@@ -145,15 +159,22 @@ func newPage(t *testing.T) *page {
 		"SSL_CERT_FILE="+roots,
 	)
 	for _, port := range []string{"3128", "8443", "8444", "8080", "8081", "2222"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := listenAnywhere(t)
 		_, p.ports[port], _ = net.SplitHostPort(l.Addr().String())
 		defer l.Close() // when all are chosen
 	}
 	p.env = append(p.env, listenVariable+"=127.0.0.1:"+p.ports["3128"])
 	return p
+}
+
+// listenAnywhere listens on a free port.
+func listenAnywhere(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // starts reports whether a block starts a server.

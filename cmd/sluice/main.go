@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/proxy"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/serve"
 )
 
@@ -25,13 +26,17 @@ func main() {
 // run runs the command with args and returns its exit status: 0 for success, 1
 // for a failure, which it has reported on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return runWith(ctx, args, stdout, stderr, nil)
+	return runWith(ctx, args, stdout, stderr, adjust{})
 }
 
-// runWith is run with a function that changes the options of "sluice proxy"; it may be nil.
-func runWith(
-	ctx context.Context, args []string, stdout, stderr io.Writer, adjustProxy func(*proxy.Options),
-) int {
+// adjust has functions that change the options of subcommands, for tests; they may be nil.
+type adjust struct {
+	proxy   func(*proxy.Options)
+	reverse func(*reverse.Options)
+}
+
+// runWith is run with options that adjust changes.
+func runWith(ctx context.Context, args []string, stdout, stderr io.Writer, adjust adjust) int {
 	root := &cobra.Command{
 		Use:           "sluice",
 		Short:         "HTTP/2 in pure Go, from the command line",
@@ -39,7 +44,7 @@ func runWith(
 		SilenceUsage:  true, // an error is one sentence, not a page of flags
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(nil), proxyCommand(adjustProxy), tunnelCommand())
+	root.AddCommand(serveCommand(nil), proxyCommand(adjust.proxy), tunnelCommand(adjust.reverse))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

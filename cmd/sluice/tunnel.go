@@ -6,8 +6,9 @@ import (
 	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
 )
 
-// tunnelCommand turns flags into reverse.Options.
-func tunnelCommand() *cobra.Command {
+// tunnelCommand turns flags into reverse.Options; adjust, if not nil, changes them before they are
+// used.
+func tunnelCommand(adjust func(*reverse.Options)) *cobra.Command {
 	o := reverse.Defaults()
 	cmd := &cobra.Command{
 		Use:   "tunnel",
@@ -23,13 +24,16 @@ say through the inner sides that are connected. Both have the same token.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Err = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if adjust != nil {
+				adjust(&o)
+			}
 			return reverse.Run(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.TokenFile, "token-file", "", "file with the token of both sides, 16 characters or more")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "time that tunnels have after Ctrl-C")
-	f.BoolVar(&o.Inner, "reverse", false, "be the inner side")
+	f.BoolVar(&o.Inner, "reverse", false, "be the inner side, in the network that is to be reached")
 	f.StringVar(&o.To, "to", "", "URL of the outer side, https://HOST:PORT")
 	f.StringVar(&o.CAFile, "ca", "", "PEM file with the roots for --to (default: the system's)")
 	f.StringSliceVar(&o.Allow, "allow", nil, "a HOST:PORT that may be reached through the inner side (may be repeated)")

@@ -35,6 +35,9 @@ type Options struct {
 
 	Out, Err io.Writer // what it does, and its log; nil discards them
 
+	// Adjust, if not nil, changes the proxy of the inner side: tests give it a resolver.
+	Adjust func(*tunnel.Proxy)
+
 	// Ready, if not nil, is called once everything listens, with the address of Accept and those of
 	// Listen.
 	Ready func(accept net.Addr, listen []net.Addr)

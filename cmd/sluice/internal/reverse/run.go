@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/sluice-go/sluice/server"
@@ -32,10 +33,23 @@ func Run(ctx context.Context, o Options) error {
 	if _, err := o.token(); err != nil {
 		return err
 	}
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		fmt.Fprintf(o.Out, "\nStopping: tunnels have %v to end. Ctrl-C again stops at once.\n", o.Drain)
+	})
+	run := o.runOuter
 	if o.Inner {
-		return o.runInner(ctx)
+		run = o.runInner
 	}
-	return o.runOuter(ctx)
+	err := run(ctx)
+	if !stop() {
+		<-said
+	}
+	if err == nil {
+		fmt.Fprintln(o.Out, "Stopped.")
+	}
+	return err
 }
 
 func (o *Options) logger() *slog.Logger { return slog.New(slog.NewTextHandler(o.Err, nil)) }
@@ -50,10 +64,11 @@ func (o *Options) runInner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p := &tunnel.Proxy{Policy: policy, IdleTimeout: -1, Logger: o.logger()}
 	in := &tunnel.ReverseInner{
 		URL:         u,
 		Token:       func(context.Context) (string, error) { return o.token() },
-		Handler:     &tunnel.Proxy{Policy: policy, IdleTimeout: -1, Logger: o.logger()},
+		Handler:     p,
 		Connections: o.Connections, DrainTimeout: o.Drain, Logger: o.logger(),
 	}
 	if o.Drain == 0 {
@@ -69,7 +84,16 @@ func (o *Options) runInner(ctx context.Context) error {
 			return fmt.Errorf("--ca %s: there is no certificate in it", o.CAFile)
 		}
 	}
-	fmt.Fprintf(o.Out, "sluice dials %s with %d connections, and lets through %v\n", o.To, o.Connections, o.Allow)
+	if o.Adjust != nil {
+		o.Adjust(p)
+	}
+	fmt.Fprintf(
+		o.Out,
+		"sluice is the inner side of a reverse tunnel\n\n  to %s, with %d connections\n  allowed: %s\n\nCtrl-C stops.\n",
+		o.To,
+		o.Connections,
+		strings.Join(o.Allow, ", "),
+	)
 	return cutOff(in.Run(ctx))
 }
 
@@ -110,6 +134,7 @@ func (o *Options) runOuter(ctx context.Context) error {
 		}
 		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	}
+	fmt.Fprintf(o.Out, "sluice is the outer side of a reverse tunnel\n\n  inner sides: %s\n", accept.Addr())
 	forwards := make([]forward, 0, len(o.Listen))
 	addrs := make([]net.Addr, 0, len(o.Listen))
 	for _, s := range o.Listen {
@@ -122,9 +147,9 @@ func (o *Options) runOuter(ctx context.Context) error {
 		}
 		addr := listeners[len(listeners)-1].Addr()
 		forwards, addrs = append(forwards, f), append(addrs, addr)
-		fmt.Fprintf(o.Out, "sluice listens on %s for %s behind the inner side\n", addr, f.target)
+		fmt.Fprintf(o.Out, "  clients:     %s, for %s\n", addr, f.target)
 	}
-	fmt.Fprintf(o.Out, "sluice accepts inner sides on %s\n", accept.Addr())
+	fmt.Fprint(o.Out, "\nCtrl-C stops.\n")
 	if o.Ready != nil {
 		o.Ready(accept.Addr(), addrs)
 	}
