@@ -385,7 +385,7 @@ func (x *tunnelTargets) bulk(t *testing.T, d *tunnel.Dialer, ends bool) {
 			t.Errorf("CloseWrite: %v", err)
 		}
 	})
-	want, r := sent, io.Reader(io.LimitReader(nc, int64(len(sent))))
+	want, r := sent, io.LimitReader(nc, int64(len(sent)))
 	if ends {
 		want, r = append(bytes.Clone(sent), fmt.Sprintf("%d octets", len(sent))...), nc
 	}

@@ -50,8 +50,8 @@ func ExampleProxy() {
 	fmt.Println(string(body))
 	transport.CloseIdleConnections()
 	r := <-ended
-	fmt.Println(r.Kind, r.Status, r.Rule, r.End)
+	fmt.Println(r.Kind, r.Status, r.Rule)
 	// Output:
 	// hello through a tunnel
-	// tunnel 200 default closed
+	// tunnel 200 default
 }

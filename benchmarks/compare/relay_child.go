@@ -227,7 +227,7 @@ func (e *relayEnd) one(j relayJob) error {
 		return fmt.Errorf("CONNECT: %s", resp.Status)
 	}
 	// Not every proxy takes END_STREAM for the end of a tunnel.
-	defer t.Abort(frame.Cancel) //nolint:errcheck // it returns nil
+	defer t.Abort(frame.Cancel)
 	return carry(t, j)
 }
 
