@@ -56,10 +56,14 @@ var endings = []ending{
 }
 
 // The ways of the table: a chain is HTTP/2 on TLS to a proxy that reaches the target by a tunnel
-// through another one, over HTTP/2 too.
-const overChain = "chain"
+// through another one, over HTTP/2 too; behind is HTTP/1.1 to a proxy behind a load balancer.
+const (
+	overChain     = "chain"
+	overBehind    = "behind"
+	overBehindTLS = "behind-tls"
+)
 
-var endingWays = append(slices.Clone(allWays), overChain)
+var endingWays = append(slices.Clone(allWays), overChain, overBehind, overBehindTLS)
 
 // TestEndings plays each row over each protocol.
 func TestEndings(t *testing.T) {
@@ -81,7 +85,7 @@ func TestEndings(t *testing.T) {
 func (row ending) possible(way string) bool {
 	switch {
 	case strings.Contains(row.steps, "client lost"):
-		return way != overHTTP1 && way != overHTTPS1
+		return way == overH2 || way == overH2C || way == overChain
 	case strings.Contains(row.steps, "target lost"):
 		return way == overChain
 	}
@@ -164,8 +168,12 @@ func (x *endingTest) chain(p *Proxy) {
 // dial opens the tunnel.
 func (x *endingTest) dial(target string) *endingSide {
 	way := x.way
-	if way == overChain {
+	switch way {
+	case overChain:
 		way = overH2
+	case overBehind, overBehindTLS:
+		x.e.behindBalancer()
+		way = map[string]string{overBehind: overHTTP1, overBehindTLS: overHTTPS1}[way]
 	}
 	if way == overHTTP1 || way == overHTTPS1 {
 		c, _ := x.e.dial(way, target)

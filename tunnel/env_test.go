@@ -38,6 +38,7 @@ type proxyEnv struct {
 	plain, tls string // addresses
 	roots      *x509.CertPool
 	records    chan *Record
+	header     string // that a connection begins with, as behind a load balancer
 }
 
 // newProxy serves p on 127.0.0.1 until the test ends. A nil Policy lets everything through.
@@ -68,6 +69,25 @@ func newProxy(t *testing.T, p *Proxy) *proxyEnv {
 		wg.Wait()
 	})
 	return e
+}
+
+// behindBalancer has the proxy listen behind a load balancer, too, to which dialRaw connects.
+func (e *proxyEnv) behindBalancer() {
+	e.t.Helper()
+	e.header = "PROXY TCP4 192.0.2.1 192.0.2.2 4321 443\r\n"
+	var wg sync.WaitGroup
+	for addr, serve := range map[*string]func(net.Listener) error{
+		&e.plain: e.srv.Serve,
+		&e.tls:   func(l net.Listener) error { return e.srv.ServeTLS(l, "", "") },
+	} {
+		l := listen(e.t)
+		*addr = l.Addr().String()
+		wg.Go(func() { _ = serve(&ProxyProtocolListener{Listener: l, Trusted: prefixes("127.0.0.0/8")}) })
+	}
+	e.t.Cleanup(func() {
+		_ = e.srv.Close()
+		wg.Wait()
+	})
 }
 
 func allowAll() Policy {
@@ -178,6 +198,7 @@ func (e *proxyEnv) dialRaw(way string) tunnelConn {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	write(e.t, tcp, e.header)
 	nc := tcp.(tunnelConn)
 	if way == overHTTPS1 {
 		nc = tls.Client(tcp, &tls.Config{RootCAs: e.roots, ServerName: "127.0.0.1"})

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
-	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // resetGrace bounds how long a relay goes on to deliver what it has read from a side that has
@@ -139,7 +138,7 @@ func (r *relay) copy(from int) {
 // more, so that otherwise only a write would find out that it was reset. A conn.Tunnel says so by
 // OnEnd.
 func (r *relay) awaitReset(side int) {
-	s := socket.Of(socket.BelowTLS(below(r.sides[side])))
+	s := socketOf(r.sides[side])
 	if s == nil {
 		return
 	}

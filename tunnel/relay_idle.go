@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/internal/socket"
 )
 
 // idleCheck is what checkIdle keeps from one time to the next. Only its timer uses it.
@@ -40,15 +39,14 @@ func (r *relay) checkIdle() {
 func (r *relay) progresses() bool {
 	moving := false
 	for side, c := range r.sides {
-		c = below(c)
-		if s := socket.Of(socket.BelowTLS(c)); s != nil {
+		if s := socketOf(c); s != nil {
 			n, _ := s.Unsent() // 0 where it is not known
 			moving = moving || n > 0 && n != r.check.unsent[side]
 			r.check.unsent[side] = n
 			continue
 		}
 		// A Write of a Tunnel tells how far it has come when it ends.
-		if t, ok := c.(*conn.Tunnel); ok && r.writing[1-side].Load() && !r.check.cut {
+		if t, ok := below(c).(*conn.Tunnel); ok && r.writing[1-side].Load() && !r.check.cut {
 			r.check.cut, moving = true, true
 			_ = t.SetWriteDeadline(time.Now()) // fails on a closed tunnel only
 		}
