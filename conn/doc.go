@@ -3,29 +3,24 @@
 // deadlines and resets, and no types of net/http. Packages server and client build on it; programs
 // that want HTTP/2 without net/http can do the same.
 //
-// # Goroutines
+// A server answers streams with a [Handler], and a client opens them:
 //
-// Serve is the one goroutine that a connection keeps: it reads, and handles everything that one
-// read brought before the next. On a client, where requests follow one another closely and one at a
-// time, the goroutine that waits for the response reads in its place (readlease.go). A goroutine
-// that has something to send appends it and calls Flush: one at a time takes all that is ready, of
-// all streams, in one write. Where none would, a goroutine is started that flushes and ends. The
-// reader itself never writes, so that two peers which both write cannot wait for each other; nor do
-// reads and writes of streams wait in the socket, so that a blocked one does not keep them beyond a
-// reset or a deadline: a large Write sends only what a plain socket takes at once.
+//	s := conn.NewServer(nc, conn.Config{}, handler) // HandleStreams gets what clients ask for
+//	err := s.Serve()                                // returns when the connection has ended
+//
+//	c := conn.NewClient(nc, conn.Config{}, nil)
+//	go c.Serve()
+//	st, err := c.OpenRequest(&conn.Request{Fields: fields, End: true})
+//	head, err := st.AwaitHead() // then st.Read, st.Trailers and st.Release
+//
+// The example below is a whole program. The zero [Config] will do: its fields say what they default
+// to.
 //
 // # Tunnels
 //
 // NewTunnel makes a net.Conn of a stream, as CONNECT (RFC 9113 §8.5) and extended CONNECT (RFC
 // 8441) want it. A Tunnel has no goroutine: an idle one costs its stream's memory, whatever the
 // number.
-//
-// # Locks
-//
-// There is one lock for each connection, Conn.mu; the comment of Conn has its rules. It is not held
-// over a system call that may wait, a wait on a channel or a call of the application, but for the
-// Scheduler and Padding of Config. Readers and writers of streams wait on conditions of their
-// stream.
 //
 // # Memory
 //
@@ -44,4 +39,22 @@
 // up; otherwise an octet is enough. On sockets other than TCP and Unix ones, TLS among them, and on
 // systems other than Unix, a read must hold a buffer while it waits: 4 KiB, or 64 KiB when the read
 // before brought more than that and a stream is open.
+//
+// # Goroutines
+//
+// Serve is the one goroutine that a connection keeps: it reads, and handles everything that one
+// read brought before the next. On a client, where requests follow one another closely and one at a
+// time, the goroutine that waits for the response reads in its place (readlease.go). A goroutine
+// that has something to send appends it and calls Flush: one at a time takes all that is ready, of
+// all streams, in one write. Where none would, a goroutine is started that flushes and ends. The
+// reader itself never writes, so that two peers which both write cannot wait for each other; nor do
+// reads and writes of streams wait in the socket, so that a blocked one does not keep them beyond a
+// reset or a deadline: a large Write sends only what a plain socket takes at once.
+//
+// # Locks
+//
+// There is one lock for each connection, Conn.mu; the comment of Conn has its rules. It is not held
+// over a system call that may wait, a wait on a channel or a call of the application, but for the
+// Scheduler and Padding of Config. Readers and writers of streams wait on conditions of their
+// stream.
 package conn
