@@ -3,7 +3,7 @@ package frame
 import "slices"
 
 // Unknown is a frame of a type that this package does not know, kept as it is. Endpoints ignore it
-// (RFC 9113 §4.1), except in the middle of a field block, where it is a connection error
+// (RFC 9113 §4.1, §5.5), except in the middle of a field block, where it is a connection error
 // (RFC 9113 §4.3).
 type Unknown struct {
 	Header  Header // Append takes the length from Payload
