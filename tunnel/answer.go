@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dunglas/httpsfv"
 )
@@ -76,6 +77,10 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	p.boundFlush(w, r)
+	if r.ProtoMajor < 2 && r.ContentLength != 0 {
+		// net/http reads the content before it answers, and closes the connection if that fails.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedDrain)) // another server may not have it
+	}
 	w.WriteHeader(ref.Status)
 	_, _ = w.Write([]byte(body)) // the client may have gone
 }

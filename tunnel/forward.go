@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -26,12 +25,12 @@ var errClosed = errors.New("tunnel: the proxy is closed")
 func (x *request) forward() {
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
-	stop := context.AfterFunc(x.p.init().closed, func() { cancel(errClosed) })
-	defer stop()
 	f := &forward{request: x, cancel: cancel}
+	stop := context.AfterFunc(x.p.init().closed, func() { f.cut(errClosed) })
+	defer stop()
 	if idle := x.p.idleTimeout(); idle > 0 {
 		f.idle = idle
-		f.timer = time.AfterFunc(idle, func() { cancel(errIdle) })
+		f.timer = time.AfterFunc(idle, func() { f.cut(errIdle) })
 		defer f.timer.Stop()
 	}
 	out, done := f.prepare(ctx)
@@ -42,11 +41,12 @@ func (x *request) forward() {
 	f.endInterim()
 	defer f.count()
 	if err != nil {
-		x.p.refuse(x.w, x.r, x.rec, f.explain(ctx, err))
+		f.refuseCut(f.explain(ctx, err))
 		return
 	}
 	defer resp.Body.Close()
 	f.respond(ctx, resp)
+	f.end()
 }
 
 // forward is a request on its way to an origin.
@@ -61,7 +61,10 @@ type forward struct {
 	denied   error // what the policy says of the address of the connection that the request got
 	upstream *url.URL
 
+	body           *countedBody // nil for none
 	sent, received atomic.Int64 // octets of content
+
+	client clientSideOf
 }
 
 // count puts into the record what was carried.
@@ -105,7 +108,8 @@ func (f *forward) prepare(ctx context.Context) (out *http.Request, done bool) {
 		out.Header = make(http.Header)
 	}
 	if r.Body != nil && r.ContentLength != 0 {
-		out.Body = &countedBody{ReadCloser: r.Body, f: f}
+		f.body = &countedBody{f: f}
+		out.Body = f.body
 	}
 	trailers := hasToken(r.Header["Te"], "trailers")
 	removeHopByHop(out.Header)
@@ -217,22 +221,6 @@ func (f *forward) explain(ctx context.Context, err error) error {
 		return bad(http.StatusBadGateway, typeProtocol, "the origin's response is malformed")
 	}
 	return bad(http.StatusBadGateway, typeTerminated, "the origin has closed the connection without a response")
-}
-
-// countedBody is the content of a request.
-type countedBody struct {
-	io.ReadCloser
-	f *forward
-}
-
-// Read counts.
-func (b *countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if n > 0 {
-		b.f.sent.Add(int64(n))
-		b.f.touch()
-	}
-	return n, err
 }
 
 // maxForwards counts Max-Forwards down for OPTIONS and TRACE (RFC 9110 §7.6.2). It reports true
