@@ -16,6 +16,10 @@ import (
 // serveConnect answers CONNECT with a tunnel.
 func (x *request) serveConnect() {
 	p := x.p
+	if err := x.checkLoop(); err != nil {
+		p.refuse(x.w, x.r, x.rec, err)
+		return
+	}
 	ctx, cancel := x.openContext()
 	target, err := p.open(ctx, x.target, x.rec)
 	cancel(nil)

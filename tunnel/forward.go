@@ -80,10 +80,8 @@ func (f *forward) touch() {
 // prepare makes the request to send. It reports true where the client has its answer.
 func (f *forward) prepare(ctx context.Context) (out *http.Request, done bool) {
 	p, r := f.p, f.r
-	if _, ok := r.Header["Via"]; ok && loops(r.Header["Via"], p.state.via) {
-		return nil, f.refuse(&Refusal{
-			Status: http.StatusLoopDetected, Type: typeLoop, Details: "the request has been here before, as Via says",
-		})
+	if err := f.checkLoop(); err != nil {
+		return nil, f.refuse(err)
 	}
 	if done, err := f.maxForwards(); done || err != nil {
 		return nil, done || f.refuse(err)

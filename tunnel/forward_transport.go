@@ -159,6 +159,16 @@ func newPseudonym(name string) string {
 	return name + "-" + hex.EncodeToString(id[:])
 }
 
+// checkLoop returns the Refusal of a request that this Proxy has sent on before, nil for another.
+func (x *request) checkLoop() error {
+	if via := x.r.Header["Via"]; len(via) == 0 || !loops(via, x.p.init().via) {
+		return nil
+	}
+	return &Refusal{
+		Status: http.StatusLoopDetected, Type: typeLoop, Details: "the request has been here before, as Via says",
+	}
+}
+
 // loops reports whether a Via field names the pseudonym.
 func loops(via []string, pseudonym string) bool {
 	for _, v := range via {

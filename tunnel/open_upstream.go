@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,8 +83,20 @@ func (p *Proxy) newUpstreamDialer(u *url.URL) *Dialer {
 	own := *u // the hook may change its own
 	return &Dialer{
 		Proxy: &own, DialProxy: p.dialUpstream, TLSClientConfig: p.UpstreamTLS,
-		DialTimeout: p.dialTimeout(), AnswerTimeout: p.dialTimeout(),
+		DialTimeout: p.dialTimeout(), AnswerTimeout: p.dialTimeout(), GetHeader: p.upstreamHeader,
 	}
+}
+
+// targetKey finds the *Target in the context in which an upstream proxy is asked for it.
+type targetKey struct{}
+
+// upstreamHeader returns the fields of CONNECT to an upstream proxy: Via, by which a loop of proxies
+// ends.
+func (p *Proxy) upstreamHeader(ctx context.Context, _ string) (http.Header, error) {
+	t := ctx.Value(targetKey{}).(*Target)
+	version := strings.TrimSuffix(strings.TrimPrefix(t.Proto, "HTTP/"), ".0")
+	via := append(slices.Clone(t.Header["Via"]), version+" "+p.init().via)
+	return http.Header{"Via": {strings.Join(via, ", ")}}, nil
 }
 
 // dialUpstream connects to an upstream proxy, whose address the policy does not judge: the operator
@@ -131,6 +144,7 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 			return p.sendHeader(ctx, c, t)
 		}
 	}
+	ctx = context.WithValue(ctx, targetKey{}, t)
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))))
 	if alone {
 		_ = d.Close() // its connection ends with the tunnel
@@ -178,7 +192,7 @@ func answerRefusal(other string, pe *ProxyError) *Refusal {
 		r.Status, r.Type = pe.StatusCode, typeDenied
 	case http.StatusGatewayTimeout:
 		r.Status, r.Type = pe.StatusCode, typeTimeout
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusLoopDetected:
 		r.Status = pe.StatusCode
 	}
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", pe.StatusCode, http.StatusText(pe.StatusCode)))

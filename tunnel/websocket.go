@@ -58,10 +58,8 @@ func (x *request) serveWebSocket() {
 // prepare makes what is sent to the origin.
 func (ws *webSocket) prepare() error {
 	r := ws.r
-	if loops(r.Header["Via"], ws.p.state.via) {
-		return &Refusal{
-			Status: http.StatusLoopDetected, Type: typeLoop, Details: "the request has been here before, as Via says",
-		}
+	if err := ws.checkLoop(); err != nil {
+		return err
 	}
 	scheme, authority := ws.absolute()
 	ws.secure, ws.host = scheme == "https" || scheme == "wss", authority
