@@ -1,9 +1,12 @@
 package client
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
@@ -153,4 +156,50 @@ func TestServerEndsUploadAfterResponse(t *testing.T) {
 		f.close()
 		_ = p.nc.Close()
 	})
+}
+
+// bodyWithSignal closes a channel when it is closed, and panics when it is closed again.
+type bodyWithSignal struct {
+	io.Reader
+	closed chan struct{}
+}
+
+func (b *bodyWithSignal) Close() error {
+	close(b.closed)
+	return nil
+}
+
+// The stream of an upload that has failed dies at the moment at which its response is returned: the
+// body is closed whichever of the two comes first.
+func TestStreamEndsAsResponseComes(t *testing.T) {
+	for _, responseFirst := range []bool{false, true} {
+		body := &bodyWithSignal{strings.NewReader("body"), make(chan struct{})}
+		x := new(exchange)
+		r := newReplayBody(newRequest(t, "POST", testURL, body), 0).newReader()
+		x.upload = &upload{x: x, r: r, streamDone: make(chan struct{})}
+		x.upload.closeBody(errSuperseded) // the upload ends before there is a response
+
+		x.mu.Lock() // onStreamEnd cannot find out yet whether there is one
+		ended := make(chan struct{})
+		go func() {
+			x.onStreamEnd(nil)
+			close(ended)
+		}()
+		select {
+		case <-x.upload.streamDone:
+		case <-time.After(10 * time.Second):
+			t.Error("whether there is a response was to be known before the end of the stream was")
+		}
+		x.mu.Unlock()
+		if !responseFirst {
+			<-ended
+		}
+		x.markFinal()
+		<-ended
+		select {
+		case <-body.closed:
+		case <-time.After(10 * time.Second):
+			t.Error("the body was not closed")
+		}
+	}
 }

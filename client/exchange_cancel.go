@@ -62,10 +62,12 @@ var errHookExited = errors.New("http2: a hook of the request ended its goroutine
 // onStreamEnd is called by conn when the stream of a request with an upload ends early. It must not
 // block.
 func (x *exchange) onStreamEnd(error) {
+	// Before final is read: either this finds it set, or markFinal, which sets it at the same time,
+	// finds streamDone closed, and closes the body.
+	x.upload.markDone()
 	x.mu.Lock()
 	final := x.mu.final
 	x.mu.Unlock()
-	x.upload.markDone()
 	if final {
 		x.upload.r.body.closeAttempt(x.upload.r.attempt, true)
 	}

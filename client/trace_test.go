@@ -64,6 +64,7 @@ func TestTrace(t *testing.T) {
 		p.request()
 		p.send(h2test.RST(1, frame.RefusedStream))
 		p.request()
+		synctest.Wait() // until the hooks for what was sent have returned
 		p.send(h2test.Response(3, 103), h2test.Response(3, 200).End())
 		r.response()
 		n.want(t, "GET, refused once",
@@ -81,12 +82,14 @@ func TestTrace(t *testing.T) {
 		req.Header.Set("Expect", "100-continue")
 		r = f.start(req)
 		h := p.nextRequest()
+		synctest.Wait()
 		p.send(h2test.Response(h.StreamID, 100))
 		for {
 			if d, ok := p.next().(frame.Data); ok && d.EndStream {
 				break
 			}
 		}
+		synctest.Wait()
 		p.send(h2test.Response(h.StreamID, 204).End())
 		r.response()
 		n.want(t, "POST with 100-continue",

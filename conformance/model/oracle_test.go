@@ -64,7 +64,7 @@ func (w *testbed) checkExchanges() {
 		}
 		for i, s := range x.sources {
 			if !s.closed.Load() {
-				w.failf("request %d: body %d of %d is not closed", x.id, i+1, len(x.sources))
+				w.failf("request %d: body %d of %d is not closed\n%s", x.id, i+1, len(x.sources), stacks())
 			}
 		}
 		x.checkWhole()
