@@ -214,7 +214,9 @@ func (c *Conn) fillForWriteLocked(mayBorrow, mayWait bool) (borrowed, awaits boo
 	for mayWait && !borrowed && c.awaitStreamWriterLocked() {
 		borrowed = c.fillOnceLocked(mayBorrow)
 	}
-	return borrowed, c.core.OutputLen() == 0 && c.core.Awaits()
+	awaits = c.core.OutputLen() == 0 && c.core.Awaits()
+	c.checkSchedulerLocked() // which Fill and Awaits ask; while no stream is ready nothing asks it
+	return borrowed, awaits
 }
 
 // fillOnceLocked is fillForWriteLocked that does not wait.
@@ -242,7 +244,6 @@ func (c *Conn) fillOnceLocked(mayBorrow bool) (borrowed bool) {
 		c.core.Fill(most)
 	}
 	c.handleEventsLocked()
-	c.checkSchedulerLocked()
 	return borrowed
 }
 
