@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/sluice-go/sluice/frame"
 )
 
 // ServeConn carries a connection to a target, "host:port", as a tunnel that its client had asked
@@ -28,7 +30,7 @@ func (p *Proxy) ServeConn(nc net.Conn, target string) error {
 		if x.rec.Rule == "" {
 			x.rec.Rule = r.Rule
 		}
-		_ = nc.Close() // the error is known
+		abort(nc, frame.Cancel)
 		return r
 	}
 	x.carryTunnel(nc, to)

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
@@ -17,13 +21,20 @@ func tunnelCommand(adjust func(*reverse.Options)) *cobra.Command {
 
 The inner side (--reverse) dials the outer side and serves what --allow lists,
 nothing else. The outer side (--accept) listens for clients, and sends what they
-say through the inner sides that are connected. Both have the same token.`,
+say through the inner sides that are connected: to one target by --listen, or to
+all that the inner side allows by --proxy. Both have the same token.`,
 		Example: `  sluice tunnel --accept :8443 --cert cert.pem --key key.pem --token-file token \
     --listen 127.0.0.1:2222=db.internal:22
+  sluice tunnel --accept :8443 --cert cert.pem --key key.pem --token-file token \
+    --proxy 127.0.0.1:3128
   sluice tunnel --reverse --to https://outer.example:8443 --token-file token --allow db.internal:22`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Err = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			reload := make(chan os.Signal, 1)
+			signal.Notify(reload, syscall.SIGHUP)
+			defer signal.Stop(reload)
+			o.Reload = reload
 			if adjust != nil {
 				adjust(&o)
 			}
@@ -33,6 +44,13 @@ say through the inner sides that are connected. Both have the same token.`,
 	f := cmd.Flags()
 	f.StringVar(&o.TokenFile, "token-file", "", "file with the token of both sides, 16 characters or more")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "time that tunnels have after Ctrl-C")
+	f.DurationVar(
+		&o.IdleTimeout,
+		"tunnel-idle-timeout",
+		0,
+		"time after which a tunnel that carries nothing ends; 0 is never",
+	)
+	f.StringVar(&o.Audit, "audit", "", `file for a line of JSON for each tunnel; "-" is the standard output`)
 	f.BoolVar(&o.Inner, "reverse", false, "be the inner side, in the network that is to be reached")
 	f.StringVar(&o.To, "to", "", "URL of the outer side, https://HOST:PORT")
 	f.StringVar(&o.CAFile, "ca", "", "PEM file with the roots for --to (default: the system's)")
@@ -48,5 +66,7 @@ say through the inner sides that are connected. Both have the same token.`,
 		nil,
 		"ADDRESS=HOST:PORT: carry connections to ADDRESS to a target (may be repeated)",
 	)
+	f.StringVar(&o.Proxy, "proxy", "", "address of a proxy for HTTP CONNECT, to all that the inner side allows")
+	f.StringVar(&o.Users, "users", "", `file of users for --proxy, with lines as "sluice proxy user NAME" prints them`)
 	return cmd
 }

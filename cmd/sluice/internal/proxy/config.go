@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/cmd/sluice/internal/audit"
 	"github.com/sluice-go/sluice/tunnel"
 )
 
@@ -21,7 +22,7 @@ type config struct {
 	policy *tunnel.PolicyFile // nil where there is no file
 	users  []usersFile
 	roots  *x509.CertPool // of client certificates; nil where none are asked for
-	audit  *auditLog      // nil where there is none
+	audit  *audit.Log     // nil where there is none
 	ca     *tunnel.CA     // nil without --intercept
 	fields atomic.Pointer[tunnel.FieldRules]
 	o      *Options
@@ -143,25 +144,24 @@ func caDir(o *Options) (string, error) {
 // setAudit opens the audit log, and has it and the log told of each tunnel.
 func (c *config) setAudit() error {
 	if c.o.Audit != "" {
-		audit, err := openAudit(c.o.Audit, c.o.Out)
+		log, err := audit.Open(c.o.Audit, c.o.Out)
 		if err != nil {
 			return err
 		}
-		c.audit = audit
+		c.audit = log
 	}
 	if c.audit == nil && !c.o.Verbose {
 		return nil
+	}
+	write := func(*tunnel.Record) {}
+	if c.audit != nil {
+		write = c.audit.Func(c.log)
 	}
 	c.proxy.Audit = func(r *tunnel.Record) {
 		if c.o.Verbose {
 			logRecord(c.log, r)
 		}
-		if c.audit == nil {
-			return
-		}
-		if err := c.audit.write(r); err != nil {
-			c.log.Error("the audit log was not written", "error", err)
-		}
+		write(r)
 	}
 	return nil
 }
@@ -185,13 +185,13 @@ func (c *config) reload() {
 		again("--set-header", c.loadFields)
 	}
 	if c.audit != nil {
-		again("--audit", c.audit.reopen)
+		again("--audit", c.audit.Reopen)
 	}
 }
 
 // close closes what configure has opened.
 func (c *config) close() {
 	if c.audit != nil {
-		c.audit.close()
+		c.audit.Close()
 	}
 }

@@ -17,8 +17,10 @@ import (
 
 // Options are the flags of the command.
 type Options struct {
-	TokenFile string        // file with the token, the same at both sides
-	Drain     time.Duration // for tunnels after the signal to stop
+	TokenFile   string        // file with the token, the same at both sides
+	Drain       time.Duration // for tunnels after the signal to stop
+	IdleTimeout time.Duration // after which a tunnel that carries nothing ends; 0: never
+	Audit       string        // file for a line for each tunnel, "-" for Out; "" for none
 
 	// Of the inner side.
 	Inner       bool
@@ -32,14 +34,18 @@ type Options struct {
 	CertFile, KeyFile string   // "" with Cleartext
 	Cleartext         bool     // accept without TLS, behind something that ends it
 	Listen            []string // "address=host:port"
+	Proxy             string   // address for clients that ask for targets by HTTP CONNECT; "" for none
+	Users             string   // file of users for Proxy; "" lets in everyone
 
 	Out, Err io.Writer // what it does, and its log; nil discards them
 
 	// Adjust, if not nil, changes the proxy of the inner side: tests give it a resolver.
 	Adjust func(*tunnel.Proxy)
 
+	Reload <-chan os.Signal // has Audit opened again; may be nil
+
 	// Ready, if not nil, is called once everything listens, with the address of Accept and those of
-	// Listen.
+	// Listen, behind which is that of Proxy, if there is one.
 	Ready func(accept net.Addr, listen []net.Addr)
 }
 
@@ -62,10 +68,14 @@ func (o *Options) check() error {
 		return errors.New("--token-file FILE is needed: a line with a secret, the same at both sides")
 	case o.Drain < 0:
 		return errors.New("--drain must not be negative")
+	case o.IdleTimeout < 0:
+		return errors.New("--tunnel-idle-timeout must not be negative; 0 is never")
 	case o.Inner:
 		return o.checkInner()
-	case len(o.Listen) == 0:
-		return errors.New("--listen ADDRESS=HOST:PORT is needed, such as 127.0.0.1:2222=db.internal:22")
+	case len(o.Listen) == 0 && o.Proxy == "":
+		return errors.New("--listen ADDRESS=HOST:PORT is needed, such as 127.0.0.1:2222=db.internal:22, or --proxy ADDRESS")
+	case o.Users != "" && o.Proxy == "":
+		return errors.New("--users is for --proxy")
 	case o.Cleartext && (o.CertFile != "" || o.KeyFile != ""):
 		return errors.New("--cleartext goes without --cert and --key")
 	case !o.Cleartext && (o.CertFile == "" || o.KeyFile == ""):
@@ -82,6 +92,8 @@ func (o *Options) check() error {
 func (o *Options) checkInner() error {
 	u, err := url.Parse(o.To)
 	switch {
+	case o.Proxy != "" || o.Users != "":
+		return errors.New("--proxy and --users are for the outer side, with --accept")
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("--to %q: it must be https://HOST:PORT, or http:// without TLS", o.To)
 	case len(o.Allow) == 0:

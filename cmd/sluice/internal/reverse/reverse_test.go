@@ -2,15 +2,21 @@ package reverse
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/sluice-go/sluice/internal/selfsigned"
+	"github.com/sluice-go/sluice/tunnel"
 )
 
 // write makes a file for a test.
@@ -65,6 +71,8 @@ func TestBothSides(t *testing.T) {
 	o := Defaults()
 	o.TokenFile, o.Accept, o.CertFile, o.KeyFile = token, "127.0.0.1:0", certFile, write(t, "key.pem", keyPEM)
 	o.Listen = []string{"127.0.0.1:0=" + allowed, "127.0.0.1:0=" + denied}
+	o.Proxy, o.Users, o.IdleTimeout = "127.0.0.1:0", write(t, "users", usersLine(t)), time.Minute
+	o.Audit = filepath.Join(t.TempDir(), "outer.jsonl")
 	o.Ready = func(accept net.Addr, listen []net.Addr) { ready <- append(listen, accept) }
 	go func() { done <- Run(ctx, o) }()
 	var addrs []net.Addr
@@ -74,8 +82,8 @@ func TestBothSides(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := Defaults()
-	in.Inner, in.TokenFile, in.CAFile, in.To = true, token, certFile, "https://"+addrs[2].String()
-	in.Allow = []string{allowed}
+	in.Inner, in.TokenFile, in.CAFile, in.To = true, token, certFile, "https://"+addrs[3].String()
+	in.Allow, in.Audit = []string{allowed}, filepath.Join(t.TempDir(), "inner.jsonl")
 	go func() { done <- Run(ctx, in) }()
 
 	exchange := func(addr net.Addr) string {
@@ -96,10 +104,86 @@ func TestBothSides(t *testing.T) {
 	if got := exchange(addrs[1]); got != "" {
 		t.Errorf("a target that is not allowed was reached: %q", got)
 	}
+	for target, want := range map[string]string{allowed: "hello", denied: ""} {
+		d := &tunnel.Dialer{Proxy: &url.URL{Scheme: "http", Host: addrs[2].String(), User: url.UserPassword("anna", "x")}}
+		nc, err := d.DialContext(t.Context(), "tcp", target)
+		if (err == nil) != (want != "") {
+			t.Errorf("%s by the proxy: %v", target, err)
+		}
+		var refusal *tunnel.ProxyError
+		if err != nil {
+			if !errors.As(err, &refusal) || refusal.StatusCode != http.StatusForbidden {
+				t.Errorf("%s by the proxy: %v", target, err)
+			}
+			continue
+		}
+		_, _ = io.WriteString(nc, "hello")
+		b := make([]byte, 5)
+		if _, err := io.ReadFull(nc, b); err != nil || string(b) != want {
+			t.Errorf("%q came back by the proxy, %v", b, err)
+		}
+		_ = nc.Close()
+	}
 	cancel()
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+	for file, want := range map[string]int{o.Audit: 4, in.Audit: 4} {
+		b, err := os.ReadFile(file)
+		if err != nil || strings.Count(string(b), "\n") != want ||
+			strings.Count(string(b), `"status":403`) == 0 && file == in.Audit {
+			t.Errorf("%s: %v, want %d lines:\n%s", file, err, want, b)
+		}
+	}
+}
+
+// usersLine is the line of a file of users for anna, with the password x.
+func usersLine(t *testing.T) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "anna:" + string(hash) + "\n"
+}
+
+// A tunnel that carries nothing ends at the idle limit, by either side's.
+func TestIdle(t *testing.T) {
+	for _, side := range []string{"outer", "inner"} {
+		target, token := echoes(t), write(t, "token", "0123456789abcdef\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, done := make(chan []net.Addr, 1), make(chan error, 2)
+		o := Defaults()
+		o.TokenFile, o.Accept, o.Cleartext, o.Listen = token, "127.0.0.1:0", true, []string{"127.0.0.1:0=" + target}
+		o.Ready = func(accept net.Addr, listen []net.Addr) { ready <- append(listen, accept) }
+		in := Defaults()
+		in.Inner, in.TokenFile, in.Allow = true, token, []string{target}
+		if side == "outer" {
+			o.IdleTimeout = 200 * time.Millisecond
+		} else {
+			in.IdleTimeout = 200 * time.Millisecond
+		}
+		go func() { done <- Run(ctx, o) }()
+		addrs := <-ready
+		in.To = "http://" + addrs[1].String()
+		go func() { done <- Run(ctx, in) }()
+		nc, err := net.Dial("tcp", addrs[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_, err = nc.Read(make([]byte, 1))
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the tunnel has not ended: %v", side, err)
+		}
+		_ = nc.Close()
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
@@ -128,6 +212,12 @@ func TestMistakes(t *testing.T) {
 		"--connections":            {inner, func(o *Options) { o.Connections = 0 }},
 		"--ca":                     {inner, func(o *Options) { o.CAFile = token }},
 		"--listen ADDRESS":         {outer, func(o *Options) { o.Listen = nil }},
+		"--tunnel-idle-timeout":    {outer, func(o *Options) { o.IdleTimeout = -1 }},
+		"--users is for --proxy":   {outer, func(o *Options) { o.Users = "x" }},
+		"--users: open":            {outer, func(o *Options) { o.Users, o.Proxy = "/no/users", "127.0.0.1:0" }},
+		"--proxy and --users are":  {inner, func(o *Options) { o.Proxy = "127.0.0.1:0" }},
+		"--proxy: listen":          {outer, func(o *Options) { o.Proxy = "127.0.0.1" }},
+		"--audit: open":            {outer, func(o *Options) { o.Audit = "/no/audit" }},
 		`--listen "a:1"`:           {outer, func(o *Options) { o.Listen = []string{"a:1"} }},
 		"--cleartext goes without": {outer, func(o *Options) { o.CertFile = "c" }},
 		"--cert FILE and --key":    {outer, func(o *Options) { o.Cleartext = false }},
