@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -215,10 +216,19 @@ func (f *forward) explain(ctx context.Context, err error) error {
 		return f.denied
 	case errors.As(err, &ne) && ne.Timeout():
 		return bad(http.StatusGatewayTimeout, typeNoResponse, "the origin has not answered in time")
-	case strings.Contains(err.Error(), "malformed"):
-		return bad(http.StatusBadGateway, typeProtocol, "the origin's response is malformed")
+	case connectionEnded(err):
+		return bad(http.StatusBadGateway, typeTerminated, "the origin has closed the connection without a response")
 	}
-	return bad(http.StatusBadGateway, typeTerminated, "the origin has closed the connection without a response")
+	return bad(http.StatusBadGateway, typeProtocol, "the origin's response is malformed")
+}
+
+// connectionEnded reports whether a transport's error is the end of the connection: the others are
+// of what the origin has sent, and net/http has no type for them.
+func connectionEnded(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) ||
+		strings.Contains(err.Error(), "server closed")
 }
 
 // maxForwards counts Max-Forwards down for OPTIONS and TRACE (RFC 9110 §7.6.2). It reports true

@@ -177,6 +177,35 @@ func TestRefuseContent(t *testing.T) {
 	}
 }
 
+// TestForwardMalformed has origins answer with what is no response, or end without one.
+func TestForwardMalformed(t *testing.T) {
+	for _, test := range []struct{ response, want string }{
+		{"", typeTerminated},
+		{"HTTP/1.1 200 OK\r\n", typeTerminated},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", typeProtocol},
+		{"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", typeProtocol},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", typeProtocol},
+		{"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", typeProtocol},
+		{"SSH-2.0-x\r\n", typeProtocol},
+	} {
+		origin := tcpOrigin(t, func(c net.Conn) {
+			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				_, _ = io.WriteString(c, test.response)
+			}
+		})
+		e := newProxy(t, new(Proxy))
+		resp, err := e.forwardClient(overHTTP1).Get("http://" + origin + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		status := resp.Header.Get("Proxy-Status")
+		if resp.StatusCode != http.StatusBadGateway || !strings.HasPrefix(status, "sluice;error="+test.want) {
+			t.Errorf("%q: %s, %s; record: %s", test.response, resp.Status, status, e.record().Error)
+		}
+	}
+}
+
 // expect reads a response.
 func expect(t *testing.T, r *bufio.Reader, status int, content string) {
 	t.Helper()
