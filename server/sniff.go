@@ -28,9 +28,9 @@ var requestLine = regexp.MustCompile(`^[^ ]+ [^ ]+ HTTP/1\.[0-9]\r?\n`)
 
 // sniff reads the first octets of a client to see whether they are the preface of HTTP/2, which on
 // cleartext comes from clients with prior knowledge (RFC 9113 §3.3), and hands the connection over
-// to Server.http2 or Server.http1, where http2 and http1 allow it. Where it has handed nothing over,
-// err says why: errNotServed for a client that speaks neither protocol, nil for one that has left
-// without sending an octet. state is nil on cleartext.
+// to Server.http2 or Server.http1, where http2 and http1 allow it. Where it has handed nothing
+// over, err says why: errNotServed for a client that speaks neither protocol, nil for one that has
+// left without sending an octet. state is nil on cleartext.
 func (pc *pendingConn) sniff(state *tls.ConnectionState, http1, http2 bool) (handedOver bool, err error) {
 	switch {
 	case !http1 && !http2:

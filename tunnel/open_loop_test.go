@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestUpstreamLoop has proxies be each other's upstream, and one its own: a tunnel is asked for once
-// at each.
+// TestUpstreamLoop has proxies be each other's upstream, and one its own: a tunnel is asked for
+// once at each.
 func TestUpstreamLoop(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		for _, scheme := range []string{"http", "h2c", "https"} {

@@ -90,8 +90,8 @@ func (p *Proxy) newUpstreamDialer(u *url.URL) *Dialer {
 // targetKey finds the *Target in the context in which an upstream proxy is asked for it.
 type targetKey struct{}
 
-// upstreamHeader returns the fields of CONNECT to an upstream proxy: Via, by which a loop of proxies
-// ends.
+// upstreamHeader returns the fields of CONNECT to an upstream proxy: Via, by which a loop of
+// proxies ends.
 func (p *Proxy) upstreamHeader(ctx context.Context, _ string) (http.Header, error) {
 	t := ctx.Value(targetKey{}).(*Target)
 	version := strings.TrimSuffix(strings.TrimPrefix(t.Proto, "HTTP/"), ".0")

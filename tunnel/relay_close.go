@@ -21,8 +21,8 @@ func below(c net.Conn) net.Conn {
 }
 
 // socketBelow returns what a connection lies on at last: below TLS, and below connections that say
-// so with a method NetConn, as tls.Conn does, such as those of load balancers. outer is what is to be
-// closed instead of c, so that no TLS says that the stream has ended.
+// so with a method NetConn, as tls.Conn does, such as those of load balancers. outer is what is to
+// be closed instead of c, so that no TLS says that the stream has ended.
 func socketBelow(c net.Conn) (lowest, outer net.Conn) {
 	c = below(c)
 	outer = c

@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-go/sluice/internal/syntax"
 )
 
-// valueFault checks the value of a field of kind k (RFC 9113 §8.2.1). num is the number in it, where
-// the kind has one.
+// valueFault checks the value of a field of kind k (RFC 9113 §8.2.1). num is the number in it,
+// where the kind has one.
 func valueFault(k kind, s string) (num int64, f fault) {
 	if k != kindPlain {
 		var ok bool
