@@ -31,7 +31,7 @@ func parseAuthority(authority string, defaultPort uint16) (Target, error) {
 	}
 	return Target{}, &Refusal{
 		Status: http.StatusBadRequest, Type: "http_request_error",
-		Details: fmt.Sprintf("the target %s is no host and port: %v", shortQuote(authority), err), Err: err,
+		Details: fmt.Sprintf("the target %s is no host and port: %v", shortQuote(withoutUserinfo(authority)), err), Err: err,
 	}
 }
 

@@ -96,6 +96,12 @@ func (x *request) findTarget() error {
 		}
 		return t.set(r.RequestURI, 0)
 	}
+	if r.Method == http.MethodConnect && x.kind == KindRequest {
+		return &Refusal{
+			Status: http.StatusNotImplemented, Type: typeRequestError,
+			Details: "extended CONNECT is for websocket and connect-udp (RFC 8441 §4)",
+		}
+	}
 	scheme, authority := x.absolute()
 	if scheme == "" {
 		return &Refusal{
@@ -174,9 +180,18 @@ func kindOf(r *http.Request) Kind {
 // authorityOf returns what a request is for, as the client has written it.
 func authorityOf(r *http.Request) string {
 	if r.Method == http.MethodConnect && r.RequestURI != "" && len(r.Header[":protocol"]) == 0 {
-		return r.RequestURI
+		return withoutUserinfo(r.RequestURI)
 	}
 	return r.Host
+}
+
+// withoutUserinfo returns an authority without what must not get into a log: a client that puts a
+// user and a password there means a secret.
+func withoutUserinfo(authority string) string {
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		return "..." + authority[i:]
+	}
+	return authority
 }
 
 // protoOf returns the protocol for Target and Record.
