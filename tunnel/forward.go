@@ -59,8 +59,9 @@ type forward struct {
 	mu       sync.Mutex
 	sentHead bool // no interim response is to be sent any more; guarded by mu
 
-	denied   error // what the policy says of the address of the connection that the request got
-	upstream *url.URL
+	denied    error // what the policy says of the address of the connection that the request got
+	upstream  *url.URL
+	clientErr atomic.Pointer[error] // of reading the content
 
 	body           *countedBody // nil for none
 	sent, received atomic.Int64 // octets of content
@@ -163,7 +164,7 @@ func (f *forward) endInterim() {
 func (f *forward) interim(code int, header http.Header) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.sentHead {
+	if f.sentHead || !f.r.ProtoAtLeast(1, 1) { // HTTP/1.0 has none (RFC 9110 §15.2)
 		return
 	}
 	f.touch()
@@ -187,14 +188,15 @@ func (f *forward) send(out *http.Request) (*http.Response, error) {
 	}
 	resp, err := f.p.transportFor(f).RoundTrip(out)
 	f.touch()
-	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		_ = resp.Body.Close()
-		return nil, &Refusal{
-			Status: http.StatusBadGateway, Type: typeProtocol,
-			Details: "the origin has changed the protocol, for which the request did not ask",
-		}
+	if err != nil || resp.StatusCode >= http.StatusOK && resp.StatusCode <= 999 {
+		return resp, err
 	}
-	return resp, err
+	_ = resp.Body.Close()
+	details := fmt.Sprintf("the origin's response is malformed: its status is %d", resp.StatusCode)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		details = "the origin has changed the protocol, for which the request did not ask"
+	}
+	return nil, &Refusal{Status: http.StatusBadGateway, Type: typeProtocol, Details: details}
 }
 
 // explain returns the Refusal for a request that has got no response.
@@ -214,6 +216,11 @@ func (f *forward) explain(ctx context.Context, err error) error {
 		return r
 	case f.denied != nil:
 		return f.denied
+	case f.clientErr.Load() != nil:
+		return &Refusal{
+			Status: http.StatusBadRequest, Type: typeRequestError,
+			Details: "the content of the request has not come whole", Err: *f.clientErr.Load(),
+		}
 	case errors.As(err, &ne) && ne.Timeout():
 		return bad(http.StatusGatewayTimeout, typeNoResponse, "the origin has not answered in time")
 	case connectionEnded(err):

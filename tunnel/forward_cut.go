@@ -105,8 +105,11 @@ func (b *countedBody) Read(p []byte) (int, error) {
 		b.f.sent.Add(int64(n))
 		b.f.touch()
 	}
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		b.whole.Store(true)
+	case err != nil && !b.closed.Load():
+		b.f.clientErr.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,9 +25,12 @@ func (f *forward) respond(ctx context.Context, resp *http.Response) {
 		}
 	}
 	h.Add("Via", "1.1 "+f.p.state.via)
-	announced := len(resp.Trailer)
+	announced := make(map[string]bool)
 	for name := range resp.Trailer {
-		h.Add("Trailer", name)
+		if !notTrailer(name) {
+			announced[name] = true
+			h.Add("Trailer", name)
+		}
 	}
 	defer writesEnd(ctx, w)()
 	w.WriteHeader(resp.StatusCode)
@@ -35,12 +39,24 @@ func (f *forward) respond(ctx context.Context, resp *http.Response) {
 		panic(http.ErrAbortHandler) // resets the stream or the connection: the response is not whole
 	}
 	f.p.boundFlush(w, f.r)
+	for name := range announced {
+		delete(h, name) // a field of the header is no trailer
+	}
 	for name, values := range resp.Trailer {
-		if len(resp.Trailer) != announced {
-			name = http.TrailerPrefix + name // some were not announced
+		switch {
+		case notTrailer(name):
+			continue
+		case !announced[name]:
+			name = http.TrailerPrefix + name
 		}
 		h[name] = values
 	}
+}
+
+// notTrailer reports whether a trailer is not sent on: a field for one connection, or one that says
+// how a message is framed (RFC 9110 §6.5.1).
+func notTrailer(name string) bool {
+	return name == "Content-Length" || slices.Contains(hopByHop, name)
 }
 
 // writesEnd has a write of the response fail when ctx is done, which waits for a client that takes
