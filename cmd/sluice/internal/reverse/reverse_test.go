@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +53,98 @@ func echoes(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// start runs both sides over cleartext until the test ends, and returns the address of the outer
+// side for a target. Of the targets only the first is allowed.
+func start(t *testing.T, targets ...string) []net.Addr {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, done := make(chan []net.Addr, 1), make(chan error, 2)
+	o := Defaults()
+	o.TokenFile, o.Accept, o.Cleartext = write(t, "token", "0123456789abcdef\n"), "127.0.0.1:0", true
+	for _, target := range targets {
+		o.Listen = append(o.Listen, "127.0.0.1:0="+target)
+	}
+	o.Ready = func(accept net.Addr, listen []net.Addr) { ready <- append(listen, accept) }
+	go func() { done <- Run(ctx, o) }()
+	addrs := <-ready
+	in := Defaults()
+	in.Inner, in.TokenFile, in.To = true, o.TokenFile, "http://"+addrs[len(targets)].String()
+	in.Allow = targets[:1]
+	go func() { done <- Run(ctx, in) }()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return addrs
+}
+
+// dial connects with a deadline.
+func dial(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return nc.(*net.TCPConn)
+}
+
+// A tunnel that was reset at one end, or that there never was, does not end as if it were whole at
+// the other.
+func TestResets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	addrs := start(t, l.Addr().String(), echoes(t))
+	pair := func() (client, target *net.TCPConn) {
+		client = dial(t, addrs[0].String())
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		target = nc.(*net.TCPConn)
+		t.Cleanup(func() { _ = target.Close() })
+		_ = target.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(client, "to")
+		_, _ = io.WriteString(target, "fro")
+		for c, n := range map[*net.TCPConn]int{client: 3, target: 2} {
+			if _, err := io.ReadFull(c, make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return client, target
+	}
+	isReset := func(who string, c *net.TCPConn) {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: %v, want a reset", who, err)
+		}
+	}
+	client, target := pair()
+	_ = target.SetLinger(0)
+	_ = target.Close()
+	isReset("the client of a target that has reset", client)
+	client, target = pair()
+	_ = client.SetLinger(0)
+	_ = client.Close()
+	isReset("the target of a client that has reset", target)
+	denied, err := net.Dial("tcp", addrs[1].String())
+	if err == nil { // else at once
+		defer denied.Close()
+		_ = denied.SetDeadline(time.Now().Add(20 * time.Second))
+		_, err = denied.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client of a target that is not allowed: %v, want a reset", err)
+	}
+}
+
 // Both sides, with TLS: what is allowed is reached through the outer side's port, with its end, and
 // nothing else is.
 func TestBothSides(t *testing.T) {
@@ -88,6 +181,9 @@ func TestBothSides(t *testing.T) {
 
 	exchange := func(addr net.Addr) string {
 		nc, err := net.Dial("tcp", addr.String())
+		if errors.Is(err, syscall.ECONNRESET) { // at once
+			return ""
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
