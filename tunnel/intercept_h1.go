@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,11 +43,15 @@ type h1pipe struct {
 	fromBelow, toBelow *countedConn // without TLS
 	r                  *bufio.Reader
 	w                  *bufio.Writer // flushed before a read waits
+	strict             bool          // trailers that peers may read in different ways are an error
 }
 
 func newH1Pipe(from, to net.Conn, fromBelow, toBelow *countedConn) h1pipe {
 	w := bufio.NewWriterSize(to, h1Buffer)
-	return h1pipe{from, to, fromBelow, toBelow, bufio.NewReaderSize(&flushingReader{from, w}, h1Buffer), w}
+	return h1pipe{
+		from: from, to: to, fromBelow: fromBelow, toBelow: toBelow,
+		r: bufio.NewReaderSize(&flushingReader{from, w}, h1Buffer), w: w,
+	}
 }
 
 // flushingReader flushes what was written before it reads.
@@ -110,11 +115,13 @@ type h1exchange struct {
 
 func (s *session) newH1Relay() *h1relay {
 	client, origin := s.traced(s.clientTLS, ClientLeg), s.traced(s.originTLS, OriginLeg)
-	return &h1relay{
+	r := &h1relay{
 		session: s, requests: newH1Pipe(client, origin, s.clientRaw, s.originRaw),
 		responses: newH1Pipe(origin, client, s.originRaw, s.clientRaw),
 		pending:   make(chan *h1exchange, maxPipelined), ended: make(chan struct{}),
 	}
+	r.requests.strict = true
+	return r
 }
 
 // relayHTTP1 returns when both directions have ended.
@@ -282,6 +289,9 @@ func (p *h1pipe) passChunked(count *atomic.Int64) error {
 // passTrailers relays the lines behind the last chunk, to the empty one.
 func (p *h1pipe) passTrailers() error {
 	trailers, err := p.readHead()
+	if err == nil && p.strict {
+		err = new(h1fields).parse(strings.Split(string(trailers), "\n"), true)
+	}
 	if err != nil {
 		return err
 	}
@@ -297,6 +307,9 @@ func chunkSize(line []byte) (n int64, ok bool) {
 		return 0, false
 	}
 	digits := line[:len(line)-2]
+	if bytes.IndexByte(digits, '\r') >= 0 { // an end of the line for some
+		return 0, false
+	}
 	if i := bytes.IndexByte(digits, ';'); i >= 0 {
 		digits = digits[:i]
 	}

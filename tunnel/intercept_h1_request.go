@@ -88,7 +88,7 @@ func (r *h1relay) passRequest() (again bool, err error) {
 		return true, err
 	}
 	head, refusal := parseH1Request(raw, err)
-	if refusal == nil && head.method != "CONNECT" && r.misdirected(head.authority) {
+	if refusal == nil && head.method != "CONNECT" && (r.misdirected(head.authority) || r.misdirected(head.host)) {
 		refusal = &Refusal{
 			Status: http.StatusMisdirectedRequest, Type: typeDenied,
 			Details: "the request is for another host than the tunnel",
@@ -153,7 +153,10 @@ func (r *h1relay) refuseRequest(refusal *Refusal) error {
 
 // h1request is what a relay has to know of the head of a request.
 type h1request struct {
-	proto, method, path, authority string
+	proto, method, path string
+
+	authority string // of the target, or else Host
+	host      string // Host
 
 	upgrade bool
 	chunked bool
@@ -182,10 +185,10 @@ func parseH1Request(raw []byte, tooLarge error) (h h1request, refusal *Refusal) 
 	if err := f.parse(lines[1:], true); err != nil {
 		return bad("%v", err)
 	}
-	h.authority = f.host
-	if i := strings.Index(target, "://"); i > 0 {
+	h.authority, h.host = f.host, f.host
+	if method != "CONNECT" && target[0] != '/' && target != "*" { // absolute-form (RFC 9112 §3.2.2)
 		u, err := url.Parse(target)
-		if err != nil {
+		if err != nil || u.Host == "" {
 			return bad("its target")
 		}
 		h.authority, h.path = u.Host, u.EscapedPath()
@@ -193,12 +196,12 @@ func parseH1Request(raw []byte, tooLarge error) (h h1request, refusal *Refusal) 
 	switch {
 	case f.hosts > 1:
 		return bad("it has more than one Host field")
-	case f.codings != "" && (f.lengths > 0 || proto == "HTTP/1.0" || f.codings != "chunked"):
+	case f.coded && (f.lengths > 0 || proto == "HTTP/1.0" || f.codings != "chunked"):
 		return bad("its length is not certain")
 	case f.lengths > 0 && f.length < 0:
 		return bad("its Content-Length")
 	}
-	h.chunked, h.length = f.codings != "", max(f.length, 0)
+	h.chunked, h.length = f.coded, max(f.length, 0)
 	h.upgrade = method == "CONNECT" || f.upgrade && syntax.HasToken(f.connection, "upgrade")
 	return h, nil
 }
@@ -209,6 +212,7 @@ type h1fields struct {
 	hosts      int
 	lengths    int   // Content-Length fields
 	length     int64 // their value, -1 where that is not one number
+	coded      bool  // there is a Transfer-Encoding field
 	codings    string
 	connection []string
 	upgrade    bool
@@ -243,6 +247,7 @@ func (f *h1fields) parse(lines []string, strict bool) error {
 				f.codings += ","
 			}
 			f.codings += strings.ToLower(value)
+			f.coded = true
 		case "connection":
 			f.connection = append(f.connection, value)
 		case "upgrade":

@@ -166,13 +166,67 @@ func TestInterceptHTTP1SetFields(t *testing.T) {
 	}
 }
 
+// What a request is for is found in each form of its target (RFC 9112 §3.2): the fields that are set
+// are there also where a query has a URL in it, and a Host of another name than the tunnel's is
+// refused in each.
+func TestInterceptHTTP1Targets(t *testing.T) {
+	for _, test := range []struct {
+		target, host string
+		want         int
+	}{
+		{"/r?u=https://x.example/", "origin.example", 200},
+		{"/r?u=https://x.example/", "evil.example", 421},
+		{"/r#https://origin.example/", "evil.example", 421},
+		{"https://origin.example/", "origin.example", 200},
+		{"https://origin.example/", "evil.example", 421},
+		{"https://evil.example/", "origin.example", 421},
+		{"https://origin.example@evil.example/", "origin.example", 421},
+		{"*", "evil.example", 421},
+		{"https:/r", "origin.example", 400},
+		{"r?u=https://origin.example/", "origin.example", 400},
+	} {
+		addr := httpOrigin(t, false, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if a := r.Header["Authorization"]; test.want != 200 || len(a) != 1 || a[0] != "secret" {
+				t.Errorf("%s with Host %s: the origin has got %v", test.target, test.host, r.Header)
+			}
+		}))
+		e := newIntercepting(t, &Interceptor{SetFields: setForAll("authorization", "secret")})
+		c := e.tls(addr, "http/1.1")
+		resp := roundTripRaw(t, c, "GET "+test.target+" HTTP/1.1\r\nHost: "+test.host+"\r\n\r\n")
+		if resp.StatusCode != test.want {
+			t.Errorf("%s with Host %s: %s", test.target, test.host, resp.Status)
+		}
+	}
+}
+
+// Chunks and trailers that peers may read in different ways do not get through.
+func TestInterceptHTTP1MalformedChunks(t *testing.T) {
+	for _, content := range []string{
+		"0\r\na b\r\n\r\n", "0\r\na: b\r\n\r\r\n", "0\r\n c\r\n\r\n", "1;a\rb\r\nx\r\n0\r\n\r\n",
+	} {
+		got := make(chan string, 1)
+		e := newIntercepting(t, &Interceptor{})
+		c := e.tls(tlsOrigin(t, &tls.Config{NextProtos: []string{"http/1.1"}}, func(c *tls.Conn) {
+			b, _ := io.ReadAll(c)
+			got <- string(b)
+		}), "http/1.1")
+		head := "POST / HTTP/1.1\r\nHost: origin.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+		_, _ = io.WriteString(c, head+content+exactGet)
+		_ = c.CloseWrite()
+		if rest := strings.TrimPrefix(<-got, head); rest != "" && rest != "0\r\n" {
+			t.Errorf("%q: the origin has got %q", content, rest)
+		}
+	}
+}
+
 // Requests that peers may read in different ways are refused.
 func TestInterceptHTTP1Malformed(t *testing.T) {
 	for _, fields := range []string{
 		"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n",
 		"Content-Length: +1\r\n", "Content-Length: 1, 1\r\n", "Transfer-Encoding: gzip\r\n", "A : b\r\n", "A: b\r\n c\r\n",
 		"A: b\x00\r\n", "A: b\rC: d\r\n", "Host: b\r\n", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n",
-		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding:\r\n",
+		"Transfer-Encoding: \r\nContent-Length: 1\r\n",
 	} {
 		raw := "POST / HTTP/1.1\r\nHost: origin.example\r\n" + fields + "\r\n"
 		if _, refusal := parseH1Request([]byte(raw), nil); refusal == nil || refusal.Status != http.StatusBadRequest {
