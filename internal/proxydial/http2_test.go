@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,6 +93,28 @@ func opened(t *testing.T, d *Dialer, play func()) error {
 		_ = nc.Close()
 	}
 	return err
+}
+
+// A proxy whose connections take no tunnel, as where it shuts down, is not dialled for ever.
+func TestGoAwayAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, d := newFramePeer(t)
+		conns := 0
+		err := opened(t, d, func() {
+			for conns < maxAttempts {
+				c := p.accept()
+				conns++
+				c.send(h2test.GoAway(0, frame.NoError, "bye"))
+				_, _ = io.Copy(io.Discard, c.r)
+				_ = c.Close()
+			}
+			_ = p.l.Close()
+		})
+		var oe *net.OpError
+		if !errors.As(err, &oe) || oe.Op != "proxyconnect" || errors.Is(err, net.ErrClosed) {
+			t.Errorf("after %d connections: %v", conns, err)
+		}
+	})
 }
 
 // The request for a tunnel has the fields of RFC 9113 §8.5, credentials are in no table of HPACK,

@@ -34,12 +34,14 @@ type dial struct {
 	done    chan struct{} // closed when it has ended
 	cancel  context.CancelFunc
 	waiters int
-	nc      net.Conn // a connection of HTTP/1.1 that no call has taken
+	c       *conn.Client // of HTTP/2, that it has brought
+	nc      net.Conn     // a connection of HTTP/1.1 that no call has taken
 	err     error
 }
 
 // acquire returns a connection for a tunnel.
 func (d *Dialer) acquire(ctx context.Context) (lease, error) {
+	ended := 0 // dials that have brought a connection which takes no tunnels
 	for reused := true; ; reused = false {
 		d.mu.Lock()
 		if d.mu.closed {
@@ -69,7 +71,23 @@ func (d *Dialer) acquire(ctx context.Context) (lease, error) {
 		case nc != nil:
 			return lease{nc: nc}, nil
 		}
+		if err := d.endOf(dl); err != nil {
+			if ended++; ended == maxAttempts {
+				return lease{}, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: unexpectedEnd(err)}
+			}
+		}
 	}
+}
+
+// endOf returns why the connection of HTTP/2 that a dial has brought takes no tunnels; nil where it
+// does, or there is none.
+func (d *Dialer) endOf(dl *dial) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if dl.c == nil {
+		return nil
+	}
+	return dl.c.Err()
 }
 
 // reserveLocked reserves a stream on a connection that has room, and forgets those that take no
@@ -138,6 +156,7 @@ func (d *Dialer) runDial(ctx context.Context, dl *dial) {
 		}
 		if dl.err = err; c != nil {
 			d.mu.conns = append(d.mu.conns, c)
+			dl.c = c
 		} else if dl.waiters > 0 {
 			dl.nc, nc = nc, nil
 		}
