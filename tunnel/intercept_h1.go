@@ -125,12 +125,13 @@ func (s *session) newH1Relay() *h1relay {
 }
 
 // relayHTTP1 returns when both directions have ended.
-func (s *session) relayHTTP1() error {
+func (s *session) relayHTTP1() (err error) {
 	r := s.newH1Relay()
 	requests := make(chan error, 1)
 	go func() { requests <- sideOf(r.passRequests(), clientSide) }()
 	go r.drain()
-	err := sideOf(r.finishResponses(r.passResponses()), targetSide)
+	defer func() { r.finishUnanswered(err) }()
+	err = sideOf(r.finishResponses(r.passResponses()), targetSide)
 	close(r.ended)
 	if r.octets.Load() && err == nil {
 		return <-requests // this direction goes on
@@ -144,6 +145,22 @@ func (s *session) relayHTTP1() error {
 		err = rerr
 	}
 	return err
+}
+
+// finishUnanswered completes the records of requests that were sent on and have got no response.
+// Both directions have ended, with err.
+func (r *h1relay) finishUnanswered(err error) {
+	if err == nil {
+		err = failedSide(targetSide, errResponsesEnded)
+	}
+	for {
+		select {
+		case x := <-r.pending:
+			x.finish(r.session, err)
+		default:
+			return
+		}
+	}
 }
 
 // relayOctets relays what is no HTTP.

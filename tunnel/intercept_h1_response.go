@@ -23,6 +23,9 @@ func (r *h1relay) passResponses() error {
 			continue // unless the refusal is due, another response is
 		case netconn.IsTimeout(err) && r.open.Load() == 0: // the client has left, or the proxy shuts down
 			return p.w.Flush()
+		case netconn.IsTimeout(err) && r.draining(): // drain did not see that a request was on its way
+			_ = r.originTLS.SetReadDeadline(time.Time{})
+			continue
 		case err == io.EOF:
 			return p.w.Flush()
 		case err != nil:

@@ -144,6 +144,32 @@ func TestInterceptHTTP1CutOff(t *testing.T) {
 	}
 }
 
+// A request that was sent on has a record also where there was no response to it.
+func TestInterceptHTTP1Unanswered(t *testing.T) {
+	for _, clientCloses := range []bool{false, true} {
+		seen := make(chan struct{})
+		addr := tlsOrigin(t, &tls.Config{NextProtos: []string{"http/1.1"}}, func(c *tls.Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 2*len(exactGet)))
+			close(seen)
+			if clientCloses {
+				_, _ = io.Copy(io.Discard, c)
+			}
+		})
+		e := newIntercepting(t, &Interceptor{})
+		c := e.tls(addr, "http/1.1")
+		_, _ = io.WriteString(c, exactGet+exactGet)
+		<-seen
+		if clientCloses {
+			_ = c.Close()
+		}
+		for range 2 {
+			if r := e.record(); r.Kind != KindExchange || r.Path != "/a" || r.End != EndTargetLost || r.Error == "" {
+				t.Errorf("the client closes: %v: %+v", clientCloses, r)
+			}
+		}
+	}
+}
+
 // Fields that are set take the place of the client's; requests for another host are refused, behind
 // the responses to those before.
 func TestInterceptHTTP1SetFields(t *testing.T) {
