@@ -101,6 +101,24 @@ func TestDialUDP(t *testing.T) {
 	}
 }
 
+// The credentials of Digest are for the method and the target that the request for UDP has.
+func TestDialUDPDigest(t *testing.T) {
+	e := newProxy(t, &Proxy{UDP: true, Auth: newDigestFile(t)})
+	target := echoUDP(t, "127.0.0.1:0", func(b []byte) []byte { return b })
+	for _, way := range []string{overHTTP1, overH2, overH2C} {
+		d := e.udpDialer(way)
+		d.Proxy.User = url.UserPassword("anna", "sesame")
+		for range 2 { // the second time without a challenge
+			pc, err := d.DialUDP(t.Context(), target)
+			if err != nil {
+				t.Errorf("%s: %v", way, err)
+				break
+			}
+			_ = pc.Close()
+		}
+	}
+}
+
 // A resolver of DNS asks over UDP through the proxy.
 func TestDNSThroughUDP(t *testing.T) {
 	server := echoUDP(t, "127.0.0.1:0", func(b []byte) []byte {

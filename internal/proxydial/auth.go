@@ -85,8 +85,12 @@ func (x *exchange) digest(c *digest.Challenge) string {
 	d.mu.auth.count++
 	count := d.mu.auth.count
 	d.mu.Unlock()
+	uri := x.target
+	if x.udpPath != "" {
+		uri = x.udpPath
+	}
 	cred, err := digest.Digest(c, digest.Options{
-		Method: http.MethodConnect, URI: x.target, Count: count,
+		Method: x.method, URI: uri, Count: count,
 		Username: x.credentials.user, Password: x.credentials.password,
 	})
 	if err != nil {

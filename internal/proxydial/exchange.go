@@ -24,6 +24,7 @@ type exchange struct {
 	target  string
 	udpPath string      // of the request for a tunnel for UDP, "" for TCP
 	header  http.Header // of Dialer.Header, nil before it was called
+	method  string      // of the next request, for Digest
 
 	// What answerChallenge has set.
 
@@ -85,6 +86,7 @@ func (x *exchange) once(ctx context.Context) (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		x.method = x.methodOverHTTP1()
 		return x.overHTTP1(ctx, nc)
 	}
 	l, err := x.d.acquire(ctx)
@@ -92,8 +94,10 @@ func (x *exchange) once(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if l.c != nil {
+		x.method = http.MethodConnect
 		return x.overHTTP2(ctx, l)
 	}
+	x.method = x.methodOverHTTP1()
 	return x.overHTTP1(ctx, l.nc)
 }
 

@@ -51,6 +51,14 @@ func (d *Dialer) DialUDP(ctx context.Context, addr string) (net.Conn, string, er
 	return nc, target, err
 }
 
+// methodOverHTTP1 returns the method of the request as HTTP/1.1 has it.
+func (x *exchange) methodOverHTTP1() string {
+	if x.udpPath != "" {
+		return http.MethodGet
+	}
+	return http.MethodConnect
+}
+
 // udpRequest returns the request for a tunnel for UDP as HTTP/1.1 has it (RFC 9298 §3.2).
 func (x *exchange) udpRequest(h http.Header) *http.Request {
 	h["Connection"] = []string{"Upgrade"}
