@@ -25,9 +25,9 @@
 //
 //   - Proxy.Upstream reaches targets through other proxies: see [UpstreamProxy].
 //   - Proxy.UDP and Dialer.DialUDP carry datagrams (RFC 9298).
-//   - An [Interceptor] ends the TLS of tunnels with certificates of a [CA], to see or change what is
-//     in them.
-//   - [ReverseInner] and [ReverseOuter] are the two sides of a reverse tunnel: the inner one, behind
-//     a firewall, connects to the outer one, which is reached in its place.
+//   - An [Interceptor] ends the TLS of tunnels with certificates of a [CA], to see or change
+//     what is in them.
+//   - [ReverseInner] and [ReverseOuter] are the two sides of a reverse tunnel: the inner one,
+//     behind a firewall, connects to the outer one, which is reached in its place.
 //   - A [ProxyProtocolListener] takes the client's address from the load balancer in front.
 package tunnel

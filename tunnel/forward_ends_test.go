@@ -166,8 +166,8 @@ func TestForwardInterimHTTP10(t *testing.T) {
 	}
 }
 
-// Trailers that are for one connection, or say how a message is framed, are not sent on, and a field
-// of the header does not become a trailer.
+// Trailers that are for one connection, or say how a message is framed, are not sent on, and a
+// field of the header does not become a trailer.
 func TestForwardTrailersFiltered(t *testing.T) {
 	for _, announced := range []string{"", "Trailer: Connection, Set-Cookie, Proxy-Authenticate, Via\r\n"} {
 		for _, way := range forwardWays {

@@ -192,8 +192,8 @@ func TestInterceptHTTP1SetFields(t *testing.T) {
 	}
 }
 
-// What a request is for is found in each form of its target (RFC 9112 §3.2): the fields that are set
-// are there also where a query has a URL in it, and a Host of another name than the tunnel's is
+// What a request is for is found in each form of its target (RFC 9112 §3.2): the fields that are
+// set are there also where a query has a URL in it, and a Host of another name than the tunnel's is
 // refused in each.
 func TestInterceptHTTP1Targets(t *testing.T) {
 	for _, test := range []struct {
