@@ -77,6 +77,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	p.boundFlush(w, r)
+	if r.ProtoMajor < 2 && r.Method == http.MethodConnect && ref.Status != http.StatusProxyAuthRequired {
+		// A client that does not wait for the answer has sent octets of the tunnel, which must not be
+		// taken for a request. With 407 the connection is kept, which schemes of several rounds need.
+		h.Set("Connection", "close")
+	}
 	if r.ProtoMajor < 2 && r.ContentLength != 0 {
 		// net/http reads the content before it answers, and closes the connection if that fails.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedDrain)) // another server may not have it

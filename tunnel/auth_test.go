@@ -425,6 +425,10 @@ func TestDigestURI(t *testing.T) {
 			t.Errorf("%s for %s: %v", test.uri, test.target, got)
 		}
 	}
+	connect := httptest.NewRequest(http.MethodConnect, "example.com:443", nil)
+	if !uriMatches(connect, "example.com:443") || uriMatches(connect, "/") || uriMatches(connect, "other.example:443") {
+		t.Error("CONNECT: the uri is not that of its target alone")
+	}
 }
 
 // A nonce ends with its time; those that were used are bounded, and the oldest are stale first.

@@ -1,7 +1,9 @@
 package tunnel
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -99,6 +101,32 @@ func TestConnectRefused(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 		})
+	}
+}
+
+// A client that does not wait has sent octets of its tunnel behind the head. Where the tunnel is
+// refused they are no request, whatever they look like.
+func TestConnectRefusedEarlyOctets(t *testing.T) {
+	e := newProxy(t, &Proxy{Policy: &Rules{}})
+	nc, err := net.Dial("tcp", e.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	const early = "GET http://127.0.0.1:1/ HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"
+	if _, err := io.WriteString(nc, "CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n"+early); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(nc)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
+		t.Errorf("%s, closes: %v, %v", resp.Status, resp.Close, err)
+	}
+	if resp, err := http.ReadResponse(r, nil); err == nil {
+		t.Errorf("the early octets are answered: %s", resp.Status)
 	}
 }
 

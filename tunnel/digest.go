@@ -145,8 +145,8 @@ func (f *DigestFile) challenge(now time.Time, details string, stale bool) *Refus
 // uriMatches reports whether the uri of the credentials is the target of the request: as it is in
 // the request, or, since clients differ and proxies may rewrite it, its path or its authority.
 func uriMatches(r *http.Request, uri string) bool {
-	if r.Method == http.MethodConnect && (uri == r.Host || uri == r.URL.Host) {
-		return uri != ""
+	if r.Method == http.MethodConnect && r.URL.Path == "" {
+		return uri != "" && (uri == r.RequestURI || uri == r.Host || uri == r.URL.Host)
 	}
 	if uri == r.RequestURI || uri == r.URL.String() || uri == r.URL.RequestURI() {
 		return uri != "" && uri != "*"

@@ -100,6 +100,7 @@ func (r *h1relay) passRequest() (again bool, err error) {
 		r.auditExchange(&record, refusal)
 		return false, r.refuseRequest(refusal)
 	}
+	raw = withCRLF(raw)
 	if head.method != "CONNECT" && r.mayHave(head.authority) {
 		raw = r.setInHead(raw)
 	}
@@ -137,6 +138,19 @@ func (r *h1relay) passRequest() (again bool, err error) {
 }
 
 var errResponsesEnded = errors.New("the origin has ended the connection")
+
+// withCRLF returns the head with CRLF at the end of each line. A line feed alone ends a line for
+// some recipients (RFC 9112 §2.2), and for others it does not.
+func withCRLF(head []byte) []byte {
+	if bytes.Count(head, []byte("\n")) == bytes.Count(head, []byte("\r\n")) {
+		return head
+	}
+	out := make([]byte, 0, len(head)+64)
+	for line := range bytes.Lines(head) {
+		out = append(append(out, bytes.TrimRight(line, "\r\n")...), "\r\n"...)
+	}
+	return out
+}
 
 // refuseRequest has the direction of responses answer a request that is not sent on, behind the
 // responses to those before it.

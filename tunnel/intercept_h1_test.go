@@ -271,6 +271,21 @@ func TestInterceptHTTP1Malformed(t *testing.T) {
 	}
 }
 
+// Lines of a head that end in LF alone are sent on with CRLF, so that no origin joins two of them.
+func TestInterceptHTTP1LineFeeds(t *testing.T) {
+	got := make(chan string, 1)
+	e := newIntercepting(t, &Interceptor{})
+	c := e.tls(tlsOrigin(t, &tls.Config{NextProtos: []string{"http/1.1"}}, func(c *tls.Conn) {
+		b, _ := io.ReadAll(c)
+		got <- string(b)
+	}), "http/1.1")
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\nHost: origin.example\r\nA: b\nC: d\n\n")
+	_ = c.CloseWrite()
+	if want := "GET / HTTP/1.1\r\nHost: origin.example\r\nA: b\r\nC: d\r\n\r\n"; <-got != want {
+		t.Error("the head is not sent on with CRLF")
+	}
+}
+
 // What is no HTTP within TLS is relayed, with half-closes, whichever side begins.
 func TestInterceptNoHTTP(t *testing.T) {
 	for _, originFirst := range []bool{false, true} {

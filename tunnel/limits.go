@@ -75,7 +75,7 @@ type hold struct {
 func (p *Proxy) enter(x *request) (*hold, error) {
 	h := &hold{tunnel: x.kind != KindRequest}
 	if h.tunnel && p.MaxTunnelsPerUser > 0 {
-		h.user = userKey(x.target)
+		h.user = limitKey(x.target)
 	}
 	if h.tunnel && p.MaxTunnelsPerConn > 0 && x.w != nil {
 		info, _ := server.InfoOf(x.w)
@@ -110,6 +110,16 @@ func (p *Proxy) enter(x *request) (*hold, error) {
 		st.stats.Running++
 	}
 	return h, nil
+}
+
+// limitKey returns what the tunnels of a user are counted by. A client without a user counts with
+// its IPv6 network: one client has a whole /64 (RFC 4291 §2.5.1).
+func limitKey(t *Target) string {
+	if addr := t.Client.Addr(); t.User == "" && addr.Is6() && !addr.Is4In6() && !addr.IsLoopback() {
+		network, _ := addr.Prefix(64) // fails for more than 128 bits only
+		return "client " + network.String()
+	}
+	return userKey(t)
 }
 
 // tooMany is the Refusal of a tunnel over a limit.

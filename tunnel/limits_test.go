@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,21 @@ func TestTunnelLimits(t *testing.T) {
 				t.Errorf("stats: %+v", st)
 			}
 		})
+	}
+}
+
+// Clients without a user are counted by IPv4 address or IPv6 network.
+func TestLimitKey(t *testing.T) {
+	for _, tt := range []struct{ user, client, want string }{
+		{"", "192.0.2.1:1", "client 192.0.2.1"},
+		{"", "[2001:db8:0:1:2::3]:1", "client 2001:db8:0:1::/64"},
+		{"", "[::1]:1", "client ::1"},
+		{"", "[::ffff:192.0.2.1]:1", "client ::ffff:192.0.2.1"},
+		{"anna", "[2001:db8:0:1:2::3]:1", "user anna"},
+	} {
+		if got := limitKey(&Target{User: tt.user, Client: netip.MustParseAddrPort(tt.client)}); got != tt.want {
+			t.Errorf("%s at %s: %s, want %s", tt.user, tt.client, got, tt.want)
+		}
 	}
 }
 

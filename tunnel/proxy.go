@@ -91,7 +91,7 @@ type Proxy struct {
 	MaxTunnelAge time.Duration
 
 	// MaxTunnelsPerUser bounds the tunnels that one user has at the same time; where there are no
-	// users, those of one client address. Default 0, no limit.
+	// users, those of one client address, or IPv6 network of 64 bits. Default 0, no limit.
 	MaxTunnelsPerUser int
 
 	// MaxTunnelsPerConn bounds the tunnels on one HTTP/2 connection. Default 0, no limit but
