@@ -105,7 +105,8 @@ func TestProxyCurlUsers(t *testing.T) {
 					t.Errorf("%s:\n%s", proxy, clip(verbose))
 				}
 				// A new connection for the second attempt would end NTLM, and costs.
-				if n := f.proxyConns.accepted.Load() - before; n > 1 || strings.HasPrefix(proxy, "https") && n != 1 {
+				n := f.proxyConns.accepted.Load() - before
+				if n > connsOfChallenge || strings.HasPrefix(proxy, "https") && n < 1 {
 					t.Errorf("%s: %d connections", proxy, n)
 				}
 			}

@@ -15,3 +15,11 @@ func (s *Server) copyNewFields(hs *http.Server) {
 	hs.MaxHeaderValueCount = s.MaxHeaderValueCount
 	hs.DisableClientPriority = s.DisableClientPriority
 }
+
+// headerDeadlines is how often an http.Server sets the deadline for the header of a connection's
+// first request: when it takes the connection.
+const headerDeadlines = 1
+
+// timesHandshakes says that an http.Server sets a deadline for the handshake of any connection with
+// a method ConnectionState, and takes it back.
+const timesHandshakes = true

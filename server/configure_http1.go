@@ -27,7 +27,8 @@ func (c1 *configuredHTTP1) serve(hs *http.Server, tc *tls.Conn, h http.Handler, 
 	if b, ok := h.(interface{ BaseContext() context.Context }); ok {
 		ctx = b.BaseContext()
 	}
-	c := &alpnConn{Conn: tc, read: read, header: headerDeadline{2, start}, ended: make(chan struct{})}
+	header := headerDeadline{headerDeadlines, start, timesHandshakes}
+	c := &alpnConn{Conn: tc, read: read, header: header, ended: make(chan struct{})}
 	ctx = context.WithValue(ctx, alpnHandlerKey{}, h)
 	if err := c1.server(hs).Serve(&singleListener{ctx: ctx, c: c}); errors.Is(err, errSingleConn) {
 		<-c.ended

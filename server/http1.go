@@ -169,16 +169,19 @@ type prefixConn struct {
 }
 
 // headerDeadline adjusts the deadlines that an http.Server sets for the header of the first
-// request: it does so twice, when it takes the connection and when it begins to read. Both are to
-// count from start, when reading has begun.
+// request, headerDeadlines of them. They are to count from start, when reading has begun.
 type headerDeadline struct {
-	left  int // how many of them are to come
-	start time.Time
+	left      int // how many of them are to come
+	start     time.Time
+	handshake bool // one for a TLS handshake may come before them, and is taken back after it
 }
 
 // of returns the deadline in place of t, which is set now.
 func (d *headerDeadline) of(t time.Time) time.Time {
-	if d.left > 0 {
+	switch {
+	case d.handshake && t.IsZero() && d.left < headerDeadlines:
+		d.handshake, d.left = false, headerDeadlines
+	case d.left > 0:
 		d.left--
 		if !t.IsZero() {
 			t = t.Add(-time.Since(d.start))
@@ -201,7 +204,7 @@ func newPrefixConn(pc *pendingConn, read []byte, state *tls.ConnectionState) net
 	c := &prefixConn{Prefixed: netconn.Prefixed{Conn: pc.nc, Prefix: read}, pendingConn: pc}
 	pc.prefixConn = c
 	if !pc.headerStart.IsZero() {
-		c.header = headerDeadline{left: 2, start: pc.headerStart}
+		c.header = headerDeadline{headerDeadlines, pc.headerStart, state != nil && timesHandshakes}
 	}
 	if state != nil {
 		return &tlsPrefixConn{c, *state}

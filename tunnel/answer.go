@@ -79,7 +79,8 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 	p.boundFlush(w, r)
 	if r.ProtoMajor < 2 && r.Method == http.MethodConnect && ref.Status != http.StatusProxyAuthRequired {
 		// A client that does not wait for the answer has sent octets of the tunnel, which must not be
-		// taken for a request. With 407 the connection is kept, which schemes of several rounds need.
+		// taken for a request. With 407 the connection is kept, which schemes of several rounds need;
+		// net/http of Go 1.27 closes it all the same.
 		h.Set("Connection", "close")
 	}
 	if r.ProtoMajor < 2 && r.ContentLength != 0 {
