@@ -165,6 +165,9 @@ func origins(t *testing.T) (urls map[string]string, trusted *Transport) {
 		urls[name] = "https://" + l.Addr().String()
 	}
 	for name, h2 := range map[string]bool{"HTTP/2 of net/http": true, "HTTP/1.1": false} {
+		if h2 && !netHTTPHasHTTP2 {
+			continue
+		}
 		ts := httptest.NewUnstartedServer(upgrades)
 		ts.TLS, ts.EnableHTTP2 = srvTLS.Clone(), h2
 		ts.StartTLS()
