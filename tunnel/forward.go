@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // errIdle is the cause of a request's end that has made no progress for Proxy.IdleTimeout.
@@ -111,7 +113,7 @@ func (f *forward) prepare(ctx context.Context) (out *http.Request, done bool) {
 		f.body = &countedBody{f: f}
 		out.Body = f.body
 	}
-	trailers := hasToken(r.Header["Te"], "trailers")
+	trailers := syntax.HasToken(r.Header["Te"], "trailers")
 	removeHopByHop(out.Header)
 	if trailers {
 		out.Header.Set("Te", "trailers")

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // A reverse tunnel leads into a network that cannot be dialled. Its inner side dials out, and
@@ -66,7 +68,7 @@ func BearerToken(tokens ...string) func(*http.Request) bool {
 
 // asksForReverse reports whether a request asks for the roles to be reversed.
 func asksForReverse(h http.Header) bool {
-	return hasToken(h["Connection"], "upgrade") && len(h["Upgrade"]) == 1 &&
+	return syntax.HasToken(h["Connection"], "upgrade") && len(h["Upgrade"]) == 1 &&
 		strings.EqualFold(h["Upgrade"][0], reverseProtocol)
 }
 

@@ -37,7 +37,7 @@ const maxRefusalBody = 1 << 10
 // same time.
 type ReverseOuter struct {
 	// Authenticate reports whether an inner side may serve; see [BearerToken]. A nil Authenticate
-	// lets in nobody. Whoever is let in sees what is sent to the targets.
+	// lets none in. An inner side that is let in sees what is sent to the targets.
 	Authenticate func(r *http.Request) bool
 
 	// MaxConns bounds the connections of inner sides. Default [DefaultReverseMaxConns], 1000.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/syntax"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -165,7 +166,7 @@ func kindOf(r *http.Request) Kind {
 		return KindTunnel
 	case r.Method == http.MethodConnect:
 		protocol = r.Header[":protocol"][0]
-	case r.ProtoMajor < 2 && hasToken(r.Header["Connection"], "upgrade"):
+	case r.ProtoMajor < 2 && syntax.HasToken(r.Header["Connection"], "upgrade"):
 		protocol = r.Header.Get("Upgrade")
 	}
 	switch {
@@ -200,18 +201,6 @@ func protoOf(r *http.Request) string {
 		return "HTTP/2.0"
 	}
 	return "HTTP/1.1"
-}
-
-// hasToken reports whether a comma-separated field has a token, in any case.
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(t, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // bounded makes what a client has sent short enough for a line.

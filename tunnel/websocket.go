@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // webSocket is a request for a WebSocket, of RFC 6455 or RFC 8441, on its way to an origin that
@@ -230,7 +231,7 @@ func (ws *webSocket) askHTTP1(ctx context.Context, nc net.Conn) (net.Conn, *http
 		resp.Body = &bodyOfConn{resp.Body, nc}
 		return nil, resp, nil // deadlineOf holds for the body
 	}
-	if !hasToken(resp.Header["Upgrade"], "websocket") || !hasToken(resp.Header["Connection"], "upgrade") ||
+	if !syntax.HasToken(resp.Header["Upgrade"], "websocket") || !syntax.HasToken(resp.Header["Connection"], "upgrade") ||
 		resp.Header.Get("Sec-Websocket-Accept") != webSocketAccept(ws.key) {
 		return nil, nil, errBadSwitch
 	}

@@ -2,6 +2,5 @@
 
 package socket
 
-// mayWaitUnread returns false: what peek_linux.go finds out about the socket is not implemented
-// here.
+// mayWaitUnread returns false: what peek_linux.go asks the socket, no system call answers here.
 func mayWaitUnread(fd, limit int) bool { return false }

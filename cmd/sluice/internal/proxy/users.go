@@ -20,7 +20,7 @@ type usersFile struct {
 	load func() error
 }
 
-// setUsers sets who may use the proxy.
+// setUsers sets the users of the proxy.
 func (c *config) setUsers() error {
 	var auths []tunnel.Authenticator
 	if c.o.ClientCA != "" {
