@@ -60,7 +60,7 @@ type ReverseOuter struct {
 	conns   []*client.ClientConn // elements are never changed, so that a copy may be used without mu
 	next    int                  // the connection whose turn it is
 	pending int                  // upgrades that are under way
-	changed chan struct{}        // is closed when a connection may have become free; nil while none waits
+	changed chan struct{}        // is closed when a connection may be free, or has ended; nil while none waits
 	closed  bool
 }
 
@@ -145,11 +145,11 @@ func (o *ReverseOuter) leave(cc *client.ClientConn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pending--
+	o.changedLocked()
 	if cc == nil {
 		return
 	}
 	o.conns = append(o.conns, cc)
-	o.changedLocked()
 	if o.closed { // Shutdown has not seen it
 		go func() { _ = cc.Close() }()
 	}
@@ -165,6 +165,7 @@ func (o *ReverseOuter) serve(cc *client.ClientConn, addr string) {
 	o.leave(cc)
 	o.logger().Info("inner side connected", "inner", addr)
 	err := o.keepAlive(cc)
+	o.logger().Info("inner side disconnected", "inner", addr, "reason", err) // Close waits for what follows
 	o.mu.Lock()
 	for i, c := range o.conns {
 		if c == cc {
@@ -174,7 +175,6 @@ func (o *ReverseOuter) serve(cc *client.ClientConn, addr string) {
 	}
 	o.changedLocked()
 	o.mu.Unlock()
-	o.logger().Info("inner side disconnected", "inner", addr, "reason", err)
 }
 
 // keepAlive sends PINGs until the connection has ended.
@@ -204,12 +204,20 @@ func (o *ReverseOuter) keepAlive(cc *client.ClientConn) error {
 	}
 }
 
-// changedLocked wakes the dials that wait.
+// changedLocked wakes the dials, and what waits for the end of the connections.
 func (o *ReverseOuter) changedLocked() {
 	if o.changed != nil {
 		close(o.changed)
 		o.changed = nil
 	}
+}
+
+// awaitLocked returns a channel that changedLocked closes.
+func (o *ReverseOuter) awaitLocked() <-chan struct{} {
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return o.changed
 }
 
 // Connections returns how many connections of inner sides take new tunnels.
@@ -328,10 +336,7 @@ func (o *ReverseOuter) take(ctx context.Context) (*client.ClientConn, error) {
 			o.mu.Unlock()
 			return nil, ErrOuterClosed
 		}
-		if o.changed == nil {
-			o.changed = make(chan struct{})
-		}
-		conns, next, changed := o.conns, o.next, o.changed
+		conns, next, changed := o.conns, o.next, o.awaitLocked()
 		o.next++
 		o.mu.Unlock()
 		for i := range conns {
@@ -368,23 +373,32 @@ func (o *ReverseOuter) Shutdown(ctx context.Context) error {
 	for _, cc := range conns {
 		cc.Conn().Shutdown() // GOAWAY, while tunnels run
 	}
-	for _, cc := range conns {
+	return o.ended(ctx)
+}
+
+// Close cuts off all connections. When it returns, nothing more is written to Logger about them.
+func (o *ReverseOuter) Close() error {
+	for _, cc := range o.close() {
+		_ = cc.Close()
+	}
+	return o.ended(context.Background())
+}
+
+// ended waits until no connection and no upgrade is left.
+func (o *ReverseOuter) ended(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		left, changed := len(o.conns)+o.pending, o.awaitLocked()
+		o.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
 		select {
-		case <-cc.Done():
+		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
-}
-
-// Close cuts off all connections.
-func (o *ReverseOuter) Close() error {
-	for _, cc := range o.close() {
-		_ = cc.Close()
-		<-cc.Done()
-	}
-	return nil
 }
 
 // close has dials refused, and returns the connections.

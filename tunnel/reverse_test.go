@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -551,4 +552,48 @@ func TestReverseFull(t *testing.T) {
 		wantLine(t, e.dial(), "its turn")
 		_ = b.Close()
 	})
+}
+
+// When Shutdown and Close return, the outer side has written its last line about a connection.
+func TestReverseOuterLogEnds(t *testing.T) {
+	for name, end := range map[string]func(*ReverseOuter) error{
+		"Shutdown": func(o *ReverseOuter) error { return o.Shutdown(context.Background()) },
+		"Close":    (*ReverseOuter).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newReverseEnv(t)
+				defer e.close()
+				var said atomic.Int64
+				e.outer.Logger = slog.New(slowLog{slog.DiscardHandler, "inner side disconnected", &said})
+				e.start(e.inner())
+				e.start(e.inner())
+				synctest.Wait()
+				conns := int64(e.outer.Connections())
+				if err := end(e.outer); err != nil {
+					t.Fatal(err)
+				}
+				if n := said.Load(); n != conns || n == 0 {
+					t.Errorf("%d of %d lines were written when it returned", n, conns)
+				}
+			})
+		})
+	}
+}
+
+// slowLog takes a second for each line with a message, and counts them.
+type slowLog struct {
+	slog.Handler
+	message string
+	said    *atomic.Int64
+}
+
+func (l slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l slowLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == l.message {
+		time.Sleep(time.Second)
+		l.said.Add(1)
+	}
+	return nil
 }
