@@ -140,11 +140,14 @@ func compareRows(t *testing.T, document, heading string, code, table []string) {
 	}
 }
 
+// libraryDirs has the folders of the packages that programs import.
+var libraryDirs = []string{"frame", "flow", "stream", "conn", "server", "client", "tunnel", "capture", "internal"}
+
 // librarySources are the Go files of the packages that programs import, without tests and without
 // the packages of internal that are there for tests.
 func librarySources(t *testing.T) (files []string) {
 	t.Helper()
-	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "tunnel", "internal"} {
+	for _, dir := range libraryDirs {
 		for _, file := range goSources(t, dir, false) {
 			switch pkg, _, _ := strings.Cut(strings.TrimPrefix(file, "internal/"), "/"); pkg {
 			case "memconn", "h2test", "selfsigned":
@@ -171,7 +174,7 @@ func importsOf(t *testing.T) map[string][]string {
 	t.Helper()
 	const module = "github.com/sluice-go/sluice/"
 	imports := map[string][]string{}
-	for _, dir := range []string{"frame", "flow", "stream", "conn", "server", "client", "tunnel", "internal", "cmd"} {
+	for _, dir := range append(slices.Clone(libraryDirs), "cmd") {
 		for _, file := range goSources(t, dir, false) {
 			pkg := filepath.ToSlash(filepath.Dir(file))
 			list := imports[pkg]

@@ -1,0 +1,2 @@
+// Package tcpstream puts TCP segments in order, and says which octets are missing.
+package tcpstream

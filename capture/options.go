@@ -1,0 +1,18 @@
+package capture
+
+// Options say what is shown.
+type Options struct {
+	// KeyLog has the secrets of TLS connections, in the format of SSLKEYLOGFILE. Those in the
+	// capture itself (Decryption Secrets Blocks) are used, too.
+	KeyLog []byte
+
+	// ShowSecrets shows what is hidden by default: the values of fields such as authorization and
+	// cookie, and tokens in paths.
+	ShowSecrets bool
+
+	// Bodies has Body events delivered.
+	Bodies bool
+
+	// MaxFieldOctets bounds the octets of a header section that are kept; default 1 MiB.
+	MaxFieldOctets int
+}
