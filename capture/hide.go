@@ -1,11 +1,193 @@
 package capture
 
-// hideFields replaces the values of fields that are secrets.
-func hideFields(fields []Field) {
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// hide replaces what lets its reader in: the values of fields such as authorization and cookie, and
+// tokens in what holds a URL. extra has the names of further fields with secrets, in lower case.
+//
+// What helps to debug and opens nothing is kept: the scheme of authorization, the names and the
+// attributes of cookies, and how long a value was.
+func hide(e Event, extra []string) {
+	switch e := e.(type) {
+	case *Frame:
+		hideFields(e.Fields, extra)
+		if f, ok := e.Parsed.(frame.GoAway); ok {
+			f.DebugData = []byte(hideURL(string(f.DebugData)))
+			e.Parsed = f
+		}
+	case *Message:
+		hideFields(e.Fields, extra)
+		e.Line = hideURL(e.Line)
+	case *Request:
+		for _, d := range [...]Dir{Client, Server} {
+			hideFields(e.Fields[d], extra)
+			hideFields(e.Trailers[d], extra)
+		}
+		e.Path = hideURL(e.Path)
+		e.Authority = hideURL(e.Authority)
+	case *Finding:
+		e.Text = hideURL(e.Text)
+	}
+}
+
+// hideFields hides the values of fields.
+func hideFields(fields []Field, extra []string) {
 	for i := range fields {
-		switch fields[i].Name {
-		case "authorization", "cookie", "set-cookie", "proxy-authorization":
-			fields[i].Value, fields[i].Hidden = "(hidden)", true
+		f := &fields[i]
+		if f.Hidden || f.Value == "" {
+			continue
+		}
+		if v := hideValue(f, extra); v != f.Value {
+			f.Value, f.Hidden = v, true
 		}
 	}
+}
+
+// hideValue returns the value of a field without its secrets.
+func hideValue(f *Field, extra []string) string {
+	name := strings.ToLower(f.Name)
+	switch {
+	case f.State != Known: // the name may be another one
+		return hidden(f.Value)
+	case slices.Contains(extra, name):
+		return hidden(f.Value)
+	}
+	switch name {
+	case "authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info":
+		scheme, rest, ok := strings.Cut(f.Value, " ")
+		if !ok {
+			return hidden(f.Value)
+		}
+		return scheme + " " + hidden(rest)
+	case "cookie":
+		return hideCookies(f.Value)
+	case "set-cookie":
+		pair, attributes, ok := strings.Cut(f.Value, ";")
+		if ok {
+			attributes = ";" + attributes
+		}
+		return hideCookies(pair) + attributes
+	case ":path", ":authority", "referer", "location", "content-location", "link", "refresh", "host":
+		return hideURL(f.Value)
+	}
+	if secretName(name) {
+		return hidden(f.Value)
+	}
+	if strings.Contains(f.Value, "://") || strings.Contains(name, "ur") && strings.Contains(f.Value, "=") {
+		return hideURL(f.Value) // x-original-url, x-forwarded-uri and such
+	}
+	return f.Value
+}
+
+// secretName reports whether fields of that name, in lower case, have secrets by custom.
+func secretName(name string) bool {
+	switch name {
+	case "sec-websocket-key", "idempotency-key", "surrogate-key", "cache-key", "x-cache-key", "x-idempotency-key":
+		return false
+	case "dpop", "x-amz-signature", "x-auth", "x-password", "x-hub-signature", "x-hub-signature-256":
+		return true
+	}
+	for _, part := range [...]string{"token", "secret", "password", "apikey", "credential", "session"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return strings.HasSuffix(name, "-key") || strings.HasSuffix(name, "-jwt") || name == "jwt"
+}
+
+// hidden stands for a value.
+func hidden(v string) string { return "(hidden, " + strconv.Itoa(len(v)) + " octets)" }
+
+// hideCookies keeps the names of cookies.
+func hideCookies(v string) string {
+	cookies := strings.Split(v, ";")
+	for i, c := range cookies {
+		name, value, ok := strings.Cut(c, "=")
+		if !ok { // a cookie without a name has a value alone
+			cookies[i] = hidden(c)
+			continue
+		}
+		cookies[i] = name + "=" + hidden(value)
+	}
+	return strings.Join(cookies, ";")
+}
+
+// hideURL hides the secrets of the URLs in a text: userinfo, and the values of parameters that
+// have tokens by custom, of queries and fragments.
+func hideURL(s string) string {
+	return hideParameters(hideUserinfo(s))
+}
+
+// hideUserinfo hides what stands before the "@" of an authority.
+func hideUserinfo(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, "://")
+		if i < 0 {
+			break
+		}
+		i += len("://")
+		b.WriteString(s[:i])
+		s = s[i:]
+		end := strings.IndexAny(s, "/?# \t\"<>,;")
+		if end < 0 {
+			end = len(s)
+		}
+		if at := strings.LastIndexByte(s[:end], '@'); at >= 0 {
+			b.WriteString(hidden(s[:at]))
+			s = s[at:]
+		}
+	}
+	b.WriteString(s)
+	return b.String()
+}
+
+// hideParameters hides the values of parameters.
+func hideParameters(s string) string {
+	if !strings.Contains(s, "=") {
+		return s
+	}
+	var b strings.Builder
+	for s != "" {
+		n := strings.IndexAny(s, "?&;# \t,<>\"'")
+		piece, separator := s, ""
+		if n >= 0 {
+			piece, separator = s[:n], s[n:n+1]
+		}
+		s = s[len(piece)+len(separator):]
+		if name, value, ok := strings.Cut(piece, "="); ok && value != "" && secretParameter(name) {
+			piece = name + "=" + hidden(value)
+		}
+		b.WriteString(piece)
+		b.WriteString(separator)
+	}
+	return b.String()
+}
+
+// secretParameter reports whether parameters of that name have secrets by custom.
+func secretParameter(name string) bool {
+	if decoded, err := url.QueryUnescape(name); err == nil {
+		name = decoded
+	}
+	name = strings.ToLower(name)
+	switch name {
+	case "key", "sig", "sign", "signature", "auth", "authorization", "code", "jwt", "sid", "pass", "passwd", "pwd",
+		"assertion", "ticket", "samlresponse", "samlrequest", "x-amz-signature", "x-goog-signature", "hmac", "otp":
+		return true
+	}
+	for _, part := range [...]string{
+		"token", "secret", "password", "apikey", "api_key", "api-key", "credential", "session", "access_key",
+	} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
 }

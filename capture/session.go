@@ -28,7 +28,8 @@ type session struct {
 	info      Connection
 	frames    uint64
 	observers []observer
-	queue     []Event // of observers, delivered behind the frame
+	queue     []Event  // of observers, delivered behind the frame
+	secrets   []string // names of further fields that are hidden, in lower case
 }
 
 // observer sees the frames of a session before secrets are hidden.
@@ -68,20 +69,25 @@ func (s *session) deliver(f *Frame) {
 	for _, o := range s.observers {
 		o.frame(f)
 	}
-	if !s.a.opts.ShowSecrets {
-		hideFields(f.Fields)
-	}
-	s.a.handler(f)
+	s.send(f)
 	s.flush()
 }
 
 // flush delivers what observers have found.
 func (s *session) flush() {
 	for i := 0; i < len(s.queue); i++ { // a Handler does not add to it
-		s.a.handler(s.queue[i])
+		s.send(s.queue[i])
 	}
 	clear(s.queue)
 	s.queue = s.queue[:0]
+}
+
+// send hides secrets, and calls the Handler.
+func (s *session) send(e Event) {
+	if !s.a.opts.ShowSecrets {
+		hide(e, s.secrets)
+	}
+	s.a.handler(e)
 }
 
 // frame takes a whole frame, of which missing octets at the end of payload are not there.

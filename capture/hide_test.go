@@ -1,0 +1,93 @@
+package capture
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+func TestHideFields(t *testing.T) {
+	for _, tt := range []struct{ name, value, want string }{
+		{"accept", "text/html", "text/html"},
+		{"content-type", "multipart/form-data; boundary=x", "multipart/form-data; boundary=x"},
+		{"authorization", "Bearer abc.def", "Bearer (hidden, 7 octets)"},
+		{"Authorization", "abcdef", "(hidden, 6 octets)"},
+		{"proxy-authorization", "Basic dTpw", "Basic (hidden, 4 octets)"},
+		{"cookie", "a=1; session=abcdef", "a=(hidden, 1 octets); session=(hidden, 6 octets)"},
+		{"cookie", "abc", "(hidden, 3 octets)"},
+		{"set-cookie", "id=abc; Path=/; HttpOnly", "id=(hidden, 3 octets); Path=/; HttpOnly"},
+		{"x-api-key", "abc", "(hidden, 3 octets)"},
+		{"x-csrf-token", "abc", "(hidden, 3 octets)"},
+		{"ocp-apim-subscription-key", "abc", "(hidden, 3 octets)"},
+		{"sec-websocket-key", "abc", "abc"},
+		{"x-special", "abc", "(hidden, 3 octets)"},
+		{":path", "/", "/"},
+		{":path", "/a?q=1&access_token=abc&x=2", "/a?q=1&access_token=(hidden, 3 octets)&x=2"},
+		{":path", "/a?key=abc", "/a?key=(hidden, 3 octets)"},
+		{":path", "/a?sig=abc#sig=abcd", "/a?sig=(hidden, 3 octets)#sig=(hidden, 4 octets)"},
+		{":path", "/a?X-Amz-Signature=abc", "/a?X-Amz-Signature=(hidden, 3 octets)"},
+		{":path", "/a?%61ccess_token=abc", "/a?%61ccess_token=(hidden, 3 octets)"},
+		{":path", "/a?monkey=abc", "/a?monkey=abc"},
+		{"referer", "https://u:p@a.example/?token=abc", "https://(hidden, 3 octets)@a.example/?token=(hidden, 3 octets)"},
+		{"location", "/cb#id_token=abc&state=1", "/cb#id_token=(hidden, 3 octets)&state=1"},
+		{"link", `<https://a.example/?key=abc>; rel="next"`, `<https://a.example/?key=(hidden, 3 octets)>; rel="next"`},
+		{"x-original-url", "/a?token=abc", "/a?token=(hidden, 3 octets)"},
+		{"x-any", "see https://a.example/?token=abc", "see https://a.example/?token=(hidden, 3 octets)"},
+	} {
+		fields := []Field{{Name: tt.name, Value: tt.value}}
+		hideFields(fields, []string{"x-special"})
+		want := []Field{{Name: tt.name, Value: tt.want, Hidden: tt.value != tt.want}}
+		if diff := cmp.Diff(want, fields); diff != "" {
+			t.Errorf("%s: %s: %s", tt.name, tt.value, diff)
+		}
+	}
+}
+
+// A value whose name is not sure may be a cookie.
+func TestHideWhatIsNotSure(t *testing.T) {
+	fields := []Field{
+		{Value: "abc", State: UnknownField, Index: 70},
+		{State: UnknownField, Index: 71},
+		{Name: "accept", Value: "abcd", State: Tainted, Index: 62},
+	}
+	hideFields(fields, nil)
+	want := []Field{
+		{Value: "(hidden, 3 octets)", State: UnknownField, Index: 70, Hidden: true},
+		{State: UnknownField, Index: 71},
+		{Name: "accept", Value: "(hidden, 4 octets)", State: Tainted, Index: 62, Hidden: true},
+	}
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHideEvents(t *testing.T) {
+	secret := func() []Field { return []Field{{Name: "authorization", Value: "Bearer abc"}} }
+	want := []Field{{Name: "authorization", Value: "Bearer (hidden, 3 octets)", Hidden: true}}
+	f := &Frame{Fields: secret(), Parsed: frame.GoAway{DebugData: []byte("/?token=abc")}}
+	m := &Message{Line: "GET /?token=abc HTTP/1.1", Fields: secret()}
+	r := &Request{
+		Path: "/?token=abc", Fields: [2][]Field{secret(), secret()}, Trailers: [2][]Field{secret(), secret()},
+	}
+	n := &Finding{Text: "the path /?token=abc has a space"}
+	for _, e := range []Event{f, m, r, n} {
+		hide(e, nil)
+	}
+	for _, fields := range [][]Field{
+		f.Fields, m.Fields, r.Fields[Client], r.Fields[Server], r.Trailers[Client], r.Trailers[Server],
+	} {
+		if diff := cmp.Diff(want, fields); diff != "" {
+			t.Error(diff)
+		}
+	}
+	got := []string{string(f.Parsed.(frame.GoAway).DebugData), m.Line, r.Path, n.Text}
+	texts := []string{
+		"/?token=(hidden, 3 octets)", "GET /?token=(hidden, 3 octets) HTTP/1.1", "/?token=(hidden, 3 octets)",
+		"the path /?token=(hidden, 3 octets) has a space",
+	}
+	if diff := cmp.Diff(texts, got); diff != "" {
+		t.Error(diff)
+	}
+}
