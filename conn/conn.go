@@ -149,6 +149,9 @@ func (c *Conn) init(nc net.Conn, cfg Config, h Handler, role core.Role) {
 // NetConn returns the underlying connection. Reading, writing or closing it breaks the connection.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
+// IsClient reports whether this side has opened the connection.
+func (c *Conn) IsClient() bool { return c.role == core.Client }
+
 // Done returns a channel that is closed when Serve has returned.
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()

@@ -181,9 +181,17 @@ func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 		if c.mu.phase == phaseClosing {
 			c.beginLingerLocked()
 		}
-		c.mu.out.flushing = false
+		c.stopFlushingLocked()
 	}
 	ok = true
+}
+
+// stopFlushingLocked says that the caller is the flusher no longer.
+func (c *Conn) stopFlushingLocked() {
+	c.mu.out.flushing = false
+	if c.opts.Tracer != nil {
+		c.mu.out.taken.Broadcast() // for traceEnd
+	}
 }
 
 // fillLocked moves queued data to the output. It is not much where streams compete for the socket,

@@ -23,7 +23,8 @@ import (
 //     (linger.go), in which what the peer sends is read and dropped.
 //  5. closeLocked closes the socket and opens phaseClosed: after lingering, by Close, when the
 //     socket fails (lost.go) or after a panic (panic.go).
-//  6. finishServe waits for the last goroutines and gives the memory back; Serve returns.
+//  6. finishServe waits for the last goroutines, gives the memory back and calls an EndTracer;
+//     Serve returns.
 
 // phase is how far a connection has come.
 type phase uint8
@@ -293,6 +294,7 @@ func (c *Conn) closeSocket(inCloseWrite bool) {
 func (c *Conn) finishServe() {
 	defer c.callOnServed()
 	defer c.closeDone()
+	defer c.traceEnd()
 	defer c.shutdownIO()
 	defer func() { _ = recover() }() // for a Read that panics: the connection is over already
 	c.readLingering()

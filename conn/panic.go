@@ -91,7 +91,7 @@ func (c *Conn) recoverWriteLocked(ok *bool) {
 			c.mu.Lock()
 		}
 		c.failPanicLocked(v)
-		c.mu.out.flushing = false
+		c.stopFlushingLocked()
 	}
 }
 

@@ -40,6 +40,31 @@ type Tracer interface {
 	TraceFrame(c *Conn, f FrameTrace)
 }
 
+// EndTracer is what a Tracer may be, too. A Tracer that hands on to another one hands this on as
+// well.
+type EndTracer interface {
+	// TraceEnd is called once for a connection, when it has ended and no frame of it will be traced
+	// any more. err is what Serve returns then: nil after an end in good order.
+	TraceEnd(c *Conn, err error)
+}
+
+// traceEnd reports the end of the connection, once a flusher that is no task of the connection has
+// left the Tracer.
+func (c *Conn) traceEnd() {
+	t, ok := c.opts.Tracer.(EndTracer)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	for c.mu.out.flushing {
+		c.mu.out.taken.Wait()
+	}
+	err := c.mu.err
+	c.mu.Unlock()
+	defer func() { _ = recover() }() // the connection is over already
+	t.TraceEnd(c, err)
+}
+
 // traceNext reports the frame that Decode has taken off b, or has found to be wrong.
 func (c *Conn) traceNext(b []byte, n int, err error, now time.Time) {
 	if err != nil {

@@ -1,9 +1,11 @@
 package conn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,5 +139,105 @@ func TestTracersOfBothEndsAgree(t *testing.T) {
 				t.Errorf("%s: sent %d octets of frames, received %d, not the same", d.name, len(d.sent), len(d.got))
 			}
 		}
+	})
+}
+
+// endLog is a frameLog that is an EndTracer.
+type endLog struct {
+	frameLog
+	ends   []error
+	after  int           // frames that came behind the end
+	block  chan struct{} // while it is open and blocks is set, frames that are sent wait for it
+	blocks atomic.Bool
+}
+
+func (l *endLog) TraceFrame(c *Conn, f FrameTrace) {
+	if f.Direction == Out && l.blocks.Load() {
+		<-l.block
+	}
+	l.mu.Lock()
+	if len(l.ends) > 0 {
+		l.after++
+	}
+	l.mu.Unlock()
+	l.frameLog.TraceFrame(c, f)
+}
+
+func (l *endLog) TraceEnd(c *Conn, err error) {
+	select {
+	case <-c.Done():
+		err = errors.New("it came behind Done")
+	default:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = append(l.ends, err)
+}
+
+func (l *endLog) wantEnds(t *testing.T, want ...error) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Equal(l.ends, want) || l.after > 0 {
+		t.Errorf("TraceEnd was called with %v, and %d frames came behind; want %v", l.ends, l.after, want)
+	}
+}
+
+// Both sides tell the end once, with what Serve returns.
+func TestTraceEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up, down endLog
+		cn, sn := testEnds(t, memconn.Options{})
+		pair := newPair(t, cn, sn, Config{Tracer: &up}, Config{Tracer: &down}, echo)
+		pair.roundTrip(pattern(1, 3000))
+		if !pair.client.IsClient() || pair.server.IsClient() {
+			t.Error("IsClient is wrong")
+		}
+		up.wantEnds(t)
+		pair.wantClean()
+		up.wantEnds(t, nil)
+		down.wantEnds(t, nil)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		var l endLog
+		p := newTestPeer(t, Config{Tracer: &l})
+		p.send(frame.WindowUpdate{StreamID: 1, Increment: 1}) // the stream is idle
+		p.nc.Close()
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.serveErr == nil {
+			t.Error("Serve has returned nil")
+		}
+		l.wantEnds(t, p.serveErr)
+	})
+}
+
+// A stream's writer may still be within TraceFrame when the connection has ended.
+func TestTraceEndAwaitsTheFlusher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		needsNoSockets(t)
+		l := endLog{block: make(chan struct{})}
+		p := newTestPeer(t, Config{Tracer: &l})
+		p.send(h2test.Get(1))
+		st := p.stream(1)
+		l.blocks.Store(true)
+		go func() {
+			_ = st.WriteHeaders(status2(200), true)
+			p.c.Flush()
+		}()
+		synctest.Wait()
+		p.c.Close()
+		synctest.Wait()
+		l.wantEnds(t)
+		close(l.block)
+		synctest.Wait()
+		l.mu.Lock()
+		ends := len(l.ends)
+		l.mu.Unlock()
+		if ends != 1 {
+			t.Errorf("TraceEnd was called %d times", ends)
+		}
+		st.Release()
 	})
 }

@@ -232,6 +232,13 @@ func (t *goAwayTracer) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
 	}
 }
 
+// TraceEnd is that of a conn.EndTracer.
+func (t *goAwayTracer) TraceEnd(c *conn.Conn, err error) {
+	if end, ok := t.next.(conn.EndTracer); ok {
+		end.TraceEnd(c, err)
+	}
+}
+
 // connect dials the outer side and has the roles reversed. received is what came behind the answer.
 func (in *ReverseInner) connect(ctx context.Context) (nc net.Conn, received []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reverseHandshakeTimeout)
