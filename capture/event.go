@@ -119,10 +119,22 @@ type Frame struct {
 	DataLen uint32 // of DATA: the octets of data, without padding
 	Padding uint32 // octets of padding, with that which has its length
 
+	// Window is what a side may still send once the frame has taken effect: the frame's sender,
+	// where it is HEADERS or DATA; the side that gets the credit, where it is WINDOW_UPDATE.
+	Window Windows
+
 	// Fields are those of a header block, on the frame that ends it.
 	Fields  []Field
 	Trailer bool // the fields are trailers
 	Tainted bool // octets of this direction were lost before the block: names and values may be wrong
+}
+
+// Windows are the octets of DATA that a side may send (RFC 9113 §5.2): as a capture shows them, so
+// that credit counts from when it passes, before the side has it. SETTINGS_INITIAL_WINDOW_SIZE
+// counts from its acknowledgement.
+type Windows struct {
+	Stream, Conn           int64 // below 0 after a smaller SETTINGS_INITIAL_WINDOW_SIZE
+	StreamKnown, ConnKnown bool  // unknown where the start is missing or octets were lost
 }
 
 // State says how far the value of a field is known.
@@ -179,6 +191,11 @@ type Stall struct {
 	Start, End time.Time
 	EndedBy    string // such as "WINDOW_UPDATE on stream 0", "RST_STREAM", "end of capture"
 	Frame      uint64 // the number of the frame that ended it; 0 for none
+
+	// Periods is 1, or more where short stalls with little DATA between them, or too many of one
+	// stream, are told as one. Blocked is how long the stream had no window between Start and End.
+	Periods uint64
+	Blocked time.Duration
 }
 
 // A Severity is how much a finding matters.
@@ -249,7 +266,7 @@ type Chunk struct {
 type Wait struct {
 	Stream      time.Duration // for its window
 	Connection  time.Duration // for the connection's window
-	Concurrency time.Duration // for a stream to become free (RFC 9113 §5.1.2)
+	Concurrency time.Duration // how long, before it was opened, no stream was free (RFC 9113 §5.1.2)
 	Server      time.Duration // between the end of the request and the first of the response
 	Network     time.Duration // for octets that were sent again
 }

@@ -1,5 +1,7 @@
 package capture
 
+import "time"
+
 // Options say what is shown.
 type Options struct {
 	// KeyLog has the secrets of TLS connections, in the format of SSLKEYLOGFILE. Those in the
@@ -12,6 +14,9 @@ type Options struct {
 
 	// Bodies has Body events delivered.
 	Bodies bool
+
+	// MinStall is the shortest Stall that is shown; default 20 ms. Shorter ones count in Wait.
+	MinStall time.Duration
 
 	// MaxFieldOctets bounds the octets of a header section that are kept; default 1 MiB.
 	MaxFieldOctets int
