@@ -220,6 +220,8 @@ func (s *session) describe(origin tls.ConnectionState) {
 	s.info = &InterceptedConn{
 		ID: s.i.lastID.Add(1), Target: s.target, Host: s.host, Protocol: origin.NegotiatedProtocol,
 		Verified: s.verify, Client: s.clientTLS.ConnectionState(), Origin: origin,
+		Local:  [2]net.Addr{s.client.LocalAddr(), s.origin.LocalAddr()},
+		Remote: [2]net.Addr{s.client.RemoteAddr(), s.origin.RemoteAddr()},
 	}
 	for i, f := range s.set {
 		if i == 0 || s.set[i-1].Name != f.Name {

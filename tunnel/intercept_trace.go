@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"crypto/tls"
+	"net"
 
 	"github.com/sluice-go/sluice/conn"
 )
@@ -31,6 +32,10 @@ type InterceptedConn struct {
 	Verified bool    // the origin's certificate was verified
 
 	Client, Origin tls.ConnectionState
+
+	// Local and Remote are the proxy's addresses and those of the peers, by Leg; nil where they are
+	// not known.
+	Local, Remote [2]net.Addr
 
 	// SetFields has the names of the fields that SetFields of the Interceptor has returned, in
 	// lower case: their values, on the origin's leg, are secret.

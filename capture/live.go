@@ -1,0 +1,208 @@
+package capture
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sluice-go/sluice/capture/internal/wire"
+	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// DefaultMaxConnections is the default of Live.MaxConnections.
+const DefaultMaxConnections = 10_000
+
+// A Live makes events from connections while they run. It is a Tracer for a server.Config or a
+// client.Transport; one Live may be set in several of
+// them at once. The fields are set before its first use.
+//
+// A connection calls the Handler from its own goroutines, and waits for it: a slow Handler slows
+// the connections. A connection of HTTP/1.1 has no frames and is not seen.
+type Live struct {
+	// Options are as for Read; KeyLog has no use.
+	Options Options
+
+	// Handler gets the events, and must be set. It must not wait for a connection that is traced.
+	Handler Handler
+
+	// MaxConnections bounds the connections that are shown at the same time; default
+	// DefaultMaxConnections. One that is opened beyond it is never shown.
+	MaxConnections int
+
+	conns   sync.Map // *conn.Conn → *liveConn
+	skipped atomic.Uint64
+	mu      struct {
+		sync.Mutex // held while the Handler is called; acquired with that of a liveConn held
+		a          *analyzer
+		shown      int  // connections
+		closed     bool // by Close
+	}
+}
+
+// Skipped is the number of connections that were not shown because of MaxConnections.
+func (l *Live) Skipped() uint64 { return l.skipped.Load() }
+
+// TraceFrame implements conn.Tracer.
+func (l *Live) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
+	if v, ok := l.conns.Load(c); ok {
+		v.(*liveConn).frame(f)
+		return
+	}
+	lc := &liveConn{received: Client}
+	if c.IsClient() {
+		lc.received = Server
+	}
+	lc.mu.Lock() // until it is open, the other direction waits
+	if v, ok := l.conns.LoadOrStore(c, lc); ok {
+		lc.mu.Unlock()
+		v.(*liveConn).frame(f)
+		return
+	}
+	func() {
+		defer lc.mu.Unlock() // even if the Handler panics
+		if lc.s = l.open(f.Time); lc.s != nil {
+			describe(&lc.s.info, c, f)
+			lc.s.found(HTTP2, lc.s.info.Found)
+		}
+	}()
+	lc.frame(f)
+}
+
+// TraceEnd implements conn.EndTracer.
+func (l *Live) TraceEnd(c *conn.Conn, err error) {
+	if v, ok := l.conns.LoadAndDelete(c); ok {
+		l.end(v.(*liveConn), howEnded(err))
+	}
+}
+
+// Close ends what is still open, for the Handler: it is not called any more when Close has
+// returned. Connections go on.
+func (l *Live) Close() {
+	l.mu.Lock()
+	l.mu.closed = true
+	l.mu.Unlock()
+	l.conns.Range(func(_, v any) bool {
+		l.end(v.(*liveConn), wire.Open)
+		return true
+	})
+}
+
+// open begins a connection; nil is one that is not shown.
+func (l *Live) open(t time.Time) *session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	most := l.MaxConnections
+	if most <= 0 {
+		most = DefaultMaxConnections
+	}
+	if l.mu.closed || l.mu.shown >= most {
+		if !l.mu.closed {
+			l.skipped.Add(1)
+		}
+		return nil
+	}
+	if l.mu.a == nil {
+		l.mu.a = &analyzer{opts: l.Options, handler: l.deliver}
+	}
+	l.mu.shown++
+	return l.mu.a.open(netip.AddrPort{}, netip.AddrPort{}, t)
+}
+
+// deliver calls the Handler.
+func (l *Live) deliver(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Handler(e)
+}
+
+// end ends a connection for the Handler.
+func (l *Live) end(c *liveConn, how wire.How) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.s
+	if s == nil {
+		return
+	}
+	c.s = nil
+	l.mu.Lock()
+	l.mu.shown--
+	l.mu.Unlock()
+	s.end(time.Now(), how)
+}
+
+// A liveConn is a connection, or a leg of a tunnel, of a Live.
+type liveConn struct {
+	received Dir // of what this side has received; never changes
+
+	mu sync.Mutex // guards s and all of it
+	s  *session   // nil where it is not shown, or has ended
+}
+
+// dir returns the side that has sent something.
+func (c *liveConn) dir(d conn.Direction) Dir {
+	if d == conn.Out {
+		return c.received.Other()
+	}
+	return c.received
+}
+
+// frame takes a frame, in either direction.
+func (c *liveConn) frame(f conn.FrameTrace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.s != nil {
+		c.s.frame(c.dir(f.Direction), f.Time, f.Time, f.Header, f.Payload, 0)
+	}
+}
+
+// describe says what is known of a connection whose first frame is f.
+func describe(info *Connection, c *conn.Conn, f conn.FrameTrace) {
+	nc := c.NetConn()
+	client, server := addrPort(nc.RemoteAddr()), addrPort(nc.LocalAddr())
+	if c.IsClient() {
+		client, server = server, client
+	}
+	info.Client, info.Server, info.Found = client, server, "preface"
+	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		info.TLS = describeTLS(t.ConnectionState())
+		if info.TLS.ALPN == "h2" {
+			info.Found = "alpn"
+		}
+	}
+	// Each side begins with SETTINGS (RFC 9113 §3.4), but the peer may not.
+	info.StartMissing = f.Header.Type != frame.TypeSettings && (f.Direction == conn.Out || c.Stats().FramesIn > 1)
+}
+
+// describeTLS returns what a handshake has agreed on.
+func describeTLS(s tls.ConnectionState) *TLS {
+	return &TLS{
+		Version: s.Version, CipherSuite: s.CipherSuite, ALPN: s.NegotiatedProtocol, ServerName: s.ServerName,
+		Resumed: s.DidResume, HelloRetry: s.HelloRetryRequest,
+	}
+}
+
+// addrPort returns an address as netip has it; the zero one is unknown.
+func addrPort(a net.Addr) netip.AddrPort {
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// howEnded says how a connection has ended, of which err is why.
+func howEnded(err error) wire.How {
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return wire.Reset
+	}
+	return wire.Closed
+}
