@@ -114,21 +114,11 @@ func (t *Transport) nextProtos() []string {
 
 // startTLS does the handshake on nc, which it closes when that fails.
 func (t *Transport) startTLS(ctx context.Context, nc net.Conn, addr string, protos []string) (*tls.Conn, error) {
-	cfg := t.TLSClientConfig
-	if cfg == nil {
-		cfg = &tls.Config{}
-	} else {
-		cfg = cfg.Clone()
+	cfg, err := proxydial.TLSConfig(t.TLSClientConfig, addr, protos)
+	if err != nil {
+		_ = nc.Close() // it was not used
+		return nil, err
 	}
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			_ = nc.Close()
-			return nil, err
-		}
-		cfg.ServerName = host
-	}
-	cfg.NextProtos = protos
 	tc := tls.Client(t.connBelowTLS(ctx, nc), cfg)
 	if err := t.handshake(ctx, tc); err != nil {
 		_ = nc.Close()
