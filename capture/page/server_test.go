@@ -1,0 +1,227 @@
+package page
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-go/sluice/capture"
+)
+
+// Requests that lack the token, or have a Host that a stranger's DNS may have made, get nothing.
+func TestServerRefuses(t *testing.T) {
+	s := NewServer(ServerOptions{Token: "right", Hosts: []string{"box.example"}})
+	for _, c := range []struct {
+		name, method, target, host, cookie string
+		want                               int
+	}{
+		{"no token", "GET", "/", "127.0.0.1:1", "", 403},
+		{"no token for events", "GET", "/events", "127.0.0.1:1", "", 403},
+		{"wrong token", "GET", "/?token=wrong", "127.0.0.1:1", "", 403},
+		{"part of the token", "GET", "/?token=righ", "127.0.0.1:1", "", 403},
+		{"empty token", "GET", "/?token=", "127.0.0.1:1", "", 403},
+		{"wrong cookie", "GET", "/", "127.0.0.1:1", "wrong", 403},
+		{"token", "GET", "/?token=right", "127.0.0.1:1", "", 303},
+		{"cookie", "GET", "/", "127.0.0.1:1", "right", 200},
+		{"IPv6", "GET", "/", "[::1]:1", "right", 200},
+		{"IPv6 without a port", "GET", "/", "[::1]", "right", 200},
+		{"localhost", "GET", "/", "LocalHost.:1", "right", 200},
+		{"named", "GET", "/", "box.example:8080", "right", 200},
+		{"a stranger's name", "GET", "/", "evil.example:8080", "right", 421},
+		{"a stranger's name with the token", "GET", "/?token=right", "evil.example", "", 421},
+		{"a name that begins like an address", "GET", "/", "127.0.0.1.evil.example", "right", 421},
+		{"no host", "GET", "/", "", "right", 421},
+		{"POST", "POST", "/", "127.0.0.1:1", "right", 405},
+		{"another path", "GET", "/other", "127.0.0.1:1", "right", 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest(c.method, c.target, nil)
+			r.Host = c.host
+			if c.cookie != "" {
+				r.AddCookie(&http.Cookie{Name: s.cookie, Value: c.cookie})
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("status %d, want %d: %s", w.Code, c.want, w.Body)
+			}
+			if v := w.Header().Get("Cache-Control"); v != "no-store" {
+				t.Errorf("Cache-Control %q, want no-store", v)
+			}
+		})
+	}
+}
+
+// A login leaves the token in a cookie that scripts cannot read, and not in the address.
+func TestServerLogin(t *testing.T) {
+	s := NewServer(ServerOptions{Token: "right"})
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/?token=right", nil)
+	r.Host = "127.0.0.1:1"
+	s.ServeHTTP(w, r)
+	got := w.Header().Get("Set-Cookie")
+	want := s.cookie + "=right; Path=/; HttpOnly; SameSite=Lax"
+	if got != want || w.Header().Get("Location") != "/" {
+		t.Errorf("Set-Cookie %q and Location %q, want %q and /", got, w.Header().Get("Location"), want)
+	}
+	if strings.Contains(NewServer(ServerOptions{Token: "other"}).cookie, s.cookie) {
+		t.Error("servers with different tokens share the name of the cookie")
+	}
+}
+
+// A viewer of a test.
+type viewer struct {
+	t    *testing.T
+	body *bufio.Reader
+	stop func()
+}
+
+// view connects to the events.
+func view(t *testing.T, s *Server, url, lastID string) *viewer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, _ := http.NewRequestWithContext(ctx, "GET", url+"/events", nil)
+	r.AddCookie(&http.Cookie{Name: s.cookie, Value: s.o.Token})
+	if lastID != "" {
+		r.Header.Set("Last-Event-ID", lastID)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); resp.Body.Close() })
+	if resp.StatusCode != 200 {
+		b, _ := io.ReadAll(resp.Body)
+		t.Fatalf("status %d: %s", resp.StatusCode, b)
+	}
+	return &viewer{t: t, body: bufio.NewReader(resp.Body), stop: cancel}
+}
+
+// message reads the next message and returns its lines.
+func (v *viewer) message() []string {
+	v.t.Helper()
+	var lines []string
+	for {
+		line, err := v.body.ReadString('\n')
+		if err != nil {
+			v.t.Fatalf("after %q: %v", lines, err)
+		}
+		if line == "\n" {
+			return lines
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+	}
+}
+
+var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func gapEvent(n int64) *capture.Gap {
+	return &capture.Gap{Conn: 1, Time: t0, Octets: n, Reason: "lost"}
+}
+
+// Viewers get the events that are kept, then those that come, and go on where they were.
+func TestServerEvents(t *testing.T) {
+	s := NewServer(ServerOptions{Token: "x"})
+	ts := httptest.NewServer(s)
+	defer ts.Close()
+	defer s.Close()
+	s.Handle(gapEvent(1))
+	v := view(t, s, ts.URL, "")
+	if diff := cmp.Diff([]string{"event: begin", "data: "}, v.message()); diff != "" {
+		t.Error(diff)
+	}
+	first := v.message()
+	if diff := cmp.Diff(`data: ["g",1,0,0,1,"lost",""]`, first[1]); diff != "" {
+		t.Error(diff)
+	}
+	s.Handle(gapEvent(2))
+	if m := v.message(); m[1] != `data: ["g",1,0,0,2,"lost",""]` {
+		t.Errorf("message %q", m)
+	}
+	v.stop()
+	again := view(t, s, ts.URL, strings.TrimPrefix(first[0], "id: "))
+	if m := again.message(); m[1] != `data: ["g",1,0,0,2,"lost",""]` {
+		t.Errorf("after a reconnection: %q", m)
+	}
+	stranger := view(t, s, ts.URL, "123-99")
+	if m := stranger.message(); m[0] != "event: begin" {
+		t.Errorf("with the id of another server: %q", m)
+	}
+	future := view(t, s, ts.URL, strings.Split(strings.TrimPrefix(first[0], "id: "), "-")[0]+"-99999999")
+	s.Handle(gapEvent(3))
+	if m := future.message(); m[1] != `data: ["g",1,0,0,3,"lost",""]` {
+		t.Errorf("with an id of the future: %q", m)
+	}
+}
+
+// The ring keeps the last events and the connections they belong to; a reader that falls behind
+// learns how many it has missed.
+func TestRing(t *testing.T) {
+	var r ring
+	r.init(3, 1<<20)
+	r.add(&capture.Connection{ID: 1, Time: t0})
+	for n := range int64(5) {
+		r.add(gapEvent(n))
+	}
+	if len(r.records)-r.first != 3 {
+		t.Errorf("%d records are kept, want 3", len(r.records)-r.first)
+	}
+	var p position
+	recs, wait, missed, done := r.read(&p, nil, 10)
+	if len(recs) != 4 || !recs[0].conn || missed != 3 || wait != nil || done {
+		t.Errorf("%d records, missed %d, done %v; want the connection and 3 records, 3 missed", len(recs), missed, done)
+	}
+	_, wait, _, _ = r.read(&p, nil, 10)
+	for n := range int64(5) {
+		r.add(gapEvent(n))
+	}
+	<-wait
+	if _, _, missed, _ = r.read(&p, nil, 10); missed != 2 {
+		t.Errorf("missed %d, want 2", missed)
+	}
+	r.close()
+	if _, _, _, done = r.read(&p, nil, 10); !done {
+		t.Error("the reader of a closed ring is not told")
+	}
+}
+
+// The ring keeps no more octets than it may.
+func TestRingOctets(t *testing.T) {
+	var r ring
+	r.init(1<<20, 1000)
+	for n := range int64(10_000) {
+		r.add(gapEvent(n))
+		if r.octets > 1000 {
+			t.Fatalf("%d octets are kept, want at most 1,000", r.octets)
+		}
+	}
+	if n := len(r.records); n > 200 {
+		t.Errorf("%d records for %d octets", n, r.octets)
+	}
+}
+
+// Viewers above the bound are refused.
+func TestServerMaxViewers(t *testing.T) {
+	s := NewServer(ServerOptions{Token: "x", MaxViewers: 1})
+	ts := httptest.NewServer(s)
+	defer ts.Close()
+	defer s.Close()
+	view(t, s, ts.URL, "").message()
+	r, _ := http.NewRequest("GET", ts.URL+"/events", nil)
+	r.AddCookie(&http.Cookie{Name: s.cookie, Value: "x"})
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 503 {
+		t.Errorf("status %d, want 503", resp.StatusCode)
+	}
+}
