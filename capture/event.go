@@ -3,6 +3,7 @@ package capture
 import (
 	"crypto/tls"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
@@ -223,43 +224,76 @@ type Finding struct {
 	Text     string
 }
 
-// A Request is an exchange of HTTP: a request and what was answered. It comes when both are over.
+// A Request is an exchange of HTTP: a request and what was answered. It comes when both are over,
+// or when nothing more can come.
 type Request struct {
-	Conn   uint64
-	Stream uint32 // of HTTP/1.1: counts the requests of the connection, from 1
+	Conn    uint64
+	Stream  uint32 // of HTTP/1.1: counts the requests of the connection, from 1
+	Version string // "HTTP/2", "HTTP/1.1", "HTTP/1.0"
 
-	Method, Scheme, Authority, Path, Protocol string // as sent, secrets of Path hidden
+	// What the pseudo-fields say, or the first line, Host and Upgrade of HTTP/1.1; secrets of Path
+	// are hidden.
+	Method, Scheme, Authority, Path, Protocol string
 	Status                                    int    // 0 without a response
-	Fields, Trailers                          [2][]Field
-	Interim                                   []int // status codes of 1xx responses
+	Reason                                    string // the text behind the status of HTTP/1.1
+
+	// Fields and Trailers are, by Dir, what was sent, in its order and with pseudo-fields. Names of
+	// HTTP/1.1 have the case that was sent.
+	Fields, Trailers [2][]Field
+	Interim          []Interim // 1xx responses, at most 100
+	ContentType      string    // of the response
 
 	Pushed    bool
 	Parent    uint32 // the stream that a push was promised on
+	Upgraded  bool   // the request was sent in HTTP/1.1, with Upgrade: h2c (RFC 7540 §3.2)
 	Priority  string // value of the priority field or of PRIORITY_UPDATE
-	Weight    int    // of the priority in HEADERS, 1 to 256; 0 is none
+	Weight    int    // of the priority in HEADERS or PRIORITY, 1 to 256; 0 is none
 	DependsOn uint32
 	Exclusive bool
 
-	Start       time.Time // first octet of the request
-	RequestEnd  time.Time // its END_STREAM; zero if it never came
-	Response    time.Time // end of the header block of the final response
-	FirstData   time.Time
-	End         time.Time // of the last frame
-	Body        [2]int64  // octets of data, by Dir
-	Wire        [2]int64  // octets of frames, by Dir
-	ResetBy     string    // "client" or "server"; "" for none
-	ResetCode   frame.Code
-	Complete    bool // both sides have ended the stream
-	GRPC        *GRPC
-	Wait        Wait
-	DataChunks  []Chunk // of the response, at most 1,000
-	ContentType string
+	Start      time.Time // first octet of the request
+	RequestEnd time.Time // its END_STREAM; zero if it never came
+	Response   time.Time // end of the header block of the final response
+	FirstData  time.Time // of the response
+	End        time.Time // of the last frame
+	Body       [2]int64  // octets of content, by Dir: as sent, without padding and chunks
+	Wire       [2]int64  // octets of frames or of HTTP/1.1, by Dir
+	DataChunks []Chunk   // of the response, at most 1,000
+	Wait       Wait
+
+	Complete     bool   // both sides have come to their end
+	ResetBy      string // "client" or "server"; "" for none
+	ResetCode    frame.Code
+	GoAway       bool   // GOAWAY says that the request was not processed (RFC 9113 §6.8)
+	StartMissing bool   // the header section of the request was not seen
+	Lossy        bool   // octets were lost while it was open, so that parts may be missing
+	Problem      string // why something is missing that was seen, such as a limit; "" for nothing
+
+	GRPC *GRPC // nil where it is no call of gRPC
 }
 
-// A Chunk is DATA of a response.
-type Chunk struct {
+// Field returns the value of the first field of that name in a header section; names compare
+// without regard to case.
+func (r *Request) Field(d Dir, name string) string {
+	for i := range r.Fields[d] {
+		if f := &r.Fields[d][i]; strings.EqualFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// An Interim is a 1xx response (RFC 9110 §15.2).
+type Interim struct {
 	Time   time.Time
-	Octets uint32
+	Status int
+	Fields []Field
+}
+
+// A Chunk is DATA of a response, or several that came one after the other.
+type Chunk struct {
+	Time   time.Time // of the last
+	Octets int64
 }
 
 // Wait is what a request has waited for.
@@ -273,15 +307,20 @@ type Wait struct {
 
 // GRPC is what is seen of a call of gRPC.
 type GRPC struct {
-	Method   string     // "/package.Service/Method"
-	Messages [2][]int64 // sizes, by Dir, at most 1,000; Count has all
-	Count    [2]int64
-	Status   int // grpc-status; -1 where there is none
-	Message  string
+	Method     string     // "/package.Service/Method"
+	Messages   [2][]int64 // sizes in octets as sent, by Dir, at most 1,000; Count has all
+	Count      [2]int64
+	Compressed [2]int64  // of Count, those that are compressed
+	Encoding   [2]string // grpc-encoding
+	Partial    [2]int64  // octets of a message that did not come to its end
+	Status     int       // grpc-status; -1 where there is none
+	Message    string    // grpc-message, percent-decoded
+	Web        bool      // gRPC-Web
 }
 
-// A Body is a piece of the content of a request or response, as it was sent. It comes with
-// Options.Bodies only.
+// A Body is a piece of the content of a request or response, as it was sent: without padding and
+// chunks, compressed as it is. It comes with Options.Bodies only. A frame may give several, which
+// come before the Frame.
 type Body struct {
 	Conn   uint64
 	Stream uint32
@@ -289,7 +328,7 @@ type Body struct {
 	Dir    Dir
 	Octets []byte
 	Lost   int64 // octets that are missing before it
-	End    bool  // the content ends here
+	End    bool  // the content ends here, which may be said without octets
 }
 
 // A Message is the header section of a request or response of HTTP/1.1.

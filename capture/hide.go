@@ -30,6 +30,9 @@ func hide(e Event, extra []string) {
 			hideFields(e.Fields[d], extra)
 			hideFields(e.Trailers[d], extra)
 		}
+		for _, i := range e.Interim {
+			hideFields(i.Fields, extra)
+		}
 		e.Path = hideURL(e.Path)
 		e.Authority = hideURL(e.Authority)
 	case *Finding:

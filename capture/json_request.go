@@ -46,14 +46,16 @@ func tlsJSON(o *jsonObject, t *TLS) {
 func requestJSON(o *jsonObject, e *Request) {
 	o.time("time", e.Start)
 	o.num("stream", int64(e.Stream))
+	o.strIf("version", e.Version)
 	o.octets("method", e.Method)
 	o.octetsIf("scheme", e.Scheme)
 	o.octetsIf("authority", e.Authority)
 	o.octetsIf("path", e.Path)
 	o.octetsIf("protocol", e.Protocol)
 	o.numIf("status", int64(e.Status))
+	o.octetsIf("reason", e.Reason)
 	if len(e.Interim) > 0 {
-		o.list("interim", len(e.Interim), func(i int) { o.b = strconv.AppendInt(o.b, int64(e.Interim[i]), 10) })
+		o.list("interim", len(e.Interim), func(i int) { o.b = strconv.AppendInt(o.b, int64(e.Interim[i].Status), 10) })
 	}
 	fieldsJSON(o, "request_fields", e.Fields[Client])
 	fieldsJSON(o, "request_trailers", e.Trailers[Client])
@@ -62,6 +64,7 @@ func requestJSON(o *jsonObject, e *Request) {
 	o.octetsIf("content_type", e.ContentType)
 	o.flag("pushed", e.Pushed)
 	o.numIf("parent", int64(e.Parent))
+	o.flag("upgraded", e.Upgraded)
 	o.octetsIf("priority", e.Priority)
 	o.numIf("weight", int64(e.Weight))
 	o.numIf("depends_on", int64(e.DependsOn))
@@ -71,7 +74,11 @@ func requestJSON(o *jsonObject, e *Request) {
 	if e.ResetBy != "" {
 		codeJSON(o, "reset_code", e.ResetCode)
 	}
+	o.flag("goaway", e.GoAway)
 	o.flag("complete", e.Complete)
+	o.flag("start_missing", e.StartMissing)
+	o.flag("lossy", e.Lossy)
+	o.strIf("problem", e.Problem)
 	if e.GRPC != nil {
 		o.object("grpc", func() { grpcJSON(o, e.GRPC) })
 	}
@@ -98,7 +105,7 @@ func timesJSON(o *jsonObject, e *Request) {
 	if len(e.DataChunks) > 0 {
 		o.objects("chunks", len(e.DataChunks), func(i int) {
 			o.time("time", e.DataChunks[i].Time)
-			o.num("octets", int64(e.DataChunks[i].Octets))
+			o.num("octets", e.DataChunks[i].Octets)
 		})
 	}
 }
@@ -116,7 +123,12 @@ func grpcJSON(o *jsonObject, g *GRPC) {
 	o.octets("method", g.Method)
 	o.num("status", int64(g.Status))
 	o.octetsIf("message", g.Message)
+	o.flag("web", g.Web)
 	sidesJSON(o, "messages", g.Count)
+	sidesJSON(o, "compressed", g.Compressed)
+	sidesJSON(o, "partial", g.Partial)
+	o.octetsIf("request_encoding", g.Encoding[Client])
+	o.octetsIf("response_encoding", g.Encoding[Server])
 	o.object("sizes", func() {
 		for _, d := range []Dir{Client, Server} {
 			sizes := g.Messages[d]

@@ -97,10 +97,13 @@ func fullRequest() *Request {
 	return &Request{
 		Conn: 1, Stream: 2, Method: "GET", Scheme: "https", Authority: "example.com", Path: "/", Protocol: "websocket",
 		Status: 200, Fields: [2][]Field{fullFields, fullFields}, Trailers: [2][]Field{fullFields, fullFields},
-		Interim: []int{100, 103}, Pushed: true, Parent: 1, Priority: "u=2", Weight: 16, DependsOn: 3, Exclusive: true,
+		Interim: []Interim{{Status: 100}, {Status: 103}},
+		Pushed:  true, Parent: 1, Priority: "u=2", Weight: 16, DependsOn: 3, Exclusive: true,
 		Start: at(0), RequestEnd: at(1), Response: at(2), FirstData: at(3), End: at(4), Body: [2]int64{1, 2},
 		Wire: [2]int64{3, 4}, ResetBy: "client", ResetCode: frame.Cancel, Complete: true, ContentType: "text/html",
+		Version: "HTTP/2", Reason: "OK", Upgraded: true, GoAway: true, StartMissing: true, Lossy: true, Problem: "x",
 		GRPC: &GRPC{
+			Encoding: [2]string{"gzip", "gzip"}, Web: true,
 			Method: "/p.S/M", Messages: [2][]int64{{5}, {6, 7}}, Count: [2]int64{1, 2}, Status: 5, Message: "not found",
 		},
 		Wait:       Wait{time.Millisecond, 1500 * time.Microsecond, 3, 0, time.Second},

@@ -4,15 +4,234 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
+	"github.com/sluice-go/sluice/frame"
 )
 
-// requests is an observer.
-type requests struct{ s *session }
+// Limits of what is remembered of streams.
+const (
+	maxClosedStreams = 4096 // those that have ended last: frames may still come
+	maxEarly         = 1000 // streams with a priority before they begin
+)
 
-func newRequests(s *session) observer { return &requests{s} }
+// requests is the observer that makes a Request of what is sent on a stream.
+type requests struct {
+	s       *session
+	list    exchanges
+	open    map[uint32]*exchange
+	blocks  [2]headerBlock // by Dir
+	closed  closedStreams
+	highest [2]uint32 // by the side that begins streams
+	early   map[uint32]*Request
+}
 
-func (o *requests) frame(*Frame) {}
+// A headerBlock is what the first frame of a header block says.
+type headerBlock struct {
+	stream    uint32 // 0 is none
+	promised  uint32 // of PUSH_PROMISE
+	endStream bool
+	first     time.Time
+	wire      int64
+	priority  *frame.PriorityParam
+}
 
-func (o *requests) lost(Dir, time.Time, int64) {}
+func newRequests(s *session) *requests {
+	o := &requests{s: s, open: make(map[uint32]*exchange), early: make(map[uint32]*Request)}
+	o.list = exchanges{s: s, finish: o.finish}
+	return o
+}
 
-func (o *requests) end(time.Time, wire.How) {}
+func (o *requests) frame(f *Frame) {
+	switch f.Header.Type {
+	case frame.TypeHeaders, frame.TypePushPromise:
+		o.block(f)
+	case frame.TypeContinuation:
+		o.continuation(f)
+	case frame.TypeData:
+		o.dataFrame(f)
+	case frame.TypePriority, frame.TypePriorityUpdate:
+		o.priority(f)
+	case frame.TypeRSTStream:
+		o.reset(f)
+	case frame.TypeGoAway:
+		o.goAway(f)
+	default:
+		o.count(o.open[f.Header.StreamID], f)
+	}
+}
+
+// count adds a frame to what was sent on a stream.
+func (o *requests) count(x *exchange, f *Frame) {
+	if x == nil {
+		return
+	}
+	x.Wire[f.Dir] += frame.HeaderLen + int64(f.Header.Length)
+	x.End = f.Time
+}
+
+// block takes HEADERS or PUSH_PROMISE.
+func (o *requests) block(f *Frame) {
+	b := headerBlock{stream: f.Header.StreamID, first: f.First}
+	switch p := f.Parsed.(type) {
+	case frame.Headers:
+		if p.HasPriority {
+			b.priority = &p.Priority
+		}
+	case frame.PushPromise:
+		b.promised = p.PromisedID
+	}
+	if f.Header.Type == frame.TypeHeaders {
+		b.endStream = f.Header.Flags.Has(frame.FlagEndStream)
+	} else if b.promised == 0 {
+		return // cut, or invalid
+	}
+	o.blockFrame(&b, f)
+}
+
+// continuation takes CONTINUATION.
+func (o *requests) continuation(f *Frame) {
+	b := o.blocks[f.Dir]
+	if b.stream != f.Header.StreamID {
+		b = headerBlock{stream: f.Header.StreamID, first: f.First} // its HEADERS are missing
+	}
+	o.blockFrame(&b, f)
+}
+
+// blockFrame takes a frame of a header block, and the block with its last frame.
+func (o *requests) blockFrame(b *headerBlock, f *Frame) {
+	b.wire += frame.HeaderLen + int64(f.Header.Length)
+	if !f.Header.Flags.Has(frame.FlagEndHeaders) {
+		o.blocks[f.Dir] = *b
+		return
+	}
+	o.blocks[f.Dir] = headerBlock{}
+	switch {
+	case b.stream == 0:
+	case b.promised != 0:
+		o.promise(b, f)
+	default:
+		o.section(b, f)
+	}
+}
+
+// promise begins a request that the server has pushed.
+func (o *requests) promise(b *headerBlock, f *Frame) {
+	if o.open[b.promised] != nil || b.promised%2 == 1 {
+		return
+	}
+	x := o.begin(b.promised, b.first)
+	x.Pushed, x.Parent = true, b.stream
+	x.Wire[f.Dir] += b.wire
+	x.End = f.Time
+	x.head(f.Fields)
+	x.endSide(Client, f.Time)
+}
+
+// section takes the header section, or the trailer section, of a stream.
+func (o *requests) section(b *headerBlock, f *Frame) {
+	x := o.exchange(b.stream, b.first)
+	if x == nil {
+		return
+	}
+	x.Wire[f.Dir] += b.wire
+	x.End = f.Time
+	if p := b.priority; p != nil {
+		x.Weight, x.DependsOn, x.Exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
+	}
+	switch {
+	case f.Dir == Client && !x.asked && x.Body[Client] == 0:
+		x.StartMissing = false
+		x.head(f.Fields)
+	case f.Dir == Server && !x.final && x.Body[Server] == 0:
+		if x.response(f.Fields, f.Time) {
+			x.began = b.first
+		}
+	default:
+		f.Trailer = true
+		x.trailers(f.Dir, f.Fields)
+	}
+	if b.endStream {
+		o.endSide(x, f)
+	}
+}
+
+// endSide notes END_STREAM.
+func (o *requests) endSide(x *exchange, f *Frame) {
+	if o.s.a.opts.Bodies {
+		o.s.emit(&Body{Conn: o.s.info.ID, Stream: x.Stream, Time: f.Time, Dir: f.Dir, End: true})
+	}
+	if x.endSide(f.Dir, f.Time) {
+		o.finish(x)
+	}
+}
+
+// dataFrame takes DATA, behind its octets.
+func (o *requests) dataFrame(f *Frame) {
+	x := o.exchange(f.Header.StreamID, f.First)
+	if x == nil {
+		return
+	}
+	o.count(x, f)
+	if f.Header.Flags.Has(frame.FlagEndStream) {
+		o.endSide(x, f)
+	}
+}
+
+// content takes octets of DATA, before their frame is complete.
+func (o *requests) content(d Dir, t time.Time, stream uint32, p []byte, lost int64) {
+	x := o.exchange(stream, t)
+	if x == nil {
+		return
+	}
+	x.content(d, t, p, lost)
+	if o.s.a.opts.Bodies && (len(p) > 0 || lost > 0) {
+		o.s.send(&Body{Conn: o.s.info.ID, Stream: stream, Time: t, Dir: d, Octets: p, Lost: lost})
+	}
+}
+
+// exchange returns the exchange of a stream, and begins one where it was not seen before. It is nil
+// where the stream is over.
+func (o *requests) exchange(stream uint32, first time.Time) *exchange {
+	if x := o.open[stream]; x != nil {
+		return x
+	}
+	known := stream <= o.highest[stream%2] && o.list.losses == 0 && !o.s.info.StartMissing
+	if stream == 0 || known || o.closed.has(stream) {
+		return nil
+	}
+	x := o.begin(stream, first)
+	x.StartMissing = true // until the header section of the request comes
+	x.Pushed = stream%2 == 0
+	return x
+}
+
+// begin begins the exchange of a stream.
+func (o *requests) begin(stream uint32, first time.Time) *exchange {
+	x := new(exchange)
+	if early := o.early[stream]; early != nil {
+		x.Request = *early
+		delete(o.early, stream)
+	}
+	x.Conn, x.Stream, x.Version, x.Start = o.s.info.ID, stream, "HTTP/2", first
+	o.highest[stream%2] = max(o.highest[stream%2], stream)
+	o.list.add(x)
+	o.open[stream] = x
+	return x
+}
+
+// finish emits what is known of an exchange.
+func (o *requests) finish(x *exchange) {
+	delete(o.open, x.Stream)
+	o.closed.add(x.Stream)
+	o.list.remove(x)
+	x.finished()
+	o.s.emit(&x.Request)
+}
+
+func (o *requests) lost(Dir, time.Time, int64) { o.list.losses++ }
+
+// end emits what is open, in the order of streams.
+func (o *requests) end(time.Time, wire.How) {
+	for _, x := range inOrder(o.open) {
+		o.finish(x)
+	}
+}

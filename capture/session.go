@@ -2,6 +2,7 @@ package capture
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
@@ -13,6 +14,8 @@ type analyzer struct {
 	opts    Options
 	handler Handler
 	ids     uint64
+
+	requestsHeld atomic.Int64 // octets of requests that are not over yet, of all connections
 }
 
 // A session is a connection that is analyzed.
@@ -28,6 +31,7 @@ type session struct {
 	info      Connection
 	frames    uint64
 	observers []observer
+	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
 	secrets   []string // names of further fields that are hidden, in lower case
 }
@@ -44,6 +48,14 @@ type observer interface {
 	end(t time.Time, how wire.How)
 }
 
+// contentObserver is an observer that sees the content of messages, too, before the frame that it
+// is in.
+type contentObserver interface {
+	// content has the next octets of DATA on a stream, without padding; lost octets are missing
+	// before them.
+	content(d Dir, t time.Time, stream uint32, p []byte, lost int64)
+}
+
 // open begins a connection.
 func (a *analyzer) open(client, server netip.AddrPort, t time.Time) *session {
 	a.ids++
@@ -54,7 +66,7 @@ func (a *analyzer) open(client, server netip.AddrPort, t time.Time) *session {
 func (s *session) found(p Protocol, how string) {
 	s.info.Protocol, s.info.Found = p, how
 	if p == HTTP2 {
-		s.observers = []observer{newRequests(s), newLedger(s), newLint(s)}
+		s.observers = []observer{newLedger(s), newRequests(s), newLint(s)}
 	}
 	s.a.handler(&s.info)
 }
@@ -87,6 +99,9 @@ func (s *session) send(e Event) {
 	if !s.a.opts.ShowSecrets {
 		hide(e, s.secrets)
 	}
+	if _, ok := e.(*Request); ok {
+		s.ended++
+	}
 	s.a.handler(e)
 }
 
@@ -95,6 +110,13 @@ func (s *session) frame(d Dir, first, t time.Time, h frame.Header, payload []byt
 	f := &Frame{First: first, Time: t, Dir: d, Header: h, Missing: missing}
 	if missing == 0 {
 		f.Parsed, f.Err = frame.Parse(h, payload)
+	}
+	if data, ok := f.Parsed.(frame.Data); ok {
+		for _, o := range s.observers {
+			if o, ok := o.(contentObserver); ok {
+				o.content(d, t, h.StreamID, data.Data, 0)
+			}
+		}
 	}
 	s.deliver(f)
 }
@@ -105,5 +127,5 @@ func (s *session) end(t time.Time, how wire.How) {
 		o.end(t, how)
 	}
 	s.flush()
-	s.a.handler(&End{Conn: s.info.ID, Time: t, Frames: s.frames})
+	s.a.handler(&End{Conn: s.info.ID, Time: t, Frames: s.frames, Requests: s.ended})
 }

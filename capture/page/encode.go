@@ -177,14 +177,14 @@ func (e *encoder) wait(w capture.Wait) {
 	e.close(']')
 }
 
-func (e *encoder) interim(codes []int) {
-	if len(codes) == 0 {
+func (e *encoder) interim(list []capture.Interim) {
+	if len(list) == 0 {
 		return
 	}
 	e.key("interim")
 	e.open('[')
-	for _, c := range codes[:min(len(codes), maxList)] {
-		e.int(int64(c))
+	for _, i := range list[:min(len(list), maxList)] {
+		e.int(int64(i.Status))
 	}
 	e.close(']')
 }
