@@ -23,7 +23,7 @@ type analyzer struct {
 // Each frame takes this way:
 //
 //  1. frame decodes it (session.go).
-//  2. The observers see it, with secrets: the requests, the ledger of windows, the rules.
+//  2. The observers see it, with secrets: the ledger of windows, the requests, the rules.
 //  3. Secrets are hidden.
 //  4. The Handler gets it; then what the observers have found.
 type session struct {
@@ -31,6 +31,7 @@ type session struct {
 	info      Connection
 	frames    uint64
 	observers []observer
+	ledger    *ledger  // one of observers
 	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
 	secrets   []string // names of further fields that are hidden, in lower case
@@ -66,7 +67,8 @@ func (a *analyzer) open(client, server netip.AddrPort, t time.Time) *session {
 func (s *session) found(p Protocol, how string) {
 	s.info.Protocol, s.info.Found = p, how
 	if p == HTTP2 {
-		s.observers = []observer{newLedger(s), newRequests(s), newLint(s)}
+		s.ledger = newLedger(s)
+		s.observers = []observer{s.ledger, newRequests(s), newLint(s)}
 	}
 	s.a.handler(&s.info)
 }
@@ -92,6 +94,15 @@ func (s *session) flush() {
 	}
 	clear(s.queue)
 	s.queue = s.queue[:0]
+}
+
+// retransmitted says that octets of d were lost on the way and arrived at t, when they were sent
+// again, and that those behind them had waited for so long. It comes before or after the frames
+// that they complete.
+func (s *session) retransmitted(d Dir, t time.Time, waited time.Duration) {
+	if s.ledger != nil {
+		s.ledger.retransmitted(d, t, waited)
+	}
 }
 
 // send hides secrets, and calls the Handler.

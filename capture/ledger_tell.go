@@ -1,0 +1,118 @@
+package capture
+
+import "time"
+
+const (
+	// defaultMinStall is Options.MinStall where it is 0. A reader that is not scheduled at once, or
+	// collects garbage, keeps a sender waiting for less.
+	defaultMinStall = 20 * time.Millisecond
+
+	// maxStalls is how many Stalls of a direction of a stream are told one by one.
+	maxStalls = 1000
+)
+
+// A period is a time without window, or several in a row.
+type period struct {
+	start     time.Time
+	end       stallEnd
+	times     uint64
+	blocked   time.Duration // without window
+	own, conn time.Duration // for which each of the windows was shut
+	sent      int64         // octets that the stream had sent by its end
+}
+
+// add appends another one to p.
+func (p *period) add(q period) {
+	if p.times == 0 {
+		*p = q
+		return
+	}
+	p.end, p.sent = q.end, q.sent
+	p.times += q.times
+	p.blocked += q.blocked
+	p.own += q.own
+	p.conn += q.conn
+}
+
+// stallsTold is what was told of the Stalls of a direction of a stream.
+type stallsTold struct {
+	told  int
+	short period // several that are too short, with next to no DATA between them
+	rest  period // those beyond maxStalls
+}
+
+// tell tells a period, if it is long enough. Short ones in a row, in which a sender gets its window
+// octet by octet, are one.
+func (l *ledger) tell(st *ledgerStream, d Dir, p period) {
+	m := &st.send[d]
+	t, least := &m.told, l.minStall()
+	p.sent = m.sent
+	if p.blocked >= least {
+		l.tellShort(st, d)
+		l.emit(st, d, p)
+		return
+	}
+	if s := &t.short; s.times > 0 && (p.sent-s.sent > tinyWindow || p.start.Sub(s.end.at) > least) {
+		l.tellShort(st, d)
+	}
+	t.short.add(p)
+}
+
+func (l *ledger) minStall() time.Duration {
+	if n := l.s.a.opts.MinStall; n > 0 {
+		return n
+	}
+	return defaultMinStall
+}
+
+// tellShort tells the short periods in a row, if they are long enough together.
+func (l *ledger) tellShort(st *ledgerStream, d Dir) {
+	t := &st.send[d].told
+	p := t.short
+	t.short = period{}
+	if p.blocked >= l.minStall() {
+		l.emit(st, d, p)
+	}
+}
+
+// tellRest tells what was not yet told, at the end of a stream.
+func (l *ledger) tellRest(st *ledgerStream, d Dir) {
+	l.tellShort(st, d)
+	t := &st.send[d].told
+	if t.rest.times > 0 {
+		l.event(st, d, t.rest)
+		t.rest = period{}
+	}
+}
+
+// emit tells a period, unless there were too many.
+func (l *ledger) emit(st *ledgerStream, d Dir, p period) {
+	t := &st.send[d].told
+	if t.told == maxStalls {
+		t.rest.add(p)
+		return
+	}
+	t.told++
+	l.event(st, d, p)
+}
+
+func (l *ledger) event(st *ledgerStream, d Dir, p period) {
+	l.s.emit(&Stall{
+		Conn: l.s.info.ID, Stream: st.id, Dir: d, Window: p.window(),
+		Start: p.start, End: p.end.at, EndedBy: p.end.by, Frame: p.end.frame,
+		Periods: p.times, Blocked: p.blocked,
+	})
+}
+
+// window is the window that was shut for a quarter of the time at least. With credit for one of
+// two windows, given at once, only the other one counts.
+func (p *period) window() Window {
+	own, conn := 4*p.own >= p.blocked, 4*p.conn >= p.blocked
+	switch {
+	case own && conn:
+		return BothWindows
+	case conn || p.conn > p.own:
+		return ConnWindow
+	}
+	return StreamWindow
+}
