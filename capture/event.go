@@ -112,8 +112,9 @@ type Frame struct {
 	Dir    Dir
 	Header frame.Header
 
-	// Parsed is what package frame makes of it; nil where Err is set or octets are missing. The
-	// Data of a frame.Data is nil; its length is DataLen.
+	// Parsed is what package frame makes of it; nil where that fails, as Err says, or octets are
+	// missing. The Data of a frame.Data is nil; its length is DataLen. Where Parsed is set, Err is
+	// about the header block that ends with the frame.
 	Parsed  frame.Frame
 	Err     error
 	Missing uint32 // octets of the payload that are not in the capture
@@ -161,12 +162,13 @@ type Field struct {
 
 // A Gap says that octets of a direction are not in the capture.
 type Gap struct {
-	Conn   uint64
-	Time   time.Time
-	Dir    Dir
-	Octets int64  // -1 where their number is unknown
-	Reason string // "lost", "cut", "start", "undecrypted"
-	Text   string // one sentence
+	Conn    uint64
+	Time    time.Time
+	Dir     Dir
+	Octets  int64  // -1 where their number is unknown
+	Skipped int64  // octets behind them that are there, but not shown: no frame is known to begin in them
+	Reason  string // "lost", "cut", "start", "undecrypted"
+	Text    string // one sentence
 }
 
 // A Window is a window of flow control (RFC 9113 §5.2).

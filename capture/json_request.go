@@ -168,6 +168,7 @@ func gapJSON(o *jsonObject, e *Gap) {
 	if e.Octets >= 0 {
 		o.num("octets", e.Octets)
 	}
+	o.numIf("skipped", e.Skipped)
 	o.str("reason", e.Reason)
 	o.octetsIf("text", e.Text)
 }

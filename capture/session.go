@@ -1,28 +1,18 @@
 package capture
 
 import (
-	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
 	"github.com/sluice-go/sluice/frame"
 )
 
-// analyzer makes events from the octets, or from the frames, of connections.
-type analyzer struct {
-	opts    Options
-	handler Handler
-	ids     uint64
-
-	requestsHeld atomic.Int64 // octets of requests that are not over yet, of all connections
-}
-
-// A session is a connection that is analyzed.
+// A session is a connection that is analyzed: from octets, as a wire.Sink, or from frames.
 //
-// Each frame takes this way:
+// Octets go to a stage: the finder (found.go) until the protocol is known, then a reader of frames
+// (frames.go) or of HTTP/1.1 (http1.go). Each frame takes this way:
 //
-//  1. frame decodes it (session.go).
+//  1. frame, or dataFrame where DATA has come in pieces, decodes it (decode.go).
 //  2. The observers see it, with secrets: the ledger of windows, the requests, the rules.
 //  3. Secrets are hidden.
 //  4. The Handler gets it; then what the observers have found.
@@ -35,6 +25,16 @@ type session struct {
 	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
 	secrets   []string // names of further fields that are hidden, in lower case
+
+	stage  wire.Sink // takes the octets
+	sides  [2]*side  // by Dir; of HTTP/2
+	cur    Frame     // the frame that is decoded
+	data   [2]dataCache
+	lastID uint32   // the highest stream identifier that was seen
+	octets [2]int64 // by Dir, for End
+	missed [2]int64
+	closed [2]bool
+	how    wire.How // the worse of the two ends
 }
 
 // observer sees the frames of a session before secrets are hidden.
@@ -57,16 +57,44 @@ type contentObserver interface {
 	content(d Dir, t time.Time, stream uint32, p []byte, lost int64)
 }
 
-// open begins a connection.
-func (a *analyzer) open(client, server netip.AddrPort, t time.Time) *session {
-	a.ids++
-	return &session{a: a, info: Connection{ID: a.ids, Time: t, Client: client, Server: server}}
+// Octets implements wire.Sink.
+func (s *session) Octets(d wire.Dir, t time.Time, p []byte) { s.stage.Octets(d, t, p) }
+
+// Lost implements wire.Sink.
+func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) { s.stage.Lost(d, t, n, why) }
+
+// End implements wire.Sink. The session ends with the second direction.
+func (s *session) End(d wire.Dir, t time.Time, how wire.How) {
+	if s.closed[d] {
+		return
+	}
+	s.closed[d] = true
+	s.stage.End(d, t, how)
+	if s.how = worse(s.how, how, s.closed[d.Other()]); s.closed[d.Other()] {
+		s.end(t, s.how)
+	}
+}
+
+// worse returns how a connection has ended one direction of which has ended as given; second says
+// that the other one has ended as had.
+func worse(had, how wire.How, second bool) wire.How {
+	switch {
+	case !second:
+		return how
+	case had == wire.Reset || how == wire.Reset:
+		return wire.Reset
+	default:
+		return min(had, how)
+	}
 }
 
 // found emits the Connection.
 func (s *session) found(p Protocol, how string) {
 	s.info.Protocol, s.info.Found = p, how
 	if p == HTTP2 {
+		for d := range s.sides {
+			s.sides[d] = newSide(s.a, s.info.StartMissing)
+		}
 		s.ledger = newLedger(s)
 		s.observers = []observer{s.ledger, newRequests(s), newLint(s)}
 	}
@@ -116,27 +144,56 @@ func (s *session) send(e Event) {
 	s.a.handler(e)
 }
 
-// frame takes a whole frame, of which missing octets at the end of payload are not there.
-func (s *session) frame(d Dir, first, t time.Time, h frame.Header, payload []byte, missing uint32) {
-	f := &Frame{First: first, Time: t, Dir: d, Header: h, Missing: missing}
-	if missing == 0 {
-		f.Parsed, f.Err = frame.Parse(h, payload)
-	}
-	if data, ok := f.Parsed.(frame.Data); ok {
-		for _, o := range s.observers {
-			if o, ok := o.(contentObserver); ok {
-				o.content(d, t, h.StreamID, data.Data, 0)
-			}
-		}
-	}
-	s.deliver(f)
-}
-
 // end is the last call for a session.
 func (s *session) end(t time.Time, how wire.How) {
 	for _, o := range s.observers {
 		o.end(t, how)
 	}
 	s.flush()
-	s.a.handler(&End{Conn: s.info.ID, Time: t, Frames: s.frames, Requests: s.ended})
+	for _, b := range s.sides {
+		if b != nil {
+			b.close()
+		}
+	}
+	s.a.handler(&End{
+		Conn: s.info.ID, Time: t, How: howText(how), Frames: s.frames, Requests: s.ended,
+		Octets: s.octets, Lost: s.missed,
+	})
+}
+
+func howText(how wire.How) string {
+	switch how {
+	case wire.Closed:
+		return "closed"
+	case wire.Reset:
+		return "reset"
+	default:
+		return "open"
+	}
+}
+
+// lost says that n octets of a direction of HTTP are missing; -1 is an unknown number.
+func (s *session) lost(d Dir, t time.Time, n int64) {
+	if n > 0 {
+		s.missed[d] += n
+	}
+	for _, o := range s.observers {
+		o.lost(d, t, n)
+	}
+	s.flush()
+}
+
+// dataCache has the last Parsed of DATA, so that not every frame needs memory of its own.
+type dataCache struct {
+	last   frame.Data
+	parsed frame.Frame
+}
+
+func (c *dataCache) frame(f frame.Data) frame.Frame {
+	l := &c.last
+	if c.parsed == nil || l.StreamID != f.StreamID || l.EndStream != f.EndStream || l.Padded != f.Padded ||
+		l.PadLength != f.PadLength {
+		c.last, c.parsed = f, f
+	}
+	return c.parsed
 }

@@ -29,10 +29,13 @@ type Field struct {
 type Error struct {
 	Offset int // of the octet in the block at which the wrong field begins
 	Reason string
+
+	// Harmless says that no rule of RFC 7541 is broken: only that not all is shown.
+	Harmless bool
 }
 
 func (e *Error) Error() string {
-	return "header block: " + e.Reason + ", at octet " + strconv.Itoa(e.Offset) + " (RFC 7541)"
+	return "header block: " + e.Reason + ", at octet " + strconv.Itoa(e.Offset)
 }
 
 // DefaultTableSize is the size of a table until an update says otherwise, and the largest that an
@@ -132,7 +135,7 @@ func (d *Decoder) Decode(block []byte, to []Field) ([]Field, error) {
 
 // fail notes the first error of a block.
 func (d *Decoder) fail(reason string) {
-	if d.err == nil {
+	if d.err == nil || d.err.Harmless {
 		d.err = &Error{Offset: d.start, Reason: reason}
 	}
 }
@@ -144,7 +147,10 @@ func (d *Decoder) emit(f Field) {
 	}
 	d.octets += len(f.Name) + len(f.Value) + entryOverhead
 	if d.octets > d.maxOctets {
-		d.fail("more than " + strconv.Itoa(d.maxOctets) + " octets of fields, the rest is not shown")
+		if d.err == nil {
+			d.fail("more than " + strconv.Itoa(d.maxOctets) + " octets of fields, of which the rest is not shown")
+			d.err.Harmless = true
+		}
 		return
 	}
 	d.fields = append(d.fields, f)
