@@ -1,0 +1,241 @@
+package tlsrecord
+
+import (
+	"bytes"
+	"time"
+)
+
+const (
+	// maxFailed bounds the records in a row that fail before a direction is given up.
+	maxFailed = 8
+
+	// maxHandshake bounds the records of a handshake for which the log has no secret.
+	maxHandshake = 256
+
+	// maxTries bounds the sequence numbers that are tried with a key, for one record.
+	maxTries = 4096
+
+	// Octets that may be decrypted in vain: to begin with, for each octet that comes, and what a
+	// try costs beside its octets.
+	minBudget      = 256 << 20
+	budgetPerOctet = 16
+	tryCost        = 512
+)
+
+const (
+	whyLost     = "octets of TLS records are missing"
+	whyNotFound = "the records could not be found again behind the octets that are missing"
+)
+
+// lost is called where n octets are missing; -1 is unknown.
+func (c *Conn) lost(h *half, t time.Time, n int64) {
+	if h.closed || h.dead != "" {
+		return
+	}
+	if h.stage == stageClear {
+		h.broken, c.changed = true, true
+	}
+	if h.skip > 0 {
+		in := min(int64(h.skip), n)
+		if n < 0 {
+			in = int64(h.skip)
+		} else {
+			n -= in
+		}
+		h.skip -= int(in)
+		if n == 0 {
+			return
+		}
+	}
+	if left := int64(h.in.need() - len(h.in.p)); !h.searching && len(h.in.p) >= headerSize && n >= 0 && n <= left {
+		c.lostWithin(h, t)
+		h.skip = int(left - n)
+		h.in.clear()
+		return
+	}
+	if n >= 0 {
+		n += int64(len(h.in.p))
+	}
+	h.in.clear()
+	c.lose(h, n)
+}
+
+// lostWithin is called where octets are missing in the record whose beginning is in h.in.
+func (c *Conn) lostWithin(h *half, t time.Time) {
+	p, size := h.in.p, h.in.need()
+	switch {
+	case h.stage == stageClear && p[0] == recHandshake:
+		c.handshake(h, t, p[headerSize:])
+		h.messages.skip(size-len(p), func(typ byte, body []byte) { c.message(h, t, typ, body) })
+	case h.stage == stageClear || !h.opened || p[0] == recChangeCipherSpec:
+		c.lose(h, int64(size))
+	default:
+		h.seq++
+		h.messages = messages{lost: h.stage < stageData}
+		if p[0] == recData {
+			c.report(h, t, h.plainOf(int64(size), 1), whyLost)
+		}
+	}
+}
+
+// lose begins to look for a record that is encrypted, n octets behind the last one that is known.
+func (c *Conn) lose(h *half, n int64) {
+	switch {
+	case n < 0:
+		h.gap = -1
+	case !h.searching:
+		h.gap = n
+	case h.gap >= 0:
+		h.gap += n
+	}
+	if !h.searching {
+		h.failed, h.passed = 0, 0
+	}
+	h.searching = true
+	if n != 0 {
+		h.messages = messages{lost: h.stage < stageData}
+	}
+}
+
+// plainOf is the plaintext, in octets, of n records of a given size in all, or -1 where that cannot
+// be said: content of other types than data would count, and so would padding.
+func (h *half) plainOf(size, n int64) int64 {
+	if h.key == nil || h.padded || h.stage < stageData || size < 0 {
+		return -1
+	}
+	over := int64(h.key.overhead())
+	plain := size - n*over
+	if over < 0 || plain < 0 {
+		return -1
+	}
+	first := h.dir == 1 && !h.carried // NewSessionTicket comes first
+	other := n == 1 && (plain == 2 || plain == 5)
+	if aead, ok := h.key.opener.(*aead); ok && aead.version == version13 && (first || other) {
+		return -1 // an alert, a KeyUpdate
+	}
+	return plain
+}
+
+// report tells the Sink that n octets of plaintext are missing.
+func (c *Conn) report(h *half, t time.Time, n int64, why string) {
+	if h.stage == stageHandshake || n == 0 {
+		return
+	}
+	c.tell()
+	c.flush(h)
+	c.to.Lost(h.dir, t, n, why)
+}
+
+// scan looks for an encrypted record. Its verdict is again where the search is over: what is left
+// of the octets comes behind that record.
+func (c *Conn) scan(h *half, t time.Time, p []byte) (rest []byte, v verdict) {
+	for {
+		if len(h.in.p) > 0 {
+			h.drop(findEncrypted(h.in.p, c.version()))
+		}
+		if !h.in.whole() {
+			if len(p) == 0 {
+				return nil, done
+			}
+			p = h.in.fill(p, maxRecord)
+			continue
+		}
+		size := h.in.need()
+		switch c.find(h, t, h.in.p[:size]) {
+		case wait:
+			return p, wait
+		case done:
+			rest = append(bytes.Clone(h.in.p[size:]), p...)
+			h.in.clear()
+			return rest, again
+		case again:
+			if h.dead != "" {
+				return p, again
+			}
+			h.drop(1)
+		}
+	}
+}
+
+// drop passes over n octets of the input.
+func (h *half) drop(n int) {
+	if h.gap >= 0 {
+		h.gap += int64(n)
+	}
+	h.passed += int64(n)
+	h.in.drop(n)
+}
+
+// abandon gives up the search.
+func (c *Conn) abandon(h *half, t time.Time, why string) {
+	if h.gap != 0 && h.stage == stageData {
+		c.report(h, t, -1, whyLost)
+	}
+	c.undecrypted(h, t, why, h.passed)
+	c.die(h, why)
+}
+
+// bury counts octets of a direction that was given up.
+func (c *Conn) bury(h *half, t time.Time, p []byte) {
+	if n := len(h.in.p) + len(p); n > 0 {
+		c.undecrypted(h, t, h.dead, int64(n))
+	}
+	h.in.clear()
+}
+
+// find tries to open a record with the keys and the sequence numbers that are possible. It returns
+// done where it has, and again where the record is none.
+func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
+	v, why := c.decide()
+	switch v {
+	case wait:
+		return wait
+	case again:
+		c.abandon(h, t, why)
+		return again
+	}
+	out := buffers.Get().(*[maxRecord]byte)
+	defer buffers.Put(out)
+	any := false
+	for try := range c.candidates(h) {
+		any = true
+		for seq := try.low; seq <= try.high && c.budget > 0; seq++ {
+			c.budget -= int64(len(record)) + tryCost
+			if plain, err := try.key.open(out[:0], seq, record); err == nil {
+				c.found(h, t, try, seq)
+				c.deliver(h, t, record[0], plain)
+				return done
+			}
+		}
+	}
+	return c.notFound(h, t, any)
+}
+
+// notFound is called where no candidate opens a record.
+func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
+	h.failed++
+	switch {
+	case c.secrets == nil && (h.failed >= maxFailed || c.budget <= 0):
+		why := whyNoHandshake
+		if len(c.info.ClientRandom) > 0 {
+			why = c.noKey()
+		}
+		c.abandon(h, t, why)
+	case !any && c.waitKey() == wait:
+		return wait
+	case !any:
+		c.abandon(h, t, c.missing(labelOf(h.dir, stageData, c.version())))
+	case h.gap == 0 && h.stage == stageClear && h.failed >= maxFailed, c.budget <= 0:
+		c.abandon(h, t, whyNotFound)
+	}
+	return again
+}
+
+// deliver takes the plaintext of a record.
+func (c *Conn) deliver(h *half, t time.Time, typ byte, plain []byte) {
+	if c.version() == version13 {
+		c.inner(h, t, plain)
+	} else {
+		c.content(h, t, typ, plain)
+	}
+}
