@@ -29,6 +29,7 @@ func frameJSON(o *jsonObject, f *Frame) {
 		o.num("pad_length", int64(f.Padding)-1)
 	}
 	payloadJSON(o, f.Parsed)
+	windowJSON(o, &f.Window)
 	fieldsJSON(o, "fields", f.Fields)
 	o.flag("trailer", f.Trailer)
 	o.flag("tainted", f.Tainted)
@@ -36,6 +37,24 @@ func frameJSON(o *jsonObject, f *Frame) {
 	if f.Err != nil {
 		o.str("error", f.Err.Error())
 	}
+}
+
+// windowJSON adds the windows that are known.
+func windowJSON(o *jsonObject, w *Windows) {
+	if !w.StreamKnown && !w.ConnKnown {
+		return
+	}
+	o.key("window")
+	o.b = append(o.b, '{')
+	o.next = false
+	if w.StreamKnown {
+		o.num("stream", w.Stream)
+	}
+	if w.ConnKnown {
+		o.num("conn", w.Conn)
+	}
+	o.b = append(o.b, '}')
+	o.next = true
 }
 
 // bitNames has the name of each flag of each type.

@@ -145,6 +145,8 @@ func stallJSON(o *jsonObject, e *Stall) {
 	o.str("window", e.Window.String())
 	o.time("end", e.End)
 	o.milliseconds("ms", max(e.End.Sub(e.Start), time.Duration(0)))
+	o.milliseconds("blocked_ms", e.Blocked)
+	o.numIf("periods", int64(e.Periods))
 	o.strIf("ended_by", e.EndedBy)
 	o.numIf("frame", int64(e.Frame))
 }

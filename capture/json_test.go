@@ -43,6 +43,7 @@ func fullEvents() []Event {
 		Priority: frame.PriorityParam{DependsOn: 1, Exclusive: true, Weight: 255}, Fragment: []byte{0x82},
 	})
 	headers.First, headers.Padding = at(-1), 5
+	headers.Window = Windows{Stream: 1, Conn: 2, StreamKnown: true, ConnKnown: true}
 	headers.Fields, headers.Trailer, headers.Tainted = fullFields, true, true
 	bad := parsedFrame(frame.Data{StreamID: 3, Padded: true, Data: []byte("data")})
 	bad.DataLen, bad.Missing, bad.Parsed, bad.Err = 4, 2, nil, errors.New("frame: wrong")
@@ -73,7 +74,7 @@ func fullEvents() []Event {
 		fullRequest(),
 		&Stall{
 			Conn: 1, Stream: 3, Dir: Server, Window: BothWindows, Start: at(0), End: at(1500),
-			EndedBy: "WINDOW_UPDATE on stream 0", Frame: 8,
+			EndedBy: "WINDOW_UPDATE on stream 0", Frame: 8, Periods: 2, Blocked: 900 * time.Millisecond,
 		},
 		&Finding{
 			Conn: 1, Stream: 3, Frame: 8, Time: at(0), Dir: Server, Rule: "r", Section: "RFC 9113 §5.1", Severity: Warning,
@@ -144,7 +145,7 @@ func TestAppendJSON(t *testing.T) {
 		{
 			"stall", &Stall{Conn: 2, Stream: 3, Window: ConnWindow, Start: at(0), End: at(0).Add(12_000_340 * time.Nanosecond)},
 			`{"kind":"stall","conn":2,"time":"2026-01-02T02:04:05.678901234Z","stream":3,"dir":"client",` +
-				`"window":"connection","end":"2026-01-02T02:04:05.690901574Z","ms":12.00034}`,
+				`"window":"connection","end":"2026-01-02T02:04:05.690901574Z","ms":12.00034,"blocked_ms":0}`,
 		},
 	} {
 		if got := string(AppendJSON([]byte("before "), tt.e)); got != "before "+tt.want {
@@ -264,7 +265,7 @@ func collectMembers(seen map[string]map[string]bool, kind, prefix string, member
 func TestAppendJSONAllocations(t *testing.T) {
 	b := make([]byte, 0, 1<<10)
 	f := parsedFrame(frame.Data{StreamID: 5, EndStream: true})
-	f.DataLen = 100
+	f.DataLen, f.Window = 100, Windows{Conn: 65435, ConnKnown: true}
 	if n := testing.AllocsPerRun(100, func() { b = AppendJSON(b[:0], f) }); n > 0 {
 		t.Errorf("%v allocations for a DATA frame", n)
 	}

@@ -1,0 +1,97 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// followInterval is how often a file that is followed is looked at.
+const followInterval = 200 * time.Millisecond
+
+// maxKeyLog bounds the octets of a key log.
+const maxKeyLog = 64 << 20
+
+// An input is a capture that is read. Before it waits for more, what there is so far is shown.
+type input struct {
+	ctx    context.Context
+	r      io.Reader
+	follow bool
+	flush  func()
+}
+
+// Read reads; with follow, the end of a file is not the end of the capture before ctx ends.
+func (in *input) Read(p []byte) (int, error) {
+	if err := context.Cause(in.ctx); err != nil && !in.follow {
+		return 0, err
+	}
+	if in.flush != nil {
+		in.flush()
+	}
+	for {
+		n, err := in.r.Read(p)
+		if n > 0 || !in.follow || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		select {
+		case <-in.ctx.Done():
+			return 0, io.EOF
+		case <-time.After(followInterval):
+		}
+	}
+}
+
+// open opens a capture; flush shows what has been read so far.
+func (o *Options) open(ctx context.Context, name string, flush func()) (*input, func(), error) {
+	if name == "-" {
+		return &input{ctx: ctx, r: o.In, flush: flush}, func() {}, nil
+	}
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a directory", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	in := &input{ctx: ctx, r: f, follow: o.Follow}
+	if o.Follow || !info.Mode().IsRegular() {
+		in.flush = flush
+	}
+	return in, func() { f.Close() }, nil
+}
+
+// keyLog reads the key log, and says where it comes from if the user has not named it.
+func (o *Options) keyLog() ([]byte, error) {
+	name := o.KeyLog
+	if name == "" {
+		name = o.Getenv("SSLKEYLOGFILE")
+		if name == "" {
+			return nil, nil
+		}
+		fmt.Fprintf(o.Err, "sluice inspect: keys are taken from %s, which SSLKEYLOGFILE names\n", name)
+	}
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		if o.KeyLog == "" && errors.Is(err, os.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyLog+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxKeyLog {
+		return nil, fmt.Errorf("%s has more than %d MiB: too long for a key log", name, maxKeyLog>>20)
+	}
+	return b, nil
+}

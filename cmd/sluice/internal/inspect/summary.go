@@ -1,0 +1,198 @@
+package inspect
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/capture"
+)
+
+// A summary counts what a capture has.
+type summary struct {
+	protocols  map[capture.Protocol]int
+	resumed    int
+	statuses   map[int]int // requests by the first digit of their status; 0 is none
+	requests   int
+	resets     int
+	findings   [3]int          // by Severity
+	rules      map[string]rule // of errors and warnings
+	stalls     int
+	stalled    time.Duration
+	frames     uint64
+	octets     int64
+	lost       int64
+	lostDirs   int // directions of connections that have lost octets
+	keyless    []string
+	keylessAll int
+	problems   map[string]int
+	midst      int // connections whose start is missing
+}
+
+// A rule is what findings of one kind have in common.
+type rule struct {
+	n        int
+	section  string
+	severity capture.Severity
+}
+
+// Bounds of what a summary names.
+const (
+	maxKeyless  = 5
+	maxProblems = 100
+	maxRules    = 1000
+)
+
+func newSummary() *summary {
+	return &summary{
+		protocols: map[capture.Protocol]int{}, statuses: map[int]int{}, rules: map[string]rule{}, problems: map[string]int{},
+	}
+}
+
+// event is a capture.Handler.
+func (s *summary) event(e capture.Event) {
+	switch e := e.(type) {
+	case *capture.Connection:
+		s.connection(e)
+	case *capture.Request:
+		s.requests++
+		s.statuses[e.Status/100]++
+		if e.ResetBy != "" {
+			s.resets++
+		}
+	case *capture.Finding:
+		s.findings[e.Severity]++
+		if r, ok := s.rules[e.Rule]; ok || len(s.rules) < maxRules {
+			s.rules[strings.Clone(e.Rule)] = rule{r.n + 1, strings.Clone(e.Section), e.Severity}
+		}
+	case *capture.Stall:
+		s.stalls++
+		s.stalled += e.Blocked
+	case *capture.End:
+		s.frames += e.Frames
+		for d, n := range e.Lost {
+			s.octets += e.Octets[d]
+			s.lost += max(n, 0)
+			if n > 0 {
+				s.lostDirs++
+			}
+		}
+	}
+}
+
+// connection counts a connection.
+func (s *summary) connection(e *capture.Connection) {
+	s.protocols[e.Protocol]++
+	if e.StartMissing {
+		s.midst++
+	}
+	if e.Problem != "" && (s.problems[e.Problem] > 0 || len(s.problems) < maxProblems) {
+		s.problems[strings.Clone(e.Problem)]++
+	}
+	if e.TLS == nil {
+		return
+	}
+	if e.TLS.Resumed {
+		s.resumed++
+	}
+	if e.TLS.Encrypted {
+		s.keylessAll++
+		if random := hex.EncodeToString(e.TLS.ClientRandom); random != "" && len(s.keyless) < maxKeyless {
+			s.keyless = append(s.keyless, random)
+		}
+	}
+}
+
+// failures is how many findings make the exit status 1: errors and warnings.
+func (s *summary) failures() int {
+	return s.findings[capture.Error] + s.findings[capture.Warning]
+}
+
+// write writes the summary of a file.
+func (s *summary) write(w io.Writer, c palette) {
+	total := 0
+	var kinds []string
+	for _, p := range []capture.Protocol{capture.HTTP2, capture.HTTP1, capture.Unknown} {
+		n := s.protocols[p]
+		total += n
+		if n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d of %s", n, protocolText(&capture.Connection{Protocol: p})))
+		}
+	}
+	fmt.Fprintf(w, "\n%s%s%s", c.bold.on, countText(int64(total), "connection"), c.bold.off)
+	if len(kinds) > 0 {
+		fmt.Fprintf(w, ": %s", strings.Join(kinds, ", "))
+	}
+	if s.resumed > 0 {
+		fmt.Fprintf(w, "; %d resumed", s.resumed)
+	}
+	fmt.Fprintf(w, "\n%s, %s of HTTP\n", countText(int64(s.frames), "frame"), sizeText(s.octets))
+	fmt.Fprintf(w, "%s%s\n", countText(int64(s.requests), "request"), s.statusText())
+	if s.stalls > 0 {
+		fmt.Fprintf(
+			w, "%s%s%s of streams that had no window, %s together\n",
+			c.warn.on, countText(int64(s.stalls), "stall"), c.warn.off, durationText(s.stalled),
+		)
+	}
+	s.writeFindings(w, c)
+	s.writeMissing(w, c)
+}
+
+// statusText says how requests have ended.
+func (s *summary) statusText() string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(s.statuses)) {
+		name := fmt.Sprintf("%dxx", class)
+		if class == 0 {
+			name = "without a response"
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", s.statuses[class], name))
+	}
+	if s.resets > 0 {
+		parts = append(parts, fmt.Sprintf("%d reset", s.resets))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// writeFindings writes how many findings there are, and those that matter by rule.
+func (s *summary) writeFindings(w io.Writer, c palette) {
+	style := c.good
+	if s.findings[capture.Error] > 0 {
+		style = c.bad
+	} else if s.findings[capture.Warning] > 0 {
+		style = c.warn
+	}
+	fmt.Fprintf(
+		w, "%s%s, %s%s, %s\n", style.on, countText(int64(s.findings[capture.Error]), "error"),
+		countText(int64(s.findings[capture.Warning]), "warning"), style.off,
+		countText(int64(s.findings[capture.Note]), "note"),
+	)
+	for _, name := range slices.Sorted(maps.Keys(s.rules)) {
+		if r := s.rules[name]; r.severity != capture.Note {
+			fmt.Fprintf(w, "  %d × %s %s (%s)\n", r.n, r.severity, escaped(name), escaped(r.section))
+		}
+	}
+}
+
+// writeMissing says plainly what is not shown because it is not there.
+func (s *summary) writeMissing(w io.Writer, c palette) {
+	say := func(format string, args ...any) {
+		fmt.Fprintf(w, "%smissing:%s "+format+"\n", append([]any{c.warn.on, c.warn.off}, args...)...)
+	}
+	if s.lost > 0 {
+		say("%s of HTTP, in %s of connections", countText(s.lost, "octet"), countText(int64(s.lostDirs), "direction"))
+	}
+	if s.midst > 0 {
+		say("the start of %s", countText(int64(s.midst), "connection"))
+	}
+	for _, p := range slices.Sorted(maps.Keys(s.problems)) {
+		say("the content of %s: %s", countText(int64(s.problems[p]), "connection"), escaped(p))
+	}
+}
