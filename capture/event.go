@@ -329,7 +329,7 @@ type Body struct {
 	Time   time.Time
 	Dir    Dir
 	Octets []byte
-	Lost   int64 // octets that are missing before it
+	Lost   int64 // octets that are missing before it; -1 where their number is unknown
 	End    bool  // the content ends here, which may be said without octets
 }
 

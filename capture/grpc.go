@@ -122,7 +122,7 @@ func (x *exchange) webTrailers(m *grpcReader) {
 
 // lost notes that octets are missing. Within a message that is known to go on, that does no harm.
 func (m *grpcReader) lost(n int64) {
-	if m.n == len(m.prefix) && n <= int64(m.left) && !m.web {
+	if m.n == len(m.prefix) && 0 <= n && n <= int64(m.left) && !m.web {
 		m.left -= uint32(n)
 		if m.left == 0 {
 			m.n = 0

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
@@ -142,11 +143,11 @@ func (o *requests) section(b *headerBlock, f *Frame) {
 		x.StartMissing = false
 		x.head(f.Fields)
 	case f.Dir == Server && !x.final && x.Body[Server] == 0:
-		if x.response(f.Fields, f.Time) {
+		status, _ := strconv.Atoi(fieldValue(f.Fields, ":status"))
+		if x.response(status, f.Fields, f.Time) {
 			x.began = b.first
 		}
 	default:
-		f.Trailer = true
 		x.trailers(f.Dir, f.Fields)
 	}
 	if b.endStream {
@@ -156,7 +157,7 @@ func (o *requests) section(b *headerBlock, f *Frame) {
 
 // endSide notes END_STREAM.
 func (o *requests) endSide(x *exchange, f *Frame) {
-	if o.s.a.opts.Bodies {
+	if x.pieces[f.Dir] {
 		o.s.emit(&Body{Conn: o.s.info.ID, Stream: x.Stream, Time: f.Time, Dir: f.Dir, End: true})
 	}
 	if x.endSide(f.Dir, f.Time) {
@@ -184,6 +185,7 @@ func (o *requests) content(d Dir, t time.Time, stream uint32, p []byte, lost int
 	}
 	x.content(d, t, p, lost)
 	if o.s.a.opts.Bodies && (len(p) > 0 || lost > 0) {
+		x.pieces[d] = true
 		o.s.send(&Body{Conn: o.s.info.ID, Stream: stream, Time: t, Dir: d, Octets: p, Lost: lost})
 	}
 }

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"strconv"
 	"strings"
 	"time"
 )
@@ -36,9 +35,8 @@ func (x *exchange) head(fields []Field) {
 
 // response takes a header section of the server, 1xx too, and reports whether it is that of the
 // final response.
-func (x *exchange) response(fields []Field, t time.Time) (final bool) {
-	status, _ := strconv.Atoi(fieldValue(fields, ":status"))
-	if 100 <= status && status < 200 {
+func (x *exchange) response(status int, fields []Field, t time.Time) (final bool) {
+	if 100 <= status && status < 200 && status != 101 {
 		if len(x.Interim) < maxInterim {
 			x.Interim = append(x.Interim, Interim{t, status, x.keep(fields)})
 		}
@@ -65,7 +63,7 @@ func (x *exchange) trailers(d Dir, fields []Field) {
 
 // content takes octets of content, before which lost are missing.
 func (x *exchange) content(d Dir, t time.Time, p []byte, lost int64) {
-	if lost > 0 {
+	if lost != 0 {
 		x.Lossy = true
 		x.grpc[d].lost(lost)
 	}

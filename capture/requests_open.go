@@ -27,7 +27,13 @@ type exchange struct {
 	asked  bool      // the header section of the request was seen
 	final  bool      // that of the final response was seen
 	began  time.Time // first octet of the final response
+	pieces [2]bool   // by Dir: Body events were delivered
 	grpc   [2]grpcReader
+
+	// Of HTTP/1.1: the request asks for another protocol; nothing more comes of a side, though its
+	// end was not seen.
+	upgrade bool
+	stopped [2]bool // by Dir
 
 	held       int64 // octets
 	dropped    bool  // fields and lists are no longer kept
@@ -97,6 +103,7 @@ func (l *exchanges) remove(x *exchange) {
 	l.n--
 	l.count(x, -x.held)
 	x.prev, x.next = nil, nil
+	x.dropped = true // nothing more is held
 }
 
 // hold reports whether x may keep n octets more. Fields and lists of the oldest requests are
