@@ -1,0 +1,94 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 678912000, time.UTC)
+
+// u16 has numbers as they are on the wire.
+func u16(n ...int) []byte {
+	var b []byte
+	for _, n := range n {
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	}
+	return b
+}
+
+// cat puts octets together.
+func cat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// tcp is a segment with 12 octets of options, from port 40000 to 443.
+func tcp(payload string) []byte {
+	return cat(
+		u16(40000, 443, 0x1122, 0x3344, 0x5566, 0x7788), // ports, sequence number, acknowledgement
+		u16(0x8018, 501, 0, 0),                          // header of 32 octets, PSH and ACK; window
+		[]byte("\x01\x01\x08\x0a12345678"),              // NOP, NOP, Timestamps
+		[]byte(payload),
+	)
+}
+
+// ipv4 is a packet with 4 octets of options, in which something is.
+func ipv4(protocol byte, in []byte) []byte {
+	return cat(u16(0x4600, 24+len(in), 7, 0x4000), []byte{64, protocol, 0, 0},
+		[]byte{192, 0, 2, 1}, []byte{192, 0, 2, 2}, []byte{1, 1, 1, 0}, in)
+}
+
+var (
+	src6 = []byte("\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01")
+	dst6 = []byte("\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02")
+)
+
+// ipv6 is a packet in which something is, extension headers first.
+func ipv6(next byte, in []byte) []byte {
+	return cat(u16(0x6000, 0, len(in)), []byte{next, 64}, src6, dst6, in)
+}
+
+// ethernet is a frame of a type in which something is.
+func ethernet(t int, in []byte) []byte {
+	return cat([]byte("\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01"), u16(t), in)
+}
+
+// pcapOf is a pcap file with packets, a millisecond apart.
+func pcapOf(t testing.TB, link LinkType, packets ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := pcapgo.NewWriterNanos(&b)
+	if err := w.WriteFileHeader(1<<18, link); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range packets {
+		ci := gopacket.CaptureInfo{
+			Timestamp: epoch.Add(time.Duration(i) * time.Millisecond), CaptureLength: len(p), Length: len(p),
+		}
+		if err := w.WritePacket(ci, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// read returns copies of the segments of a file, and how reading has ended.
+func read(t testing.TB, file []byte) ([]Segment, Stats, error) {
+	t.Helper()
+	r, err := NewReader(bytes.NewReader(file), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []Segment
+	for {
+		s, err := r.Next()
+		if err != nil {
+			return out, r.Stats(), err
+		}
+		c := *s
+		c.Payload = bytes.Clone(s.Payload)
+		out = append(out, c)
+	}
+}
