@@ -13,11 +13,12 @@ var assets embed.FS
 
 // scripts are the parts of the page's script, in their order. They share one function's scope.
 var scripts = []string{
-	"main.js",
+	"base.js", "model.js", "view.js", "waterfall.js", "bars.js", "windows.js", "filter.js", "frames.js", "panels.js",
+	"tip.js", "input.js", "print.js", "live.js", "main.js",
 }
 
 // styles are the parts of the page's style.
-var styles = []string{"page.css"}
+var styles = []string{"page.css", "panels.css"}
 
 // A template is the page around its data.
 type template struct {

@@ -210,7 +210,7 @@ func (e *encoder) chunks(cs []capture.Chunk) {
 	e.open('[')
 	for _, c := range cs {
 		e.time(c.Time)
-		e.uint(uint64(c.Octets))
+		e.int(c.Octets)
 	}
 	e.close(']')
 }
