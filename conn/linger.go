@@ -123,6 +123,9 @@ func (c *Conn) endOutput(l *lingerState) bool {
 func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
 	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
+	if c.opts.Tracer != nil {
+		c.trace(Out, b, time.Now())
+	}
 	var err error
 	if c.writer.tlsBatch != nil {
 		box, b, err = c.encrypt(box, b)

@@ -34,8 +34,9 @@ type FrameTrace struct {
 // Tracer sees every frame of the connections that it is set for. Frames of one direction come in
 // their order on the wire. The two directions may be reported by two goroutines at once, and a
 // received frame is reported before it takes effect. A frame that ends the connection because it is
-// wrong is the last of its direction, unless it is longer than the peer may send. A slow tracer
-// slows the connection.
+// wrong is the last of its direction, unless it is longer than the peer may send. What the peer
+// sends when the connection has ended on this side is dropped without a look, and not reported. A
+// slow tracer slows the connection.
 type Tracer interface {
 	TraceFrame(c *Conn, f FrameTrace)
 }
