@@ -82,7 +82,7 @@ func (r *recorded) lines(id uint64, d Dir) []string {
 	return lines
 }
 
-// site is a server with TLS on loopback; its client trusts it.
+// site is a server on loopback, with TLS unless its TLSConfig is taken away; its client trusts it.
 type site struct {
 	url string
 	tr  *client.Transport
@@ -110,12 +110,17 @@ func newSite(t *testing.T, set func(s *server.Server), listen func(net.Listener)
 		}),
 	}
 	set(srv)
-	served := make(chan error, 1)
-	go func() { served <- srv.ServeTLS(l, "", "") }()
+	scheme, served := "https", make(chan error, 1)
+	if srv.TLSConfig == nil {
+		scheme = "http"
+		go func() { served <- srv.Serve(l) }()
+	} else {
+		go func() { served <- srv.ServeTLS(l, "", "") }()
+	}
 	var p http.Protocols
 	p.SetHTTP2(true)
 	s := &site{
-		url: "https://" + l.Addr().String(),
+		url: scheme + "://" + l.Addr().String(),
 		tr:  &client.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	}
 	t.Cleanup(func() {
@@ -167,7 +172,7 @@ func TestLiveBothEnds(t *testing.T) {
 		if h := c.TLS; h == nil || h.Version != tls.VersionTLS13 || h.ALPN != "h2" || h.CipherSuite == 0 || h.Resumed {
 			t.Errorf("its TLS is %+v", h)
 		}
-		if e := r.ends[1]; e.Frames != uint64(len(r.frames[1])) {
+		if e := r.ends[1]; e.How != "closed" || e.Frames != uint64(len(r.frames[1])) {
 			t.Errorf("the end is %+v", e)
 		}
 		if r.twice {
@@ -278,7 +283,7 @@ func TestLiveLimits(t *testing.T) {
 	l.TraceEnd(cs[0], nil)
 	l.TraceFrame(cs[3], settings) // not shown, though there is room now
 	l.TraceFrame(newTraced(t), settings)
-	if len(r.conns) != 3 || r.conns[2].ID != 3 || len(r.ends) != 1 {
+	if len(r.conns) != 3 || r.conns[2].ID != 3 || r.ends[1].How != "reset" {
 		t.Errorf("%d are shown; the end is %+v", len(r.conns), r.ends[1])
 	}
 	if c := r.conns[0]; c.Client != (netip.AddrPort{}) || c.Found != "preface" || c.TLS != nil || c.StartMissing {
@@ -289,7 +294,7 @@ func TestLiveLimits(t *testing.T) {
 	l.TraceFrame(cs[1], settings)
 	l.TraceFrame(newTraced(t), settings)
 	l.TraceEnd(cs[1], errors.New("late"))
-	if len(r.ends) != 3 || r.calls != calls || l.Skipped() != 2 {
+	if r.ends[2].How != "open" || r.ends[3].How != "open" || r.calls != calls || l.Skipped() != 2 {
 		t.Errorf("after Close: %+v, %d calls", r.ends, r.calls-calls)
 	}
 }
