@@ -18,12 +18,13 @@ import (
 // DefaultMaxConnections is the default of Live.MaxConnections.
 const DefaultMaxConnections = 10_000
 
-// A Live makes events from connections while they run. It is a Tracer for a server.Config or a
-// client.Transport; one Live may be set in several of
-// them at once. The fields are set before its first use.
+// A Live makes events from connections while they run. It is a Tracer for a server.Config, a
+// client.Transport or a conn.Config, and by Intercept for a proxy that ends TLS; one Live may be
+// set in several of them at once. The fields are set before its first use.
 //
 // A connection calls the Handler from its own goroutines, and waits for it: a slow Handler slows
-// the connections. A connection of HTTP/1.1 has no frames and is not seen.
+// the connections. A connection of HTTP/1.1 has no frames, and is seen within an
+// intercepted tunnel only.
 type Live struct {
 	// Options are as for Read; KeyLog has no use.
 	Options Options
@@ -31,11 +32,11 @@ type Live struct {
 	// Handler gets the events, and must be set. It must not wait for a connection that is traced.
 	Handler Handler
 
-	// MaxConnections bounds the connections that are shown at the same time; default
-	// DefaultMaxConnections. One that is opened beyond it is never shown.
+	// MaxConnections bounds the connections that are shown at the same time, and the legs of
+	// tunnels; default DefaultMaxConnections. One that is opened beyond it is never shown.
 	MaxConnections int
 
-	conns   sync.Map // *conn.Conn → *liveConn
+	conns   sync.Map // *conn.Conn → *liveConn, *tunnel.InterceptedConn → *liveTunnel
 	skipped atomic.Uint64
 	mu      struct {
 		sync.Mutex // held while the Handler is called; acquired with that of a liveConn held
@@ -68,7 +69,7 @@ func (l *Live) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
 		defer lc.mu.Unlock() // even if the Handler panics
 		if lc.s = l.open(f.Time); lc.s != nil {
 			describe(&lc.s.info, c, f)
-			lc.s.found(HTTP2, lc.s.info.Found)
+			lc.begin(lc.s.info.Found)
 		}
 	}()
 	lc.frame(f)
@@ -88,7 +89,14 @@ func (l *Live) Close() {
 	l.mu.closed = true
 	l.mu.Unlock()
 	l.conns.Range(func(_, v any) bool {
-		l.end(v.(*liveConn), wire.Open)
+		switch v := v.(type) {
+		case *liveConn:
+			l.end(v, wire.Open)
+		case *liveTunnel:
+			for i := range v {
+				l.end(&v[i], wire.Open)
+			}
+		}
 		return true
 	})
 }
@@ -133,15 +141,28 @@ func (l *Live) end(c *liveConn, how wire.How) {
 	l.mu.Lock()
 	l.mu.shown--
 	l.mu.Unlock()
-	s.end(time.Now(), how)
+	now := time.Now()
+	if c.octets {
+		s.End(wire.Client, now, how)
+		s.End(wire.Server, now, how)
+		return
+	}
+	s.end(now, how)
 }
 
 // A liveConn is a connection, or a leg of a tunnel, of a Live.
 type liveConn struct {
 	received Dir // of what this side has received; never changes
 
-	mu sync.Mutex // guards s and all of it
-	s  *session   // nil where it is not shown, or has ended
+	mu     sync.Mutex // guards the fields below, and all of the session
+	s      *session   // nil where it is not shown, or has ended
+	octets bool       // the session takes octets, and no frames
+}
+
+// begin begins a connection of HTTP/2, of which the session takes the frames.
+func (c *liveConn) begin(found string) {
+	c.s.stage = ignored{c.s} // no octets come
+	c.s.found(HTTP2, found)
 }
 
 // dir returns the side that has sent something.
@@ -158,6 +179,15 @@ func (c *liveConn) frame(f conn.FrameTrace) {
 	defer c.mu.Unlock()
 	if c.s != nil {
 		c.s.frame(c.dir(f.Direction), f.Time, f.Time, f.Header, f.Payload, 0)
+	}
+}
+
+// takeOctets takes octets, in either direction.
+func (c *liveConn) takeOctets(d conn.Direction, t time.Time, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.s != nil && c.octets {
+		c.s.Octets(wire.Dir(c.dir(d)), t, p)
 	}
 }
 

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,10 @@ type recorded struct {
 	conns  []Connection
 	frames map[uint64][]Frame // by connection
 	ends   map[uint64]End
-	ended  chan struct{} // has a value for each End
+
+	messages []string // first lines of HTTP/1.1
+
+	ended chan struct{} // has a value for each End
 }
 
 func record() *recorded {
@@ -52,6 +56,8 @@ func (r *recorded) handle(e Event) {
 		f := *e
 		f.Fields = slices.Clone(f.Fields)
 		r.frames[e.Conn] = append(r.frames[e.Conn], f)
+	case *Message:
+		r.messages = append(r.messages, e.Line)
 	case *End:
 		r.ends[e.Conn] = *e
 		r.ended <- struct{}{}
@@ -84,8 +90,9 @@ func (r *recorded) lines(id uint64, d Dir) []string {
 
 // site is a server on loopback, with TLS unless its TLSConfig is taken away; its client trusts it.
 type site struct {
-	url string
-	tr  *client.Transport
+	url  string
+	tr   *client.Transport
+	cert *x509.Certificate
 }
 
 // newSite starts one; set changes the server before.
@@ -120,8 +127,9 @@ func newSite(t *testing.T, set func(s *server.Server), listen func(net.Listener)
 	var p http.Protocols
 	p.SetHTTP2(true)
 	s := &site{
-		url: scheme + "://" + l.Addr().String(),
-		tr:  &client.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		url:  scheme + "://" + l.Addr().String(),
+		cert: cert.Leaf,
+		tr:   &client.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	}
 	t.Cleanup(func() {
 		s.tr.CloseIdleConnections()
