@@ -74,6 +74,75 @@ func pcapOf(t testing.TB, link LinkType, packets ...[]byte) []byte {
 	return b.Bytes()
 }
 
+// pcapngOf is a pcapng file with packets.
+func pcapngOf(t testing.TB, link LinkType, packets ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := pcapgo.NewNgWriter(&b, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packets {
+		ci := gopacket.CaptureInfo{Timestamp: epoch, CaptureLength: len(p), Length: len(p)}
+		if err := w.WritePacket(ci, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// ng writes pcapng files, with what pcapgo's writer cannot write.
+type ng struct {
+	order binary.AppendByteOrder
+	file  []byte
+}
+
+// nums has 32-bit numbers in the order of the file.
+func (w *ng) nums(n ...uint32) []byte {
+	var b []byte
+	for _, n := range n {
+		b = w.order.AppendUint32(b, n)
+	}
+	return b
+}
+
+// block appends a block.
+func (w *ng) block(kind uint32, body ...[]byte) {
+	p := cat(body...)
+	for len(p)%4 != 0 {
+		p = append(p, 0)
+	}
+	n := uint32(len(p) + 12)
+	w.file = cat(w.file, w.nums(kind, n), p, w.nums(n))
+}
+
+// section begins a section, with an option.
+func (w *ng) section() {
+	w.block(blockSection, w.nums(0x1a2b3c4d), w.order.AppendUint16(w.order.AppendUint16(nil, 1), 0),
+		w.nums(0xffffffff, 0xffffffff), w.option(4, []byte("sluice")), w.nums(0))
+}
+
+// iface describes an interface.
+func (w *ng) iface(link LinkType, snap uint32, options ...[]byte) {
+	w.block(blockInterface, w.order.AppendUint16(w.order.AppendUint16(nil, uint16(link)), 0), w.nums(snap),
+		cat(options...))
+}
+
+// option is an option, padded.
+func (w *ng) option(code uint16, value []byte) []byte {
+	b := cat(w.order.AppendUint16(w.order.AppendUint16(nil, code), uint16(len(value))), value)
+	return append(b, make([]byte, -len(value)&3)...)
+}
+
+// packet appends an Enhanced Packet Block.
+func (w *ng) packet(iface uint32, time uint64, length int, p []byte, options ...[]byte) {
+	w.block(blockEnhanced, w.nums(iface, uint32(time>>32), uint32(time), uint32(len(p)), uint32(length)),
+		p, make([]byte, -len(p)&3), cat(options...))
+}
+
 // read returns copies of the segments of a file, and how reading has ended.
 func read(t testing.TB, file []byte) ([]Segment, Stats, error) {
 	t.Helper()

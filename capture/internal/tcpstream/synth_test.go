@@ -204,3 +204,8 @@ func assemble(t *testing.T, o Options, segs []*packet.Segment) []*recorder {
 	}
 	return got
 }
+
+// withPort is an address with another port.
+func withPort(a netip.AddrPort, n int) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), uint16(10000+n))
+}
