@@ -171,7 +171,7 @@ func (o *http1Dir) lineEnd(t time.Time) {
 	o.line, o.long, o.raw = o.line[:0], false, 0
 	if o.head != nil {
 		o.head.size += raw
-	} else if o.x != nil {
+	} else if o.inContent() {
 		o.x.Wire[o.d] += raw
 	}
 	line = strings.TrimSuffix(line, "\n")
