@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/hpackdec"
+	"github.com/sluice-go/sluice/capture/internal/tlsrecord"
 )
 
 // analyzer makes events from the octets, or from the frames, of connections.
@@ -15,6 +16,12 @@ type analyzer struct {
 	ids     uint64
 	held    budget           // of octets that wait, in all sessions
 	tables  *hpackdec.Budget // of HPACK tables; nil: each has its own
+
+	// Of a capture that is read; a Live has none of these.
+	keys     *tlsrecord.Keys
+	holdBack int    // octets that may wait for keys which come later
+	twins    *twins // nil: tunnels are not followed
+	nested   int    // connections in tunnels that are open
 
 	requestsHeld atomic.Int64 // octets of requests that are not over yet, of all connections
 }

@@ -7,13 +7,19 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// frame takes a whole frame, of which missing octets at the end of payload are not there.
+// frame takes a frame of a connection of which no octets are seen. Of its payload the last octets
+// may be missing.
 func (s *session) frame(d Dir, first, t time.Time, h frame.Header, payload []byte, missing uint32) {
+	s.octets[d] += int64(frame.HeaderLen) + int64(h.Length) - int64(missing)
+	s.whole(d, first, t, h, payload, missing)
+}
+
+// whole takes a whole frame, of which missing octets at the end of payload are not there.
+func (s *session) whole(d Dir, first, t time.Time, h frame.Header, payload []byte, missing uint32) {
 	if h.Type == frame.TypeData {
 		s.wholeData(d, first, t, h, payload, missing)
 		return
 	}
-	s.octets[d] += int64(frame.HeaderLen) + int64(h.Length) - int64(missing)
 	f := s.begin(d, first, t, h, missing)
 	if missing == 0 {
 		f.Parsed, f.Err = frame.Parse(h, payload)
@@ -25,7 +31,6 @@ func (s *session) frame(d Dir, first, t time.Time, h frame.Header, payload []byt
 
 // droppedFrame takes a frame whose payload is not kept.
 func (s *session) droppedFrame(d Dir, first, t time.Time, h frame.Header, missing uint32) {
-	s.octets[d] += int64(frame.HeaderLen) + int64(h.Length) - int64(missing)
 	f := s.begin(d, first, t, h, missing)
 	f.Err = errDropped
 	s.decode(f)
@@ -104,7 +109,6 @@ func (s *session) content(d Dir, t time.Time, stream uint32, p []byte, lost int6
 // dataFrame takes DATA whose content went to content; pad is its Pad Length, -1 where it has none
 // or it is not known.
 func (s *session) dataFrame(d Dir, first, t time.Time, h frame.Header, pad int, missing uint32) {
-	s.octets[d] += int64(frame.HeaderLen) + int64(h.Length) - int64(missing)
 	f := s.begin(d, first, t, h, missing)
 	f.DataLen = h.Length
 	var err error

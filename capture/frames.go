@@ -18,8 +18,8 @@ func newHTTP2(s *session) *http2 {
 		h.dirs[d] = splitter{s: s, d: Dir(d), h2: h}
 	}
 	if s.info.StartMissing {
-		h.dirs[Client].search(&gap{reason: "start", octets: -1})
-		h.dirs[Server].search(&gap{reason: "start", octets: -1})
+		h.dirs[Client].search(time.Time{}, &gap{reason: "start", octets: -1})
+		h.dirs[Server].search(time.Time{}, &gap{reason: "start", octets: -1})
 	} else {
 		h.dirs[Client].preface = len(frame.Preface)
 	}
@@ -98,7 +98,6 @@ func (sp *splitter) skipPreface(p []byte) int {
 		return 0
 	}
 	sp.preface -= n
-	sp.s.octets[sp.d] += int64(n)
 	return n
 }
 
@@ -110,7 +109,7 @@ func (sp *splitter) readHeader(t time.Time, p []byte) []byte {
 			h := frame.ParseHeader(p)
 			rest := p[frame.HeaderLen:]
 			if h.Type != frame.TypeData && len(rest) >= int(h.Length) && sp.doubt == 0 { // the usual case: no copy
-				sp.s.frame(sp.d, t, t, h, rest[:h.Length:h.Length], 0)
+				sp.s.whole(sp.d, t, t, h, rest[:h.Length:h.Length], 0)
 				return rest[h.Length:]
 			}
 		}
@@ -196,7 +195,7 @@ func (sp *splitter) finish(t time.Time) {
 		return
 	}
 	sp.s.a.held.give(int(h.Length))
-	sp.s.frame(sp.d, sp.first, t, h, sp.payload, sp.missing)
+	sp.s.whole(sp.d, sp.first, t, h, sp.payload, sp.missing)
 	if sp.payload = sp.payload[:0]; cap(sp.payload) > keptPayload {
 		sp.payload = nil
 	}
@@ -211,7 +210,7 @@ func (sp *splitter) lost(t time.Time, n int64, why string) {
 		sp.edge, sp.scanAt = true, 0
 		return
 	}
-	g := &gap{reason: why, octets: n}
+	g := newGap(n, why)
 	if sp.open && n > 0 && n <= int64(sp.left) {
 		g.within = sp.header
 		sp.miss(t, uint32(n))
@@ -223,7 +222,7 @@ func (sp *splitter) lost(t time.Time, n int64, why string) {
 	}
 	g.skipped = int64(sp.nhead)
 	sp.nhead, sp.preface = 0, 0
-	sp.search(g)
+	sp.search(t, g)
 }
 
 // miss takes note of n octets of the payload that are missing.

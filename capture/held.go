@@ -13,12 +13,10 @@ type held struct {
 	marks  []heldMark
 }
 
-// A heldMark says when octets came, and what is missing behind them.
+// A heldMark says when octets came.
 type heldMark struct {
-	end  int // of the octets
-	t    time.Time
-	lost int64 // octets that are missing behind them; -1: unknown, 0: none
-	why  string
+	end int // of the octets
+	t   time.Time
 }
 
 // maxMarks is how many times are kept; those beyond are taken together.
@@ -34,17 +32,12 @@ func (h *held) add(t time.Time, p []byte) bool {
 	}
 	h.buf = append(h.buf, p...)
 	last := len(h.marks) - 1
-	if last >= 0 && h.marks[last].lost == 0 && (h.marks[last].t.Equal(t) || last >= maxMarks) {
+	if last >= 0 && (h.marks[last].t.Equal(t) || last >= maxMarks) {
 		h.marks[last].end, h.marks[last].t = len(h.buf), t
 		return true
 	}
 	h.marks = append(h.marks, heldMark{end: len(h.buf), t: t})
 	return true
-}
-
-// addLost notes that octets are missing behind what is held.
-func (h *held) addLost(t time.Time, n int64, why string) {
-	h.marks = append(h.marks, heldMark{end: len(h.buf), t: t, lost: n, why: why})
 }
 
 // discard forgets the first n octets.
@@ -67,16 +60,13 @@ func (h *held) reset() {
 }
 
 // replay hands on what is held from octet at on, and forgets it.
-func (h *held) replay(at int, octets func(t time.Time, p []byte), lost func(t time.Time, n int64, why string)) {
+func (h *held) replay(at int, octets func(t time.Time, p []byte)) {
 	buf, marks := h.buf, h.marks
 	h.buf, h.marks = nil, nil
 	for _, m := range marks {
 		if m.end > at {
 			octets(m.t, buf[at:m.end])
 			at = m.end
-		}
-		if m.lost != 0 && lost != nil {
-			lost(m.t, m.lost, m.why)
 		}
 	}
 	h.budget.give(len(buf))

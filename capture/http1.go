@@ -56,7 +56,6 @@ func newHTTP1(s *session) *http1 {
 
 // Octets implements wire.Sink.
 func (h *http1) Octets(d wire.Dir, t time.Time, p []byte) {
-	h.s.octets[d] += int64(len(p))
 	h.dirs[d].octets(t, p)
 	h.s.flush()
 }

@@ -161,7 +161,7 @@ type liveConn struct {
 
 // begin begins a connection of HTTP/2, of which the session takes the frames.
 func (c *liveConn) begin(found string) {
-	c.s.stage = ignored{c.s} // no octets come
+	c.s.stage = ignored{} // no octets come
 	c.s.found(HTTP2, found)
 }
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sluice-go/sluice/capture/internal/tcpstream"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -168,16 +169,20 @@ func (sp *splitter) limits() limits {
 }
 
 // search begins to search for frames.
-func (sp *splitter) search(g *gap) {
+func (sp *splitter) search(t time.Time, g *gap) {
 	sp.gap, sp.seek, sp.edge = g, &held{budget: &sp.s.a.held}, true
-	if g.reason != "start" { // in which case nothing is known yet
-		sp.s.sides[sp.d].taint()
+	if g.reason == "start" { // in which case nothing is known yet
+		return
+	}
+	sp.s.sides[sp.d].taint()
+	if sp.s.tunnels != nil {
+		sp.s.tunnels.framesLost(sp.d, t)
 	}
 }
 
 // research searches again: what was found is not what it was taken for. The header has been read.
 func (sp *splitter) research(t time.Time) {
-	sp.search(&gap{reason: "lost", octets: -1})
+	sp.search(t, &gap{reason: "lost", octets: -1})
 	sp.nhead, sp.edge = 0, false
 	sp.find(t, sp.head[:])
 }
@@ -227,7 +232,7 @@ func (sp *splitter) resume(t time.Time, at int) {
 	sp.seek, sp.gap, sp.doubt, sp.scanAt = nil, nil, doubtful, 0
 	g.skipped += int64(at)
 	g.emit(sp.s, sp.d, t)
-	h.replay(at, sp.octets, nil)
+	h.replay(at, sp.octets)
 }
 
 // findLast finds frames in the last octets of the direction.
@@ -250,6 +255,22 @@ type gap struct {
 	octets  int64 // that are missing; -1: unknown
 	skipped int64 // octets that are there, but of no frame that could be found
 	within  frame.Header
+}
+
+// whyUndecrypted is why octets are lost that TLS could not decrypt. Their Gap is delivered where
+// they are counted.
+const whyUndecrypted = "undecrypted"
+
+// newGap returns a gap of n octets, -1 where their number is not known.
+func newGap(n int64, why string) *gap {
+	g := &gap{reason: "lost", octets: n}
+	switch why {
+	case tcpstream.WhyCut:
+		g.reason = "cut"
+	case whyUndecrypted:
+		g.reason, g.octets = "undecrypted", 0
+	}
+	return g
 }
 
 // add adds octets that are missing, behind so many that were searched in vain.
@@ -278,6 +299,8 @@ func (g *gap) text(d Dir) string {
 	switch {
 	case g.reason == "start":
 		s = "the capture begins in the midst of what the " + d.String() + " sends"
+	case g.reason == "undecrypted":
+		s = "octets of the " + d.String() + " cannot be decrypted"
 	case g.octets < 0:
 		s = "octets of the " + d.String() + " are missing, how many is not known"
 	case g.reason == "cut":

@@ -12,7 +12,7 @@ import (
 // Octets go to a stage: the finder (found.go) until the protocol is known, then a reader of frames
 // (frames.go) or of HTTP/1.1 (http1.go). Each frame takes this way:
 //
-//  1. frame, or dataFrame where DATA has come in pieces, decodes it (decode.go).
+//  1. whole, or dataFrame where DATA has come in pieces, decodes it (decode.go).
 //  2. The observers see it, with secrets: the ledger of windows, the requests, the rules.
 //  3. Secrets are hidden.
 //  4. The Handler gets it; then what the observers have found.
@@ -22,13 +22,18 @@ type session struct {
 	frames    uint64
 	observers []observer
 	ledger    *ledger  // one of observers
+	tunnels   *tunnels // one of observers, or nil
 	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
 	secrets   []string // names of further fields that are hidden, in lower case
 
-	stage  wire.Sink // takes the octets
-	sides  [2]*side  // by Dir; of HTTP/2
-	cur    Frame     // the frame that is decoded
+	depth  int        // of tunnels that it is in
+	target string     // of the CONNECT that it is in
+	stage  wire.Sink  // takes the octets
+	plain  *plaintext // what is in TLS; nil without
+	known  bool       // found was called
+	sides  [2]*side   // by Dir; of HTTP/2
+	cur    Frame      // the frame that is decoded
 	data   [2]dataCache
 	lastID uint32   // the highest stream identifier that was seen
 	octets [2]int64 // by Dir, for End
@@ -58,7 +63,12 @@ type contentObserver interface {
 }
 
 // Octets implements wire.Sink.
-func (s *session) Octets(d wire.Dir, t time.Time, p []byte) { s.stage.Octets(d, t, p) }
+func (s *session) Octets(d wire.Dir, t time.Time, p []byte) {
+	if s.plain == nil {
+		s.octets[d] += int64(len(p))
+	}
+	s.stage.Octets(d, t, p)
+}
 
 // Lost implements wire.Sink.
 func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) { s.stage.Lost(d, t, n, why) }
@@ -88,17 +98,46 @@ func worse(had, how wire.How, second bool) wire.How {
 	}
 }
 
+// upgradeObserver is an observer that needs to know of an Upgrade to h2c (RFC 7540 §3.2).
+type upgradeObserver interface {
+	// upgrade has the request that becomes stream 1.
+	upgrade(r *Request)
+}
+
+// upgradeSettingsObserver is one that needs the client's settings in it.
+type upgradeSettingsObserver interface {
+	// upgradeSettings has those of the HTTP2-Settings field, which are in force at once.
+	upgradeSettings(f frame.Settings)
+}
+
+// setStage sets what takes the octets from now on, those within TLS or those of the connection.
+func (s *session) setStage(inTLS bool, next wire.Sink) {
+	if inTLS {
+		s.plain.to = next
+	} else {
+		s.stage = next
+	}
+}
+
 // found emits the Connection.
 func (s *session) found(p Protocol, how string) {
-	s.info.Protocol, s.info.Found = p, how
+	s.info.Protocol, s.info.Found, s.known = p, how, true
+	s.findTLSTwin()
 	if p == HTTP2 {
 		for d := range s.sides {
 			s.sides[d] = newSide(s.a, s.info.StartMissing)
 		}
 		s.ledger = newLedger(s)
 		s.observers = []observer{s.ledger, newRequests(s), newLint(s)}
+		if s.a.twins != nil {
+			s.tunnels = newTunnels(s)
+			s.observers = append(s.observers, s.tunnels)
+		}
 	}
 	s.a.handler(&s.info)
+	if s.plain != nil {
+		s.plain.deliver()
+	}
 }
 
 // emit delivers an event of an observer, behind the frame that it is made from.
@@ -150,6 +189,9 @@ func (s *session) end(t time.Time, how wire.How) {
 		o.end(t, how)
 	}
 	s.flush()
+	if s.depth > 0 {
+		s.a.nested--
+	}
 	for _, b := range s.sides {
 		if b != nil {
 			b.close()

@@ -1,0 +1,274 @@
+package capture
+
+import (
+	"encoding/base64"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/capture/internal/wire"
+	"github.com/sluice-go/sluice/frame"
+)
+
+// Limits of tunnels.
+const (
+	maxDepth       = 4         // tunnels within tunnels
+	maxNestedOpen  = 1024      // connections in tunnels that are open at once
+	maxAsked       = 1024      // CONNECT requests of a connection that are not answered yet
+	maxTunnelWaits = 256 << 10 // octets of the client that wait for the answer to CONNECT
+)
+
+// nest begins the connection in a tunnel of s, to a target such as "example.com:443". It is nil
+// where there are too many.
+func (s *session) nest(stream uint32, target string, t time.Time) *session {
+	if s.a.twins == nil || s.depth >= maxDepth || s.a.nested >= maxNestedOpen {
+		return nil
+	}
+	s.a.nested++
+	c := s.a.open(s.info.Client, s.info.Server, t)
+	c.info.Parent, c.info.ParentStream = s.info.ID, stream
+	c.depth, c.target = s.depth+1, target
+	s.a.twins.expect(target)
+	return c
+}
+
+// newText returns the stage for HTTP/1.1.
+func newText(s *session) wire.Sink {
+	h := newHTTP1(s)
+	g := &text{s: s, to: h}
+	h.onSwitch = g.tunnel
+	return g
+}
+
+// newUpgrade returns the stage for a connection that begins with an Upgrade to h2c
+// (RFC 7540 §3.2).
+func newUpgrade(s *session) wire.Sink {
+	h := newHTTP1(s)
+	g := &text{s: s, to: h}
+	h.onSwitch = g.upgrade
+	return g
+}
+
+// text tells of the octets of HTTP/1.1 that are missing.
+type text struct {
+	s      *session
+	to     wire.Sink // the parser, or, behind an Upgrade, HTTP/2
+	nested bool      // a nested connection tells of them
+}
+
+// Octets implements wire.Sink.
+func (g *text) Octets(d wire.Dir, t time.Time, p []byte) { g.to.Octets(d, t, p) }
+
+// Lost implements wire.Sink.
+func (g *text) Lost(d wire.Dir, t time.Time, n int64, why string) {
+	if _, ok := g.to.(*http1); ok && !g.nested {
+		newGap(n, why).emit(g.s, Dir(d), t)
+	}
+	g.to.Lost(d, t, n, why)
+}
+
+// End implements wire.Sink.
+func (g *text) End(d wire.Dir, t time.Time, how wire.How) { g.to.End(d, t, how) }
+
+// tunnel returns what takes the octets behind a request that has changed the protocol.
+func (g *text) tunnel(sw http1Switch) wire.Sink {
+	if sw.Connect == "" && sw.Upgrade != "h2c" {
+		return nil
+	}
+	c := g.s.nest(sw.Request.Stream, sw.Connect, sw.Time)
+	if c == nil {
+		return nil
+	}
+	g.nested = true
+	return c
+}
+
+// upgrade begins stream 1 with the request.
+func (g *text) upgrade(sw http1Switch) wire.Sink {
+	s := g.s
+	settings := upgradeSettings(sw.Request)
+	s.sides[Client].settings(settings)
+	s.sides[Client].acknowledged(s.sides[Server].hpack) // 101 does (RFC 7540 §3.2.1)
+	for _, o := range s.observers {
+		if o, ok := o.(upgradeObserver); ok {
+			o.upgrade(sw.Request)
+		}
+		if o, ok := o.(upgradeSettingsObserver); ok {
+			o.upgradeSettings(settings)
+		}
+	}
+	g.to = newHTTP2(s)
+	return g.to
+}
+
+// upgradeSettings returns the settings in the HTTP2-Settings field of a request.
+func upgradeSettings(r *Request) frame.Settings {
+	for i := range r.Fields[Client] {
+		f := &r.Fields[Client][i]
+		if !strings.EqualFold(f.Name, "http2-settings") {
+			continue
+		}
+		p, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(f.Value, "="))
+		if err != nil {
+			break
+		}
+		h := frame.Header{Type: frame.TypeSettings, Length: uint32(len(p))}
+		if s, err := frame.ParseSettings(h, p); err == nil {
+			return s
+		}
+	}
+	return frame.NewSettings()
+}
+
+// tunnels is the observer that follows CONNECT (RFC 9113 §8.5). Extended CONNECT (RFC 8441) opens
+// no tunnel.
+type tunnels struct {
+	s    *session
+	open map[uint32]*connectTunnel
+}
+
+// A connectTunnel is a stream with a CONNECT request.
+type connectTunnel struct {
+	target string
+	asked  bool     // the request was seen
+	c      *session // nil until it is answered
+	wait   waiting  // what has come before the answer
+	ended  [2]bool
+}
+
+func newTunnels(s *session) *tunnels { return &tunnels{s: s, open: make(map[uint32]*connectTunnel)} }
+
+func (o *tunnels) frame(f *Frame) {
+	id := f.Header.StreamID
+	if len(f.Fields) > 0 && !f.Trailer && f.Header.Type != frame.TypePushPromise {
+		o.fields(f)
+	}
+	u := o.open[id]
+	if u == nil {
+		return
+	}
+	switch {
+	case f.Header.Type == frame.TypeRSTStream:
+		o.end1(u, f.Dir, f.Time, wire.Reset)
+		o.end1(u, f.Dir.Other(), f.Time, wire.Reset)
+	case f.Header.Type == frame.TypeData && f.Header.Flags.Has(frame.FlagEndStream):
+		o.end1(u, f.Dir, f.Time, wire.Closed)
+	}
+	if u.ended == [2]bool{true, true} {
+		u.wait.reset()
+		delete(o.open, id)
+	}
+}
+
+// fields takes a header section.
+func (o *tunnels) fields(f *Frame) {
+	id := f.Header.StreamID
+	if f.Dir == Client {
+		target, ok := connectTarget(f.Fields)
+		if ok && o.open[id] == nil && len(o.open) < maxAsked {
+			o.open[id] = &connectTunnel{target: target, wait: waiting{budget: &o.s.a.held, most: maxTunnelWaits}}
+		}
+		return
+	}
+	u := o.open[id]
+	if u == nil || u.c != nil {
+		return
+	}
+	switch status := fieldValue(f.Fields, ":status"); {
+	case len(status) == 3 && status[0] == '1':
+	case len(status) == 3 && status[0] == '2':
+		if u.c = o.s.nest(id, u.target, f.Time); u.c != nil {
+			u.wait.replay(u.c)
+			return
+		}
+		fallthrough
+	default:
+		u.wait.reset()
+		delete(o.open, id)
+	}
+}
+
+// connectTarget returns the target of a CONNECT request.
+func connectTarget(fields []Field) (string, bool) {
+	connect := false
+	target := ""
+	for i := range fields {
+		switch f := &fields[i]; f.Name {
+		case ":method":
+			connect = f.Value == "CONNECT"
+		case ":authority":
+			target = f.Value
+		case ":protocol":
+			return "", false
+		}
+	}
+	return target, connect
+}
+
+// end1 ends a direction of a tunnel.
+func (o *tunnels) end1(u *connectTunnel, d Dir, t time.Time, how wire.How) {
+	switch {
+	case u.ended[d]:
+		return
+	case u.c != nil:
+		u.c.End(wire.Dir(d), t, how)
+	default:
+		u.wait.End(wire.Dir(d), t, how)
+	}
+	u.ended[d] = true
+}
+
+// content implements contentObserver.
+func (o *tunnels) content(d Dir, t time.Time, stream uint32, p []byte, lost int64) {
+	if len(o.open) == 0 {
+		return
+	}
+	u := o.open[stream]
+	if u == nil || u.ended[d] {
+		return
+	}
+	var to wire.Sink = &u.wait
+	if u.c != nil {
+		to = u.c
+	}
+	if lost != 0 {
+		to.Lost(wire.Dir(d), t, lost, "lost")
+	}
+	if len(p) > 0 {
+		to.Octets(wire.Dir(d), t, p)
+	}
+}
+
+// lost implements observer: what is missing within DATA came to content.
+func (o *tunnels) lost(Dir, time.Time, int64) {}
+
+// framesLost says that whole frames of a direction may be missing, of any stream.
+func (o *tunnels) framesLost(d Dir, t time.Time) {
+	for _, id := range slices.Sorted(maps.Keys(o.open)) {
+		if u := o.open[id]; !u.ended[d] {
+			o.content(d, t, id, nil, -1)
+		}
+	}
+}
+
+// end ends all tunnels.
+func (o *tunnels) end(t time.Time, how wire.How) {
+	for _, id := range slices.Sorted(maps.Keys(o.open)) {
+		u := o.open[id]
+		o.end1(u, Client, t, how)
+		o.end1(u, Server, t, how)
+		u.wait.reset()
+	}
+	clear(o.open)
+}
+
+// port returns the port of a target such as "example.com:443".
+func port(target string) string {
+	_, p, err := net.SplitHostPort(target)
+	if err != nil {
+		return ""
+	}
+	return p
+}

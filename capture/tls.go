@@ -1,0 +1,108 @@
+package capture
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/capture/internal/tlsrecord"
+	"github.com/sluice-go/sluice/capture/internal/wire"
+)
+
+// newTLS returns the stage that decrypts a connection, behind which its protocol is found again.
+func newTLS(s *session) wire.Sink {
+	p := &plaintext{s: s, finder: newFinder(s)}
+	p.finder.inTLS = true
+	p.to = p.finder
+	s.plain, s.octets = p, [2]int64{}
+	o := tlsrecord.Options{HoldBack: s.a.holdBack, StartMissing: s.info.StartMissing}
+	return tlsrecord.New(s.a.keys, p, o)
+}
+
+// maxUndecrypted is how many octets that cannot be decrypted show that the rest cannot, either.
+const maxUndecrypted = 1 << 20
+
+// plaintext takes what a connection carries within TLS.
+type plaintext struct {
+	s      *session
+	finder *finder
+	to     wire.Sink // the finder, or what it has found
+	why    string    // why octets could not be decrypted, the first reason
+	early  []Gap     // undecrypted octets, before the Connection could be delivered
+	octets int64     // of early
+}
+
+// Handshake implements tlsrecord.Sink.
+func (p *plaintext) Handshake(i tlsrecord.Info) {
+	p.s.info.TLS = &TLS{
+		Version: i.Version, CipherSuite: i.CipherSuite, ALPN: i.ALPN, Offered: i.Offered,
+		ServerName: i.ServerName, ClientRandom: i.ClientRandom,
+		Resumed: i.Resumed, HelloRetry: i.HelloRetry, EarlyData: i.EarlyData,
+	}
+	p.finder.alpn = i.ALPN
+}
+
+// Octets implements wire.Sink.
+func (p *plaintext) Octets(d wire.Dir, t time.Time, b []byte) {
+	p.s.octets[d] += int64(len(b))
+	p.to.Octets(d, t, b)
+}
+
+// Lost implements wire.Sink.
+func (p *plaintext) Lost(d wire.Dir, t time.Time, n int64, why string) { p.to.Lost(d, t, n, why) }
+
+// Undecrypted implements tlsrecord.Sink.
+func (p *plaintext) Undecrypted(why string, d wire.Dir, t time.Time, n int64) {
+	s := p.s
+	g := Gap{
+		Conn: s.info.ID, Time: t, Dir: Dir(d), Octets: n, Reason: "undecrypted",
+		Text: octetCount(n) + " of the " + d.String() + ", as they are encrypted, cannot be read: " + why,
+	}
+	if s.known {
+		p.to.Lost(d, t, -1, whyUndecrypted)
+		s.send(&g)
+		return
+	}
+	if p.why == "" {
+		p.why = why
+	}
+	p.octets += n
+	p.add(g)
+	p.finder.Lost(d, t, -1, whyUndecrypted)
+	if p.octets > maxUndecrypted {
+		p.finder.settle = true
+		p.finder.decide()
+	}
+}
+
+// add keeps a Gap until the Connection is delivered; those of a direction are one.
+func (p *plaintext) add(g Gap) {
+	for i := range p.early {
+		if q := &p.early[i]; q.Dir == g.Dir {
+			q.Octets += g.Octets
+			q.Text = octetCount(q.Octets) + " of the " + q.Dir.String() + ", as they are encrypted, cannot be read: " + p.why
+			return
+		}
+	}
+	p.early = append(p.early, g)
+}
+
+// encrypted says, before the Connection is delivered, that nothing of it could be decrypted.
+func (p *plaintext) encrypted() {
+	if p.s.info.TLS == nil {
+		p.s.info.TLS = new(TLS)
+	}
+	if p.s.info.Problem == "" {
+		p.s.info.Problem = p.why
+	}
+	p.s.info.TLS.Encrypted = true
+}
+
+// deliver delivers what could not be decrypted before the Connection was known.
+func (p *plaintext) deliver() {
+	for i := range p.early {
+		p.s.send(&p.early[i])
+	}
+	p.early = nil
+}
+
+// End implements wire.Sink.
+func (p *plaintext) End(d wire.Dir, t time.Time, how wire.How) { p.to.End(d, t, how) }

@@ -1,0 +1,115 @@
+package capture
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/capture/internal/wire"
+)
+
+// waiting is what a connection has carried, in both directions, until it is known what it is. Its
+// memory is that of a budget.
+type waiting struct {
+	budget *budget
+	most   int       // octets of a direction; 0: as many as the budget has
+	buf    [2][]byte // by Dir
+	pieces []piece   // in the order in which they came
+	losses [2][]int  // where in buf octets are missing, the first two places
+	skip   [2]int    // octets at the start that are not handed on
+}
+
+// A piece is octets of a direction that came at one time, a loss, or an end.
+type piece struct {
+	d    wire.Dir
+	n    int // octets
+	t    time.Time
+	lost int64 // octets that are missing; -1: unknown, 0: none
+	why  string
+	end  bool
+	how  wire.How
+}
+
+// maxPieces is how many pieces may wait.
+const maxPieces = 4096
+
+// add keeps octets, and reports whether there is room for them.
+func (w *waiting) add(d wire.Dir, t time.Time, p []byte) bool {
+	if w.most > 0 && (len(w.buf[d])+len(p) > w.most || len(w.pieces) > maxPieces) || !w.budget.take(len(p)) {
+		return false
+	}
+	w.buf[d] = append(w.buf[d], p...)
+	if last := len(w.pieces) - 1; last >= 0 {
+		if q := &w.pieces[last]; q.n > 0 && q.d == d && q.t.Equal(t) {
+			q.n += len(p)
+			return true
+		}
+	}
+	w.pieces = append(w.pieces, piece{d: d, n: len(p), t: t})
+	return true
+}
+
+// Octets implements wire.Sink: those that there is no room for are lost.
+func (w *waiting) Octets(d wire.Dir, t time.Time, p []byte) {
+	if !w.add(d, t, p) {
+		w.Lost(d, t, int64(len(p)), "too many octets wait")
+	}
+}
+
+// Lost implements wire.Sink.
+func (w *waiting) Lost(d wire.Dir, t time.Time, n int64, why string) {
+	if len(w.pieces) > maxPieces { // too many to tell apart
+		q := &w.pieces[len(w.pieces)-1]
+		*q = piece{d: q.d, t: q.t, lost: -1, why: why}
+		return
+	}
+	w.pieces = append(w.pieces, piece{d: d, t: t, lost: n, why: why})
+	if len(w.losses[d]) < 2 {
+		w.losses[d] = append(w.losses[d], len(w.buf[d]))
+	}
+}
+
+// End implements wire.Sink.
+func (w *waiting) End(d wire.Dir, t time.Time, how wire.How) {
+	w.pieces = append(w.pieces, piece{d: d, t: t, end: true, how: how})
+}
+
+// view returns the octets of a direction up to the first loss, and false; or those behind it, and
+// true, where the direction begins with a loss.
+func (w *waiting) view(d wire.Dir) (b []byte, lost bool) {
+	b, places := w.buf[d], w.losses[d]
+	if len(places) > 0 && places[0] == 0 {
+		lost, places = true, places[1:]
+	}
+	if len(places) > 0 {
+		b = b[:places[0]]
+	}
+	return b[min(len(b), w.skip[d]):], lost
+}
+
+// reset forgets everything.
+func (w *waiting) reset() {
+	w.budget.give(len(w.buf[Client]) + len(w.buf[Server]))
+	w.buf, w.pieces = [2][]byte{}, nil
+}
+
+// replay hands everything on, and forgets it.
+func (w *waiting) replay(to wire.Sink) {
+	buf, pieces := w.buf, w.pieces
+	w.buf, w.pieces = [2][]byte{}, nil
+	w.budget.give(len(buf[Client]) + len(buf[Server]))
+	for _, q := range pieces {
+		switch {
+		case q.end:
+			to.End(q.d, q.t, q.how)
+		case q.lost != 0:
+			to.Lost(q.d, q.t, q.lost, q.why)
+		default:
+			p := buf[q.d][:q.n]
+			buf[q.d] = buf[q.d][q.n:]
+			n := min(len(p), w.skip[q.d])
+			w.skip[q.d] -= n
+			if p = p[n:]; len(p) > 0 {
+				to.Octets(q.d, q.t, p)
+			}
+		}
+	}
+}
