@@ -8,7 +8,7 @@ import (
 // Limits of what is kept of requests that are not over yet.
 const (
 	maxOpenRequests  = 10_000   // of a connection
-	maxHeldByConn    = 8 << 20  // octets of fields and lists, of a connection
+	maxHeldByConn    = 12 << 20 // octets of fields and lists, of a connection
 	maxHeldByAll     = 24 << 20 // of all connections
 	freeHeld         = 64 << 10 // of a connection, even where others have taken all
 	exchangeOverhead = 1 << 10  // octets of memory of an exchange without them
