@@ -47,7 +47,10 @@ func newText(s *session) wire.Sink {
 func newUpgrade(s *session) wire.Sink {
 	h := newHTTP1(s)
 	g := &text{s: s, to: h}
-	h.onSwitch = g.upgrade
+	h.onSwitch = func(sw http1Switch) wire.Sink {
+		h.silent = true // the request is answered on stream 1
+		return g.upgrade(sw)
+	}
 	return g
 }
 

@@ -24,11 +24,10 @@ type http1 struct {
 	open map[uint32]*exchange
 
 	// onSwitch is called once at most, where the connection changes to another protocol: what
-	// follows in both directions goes to the Sink that it returns, unless that is nil. The request
-	// of an Upgrade to h2c is not delivered then, since it is answered on stream 1.
+	// follows in both directions goes to the Sink that it returns, unless that is nil.
 	onSwitch func(http1Switch) wire.Sink // nil: every other protocol is opaque
 	over     *exchange                   // the request that has changed the protocol
-	silent   bool                        // what follows is no content of it
+	silent   bool                        // it is delivered by another stage
 	to       wire.Sink                   // what onSwitch returned
 
 	ended     [2]bool // by Dir
@@ -172,8 +171,7 @@ func (h *http1) change(x *exchange, sw http1Switch) {
 	if h.onSwitch != nil {
 		h.to = h.onSwitch(sw)
 	}
-	if sw.Upgrade == "h2c" && h.to != nil {
-		h.silent = true
+	if h.silent {
 		h.forget(x)
 	}
 	h.dirs[Server].state = http1Switched

@@ -184,7 +184,7 @@ func TestHTTP1Switch(t *testing.T) {
 			p := newHTTP1Play(t, false)
 			sink, sw := &sinkLog{}, ""
 			p.h.onSwitch = func(s http1Switch) wire.Sink {
-				sw = s.Upgrade
+				sw, p.h.silent = s.Upgrade, s.Upgrade == "h2c"
 				if s.Connect != "" {
 					sw = "CONNECT " + s.Connect
 				}

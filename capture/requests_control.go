@@ -71,17 +71,8 @@ func (o *requests) goAway(f *Frame) {
 	}
 }
 
-// upgraded begins stream 1 with the request that was sent in HTTP/1.1 (RFC 7540 §3.2). found was
-// called with HTTP2 before.
-func (s *session) upgraded(r *Request) {
-	for _, o := range s.observers {
-		if o, ok := o.(*requests); ok {
-			o.upgraded(r)
-		}
-	}
-}
-
-func (o *requests) upgraded(r *Request) {
+// upgrade begins stream 1 with the request that was sent in HTTP/1.1.
+func (o *requests) upgrade(r *Request) {
 	x := o.begin(1, r.Start)
 	own := x.Request
 	x.Request = *r
