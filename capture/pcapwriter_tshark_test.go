@@ -193,6 +193,8 @@ func TestPcapWriterTshark(t *testing.T) {
 			var args []string
 			if c.version == 0 { // which tshark finds on the ports of HTTP only
 				args = []string{"-d", fmt.Sprintf("tcp.port==%d,http2", r.conns[0].Server.Port())}
+			} else { // the port of a client may be that of another protocol, as 48898
+				args = []string{"-o", "tcp.try_heuristic_first:TRUE"}
 			}
 			got := tsharkFrames(t, capture, args...)
 			for key, frames := range got {
@@ -261,7 +263,8 @@ func TestPcapWriterPrefixes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			capture, _ := c.run(t)
 			fields := []string{
-				"-T", "fields", "-e", "frame.number", "-e", "_ws.col.Protocol", "-e", "http2.type",
+				"-o", "tcp.try_heuristic_first:TRUE", "-T", "fields",
+				"-e", "frame.number", "-e", "_ws.col.Protocol", "-e", "http2.type",
 				"-e", "tls.handshake.type", "-e", "http2.header.value", "-e", "http2.data.data",
 			}
 			want := slices.Collect(strings.Lines(tshark(t, capture, fields...)))

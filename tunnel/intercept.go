@@ -3,6 +3,7 @@ package tunnel
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,10 @@ type Interceptor struct {
 
 	// Tracer, if set, sees what both connections of a tunnel carry, without TLS.
 	Tracer InterceptTracer
+
+	// KeyLogWriter, if set, is that of both TLS connections of a tunnel (tls.Config.KeyLogWriter).
+	// What it gets decrypts them.
+	KeyLogWriter io.Writer
 
 	// MaxCertificates bounds how many certificates for hosts are kept. Default
 	// [DefaultMaxCertificates], 1000.

@@ -21,6 +21,7 @@ func (s *session) handshakeOrigin(hello *tls.ClientHelloInfo) error {
 		NextProtos:         hello.SupportedProtos,
 		InsecureSkipVerify: !s.verify,
 		MinVersion:         tls.VersionTLS12,
+		KeyLogWriter:       s.i.KeyLogWriter,
 	}
 	if v := hello.SupportedVersions; len(v) > 0 {
 		cfg.MaxVersion = slices.Max(v)
@@ -52,6 +53,7 @@ func (s *session) handshakeClient(protocol string, version uint16) error {
 		MinVersion:             tls.VersionTLS12,
 		MaxVersion:             version,
 		SessionTicketsDisabled: true,
+		KeyLogWriter:           s.i.KeyLogWriter,
 	}
 	if protocol != "" {
 		cfg.NextProtos = []string{protocol}

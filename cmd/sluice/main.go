@@ -10,10 +10,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/proxy"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/serve"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 )
 
 func main() {
@@ -64,10 +66,15 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 		Short: "Serve a demo site, or a directory, over HTTP/2 and HTTP/1.1",
 		Example: `  sluice serve
   sluice serve --dir ./public --https :443 --cert fullchain.pem --key key.pem --http ""
-  sluice serve --http 127.0.0.1:9000 --h2c-upgrade --verbose`,
+  sluice serve --http 127.0.0.1:9000 --h2c-upgrade --verbose
+  sluice serve --ui 127.0.0.1:8000
+  sluice serve --record serve.pcapng`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Err, o.Version = cmd.OutOrStdout(), cmd.ErrOrStderr(), version()
+			if o.Verbose && o.HTTPS != "" {
+				o.Watch.KeyLog = os.Getenv("SSLKEYLOGFILE")
+			}
 			if adjust != nil {
 				adjust(&o)
 			}
@@ -103,8 +110,32 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 	)
 	f.DurationVar(&o.MaxAge, "max-age", 0, "age at which a connection is drained and closed; 0 is no limit")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "time that running requests have after Ctrl-C")
-	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log every request")
+	f.BoolVarP(
+		&o.Verbose,
+		"verbose",
+		"v",
+		false,
+		"log every request; with SSLKEYLOGFILE in the environment, append the keys of TLS to that file",
+	)
+	watchFlags(f, &o.Watch)
 	return cmd
+}
+
+// watchFlags are the flags that show and record what happens.
+func watchFlags(f *pflag.FlagSet, o *watch.Options) {
+	f.StringVar(
+		&o.UI,
+		"ui",
+		"",
+		"address for a live page of every frame, such as 127.0.0.1:8000; the address that is printed lets in",
+	)
+	f.BoolVar(&o.ShowSecrets, "show-secrets", false, "show passwords, cookies and tokens on the page of --ui")
+	f.StringVar(
+		&o.Record,
+		"record",
+		"",
+		"record all connections in this file, with the keys of their TLS (pcapng; Wireshark opens it; mode 0600)",
+	)
 }
 
 // version returns the module's version as the go command has recorded it.

@@ -26,6 +26,7 @@ are in a file with hashes of bcrypt. SIGHUP reads both again.`,
 		Example: `  sluice proxy
   sluice proxy --https :8443 --cert fullchain.pem --key key.pem --users users.txt --http ""
   sluice proxy --policy policy.txt --audit audit.jsonl -v
+  sluice proxy --intercept --ui 127.0.0.1:8000
   sluice proxy explain --policy policy.txt example.com:443`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,6 +46,7 @@ are in a file with hashes of bcrypt. SIGHUP reads both again.`,
 	listenFlags(cmd.Flags(), &o)
 	limitFlags(cmd.Flags(), &o)
 	interceptFlags(cmd.Flags(), &o)
+	watchFlags(cmd.Flags(), &o.Watch)
 	cmd.AddCommand(explainCommand(&o, adjust), userCommand())
 	return cmd
 }

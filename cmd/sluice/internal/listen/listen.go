@@ -50,8 +50,8 @@ type Listeners struct {
 func Open(o *Options) (ls *Listeners, err error) {
 	ls = &Listeners{}
 	defer func() {
-		if err != nil && ls.HTTPS != nil {
-			ls.HTTPS.Close()
+		if err != nil {
+			ls.Close()
 		}
 	}()
 	if o.HTTPS != "" {
@@ -70,6 +70,15 @@ func Open(o *Options) (ls *Listeners, err error) {
 		ls.count++
 	}
 	return ls, nil
+}
+
+// Close closes listeners that are not served.
+func (ls *Listeners) Close() {
+	for _, l := range []net.Listener{ls.HTTPS, ls.HTTP} {
+		if l != nil {
+			l.Close()
+		}
+	}
 }
 
 // Serve has srv serve the listeners, each on a goroutine that Shutdown or Close of srv ends.

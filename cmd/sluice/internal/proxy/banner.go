@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 )
 
 // try is one command to type and what it shows.
@@ -60,8 +61,8 @@ func (c *config) policyFlags() string {
 	return b.String()
 }
 
-// banner prints where the proxy is, what it lets through, and what to try.
-func (c *config) banner(w io.Writer, ls *listen.Listeners) {
+// banner prints where the proxy is, what it lets through, what is watched, and what to try.
+func (c *config) banner(w io.Writer, ls *listen.Listeners, watched *watch.Watch) {
 	o := c.o
 	https, http := listen.URL("https", o.HTTPS, ls.HTTPS), listen.URL("http", o.HTTP, ls.HTTP)
 	fmt.Fprint(w, "sluice is a forward proxy\n\n")
@@ -79,6 +80,7 @@ func (c *config) banner(w io.Writer, ls *listen.Listeners) {
 	if c.ca != nil {
 		fmt.Fprintf(w, "\nThe TLS of tunnels ends here. %s\n", strings.TrimSpace(c.ca.Trust()))
 	}
+	watched.Banner(w)
 	list := c.tries(https, http)
 	width := 0
 	for _, t := range list {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 	"github.com/sluice-go/sluice/tunnel"
 )
 
@@ -48,6 +49,8 @@ type Options struct {
 	MaxStreams  int           // concurrent requests and tunnels of an HTTP/2 connection
 	Drain       time.Duration // for tunnels after the signal to stop
 
+	Watch watch.Options // live page and capture
+
 	Verbose bool // log every tunnel and request to Err
 
 	Out io.Writer // what to try, and what happens; nil discards it
@@ -76,8 +79,10 @@ func Defaults() Options {
 
 // check finds what cannot work before anything is opened, and says which flag to change.
 func (o *Options) check() error {
-	if err := o.Options.Check(); err != nil {
-		return err
+	for _, check := range []func() error{o.Options.Check, o.Watch.Check} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	for _, f := range []struct {
 		flag string

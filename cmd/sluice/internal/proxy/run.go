@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 	"github.com/sluice-go/sluice/server"
 	"github.com/sluice-go/sluice/tunnel"
 )
@@ -26,7 +27,7 @@ const (
 
 // Run serves until ctx is done, then drains: tunnels may go on for o.Drain. It returns nil after a
 // clean end. Its errors are for the person at the terminal: they name the flag to change.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	o.Out = cmp.Or[io.Writer](o.Out, io.Discard)
 	o.Err = cmp.Or[io.Writer](o.Err, io.Discard)
 	if err := o.check(); err != nil {
@@ -46,13 +47,20 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	srv := newServer(c, ls)
-	c.banner(o.Out, ls)
+	w, err := watch.Open(o.Watch, "sluice proxy", srv.ErrorLog)
+	if err != nil {
+		ls.Close()
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.Close()) }()
+	c.banner(o.Out, ls, w)
 	for _, w := range c.warnings(ls) {
 		c.log.Warn(w)
 	}
 	if len(trusted) > 0 {
 		behindBalancer(ls, trusted, c.log)
 	}
+	c.watched(srv, ls, w)
 	serving := ls.Serve(srv)
 	if o.Ready != nil {
 		o.Ready(ls.Addrs())
@@ -91,6 +99,19 @@ func newServer(c *config, ls *listen.Listeners) *server.Server {
 		}
 	}
 	return srv
+}
+
+// watched has the proxy watched, and both sides of its tunnels.
+func (c *config) watched(srv *server.Server, ls *listen.Listeners, w *watch.Watch) {
+	ls.HTTPS, ls.HTTP = w.Listener(ls.HTTPS), w.Listener(ls.HTTP)
+	srv.Tracer = w.Tracer()
+	if srv.TLSConfig != nil {
+		srv.TLSConfig.KeyLogWriter = w.KeyLogWriter()
+	}
+	c.proxy.DialContext = w.Dial(c.proxy.DialContext)
+	if i := c.proxy.Intercept; i != nil {
+		i.Tracer, i.KeyLogWriter = w.InterceptTracer(), w.KeyLogWriter()
+	}
 }
 
 // behindBalancer has the listeners take PROXY protocol headers.

@@ -3,6 +3,8 @@ package serve
 import (
 	"fmt"
 	"io"
+
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 )
 
 // urls are the URLs of the listeners, "" for one that is off.
@@ -51,8 +53,8 @@ func tries(o *Options, u urls) []try {
 	return list
 }
 
-// banner prints where the server is and what to try.
-func banner(w io.Writer, o *Options, u urls) {
+// banner prints where the server is, what is watched and what to try.
+func banner(w io.Writer, o *Options, u urls, watched *watch.Watch) {
 	what := "the demo site"
 	if o.Dir != "" {
 		what = o.Dir
@@ -72,6 +74,7 @@ func banner(w io.Writer, o *Options, u urls) {
 		}
 		fmt.Fprintf(w, "  %s/\n      HTTP/1.1, and HTTP/2 in clear (h2c) %s\n", u.http, how)
 	}
+	watched.Banner(w)
 	list := tries(o, u)
 	width := 0
 	for _, t := range list {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 )
 
 // Options are the flags of the command. The zero value listens nowhere; the
@@ -30,6 +31,8 @@ type Options struct {
 	IdleTimeout    time.Duration // of a connection without requests; 0 is never
 	MaxAge         time.Duration // of a connection, then it is drained; 0 is no limit
 	Drain          time.Duration // for running requests after the signal to stop
+
+	Watch watch.Options // live page, capture and key log
 
 	Verbose bool   // log every request to Err
 	Version string // shown by the demo site
@@ -55,8 +58,10 @@ func (o *Options) listen() *listen.Options {
 // check finds what cannot work before anything is opened, and says which flag
 // to change.
 func (o *Options) check() error {
-	if err := o.listen().Check(); err != nil {
-		return err
+	for _, check := range []func() error{o.listen().Check, o.Watch.Check} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	if o.H2CUpgrade && o.HTTP == "" {
 		return errors.New(`--h2c-upgrade is for the cleartext listener, which --http "" turned off`)

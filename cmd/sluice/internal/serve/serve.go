@@ -14,25 +14,34 @@ import (
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/demo"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/listen"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 	"github.com/sluice-go/sluice/server"
 )
 
 // Run serves until ctx is done, then drains: running requests may finish
 // within o.Drain. It returns nil after a clean end. Its errors are for the
 // person at the terminal: they name the flag to change.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	o.Out = cmp.Or[io.Writer](o.Out, io.Discard)
 	o.Err = cmp.Or[io.Writer](o.Err, io.Discard)
 	if err := o.check(); err != nil {
 		return err
 	}
+	logger := log.New(o.Err, "", log.LstdFlags)
 	ls, err := listen.Open(o.listen())
 	if err != nil {
 		return err
 	}
-	srv := newServer(&o, ls)
+	w, err := watch.Open(o.Watch, "sluice serve", logger)
+	if err != nil {
+		ls.Close()
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.Close()) }()
+	srv := newServer(&o, ls, logger)
+	watched(srv, ls, w)
 	u := urls{https: listen.URL("https", o.HTTPS, ls.HTTPS), http: listen.URL("http", o.HTTP, ls.HTTP)}
-	banner(o.Out, &o, u)
+	banner(o.Out, &o, u, w)
 	serving := ls.Serve(srv)
 	if o.Ready != nil {
 		o.Ready(ls.Addrs())
@@ -42,6 +51,15 @@ func Run(ctx context.Context, o Options) error {
 		return stop(&o, srv, serving)
 	case err := <-serving.Ended():
 		return serving.Broken(srv, err)
+	}
+}
+
+// watched has a server and its listeners watched.
+func watched(srv *server.Server, ls *listen.Listeners, w *watch.Watch) {
+	ls.HTTPS, ls.HTTP = w.Listener(ls.HTTPS), w.Listener(ls.HTTP)
+	srv.Tracer = w.Tracer()
+	if srv.TLSConfig != nil {
+		srv.TLSConfig.KeyLogWriter = w.KeyLogWriter()
 	}
 }
 
@@ -65,8 +83,7 @@ func stop(o *Options, srv *server.Server, serving *listen.Serving) error {
 }
 
 // newServer makes the server for the listeners, which says of itself where they are.
-func newServer(o *Options, ls *listen.Listeners) *server.Server {
-	logger := log.New(o.Err, "", log.LstdFlags)
+func newServer(o *Options, ls *listen.Listeners, logger *log.Logger) *server.Server {
 	srv := &server.Server{
 		ErrorLog:          logger,
 		IdleTimeout:       o.IdleTimeout,
