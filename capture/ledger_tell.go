@@ -97,11 +97,13 @@ func (l *ledger) emit(st *ledgerStream, d Dir, p period) {
 }
 
 func (l *ledger) event(st *ledgerStream, d Dir, p period) {
-	l.s.emit(&Stall{
+	s := &Stall{
 		Conn: l.s.info.ID, Stream: st.id, Dir: d, Window: p.window(),
 		Start: p.start, End: p.end.at, EndedBy: p.end.by, Frame: p.end.frame,
 		Periods: p.times, Blocked: p.blocked,
-	})
+	}
+	l.s.emit(s)
+	l.s.lint.stall(s)
 }
 
 // window is the window that was shut for a quarter of the time at least. With credit for one of

@@ -288,7 +288,7 @@ func (g *gap) emit(s *session, d Dir, t time.Time) {
 	if g.octets == 0 && g.skipped == 0 || g.reason == "start" && g.skipped == 0 {
 		return
 	}
-	s.send(&Gap{
+	s.gap(&Gap{
 		Conn: s.info.ID, Time: t, Dir: d, Octets: g.octets, Skipped: g.skipped, Reason: g.reason, Text: g.text(d),
 	})
 }

@@ -22,6 +22,7 @@ type session struct {
 	frames    uint64
 	observers []observer
 	ledger    *ledger  // one of observers
+	lint      *lint    // another one
 	tunnels   *tunnels // one of observers, or nil
 	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
@@ -127,8 +128,8 @@ func (s *session) found(p Protocol, how string) {
 		for d := range s.sides {
 			s.sides[d] = newSide(s.a, s.info.StartMissing)
 		}
-		s.ledger = newLedger(s)
-		s.observers = []observer{s.ledger, newRequests(s), newLint(s)}
+		s.ledger, s.lint = newLedger(s), newLint(s)
+		s.observers = []observer{s.ledger, newRequests(s), s.lint}
 		if s.a.twins != nil {
 			s.tunnels = newTunnels(s)
 			s.observers = append(s.observers, s.tunnels)
@@ -170,6 +171,20 @@ func (s *session) retransmitted(d Dir, t time.Time, waited time.Duration) {
 	if s.ledger != nil {
 		s.ledger.retransmitted(d, t, waited)
 	}
+}
+
+// gap delivers a Gap, behind which frames may be missing.
+func (s *session) gap(g *Gap) {
+	s.send(g)
+	if s.lint == nil {
+		return
+	}
+	if g.Octets < 0 || g.Skipped > 0 {
+		s.ledger.lostFrames(g.Dir)
+		s.lint.lostFrames(g.Dir)
+	}
+	s.lint.gap(g)
+	s.flush()
 }
 
 // send hides secrets, and calls the Handler.

@@ -1,0 +1,145 @@
+package capture
+
+import (
+	"time"
+
+	"github.com/sluice-go/sluice/frame"
+)
+
+// A rate counts events within a time that begins with the first of them.
+type rate struct {
+	since time.Time
+	n     uint32
+}
+
+// add counts an event.
+func (r *rate) add(t time.Time, within time.Duration) {
+	if r.since.IsZero() || t.Sub(r.since) > within {
+		r.since, r.n = t, 0
+	}
+	r.n++
+}
+
+// rates count the frames of a side that cost it next to nothing.
+type rates struct {
+	resets     rate // RST_STREAM right after HEADERS
+	faults     rate // RST_STREAM of the other side for a fault of this one
+	pings      rate
+	settings   rate
+	priorities rate
+	updates    rate // WINDOW_UPDATE
+	data       rate // DATA of the other side
+	empty      rate // DATA and fragments without octets
+	tiny       rate // DATA of few octets
+}
+
+const (
+	soon      = 100 * time.Millisecond // RST_STREAM after HEADERS
+	tinyData  = frame.HeaderLen        // octets of DATA: less than its header has
+	faultTime = 10 * time.Second
+)
+
+// add counts a frame.
+func (r *rates) add(l *lint, f *Frame) {
+	h, t := f.Header, f.Time
+	switch ends := h.Flags.Has(frame.FlagEndStream); h.Type {
+	case frame.TypeData:
+		l.sides[f.Dir.Other()].rates.data.add(t, time.Second)
+		switch {
+		case f.DataLen == 0 && !ends:
+			r.empty.add(t, time.Second)
+		case f.DataLen < tinyData && !ends:
+			r.tiny.add(t, time.Second)
+		}
+	case frame.TypeHeaders, frame.TypeContinuation:
+		if h.Length == min(f.Padding, h.Length) && !h.Flags.Has(frame.FlagEndHeaders) {
+			r.empty.add(t, time.Second)
+		}
+	case frame.TypeRSTStream:
+		r.addReset(l, f)
+	case frame.TypePing:
+		if !h.Flags.Has(frame.FlagAck) {
+			r.pings.add(t, time.Second)
+		}
+	case frame.TypeSettings:
+		if !h.Flags.Has(frame.FlagAck) {
+			r.settings.add(t, time.Second)
+		}
+	case frame.TypePriority, frame.TypePriorityUpdate:
+		r.priorities.add(t, time.Second)
+	case frame.TypeWindowUpdate:
+		r.updates.add(t, time.Second)
+	default:
+	}
+}
+
+// addReset counts RST_STREAM. l has taken it into account already.
+func (r *rates) addReset(l *lint, f *Frame) {
+	st := l.get(f.Header.StreamID)
+	if st == nil || st.unsure || !st.resets[f.Dir].Equal(f.Time) {
+		return
+	}
+	p, ok := f.Parsed.(frame.RSTStream)
+	switch {
+	case !ok || opener(st.id) != Client:
+	case f.Dir == Client:
+		if st.heads[Server] == 0 && f.Time.Sub(st.opened) <= soon {
+			r.resets.add(f.Time, time.Second)
+		}
+	case fault(p.Code):
+		l.sides[Client].rates.faults.add(f.Time, faultTime)
+	}
+}
+
+// fault reports whether a code says that the other side has broken a rule.
+func fault(c frame.Code) bool {
+	switch c {
+	case frame.ProtocolError, frame.FlowControlError, frame.StreamClosed, frame.FrameSizeError,
+		frame.CompressionError, frame.EnhanceYourCalm:
+		return true
+	default:
+		return false
+	}
+}
+
+// hpackTotal is how well HPACK has compressed the requests, or responses, of a side.
+type hpackTotal struct {
+	blocks       uint32
+	octets, size uint64 // of the blocks, and of the names and values
+}
+
+func (h *hpackTotal) add(m *lintMessage) {
+	if m.kind != requestHead && m.kind != responseHead {
+		return
+	}
+	h.blocks++
+	h.octets += uint64(m.octets)
+	for i := range m.fields {
+		h.size += uint64(len(m.fields[i].Name) + len(m.fields[i].Value))
+	}
+}
+
+// waitedTotal is how long a side had no window.
+type waitedTotal struct {
+	stalls  uint64
+	longest time.Duration
+	total   time.Duration
+	until   time.Time // of what is counted, since Stalls of several streams are at the same time
+	first   uint32    // stream
+}
+
+func (w *waitedTotal) add(s *Stall) {
+	if w.stalls == 0 {
+		w.first = s.Stream
+	}
+	w.stalls += s.Periods
+	w.longest = max(w.longest, s.Blocked)
+	from := s.Start
+	if from.Before(w.until) {
+		from = w.until
+	}
+	if d := s.End.Sub(from); d > 0 {
+		w.total += min(d, s.Blocked)
+		w.until = s.End
+	}
+}
