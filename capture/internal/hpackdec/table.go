@@ -39,18 +39,32 @@ type entry struct {
 	nameState   State
 }
 
-// size is the size of an entry (RFC 7541 §4.1); it may be larger where the state is Unknown.
+// size is the size of an entry (RFC 7541 §4.1), as far as it is known.
 func (e *entry) size() uint64 { return uint64(len(e.name)) + uint64(len(e.value)) + entryOverhead }
+
+// least is the size that an entry has at least.
+func (e *entry) least() uint64 {
+	if e.nameState != Known { // it may be another one
+		return uint64(len(e.value)) + entryOverhead
+	}
+	return e.size()
+}
 
 // table is the dynamic table.
 //
 // An entry is evicted as soon as what is known of the newer ones leaves no room for it. Where sizes
 // are not known it may be evicted too late, and is harmless: an encoder does not refer to it.
+//
+// After a loss there may be entries between those from before it and those added since: the sure
+// ones, from which alone it follows what else there is room for.
 type table struct {
 	entries []entry // the oldest first, from head on
 	head    int
 	size    uint64 // of entries
 	max     uint64
+
+	sure     uint64 // of entries, the newest: those added since the last loss
+	sureSize uint64
 
 	// behind says what an index behind the oldest entry means: Known that there is nothing.
 	behind State
@@ -74,36 +88,38 @@ func (t *table) at(i uint64) (entry, bool) {
 
 // most is how many entries there can be at most.
 func (t *table) most() uint64 {
-	if t.size > t.max {
-		return t.len()
+	if t.sureSize > t.max {
+		return t.sure
 	}
-	return t.len() + (t.max-t.size)/entryOverhead
+	return t.sure + (t.max-t.sureSize)/entryOverhead
 }
 
 // add puts an entry in front (RFC 7541 §4.4).
 func (t *table) add(e entry) {
-	n := e.size()
-	t.size += n // first, so that what is evicted is what leaves room for it
-	t.evict(t.max)
-	if n > t.max {
-		t.size -= n
+	n, least := e.size(), e.least()
+	if least > t.max {
+		t.drop(int(t.len()), Known)
 		return
 	}
-	if t.size > MaxTableSize || int(n) > t.budget.left {
-		t.shed(int(n))
+	t.evict(t.max - least)
+	for t.len() > 0 && (t.size+n > MaxTableSize || int(n) > t.budget.left) { // it cannot be kept
+		t.drop(1, max(t.behind, Unknown))
 	}
 	if int(n) > t.budget.left { // the place in the table counts all the same
-		t.size -= n
-		t.drop(int(t.len()), max(t.behind, Unknown))
+		t.behind = max(t.behind, Unknown)
 		return
 	}
-	t.budget.left -= int(n)
 	if t.head > 32 && t.head > len(t.entries)/2 {
 		k := copy(t.entries, t.entries[t.head:])
 		clear(t.entries[k:])
 		t.entries, t.head = t.entries[:k], 0
 	}
 	t.entries = append(t.entries, e)
+	t.budget.left -= int(n)
+	t.size += n
+	t.sure++
+	t.sureSize += least
+	t.evict(t.max)
 }
 
 // resize sets the maximum size (RFC 7541 §4.3).
@@ -114,39 +130,32 @@ func (t *table) resize(n uint64) {
 
 // evict removes old entries until those that are left have at most so many octets.
 func (t *table) evict(limit uint64) {
-	for t.size > limit && t.len() > 0 {
-		t.remove()
-		t.behind = Known // what was behind it is evicted before it
+	for t.size > limit && t.len() > t.sure {
+		t.drop(1, max(t.behind, Unknown))
 	}
-	if t.size+entryOverhead > limit {
-		t.behind = Known // there is no room for anything
+	for t.sureSize > limit && t.len() > 0 {
+		t.drop(1, Known) // what was behind it is evicted before it
 	}
-}
-
-// shed removes old entries that are in the table but cannot be kept, for want of n octets.
-func (t *table) shed(n int) {
-	for t.len() > 0 && (t.size > MaxTableSize || n > t.budget.left) {
-		t.remove()
-		t.behind = max(t.behind, Unknown)
+	if t.sureSize+entryOverhead > t.max {
+		t.drop(int(t.len()-t.sure), Known) // there is no room for anything else
 	}
 }
 
-// drop removes n entries, behind which an index then means the state.
+// drop removes the n oldest entries, behind which an index then means the state.
 func (t *table) drop(n int, behind State) {
 	for range n {
-		t.remove()
+		e := &t.entries[t.head]
+		size := e.size()
+		if t.len() == t.sure {
+			t.sure--
+			t.sureSize -= e.least()
+		}
+		t.size -= size
+		t.budget.left += int(size)
+		*e = entry{}
+		t.head++
 	}
 	t.behind = behind
-}
-
-// remove removes the oldest entry.
-func (t *table) remove() {
-	e := &t.entries[t.head]
-	n := e.size()
-	t.size -= n
-	t.budget.left += int(n)
-	*e = entry{}
-	t.head++
 }
 
 // clear removes all entries.
@@ -160,6 +169,6 @@ func (t *table) forget(s State) {
 		e := &t.entries[i]
 		e.state, e.nameState = max(e.state, s), max(e.nameState, s)
 	}
-	t.behind = max(t.behind, s)
+	t.behind, t.sure, t.sureSize = max(t.behind, s), 0, 0
 	t.max = max(t.max, MaxTableSize)
 }
