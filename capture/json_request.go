@@ -55,7 +55,11 @@ func requestJSON(o *jsonObject, e *Request) {
 	o.numIf("status", int64(e.Status))
 	o.octetsIf("reason", e.Reason)
 	if len(e.Interim) > 0 {
-		o.list("interim", len(e.Interim), func(i int) { o.b = strconv.AppendInt(o.b, int64(e.Interim[i].Status), 10) })
+		o.objects("interim", len(e.Interim), func(i int) {
+			o.time("time", e.Interim[i].Time)
+			o.num("status", int64(e.Interim[i].Status))
+			fieldsJSON(o, "fields", e.Interim[i].Fields)
+		})
 	}
 	fieldsJSON(o, "request_fields", e.Fields[Client])
 	fieldsJSON(o, "request_trailers", e.Trailers[Client])
@@ -65,7 +69,7 @@ func requestJSON(o *jsonObject, e *Request) {
 	o.flag("pushed", e.Pushed)
 	o.numIf("parent", int64(e.Parent))
 	o.flag("upgraded", e.Upgraded)
-	o.octetsIf("priority", e.Priority)
+	o.octetsIf("priority_value", e.Priority)
 	o.numIf("weight", int64(e.Weight))
 	o.numIf("depends_on", int64(e.DependsOn))
 	o.flag("exclusive", e.Exclusive)
@@ -180,17 +184,41 @@ func bodyJSON(o *jsonObject, e *Body) {
 	o.time("time", e.Time)
 	o.num("stream", int64(e.Stream))
 	o.str("dir", e.Dir.String())
-	o.num("length", int64(len(e.Octets)))
-	switch {
-	case len(e.Octets) == 0:
-	case utf8.Valid(e.Octets):
-		o.str("text", string(e.Octets))
-	default:
-		o.key("base64")
-		o.b = appendBase64(o.b, e.Octets)
-	}
+	o.content(e.Octets)
 	o.numIf("lost", e.Lost)
 	o.flag("end", e.End)
+}
+
+// content adds octets: as text where they are text.
+func (o *jsonObject) content(octets []byte) {
+	o.num("length", int64(len(octets)))
+	switch {
+	case len(octets) == 0:
+	case utf8.Valid(octets):
+		o.str("text", string(octets))
+	default:
+		o.key("base64")
+		o.b = appendBase64(o.b, octets)
+	}
+}
+
+// AppendContentJSON appends what a ContentDecoder has made of a message as one line of JSON, whose
+// kind is "content"; it is otherwise as AppendJSON.
+func AppendContentJSON(b []byte, c *Content) []byte {
+	o := newObject(b)
+	o.str("kind", "content")
+	o.num("conn", int64(c.Conn))
+	o.time("time", c.Time)
+	o.num("stream", int64(c.Stream))
+	o.str("dir", c.Dir.String())
+	o.octetsIf("content_type", c.Type)
+	o.texts("codings", c.Codings)
+	o.num("sent", c.Sent)
+	o.content(c.Octets)
+	if c.Err != nil {
+		o.octets("error", c.Err.Error())
+	}
+	return o.end()
 }
 
 // messageJSON adds what a Message has.

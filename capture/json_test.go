@@ -98,7 +98,7 @@ func fullRequest() *Request {
 	return &Request{
 		Conn: 1, Stream: 2, Method: "GET", Scheme: "https", Authority: "example.com", Path: "/", Protocol: "websocket",
 		Status: 200, Fields: [2][]Field{fullFields, fullFields}, Trailers: [2][]Field{fullFields, fullFields},
-		Interim: []Interim{{Status: 100}, {Status: 103}},
+		Interim: []Interim{{Status: 100}, {Time: at(1), Status: 103, Fields: fullFields}},
 		Pushed:  true, Parent: 1, Priority: "u=2", Weight: 16, DependsOn: 3, Exclusive: true,
 		Start: at(0), RequestEnd: at(1), Response: at(2), FirstData: at(3), End: at(4), Body: [2]int64{1, 2},
 		Wire: [2]int64{3, 4}, ResetBy: "client", ResetCode: frame.Cancel, Complete: true, ContentType: "text/html",
@@ -227,6 +227,20 @@ func TestJSONIsDocumented(t *testing.T) {
 			t.Fatalf("%v: %s", err, line)
 		}
 		collectMembers(seen, e.Kind(), "", members)
+	}
+	for _, c := range []Content{
+		{
+			Conn: 1, Stream: 3, Dir: Server, Time: at(0), Type: "text/plain", Codings: []string{"gzip"}, Octets: []byte("text"),
+			Sent: 20, Err: errContentCut,
+		},
+		{Conn: 1, Octets: []byte{0xff}},
+	} {
+		var members map[string]any
+		line := AppendContentJSON(nil, &c)
+		if err := json.Unmarshal(line, &members); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		collectMembers(seen, "content", "", members)
 	}
 	got := map[string][]string{}
 	for kind, members := range seen {

@@ -18,6 +18,10 @@ type Options struct {
 	// MinStall is the shortest Stall that is shown; default 20 ms. Shorter ones count in Wait.
 	MinStall time.Duration
 
+	// Start, if it is set, is called with the time of the first segment of TCP, before any event. A
+	// connection may be told later than one that began behind it.
+	Start func(time.Time)
+
 	// MaxFieldOctets bounds the octets of a header section that are kept; default 1 MiB.
 	MaxFieldOctets int
 }

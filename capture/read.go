@@ -91,6 +91,7 @@ type reading struct {
 	keys    tlsrecord.Keys
 	used    map[string]struct{} // client randoms of connections that have keys
 	packets *packet.Reader
+	started bool // a segment was read
 	sum     Summary
 }
 
@@ -149,6 +150,7 @@ func (rd *reading) read(r io.Reader) error {
 		var cut *packet.TruncatedError
 		switch {
 		case err == nil:
+			rd.start(seg.Time)
 			tcp.Add(seg)
 		case errors.Is(err, io.EOF):
 			return nil
@@ -158,6 +160,14 @@ func (rd *reading) read(r io.Reader) error {
 			return err
 		}
 	}
+}
+
+// start says when the capture begins.
+func (rd *reading) start(t time.Time) {
+	if !rd.started && rd.a.opts.Start != nil {
+		rd.a.opts.Start(t)
+	}
+	rd.started = true
 }
 
 // open begins a connection.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,7 @@ func main() {
 }
 
 // run runs the command with args and returns its exit status: 0 for success, 1
-// for a failure, which it has reported on stderr.
+// or what the subcommand says for a failure, which it has reported on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return runWith(ctx, args, stdout, stderr, adjust{})
 }
@@ -46,15 +47,29 @@ func runWith(ctx context.Context, args []string, stdout, stderr io.Writer, adjus
 		SilenceUsage:  true, // an error is one sentence, not a page of flags
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(nil), proxyCommand(adjust.proxy), tunnelCommand(adjust.reverse))
+	root.AddCommand(serveCommand(nil), proxyCommand(adjust.proxy), tunnelCommand(adjust.reverse), inspectCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if err != nil && err.Error() != "" {
 		fmt.Fprintln(stderr, "sluice:", err)
+	}
+	return exitStatus(err)
+}
+
+// exitStatus is the exit status for what a subcommand has returned: that which the error names,
+// else 1.
+func exitStatus(err error) int {
+	var status interface{ ExitStatus() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return status.ExitStatus()
+	default:
 		return 1
 	}
-	return 0
 }
 
 // serveCommand turns flags into serve.Options; adjust, if not nil, changes

@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-go/sluice/capture"
@@ -32,6 +33,9 @@ type exchanges struct {
 func (s *exchanges) add(r *capture.Request) {
 	e := &exchange{Request: *r}
 	e.GRPC, e.DataChunks, e.Interim = nil, nil, slices.Clone(r.Interim)
+	for i := range e.Interim {
+		e.Interim[i].Fields = nil
+	}
 	for _, sections := range []*[2][]capture.Field{&e.Fields, &e.Trailers} {
 		for d := range sections {
 			sections[d] = slices.Clone(sections[d])
@@ -135,7 +139,7 @@ func (c *comparison) pair(a, b *exchange) bool {
 		} else {
 			pseudo = [][3]string{
 				{"status", outcome(&a.Request), outcome(&b.Request)},
-				{"interim responses", fmt.Sprint(a.Interim), fmt.Sprint(b.Interim)},
+				{"interim responses", interimText(a.Interim), interimText(b.Interim)},
 			}
 		}
 		pseudo = append(pseudo, [3]string{"octets of content", fmt.Sprint(a.Body[d]), fmt.Sprint(b.Body[d])})
@@ -154,6 +158,15 @@ func (c *comparison) pair(a, b *exchange) bool {
 	}
 	x.flush()
 	return differs
+}
+
+// interimText has the status codes of interim responses.
+func interimText(list []capture.Interim) string {
+	codes := make([]string, len(list))
+	for i := range list {
+		codes[i] = strconv.Itoa(list[i].Status)
+	}
+	return "[" + strings.Join(codes, " ") + "]"
 }
 
 // change writes a difference.

@@ -18,7 +18,6 @@ type filter struct {
 	host    string        // in lower case; ".example.com" has those below it, too
 	chosen  *chosen       // of --errors; nil is all
 	hosts   map[conn]bool // streams of the host
-	heads   map[uint64]*capture.Connection
 }
 
 // A conn names a stream of a connection.
@@ -32,7 +31,7 @@ const maxHeads = 1 << 16
 
 // newFilter checks the filters of o.
 func newFilter(o *Options) (*filter, error) {
-	f := &filter{hosts: map[conn]bool{}, heads: map[uint64]*capture.Connection{}}
+	f := &filter{hosts: map[conn]bool{}}
 	for _, s := range o.Conns {
 		n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 10, 64)
 		if err != nil {
@@ -54,44 +53,53 @@ func newFilter(o *Options) (*filter, error) {
 	return f, nil
 }
 
-// to returns a handler of all events that calls next for those that are wanted. The head of a
-// connection comes with its first event.
-func (f *filter) to(next capture.Handler) capture.Handler {
+// A gate lets through the events of connections that something is shown of: their heads come with
+// the first event that is.
+type gate struct {
+	next  capture.Handler
+	heads map[uint64]*capture.Connection
+}
+
+// to returns a handler of all events. It calls all for those of the streams that are wanted, and
+// shown for those of them that --type wants, too. Either may be nil.
+func (f *filter) to(shown, all capture.Handler) capture.Handler {
+	var gates []*gate
+	for _, h := range []capture.Handler{shown, all} {
+		if h != nil {
+			gates = append(gates, &gate{h, map[uint64]*capture.Connection{}})
+		}
+	}
 	if f.conns == nil && f.streams == nil && f.types == nil && f.host == "" && f.chosen == nil {
-		return next
+		return func(e capture.Event) {
+			for _, g := range gates {
+				g.next(e)
+			}
+		}
 	}
 	return func(e capture.Event) {
-		id := e.ConnID()
-		switch e := e.(type) {
-		case *capture.Connection:
-			if f.conns == nil || slices.Contains(f.conns, id) {
-				f.keep(e, next)
+		if f.conns != nil && !slices.Contains(f.conns, e.ConnID()) {
+			return
+		}
+		_, isHead := e.(*capture.Connection)
+		_, isEnd := e.(*capture.End)
+		wanted := isHead || isEnd || f.wants(e)
+		for i, g := range gates {
+			switch {
+			case isHead:
+				g.keep(e.(*capture.Connection))
+			case isEnd:
+				g.end(e)
+			case wanted && (i > 0 || shown == nil || f.typed(e)):
+				g.pass(e)
 			}
-			return
-		case *capture.End:
-			_, unseen := f.heads[id]
-			delete(f.heads, id)
-			if unseen || f.conns != nil && !slices.Contains(f.conns, id) {
-				return
-			}
-			next(e)
-			return
 		}
-		if !f.wants(e) {
-			return
-		}
-		if head, ok := f.heads[id]; ok {
-			delete(f.heads, id)
-			next(head)
-		}
-		next(e)
 	}
 }
 
 // keep keeps the head of a connection until something of it is shown.
-func (f *filter) keep(e *capture.Connection, next capture.Handler) {
-	if len(f.heads) >= maxHeads {
-		next(e)
+func (g *gate) keep(e *capture.Connection) {
+	if len(g.heads) >= maxHeads {
+		g.next(e)
 		return
 	}
 	head := *e
@@ -100,28 +108,44 @@ func (f *filter) keep(e *capture.Connection, next capture.Handler) {
 		t.Offered, t.ClientRandom = slices.Clone(t.Offered), slices.Clone(t.ClientRandom)
 		head.TLS = &t
 	}
-	f.heads[e.ID] = &head
+	g.heads[e.ID] = &head
 }
 
-// wants reports whether an event is to be shown.
-func (f *filter) wants(e capture.Event) bool {
-	id := e.ConnID()
-	if f.conns != nil && !slices.Contains(f.conns, id) {
-		return false
+// pass lets an event through, behind the head of its connection.
+func (g *gate) pass(e capture.Event) {
+	if head, ok := g.heads[e.ConnID()]; ok {
+		delete(g.heads, e.ConnID())
+		g.next(head)
 	}
-	stream, has := streamOf(e)
-	hosted := f.host == "" || f.ofHost(e, id, stream)
-	if !hosted || f.streams != nil && !(has && slices.Contains(f.streams, stream)) {
-		return false
+	g.next(e)
+}
+
+// end lets the End of a connection through that something is shown of.
+func (g *gate) end(e capture.Event) {
+	if _, unseen := g.heads[e.ConnID()]; !unseen {
+		g.next(e)
 	}
-	if f.chosen != nil && !f.chosen.has(id, stream) {
-		return false
-	}
+	delete(g.heads, e.ConnID())
+}
+
+// typed reports whether an event is a frame of a type that is wanted; without --type, all are.
+func (f *filter) typed(e capture.Event) bool {
 	if f.types == nil {
 		return true
 	}
 	frame, ok := e.(*capture.Frame)
 	return ok && slices.Contains(f.types, frame.Header.Type.String())
+}
+
+// wants reports whether an event is to be shown.
+func (f *filter) wants(e capture.Event) bool {
+	id := e.ConnID()
+	stream, has := streamOf(e)
+	hosted := f.host == "" || f.ofHost(e, id, stream)
+	if !hosted || f.streams != nil && !(has && slices.Contains(f.streams, stream)) {
+		return false
+	}
+	return f.chosen == nil || f.chosen.has(id, stream)
 }
 
 // streamOf is the stream that an event belongs to; false is none that it says.

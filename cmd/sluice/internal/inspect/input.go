@@ -16,16 +16,20 @@ const followInterval = 200 * time.Millisecond
 const maxKeyLog = 64 << 20
 
 // An input is a capture that is read. Before it waits for more, what there is so far is shown.
+//
+// The end of ctx ends a file. It does not end a pipe: the interrupt that has ended ctx ends the
+// program at its other side, too, which may have something left to say.
 type input struct {
 	ctx    context.Context
 	r      io.Reader
+	file   bool
 	follow bool
 	flush  func()
 }
 
 // Read reads; with follow, the end of a file is not the end of the capture before ctx ends.
 func (in *input) Read(p []byte) (int, error) {
-	if err := context.Cause(in.ctx); err != nil && !in.follow {
+	if err := context.Cause(in.ctx); err != nil && in.file && !in.follow {
 		return 0, err
 	}
 	if in.flush != nil {
@@ -42,6 +46,16 @@ func (in *input) Read(p []byte) (int, error) {
 		case <-time.After(followInterval):
 		}
 	}
+}
+
+// Seek lets a file be read twice, which finds the secrets that stand behind the packets that need
+// them. A pipe, and a file that grows, cannot be.
+func (in *input) Seek(offset int64, whence int) (int64, error) {
+	s, ok := in.r.(io.Seeker)
+	if !ok || !in.file || in.follow {
+		return 0, errors.ErrUnsupported
+	}
+	return s.Seek(offset, whence)
 }
 
 // open opens a capture; flush shows what has been read so far.
@@ -61,8 +75,8 @@ func (o *Options) open(ctx context.Context, name string, flush func()) (*input, 
 		f.Close()
 		return nil, nil, err
 	}
-	in := &input{ctx: ctx, r: f, follow: o.Follow}
-	if o.Follow || !info.Mode().IsRegular() {
+	in := &input{ctx: ctx, r: f, file: info.Mode().IsRegular(), follow: o.Follow}
+	if o.Follow || !in.file {
 		in.flush = flush
 	}
 	return in, func() { f.Close() }, nil

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -14,23 +13,22 @@ import (
 
 // A summary counts what a capture has.
 type summary struct {
-	protocols  map[capture.Protocol]int
-	resumed    int
-	statuses   map[int]int // requests by the first digit of their status; 0 is none
-	requests   int
-	resets     int
-	findings   [3]int          // by Severity
-	rules      map[string]rule // of errors and warnings
-	stalls     int
-	stalled    time.Duration
-	frames     uint64
-	octets     int64
-	lost       int64
-	lostDirs   int // directions of connections that have lost octets
-	keyless    []string
-	keylessAll int
-	problems   map[string]int
-	midst      int // connections whose start is missing
+	protocols map[capture.Protocol]int
+	resumed   int
+	statuses  map[int]int // requests by the first digit of their status; 0 is none
+	requests  int
+	resets    int
+	findings  [3]int          // by Severity
+	rules     map[string]rule // of errors and warnings
+	stalls    int
+	stalled   time.Duration
+	read      capture.Summary // of the file; set at its end
+	frames    uint64
+	octets    int64
+	lost      int64
+	lostDirs  int // directions of connections that have lost octets
+	problems  map[string]int
+	midst     int // connections whose start is missing
 }
 
 // A rule is what findings of one kind have in common.
@@ -42,9 +40,9 @@ type rule struct {
 
 // Bounds of what a summary names.
 const (
-	maxKeyless  = 5
-	maxProblems = 100
-	maxRules    = 1000
+	maxProblems      = 100
+	maxProblemsShown = 10
+	maxRules         = 1000
 )
 
 func newSummary() *summary {
@@ -93,17 +91,8 @@ func (s *summary) connection(e *capture.Connection) {
 	if e.Problem != "" && (s.problems[e.Problem] > 0 || len(s.problems) < maxProblems) {
 		s.problems[strings.Clone(e.Problem)]++
 	}
-	if e.TLS == nil {
-		return
-	}
-	if e.TLS.Resumed {
+	if e.TLS != nil && e.TLS.Resumed {
 		s.resumed++
-	}
-	if e.TLS.Encrypted {
-		s.keylessAll++
-		if random := hex.EncodeToString(e.TLS.ClientRandom); random != "" && len(s.keyless) < maxKeyless {
-			s.keyless = append(s.keyless, random)
-		}
 	}
 }
 
@@ -192,7 +181,14 @@ func (s *summary) writeMissing(w io.Writer, c palette) {
 	if s.midst > 0 {
 		say("the start of %s", countText(int64(s.midst), "connection"))
 	}
-	for _, p := range slices.Sorted(maps.Keys(s.problems)) {
-		say("the content of %s: %s", countText(int64(s.problems[p]), "connection"), escaped(p))
+	for _, p := range s.read.Problems {
+		say("%s", escaped(p))
+	}
+	for i, p := range slices.Sorted(maps.Keys(s.problems)) {
+		if i == maxProblemsShown {
+			fmt.Fprintf(w, "  … and %d more\n", len(s.problems)-i)
+			break
+		}
+		fmt.Fprintf(w, "  %s: %s\n", countText(int64(s.problems[p]), "connection"), escaped(p))
 	}
 }

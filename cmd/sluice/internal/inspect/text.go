@@ -15,7 +15,7 @@ import (
 type text struct {
 	w      io.Writer
 	colors palette
-	start  time.Time // of the first event; times count from it
+	start  time.Time // times count from it; by default that of the first event
 	b      []byte    // of the line that is made
 	err    error     // of w
 }
@@ -25,6 +25,9 @@ const indent = "                     "
 
 // newText returns a text that writes to w, which has a buffer.
 func newText(w io.Writer, colors bool) *text { return &text{w: w, colors: newPalette(colors)} }
+
+// begin sets the time from which times count.
+func (x *text) begin(t time.Time) { x.start = t }
 
 // event is a capture.Handler.
 func (x *text) event(e capture.Event) {
@@ -43,8 +46,6 @@ func (x *text) event(e capture.Event) {
 		x.finding(e)
 	case *capture.Gap:
 		x.gap(e)
-	case *capture.Body:
-		x.body(e)
 	case *capture.End:
 		x.end(e)
 	}

@@ -83,8 +83,11 @@ func (x *text) window(w *capture.Windows) {
 		x.put(" ")
 		x.num(w.Stream)
 	}
+	if w.StreamKnown && w.ConnKnown {
+		x.put(",")
+	}
 	if w.ConnKnown {
-		x.put(", connection ")
+		x.put(" of the connection ")
 		x.num(w.Conn)
 	}
 	x.b = append(x.b, x.colors.dim.off...)
@@ -262,32 +265,38 @@ func (x *text) field(f *capture.Field) {
 	x.put("\n")
 }
 
-// body writes a piece of content: text as it is, other octets as their number.
-func (x *text) body(e *capture.Body) {
-	arrow, s := x.side(e.Dir)
-	x.line(e.Conn, e.Time, arrow, s)
-	x.put("body           ")
+// content writes what a message carries, when it is over.
+func (x *text) content(c *capture.Content) {
+	arrow, s := x.side(c.Dir)
+	x.line(c.Conn, c.Time, arrow, s)
+	x.put("content        ")
 	from := len(x.b)
-	x.num(int64(e.Stream))
+	x.num(int64(c.Stream))
 	x.right(from, 5)
-	x.put("  ")
-	x.put(countText(int64(len(e.Octets)), "octet"))
-	if e.Lost > 0 {
-		x.put("  ")
-		x.b = x.colors.bad.add(x.b, countText(e.Lost, "octet")+" missing before it")
+	x.put("  " + countText(int64(len(c.Octets)), "octet"))
+	if c.Type != "" {
+		x.put(" of ")
+		x.say(c.Type)
 	}
-	if e.End {
-		x.put("  end")
+	if len(c.Codings) > 0 {
+		x.put(", sent as " + countText(c.Sent, "octet") + " with ")
+		x.say(strings.Join(c.Codings, ", "))
+	}
+	if c.Err != nil {
+		x.put("  ")
+		x.b = x.colors.bad.add(x.b, escaped(c.Err.Error()))
 	}
 	x.put("\n")
-	if !utf8.Valid(e.Octets) {
-		return
+	if utf8.Valid(c.Octets) {
+		for line := range strings.Lines(string(c.Octets)) {
+			x.put(indent + "| ")
+			x.say(strings.TrimRight(line, "\r\n"))
+			x.put("\n")
+		}
+	} else {
+		x.put(indent + "| (no text)\n")
 	}
-	for line := range strings.Lines(string(e.Octets)) {
-		x.put(indent + "| ")
-		x.say(strings.TrimRight(line, "\r\n"))
-		x.put("\n")
-	}
+	x.flush()
 }
 
 // request writes an exchange that is over in one line.
