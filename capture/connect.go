@@ -90,20 +90,23 @@ func (g *text) tunnel(sw http1Switch) wire.Sink {
 
 // upgrade begins stream 1 with the request.
 func (g *text) upgrade(sw http1Switch) wire.Sink {
-	s := g.s
-	settings := upgradeSettings(sw.Request)
+	g.s.upgrade(sw.Request, upgradeSettings(sw.Request))
+	g.to = newHTTP2(g.s)
+	return g.to
+}
+
+// upgrade begins stream 1 of a connection of HTTP/2 with the request, and the settings in it.
+func (s *session) upgrade(r *Request, settings frame.Settings) {
 	s.sides[Client].settings(settings)
 	s.sides[Client].acknowledged(s.sides[Server].hpack) // 101 does (RFC 7540 §3.2.1)
 	for _, o := range s.observers {
 		if o, ok := o.(upgradeObserver); ok {
-			o.upgrade(sw.Request)
+			o.upgrade(r)
 		}
 		if o, ok := o.(upgradeSettingsObserver); ok {
 			o.upgradeSettings(settings)
 		}
 	}
-	g.to = newHTTP2(s)
-	return g.to
 }
 
 // upgradeSettings returns the settings in the HTTP2-Settings field of a request.
@@ -117,10 +120,16 @@ func upgradeSettings(r *Request) frame.Settings {
 		if err != nil {
 			break
 		}
-		h := frame.Header{Type: frame.TypeSettings, Length: uint32(len(p))}
-		if s, err := frame.ParseSettings(h, p); err == nil {
-			return s
-		}
+		return parseSettings(p)
+	}
+	return frame.NewSettings()
+}
+
+// parseSettings returns the settings in the payload of SETTINGS; none where they are wrong.
+func parseSettings(payload []byte) frame.Settings {
+	h := frame.Header{Type: frame.TypeSettings, Length: uint32(len(payload))}
+	if s, err := frame.ParseSettings(h, payload); err == nil {
+		return s
 	}
 	return frame.NewSettings()
 }

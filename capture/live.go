@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
 	"github.com/sluice-go/sluice/conn"
+	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
 )
 
@@ -55,24 +56,39 @@ func (l *Live) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
 		v.(*liveConn).frame(f)
 		return
 	}
+	l.start(c, f.Time, func(lc *liveConn) {
+		// Each side begins with SETTINGS (RFC 9113 §3.4), but the peer may not.
+		lc.s.info.StartMissing = f.Header.Type != frame.TypeSettings &&
+			(f.Direction == conn.Out || c.Stats().FramesIn > 1)
+		lc.begin(lc.s.info.Found)
+	}).frame(f)
+}
+
+// TraceUpgrade implements conn.UpgradeTracer.
+func (l *Live) TraceUpgrade(c *conn.Conn, u *conn.Upgrade) {
+	now := time.Now()
+	l.start(c, now, func(lc *liveConn) {
+		lc.begin("upgrade")
+		lc.s.upgrade(upgradedRequest(&u.Request, now), parseSettings(u.Settings))
+	})
+}
+
+// start returns what is kept of a connection; begin is called for one that is new, and shown.
+func (l *Live) start(c *conn.Conn, t time.Time, begin func(*liveConn)) *liveConn {
 	lc := &liveConn{received: Client}
 	if c.IsClient() {
 		lc.received = Server
 	}
-	lc.mu.Lock() // until it is open, the other direction waits
+	lc.mu.Lock() // until it has begun, the other direction waits
+	defer lc.mu.Unlock()
 	if v, ok := l.conns.LoadOrStore(c, lc); ok {
-		lc.mu.Unlock()
-		v.(*liveConn).frame(f)
-		return
+		return v.(*liveConn)
 	}
-	func() {
-		defer lc.mu.Unlock() // even if the Handler panics
-		if lc.s = l.open(f.Time); lc.s != nil {
-			describe(&lc.s.info, c, f)
-			lc.begin(lc.s.info.Found)
-		}
-	}()
-	lc.frame(f)
+	if lc.s = l.open(t); lc.s != nil {
+		describe(&lc.s.info, c)
+		begin(lc)
+	}
+	return lc
 }
 
 // TraceEnd implements conn.EndTracer.
@@ -191,8 +207,8 @@ func (c *liveConn) takeOctets(d conn.Direction, t time.Time, p []byte) {
 	}
 }
 
-// describe says what is known of a connection whose first frame is f.
-func describe(info *Connection, c *conn.Conn, f conn.FrameTrace) {
+// describe says what is known of a connection.
+func describe(info *Connection, c *conn.Conn) {
 	nc := c.NetConn()
 	client, server := addrPort(nc.RemoteAddr()), addrPort(nc.LocalAddr())
 	if c.IsClient() {
@@ -205,8 +221,17 @@ func describe(info *Connection, c *conn.Conn, f conn.FrameTrace) {
 			info.Found = "alpn"
 		}
 	}
-	// Each side begins with SETTINGS (RFC 9113 §3.4), but the peer may not.
-	info.StartMissing = f.Header.Type != frame.TypeSettings && (f.Direction == conn.Out || c.Stats().FramesIn > 1)
+}
+
+// upgradedRequest returns the request of an Upgrade.
+func upgradedRequest(m *header.Message, t time.Time) *Request {
+	r := &Request{
+		Method: m.Method, Scheme: m.Scheme, Authority: m.Authority, Path: m.Path, Start: t, RequestEnd: t, End: t,
+	}
+	for _, f := range m.Fields {
+		r.Fields[Client] = append(r.Fields[Client], Field{Name: f.Name, Value: f.Value, NeverIndex: f.Sensitive})
+	}
+	return r
 }
 
 // describeTLS returns what a handshake has agreed on.

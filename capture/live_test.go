@@ -34,6 +34,8 @@ type recorded struct {
 	ends   map[uint64]End
 
 	messages []string // first lines of HTTP/1.1
+	requests []Request
+	findings []Finding
 
 	ended chan struct{} // has a value for each End
 }
@@ -56,6 +58,14 @@ func (r *recorded) handle(e Event) {
 		f := *e
 		f.Fields = slices.Clone(f.Fields)
 		r.frames[e.Conn] = append(r.frames[e.Conn], f)
+	case *Request:
+		q := *e
+		for d := range q.Fields {
+			q.Fields[d] = slices.Clone(q.Fields[d])
+		}
+		r.requests = append(r.requests, q)
+	case *Finding:
+		r.findings = append(r.findings, *e)
 	case *Message:
 		r.messages = append(r.messages, e.Line)
 	case *End:

@@ -105,6 +105,7 @@ func (c *Conn) sendFirstFlight() {
 }
 
 func (c *Conn) upgradeAndArm() (err error) {
+	c.traceUpgrade()
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	if u := c.reader.upgrade; u != nil && c.mu.phase == phaseOpen {

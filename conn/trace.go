@@ -49,6 +49,20 @@ type EndTracer interface {
 	TraceEnd(c *Conn, err error)
 }
 
+// UpgradeTracer is what a Tracer may be, too, and hands on as an EndTracer does.
+type UpgradeTracer interface {
+	// TraceUpgrade is called before the first frame of a connection that an HTTP/1.1 request began
+	// (RFC 7540 §3.2). u and its memory are valid during the call only.
+	TraceUpgrade(c *Conn, u *Upgrade)
+}
+
+// traceUpgrade reports the request that the connection began with.
+func (c *Conn) traceUpgrade() {
+	if t, ok := c.opts.Tracer.(UpgradeTracer); ok && c.reader.upgrade != nil {
+		t.TraceUpgrade(c, c.reader.upgrade)
+	}
+}
+
 // traceEnd reports the end of the connection, once a flusher that is no task of the connection has
 // left the Tracer.
 func (c *Conn) traceEnd() {

@@ -241,3 +241,38 @@ func TestTraceEndAwaitsTheFlusher(t *testing.T) {
 		st.Release()
 	})
 }
+
+// upgradeLog is a frameLog that is an UpgradeTracer.
+type upgradeLog struct {
+	frameLog
+	upgrades []string
+}
+
+func (l *upgradeLog) TraceUpgrade(c *Conn, u *Upgrade) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.conns) > 0 {
+		l.upgrades = append(l.upgrades, "behind a frame:")
+	}
+	l.upgrades = append(l.upgrades, fmt.Sprint(c.IsClient(), u.Request.Path, len(u.Settings)))
+}
+
+func TestTraceUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l upgradeLog
+		p := startTestPeer(t, core.Server, Config{Tracer: &l, Upgrade: &Upgrade{
+			Settings: upgradeSettings(h2test.InitialWindow(3)), Request: upgradeRequest(),
+		}}, memconn.Options{})
+		p.greet()
+		if want := []string{"false/6"}; !slices.Equal(l.upgrades, want) {
+			t.Errorf("TraceUpgrade was called with %q, want %q", l.upgrades, want)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		var l upgradeLog
+		newTestPeer(t, Config{Tracer: &l})
+		if len(l.upgrades) > 0 {
+			t.Errorf("TraceUpgrade was called with %q", l.upgrades)
+		}
+	})
+}

@@ -232,6 +232,13 @@ func (t *goAwayTracer) TraceFrame(c *conn.Conn, f conn.FrameTrace) {
 	}
 }
 
+// TraceUpgrade is that of a conn.UpgradeTracer.
+func (t *goAwayTracer) TraceUpgrade(c *conn.Conn, u *conn.Upgrade) {
+	if next, ok := t.next.(conn.UpgradeTracer); ok {
+		next.TraceUpgrade(c, u)
+	}
+}
+
 // TraceEnd is that of a conn.EndTracer.
 func (t *goAwayTracer) TraceEnd(c *conn.Conn, err error) {
 	if end, ok := t.next.(conn.EndTracer); ok {
