@@ -184,6 +184,11 @@ func (c *conn) to() wire.Sink {
 		c.Client, c.Server = c.key[c.client], c.key[1-c.client]
 		c.sink = c.a.open(&c.Conn)
 		c.repeats, _ = c.sink.(Retransmits)
+		for i := range c.half {
+			if h := &c.half[i]; h.ended { // by FIN, without octets
+				c.sink.End(c.dir(i), h.last, wire.Closed)
+			}
+		}
 	}
 	return c.sink
 }
@@ -191,6 +196,9 @@ func (c *conn) to() wire.Sink {
 // retransmitted tells the sink of octets that were sent again.
 func (c *conn) retransmitted(i int, t time.Time, octets int, filled time.Duration) {
 	c.counts[i].Repeated += uint64(octets)
+	if c.begun {
+		c.to()
+	}
 	if c.repeats != nil {
 		c.repeats.Retransmitted(c.dir(i), t, octets, max(filled, 0))
 	}

@@ -168,9 +168,9 @@ func (c *conn) giveUp() {
 // end ends half i.
 func (c *conn) end(i int, t time.Time, how wire.How) {
 	h := &c.half[i]
-	h.ended = true
+	h.ended, t = true, h.at(t)
 	if c.sink != nil {
-		c.sink.End(c.dir(i), h.at(t), how)
+		c.sink.End(c.dir(i), t, how)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 
 // seeds runs a test on conversations.
 func seeds(t *testing.T, f func(t *testing.T, r *rand.Rand, k *talk, sent [2]string)) {
-	n := 300
+	n := 100
 	if testing.Short() {
-		n = 50
+		n = 30
 	}
 	for seed := range uint64(n) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -83,11 +83,13 @@ func TestInOrder(t *testing.T) {
 func TestShuffledAndDoubled(t *testing.T) {
 	seeds(t, func(t *testing.T, r *rand.Rand, k *talk, sent [2]string) {
 		for name, segs := range map[string][]*packet.Segment{
-			"shuffled":          shuffled(r, k.segs, 20),
-			"doubled":           doubled(k.segs),
-			"shuffled, doubled": doubled(shuffled(r, k.segs, 20)),
-			"doubled, shuffled": shuffled(r, doubled(k.segs), 20),
-			"shuffled, slowly":  slow(shuffled(r, k.segs, 20), 3*time.Second),
+			"shuffled":           shuffled(r, k.segs, 20),
+			"doubled":            doubled(k.segs),
+			"shuffled, doubled":  doubled(shuffled(r, k.segs, 20)),
+			"doubled, shuffled":  shuffled(r, doubled(k.segs), 20),
+			"displaced":          displaced(r, k.segs, 20),
+			"displaced, doubled": doubled(displaced(r, k.segs, 20)),
+			"shuffled, slowly":   slow(shuffled(r, k.segs, 20), 3*time.Second),
 		} {
 			got := one(t, assemble(t, Options{}, segs))
 			if strings.Contains(name, "slowly") { // what is late by seconds looks as if it was sent again

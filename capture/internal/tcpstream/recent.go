@@ -32,7 +32,7 @@ type recent struct {
 	n    uint64 // segments up to now; the number of the latest one
 }
 
-func newRecent() recent { return recent{ring: make([]seen, maxRecent)} }
+func newRecent(n uint64) recent { return recent{ring: make([]seen, n)} }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -42,7 +42,7 @@ func sum(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }
 // add remembers a piece of a half.
 func (r *recent) add(h *half, p *piece) {
 	r.n++
-	r.ring[r.n%maxRecent] = seen{p.pos, p.end(), p.time, sum(p.data), h.copy}
+	r.ring[r.n%uint64(len(r.ring))] = seen{p.pos, p.end(), p.time, sum(p.data), h.copy}
 	h.copy = r.n
 }
 
@@ -50,10 +50,10 @@ func (r *recent) add(h *half, p *piece) {
 func (r *recent) find(h *half, pos int64) *seen {
 	at := h.copy
 	for range maxSteps {
-		if at == 0 || r.n-at >= maxRecent {
+		if at == 0 || r.n-at >= uint64(len(r.ring)) {
 			return nil
 		}
-		s := &r.ring[at%maxRecent]
+		s := &r.ring[at%uint64(len(r.ring))]
 		if s.pos <= pos && pos < s.end {
 			return s
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,24 @@ func shuffled(r *rand.Rand, in []*packet.Segment, n int) []*packet.Segment {
 	for from := 0; from < len(out); from += n {
 		part := out[from:min(from+n, len(out))]
 		r.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+	}
+	return out
+}
+
+// displaced moves each segment by less than n places, and some across each other by twice as much.
+func displaced(r *rand.Rand, in []*packet.Segment, n int) []*packet.Segment {
+	type place struct {
+		at int
+		s  *packet.Segment
+	}
+	var places []place
+	for i, s := range in {
+		places = append(places, place{i + r.IntN(2*n-1), s})
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return a.at - b.at })
+	var out []*packet.Segment
+	for _, p := range places {
+		out = append(out, p.s)
 	}
 	return out
 }

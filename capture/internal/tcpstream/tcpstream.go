@@ -41,8 +41,8 @@ const (
 
 // Options are those of an Assembler.
 type Options struct {
-	// MaxConns bounds the connections that are known at once; default 65536. Beyond it the one
-	// that was idle for longest ends, as at the end of a capture.
+	// MaxConns bounds the connections that are known at once, of 1 KiB each; default 16384. Beyond it
+	// the one that was idle for longest ends, as at the end of a capture.
 	MaxConns int
 
 	// MaxBuffered bounds the octets, with an overhead for each segment, that wait for others;
@@ -116,10 +116,10 @@ type mark struct {
 
 // New returns an Assembler. It calls open for each connection that carries something.
 func New(open func(c *Conn) wire.Sink, o Options) *Assembler {
-	o.MaxConns = cmp.Or(max(o.MaxConns, 0), 1<<16)
+	o.MaxConns = cmp.Or(max(o.MaxConns, 0), 1<<14)
 	o.MaxBuffered = cmp.Or(max(o.MaxBuffered, 0), 16<<20)
 	return &Assembler{
-		open: open, opts: o, conns: map[tuple]*conn{}, recent: newRecent(),
+		open: open, opts: o, conns: map[tuple]*conn{}, recent: newRecent(maxRecent),
 		idle: list.New(), waiting: list.New(), resets: list.New(), closed: list.New(),
 	}
 }
