@@ -24,7 +24,7 @@ func (s *session) whole(d Dir, first, t time.Time, h frame.Header, payload []byt
 	if missing == 0 {
 		f.Parsed, f.Err = frame.Parse(h, payload)
 	}
-	s.decode(f)
+	s.decode(f, payload)
 	s.deliver(f)
 	s.finish(f)
 }
@@ -33,7 +33,7 @@ func (s *session) whole(d Dir, first, t time.Time, h frame.Header, payload []byt
 func (s *session) droppedFrame(d Dir, first, t time.Time, h frame.Header, missing uint32) {
 	f := s.begin(d, first, t, h, missing)
 	f.Err = errDropped
-	s.decode(f)
+	s.decode(f, nil)
 	s.deliver(f)
 	s.finish(f)
 }
@@ -49,11 +49,11 @@ func (s *session) begin(d Dir, first, t time.Time, h frame.Header, missing uint3
 }
 
 // decode does what a frame needs beyond frame.Parse.
-func (s *session) decode(f *Frame) {
+func (s *session) decode(f *Frame, payload []byte) {
 	b := s.sides[f.Dir]
 	switch f.Header.Type {
 	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation:
-		b.headers(f)
+		b.headers(f, payload)
 	case frame.TypeSettings:
 		p, ok := f.Parsed.(frame.Settings)
 		switch {

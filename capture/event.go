@@ -128,7 +128,7 @@ type Frame struct {
 	// Fields are those of a header block, on the frame that ends it.
 	Fields  []Field
 	Trailer bool // the fields are trailers
-	Tainted bool // octets of this direction were lost before the block: names and values may be wrong
+	Tainted bool // octets were lost before the block, or in it: names and values may be wrong, or missing
 }
 
 // Windows are the octets of DATA that a side may send (RFC 9113 §5.2): as a capture shows them, so

@@ -73,17 +73,9 @@ func (b *side) taint() {
 }
 
 // headers takes HEADERS, PUSH_PROMISE and CONTINUATION, and sets the fields of a frame that ends a
-// block.
-func (b *side) headers(f *Frame) {
-	var part []byte
-	switch p := f.Parsed.(type) {
-	case frame.Headers:
-		part, f.Padding = p.Fragment, padding(p.Padded, p.PadLength)
-	case frame.PushPromise:
-		part, f.Padding = p.Fragment, padding(p.Padded, p.PadLength)
-	case frame.Continuation:
-		part = p.Fragment
-	}
+// block. payload is what there is of it.
+func (b *side) headers(f *Frame, payload []byte) {
+	part := b.fragment(f, payload)
 	if f.Header.Type == frame.TypeContinuation {
 		if b.stream != f.Header.StreamID { // it belongs to no block that was seen
 			b.hpack.Taint()
@@ -97,20 +89,52 @@ func (b *side) headers(f *Frame) {
 		b.stream, b.pushed = f.Header.StreamID, f.Header.Type == frame.TypePushPromise
 		b.ending = !b.pushed && f.Header.Flags.Has(frame.FlagEndStream)
 	}
+	last := f.Header.Flags.Has(frame.FlagEndHeaders)
 	switch {
-	case f.Parsed == nil || len(b.block)+len(part) > maxBlock:
-		b.broken = true
-	case len(b.block) == 0 && f.Header.Flags.Has(frame.FlagEndHeaders):
-		b.end(f, part) // the usual case: no copy
+	case b.broken:
+	case len(b.block) == 0 && last: // the usual case: no copy
+		b.broken = f.Parsed == nil
+		b.end(f, part)
 		return
-	case b.a.held.take(len(part)):
+	case len(b.block)+len(part) <= maxBlock && b.a.held.take(len(part)):
 		b.block = append(b.block, part...)
+		b.broken = f.Parsed == nil
 	default:
 		b.broken = true
 	}
-	if f.Header.Flags.Has(frame.FlagEndHeaders) {
+	if last {
 		b.end(f, b.block)
 	}
+}
+
+// fragment returns the part of a header block that is in a frame, as far as it is there.
+func (b *side) fragment(f *Frame, payload []byte) []byte {
+	switch p := f.Parsed.(type) {
+	case frame.Headers:
+		f.Padding = padding(p.Padded, p.PadLength)
+		return p.Fragment
+	case frame.PushPromise:
+		f.Padding = padding(p.Padded, p.PadLength)
+		return p.Fragment
+	case frame.Continuation:
+		return p.Fragment
+	}
+	if f.Err != nil {
+		return nil
+	}
+	h, skip, end := f.Header, 0, int(f.Header.Length)
+	if h.Type != frame.TypeContinuation && h.Flags.Has(frame.FlagPadded) && len(payload) > 0 {
+		skip, end = 1, end-int(payload[0])
+	}
+	if h.Type == frame.TypePushPromise {
+		skip += 4
+	} else if h.Type == frame.TypeHeaders && h.Flags.Has(frame.FlagPriority) {
+		skip += 5
+	}
+	if end = min(end, len(payload)); skip >= end {
+		return nil
+	}
+	return payload[skip:end]
 }
 
 // padding is how many octets of a payload are padding and its length.
@@ -123,18 +147,17 @@ func padding(padded bool, n uint8) uint32 {
 
 // end decodes a block, whose last frame is f.
 func (b *side) end(f *Frame, block []byte) {
-	if b.broken {
+	var err error
+	b.decoded, err = b.hpack.Decode(block, b.decoded[:0])
+	f.Fields, f.Tainted = b.convert(), b.broken
+	for i := range f.Fields {
+		f.Tainted = f.Tainted || f.Fields[i].State == Tainted
+	}
+	switch {
+	case b.broken: // it has ended too early
 		b.hpack.Taint()
-	} else {
-		var err error
-		b.decoded, err = b.hpack.Decode(block, b.decoded[:0])
-		if err != nil {
-			f.Err = blockError(err)
-		}
-		f.Fields = b.convert()
-		for i := range f.Fields {
-			f.Tainted = f.Tainted || f.Fields[i].State == Tainted
-		}
+	case err != nil:
+		f.Err = blockError(err)
 	}
 	if !b.pushed {
 		f.Trailer = b.message(f.Header.StreamID, f.Fields)

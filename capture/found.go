@@ -35,7 +35,7 @@ func (f *finder) Octets(d wire.Dir, t time.Time, p []byte) {
 		return
 	}
 	n := len(f.buf[d])
-	f.settle = f.settle || n >= maxView || len(f.pieces) >= maxPieces
+	f.settle = f.settle || n >= maxView || len(f.pieces) >= 2*maxPieces
 	if n >= f.tryAt[d] || f.settle {
 		f.tryAt[d] = n + n/16
 		f.decide()

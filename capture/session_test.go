@@ -3,12 +3,12 @@ package capture
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-go/sluice/capture/internal/tlsrecord"
 	"github.com/sluice-go/sluice/capture/internal/wire"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
@@ -26,7 +26,7 @@ type feed struct {
 
 func newFeed(o Options) *feed {
 	f := &feed{codec: [2]*h2test.Codec{h2test.NewCodec(), h2test.NewCodec()}, show: eventLine}
-	f.a = &analyzer{opts: o, handler: func(e Event) {
+	f.a = &analyzer{opts: o, keys: new(tlsrecord.Keys), twins: newTwins(), handler: func(e Event) {
 		if l := f.show(e); l != "" {
 			f.lines = append(f.lines, l)
 		}
@@ -80,7 +80,7 @@ func (f *feed) want(t *testing.T, want ...string) {
 func eventLine(e Event) string {
 	switch e := e.(type) {
 	case *Connection:
-		return strings.TrimSpace(fmt.Sprintf("connection %d %s by %s", e.ID, e.Protocol, e.Found))
+		return connectionLine(e)
 	case *Frame:
 		return frameLine(e)
 	case *Gap:
@@ -90,6 +90,26 @@ func eventLine(e Event) string {
 	default:
 		return ""
 	}
+}
+
+func connectionLine(c *Connection) string {
+	s := fmt.Sprintf("connection %d %s", c.ID, c.Protocol)
+	if c.Found != "" {
+		s += " by " + c.Found
+	}
+	if c.Parent != 0 {
+		s += fmt.Sprintf(" in %d stream %d", c.Parent, c.ParentStream)
+	}
+	if c.Twin != 0 {
+		s += fmt.Sprintf(" twin %d", c.Twin)
+	}
+	if c.StartMissing {
+		s += " start missing"
+	}
+	if c.Problem != "" {
+		s += ": " + c.Problem
+	}
+	return s
 }
 
 func frameLine(f *Frame) string {

@@ -28,17 +28,17 @@ type piece struct {
 	how  wire.How
 }
 
-// maxPieces is how many pieces may wait.
+// maxPieces is how many times of octets are told apart; more pieces than twice as many cannot wait.
 const maxPieces = 4096
 
 // add keeps octets, and reports whether there is room for them.
 func (w *waiting) add(d wire.Dir, t time.Time, p []byte) bool {
-	if w.most > 0 && (len(w.buf[d])+len(p) > w.most || len(w.pieces) > maxPieces) || !w.budget.take(len(p)) {
+	if w.most > 0 && (len(w.buf[d])+len(p) > w.most || len(w.pieces) > 2*maxPieces) || !w.budget.take(len(p)) {
 		return false
 	}
 	w.buf[d] = append(w.buf[d], p...)
 	if last := len(w.pieces) - 1; last >= 0 {
-		if q := &w.pieces[last]; q.n > 0 && q.d == d && q.t.Equal(t) {
+		if q := &w.pieces[last]; q.n > 0 && q.d == d && (q.t.Equal(t) || last >= maxPieces) {
 			q.n += len(p)
 			return true
 		}
@@ -56,7 +56,7 @@ func (w *waiting) Octets(d wire.Dir, t time.Time, p []byte) {
 
 // Lost implements wire.Sink.
 func (w *waiting) Lost(d wire.Dir, t time.Time, n int64, why string) {
-	if len(w.pieces) > maxPieces { // too many to tell apart
+	if len(w.pieces) > 2*maxPieces { // too many to tell apart
 		q := &w.pieces[len(w.pieces)-1]
 		*q = piece{d: q.d, t: q.t, lost: -1, why: why}
 		return
