@@ -7,6 +7,9 @@ import (
 	"github.com/sluice-go/sluice/capture/internal/wire"
 )
 
+// finishedSize is the octets of Finished in TLS 1.2.
+const finishedSize = 16
+
 // A candidate is a key that may open a record, and the sequence numbers that the record may have.
 type candidate struct {
 	of        *secrets
@@ -69,20 +72,7 @@ func (c *Conn) candidates13(h *half, high uint64, yield func(candidate) bool) {
 
 // found ends the search: a candidate has opened the record with the number seq.
 func (c *Conn) found(h *half, t time.Time, by candidate, seq uint64) {
-	lost := int64(-1)
-	switch before := h.stage; {
-	case by.key == h.key:
-		if lost = 0; seq != h.seq {
-			lost = h.plainOf(h.gap, int64(seq-h.seq))
-		}
-	case before == stageData:
-	case c.version() == version12 && seq <= 1: // Finished is the first record
-		lost = 0
-	case by.key.stage == stageHandshake && before != stageEarly:
-		lost = 0
-	case by.key.stage == stageData && seq == 0 && before != stageEarly:
-		lost = 0
-	}
+	lost := c.lostBefore(h, by.key, seq)
 	if by.key != h.key {
 		c.use(h, by.key)
 		h.messages.lost = by.key.stage == stageHandshake && h.gap != 0
@@ -92,4 +82,26 @@ func (c *Conn) found(h *half, t time.Time, by candidate, seq uint64) {
 	h.searching, h.gap = false, 0
 	h.took(seq)
 	c.report(h, t, lost, whyLost)
+}
+
+// lostBefore is the plaintext, in octets, of the records that are missing before the one with the
+// number seq, which k opens; -1 is unknown.
+func (c *Conn) lostBefore(h *half, k *key, seq uint64) int64 {
+	switch {
+	case c.version() == version12 && h.seq == 0 && seq <= 1: // Finished is the first record
+		return 0
+	case k == h.key && seq == h.seq:
+		return 0
+	case k == h.key:
+		n := h.plainOf(h.gap, int64(seq-h.seq))
+		if c.version() == version12 && h.seq == 0 {
+			n = max(-1, n-finishedSize)
+		}
+		return n
+	case h.stage == stageData || h.stage == stageEarly:
+		return -1
+	case k.stage == stageHandshake || k.stage == stageData && seq == 0:
+		return 0
+	}
+	return -1
 }

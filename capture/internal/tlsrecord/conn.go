@@ -34,7 +34,8 @@ type hellos struct {
 	server serverHello
 	done   [2]bool // client and server are set; server is no HelloRetryRequest
 	early  earlyData
-	named  bool // of TLS 1.2: the message behind ServerHello has come
+	named  bool   // of TLS 1.2: the message behind ServerHello has come
+	ticket []byte // of TLS 1.2, that the server has issued
 }
 
 // earlyData says what has become of 0-RTT data.
@@ -241,13 +242,7 @@ func (c *Conn) alert(h *half, t time.Time, p []byte) {
 // end is called where no more octets come.
 func (c *Conn) end(h *half, t time.Time, how wire.How) {
 	if h.searching && h.dead == "" && !h.closed {
-		why := whyNotFound
-		if d, missing := c.decide(); d != done {
-			why = missing
-		}
-		if h.passed > 0 || h.gap > 0 || len(h.in.p) > 0 {
-			c.abandon(h, t, why)
-		}
+		c.endSearch(h, t)
 	}
 	if h.dead != "" {
 		c.bury(h, t, nil)

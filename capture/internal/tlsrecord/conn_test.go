@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -83,4 +84,107 @@ func TestSuites(t *testing.T) {
 			})
 		}
 	}
+}
+
+// limit returns the configs of a version.
+func limit(version uint16) (client, server *tls.Config) {
+	client, server = configs()
+	client.MinVersion, client.MaxVersion = version, version
+	return client, server
+}
+
+func TestResumption(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			client, server := limit(version)
+			client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			requests, responses := talk()
+			k := &Keys{}
+			for i := range 3 {
+				x := run(t, client, server, requests, responses)
+				if x.state.DidResume != (i > 0) {
+					t.Fatalf("connection %d: resumed is %v", i, x.state.DidResume)
+				}
+				if lines := k.Add(x.keyLog.Bytes()); version == tls.VersionTLS12 && i > 0 && lines > 0 {
+					t.Error("crypto/tls has logged the secret of a session that is resumed: good, but the test is moot")
+				}
+				check(t, play(k, Options{}, x.pieces), x)
+			}
+		})
+	}
+}
+
+func TestHelloRetryRequest(t *testing.T) {
+	client, server := limit(tls.VersionTLS13)
+	client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP384}
+	server.CurvePreferences = []tls.CurveID{tls.CurveP384}
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	requests, responses := talk()
+	for _, resumed := range []bool{false, true} {
+		x := run(t, client, server, requests, responses)
+		if !x.state.HelloRetryRequest || x.state.DidResume != resumed {
+			t.Fatalf("HelloRetryRequest %v, resumed %v", x.state.HelloRetryRequest, x.state.DidResume)
+		}
+		check(t, play(x.keys(), Options{}, x.pieces), x)
+	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			client, server := limit(version)
+			server.ClientAuth = tls.RequireAnyClientCert
+			long, _ := certificates()
+			for range 40 { // so that the message takes several records
+				long.Certificate = append(long.Certificate, long.Certificate[0])
+			}
+			client.Certificates, server.Certificates = []tls.Certificate{long}, []tls.Certificate{long}
+			requests, responses := talk()
+			x := run(t, client, server, requests, responses)
+			check(t, play(x.keys(), Options{}, x.pieces), x)
+		})
+	}
+}
+
+// Directions that come one behind the other, or in small pieces, give the same.
+func TestOrder(t *testing.T) {
+	forProtections(t, func(t *testing.T, x *exchange) {
+		want := play(x.keys(), Options{}, x.pieces)
+		check(t, want, x)
+		for _, first := range []wire.Dir{wire.Client, wire.Server} {
+			var pieces []piece
+			for _, d := range []wire.Dir{first, first.Other()} {
+				for _, p := range x.pieces {
+					if p.d == d {
+						pieces = append(pieces, p)
+					}
+				}
+			}
+			check(t, play(x.keys(), Options{}, pieces), x)
+		}
+		rnd := rand.New(rand.NewPCG(5, 6))
+		for range 20 {
+			check(t, play(x.keys(), Options{}, shred(x.pieces, rnd)), x)
+		}
+	})
+}
+
+// shred divides pieces at random, and joins them, and has the directions lag behind each other.
+func shred(pieces []piece, rnd *rand.Rand) (out []piece) {
+	var left [2][]byte
+	emit := func(d wire.Dir, n int) {
+		n = min(n, len(left[d]))
+		out = append(out, piece{d, left[d][:n]})
+		left[d] = left[d][n:]
+	}
+	for _, p := range pieces {
+		left[p.d] = append(left[p.d], p.octets...)
+		for rnd.IntN(3) > 0 {
+			emit(wire.Dir(rnd.IntN(2)), 1+rnd.IntN([]int{5, 1460, 40000}[rnd.IntN(3)]))
+		}
+	}
+	for len(left[0])+len(left[1]) > 0 {
+		emit(wire.Dir(rnd.IntN(2)), 1+rnd.IntN(5000))
+	}
+	return out
 }

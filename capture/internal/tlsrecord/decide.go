@@ -36,6 +36,12 @@ func (c *Conn) decide() (v verdict, why string) {
 	if c.hello.done[wire.Client] {
 		c.secrets = c.keys.get(c.hello.client.random)
 	}
+	if c.secrets == nil && c.version() == version12 && !c.hello.named && c.mayCome(wire.Server) {
+		return wait, c.noKey() // until it is known if a session is resumed
+	}
+	if c.secrets == nil {
+		c.secrets = c.resumedSecrets()
+	}
 	if c.secrets == nil {
 		return c.decideGuess()
 	}
@@ -55,6 +61,7 @@ func (c *Conn) decideSuite() (v verdict, why string) {
 		return c.waitKey(), c.missing(labelMaster)
 	default:
 		c.suites = []*suite{findSuite(version12, c.hello.server.suite)}
+		c.remember()
 	}
 	return done, ""
 }

@@ -22,6 +22,9 @@ func (c *Conn) message(h *half, t time.Time, typ byte, body []byte) {
 		c.clientHello(h, body)
 	case typ == msgServerHello && h.dir == wire.Server && c.helloMayCome():
 		c.serverHello(h, body)
+	case typ == msgNewSessionTicket && c.version() == version12:
+		c.hello.ticket = parseTicket(body)
+		c.remember()
 	case c.version() == version13 && h.stage != stageClear:
 		c.message13(h, t, typ, body)
 	}
@@ -54,6 +57,9 @@ func (c *Conn) clientHello(h *half, body []byte) {
 	c.info.ClientRandom = bytes.Clone(hello.random[:])
 	if hello.earlyData {
 		c.hello.early = earlyOffered
+	}
+	if c.hello.named { // the server was ahead
+		c.tell()
 	}
 }
 
@@ -94,7 +100,9 @@ func (c *Conn) nameResumed(resumed bool) {
 	}
 	c.hello.named = true
 	c.info.Resumed = resumed
-	c.tell()
+	if c.hello.done[wire.Client] {
+		c.tell()
+	}
 }
 
 // message13 takes a message of TLS 1.3 that was encrypted.

@@ -15,11 +15,12 @@ const (
 	msgKeyUpdate           = 24
 )
 
-// Extensions (RFC 8446 §4.2, RFC 7366, RFC 9849).
+// Extensions (RFC 8446 §4.2, RFC 5077, RFC 7366, RFC 9849).
 const (
 	extServerName           = 0
 	extALPN                 = 16
 	extEncryptThenMAC       = 22
+	extSessionTicket        = 35
 	extPreSharedKey         = 41
 	extEarlyData            = 42
 	extSupportedVersions    = 43
@@ -110,6 +111,7 @@ type clientHello struct {
 	suites     []uint16 // without GREASE
 	serverName string
 	alpn       []string // without GREASE
+	ticket     []byte   // of a session of TLS 1.2
 	earlyData  bool
 	encrypted  bool // it has an Encrypted ClientHello
 }
@@ -135,6 +137,8 @@ func parseClientHello(body []byte) (h clientHello, ok bool) {
 			h.serverName = parseServerName(body)
 		case extALPN:
 			h.alpn = parseALPN(body)
+		case extSessionTicket:
+			h.ticket = body.p
 		case extEarlyData:
 			h.earlyData = true
 		case extEncryptedClientHello:

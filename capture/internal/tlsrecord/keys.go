@@ -102,6 +102,7 @@ type Keys struct {
 	order      []*secrets // oldest at next, where it is full
 	next       int
 	junk       int
+	sessions   sessions
 	generation uint64 // counts the calls of Add that have brought something
 }
 

@@ -44,7 +44,7 @@ func (m *messages) feed(p []byte, f func(typ byte, body []byte)) {
 // kept reports whether the message that begins is of use.
 func (m *messages) kept() bool {
 	switch m.head[0] {
-	case msgClientHello, msgServerHello, msgEncryptedExtensions, msgKeyUpdate:
+	case msgClientHello, msgServerHello, msgNewSessionTicket, msgEncryptedExtensions, msgKeyUpdate:
 		return m.left <= maxMessage
 	}
 	return false

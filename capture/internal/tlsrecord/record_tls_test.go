@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
+	"github.com/sluice-go/sluice/internal/memconn"
 )
 
 // A piece is what one Write has sent.
@@ -89,6 +90,7 @@ func configs() (client, server *tls.Config) {
 		InsecureSkipVerify: true, ServerName: "example.com", NextProtos: []string{"h2", "http/1.1"},
 	}
 	server = &tls.Config{Certificates: []tls.Certificate{ecdsaCert, rsaCert}, NextProtos: []string{"h2"}}
+	server.SetSessionTicketKeys([][32]byte{{1}}) // those of the clones, too
 	return client, server
 }
 
@@ -98,7 +100,7 @@ func run(t *testing.T, client, server *tls.Config, requests, responses [][]byte)
 	x := &exchange{}
 	client, server = client.Clone(), server.Clone()
 	client.KeyLogWriter = &x.keyLog
-	a, b := net.Pipe()
+	a, b := memconn.Pipe(memconn.Options{})
 	cc := tls.Client(&taped{a, wire.Client, &x.tape}, client)
 	sc := tls.Server(&taped{b, wire.Server, &x.tape}, server)
 	failed := make(chan error, 1)
@@ -177,6 +179,14 @@ func (r *result) Octets(d wire.Dir, t time.Time, p []byte) {
 }
 
 func (r *result) Lost(d wire.Dir, _ time.Time, n int64, _ string) {
+	if i := len(r.lost[d]) - 1; i >= 0 && r.lost[d][i].at == len(r.got[d]) {
+		if before := &r.lost[d][i].n; n < 0 || *before < 0 {
+			*before = -1
+		} else {
+			*before += n
+		}
+		return
+	}
 	r.lost[d] = append(r.lost[d], gap{len(r.got[d]), n})
 }
 

@@ -168,11 +168,26 @@ func (h *half) drop(n int) {
 
 // abandon gives up the search.
 func (c *Conn) abandon(h *half, t time.Time, why string) {
-	if h.gap != 0 && h.stage == stageData {
+	reported := h.gap != 0 && h.stage == stageData
+	if reported {
 		c.report(h, t, -1, whyLost)
 	}
-	c.undecrypted(h, t, why, h.passed)
+	if !reported || h.passed > 0 {
+		c.undecrypted(h, t, why, h.passed)
+	}
 	c.die(h, why)
+}
+
+// endSearch is called where no more octets come, and no record was found.
+func (c *Conn) endSearch(h *half, t time.Time) {
+	if c.o.StartMissing && !h.opened && h.passed == 0 && len(h.in.p) == 0 {
+		return // the direction has nothing
+	}
+	why := whyNotFound
+	if v, missing := c.decide(); v != done {
+		why = missing
+	}
+	c.abandon(h, t, why)
 }
 
 // bury counts octets of a direction that was given up.
@@ -215,7 +230,10 @@ func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
 func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
 	h.failed++
 	switch {
-	case c.secrets == nil && (h.failed >= maxFailed || c.budget <= 0):
+	case c.secrets == nil:
+		if any && h.failed < maxFailed && c.budget > 0 {
+			break
+		}
 		why := whyNoHandshake
 		if len(c.info.ClientRandom) > 0 {
 			why = c.noKey()

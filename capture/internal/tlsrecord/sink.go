@@ -28,9 +28,9 @@ type Sink interface {
 	Handshake(Info)
 
 	// Undecrypted says that n octets of a direction, as they were on the wire, cannot be decrypted,
-	// and why: a phrase without a period. It is called at once when such octets begin, and again
-	// with the rest of them, for the same reason, before the direction goes on or ends: the sum of
-	// all n is what was not decrypted.
+	// and why: a phrase without a period. It is called at once where a direction is given up, and
+	// again with the rest of its octets, for the same reason, before End; where a direction goes on
+	// behind such octets, once before it does. The sum of all n is what was not decrypted.
 	Undecrypted(why string, d wire.Dir, t time.Time, n int64)
 }
 
@@ -65,14 +65,22 @@ type undecrypted struct {
 	t   time.Time
 }
 
-// undecrypted counts n octets of a direction.
+// undecrypted counts n octets of a direction that is given up. The Sink is told of the first ones.
 func (c *Conn) undecrypted(h *half, t time.Time, why string, n int64) {
+	begins := h.counted.why != why
+	c.skipped(h, t, why, n)
+	if begins {
+		c.tell()
+		c.to.Undecrypted(why, h.dir, t, h.counted.n)
+		h.counted.n = 0
+	}
+}
+
+// skipped counts n octets of a direction that goes on behind them.
+func (c *Conn) skipped(h *half, t time.Time, why string, n int64) {
 	if h.counted.why != why {
 		c.flush(h)
 		h.counted.why = why
-		c.tell()
-		c.to.Undecrypted(why, h.dir, t, n)
-		return
 	}
 	h.counted.n += n
 	h.counted.t = t
@@ -81,6 +89,7 @@ func (c *Conn) undecrypted(h *half, t time.Time, why string, n int64) {
 // flush tells the Sink what was counted.
 func (c *Conn) flush(h *half) {
 	if h.counted.n > 0 {
+		c.tell()
 		c.to.Undecrypted(h.counted.why, h.dir, h.counted.t, h.counted.n)
 	}
 	h.counted = undecrypted{}

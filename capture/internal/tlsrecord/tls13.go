@@ -17,7 +17,7 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 		h.broken = true
 	}
 	if h.dir == wire.Client && c.info.HelloRetry && c.hello.count[wire.Client] == 1 {
-		c.undecrypted(h, t, whyRejected, int64(len(record)))
+		c.skipped(h, t, whyRejected, int64(len(record)))
 		return done
 	}
 	v, why := c.decide()
@@ -28,7 +28,7 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 		c.die(h, why)
 	case c.version() != version13 || !c.sure():
 		c.lose(h, 0)
-	case h.dir == wire.Client && c.hello.early == earlyOffered && c.earlyMayCome():
+	case h.dir == wire.Client && c.serverMayTell():
 		return wait
 	case h.dir == wire.Client && c.hello.early == earlyAccepted:
 		c.enter(h, stageEarly)
@@ -38,10 +38,12 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 	return again
 }
 
-// earlyMayCome reports whether the server may still say what it does with 0-RTT data.
-func (c *Conn) earlyMayCome() bool {
+// serverMayTell reports whether the server's EncryptedExtensions may still come: they have the
+// protocol, and what the server does with 0-RTT data.
+func (c *Conn) serverMayTell() bool {
 	h := &c.halves[wire.Server]
-	return !c.forced && !h.last && h.dead == "" && h.stage < stageData
+	open := !c.told || c.hello.early == earlyOffered
+	return open && !c.forced && !h.last && h.dead == "" && h.stage < stageData
 }
 
 // enter begins a stage of TLS 1.3.
@@ -177,13 +179,13 @@ func (c *Conn) failed(h *half, t time.Time, record []byte) verdict {
 	early := h.dir == wire.Client && c.version() == version13 && h.stage == stageHandshake && !h.opened
 	switch {
 	case early && c.hello.early == earlyRejected:
-		c.undecrypted(h, t, whyRejected, int64(len(record)))
+		c.skipped(h, t, whyRejected, int64(len(record)))
 		return done
 	case early && c.hello.early == earlyAccepted && c.secrets.find(labelEarly, 0) == nil:
-		c.undecrypted(h, t, c.missing(labelEarly), int64(len(record)))
+		c.skipped(h, t, c.missing(labelEarly), int64(len(record)))
 		return done
 	case early && c.hello.early == earlyOffered:
-		c.undecrypted(h, t, whyUnknown, int64(len(record)))
+		c.skipped(h, t, whyUnknown, int64(len(record)))
 		return done
 	case h.key == nil && h.failed <= maxHandshake:
 		return done // the handshake, for which the log has no secret
