@@ -31,10 +31,11 @@ type lint struct {
 	sides   [2]lintSide // by Dir
 	streams stream.Table[*lintStream]
 	closed  closedList
-	message lintMessage    // the header section that ended with this frame
-	counts  []uint32       // by rule
-	last    []time.Time    // by rule
-	waited  [2]waitedTotal // by Dir
+	message lintMessage      // the header section that ended with this frame
+	counts  []uint32         // by rule
+	last    []time.Time      // by rule
+	waited  [2]waitedTotal   // by Dir
+	held    [2][]heldOffence // by Dir of the side that has to send first
 }
 
 // lintSide is what is known of one side.
@@ -138,13 +139,46 @@ func (l *lint) finding(r *rule, o *offence) {
 func (l *lint) frame(f *Frame) {
 	l.settleLoss(f)
 	l.begin(f)
+	l.release(f.Dir)
 	for _, i := range rulesOf[f.Header.Type] {
-		if o := rules[i].check(l, f); o != nil {
+		if rules[i].roles && l.s.info.StartMissing {
+			continue
+		}
+		switch o := rules[i].check(l, f); {
+		case o == nil:
+		case rules[i].crosses:
+			l.hold(i, o, f.Dir.Other())
+		default:
 			l.report(i, o)
 		}
 	}
 	l.apply(f)
 	l.sides[f.Dir].frames++
+}
+
+// heldOffence is an offence that is none if octets of the other side are missing. A hole in what
+// one side sends is known only later, when what the other side sends has long been read.
+type heldOffence struct {
+	rule int
+	*offence
+}
+
+// maxHeldOffences is how many wait for each side.
+const maxHeldOffences = 1000
+
+// hold reports an offence when side d is seen to send again, and nothing was lost before.
+func (l *lint) hold(rule int, o *offence, d Dir) {
+	if len(l.held[d]) < maxHeldOffences {
+		l.held[d] = append(l.held[d], heldOffence{rule, o})
+	}
+}
+
+// release reports what was held until d sends.
+func (l *lint) release(d Dir) {
+	for _, h := range l.held[d] {
+		l.report(h.rule, h.offence)
+	}
+	l.held[d] = l.held[d][:0]
 }
 
 // event checks the rules of a kind that are not about one frame.
@@ -176,6 +210,12 @@ func (l *lint) stall(s *Stall) {
 
 // end is the last call.
 func (l *lint) end(t time.Time, how wire.How) {
+	for d := range l.held {
+		if l.sides[d].lost > 0 {
+			l.lostFrames(Dir(d))
+		}
+		l.release(Dir(d))
+	}
 	l.event(onEnd, &lintEvent{time: t, how: how})
 	for i, n := range l.counts {
 		if n <= maxFindings {

@@ -107,6 +107,7 @@ func (l *lint) lost(d Dir, _ time.Time, n int64) {
 func (l *lint) lostFrames(d Dir) {
 	side := &l.sides[d]
 	side.lossy = true
+	l.held[d] = nil
 	side.block = lintBlock{}
 	side.settings.lost()
 	l.sides[d.Other()].settings.lost()

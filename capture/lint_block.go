@@ -103,7 +103,7 @@ func (l *lint) kindOf(d Dir, b *lintBlock, m *lintMessage) messageKind {
 	st, side := m.stream, &l.sides[d]
 	bare := m.Method == "" && m.Status == 0 // trailers, or a malformed head
 	switch {
-	case !m.known || side.misplaced:
+	case !m.known || side.misplaced || l.s.info.StartMissing && wrongSide(d, m):
 		return noMessage
 	case b.promised != 0:
 		return promisedHead
@@ -122,6 +122,14 @@ func (l *lint) kindOf(d Dir, b *lintBlock, m *lintMessage) messageKind {
 		return requestHead
 	}
 	return responseHead
+}
+
+// wrongSide reports whether a head is that of a message which the other side sends.
+func wrongSide(d Dir, m *lintMessage) bool {
+	if d == Client {
+		return m.Method == "" && m.Status != 0
+	}
+	return m.Method != "" && m.Status == 0
 }
 
 // applyMessage notes the header section that has ended.

@@ -27,6 +27,14 @@ type rule struct {
 	frames []frame.Type // that are checked; nil: of all types
 	once   scope
 
+	// roles says that the rule is about which side is the client, which is a guess where the start is
+	// missing.
+	roles bool
+
+	// crosses says that the rule is about a frame and what the other side has sent before, so that
+	// it is not broken where that is missing.
+	crosses bool
+
 	// check looks at a frame, before l has taken it into account, and returns what is wrong.
 	check func(l *lint, f *Frame) *offence
 

@@ -15,7 +15,8 @@ var controlRules = []rule{
 			Title: "PING is answered that was not sent",
 			Text:  "The answer to PING has its 8 octets. This one has others, or there was no PING.",
 		},
-		frames: types(frame.TypePing),
+		crosses: true,
+		frames:  types(frame.TypePing),
 		check: func(l *lint, f *Frame) *offence {
 			p, ok := f.Parsed.(frame.Ping)
 			other := &l.sides[f.Dir.Other()]

@@ -60,7 +60,7 @@ func fieldRule(id, title string, once scope, text string, sections ...string) ru
 		Rule: Rule{
 			ID: id, Group: "Fields", Section: sections[0], Severity: Error, Title: title, Text: text,
 		},
-		once: once, frames: headerTypes,
+		once: once, frames: headerTypes, crosses: id == "protocol-field", // SETTINGS of the server may permit it
 		check: func(l *lint, f *Frame) *offence {
 			section, reason := l.headFault(f)
 			if !slices.Contains(sections, section) {

@@ -12,7 +12,8 @@ var flowRules = []rule{
 			Text: "The side has sent more than the other one has given credit for, with padding counted: on the " +
 				"stream, or on the connection. The receiver answers FLOW_CONTROL_ERROR.",
 		},
-		frames: types(frame.TypeData),
+		crosses: true,
+		frames:  types(frame.TypeData),
 		check: func(l *lint, f *Frame) *offence {
 			switch e := l.s.ledger.excess; {
 			case e.stream > 0:
@@ -30,7 +31,8 @@ var flowRules = []rule{
 			Text: "WINDOW_UPDATE, or SETTINGS_INITIAL_WINDOW_SIZE, takes a window beyond 2,147,483,647 octets. The " +
 				"sender of DATA answers FLOW_CONTROL_ERROR.",
 		},
-		frames: types(frame.TypeWindowUpdate, frame.TypeSettings),
+		crosses: true,
+		frames:  types(frame.TypeWindowUpdate, frame.TypeSettings),
 		check: func(l *lint, f *Frame) *offence {
 			if !l.s.ledger.excess.overflow {
 				return nil

@@ -24,7 +24,8 @@ var frameRules = []rule{
 			Text: "A receiver takes frames of 16,384 octets unless its SETTINGS say more. It answers a longer one with " +
 				"FRAME_SIZE_ERROR. A new value counts once it is acknowledged; both are accepted until then.",
 		},
-		check: checkFrameSize,
+		crosses: true,
+		check:   checkFrameSize,
 	},
 	{
 		Rule: Rule{
@@ -97,6 +98,7 @@ var frameRules = []rule{
 			Title: "a client has sent a frame that only servers send",
 			Text:  "ALTSVC and ORIGIN are for servers. One of a client is ignored.",
 		},
+		roles:  true,
 		frames: types(frame.TypeAltSvc, frame.TypeOrigin),
 		check: func(_ *lint, f *Frame) *offence {
 			if f.Dir != Client {
@@ -115,6 +117,7 @@ var frameRules = []rule{
 			Title: "a server has sent PRIORITY_UPDATE",
 			Text:  "Only clients ask for priorities. The client ends the connection with PROTOCOL_ERROR.",
 		},
+		roles:  true,
 		frames: types(frame.TypePriorityUpdate),
 		check: func(_ *lint, f *Frame) *offence {
 			if f.Dir != Server {

@@ -10,6 +10,7 @@ var pushRules = []rule{
 			Title: "a client has sent PUSH_PROMISE",
 			Text:  "Only servers push. The server ends the connection with PROTOCOL_ERROR.",
 		},
+		roles:  true,
 		frames: types(frame.TypePushPromise),
 		check: func(_ *lint, f *Frame) *offence {
 			if f.Dir != Client {
@@ -41,6 +42,7 @@ var pushRules = []rule{
 			Text: "Promised streams have even identifiers, each higher than all before. The client ends the connection with " +
 				"PROTOCOL_ERROR.",
 		},
+		roles:  true,
 		frames: types(frame.TypePushPromise),
 		check: func(l *lint, f *Frame) *offence {
 			p, ok := f.Parsed.(frame.PushPromise)

@@ -49,6 +49,7 @@ var settingRules = []rule{
 			Title: "a server sets SETTINGS_ENABLE_PUSH to 1",
 			Text:  "Only clients may be pushed to. The client ends the connection with PROTOCOL_ERROR.",
 		},
+		roles:  true,
 		frames: types(frame.TypeSettings),
 		check: func(_ *lint, f *Frame) *offence {
 			for s := range settingsOf(f) {
@@ -113,7 +114,8 @@ var settingRules = []rule{
 			Text: "There are more acknowledgements than SETTINGS of the other side: a sign of two implementations " +
 				"that disagree.",
 		},
-		frames: types(frame.TypeSettings),
+		crosses: true,
+		frames:  types(frame.TypeSettings),
 		check: func(l *lint, f *Frame) *offence {
 			s := &l.sides[f.Dir.Other()].settings
 			if !f.Header.Flags.Has(frame.FlagAck) || f.Err != nil || s.unsure || len(s.pending) > 0 || l.anyLossy() {

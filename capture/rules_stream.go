@@ -16,7 +16,8 @@ var streamRules = []rule{
 			Text: "Clients open streams with odd identifiers; streams with even ones are promised by the server first. The " +
 				"receiver ends the connection with PROTOCOL_ERROR.",
 		},
-		frames: types(frame.TypeHeaders),
+		crosses: true,
+		frames:  types(frame.TypeHeaders),
 		check: func(l *lint, f *Frame) *offence {
 			id := f.Header.StreamID
 			if id == 0 || l.stateBefore(f) != stream.Idle || opener(id) == f.Dir && f.Dir == Client {
@@ -51,7 +52,8 @@ var streamRules = []rule{
 			Text: "Only HEADERS opens a stream, and only PRIORITY may come before. The receiver ends the connection with " +
 				"PROTOCOL_ERROR.",
 		},
-		frames: types(frame.TypeData, frame.TypeRSTStream, frame.TypePushPromise, frame.TypeWindowUpdate),
+		crosses: true,
+		frames:  types(frame.TypeData, frame.TypeRSTStream, frame.TypePushPromise, frame.TypeWindowUpdate),
 		check: func(l *lint, f *Frame) *offence {
 			if f.Header.StreamID == 0 || l.stateBefore(f) != stream.Idle {
 				return nil
@@ -135,7 +137,8 @@ var streamRules = []rule{
 			Text: "The side has acknowledged the limit of the other one, and opens more streams. The receiver resets " +
 				"them with REFUSED_STREAM or PROTOCOL_ERROR.",
 		},
-		frames: types(frame.TypeHeaders), check: checkConcurrency,
+		crosses: true,
+		frames:  types(frame.TypeHeaders), check: checkConcurrency,
 	},
 }
 
