@@ -102,7 +102,7 @@ func (c *ContentDecoder) Event(e Event) {
 	conn := e.ConnID()
 	switch e := e.(type) {
 	case *Frame:
-		if len(e.Fields) > 0 && !e.Trailer && !promises(e) {
+		if len(e.Fields) > 0 && !e.Trailer && beginsMessage(e.Fields) && !promises(e) {
 			c.head(conn, contentKey{e.Header.StreamID, e.Dir}, e.Fields, fieldValue(e.Fields, ":status"))
 		}
 	case *Message:
@@ -112,7 +112,7 @@ func (c *ContentDecoder) Event(e Event) {
 	case *Body:
 		c.body(e)
 	case *Gap:
-		if o := c.conns[conn]; o != nil {
+		if o := c.conns[conn]; o != nil && e.Stream == 0 {
 			o.gaps[e.Dir]++
 		}
 	case *Request:
@@ -241,11 +241,10 @@ func (c *ContentDecoder) finish(conn uint64, k contentKey) {
 		return
 	}
 	switch {
-	case o.err != nil:
-	case !o.complete:
-		o.err = errContentCut
-	case o.gaps != contents.gaps[k.dir] && o.length != o.sent:
+	case o.gaps != contents.gaps[k.dir] && o.length != o.sent && (o.err == nil || o.err == errContentLost):
 		o.err = errContentGap
+	case o.err == nil && !o.complete:
+		o.err = errContentCut
 	}
 	content := Content{Conn: conn, Stream: k.stream, Dir: k.dir, Time: o.time, Type: o.kind, Sent: o.sent}
 	content.Octets, content.Codings, content.Err = c.decode(o)

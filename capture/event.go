@@ -165,6 +165,7 @@ type Gap struct {
 	Conn    uint64
 	Time    time.Time
 	Dir     Dir
+	Stream  uint32 // of the one frame that lacks them; 0: whole frames may be missing
 	Octets  int64  // -1 where their number is unknown
 	Skipped int64  // octets behind them that are there, but not shown: no frame is known to begin in them
 	Reason  string // "lost", "cut", "start", "undecrypted"

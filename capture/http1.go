@@ -61,7 +61,7 @@ func (h *http1) Octets(d wire.Dir, t time.Time, p []byte) {
 
 // Lost implements wire.Sink.
 func (h *http1) Lost(d wire.Dir, t time.Time, n int64, why string) {
-	h.list.losses++
+	h.list.losses[d]++
 	h.dirs[d].lost(t, n, why)
 	h.s.lost(Dir(d), t, n)
 }

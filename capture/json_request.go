@@ -171,6 +171,7 @@ func findingJSON(o *jsonObject, e *Finding) {
 func gapJSON(o *jsonObject, e *Gap) {
 	o.time("time", e.Time)
 	o.str("dir", e.Dir.String())
+	o.numIf("stream", int64(e.Stream))
 	if e.Octets >= 0 {
 		o.num("octets", e.Octets)
 	}

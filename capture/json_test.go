@@ -80,7 +80,10 @@ func fullEvents() []Event {
 			Conn: 1, Stream: 3, Frame: 8, Time: at(0), Dir: Server, Rule: "r", Section: "RFC 9113 §5.1", Severity: Warning,
 			Text: "wrong",
 		},
-		&Gap{Conn: 1, Time: at(0), Dir: Server, Octets: 1448, Skipped: 7, Reason: "lost", Text: "1448 octets are missing"},
+		&Gap{
+			Conn: 1, Time: at(0), Dir: Server, Stream: 3, Octets: 1448, Skipped: 7, Reason: "lost",
+			Text: "1448 octets are missing",
+		},
 		&Gap{Conn: 1, Time: at(0), Octets: -1, Reason: "start"},
 		&Body{Conn: 1, Stream: 3, Time: at(0), Dir: Server, Octets: []byte("text\n"), Lost: 5, End: true},
 		&Body{Conn: 1, Stream: 3, Time: at(0), Dir: Server, Octets: []byte{0xff, 0}},

@@ -22,6 +22,7 @@ type requests struct {
 	blocks  [2]headerBlock // by Dir
 	closed  closedStreams
 	highest [2]uint32 // by the side that begins streams
+	missing [2]int64  // by Dir, octets that no frame has claimed yet
 	early   map[uint32]*Request
 }
 
@@ -42,6 +43,7 @@ func newRequests(s *session) *requests {
 }
 
 func (o *requests) frame(f *Frame) {
+	o.whole(f)
 	switch f.Header.Type {
 	case frame.TypeHeaders, frame.TypePushPromise:
 		o.block(f)
@@ -138,11 +140,14 @@ func (o *requests) section(b *headerBlock, f *Frame) {
 	if p := b.priority; p != nil {
 		x.Weight, x.DependsOn, x.Exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
 	}
+	// Where frames are missing, the first header block that is seen may be that of trailers.
+	lossy := o.s.info.StartMissing || o.list.losses != [2]uint64{}
+	first := x.Body[f.Dir] == 0 && (!lossy || beginsMessage(f.Fields))
 	switch {
-	case f.Dir == Client && !x.asked && x.Body[Client] == 0:
+	case f.Dir == Client && !x.asked && first:
 		x.StartMissing = false
 		x.head(f.Fields)
-	case f.Dir == Server && !x.final && x.Body[Server] == 0:
+	case f.Dir == Server && !x.final && first:
 		status, _ := strconv.Atoi(fieldValue(f.Fields, ":status"))
 		if x.response(status, f.Fields, f.Time) {
 			x.began = b.first
@@ -179,6 +184,7 @@ func (o *requests) dataFrame(f *Frame) {
 
 // content takes octets of DATA, before their frame is complete.
 func (o *requests) content(d Dir, t time.Time, stream uint32, p []byte, lost int64) {
+	o.claim(d, lost)
 	x := o.exchange(stream, t)
 	if x == nil {
 		return
@@ -196,7 +202,7 @@ func (o *requests) exchange(stream uint32, first time.Time) *exchange {
 	if x := o.open[stream]; x != nil {
 		return x
 	}
-	known := stream <= o.highest[stream%2] && o.list.losses == 0 && !o.s.info.StartMissing
+	known := stream <= o.highest[stream%2] && o.list.losses == [2]uint64{} && !o.s.info.StartMissing
 	if stream == 0 || known || o.closed.has(stream) {
 		return nil
 	}
@@ -229,10 +235,36 @@ func (o *requests) finish(x *exchange) {
 	o.s.emit(&x.Request)
 }
 
-func (o *requests) lost(Dir, time.Time, int64) { o.list.losses++ }
+// lost counts what is missing of a direction, until a frame says that it is a part of it.
+func (o *requests) lost(d Dir, _ time.Time, n int64) {
+	if n < 0 {
+		o.list.losses[d]++
+		return
+	}
+	o.missing[d] += n
+}
+
+// claim takes note that n of the octets that are missing belong to the frame that comes: the others
+// are those of whole frames.
+func (o *requests) claim(d Dir, n int64) {
+	if o.missing[d] > n {
+		o.list.losses[d]++
+	}
+	o.missing[d] = 0
+}
+
+// whole takes note that f is over.
+func (o *requests) whole(f *Frame) {
+	o.claim(f.Dir, int64(f.Missing))
+	if x := o.open[f.Header.StreamID]; x != nil && f.Missing > 0 {
+		x.Lossy = true
+	}
+}
 
 // end emits what is open, in the order of streams.
 func (o *requests) end(time.Time, wire.How) {
+	o.claim(Client, 0)
+	o.claim(Server, 0)
 	for _, x := range inOrder(o.open) {
 		o.finish(x)
 	}

@@ -67,6 +67,11 @@ func (x *exchange) content(d Dir, t time.Time, p []byte, lost int64) {
 		x.Lossy = true
 		x.grpc[d].lost(lost)
 	}
+	if x.losses[d] != x.list.losses[d] {
+		x.losses[d] = x.list.losses[d]
+		x.Lossy = true
+		x.grpc[d].lost(-1)
+	}
 	if len(p) == 0 {
 		return
 	}
@@ -111,6 +116,16 @@ func (x *exchange) finished() {
 			x.GRPC.Partial[d] = x.grpc[d].partial()
 		}
 	}
+}
+
+// beginsMessage reports whether fields may be those of a header section, which has pseudo-fields.
+func beginsMessage(fields []Field) bool {
+	for i := range fields {
+		if f := &fields[i]; strings.HasPrefix(f.Name, ":") || f.State == UnknownField && f.Name == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // fieldValue returns the value of the first field of that name; names compare without regard to

@@ -127,3 +127,48 @@ func TestRequestsRemembered(t *testing.T) {
 		t.Errorf("%d priorities and %d streams are remembered", len(o.early), len(o.closed.set))
 	}
 }
+
+// Octets that one DATA frame lacks concern its stream only; others may be frames of any stream.
+func TestRequestsLossy(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lost int64
+		want []string
+	}{
+		{"within DATA", 10, []string{"1 POST / 200 body=16/0 complete", "3 POST / 200 body=5/0 lossy complete"}},
+		{
+			"and a frame before it", 19,
+			[]string{"1 POST / 200 body=16/0 lossy complete", "3 POST / 200 body=5/0 lossy complete"},
+		},
+		{
+			"how many is not known", -1,
+			[]string{"1 POST / 200 body=16/0 lossy complete", "3 POST / 200 body=5/0 lossy complete"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := http2Played(t, Options{})
+			kind := "content-type: application/grpc"
+			p.send(Client, h2test.Post(1, kind), h2test.Post(3, kind), h2test.Data(1, grpcMessage(0, 3)))
+			p.s.lost(Client, p.now, tt.lost)
+			p.s.content(Client, p.now, 3, []byte("after"), 10)
+			h := frame.Header{Length: 15, Type: frame.TypeData, StreamID: 3, Flags: frame.FlagEndStream}
+			p.s.dataFrame(Client, p.now, p.now, h, -1, 10)
+			p.send(Client, h2test.DataEnd(1, grpcMessage(0, 3)))
+			p.send(Server, h2test.Response(1, 200).End(), h2test.Response(3, 200).End())
+			var got []string
+			for _, r := range p.requests() {
+				got = append(got, line(r))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			want := int64(2) // messages
+			if tt.lost != 10 {
+				want = 1
+			}
+			if n := p.requests()[0].GRPC.Count[Client]; n != want {
+				t.Errorf("%d messages on stream 1, want %d", n, want)
+			}
+		})
+	}
+}

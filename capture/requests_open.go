@@ -22,7 +22,7 @@ const (
 type exchange struct {
 	Request
 	list   *exchanges
-	losses uint64    // of list, when the exchange began
+	losses [2]uint64 // of list, when the exchange began
 	ended  [2]bool   // by Dir
 	asked  bool      // the header section of the request was seen
 	final  bool      // that of the final response was seen
@@ -44,7 +44,7 @@ type exchange struct {
 type exchanges struct {
 	s      *session
 	finish func(x *exchange) // emits and removes it
-	losses uint64            // how often octets were lost
+	losses [2]uint64         // by Dir, how often octets were lost that may be those of any request
 
 	first, last *exchange
 	full        *exchange // all before it have been dropped

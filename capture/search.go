@@ -289,7 +289,8 @@ func (g *gap) emit(s *session, d Dir, t time.Time) {
 		return
 	}
 	s.gap(&Gap{
-		Conn: s.info.ID, Time: t, Dir: d, Octets: g.octets, Skipped: g.skipped, Reason: g.reason, Text: g.text(d),
+		Conn: s.info.ID, Time: t, Dir: d, Stream: g.within.StreamID, Octets: g.octets, Skipped: g.skipped,
+		Reason: g.reason, Text: g.text(d),
 	})
 }
 
