@@ -19,12 +19,12 @@ func hide(e Event, extra []string) {
 	case *Frame:
 		hideFields(e.Fields, extra)
 		if f, ok := e.Parsed.(frame.GoAway); ok {
-			f.DebugData = []byte(hideURL(string(f.DebugData)))
+			f.DebugData = []byte(HideURL(string(f.DebugData)))
 			e.Parsed = f
 		}
 	case *Message:
 		hideFields(e.Fields, extra)
-		e.Line = hideURL(e.Line)
+		e.Line = HideURL(e.Line)
 	case *Request:
 		for _, d := range [...]Dir{Client, Server} {
 			hideFields(e.Fields[d], extra)
@@ -33,10 +33,10 @@ func hide(e Event, extra []string) {
 		for _, i := range e.Interim {
 			hideFields(i.Fields, extra)
 		}
-		e.Path = hideURL(e.Path)
-		e.Authority = hideURL(e.Authority)
+		e.Path = HideURL(e.Path)
+		e.Authority = HideURL(e.Authority)
 	case *Finding:
-		e.Text = hideURL(e.Text)
+		e.Text = HideURL(e.Text)
 	}
 }
 
@@ -78,13 +78,13 @@ func hideValue(f *Field, extra []string) string {
 		}
 		return hideCookies(pair) + attributes
 	case ":path", ":authority", "referer", "location", "content-location", "link", "refresh", "host":
-		return hideURL(f.Value)
+		return HideURL(f.Value)
 	}
 	if secretName(name) {
 		return hidden(f.Value)
 	}
 	if strings.Contains(f.Value, "://") || strings.Contains(name, "ur") && strings.Contains(f.Value, "=") {
-		return hideURL(f.Value) // x-original-url, x-forwarded-uri and such
+		return HideURL(f.Value) // x-original-url, x-forwarded-uri and such
 	}
 	return f.Value
 }
@@ -122,9 +122,9 @@ func hideCookies(v string) string {
 	return strings.Join(cookies, ";")
 }
 
-// hideURL hides the secrets of the URLs in a text: userinfo, and the values of parameters that
-// have tokens by custom, of queries and fragments.
-func hideURL(s string) string {
+// HideURL hides the secrets of the URLs in a text: userinfo, and the values of parameters that have
+// tokens by custom, such as access_token, key and sig, in queries and fragments.
+func HideURL(s string) string {
 	return hideParameters(hideUserinfo(s))
 }
 

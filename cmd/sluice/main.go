@@ -47,7 +47,9 @@ func runWith(ctx context.Context, args []string, stdout, stderr io.Writer, adjus
 		SilenceUsage:  true, // an error is one sentence, not a page of flags
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(nil), proxyCommand(adjust.proxy), tunnelCommand(adjust.reverse), inspectCommand())
+	root.AddCommand(
+		serveCommand(nil), proxyCommand(adjust.proxy), tunnelCommand(adjust.reverse), inspectCommand(), getCommand(),
+	)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/sluice-go/sluice/cmd/sluice/internal/get"
+)
+
+// getCommand turns flags into get.Options.
+func getCommand() *cobra.Command {
+	o := get.Defaults()
+	cmd := &cobra.Command{
+		Use:   "get URL...",
+		Short: "Fetch URLs side by side, and show every frame or where the time goes",
+		Long: `Fetch URLs side by side, over one connection where the server speaks HTTP/2.
+
+The contents are printed in the order of the URLs. The exit status is 0 where
+every URL was answered, whatever the status of the response (but see --fail).
+
+With SSLKEYLOGFILE in the environment, the secrets of TLS are added to that file,
+for Wireshark and sluice inspect.`,
+		Example: `  sluice get https://example.com/
+  sluice get -v https://localhost:8443/
+  sluice get --stat --repeat 20 https://example.com/ https://example.com/style.css
+  sluice get -o downloads/ https://example.com/a.iso https://example.com/b.iso
+  sluice get -d @photo.jpg -X PUT --proxy http://127.0.0.1:3128 https://example.com/photo`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, urls []string) error {
+			o.URLs = urls
+			o.In, o.Out, o.Err = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			o.KeyLog = os.Getenv("SSLKEYLOGFILE")
+			if f, ok := o.Err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				o.Terminal, _, _ = term.GetSize(int(f.Fd())) // 0 shows no progress
+			}
+			return get.Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "print every frame on standard error")
+	f.BoolVar(&o.Stat, "stat", false, "print a table of timings and pushes in place of the contents")
+	f.StringVarP(&o.Output, "output", "o", "", "file for the content, or a folder for those of several URLs")
+	f.StringVarP(&o.Data, "data", "d", "", `content to send; "@FILE" is that of a file, "@-" standard input (with POST)`)
+	f.StringVarP(&o.Method, "request", "X", "", "method (default: GET, and POST with --data)")
+	f.StringArrayVarP(&o.Header, "header", "H", nil, `field to send, such as "Accept: text/html" (may be repeated)`)
+	f.BoolVarP(&o.Head, "include", "i", false, "print the head of each response, too")
+	f.BoolVarP(&o.Follow, "location", "L", false, "follow redirects")
+	f.BoolVarP(&o.Fail, "fail", "f", false, "fail where a status is 400 or above")
+	f.BoolVar(&o.Compress, "compressed", false, "ask for gzip, and decompress")
+	f.IntVarP(&o.Repeat, "repeat", "n", o.Repeat, "how often each URL is fetched")
+	f.IntVar(&o.Parallel, "parallel", o.Parallel, "most requests at once")
+	f.DurationVar(&o.Timeout, "timeout", 0, "time for each request, its content included (default: no limit)")
+	f.StringVar(&o.Proxy, "proxy", "", `URL of a proxy, or "none" (default: that of the environment)`)
+	f.StringVar(&o.CACert, "cacert", "", "PEM file of certificates that are trusted beside those of the system")
+	f.BoolVarP(&o.Insecure, "insecure", "k", false, "take any certificate")
+	f.BoolVar(&o.HTTP1, "http1", false, "speak HTTP/1.1 alone")
+	f.BoolVar(&o.H2C, "h2c", false, "speak HTTP/2 without TLS with http URLs")
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "show no progress")
+	f.BoolVar(&o.ShowSecrets, "show-secrets", false, "show the values of authorization, cookies and tokens")
+	return cmd
+}
