@@ -59,6 +59,8 @@ for Wireshark and sluice inspect.`,
 	f.BoolVar(&o.HTTP1, "http1", false, "speak HTTP/1.1 alone")
 	f.BoolVar(&o.H2C, "h2c", false, "speak HTTP/2 without TLS with http URLs")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "show no progress")
+	f.StringVar(&o.Record, "record", "", "record the connections in this pcapng file, with the keys of TLS, for Wireshark")
+	f.StringVar(&o.Color, "color", o.Color, "colours of --verbose: auto, always or never")
 	f.BoolVar(&o.ShowSecrets, "show-secrets", false, "show the values of authorization, cookies and tokens")
 	return cmd
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
 )
@@ -266,7 +267,7 @@ func TestKeyLog(t *testing.T) {
 	s := newSite(t)
 	file := filepath.Join(t.TempDir(), "keys")
 	_, errs, err := s.get(Options{KeyLog: file}, "/hello")
-	if err != nil || !strings.Contains(errs, "secrets of TLS are written to "+file) {
+	if err != nil || !strings.Contains(errs, "Keys of TLS are written to "+file) {
 		t.Errorf("%v: %s", err, errs)
 	}
 	text, err := os.ReadFile(file)
@@ -275,6 +276,34 @@ func TestKeyLog(t *testing.T) {
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, mode %v", err, info.Mode())
+	}
+}
+
+// The frames are shown, without what is secret, and recorded.
+func TestVerbose(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "record.pcapng")
+	o := Options{Verbose: true, Record: file, Header: []string{"Authorization: Bearer abc"}, Color: "never"}
+	out, errs, err := s.get(o, "/hello")
+	if err != nil || out != "hello by HTTP/2.0\n" {
+		t.Error(out, err)
+	}
+	for _, want := range []string{"SETTINGS", "HEADERS", "GET", "/hello", "authorization: Bearer (hidden", "DATA"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("%s is not shown:\n%s", want, errs)
+		}
+	}
+	if strings.Contains(errs, "abc") {
+		t.Errorf("a secret is shown:\n%s", errs)
+	}
+	requests := 0
+	_, err = capture.ReadFile(file, capture.Options{}, func(e capture.Event) {
+		if r, ok := e.(*capture.Request); ok && r.Path == "/hello" && r.Status == 200 {
+			requests++
+		}
+	})
+	if err != nil || requests != 1 {
+		t.Errorf("%d requests were recorded, %v", requests, err)
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/cmd/sluice/internal/inspect"
 )
 
 // Options are the flags of the command.
@@ -38,7 +41,8 @@ type Options struct {
 	ShowSecrets bool
 	KeyLog      string // file that the secrets of TLS are added to; "" is none
 	Record      string // pcapng file that the connections are recorded in; "" is none
-	Color       bool
+	Color       string // of Verbose: as for sluice inspect
+	Getenv      func(string) string
 
 	In  io.Reader // of "@-"
 	Out io.Writer // the content
@@ -49,7 +53,9 @@ type Options struct {
 }
 
 // Defaults are the options without flags.
-func Defaults() Options { return Options{Repeat: 1, Parallel: 100} }
+func Defaults() Options {
+	return Options{Repeat: 1, Parallel: 100, Color: inspect.ColorAuto, Getenv: os.Getenv}
+}
 
 // check finds what cannot work before anything is sent, and says which flag to change.
 func (o *Options) check() error {

@@ -6,12 +6,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
+	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/inspect"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 )
+
+// dialTimeout bounds the time that a connection takes to be there.
+const dialTimeout = 30 * time.Second
 
 // transport returns a Transport as the flags want it; done must be called at the end.
 func (o *Options) transport() (t *client.Transport, done func() error, err error) {
@@ -35,21 +44,41 @@ func (o *Options) transport() (t *client.Transport, done func() error, err error
 	default:
 		u, err := url.Parse(o.Proxy)
 		if err != nil || u.Host == "" {
-			return nil, nil, fmt.Errorf("--proxy %s is not a URL such as http://127.0.0.1:3128", o.Proxy)
+			return nil, nil, fmt.Errorf("--proxy %s is not a URL such as http://127.0.0.1:3128", capture.HideURL(o.Proxy))
 		}
 		t.Proxy = http.ProxyURL(u)
 	}
-	done = func() error { return nil }
-	if o.KeyLog != "" {
-		f, err := os.OpenFile(o.KeyLog, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err != nil {
-			return nil, nil, fmt.Errorf("SSLKEYLOGFILE: %w", err)
-		}
-		fmt.Fprintf(o.Err, "The secrets of TLS are written to %s: what was sent can be read with them.\n", o.KeyLog)
-		t.TLSClientConfig.KeyLogWriter = f
-		done = f.Close
+	done, err = o.watch(t)
+	return t, done, err
+}
+
+// watch has the connections of a Transport shown, recorded, and their keys written, as the flags
+// say.
+func (o *Options) watch(t *client.Transport) (done func() error, err error) {
+	logger := log.New(o.Err, "sluice: ", 0)
+	w, err := watch.Open(watch.Options{Record: o.Record, KeyLog: o.KeyLog}, "", logger)
+	if err != nil {
+		return nil, err
 	}
-	return t, done, nil
+	t.TLSClientConfig.KeyLogWriter = w.KeyLogWriter()
+	t.DialContext = w.Dial((&net.Dialer{Timeout: dialTimeout}).DialContext)
+	if !o.Quiet {
+		w.Banner(o.Err)
+	}
+	if !o.Verbose {
+		return w.Close, nil
+	}
+	text, err := inspect.Text(o.Err, o.Color, o.Getenv)
+	if err != nil {
+		_ = w.Close() // nothing was recorded
+		return nil, err
+	}
+	live := &capture.Live{Options: capture.Options{ShowSecrets: o.ShowSecrets}, Handler: text}
+	t.Tracer = live
+	return func() error {
+		live.Close()
+		return w.Close()
+	}, nil
 }
 
 // roots are those of the system, and those of a PEM file.

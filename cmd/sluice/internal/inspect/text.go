@@ -29,6 +29,16 @@ func newText(w io.Writer, colors bool) *text { return &text{w: w, colors: newPal
 // begin sets the time from which times count.
 func (x *text) begin(t time.Time) { x.start = t }
 
+// Text returns a Handler that writes events to w for people, as the command does by default, with
+// the colours that mode says: ColorAuto, ColorAlways or ColorNever.
+func Text(w io.Writer, mode string, getenv func(string) string) (capture.Handler, error) {
+	on, err := colored(mode, w, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return newText(w, on).event, nil
+}
+
 // event is a capture.Handler.
 func (x *text) event(e capture.Event) {
 	switch e := e.(type) {
