@@ -1,0 +1,98 @@
+package conformance
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/sluice-go/sluice/capture"
+)
+
+// foundIn reads a capture, and returns its findings and gaps.
+func foundIn(t *testing.T, file, keys []byte) (findings []capture.Finding, gaps []capture.Gap) {
+	t.Helper()
+	_, err := capture.Read(bytes.NewReader(file), capture.Options{KeyLog: keys}, func(e capture.Event) {
+		switch e := e.(type) {
+		case *capture.Finding:
+			findings = append(findings, *e)
+		case *capture.Gap:
+			gaps = append(gaps, *e)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findings, gaps
+}
+
+// faults are the errors in exchanges that have some on purpose.
+var faults = map[string][]string{"every frame": {"field-invalid", "frame-on-wrong-stream"}}
+
+// Honest traffic breaks no rule, however it was captured. Where a segment is missing, that is the
+// one finding.
+func TestCaptureLint(t *testing.T) {
+	for _, tt := range captureCases {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.make(t)
+			packets := packetsOf(t, c.file)
+			for name, p := range map[string][]capturedPacket{
+				"as it is": packets, "shuffled": shuffled(packets, 1), "doubled": doubled(packets),
+			} {
+				findings, _ := foundIn(t, pcapOf(t, p), c.keyLog)
+				if got, want := errorsOf(findings), faults[tt.name]; !slices.Equal(got, want) {
+					t.Errorf("%s: errors %q, want %q", name, got, want)
+				}
+			}
+			for _, third := range []int{1, 2} {
+				findings, _ := foundIn(t, pcapOf(t, packets[len(packets)*third/3:]), c.keyLog)
+				for _, rule := range errorsOf(findings) {
+					if rule != "octets-missing" && !slices.Contains(faults[tt.name], rule) {
+						t.Errorf("without its start: %s", rule)
+					}
+				}
+			}
+			lintWithoutEach(t, c, packets, faults[tt.name])
+		})
+	}
+}
+
+// errorsOf returns the rules that are broken.
+func errorsOf(findings []capture.Finding) (list []string) {
+	for _, f := range findings {
+		if f.Severity == capture.Error {
+			list = append(list, f.Rule)
+		}
+	}
+	return list
+}
+
+// lintWithoutEach leaves out one segment with octets after another.
+func lintWithoutEach(t *testing.T, c captured, packets []capturedPacket, faults []string) {
+	t.Helper()
+	for i := range packets {
+		if len(tcpOf(packets[i].data).Payload) == 0 {
+			continue
+		}
+		findings, gaps := foundIn(t, pcapOf(t, without(packets, i)), c.keyLog)
+		var lost, told []string
+		for _, f := range findings {
+			switch {
+			case f.Rule == "octets-missing":
+				lost = append(lost, f.Text)
+			case f.Severity == capture.Error && !slices.Contains(faults, f.Rule):
+				t.Errorf("without packet %d: %s %v %d: %s", i+1, f.Rule, f.Dir, f.Stream, f.Text)
+			}
+		}
+		for _, g := range gaps {
+			if g.Reason != "start" && g.Reason != "undecrypted" {
+				told = append(told, g.Text)
+			}
+		}
+		if !slices.Equal(lost, told) {
+			t.Errorf("without packet %d: gaps %q, findings %q", i+1, told, lost)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
