@@ -37,10 +37,11 @@ func tcp(payload string) []byte {
 // ipv4 is a packet with 4 octets of options, in which something is.
 func ipv4(protocol byte, in []byte) []byte {
 	return cat(u16(0x4600, 24+len(in), 7, 0x4000), []byte{64, protocol, 0, 0},
-		[]byte{192, 0, 2, 1}, []byte{192, 0, 2, 2}, []byte{1, 1, 1, 0}, in)
+		src4, []byte{192, 0, 2, 2}, []byte{1, 1, 1, 0}, in)
 }
 
 var (
+	src4 = []byte{192, 0, 2, 1}
 	src6 = []byte("\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01")
 	dst6 = []byte("\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02")
 )

@@ -31,19 +31,23 @@ func diff(want, got any) string {
 	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.EquateEmpty())
 }
 
-func TestLinks(t *testing.T) {
+// linkTest is a packet with the segment of tcp.
+type linkTest struct {
+	name   string
+	link   LinkType
+	packet []byte
+	v6     bool
+}
+
+// linkTests have a packet of each link type, tunnel and extension header.
+func linkTests() []linkTest {
 	v4, v6 := ipv4(6, tcp(hello)), ipv6(6, tcp(hello))
 	padding := make([]byte, 10)
 	sll := func(t int) []byte { return cat(u16(0, 1, 6, 2, 0, 0, 1, t)) }
 	sll2 := func(t int) []byte { return cat(u16(t, 0, 0, 9, 1, 0x0006, 0, 0, 0, 0)) }
 	gre := cat(u16(0xb000, 0x0800, 0, 0, 0, 9, 0, 1), v4)
 	vxlan := cat(u16(50000, 4789, 8+8+14+len(v4), 0, 0x0800, 0, 0, 0x0700), ethernet(0x0800, v4))
-	for _, test := range []struct {
-		name   string
-		link   LinkType
-		packet []byte
-		v6     bool
-	}{
+	return []linkTest{
 		{"Ethernet, padded", layers.LinkTypeEthernet, ethernet(0x0800, cat(v4, padding)), false},
 		{"Ethernet, IPv6, padded", layers.LinkTypeEthernet, ethernet(0x86dd, cat(v6, padding)), true},
 		{"802.1Q", layers.LinkTypeEthernet, ethernet(0x8100, cat(u16(5, 0x0800), v4)), false},
@@ -80,7 +84,11 @@ func TestLinks(t *testing.T) {
 				[]byte{6, 0, 0, 0, 0, 0, 0, 1}, tcp(hello), // an atomic fragment
 			)), true,
 		},
-	} {
+	}
+}
+
+func TestLinks(t *testing.T) {
+	for _, test := range linkTests() {
 		t.Run(test.name, func(t *testing.T) {
 			segs, stats, err := read(t, pcapOf(t, test.link, test.packet))
 			if !errors.Is(err, io.EOF) {
