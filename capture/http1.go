@@ -8,7 +8,10 @@ import (
 
 // Limits of what is kept of HTTP/1.1.
 const (
-	maxHTTP1Line = 64 << 10 // octets of a line
+	maxHTTP1Line          = 64 << 10 // octets of a line
+	keptHTTP1Line         = 4 << 10  // octets of memory for lines that are kept from one to the next
+	defaultMaxFieldOctets = 1 << 20  // of Options.MaxFieldOctets
+
 	maxHTTP1Wait = 64 << 10 // octets of the client that wait for the answer to CONNECT or Upgrade
 )
 
@@ -176,6 +179,9 @@ func (h *http1) change(x *exchange, sw http1Switch) {
 	}
 	h.dirs[Server].state = http1Switched
 	if c := h.dirs[Client]; c.next > x.Stream && !(c.x == x && c.inContent()) {
+		if c.head != nil {
+			h.s.a.held.give(c.head.kept)
+		}
 		c.state, c.head, c.line = http1Switched, nil, nil
 		c.replay()
 		if h.ended[Client] && h.to != nil {

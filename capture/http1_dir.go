@@ -109,18 +109,21 @@ func (o *http1Dir) handOn(t time.Time, p []byte) {
 // wait keeps octets until it is known what they are.
 func (o *http1Dir) wait(t time.Time, p []byte) int {
 	n := min(len(p), maxHTTP1Wait-o.size)
-	if n > 0 {
+	if n > 0 && o.hold(n+fieldOverhead) {
 		o.held = append(o.held, http1Held{t: t, p: bytes.Clone(p[:n])})
-		o.size += n + fieldOverhead
 		return n
 	}
-	// The answer is late, or lost.
+	o.waited(t)
+	return 0
+}
+
+// waited decides what octets are without the answer, which is late or lost.
+func (o *http1Dir) waited(t time.Time) {
 	if o.x.Method == "CONNECT" {
 		o.h.change(o.x, http1Switch{Request: &o.x.Request, Connect: o.x.Authority, Time: t})
-		return 0
+	} else {
+		o.goOn()
 	}
-	o.goOn()
-	return 0
 }
 
 // goOn takes what has waited as HTTP/1.1.
@@ -130,10 +133,26 @@ func (o *http1Dir) goOn() {
 	o.replay()
 }
 
+// hold reports whether n octets more may wait.
+func (o *http1Dir) hold(n int) bool {
+	if !o.h.s.a.held.take(n) {
+		return false
+	}
+	o.size += n
+	return true
+}
+
+// release takes what waits.
+func (o *http1Dir) release() []http1Held {
+	held := o.held
+	o.h.s.a.held.give(o.size)
+	o.held, o.size = nil, 0
+	return held
+}
+
 // replay takes what has waited.
 func (o *http1Dir) replay() {
-	held := o.held
-	o.held, o.size = nil, 0
+	held := o.release()
 	for _, h := range held {
 		if h.lost != 0 {
 			o.lost(h.t, h.lost, h.why)
@@ -169,6 +188,9 @@ func (o *http1Dir) lineOctets(t time.Time, p []byte) int {
 func (o *http1Dir) lineEnd(t time.Time) {
 	line, long, raw := string(o.line), o.long, o.raw
 	o.line, o.long, o.raw = o.line[:0], false, 0
+	if cap(o.line) > keptHTTP1Line {
+		o.line = nil
+	}
 	if o.head != nil {
 		o.head.size += raw
 	} else if o.inContent() {
@@ -186,7 +208,7 @@ func (o *http1Dir) lineEnd(t time.Time) {
 			o.headEnd(t)
 			return
 		}
-		o.head.add(line, long, o.h.s.a.opts.MaxFieldOctets)
+		o.field(line, long)
 	case http1ChunkSize:
 		o.chunkSize(line)
 	default: // http1ChunkEnd
@@ -195,6 +217,24 @@ func (o *http1Dir) lineEnd(t time.Time) {
 			return
 		}
 		o.state = http1ChunkSize
+	}
+}
+
+// field takes a line of a header section.
+func (o *http1Dir) field(line string, long bool) {
+	m, n := o.head, len(line)+fieldOverhead
+	limit := o.h.s.a.opts.MaxFieldOctets
+	if limit <= 0 {
+		limit = defaultMaxFieldOctets
+	}
+	switch {
+	case m.kept+n > limit:
+		m.problem("the fields are longer than " + strconv.Itoa(limit) + " octets: not all are shown")
+	case !o.h.s.a.held.take(n):
+		m.problem("too much is held of messages that are not whole yet: not all fields are shown")
+	default:
+		m.kept += n
+		m.add(line, long)
 	}
 }
 
@@ -267,5 +307,9 @@ func (o *http1Dir) end(t time.Time, how wire.How) {
 			strconv.FormatInt(o.skipped, 10) + " octets at the end are no message of HTTP/1.1",
 		}})
 		o.skipped = 0
+	}
+	if o.h.ended[o.d.Other()] {
+		o.release()
+		o.h.dirs[o.d.Other()].release()
 	}
 }

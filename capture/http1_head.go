@@ -17,7 +17,7 @@ type http1Head struct {
 	bareLF   bool
 	cut      bool  // octets of it are missing
 	size     int64 // octets
-	kept     int   // octets of fields
+	kept     int   // octets of fields, taken from the budget
 	problems []string
 }
 
@@ -28,15 +28,8 @@ func (m *http1Head) problem(s string) {
 	}
 }
 
-// add adds a field line. At most limit octets are kept, and 0 is the default.
-func (m *http1Head) add(line string, long bool, limit int) {
-	if limit <= 0 {
-		limit = 1 << 20
-	}
-	if m.kept += len(line) + fieldOverhead; m.kept > limit {
-		m.problem("the fields are longer than " + strconv.Itoa(limit) + " octets: not all are shown")
-		return
-	}
+// add adds a field line.
+func (m *http1Head) add(line string, long bool) {
 	if long {
 		m.problem("a line is longer than " + strconv.Itoa(maxHTTP1Line) + " octets: its end is not shown")
 	}

@@ -34,8 +34,12 @@ func (o *http1Dir) lost(t time.Time, n int64, why string) {
 		}
 		return
 	case http1Wait:
-		o.held = append(o.held, http1Held{t: t, lost: n, why: why})
-		o.size += fieldOverhead
+		if o.size < maxHTTP1Wait && o.hold(fieldOverhead) {
+			o.held = append(o.held, http1Held{t: t, lost: n, why: why})
+			return
+		}
+		o.waited(t)
+		o.lost(t, n, why)
 		return
 	case http1Fields, http1Trailers:
 		o.head.problem("octets of it are missing")

@@ -50,6 +50,7 @@ func (o *http1Dir) headEnd(t time.Time) {
 func (o *http1Dir) deliver(t time.Time) {
 	m := o.head
 	o.head = nil
+	o.h.s.a.held.give(m.kept)
 	if m.trailer {
 		o.x.Wire[o.d] += m.size
 		if len(m.fields) > 0 {
