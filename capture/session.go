@@ -39,6 +39,7 @@ type session struct {
 	lastID uint32   // the highest stream identifier that was seen
 	octets [2]int64 // by Dir, for End
 	missed [2]int64
+	untold untold
 	closed [2]bool
 	how    wire.How // the worse of the two ends
 }
@@ -72,7 +73,10 @@ func (s *session) Octets(d wire.Dir, t time.Time, p []byte) {
 }
 
 // Lost implements wire.Sink.
-func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) { s.stage.Lost(d, t, n, why) }
+func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) {
+	s.untold.add(s, Dir(d), t, n, why)
+	s.stage.Lost(d, t, n, why)
+}
 
 // End implements wire.Sink. The session ends with the second direction.
 func (s *session) End(d wire.Dir, t time.Time, how wire.How) {
@@ -192,14 +196,20 @@ func (s *session) send(e Event) {
 	if !s.a.opts.ShowSecrets {
 		hide(e, s.secrets)
 	}
-	if _, ok := e.(*Request); ok {
+	switch e := e.(type) {
+	case *Request:
 		s.ended++
+	case *Gap:
+		s.untold[e.Dir] = nil
 	}
 	s.a.handler(e)
 }
 
 // end is the last call for a session.
 func (s *session) end(t time.Time, how wire.How) {
+	if s.plain != nil && s.known {
+		s.untold.tell(s)
+	}
 	for _, o := range s.observers {
 		o.end(t, how)
 	}

@@ -106,3 +106,32 @@ func (p *plaintext) deliver() {
 
 // End implements wire.Sink.
 func (p *plaintext) End(d wire.Dir, t time.Time, how wire.How) { p.to.End(d, t, how) }
+
+// untold are, by Dir, octets of TCP that are missing and that no Gap has told of yet. Those of a
+// handshake may be without consequence for what is in TLS.
+type untold [2]*Gap
+
+// add keeps octets in mind.
+func (u *untold) add(s *session, d Dir, t time.Time, n int64, why string) {
+	g := u[d]
+	switch {
+	case g == nil:
+		u[d] = &Gap{Conn: s.info.ID, Time: t, Dir: d, Octets: n, Reason: newGap(n, why).reason}
+	case n < 0 || g.Octets < 0:
+		g.Octets = -1
+	default:
+		g.Octets += n
+	}
+}
+
+// tell tells, at the end of a connection with TLS, of octets that were missed by nothing within it.
+func (u *untold) tell(s *session) {
+	for _, g := range u {
+		if g == nil || g.Octets < 0 {
+			continue
+		}
+		g.Text = octetCount(g.Octets) + " of the " + g.Dir.String() +
+			" are not in the capture; they were of TLS alone, such as its handshake"
+		s.gap(g)
+	}
+}
