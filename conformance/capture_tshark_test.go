@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -172,8 +174,9 @@ var captureCases = []struct {
 	{"answered in reverse", ofOurServer(true, reverseHandler, askReversed)},
 	{"HelloRetryRequest", helloRetried},
 	{"KeyUpdate", keysUpdated},
-	{"resumption", resumed(tls.VersionTLS13)},
-	{"resumption of TLS 1.2", resumed(tls.VersionTLS12)},
+	{"resumption", resumed},
+	{"resumption by node", resumedByNode("TLSv1.3")},
+	{"resumption of TLS 1.2", resumedByNode("TLSv1.2")},
 	{"Chromium", ofOurServer(true, func() http.Handler { return &browserServer{conns: map[string]string{}} },
 		func(t *testing.T, ls *liveServer) {
 			var entries []timing
@@ -255,19 +258,39 @@ type roundTrips func(*http.Request) (*http.Response, error)
 
 func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// resumed captures two connections, the second of which resumes the session of the first.
-func resumed(version uint16) func(*testing.T) captured {
+// resumed captures two connections of our client, the second of which resumes the session of the
+// first.
+func resumed(t *testing.T) captured {
+	var k keyLog
+	ls := startServer(t, true, testHandler(), secretServer(t, &k, nil))
+	cache := tls.NewLRUClientSessionCache(1)
+	r := record(t, ls.Addr)
+	for range 2 {
+		tr := newTransport(t, func(tr *client.Transport) { tr.TLSClientConfig.ClientSessionCache = cache })
+		fetchAnyway(t, tr, ls.URL+"/hello")
+		tr.CloseIdleConnections()
+	}
+	return captured{file: r.stop(), keyLog: k.bytes()}
+}
+
+// resumedByNode does the same with node, which, unlike crypto/tls, logs the secrets of a session of
+// TLS 1.2 that is resumed.
+func resumedByNode(version string) func(*testing.T) captured {
 	return func(t *testing.T) captured {
-		var k keyLog
-		ls := startServer(t, true, testHandler(), secretServer(t, &k, func(c *tls.Config) { c.MaxVersion = version }))
-		cache := tls.NewLRUClientSessionCache(1)
+		node := requirePeer(t, "node", "nodejs")
+		keys := filepath.Join(t.TempDir(), "keys")
+		ls := startServer(t, true, testHandler())
 		r := record(t, ls.Addr)
-		for range 2 {
-			tr := newTransport(t, func(tr *client.Transport) { tr.TLSClientConfig.ClientSessionCache = cache })
-			fetchAnyway(t, tr, ls.URL+"/hello")
-			tr.CloseIdleConnections()
+		out := mustRunPeer(t, node, "--tls-keylog="+keys, "testdata/resume.mjs", ls.URL, version).stdout
+		if out != "true\n" {
+			t.Errorf("node says %q: the session was not resumed", out)
 		}
-		return captured{file: r.stop(), keyLog: k.bytes()}
+		c := captured{file: r.stop()}
+		var err error
+		if c.keyLog, err = os.ReadFile(keys); err != nil {
+			t.Fatal(err)
+		}
+		return c
 	}
 }
 
@@ -295,6 +318,9 @@ func TestCaptureTshark(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := ourFrames(t, lines)
+			if gaps := gapsOf(t, lines); len(gaps) > 0 {
+				t.Errorf("gaps: %v", gaps)
+			}
 			if len(want) < 2 {
 				t.Errorf("tshark sees %d directions of HTTP/2", len(want))
 			}
