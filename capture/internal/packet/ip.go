@@ -19,8 +19,11 @@ const (
 	protoShim6    = 140
 )
 
-// portVXLAN is where VXLAN goes (RFC 7348 §5).
-const portVXLAN = 4789
+// The ports of tunnels in UDP: RFC 7348 §5, RFC 8926 §3.3.
+const (
+	portVXLAN  = 4789
+	portGeneve = 6081
+)
 
 // addrs are the addresses of an IP packet.
 type addrs struct{ src, dst netip.Addr }
@@ -163,14 +166,23 @@ func (d *decoder) gre(v view, s *Segment) bool {
 	return d.ether(t, v, s)
 }
 
-// udp looks for the header of VXLAN (RFC 7348 §5).
+// udp looks for the headers of VXLAN (RFC 7348 §5) and Geneve (RFC 8926 §3.4).
 func (d *decoder) udp(v view, s *Segment) bool {
-	if len(v.p) < 16 || v.u16(2) != portVXLAN || v.u32(8) != 0x08000000 || v.p[15] != 0 || !d.deeper() {
-		d.stats.NotTCP++
-		return false
+	const header = 8
+	if len(v.p) >= header+8 && d.deeper() {
+		switch port, first := v.u16(2), v.u32(header); {
+		case port == portVXLAN && first == 0x08000000 && v.p[15] == 0:
+			v.skip(header + 8)
+			return d.ethernet(v, s)
+		case port == portGeneve && first>>30 == 0 && v.p[15] == 0:
+			protocol := v.u16(header + 2)
+			if v.skip(header + 8 + int(first>>24)*4) {
+				return d.ether(protocol, v, s)
+			}
+		}
 	}
-	v.skip(16)
-	return d.ethernet(v, s)
+	d.stats.NotTCP++
+	return false
 }
 
 // tcp decodes a TCP segment (RFC 9293 §3.1). Its options may be cut off.

@@ -11,6 +11,8 @@ const (
 	linkRawBSD     LinkType = 12 // DLT_RAW on most systems
 	linkRawOpenBSD LinkType = 14 // DLT_RAW on OpenBSD
 	linkPPPEther   LinkType = 51
+	linkNFLog      LinkType = 239 // of netfilter
+	linkPKTAP      LinkType = 258 // of Darwin, for all interfaces
 )
 
 // The types of what is in an Ethernet frame.
@@ -43,9 +45,13 @@ type decoder struct {
 // decode puts what a packet has into s. It reports whether that is a TCP segment; where not, the
 // packet is counted as what it is.
 func (d *decoder) decode(rec record, s *Segment) bool {
-	v := view{rec.data, rec.length}
 	d.depth = 0
-	switch rec.link {
+	return d.linked(rec.link, view{rec.data, rec.length}, s)
+}
+
+// linked decodes a packet of a link type.
+func (d *decoder) linked(link LinkType, v view, s *Segment) bool {
+	switch link {
 	case layers.LinkTypeEthernet:
 		return d.ethernet(v, s)
 	case layers.LinkTypeNull, layers.LinkTypeLoop:
@@ -63,8 +69,12 @@ func (d *decoder) decode(rec record, s *Segment) bool {
 		return d.ppp(v, s)
 	case linkPPPEther:
 		return d.pppoe(v, s)
+	case linkNFLog:
+		return d.nflog(v, s)
+	case linkPKTAP:
+		return d.pktap(v, s)
 	}
-	d.unknown(rec.link)
+	d.unknown(link)
 	return false
 }
 
@@ -161,6 +171,39 @@ func (d *decoder) loopback(v view, s *Segment) bool {
 		return d.ip(v, s)
 	}
 	return d.notIP()
+}
+
+// nflog looks for the packet among the attributes of netfilter's log (LINKTYPE_NFLOG).
+func (d *decoder) nflog(v view, s *Segment) bool {
+	const payload = 9
+	if len(v.p) < 4 {
+		return d.malformed()
+	}
+	v.skip(4)
+	for len(v.p) >= 4 {
+		n, kind := int(binary.LittleEndian.Uint16(v.p)), binary.LittleEndian.Uint16(v.p[2:])
+		if kind&0x7fff == payload && n >= 4 {
+			v.limit(n)
+			v.skip(4)
+			return d.ip(v, s)
+		}
+		if n < 4 || !v.skip((n+3)&^3) {
+			break
+		}
+	}
+	return d.malformed()
+}
+
+// pktap takes a header off that says how long it is and what link type follows (LINKTYPE_PKTAP).
+func (d *decoder) pktap(v view, s *Segment) bool {
+	if len(v.p) < 12 || !d.deeper() {
+		return d.malformed()
+	}
+	n, link := binary.LittleEndian.Uint32(v.p), binary.LittleEndian.Uint32(v.p[8:])
+	if n < 12 || n > 1<<16 || !v.skip(int(n)) {
+		return d.malformed()
+	}
+	return d.linked(LinkType(link), v, s)
 }
 
 // mpls takes labels off, of which the last one is marked. What follows is known by its version.

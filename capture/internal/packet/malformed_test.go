@@ -34,6 +34,8 @@ func TestNotASegment(t *testing.T) {
 		{"802.3", 40, make([]byte, 40), notIP},
 		{"UDP", 0x0800, ipv4(17, u16(5000, 53, 8, 0)), notTCP},
 		{"UDP, no VXLAN", 0x0800, ipv4(17, u16(5000, 4789, 16, 0, 0, 0, 0, 0)), notTCP},
+		{"Geneve, version 1", 0x0800, ipv4(17, u16(5000, 6081, 16, 0, 0x4000, 0x0800, 0, 0)), notTCP},
+		{"Geneve, options cut off", 0x0800, ipv4(17, u16(5000, 6081, 16, 0, 0x3f00, 0x0800, 0, 0)), notTCP},
 		{"ICMPv6", 0x86dd, ipv6(58, u16(1, 2, 3, 4)), notTCP},
 		{"no next header", 0x86dd, ipv6(59, nil), notTCP},
 		{"GRE, version 1", 0x0800, ipv4(47, u16(0x0001, 0x0800, 0, 0)), notTCP},
@@ -74,6 +76,39 @@ func TestNotASegment(t *testing.T) {
 			test.want.Packets, test.want.Segments = 3, 2
 			if d := cmp.Diff(test.want, stats); d != "" {
 				t.Errorf("counted: -want +got\n%s", d)
+			}
+		})
+	}
+}
+
+// TestBadLinks has headers of link types that contradict themselves.
+func TestBadLinks(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		link   LinkType
+		packet []byte
+		want   Stats
+	}{
+		{"NULL, cut off", layers.LinkTypeNull, []byte{2, 0, 0}, Stats{Malformed: 1}},
+		{"NULL, AppleTalk", layers.LinkTypeNull, []byte{16, 0, 0, 0}, Stats{NotIP: 1}},
+		{"cooked, cut off", layers.LinkTypeLinuxSLL, make([]byte, 15), Stats{Malformed: 1}},
+		{"cooked, version 2, cut off", layers.LinkTypeLinuxSLL2, make([]byte, 19), Stats{Malformed: 1}},
+		{"netfilter log, cut off", linkNFLog, []byte{2, 0, 0}, Stats{Malformed: 1}},
+		{"netfilter log, no packet", linkNFLog, []byte{2, 0, 0, 0, 8, 0, 1, 0, 8, 0, 0, 0}, Stats{Malformed: 1}},
+		{"netfilter log, length 0", linkNFLog, []byte{2, 0, 0, 0, 0, 0, 1, 0, 8, 0, 0, 0}, Stats{Malformed: 1}},
+		{"PKTAP, cut off", linkPKTAP, []byte{108, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}, Stats{Malformed: 1}},
+		{"PKTAP, too short", linkPKTAP, []byte{8, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}, Stats{Malformed: 1}},
+		{
+			"PKTAP of another one", linkPKTAP,
+			[]byte{12, 0, 0, 0, 1, 0, 0, 0, 220, 0, 0, 0},
+			Stats{Unknown: 1, LinkTypes: map[LinkType]uint64{layers.LinkTypeLinuxUSB: 1}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, stats, err := read(t, pcapOf(t, test.link, test.packet))
+			test.want.Packets = 1
+			if d := cmp.Diff(test.want, stats); d != "" {
+				t.Errorf("%v, counted: -want +got\n%s", err, d)
 			}
 		})
 	}

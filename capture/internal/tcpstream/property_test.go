@@ -155,6 +155,47 @@ func TestOneSegmentDeleted(t *testing.T) {
 	})
 }
 
+// TestSegmentsDeleted loses some in a hundred: each hole is told once, with its octets.
+func TestSegmentsDeleted(t *testing.T) {
+	seeds(t, func(t *testing.T, r *rand.Rand, k *talk, _ [2]string) {
+		var kept []*packet.Segment
+		var want [2]string
+		var gone [2]int
+		flush := func(d wire.Dir) {
+			if gone[d] > 0 {
+				want[d] += fmt.Sprintf("<%d %s>", gone[d], WhyMissing)
+			}
+			gone[d] = 0
+		}
+		rate := 1 + r.IntN(20)
+		for _, s := range k.segs {
+			d := c2s
+			if s.Src == serverAddr {
+				d = s2c
+			}
+			if len(s.Payload) > 0 && r.IntN(100) < rate {
+				gone[d] += len(s.Payload)
+				continue
+			}
+			if len(s.Payload) > 0 {
+				flush(d)
+				want[d] += string(s.Payload)
+			}
+			kept = append(kept, s)
+		}
+		flush(c2s)
+		flush(s2c)
+		if r.IntN(2) == 0 {
+			kept = doubled(shuffled(r, kept, 20))
+		}
+		got := assemble(t, Options{}, kept)
+		if len(got) == 0 && want == [2]string{} {
+			return
+		}
+		one(t, got).whole(want)
+	})
+}
+
 func TestCutPackets(t *testing.T) {
 	seeds(t, func(t *testing.T, r *rand.Rand, k *talk, _ [2]string) {
 		const snap = 134

@@ -84,7 +84,8 @@ type Retransmits interface {
 	// sender's side, that is the time since the copy before; where it has not, the time since octets
 	// behind the hole were seen. It is 0 where the octets had been acknowledged, so that nothing
 	// waited, and where the time is not known. Segments that are late by less than reordered are
-	// no retransmissions.
+	// no retransmissions. What was lost with nothing behind it is told on the sender's side only:
+	// on the other one it looks as if it had been sent late.
 	Retransmitted(d wire.Dir, t time.Time, octets int, filled time.Duration)
 }
 
