@@ -16,8 +16,9 @@ import (
 	"github.com/sluice-go/sluice/frame"
 )
 
-// DefaultMaxConnections is the default of Live.MaxConnections.
-const DefaultMaxConnections = 10_000
+// DefaultMaxConnections is the default of Live.MaxConnections: what is kept of a connection is
+// about 16 KiB where it carries little, and some MiB at most.
+const DefaultMaxConnections = 2000
 
 // A Live makes events from connections while they run. It is a Tracer for a server.Config, a
 // client.Transport or a conn.Config, and by Intercept for a proxy that ends TLS; one Live may be

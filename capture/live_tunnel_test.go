@@ -125,7 +125,7 @@ func requestFields(frames []Frame) []Field {
 	return nil
 }
 
-// What is no HTTP/2 is shown as far as octets of it can be.
+// HTTP/1.1 in an intercepted tunnel is shown by its messages.
 func TestLiveInterceptHTTP1(t *testing.T) {
 	r := record()
 	l := &Live{Handler: r.handle}
@@ -139,8 +139,21 @@ func TestLiveInterceptHTTP1(t *testing.T) {
 	s.tr.CloseIdleConnections()
 	r.wait(t, 2)
 	for _, c := range r.conns {
-		if c.Protocol == HTTP2 || c.Leg == "" || c.Twin == 0 {
+		if c.Protocol != HTTP1 || c.Leg == "" || c.Twin == 0 {
 			t.Errorf("the connection is %+v", c)
+		}
+		if e := r.ends[c.ID]; e.Octets[Client] < 50 || e.Octets[Server] < 50 || e.Requests != 1 || e.How != "closed" {
+			t.Errorf("the end is %+v", e)
+		}
+	}
+	slices.Sort(r.messages)
+	const request, response = "POST /x HTTP/1.1", "HTTP/1.1 200 OK"
+	if want := []string{response, response, request, request}; !slices.Equal(r.messages, want) {
+		t.Errorf("the messages are %q", r.messages)
+	}
+	for _, q := range r.requests {
+		if q.Method != "POST" || q.Status != 200 || q.Body != [2]int64{5, 13} {
+			t.Errorf("the request is %+v", q)
 		}
 	}
 }

@@ -116,7 +116,7 @@ func newOddConn() *oddConn {
 func (c *oddConn) answer(t *testing.T, nc net.Conn, octets string, err error) {
 	t.Helper()
 	c.read = func(p []byte) (int, error) { return copy(p, octets), err }
-	b := make([]byte, 1<<16)
+	b := make([]byte, len(octets)+1)
 	if n, got := nc.Read(b); string(b[:n]) != octets || !errors.Is(got, err) {
 		t.Errorf("Read returned %q, %v", b[:n], got)
 	}

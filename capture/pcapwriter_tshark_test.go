@@ -85,6 +85,7 @@ type pcapCase struct {
 	resume   bool   // the second connection resumes the session of the first
 	conns    int
 	suite    uint16
+	also     Handler // gets the events of the Live, too
 }
 
 // run has conns connections recorded, one after the other, or at once where there are many. It
@@ -97,7 +98,12 @@ func (c pcapCase) run(t *testing.T) ([]byte, *recorded) {
 		t.Fatal(err)
 	}
 	r := record()
-	l := &Live{Handler: r.handle}
+	l := &Live{Options: Options{Bodies: true}, Handler: func(e Event) {
+		if c.also != nil {
+			c.also(e)
+		}
+		r.handle(e)
+	}}
 	s := c.site(t, w, l)
 	var wg sync.WaitGroup
 	get := func() {

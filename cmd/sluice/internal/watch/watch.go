@@ -31,25 +31,25 @@ type Watch struct {
 	served  chan error     // has what its Serve has returned
 	pcap    *capture.PcapWriter
 	keys    *keyFile
+	log     *log.Logger
 }
 
 // Open opens the files and serves the page, whose title says what is watched. log gets what goes
 // wrong later.
 func Open(o Options, title string, logger *log.Logger) (*Watch, error) {
-	w := &Watch{o: o}
-	for _, open := range []func() error{
-		func() error { return w.openFiles(logger) },
-		func() error { return w.openPage(title, logger) },
-	} {
-		if err := open(); err != nil {
-			_ = w.Close() // the first error says more
-			return nil, err
-		}
+	w := &Watch{o: o, log: logger}
+	err := w.openFiles()
+	if err == nil {
+		err = w.openPage(title)
+	}
+	if err != nil {
+		_ = w.Close() // the first error says more
+		return nil, err
 	}
 	return w, nil
 }
 
-func (w *Watch) openFiles(logger *log.Logger) (err error) {
+func (w *Watch) openFiles() (err error) {
 	if w.o.Record != "" {
 		if w.pcap, err = capture.CreatePcap(w.o.Record); err != nil {
 			return fmt.Errorf("--record: %w", err)
@@ -62,11 +62,11 @@ func (w *Watch) openFiles(logger *log.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("SSLKEYLOGFILE: %w", err)
 	}
-	w.keys = &keyFile{f: f, log: logger}
+	w.keys = &keyFile{f: f, log: w.log}
 	return nil
 }
 
-func (w *Watch) openPage(title string, logger *log.Logger) error {
+func (w *Watch) openPage(title string) error {
 	if w.o.UI == "" {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (w *Watch) openPage(title string, logger *log.Logger) error {
 	w.live = &capture.Live{
 		Options: capture.Options{ShowSecrets: w.o.ShowSecrets}, Handler: w.page.Handle,
 	}
-	w.server = &server.Server{Handler: w.page, ErrorLog: logger, ReadHeaderTimeout: 30 * time.Second}
+	w.server = &server.Server{Handler: w.page, ErrorLog: w.log, ReadHeaderTimeout: 30 * time.Second}
 	w.served = make(chan error, 1)
 	go func() { w.served <- w.server.Serve(l) }() // ends with Close
 	return nil
@@ -170,6 +170,9 @@ func (w *Watch) Close() error {
 		w.page.Close()
 		_ = w.server.Close() // the error of its listener has no use
 		<-w.served
+		if n := w.live.Skipped(); n > 0 {
+			w.log.Printf("--ui: %d connections were not shown, as %d were open", n, capture.DefaultMaxConnections)
+		}
 	}
 	var errs []error
 	if w.pcap != nil {
