@@ -21,7 +21,7 @@ func pageLoad(h capture.Handler) {
 		},
 	})
 	s.at(31).settings(131072)
-	s.update(capture.Client, 0, 131072-65535)
+	s.update(capture.Client, 0, 196_608-65535)
 	s.at(31.6).get(1, "GET", "/")
 	document(s)
 	subresources(s)
@@ -96,6 +96,7 @@ func upload(s *simulation) {
 			at += 76
 		}
 	}
+	s.at(at+20).update(capture.Server, 0, 65_535)
 	s.at(at+48).answer(13, "201", "application/json")
 	s.at(at+48.2).data(capture.Server, 13, 96, true)
 	s.done(13)
@@ -111,23 +112,22 @@ func images(s *simulation) {
 		s.at(530+float64(i)*0.4).answer(stream, "200", "image/avif")
 	}
 	at := 534.0
-	for range 2 {
-		for _, stream := range streams {
-			s.body(capture.Server, stream, at, at+3, 16_384, false)
-			at += 3.2
-		}
+	for i := range 12 {
+		n := min(16_384, s.window[capture.Server])
+		s.body(capture.Server, streams[i%4], at, at+2, uint32(n), false)
+		at += 2.2
 	}
-	f := s.at(688).update(capture.Client, 0, 131_072)
+	f := s.at(688).update(capture.Client, 0, 188_700)
 	for _, stream := range streams {
 		s.stall(capture.Server, stream, capture.ConnWindow, at, f)
 	}
 	s.finding(f, capture.Note, "window-late", "RFC 9113 §6.9.1",
 		"4 streams waited 128 ms for the connection's window, which the client had not yet given back")
 	for i, stream := range streams {
-		s.body(capture.Server, stream, 690+float64(i)*6, 695+float64(i)*6, 20_000+uint32(i)*1500, true)
+		s.body(capture.Server, stream, 690+float64(i)*6, 695+float64(i)*6, 31_000+uint32(i)*2500, true)
 		s.done(stream)
 	}
-	s.at(716).update(capture.Client, 0, 110_000)
+	s.at(716).update(capture.Client, 0, 139_000)
 }
 
 // video stalls on its own window, and is reset in the end.
@@ -135,7 +135,7 @@ func video(s *simulation) {
 	s.at(724).get(23, "GET", "/media/intro.mp4?access_token=(hidden)&quality=1080p", field("range", "bytes=0-"))
 	s.at(748).answer(23, "206", "video/mp4")
 	at := 750.0
-	for range 3 {
+	for range 2 {
 		s.body(capture.Server, 23, at, at+26, 131_072, false)
 		s.at(at+27).update(capture.Client, 0, 131_072)
 		f := s.at(at+96).update(capture.Client, 23, 131_072)
@@ -154,28 +154,28 @@ func video(s *simulation) {
 
 // lateRequests are gRPC, an error, and some that waited for a stream to become free.
 func lateRequests(s *simulation) {
-	s.at(842).get(25, "POST", "/shop.v1.Cart/Watch", field("content-type", "application/grpc"), field("te", "trailers"))
-	s.at(842.4).data(capture.Client, 25, 47, true)
-	s.at(861).answer(25, "200", "application/grpc")
+	s.at(970).get(25, "POST", "/shop.v1.Cart/Watch", field("content-type", "application/grpc"), field("te", "trailers"))
+	s.at(970.4).data(capture.Client, 25, 47, true)
+	s.at(986).answer(25, "200", "application/grpc")
 	for i := range 9 {
-		s.at(868+float64(i)*38).data(capture.Server, 25, 61, false)
+		s.at(990+float64(i)*11).data(capture.Server, 25, 61, false)
 	}
-	s.at(1190).send(capture.Server, frame.Headers{StreamID: 25, EndHeaders: true, EndStream: true}, 20,
+	s.at(1092).send(capture.Server, frame.Headers{StreamID: 25, EndHeaders: true, EndStream: true}, 20,
 		field("grpc-status", "0")).Trailer = true
 	s.reqs[25].GRPC = &capture.GRPC{Method: "/shop.v1.Cart/Watch", Count: [2]int64{1, 9}}
-	s.at(1190).done(25)
+	s.at(1092).done(25)
 	for i := range 3 {
-		stream := uint32(27 + 2*i)
-		s.at(1096+float64(i)*22).get(stream, "GET", fmt.Sprintf("/api/reviews?page=%d", i+1))
-		s.reqs[stream].Wait.Concurrency = time.Duration(40+i*22) * time.Millisecond
-		s.at(1132+float64(i)*24).answer(stream, []string{"200", "200", "503"}[i], "application/json")
-		s.body(capture.Server, stream, 1134+float64(i)*24, 1142+float64(i)*26, 18_000, true)
+		stream, ms := uint32(27+2*i), 1096+float64(i)*44
+		s.at(ms).get(stream, "GET", fmt.Sprintf("/api/reviews?page=%d", i+1))
+		s.reqs[stream].Wait.Concurrency = time.Duration(40+i*44) * time.Millisecond
+		s.at(ms+31).answer(stream, []string{"200", "200", "503"}[i], "application/json")
+		s.body(capture.Server, stream, ms+32, ms+40, 18_000, true)
 		s.done(stream)
 	}
-	s.at(1224).get(33, "HEAD", "/health")
-	s.at(1243).answer(33, "204", "")
-	s.at(1243).done(33)
-	bad := s.at(1250).send(capture.Server, frame.WindowUpdate{StreamID: 41, Increment: 100}, 0)
+	s.at(1234).get(33, "HEAD", "/health")
+	s.at(1253).answer(33, "204", "")
+	s.at(1253).done(33)
+	bad := s.at(1262).send(capture.Server, frame.WindowUpdate{StreamID: 41, Increment: 100}, 0)
 	s.finding(bad, capture.Error, "idle-stream", "RFC 9113 §5.1",
 		"WINDOW_UPDATE was sent on stream 41, which is idle: the client has opened streams up to 33")
 }

@@ -121,7 +121,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "open the address with ?token= that was printed when this server began", http.StatusForbidden)
 	case r.URL.Path == "/":
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(s.page)
+		_, _ = w.Write(s.page) // the viewer is gone where it fails
 	case r.URL.Path == "/events":
 		s.serveEvents(w, r)
 	default:

@@ -114,7 +114,7 @@ func (st *stream) write(recs []record, pos *position) bool {
 // flush sends what is in the buffer. It reports whether the viewer may get more.
 func (st *stream) flush() bool {
 	if len(st.buf) > 0 {
-		st.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = st.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all writers have deadlines
 		_, err := st.w.Write(st.buf)
 		st.buf = st.buf[:0]
 		if err != nil {

@@ -41,9 +41,9 @@ function drawChunks(ctx, row, top) {
     const f = list[i];
     const t0 = f[TIME] - f[SPAN];
     if (t0 > view.t1) break;
-    const x0 = Math.max(xOf(t0), drawn);
-    const x1 = Math.max(xOf(f[TIME]), x0 + 1.5);
+    const x1 = Math.max(xOf(f[TIME]), xOf(t0) + 1.5);
     if (x1 - drawn < 0.7) continue;
+    const x0 = Math.max(xOf(t0), drawn);
     ctx.fillStyle = f[DIR] ? palette.chunk : palette.upload;
     ctx.fillRect(x0, top, x1 - x0, BAR);
     drawn = x1 + 0.4;

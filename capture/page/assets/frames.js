@@ -35,6 +35,9 @@ function paintFrames() {
   const list = frameList.shown;
   $('fr-space').style.height = list.length * FRAME + 'px';
   $('fr-grid').setAttribute('aria-rowcount', list.length + 1);
+  const at = view.toFrame && !$('panel-frames').hidden ? list.indexOf(view.toFrame) : -1;
+  if (at >= 0) scrollInto(box, at * FRAME, FRAME, 0);
+  view.toFrame = null;
   const first = Math.max(0, Math.floor(box.scrollTop / FRAME) - 2);
   const count = Math.min(list.length - first, Math.ceil(box.clientHeight / FRAME) + 4);
   while (frameList.pool.length < count) frameList.pool.push(newFrameRow());
@@ -102,10 +105,10 @@ function selectFrame(f) {
   const row = view.conn.byStream.get(f[STREAM]);
   if (row && view.row !== row) {
     view.row = row;
-    scrollToRow(view.rows.indexOf(row));
+    view.toRow = row;
   }
   reveal(f[TIME]);
-  scrollToFrame(f);
+  view.toFrame = f;
   redraw('frames', 'detail', 'waterfall', 'windows');
 }
 
@@ -114,11 +117,6 @@ function moveFrame(by) {
   const list = frameList.shown;
   const at = view.frame ? list.indexOf(view.frame) : -1;
   selectFrame(list[clamp(at < 0 ? (by < 0 ? list.length - 1 : 0) : at + by, 0, list.length - 1)]);
-}
-
-function scrollToFrame(f) {
-  const at = frameList.shown.indexOf(f);
-  if (at >= 0) scrollInto($('fr'), at * FRAME, FRAME, 0);
 }
 
 // scrollInto scrolls a box as little as it takes to show a stretch of it.

@@ -1,9 +1,5 @@
 // Pointer and keyboard.
 
-function scrollToRow(i) {
-  if (i >= 0) scrollInto($('wf'), i * ROW, ROW, AXIS);
-}
-
 function moveRow(by) {
   const at = view.rows.indexOf(view.row);
   selectRow(view.rows[clamp(at < 0 ? (by < 0 ? view.rows.length - 1 : 0) : at + by, 0, view.rows.length - 1)] || null);
@@ -87,7 +83,7 @@ function onKey(e) {
   const at = document.activeElement;
   if (at === $('filter')) {
     if (e.key === 'Escape' || e.key === 'Enter') {
-      if (e.key === 'Escape') setFilter('');
+      setFilter(e.key === 'Escape' ? '' : $('filter').value);
       $('wf').focus();
       e.preventDefault();
     }

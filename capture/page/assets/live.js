@@ -38,17 +38,18 @@ function reset() {
 // refresh shows what has come.
 function refresh() {
   pending = 0;
+  const box = $('fr');
+  const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - FRAME;
   trim();
   if (!view.conn && model.conns.length) {
     showConn(model.conns[model.conns.length - 1]);
   }
-  const atEnd = $('fr').scrollTop + $('fr').clientHeight >= frameList.shown.length * FRAME - FRAME;
   applyFilter();
   if (view.fitted) fit();
   redraw();
   if (atEnd && !view.frame && !view.scope) {
     paintFrames();
-    $('fr').scrollTop = frameList.shown.length * FRAME;
+    box.scrollTop = box.scrollHeight;
   }
 }
 

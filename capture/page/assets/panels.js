@@ -52,6 +52,27 @@ function boundLines() {
 // chip is a fact in a few words.
 function chip(text, title, kind) { return el('span', {class: 'chip' + (kind ? ' ' + kind : ''), title: title || null}, text); }
 
+// blockedFor is how long at least one stream of a side could not send, by the window that was used up.
+function blockedFor(c) {
+  const sums = new Map();
+  for (const s of [...c.stalls].sort((a, b) => a.start - b.start)) {
+    const key = (s.window === 1 ? 'stream' : 'connection') + s.dir;
+    const sum = sums.get(key) || {window: s.window === 1 ? 'stream' : 'connection', dir: s.dir, ns: 0, until: -Infinity};
+    sum.ns += Math.max(0, s.end - Math.max(s.start, sum.until));
+    sum.until = Math.max(sum.until, s.end);
+    sums.set(key, sum);
+  }
+  return [...sums.values()].sort((a, b) => b.ns - a.ns);
+}
+
+// blockedButton says so, and shows the stalls.
+function blockedButton(b) {
+  const e = el('button', {type: 'button', class: 'by-' + b.window},
+    sideNames[b.dir] + ' blocked ' + formatDuration(b.ns) + ' by the ' + b.window + ' window');
+  e.addEventListener('click', () => showTab('stalls'));
+  return e;
+}
+
 function paintFacts() {
   const c = view.conn;
   if (!c) {
@@ -78,7 +99,7 @@ function paintFacts() {
   if (c.end) chips.push(chip({open: 'still open at the end', closed: 'closed', reset: 'reset'}[c.end.how] || c.end.how, null, c.end.how === 'reset' ? 'bad' : ''));
   const lost = c.gaps.reduce((n, g) => n + Math.max(0, g.octets), 0);
   if (c.gaps.length) chips.push(chip(lost ? formatOctets(lost) + ' missing' : 'octets missing', c.gaps.map((g) => g.text).join(' '), 'bad'));
-  put($('facts'), el('h2', {}, nameOf(c)), ...chips,
+  put($('facts'), el('h2', {}, nameOf(c)), ...chips, ...blockedFor(c).map(blockedButton),
     info.problem ? el('p', {class: 'problem', role: 'alert'}, info.problem) : null);
 }
 
@@ -165,23 +186,31 @@ function paintStalls() {
     }) : el('p', {class: 'empty'}, 'No stream had to wait for a window.'), moreLine(list.length, 'stall'));
 }
 
-const requestHeads = ['stream', 'method', 'target', 'status', 'start', 'length', 'server', 'stream window', 'connection window',
-  'concurrency', 'network', 'sent', 'received', 'note'];
+const requestHeads = ['stream', 'method', 'target', 'status', 'start (ms)', 'length', 'server', 'stream window',
+  'connection window', 'free stream', 'network', 'sent', 'received', 'note'];
 
 function requestCells(r) {
   const w = waitOf(r);
   const d = (n) => (n ? formatDuration(n) : '');
+  const o = (n) => (n ? formatOctets(n) : '');
   const notes = [r.pushed ? 'pushed on stream ' + r.parent : '', r.resetBy ? r.resetCode + ' by the ' + r.resetBy : '',
     r.info && r.info.grpc ? 'gRPC status ' + (r.info.grpc.status < 0 ? 'missing' : r.info.grpc.status) : '',
     r.findings.length ? plural(r.findings.length, 'finding') : ''];
   return [r.stream, r.method, target(r), r.status || '', formatClock(r.start), formatDuration(r.end - r.start), d(w[3]), d(w[0]),
-    d(w[1]), d(w[2]), d(w[4]), formatOctets(r.body[0]), formatOctets(r.body[1]), notes.filter(Boolean).join(', ')];
+    d(w[1]), d(w[2]), d(w[4]), o(r.body[0]), o(r.body[1]), notes.filter(Boolean).join(', ')];
+}
+
+// requestTable is the waterfall as a table, without columns that are empty.
+function requestTable(list, go) {
+  const rows = list.slice(0, listLimit).map(requestCells);
+  const used = requestHeads.map((_, i) => i < 6 || rows.some((cells) => cells[i] !== ''));
+  const keep = (cells) => cells.filter((_, i) => used[i]);
+  return table('Requests', keep(requestHeads), rows.map(keep), go);
 }
 
 function paintRequests() {
   if (view.tab !== 'requests') return;
   const list = view.rows;
-  put($('panel-requests'),
-    table('Requests', requestHeads, list.slice(0, listLimit).map(requestCells), (i) => openRow(list[i])),
+  put($('panel-requests'), requestTable(list, (i) => openRow(list[i])),
     moreLine(list.length, 'request'));
 }

@@ -41,7 +41,7 @@ function printed(c) {
     section('Findings', el('ul', {class: 'findings'}, ...c.findings.slice(0, listLimit).map((x) => findingText(x, 'li'))));
   }
   if (c.stalls.length) section('Stalls', table('Stalls', stallHeads, c.stalls.slice(0, listLimit).map(stallCells)));
-  section('Requests', table('Requests', requestHeads, view.rows.slice(0, listLimit).map(requestCells)));
+  section('Requests', requestTable(view.rows));
   section('Frames' + (frames.length > printFrames ? ' (the first ' + printFrames + ' of ' + formatCount(frames.length) + ')' : ''),
     table('Frames', ['#', 'time (ms)', 'from', 'type', 'stream', 'flags', 'length', ''], frames.slice(0, printFrames).map((f) => [
       f[NUMBER], formatClock(f[TIME]), sideNames[f[DIR]], typeName(f[TYPE]), f[STREAM],

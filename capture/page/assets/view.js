@@ -12,6 +12,7 @@ const view = {
   filter: null, // compiled, see filter.js
   rows: [], // rows that the filter lets through
   tab: 'frames',
+  toRow: null, toFrame: null, // what is to be scrolled into sight with the next picture
 };
 
 // The geometry that the waterfall and the windows share.
@@ -105,7 +106,7 @@ function showConn(c) {
 function selectRow(row, keepFrames) {
   view.row = row;
   if (row && view.scope && !keepFrames) openRow(row);
-  if (row) scrollToRow(view.rows.indexOf(row));
+  view.toRow = row;
   redraw('waterfall', 'windows', 'requests');
 }
 
@@ -124,8 +125,8 @@ function openRow(row) {
 function closeRow() {
   view.scope = null;
   applyFilter();
+  view.toFrame = view.frame;
   redraw();
-  if (view.frame) scrollToFrame(view.frame);
 }
 
 // showFrame goes to a frame: its connection, its row, its place in the list and in time.
@@ -139,8 +140,8 @@ function showFrame(c, number, stream, time) {
   view.frame = f || null;
   applyFilter();
   showTab(f ? 'frames' : view.tab);
-  if (row) scrollToRow(view.rows.indexOf(row));
+  view.toRow = row;
+  view.toFrame = view.frame;
   reveal(f ? f[TIME] : time);
   redraw();
-  if (f) scrollToFrame(f);
 }

@@ -23,9 +23,12 @@ function prepare(canvas, width, height) {
 
 function paintWaterfall() {
   const box = $('wf');
-  layout.width = box.clientWidth;
-  layout.label = clamp(Math.round(layout.width * 0.32), 150, 360);
   $('wf-space').style.height = AXIS + view.rows.length * ROW + 'px';
+  layout.width = box.clientWidth; // without the scroll bar that the height may need
+  layout.label = clamp(Math.round(layout.width * 0.32), 150, 360);
+  const at = view.toRow ? view.rows.indexOf(view.toRow) : -1;
+  if (at >= 0) scrollInto(box, at * ROW, ROW, AXIS);
+  view.toRow = null;
   const height = box.clientHeight;
   const ctx = prepare($('wf-canvas'), layout.width, height);
   drawWaterfall(ctx, height, box.scrollTop);

@@ -47,17 +47,17 @@ function drawLane(ctx, c, side, top, height) {
   ctx.fillStyle = palette.line;
   for (const t of ticks().list) ctx.fillRect(Math.round(xOf(t)), top, 1, height);
   drawEmpty(ctx, c, side, top, height);
-  traceCurve(ctx, conn, scale);
-  ctx.lineTo(layout.width, scale.bottom);
+  traceCurve(ctx, conn, scale, layout.width + 2);
+  ctx.lineTo(layout.width + 2, scale.bottom);
   ctx.lineTo(Math.max(layout.label, conn.t.length ? xOf(conn.t[0]) : layout.width), scale.bottom);
   ctx.fillStyle = palette.area;
   ctx.fill();
-  traceCurve(ctx, conn, scale);
+  traceCurve(ctx, conn, scale, layout.width + 2);
   ctx.strokeStyle = palette.bconn;
   ctx.lineWidth = 1.3;
   ctx.stroke();
   if (stream) {
-    traceCurve(ctx, stream, scale);
+    traceCurve(ctx, stream, scale, Math.min(layout.width + 2, xOf(view.row.last)));
     ctx.strokeStyle = palette.bstream;
     ctx.lineWidth = 1.6;
     ctx.stroke();
@@ -81,9 +81,9 @@ function drawEmpty(ctx, c, side, top, height) {
   ctx.globalAlpha = 1;
 }
 
-// traceCurve makes the path of a curve in sight. Points within a pixel become one line from the
-// lowest to the highest.
-function traceCurve(ctx, curve, scale) {
+// traceCurve makes the path of a curve in sight, up to x = end. Points within a pixel become one line
+// from the lowest to the highest.
+function traceCurve(ctx, curve, scale, end) {
   const {t, v} = curve;
   const yOf = (value) => scale.bottom - Math.max(value, 0) * scale.unit;
   ctx.beginPath();
@@ -110,7 +110,7 @@ function traceCurve(ctx, curve, scale) {
     y = yOf(v[i]);
     ctx.lineTo(x, y);
   }
-  ctx.lineTo(layout.width + 2, y);
+  if (end > x) ctx.lineTo(end, y);
 }
 
 function drawLaneLabel(ctx, side, top, height, conn, stream, peak) {
