@@ -9,6 +9,9 @@
 // HTTP/2 is found, not told: by its preface, ALPN, an Upgrade, or by what looks like frames in both
 // directions, on any port and inside CONNECT.
 //
+// The other way, a [PcapWriter] records the connections of a program as a capture, with the keys of
+// their TLS.
+//
 // Values that let their reader in, such as those of authorization and cookie, are hidden unless
 // Options.ShowSecrets is set.
 package capture

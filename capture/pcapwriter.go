@@ -134,7 +134,8 @@ func (w *PcapWriter) Close() error {
 
 // KeyLogWriter returns what is to be set as the KeyLogWriter of the tls.Config of connections that
 // are recorded. Each line becomes a Decryption Secrets Block, in front of the packets that need it.
-// A packet whose keys are not known yet waits for them, within bounds.
+// A packet whose keys are not known yet waits for them, within bounds. A connection with Encrypted
+// ClientHello (RFC 9849) is not decrypted: its keys have another name than its packets.
 func (w *PcapWriter) KeyLogWriter() io.Writer {
 	w.mu.Lock()
 	defer w.mu.Unlock()

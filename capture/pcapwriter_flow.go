@@ -166,7 +166,7 @@ func (f *pcapFlow) packetLocked(d Dir, t time.Time, flags tcpFlags, payload []by
 	if flags.syn || flags.fin {
 		f.next[d]++
 	}
-	if f.holding && (f.octets+len(packet) > maxHeldOctets || f.w.mu.held+len(packet) > maxAllHeldOctets) {
+	if f.holding && f.heldTooMuchLocked(t, len(packet)) {
 		f.releaseLocked()
 	}
 	if !f.holding {
@@ -176,6 +176,12 @@ func (f *pcapFlow) packetLocked(d Dir, t time.Time, flags tcpFlags, payload []by
 	f.held = append(f.held, heldPacket{t, slices.Clone(packet)})
 	f.octets += len(packet)
 	f.w.mu.held += len(packet)
+}
+
+// heldTooMuchLocked reports whether a packet that comes must not wait with the others.
+func (f *pcapFlow) heldTooMuchLocked(t time.Time, size int) bool {
+	return f.octets+size > maxHeldOctets || f.w.mu.held+size > maxAllHeldOctets ||
+		len(f.held) > 0 && t.Sub(f.held[0].time) > maxHeldTime
 }
 
 // appendPacketLocked returns a packet, which is valid until the next one.

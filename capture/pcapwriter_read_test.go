@@ -39,7 +39,7 @@ func (r *transcript) handle(e Event) {
 		if e.TLS != nil { // of which a Live does not know what the client has offered
 			c.TLS = &TLS{
 				Version: e.TLS.Version, CipherSuite: e.TLS.CipherSuite, ALPN: e.TLS.ALPN, ServerName: e.TLS.ServerName,
-				Resumed: e.TLS.Resumed,
+				Resumed: e.TLS.Resumed, HelloRetry: e.TLS.HelloRetry,
 			}
 		}
 		r.conns[e.ID] = c

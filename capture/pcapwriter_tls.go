@@ -1,5 +1,7 @@
 package capture
 
+import "time"
+
 // How long packets wait for keys.
 //
 // crypto/tls tells the keys of a connection when it has derived them: a server before it writes
@@ -10,10 +12,12 @@ package capture
 //  1. A TLS 1.2 session that is resumed has no line of its own (pcapwriter_session.go). The server
 //     is then the first to send ChangeCipherSpec (RFC 5246 §7.3).
 //  2. The connection is closed, or the PcapWriter.
-//  3. More than maxHeldOctets of the connection, or maxAllHeldOctets of all, would wait.
+//  3. More than maxHeldOctets of the connection, or maxAllHeldOctets of all, would wait; or the
+//     first packet has waited for maxHeldTime when another one comes.
 const (
 	maxHeldOctets    = 256 << 10
 	maxAllHeldOctets = 16 << 20
+	maxHeldTime      = 10 * time.Second
 )
 
 // clientRandom is by what a key log names a connection.

@@ -41,7 +41,8 @@ var labels13 = []string{
 }
 
 // Packets wait for their keys, and for no longer. In a script "<" is read, ">" is written, "k" is a
-// line of the key log, and "." says how many packets are in the file, behind those of the start.
+// line of the key log, "c" is the end, "w" some time, and "." says how many packets are in the
+// file, behind those of the start.
 func TestPcapWriterHolds(t *testing.T) {
 	k13 := keyLines('A', labels13...)
 	for _, tt := range []struct {
@@ -72,6 +73,7 @@ func TestPcapWriterHolds(t *testing.T) {
 			">" + hello('A'), "<" + data, ".1", "<" + strings.Repeat(data, 260_000/len(data)), ".1",
 			"<" + strings.Repeat(data, 300), ".11", "<" + data, ".12",
 		}},
+		{"too long", []string{">" + hello('A'), "<" + data, ".1", "w", ".1", "<" + data, ".3", "<" + data, ".4"}},
 		{"lines that are none", []string{
 			"kCLIENT_RANDOM 00 00\n# comment\n\nCLIENT_RANDOM " + strings.Repeat("z", 64) + " 00\n", ".0",
 		}},
@@ -99,6 +101,8 @@ func playHolds(t *testing.T, script []string) {
 			_, _ = io.WriteString(keys, rest)
 		case 'c':
 			nc.Close()
+		case 'w':
+			time.Sleep(maxHeldTime)
 		case '.':
 			time.Sleep(flushDelay)
 			synctest.Wait()

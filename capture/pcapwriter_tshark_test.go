@@ -85,6 +85,7 @@ type pcapCase struct {
 	resume   bool   // the second connection resumes the session of the first
 	conns    int
 	suite    uint16
+	retry    bool    // HelloRetryRequest is sent
 	also     Handler // gets the events of the Live, too
 }
 
@@ -153,6 +154,9 @@ func (c pcapCase) site(t *testing.T, w *PcapWriter, l *Live) *site {
 		if !c.atClient {
 			srv.Tracer = l
 		}
+		if c.retry {
+			srv.TLSConfig.CurvePreferences = []tls.CurveID{tls.CurveP256}
+		}
 	}, listen)
 	if c.version == 0 {
 		var p http.Protocols
@@ -163,6 +167,9 @@ func (c pcapCase) site(t *testing.T, w *PcapWriter, l *Live) *site {
 	s.tr.TLSClientConfig.MinVersion, s.tr.TLSClientConfig.MaxVersion = c.version, c.version
 	if c.suite != 0 {
 		s.tr.TLSClientConfig.CipherSuites = []uint16{c.suite}
+	}
+	if c.retry { // the client sends a share of its first curve, and the server has the second
+		s.tr.TLSClientConfig.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 	}
 	if c.resume {
 		s.tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(4)
@@ -179,6 +186,8 @@ var pcapCases = []pcapCase{
 		name: "ChaCha20 at the server", version: tls.VersionTLS12, conns: 1,
 		suite: tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 	},
+	{name: "HelloRetryRequest at the server", version: tls.VersionTLS13, retry: true, conns: 1},
+	{name: "HelloRetryRequest at the client", version: tls.VersionTLS13, retry: true, atClient: true, conns: 1},
 	{name: "TLS 1.3 resumed, at the server", version: tls.VersionTLS13, resume: true, conns: 2},
 	{name: "TLS 1.3 resumed, at the client", version: tls.VersionTLS13, resume: true, atClient: true, conns: 2},
 	{name: "TLS 1.2 resumed, at the server", version: tls.VersionTLS12, resume: true, conns: 2},
@@ -219,6 +228,9 @@ func TestPcapWriterTshark(t *testing.T) {
 			for _, conn := range r.conns {
 				if conn.TLS != nil && conn.TLS.Resumed {
 					resumed++
+				}
+				if conn.TLS != nil && conn.TLS.HelloRetry != c.retry {
+					t.Errorf("HelloRetryRequest: %v", conn.TLS.HelloRetry)
 				}
 			}
 			if c.resume != (resumed == 1) {

@@ -89,3 +89,28 @@ func TestCommandLine(t *testing.T) {
 		})
 	}
 }
+
+// SSLKEYLOGFILE counts with -v alone, and where there is TLS.
+func TestServeKeyLog(t *testing.T) {
+	t.Setenv("SSLKEYLOGFILE", "/x/keys")
+	for args, want := range map[string]string{
+		"":               "",
+		"-v":             "/x/keys",
+		"--verbose":      "/x/keys",
+		"-v --https=":    "",
+		"--record=/x/a":  "",
+		"--ui=127.0.0.1": "",
+	} {
+		got := "not run"
+		cmd := serveCommand(func(o *serve.Options) {
+			got = o.Watch.KeyLog
+			*o = serve.Options{} // which it refuses
+		})
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(strings.Fields(args))
+		if err := cmd.ExecuteContext(t.Context()); err == nil || got != want {
+			t.Errorf("serve %s: the key log is %q, want %q; %v", args, got, want, err)
+		}
+	}
+}

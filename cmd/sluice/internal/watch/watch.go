@@ -143,7 +143,7 @@ func (w *Watch) KeyLogWriter() io.Writer {
 // Banner prints where the page and the files are, and what to take care of.
 func (w *Watch) Banner(out io.Writer) {
 	if w.page != nil {
-		fmt.Fprintf(out, "\nLive page:\n  %s\n      every frame as it comes, for the bearer of this address alone\n",
+		fmt.Fprintf(out, "\nLive page:\n  %s\n      every frame as it comes, for those alone that have this address\n",
 			w.page.URL(w.address))
 		if w.o.ShowSecrets {
 			fmt.Fprint(out, "      passwords, cookies and tokens are shown, as --show-secrets says\n")
