@@ -241,7 +241,7 @@ func (c *ContentDecoder) finish(conn uint64, k contentKey) {
 		return
 	}
 	switch {
-	case o.gaps != contents.gaps[k.dir] && o.length != o.sent && (o.err == nil || o.err == errContentLost):
+	case o.gaps != contents.gaps[k.dir] && o.length != o.sent && (o.err == nil || errors.Is(o.err, errContentLost)):
 		o.err = errContentGap
 	case o.err == nil && !o.complete:
 		o.err = errContentCut
