@@ -14,8 +14,8 @@ import (
 // Defaults of a ContentDecoder.
 const (
 	DefaultMaxSent    = 4 << 20  // octets
-	DefaultMaxDecoded = 16 << 20 // octets
-	DefaultMaxWaiting = 32 << 20 // octets
+	DefaultMaxDecoded = 8 << 20 // octets
+	DefaultMaxWaiting = 16 << 20 // octets
 	DefaultMaxRatio   = 1000
 
 	ratioFloor    = 1 << 20 // octets that may always be decoded
