@@ -14,7 +14,7 @@ import (
 // Defaults of a ContentDecoder.
 const (
 	DefaultMaxSent    = 4 << 20  // octets
-	DefaultMaxDecoded = 8 << 20 // octets
+	DefaultMaxDecoded = 8 << 20  // octets
 	DefaultMaxWaiting = 16 << 20 // octets
 	DefaultMaxRatio   = 1000
 

@@ -38,7 +38,14 @@ func (s *session) nest(stream uint32, target string, t time.Time) *session {
 func newText(s *session) wire.Sink {
 	h := newHTTP1(s)
 	g := &text{s: s, to: h}
-	h.onSwitch = g.tunnel
+	h.onSwitch = func(sw http1Switch) wire.Sink {
+		if sw.Upgrade != "h2c" {
+			return g.tunnel(sw)
+		}
+		c := g.laterUpgrade(sw)
+		h.silent = c != nil
+		return c
+	}
 	return g
 }
 
@@ -77,7 +84,7 @@ func (g *text) End(d wire.Dir, t time.Time, how wire.How) { g.to.End(d, t, how) 
 
 // tunnel returns what takes the octets behind a request that has changed the protocol.
 func (g *text) tunnel(sw http1Switch) wire.Sink {
-	if sw.Connect == "" && sw.Upgrade != "h2c" {
+	if sw.Connect == "" {
 		return nil
 	}
 	c := g.s.nest(sw.Request.Stream, sw.Connect, sw.Time)
@@ -85,6 +92,20 @@ func (g *text) tunnel(sw http1Switch) wire.Sink {
 		return nil
 	}
 	g.nested = true
+	return c
+}
+
+// laterUpgrade begins a connection of HTTP/2 that is what is left of one of HTTP/1.1, which has
+// carried other requests before.
+func (g *text) laterUpgrade(sw http1Switch) wire.Sink {
+	c := g.s.nest(sw.Request.Stream, "", sw.Time)
+	if c == nil {
+		return nil
+	}
+	g.nested = true
+	c.found(HTTP2, "upgrade")
+	c.upgrade(sw.Request, upgradeSettings(sw.Request))
+	c.setStage(false, newHTTP2(c))
 	return c
 }
 

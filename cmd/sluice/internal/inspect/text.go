@@ -152,7 +152,11 @@ func (x *text) connection(e *capture.Connection) {
 	x.put("  " + protocolText(e))
 	x.put("  " + e.Time.UTC().Format("2006-01-02 15:04:05.000000 UTC") + "\n")
 	if e.Parent != 0 {
-		fmt.Fprintf(x, "    inside the CONNECT tunnel of stream %d of #%d\n", e.ParentStream, e.Parent)
+		where := "inside the CONNECT tunnel of stream"
+		if e.Found == "upgrade" {
+			where = "what became, by Upgrade, of request"
+		}
+		fmt.Fprintf(x, "    %s %d of #%d\n", where, e.ParentStream, e.Parent)
 	}
 	if e.Twin != 0 {
 		fmt.Fprintf(x, "    the other leg of the tunnel is #%d\n", e.Twin)
