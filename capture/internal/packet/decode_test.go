@@ -39,6 +39,22 @@ type linkTest struct {
 	v6     bool
 }
 
+// geneve is a tunnel of IPv6, with an option.
+func geneve(p []byte) []byte {
+	return ipv6(17, cat(u16(50000, 6081, 8+8+4+len(p), 0, 0x0100, 0x86dd, 0, 0x0700, 0, 0), p))
+}
+
+// nflog is a packet behind two other attributes.
+func nflog(p []byte) []byte {
+	return cat([]byte{2, 0, 0, 0}, []byte{8, 0, 1, 0, 8, 0, 0, 0}, []byte{5, 0, 10, 0, 0, 0, 0, 0},
+		[]byte{byte(4 + len(p)), 0, 9, 0}, p)
+}
+
+// pktap is a header of Darwin's.
+func pktap(link byte) []byte {
+	return cat([]byte{108, 0, 0, 0, 1, 0, 0, 0, link, 0, 0, 0}, make([]byte, 96))
+}
+
 // linkTests have a packet of each link type, tunnel and extension header.
 func linkTests() []linkTest {
 	v4, v6 := ipv4(6, tcp(hello)), ipv6(6, tcp(hello))
@@ -47,10 +63,6 @@ func linkTests() []linkTest {
 	sll2 := func(t int) []byte { return cat(u16(t, 0, 0, 9, 1, 0x0006, 0, 0, 0, 0)) }
 	gre := cat(u16(0xb000, 0x0800, 0, 0, 0, 9, 0, 1), v4)
 	vxlan := cat(u16(50000, 4789, 8+8+14+len(v4), 0, 0x0800, 0, 0, 0x0700), ethernet(0x0800, v4))
-	geneve := cat(u16(50000, 6081, 8+8+4+len(v6), 0, 0x0100, 0x86dd, 0, 0x0700, 0, 0), v6)
-	nflog := cat([]byte{2, 0, 0, 0}, []byte{8, 0, 1, 0, 8, 0, 0, 0}, []byte{5, 0, 10, 0, 0, 0, 0, 0},
-		[]byte{byte(4 + len(v4)), 0, 9, 0}, v4)
-	pktap := func(link byte) []byte { return cat([]byte{108, 0, 0, 0, 1, 0, 0, 0, link, 0, 0, 0}, make([]byte, 96)) }
 	return []linkTest{
 		{"Ethernet, padded", layers.LinkTypeEthernet, ethernet(0x0800, cat(v4, padding)), false},
 		{"Ethernet, IPv6, padded", layers.LinkTypeEthernet, ethernet(0x86dd, cat(v6, padding)), true},
@@ -80,8 +92,8 @@ func linkTests() []linkTest {
 		{"IPv6 in IPv4", layers.LinkTypeRaw, ipv4(41, v6), true},
 		{"GRE", layers.LinkTypeRaw, ipv6(47, gre), false},
 		{"VXLAN", layers.LinkTypeRaw, ipv6(17, vxlan), false},
-		{"Geneve", layers.LinkTypeRaw, ipv6(17, geneve), true},
-		{"netfilter log", linkNFLog, nflog, false},
+		{"Geneve", layers.LinkTypeRaw, geneve(v6), true},
+		{"netfilter log", linkNFLog, nflog(v4), false},
 		{"PKTAP of Ethernet", linkPKTAP, cat(pktap(1), ethernet(0x0800, v4)), false},
 		{"PKTAP of loopback", linkPKTAP, cat(pktap(0), []byte{30, 0, 0, 0}, v6), true},
 		{

@@ -7,29 +7,39 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// TestNotASegment has packets that are counted, each between two that are read.
-func TestNotASegment(t *testing.T) {
-	change := func(p []byte, at int, to byte) []byte {
-		p[at] = to
-		return p
-	}
-	v4 := func() []byte { return ipv4(6, tcp(hello)) }
-	v6 := func() []byte { return ipv6(6, tcp(hello)) }
-	malformed, notIP, notTCP, fragment := Stats{Malformed: 1}, Stats{NotIP: 1}, Stats{NotTCP: 1}, Stats{Fragments: 1}
+// notSegment is what an Ethernet frame of a type has that is no TCP segment, and how it is counted.
+type notSegment struct {
+	name string
+	t    int
+	in   []byte
+	want Stats
+}
+
+var (
+	malformed = Stats{Malformed: 1}
+	notIP     = Stats{NotIP: 1}
+	notTCP    = Stats{NotTCP: 1}
+	fragment1 = Stats{Fragments: 1}
+)
+
+// change sets an octet of a packet.
+func change(p []byte, at int, to byte) []byte {
+	p[at] = to
+	return p
+}
+
+// notSegmentsOfLinks have tunnels, and headers before IP.
+func notSegmentsOfLinks() []notSegment {
+	v4 := ipv4(6, tcp(hello))
 	var tags []int
 	for range 100 {
 		tags = append(tags, 5, 0x8100)
 	}
-	many := v4()
+	many := ipv4(6, tcp(hello))
 	for range 20 {
 		many = ipv4(4, many)
 	}
-	for _, test := range []struct {
-		name string
-		t    int // of Ethernet
-		in   []byte
-		want Stats
-	}{
+	return []notSegment{
 		{"ARP", 0x0806, make([]byte, 28), notIP},
 		{"802.3", 40, make([]byte, 40), notIP},
 		{"UDP", 0x0800, ipv4(17, u16(5000, 53, 8, 0)), notTCP},
@@ -45,9 +55,17 @@ func TestNotASegment(t *testing.T) {
 		{"LCP", 0x8864, cat(u16(0x1100, 0, 4, 0xc021, 0)), notIP},
 		{"PPP without a protocol", 0x8864, u16(0x1100, 0, 0), malformed},
 		{"VLAN, cut off", 0x8100, []byte{0, 1}, malformed},
-		{"100 VLAN tags", 0x8100, cat(u16(tags...), v4()), malformed},
+		{"100 VLAN tags", 0x8100, cat(u16(tags...), v4), malformed},
 		{"20 tunnels", 0x0800, many, malformed},
 		{"MPLS without an end", 0x8847, make([]byte, 12), malformed},
+	}
+}
+
+// notSegmentsOfIP have headers of IP and TCP.
+func notSegmentsOfIP() []notSegment {
+	v4 := func() []byte { return ipv4(6, tcp(hello)) }
+	v6 := func() []byte { return ipv6(6, tcp(hello)) }
+	return []notSegment{
 		{"no octets of IP", 0x0800, nil, malformed},
 		{"IP of version 5", 0x0800, change(v4(), 0, 0x56), malformed},
 		{"IPv4, cut off", 0x0800, v4()[:19], malformed},
@@ -62,13 +80,18 @@ func TestNotASegment(t *testing.T) {
 		{"TCP, cut off", 0x0800, ipv4(6, tcp(hello)[:15]), malformed},
 		{"TCP, header of 16", 0x0800, ipv4(6, change(tcp(hello), 12, 0x40)), malformed},
 		{"TCP, header too long", 0x0800, ipv4(6, change(tcp("")[:32], 12, 0xf0)), malformed},
-		{"a fragment", 0x0800, fragments4(9, tcp(hello), 32)[0], fragment},
+		{"a fragment", 0x0800, fragments4(9, tcp(hello), 32)[0], fragment1},
 		{"a fragment of nothing", 0x0800, change(ipv4(6, nil), 6, 0x20), malformed},
 		{"a fragment of 3 octets", 0x0800, change(ipv4(6, []byte("abc")), 6, 0x20), malformed},
 		{"a fragment far away", 0x0800, change(change(ipv4(6, tcp(hello)), 6, 0x1f), 7, 0xff), malformed},
-	} {
+	}
+}
+
+// TestNotASegment has packets that are counted, each between two that are read.
+func TestNotASegment(t *testing.T) {
+	for _, test := range append(notSegmentsOfLinks(), notSegmentsOfIP()...) {
 		t.Run(test.name, func(t *testing.T) {
-			good := ethernet(0x0800, v4())
+			good := ethernet(0x0800, ipv4(6, tcp(hello)))
 			segs, stats, err := read(t, pcapOf(t, layers.LinkTypeEthernet, good, ethernet(test.t, test.in), good))
 			if len(segs) != 2 || segs[1].Number != 3 {
 				t.Errorf("%d segments: %v", len(segs), err)

@@ -105,6 +105,20 @@ func TestTshark(t *testing.T) {
 	}
 }
 
+// editcap returns what editcap makes of a file.
+func editcap(t *testing.T, in, args string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out")
+	if msg, err := exec.Command("editcap", append(strings.Fields(args), in, out)...).CombinedOutput(); err != nil {
+		t.Fatalf("editcap: %v\n%s", err, msg)
+	}
+	octets, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return octets
+}
+
 // TestEditcap has what editcap makes of a file.
 func TestEditcap(t *testing.T) {
 	program(t, "editcap")
@@ -129,17 +143,9 @@ func TestEditcap(t *testing.T) {
 		{args: "-F pcapng -s " + snap, cut: 5},
 	} {
 		t.Run(test.args, func(t *testing.T) {
-			out := filepath.Join(t.TempDir(), "out")
-			args := append(strings.Fields(test.args), in, out)
-			if msg, err := exec.Command("editcap", args...).CombinedOutput(); err != nil {
-				t.Fatalf("editcap: %v\n%s", err, msg)
-			}
-			octets, err := os.ReadFile(out)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var keyLog string
-			r, err := NewReader(bytes.NewReader(octets), Options{Secrets: func(p []byte) { keyLog = string(p) }})
+			secrets := func(p []byte) { keyLog = string(p) }
+			r, err := NewReader(bytes.NewReader(editcap(t, in, test.args)), Options{Secrets: secrets})
 			if err != nil {
 				t.Fatal(err)
 			}

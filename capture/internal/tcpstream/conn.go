@@ -16,25 +16,32 @@ type conn struct {
 	key     tuple
 	half    [2]half // what key[i] sends
 	packets uint64
-	first   mark
-	sides   bool // client, the half of the client, is known
-	begun   bool // that no SYN will be waited for is decided
-	strays  int  // segments far away in a row
+	first   uint64 // number of the first packet
+	sides   bool   // client, the half of the client, is known
+	begun   bool   // that no SYN will be waited for is decided
+	strays  int    // segments far away in a row
 
 	sink    wire.Sink
 	repeats Retransmits // the sink, if it is one
 
 	size     int       // of what waits
 	lastTime time.Time // of a segment
-	reset    mark      // of the RST, if there is resetting
+	reset    resetMark // of the RST, if there is resetting
 	ended    mark
 	done     bool
 
 	idle, waiting, resetting, closing *list.Element // in the lists of the assembler, or nil
 }
 
+// resetMark is a RST.
+type resetMark struct {
+	mark
+	by  int   // the half that sent it
+	pos int64 // up to where it had sent octets
+}
+
 func newConn(a *Assembler, key tuple, s *packet.Segment, from int) *conn {
-	c := &conn{a: a, key: key, first: a.now}
+	c := &conn{a: a, key: key, first: s.Number}
 	c.Start, c.Number, c.client = s.Time, s.Number, from
 	return c
 }
@@ -83,7 +90,7 @@ func (c *conn) add(s *packet.Segment, i int) {
 	c.lastTime = s.Time
 	if s.RST {
 		if c.resetting == nil {
-			c.reset = c.here()
+			c.reset = resetMark{c.here(), i, h.pos(s.Seq)}
 			c.resetting = c.a.resets.PushBack(c)
 		}
 		return
@@ -103,13 +110,15 @@ func (c *conn) add(s *packet.Segment, i int) {
 		return
 	}
 	c.strays = 0
+	if c.resetting != nil && c.reset.by == i && pos+int64(len(s.Payload)+s.Cut) > c.reset.pos {
+		c.a.resets.Remove(c.resetting) // it goes on, so that RST was forged
+		c.resetting = nil
+	}
 	if end := pos + int64(len(s.Payload)+s.Cut); s.FIN && !h.fin && (!h.started || end >= h.next) {
 		h.fin, h.finAt, h.finMark, h.finAck = true, end, c.here(), ack
 	}
 	if len(s.Payload)+s.Cut > 0 {
-		c.octets(i, piece{
-			mark: c.here(), pos: pos, data: s.Payload, cut: s.Cut, ack: ack,
-		})
+		c.octets(i, piece{mark: c.here(), pos: pos, data: s.Payload, cut: s.Cut, ack: ack})
 	}
 	c.drain()
 	if len(h.queue) > maxPieces {

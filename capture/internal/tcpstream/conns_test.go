@@ -24,73 +24,79 @@ func (k *talk) keep(d wire.Dir) {
 	k.segs = out
 }
 
+// missing is what a recorder writes for octets that are not in the capture.
+func missing(n int) string { return fmt.Sprintf("<%d %s>", n, WhyMissing) }
+
+// answered is a request, its response, and the end.
+func answered(k *talk) {
+	k.send(c2s, "A", "request")
+	k.send(s2c, "A", "response")
+	k.close()
+}
+
+var beginnings = []struct {
+	name  string
+	build func(k *talk)
+	syn   bool
+	want  outcome
+}{
+	{"a SYN with octets", func(k *talk) {
+		k.send(c2s, "S", "early ")
+		k.send(s2c, "SA", "")
+		answered(k)
+	}, true, outcome{Client: "early request", Server: "response", End: closed}},
+	{"SYN sent again", func(k *talk) {
+		k.again(k.send(c2s, "S", ""), time.Second)
+		k.again(k.send(s2c, "SA", ""), time.Second)
+		answered(k)
+	}, true, outcome{Client: "request", Server: "response", End: closed}},
+	{"both send SYN", func(k *talk) {
+		k.send(c2s, "S", "")
+		k.seq[0]--
+		k.send(s2c, "S", "")
+		k.seq[0]++
+		k.send(s2c, "A", "")
+		answered(k)
+	}, true, outcome{Client: "request", Server: "response", End: closed}},
+	{"no SYN", func(k *talk) {
+		k.send(c2s, "S", "")
+		k.lose()
+		k.send(s2c, "SA", "")
+		k.send(c2s, "A", "")
+		answered(k)
+	}, true, outcome{Client: "request", Server: "response", End: closed}},
+	{"no SYN and ACK", func(k *talk) {
+		k.send(c2s, "S", "")
+		k.send(s2c, "SA", "")
+		k.lose()
+		k.send(c2s, "A", "")
+		answered(k)
+	}, true, outcome{Client: "request", Server: "response", End: closed}},
+	{"no handshake", answered, false, outcome{Client: "request", Server: "response", End: closed}},
+	{"a keep-alive probe first", func(k *talk) {
+		k.seq[0]--
+		k.send(c2s, "A", "\x00")
+		k.send(s2c, "A", "")
+		answered(k)
+	}, false, outcome{Client: "request", Server: "response", End: closed}},
+	{"the client alone", func(k *talk) {
+		k.open()
+		answered(k)
+		k.keep(c2s)
+	}, true, outcome{Client: "request", Server: missing(8), End: closed}},
+	{"the server alone", func(k *talk) {
+		k.open()
+		answered(k)
+		k.keep(s2c)
+	}, true, outcome{Client: missing(7), Server: "response", End: closed}},
+	{"the server alone, no handshake", func(k *talk) {
+		answered(k)
+		k.keep(s2c)
+	}, false, outcome{Server: "response", End: [2]wire.How{wire.Open, wire.Closed}}},
+}
+
 func TestBeginnings(t *testing.T) {
-	missing := func(n int) string { return fmt.Sprintf("<%d %s>", n, WhyMissing) }
-	exchange := func(k *talk) {
-		k.send(c2s, "A", "request")
-		k.send(s2c, "A", "response")
-		k.close()
-	}
-	for _, test := range []struct {
-		name  string
-		build func(k *talk)
-		syn   bool
-		want  outcome
-	}{
-		{"a SYN with octets", func(k *talk) {
-			k.send(c2s, "S", "early ")
-			k.send(s2c, "SA", "")
-			exchange(k)
-		}, true, outcome{Client: "early request", Server: "response", End: closed}},
-		{"SYN sent again", func(k *talk) {
-			k.again(k.send(c2s, "S", ""), time.Second)
-			k.again(k.send(s2c, "SA", ""), time.Second)
-			exchange(k)
-		}, true, outcome{Client: "request", Server: "response", End: closed}},
-		{"both send SYN", func(k *talk) {
-			k.send(c2s, "S", "")
-			k.seq[0]--
-			k.send(s2c, "S", "")
-			k.seq[0]++
-			k.send(s2c, "A", "")
-			exchange(k)
-		}, true, outcome{Client: "request", Server: "response", End: closed}},
-		{"no SYN", func(k *talk) {
-			k.send(c2s, "S", "")
-			k.lose()
-			k.send(s2c, "SA", "")
-			k.send(c2s, "A", "")
-			exchange(k)
-		}, true, outcome{Client: "request", Server: "response", End: closed}},
-		{"no SYN and ACK", func(k *talk) {
-			k.send(c2s, "S", "")
-			k.send(s2c, "SA", "")
-			k.lose()
-			k.send(c2s, "A", "")
-			exchange(k)
-		}, true, outcome{Client: "request", Server: "response", End: closed}},
-		{"no handshake", exchange, false, outcome{Client: "request", Server: "response", End: closed}},
-		{"a keep-alive probe first", func(k *talk) {
-			k.seq[0]--
-			k.send(c2s, "A", "\x00")
-			k.send(s2c, "A", "")
-			exchange(k)
-		}, false, outcome{Client: "request", Server: "response", End: closed}},
-		{"the client alone", func(k *talk) {
-			k.open()
-			exchange(k)
-			k.keep(c2s)
-		}, true, outcome{Client: "request", Server: missing(8), End: closed}},
-		{"the server alone", func(k *talk) {
-			k.open()
-			exchange(k)
-			k.keep(s2c)
-		}, true, outcome{Client: missing(7), Server: "response", End: closed}},
-		{"the server alone, no handshake", func(k *talk) {
-			exchange(k)
-			k.keep(s2c)
-		}, false, outcome{Server: "response", End: [2]wire.How{wire.Open, wire.Closed}}},
-	} {
+	for _, test := range beginnings {
 		t.Run(test.name, func(t *testing.T) {
 			k := newTalk(0xfffffffe, 100)
 			test.build(k)
@@ -276,5 +282,24 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 	}
 	if n != 1 || len(a.conns) != 1 {
 		t.Errorf("%d connections were opened, and %d are known", n, len(a.conns))
+	}
+}
+
+// TestBeginsInTime looks for when a connection begins whose first packets are not in the capture.
+func TestBeginsInTime(t *testing.T) {
+	for n, want := range map[int]string{patience - 1: "", patience: "octets"} {
+		r := &recorder{t: t}
+		a := New(func(*Conn) wire.Sink { return r }, Options{})
+		k := newTalk(1, 2)
+		k.send(c2s, "A", "octets")
+		k.busy(n, 0)
+		k.send(s2c, "A", "")
+		for i, s := range k.segs {
+			s.Number = uint64(i + 1)
+			a.Add(s)
+		}
+		if r.octets[0] != want {
+			t.Errorf("after %d packets: %q, not %q", n, r.octets[0], want)
+		}
 	}
 }

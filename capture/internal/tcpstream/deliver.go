@@ -94,7 +94,7 @@ func (h *half) at(t time.Time) time.Time {
 // unstick gives up what was waited for long enough, or anything if force is set; why is then why.
 // It reports whether there may be more to hand on.
 func (c *conn) unstick(force bool, why string) bool {
-	if !c.begun && (force || c.late(&c.first)) {
+	if !c.begun && (force || c.a.now.number-c.first > patience) {
 		c.begin()
 		return true
 	}

@@ -26,7 +26,7 @@ func dumpcap(t *testing.T, port uint16, interfaces ...string) *packet.Reader {
 		}
 		t.Skip("dumpcap is not installed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
 	args := []string{"-q", "-B", "32", "-w", "-", "-f", fmt.Sprint("tcp port ", port)}
 	for _, i := range interfaces {
@@ -104,9 +104,10 @@ func answer(ln net.Listener, chunk int) error {
 	}
 }
 
-// push has small connections until stop is closed: dumpcap hands packets on once there are some.
+// push has small connections until stop is closed, and not too many, since each takes a port:
+// dumpcap hands packets on once there are some.
 func push(ln net.Listener, stop chan struct{}) error {
-	for {
+	for range 2000 {
 		select {
 		case <-stop:
 			return nil
@@ -116,6 +117,7 @@ func push(ln net.Listener, stop chan struct{}) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // follower is a Sink that compares octets with those sent.
@@ -145,6 +147,20 @@ func (f *follower) End(_ wire.Dir, _ time.Time, how wire.How) {
 	f.whole = how == wire.Closed
 }
 
+// read follows the first connection, up to its end.
+func (f *follower) read(r *packet.Reader) {
+	a := New(func(c *Conn) wire.Sink { f.c = c; return f }, Options{})
+	for f.ended < 2 {
+		s, err := r.Next()
+		if err != nil {
+			f.t.Logf("the ends are not in the capture: %v", err)
+			break
+		}
+		a.Add(s)
+	}
+	a.Close()
+}
+
 // TestDumpcap captures connections that the kernel carries, on one interface and on two that have
 // the same packets. A slow machine drops some: all octets are handed on, or lost.
 func TestDumpcap(t *testing.T) {
@@ -153,51 +169,46 @@ func TestDumpcap(t *testing.T) {
 	}
 	for _, interfaces := range [][]string{{"lo"}, {"any"}, {"lo", "any"}} {
 		t.Run(fmt.Sprint(interfaces), func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			server := netip.MustParseAddrPort(ln.Addr().String())
-			r := dumpcap(t, server.Port(), interfaces...)
-			const chunk = 20_000
-			f := &follower{t: t}
-			f.sent[c2s] = pattern(50 * chunk)
-			for i := 0; i < len(f.sent[c2s]); i += chunk {
-				f.sent[s2c] = append(f.sent[s2c], f.sent[c2s][i])
-			}
-			stop, pushed := make(chan struct{}), make(chan error, 1)
-			go func() {
-				err := exchange(ln, f.sent[c2s], chunk)
-				if err == nil {
-					err = push(ln, stop)
-				}
-				pushed <- err
-			}()
-
-			a := New(func(c *Conn) wire.Sink { f.c = c; return f }, Options{})
-			for f.ended < 2 {
-				s, err := r.Next()
-				if err != nil {
-					t.Logf("the ends are not in the capture: %v", err)
-					break
-				}
-				a.Add(s)
-			}
-			a.Close()
-			close(stop)
-			if err := <-pushed; err != nil {
-				t.Fatal(err)
-			}
-			if f.c == nil || f.c.Server != server {
-				t.Fatalf("the connection is %+v", f.c)
-			}
-			for d := range wire.Dir(2) {
-				t.Logf("%v: %+v", d, f.c.Counts(d))
-				if f.whole && f.pos[d] != len(f.sent[d]) {
-					t.Errorf("%d octets of the %v, not %d", f.pos[d], d, len(f.sent[d]))
-				}
-			}
+			testDumpcap(t, interfaces)
 		})
+	}
+}
+
+func testDumpcap(t *testing.T, interfaces []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	server := netip.MustParseAddrPort(ln.Addr().String())
+	r := dumpcap(t, server.Port(), interfaces...)
+	const chunk = 20_000
+	f := &follower{t: t}
+	f.sent[c2s] = pattern(50 * chunk)
+	for i := 0; i < len(f.sent[c2s]); i += chunk {
+		f.sent[s2c] = append(f.sent[s2c], f.sent[c2s][i])
+	}
+	stop, pushed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		err := exchange(ln, f.sent[c2s], chunk)
+		if err == nil {
+			err = push(ln, stop)
+		}
+		pushed <- err
+	}()
+
+	f.read(r)
+	close(stop)
+	if err := <-pushed; err != nil {
+		t.Fatal(err)
+	}
+	if f.c == nil || f.c.Server != server {
+		t.Fatalf("the connection is %+v", f.c)
+	}
+	for d := range wire.Dir(2) {
+		t.Logf("%v: %+v", d, f.c.Counts(d))
+		if f.whole && f.pos[d] != len(f.sent[d]) {
+			t.Errorf("%d octets of the %v, not %d", f.pos[d], d, len(f.sent[d]))
+		}
 	}
 }

@@ -155,6 +155,22 @@ func TestOneSegmentDeleted(t *testing.T) {
 	})
 }
 
+func TestResetShuffled(t *testing.T) {
+	seeds(t, func(t *testing.T, r *rand.Rand, k *talk, sent [2]string) {
+		k.segs = k.segs[:len(k.segs)-3]
+		for d := range k.seq {
+			k.seq[d]-- // there is no FIN
+		}
+		k.send(wire.Dir(r.IntN(2)), "RA", "")
+		got := one(t, assemble(t, Options{}, doubled(displaced(r, k.segs, 20))))
+		if got.end != reset {
+			t.Errorf("the ends are %v", got.end)
+		}
+		got.end = closed
+		got.whole(sent)
+	})
+}
+
 // TestSegmentsDeleted loses some in a hundred: each hole is told once, with its octets.
 func TestSegmentsDeleted(t *testing.T) {
 	seeds(t, func(t *testing.T, r *rand.Rand, k *talk, _ [2]string) {

@@ -139,6 +139,12 @@ var segmentTests = []struct {
 		k.send(s2c, "RA", "")
 		k.swap()
 	}, outcome{Client: "request", End: reset}},
+	{"a forged RST", func(k *talk) {
+		k.send(c2s, "A", "one")
+		k.send(c2s, "R", "").Seq -= 2
+		k.send(c2s, "A", "two")
+		k.close()
+	}, outcome{Client: "onetwo", End: closed}},
 	{"sent again, seen by the sender", func(k *talk) {
 		s := k.send(c2s, "A", "request")
 		k.again(s, 200*ms)
