@@ -102,7 +102,7 @@ func TestPageFindings(t *testing.T) {
 	do(t, ctx, chromedp.Click(chromedp.CSS("#panel-stalls tbody tr:nth-child(4)")))
 	want(t, ctx, "selected frame", `#fr .fr-row[aria-selected="true"]`,
 		"83 688.000 → WINDOW_UPDATE 0  4 increment 188700")
-	want(t, ctx, "what it left", "#detail dl dd:last-child", "188,700")
+	want(t, ctx, "what it left", "#detail dl dd:last-child", "188,700 for the server")
 	c.check(t)
 }
 
@@ -241,10 +241,24 @@ func TestPageScreenshots(t *testing.T) {
 		t.Skip("SLUICE_SCREENSHOTS is no directory")
 	}
 	ctx := browser(t)
-	do(t, ctx, chromedp.EmulateViewport(1500, 940))
 	open(t, ctx, pageFile(t, Options{Title: "site.pcapng"}, allScenes))
 	shoot(t, ctx, "light")
 	click(t, ctx, 100, 12)
-	keys(t, ctx, kb.Tab+kb.ArrowDown)
-	shoot(t, ctx, "row")
+	do(t, ctx, chromedp.Focus(chromedp.CSS("#fr-grid")))
+	keys(t, ctx, kb.ArrowDown)
+	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
+	shoot(t, ctx, "inspect") // docs/inspect.png
+	keys(t, ctx, "d")
+	shoot(t, ctx, "dark")
+	for _, step := range []struct{ key, name string }{
+		{"2", "findings"}, {"3", "stalls"}, {"4", "requests"}, {"1?", "help"},
+	} {
+		keys(t, ctx, step.key)
+		shoot(t, ctx, step.name)
+	}
+	keys(t, ctx, kb.Escape+"d")
+	do(t, ctx, chromedp.MouseEvent(chromedp.MouseMoved, 1080, 430))
+	shoot(t, ctx, "tip")
+	do(t, ctx, chromedp.EmulateViewport(700, 900))
+	shoot(t, ctx, "narrow")
 }

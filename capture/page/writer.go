@@ -50,8 +50,9 @@ type Writer struct {
 	counts map[string]*count
 }
 
-// A count says how many events of a kind have come, and how many of them are in the page.
-type count struct{ came, shown int }
+// A count says how many events of a kind have come, how many of them are in the page, and how many
+// may be.
+type count struct{ came, shown, bound int }
 
 // NewWriter returns a Writer of a page. Nothing is written before the first event or Close.
 func NewWriter(w io.Writer, o Options) *Writer {
@@ -61,39 +62,35 @@ func NewWriter(w io.Writer, o Options) *Writer {
 // Handle writes an event; it is a capture.Handler. Close returns the first error of writing.
 func (w *Writer) Handle(ev capture.Event) {
 	w.begin()
-	if w.err != nil {
+	c := w.count(ev.Kind())
+	c.came++
+	if w.err != nil || c.shown >= c.bound || w.octets >= w.o.MaxOctets {
 		return
 	}
-	start := len(w.e.b)
 	if !w.e.event(ev, w.framesCut()) {
+		c.came--
 		return
 	}
-	if !w.take(ev.Kind(), int64(len(w.e.b)-start)) {
-		w.e.b = w.e.b[:0]
-		return
+	if n := int64(len(w.e.b)); w.octets+n <= w.o.MaxOctets {
+		c.shown++
+		w.octets += n
+		w.e.b = append(w.e.b, '\n')
+		w.flush()
 	}
-	w.e.b = append(w.e.b, '\n')
-	w.flush()
+	w.e.b = w.e.b[:0]
 }
 
-// take counts an event of n octets and reports whether it gets into the page.
-func (w *Writer) take(kind string, n int64) bool {
+// count is that of a kind of events.
+func (w *Writer) count(kind string) *count {
 	c := w.counts[kind]
 	if c == nil {
-		c = &count{}
+		c = &count{bound: w.o.MaxOthers}
+		if kind == "frame" || kind == "message" {
+			c.bound = w.o.MaxFrames
+		}
 		w.counts[kind] = c
 	}
-	c.came++
-	bound := w.o.MaxOthers
-	if kind == "frame" || kind == "message" {
-		bound = w.o.MaxFrames
-	}
-	if c.shown >= bound || w.octets+n > w.o.MaxOctets {
-		return false
-	}
-	c.shown++
-	w.octets += n
-	return true
+	return c
 }
 
 // framesCut reports whether frames have come that are not in the page.
@@ -118,7 +115,9 @@ func (w *Writer) begin() {
 
 // flush writes what the encoder has.
 func (w *Writer) flush() {
-	w.writeString(string(w.e.b))
+	if w.err == nil {
+		_, w.err = w.w.Write(w.e.b)
+	}
 	w.e.b = w.e.b[:0]
 }
 

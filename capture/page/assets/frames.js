@@ -157,8 +157,8 @@ function paintDetail() {
     rows.push([f[MORE][i], typeof v === 'number' ? formatCount(v) : v || '(empty)']);
   }
   const taker = f[TYPE] === WINDOW_UPDATE ? 1 - f[DIR] : f[DIR];
-  if (f[WSTREAM] !== null) rows.push(['stream window of the ' + sideNames[taker], formatCount(f[WSTREAM])]);
-  if (f[WCONN] !== null) rows.push(['connection window of the ' + sideNames[taker], formatCount(f[WCONN])]);
+  if (f[WSTREAM] !== null) rows.push(['stream window', windowLeft(f[WSTREAM], taker)]);
+  if (f[WCONN] !== null) rows.push(['connection window', windowLeft(f[WCONN], taker)]);
   put(box,
     el('h3', {class: classOf(f)}, kind, el('small', {}, f[NUMBER] ? ' frame ' + f[NUMBER] : '')),
     ...view.conn.findings.filter((x) => x.frame && x.frame === f[NUMBER]).map((x) => findingText(x, 'p')),
@@ -166,6 +166,9 @@ function paintDetail() {
     f[FIELDS] ? fieldTable(f[FIELDS]) : null,
   );
 }
+
+// windowLeft is what a side may send behind a frame.
+function windowLeft(n, side) { return formatCount(n) + ' for the ' + sideNames[side]; }
 
 // fieldTable is the lines of a header section; what is not known is marked.
 function fieldTable(fields) {
