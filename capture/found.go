@@ -15,6 +15,7 @@ type finder struct {
 	alpn   string    // the protocol that the handshake of TLS has chosen
 	ended  [2]bool   // by Dir
 	tryAt  [2]int    // octets of a direction with which to guess again
+	sided  bool      // the two sides are told apart
 	proxy  bool      // the header of the PROXY protocol was looked for
 	settle bool      // no more octets are waited for
 	next   wire.Sink // set by start
@@ -71,6 +72,9 @@ func (f *finder) decide() {
 		}
 	}
 	if !f.proxy && !f.skipProxyHeader() {
+		return
+	}
+	if s.info.StartMissing && !f.inTLS && !f.sided && s.depth == 0 && f.findSides() {
 		return
 	}
 	v := f.view()

@@ -177,11 +177,6 @@ func (rd *reading) open(c *tcpstream.Conn) wire.Sink {
 	return s
 }
 
-// Retransmitted implements tcpstream.Retransmits.
-func (s *session) Retransmitted(d wire.Dir, t time.Time, _ int, filled time.Duration) {
-	s.retransmitted(Dir(d), t, filled)
-}
-
 // finish completes the Summary.
 func (rd *reading) finish() {
 	s := &rd.sum

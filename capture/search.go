@@ -26,6 +26,7 @@ const (
 // limits are what is known of the frames of a direction.
 type limits struct {
 	d        Dir
+	anyDir   bool   // it is not known
 	maxFrame uint32 // octets of payload
 	maxID    uint32 // the highest stream identifier that there may be; 0: unknown
 }
@@ -43,7 +44,7 @@ func plausible(b []byte, l limits) int {
 	length := 24 - bits.Len32(h.Length)
 	s := shapes[h.Type]
 	if h.Flags&^s.flags != 0 || h.Length < s.least || s.most > 0 && h.Length > s.most ||
-		s.unit > 0 && h.Length%s.unit != 0 || s.from != 0 && s.from != 1+uint8(l.d) {
+		s.unit > 0 && h.Length%s.unit != 0 || s.from != 0 && s.from != 1+uint8(l.d) && !l.anyDir {
 		return 0
 	}
 	if s.most == s.least && s.most > 0 {

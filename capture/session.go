@@ -40,6 +40,7 @@ type session struct {
 	octets [2]int64 // by Dir, for End
 	missed [2]int64
 	untold untold
+	turned wire.Dir // 1 where the sides have changed places (sides.go)
 	closed [2]bool
 	how    wire.How // the worse of the two ends
 }
@@ -66,6 +67,7 @@ type contentObserver interface {
 
 // Octets implements wire.Sink.
 func (s *session) Octets(d wire.Dir, t time.Time, p []byte) {
+	d ^= s.turned
 	if s.plain == nil {
 		s.octets[d] += int64(len(p))
 	}
@@ -74,12 +76,14 @@ func (s *session) Octets(d wire.Dir, t time.Time, p []byte) {
 
 // Lost implements wire.Sink.
 func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) {
+	d ^= s.turned
 	s.untold.add(s, Dir(d), t, n, why)
 	s.stage.Lost(d, t, n, why)
 }
 
 // End implements wire.Sink. The session ends with the second direction.
 func (s *session) End(d wire.Dir, t time.Time, how wire.How) {
+	d ^= s.turned
 	if s.closed[d] {
 		return
 	}
