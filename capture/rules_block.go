@@ -49,6 +49,9 @@ var blockRules = []rule{
 		},
 		frames: types(frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation),
 		check: func(_ *lint, f *Frame) *offence {
+			if f.Err == nil {
+				return nil
+			}
 			var he *hpackdec.Error
 			code, section, reason, ok := parseError(f.Err)
 			if !ok || code != frame.CompressionError {

@@ -15,7 +15,7 @@ var frameRules = []rule{
 			Text: "The payload is shorter or longer than the fields of the frame. The receiver ends the connection with " +
 				"FRAME_SIZE_ERROR, or the stream where the frame is PRIORITY.",
 		},
-		check: func(_ *lint, f *Frame) *offence { return invalid(f, byCode(frame.FrameSizeError)) },
+		check: func(_ *lint, f *Frame) *offence { return invalid(f, wrongSize) },
 	},
 	{
 		Rule: Rule{
@@ -54,7 +54,7 @@ var frameRules = []rule{
 				"server reset its streams, it is a way of MadeYouReset (CVE-2025-8671).",
 		},
 		frames: types(frame.TypeWindowUpdate),
-		check:  func(_ *lint, f *Frame) *offence { return invalid(f, byCode(frame.ProtocolError)) },
+		check:  func(_ *lint, f *Frame) *offence { return invalid(f, wrongContent) },
 	},
 	{
 		Rule: Rule{
@@ -148,6 +148,9 @@ var frameRules = []rule{
 
 // invalid is the offence of a frame that package frame refuses, if it is of a kind.
 func invalid(f *Frame, kind func(f *Frame, code frame.Code) bool) *offence {
+	if f.Err == nil {
+		return nil
+	}
 	code, section, reason, ok := parseError(f.Err)
 	if !ok || !kind(f, code) {
 		return nil
@@ -169,8 +172,12 @@ func parseError(err error) (code frame.Code, section, reason string, ok bool) {
 	return 0, "", "", false
 }
 
-func byCode(c frame.Code) func(*Frame, frame.Code) bool {
-	return func(f *Frame, code frame.Code) bool { return code == c && !onWrongStream(f, code) }
+// wrongSize reports whether the length is at fault.
+func wrongSize(_ *Frame, code frame.Code) bool { return code == frame.FrameSizeError }
+
+// wrongContent reports whether the fault is neither that nor the stream.
+func wrongContent(f *Frame, code frame.Code) bool {
+	return code == frame.ProtocolError && !onWrongStream(f, code)
 }
 
 // onWrongStream reports whether a frame is on stream 0, or on another one, where it must not be.
@@ -187,21 +194,23 @@ func onWrongStream(f *Frame, code frame.Code) bool {
 	return false
 }
 
+// tooPadded reports whether the padding is at fault.
 func tooPadded(f *Frame, code frame.Code) bool {
-	return code == frame.ProtocolError && f.Header.Flags.Has(frame.FlagPadded) && f.Header.StreamID != 0 &&
-		f.Parsed == nil && f.Header.Type != frame.TypePushPromise || code == frame.ProtocolError &&
-		f.Header.Type == frame.TypePushPromise && f.Header.Flags.Has(frame.FlagPadded) && f.Header.StreamID != 0
+	return wrongContent(f, code) && f.Header.Flags.Has(frame.FlagPadded)
 }
 
 // otherFault reports whether no other rule is about the fault.
 func otherFault(f *Frame, code frame.Code) bool {
-	switch {
-	case code == frame.FrameSizeError, code == frame.CompressionError, onWrongStream(f, code):
+	switch f.Header.Type {
+	case frame.TypeWindowUpdate, frame.TypePriority:
 		return false
-	case f.Header.Type == frame.TypeWindowUpdate, f.Header.Type == frame.TypePriority:
-		return false
+	case frame.TypeData, frame.TypeHeaders, frame.TypePushPromise:
+		if tooPadded(f, code) {
+			return false
+		}
+	default:
 	}
-	return !f.Header.Flags.Has(frame.FlagPadded) || !tooPadded(f, code)
+	return !wrongSize(f, code) && code != frame.CompressionError && !onWrongStream(f, code)
 }
 
 // checkFrameSize compares the length with SETTINGS_MAX_FRAME_SIZE.
