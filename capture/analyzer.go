@@ -23,6 +23,7 @@ type analyzer struct {
 	twins    *twins // nil: tunnels are not followed
 	nested   int    // connections in tunnels that are open
 
+	followed     atomic.Int64 // streams that ledgers and rules know, of all connections
 	requestsHeld atomic.Int64 // octets of requests that are not over yet, of all connections
 }
 

@@ -8,9 +8,25 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// maxLedgerStreams is how many streams of a connection the ledger knows at once. DATA of others
-// counts for the connection's windows alone.
-const maxLedgerStreams = 4096
+// Bounds of the streams that the ledger, and the rules, know at once. DATA of others counts for the
+// connection's windows alone.
+const (
+	maxLedgerStreams = 4096    // of a connection
+	maxFollowed      = 1 << 14 // of all connections, counted for the ledger and the rules
+	freeFollowed     = 64      // of a connection, even where others have taken all
+)
+
+// follow counts a stream more of a connection that has n, and reports whether it may have it.
+func (a *analyzer) follow(n int) bool {
+	if a.followed.Add(1) > maxFollowed && n >= freeFollowed {
+		a.followed.Add(-1)
+		return false
+	}
+	return true
+}
+
+// unfollow counts n streams less.
+func (a *analyzer) unfollow(n int) { a.followed.Add(-int64(n)) }
 
 // A ledger keeps the four windows of each stream (RFC 9113 §5.2), those of the stream and of the
 // connection in both directions, and finds the times in which a sender was without.
@@ -106,7 +122,7 @@ func (l *ledger) frame(f *Frame) {
 
 // open makes a stream. The result is nil where there are too many.
 func (l *ledger) open(id uint32, t time.Time) *ledgerStream {
-	if l.streams.Len() >= maxLedgerStreams {
+	if n := l.streams.Len(); n >= maxLedgerStreams || !l.s.a.follow(n) {
 		l.slots.known = false
 		return nil
 	}
@@ -145,6 +161,7 @@ func (l *ledger) forget() {
 		l.streams.Delete(st.id)
 		l.closed[i] = nil
 	}
+	l.s.a.unfollow(len(l.closed))
 	l.closed = l.closed[:0]
 }
 
@@ -182,4 +199,5 @@ func (l *ledger) end(t time.Time, how wire.How) {
 			l.abandon(st, Dir(d), stallEnd{at: t, by: by})
 		}
 	}
+	l.s.a.unfollow(l.streams.Len())
 }

@@ -17,7 +17,7 @@ type sending struct {
 	last     time.Time // of the last HEADERS or DATA
 	slot     int       // index in sender.active, -1 where it is not there
 	mark     mark
-	told     stallsTold
+	told     *stallsTold // nil: none
 }
 
 // owes reports whether content-length says that there is more to send.

@@ -44,8 +44,11 @@ type stallsTold struct {
 // tell tells a period, if it is long enough. Short ones in a row, in which a sender gets its window
 // octet by octet, are one.
 func (l *ledger) tell(st *ledgerStream, d Dir, p period) {
-	m := &st.send[d]
-	t, least := &m.told, l.minStall()
+	m, least := &st.send[d], l.minStall()
+	if m.told == nil {
+		m.told = new(stallsTold)
+	}
+	t := m.told
 	p.sent = m.sent
 	if p.blocked >= least {
 		l.tellShort(st, d)
@@ -67,7 +70,7 @@ func (l *ledger) minStall() time.Duration {
 
 // tellShort tells the short periods in a row, if they are long enough together.
 func (l *ledger) tellShort(st *ledgerStream, d Dir) {
-	t := &st.send[d].told
+	t := st.send[d].told
 	p := t.short
 	t.short = period{}
 	if p.blocked >= l.minStall() {
@@ -77,8 +80,11 @@ func (l *ledger) tellShort(st *ledgerStream, d Dir) {
 
 // tellRest tells what was not yet told, at the end of a stream.
 func (l *ledger) tellRest(st *ledgerStream, d Dir) {
+	t := st.send[d].told
+	if t == nil {
+		return
+	}
 	l.tellShort(st, d)
-	t := &st.send[d].told
 	if t.rest.times > 0 {
 		l.event(st, d, t.rest)
 		t.rest = period{}
@@ -87,7 +93,7 @@ func (l *ledger) tellRest(st *ledgerStream, d Dir) {
 
 // emit tells a period, unless there were too many.
 func (l *ledger) emit(st *ledgerStream, d Dir, p period) {
-	t := &st.send[d].told
+	t := st.send[d].told
 	if t.told == maxStalls {
 		t.rest.add(p)
 		return

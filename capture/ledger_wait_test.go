@@ -190,3 +190,36 @@ func TestLedgerBounds(t *testing.T) {
 		}
 	})
 }
+
+// The streams that all connections together have followed are bounded, and all are given back.
+func TestFollowedStreams(t *testing.T) {
+	first := newScript(t, Options{})
+	a := first.s.a
+	a.handler = func(Event) {}
+	scripts := []*script{first}
+	for range 4 {
+		p := newScript(t, Options{})
+		p.s = a.open(p.s.info.Client, p.s.info.Server, p.now)
+		scripts = append(scripts, p)
+	}
+	for _, p := range scripts {
+		for id := uint32(1); id < 2*maxLedgerStreams; id += 2 {
+			p.client(frame.Headers{StreamID: id, EndHeaders: true, EndStream: true})
+			if id%64 == 1 {
+				p.server(frame.Headers{StreamID: id, EndHeaders: true, EndStream: true})
+			}
+		}
+	}
+	if n := a.followed.Load(); n > maxFollowed+int64(len(scripts)*2*freeFollowed) {
+		t.Errorf("%d streams are followed", n)
+	}
+	if n := scripts[4].s.ledger.streams.Len(); n < freeFollowed || n > 2*freeFollowed {
+		t.Errorf("the last connection has %d streams", n)
+	}
+	for _, p := range scripts {
+		p.end(wire.Closed)
+	}
+	if n := a.followed.Load(); n != 0 {
+		t.Errorf("%d streams are not given back", n)
+	}
+}

@@ -32,8 +32,8 @@ type lint struct {
 	streams stream.Table[*lintStream]
 	closed  closedList
 	message lintMessage      // the header section that ended with this frame
-	counts  []uint32         // by rule
-	last    []time.Time      // by rule
+	counts  []uint32         // by rule; nil: none was broken
+	last    []time.Time      // by rule: when one of perConn was told
 	waited  [2]waitedTotal   // by Dir
 	held    [2][]heldOffence // by Dir of the side that has to send first
 }
@@ -56,7 +56,7 @@ type lintSide struct {
 }
 
 func newLint(s *session) *lint {
-	l := &lint{s: s, counts: make([]uint32, len(rules)), last: make([]time.Time, len(rules))}
+	l := &lint{s: s}
 	for d := range l.sides {
 		side := &l.sides[d]
 		side.lossy = s.info.StartMissing
@@ -111,6 +111,9 @@ func (l *lint) report(rule int, o *offence) {
 			return
 		}
 		st.told.add(rule)
+	}
+	if l.counts == nil {
+		l.counts, l.last = make([]uint32, len(rules)), make([]time.Time, len(rules))
 	}
 	if r.once == perConn {
 		if last := l.last[rule]; !last.IsZero() && o.time.Sub(last) < againAfter {
@@ -217,6 +220,7 @@ func (l *lint) end(t time.Time, how wire.How) {
 		l.release(Dir(d))
 	}
 	l.event(onEnd, &lintEvent{time: t, how: how})
+	l.s.a.unfollow(l.streams.Len())
 	for i, n := range l.counts {
 		if n <= maxFindings {
 			continue

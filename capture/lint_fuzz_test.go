@@ -15,7 +15,8 @@ func FuzzFrames(f *testing.F) {
 	c := h2test.NewCodec()
 	f.Add(c.Append(nil, h2test.Settings(h2test.InitialWindow(10)), h2test.Get(1), h2test.Ack), []byte{0, 1, 0, 2, 1})
 	f.Add(c.Append(nil, h2test.Post(1), h2test.DataOf(1, 10), h2test.WindowUpdate(0, 1<<30), h2test.WindowUpdate(1, 5),
-		h2test.Promise(1, 2), h2test.RST(1, frame.Cancel), h2test.Ping(""), h2test.GoAway(1, 0, "")), []byte{1, 0x11, 4, 0x21})
+		h2test.Promise(1, 2), h2test.RST(1, frame.Cancel), h2test.Ping(""), h2test.GoAway(1, 0, "")),
+		[]byte{1, 0x11, 4, 0x21})
 	f.Fuzz(func(t *testing.T, octets, how []byte) {
 		p := newScript(t, Options{MinStall: 1})
 		p.s.info.StartMissing = len(how) > 0 && how[0]&0x80 != 0

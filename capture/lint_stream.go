@@ -39,7 +39,7 @@ type lintStream struct {
 
 // closedList is the streams that were closed last, the oldest of which is the next to be forgotten.
 type closedList struct {
-	ids [maxLintClosed]uint32
+	ids []uint32 // at most maxLintClosed
 	n   int
 }
 
@@ -55,7 +55,7 @@ func (l *lint) open(id uint32, t time.Time) *lintStream {
 		id: id, opened: t, declared: [2]int64{-1, -1},
 		view: [2]stream.State{stream.Idle, stream.Idle},
 	}
-	if l.streams.Len() >= maxLintStreams+maxLintClosed {
+	if n := l.streams.Len(); n >= maxLintStreams+maxLintClosed || !l.s.a.follow(n) {
 		l.sides[opener(id)].lossy = true // from now on
 		return st
 	}
@@ -191,10 +191,12 @@ func (l *lint) settleClosed(st *lintStream) {
 	}
 	st.listed = true
 	c := &l.closed
-	at := &c.ids[c.n%maxLintClosed]
-	if *at != 0 {
-		l.streams.Delete(*at)
+	if c.n++; len(c.ids) < maxLintClosed {
+		c.ids = append(c.ids, st.id)
+		return
 	}
-	*at = st.id
-	c.n++
+	oldest := &c.ids[(c.n-1)%maxLintClosed]
+	l.streams.Delete(*oldest)
+	l.s.a.unfollow(1)
+	*oldest = st.id
 }
