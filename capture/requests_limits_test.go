@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -170,5 +171,28 @@ func TestRequestsLossy(t *testing.T) {
 				t.Errorf("%d messages on stream 1, want %d", n, want)
 			}
 		})
+	}
+}
+
+// Many connections with a request each hold no more than all may, and a little each.
+func TestRequestsOfManyConnections(t *testing.T) {
+	a := &analyzer{handler: func(Event) {}}
+	long := strings.Repeat("x", 60_000)
+	var sessions []*session
+	for range 1000 {
+		s := a.open(netip.AddrPort{}, netip.AddrPort{}, at0)
+		s.found(HTTP2, "preface")
+		p := &played{t: t, s: s, now: at0}
+		p.send(Client, h2test.Get(1, "long: "+long))
+		sessions = append(sessions, s)
+	}
+	if held := a.requestsHeld.Load(); held < maxHeldByAll/2 || held > maxHeldByAll+1000*freeHeld {
+		t.Errorf("%d octets are held", held)
+	}
+	for _, s := range sessions {
+		s.end(at0, wire.Closed)
+	}
+	if held := a.requestsHeld.Load(); held != 0 {
+		t.Errorf("%d octets are held at the end", held)
 	}
 }

@@ -10,7 +10,7 @@ const (
 	maxOpenRequests  = 10_000   // of a connection
 	maxHeldByConn    = 12 << 20 // octets of fields and lists, of a connection
 	maxHeldByAll     = 24 << 20 // of all connections
-	freeHeld         = 64 << 10 // of a connection, even where others have taken all
+	freeHeld         = 4 << 10  // of a connection, even where others have taken all
 	exchangeOverhead = 1 << 10  // octets of memory of an exchange without them
 	maxInterim       = 100      // 1xx responses of a request
 	maxChunks        = 1000     // of a request
