@@ -30,12 +30,42 @@ type piece struct {
 type tape struct {
 	mu     sync.Mutex
 	pieces []piece
+	grown  chan struct{} // has an element once there are more; nil if nobody waits
 }
 
 func (tp *tape) add(d wire.Dir, p []byte) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	tp.pieces = append(tp.pieces, piece{d, bytes.Clone(p)})
+	select {
+	case tp.grown <- struct{}{}:
+	default:
+	}
+}
+
+// await waits until a condition holds, which may do so once something has passed.
+func (tp *tape) await(t *testing.T, holds func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for !holds() {
+		select {
+		case <-tp.grown:
+		case <-deadline:
+			t.Fatal("nothing passes")
+		}
+	}
+}
+
+// sizes is how many pieces of a size have passed.
+func (tp *tape) sizes(d wire.Dir, size int) (n int) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	for _, p := range tp.pieces {
+		if p.d == d && len(p.octets) == size {
+			n++
+		}
+	}
+	return n
 }
 
 // A taped conn puts what is written to it on a tape.
@@ -95,7 +125,7 @@ func configs() (client, server *tls.Config) {
 }
 
 // run makes an exchange: the client sends requests, and the server answers each one of them.
-func run(t *testing.T, client, server *tls.Config, requests, responses [][]byte) *exchange {
+func run(t testing.TB, client, server *tls.Config, requests, responses [][]byte) *exchange {
 	t.Helper()
 	x := &exchange{}
 	client, server = client.Clone(), server.Clone()
