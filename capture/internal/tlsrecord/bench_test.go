@@ -71,7 +71,7 @@ func BenchmarkConn(b *testing.B) {
 
 // Records cost no memory once the handshake is over.
 func TestAllocs(t *testing.T) {
-	for _, p := range protections[:4] {
+	for _, p := range protections[:3] {
 		x := download(t, p.version, p.id, 4<<20)
 		all := packets(x.pieces, 1448)
 		d := &discard{}

@@ -17,20 +17,21 @@ type candidate struct {
 	low, high uint64
 }
 
-// span is how many records may be missing.
-func (h *half) span() (low, high uint64) {
+// span is how many records may be missing before one of a given size: the bounds of what is tried.
+func (h *half) span(size int) (low, high uint64) {
+	tries := uint64(min(maxTries, maxTriedOctets/size))
 	if h.gap < 0 {
-		return 0, maxTries - 1
+		return 0, tries - 1
 	}
 	low = uint64(h.gap+maxRecord-1) / maxRecord
-	return low, min(uint64(h.gap)/(headerSize+16), low+maxTries-1)
+	return low, min(uint64(h.gap)/(headerSize+16), low+tries-1)
 }
 
-// candidates are the keys that may open the next record of a direction, in the order in which they
-// come into use.
-func (c *Conn) candidates(h *half) iter.Seq[candidate] {
+// candidates are the keys that may open the next record of a direction, which has a given size, in
+// the order in which they come into use.
+func (c *Conn) candidates(h *half, size int) iter.Seq[candidate] {
 	return func(yield func(candidate) bool) {
-		low, high := h.span()
+		low, high := h.span(size)
 		if h.key != nil {
 			if !yield(candidate{c.secrets, h.key, h.seq + low, h.seq + high}) {
 				return
@@ -38,10 +39,11 @@ func (c *Conn) candidates(h *half) iter.Seq[candidate] {
 		}
 		switch {
 		case c.version() != version13:
-			if h.key == nil {
+			if c.budget -= deriveCost; h.key == nil {
 				yield(candidate{c.secrets, c.key12(h), 0, high})
 			}
 		case h.stage == stageData && h.key != nil:
+			c.budget -= deriveCost
 			yield(candidate{c.secrets, c.next(h), 0, high})
 		default:
 			c.candidates13(h, high, yield)
@@ -60,6 +62,9 @@ func (c *Conn) candidates13(h *half, high uint64, yield func(candidate) bool) {
 			for at := h.stage + 1; at <= stageData; at++ {
 				if at == stageEarly && (h.dir == wire.Server || c.hello.early != earlyAccepted) {
 					continue
+				}
+				if c.budget -= deriveCost; c.budget <= 0 {
+					return
 				}
 				k := c.key13(h, of, s, at, 0)
 				if k != nil && !yield(candidate{of, k, 0, high}) {
@@ -92,16 +97,26 @@ func (c *Conn) lostBefore(h *half, k *key, seq uint64) int64 {
 		return 0
 	case k == h.key && seq == h.seq:
 		return 0
+	case k == h.key && h.stage == stageHandshake:
+		return 0
 	case k == h.key:
-		n := h.plainOf(h.gap, int64(seq-h.seq))
+		n := c.plainOf(h, h.gap, int64(seq-h.seq))
 		if c.version() == version12 && h.seq == 0 {
 			n = max(-1, n-finishedSize)
 		}
 		return n
 	case h.stage == stageData || h.stage == stageEarly:
 		return -1
-	case k.stage == stageHandshake || k.stage == stageData && seq == 0:
+	case h.stage == stageClear && k.stage > stageEarly && c.mayHaveEarly(h):
+		return -1
+	case k.stage == stageHandshake || seq == 0:
 		return 0
 	}
 	return -1
+}
+
+// mayHaveEarly reports whether a direction may have sent 0-RTT data that the server has taken.
+func (c *Conn) mayHaveEarly(h *half) bool {
+	return h.dir == wire.Client &&
+		(!c.hello.done[wire.Client] || c.hello.early == earlyOffered || c.hello.early == earlyAccepted)
 }

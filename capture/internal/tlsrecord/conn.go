@@ -63,6 +63,7 @@ type half struct {
 	dir     wire.Dir
 	stage   stage
 	key     *key   // nil in the clear, and while there is no secret for the stage
+	hello   int    // of TLS 1.2: the count of the ServerHello that key is from
 	later   *key   // that of the stage behind, once it was needed
 	seq     uint64 // of the next record
 	opened  bool   // key has opened a record
@@ -80,6 +81,7 @@ type half struct {
 	broken   bool // what this direction sends in the clear is not all there
 	padded   bool // records with padding were seen
 	carried  bool // data was seen
+	ticket   bool // of TLS 1.3: a NewSessionTicket was seen
 	last     bool // no octets come any more
 	closed   bool // the Sink has the End
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,7 +70,7 @@ func TestSuites(t *testing.T) {
 			suites = append(suites, s)
 		}
 	}
-	for _, s := range suites {
+	for _, s := range suites { // crypto/tls chooses that of TLS 1.3 itself
 		for _, version := range s.SupportedVersions {
 			if version != tls.VersionTLS12 && version != tls.VersionTLS13 {
 				continue
@@ -84,6 +85,19 @@ func TestSuites(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Small exchanges for FuzzConn.
+func TestSmall(t *testing.T) {
+	forProtections(t, func(t *testing.T, x *exchange) {
+		client, server := limit(x.state.Version)
+		client.CipherSuites, server.CipherSuites = []uint16{x.state.CipherSuite}, []uint16{x.state.CipherSuite}
+		requests := [][]byte{content(24, 1), content(300, 2), content(9, 3)}
+		responses := [][]byte{content(500, 4), content(30, 5), content(90, 6)}
+		x = run(t, client, server, requests, responses)
+		check(t, play(x.keys(), Options{}, x.pieces), x)
+		x.keep(t, "go-"+strings.ToLower(tls.CipherSuiteName(x.state.CipherSuite)))
+	})
 }
 
 // limit returns the configs of a version.

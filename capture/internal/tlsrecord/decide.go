@@ -50,8 +50,9 @@ func (c *Conn) decide() (v verdict, why string) {
 
 // decideSuite is decide once there are secrets.
 func (c *Conn) decideSuite() (v verdict, why string) {
+	missing := !c.hello.done[wire.Server] || c.hello.count[wire.Server] < c.hello.count[wire.Client]
 	switch {
-	case !c.hello.done[wire.Server] && !c.secrets.tls13():
+	case missing && (c.version() == version12 || !c.secrets.tls13()):
 		return again, "the ServerHello is not in the capture"
 	case !c.hello.done[wire.Server]:
 		c.guessSuites()
@@ -90,6 +91,7 @@ func (c *Conn) decideGuess() (v verdict, why string) {
 	} else {
 		c.guessSuites()
 	}
+	c.budget += c.keys.draw(guessBudget)
 	return done, ""
 }
 

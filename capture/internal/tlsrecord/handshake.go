@@ -116,16 +116,15 @@ func (c *Conn) message13(h *half, t time.Time, typ byte, body []byte) {
 	case typ == msgEndOfEarlyData && h.stage == stageEarly:
 		c.enter(h, stageHandshake)
 	case typ == msgFinished && h.stage == stageHandshake:
-		if h.dir == wire.Server {
-			c.settleEarly(false)
-		}
 		c.enter(h, stageData)
+	case typ == msgNewSessionTicket:
+		h.ticket = true
 	case typ == msgKeyUpdate && h.stage == stageData && len(body) == 1:
 		c.update(h)
 	}
 }
 
-// settleEarly is called once it is known, or not to be known, what the server does with 0-RTT data.
+// settleEarly is called once it is known what the server does with 0-RTT data.
 func (c *Conn) settleEarly(accepted bool) {
 	if c.hello.early != earlyOffered {
 		return

@@ -35,7 +35,8 @@ func TestParseClientHello(t *testing.T) {
 	))
 	want := clientHello{
 		random: random(bytes.Repeat([]byte{7}, 32)), sessionID: []byte{0xaa, 0xbb}, suites: []uint16{0x1301, 0xc02f},
-		serverName: "example.com", alpn: []string{"h2", "http/1.1"}, ticket: []byte{1, 2, 3}, earlyData: true, encrypted: true,
+		serverName: "example.com", alpn: []string{"h2", "http/1.1"}, ticket: []byte{1, 2, 3},
+		earlyData: true, encrypted: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(clientHello{})); diff != "" || !ok {
 		t.Errorf("%v: %s", ok, diff)
@@ -66,7 +67,9 @@ func TestLooksLikeClientHello(t *testing.T) {
 	if g := LooksLikeClientHello(hello); g != Yes {
 		t.Errorf("whole: %d, want Yes", g)
 	}
-	for _, p := range []string{"P", "PRI * HTTP/2.0", "\x16\x02", "\x16\x03\x01\x02\x00\x02", "\x17\x03\x03", "\x16\x03\x01\xff"} {
+	for _, p := range []string{
+		"P", "PRI * HTTP/2.0", "\x16\x02", "\x16\x03\x01\x02\x00\x02", "\x17\x03\x03", "\x16\x03\x01\xff",
+	} {
 		if g := LooksLikeClientHello([]byte(p)); g != No {
 			t.Errorf("%q: %d, want No", p, g)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // itemSize is what an item takes beside its octets.
-const itemSize = 96
+const itemSize = 128
 
 // A call is what an item is a call of.
 type call uint8
@@ -23,67 +23,84 @@ const (
 type item struct {
 	call   call
 	d      wire.Dir
+	number uint64 // counts those of both directions
 	t      time.Time
 	octets []byte
 	lost   int64
 	how    wire.How
 }
 
-// held are the calls that wait, in the order in which they came.
+// held are the calls that wait, of each direction in the order in which they came.
 type held struct {
-	items []item
-	size  int
-	of    [2]int // items by direction
-	ends  int    // calls of End
+	items  [2][]item
+	number uint64
+	size   int // octets that they take
+	ends   int // calls of End among them
 }
 
-// add has a call wait.
+// add has a call wait behind those of its direction.
 func (q *held) add(i item) {
-	q.items = append(q.items, i)
+	q.number++
+	i.number = q.number
+	i.octets = bytes.Clone(i.octets)
+	q.items[i.d] = append(q.items[i.d], i)
 	q.size += len(i.octets) + itemSize
-	q.of[i.d]++
 	if i.call == callEnd {
 		q.ends++
 	}
 }
 
-// take empties q.
-func (q *held) take() []item {
-	items := q.items
-	*q = held{}
-	return items
+// next returns the call that came first, of the directions that are not blocked; nil is none.
+func (q *held) next(blocked [2]bool) (first *item) {
+	for d := range q.items {
+		if len(q.items[d]) == 0 || blocked[d] {
+			continue
+		}
+		if i := &q.items[d][0]; first == nil || i.number < first.number {
+			first = i
+		}
+	}
+	return first
+}
+
+// remove takes the first call of a direction out.
+func (q *held) remove(d wire.Dir) {
+	q.size -= len(q.items[d][0].octets) + itemSize
+	q.items[d][0] = item{}
+	q.items[d] = q.items[d][1:]
+	if len(q.items[d]) == 0 {
+		q.items[d] = nil
+	}
 }
 
 // submit does what an item says, or has it wait behind those that do.
 func (c *Conn) submit(i item) {
-	if c.held.of[i.d] > 0 {
-		i.octets = bytes.Clone(i.octets)
+	if len(c.held.items[i.d]) > 0 {
 		c.held.add(i)
-	} else {
-		c.run(i)
+	} else if rest, v := c.run(i); v == wait {
+		i.octets = rest
+		c.held.add(i)
 	}
 	c.resume()
 }
 
-// run does what an item says. What has to wait is held.
-func (c *Conn) run(i item) {
+// run does what an item says. If it has to wait, rest is what is left of its octets.
+func (c *Conn) run(i item) (rest []byte, v verdict) {
 	h := &c.halves[i.d]
 	switch i.call {
 	case callOctets:
-		if rest, v := c.feed(h, i.t, i.octets); v == wait {
-			i.octets = bytes.Clone(rest)
-			c.held.add(i)
-		}
+		return c.feed(h, i.t, i.octets)
 	case callLost:
 		c.lost(h, i.t, i.lost)
 	case callEnd:
 		c.end(h, i.t, i.how)
 	}
+	return nil, done
 }
 
 // resume does what was held and need not wait any more.
 func (c *Conn) resume() {
-	if len(c.held.items) == 0 {
+	if c.held.size == 0 {
 		c.changed = false
 		return
 	}
@@ -96,16 +113,20 @@ func (c *Conn) resume() {
 			ends++
 		}
 	}
-	if !c.forced && (ends == 2 || c.held.size > max(c.o.HoldBack, minHoldBack)) {
+	if !c.forced && (ends == len(c.halves) || c.held.size > max(c.o.HoldBack, minHoldBack)) {
 		c.forced, c.changed = true, true
 	}
+	var blocked [2]bool
 	for c.changed {
-		c.changed = false
-		for _, i := range c.held.take() {
-			if c.held.of[i.d] > 0 {
-				c.held.add(i)
+		c.changed, blocked = false, [2]bool{}
+		for i := c.held.next(blocked); i != nil; i = c.held.next(blocked) {
+			rest, v := c.run(*i)
+			if v == wait {
+				c.held.size -= len(i.octets) - len(rest)
+				i.octets = rest
+				blocked[i.d] = true
 			} else {
-				c.run(i)
+				c.held.remove(i.d)
 			}
 		}
 	}

@@ -14,6 +14,10 @@ const maxConnections = 1 << 17
 // derived where they are not in the log.
 const maxUpdates = 15
 
+// maxGuessed bounds the octets that are decrypted in vain, by all connections, because all secrets
+// of the log are tried.
+const maxGuessed = 4 << 30
+
 // random is the Random of a ClientHello.
 type random [32]byte
 
@@ -103,6 +107,7 @@ type Keys struct {
 	next       int
 	junk       int
 	sessions   sessions
+	guessed    int64  // of maxGuessed
 	generation uint64 // counts the calls of Add that have brought something
 }
 
@@ -139,6 +144,13 @@ func (k *Keys) Connections() int { return len(k.order) }
 
 // get returns the secrets of a client random, or nil.
 func (k *Keys) get(r random) *secrets { return k.byRandom[r] }
+
+// draw takes up to n octets out of maxGuessed.
+func (k *Keys) draw(n int64) int64 {
+	n = min(n, maxGuessed-k.guessed)
+	k.guessed += n
+	return n
+}
 
 // put keeps a secret. A later one of the same label takes the place of an earlier one.
 func (k *Keys) put(r random, s secret) {

@@ -40,6 +40,7 @@ func TestOpenSSLKeyUpdate(t *testing.T) {
 		server.WriteString("server behind " + command + "\nserver has done " + command + "\n")
 	}
 	x.want(t, client.String(), server.String())
+	x.keep(t, "openssl-keyupdate")
 
 	// The record that has the KeyUpdate gets lost.
 	for _, d := range []wire.Dir{wire.Client, wire.Server} {
@@ -63,6 +64,7 @@ func TestOpenSSLHelloRetryRequest(t *testing.T) {
 		line(g.server, c, "world")
 	}, "-groups", "X25519:P-384", "-alpn", "h2,http/1.1", "-servername", "example.com")
 	r := x.want(t, "hello\n", "world\n")
+	x.keep(t, "openssl-helloretryrequest")
 	if !r.info[0].HelloRetry || r.info[0].ServerName != "example.com" || len(r.info[0].Offered) != 2 {
 		t.Errorf("Handshake: %+v", r.info[0])
 	}
@@ -92,6 +94,7 @@ func TestOpenSSLEarlyData(t *testing.T) {
 
 	x := g.client(second("Early data was accepted"), args...)
 	r := x.want(t, data+"behind\n", "answer\n")
+	x.keep(t, "openssl-earlydata-accepted")
 	if !r.info[0].EarlyData || !r.info[0].Resumed || r.hidden != [2]int64{} {
 		t.Errorf("accepted: %+v, not decrypted: %v", r.info[0], r.hidden)
 	}
@@ -103,6 +106,7 @@ func TestOpenSSLEarlyData(t *testing.T) {
 
 	x = g.client(second("Early data was rejected"), args...) // the ticket holds only once
 	r = x.want(t, "behind\n", "answer\n")
+	x.keep(t, "openssl-earlydata-rejected")
 	if n := r.hidden[wire.Client]; r.info[0].EarlyData || n < int64(len(data)) || r.why[wire.Client] != whyRejected {
 		t.Errorf("rejected: %+v, %d octets: %s", r.info[0], n, r.why[wire.Client])
 	}
@@ -113,22 +117,23 @@ func TestOpenSSLVariants(t *testing.T) {
 		name           string
 		server, client []string
 		suite          uint16
+		keep           bool // in testdata
 	}{
-		{"ChaCha20", []string{"-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"}, nil, 0x1303},
-		{"no middlebox", []string{"-no_middlebox"}, []string{"-no_middlebox"}, 0x1302},
-		{"padding", []string{"-record_padding", "512"}, []string{"-record_padding", "512"}, 0x1302},
-		{"fragments", []string{"-max_send_frag", "512"}, []string{"-max_send_frag", "512"}, 0x1302},
-		{"DHE", []string{"-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"}, nil, 0x009e},
-		{"encrypt-then-MAC SHA", []string{"-tls1_2", "-cipher", "AES128-SHA"}, nil, 0x002f},
-		{"encrypt-then-MAC SHA256", []string{"-tls1_2", "-cipher", "DHE-RSA-AES256-SHA256"}, nil, 0x006b},
-		{"encrypt-then-MAC SHA384", []string{"-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA384"}, nil, 0xc028},
-		{"MAC-then-encrypt SHA384", nil, []string{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384", "-no_etm"}, 0xc024},
-		{"RSA", nil, []string{"-tls1_2", "-cipher", "AES256-GCM-SHA384"}, 0x009d},
+		{"ChaCha20", []string{"-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"}, nil, 0x1303, true},
+		{"no middlebox", []string{"-no_middlebox"}, []string{"-no_middlebox"}, 0x1302, false},
+		{"padding", []string{"-record_padding", "512"}, []string{"-record_padding", "512"}, 0x1302, true},
+		{"fragments", []string{"-max_send_frag", "512"}, []string{"-max_send_frag", "512"}, 0x1302, true},
+		{"DHE", []string{"-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"}, nil, 0x009e, true},
+		{"encrypt-then-MAC SHA", []string{"-tls1_2", "-cipher", "AES128-SHA"}, nil, 0x002f, false},
+		{"encrypt-then-MAC SHA256", []string{"-tls1_2", "-cipher", "DHE-RSA-AES256-SHA256"}, nil, 0x006b, true},
+		{"encrypt-then-MAC SHA384", []string{"-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA384"}, nil, 0xc028, false},
+		{"MAC-then-encrypt", nil, []string{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384", "-no_etm"}, 0xc024, false},
+		{"RSA", nil, []string{"-tls1_2", "-cipher", "AES256-GCM-SHA384"}, 0x009d, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newDialogue(t, tt.server...)
-			long := strings.Repeat("long ", 600)
+			long := strings.Repeat("long ", 220)
 			x := g.client(func(c *process, _ *exchange) {
 				c.await(connected)
 				for range 3 {
@@ -137,6 +142,9 @@ func TestOpenSSLVariants(t *testing.T) {
 				}
 			}, tt.client...)
 			r := x.want(t, strings.Repeat("request\n", 3), strings.Repeat(long+"\n", 3))
+			if tt.keep {
+				x.keep(t, "openssl-"+strings.ReplaceAll(strings.ToLower(tt.name), " ", "-"))
+			}
 			if r.info[0].CipherSuite != tt.suite {
 				t.Errorf("suite %s, want %s", tls.CipherSuiteName(r.info[0].CipherSuite), tls.CipherSuiteName(tt.suite))
 			}
@@ -160,6 +168,7 @@ func TestOpenSSLRenegotiation(t *testing.T) {
 			t.Errorf("%d client randoms, want 2", n)
 		}
 		r := x.want(t, "before\nbehind\n", "before too\nbehind too\n")
+		x.keep(t, "openssl-renegotiation-"+strings.ToLower(cipher))
 		if len(r.info) != 1 {
 			t.Errorf("Handshake: %+v", r.info)
 		}

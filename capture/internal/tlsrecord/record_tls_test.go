@@ -86,6 +86,7 @@ type exchange struct {
 	keyLog bytes.Buffer
 	sent   [2][]byte // plaintext, by direction
 	state  tls.ConnectionState
+	info   Info // of those in testdata
 }
 
 var certificates = sync.OnceValues(func() (rsaCert, ecdsaCert tls.Certificate) {

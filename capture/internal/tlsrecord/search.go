@@ -3,6 +3,8 @@ package tlsrecord
 import (
 	"bytes"
 	"time"
+
+	"github.com/sluice-go/sluice/capture/internal/wire"
 )
 
 const (
@@ -12,14 +14,28 @@ const (
 	// maxHandshake bounds the records of a handshake for which the log has no secret.
 	maxHandshake = 256
 
-	// maxTries bounds the sequence numbers that are tried with a key, for one record.
-	maxTries = 4096
+	// ticketRecords are the records of a server in which its first NewSessionTicket is expected.
+	ticketRecords = 16
 
-	// Octets that may be decrypted in vain: to begin with, for each octet that comes, and what a
-	// try costs beside its octets.
-	minBudget      = 256 << 20
+	// maxTries bounds the sequence numbers that are tried with a key, for one record, and
+	// maxTriedOctets what is decrypted for them. Behind long records short ones may come.
+	maxTries       = 4096
+	maxTriedOctets = 8 << 20
+
+	// maxGuesses bounds the records for which all secrets of the log are tried.
+	maxGuesses = 16
+
+	// Octets that may be decrypted in vain: to begin with, for each octet that comes, and where all
+	// secrets of the log are tried.
+	minBudget      = 32 << 20
 	budgetPerOctet = 16
-	tryCost        = 512
+	guessBudget    = 256 << 20
+
+	// What a try costs beside its octets, a try with a MAC, and to derive a key: about the octets
+	// that are decrypted in the same time.
+	tryCost    = 1 << 10
+	macCost    = 8 << 10
+	deriveCost = 16 << 10
 )
 
 const (
@@ -72,8 +88,8 @@ func (c *Conn) lostWithin(h *half, t time.Time) {
 	default:
 		h.seq++
 		h.messages = messages{lost: h.stage < stageData}
-		if p[0] == recData {
-			c.report(h, t, h.plainOf(int64(size), 1), whyLost)
+		if p[0] == recData && h.stage != stageHandshake {
+			c.report(h, t, c.plainOf(h, int64(size), 1), whyLost)
 		}
 	}
 }
@@ -99,8 +115,8 @@ func (c *Conn) lose(h *half, n int64) {
 
 // plainOf is the plaintext, in octets, of n records of a given size in all, or -1 where that cannot
 // be said: content of other types than data would count, and so would padding.
-func (h *half) plainOf(size, n int64) int64 {
-	if h.key == nil || h.padded || h.stage < stageData || size < 0 {
+func (c *Conn) plainOf(h *half, size, n int64) int64 {
+	if h.key == nil || h.padded || h.stage < stageData || size < 0 || c.mayHaveOther(h) {
 		return -1
 	}
 	over := int64(h.key.overhead())
@@ -108,17 +124,24 @@ func (h *half) plainOf(size, n int64) int64 {
 	if over < 0 || plain < 0 {
 		return -1
 	}
-	first := h.dir == 1 && !h.carried // NewSessionTicket comes first
-	other := n == 1 && (plain == 2 || plain == 5)
-	if aead, ok := h.key.opener.(*aead); ok && aead.version == version13 && (first || other) {
+	if short := n == 1 && (plain == 2 || plain == 5); short && c.version() == version13 {
 		return -1 // an alert, a KeyUpdate
 	}
 	return plain
 }
 
+// mayHaveOther reports whether among the next records of a direction may well be some that have no
+// data, and do not say so.
+func (c *Conn) mayHaveOther(h *half) bool {
+	if c.version() == version12 {
+		return c.hello.count[wire.Client] > 1 || c.hello.count[wire.Server] > 1 // a renegotiation
+	}
+	return h.dir == wire.Server && h.key.update == 0 && h.seq < ticketRecords && !(h.carried && h.ticket)
+}
+
 // report tells the Sink that n octets of plaintext are missing.
 func (c *Conn) report(h *half, t time.Time, n int64, why string) {
-	if h.stage == stageHandshake || n == 0 {
+	if n == 0 {
 		return
 	}
 	c.tell()
@@ -168,11 +191,11 @@ func (h *half) drop(n int) {
 
 // abandon gives up the search.
 func (c *Conn) abandon(h *half, t time.Time, why string) {
-	reported := h.gap != 0 && h.stage == stageData
-	if reported {
+	nothing := h.passed == 0 && len(h.in.p) == 0 // behind what is missing
+	if h.gap != 0 && (h.stage == stageData || nothing || why == whyNotFound) {
 		c.report(h, t, -1, whyLost)
 	}
-	if !reported || h.passed > 0 {
+	if !nothing {
 		c.undecrypted(h, t, why, h.passed)
 	}
 	c.die(h, why)
@@ -212,10 +235,13 @@ func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
 	out := buffers.Get().(*[maxRecord]byte)
 	defer buffers.Put(out)
 	any := false
-	for try := range c.candidates(h) {
+	for try := range c.candidates(h, len(record)) {
 		any = true
 		for seq := try.low; seq <= try.high && c.budget > 0; seq++ {
 			c.budget -= int64(len(record)) + tryCost
+			if try.key.suite.kind == aesCBC {
+				c.budget -= macCost
+			}
 			if plain, err := try.key.open(out[:0], seq, record); err == nil {
 				c.found(h, t, try, seq)
 				c.deliver(h, t, record[0], plain)
@@ -231,7 +257,7 @@ func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
 	h.failed++
 	switch {
 	case c.secrets == nil:
-		if any && h.failed < maxFailed && c.budget > 0 {
+		if any && h.failed < maxGuesses && c.budget > 0 {
 			break
 		}
 		why := whyNoHandshake

@@ -30,7 +30,8 @@ type Sink interface {
 	// Undecrypted says that n octets of a direction, as they were on the wire, cannot be decrypted,
 	// and why: a phrase without a period. It is called at once where a direction is given up, and
 	// again with the rest of its octets, for the same reason, before End; where a direction goes on
-	// behind such octets, once before it does. The sum of all n is what was not decrypted.
+	// behind such octets, once before it does, and Lost follows if they were data. The sum of all n is
+	// what was not decrypted.
 	Undecrypted(why string, d wire.Dir, t time.Time, n int64)
 }
 
@@ -60,9 +61,10 @@ const minHoldBack = 1 << 18
 
 // undecrypted counts octets that cannot be decrypted.
 type undecrypted struct {
-	why string
-	n   int64 // octets that the Sink has not been told of
-	t   time.Time
+	why  string
+	n    int64 // octets that the Sink has not been told of
+	t    time.Time
+	hole bool // data is missing there, and the direction goes on
 }
 
 // undecrypted counts n octets of a direction that is given up. The Sink is told of the first ones.
@@ -91,6 +93,9 @@ func (c *Conn) flush(h *half) {
 	if h.counted.n > 0 {
 		c.tell()
 		c.to.Undecrypted(h.counted.why, h.dir, h.counted.t, h.counted.n)
+	}
+	if h.counted.hole {
+		c.to.Lost(h.dir, h.counted.t, -1, h.counted.why)
 	}
 	h.counted = undecrypted{}
 }

@@ -9,7 +9,7 @@ import (
 // changeCipherSpec takes the record that says that those behind it use the keys agreed on
 // (RFC 5246 §7.1). In TLS 1.3 it means nothing (RFC 8446 §D.4).
 func (c *Conn) changeCipherSpec(h *half) verdict {
-	if c.version() == version13 {
+	if c.version() == version13 || h.key != nil && h.hello == c.hello.count[wire.Server] {
 		return done
 	}
 	if c.hello.count[h.dir] == 0 {
@@ -29,6 +29,7 @@ func (c *Conn) changeCipherSpec(h *half) verdict {
 		return done
 	}
 	c.use(h, c.key12(h))
+	h.hello = c.hello.count[wire.Server]
 	return done
 }
 

@@ -177,16 +177,12 @@ func (c *Conn) inner(h *half, t time.Time, plain []byte) {
 func (c *Conn) failed(h *half, t time.Time, record []byte) verdict {
 	h.failed++
 	early := h.dir == wire.Client && c.version() == version13 && h.stage == stageHandshake && !h.opened
+	if why, hole := c.whySkipped(); early && why != "" {
+		c.skipped(h, t, why, int64(len(record)))
+		h.counted.hole = hole
+		return done
+	}
 	switch {
-	case early && c.hello.early == earlyRejected:
-		c.skipped(h, t, whyRejected, int64(len(record)))
-		return done
-	case early && c.hello.early == earlyAccepted && c.secrets.find(labelEarly, 0) == nil:
-		c.skipped(h, t, c.missing(labelEarly), int64(len(record)))
-		return done
-	case early && c.hello.early == earlyOffered:
-		c.skipped(h, t, whyUnknown, int64(len(record)))
-		return done
 	case h.key == nil && h.failed <= maxHandshake:
 		return done // the handshake, for which the log has no secret
 	case !h.opened || h.failed > maxFailed:
@@ -194,6 +190,20 @@ func (c *Conn) failed(h *half, t time.Time, record []byte) verdict {
 		return again
 	}
 	h.seq++
-	c.report(h, t, h.plainOf(int64(len(record)), 1), "a record fails its authentication")
+	c.report(h, t, c.plainOf(h, int64(len(record)), 1), "a record fails its authentication")
 	return done
+}
+
+// whySkipped says why a record of the client that its handshake key does not open is 0-RTT data
+// that is passed over, and whether the server has taken it for all that is known; "" is neither.
+func (c *Conn) whySkipped() (why string, hole bool) {
+	switch {
+	case c.hello.early == earlyRejected:
+		return whyRejected, false
+	case c.hello.early == earlyOffered:
+		return whyUnknown, true
+	case c.hello.early == earlyAccepted && c.secrets.find(labelEarly, 0) == nil:
+		return c.missing(labelEarly), true
+	}
+	return "", false
 }

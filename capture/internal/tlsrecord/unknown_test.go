@@ -23,12 +23,7 @@ func simple(t *testing.T, version uint16) *exchange {
 
 // encryptedOctets are the octets of the records that are encrypted, by the types that are in sight.
 func encryptedOctets(x *exchange, d wire.Dir) (n int64) {
-	var p []byte
-	for _, piece := range x.pieces {
-		if piece.d == d {
-			p = append(p, piece.octets...)
-		}
-	}
+	p := x.octets(d)
 	encrypted := false
 	for _, s := range x.records(d) {
 		switch p[s.a] {
