@@ -8,6 +8,10 @@ type Options struct {
 	// capture itself (Decryption Secrets Blocks) are used, too.
 	KeyLog []byte
 
+	// MoreKeys, if it is set, is called before each segment of TCP and at the end, and returns lines
+	// that a key log has got since, or nil. It is for captures that are read while they are taken.
+	MoreKeys func() []byte
+
 	// ShowSecrets shows what is hidden by default: the values of fields such as authorization and
 	// cookie, and tokens in paths.
 	ShowSecrets bool

@@ -151,8 +151,10 @@ func (rd *reading) read(r io.Reader) error {
 		switch {
 		case err == nil:
 			rd.start(seg.Time)
+			rd.moreKeys()
 			tcp.Add(seg)
 		case errors.Is(err, io.EOF):
+			rd.moreKeys()
 			return nil
 		case errors.As(err, &cut):
 			return &TruncatedError{Packets: cut.Packets, Err: err}
@@ -168,6 +170,16 @@ func (rd *reading) start(t time.Time) {
 		rd.a.opts.Start(t)
 	}
 	rd.started = true
+}
+
+// moreKeys takes what the key log has got.
+func (rd *reading) moreKeys() {
+	if rd.a.opts.MoreKeys == nil {
+		return
+	}
+	if lines := rd.a.opts.MoreKeys(); len(lines) > 0 {
+		rd.keys.Add(lines)
+	}
 }
 
 // open begins a connection.

@@ -21,7 +21,6 @@ type exchangesAsHTTP1 struct {
 	content map[conn]*[2]*capture.Content
 	kept    int // octets
 	err     error
-	next    bool // an exchange was written
 }
 
 // newHTTP1 returns a writer of exchanges, with their content or without.
@@ -79,20 +78,13 @@ func (x *exchangesAsHTTP1) take(key conn) (content [2]*capture.Content) {
 	return content
 }
 
-// write writes an exchange, behind a line that parts it from the one before.
+// write writes an exchange, behind a line that names it.
 func (x *exchangesAsHTTP1) write(e *capture.Request) {
 	content := x.take(conn{e.Conn, e.Stream})
 	if x.err != nil {
 		return
 	}
-	if x.next {
-		_, x.err = io.WriteString(x.w, "\n")
-	}
-	x.next = true
-	if x.err == nil {
-		_, x.err = x.w.Write(exchangeHead(e))
-	}
-	if x.err == nil {
+	if _, x.err = x.w.Write(exchangeHead(e)); x.err == nil {
 		x.err = e.WriteHTTP1(x.w, content)
 	}
 }

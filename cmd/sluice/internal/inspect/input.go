@@ -12,9 +12,6 @@ import (
 // followInterval is how often a file that is followed is looked at.
 const followInterval = 200 * time.Millisecond
 
-// maxKeyLog bounds the octets of a key log.
-const maxKeyLog = 64 << 20
-
 // An input is a capture that is read. Before it waits for more, what there is so far is shown.
 //
 // The end of ctx ends a file. It does not end a pipe: the interrupt that has ended ctx ends the
@@ -24,7 +21,8 @@ type input struct {
 	r      io.Reader
 	file   bool
 	follow bool
-	flush  func()
+	flush  func() // nil of a file that does not grow
+	look   func() // for keys; called behind each read of what may grow
 }
 
 // Read reads; with follow, the end of a file is not the end of the capture before ctx ends.
@@ -37,6 +35,9 @@ func (in *input) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := in.r.Read(p)
+		if in.flush != nil {
+			in.look()
+		}
 		if n > 0 || !in.follow || !errors.Is(err, io.EOF) {
 			return n, err
 		}
@@ -58,10 +59,10 @@ func (in *input) Seek(offset int64, whence int) (int64, error) {
 	return s.Seek(offset, whence)
 }
 
-// open opens a capture; flush shows what has been read so far.
-func (o *Options) open(ctx context.Context, name string, flush func()) (*input, func(), error) {
+// open opens a capture.
+func (r *reading) open(ctx context.Context, name string) (*input, func(), error) {
 	if name == "-" {
-		return &input{ctx: ctx, r: o.In, flush: flush}, func() {}, nil
+		return &input{ctx: ctx, r: r.In, flush: r.flush, look: r.keys.look}, func() {}, nil
 	}
 	f, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
@@ -75,37 +76,9 @@ func (o *Options) open(ctx context.Context, name string, flush func()) (*input, 
 		f.Close()
 		return nil, nil, err
 	}
-	in := &input{ctx: ctx, r: f, file: info.Mode().IsRegular(), follow: o.Follow}
-	if o.Follow || !in.file {
-		in.flush = flush
+	in := &input{ctx: ctx, r: f, file: info.Mode().IsRegular(), follow: r.Follow, look: r.keys.look}
+	if r.Follow || !in.file {
+		in.flush = r.flush
 	}
 	return in, func() { f.Close() }, nil
-}
-
-// keyLog reads the key log, and says where it comes from if the user has not named it.
-func (o *Options) keyLog() ([]byte, error) {
-	name := o.KeyLog
-	if name == "" {
-		name = o.Getenv("SSLKEYLOGFILE")
-		if name == "" {
-			return nil, nil
-		}
-		fmt.Fprintf(o.Err, "sluice inspect: keys are taken from %s, which SSLKEYLOGFILE names\n", name)
-	}
-	f, err := os.Open(name) //nolint:gosec // the user names it
-	if err != nil {
-		if o.KeyLog == "" && errors.Is(err, os.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyLog+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxKeyLog {
-		return nil, fmt.Errorf("%s has more than %d MiB: too long for a key log", name, maxKeyLog>>20)
-	}
-	return b, nil
 }

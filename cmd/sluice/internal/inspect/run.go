@@ -14,11 +14,15 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.check(); err != nil {
 		return &StatusError{statusUnreadable, err.Error()}
 	}
-	keys, err := o.keyLog()
+	keys, err := o.openKeyLog()
 	if err != nil {
 		return unreadable("key log: %v", err)
 	}
+	defer keys.close()
 	r := &reading{Options: &o, ctx: ctx, keys: keys, summary: newSummary()}
+	if r.keyLog, err = keys.all(); err != nil {
+		return unreadable("key log: %v", err)
+	}
 	if o.Diff {
 		return r.diff()
 	}
@@ -29,7 +33,8 @@ func Run(ctx context.Context, o Options) error {
 type reading struct {
 	*Options
 	ctx     context.Context
-	keys    []byte
+	keys    *keyLog
+	keyLog  []byte // what it had at first
 	summary *summary
 	out     *output
 }
@@ -37,7 +42,8 @@ type reading struct {
 // options are those for package capture.
 func (r *reading) options() capture.Options {
 	return capture.Options{
-		KeyLog: r.keys, ShowSecrets: r.ShowSecrets, Bodies: r.Bodies, MinStall: r.MinStall, Start: r.out.start,
+		KeyLog: r.keyLog, MoreKeys: r.keys.more, ShowSecrets: r.ShowSecrets, Bodies: r.Bodies, MinStall: r.MinStall,
+		Start: r.out.start,
 	}
 }
 
@@ -45,7 +51,7 @@ func (r *reading) options() capture.Options {
 func (r *reading) read(name string, handle capture.Handler) error {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	in, closeFile, err := r.open(ctx, name, r.flush)
+	in, closeFile, err := r.open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -104,26 +110,33 @@ func (r *reading) show() error {
 
 // finish writes the summary, and says how it went.
 func (r *reading) finish(readErr error) error {
+	var format *capture.FormatError
 	switch {
 	case r.out.closed():
 		return nil
 	case r.out.err != nil:
 		return unreadable("%v", r.out.err)
-	}
-	if !r.JSON {
+	case errors.As(readErr, &format):
+		return r.failed(r.Files[0], readErr)
+	case r.JSON || r.As != "": // which programs read
+		r.summary.writeMissing(r.Err, palette{})
+	default:
 		r.summary.write(r.out.w, newPalette(r.out.colors))
 	}
 	r.flush()
+	if r.Follow && r.ctx.Err() != nil { // it ends in the midst of a packet that is written
+		readErr = nil
+	}
 	switch {
 	case r.out.closed():
 		return nil
 	case r.out.err != nil:
 		return unreadable("%v", r.out.err)
-	case r.Follow && r.ctx.Err() != nil: // it ends in the midst of a packet that is written
 	case readErr != nil:
 		return r.failed(r.Files[0], readErr)
-	}
-	if r.summary.failures() > 0 {
+	case r.summary.unread():
+		return &StatusError{Code: statusUnreadable}
+	case r.summary.failures() > 0:
 		return &StatusError{Code: statusFindings}
 	}
 	return nil

@@ -3,7 +3,7 @@ package inspect
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,16 +15,18 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
 )
 
 // recorded is a capture of a few requests in cleartext.
-func recorded(t *testing.T) []byte {
+func recorded(t *testing.T) []byte { return recordedWith(t, nil) }
+
+// recordedWith is one of connections over TLS, whose secrets go to keys, or in cleartext.
+func recordedWith(t *testing.T, keys io.Writer) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	w, err := capture.NewPcapWriter(&file)
@@ -46,11 +48,22 @@ func recorded(t *testing.T) []byte {
 		}),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	scheme, serve := "http://", func() error { return srv.Serve(l) }
 	tr := &client.Transport{DialContext: w.WrapDial(nil), Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
+	if keys != nil {
+		cert, err := selfsigned.Certificate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		scheme, serve = "https://", func() error { return srv.ServeTLS(l, "", "") }
+		tr.Protocols.SetHTTP2(true)
+		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, KeyLogWriter: keys} //nolint:gosec // of the test
+	}
+	go func() { ended <- serve() }()
 	for _, path := range []string{"/one?token=secret-of-the-path", "/missing", "/three"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+l.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,6 +179,35 @@ func TestRun(t *testing.T) {
 			[]string{"SETTINGS"},
 			0,
 		},
+		{
+			"as HTTP/1.1",
+			Options{As: "http1"},
+			[]string{
+				"# connection 1, stream 1, 2", "GET /one?token=(hidden, 18 octets) HTTP/1.1\nhost: ",
+				"[12 octets of content]\n\n# connection 1, stream 3, ",
+			},
+			[]string{"SETTINGS", "secret-of"},
+			0,
+		},
+		{
+			"as HTTP/1.1 with bodies",
+			Options{As: "http1", Bodies: true},
+			[]string{"\nbody of /one\n", "\nbody of /missing\n"},
+			nil, 0,
+		},
+		{
+			"bodies",
+			Options{Bodies: true},
+			[]string{"← content            1  12 octets of text/plain; charset=utf-8\n", "| body of /one\n"},
+			nil, 0,
+		},
+		{
+			"bodies of a stream's HEADERS",
+			Options{Bodies: true, Streams: []string{"3"}, Types: []string{"headers"}},
+			[]string{"| body of /missing\n"},
+			[]string{"/one", "DATA"},
+			0,
+		},
 		{"colours", Options{Color: ColorAlways}, []string{"\x1b["}, nil, 0},
 		{
 			"cut",
@@ -229,6 +271,11 @@ func TestRunJSON(t *testing.T) {
 	if r.status != 0 || strings.Contains(r.out, "secret-of") {
 		t.Errorf("exit status %d, output:\n%s", r.status, r.out)
 	}
+	r = inspectIt(t, Options{Files: []string{written(t, recorded(t))}, JSON: true, Bodies: true, Streams: []string{"1"}})
+	if want := `"sent":12,"length":12,"text":"body of /one"}`; strings.Count(r.out, want) != 1 ||
+		strings.Contains(r.out, `"kind":"body"`) {
+		t.Errorf("the output lacks %s:\n%s", want, r.out)
+	}
 }
 
 // A closed pager ends the command in silence, and at once.
@@ -263,74 +310,14 @@ func TestKeyLogOfEnvironment(t *testing.T) {
 			}
 			return ""
 		}}
-		b, err := o.keyLog()
+		k, err := o.openKeyLog()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.close()
+		b, err := k.all()
 		if err != nil || string(b) != want || !strings.Contains(said.String(), file) {
 			t.Errorf("%s: %q, %v; it says %q", file, b, err, &said)
-		}
-	}
-}
-
-// With --follow the end of the file is not the end; what has come so far is shown.
-func TestFollow(t *testing.T) {
-	file := recorded(t)
-	synctest.Test(t, func(t *testing.T) {
-		name := written(t, nil)
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		var out bytes.Buffer
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- Run(ctx, Options{
-				Files: []string{name}, Out: &out, Err: io.Discard, Follow: true, Getenv: func(string) string { return "" },
-			})
-		}()
-		const parts = 4
-		for i := range parts {
-			if _, err := f.Write(file[len(file)*i/parts : len(file)*(i+1)/parts]); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second)
-			synctest.Wait()
-			if i == 1 && !strings.Contains(out.String(), "SETTINGS") {
-				t.Errorf("after half of the file, the output is:\n%s", &out)
-			}
-		}
-		if strings.Contains(out.String(), "3 requests") {
-			t.Errorf("the end is shown before it is there:\n%s", &out)
-		}
-		cancel()
-		if err := <-done; err != nil || !strings.Contains(out.String(), "3 requests") {
-			t.Errorf("error %v, output:\n%s", err, &out)
-		}
-	})
-}
-
-// Files are written besides; those with secrets are for their owner alone.
-func TestFiles(t *testing.T) {
-	name := written(t, recorded(t))
-	for _, secrets := range []bool{false, true} {
-		o := Options{Files: []string{name}, ShowSecrets: secrets, HTML: filepath.Join(t.TempDir(), "page.html")}
-		r := inspectIt(t, o)
-		if r.status != 0 {
-			t.Fatal(r.err)
-		}
-		content, err := os.ReadFile(o.HTML)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(o.HTML)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(content, []byte("secret-of")) != secrets {
-			t.Errorf("with --show-secrets %t, the secrets are shown otherwise", secrets)
-		}
-		if private := info.Mode().Perm() == 0o600; private != secrets || strings.Contains(r.err, "0600") != secrets {
-			t.Errorf("with --show-secrets %t, the mode is %v and it says %q", secrets, info.Mode(), r.err)
 		}
 	}
 }

@@ -101,6 +101,14 @@ func (s *summary) failures() int {
 	return s.findings[capture.Error] + s.findings[capture.Warning]
 }
 
+// unread reports whether a part of the capture, which may have any content, could not be read: for
+// its format, or because nothing of what it has could be decrypted.
+func (s *summary) unread() bool {
+	p := &s.read.Packets
+	nothing := s.read.HTTP2+s.read.HTTP1 == 0 && (s.read.Encrypted > 0 || p.TCP == 0)
+	return nothing || p.Unknown > 0 || p.BadBlocks > 0
+}
+
 // write writes the summary of a file.
 func (s *summary) write(w io.Writer, c palette) {
 	total := 0
