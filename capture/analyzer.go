@@ -30,7 +30,7 @@ type analyzer struct {
 // maxHeld is how many octets may wait, in all sessions of an analyzer together, for what follows
 // them: of frames that are not whole yet, of header blocks, and of connections whose protocol is
 // not known yet.
-const maxHeld = 16 << 20
+const maxHeld = 8 << 20
 
 // budget counts what sessions hold. Those of a Live use one at the same time.
 type budget struct{ used atomic.Int64 }

@@ -45,7 +45,7 @@ func newSide(a *analyzer, startMissing bool) *side {
 		hpack: hpackdec.New(hpackdec.Options{
 			StartMissing: startMissing, MaxOctets: a.opts.MaxFieldOctets, Budget: a.tables,
 		}),
-		messages: make(map[uint32]struct{}), maxFrame: frame.MinMaxFrameSize,
+		maxFrame: frame.MinMaxFrameSize,
 	}
 }
 
@@ -212,6 +212,9 @@ func (b *side) message(stream uint32, fields []Field) bool {
 
 // begin notes that the head of a message is over.
 func (b *side) begin(stream uint32) {
+	if b.messages == nil {
+		b.messages = make(map[uint32]struct{})
+	}
 	if len(b.messages) < maxMessages {
 		b.messages[stream] = struct{}{}
 	}

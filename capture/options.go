@@ -26,6 +26,11 @@ type Options struct {
 	// connection may be told later than one that began behind it.
 	Start func(time.Time)
 
+	// MaxConnections bounds the connections of a capture that are followed at the same time; default
+	// 1024. Each needs some 15 KiB. Beyond it the one that was idle for longest is told to be open
+	// at its end, and what follows of it is another one.
+	MaxConnections int
+
 	// MaxFieldOctets bounds the octets of a header section that are kept; default 1 MiB.
 	MaxFieldOctets int
 }

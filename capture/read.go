@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -44,9 +45,12 @@ func (e *TruncatedError) Unwrap() error { return e.Err }
 
 // Memory that is bounded for a capture as a whole, in octets.
 const (
-	maxTables = 8 << 20 // of HPACK tables
-	maxTCP    = 8 << 20 // of segments that wait for others
+	maxTables = 4 << 20 // of HPACK tables
+	maxTCP    = 6 << 20 // of segments that wait for others
 )
+
+// maxConnections is the default of Options.MaxConnections.
+const maxConnections = 1024
 
 // ReadFile reads a capture from a file. It is otherwise as [Read].
 func ReadFile(name string, o Options, h Handler) (Summary, error) {
@@ -91,7 +95,8 @@ type reading struct {
 	keys    tlsrecord.Keys
 	used    map[string]struct{} // client randoms of connections that have keys
 	packets *packet.Reader
-	started bool // a segment was read
+	started bool   // a segment was read
+	evicted uint64 // connections that had to make room for others
 	sum     Summary
 }
 
@@ -143,8 +148,13 @@ func (rd *reading) read(r io.Reader) error {
 		return formatError(start, err)
 	}
 	rd.packets = p
-	tcp := tcpstream.New(rd.open, tcpstream.Options{MaxBuffered: maxTCP})
-	defer tcp.Close()
+	tcp := tcpstream.New(rd.open, tcpstream.Options{
+		MaxConns: cmp.Or(max(rd.a.opts.MaxConnections, 0), maxConnections), MaxBuffered: maxTCP,
+	})
+	defer func() {
+		tcp.Close()
+		rd.evicted = tcp.Evicted()
+	}()
 	for {
 		seg, err := p.Next()
 		var cut *packet.TruncatedError
@@ -203,6 +213,9 @@ func (rd *reading) finish() {
 		Cut: p.Cut, Incomplete: p.Incomplete, BadBlocks: p.BadBlocks,
 	}
 	s.explain()
+	if rd.evicted > 0 {
+		s.problem(countOf(rd.evicted, "connection") + " no longer followed, since too many were open at once")
+	}
 }
 
 // A startReader remembers how a file begins.

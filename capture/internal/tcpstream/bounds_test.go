@@ -84,8 +84,8 @@ func TestMaxConns(t *testing.T) {
 		}
 	}
 	a.Close()
-	if open != 1000 || ended != 2000 {
-		t.Errorf("%d were opened, %d halves have ended", open, ended)
+	if open != 1000 || ended != 2000 || a.Evicted() != 990 {
+		t.Errorf("%d were opened, %d halves have ended, %d to make room", open, ended, a.Evicted())
 	}
 }
 

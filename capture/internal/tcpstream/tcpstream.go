@@ -106,6 +106,7 @@ type Assembler struct {
 	size    int        // of all that waits
 	recent  recent
 	now     mark
+	evicted uint64
 }
 
 // mark is a place in a capture.
@@ -163,7 +164,7 @@ func (a *Assembler) find(key tuple, s *packet.Segment, from int) *conn {
 			return nil
 		}
 		for len(a.conns) >= a.opts.MaxConns {
-			a.forget(a.idle.Front().Value.(*conn))
+			a.forget(a.spare())
 		}
 		c = newConn(a, key, s, from)
 		c.idle = a.idle.PushBack(c)
@@ -172,6 +173,19 @@ func (a *Assembler) find(key tuple, s *packet.Segment, from int) *conn {
 	a.last = c
 	return c
 }
+
+// spare returns the connection that is forgotten first: one that has ended, or else the one that
+// was idle for longest.
+func (a *Assembler) spare() *conn {
+	if e := a.closed.Front(); e != nil {
+		return e.Value.(*conn)
+	}
+	a.evicted++
+	return a.idle.Front().Value.(*conn)
+}
+
+// Evicted is the number of connections that have ended only because there were too many.
+func (a *Assembler) Evicted() uint64 { return a.evicted }
 
 // forget ends a connection, if it has not ended, and removes it.
 func (a *Assembler) forget(c *conn) {
