@@ -19,6 +19,9 @@ import (
 	"github.com/sluice-go/sluice/tunnel"
 )
 
+// viewersEnd is how long viewers of the page have to take the last events.
+const viewersEnd = 2 * time.Second
+
 // A Watch is what Options have asked for. Its methods do nothing, and return nil or what they were
 // given, for what was not asked for.
 type Watch struct {
@@ -168,8 +171,7 @@ func (w *Watch) Close() error {
 	if w.live != nil {
 		w.live.Close()
 		w.page.Close()
-		_ = w.server.Close() // the error of its listener has no use
-		<-w.served
+		w.closeServer()
 		if n := w.live.Skipped(); n > 0 {
 			w.log.Printf("--ui: %d connections were not shown, as %d were open", n, capture.DefaultMaxConnections)
 		}
@@ -184,6 +186,16 @@ func (w *Watch) Close() error {
 		_ = w.keys.f.Close() // an error of writing was logged
 	}
 	return errors.Join(errs...)
+}
+
+// closeServer ends the server of the page. Viewers get what has come for them.
+func (w *Watch) closeServer() {
+	ctx, cancel := context.WithTimeout(context.Background(), viewersEnd)
+	defer cancel()
+	if w.server.Shutdown(ctx) != nil {
+		_ = w.server.Close() // the error of its listener has no use
+	}
+	<-w.served
 }
 
 // keyFile is the file of a key log. An error is logged once and ends no handshake.
