@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,34 +17,68 @@ import (
 	"github.com/sluice-go/sluice/capture"
 )
 
-// browser starts Chromium. Where it is missing the test is skipped, but in CI.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
+// The tests share one Chromium, each with a tab of its own.
+var shared struct {
+	once sync.Once
+	ctx  context.Context
+	err  error
+	stop []func()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, stop := range slices.Backward(shared.stop) {
+		stop()
+	}
+	os.Exit(code)
+}
+
+// chromiumPath is where Chromium is, or "".
+func chromiumPath() string {
 	for _, n := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(n); err == nil {
-			path = p
-			break
+			return p
 		}
 	}
-	if path == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("chromium is not installed")
-		}
-		t.Skip("chromium is not installed")
+	return ""
+}
+
+// startBrowser starts Chromium.
+func startBrowser(path string) {
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		shared.err = err
+		return
 	}
-	dir := t.TempDir()
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(),
+	ctx, stop := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.WindowSize(1400, 900),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("no-proxy-server", true), chromedp.Flag("hide-scrollbars", false),
 		chromedp.WSURLReadTimeout(60*time.Second))
+	ctx, cancel := chromedp.NewContext(ctx)
+	shared.stop = []func(){func() { os.RemoveAll(dir) }, stop, cancel, func() { chromedp.Cancel(ctx) }}
+	shared.ctx, shared.err = ctx, chromedp.Do(ctx)
+}
+
+// browser opens a tab. Where Chromium is missing the test is skipped, but in CI.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := chromiumPath()
+	if path == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("chromium is not installed")
+		}
+		t.Skip("chromium is not installed")
+	}
+	shared.once.Do(func() { startBrowser(path) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	ctx, cancel := chromedp.NewContext(shared.ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // starts it: its life is that of ctx
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return ctx

@@ -146,6 +146,11 @@ func (e *encoder) request(r *capture.Request, chunks bool) {
 	e.number("parent", int64(r.Parent))
 	e.flag("complete", r.Complete)
 	e.text("type", r.ContentType)
+	e.flag("goaway", r.GoAway)
+	e.flag("upgraded", r.Upgraded)
+	e.flag("startMissing", r.StartMissing)
+	e.flag("lossy", r.Lossy)
+	e.text("problem", r.Problem)
 	if r.ResetBy != "" {
 		e.text("resetBy", r.ResetBy)
 		e.text("resetCode", r.ResetCode.String())

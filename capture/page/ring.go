@@ -1,6 +1,9 @@
 package page
 
 import (
+	"bytes"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +17,8 @@ const maxConns = 1000
 // A record is an event in JSON.
 type record struct {
 	seq  uint64
-	conn bool // a Connection
+	conn uint64
+	kind string // of the event
 	json []byte
 }
 
@@ -28,8 +32,8 @@ type ring struct {
 	records []record
 	first   int
 	octets  int64
-	next    uint64   // seq of the event to come
-	conns   []record // the last Connections
+	next    uint64            // seq of the event to come
+	conns   map[uint64]record // the Connections of records that are kept, and of those that have not ended
 	e       encoder
 	changed chan struct{} // closed and replaced when an event has come while a reader waits
 	waiting bool
@@ -41,7 +45,7 @@ type ring struct {
 
 func (r *ring) init(maxEvents int, maxOctets int64) {
 	r.maxEvents, r.maxOctets = maxEvents, maxOctets
-	r.changed = make(chan struct{})
+	r.changed, r.conns = make(chan struct{}), map[uint64]record{}
 	r.epoch = time.Now().UnixNano()
 }
 
@@ -71,32 +75,51 @@ func (r *ring) add(ev capture.Event) {
 	if r.closed || !r.e.event(ev, false) {
 		return
 	}
-	_, isConn := ev.(*capture.Connection)
-	rec := record{seq: r.next, conn: isConn, json: append([]byte(nil), r.e.b...)}
+	rec := record{seq: r.next, conn: ev.ConnID(), kind: ev.Kind(), json: bytes.Clone(r.e.b)}
 	r.next++
 	r.records = append(r.records, rec)
 	r.octets += int64(len(rec.json))
 	for len(r.records)-r.first > 1 && (len(r.records)-r.first > r.maxEvents || r.octets > r.maxOctets) {
-		r.octets -= int64(len(r.records[r.first].json))
-		r.records[r.first] = record{}
-		r.first++
+		r.dropLocked()
 	}
 	if r.first > len(r.records)/2 && r.first > 64 {
 		n := copy(r.records, r.records[r.first:])
 		clear(r.records[n:])
 		r.records, r.first = r.records[:n], 0
 	}
-	if isConn {
-		if len(r.conns) >= maxConns {
-			r.conns = append(r.conns[:0], r.conns[1:]...)
-		}
-		r.conns = append(r.conns, rec)
+	if rec.kind == "connection" {
+		r.connectedLocked(rec)
 	}
 	if r.waiting {
 		close(r.changed)
 		r.changed = make(chan struct{})
 		r.waiting = false
 	}
+}
+
+// dropLocked drops the oldest record. With the end of a connection the last of its records goes.
+func (r *ring) dropLocked() {
+	old := &r.records[r.first]
+	r.octets -= int64(len(old.json))
+	if old.kind == "end" {
+		delete(r.conns, old.conn)
+	}
+	*old = record{}
+	r.first++
+}
+
+// connectedLocked keeps a Connection; the oldest goes where there are too many.
+func (r *ring) connectedLocked(rec record) {
+	if len(r.conns) >= maxConns {
+		oldest := rec
+		for _, c := range r.conns {
+			if c.seq < oldest.seq {
+				oldest = c
+			}
+		}
+		delete(r.conns, oldest.conn)
+	}
+	r.conns[rec.conn] = rec
 }
 
 // A position is where a reader stands: the seq of the event that it has not seen yet.
@@ -116,8 +139,8 @@ func (r *ring) read(p *position, dst []record, max int) (_ []record, wait <-chan
 	if p.next < oldest {
 		missed = oldest - p.next
 		if !p.begun {
-			for _, c := range r.conns {
-				if c.seq < oldest {
+			for _, id := range slices.Sorted(maps.Keys(r.conns)) {
+				if c := r.conns[id]; c.seq < oldest {
 					dst = append(dst, c)
 				}
 			}

@@ -175,7 +175,7 @@ func TestRing(t *testing.T) {
 	}
 	var p position
 	recs, wait, missed, done := r.read(&p, nil, 10)
-	if len(recs) != 4 || !recs[0].conn || missed != 3 || wait != nil || done {
+	if len(recs) != 4 || recs[0].kind != "connection" || missed != 3 || wait != nil || done {
 		t.Errorf("%d records, missed %d, done %v; want the connection and 3 records, 3 missed", len(recs), missed, done)
 	}
 	_, wait, _, _ = r.read(&p, nil, 10)
@@ -189,6 +189,29 @@ func TestRing(t *testing.T) {
 	r.close()
 	if _, _, _, done = r.read(&p, nil, 10); !done {
 		t.Error("the reader of a closed ring is not told")
+	}
+}
+
+// A connection is forgotten with the last of its records, and the oldest one where there are too many.
+func TestRingConns(t *testing.T) {
+	var r ring
+	r.init(2, 1<<20)
+	r.add(&capture.Connection{ID: 1, Time: t0})
+	r.add(&capture.Connection{ID: 2, Time: t0})
+	r.add(&capture.End{Conn: 1, Time: t0})
+	if len(r.conns) != 2 {
+		t.Errorf("%d connections are known while the end of one is kept, want 2", len(r.conns))
+	}
+	r.add(gapEvent(1))
+	r.add(gapEvent(1))
+	if _, ok := r.conns[2]; len(r.conns) != 1 || !ok {
+		t.Errorf("%d connections are known, want the one that is open", len(r.conns))
+	}
+	for id := range uint64(maxConns) {
+		r.add(&capture.Connection{ID: id + 3, Time: t0})
+	}
+	if _, ok := r.conns[2]; len(r.conns) != maxConns || ok {
+		t.Errorf("%d connections are known, want %d without the oldest", len(r.conns), maxConns)
 	}
 }
 

@@ -55,20 +55,24 @@ function refresh() {
 
 // trim forgets the oldest frames and rows where there are more frames than the page may have.
 function trim() {
+  const ended = model.conns.filter((c) => c.end && c !== view.conn);
+  for (const c of ended.slice(0, Math.max(0, model.conns.length - maxConns))) forget(c);
   const max = meta.maxFrames || 50000;
   if (model.frames <= max * 1.2) return;
   for (const c of [...model.conns]) {
     if (model.frames <= max) return;
-    if (c.end && c !== view.conn) {
-      model.conns.splice(model.conns.indexOf(c), 1);
-      model.byId.delete(c.id);
-      model.frames -= c.frames.length;
-    }
+    if (c.end && c !== view.conn) forget(c);
   }
   for (const c of model.conns) {
     if (model.frames <= max) return;
     trimConn(c, Math.min(c.frames.length, model.frames - max));
   }
+}
+
+function forget(c) {
+  model.conns.splice(model.conns.indexOf(c), 1);
+  model.byId.delete(c.id);
+  model.frames -= c.frames.length;
 }
 
 function trimConn(c, n) {

@@ -12,13 +12,24 @@ const protocolNames = {'h2': 'HTTP/2', 'http/1.1': 'HTTP/1.1', 'unknown': 'unkno
 
 function paintConns() {
   const list = $('conns');
-  const items = model.conns.slice(0, 2000).map(connItem);
-  put(list, ...items);
+  const items = model.conns.slice(-maxConns).map(connItem);
+  if (items.length !== list.children.length || items.some((e, i) => e !== list.children[i])) put(list, ...items);
+  if (view.conn) list.setAttribute('aria-activedescendant', 'conn-' + view.conn.id);
   $('conn-count').textContent = formatCount(model.conns.length);
   put($('bounds'), ...boundLines().map((t) => el('p', {}, t)));
 }
 
+// maxConns is how many connections are listed, and kept while they come.
+const maxConns = 2000;
+
+// connItem is the element of a connection, which is kept until it would be another one.
 function connItem(c) {
+  const key = c.version + (c === view.conn ? ' shown' : '');
+  if (c.itemKey !== key) Object.assign(c, {itemKey: key, item: newConnItem(c)});
+  return c.item;
+}
+
+function newConnItem(c) {
   const {info} = c;
   const encrypted = info.tls && info.tls.encrypted;
   const item = el('li', {
@@ -54,6 +65,7 @@ function chip(text, title, kind) { return el('span', {class: 'chip' + (kind ? ' 
 
 // blockedFor is how long at least one stream of a side could not send, by the window that was used up.
 function blockedFor(c) {
+  if (c.blocked && c.blocked.stalls === c.stalls.length) return c.blocked.list;
   const sums = new Map();
   for (const s of [...c.stalls].sort((a, b) => a.start - b.start)) {
     const key = (s.window === 1 ? 'stream' : 'connection') + s.dir;
@@ -62,7 +74,15 @@ function blockedFor(c) {
     sum.until = Math.max(sum.until, s.end);
     sums.set(key, sum);
   }
-  return [...sums.values()].sort((a, b) => b.ns - a.ns);
+  c.blocked = {stalls: c.stalls.length, list: [...sums.values()].sort((a, b) => b.ns - a.ns)};
+  return c.blocked.list;
+}
+
+// connButton leads to another connection.
+function connButton(text, id) {
+  const e = el('button', {type: 'button'}, text);
+  e.addEventListener('click', () => showConn(model.byId.get(id)));
+  return e;
 }
 
 // blockedButton says so, and shows the stalls.
@@ -94,7 +114,8 @@ function paintFacts() {
     chips.push(chip('no TLS'));
   }
   if (info.found) chips.push(chip('found ' + (found[info.found] || info.found)));
-  if (info.parent) chips.push(chip('in CONNECT stream ' + info.parentStream + ' of connection ' + info.parent));
+  if (info.parent) chips.push(connButton('in CONNECT stream ' + info.parentStream + ' of connection ' + info.parent, info.parent));
+  if (info.twin) chips.push(connButton('other leg: connection ' + info.twin, info.twin));
   if (info.startMissing) chips.push(chip('start missing', 'the capture begins in the midst of this connection', 'bad'));
   if (c.end) chips.push(chip({open: 'still open at the end', closed: 'closed', reset: 'reset'}[c.end.how] || c.end.how, null, c.end.how === 'reset' ? 'bad' : ''));
   const lost = c.gaps.reduce((n, g) => n + Math.max(0, g.octets), 0);
@@ -193,8 +214,11 @@ function requestCells(r) {
   const w = waitOf(r);
   const d = (n) => (n ? formatDuration(n) : '');
   const o = (n) => (n ? formatOctets(n) : '');
-  const notes = [r.pushed ? 'pushed on stream ' + r.parent : '', r.resetBy ? r.resetCode + ' by the ' + r.resetBy : '',
-    r.info && r.info.grpc ? 'gRPC status ' + (r.info.grpc.status < 0 ? 'missing' : r.info.grpc.status) : '',
+  const i = r.info || {};
+  const notes = [r.interim.length ? 'interim ' + r.interim.join(', ') : '', i.goaway ? 'not processed, says GOAWAY' : '',
+    i.upgraded ? 'sent with Upgrade: h2c' : '', i.startMissing ? 'request not seen' : '', i.lossy ? 'octets missing' : '',
+    i.problem || '', r.pushed ? 'pushed on stream ' + r.parent : '', r.resetBy ? r.resetCode + ' by the ' + r.resetBy : '',
+    i.grpc ? 'gRPC status ' + (i.grpc.status < 0 ? 'missing' : i.grpc.status) : '',
     r.findings.length ? plural(r.findings.length, 'finding') : ''];
   return [r.stream, r.method, target(r), r.status || '', formatClock(r.start), formatDuration(r.end - r.start), d(w[3]), d(w[0]),
     d(w[1]), d(w[2]), d(w[4]), o(r.body[0]), o(r.body[1]), notes.filter(Boolean).join(', ')];

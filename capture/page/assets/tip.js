@@ -32,8 +32,8 @@ function rowTip(row, t) {
   });
   if (row.body[1]) lines.push(['response', formatCount(row.body[1]) + ' octets']);
   if (row.body[0]) lines.push(['request', formatCount(row.body[0]) + ' octets']);
-  if (row.pushed) lines.push(['pushed', 'promised on stream ' + row.parent]);
-  if (row.resetBy) lines.push(['reset', row.resetCode + ' by the ' + row.resetBy]);
+  const note = requestCells(row).at(-1);
+  if (note) lines.push(['note', note]);
   const s = row.stalls.find((x) => x.start <= t && t <= x.end);
   if (s) lines.push(['here', 'no ' + windowNames[s.window] + ' window for ' + formatDuration(s.end - s.start) + '; ended by ' + s.endedBy]);
   const f = nearest(row, t);
