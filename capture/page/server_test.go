@@ -192,7 +192,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// A connection is forgotten with the last of its records, and the oldest one where there are too many.
+// A connection is forgotten with the last of its records, and the oldest where there are too many.
 func TestRingConns(t *testing.T) {
 	var r ring
 	r.init(2, 1<<20)

@@ -17,7 +17,7 @@ function connect() {
   });
   source.addEventListener('message', (e) => {
     for (const line of e.data.split('\n')) addRecord(JSON.parse(line));
-    if (!pending) pending = setTimeout(refresh, 100);
+    if (!pending) pending = setTimeout(refresh, view.conn ? 100 : 0);
   });
 }
 

@@ -32,10 +32,19 @@ function connOf(id) {
 // A curve is a window by time: points in the order of time, each valid until the next one.
 function newCurve() { return {t: [], v: []}; }
 
+// addPoint adds a point. Times of the two directions of a live connection may be out of order by
+// little.
 function addPoint(curve, t, v) {
   if (v === null || t === null) return;
-  curve.t.push(t);
+  curve.t.push(Math.max(t, curve.t.at(-1) ?? t));
   curve.v.push(v);
+}
+
+// addInOrder adds a frame to those that are in the order of time.
+function addInOrder(list, f) {
+  let i = list.length;
+  while (i > 0 && list[i - 1][TIME] > f[TIME]) i--;
+  if (i === list.length) list.push(f); else list.splice(i, 0, f);
 }
 
 // touch widens the time of a connection.
@@ -173,7 +182,7 @@ function rowFrame(row, f) {
   const ends = (f[TYPE] === DATA || f[TYPE] === HEADERS) && f[FLAGS] & END_STREAM;
   switch (f[TYPE]) {
     case DATA:
-      row.data.push(f);
+      addInOrder(row.data, f);
       row.body[f[DIR]] += detail(f, 'data') || 0;
       if (f[DIR] === 1 && row.firstData === null) row.firstData = f[TIME] - f[SPAN];
       break;

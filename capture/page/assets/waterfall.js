@@ -71,6 +71,7 @@ function drawBands(ctx, first, last, scroll) {
 
 // ticks are round times in sight, some 90 pixels apart.
 function ticks() {
+  if (!view.conn) return {list: [], step: 1};
   const want = (view.t1 - view.t0) / Math.max(1, (layout.width - layout.label) / 90);
   const power = 10 ** Math.floor(Math.log10(want));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= want);
