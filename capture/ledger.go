@@ -83,7 +83,7 @@ func newLedger(s *session) *ledger {
 	}
 	l.slots.known = known
 	if s.info.Found == "upgrade" {
-		// The request came before the first frame, and its HTTP2-Settings are not known here.
+		// The request came before the first frame. Its settings are still to come.
 		l.senders[Server].initialKnown = false
 		st := l.open(1, s.info.Time)
 		st.send[Client].begun, st.send[Client].ended = true, true

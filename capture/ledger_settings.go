@@ -47,6 +47,25 @@ func (l *ledger) settings(f *Frame) {
 	side.settings = append(side.settings, sent)
 }
 
+// upgradeSettings has the settings of an Upgrade, which are in force at once (RFC 7540 §3.2.1), so
+// that stream 1 begins with them.
+func (l *ledger) upgradeSettings(p frame.Settings) {
+	side := &l.senders[Server]
+	if l.s.info.StartMissing {
+		return
+	}
+	side.initialKnown = true
+	for v := range p.All() {
+		if v.ID == frame.SettingInitialWindowSize && v.Value <= frame.MaxWindow {
+			side.initial = v.Value
+		}
+	}
+	if st := l.get(1); st != nil {
+		st.send[Server].window.init(side.initial, true)
+		st.send[Server].window.check(opening{at: l.s.info.Time})
+	}
+}
+
 // settingsAck applies the oldest SETTINGS that were not acknowledged. The side that acknowledges
 // is the one that sends with the new size.
 func (l *ledger) settingsAck(f *Frame) {

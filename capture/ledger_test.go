@@ -227,3 +227,22 @@ func TestStallsOfUnknownWindows(t *testing.T) {
 		}
 	})
 }
+
+// An Upgrade begins stream 1 with the settings that are in it.
+func TestStallsAfterUpgrade(t *testing.T) {
+	p := newScript(t, Options{})
+	p.started = true
+	p.s.found(HTTP2, "upgrade")
+	p.s.upgrade(&Request{Stream: 1, Method: "HEAD"}, h2.Settings(h2.InitialWindow(1000)))
+	p.server(h2.Settings(), h2.Response(1, 200, "content-length: 7"), h2.DataOf(1, 1000))
+	p.client(h2.Settings(h2.InitialWindow(1000)), h2.Ack).server(h2.Ack)
+	p.at(90).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "rest")).end(wire.Closed)
+	want := []string{"server 1 stream window 0-90: WINDOW_UPDATE on stream 1"}
+	if d := cmp.Diff(want, stalls(p)); d != "" {
+		t.Errorf("stalls (-want +got):\n%s", d)
+	}
+	want = []string{"content-unexpected server 1: the server has sent 1000 octets of content on stream 1"}
+	if d := cmp.Diff(want, findings(p, Error)); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+}

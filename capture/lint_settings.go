@@ -62,6 +62,16 @@ func (s *lintSettings) apply(f *Frame) {
 	s.pending = append(s.pending, pendingSettings{f.Time, s.sent})
 }
 
+// upgrade has the settings of an Upgrade, which need no acknowledgement (RFC 7540 §3.2.1).
+func (s *lintSettings) upgrade(p frame.Settings) {
+	for v := range p.All() {
+		if s.sent.known(v.ID) && v.Check() == nil {
+			s.sent[v.ID] = v.Value
+		}
+	}
+	s.acked = s.sent
+}
+
 // ack notes that the other side has acknowledged the oldest SETTINGS.
 func (s *lintSettings) ack() {
 	if len(s.pending) == 0 {
@@ -82,3 +92,16 @@ func (s *lintSettings) most(id frame.SettingID) uint32 {
 
 // lost says that SETTINGS, or acknowledgements of them, may have been lost.
 func (s *lintSettings) lost() { s.unsure, s.pending = true, nil }
+
+// upgradeSettings has the client's settings of an Upgrade.
+func (l *lint) upgradeSettings(p frame.Settings) { l.sides[Client].settings.upgrade(p) }
+
+// upgrade has the request of an Upgrade, which is that of stream 1.
+func (l *lint) upgrade(r *Request) {
+	st := l.get(1)
+	if st == nil {
+		return
+	}
+	st.unsure = l.s.info.StartMissing
+	st.head, st.connect = r.Method == "HEAD", r.Method == "CONNECT"
+}

@@ -153,13 +153,44 @@ func lintDocument() string {
 			group = r.Group
 			fmt.Fprintf(&b, "\n## %s\n\n%s", group, lintColumns)
 		}
-		section := r.Section
-		if section == "" {
-			section = "–"
-		}
-		fmt.Fprintf(&b, "| `%s` | %v | %s | %s | %s |\n", r.ID, r.Severity, section, r.Title, r.Text)
+		fmt.Fprintf(&b, "| `%s` | %v | %s | %s | %s |\n", r.ID, r.Severity, linked(r.Section), r.Title, r.Text)
 	}
 	return b.String()
+}
+
+// linked has each part of a section linked.
+func linked(section string) string {
+	if section == "" {
+		return "–"
+	}
+	parts := strings.Split(section, ", ")
+	for i, s := range parts {
+		parts[i] = "[" + s + "](" + SectionURL(s) + ")"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Each section of a rule can be looked up.
+func TestSectionURL(t *testing.T) {
+	for _, tt := range [][2]string{
+		{"RFC 9113 §5.1.1", "https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1"},
+		{"RFC 9113", "https://www.rfc-editor.org/rfc/rfc9113"},
+		{"CVE-2019-9511, RFC 9113 §10.5", "https://www.cve.org/CVERecord?id=CVE-2019-9511"},
+		{"VU#421644", "https://kb.cert.org/vuls/id/421644"},
+		{"", ""},
+		{"something else", ""},
+	} {
+		if got := SectionURL(tt[0]); got != tt[1] {
+			t.Errorf("%s is at %q, want %q", tt[0], got, tt[1])
+		}
+	}
+	for _, r := range Rules() {
+		for s := range strings.SplitSeq(r.Section, ", ") {
+			if s != "" && SectionURL(s) == "" {
+				t.Errorf("%s: there is no link for %q", r.ID, s)
+			}
+		}
+	}
 }
 
 func TestLintDocumentIsCurrent(t *testing.T) {

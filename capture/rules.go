@@ -1,6 +1,10 @@
 package capture
 
-import "github.com/sluice-go/sluice/frame"
+import (
+	"strings"
+
+	"github.com/sluice-go/sluice/frame"
+)
 
 // A Rule is one that connections are checked against. docs/LINT.md has all of them.
 type Rule struct {
@@ -19,6 +23,27 @@ func Rules() []Rule {
 		list[i] = rules[i].Rule
 	}
 	return list
+}
+
+// SectionURL returns where the section of a Rule or a Finding can be read, or "" where that is not
+// known. Of a list, such as "CVE-2019-9511, RFC 9113 §10.5", it is the first.
+func SectionURL(section string) string {
+	first, _, _ := strings.Cut(section, ", ")
+	switch name, part, _ := strings.Cut(first, " §"); {
+	case strings.HasPrefix(name, "RFC "):
+		url := "https://www.rfc-editor.org/rfc/rfc" + name[len("RFC "):]
+		if part != "" {
+			url += "#section-" + part
+		}
+		return url
+	case strings.HasPrefix(name, "CVE-"):
+		return "https://www.cve.org/CVERecord?id=" + name
+	case strings.HasPrefix(name, "VU#"):
+		return "https://kb.cert.org/vuls/id/" + name[len("VU#"):]
+	case name == "gRPC over HTTP/2":
+		return "https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"
+	}
+	return ""
 }
 
 // A rule is a Rule with its check.

@@ -91,7 +91,7 @@ var messageRules = []rule{
 	},
 	{
 		Rule: Rule{
-			ID: "grpc-status-missing", Group: "Messages", Section: "gRPC over HTTP/2, Responses", Severity: Warning,
+			ID: "grpc-status-missing", Group: "Messages", Section: "gRPC over HTTP/2", Severity: Warning,
 			Title: "a response of gRPC without grpc-status",
 			Text: "A call ends with trailers that have grpc-status. Without it the client reports UNKNOWN or " +
 				"INTERNAL: often a proxy on the way does not pass trailers on.",
@@ -100,7 +100,7 @@ var messageRules = []rule{
 	},
 	{
 		Rule: Rule{
-			ID: "grpc-te-missing", Group: "Messages", Section: "gRPC over HTTP/2, Requests", Severity: Warning,
+			ID: "grpc-te-missing", Group: "Messages", Section: "gRPC over HTTP/2", Severity: Warning,
 			Title: "a request of gRPC without te: trailers",
 			Text:  "It says that all on the way pass trailers on. Some servers refuse a call without it.",
 		},

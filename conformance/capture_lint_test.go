@@ -96,3 +96,44 @@ func lintWithoutEach(t *testing.T, c captured, packets []capturedPacket, faults 
 		}
 	}
 }
+
+// busyCases are longer exchanges, which are checked as they are.
+var busyCases = []struct {
+	name string
+	make func(*testing.T) captured
+}{
+	{"curl with an Upgrade", ofOurServer(false, testHandler, withCurl("/hello", "--http2"))},
+	{"curl with HEAD", ofOurServer(true, testHandler, withCurl("/some /big", "--http2", "--head"))},
+	{"curl downloads", ofOurServer(true, testHandler, withCurl("/big /trailers /big", "--http2", "--compressed"))},
+	{"curl uploads", ofOurServer(true, testHandler, func(t *testing.T, ls *liveServer) {
+		withCurl("/upload", "--http2", "-T", bigFile(t))(t, ls)
+	})},
+	{"nghttp uploads", ofOurServer(false, testHandler, func(t *testing.T, ls *liveServer) {
+		withNghttp("/upload /hello", "-d", bigFile(t), "-w", "20")(t, ls)
+	})},
+	{"h2load", ofOurServer(false, testHandler, func(t *testing.T, ls *liveServer) {
+		mustRunPeer(t, requirePeer(t, "h2load"), "-n", "1000", "-c", "4", "-m", "50", ls.URL+"/hello")
+	})},
+	{"node with many requests", ofOurServer(true, testHandler, withNode("concurrent"))},
+	{"nghttpd", ofForeignServer(false, startNghttpd, "/big", "/push", "/missing")},
+	{"net/http", ofForeignServer(true, startNetHTTP, "/big", "/trailers", "/hints", "/some")},
+	{"nginx", ofForeignServer(true, startNginx, "/big", "/hello", "/trailers")},
+	{"h2o", ofForeignServer(true, startH2O, "/big", "/hello", "/trailers")},
+	{"caddy", ofForeignServer(true, startCaddy, "/big", "/hello", "/trailers")},
+	{"a server in node", ofForeignServer(false, startNode, "/big", "/push", "/trailers", "/hints")},
+}
+
+func TestCaptureLintBusy(t *testing.T) {
+	for _, tt := range busyCases {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.make(t)
+			findings, gaps := foundIn(t, c.file, c.keyLog)
+			for _, f := range findings {
+				t.Logf("%v %s %v %d %d: %s", f.Severity, f.Rule, f.Dir, f.Stream, f.Frame, f.Text)
+			}
+			if list := errorsOf(findings); len(list) > 0 || len(gaps) > 0 {
+				t.Errorf("errors %q, and %d gaps", list, len(gaps))
+			}
+		})
+	}
+}
