@@ -110,13 +110,12 @@ func (r *reading) show() error {
 
 // finish writes the summary, and says how it went.
 func (r *reading) finish(readErr error) error {
-	var format *capture.FormatError
 	switch {
 	case r.out.closed():
 		return nil
 	case r.out.err != nil:
 		return unreadable("%v", r.out.err)
-	case errors.As(readErr, &format):
+	case readErr != nil && r.summary.read.Packets.Total == 0:
 		return r.failed(r.Files[0], readErr)
 	case r.JSON || r.As != "": // which programs read
 		r.summary.writeMissing(r.Err, palette{})

@@ -311,10 +311,9 @@ func (x *text) severity(s capture.Severity) style {
 func (x *text) stall(e *capture.Stall) {
 	x.line(e.Conn, e.Start, "=", x.colors.warn)
 	x.b = x.colors.warn.add(x.b, "stall")
-	fmt.Fprintf(x, ": the %v had no window of %s for stream %d, %s", e.Dir, windowText(e.Window), e.Stream,
-		durationText(e.End.Sub(e.Start)))
+	fmt.Fprintf(x, ": the %v had no window %s for %s", e.Dir, windowText(e), durationText(e.End.Sub(e.Start)))
 	if e.Periods > 1 {
-		fmt.Fprintf(x, " in which it was blocked %d times, %s together", e.Periods, durationText(e.Blocked))
+		fmt.Fprintf(x, ", %d times, %s together", e.Periods, durationText(e.Blocked))
 	}
 	fmt.Fprintf(x, "; the %v owed WINDOW_UPDATE", e.Dir.Other())
 	if e.EndedBy != "" {
@@ -327,15 +326,15 @@ func (x *text) stall(e *capture.Stall) {
 	x.put("\n")
 }
 
-// windowText names a window.
-func windowText(w capture.Window) string {
-	switch w {
+// windowText names the window of a stall.
+func windowText(e *capture.Stall) string {
+	switch e.Window {
 	case capture.StreamWindow:
-		return "the stream"
+		return fmt.Sprintf("on stream %d", e.Stream)
 	case capture.ConnWindow:
-		return "the connection"
+		return fmt.Sprintf("of the connection for stream %d", e.Stream)
 	default:
-		return "stream and connection"
+		return fmt.Sprintf("on stream %d, nor of the connection,", e.Stream)
 	}
 }
 

@@ -155,8 +155,8 @@ const wantText = `
 #1     0.001040 ← ALTSVC             0  28 octets  https://a.example  h3=":443"
 #1     0.001050 ← UNKNOWN_0xbe       0  0x41  2 octets  0102
 #1     0.001060 ← GOAWAY             0  12 octets  NO_ERROR  last stream 1  debug data: bye\x9b
-#1     0.001100 = stall: the server had no window of the connection for stream 1, 500ms in which it was blocked ` +
-	`2 times, 400ms together; the client owed WINDOW_UPDATE; ended by WINDOW_UPDATE on stream 0 (frame 9)
+#1     0.001100 = stall: the server had no window of the connection for stream 1 for 500ms, 2 times, ` +
+	`400ms together; the client owed WINDOW_UPDATE; ended by WINDOW_UPDATE on stream 0 (frame 9)
 #1     0.001200 ! error: it is wrong (by the client, stream 1, frame 4, RFC 9113 §5.1, some-rule)
 #1     0.001300 ! 1448 octets are lost
 #1     0.001400 = request 1: GET https://a.example/x?y 200, reset by the client with CANCEL, 5 octets in 1.2ms; ` +
