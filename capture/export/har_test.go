@@ -113,57 +113,63 @@ func TestHAREntry(t *testing.T) {
 	}
 }
 
+// frame1 is the first frame of a connection.
+var frame1 = &capture.Frame{Conn: 1, First: at(12), Time: at(12)}
+
+// timings are what an entry should have.
+func timings(blocked, connect, send, wait, receive float64) map[string]float64 {
+	return map[string]float64{"blocked": blocked, "connect": connect, "send": send, "wait": wait, "receive": receive}
+}
+
+var timingCases = []struct {
+	name    string
+	frame   *capture.Frame
+	change  func(r *capture.Request)
+	want    map[string]float64
+	started string
+}{
+	{"plain", nil, func(*capture.Request) {}, timings(-1, -1, 0.5, 39.5, 20), "12:00:00.020000Z"},
+	{
+		"first on its connection", frame1,
+		func(*capture.Request) {}, timings(8, 12, 0.5, 39.5, 20), "12:00:00.000000Z",
+	},
+	{
+		"connection opened ahead of need", frame1,
+		func(r *capture.Request) {
+			r.Start, r.RequestEnd, r.Response, r.End = at(500), at(500), at(510), at(520)
+		},
+		timings(-1, -1, 0, 10, 10), "12:00:00.500000Z",
+	},
+	{
+		"waited for a free stream", frame1,
+		func(r *capture.Request) { r.Wait.Concurrency = 7 * time.Millisecond },
+		timings(7, -1, 0.5, 39.5, 20), "12:00:00.013000Z",
+	},
+	{
+		"answered before the request's end", nil,
+		func(r *capture.Request) { r.RequestEnd = at(70) }, timings(-1, -1, 40, 0, 20), "12:00:00.020000Z",
+	},
+	{
+		"without a response", nil,
+		func(r *capture.Request) { r.Response, r.FirstData = time.Time{}, time.Time{} },
+		timings(-1, -1, 0.5, 59.5, 0), "12:00:00.020000Z",
+	},
+	{
+		"start not seen", nil,
+		func(r *capture.Request) { r.Start, r.RequestEnd = time.Time{}, time.Time{} },
+		timings(-1, -1, 0, 0, 20), "12:00:00.060000Z",
+	},
+	{
+		"no times at all", nil, func(r *capture.Request) {
+			r.Start, r.RequestEnd, r.Response = time.Time{}, time.Time{}, time.Time{}
+			r.FirstData, r.End = time.Time{}, time.Time{}
+		}, timings(-1, -1, 0, 0, 0), "12:00:00.000000Z",
+	},
+}
+
 // The phases of an entry add up to its time, and none is negative.
 func TestHARTimings(t *testing.T) {
-	frame1 := &capture.Frame{Conn: 1, First: at(12), Time: at(12)}
-	timings := func(blocked, connect, send, wait, receive float64) map[string]float64 {
-		return map[string]float64{"blocked": blocked, "connect": connect, "send": send, "wait": wait, "receive": receive}
-	}
-	for _, c := range []struct {
-		name    string
-		frame   *capture.Frame
-		change  func(r *capture.Request)
-		want    map[string]float64
-		started string
-	}{
-		{"plain", nil, func(*capture.Request) {}, timings(-1, -1, 0.5, 39.5, 20), "12:00:00.020000Z"},
-		{
-			"first on its connection", frame1,
-			func(*capture.Request) {}, timings(8, 12, 0.5, 39.5, 20), "12:00:00.000000Z",
-		},
-		{
-			"connection opened ahead of need", frame1,
-			func(r *capture.Request) {
-				r.Start, r.RequestEnd, r.Response, r.End = at(500), at(500), at(510), at(520)
-			},
-			timings(-1, -1, 0, 10, 10), "12:00:00.500000Z",
-		},
-		{
-			"waited for a free stream", frame1,
-			func(r *capture.Request) { r.Wait.Concurrency = 7 * time.Millisecond },
-			timings(7, -1, 0.5, 39.5, 20), "12:00:00.013000Z",
-		},
-		{
-			"answered before the request's end", nil,
-			func(r *capture.Request) { r.RequestEnd = at(70) }, timings(-1, -1, 40, 0, 20), "12:00:00.020000Z",
-		},
-		{
-			"without a response", nil,
-			func(r *capture.Request) { r.Response, r.FirstData = time.Time{}, time.Time{} },
-			timings(-1, -1, 0.5, 59.5, 0), "12:00:00.020000Z",
-		},
-		{
-			"start not seen", nil,
-			func(r *capture.Request) { r.Start, r.RequestEnd = time.Time{}, time.Time{} },
-			timings(-1, -1, 0, 0, 20), "12:00:00.060000Z",
-		},
-		{
-			"no times at all", nil, func(r *capture.Request) {
-				r.Start, r.RequestEnd, r.Response = time.Time{}, time.Time{}, time.Time{}
-				r.FirstData, r.End = time.Time{}, time.Time{}
-			}, timings(-1, -1, 0, 0, 0), "12:00:00.000000Z",
-		},
-	} {
+	for _, c := range timingCases {
 		t.Run(c.name, func(t *testing.T) {
 			r := someRequest()
 			c.change(r)

@@ -131,7 +131,9 @@ func TestPageKeyboard(t *testing.T) {
 	keys(t, ctx, "]")
 	want(t, ctx, "why nothing is shown", ".problem", "No key for client random 5f3a…c1: the key log has 14 others.")
 	keys(t, ctx, "]")
-	want(t, ctx, "unknown fields are marked", "#fr .fr-row:first-child .c-info", "GET /v2/items")
+	do(t, ctx, chromedp.Click(chromedp.CSS("#fr .fr-row")))
+	want(t, ctx, "unknown fields are marked", "#detail .fields tr",
+		":method GET\n(unknown) unknown\n:path /v2/itemstainted")
 	keys(t, ctx, "[[[/")
 	// The key that moves the focus arrives as a character, too, but from a keyboard it would not.
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.activeElement.value = ""`))
@@ -165,6 +167,46 @@ func TestPageZoom(t *testing.T) {
 	if eval[string](t, ctx, picture) == whole {
 		t.Error("the button does not zoom")
 	}
+	c.check(t)
+}
+
+// The pointer drags rows and time, marks a stretch on the axis, and zooms with its wheel.
+func TestPagePointer(t *testing.T) {
+	ctx := browser(t)
+	c := open(t, ctx, pageFile(t, Options{}, allScenes))
+	picture := `document.getElementById("wf-canvas").toDataURL()`
+	top := eval[float64](t, ctx, `document.getElementById("wf").getBoundingClientRect().top`)
+	drag := func(x0, y0, x1, y1 float64) {
+		t.Helper()
+		do(t, ctx, chromedp.MouseEvent(chromedp.MousePressed, x0, top+y0, chromedp.ButtonLeft),
+			chromedp.MouseEvent(chromedp.MouseMoved, (x0+x1)/2, top+(y0+y1)/2, chromedp.ButtonLeft),
+			chromedp.MouseEvent(chromedp.MouseMoved, x1, top+y1, chromedp.ButtonLeft),
+			chromedp.MouseEvent(chromedp.MouseReleased, x1, top+y1, chromedp.ButtonLeft),
+			chromedp.MouseEvent(chromedp.MouseMoved, 100, 700)) // away from the waterfall
+	}
+	steps := []struct {
+		what string
+		do   func()
+	}{
+		{"nothing", func() {}},
+		{"dragging the time", func() { drag(1000, 200, 800, 200) }},
+		{"dragging the rows", func() { drag(1000, 200, 1000, 150) }},
+		{"marking a stretch of the axis", func() { drag(900, 10, 1000, 10) }},
+		{"the wheel over the axis", func() {
+			do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.getElementById("wf").dispatchEvent(new WheelEvent("wheel",
+				{deltaY: 100, clientX: 900, clientY: document.getElementById("wf").getBoundingClientRect().top + 5}))`))
+		}},
+	}
+	before := ""
+	for _, s := range steps {
+		s.do()
+		now := eval[string](t, ctx, picture)
+		if now == before {
+			t.Errorf("%s changes nothing", s.what)
+		}
+		before = now
+	}
+	want(t, ctx, "a drag is no click", "#scope", "All frames of the connection")
 	c.check(t)
 }
 

@@ -230,6 +230,38 @@ func TestRingOctets(t *testing.T) {
 	}
 }
 
+// A slowWriter is the connection of a viewer that takes nothing for a while.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	writes int
+	slow   func() // called with the second write
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	if w.writes++; w.writes == 2 {
+		w.slow()
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+// A viewer that falls behind what is kept is told so and disconnected.
+func TestServerSlowViewer(t *testing.T) {
+	s := NewServer(ServerOptions{Token: "x", Options: Options{MaxFrames: 3}})
+	s.Handle(gapEvent(1))
+	w := &slowWriter{ResponseRecorder: httptest.NewRecorder(), slow: func() {
+		for n := range int64(10) {
+			s.Handle(gapEvent(n))
+		}
+	}}
+	r := httptest.NewRequest("GET", "/events", nil)
+	r.Host = "localhost"
+	r.AddCookie(&http.Cookie{Name: s.cookie, Value: "x"})
+	s.ServeHTTP(w, r) // returns, though the server is not closed
+	if got := w.Body.String(); !strings.HasSuffix(got, "event: slow\ndata: 7\n\n") {
+		t.Errorf("the end of the events is %q", got)
+	}
+}
+
 // Viewers above the bound are refused.
 func TestServerMaxViewers(t *testing.T) {
 	s := NewServer(ServerOptions{Token: "x", MaxViewers: 1})

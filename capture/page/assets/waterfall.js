@@ -55,7 +55,17 @@ function drawWaterfall(ctx, height, scroll) {
   ctx.clip();
   for (let i = first; i < last; i++) drawLabel(ctx, view.rows[i], AXIS + i * ROW - scroll);
   ctx.restore();
-  drawAxis(ctx, height);
+  drawAxis(ctx);
+  if (view.rows.length === 0 && view.conn) drawNone(ctx);
+}
+
+// drawNone says why there are no rows.
+function drawNone(ctx) {
+  ctx.font = '12px ' + palette.font;
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'middle';
+  ctx.fillStyle = palette.muted;
+  ctx.fillText(view.filter ? 'No request passes the filter.' : 'No requests are known.', 14, AXIS + ROW);
 }
 
 // drawBands draws what is behind the rows.
