@@ -31,146 +31,149 @@ func ask(p *script) *script {
 	return p.settle(h2.Settings(h2.InitialWindow(1000)), h2.Settings()).client(h2.Get(1))
 }
 
+// stallCases are connections, and the Stalls of them.
+var stallCases = []struct {
+	name string
+	play func(p *script)
+	want []string
+}{
+	{"the stream's window is withheld", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		p.at(11).client(h2.WindowUpdate(0, 1000))
+		p.at(310).client(h2.WindowUpdate(1, 5000))
+		p.at(311).server(h2.DataEnd(1, "rest"))
+	}, []string{"server 1 stream window 10-310: WINDOW_UPDATE on stream 1"}},
+
+	{"the connection's window is withheld", func(p *script) {
+		p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
+		p.at(5).server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 100))
+		p.at(10).server(h2.DataOf(1, 65435))
+		p.at(210).client(h2.WindowUpdate(0, 1000))
+		p.at(212).server(h2.DataOf(3, 1000))
+		p.at(412).client(h2.WindowUpdate(0, 1000))
+		p.at(413).server(h2.DataEnd(1, "rest"), h2.DataEnd(3, "rest"))
+	}, []string{
+		"server 3 connection window 10-210: WINDOW_UPDATE on stream 0",
+		"server 1 connection window 10-412: WINDOW_UPDATE on stream 0",
+		"server 3 connection window 212-412: WINDOW_UPDATE on stream 0",
+	}},
+
+	{"both are withheld", func(p *script) {
+		p.settle(h2.Settings(), h2.Settings()).client(h2.Get(1))
+		p.at(10).server(h2.Response(1, 200), h2.DataOf(1, 65535))
+		p.at(100).client(h2.WindowUpdate(0, 1000))
+		p.at(160).client(h2.WindowUpdate(1, 1000))
+		p.at(161).server(h2.DataEnd(1, "rest"))
+	}, []string{"server 1 both window 10-160: WINDOW_UPDATE on stream 1"}},
+
+	{"one octet at a time", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		for i := range 3 {
+			p.at(60 + 50*i).client(h2.WindowUpdate(1, 1))
+			p.at(61 + 50*i).server(h2.DataOf(1, 1))
+		}
+		p.at(200).client(h2.WindowUpdate(1, 1000))
+		p.server(h2.DataEnd(1, "rest"))
+	}, []string{
+		"server 1 stream window 10-60: WINDOW_UPDATE on stream 1",
+		"server 1 stream window 61-110: WINDOW_UPDATE on stream 1",
+		"server 1 stream window 111-160: WINDOW_UPDATE on stream 1",
+		"server 1 stream window 161-200: WINDOW_UPDATE on stream 1",
+	}},
+
+	{"one octet at a time, in short steps", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		for i := range 10 {
+			p.at(15 + 5*i).client(h2.WindowUpdate(1, 1))
+			p.at(16 + 5*i).server(h2.DataOf(1, 1))
+		}
+		p.at(65).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "rest"))
+	}, []string{"server 1 stream window 10-65: WINDOW_UPDATE on stream 1, 11 periods, blocked 45"}},
+
+	{"credit at once", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		for i := range 30 {
+			p.at(20+10*i).client(h2.WindowUpdate(0, 2000), h2.WindowUpdate(1, 2000))
+			p.at(21 + 10*i).server(h2.DataOf(1, 2000))
+		}
+		p.server(h2.DataEnd(1, ""))
+	}, nil},
+
+	{"nothing more to send", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		p.at(500).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, ""))
+	}, nil},
+
+	{"the last octets fit", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataEnd(1, string(make([]byte, 1000))))
+		p.at(500).end(wire.Closed)
+	}, nil},
+
+	{"an upload, reset by the server", func(p *script) {
+		p.settle(h2.Settings(), h2.Settings(h2.InitialWindow(10))).client(h2.Post(1), h2.DataOf(1, 10))
+		p.at(90).server(h2.RST(1, frame.Cancel))
+	}, []string{"client 1 stream window 0-90: RST_STREAM"}},
+
+	{"no window from the beginning, until the capture ends", func(p *script) {
+		p.settle(h2.Settings(h2.InitialWindow(0)), h2.Settings()).client(h2.Get(1))
+		p.at(20).server(h2.Response(1, 200, "content-length: 5")).at(80).end(wire.Open)
+	}, []string{"server 1 stream window 20-80: end of capture"}},
+
+	{"a setting opens the window", func(p *script) {
+		p.settle(h2.Settings(h2.InitialWindow(0)), h2.Settings()).client(h2.Get(1))
+		p.at(20).server(h2.Response(1, 200))
+		p.at(100).client(h2.Settings(h2.InitialWindow(100)))
+		p.at(110).server(h2.Ack, h2.DataEnd(1, "content"))
+	}, []string{"server 1 stream window 20-110: SETTINGS_INITIAL_WINDOW_SIZE"}},
+
+	{"a setting shuts the window", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 700))
+		p.at(20).client(h2.Settings(h2.InitialWindow(100))).server(h2.Ack)
+		p.at(200).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "content"))
+	}, []string{"server 1 stream window 20-200: WINDOW_UPDATE on stream 1"}},
+
+	{"a few octets are left", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 990))
+		p.at(110).client(h2.WindowUpdate(1, 1000))
+		p.at(111).server(h2.DataEnd(1, "content of more than what was left"))
+	}, []string{"server 1 stream window 10-110: WINDOW_UPDATE on stream 1"}},
+
+	{"a few octets are left, and the server is slow", func(p *script) {
+		ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 990))
+		p.at(110).client(h2.WindowUpdate(1, 1000))
+		p.at(900).server(h2.DataEnd(1, "content of more than what was left"))
+	}, nil},
+
+	{"another stream has used the window of an idle one", func(p *script) {
+		p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
+		p.server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 65535))
+		p.at(100).client(h2.WindowUpdate(0, 1000)).at(101).server(h2.DataEnd(3, "rest"))
+		p.at(900).server(h2.DataEnd(1, "an event"))
+	}, []string{"server 3 connection window 0-100: WINDOW_UPDATE on stream 0"}},
+
+	{"a push", func(p *script) {
+		ask(p).server(h2.Promise(1, 2), h2.Response(2, 200), h2.DataOf(2, 1000))
+		p.at(100).client(h2.WindowUpdate(2, 1000)).server(h2.DataEnd(2, "rest"))
+	}, []string{"server 2 stream window 0-100: WINDOW_UPDATE on stream 2"}},
+
+	{"padding uses the window", func(p *script) {
+		ask(p).server(h2.Response(1, 200))
+		for range 5 {
+			p.server(frame.Data{StreamID: 1, Padded: true, PadLength: 199})
+		}
+		p.at(100).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "rest"))
+	}, []string{"server 1 stream window 0-100: WINDOW_UPDATE on stream 1"}},
+
+	{"DATA of a stream that is reset uses the connection's window", func(p *script) {
+		p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
+		p.server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 1)).client(h2.RST(1, frame.Cancel))
+		p.at(2).server(h2.DataOf(1, 65534))
+		p.at(100).client(h2.WindowUpdate(0, 1000)).server(h2.DataEnd(3, "rest"))
+	}, []string{"server 3 connection window 2-100: WINDOW_UPDATE on stream 0"}},
+}
+
 func TestStalls(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		play func(p *script)
-		want []string
-	}{
-		{"the stream's window is withheld", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			p.at(11).client(h2.WindowUpdate(0, 1000))
-			p.at(310).client(h2.WindowUpdate(1, 5000))
-			p.at(311).server(h2.DataEnd(1, "rest"))
-		}, []string{"server 1 stream window 10-310: WINDOW_UPDATE on stream 1"}},
-
-		{"the connection's window is withheld", func(p *script) {
-			p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
-			p.at(5).server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 100))
-			p.at(10).server(h2.DataOf(1, 65435))
-			p.at(210).client(h2.WindowUpdate(0, 1000))
-			p.at(212).server(h2.DataOf(3, 1000))
-			p.at(412).client(h2.WindowUpdate(0, 1000))
-			p.at(413).server(h2.DataEnd(1, "rest"), h2.DataEnd(3, "rest"))
-		}, []string{
-			"server 3 connection window 10-210: WINDOW_UPDATE on stream 0",
-			"server 1 connection window 10-412: WINDOW_UPDATE on stream 0",
-			"server 3 connection window 212-412: WINDOW_UPDATE on stream 0",
-		}},
-
-		{"both are withheld", func(p *script) {
-			p.settle(h2.Settings(), h2.Settings()).client(h2.Get(1))
-			p.at(10).server(h2.Response(1, 200), h2.DataOf(1, 65535))
-			p.at(100).client(h2.WindowUpdate(0, 1000))
-			p.at(160).client(h2.WindowUpdate(1, 1000))
-			p.at(161).server(h2.DataEnd(1, "rest"))
-		}, []string{"server 1 both window 10-160: WINDOW_UPDATE on stream 1"}},
-
-		{"one octet at a time", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			for i := range 3 {
-				p.at(60 + 50*i).client(h2.WindowUpdate(1, 1))
-				p.at(61 + 50*i).server(h2.DataOf(1, 1))
-			}
-			p.at(200).client(h2.WindowUpdate(1, 1000))
-			p.server(h2.DataEnd(1, "rest"))
-		}, []string{
-			"server 1 stream window 10-60: WINDOW_UPDATE on stream 1",
-			"server 1 stream window 61-110: WINDOW_UPDATE on stream 1",
-			"server 1 stream window 111-160: WINDOW_UPDATE on stream 1",
-			"server 1 stream window 161-200: WINDOW_UPDATE on stream 1",
-		}},
-
-		{"one octet at a time, in short steps", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			for i := range 10 {
-				p.at(15 + 5*i).client(h2.WindowUpdate(1, 1))
-				p.at(16 + 5*i).server(h2.DataOf(1, 1))
-			}
-			p.at(65).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "rest"))
-		}, []string{"server 1 stream window 10-65: WINDOW_UPDATE on stream 1, 11 periods, blocked 45"}},
-
-		{"credit at once", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			for i := range 30 {
-				p.at(20+10*i).client(h2.WindowUpdate(0, 2000), h2.WindowUpdate(1, 2000))
-				p.at(21 + 10*i).server(h2.DataOf(1, 2000))
-			}
-			p.server(h2.DataEnd(1, ""))
-		}, nil},
-
-		{"nothing more to send", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			p.at(500).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, ""))
-		}, nil},
-
-		{"the last octets fit", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataEnd(1, string(make([]byte, 1000))))
-			p.at(500).end(wire.Closed)
-		}, nil},
-
-		{"an upload, reset by the server", func(p *script) {
-			p.settle(h2.Settings(), h2.Settings(h2.InitialWindow(10))).client(h2.Post(1), h2.DataOf(1, 10))
-			p.at(90).server(h2.RST(1, frame.Cancel))
-		}, []string{"client 1 stream window 0-90: RST_STREAM"}},
-
-		{"no window from the beginning, until the capture ends", func(p *script) {
-			p.settle(h2.Settings(h2.InitialWindow(0)), h2.Settings()).client(h2.Get(1))
-			p.at(20).server(h2.Response(1, 200, "content-length: 5")).at(80).end(wire.Open)
-		}, []string{"server 1 stream window 20-80: end of capture"}},
-
-		{"a setting opens the window", func(p *script) {
-			p.settle(h2.Settings(h2.InitialWindow(0)), h2.Settings()).client(h2.Get(1))
-			p.at(20).server(h2.Response(1, 200))
-			p.at(100).client(h2.Settings(h2.InitialWindow(100)))
-			p.at(110).server(h2.Ack, h2.DataEnd(1, "content"))
-		}, []string{"server 1 stream window 20-110: SETTINGS_INITIAL_WINDOW_SIZE"}},
-
-		{"a setting shuts the window", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 700))
-			p.at(20).client(h2.Settings(h2.InitialWindow(100))).server(h2.Ack)
-			p.at(200).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "content"))
-		}, []string{"server 1 stream window 20-200: WINDOW_UPDATE on stream 1"}},
-
-		{"a few octets are left", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 990))
-			p.at(110).client(h2.WindowUpdate(1, 1000))
-			p.at(111).server(h2.DataEnd(1, "content of more than what was left"))
-		}, []string{"server 1 stream window 10-110: WINDOW_UPDATE on stream 1"}},
-
-		{"a few octets are left, and the server is slow", func(p *script) {
-			ask(p).at(10).server(h2.Response(1, 200), h2.DataOf(1, 990))
-			p.at(110).client(h2.WindowUpdate(1, 1000))
-			p.at(900).server(h2.DataEnd(1, "content of more than what was left"))
-		}, nil},
-
-		{"another stream has used the window of an idle one", func(p *script) {
-			p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
-			p.server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 65535))
-			p.at(100).client(h2.WindowUpdate(0, 1000)).at(101).server(h2.DataEnd(3, "rest"))
-			p.at(900).server(h2.DataEnd(1, "an event"))
-		}, []string{"server 3 connection window 0-100: WINDOW_UPDATE on stream 0"}},
-
-		{"a push", func(p *script) {
-			ask(p).server(h2.Promise(1, 2), h2.Response(2, 200), h2.DataOf(2, 1000))
-			p.at(100).client(h2.WindowUpdate(2, 1000)).server(h2.DataEnd(2, "rest"))
-		}, []string{"server 2 stream window 0-100: WINDOW_UPDATE on stream 2"}},
-
-		{"padding uses the window", func(p *script) {
-			ask(p).server(h2.Response(1, 200))
-			for range 5 {
-				p.server(frame.Data{StreamID: 1, Padded: true, PadLength: 199})
-			}
-			p.at(100).client(h2.WindowUpdate(1, 1000)).server(h2.DataEnd(1, "rest"))
-		}, []string{"server 1 stream window 0-100: WINDOW_UPDATE on stream 1"}},
-
-		{"DATA of a stream that is reset uses the connection's window", func(p *script) {
-			p.settle(h2.Settings(h2.InitialWindow(1<<20)), h2.Settings()).client(h2.Get(1), h2.Get(3))
-			p.server(h2.Response(1, 200), h2.Response(3, 200), h2.DataOf(3, 1)).client(h2.RST(1, frame.Cancel))
-			p.at(2).server(h2.DataOf(1, 65534))
-			p.at(100).client(h2.WindowUpdate(0, 1000)).server(h2.DataEnd(3, "rest"))
-		}, []string{"server 3 connection window 2-100: WINDOW_UPDATE on stream 0"}},
-	} {
+	for _, tt := range stallCases {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newScript(t, Options{})
 			tt.play(p)

@@ -14,72 +14,77 @@ import (
 
 const ms = time.Millisecond
 
+// limit is the setting of concurrent streams.
+func limit(n uint32) frame.Settings {
+	return h2.Settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: n})
+}
+
+// waitCases are connections, and what one of their streams has waited for.
+var waitCases = []struct {
+	name   string
+	play   func(p *script)
+	stream uint32
+	want   Wait
+}{
+	{"server", func(p *script) {
+		p.client(h2.Post(1)).at(10).client(h2.DataEnd(1, "x"))
+		p.at(20).server(h2.Response(1, 103)).at(50).server(h2.Response(1, 200))
+	}, 1, Wait{Server: 40 * ms}},
+
+	{"a server that does not answer", func(p *script) {
+		p.client(h2.Get(1)).at(70).client(h2.RST(1, frame.Cancel))
+	}, 1, Wait{Server: 70 * ms}},
+
+	{"a response before the end of the request", func(p *script) {
+		p.client(h2.Post(1)).at(10).server(h2.Response(1, 200)).at(90).client(h2.DataEnd(1, ""))
+	}, 1, Wait{}},
+
+	{"both windows, one after the other", func(p *script) {
+		p.settle(h2.Settings(), h2.Settings()).client(h2.Get(1))
+		p.server(h2.Response(1, 200), h2.DataOf(1, 65535))
+		p.at(30).client(h2.WindowUpdate(1, 100))
+		p.at(100).client(h2.WindowUpdate(0, 100))
+		p.server(h2.DataOf(1, 10))
+	}, 1, Wait{Stream: 30 * ms, Connection: 70 * ms}},
+
+	{"a short wait is no Stall", func(p *script) {
+		ask(p).server(h2.Response(1, 200), h2.DataOf(1, 1000))
+		p.at(3).client(h2.WindowUpdate(1, 100)).server(h2.DataOf(1, 10))
+	}, 1, Wait{Stream: 3 * ms}},
+
+	{"concurrency", func(p *script) {
+		p.settle(h2.Settings(), limit(2)).client(h2.Get(1), h2.Get(3))
+		p.at(40).server(h2.Response(3, 200).End()).at(41).client(h2.Get(5))
+		p.at(90).server(h2.Response(1, 200).End()).at(92).client(h2.Get(7))
+	}, 7, Wait{Concurrency: 92 * ms}},
+
+	{"a stream was free", func(p *script) {
+		p.settle(h2.Settings(), limit(2)).client(h2.Get(1), h2.Get(3))
+		p.at(40).server(h2.Response(3, 200).End())
+		p.at(300).server(h2.Response(1, 200).End()).client(h2.Get(5))
+	}, 5, Wait{}},
+
+	{"a stream was free for long", func(p *script) {
+		p.settle(h2.Settings(), limit(1)).client(h2.Get(1))
+		p.at(40).server(h2.Response(1, 200).End()).at(300).client(h2.Get(3))
+	}, 3, Wait{}},
+
+	{"octets that were sent again, told before their frames", func(p *script) {
+		p.client(h2.Post(1), h2.Post(3))
+		p.at(50)
+		p.s.retransmitted(Client, p.now, 30*ms)
+		p.client(h2.Data(1, "x"), h2.Data(3, "x"), h2.Data(3, "x")).at(60).client(h2.Data(3, "x"))
+	}, 3, Wait{Network: 30 * ms}},
+
+	{"octets that were sent again, told behind their frames", func(p *script) {
+		p.client(h2.Post(1), h2.Post(3)).at(50).client(h2.Data(3, "x"), h2.Data(3, "x"))
+		p.s.retransmitted(Client, p.now, 30*ms)
+		p.s.retransmitted(Server, p.now, 30*ms)
+	}, 3, Wait{Network: 30 * ms}},
+}
+
 func TestWaits(t *testing.T) {
-	limit := func(n uint32) frame.Settings {
-		return h2.Settings(frame.Setting{ID: frame.SettingMaxConcurrentStreams, Value: n})
-	}
-	for _, tt := range []struct {
-		name   string
-		play   func(p *script)
-		stream uint32
-		want   Wait
-	}{
-		{"server", func(p *script) {
-			p.client(h2.Post(1)).at(10).client(h2.DataEnd(1, "x"))
-			p.at(20).server(h2.Response(1, 103)).at(50).server(h2.Response(1, 200))
-		}, 1, Wait{Server: 40 * ms}},
-
-		{"a server that does not answer", func(p *script) {
-			p.client(h2.Get(1)).at(70).client(h2.RST(1, frame.Cancel))
-		}, 1, Wait{Server: 70 * ms}},
-
-		{"a response before the end of the request", func(p *script) {
-			p.client(h2.Post(1)).at(10).server(h2.Response(1, 200)).at(90).client(h2.DataEnd(1, ""))
-		}, 1, Wait{}},
-
-		{"both windows, one after the other", func(p *script) {
-			p.settle(h2.Settings(), h2.Settings()).client(h2.Get(1))
-			p.server(h2.Response(1, 200), h2.DataOf(1, 65535))
-			p.at(30).client(h2.WindowUpdate(1, 100))
-			p.at(100).client(h2.WindowUpdate(0, 100))
-			p.server(h2.DataOf(1, 10))
-		}, 1, Wait{Stream: 30 * ms, Connection: 70 * ms}},
-
-		{"a short wait is no Stall", func(p *script) {
-			ask(p).server(h2.Response(1, 200), h2.DataOf(1, 1000))
-			p.at(3).client(h2.WindowUpdate(1, 100)).server(h2.DataOf(1, 10))
-		}, 1, Wait{Stream: 3 * ms}},
-
-		{"concurrency", func(p *script) {
-			p.settle(h2.Settings(), limit(2)).client(h2.Get(1), h2.Get(3))
-			p.at(40).server(h2.Response(3, 200).End()).at(41).client(h2.Get(5))
-			p.at(90).server(h2.Response(1, 200).End()).at(92).client(h2.Get(7))
-		}, 7, Wait{Concurrency: 92 * ms}},
-
-		{"a stream was free", func(p *script) {
-			p.settle(h2.Settings(), limit(2)).client(h2.Get(1), h2.Get(3))
-			p.at(40).server(h2.Response(3, 200).End())
-			p.at(300).server(h2.Response(1, 200).End()).client(h2.Get(5))
-		}, 5, Wait{}},
-
-		{"a stream was free for long", func(p *script) {
-			p.settle(h2.Settings(), limit(1)).client(h2.Get(1))
-			p.at(40).server(h2.Response(1, 200).End()).at(300).client(h2.Get(3))
-		}, 3, Wait{}},
-
-		{"octets that were sent again, told before their frames", func(p *script) {
-			p.client(h2.Post(1), h2.Post(3))
-			p.at(50)
-			p.s.retransmitted(Client, p.now, 30*ms)
-			p.client(h2.Data(1, "x"), h2.Data(3, "x"), h2.Data(3, "x")).at(60).client(h2.Data(3, "x"))
-		}, 3, Wait{Network: 30 * ms}},
-
-		{"octets that were sent again, told behind their frames", func(p *script) {
-			p.client(h2.Post(1), h2.Post(3)).at(50).client(h2.Data(3, "x"), h2.Data(3, "x"))
-			p.s.retransmitted(Client, p.now, 30*ms)
-			p.s.retransmitted(Server, p.now, 30*ms)
-		}, 3, Wait{Network: 30 * ms}},
-	} {
+	for _, tt := range waitCases {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newScript(t, Options{})
 			tt.play(p)
