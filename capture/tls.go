@@ -56,7 +56,11 @@ func (p *plaintext) Undecrypted(why string, d wire.Dir, t time.Time, n int64) {
 		Conn: s.info.ID, Time: t, Dir: Dir(d), Octets: n, Reason: "undecrypted",
 		Text: octetCount(n) + " of the " + d.String() + ", as they are encrypted, cannot be read: " + why,
 	}
-	if s.known {
+	switch {
+	case why == tlsrecord.Rejected: // the client sends it again
+		p.repeated(&g)
+		return
+	case s.known:
 		p.to.Lost(d, t, -1, whyUndecrypted)
 		s.send(&g)
 		return
@@ -70,6 +74,15 @@ func (p *plaintext) Undecrypted(why string, d wire.Dir, t time.Time, n int64) {
 	if p.octets > maxUndecrypted {
 		p.finder.settle = true
 		p.finder.decide()
+	}
+}
+
+// repeated takes a Gap that has cost no octet of the plaintext.
+func (p *plaintext) repeated(g *Gap) {
+	if p.s.known {
+		p.s.send(g)
+	} else {
+		p.early = append(p.early, *g)
 	}
 }
 

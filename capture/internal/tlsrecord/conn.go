@@ -89,6 +89,7 @@ type half struct {
 // New returns a Conn that hands on what it decrypts with k.
 func New(k *Keys, to Sink, o Options) *Conn {
 	c := &Conn{keys: k, to: to, o: o, budget: minBudget, generation: k.generation}
+	c.held.of = &k.held
 	for d := range c.halves {
 		h := &c.halves[d]
 		h.dir = wire.Dir(d)

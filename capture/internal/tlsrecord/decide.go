@@ -10,8 +10,8 @@ import (
 
 // Bounds of the key logs in which every secret is tried, where the client random is not known.
 const (
-	maxGuess       = 64   // without a ServerHello
-	maxGuessServer = 4096 // with one, of the first record
+	maxGuess       = 64  // without a ServerHello
+	maxGuessServer = 512 // with one, of the first record; many a client sends an ECH that means nothing
 )
 
 const whyNoHandshake = "the handshake is not in the capture"
@@ -73,9 +73,6 @@ func (c *Conn) decideGuess() (v verdict, why string) {
 	why = whyNoHandshake
 	if c.hello.done[wire.Client] {
 		why = c.noKey()
-		if c.waitKey() == wait {
-			return wait, why
-		}
 	}
 	most := maxGuess
 	if c.hello.done[wire.Server] {
@@ -84,6 +81,9 @@ func (c *Conn) decideGuess() (v verdict, why string) {
 	n := c.keys.Connections()
 	ask := !c.hello.done[wire.Client] || c.hello.client.encrypted // else the log would have the random
 	if !ask || n == 0 || n > most || c.version() == version12 {
+		if c.hello.done[wire.Client] {
+			return c.waitKey(), why
+		}
 		return again, why
 	}
 	if c.hello.done[wire.Server] {

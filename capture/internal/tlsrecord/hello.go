@@ -1,6 +1,9 @@
 package tlsrecord
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Types of handshake messages (RFC 8446 §4).
 const (
@@ -108,7 +111,6 @@ func grease(v int) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 type clientHello struct {
 	random     random
 	sessionID  []byte
-	suites     []uint16 // without GREASE
 	serverName string
 	alpn       []string // without GREASE
 	ticket     []byte   // of a session of TLS 1.2
@@ -121,13 +123,9 @@ func parseClientHello(body []byte) (h clientHello, ok bool) {
 	r := reader{p: body}
 	r.uint16() // legacy_version
 	copy(h.random[:], r.next(32))
-	h.sessionID = r.vector8().p
-	for list := r.vector16(); len(list.p) > 1 && len(h.suites) < maxList; {
-		if s := list.uint16(); !grease(s) {
-			h.suites = append(h.suites, uint16(s))
-		}
-	}
-	r.vector8() // compression
+	h.sessionID = bytes.Clone(r.vector8().p) // not to keep the whole message
+	r.vector16()                             // cipher suites
+	r.vector8()                              // compression
 	if r.bad {
 		return h, false
 	}
@@ -138,7 +136,7 @@ func parseClientHello(body []byte) (h clientHello, ok bool) {
 		case extALPN:
 			h.alpn = parseALPN(body)
 		case extSessionTicket:
-			h.ticket = body.p
+			h.ticket = bytes.Clone(body.p)
 		case extEarlyData:
 			h.earlyData = true
 		case extEncryptedClientHello:
@@ -191,7 +189,7 @@ func parseServerHello(body []byte) (h serverHello, ok bool) {
 	r := reader{p: body}
 	h.version = uint16(r.uint16())
 	copy(h.random[:], r.next(32))
-	h.sessionID = r.vector8().p
+	h.sessionID = bytes.Clone(r.vector8().p)
 	h.suite = uint16(r.uint16())
 	h.compression = r.uint8()
 	if r.bad {

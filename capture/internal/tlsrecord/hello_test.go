@@ -34,7 +34,7 @@ func TestParseClientHello(t *testing.T) {
 		extension(0x9a9a, 0),
 	))
 	want := clientHello{
-		random: random(bytes.Repeat([]byte{7}, 32)), sessionID: []byte{0xaa, 0xbb}, suites: []uint16{0x1301, 0xc02f},
+		random: random(bytes.Repeat([]byte{7}, 32)), sessionID: []byte{0xaa, 0xbb},
 		serverName: "example.com", alpn: []string{"h2", "http/1.1"}, ticket: []byte{1, 2, 3},
 		earlyData: true, encrypted: true,
 	}

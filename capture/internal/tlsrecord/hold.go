@@ -34,8 +34,15 @@ type item struct {
 type held struct {
 	items  [2][]item
 	number uint64
-	size   int // octets that they take
-	ends   int // calls of End among them
+	size   int  // octets that they take
+	of     *int // the same, of all connections
+	ends   int  // calls of End among them
+}
+
+// grow counts n octets more.
+func (q *held) grow(n int) {
+	q.size += n
+	*q.of += n
 }
 
 // add has a call wait behind those of its direction.
@@ -44,7 +51,7 @@ func (q *held) add(i item) {
 	i.number = q.number
 	i.octets = bytes.Clone(i.octets)
 	q.items[i.d] = append(q.items[i.d], i)
-	q.size += len(i.octets) + itemSize
+	q.grow(len(i.octets) + itemSize)
 	if i.call == callEnd {
 		q.ends++
 	}
@@ -65,7 +72,7 @@ func (q *held) next(blocked [2]bool) (first *item) {
 
 // remove takes the first call of a direction out.
 func (q *held) remove(d wire.Dir) {
-	q.size -= len(q.items[d][0].octets) + itemSize
+	q.grow(-len(q.items[d][0].octets) - itemSize)
 	q.items[d][0] = item{}
 	q.items[d] = q.items[d][1:]
 	if len(q.items[d]) == 0 {
@@ -113,7 +120,8 @@ func (c *Conn) resume() {
 			ends++
 		}
 	}
-	if !c.forced && (ends == len(c.halves) || c.held.size > max(c.o.HoldBack, minHoldBack)) {
+	full := c.held.size > max(c.o.HoldBack, minHoldBack) || c.keys.held > maxHeld
+	if !c.forced && (full || ends == len(c.halves)) {
 		c.forced, c.changed = true, true
 	}
 	var blocked [2]bool
@@ -122,7 +130,7 @@ func (c *Conn) resume() {
 		for i := c.held.next(blocked); i != nil; i = c.held.next(blocked) {
 			rest, v := c.run(*i)
 			if v == wait {
-				c.held.size -= len(i.octets) - len(rest)
+				c.held.grow(len(rest) - len(i.octets))
 				i.octets = rest
 				blocked[i.d] = true
 			} else {

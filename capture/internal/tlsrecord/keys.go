@@ -16,7 +16,7 @@ const maxUpdates = 15
 
 // maxGuessed bounds the octets that are decrypted in vain, by all connections, because all secrets
 // of the log are tried.
-const maxGuessed = 4 << 30
+const maxGuessed = 1 << 30
 
 // random is the Random of a ClientHello.
 type random [32]byte
@@ -108,6 +108,7 @@ type Keys struct {
 	junk       int
 	sessions   sessions
 	guessed    int64  // of maxGuessed
+	held       int    // octets that wait, of all connections
 	generation uint64 // counts the calls of Add that have brought something
 }
 

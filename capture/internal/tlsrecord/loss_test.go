@@ -262,3 +262,28 @@ func TestLossInHandshake(t *testing.T) {
 		}
 	})
 }
+
+// Packets that are cut, as by tcpdump -s 200, show the records that are within what is there.
+func TestCutPackets(t *testing.T) {
+	forProtections(t, func(t *testing.T, x *exchange) {
+		r := &result{}
+		c := New(x.keys(), r, Options{})
+		at := time.Unix(1, 0)
+		for _, p := range packets(x.pieces, 1448) {
+			n := len(p.octets)
+			if handshake := len(r.got[0])+len(r.got[1]) == 0; !handshake {
+				n = min(n, 146)
+			}
+			c.Octets(p.d, at, p.octets[:n])
+			if n < len(p.octets) {
+				c.Lost(p.d, at, int64(len(p.octets)-n), "cut")
+			}
+		}
+		for _, d := range []wire.Dir{wire.Client, wire.Server} {
+			c.End(d, at, wire.Closed)
+			if missing := checkTrue(t, r, x, d); missing == len(x.sent[d]) || r.hidden[d] > 2000 {
+				t.Errorf("%v: %d of %d octets missing, %d not decrypted: %s", d, missing, len(x.sent[d]), r.hidden[d], r.why[d])
+			}
+		}
+	})
+}

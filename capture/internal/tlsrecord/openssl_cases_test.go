@@ -107,7 +107,7 @@ func TestOpenSSLEarlyData(t *testing.T) {
 	x = g.client(second("Early data was rejected"), args...) // the ticket holds only once
 	r = x.want(t, "behind\n", "answer\n")
 	x.keep(t, "openssl-earlydata-rejected")
-	if n := r.hidden[wire.Client]; r.info[0].EarlyData || n < int64(len(data)) || r.why[wire.Client] != whyRejected {
+	if n := r.hidden[wire.Client]; r.info[0].EarlyData || n < int64(len(data)) || r.why[wire.Client] != Rejected {
 		t.Errorf("rejected: %+v, %d octets: %s", r.info[0], n, r.why[wire.Client])
 	}
 }

@@ -32,15 +32,22 @@ func recordSize(header []byte) int {
 	return headerSize + n
 }
 
-// buffers are for records, and for their plaintext. Connections that have nothing of a record yet
-// have no buffer.
-var buffers = sync.Pool{New: func() any { return new([maxRecord]byte) }}
+// maxShort is the octets of records that are short: most of those of requests are.
+const maxShort = 2 << 10
+
+// Buffers for records, and for their plaintext. Connections that have nothing of a record yet have
+// no buffer.
+var (
+	buffers = sync.Pool{New: func() any { return new([maxRecord]byte) }}
+	shorts  = sync.Pool{New: func() any { return new([maxShort]byte) }}
+)
 
 // input is a record of which not all octets have come, or, after a loss, the octets in which a
 // record is looked for.
 type input struct {
-	array *[maxRecord]byte // nil while it is empty
-	p     []byte           // what is there, at the front of array
+	short *[maxShort]byte  // the buffer that p is at the front of; nil for none
+	long  *[maxRecord]byte // the same, where it may be more
+	p     []byte
 }
 
 // fill takes octets from the front of p, until there are n at most, and returns the rest.
@@ -49,12 +56,26 @@ func (b *input) fill(p []byte, n int) []byte {
 	if n <= 0 {
 		return p
 	}
-	if b.array == nil {
-		b.array = buffers.Get().(*[maxRecord]byte)
-		b.p = b.array[:0]
-	}
+	b.grow(len(b.p) + n)
 	b.p = append(b.p, p[:n]...)
 	return p[n:]
+}
+
+// grow makes room for n octets.
+func (b *input) grow(n int) {
+	switch {
+	case n <= cap(b.p):
+	case n <= maxShort:
+		b.short = shorts.Get().(*[maxShort]byte)
+		b.p = b.short[:0]
+	default:
+		b.long = buffers.Get().(*[maxRecord]byte)
+		b.p = append(b.long[:0], b.p...)
+		if b.short != nil {
+			shorts.Put(b.short)
+			b.short = nil
+		}
+	}
 }
 
 // drop gives up n octets from the front.
@@ -70,10 +91,13 @@ func (b *input) drop(n int) {
 
 // clear gives up all octets.
 func (b *input) clear() {
-	if b.array != nil {
-		buffers.Put(b.array)
-		b.array, b.p = nil, nil
+	if b.short != nil {
+		shorts.Put(b.short)
 	}
+	if b.long != nil {
+		buffers.Put(b.long)
+	}
+	*b = input{}
 }
 
 // need is the octets that have to be there: those of the header, then those of the record. It is 0

@@ -232,6 +232,10 @@ func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
 		c.abandon(h, t, why)
 		return again
 	}
+	if c.secrets == nil && c.keys.get(c.hello.client.random) != nil {
+		c.secrets = c.keys.get(c.hello.client.random)
+		c.budget += minBudget
+	}
 	out := buffers.Get().(*[maxRecord]byte)
 	defer buffers.Put(out)
 	any := false
@@ -256,6 +260,8 @@ func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
 func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
 	h.failed++
 	switch {
+	case c.secrets == nil && c.hello.done[wire.Client] && c.waitKey() == wait:
+		return wait
 	case c.secrets == nil:
 		if any && h.failed < maxGuesses && c.budget > 0 {
 			break

@@ -1,6 +1,7 @@
 package tlsrecord
 
 import (
+	"bytes"
 	"crypto/sha256"
 
 	"github.com/sluice-go/sluice/capture/internal/wire"
@@ -65,5 +66,5 @@ func (c *Conn) remember() {
 func parseTicket(body []byte) []byte {
 	r := reader{p: body}
 	r.next(4) // lifetime
-	return r.vector16().p
+	return bytes.Clone(r.vector16().p)
 }

@@ -55,6 +55,9 @@ type Options struct {
 // DefaultHoldBack is a good value of Options.HoldBack.
 const DefaultHoldBack = 1 << 20
 
+// maxHeld is what may be held back of all connections with the same Keys.
+const maxHeld = 16 << 20
+
 // minHoldBack is what may be held back in any case while one direction waits for what the other
 // one has said before it: in captures the two are not always in order.
 const minHoldBack = 1 << 18

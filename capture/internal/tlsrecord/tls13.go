@@ -6,10 +6,11 @@ import (
 	"github.com/sluice-go/sluice/capture/internal/wire"
 )
 
-const (
-	whyRejected = "0-RTT data that the server has rejected"
-	whyUnknown  = "0-RTT data, and it is not known if the server has accepted it"
-)
+// Rejected is why octets are not decrypted that the server has not, either (RFC 8446 §4.2.10): the
+// client sends again what they were, so that nothing is missing.
+const Rejected = "0-RTT data that the server has rejected"
+
+const whyUnknown = "0-RTT data, and it is not known if the server has accepted it"
 
 // firstData takes a record of encrypted data that comes where the direction is in the clear.
 func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
@@ -17,7 +18,7 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 		h.broken = true
 	}
 	if h.dir == wire.Client && c.info.HelloRetry && c.hello.count[wire.Client] == 1 {
-		c.skipped(h, t, whyRejected, int64(len(record)))
+		c.skipped(h, t, Rejected, int64(len(record)))
 		return done
 	}
 	v, why := c.decide()
@@ -199,7 +200,7 @@ func (c *Conn) failed(h *half, t time.Time, record []byte) verdict {
 func (c *Conn) whySkipped() (why string, hole bool) {
 	switch {
 	case c.hello.early == earlyRejected:
-		return whyRejected, false
+		return Rejected, false
 	case c.hello.early == earlyOffered:
 		return whyUnknown, true
 	case c.hello.early == earlyAccepted && c.secrets.find(labelEarly, 0) == nil:
