@@ -37,83 +37,63 @@ func (s *session) nest(stream uint32, target string, t time.Time) *session {
 // newText returns the stage for HTTP/1.1.
 func newText(s *session) wire.Sink {
 	h := newHTTP1(s)
-	g := &text{s: s, to: h}
 	h.onSwitch = func(sw http1Switch) wire.Sink {
 		if sw.Upgrade != "h2c" {
-			return g.tunnel(sw)
+			return s.tunnel(sw)
 		}
-		c := g.laterUpgrade(sw)
+		c := s.laterUpgrade(sw)
 		h.silent = c != nil
 		return c
 	}
-	return g
+	return &text{h}
 }
 
 // newUpgrade returns the stage for a connection that begins with an Upgrade to h2c
 // (RFC 7540 §3.2).
 func newUpgrade(s *session) wire.Sink {
 	h := newHTTP1(s)
-	g := &text{s: s, to: h}
 	h.onSwitch = func(sw http1Switch) wire.Sink {
 		h.silent = true // the request is answered on stream 1
-		return g.upgrade(sw)
+		s.upgrade(sw.Request, upgradeSettings(sw.Request))
+		return newHTTP2(s)
 	}
-	return g
+	return &text{h}
 }
 
 // text tells of the octets of HTTP/1.1 that are missing.
-type text struct {
-	s      *session
-	to     wire.Sink // the parser, or, behind an Upgrade, HTTP/2
-	nested bool      // a nested connection tells of them
-}
-
-// Octets implements wire.Sink.
-func (g *text) Octets(d wire.Dir, t time.Time, p []byte) { g.to.Octets(d, t, p) }
+type text struct{ *http1 }
 
 // Lost implements wire.Sink.
 func (g *text) Lost(d wire.Dir, t time.Time, n int64, why string) {
-	if _, ok := g.to.(*http1); ok && !g.nested {
+	if !g.handsOn(d) {
 		newGap(n, why).emit(g.s, Dir(d), t)
 	}
-	g.to.Lost(d, t, n, why)
+	g.http1.Lost(d, t, n, why)
 }
 
-// End implements wire.Sink.
-func (g *text) End(d wire.Dir, t time.Time, how wire.How) { g.to.End(d, t, how) }
-
 // tunnel returns what takes the octets behind a request that has changed the protocol.
-func (g *text) tunnel(sw http1Switch) wire.Sink {
+func (s *session) tunnel(sw http1Switch) wire.Sink {
 	if sw.Connect == "" {
 		return nil
 	}
-	c := g.s.nest(sw.Request.Stream, sw.Connect, sw.Time)
+	c := s.nest(sw.Request.Stream, sw.Connect, sw.Time)
 	if c == nil {
 		return nil
 	}
-	g.nested = true
 	return c
 }
 
 // laterUpgrade begins a connection of HTTP/2 that is what is left of one of HTTP/1.1, which has
 // carried other requests before.
-func (g *text) laterUpgrade(sw http1Switch) wire.Sink {
-	c := g.s.nest(sw.Request.Stream, "", sw.Time)
+func (s *session) laterUpgrade(sw http1Switch) wire.Sink {
+	c := s.nest(sw.Request.Stream, "", sw.Time)
 	if c == nil {
 		return nil
 	}
-	g.nested = true
 	c.found(HTTP2, "upgrade")
 	c.upgrade(sw.Request, upgradeSettings(sw.Request))
 	c.setStage(false, newHTTP2(c))
 	return c
-}
-
-// upgrade begins stream 1 with the request.
-func (g *text) upgrade(sw http1Switch) wire.Sink {
-	g.s.upgrade(sw.Request, upgradeSettings(sw.Request))
-	g.to = newHTTP2(g.s)
-	return g.to
 }
 
 // upgrade begins stream 1 of a connection of HTTP/2 with the request, and the settings in it.

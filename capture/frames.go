@@ -63,6 +63,7 @@ type splitter struct {
 	pad     int          // of DATA: Pad Length, -1 where it is not known
 	content uint32       // of DATA: octets in front of the padding that are to come
 	hole    int64        // of DATA: octets of content that are missing before the next ones
+	holes   *gap         // of the frame: what is missing in it, and not told of yet
 
 	doubt  int   // frames to come that have to be plausible, since their place was found by search
 	seek   *held // octets that are searched; nil: the place of the next frame is known
@@ -182,6 +183,7 @@ func (sp *splitter) readData(t time.Time, part []byte) {
 // finish delivers the frame.
 func (sp *splitter) finish(t time.Time) {
 	sp.open = false
+	sp.tellHoles(t)
 	h := sp.header
 	if h.Type == frame.TypeData {
 		if sp.hole > 0 {
@@ -212,9 +214,8 @@ func (sp *splitter) lost(t time.Time, n int64, why string) {
 	}
 	g := newGap(n, why)
 	if sp.open && n > 0 && n <= int64(sp.left) {
-		g.within = sp.header
+		sp.addHole(t, g)
 		sp.miss(t, uint32(n))
-		g.emit(sp.s, sp.d, t)
 		return
 	}
 	if sp.open {
@@ -223,6 +224,25 @@ func (sp *splitter) lost(t time.Time, n int64, why string) {
 	g.skipped = int64(sp.nhead)
 	sp.nhead, sp.preface = 0, 0
 	sp.search(t, g)
+}
+
+// addHole notes what is missing within the frame. It is told with the frame, once for each reason.
+func (sp *splitter) addHole(t time.Time, g *gap) {
+	if h := sp.holes; h != nil && h.reason == g.reason {
+		h.add(g.octets, 0)
+		return
+	}
+	sp.tellHoles(t)
+	g.within = sp.header
+	sp.holes = g
+}
+
+// tellHoles tells of what is missing within the frame.
+func (sp *splitter) tellHoles(t time.Time) {
+	if sp.holes != nil {
+		sp.holes.emit(sp.s, sp.d, t)
+		sp.holes = nil
+	}
 }
 
 // miss takes note of n octets of the payload that are missing.
@@ -248,10 +268,7 @@ func (sp *splitter) end(t time.Time) {
 	if sp.seek != nil {
 		sp.findLast(t)
 	}
-	if sp.open { // a frame that the connection, or the capture, has cut off
-		if !sp.dropped && sp.header.Type != frame.TypeData {
-			sp.s.a.held.give(int(sp.header.Length))
-		}
-		sp.open, sp.payload = false, nil
+	if sp.open { // the connection, or the capture, ends within a frame
+		sp.miss(t, sp.left)
 	}
 }

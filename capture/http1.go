@@ -65,9 +65,16 @@ func (h *http1) Octets(d wire.Dir, t time.Time, p []byte) {
 // Lost implements wire.Sink.
 func (h *http1) Lost(d wire.Dir, t time.Time, n int64, why string) {
 	h.list.losses[d]++
+	_, counted := h.to.(*http2) // which is of the same session
+	counted = counted && h.handsOn(d)
 	h.dirs[d].lost(t, n, why)
-	h.s.lost(Dir(d), t, n)
+	if !counted {
+		h.s.lost(Dir(d), t, n)
+	}
 }
+
+// handsOn reports whether the octets of a direction go to what onSwitch has returned.
+func (h *http1) handsOn(d wire.Dir) bool { return h.to != nil && h.dirs[d].state == http1Switched }
 
 // End implements wire.Sink.
 func (h *http1) End(d wire.Dir, t time.Time, how wire.How) {

@@ -71,11 +71,7 @@ func ReadFile(name string, o Options, h Handler) (Summary, error) {
 // The error is a *FormatError where r has no packet capture, a *TruncatedError where it ends within
 // a packet, or that of r. The Summary counts what was read up to then, all of which was delivered.
 func Read(r io.Reader, o Options, h Handler) (Summary, error) {
-	rd := &reading{handler: h}
-	rd.keys.Add(o.KeyLog)
-	rd.a = &analyzer{
-		opts: o, handler: rd.event, keys: &rd.keys, twins: newTwins(), tables: hpackdec.NewBudget(maxTables),
-	}
+	rd := newReading(o, h)
 	found, err := rd.findSecrets(r)
 	if err != nil {
 		return rd.sum, err
@@ -98,6 +94,15 @@ type reading struct {
 	started bool   // a segment was read
 	evicted uint64 // connections that had to make room for others
 	sum     Summary
+}
+
+func newReading(o Options, h Handler) *reading {
+	rd := &reading{handler: h}
+	rd.keys.Add(o.KeyLog)
+	rd.a = &analyzer{
+		opts: o, handler: rd.event, keys: &rd.keys, twins: newTwins(), tables: hpackdec.NewBudget(maxTables),
+	}
+	return rd
 }
 
 // event counts an event and hands it on.
