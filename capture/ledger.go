@@ -76,12 +76,13 @@ type excess struct {
 
 func newLedger(s *session) *ledger {
 	l := &ledger{s: s, budget: maxLedgerStreams}
-	known := !s.info.StartMissing
 	for d := range l.senders {
+		// Its windows are those that the other side has set in its first SETTINGS.
+		known := !s.startMissing(Dir(d).Other()) && !s.info.StartMissing
 		l.senders[d].initial, l.senders[d].initialKnown = frame.DefaultWindow, known
 		l.senders[d].conn.init(frame.DefaultWindow, known)
 	}
-	l.slots.known = known
+	l.slots.known = !s.startMissing(Server)
 	if s.info.Found == "upgrade" {
 		// The request came before the first frame. Its settings are still to come.
 		l.senders[Server].initialKnown = false

@@ -59,7 +59,8 @@ func newLint(s *session) *lint {
 	l := &lint{s: s}
 	for d := range l.sides {
 		side := &l.sides[d]
-		side.lossy = s.info.StartMissing
+		side.lossy = s.startMissing(Dir(d))
+		side.settings.unsure = side.lossy
 		side.settings.init()
 	}
 	if s.info.Found == "upgrade" {

@@ -232,3 +232,18 @@ already. Sides are judged by what they have sent and acknowledged themselves, an
 Where octets are missing, what they may have been is not judged: the gap is the finding. Of each rule, 100 findings of a
 connection are told, and then how many more there were.
 `
+
+// A capture that begins with the preface of the client may not have the first SETTINGS of the
+// server.
+func TestServerStartMissing(t *testing.T) {
+	p := newScript(t, Options{})
+	p.s.noSYN = true
+	p.client(h2.Settings(), h2.Ack, h2.Post(1), h2.DataOf(1, 65535)).server(h2.Ack)
+	p.at(100).server(h2.WindowUpdate(1, 1000), h2.WindowUpdate(0, 1000)).client(h2.DataOf(1, 1000)).end(wire.Closed)
+	if list := findings(p, Warning); len(list) > 0 {
+		t.Errorf("findings: %q", list)
+	}
+	if list := stalls(p); len(list) > 0 {
+		t.Errorf("stalls: %q", list)
+	}
+}

@@ -19,6 +19,7 @@ import (
 type session struct {
 	a         *analyzer
 	info      Connection
+	noSYN     bool // the SYN of the connection is not in the capture
 	frames    uint64
 	observers []observer
 	ledger    *ledger  // one of observers
@@ -147,6 +148,12 @@ func (s *session) found(p Protocol, how string) {
 	if s.plain != nil {
 		s.plain.deliver()
 	}
+}
+
+// startMissing reports whether the first frames of a side may not be in the capture. Where that
+// begins with the preface of the client, the server may have sent SETTINGS before.
+func (s *session) startMissing(d Dir) bool {
+	return s.info.StartMissing || d == Server && s.noSYN && s.info.TLS == nil
 }
 
 // emit delivers an event of an observer, behind the frame that it is made from.

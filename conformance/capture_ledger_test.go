@@ -178,18 +178,21 @@ func sameTimes(t *testing.T, list []capture.Stall, packets []capturedPacket, cre
 	port := nc.LocalAddr().(*net.TCPAddr).Port
 	var begun time.Time
 	n := 0
-	for _, p := range packets {
+	for i, p := range packets {
 		segment := tcpOf(p.data)
 		switch {
 		case len(segment.Payload) == 0 || n == len(credits):
 		case int(segment.SrcPort) != port:
 			begun = p.Timestamp
 		case bytes.HasSuffix(segment.Payload, credits[n]):
-			s := list[n]
+			s, ended := list[n], p.Timestamp
+			if strings.HasPrefix(s.EndedBy, "SETTINGS") {
+				ended = acknowledged(packets[i:], port)
+			}
 			if d := s.Start.Sub(begun); d.Abs() > within {
 				t.Errorf("stall %d begins %v after the last octets of the server", n, d)
 			}
-			if got, want := s.End.Sub(s.Start), p.Timestamp.Sub(begun); (got - want).Abs() > within {
+			if got, want := s.End.Sub(s.Start), ended.Sub(begun); (got - want).Abs() > within {
 				t.Errorf("stall %d is %v long; the packets show %v", n, got, want)
 			}
 			n++
@@ -198,6 +201,16 @@ func sameTimes(t *testing.T, list []capture.Stall, packets []capturedPacket, cre
 	if n != len(credits) {
 		t.Errorf("%d of %d credits are found in the packets", n, len(credits))
 	}
+}
+
+// acknowledged is when the server sends again, first of all the acknowledgement of a setting.
+func acknowledged(packets []capturedPacket, port int) time.Time {
+	for _, p := range packets {
+		if segment := tcpOf(p.data); len(segment.Payload) > 0 && int(segment.SrcPort) != port {
+			return p.Timestamp
+		}
+	}
+	return time.Time{}
 }
 
 // In a quick download or upload nothing waits for windows, though most peers use up windows of
