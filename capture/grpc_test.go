@@ -47,6 +47,13 @@ func TestGRPC(t *testing.T) {
 			fields := []string{"content-type: application/grpc", "grpc-status: 12", "grpc-message: no"}
 			p.send(Server, h2test.Response(1, 200, fields...).End())
 		}, &GRPC{Method: "/p.S/M", Encoding: [2]string{"gzip", ""}, Status: 12, Message: "no"}},
+		{"a page of a proxy", func(p *played) {
+			p.send(Client, call("application/grpc"), h2test.DataEnd(1, grpcMessage(0, 3)))
+			p.send(Server, h2test.Response(1, 502, "content-type: text/html"), h2test.DataEnd(1, "<html>"))
+		}, &GRPC{
+			Method: "/p.S/M", Messages: [2][]int64{{3}, nil}, Count: [2]int64{1, 0}, Encoding: [2]string{"gzip", ""},
+			Status: -1,
+		}},
 		{"reset", func(p *played) {
 			p.send(Client, call("application/grpc; x=y"), h2test.Data(1, three[:3]), h2test.RST(1, frame.Cancel))
 		}, &GRPC{Method: "/p.S/M", Encoding: [2]string{"gzip", ""}, Partial: [2]int64{3, 0}, Status: -1}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/sluice-go/sluice/capture"
 )
@@ -138,7 +139,18 @@ func (r *reading) finish(readErr error) error {
 	case r.summary.failures() > 0:
 		return &StatusError{Code: statusFindings}
 	}
-	return nil
+	return r.blind(r.Files[0])
+}
+
+// blind returns an error where no HTTP was found in the capture that was read last, and not all of
+// it could be looked at: for want of keys, or since packets are not understood. A capture of which
+// nothing was checked is not one in which all is well.
+func (r *reading) blind(name string) error {
+	s := &r.summary.read
+	if s.HTTP2+s.HTTP1 > 0 || s.Encrypted+s.Packets.Unknown+s.Packets.Malformed == 0 {
+		return nil
+	}
+	return unreadable("%s: there is no HTTP that could be read: %s", name, strings.Join(s.Problems, "; "))
 }
 
 // failed is the error of a capture that could not be read, or not to its end.
@@ -169,6 +181,12 @@ func (r *reading) diff() error {
 			if err := r.read(r.Files[i], f.to(nil, side.event)); err != nil {
 				return r.failed(r.Files[i], err)
 			}
+			if err := r.blind(r.Files[i]); err != nil {
+				return err
+			}
+		}
+		if len(c.a.list)+len(c.b.list) == 0 {
+			return unreadable("there are no requests to compare in %s and %s", r.Files[0], r.Files[1])
 		}
 	} else if err := r.legs(c, f); err != nil {
 		return err
