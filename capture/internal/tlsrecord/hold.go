@@ -73,6 +73,9 @@ func (q *held) next(blocked [2]bool) (first *item) {
 // remove takes the first call of a direction out.
 func (q *held) remove(d wire.Dir) {
 	q.grow(-len(q.items[d][0].octets) - itemSize)
+	if q.items[d][0].call == callEnd {
+		q.ends--
+	}
 	q.items[d][0] = item{}
 	q.items[d] = q.items[d][1:]
 	if len(q.items[d]) == 0 {
