@@ -39,11 +39,11 @@ func (c *Conn) candidates(h *half, size int) iter.Seq[candidate] {
 		}
 		switch {
 		case c.version() != version13:
-			if c.budget -= deriveCost; h.key == nil {
+			if c.spend(deriveCost); h.key == nil {
 				yield(candidate{c.secrets, c.key12(h), 0, high})
 			}
 		case h.stage == stageData && h.key != nil:
-			c.budget -= deriveCost
+			c.spend(deriveCost)
 			yield(candidate{c.secrets, c.next(h), 0, high})
 		default:
 			c.candidates13(h, high, yield)
@@ -63,7 +63,7 @@ func (c *Conn) candidates13(h *half, high uint64, yield func(candidate) bool) {
 				if at == stageEarly && (h.dir == wire.Server || c.hello.early != earlyAccepted) {
 					continue
 				}
-				if c.budget -= deriveCost; c.budget <= 0 {
+				if c.spend(deriveCost); c.spent() {
 					return
 				}
 				k := c.key13(h, of, s, at, 0)

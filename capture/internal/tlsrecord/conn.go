@@ -104,6 +104,7 @@ func New(k *Keys, to Sink, o Options) *Conn {
 // Octets takes the next octets of a direction. They are not changed, and not kept.
 func (c *Conn) Octets(d wire.Dir, t time.Time, p []byte) {
 	c.budget += int64(len(p)) * budgetPerOctet
+	c.keys.octets += int64(len(p))
 	c.submit(item{call: callOctets, d: d, t: t, octets: p})
 }
 

@@ -75,6 +75,7 @@ func (c *Conn) serverHello(h *half, body []byte) {
 	c.secrets, c.suites, c.guessed, c.changed = nil, nil, false, true
 	if hello.retry() {
 		c.info.HelloRetry = true
+		c.hello.server, c.hello.done[wire.Server] = serverHello{}, false // the one that counts comes behind
 		c.settleEarly(false)
 		return
 	}

@@ -109,6 +109,8 @@ type Keys struct {
 	sessions   sessions
 	guessed    int64  // of maxGuessed
 	held       int    // octets that wait, of all connections
+	vain       int64  // octets that were decrypted in vain, by all connections
+	octets     int64  // that all connections have had
 	generation uint64 // counts the calls of Add that have brought something
 }
 

@@ -31,6 +31,10 @@ const (
 	budgetPerOctet = 16
 	guessBudget    = 256 << 20
 
+	// maxVain bounds the octets that all connections decrypt in vain, in some seconds, beyond
+	// budgetPerOctet of each.
+	maxVain = 16 << 30
+
 	// What a try costs beside its octets, a try with a MAC, and to derive a key: about the octets
 	// that are decrypted in the same time.
 	tryCost    = 1 << 10
@@ -42,6 +46,17 @@ const (
 	whyLost     = "octets of TLS records are missing"
 	whyNotFound = "the records could not be found again behind the octets that are missing"
 )
+
+// spend counts n octets that are decrypted in vain, or what takes as long.
+func (c *Conn) spend(n int64) {
+	c.budget -= n
+	c.keys.vain += n
+}
+
+// spent reports whether nothing more may be decrypted in vain.
+func (c *Conn) spent() bool {
+	return c.budget <= 0 || c.keys.vain >= maxVain+c.keys.octets*budgetPerOctet
+}
 
 // lost is called where n octets are missing; -1 is unknown.
 func (c *Conn) lost(h *half, t time.Time, n int64) {
@@ -241,10 +256,10 @@ func (c *Conn) find(h *half, t time.Time, record []byte) verdict {
 	any := false
 	for try := range c.candidates(h, len(record)) {
 		any = true
-		for seq := try.low; seq <= try.high && c.budget > 0; seq++ {
-			c.budget -= int64(len(record)) + tryCost
+		for seq := try.low; seq <= try.high && !c.spent(); seq++ {
+			c.spend(int64(len(record)) + tryCost)
 			if try.key.suite.kind == aesCBC {
-				c.budget -= macCost
+				c.spend(macCost)
 			}
 			if plain, err := try.key.open(out[:0], seq, record); err == nil {
 				c.found(h, t, try, seq)
@@ -263,7 +278,7 @@ func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
 	case c.secrets == nil && c.hello.done[wire.Client] && c.waitKey() == wait:
 		return wait
 	case c.secrets == nil:
-		if any && h.failed < maxGuesses && c.budget > 0 {
+		if any && h.failed < maxGuesses && !c.spent() {
 			break
 		}
 		why := whyNoHandshake
@@ -275,7 +290,7 @@ func (c *Conn) notFound(h *half, t time.Time, any bool) verdict {
 		return wait
 	case !any:
 		c.abandon(h, t, c.missing(labelOf(h.dir, stageData, c.version())))
-	case h.gap == 0 && h.stage == stageClear && h.failed >= maxFailed, c.budget <= 0:
+	case h.gap == 0 && h.stage == stageClear && h.failed >= maxFailed, c.spent():
 		c.abandon(h, t, whyNotFound)
 	}
 	return again
