@@ -90,9 +90,10 @@ func (f *pcapFlow) end(d Dir, t time.Time, reset, last bool) {
 		f.ended[d] = true
 		f.packetLocked(d, t, tcpFlags{fin: !reset, rst: reset}, nil)
 	}
-	if last {
+	if last { // a Read may still return something
 		f.releaseLocked()
 		f.forgetKeysLocked()
+		f.scan.done = true
 	}
 }
 

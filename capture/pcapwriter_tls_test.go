@@ -69,6 +69,8 @@ func TestPcapWriterHolds(t *testing.T) {
 		{"no TLS any more", []string{">" + hello('A'), "<HTTP/1.1 400", "<" + data, ".3"}},
 		{"TLS behind CONNECT", []string{">CONNECT", "<200 OK", ">" + hello('A'), "<" + data, ".3", "k" + k13, ".8"}},
 		{"the end", []string{">" + hello('A'), "<" + data, "<" + data, ".1", "c", ".4"}},
+		{"a Read that the end is ahead of", []string{">" + hello('A'), "c", "<" + plain + data, ".3"}},
+		{"the same, of TLS 1.2 resumed", []string{">" + hello('A'), "c", "<" + plain + coded + secret, ".3"}},
 		{"too much", []string{
 			">" + hello('A'), "<" + data, ".1", "<" + strings.Repeat(data, 260_000/len(data)), ".1",
 			"<" + strings.Repeat(data, 300), ".11", "<" + data, ".12",
