@@ -97,3 +97,12 @@ func tree(pid int) []int {
 	}
 	return all
 }
+
+// PeakOf returns the most memory that a process which has ended has had, in octets.
+func PeakOf(s *os.ProcessState) int64 {
+	r, ok := s.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	return r.Maxrss << 10
+}
