@@ -33,7 +33,7 @@ var faults = map[string][]string{"every frame": {"field-invalid", "frame-on-wron
 func TestCaptureLint(t *testing.T) {
 	for _, tt := range captureCases {
 		t.Run(tt.name, func(t *testing.T) {
-			c := tt.make(t)
+			c := tt.take(t)
 			packets := packetsOf(t, c.file)
 			for name, p := range map[string][]capturedPacket{
 				"as it is": packets, "shuffled": shuffled(packets, 1), "doubled": doubled(packets),

@@ -140,11 +140,28 @@ func withNode(name string, args ...string) func(*testing.T, *liveServer) {
 	return func(t *testing.T, ls *liveServer) { runNode(t, ls, name, args...) }
 }
 
-// captureCases are exchanges of all sorts, between peers of all sorts.
-var captureCases = []struct {
+// A captureCase is an exchange that is captured.
+type captureCase struct {
 	name string
 	make func(*testing.T) captured
-}{
+}
+
+// takenCaptures are those of this run of the test program, by name.
+var takenCaptures sync.Map
+
+// take returns the capture of the exchange, which is made once for all tests.
+func (c captureCase) take(t *testing.T) captured {
+	t.Helper()
+	if taken, ok := takenCaptures.Load(c.name); ok {
+		return taken.(captured)
+	}
+	taken := c.make(t)
+	takenCaptures.Store(c.name, taken)
+	return taken
+}
+
+// captureCases are exchanges of all sorts, between peers of all sorts.
+var captureCases = []captureCase{
 	{"curl", ofOurServer(true, testHandler, withCurl("/hello /some /nothing", "--http2"))},
 	{"curl over TLS 1.2", ofOurServer(true, testHandler, withCurl("/hello /some", "--http2", "--tls-max", "1.2"))},
 	{"curl with AES-256", ofOurServer(true, testHandler, withCurl(
@@ -303,11 +320,11 @@ func linesOf(t *testing.T, file, keys []byte) (lines []byte, err error) {
 	return lines, err
 }
 
-// Of every exchange we see the same frames as tshark.
+// Of every exchange we see the same frames as tshark, and no others if the capture is damaged.
 func TestCaptureTshark(t *testing.T) {
 	for _, tt := range captureCases {
 		t.Run(tt.name, func(t *testing.T) {
-			c := tt.make(t)
+			c := tt.take(t)
 			keys := ""
 			if len(c.keyLog) > 0 {
 				keys = writeCapture(t, "keys", c.keyLog)
@@ -325,6 +342,7 @@ func TestCaptureTshark(t *testing.T) {
 				t.Errorf("tshark sees %d directions of HTTP/2", len(want))
 			}
 			sameFrames(t, "tshark", want, got)
+			t.Run("damaged", func(t *testing.T) { readDamaged(t, c) })
 		})
 	}
 }
