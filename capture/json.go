@@ -149,8 +149,13 @@ func (o *jsonObject) time(name string, t time.Time) {
 	}
 	o.key(name)
 	o.b = append(o.b, '"')
-	o.b = t.UTC().AppendFormat(o.b, "2006-01-02T15:04:05.000000000Z")
-	o.b = append(o.b, '"')
+	// For RFC3339 package time needs half the time that it needs for a layout of ours.
+	o.b = t.UTC().AppendFormat(o.b, time.RFC3339)
+	o.b = append(o.b[:len(o.b)-len("Z")], '.')
+	for n, unit := t.Nanosecond(), 100_000_000; unit > 0; unit /= 10 {
+		o.b = append(o.b, '0'+byte(n/unit%10))
+	}
+	o.b = append(o.b, 'Z', '"')
 }
 
 // milliseconds adds a length of time in milliseconds, exactly.
