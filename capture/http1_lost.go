@@ -61,10 +61,12 @@ func (o *http1Dir) lost(t time.Time, n int64, why string) {
 
 // sweep gives up what side d was to send for the requests before a number.
 func (h *http1) sweep(d Dir, before uint32) {
-	for _, x := range inOrder(h.open) {
+	for x := h.list.first; x != nil; {
+		next := x.next
 		seen := d == Client && x.asked || d == Server && x.final
 		if x.Stream < before && !seen {
 			h.stop(x, d)
 		}
+		x = next
 	}
 }

@@ -23,7 +23,7 @@ type requests struct {
 	closed  closedStreams
 	highest [2]uint32 // by the side that begins streams
 	missing [2]int64  // by Dir, octets that no frame has claimed yet
-	early   map[uint32]*Request
+	early   map[uint32]*priority
 }
 
 // A headerBlock is what the first frame of a header block says.
@@ -37,7 +37,7 @@ type headerBlock struct {
 }
 
 func newRequests(s *session) *requests {
-	o := &requests{s: s, open: make(map[uint32]*exchange), early: make(map[uint32]*Request)}
+	o := &requests{s: s, open: make(map[uint32]*exchange), early: make(map[uint32]*priority)}
 	o.list = exchanges{s: s, finish: o.finish}
 	return o
 }
@@ -138,7 +138,7 @@ func (o *requests) section(b *headerBlock, f *Frame) {
 	x.Wire[f.Dir] += b.wire
 	x.End = f.Time
 	if p := b.priority; p != nil {
-		x.Weight, x.DependsOn, x.Exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
+		x.priority.weight, x.priority.dependsOn, x.priority.exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
 	}
 	// Where frames are missing, the first header block that is seen may be that of trailers.
 	lossy := o.s.info.StartMissing || o.list.losses != [2]uint64{}
@@ -215,11 +215,8 @@ func (o *requests) exchange(stream uint32, first time.Time) *exchange {
 // begin begins the exchange of a stream.
 func (o *requests) begin(stream uint32, first time.Time) *exchange {
 	x := new(exchange)
-	if early := o.early[stream]; early != nil {
-		x.Request = *early
-		delete(o.early, stream)
-	}
 	x.Conn, x.Stream, x.Version, x.Start = o.s.info.ID, stream, "HTTP/2", first
+	o.takeEarly(x)
 	o.highest[stream%2] = max(o.highest[stream%2], stream)
 	o.list.add(x)
 	o.open[stream] = x
@@ -268,4 +265,6 @@ func (o *requests) end(time.Time, wire.How) {
 	for _, x := range inOrder(o.open) {
 		o.finish(x)
 	}
+	o.s.a.held.give(len(o.early) * earlyOctets)
+	clear(o.early)
 }

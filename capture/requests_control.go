@@ -13,30 +13,50 @@ func (o *requests) priority(f *Frame) {
 	case frame.Priority:
 		o.count(o.open[p.StreamID], f)
 		if r := o.prioritized(p.StreamID); r != nil {
-			r.Weight, r.DependsOn, r.Exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
+			r.weight, r.dependsOn, r.exclusive = int(p.Weight)+1, p.DependsOn, p.Exclusive
 		}
 	case frame.PriorityUpdate:
 		if r := o.prioritized(p.PrioritizedID); r != nil && len(p.Value) <= maxDroppedText {
-			r.Priority = string(p.Value)
+			r.value = string(p.Value)
 		}
 	}
 }
 
-// prioritized returns what to note a priority in: the request, or what is kept until it begins. It
-// is nil where it is over.
-func (o *requests) prioritized(stream uint32) *Request {
+// A priority is what PRIORITY and PRIORITY_UPDATE have said of a stream.
+type priority struct {
+	value     string
+	weight    int // 1 to 256; 0: PRIORITY has said nothing
+	dependsOn uint32
+	exclusive bool
+}
+
+// earlyOctets is how much memory a priority takes, at most, until its stream begins.
+const earlyOctets = 128 + maxDroppedText
+
+// prioritized returns the priority of a request, or what is kept until it begins. It is nil where
+// it is over.
+func (o *requests) prioritized(stream uint32) *priority {
 	if x := o.open[stream]; x != nil {
-		return &x.Request
+		return &x.priority
 	}
 	if stream == 0 || stream <= o.highest[stream%2] {
 		return nil
 	}
-	r := o.early[stream]
-	if r == nil && len(o.early) < maxEarly {
-		r = new(Request)
-		o.early[stream] = r
+	p := o.early[stream]
+	if p == nil && len(o.early) < maxEarly && o.s.a.held.take(earlyOctets) {
+		p = new(priority)
+		o.early[stream] = p
 	}
-	return r
+	return p
+}
+
+// takeEarly moves what was said of a stream to its request.
+func (o *requests) takeEarly(x *exchange) {
+	if p := o.early[x.Stream]; p != nil {
+		x.priority = *p
+		delete(o.early, x.Stream)
+		o.s.a.held.give(earlyOctets)
+	}
 }
 
 // reset takes RST_STREAM.
@@ -63,11 +83,16 @@ func (o *requests) goAway(f *Frame) {
 	if f.Dir == Client {
 		begun = 0
 	}
-	for _, x := range inOrder(o.open) {
+	if p.LastStreamID >= o.highest[begun] {
+		return
+	}
+	for x := o.list.first; x != nil; {
+		next := x.next
 		if x.Stream%2 == begun && x.Stream > p.LastStreamID && !x.final {
 			x.GoAway, x.End = true, f.Time
 			o.finish(x)
 		}
+		x = next
 	}
 }
 

@@ -21,7 +21,7 @@ func (x *exchange) head(fields []Field) {
 		case ":protocol":
 			x.Protocol = f.Value
 		case "priority":
-			if x.Priority == "" { // PRIORITY_UPDATE goes before (RFC 9218 §7)
+			if x.Priority == "" {
 				x.Priority = f.Value
 			}
 		}
@@ -53,12 +53,13 @@ func (x *exchange) response(status int, fields []Field, t time.Time) (final bool
 
 // trailers takes a trailer section.
 func (x *exchange) trailers(d Dir, fields []Field) {
+	if x.Trailers[d] != nil {
+		return // what would be kept twice is not counted
+	}
 	if d == Server {
 		x.grpcStatus(fields)
 	}
-	if x.Trailers[d] == nil {
-		x.Trailers[d] = x.keep(fields)
-	}
+	x.Trailers[d] = x.keep(fields)
 }
 
 // content takes octets of content, before which lost are missing.
@@ -103,6 +104,10 @@ type waiter interface{ waits(stream uint32) Wait }
 func (x *exchange) finished() {
 	x.Complete = x.ended[Client] && x.ended[Server]
 	x.Lossy = x.Lossy || x.losses != x.list.losses
+	if x.priority.value != "" { // PRIORITY_UPDATE goes before the field (RFC 9218 §7)
+		x.Priority = x.priority.value
+	}
+	x.Weight, x.DependsOn, x.Exclusive = x.priority.weight, x.priority.dependsOn, x.priority.exclusive
 	for _, o := range x.list.s.observers {
 		if l, ok := o.(waiter); ok {
 			x.Wait = l.waits(x.Stream)

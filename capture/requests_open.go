@@ -30,6 +30,8 @@ type exchange struct {
 	pieces [2]bool   // by Dir: Body events were delivered
 	grpc   [2]grpcReader
 
+	priority priority // is that of Request at the end
+
 	// Of HTTP/1.1: the request asks for another protocol; nothing more comes of a side, though its
 	// end was not seen.
 	upgrade bool
