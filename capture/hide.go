@@ -24,7 +24,7 @@ func hide(e Event, extra []string) {
 		}
 	case *Message:
 		hideFields(e.Fields, extra)
-		e.Line = HideURL(e.Line)
+		e.Line = hideLine(e.Line)
 	case *Request:
 		for _, d := range [...]Dir{Client, Server} {
 			hideFields(e.Fields[d], extra)
@@ -33,8 +33,10 @@ func hide(e Event, extra []string) {
 		for _, i := range e.Interim {
 			hideFields(i.Fields, extra)
 		}
-		e.Path = HideURL(e.Path)
-		e.Authority = HideURL(e.Authority)
+		e.Path, e.Authority, e.Reason = HideURL(e.Path), hideAuthority(e.Authority), HideURL(e.Reason)
+		if e.GRPC != nil {
+			e.GRPC.Method, e.GRPC.Message = HideURL(e.GRPC.Method), HideURL(e.GRPC.Message)
+		}
 	case *Finding:
 		e.Text = HideURL(e.Text)
 	}
@@ -89,7 +91,9 @@ func hideValue(f *Field, extra []string) string {
 			attributes = ";" + attributes
 		}
 		return hideCookies(pair) + attributes
-	case ":path", ":authority", "referer", "location", "content-location", "link", "refresh", "host":
+	case ":authority", "host":
+		return hideAuthority(f.Value)
+	case ":path", "referer", "location", "content-location", "link", "refresh":
 		return HideURL(f.Value)
 	}
 	if secretName(name) {
@@ -104,17 +108,20 @@ func hideValue(f *Field, extra []string) string {
 // secretName reports whether fields of that name, in lower case, have secrets by custom.
 func secretName(name string) bool {
 	switch name {
-	case "sec-websocket-key", "idempotency-key", "surrogate-key", "cache-key", "x-cache-key", "x-idempotency-key":
+	case "sec-websocket-key", "idempotency-key", "surrogate-key", "cache-key", "x-cache-key", "x-idempotency-key",
+		"access-control-allow-credentials":
 		return false
 	case "dpop", "x-amz-signature", "x-auth", "x-password", "x-hub-signature", "x-hub-signature-256":
 		return true
 	}
-	for _, part := range [...]string{"token", "secret", "password", "apikey", "credential", "session"} {
+	for _, part := range [...]string{
+		"token", "secret", "password", "apikey", "credential", "session", "jwt", "authorization", "cookie",
+	} {
 		if strings.Contains(name, part) {
 			return true
 		}
 	}
-	return strings.HasSuffix(name, "-key") || strings.HasSuffix(name, "-jwt") || name == "jwt"
+	return strings.HasSuffix(name, "-key")
 }
 
 // hidden stands for a value.
@@ -140,6 +147,24 @@ func HideURL(s string) string {
 	return hideParameters(hideUserinfo(s))
 }
 
+// hideAuthority hides the userinfo of an authority, which HTTP does not permit (RFC 9110 §4.2.4).
+func hideAuthority(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at > 0 && !strings.Contains(s, "://") {
+		return hidden(s[:at]) + s[at:]
+	}
+	return HideURL(s)
+}
+
+// hideLine hides the secrets of a request line, or a status line. The target of CONNECT is an
+// authority.
+func hideLine(s string) string {
+	const connect = "CONNECT "
+	if target, ok := strings.CutPrefix(s, connect); ok {
+		return connect + hideAuthority(target)
+	}
+	return HideURL(s)
+}
+
 // hideUserinfo hides what stands before the "@" of an authority.
 func hideUserinfo(s string) string {
 	var b strings.Builder
@@ -151,7 +176,7 @@ func hideUserinfo(s string) string {
 		i += len("://")
 		b.WriteString(s[:i])
 		s = s[i:]
-		end := strings.IndexAny(s, "/?# \t\"<>,;")
+		end := strings.IndexAny(s, "/?# \t\"<>")
 		if end < 0 {
 			end = len(s)
 		}

@@ -34,6 +34,13 @@ func TestHideFields(t *testing.T) {
 		{"location", "/cb#id_token=abc&state=1", "/cb#id_token=(hidden, 3 octets)&state=1"},
 		{"link", `<https://a.example/?key=abc>; rel="next"`, `<https://a.example/?key=(hidden, 3 octets)>; rel="next"`},
 		{"x-original-url", "/a?token=abc", "/a?token=(hidden, 3 octets)"},
+		{":authority", "u:p@a.example:443", "(hidden, 3 octets)@a.example:443"},
+		{":authority", "a.example:443", "a.example:443"},
+		{"host", "u:p@q@a.example", "(hidden, 5 octets)@a.example"},
+		{"location", "https://u:p;q,r@a.example/", "https://(hidden, 7 octets)@a.example/"},
+		{"cf-access-jwt-assertion", "abc", "(hidden, 3 octets)"},
+		{"x-original-authorization", "abc", "(hidden, 3 octets)"},
+		{"access-control-allow-credentials", "true", "true"},
 		{"x-any", "see https://a.example/?token=abc", "see https://a.example/?token=(hidden, 3 octets)"},
 	} {
 		fields := []Field{{Name: tt.name, Value: tt.value}}
@@ -70,9 +77,12 @@ func TestHideEvents(t *testing.T) {
 	m := &Message{Line: "GET /?token=abc HTTP/1.1", Fields: secret()}
 	r := &Request{
 		Path: "/?token=abc", Fields: [2][]Field{secret(), secret()}, Trailers: [2][]Field{secret(), secret()},
+		Authority: "u:p@a.example", Reason: "see /?token=abc",
+		GRPC: &GRPC{Method: "/a.B/C?token=abc", Message: "see https://u:p@a.example/"},
 	}
+	c := &Message{Line: "CONNECT u:p@a.example:443 HTTP/1.1"}
 	n := &Finding{Text: "the path /?token=abc has a space"}
-	for _, e := range []Event{f, m, r, n} {
+	for _, e := range []Event{f, m, r, n, c} {
 		hide(e, nil)
 	}
 	for _, fields := range [][]Field{
@@ -82,10 +92,12 @@ func TestHideEvents(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	got := []string{string(f.Parsed.(frame.GoAway).DebugData), m.Line, r.Path, n.Text}
+	got := []string{string(f.Parsed.(frame.GoAway).DebugData), m.Line, r.Path, n.Text, c.Line, r.Authority, r.Reason, r.GRPC.Method, r.GRPC.Message}
 	texts := []string{
 		"/?token=(hidden, 3 octets)", "GET /?token=(hidden, 3 octets) HTTP/1.1", "/?token=(hidden, 3 octets)",
-		"the path /?token=(hidden, 3 octets) has a space",
+		"the path /?token=(hidden, 3 octets) has a space", "CONNECT (hidden, 3 octets)@a.example:443 HTTP/1.1",
+		"(hidden, 3 octets)@a.example", "see /?token=(hidden, 3 octets)",
+		"/a.B/C?token=(hidden, 3 octets)", "see https://(hidden, 3 octets)@a.example/",
 	}
 	if diff := cmp.Diff(texts, got); diff != "" {
 		t.Error(diff)
