@@ -177,3 +177,30 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A table that was large and is not any more gives its memory back, as the budget says.
+func TestTableShrinks(t *testing.T) {
+	budget := NewBudget(MaxTableSize)
+	d := New(Options{Budget: budget})
+	d.SetLimit(MaxTableSize)
+	block := "\x3f\xe1\xff\x3f" + strings.Repeat("\x40\x00\x00", 20_000) // of entries without octets
+	if _, err := d.Decode([]byte(block), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.table.len(); n != 20_000 {
+		t.Fatalf("%d entries, want 20000", n)
+	}
+	if _, err := d.Decode([]byte("\x3f\xe1\x03\x40\x01a\x01b"), nil); err != nil { // 512 octets
+		t.Fatal(err)
+	}
+	if n := cap(d.table.entries); n > keptEntries {
+		t.Errorf("memory for %d entries is kept", n)
+	}
+	fields, err := d.Decode([]byte("\xbe\xbf"), nil)
+	if err != nil || len(fields) != 2 || fields[0].Name != "a" || fields[1].Name != "" {
+		t.Errorf("the table has %v, %v; want a and an entry without octets", fields, err)
+	}
+	if d.Close(); budget.left != MaxTableSize {
+		t.Errorf("%d octets of the budget are left, want %d", budget.left, MaxTableSize)
+	}
+}

@@ -156,6 +156,17 @@ func (t *table) drop(n int, behind State) {
 		t.head++
 	}
 	t.behind = behind
+	t.shrink()
+}
+
+// keptEntries is for how many entries memory is kept that there are no more.
+const keptEntries = 256
+
+// shrink gives memory back that was for many more entries than there are.
+func (t *table) shrink() {
+	if n := len(t.entries) - t.head; cap(t.entries) > keptEntries && n < cap(t.entries)/4 {
+		t.entries, t.head = append(make([]entry, 0, 2*n), t.entries[t.head:]...), 0
+	}
 }
 
 // clear removes all entries.
