@@ -13,7 +13,7 @@ import (
 const (
 	maxLedgerStreams = 4096    // of a connection
 	maxFollowed      = 1 << 14 // of all connections, counted for the ledger and the rules
-	freeFollowed     = 64      // of a connection, even where others have taken all
+	freeFollowed     = 16      // of a connection, even where others have taken all
 )
 
 // follow counts a stream more of a connection that has n, and reports whether it may have it.

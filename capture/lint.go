@@ -167,12 +167,14 @@ type heldOffence struct {
 	*offence
 }
 
-// maxHeldOffences is how many wait for each side.
-const maxHeldOffences = 1000
+const (
+	maxHeldOffences = 1000 // that wait for a side
+	offenceOctets   = 256  // of memory
+)
 
 // hold reports an offence when side d is seen to send again, and nothing was lost before.
 func (l *lint) hold(rule int, o *offence, d Dir) {
-	if len(l.held[d]) < maxHeldOffences {
+	if len(l.held[d]) < maxHeldOffences && l.s.a.held.take(offenceOctets) {
 		l.held[d] = append(l.held[d], heldOffence{rule, o})
 	}
 }
@@ -182,7 +184,13 @@ func (l *lint) release(d Dir) {
 	for _, h := range l.held[d] {
 		l.report(h.rule, h.offence)
 	}
-	l.held[d] = l.held[d][:0]
+	l.dropHeld(d)
+}
+
+// dropHeld forgets what was held until d sends.
+func (l *lint) dropHeld(d Dir) {
+	l.s.a.held.give(len(l.held[d]) * offenceOctets)
+	l.held[d] = nil
 }
 
 // event checks the rules of a kind that are not about one frame.

@@ -37,6 +37,11 @@ func (l *lint) apply(f *Frame) {
 		}
 	default:
 	}
+	if l.message.kind == promisedHead {
+		if st := l.get(side.block.promised); st != nil {
+			st.head = l.message.Method == "HEAD"
+		}
+	}
 	side.rates.add(l, f)
 }
 
@@ -107,7 +112,7 @@ func (l *lint) lost(d Dir, _ time.Time, n int64) {
 func (l *lint) lostFrames(d Dir) {
 	side := &l.sides[d]
 	side.lossy = true
-	l.held[d] = nil
+	l.dropHeld(d)
 	side.block = lintBlock{}
 	side.settings.lost()
 	l.sides[d.Other()].settings.lost()

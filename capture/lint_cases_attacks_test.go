@@ -108,6 +108,12 @@ var attackCases = []ruleCase{
 			times(manyUpdates, func(uint32) {
 				p.server(h2.Data(1, "content")).client(h2.WindowUpdate(0, 7), h2.WindowUpdate(1, 7))
 			})
+			// The second of WINDOW_UPDATE begins behind that of DATA.
+			p.at(2000).server(h2.Data(1, "content")).at(2020)
+			times(manyUpdates, func(uint32) {
+				p.server(h2.Data(1, "content")).client(h2.WindowUpdate(0, 7), h2.WindowUpdate(1, 7))
+			})
+			p.at(3001).server(h2.Data(1, "content")).client(h2.WindowUpdate(0, 7))
 		},
 	},
 	{

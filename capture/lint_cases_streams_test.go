@@ -316,6 +316,11 @@ var messageCases = []ruleCase{
 		want:   "server 1: content-length on stream 1 is 5, and there are 4 octets of content",
 		holds: func(p *script) {
 			begin(p).server(h2.Response(1, 200, "content-length: 5"), h2.Data(1, "four"), h2.Data(1, "!"))
+			for id := uint32(2); id <= 4; id += 2 { // also with CONTINUATION
+				pushed := h2.Request(1, "HEAD", "/").Cut(int(id) / 2)
+				pushed.PromisedID = id
+				p.server(pushed, h2.Response(id, 200, "content-length: 5").End())
+			}
 			p.server(h2.Trailers(1, "a: b"))
 			p.client(h2.Request(3, "HEAD", "/").End()).server(h2.Response(3, 200, "content-length: 5").End())
 			p.client(h2.Get(5)).server(h2.Response(5, 304, "content-length: 5").End())

@@ -12,12 +12,14 @@ type rate struct {
 	n     uint32
 }
 
-// add counts an event.
-func (r *rate) add(t time.Time, within time.Duration) {
-	if r.since.IsZero() || t.Sub(r.since) > within {
+// add counts an event, and reports whether the time begins with it.
+func (r *rate) add(t time.Time, within time.Duration) (again bool) {
+	again = r.since.IsZero() || t.Sub(r.since) > within
+	if again {
 		r.since, r.n = t, 0
 	}
 	r.n++
+	return again
 }
 
 // rates count the frames of a side that cost it next to nothing.
@@ -27,10 +29,10 @@ type rates struct {
 	pings      rate
 	settings   rate
 	priorities rate
-	updates    rate // WINDOW_UPDATE
-	data       rate // DATA of the other side
-	empty      rate // DATA and fragments without octets
-	tiny       rate // DATA of few octets
+	updates    rate   // WINDOW_UPDATE
+	data       uint32 // DATA of the other side, within the time of updates
+	empty      rate   // DATA and fragments without octets
+	tiny       rate   // DATA of few octets
 }
 
 const (
@@ -44,7 +46,7 @@ func (r *rates) add(l *lint, f *Frame) {
 	h, t := f.Header, f.Time
 	switch ends := h.Flags.Has(frame.FlagEndStream); h.Type {
 	case frame.TypeData:
-		l.sides[f.Dir.Other()].rates.data.add(t, time.Second)
+		l.sides[f.Dir.Other()].rates.data++
 		switch {
 		case f.DataLen == 0 && !ends:
 			r.empty.add(t, time.Second)
@@ -68,7 +70,9 @@ func (r *rates) add(l *lint, f *Frame) {
 	case frame.TypePriority, frame.TypePriorityUpdate:
 		r.priorities.add(t, time.Second)
 	case frame.TypeWindowUpdate:
-		r.updates.add(t, time.Second)
+		if r.updates.add(t, time.Second) {
+			r.data = 0
+		}
 	default:
 	}
 }

@@ -91,7 +91,7 @@ var attackRules = []rule{
 			"what it may send each time.",
 		func(l *lint, f *Frame) *offence {
 			r := &l.sides[f.Dir].rates
-			if r.updates.n <= updatesPerData*r.data.n {
+			if r.updates.n <= updatesPerData*r.data {
 				return nil
 			}
 			return flood(f, frame.TypeWindowUpdate, r.updates, manyUpdates)
