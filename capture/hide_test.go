@@ -92,7 +92,10 @@ func TestHideEvents(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	got := []string{string(f.Parsed.(frame.GoAway).DebugData), m.Line, r.Path, n.Text, c.Line, r.Authority, r.Reason, r.GRPC.Method, r.GRPC.Message}
+	got := []string{
+		string(f.Parsed.(frame.GoAway).DebugData), m.Line, r.Path, n.Text, c.Line,
+		r.Authority, r.Reason, r.GRPC.Method, r.GRPC.Message,
+	}
 	texts := []string{
 		"/?token=(hidden, 3 octets)", "GET /?token=(hidden, 3 octets) HTTP/1.1", "/?token=(hidden, 3 octets)",
 		"the path /?token=(hidden, 3 octets) has a space", "CONNECT (hidden, 3 octets)@a.example:443 HTTP/1.1",
