@@ -124,5 +124,6 @@ func (l *ledger) stalled(st *ledgerStream, d Dir, k mark, e stallEnd) {
 	p.conn = min(conn.shutFor(e.at)-k.conn, p.blocked)
 	st.wait.Stream += p.own
 	st.wait.Connection += p.blocked - p.own
+	l.s.lint.waits(d, &p)
 	l.tell(st, d, p)
 }

@@ -213,10 +213,11 @@ type lintEvent struct {
 // gap sees a Gap.
 func (l *lint) gap(g *Gap) { l.event(onGap, &lintEvent{time: g.Time, gap: g}) }
 
+// waits counts a period without window of side d, be it long enough for a Stall or not.
+func (l *lint) waits(d Dir, p *period) { l.waited[d].add(p) }
+
 // stall sees a Stall.
 func (l *lint) stall(s *Stall) {
-	w := &l.waited[s.Dir]
-	w.add(s)
 	l.event(onStall, &lintEvent{time: s.End, st: s})
 }
 

@@ -125,25 +125,19 @@ func (h *hpackTotal) add(m *lintMessage) {
 
 // waitedTotal is how long a side had no window.
 type waitedTotal struct {
-	stalls  uint64
 	longest time.Duration
 	total   time.Duration
-	until   time.Time // of what is counted, since Stalls of several streams are at the same time
-	first   uint32    // stream
+	until   time.Time // of what is counted, since several streams wait at the same time
 }
 
-func (w *waitedTotal) add(s *Stall) {
-	if w.stalls == 0 {
-		w.first = s.Stream
-	}
-	w.stalls += s.Periods
-	w.longest = max(w.longest, s.Blocked)
-	from := s.Start
+func (w *waitedTotal) add(p *period) {
+	w.longest = max(w.longest, p.blocked)
+	from := p.start
 	if from.Before(w.until) {
 		from = w.until
 	}
-	if d := s.End.Sub(from); d > 0 {
-		w.total += min(d, s.Blocked)
-		w.until = s.End
+	if d := p.end.at.Sub(from); d > 0 {
+		w.total += min(d, p.blocked)
+		w.until = p.end.at
 	}
 }

@@ -94,7 +94,7 @@ func (s *Summary) explain() {
 		s.problem("the capture has no TCP connection that carries anything")
 	}
 	if s.Encrypted > 0 && s.Keys == 0 {
-		s.problem(countOf(s.Encrypted, "connection") + " encrypted, and there is no key log")
+		s.problem(countOf(s.Encrypted, "connection") + " encrypted, and there are no keys")
 	} else if s.Encrypted > 0 {
 		s.problem(countOf(s.Encrypted, "connection") + " encrypted with keys that the key log does not have")
 	}

@@ -87,7 +87,8 @@ function connButton(text, id) {
 
 // blockedButton says so, and shows the stalls.
 function blockedButton(b) {
-  const e = el('button', {type: 'button', class: 'by-' + b.window},
+  const title = 'in stalls of --min-stall, or 20 ms, and longer; what each request waited for counts shorter ones, too';
+  const e = el('button', {type: 'button', class: 'by-' + b.window, title},
     sideNames[b.dir] + ' blocked ' + formatDuration(b.ns) + ' by the ' + b.window + ' window');
   e.addEventListener('click', () => showTab('stalls'));
   return e;

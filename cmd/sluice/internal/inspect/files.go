@@ -2,7 +2,10 @@ package inspect
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/capture/export"
@@ -21,8 +24,42 @@ type exporter interface {
 	Close() error // completes the file, which stays open
 }
 
+// checkOutputs finds a file that would be written over what is read, or over another output.
+func (o *Options) checkOutputs() error {
+	type named struct{ flag, name string }
+	kept := []named{{"the key log", o.keyLogName()}}
+	for _, name := range o.Files {
+		kept = append(kept, named{"the capture", name})
+	}
+	for _, out := range []named{{"--html", o.HTML}, {"--har", o.HAR}, {"--perfetto", o.Perfetto}} {
+		if out.name == "" {
+			continue
+		}
+		for _, other := range kept {
+			if sameFile(out.name, other.name) {
+				return fmt.Errorf("%s %s would be written over %s", out.flag, out.name, other.flag)
+			}
+		}
+		kept = append(kept, out)
+	}
+	return nil
+}
+
+// sameFile reports whether two names are those of one file, be it there or not yet.
+func sameFile(a, b string) bool {
+	if a != "" && filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && x.Mode().IsRegular() && os.SameFile(x, y)
+}
+
 // newFiles creates the files that o names.
 func newFiles(o *Options) (*files, error) {
+	if err := o.checkOutputs(); err != nil {
+		return nil, err
+	}
 	f := &files{}
 	for _, kind := range []struct {
 		name string

@@ -47,3 +47,37 @@ func TestFiles(t *testing.T) {
 		t.Errorf("a file that cannot be written: exit status %d, %s", r.status, r.err)
 	}
 }
+
+// No output is written over the capture, the key log or another output.
+func TestFilesKeepTheCapture(t *testing.T) {
+	content := recorded(t)
+	name := written(t, content)
+	dir := filepath.Dir(name)
+	link, keys := filepath.Join(dir, "link"), filepath.Join(dir, "keys")
+	if err := os.Link(name, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(keys, []byte("# no keys\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(string) string { return keys }
+	for _, tt := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{HTML: name}, "--html " + name + " would be written over the capture"},
+		{Options{HAR: dir + "/./capture.pcapng"}, "would be written over the capture"},
+		{Options{Perfetto: link}, "would be written over the capture"},
+		{Options{HTML: keys, KeyLog: keys}, "would be written over the key log"},
+		{Options{HTML: keys, Getenv: getenv}, "would be written over the key log"},
+		{Options{HTML: dir + "/new", HAR: dir + "/new"}, "would be written over --html"},
+	} {
+		tt.o.Files = []string{name}
+		if r := inspectIt(t, tt.o); r.status != 2 || !strings.Contains(r.err, tt.want) {
+			t.Errorf("exit status %d, %q, want %q", r.status, r.err, tt.want)
+		}
+	}
+	if after, err := os.ReadFile(name); err != nil || !bytes.Equal(after, content) {
+		t.Errorf("the capture has changed: %v", err)
+	}
+}

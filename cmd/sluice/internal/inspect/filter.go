@@ -2,22 +2,25 @@ package inspect
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/sluice-go/sluice/capture"
+	"github.com/sluice-go/sluice/frame"
 )
 
 // A filter lets through a part of the events.
 type filter struct {
 	conns   []uint64
 	streams []uint32
-	types   []string      // of frames, in capitals
+	types   []frame.Type
 	host    string        // in lower case; ".example.com" has those below it, too
 	chosen  *chosen       // of --errors; nil is all
 	hosts   map[conn]bool // streams of the host
+	passed  bool          // something is shown, or there is no filter
 }
 
 // A conn names a stream of a connection.
@@ -47,10 +50,37 @@ func newFilter(o *Options) (*filter, error) {
 		f.streams = append(f.streams, uint32(n))
 	}
 	for _, s := range o.Types {
-		f.types = append(f.types, strings.ToUpper(strings.ReplaceAll(s, "-", "_")))
+		typ, err := frameType(s)
+		if err != nil {
+			return nil, err
+		}
+		f.types = append(f.types, typ)
 	}
 	f.host = strings.ToLower(o.Host)
 	return f, nil
+}
+
+// frameType is the type of frames that a name stands for, in any case: that of an RFC, or a number
+// such as 0x2a or UNKNOWN_0x2a.
+func frameType(name string) (frame.Type, error) {
+	text := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	number, err := strconv.ParseUint(strings.TrimPrefix(text, "UNKNOWN_"), 0, 8)
+	if err == nil {
+		return frame.Type(number), nil
+	}
+	var known []string
+	for t := range frame.Type(math.MaxUint8) {
+		switch {
+		case !t.Known():
+		case t.String() == text:
+			return t, nil
+		default:
+			known = append(known, t.String())
+		}
+	}
+	return 0, fmt.Errorf(
+		"--type %s: want types of frames: %s, or a number such as 0x2a", name, strings.Join(known, ", "),
+	)
 }
 
 // A gate lets through the events of connections that something is shown of: their heads come with
@@ -70,6 +100,7 @@ func (f *filter) to(shown, all capture.Handler) capture.Handler {
 		}
 	}
 	if f.conns == nil && f.streams == nil && f.types == nil && f.host == "" && f.chosen == nil {
+		f.passed = true
 		return func(e capture.Event) {
 			for _, g := range gates {
 				g.next(e)
@@ -90,6 +121,7 @@ func (f *filter) to(shown, all capture.Handler) capture.Handler {
 			case isEnd:
 				g.end(e)
 			case wanted && (i > 0 || shown == nil || f.typed(e)):
+				f.passed = f.passed || i == 0
 				g.pass(e)
 			}
 		}
@@ -133,8 +165,8 @@ func (f *filter) typed(e capture.Event) bool {
 	if f.types == nil {
 		return true
 	}
-	frame, ok := e.(*capture.Frame)
-	return ok && slices.Contains(f.types, frame.Header.Type.String())
+	fr, ok := e.(*capture.Frame)
+	return ok && slices.Contains(f.types, fr.Header.Type)
 }
 
 // wants reports whether an event is to be shown.

@@ -108,9 +108,28 @@ func TestFilter(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	for _, o := range []Options{{Conns: []string{"x"}}, {Streams: []string{"-1"}}, {Streams: []string{"2147483648"}}} {
+	for _, o := range []Options{
+		{Conns: []string{"x"}},
+		{Streams: []string{"-1"}},
+		{Streams: []string{"2147483648"}},
+		{Types: []string{"HEADER"}},
+		{Types: []string{"0x100"}},
+		{Types: []string{""}},
+	} {
 		if _, err := newFilter(&o); err == nil {
-			t.Errorf("%q %q: no error", o.Conns, o.Streams)
+			t.Errorf("%q %q %q: no error", o.Conns, o.Streams, o.Types)
+		}
+	}
+}
+
+// Types without a name are chosen by number, as they are shown.
+func TestFrameType(t *testing.T) {
+	for name, want := range map[string]frame.Type{
+		"headers": frame.TypeHeaders, "Window-Update": frame.TypeWindowUpdate, "PRIORITY_UPDATE": frame.TypePriorityUpdate,
+		"UNKNOWN_0xbe": 0xbe, "0xBE": 0xbe, "190": 0xbe, "UNKNOWN_0xff": 0xff,
+	} {
+		if got, err := frameType(name); err != nil || got != want {
+			t.Errorf("%s is %v, %v", name, got, err)
 		}
 	}
 }

@@ -20,14 +20,22 @@ type keyLog struct {
 	total int    // octets
 }
 
+// keyLogName is the name of the key log; "" is none.
+func (o *Options) keyLogName() string {
+	if o.KeyLog != "" {
+		return o.KeyLog
+	}
+	return o.Getenv("SSLKEYLOGFILE")
+}
+
 // openKeyLog opens the key log, and says where it comes from if the user has not named it. One that
 // the environment names need not be there yet.
 func (o *Options) openKeyLog() (*keyLog, error) {
-	k := &keyLog{name: o.KeyLog, due: true}
+	k := &keyLog{name: o.keyLogName(), due: true}
 	if k.name == "" {
-		if k.name = o.Getenv("SSLKEYLOGFILE"); k.name == "" {
-			return k, nil
-		}
+		return k, nil
+	}
+	if o.KeyLog == "" {
 		fmt.Fprintf(o.Err, "sluice inspect: keys are taken from %s, which SSLKEYLOGFILE names\n", k.name)
 	}
 	err := k.open()
@@ -41,6 +49,14 @@ func (o *Options) openKeyLog() (*keyLog, error) {
 func (k *keyLog) open() (err error) {
 	k.f, err = os.Open(k.name) //nolint:gosec // the user names it
 	return err
+}
+
+// advice says where keys come from, for a capture that there are none for.
+func (k *keyLog) advice() string {
+	if k.name == "" {
+		return "a program that has SSLKEYLOGFILE=keys.log in its environment writes its keys there, for --keylog keys.log"
+	}
+	return k.name + " has no keys: those of a key log are lines that begin with a word such as CLIENT_RANDOM"
 }
 
 // close closes the file.

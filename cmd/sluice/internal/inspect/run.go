@@ -106,6 +106,9 @@ func (r *reading) show() error {
 	if err := files.close(); err != nil {
 		return unreadable("%v", err)
 	}
+	if !f.passed && r.summary.frames > 0 {
+		fmt.Fprintln(r.Err, "sluice inspect: nothing of the capture is what the flags choose")
+	}
 	return r.finish(readErr)
 }
 
@@ -135,6 +138,9 @@ func (r *reading) finish(readErr error) error {
 	case readErr != nil:
 		return r.failed(r.Files[0], readErr)
 	case r.summary.unread():
+		if s := &r.summary.read; s.Encrypted > 0 && s.Keys == 0 {
+			fmt.Fprintln(r.Err, "sluice inspect:", r.keys.advice())
+		}
 		return &StatusError{Code: statusUnreadable}
 	case r.summary.failures() > 0:
 		return &StatusError{Code: statusFindings}

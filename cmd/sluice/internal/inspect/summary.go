@@ -21,7 +21,8 @@ type summary struct {
 	findings  [3]int          // by Severity
 	rules     map[string]rule // of errors and warnings
 	stalls    int
-	stalled   time.Duration
+	stalled   time.Duration   // in all of them
+	waited    time.Duration   // of requests, for windows: in Stalls, and in what is too short for one
 	read      capture.Summary // of the file; set at its end
 	frames    uint64
 	octets    int64
@@ -45,6 +46,9 @@ const (
 	maxRules         = 1000
 )
 
+// shortWaits is how long waits that are no Stalls must be together to be worth a word.
+const shortWaits = 20 * time.Millisecond
+
 func newSummary() *summary {
 	return &summary{
 		protocols: map[capture.Protocol]int{}, statuses: map[int]int{}, rules: map[string]rule{}, problems: map[string]int{},
@@ -59,6 +63,7 @@ func (s *summary) event(e capture.Event) {
 	case *capture.Request:
 		s.requests++
 		s.statuses[e.Status/100]++
+		s.waited += e.Wait.Stream + e.Wait.Connection
 		if e.ResetBy != "" {
 			s.resets++
 		}
@@ -129,14 +134,27 @@ func (s *summary) write(w io.Writer, c palette) {
 	}
 	fmt.Fprintf(w, "\n%s, %s of HTTP\n", countText(int64(s.frames), "frame"), sizeText(s.octets))
 	fmt.Fprintf(w, "%s%s\n", countText(int64(s.requests), "request"), s.statusText())
-	if s.stalls > 0 {
-		fmt.Fprintf(
-			w, "%s%s%s of streams that had no window, %s together\n",
-			c.warn.on, countText(int64(s.stalls), "stall"), c.warn.off, durationText(s.stalled),
-		)
-	}
+	s.writeStalls(w, c)
 	s.writeFindings(w, c)
 	s.writeMissing(w, c)
+}
+
+// writeStalls writes how long streams had no window. Requests may have waited much longer than in
+// their Stalls: many short times.
+func (s *summary) writeStalls(w io.Writer, c palette) {
+	short := s.waited - s.stalled
+	if s.stalls > 0 {
+		fmt.Fprintf(
+			w, "%s%s%s of streams that had no window, %s together",
+			c.warn.on, countText(int64(s.stalls), "stall"), c.warn.off, durationText(s.stalled),
+		)
+		if short >= shortWaits {
+			fmt.Fprintf(w, "; and %s in shorter waits", durationText(short))
+		}
+		fmt.Fprintln(w)
+	} else if short >= shortWaits {
+		fmt.Fprintf(w, "%s without window, in waits too short for a stall (--min-stall)\n", durationText(short))
+	}
 }
 
 // statusText says how requests have ended.
@@ -173,7 +191,11 @@ func (s *summary) writeFindings(w io.Writer, c palette) {
 	)
 	for _, name := range slices.Sorted(maps.Keys(s.rules)) {
 		if r := s.rules[name]; r.severity != capture.Note {
-			fmt.Fprintf(w, "  %d × %s %s (%s)\n", r.n, r.severity, escaped(name), escaped(r.section))
+			fmt.Fprintf(w, "  %d × %s %s", r.n, r.severity, escaped(name))
+			if r.section != "" {
+				fmt.Fprintf(w, " (%s)", escaped(r.section))
+			}
+			fmt.Fprintln(w)
 		}
 	}
 }

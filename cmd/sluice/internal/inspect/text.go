@@ -18,6 +18,7 @@ type text struct {
 	start  time.Time // times count from it; by default that of the first event
 	b      []byte    // of the line that is made
 	err    error     // of w
+	told   string    // text of the last Gap
 }
 
 // indent is what lines below that of an event begin with.
@@ -263,6 +264,7 @@ func (x *text) message(e *capture.Message) {
 
 // gap writes what is missing.
 func (x *text) gap(e *capture.Gap) {
+	x.told = strings.Clone(e.Text)
 	x.line(e.Conn, e.Time, "!", x.colors.bad)
 	what := escaped(e.Text)
 	if what == "" {
@@ -275,8 +277,12 @@ func (x *text) gap(e *capture.Gap) {
 	x.put("\n")
 }
 
-// finding writes what is wrong.
+// finding writes what is wrong, but not what a Gap has said in the line above.
 func (x *text) finding(e *capture.Finding) {
+	if told := x.told; told != "" && e.Text == told {
+		x.told = ""
+		return
+	}
 	s := x.severity(e.Severity)
 	x.line(e.Conn, e.Time, "!", s)
 	x.b = s.add(x.b, e.Severity.String())
