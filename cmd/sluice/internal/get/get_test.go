@@ -58,6 +58,7 @@ func newSite(t *testing.T) *site {
 		kind := r.Header.Get("Content-Type")
 		fmt.Fprintf(w, "%s %s %d %s %s\n", r.Method, kind, r.ContentLength, body, r.Header.Get("A"))
 	})
+	pushForever(mux)
 	mux.Handle("/moved", http.RedirectHandler("/hello", http.StatusFound))
 	mux.HandleFunc("/push", func(w http.ResponseWriter, _ *http.Request) {
 		if p, ok := w.(http.Pusher); ok {

@@ -3,11 +3,17 @@ package get
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/client"
 )
+
+// refusedAfter is how long a promise may take to come to HandlePush. One that the client has
+// refused never does.
+const refusedAfter = time.Second
 
 // A pushed is a response that the server has pushed.
 type pushed struct {
@@ -18,30 +24,74 @@ type pushed struct {
 	err         error
 }
 
-// pushes takes what servers push.
+// pushes takes what servers push. It counts the promises, too, since each one is handled by a
+// goroutine of its own, which may begin behind the end of all requests.
 type pushes struct {
-	all  sync.WaitGroup
-	mu   sync.Mutex // guards list
-	list []*pushed
+	ctx     context.Context // its end cancels them
+	timeout time.Duration   // of each; 0 is none
+
+	mu              sync.Mutex // guards the fields below
+	promised, begun int
+	list            []*pushed     // those that are over
+	changed         chan struct{} // closed and replaced with each change
+}
+
+func newPushes(ctx context.Context, o *Options) *pushes {
+	return &pushes{ctx: ctx, timeout: o.Timeout, changed: make(chan struct{})}
 }
 
 // HandlePush reads a pushed response to its end.
 func (p *pushes) HandlePush(push *client.Push) {
-	p.all.Add(1)
-	defer p.all.Done()
+	p.change(func() { p.begun++ })
+	ctx := p.ctx
+	if p.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.timeout)
+		defer cancel()
+	}
 	start := time.Now()
 	x := &pushed{url: push.Request.URL.String(), parent: push.Parent.URL.String()}
-	resp, err := push.Response(context.Background())
+	resp, err := push.Response(ctx)
 	if err == nil {
 		x.status = resp.StatusCode
 		x.octets, err = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close() // it has been read
 	}
 	x.err, x.total = err, time.Since(start)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.list = append(p.list, x)
+	p.change(func() { p.list = append(p.list, x) })
 }
 
-// wait waits for the pushes that have begun.
-func (p *pushes) wait() { p.all.Wait() }
+// change changes what is guarded.
+func (p *pushes) change(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// wait waits for what was promised, and returns it.
+func (p *pushes) wait() []*pushed {
+	refused := time.After(refusedAfter)
+	for late := false; ; {
+		p.mu.Lock()
+		list, changed := slices.Clone(p.list), p.changed
+		over := len(p.list) == p.begun && (late || p.begun >= p.promised)
+		p.mu.Unlock()
+		if over {
+			return list
+		}
+		select {
+		case <-changed:
+		case <-refused:
+			late = true
+		}
+	}
+}
+
+// event is a capture.Handler.
+func (p *pushes) event(e capture.Event) {
+	if f, ok := e.(*capture.Frame); ok && f.Dir == capture.Server && f.Header.Type.String() == "PUSH_PROMISE" {
+		p.change(func() { p.promised++ })
+	}
+}

@@ -50,16 +50,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.content, err = o.content(); err != nil {
 		return err
 	}
-	t, done, err := o.transport()
+	if o.Stat {
+		g.pushes = newPushes(ctx, &o)
+	}
+	t, done, err := o.transport(g.pushes)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	defer t.CloseIdleConnections()
-	if o.Stat {
-		g.pushes = &pushes{}
-		t.PushHandler = g.pushes
-	}
 	g.client = &http.Client{Transport: t, Timeout: o.Timeout}
 	if !o.Follow {
 		g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -69,8 +68,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	exchanges := g.fetch(ctx, files)
 	g.progress.wait()
 	if o.Stat {
-		g.pushes.wait()
-		if err := writeTable(&o, exchanges, g.pushes.list, t.Stats(), time.Since(start)); err != nil {
+		pushed := g.pushes.wait()
+		if err := writeTable(&o, exchanges, pushed, t.Stats(), time.Since(start)); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,9 @@ import (
 // dialTimeout bounds the time that a connection takes to be there.
 const dialTimeout = 30 * time.Second
 
-// transport returns a Transport as the flags want it; done must be called at the end.
-func (o *Options) transport() (t *client.Transport, done func() error, err error) {
+// transport returns a Transport as the flags want it; done must be called at the end. p takes
+// pushes; nil takes none.
+func (o *Options) transport(p *pushes) (t *client.Transport, done func() error, err error) {
 	t = &client.Transport{
 		TLSClientConfig:    &tls.Config{InsecureSkipVerify: o.Insecure}, //nolint:gosec // the user has asked for it
 		DisableCompression: !o.Compress,
@@ -48,13 +49,13 @@ func (o *Options) transport() (t *client.Transport, done func() error, err error
 		}
 		t.Proxy = http.ProxyURL(u)
 	}
-	done, err = o.watch(t)
+	done, err = o.watch(t, p)
 	return t, done, err
 }
 
 // watch has the connections of a Transport shown, recorded, and their keys written, as the flags
 // say.
-func (o *Options) watch(t *client.Transport) (done func() error, err error) {
+func (o *Options) watch(t *client.Transport, p *pushes) (done func() error, err error) {
 	logger := log.New(o.Err, "sluice: ", 0)
 	w, err := watch.Open(watch.Options{Record: o.Record, KeyLog: o.KeyLog}, "", logger)
 	if err != nil {
@@ -65,15 +66,27 @@ func (o *Options) watch(t *client.Transport) (done func() error, err error) {
 	if !o.Quiet {
 		w.Banner(o.Err)
 	}
-	if !o.Verbose {
+	var handlers []capture.Handler
+	if o.Verbose {
+		text, err := inspect.Text(o.Err, o.Color, o.Getenv)
+		if err != nil {
+			_ = w.Close() // nothing was recorded
+			return nil, err
+		}
+		handlers = append(handlers, text)
+	}
+	if p != nil {
+		t.PushHandler = p
+		handlers = append(handlers, p.event)
+	}
+	if len(handlers) == 0 {
 		return w.Close, nil
 	}
-	text, err := inspect.Text(o.Err, o.Color, o.Getenv)
-	if err != nil {
-		_ = w.Close() // nothing was recorded
-		return nil, err
-	}
-	live := &capture.Live{Options: capture.Options{ShowSecrets: o.ShowSecrets}, Handler: text}
+	live := &capture.Live{Options: capture.Options{ShowSecrets: o.ShowSecrets}, Handler: func(e capture.Event) {
+		for _, h := range handlers {
+			h(e)
+		}
+	}}
 	t.Tracer = live
 	return func() error {
 		live.Close()
