@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // content is what requests carry.
@@ -98,6 +100,20 @@ func writeHead(w io.Writer, resp *http.Response) error {
 	fmt.Fprintf(&b, "%s %s\r\n", resp.Proto, resp.Status)
 	_ = resp.Header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	_, err := w.Write(b.Bytes())
+	_, err := io.WriteString(w, visible(b.String()))
 	return err
+}
+
+// visible returns text of a peer, of which a terminal only shows the control characters: as \u001b.
+func visible(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		if unicode.IsControl(r) && !strings.ContainsRune("\r\n\t", r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(s[i:])
+		b.WriteString(s[i : i+n]) // octets that are no UTF-8 stay
+	}
+	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // outputs returns a file name for each request; nil is standard output.
@@ -51,7 +52,7 @@ func fileName(text string) string {
 		}
 	}
 	name = strings.Map(func(r rune) rune {
-		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+		if unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r) {
 			return '_'
 		}
 		return r
@@ -65,12 +66,15 @@ func unique(name string, taken map[string]bool) string {
 		name = "index.html"
 	}
 	free := name
-	for n := 1; taken[free]; n++ {
+	for n := 1; taken[free] || taken[free+partial]; n++ {
 		free = name + "." + strconv.Itoa(n)
 	}
-	taken[free] = true
+	taken[free], taken[free+partial] = true, true
 	return free
 }
+
+// partial ends the name of a file that is not whole yet.
+const partial = ".part"
 
 // A download is a file that takes its name when it is whole.
 type download struct {
@@ -83,7 +87,7 @@ func newDownload(name string) (*download, error) {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		return &download{File: f}, err
 	}
-	f, err := os.Create(name + ".part")
+	f, err := os.Create(name + partial)
 	return &download{f, name}, err
 }
 

@@ -47,7 +47,7 @@ func (p *progress) upload(x *exchange, req *http.Request) {
 	if p == nil || req.Body == nil || req.Body == http.NoBody {
 		return
 	}
-	bar := p.bar("up "+shorten(x.url), max(0, req.ContentLength))
+	bar := p.bar("up "+shorten(p.o.name(x.url)), max(0, req.ContentLength))
 	counted := func(body io.ReadCloser) io.ReadCloser {
 		bar.SetCurrent(0)
 		return &counter{ReadCloser: body, bar: bar}

@@ -171,7 +171,7 @@ func (g *getter) failures(exchanges []*exchange) error {
 			continue
 		}
 		n++
-		last = fmt.Errorf("%s: %w", g.name(x.url), x.err)
+		last = fmt.Errorf("%s: %s", g.o.name(x.url), visible(x.err.Error()))
 		if len(exchanges) > 1 {
 			fmt.Fprintln(g.o.Err, "sluice:", last)
 		}
@@ -183,8 +183,8 @@ func (g *getter) failures(exchanges []*exchange) error {
 }
 
 // name is a URL as it is shown.
-func (g *getter) name(u string) string {
-	if g.o.ShowSecrets {
+func (o *Options) name(u string) string {
+	if o.ShowSecrets {
 		return u
 	}
 	return capture.HideURL(u)

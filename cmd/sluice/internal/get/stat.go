@@ -7,16 +7,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/client"
 )
 
 // writeTable writes a line for each exchange and each push, and the sum.
 func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats client.Stats, total time.Duration) error {
-	show := capture.HideURL
-	if o.ShowSecrets {
-		show = func(s string) string { return s }
-	}
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "status\tproto\toctets\tdns\tconnect\ttls\tsend\twait\tcontent\ttotal\t  URL")
 	var octets int64
@@ -31,7 +26,7 @@ func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats clien
 		}
 		octets += x.octets
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t  %s\n", status, x.proto, x.octets, span(s.dns), span(s.tcp),
-			span(s.tls), span(s.send), span(s.wait), span(s.content), span(s.total), show(x.url))
+			span(s.tls), span(s.send), span(s.wait), span(s.content), span(s.total), o.name(x.url))
 	}
 	for _, p := range pushes {
 		status := strconv.Itoa(p.status)
@@ -40,7 +35,7 @@ func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats clien
 		}
 		octets += p.octets
 		fmt.Fprintf(w, "%s\tpushed\t%d\t\t\t\t\t\t\t%s\t  %s (for %s)\n",
-			status, p.octets, span(p.total), show(p.url), show(p.parent))
+			status, p.octets, span(p.total), o.name(p.url), o.name(p.parent))
 	}
 	if err := w.Flush(); err != nil {
 		return err
