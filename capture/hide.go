@@ -76,8 +76,11 @@ func hideValue(f *Field, extra []string) string {
 	if slices.Contains(extra, name) {
 		return hidden(f.Value)
 	}
+	if strings.HasSuffix(name, "authorization") { // proxy-authorization, x-serverless-authorization and such
+		name = "authorization"
+	}
 	switch name {
-	case "authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info":
+	case "authorization", "authentication-info", "proxy-authentication-info":
 		scheme, rest, ok := strings.Cut(f.Value, " ")
 		if !ok {
 			return hidden(f.Value)
@@ -85,6 +88,8 @@ func hideValue(f *Field, extra []string) string {
 		return scheme + " " + hidden(rest)
 	case "cookie":
 		return hideCookies(f.Value)
+	case "sec-websocket-protocol":
+		return hideProtocols(f.Value)
 	case "set-cookie":
 		pair, attributes, ok := strings.Cut(f.Value, ";")
 		if ok {
@@ -115,13 +120,31 @@ func secretName(name string) bool {
 		return true
 	}
 	for _, part := range [...]string{
-		"token", "secret", "password", "apikey", "credential", "session", "jwt", "authorization", "cookie",
+		"token", "secret", "password", "passphrase", "apikey", "credential", "session", "jwt", "authorization", "cookie",
 	} {
 		if strings.Contains(name, part) {
 			return true
 		}
 	}
-	return strings.HasSuffix(name, "-key")
+	return strings.HasSuffix(name, "-key") || strings.HasSuffix(name, "-otp")
+}
+
+// hideProtocols hides the tokens that browsers send as subprotocols of WebSocket, for want of
+// authorization: behind a word such as "bearer", or with such a word in them.
+func hideProtocols(v string) string {
+	list, behind := strings.Split(v, ","), false
+	for i, p := range list {
+		word := strings.TrimSpace(p)
+		switch lower := strings.ToLower(word); lower {
+		case "bearer", "token", "access_token", "authorization", "auth", "jwt":
+			behind = true
+		default:
+			if behind || strings.Contains(lower, "bearer") || strings.Contains(lower, "auth") || secretName(lower) {
+				list[i] = strings.Replace(p, word, hidden(word), 1)
+			}
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // hidden stands for a value.

@@ -60,6 +60,7 @@ type Decoder struct {
 	table     table
 	limit     uint64 // the largest size that an update may set
 	limitSeen bool   // limit is known
+	owed      bool   // the next block has to begin with an update, since the limit is below the table's size
 	maxOctets int
 
 	// Of the block that is decoded:
@@ -89,11 +90,17 @@ func New(o Options) *Decoder {
 }
 
 // SetLimit says that the sender of the blocks has acknowledged a SETTINGS_HEADER_TABLE_SIZE of n.
-func (d *Decoder) SetLimit(n uint32) { d.limit, d.limitSeen = uint64(n), true }
+func (d *Decoder) SetLimit(n uint32) {
+	d.limit, d.limitSeen = uint64(n), true
+	d.owed = d.owed || d.table.behind == Known && d.table.size > d.limit // else the size is not certain
+}
 
 // Taint says that octets were lost, in which there may have been blocks: what older entries have
 // as their index is not certain any more.
-func (d *Decoder) Taint() { d.table.forget(Tainted) }
+func (d *Decoder) Taint() {
+	d.table.forget(Tainted)
+	d.owed = false
+}
 
 // Tainted reports whether the table may have entries from before a loss.
 func (d *Decoder) Tainted() bool { return d.table.behind == Tainted }
@@ -104,7 +111,12 @@ func (d *Decoder) Close() { d.table.clear() }
 // Decode decodes a whole block and appends its fields to the slice, which it returns. An error is
 // an *Error, the first of the block; the fields are those that could be decoded all the same.
 func (d *Decoder) Decode(block []byte, to []Field) ([]Field, error) {
-	d.block, d.pos, d.fields, d.octets, d.err = block, 0, to, 0, nil
+	d.block, d.pos, d.start, d.fields, d.octets, d.err = block, 0, 0, to, 0, nil
+	if d.owed && len(block) > 0 && block[0]&0xe0 != 0x20 { // RFC 9113 §4.3.1
+		d.fail("no dynamic table size update, though SETTINGS_HEADER_TABLE_SIZE was lowered to " +
+			strconv.FormatUint(d.limit, 10))
+		d.owed = false
+	}
 	for fields := 0; d.pos < len(block); {
 		d.start = d.pos
 		b := block[d.pos]
@@ -214,6 +226,7 @@ func (d *Decoder) update(late bool) bool {
 			", above the SETTINGS_HEADER_TABLE_SIZE of " + strconv.FormatUint(d.limit, 10))
 	}
 	d.table.resize(n)
+	d.owed = false
 	return true
 }
 

@@ -88,6 +88,44 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// A block behind a limit that the table exceeds begins with an update (RFC 9113 §4.3.1).
+func TestOwedUpdate(t *testing.T) {
+	const missing = "header block: no dynamic table size update, though SETTINGS_HEADER_TABLE_SIZE was lowered to "
+	for _, tt := range []struct {
+		name   string
+		limits []uint32
+		lost   bool
+		blocks []string
+		want   []string
+	}{
+		{"none", []uint32{33}, false, []string{"\xbe", "\xbe"}, []string{"a=b " + missing + "33, at octet 0", "a=b"}},
+		{"none, and raised again", []uint32{0, 4096}, false, []string{"\xbe"}, []string{
+			"a=b " + missing + "4096, at octet 0",
+		}},
+		{"sent", []uint32{0}, false, []string{"\x20\x82"}, []string{":method=GET"}},
+		{"not needed", []uint32{34}, false, []string{"\xbe"}, []string{"a=b"}},
+		{"lost, perhaps", []uint32{0}, true, []string{"\x82"}, []string{":method=GET"}},
+	} {
+		d := New(Options{})
+		if got := text(d.Decode([]byte("\x40\x01a\x01b"), nil)); got != "a=b" {
+			t.Fatal(got)
+		}
+		for _, n := range tt.limits {
+			d.SetLimit(n)
+		}
+		if tt.lost {
+			d.Taint()
+		}
+		var got []string
+		for _, b := range tt.blocks {
+			got = append(got, text(d.Decode([]byte(b), nil)))
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 // After a loss, what is added is known, and what was there before is tainted.
 func TestTaint(t *testing.T) {
 	d := New(Options{})

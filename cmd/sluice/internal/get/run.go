@@ -59,7 +59,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	defer t.CloseIdleConnections()
-	g.client = &http.Client{Transport: t, Timeout: o.Timeout}
+	g.client = &http.Client{Transport: t, Timeout: o.Timeout, CheckRedirect: redirected}
 	if !o.Follow {
 		g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
