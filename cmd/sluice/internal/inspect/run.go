@@ -145,18 +145,16 @@ func (r *reading) finish(readErr error) error {
 	case r.summary.failures() > 0:
 		return &StatusError{Code: statusFindings}
 	}
-	return r.blind(r.Files[0])
+	return nil
 }
 
-// blind returns an error where no HTTP was found in the capture that was read last, and not all of
-// it could be looked at: for want of keys, or since packets are not understood. A capture of which
-// nothing was checked is not one in which all is well.
-func (r *reading) blind(name string) error {
-	s := &r.summary.read
-	if s.HTTP2+s.HTTP1 > 0 || s.Encrypted+s.Packets.Unknown+s.Packets.Malformed == 0 {
+// unread returns an error where nothing of the capture that was read last could be: what was not
+// looked at is not the same in two captures.
+func (r *reading) unread(name string) error {
+	if s := &r.summary.read; s.HTTP2+s.HTTP1 > 0 || !r.summary.unread() {
 		return nil
 	}
-	return unreadable("%s: there is no HTTP that could be read: %s", name, strings.Join(s.Problems, "; "))
+	return unreadable("%s: there is no HTTP that could be read: %s", name, strings.Join(r.summary.read.Problems, "; "))
 }
 
 // failed is the error of a capture that could not be read, or not to its end.
@@ -187,7 +185,7 @@ func (r *reading) diff() error {
 			if err := r.read(r.Files[i], f.to(nil, side.event)); err != nil {
 				return r.failed(r.Files[i], err)
 			}
-			if err := r.blind(r.Files[i]); err != nil {
+			if err := r.unread(r.Files[i]); err != nil {
 				return err
 			}
 		}
