@@ -73,13 +73,13 @@ func (s *session) finish(f *Frame) {
 	switch f.Header.Type {
 	case frame.TypeData:
 		if f.Header.Flags.Has(frame.FlagEndStream) {
-			delete(s.sides[f.Dir].messages, id)
+			s.sides[f.Dir].over(id)
 		} else if s.info.StartMissing {
 			s.sides[f.Dir].begin(id) // so a header section behind it is trailers
 		}
 	case frame.TypeRSTStream:
-		delete(s.sides[Client].messages, id)
-		delete(s.sides[Server].messages, id)
+		s.sides[Client].over(id)
+		s.sides[Server].over(id)
 	default:
 	}
 }

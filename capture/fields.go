@@ -9,11 +9,12 @@ import (
 
 // Limits of what is kept for a direction.
 const (
-	maxBlock    = 1 << 20 // octets of a header block
-	maxUnacked  = 64      // SETTINGS that wait for their acknowledgement
-	maxMessages = 65536   // streams that have a header section and are not over
-	keptBlock   = 4096    // octets of memory that are kept from one block to the next
-	keptFields  = 256     // the same for fields
+	maxBlock      = 1 << 20 // octets of a header block
+	maxUnacked    = 64      // SETTINGS that wait for their acknowledgement
+	maxMessages   = 65536   // streams that have a header section and are not over
+	messageOctets = 16      // of memory for one of them
+	keptBlock     = 4096    // octets of memory that are kept from one block to the next
+	keptFields    = 256     // the same for fields
 )
 
 // A side is what a session knows of one direction, for decoding what it sends.
@@ -52,6 +53,8 @@ func newSide(a *analyzer, startMissing bool) *side {
 // close gives memory back.
 func (b *side) close() {
 	b.drop()
+	b.a.held.give(len(b.messages) * messageOctets)
+	clear(b.messages)
 	b.hpack.Close()
 }
 
@@ -163,7 +166,7 @@ func (b *side) end(f *Frame, block []byte) {
 		f.Trailer = b.message(f.Header.StreamID, f.Fields)
 	}
 	if b.ending {
-		delete(b.messages, b.stream)
+		b.over(b.stream)
 	}
 	b.drop()
 }
@@ -215,8 +218,16 @@ func (b *side) begin(stream uint32) {
 	if b.messages == nil {
 		b.messages = make(map[uint32]struct{})
 	}
-	if len(b.messages) < maxMessages {
+	if _, ok := b.messages[stream]; !ok && len(b.messages) < maxMessages && b.a.held.take(messageOctets) {
 		b.messages[stream] = struct{}{}
+	}
+}
+
+// over notes that a message, or its stream, is over.
+func (b *side) over(stream uint32) {
+	if _, ok := b.messages[stream]; ok {
+		delete(b.messages, stream)
+		b.a.held.give(messageOctets)
 	}
 }
 

@@ -132,6 +132,7 @@ func (w *waiting) turn() {
 	w.buf[Client], w.buf[Server] = w.buf[Server], w.buf[Client]
 	w.losses[Client], w.losses[Server] = w.losses[Server], w.losses[Client]
 	w.skip[Client], w.skip[Server] = w.skip[Server], w.skip[Client]
+	w.over[Client], w.over[Server] = w.over[Server], w.over[Client]
 	for i := range w.pieces {
 		w.pieces[i].d = w.pieces[i].d.Other()
 	}

@@ -15,6 +15,8 @@ type waiting struct {
 	pieces []piece   // in the order in which they came
 	losses [2][]int  // where in buf octets are missing, the first two places
 	skip   [2]int    // octets at the start that are not handed on
+	taken  int       // octets of the budget
+	over   [2]int    // 1 + the piece that has all losses behind it, which are too many to tell apart; 0: none
 }
 
 // A piece is octets of a direction that came at one time, a loss, or an end.
@@ -31,19 +33,41 @@ type piece struct {
 // maxPieces is how many times of octets are told apart; more pieces than twice as many cannot wait.
 const maxPieces = 4096
 
+// pieceOctets is how much memory a piece takes.
+const pieceOctets = 96
+
+// take reports whether the budget has n octets more.
+func (w *waiting) take(n int) bool {
+	if !w.budget.take(n) {
+		return false
+	}
+	w.taken += n
+	return true
+}
+
 // add keeps octets, and reports whether there is room for them.
 func (w *waiting) add(d wire.Dir, t time.Time, p []byte) bool {
-	if w.most > 0 && (len(w.buf[d])+len(p) > w.most || len(w.pieces) > 2*maxPieces) || !w.budget.take(len(p)) {
+	if w.most > 0 && (len(w.buf[d])+len(p) > w.most || len(w.pieces) > 2*maxPieces) {
+		return false
+	}
+	need, joins := len(p), false
+	last := len(w.pieces) - 1
+	if last >= 0 {
+		q := &w.pieces[last]
+		joins = q.n > 0 && q.d == d && (q.t.Equal(t) || last >= maxPieces)
+	}
+	if !joins {
+		need += pieceOctets
+	}
+	if !w.take(need) {
 		return false
 	}
 	w.buf[d] = append(w.buf[d], p...)
-	if last := len(w.pieces) - 1; last >= 0 {
-		if q := &w.pieces[last]; q.n > 0 && q.d == d && (q.t.Equal(t) || last >= maxPieces) {
-			q.n += len(p)
-			return true
-		}
+	if joins {
+		w.pieces[last].n += len(p)
+	} else {
+		w.pieces = append(w.pieces, piece{d: d, n: len(p), t: t})
 	}
-	w.pieces = append(w.pieces, piece{d: d, n: len(p), t: t})
 	return true
 }
 
@@ -56,10 +80,12 @@ func (w *waiting) Octets(d wire.Dir, t time.Time, p []byte) {
 
 // Lost implements wire.Sink.
 func (w *waiting) Lost(d wire.Dir, t time.Time, n int64, why string) {
-	if len(w.pieces) > 2*maxPieces { // too many to tell apart
-		q := &w.pieces[len(w.pieces)-1]
-		*q = piece{d: q.d, t: q.t, lost: -1, why: why}
-		return
+	if len(w.pieces) > 2*maxPieces || !w.take(pieceOctets) {
+		if i := w.over[d]; i > 0 {
+			w.pieces[i-1].lost = -1
+			return
+		}
+		w.over[d] = len(w.pieces) + 1
 	}
 	w.pieces = append(w.pieces, piece{d: d, t: t, lost: n, why: why})
 	if len(w.losses[d]) < 2 {
@@ -87,15 +113,14 @@ func (w *waiting) view(d wire.Dir) (b []byte, lost bool) {
 
 // reset forgets everything.
 func (w *waiting) reset() {
-	w.budget.give(len(w.buf[Client]) + len(w.buf[Server]))
-	w.buf, w.pieces = [2][]byte{}, nil
+	w.budget.give(w.taken)
+	w.buf, w.pieces, w.taken, w.over = [2][]byte{}, nil, 0, [2]int{}
 }
 
 // replay hands everything on, and forgets it.
 func (w *waiting) replay(to wire.Sink) {
 	buf, pieces := w.buf, w.pieces
-	w.buf, w.pieces = [2][]byte{}, nil
-	w.budget.give(len(buf[Client]) + len(buf[Server]))
+	w.reset()
 	for _, q := range pieces {
 		switch {
 		case q.end:
