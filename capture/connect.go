@@ -166,7 +166,8 @@ func (o *tunnels) frame(f *Frame) {
 	case f.Header.Type == frame.TypeRSTStream:
 		o.end1(u, f.Dir, f.Time, wire.Reset)
 		o.end1(u, f.Dir.Other(), f.Time, wire.Reset)
-	case (f.Header.Type == frame.TypeData || f.Header.Type == frame.TypeHeaders) && f.Header.Flags.Has(frame.FlagEndStream):
+	case !f.Header.Flags.Has(frame.FlagEndStream):
+	case f.Header.Type == frame.TypeData, f.Header.Type == frame.TypeHeaders:
 		o.end1(u, f.Dir, f.Time, wire.Closed)
 	}
 	if u.ended == [2]bool{true, true} {

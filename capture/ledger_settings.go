@@ -7,7 +7,7 @@ import (
 )
 
 // maxUnacknowledged is how many SETTINGS frames are remembered until they are acknowledged.
-const maxUnacknowledged = 1000
+const maxUnacknowledged = 100
 
 // sentSettings is what the ledger has to know of SETTINGS that are not acknowledged.
 type sentSettings struct {
