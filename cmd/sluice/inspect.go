@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,6 +37,9 @@ The exit status is 0 where all is well, 1 where there are errors or warnings (wi
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Files, o.In, o.Out, o.Err = args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if o.WritesFiles() {
+				signal.Ignore(syscall.SIGPIPE) // a pager that goes ends the output, but not the files
+			}
 			return inspect.Run(cmd.Context(), o)
 		},
 	}

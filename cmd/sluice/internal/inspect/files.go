@@ -55,6 +55,9 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && x.Mode().IsRegular() && os.SameFile(x, y)
 }
 
+// WritesFiles reports whether files are written besides the output.
+func (o *Options) WritesFiles() bool { return o.HTML != "" || o.HAR != "" || o.Perfetto != "" }
+
 // newFiles creates the files that o names.
 func newFiles(o *Options) (*files, error) {
 	if err := o.checkOutputs(); err != nil {

@@ -3,10 +3,15 @@ package inspect
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/sluice-go/sluice/capture"
 )
 
 // Files are written besides; those with secrets are for their owner alone.
@@ -79,5 +84,47 @@ func TestFilesKeepTheCapture(t *testing.T) {
 	}
 	if after, err := os.ReadFile(name); err != nil || !bytes.Equal(after, content) {
 		t.Errorf("the capture has changed: %v", err)
+	}
+}
+
+// Files are complete where the reader of the output goes early, as in "| head".
+func TestFilesClosedOutput(t *testing.T) {
+	var file bytes.Buffer
+	w, err := capture.NewPcapWriter(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(io.Discard, far) // ends with near
+	}()
+	c := w.WrapConn(near, capture.Client)
+	const ping = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
+	script := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00" + strings.Repeat(ping, 45_000)
+	if _, err := io.WriteString(c, script); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	<-drained
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := written(t, file.Bytes())
+	var pages [2]string
+	for i, out := range []io.Writer{io.Discard, failingWriter{syscall.EPIPE}} {
+		page := filepath.Join(t.TempDir(), "page.html")
+		if r := inspectIt(t, Options{Files: []string{name}, JSON: true, HTML: page, Out: out}); r.status == 2 {
+			t.Error(r.err)
+		}
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[i] = string(b)
+	}
+	if n := strings.Count(pages[0], "\n[\"f\","); pages[0] != pages[1] || n != 45_001 {
+		t.Errorf("a page of %d octets, want %d; it has %d frames", len(pages[1]), len(pages[0]), n)
 	}
 }

@@ -80,7 +80,7 @@ func (o *Options) check() error {
 		return errors.New("two files are for --diff")
 	case o.Errors && o.Files[0] == "-":
 		return errors.New("--errors reads the capture twice, which the standard input cannot be")
-	case o.Diff && (o.HTML != "" || o.HAR != "" || o.Perfetto != ""):
+	case o.Diff && o.WritesFiles():
 		return errors.New("--diff writes no other files")
 	}
 	return nil

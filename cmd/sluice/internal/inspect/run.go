@@ -48,7 +48,7 @@ func (r *reading) options() capture.Options {
 	}
 }
 
-// read reads a capture to its end. An end of the output ends it, too.
+// read reads a capture to its end. An end of the output ends it, too, unless files are written.
 func (r *reading) read(name string, handle capture.Handler) error {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
@@ -59,7 +59,7 @@ func (r *reading) read(name string, handle capture.Handler) error {
 	defer closeFile()
 	sum, err := capture.Read(in, r.options(), func(e capture.Event) {
 		handle(e)
-		if r.out.err != nil {
+		if r.out.err != nil && !r.WritesFiles() {
 			cancel(r.out.err)
 		}
 	})
