@@ -160,10 +160,16 @@ func invalid(f *Frame, kind func(f *Frame, code frame.Code) bool) *offence {
 
 // parseError returns what an error says of a frame.
 func parseError(err error) (code frame.Code, section, reason string, ok bool) {
+	if err == nil { // the usual case, for which no memory is needed
+		return 0, "", "", false
+	}
+	return splitError(err)
+}
+
+func splitError(err error) (code frame.Code, section, reason string, ok bool) {
 	var ce *frame.ConnError
 	var se *frame.StreamError
 	switch {
-	case err == nil:
 	case errors.As(err, &ce):
 		return ce.Code, ce.Section, ce.Reason, true
 	case errors.As(err, &se):

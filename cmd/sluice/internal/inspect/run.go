@@ -4,14 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/sluice-go/sluice/capture"
 )
 
+// memoryLimit is where the collector of garbage begins to work harder, in octets: what is alive is
+// bounded far below it, but on a busy machine the collector may come late.
+const memoryLimit = 48 << 20
+
 // Run runs the command. Its error is a *StatusError where the exit status is not 1.
 func Run(ctx context.Context, o Options) error {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	if err := o.check(); err != nil {
 		return &StatusError{statusUnreadable, err.Error()}
 	}
