@@ -1,6 +1,7 @@
 package get
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,9 +125,11 @@ func (g *getter) exchange(ctx context.Context, x *exchange) error {
 	}
 	defer resp.Body.Close()
 	x.status, x.proto = resp.StatusCode, resp.Proto
-	if err := g.take(x, resp); err != nil {
-		return err
-	}
+	return g.take(x, resp)
+}
+
+// refusal is the error that a status is with --fail.
+func (g *getter) refusal(resp *http.Response) error {
 	if g.o.Fail && resp.StatusCode >= 400 {
 		return errors.New(resp.Status)
 	}
@@ -147,7 +150,7 @@ func (g *getter) take(x *exchange, resp *http.Response) (err error) {
 			return err
 		}
 		x.octets, err = io.Copy(d, body)
-		return d.finish(err)
+		return d.finish(cmp.Or(err, g.refusal(resp))) // what was there before stays
 	default:
 		<-x.turn // until then the windows of flow control hold back the content
 		w = g.o.Out
@@ -158,7 +161,7 @@ func (g *getter) take(x *exchange, resp *http.Response) (err error) {
 		}
 	}
 	x.octets, err = io.Copy(w, body)
-	return err
+	return cmp.Or(err, g.refusal(resp))
 }
 
 // failures returns the errors of exchanges as one. Where there were several exchanges, each is

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -48,6 +50,32 @@ func TestUnique(t *testing.T) {
 	for i, want := range []string{"a", "a.part.1", "b.part", "b.1", "a.1"} {
 		if got := unique([]string{"a", "a.part", "b.part", "b", "a"}[i], taken); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// With --fail, the page of an error takes the place of no file.
+func TestFailKeepsFile(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "file")
+	for _, tt := range []struct {
+		path, want string
+		fail       bool
+	}{
+		{"/hello", "hello by HTTP/2.0\n", true},
+		{"/none", "hello by HTTP/2.0\n", true},
+		{"/none", "404 page not found\n", false},
+	} {
+		_, _, err := s.get(Options{Output: file, Fail: tt.fail}, tt.path)
+		failed := err != nil && strings.HasSuffix(err.Error(), ": 404 Not Found")
+		if failed != (tt.fail && tt.path == "/none") {
+			t.Errorf("%v: %v", tt, err)
+		}
+		if got, err := os.ReadFile(file); string(got) != tt.want {
+			t.Errorf("%v: %q, %v", tt, got, err)
+		}
+		if _, err := os.Stat(file + partial); err == nil {
+			t.Errorf("%v: a part is left", tt)
 		}
 	}
 }
