@@ -251,7 +251,11 @@ func (c *Conn) end(h *half, t time.Time, how wire.How) {
 	if h.dead != "" {
 		c.bury(h, t, nil)
 	} else if n := len(h.in.p); n > 0 && (h.stage != stageClear || h.in.p[0] == recData) && !h.closed {
-		c.undecrypted(h, t, "the stream ends within a record", int64(n))
+		why := "the stream ends within a record"
+		if how == wire.Open {
+			why = "the capture ends within a record"
+		}
+		c.undecrypted(h, t, why, int64(n))
 	}
 	h.in.clear()
 	h.last, c.changed = true, true

@@ -14,6 +14,9 @@
 // shown yet, or a secret that may still come. After a loss, half.scan looks for the next record
 // that a key of the connection opens, whatever its sequence number; so nothing is made up.
 //
+// The number of octets that are lost is that of data if no alert, KeyUpdate or renegotiation is
+// lost with them: their records look the same.
+//
 // Limitations: SSL 3.0, TLS 1.0, TLS 1.1, drafts of TLS 1.3 and DTLS are not decrypted; nor are
 // cipher suites with a stream cipher, CCM, Camellia or ARIA.
 //
