@@ -177,7 +177,7 @@ func TestOrder(t *testing.T) {
 			check(t, play(x.keys(), Options{}, pieces), x)
 		}
 		rnd := rand.New(rand.NewPCG(5, 6))
-		for range 20 {
+		for range rounds(20) {
 			check(t, play(x.keys(), Options{}, shred(x.pieces, rnd)), x)
 		}
 	})

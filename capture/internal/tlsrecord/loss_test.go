@@ -118,6 +118,14 @@ var protections = []struct{ version, id uint16 }{
 	{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
 }
 
+// rounds is how often something random is tried: less often with -short, as without AES hardware.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // forProtections runs a test for each of them.
 func forProtections(t *testing.T, f func(t *testing.T, x *exchange)) {
 	for _, p := range protections {
@@ -161,7 +169,7 @@ func TestLossInData(t *testing.T) {
 			records := x.records(d)
 			data := records[first : len(records)-1] // without close_notify
 			start, end := data[0].a, data[len(data)-1].b
-			for range 200 {
+			for range rounds(200) {
 				a := start + rnd.IntN(end-start)
 				b := a + 1 + rnd.IntN([]int{30, 1460, 20000, 60000}[rnd.IntN(4)])
 				known := rnd.IntN(4) > 0
@@ -198,7 +206,7 @@ func TestLossInData(t *testing.T) {
 func TestLossAnywhere(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	test := func(t *testing.T, x *exchange) {
-		for range 300 {
+		for range rounds(300) {
 			holes := randomHoles(x, rnd)
 			r := playHoles(x.keys(), Options{}, x.pieces, rnd.IntN(3) > 0, holes...)
 			for _, d := range []wire.Dir{wire.Client, wire.Server} {
