@@ -27,7 +27,6 @@ for Wireshark and sluice inspect.`,
   sluice get --stat --repeat 20 https://example.com/ https://example.com/style.css
   sluice get -o downloads/ https://example.com/a.iso https://example.com/b.iso
   sluice get -d @photo.jpg -X PUT --proxy http://127.0.0.1:3128 https://example.com/photo`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, urls []string) error {
 			o.URLs = urls
 			o.In, o.Out, o.Err = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()

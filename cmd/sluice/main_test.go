@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/cmd/sluice/internal/proxy"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/serve"
 )
 
@@ -111,6 +112,26 @@ func TestServeKeyLog(t *testing.T) {
 		cmd.SetArgs(strings.Fields(args))
 		if err := cmd.ExecuteContext(t.Context()); err == nil || got != want {
 			t.Errorf("serve %s: the key log is %q, want %q; %v", args, got, want, err)
+		}
+	}
+}
+
+// Of serve and proxy, SSLKEYLOGFILE gets the keys where --verbose is given and there is TLS.
+func TestKeyLogOfProxy(t *testing.T) {
+	t.Setenv("SSLKEYLOGFILE", "keys.log")
+	for args, want := range map[string]string{
+		"proxy -v --intercept":       "keys.log",
+		"proxy -v --https 127.0.0.1": "keys.log",
+		"proxy -v":                   "",
+		"proxy --intercept":          "",
+	} {
+		got := "not set"
+		runWith(t.Context(), strings.Fields(args), io.Discard, io.Discard, adjust{proxy: func(o *proxy.Options) {
+			got = o.Watch.KeyLog
+			o.Policy = "/nowhere/policy.txt" // it ends here
+		}})
+		if got != want {
+			t.Errorf("%s: the key log is %q, want %q", args, got, want)
 		}
 	}
 }

@@ -36,6 +36,9 @@ are in a file with hashes of bcrypt. SIGHUP reads both again.`,
 			defer signal.Stop(reload)
 			o.Reload = reload
 			noProxyOfEnvironment(cmd, &o)
+			if o.Verbose && (o.HTTPS != "" || o.Intercept) {
+				o.Watch.KeyLog = os.Getenv("SSLKEYLOGFILE")
+			}
 			if adjust != nil {
 				adjust(&o)
 			}
@@ -103,7 +106,8 @@ func listenFlags(f *pflag.FlagSet, o *proxy.Options) {
 	)
 	f.StringVar(&o.ClientCA, "client-ca", "", "PEM file of CAs: a client certificate of theirs names the user")
 	f.StringVar(&o.Audit, "audit", "", `file for a line of JSON for each tunnel and request; "-" is the standard output`)
-	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log every tunnel and request when it has ended")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log every tunnel and request when it has ended; "+
+		"with SSLKEYLOGFILE in the environment, append the keys of TLS to that file")
 	f.BoolVar(&o.UDP, "udp", false, "let clients open tunnels for UDP (RFC 9298)")
 }
 

@@ -312,6 +312,8 @@ func TestWrongFlags(t *testing.T) {
 	for want, o := range map[string]Options{
 		"a URL is missing":          {},
 		"has no scheme: https://a":  {URLs: []string{"a.example"}},
+		"has no scheme: https://l":  {URLs: []string{"localhost:8080/"}},
+		"has no scheme: https://1":  {URLs: []string{"127.0.0.1:8080/"}},
 		"the scheme is ftp":         {URLs: []string{"ftp://a.example"}},
 		"names no host":             {URLs: []string{"https:///a"}},
 		`is not "Name: value"`:      {URLs: []string{"https://a"}, Header: []string{"a"}},

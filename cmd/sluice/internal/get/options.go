@@ -65,10 +65,10 @@ func (o *Options) check() error {
 	for _, text := range o.URLs {
 		u, err := url.Parse(text)
 		switch {
+		case !strings.Contains(text, "://"): // of "localhost:8080/", too
+			return fmt.Errorf("%s has no scheme: https://%s", text, text)
 		case err != nil:
 			return err
-		case u.Scheme == "" || !strings.Contains(text, "://"):
-			return fmt.Errorf("%s has no scheme: https://%s", text, text)
 		case u.Scheme != "http" && u.Scheme != "https":
 			return fmt.Errorf("%s: the scheme is %s, not http or https", text, u.Scheme)
 		case u.Host == "":

@@ -125,7 +125,7 @@ func (g *getter) exchange(ctx context.Context, x *exchange) error {
 	}
 	defer resp.Body.Close()
 	x.status, x.proto = resp.StatusCode, resp.Proto
-	return g.take(x, resp)
+	return explain(g.take(x, resp))
 }
 
 // refusal is the error that a status is with --fail.

@@ -121,6 +121,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w (--insecure takes any certificate)", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no end within --timeout: %w", err)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("stopped before its end: %w", err)
 	case errors.Is(err, client.ErrHTTP1):
 		return fmt.Errorf("%w (without --h2c it is asked with HTTP/1.1)", err)
 	}

@@ -78,11 +78,13 @@ func TestBlind(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"no keys", Options{Files: []string{secret}}, 2, "1 connection encrypted"},
-		{"no keys, JSON", Options{Files: []string{secret}, JSON: true}, 2, "1 connection encrypted"},
+		{"no keys", Options{Files: []string{secret}}, 2, "1 connection encrypted, and there are no keys"},
+		{"what to do", Options{Files: []string{secret}}, 2, "--keylog keys.log"},
+		{"no key log", Options{Files: []string{secret}, KeyLog: secret}, 2, secret + " has no keys"},
+		{"no keys, JSON", Options{Files: []string{secret}, JSON: true}, 2, "there are no keys"},
 		{"a link type", Options{Files: []string{unknown}}, 2, "1 packet of a link type that is not supported"},
-		{"two without keys", Options{Files: []string{secret, secret}, Diff: true}, 2, "1 connection encrypted"},
-		{"the second without keys", Options{Files: []string{plain, secret}, Diff: true}, 2, "1 connection encrypted"},
+		{"two without keys", Options{Files: []string{secret, secret}, Diff: true}, 2, "there are no keys"},
+		{"the second without keys", Options{Files: []string{plain, secret}, Diff: true}, 2, "there are no keys"},
 		{
 			"nothing to compare",
 			Options{Files: []string{plain, plain}, Diff: true, Host: "nowhere.test"},

@@ -147,9 +147,7 @@ func (r *reading) finish(readErr error) error {
 	case readErr != nil:
 		return r.failed(r.Files[0], readErr)
 	case r.summary.unread():
-		if s := &r.summary.read; s.Encrypted > 0 && s.Keys == 0 {
-			fmt.Fprintln(r.Err, "sluice inspect:", r.keys.advice())
-		}
+		r.advise()
 		return &StatusError{Code: statusUnreadable}
 	case r.summary.failures() > 0:
 		return &StatusError{Code: statusFindings}
@@ -163,7 +161,15 @@ func (r *reading) unread(name string) error {
 	if s := &r.summary.read; s.HTTP2+s.HTTP1 > 0 || !r.summary.unread() {
 		return nil
 	}
+	r.advise()
 	return unreadable("%s: there is no HTTP that could be read: %s", name, strings.Join(r.summary.read.Problems, "; "))
+}
+
+// advise says where keys come from, if there are none at all.
+func (r *reading) advise() {
+	if s := &r.summary.read; s.Encrypted > 0 && s.Keys == 0 {
+		fmt.Fprintln(r.Err, "sluice inspect:", r.keys.advice())
+	}
 }
 
 // failed is the error of a capture that could not be read, or not to its end.
@@ -229,6 +235,13 @@ func (r *reading) legs(c *comparison, f *filter) error {
 	}
 	if err := r.read(r.Files[0], f.to(nil, twins.event)); err != nil {
 		return r.failed(r.Files[0], err)
+	}
+	if len(c.a.list)+len(c.b.list) == 0 && r.Files[0] != "-" {
+		if twins.side = twins.intercepted(); twins.side != nil {
+			if err := r.read(r.Files[0], f.to(nil, twins.event)); err != nil {
+				return r.failed(r.Files[0], err)
+			}
+		}
 	}
 	if len(c.a.list)+len(c.b.list) == 0 {
 		return unreadable(

@@ -1,6 +1,10 @@
 package inspect
 
-import "github.com/sluice-go/sluice/capture"
+import (
+	"net/netip"
+
+	"github.com/sluice-go/sluice/capture"
+)
 
 // event is a capture.Handler.
 func (s *exchanges) event(e capture.Event) {
@@ -13,7 +17,19 @@ func (s *exchanges) event(e capture.Event) {
 type twins struct {
 	c    *comparison
 	side map[uint64]*exchanges // by connection
+	legs []leg
 }
+
+// A leg is a connection that may be one of the two of a proxy that ends TLS: these have nothing in
+// common that a capture shows but their requests.
+type leg struct {
+	id     uint64
+	server netip.AddrPort
+	nested bool // it is in a tunnel
+}
+
+// maxLegs bounds the connections that are kept.
+const maxLegs = 1 << 16
 
 // event is a capture.Handler.
 func (w *twins) event(e capture.Event) {
@@ -36,6 +52,9 @@ func (w *twins) connection(e *capture.Connection) {
 	if w.side[e.ID] != nil {
 		return
 	}
+	if len(w.legs) < maxLegs && e.Twin == 0 && e.Leg == "" {
+		w.legs = append(w.legs, leg{e.ID, e.Server, e.Parent != 0})
+	}
 	switch {
 	case e.Leg == "client":
 		w.side[e.ID] = &w.c.a
@@ -45,4 +64,31 @@ func (w *twins) connection(e *capture.Connection) {
 		first, second := min(e.ID, e.Twin), max(e.ID, e.Twin)
 		w.side[first], w.side[second] = &w.c.a, &w.c.b
 	}
+}
+
+// intercepted sorts connections as those of a proxy that ends the TLS in its tunnels: the client's
+// side is what is in tunnels, the origin's what is neither in one nor a connection to the proxy. It
+// is nil where the capture does not have both.
+func (w *twins) intercepted() map[uint64]*exchanges {
+	proxies := map[netip.AddrPort]bool{}
+	for _, l := range w.legs {
+		if l.nested {
+			proxies[l.server] = true
+		}
+	}
+	side := map[uint64]*exchanges{}
+	origins := 0
+	for _, l := range w.legs {
+		switch {
+		case l.nested:
+			side[l.id] = &w.c.a
+		case !proxies[l.server]:
+			side[l.id] = &w.c.b
+			origins++
+		}
+	}
+	if len(proxies) == 0 || origins == 0 {
+		return nil
+	}
+	return side
 }

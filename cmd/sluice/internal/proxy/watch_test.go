@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -10,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/capture"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/inspect"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/watch"
 	"github.com/sluice-go/sluice/cmd/sluice/internal/watch/watchtest"
 	"github.com/sluice-go/sluice/tunnel"
@@ -60,5 +64,21 @@ func TestWatch(t *testing.T) {
 	want := map[string]int{`in a tunnel: true, problem: ""`: 1, `in a tunnel: false, problem: ""`: 1}
 	if err != nil || !maps.Equal(requests, want) || sum.KeysUsed != 2 || len(sum.Problems) > 0 {
 		t.Errorf("the capture has %v, %v\n%+v", requests, err, sum)
+	}
+	diffOfLegs(t, opts.Watch.Record)
+}
+
+// diffOfLegs checks that the two legs in one recorded file are compared.
+func diffOfLegs(t *testing.T, file string) {
+	t.Helper()
+	var out bytes.Buffer
+	err := inspect.Run(t.Context(), inspect.Options{
+		Files: []string{file}, Diff: true, Out: &out, Err: io.Discard, Getenv: func(string) string { return "" },
+	})
+	var status *inspect.StatusError
+	if !errors.As(err, &status) || status.Code != 1 ||
+		!strings.Contains(out.String(), "+ request authorization: Bearer") ||
+		!strings.Contains(out.String(), "\n1 request in A, 1 request in B: 1 pair, 0 of them the same\n") {
+		t.Errorf("sluice inspect --diff: %v\n%s", err, &out)
 	}
 }
