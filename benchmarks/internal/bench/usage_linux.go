@@ -104,5 +104,5 @@ func PeakOf(s *os.ProcessState) int64 {
 	if !ok {
 		return 0
 	}
-	return int64(r.Maxrss) << 10 // an int32 on 32 bits
+	return int64(r.Maxrss) << 10 //nolint:unconvert // an int32 on 32 bits
 }
