@@ -20,6 +20,10 @@ func getCommand() *cobra.Command {
 The contents are printed in the order of the URLs. The exit status is 0 where
 every URL was answered, whatever the status of the response (but see --fail).
 
+The table of --stat has the times of each request: for the name, the connection
+and its TLS, where the request made one; in the queue, for a connection of others
+or for a free stream; for sending; waiting for the response; and for its content.
+
 With SSLKEYLOGFILE in the environment, the secrets of TLS are added to that file,
 for Wireshark and sluice inspect.`,
 		Example: `  sluice get https://example.com/

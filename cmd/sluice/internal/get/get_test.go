@@ -184,7 +184,7 @@ func TestStat(t *testing.T) {
 		t.Fatal(err, errs)
 	}
 	for _, want := range []string{
-		`(?m)^ *status +proto +octets +dns +connect +tls +send +wait +content +total +URL$`,
+		`(?m)^ *status +proto +octets +dns +connect +tls +queue +send +wait +content +total +URL$`,
 		`(?m)^ +200 +HTTP/2.0 +18 .* https://[0-9.:]+/hello$`,
 		`(?m)^ +200 +pushed +18 .*/hello \(for https://.*key=\(hidden, 3 octets\)\)$`,
 		`4 requests, 2 pushes, 86 octets in \S+ over 1 connections of HTTP/2`,
@@ -343,5 +343,26 @@ func TestExplain(t *testing.T) {
 	if _, _, err := s.get(Options{Insecure: true, Timeout: time.Nanosecond}, "/hello"); err == nil ||
 		!strings.Contains(err.Error(), "no end within --timeout") {
 		t.Error(err)
+	}
+}
+
+// The spans of a request are its time: what is no other span until it had a stream is the queue.
+func TestSpans(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(int64(1000 + ms)) }
+	for name, tt := range map[string]struct {
+		timing *timing
+		want   time.Duration
+	}{
+		"a connection of its own": {&timing{
+			asked: at(0), dnsStart: at(0), dnsEnd: at(2), tcpStart: at(2), tcpEnd: at(5),
+			tlsStart: at(5), tlsEnd: at(9), gotConn: at(9),
+		}, 0},
+		"a stream that was not free": {&timing{asked: at(0), gotConn: at(40)}, 40 * time.Millisecond},
+		"another was there first":    {&timing{asked: at(0), tcpStart: at(1), tcpEnd: at(9), gotConn: at(5)}, 0},
+		"no stream":                  {&timing{asked: at(0)}, -1},
+	} {
+		if got := tt.timing.spans().queue; got != tt.want {
+			t.Errorf("%s: the queue is %v, want %v", name, got, tt.want)
+		}
 	}
 }

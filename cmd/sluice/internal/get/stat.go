@@ -13,7 +13,7 @@ import (
 // writeTable writes a line for each exchange and each push, and the sum.
 func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats client.Stats, total time.Duration) error {
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "status\tproto\toctets\tdns\tconnect\ttls\tsend\twait\tcontent\ttotal\t  URL")
+	fmt.Fprintln(w, "status\tproto\toctets\tdns\tconnect\ttls\tqueue\tsend\twait\tcontent\ttotal\t  URL")
 	var octets int64
 	var totals []time.Duration
 	for _, x := range exchanges {
@@ -25,8 +25,9 @@ func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats clien
 			totals = append(totals, s.total)
 		}
 		octets += x.octets
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t  %s\n", status, x.proto, x.octets, span(s.dns), span(s.tcp),
-			span(s.tls), span(s.send), span(s.wait), span(s.content), span(s.total), o.name(x.url))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t  %s\n", status, x.proto, x.octets,
+			span(s.dns), span(s.tcp), span(s.tls), span(s.queue), span(s.send),
+			span(s.wait), span(s.content), span(s.total), o.name(x.url))
 	}
 	for _, p := range pushes {
 		status := strconv.Itoa(p.status)
@@ -34,7 +35,7 @@ func writeTable(o *Options, exchanges []*exchange, pushes []*pushed, stats clien
 			status = "failed"
 		}
 		octets += p.octets
-		fmt.Fprintf(w, "%s\tpushed\t%d\t\t\t\t\t\t\t%s\t  %s (for %s)\n",
+		fmt.Fprintf(w, "%s\tpushed\t%d\t\t\t\t\t\t\t\t%s\t  %s (for %s)\n",
 			status, p.octets, span(p.total), o.name(p.url), o.name(p.parent))
 	}
 	if err := w.Flush(); err != nil {

@@ -11,6 +11,7 @@ import (
 type timing struct {
 	mu                 sync.Mutex // guards what follows until the response has come: dials may outlive it
 	start              time.Time
+	asked              time.Time // for a connection, or for a stream of one
 	dnsStart, dnsEnd   time.Time
 	tcpStart, tcpEnd   time.Time
 	tlsStart, tlsEnd   time.Time
@@ -32,8 +33,9 @@ func (t *timing) trace() *httptrace.ClientTrace {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.dnsStart, t.tcpStart, t.tlsStart, t.sent = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+			t.asked = time.Now()
 			if t.start.IsZero() {
-				t.start = time.Now()
+				t.start = t.asked
 			}
 		},
 		DNSStart:          func(httptrace.DNSStartInfo) { at(&t.dnsStart) },
@@ -62,7 +64,7 @@ func (t *timing) end() {
 
 // spans are the durations of the table, negative where there was none.
 type spans struct {
-	dns, tcp, tls, send, wait, content, total time.Duration
+	dns, tcp, tls, queue, send, wait, content, total time.Duration
 }
 
 // spans returns the durations.
@@ -73,6 +75,11 @@ func (t *timing) spans() spans {
 		dns: between(t.dnsStart, t.dnsEnd), tcp: between(t.tcpStart, t.tcpEnd), tls: between(t.tlsStart, t.tlsEnd),
 		send: between(t.gotConn, t.sent), wait: between(t.sent, t.firstOctet),
 		content: between(t.firstOctet, t.finish), total: between(t.start, t.finish),
+	}
+	// What is left of the time until there was a stream is waiting, for one that is free, or for a
+	// connection that another request has made.
+	if s.queue = between(t.asked, t.gotConn); s.queue >= 0 {
+		s.queue = max(0, s.queue-max(0, s.dns)-max(0, s.tcp)-max(0, s.tls))
 	}
 	if t.firstOctet.Before(t.sent) { // the response has come before the request was sent whole
 		s.wait = max(0, between(t.gotConn, t.firstOctet))

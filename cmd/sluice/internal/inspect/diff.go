@@ -27,6 +27,7 @@ type exchanges struct {
 	list    []*exchange
 	octets  int
 	dropped int
+	tunnels map[conn]bool // that other connections are in
 }
 
 // add keeps a request.

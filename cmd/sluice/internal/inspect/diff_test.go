@@ -98,3 +98,20 @@ func TestDiffOfLegs(t *testing.T) {
 		}
 	}
 }
+
+// A CONNECT is compared where nothing is known of its tunnel.
+func TestDiffOfTunnels(t *testing.T) {
+	var s exchanges
+	s.event(&capture.Connection{ID: 1})
+	s.event(&capture.Connection{ID: 2, Parent: 1, ParentStream: 3})
+	s.event(&capture.Request{Conn: 2, Stream: 1, Method: "GET", Path: "/in"})
+	s.event(&capture.Request{Conn: 1, Stream: 3, Method: "CONNECT", Authority: "a.example:443"})
+	s.event(&capture.Request{Conn: 1, Stream: 5, Method: "CONNECT", Authority: "b.example:22"})
+	var got []string
+	for _, e := range s.list {
+		got = append(got, e.key)
+	}
+	if diff := cmp.Diff([]string{"GET /in", "CONNECT b.example:22"}, got); diff != "" {
+		t.Errorf("compared (-want +got):\n%s", diff)
+	}
+}

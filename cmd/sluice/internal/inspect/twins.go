@@ -6,10 +6,21 @@ import (
 	"github.com/sluice-go/sluice/capture"
 )
 
-// event is a capture.Handler.
+// event is a capture.Handler. A CONNECT whose tunnel is looked into is the way to the proxy, and
+// none of the requests that it passes on.
 func (s *exchanges) event(e capture.Event) {
-	if r, ok := e.(*capture.Request); ok {
-		s.add(r)
+	switch e := e.(type) {
+	case *capture.Connection:
+		if e.Parent != 0 && len(s.tunnels) < maxLegs {
+			if s.tunnels == nil {
+				s.tunnels = map[conn]bool{}
+			}
+			s.tunnels[conn{e.Parent, e.ParentStream}] = true
+		}
+	case *capture.Request:
+		if !s.tunnels[conn{e.Conn, e.Stream}] {
+			s.add(e)
+		}
 	}
 }
 
