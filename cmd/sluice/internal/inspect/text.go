@@ -347,7 +347,7 @@ func windowText(e *capture.Stall) string {
 // end writes how a connection has ended.
 func (x *text) end(e *capture.End) {
 	x.line(e.Conn, e.Time, "=", x.colors.dim)
-	how := map[string]string{"open": "is open when the capture ends", "reset": "was reset"}[e.How]
+	how := map[string]string{"open": "is still open at the end", "reset": "was reset"}[e.How]
 	if how == "" {
 		how = "is " + e.How
 	}
