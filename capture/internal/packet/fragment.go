@@ -6,6 +6,7 @@ const (
 
 	maxDatagram  = 1 << 16
 	fragmentUnit = 8 // offsets of fragments are multiples of it
+	chunkSize    = 4 << 10
 )
 
 // datagram is what fragments of one datagram have in common (RFC 791 §3.2, RFC 8200 §4.5).
@@ -22,13 +23,15 @@ type fragment struct {
 	data view
 }
 
-// partial is a datagram of which fragments are kept.
+// partial is a datagram of which fragments are kept. Its memory grows with what was captured of
+// them, wherever that is in the datagram, and not with the lengths that they claim.
 type partial struct {
-	key  datagram
-	buf  []byte
-	seen [maxDatagram / fragmentUnit / 64]uint64 // a bit for each unit that has arrived
-	end  int                                     // length, or -1
-	cut  int                                     // octets from here on are not all captured
+	key    datagram
+	chunks [maxDatagram / chunkSize]*[chunkSize]byte // nil where nothing of a chunk was captured
+	seen   [maxDatagram / fragmentUnit / 64]uint64   // a bit for each unit that has arrived
+	high   int                                       // the highest end of a fragment
+	end    int                                       // length, or -1
+	cut    int                                       // octets from here on are not all captured
 }
 
 // fragments puts IP datagrams together. The first copy of an octet counts.
@@ -59,8 +62,7 @@ func (d *decoder) fragment(key datagram, f fragment, s *Segment) bool {
 		return false
 	}
 	d.frags.remove(p)
-	data := view{p.buf[:min(p.cut, p.end, len(p.buf))], p.end}
-	return d.above(key.protocol, key.addrs, data, s)
+	return d.above(key.protocol, key.addrs, view{p.octets(), p.end}, s)
 }
 
 // find returns the datagram with a key, or nil.
@@ -87,7 +89,7 @@ func (f *fragments) remove(p *partial) {
 func (p *partial) add(f fragment) bool {
 	end := f.at + f.data.wire
 	if !f.more {
-		if p.end >= 0 && p.end != end || len(p.buf) > end {
+		if p.end >= 0 && p.end != end || p.high > end {
 			return false
 		}
 		p.end = end
@@ -95,22 +97,43 @@ func (p *partial) add(f fragment) bool {
 	if p.end >= 0 && end > p.end {
 		return false
 	}
-	if len(p.buf) < end {
-		p.buf = append(p.buf, make([]byte, end-len(p.buf))...)
-	}
+	p.high = max(p.high, end)
 	if n := len(f.data.p); n < f.data.wire {
 		p.cut = min(p.cut, f.at+n)
 	}
-	for at := f.at; at < end; at += fragmentUnit {
+	at := f.at
+	for data := f.data.p; len(data) > 0; at += fragmentUnit {
+		n := min(fragmentUnit, len(data))
 		unit := at / fragmentUnit
 		if bit := uint64(1) << (unit % 64); p.seen[unit/64]&bit == 0 {
 			p.seen[unit/64] |= bit
-			if rel := at - f.at; rel < len(f.data.p) {
-				copy(p.buf[at:min(at+fragmentUnit, end)], f.data.p[rel:])
-			}
+			p.put(at, data[:n])
 		}
+		data = data[n:]
 	}
+	p.mark(at/fragmentUnit, units(end))
 	return true
+}
+
+// put keeps octets of one unit.
+func (p *partial) put(at int, octets []byte) {
+	chunk := &p.chunks[at/chunkSize]
+	if *chunk == nil {
+		*chunk = new([chunkSize]byte)
+	}
+	copy((*chunk)[at%chunkSize:], octets)
+}
+
+// units is the number of units that n octets take.
+func units(n int) int { return (n + fragmentUnit - 1) / fragmentUnit }
+
+// mark notes that the units from one to before another have arrived, up to 64 of them at once.
+func (p *partial) mark(from, to int) {
+	for from < to {
+		n := min(64-from%64, to-from)
+		p.seen[from/64] |= ^uint64(0) >> (64 - n) << (from % 64)
+		from += n
+	}
 }
 
 // whole reports whether all fragments have arrived.
@@ -118,10 +141,22 @@ func (p *partial) whole() bool {
 	if p.end < 0 {
 		return false
 	}
-	for unit := range (p.end + fragmentUnit - 1) / fragmentUnit {
-		if p.seen[unit/64]>>(unit%64)&1 == 0 {
+	n := units(p.end)
+	for _, word := range p.seen[:n/64] {
+		if word != ^uint64(0) {
 			return false
 		}
 	}
-	return true
+	rest := uint64(1)<<(n%64) - 1
+	return rest == 0 || p.seen[n/64]&rest == rest
+}
+
+// octets returns the front of a whole datagram, up to the first octet that was not captured.
+func (p *partial) octets() []byte {
+	n := min(p.cut, p.end)
+	out := make([]byte, 0, n)
+	for i := 0; len(out) < n; i++ {
+		out = append(out, p.chunks[i][:min(chunkSize, n-len(out))]...)
+	}
+	return out
 }

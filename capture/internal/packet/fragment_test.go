@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -106,5 +107,83 @@ func TestFragmentsAreBounded(t *testing.T) {
 	}
 	if len(r.frags.parts) != maxDatagrams || stats.Incomplete != 1000-maxDatagrams || stats.Fragments != 1000 {
 		t.Errorf("%d datagrams, %+v", len(r.frags.parts), stats)
+	}
+}
+
+// claims is a record with a fragment, of which only the front was captured.
+func claims(id, at, length, captured int, more bool) record {
+	p := ipv4(6, []byte(strings.Repeat("y", captured)))
+	flags := at / fragmentUnit
+	if more {
+		flags |= 0x2000
+	}
+	binary.BigEndian.PutUint16(p[2:], uint16(24+length))
+	binary.BigEndian.PutUint16(p[4:], uint16(id))
+	binary.BigEndian.PutUint16(p[6:], uint16(flags))
+	return record{data: p, length: 24 + length, link: layers.LinkTypeRaw}
+}
+
+// TestFragmentsClaimed has fragments that claim to be long, or far behind, and of which next to
+// nothing was captured: they take memory for what there is of them.
+func TestFragmentsClaimed(t *testing.T) {
+	for name, record := range map[string]func(i int) record{
+		"long":   func(i int) record { return claims(i, 0, 65504, 8, true) },
+		"behind": func(i int) record { return claims(i, 65504, 8, 8, true) },
+		"none":   func(i int) record { return claims(i, 0, 65504, 0, true) },
+	} {
+		d, stats := decoder{}, Stats{}
+		d.stats = &stats
+		var before, after runtime.MemStats
+		const n = 4096
+		runtime.ReadMemStats(&before)
+		for i := range n {
+			d.decode(record(i), &Segment{})
+		}
+		runtime.ReadMemStats(&after)
+		if stats.Fragments != n || stats.Incomplete != n-maxDatagrams {
+			t.Errorf("%s: %+v", name, stats)
+		}
+		if each := (after.TotalAlloc - before.TotalAlloc) / n; each > 8<<10 {
+			t.Errorf("%s: a fragment takes %d octets", name, each)
+		}
+	}
+}
+
+// TestFragmentsEnd has fragments whose claimed ends contradict each other though next to nothing
+// of them was captured, and some that do not.
+func TestFragmentsEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		records   []record
+		malformed uint64
+		segments  int
+	}{
+		{"last before another", []record{claims(1, 800, 800, 8, true), claims(1, 0, 800, 8, false)}, 1, 0},
+		{"behind the last", []record{claims(1, 800, 8, 8, false), claims(1, 800, 16, 8, true)}, 1, 0},
+		{"two ends", []record{claims(1, 800, 8, 8, false), claims(1, 800, 16, 8, false)}, 1, 0},
+		{"whole", []record{claims(1, 8, 65500, 8, false), claims(1, 0, 8, 8, true)}, 0, 1},
+		{"a unit is missing", []record{claims(1, 520, 65000, 0, false), claims(1, 0, 512, 8, true)}, 0, 0},
+	} {
+		d, stats := decoder{}, Stats{}
+		d.stats = &stats
+		segments := 0
+		for _, r := range tt.records {
+			if s := new(Segment); d.decode(r, s) {
+				if segments++; s.Cut != 65508-28 || len(s.Payload) != 0 {
+					t.Errorf("%s: %d octets, %d cut", tt.name, len(s.Payload), s.Cut)
+				}
+			}
+		}
+		if stats.Malformed != tt.malformed || segments != tt.segments {
+			t.Errorf("%s: %+v", tt.name, stats)
+		}
+	}
+}
+
+func BenchmarkFragmentsClaimed(b *testing.B) {
+	d, stats := decoder{}, Stats{}
+	d.stats = &stats
+	for i := 0; b.Loop(); i++ {
+		d.decode(claims(i, 0, 65504, 0, true), &Segment{})
 	}
 }
