@@ -145,7 +145,6 @@ type tunnels struct {
 // A connectTunnel is a stream with a CONNECT request.
 type connectTunnel struct {
 	target string
-	asked  bool     // the request was seen
 	c      *session // nil until it is answered
 	wait   waiting  // what has come before the answer
 	ended  [2]bool

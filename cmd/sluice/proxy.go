@@ -146,7 +146,12 @@ func interceptFlags(f *pflag.FlagSet, o *proxy.Options) {
 		"directory of that CA, which is made on first use (default: sluice in the user's configuration)",
 	)
 	f.StringSliceVar(&o.Pass, "pass-through", nil, "hosts whose TLS is relayed untouched, such as .bank.example")
-	f.StringSliceVar(&o.Insecure, "insecure-host", nil, "hosts whose certificates are not verified")
+	f.StringSliceVar(
+		&o.Insecure,
+		"insecure-host",
+		nil,
+		"hosts whose certificates are not verified; they get no fields of --set-header",
+	)
 	f.StringVar(
 		&o.SetHeader,
 		"set-header",

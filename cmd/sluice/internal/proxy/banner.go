@@ -150,7 +150,7 @@ func (c *config) warnings(ls *listen.Listeners) []string {
 		list = append(list, "--set-header: "+rules.Warning())
 	}
 	for _, host := range c.o.Insecure {
-		list = append(list, "--insecure-host: the certificate of "+host+" is not verified")
+		list = append(list, "--insecure-host: the certificate of "+host+" is not verified: it gets no fields of --set-header")
 	}
 	return list
 }
