@@ -20,7 +20,7 @@ import (
 const (
 	captureFaster  = 5  // times the CPU time of tshark
 	captureMemory  = 64 // MiB, whatever the file's size
-	captureDefault = 32 // MiB
+	captureDefault = 8  // MiB
 )
 
 // tsharkFields is what tshark has to print: less than we do, and quicker than its JSON.
@@ -32,7 +32,8 @@ var tsharkFields = []string{
 
 // TestCapture has "sluice inspect" and tshark print the frames of captures with their fields:
 // downloads, requests with responses of 300 octets, and many connections that are open at once.
-// SLUICE_CAPTURE_MIB is the size of the captures; tshark takes minutes for 1024.
+// SLUICE_CAPTURE_MIB is the size of the captures; tshark takes minutes for 1024. The table with
+// more tools, of captures of real connections, is that of benchmarks/inspect.
 func TestCapture(t *testing.T) {
 	if testing.Short() || runtime.GOOS != "linux" {
 		t.Skip("measures processes, on Linux")

@@ -11,9 +11,9 @@ import (
 const (
 	maxBlock      = 1 << 20 // octets of a header block
 	maxUnacked    = 64      // SETTINGS that wait for their acknowledgement
-	maxMessages   = 65536   // streams that have a header section and are not over
+	maxMessages   = 4096    // streams that have a header section and are not over
 	messageOctets = 16      // of memory for one of them
-	keptBlock     = 4096    // octets of memory that are kept from one block to the next
+	keptBlock     = 1024    // octets of memory that are kept from one block to the next
 	keptFields    = 256     // the same for fields
 )
 

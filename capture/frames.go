@@ -39,7 +39,7 @@ func (h *http2) End(d wire.Dir, t time.Time, _ wire.How) { h.dirs[d].end(t) }
 const maxPayload = 1 << 20
 
 // keptPayload is how much memory for payloads is kept from one frame to the next, in octets.
-const keptPayload = 16 << 10
+const keptPayload = 2 << 10
 
 // A splitter finds the frames in the octets of a direction.
 //
@@ -135,14 +135,12 @@ func (sp *splitter) readHeader(t time.Time, p []byte) []byte {
 func (sp *splitter) begin(t time.Time) {
 	h := sp.header
 	sp.nhead = 0
-	sp.open, sp.left, sp.missing, sp.dropped = true, h.Length, 0, false
+	sp.open, sp.left, sp.missing = true, h.Length, 0
 	sp.pad, sp.content, sp.hole = -1, h.Length, 0
 	if h.Type == frame.TypeData && h.Flags.Has(frame.FlagPadded) {
 		sp.content = 0 // until Pad Length has come
 	}
-	if h.Type != frame.TypeData {
-		sp.dropped = h.Length > maxPayload || !sp.s.a.held.take(int(h.Length))
-	}
+	sp.dropped = h.Type != frame.TypeData && h.Length > maxPayload
 	if sp.left == 0 {
 		sp.finish(t)
 	}
@@ -155,12 +153,31 @@ func (sp *splitter) readPayload(t time.Time, p []byte) []byte {
 	if sp.header.Type == frame.TypeData {
 		sp.readData(t, part)
 	} else if !sp.dropped && sp.missing == 0 {
-		sp.payload = append(sp.payload, part...)
+		sp.keep(part)
 	}
 	if sp.left -= uint32(n); sp.left == 0 {
 		sp.finish(t)
 	}
 	return p[n:]
+}
+
+// keep keeps octets of a payload, if there is room for them.
+func (sp *splitter) keep(part []byte) {
+	if !sp.s.a.held.take(len(part)) {
+		sp.dropped = true
+		return
+	}
+	sp.payload = append(sp.payload, part...)
+}
+
+// takePayload returns what was kept of a payload; the next one takes its place.
+func (sp *splitter) takePayload() []byte {
+	p := sp.payload
+	sp.s.a.held.give(len(p))
+	if sp.payload = p[:0]; cap(p) > keptPayload {
+		sp.payload = nil
+	}
+	return p
 }
 
 // readData hands on content.
@@ -192,15 +209,12 @@ func (sp *splitter) finish(t time.Time) {
 		sp.s.dataFrame(sp.d, sp.first, t, h, sp.pad, sp.missing)
 		return
 	}
+	payload := sp.takePayload()
 	if sp.dropped {
 		sp.s.droppedFrame(sp.d, sp.first, t, h, sp.missing)
 		return
 	}
-	sp.s.a.held.give(int(h.Length))
-	sp.s.whole(sp.d, sp.first, t, h, sp.payload, sp.missing)
-	if sp.payload = sp.payload[:0]; cap(sp.payload) > keptPayload {
-		sp.payload = nil
-	}
+	sp.s.whole(sp.d, sp.first, t, h, payload, sp.missing)
 }
 
 // lost takes note of n octets that are missing; -1 is an unknown number.

@@ -61,8 +61,8 @@ func newFuzzed(t *testing.T, missing bool) *fuzzed {
 	return z
 }
 
-// event checks an event.
-func (z *fuzzed) event(e Event) {
+// begun checks that an event comes while its connection is open.
+func (z *fuzzed) begun(e Event) {
 	id := e.ConnID()
 	want := 1
 	if _, ok := e.(*Connection); ok {
@@ -71,12 +71,20 @@ func (z *fuzzed) event(e Event) {
 	if z.state[id] != want {
 		z.t.Fatalf("%s of connection %d in state %d", e.Kind(), id, z.state[id])
 	}
-	switch e := e.(type) {
+	switch e.(type) {
 	case *Connection:
 		z.state[id] = 1
 	case *End:
 		z.state[id] = 2
+	}
+}
+
+// event checks an event.
+func (z *fuzzed) event(e Event) {
+	z.begun(e)
+	switch e := e.(type) {
 	case *Frame:
+		id := e.ConnID()
 		last := z.last[id]
 		if e.Time.Before(e.First) || e.Time.Before(last[e.Dir]) {
 			z.t.Fatalf("frame from %v to %v behind one of %v", e.First, e.Time, last[e.Dir])

@@ -45,8 +45,8 @@ func (e *TruncatedError) Unwrap() error { return e.Err }
 
 // Memory that is bounded for a capture as a whole, in octets.
 const (
-	maxTables = 4 << 20 // of HPACK tables
-	maxTCP    = 6 << 20 // of segments that wait for others
+	maxTables = 12 << 20 // of HPACK tables
+	maxTCP    = 6 << 20  // of segments that wait for others
 )
 
 // maxConnections is the default of Options.MaxConnections.
@@ -72,15 +72,7 @@ func ReadFile(name string, o Options, h Handler) (Summary, error) {
 // a packet, or that of r. The Summary counts what was read up to then, all of which was delivered.
 func Read(r io.Reader, o Options, h Handler) (Summary, error) {
 	rd := newReading(o, h)
-	found, err := rd.findSecrets(r)
-	if err != nil {
-		return rd.sum, err
-	}
-	if !found {
-		rd.a.holdBack = tlsrecord.DefaultHoldBack
-	}
-	err = rd.read(r)
-	rd.finish()
+	err := rd.run(r)
 	return rd.sum, err
 }
 
@@ -103,6 +95,20 @@ func newReading(o Options, h Handler) *reading {
 		opts: o, handler: rd.event, keys: &rd.keys, twins: newTwins(), tables: hpackdec.NewBudget(maxTables),
 	}
 	return rd
+}
+
+// run reads a capture.
+func (rd *reading) run(r io.Reader) error {
+	found, err := rd.findSecrets(r)
+	if err != nil {
+		return err
+	}
+	if !found {
+		rd.a.holdBack = tlsrecord.DefaultHoldBack
+	}
+	err = rd.read(r)
+	rd.finish()
+	return err
 }
 
 // event counts an event and hands it on.

@@ -34,7 +34,7 @@ func (c *tapped) Write(p []byte) (int, error) {
 }
 
 // tlsExchange plays a request over TLS into a capture, and returns the key log.
-func tlsExchange(t *testing.T, c *captureConn, version uint16, alpn ...string) []byte {
+func tlsExchange(t testing.TB, c *captureConn, version uint16, alpn ...string) []byte {
 	t.Helper()
 	cert, err := selfsigned.Certificate("example.com")
 	if err != nil {
