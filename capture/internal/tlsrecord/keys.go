@@ -6,9 +6,15 @@ import (
 	"strconv"
 )
 
-// maxConnections bounds the client randoms that Keys has: with five secrets each, some 60 MB. The
-// oldest are given up.
-const maxConnections = 1 << 17
+// What Keys has takes up to 60 MB: the oldest client randoms are given up, with their secrets.
+const (
+	maxConnections = 1 << 17            // client randoms
+	maxSecrets     = 5 * maxConnections // secrets of all of them that there is room for
+)
+
+// moreSecrets is for how many secrets more there is room after the first one: TLS 1.3 has up to
+// five, TLS 1.2 has one.
+const moreSecrets = 4
 
 // maxUpdates bounds the numbers of traffic secrets that are read. Those after a KeyUpdate are
 // derived where they are not in the log.
@@ -103,8 +109,8 @@ func (s *secrets) tls13() bool {
 // Keys are the secrets of key logs in the format of NSS (SSLKEYLOGFILE). The zero value has none.
 type Keys struct {
 	byRandom   map[random]*secrets
-	order      []*secrets // oldest at next, where it is full
-	next       int
+	order      []*secrets // oldest first
+	room       int        // secrets that the lists have room for, of maxSecrets
 	junk       int
 	sessions   sessions
 	guessed    int64  // of maxGuessed
@@ -167,24 +173,52 @@ func (k *Keys) put(r random, s secret) {
 			return
 		}
 	}
+	if len(of.list) == cap(of.list) {
+		of = k.grow(of)
+	}
 	of.list = append(of.list, s)
 }
 
-// open makes room for a client random.
+// open begins the secrets of a client random.
 func (k *Keys) open(r random) *secrets {
 	if k.byRandom == nil {
 		k.byRandom = make(map[random]*secrets)
 	}
-	of := &secrets{random: r}
-	if len(k.order) < maxConnections {
-		k.order = append(k.order, of)
-	} else {
-		delete(k.byRandom, k.order[k.next].random)
-		k.order[k.next] = of
-		k.next = (k.next + 1) % maxConnections
+	if len(k.order) == maxConnections {
+		k.evict()
 	}
+	of := &secrets{random: r}
+	k.order = append(k.order, of)
 	k.byRandom[r] = of
 	return of
+}
+
+// grow makes room for a secret more, and returns those of the same client random: others, where it
+// was the oldest one and had to make room itself.
+func (k *Keys) grow(of *secrets) *secrets {
+	for k.room+moreSecrets > maxSecrets && k.order[0] != of {
+		k.evict()
+	}
+	if k.room+moreSecrets > maxSecrets {
+		k.evict()
+		of = k.open(of.random)
+	}
+	more := moreSecrets
+	if len(of.list) == 0 {
+		more = 1
+	}
+	k.room += more
+	of.list = append(make([]secret, 0, len(of.list)+more), of.list...)
+	return of
+}
+
+// evict gives the oldest client random up.
+func (k *Keys) evict() {
+	of := k.order[0]
+	k.order[0] = nil
+	k.order = k.order[1:]
+	k.room -= cap(of.list)
+	delete(k.byRandom, of.random)
 }
 
 // parseLine reads "LABEL hex-of-random hex-of-secret". The label of the secret is labelNone where

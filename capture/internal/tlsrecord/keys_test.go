@@ -3,6 +3,7 @@ package tlsrecord
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -80,6 +81,67 @@ func TestKeysBound(t *testing.T) {
 	}
 	if n := len(k.sessions.by); n != maxSessions {
 		t.Errorf("%d sessions", n)
+	}
+}
+
+// No log takes more memory than it says above maxConnections.
+func TestKeysMemory(t *testing.T) {
+	for _, tt := range []struct{ connections, secrets, want int }{
+		{maxConnections + 1000, 5, maxConnections},
+		{maxConnections + 1000, 2, maxConnections},
+		{40_000, 36, maxSecrets / 37}, // room for 37
+	} {
+		k := &Keys{}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range tt.connections {
+			for j := range tt.secrets {
+				s := secret{label: labelEarly + label(j%5), update: uint8(j / 5), size: 48}
+				k.put(random{0: byte(i), 1: byte(i >> 8), 2: byte(i >> 16)}, s)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 60e6 {
+			t.Errorf("%d secrets each: %d octets", tt.secrets, n)
+		}
+		if n := k.Connections(); n < tt.want-1 || n > tt.want || n != len(k.byRandom) || k.room > maxSecrets {
+			t.Errorf("%d secrets each: %d connections, want %d; %d randoms, room for %d",
+				tt.secrets, n, tt.want, len(k.byRandom), k.room)
+		}
+		for i, of := range k.order {
+			if len(of.list) != tt.secrets {
+				t.Errorf("%d secrets of connection %d, want %d", len(of.list), i, tt.secrets)
+				break
+			}
+		}
+		runtime.KeepAlive(k)
+	}
+}
+
+// Where the oldest client random gets a secret more, and there is no room, it gives up its others.
+func TestKeysOldestGrows(t *testing.T) {
+	k := &Keys{}
+	for i := range maxConnections {
+		for update := range uint8(2) {
+			r := random{0: byte(i), 1: byte(i >> 8), 2: byte(i >> 16)}
+			k.put(r, secret{label: labelClientTraffic, update: update, size: 32})
+		}
+	}
+	for update := range uint8(6) {
+		k.put(random{}, secret{label: labelServerTraffic, update: update, size: 32})
+	}
+	of := k.get(random{})
+	if len(of.list) != 3 || k.order[len(k.order)-1] != of || k.Connections() != maxConnections || k.room > maxSecrets {
+		t.Errorf("%d secrets, %d connections, room for %d", len(of.list), k.Connections(), k.room)
+	}
+	room := 0
+	for _, of := range k.order {
+		room += cap(of.list)
+	}
+	if room != k.room {
+		t.Errorf("room for %d secrets, want %d", k.room, room)
 	}
 }
 
