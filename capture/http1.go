@@ -35,7 +35,8 @@ type http1 struct {
 
 	ended     [2]bool // by Dir
 	how       [2]wire.How
-	pipelined bool // requests were sent before earlier ones were answered
+	swept     [2]uint32 // by Dir: behind losses, no message of a lower number comes any longer
+	pipelined bool      // requests were sent before earlier ones were answered
 }
 
 // An http1Switch says that what follows on a connection is not HTTP/1.1 any longer.
@@ -102,6 +103,7 @@ func (h *http1) exchange(number uint32, first time.Time) *exchange {
 	}
 	x := new(exchange)
 	x.Conn, x.Stream, x.Start, x.End = h.s.info.ID, number, first, first
+	x.stopped = [2]bool{number < h.swept[Client], number < h.swept[Server]}
 	h.list.add(x)
 	h.open[number] = x
 	return x

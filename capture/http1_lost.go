@@ -59,14 +59,14 @@ func (o *http1Dir) lost(t time.Time, n int64, why string) {
 	o.lossy, o.state = true, http1Seek
 }
 
-// sweep gives up what side d was to send for the requests before a number.
+// sweep gives up what side d was to send for the requests before a number. It goes on where it has
+// ended, since numbers only grow: all of it together looks at each number once.
 func (h *http1) sweep(d Dir, before uint32) {
-	for x := h.list.first; x != nil; {
-		next := x.next
-		seen := d == Client && x.asked || d == Server && x.final
-		if x.Stream < before && !seen {
-			h.stop(x, d)
+	for ; h.swept[d] < before; h.swept[d]++ {
+		x := h.open[h.swept[d]]
+		if x == nil || d == Client && x.asked || d == Server && x.final {
+			continue
 		}
-		x = next
+		h.stop(x, d)
 	}
 }

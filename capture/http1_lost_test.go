@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,58 @@ func TestHTTP1Lost(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// However many requests are open, a loss looks only at those since the one before it.
+func TestHTTP1LostManyTimes(t *testing.T) {
+	p := newHTTP1Play(t, false)
+	p.play("> " + strings.Repeat("GET / HTTP/1.1\r\n\r\n", 5000))
+	p.play("<! 5", "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") // pipelined: it is that of 1
+	p.play("< HTTP/1.1 100 C\r\n\r\n")
+	for i := range 4000 {
+		p.play(">! 5", get2)
+		if at := uint32(5001 + i); p.h.swept != [2]uint32{at, 0} {
+			t.Fatalf("swept up to %v, want %d", p.h.swept, at)
+		}
+	}
+	if n := len(p.h.open); n != 8999 {
+		t.Errorf("%d requests are open", n)
+	}
+	x := p.h.open[2]
+	x.asked = false // so that a second look would be seen
+	if p.h.sweep(Client, 9001); x.stopped[Client] {
+		t.Error("a request was looked at twice")
+	}
+}
+
+// A response to a request that is given up already is not waited for by another loss.
+func TestHTTP1LostBehindSweep(t *testing.T) {
+	p := newHTTP1Play(t, false)
+	p.play(
+		getRoot, get2, "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ">! 20", get2, get2, ">! 30", get2,
+	)
+	p.h.finish(p.h.open[2]) // as where too many are open
+	p.play("< HTTP/1.1 201 OK\r\nContent-Length: 9\r\n\r\nabc", "<! 100")
+	var got []string
+	for _, r := range p.requests() {
+		got = append(got, line(r))
+	}
+	want := []string{"1 GET / 200 complete", "2 GET /2 lossy", "2 201 body=0/3 start missing lossy"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func BenchmarkHTTP1Lost(b *testing.B) {
+	a := &analyzer{handler: func(Event) {}}
+	s := a.open(netip.AddrPort{}, netip.AddrPort{}, at0)
+	s.found(HTTP1, "text")
+	h := newHTTP1(s)
+	h.Octets(wire.Client, at0, []byte(strings.Repeat("GET / HTTP/1.1\r\n\r\n", 9000)))
+	for b.Loop() {
+		h.Lost(wire.Client, at0, 5, "")
+		h.Octets(wire.Client, at0, []byte("GET / HTTP/1.1\r\n\r\n"))
 	}
 }
 
