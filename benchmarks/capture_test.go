@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
 )
@@ -89,7 +89,7 @@ func measure(t *testing.T, cmd *exec.Cmd) (time.Duration, int64) {
 		t.Fatal(err)
 	}
 	s := cmd.ProcessState
-	return s.UserTime() + s.SystemTime(), s.SysUsage().(*syscall.Rusage).Maxrss >> 10
+	return s.UserTime() + s.SystemTime(), bench.PeakOf(s) >> 20
 }
 
 // A captureFile is a capture in the making: pcap, Ethernet and IPv4, 20 µs between packets.

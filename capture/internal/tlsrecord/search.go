@@ -218,6 +218,16 @@ func (c *Conn) abandon(h *half, t time.Time, why string) {
 
 // endSearch is called where no more octets come, and no record was found.
 func (c *Conn) endSearch(h *half, t time.Time) {
+	// What looks like a header by chance, and claims more octets than come, hides the records in them.
+	for len(h.in.p) > 0 {
+		h.drop(1)
+		if _, v := c.feed(h, t, nil); v == wait || !h.searching || h.dead != "" || h.closed {
+			break
+		}
+	}
+	if !h.searching || h.dead != "" || h.closed {
+		return
+	}
 	if c.o.StartMissing && !h.opened && h.passed == 0 && len(h.in.p) == 0 {
 		return // the direction has nothing
 	}
