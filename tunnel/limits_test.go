@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestTunnelLimits has one tunnel too many for a user, and for a connection of HTTP/2.
@@ -201,5 +203,37 @@ func TestClientGone(t *testing.T) {
 				t.Errorf("record: %+v", r)
 			}
 		})
+	}
+}
+
+// Shutdown returns when the last record has been written.
+func TestShutdownAwaitsAudit(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var recorded atomic.Bool
+	e, o := newProxy(t, &Proxy{}), newOrigin(t)
+	e.p.Audit = func(*Record) {
+		close(entered)
+		<-release
+		recorded.Store(true)
+	}
+	c, _ := e.dial(allWays[0], o.addr)
+	_ = o.accept().Close()
+	_ = c.Close()
+	<-entered
+	ended := make(chan bool, 1)
+	go func() {
+		if err := e.p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		ended <- recorded.Load()
+	}()
+	select {
+	case <-ended:
+		t.Error("Shutdown has returned, and the record was not written")
+	case <-time.After(50 * time.Millisecond): // it waits
+	}
+	close(release)
+	if !t.Failed() && !<-ended {
+		t.Error("Shutdown has returned before the record was written")
 	}
 }

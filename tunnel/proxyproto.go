@@ -138,11 +138,11 @@ func (l *ProxyProtocolListener) readHeader(nc net.Conn) {
 	h, err := readProxyHeader(nc)
 	if err != nil {
 		stop()
-		_ = nc.Close()                                              // the reason is known
 		if err != io.EOF && l.ctx.Err() == nil && l.Logger != nil { //nolint:errorlint // an error that wraps it is no probe
 			l.Logger.Warn("no PROXY protocol header: is it switched on at that load balancer?",
 				"from", nc.RemoteAddr().String(), "error", err)
 		}
+		_ = nc.Close() // the reason is known
 		return
 	}
 	first := make([]byte, 512)

@@ -55,9 +55,10 @@ type request struct {
 	handedOver bool  // another goroutine calls finish
 }
 
-// finish ends the request for the limits and the audit.
+// finish ends the request for the audit and the limits, in this order: Shutdown returns when the
+// last request has left, and its record must be written then.
 func (x *request) finish() {
-	x.p.leave(x.held, x.rec)
+	defer x.p.leave(x.held, x.rec)
 	x.rec.Duration = time.Since(x.rec.Time)
 	if x.p.Audit != nil {
 		x.p.Audit(x.rec)
