@@ -180,7 +180,10 @@ var controlCases = []ruleCase{
 		rule:   "reset-error",
 		breaks: func(p *script) { begin(p).server(h2.RST(1, frame.InternalError)) },
 		want:   "server 1: the server resets stream 1 with INTERNAL_ERROR",
-		holds:  func(p *script) { begin(p).client(h2.RST(1, frame.Cancel)) },
+		holds: func(p *script) {
+			begin(p).client(h2.RST(1, frame.Cancel), h2.Get(3))
+			p.server(h2.Headers(3, ":status: 200").End()).client(h2.RST(3, frame.StreamClosed))
+		},
 	},
 	{
 		rule:   "stream-refused",

@@ -94,14 +94,19 @@ var controlRules = []rule{
 		Rule: Rule{
 			ID: "reset-error", Group: "Connection", Section: "RFC 9113 §5.4.2", Severity: Warning,
 			Title: "a side resets a stream for an error",
-			Text:  "RST_STREAM has a code that says that something went wrong: not NO_ERROR, CANCEL or REFUSED_STREAM.",
+			Text: "RST_STREAM has a code that says that something went wrong: not NO_ERROR, CANCEL or REFUSED_STREAM, " +
+				"nor STREAM_CLOSED where both sides had ended the stream, as curl sends it behind a whole response.",
 		},
 		frames: types(frame.TypeRSTStream),
-		check: func(_ *lint, f *Frame) *offence {
+		check: func(l *lint, f *Frame) *offence {
 			p, ok := f.Parsed.(frame.RSTStream)
 			switch {
 			case !ok, p.Code == frame.NoError, p.Code == frame.Cancel, p.Code == frame.RefusedStream:
 				return nil
+			case p.Code == frame.StreamClosed:
+				if st := l.get(f.Header.StreamID); st != nil && st.end == [2]bool{true, true} {
+					return nil
+				}
 			}
 			return offend(f, "%v resets stream %d with %v", sideName(f.Dir), f.Header.StreamID, p.Code)
 		},

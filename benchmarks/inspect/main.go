@@ -18,6 +18,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -27,12 +29,13 @@ import (
 func main() {
 	size := flag.Int64("size", 1024, "MiB of each capture")
 	rounds := flag.Int("rounds", 3, "how often each tool reads each capture")
+	names := flag.String("loads", "downloads,requests", "what the captures carry")
 	withJSON := flag.Bool("json", false, "measure the JSON of tshark, too, which takes very long")
 	dir := flag.String("dir", "", "folder for the captures, which stay there (default: one that is removed)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, options{*dir, *size << 20, *rounds, *withJSON}, os.Stdout); err != nil {
+	if err := run(ctx, options{*dir, *size << 20, *rounds, strings.Split(*names, ","), *withJSON}, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "inspect:", err)
 		os.Exit(1)
 	}
@@ -43,6 +46,7 @@ type options struct {
 	dir      string
 	size     int64 // octets of each capture
 	rounds   int
+	loads    []string
 	withJSON bool
 }
 
@@ -66,6 +70,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "capture\tMiB\ttool\ts\ts of CPU\tMiB/s\tMiB of memory\ttimes tshark's speed\t")
 	for _, load := range loads {
+		if !slices.Contains(o.loads, load.name) {
+			continue
+		}
 		file := filepath.Join(dir, load.name+".pcapng")
 		if err := record(ctx, file, load, o.size); err != nil {
 			return fmt.Errorf("%s: %w", load.name, err)

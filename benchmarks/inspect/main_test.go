@@ -17,7 +17,7 @@ func TestRun(t *testing.T) {
 		t.Skip("tshark is what is compared with, and is not installed")
 	}
 	var out bytes.Buffer
-	if err := run(t.Context(), options{t.TempDir(), 1 << 20, 1, true}, &out); err != nil {
+	if err := run(t.Context(), options{t.TempDir(), 1 << 20, 1, []string{"downloads", "requests"}, true}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
