@@ -24,11 +24,12 @@ type proxyState struct {
 
 	webSocket webSocketMemory
 
-	mu      sync.Mutex    // guards what follows
-	drained chan struct{} // closed when nothing runs any more; nil before a drain
-	perUser map[string]int
-	perConn map[*conn.Conn]int
-	stats   Stats
+	mu        sync.Mutex    // guards what follows
+	drained   chan struct{} // closed when nothing runs any more; nil before a drain
+	recording int           // requests that have left, and whose records are being written
+	perUser   map[string]int
+	perConn   map[*conn.Conn]int
+	stats     Stats
 }
 
 // Stats are counters of a Proxy.
@@ -130,11 +131,13 @@ func tooMany(of string, limit int) *Refusal {
 	}
 }
 
-// leave gives a place back; h is nil for a request that has got none.
+// leave gives a place back; h is nil for a request that has got none. The caller calls recorded when
+// the record has been written.
 func (p *Proxy) leave(h *hold, rec *Record) {
 	st := p.init()
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.recording++
 	if rec.End == EndRefused {
 		st.stats.Refused++
 	}
@@ -158,12 +161,20 @@ func (p *Proxy) leave(h *hold, rec *Record) {
 	} else {
 		st.stats.Running--
 	}
+}
+
+// recorded is called when the record of a request that has left has been written.
+func (p *Proxy) recorded() {
+	st := p.init()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.recording--
 	st.tellDrainedLocked()
 }
 
 // tellDrainedLocked wakes Shutdown when nothing runs any more.
 func (st *proxyState) tellDrainedLocked() {
-	if st.drained == nil || st.stats.Open+st.stats.Running > 0 {
+	if st.drained == nil || st.stats.Open+st.stats.Running > 0 || st.recording > 0 {
 		return
 	}
 	select {

@@ -55,10 +55,11 @@ type request struct {
 	handedOver bool  // another goroutine calls finish
 }
 
-// finish ends the request for the audit and the limits, in this order: Shutdown returns when the
-// last request has left, and its record must be written then.
+// finish ends the request for the limits and the audit. Shutdown returns when the last record has
+// been written.
 func (x *request) finish() {
-	defer x.p.leave(x.held, x.rec)
+	x.p.leave(x.held, x.rec)
+	defer x.p.recorded()
 	x.rec.Duration = time.Since(x.rec.Time)
 	if x.p.Audit != nil {
 		x.p.Audit(x.rec)
