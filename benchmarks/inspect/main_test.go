@@ -17,7 +17,8 @@ func TestRun(t *testing.T) {
 		t.Skip("tshark is what is compared with, and is not installed")
 	}
 	var out bytes.Buffer
-	if err := run(t.Context(), options{t.TempDir(), 1 << 20, 1, []string{"downloads", "requests"}, true}, &out); err != nil {
+	o := options{dir: t.TempDir(), size: 1 << 20, rounds: 1, loads: []string{"downloads", "requests"}, withJSON: true}
+	if err := run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
