@@ -131,8 +131,8 @@ func tooMany(of string, limit int) *Refusal {
 	}
 }
 
-// leave gives a place back; h is nil for a request that has got none. The caller calls recorded when
-// the record has been written.
+// leave gives a place back; h is nil for a request that has got none. The caller calls recorded
+// when the record has been written.
 func (p *Proxy) leave(h *hold, rec *Record) {
 	st := p.init()
 	st.mu.Lock()
