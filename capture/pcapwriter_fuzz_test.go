@@ -35,7 +35,7 @@ func payloads(t *testing.T, file []byte) (sides [2][]byte) {
 		if tcp.SYN {
 			first[d] = tcp.Seq + 1
 		}
-		at := min(int(tcp.Seq-first[d]), len(sides[d]))
+		at := int(min(tcp.Seq-first[d], uint32(len(sides[d]))))
 		sides[d] = append(sides[d][:at], tcp.LayerPayload()...)
 	}
 }
