@@ -23,13 +23,6 @@ const (
 	captureDefault = 8  // MiB
 )
 
-// tsharkFields is what tshark has to print: less than we do, and quicker than its JSON.
-var tsharkFields = []string{
-	"-d", "tcp.port==80,http2", "-T", "fields", "-e", "frame.time_epoch", "-e", "http2.streamid",
-	"-e", "http2.type", "-e", "http2.flags", "-e", "http2.length", "-e", "http2.header.name",
-	"-e", "http2.header.value",
-}
-
 // TestCapture has "sluice inspect" and tshark print the frames of captures with their fields:
 // downloads, requests with responses of 300 octets, and many connections that are open at once.
 // SLUICE_CAPTURE_MIB is the size of the captures; tshark takes minutes for 1024. The table with
@@ -68,7 +61,8 @@ func TestCapture(t *testing.T) {
 			file := filepath.Join(dir, tt.name+".pcap")
 			writeCapture(t, file, size<<20, tt.play)
 			ours, memory := measure(t, exec.Command(sluice, "inspect", "--json", file))
-			theirs, theirMemory := measure(t, exec.Command(tshark, append(tsharkFields, "-r", file)...))
+			args := append(bench.TsharkFields(), "-d", "tcp.port==80,http2", "-r", file)
+			theirs, theirMemory := measure(t, exec.Command(tshark, args...))
 			t.Logf("%d MiB: %v and %d MiB of memory; tshark: %v and %d MiB; %.1f times faster",
 				size, ours, memory, theirs, theirMemory, theirs.Seconds()/ours.Seconds())
 			if theirs < captureFaster*ours {
@@ -84,12 +78,11 @@ func TestCapture(t *testing.T) {
 // measure runs a program and returns its CPU time, and its memory in MiB.
 func measure(t *testing.T, cmd *exec.Cmd) (time.Duration, int64) {
 	t.Helper()
-	err := cmd.Run()
-	if err != nil && cmd.ProcessState.ExitCode() != 1 { // 1: there are findings
+	u, err := bench.RunInspector(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s := cmd.ProcessState
-	return s.UserTime() + s.SystemTime(), bench.PeakOf(s) >> 20
+	return u.CPU, u.Peak >> 20
 }
 
 // A captureFile is a capture in the making: pcap, Ethernet and IPv4, 20 µs between packets.

@@ -21,7 +21,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/sluice-go/sluice/benchmarks/internal/bench"
 )
@@ -100,15 +99,8 @@ func toolsOf(program, dir string, withJSON bool) []tool {
 			return append([]string{"tshark", "-n", "-r", file, "-Y", "http2"}, args...)
 		}
 	}
-	fields := []string{"-T", "fields"}
-	for _, name := range []string{
-		"frame.time_epoch", "tcp.stream", "http2.type", "http2.streamid", "http2.flags", "http2.length",
-		"http2.header.name", "http2.header.value",
-	} {
-		fields = append(fields, "-e", name)
-	}
 	tools := []tool{
-		{"tshark -T fields", tshark(fields...)},
+		{"tshark -T fields", tshark(bench.TsharkFields()...)},
 		{"sluice (text)", sluice()},
 		{"sluice --json", sluice("--json")},
 		{"sluice --html", sluice("--html", filepath.Join(dir, "out.html"))},
@@ -119,9 +111,6 @@ func toolsOf(program, dir string, withJSON bool) []tool {
 	return tools
 }
 
-// usage is what one run of a tool has taken.
-type usage struct{ wall, cpu, memory float64 }
-
 // compare writes the lines of a capture.
 func compare(ctx context.Context, w io.Writer, name, file string, tools []tool, rounds int) error {
 	info, err := os.Stat(file)
@@ -129,45 +118,32 @@ func compare(ctx context.Context, w io.Writer, name, file string, tools []tool, 
 		return err
 	}
 	mib := float64(info.Size()) / (1 << 20)
-	runs := make([][]usage, len(tools))
+	runs := make([][]bench.Usage, len(tools))
 	for range rounds {
 		for i, t := range tools {
-			u, err := measure(ctx, t.argv(file))
+			argv := t.argv(file)
+			u, err := bench.RunInspector(exec.CommandContext(ctx, argv[0], argv[1:]...)) //nolint:gosec // the tools of this file
 			if err != nil {
 				return fmt.Errorf("%s: %w", t.name, err)
 			}
 			runs[i] = append(runs[i], u)
 		}
 	}
-	wall := func(u usage) float64 { return u.wall }
+	wall := func(u bench.Usage) float64 { return u.Wall.Seconds() }
 	base := median(runs[0], wall)
 	for i, t := range tools {
 		s := median(runs[i], wall)
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t\n", name, mib, t.name, s,
-			median(runs[i], func(u usage) float64 { return u.cpu }), mib/s,
-			median(runs[i], func(u usage) float64 { return u.memory }), base/s)
+			median(runs[i], func(u bench.Usage) float64 { return u.CPU.Seconds() }), mib/s,
+			median(runs[i], func(u bench.Usage) float64 { return float64(u.Peak) / (1 << 20) }), base/s)
 	}
 	return nil
 }
 
-func median(runs []usage, of func(usage) float64) float64 {
+func median(runs []bench.Usage, of func(bench.Usage) float64) float64 {
 	var v []float64
 	for _, u := range runs {
 		v = append(v, of(u))
 	}
 	return bench.Median(v)
-}
-
-// measure runs a tool. Status 1 says that there are findings.
-func measure(ctx context.Context, argv []string) (usage, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the tools of this file
-	start := time.Now()
-	err := cmd.Run()
-	wall := time.Since(start)
-	if s := cmd.ProcessState; err != nil && (s == nil || s.ExitCode() != 1) {
-		return usage{}, err
-	}
-	s := cmd.ProcessState
-	cpu := s.UserTime() + s.SystemTime()
-	return usage{wall.Seconds(), cpu.Seconds(), float64(bench.PeakOf(s)) / (1 << 20)}, nil
 }
