@@ -174,7 +174,7 @@ func (rd *reading) read(r io.Reader) error {
 			rd.start(seg.Time)
 			rd.moreKeys()
 			tcp.Add(seg)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // an error of a lost source may wrap it
 			rd.moreKeys()
 			return nil
 		case errors.As(err, &cut):

@@ -82,7 +82,7 @@ func (b *blockFilter) Read(p []byte) (int, error) {
 // within is the error of a read within a block. NgReader takes one at the beginning of a block for
 // the end of the file, so that it is remembered.
 func (b *blockFilter) within(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // an error of a lost source may wrap it
 		b.truncated = true
 		return io.ErrUnexpectedEOF
 	}
@@ -97,7 +97,7 @@ func (b *blockFilter) next() error {
 	b.skip = 0
 	h, err := b.r.Peek(12) // no block is shorter
 	if err != nil {
-		if len(h) == 0 && errors.Is(err, io.EOF) {
+		if len(h) == 0 && err == io.EOF {
 			return io.EOF
 		}
 		return b.within(err)

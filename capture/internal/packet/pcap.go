@@ -2,7 +2,6 @@ package packet
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 
@@ -41,12 +40,12 @@ func (f *pcapFile) next() (record, error) {
 func (f *pcapFile) recover(ci gopacket.CaptureInfo, err error) ([]byte, error) {
 	n := ci.CaptureLength
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // an error of a lost source may wrap it
 		if n > 0 {
 			return nil, io.ErrUnexpectedEOF
 		}
 		return nil, io.EOF
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.ErrUnexpectedEOF: //nolint:errorlint // an error of a lost source may wrap it
 		return nil, err
 	case n < 0 || n > maxPacket:
 		return nil, fmt.Errorf("the next packet would have %d octets", uint32(n))

@@ -91,7 +91,7 @@ func peek(br *bufio.Reader) ([]byte, error) {
 	switch {
 	case err == nil:
 		return head, nil
-	case !errors.Is(err, io.EOF):
+	case err != io.EOF:
 		return nil, fmt.Errorf("cannot read the capture: %w", err)
 	case len(head) == 0:
 		return nil, errors.New("the capture is empty")
@@ -126,9 +126,9 @@ func (r *Reader) Next() (*Segment, error) {
 // failure is what Next returns for an error of a source.
 func (r *Reader) failure(err error) error {
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.ErrUnexpectedEOF: //nolint:errorlint // an error of a lost source may wrap it
 		return &TruncatedError{Packets: r.stats.Packets, Err: err}
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // an error of a lost source may wrap it
 		return io.EOF
 	}
 	return fmt.Errorf("the capture cannot be read behind packet %d: %w", r.stats.Packets, err)
