@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,6 +130,19 @@ type position struct {
 	begun bool
 }
 
+// resume is the position of a viewer that has seen the message with the given id. A viewer that
+// claims to have seen what is yet to come goes on from now.
+func (r *ring) resume(id string) position {
+	epoch, seq, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil || epoch != strconv.FormatInt(r.epoch, 10) {
+		return position{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return position{next: min(n, r.next), begun: true}
+}
+
 // read appends up to max records behind p to dst. Where there are none it returns a channel that is
 // closed when there are. missed is how many events were dropped before p could see them: at the
 // beginning they are those older than the ring.
@@ -135,7 +150,6 @@ func (r *ring) read(p *position, dst []record, max int) (_ []record, wait <-chan
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	oldest := r.next - uint64(len(r.records)-r.first)
-	p.next = min(p.next, r.next)
 	if p.next < oldest {
 		missed = oldest - p.next
 		if !p.begun {

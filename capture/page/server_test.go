@@ -3,6 +3,7 @@ package page
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -158,6 +159,20 @@ func TestServerEvents(t *testing.T) {
 	s.Handle(gapEvent(3))
 	if m := future.message(); m[1] != `data: ["g",1,0,0,3,"lost",""]` {
 		t.Errorf("with an id of the future: %q", m)
+	}
+}
+
+// A viewer with an id of the future gets what comes after it was let in, though the event comes
+// before its first look at the ring.
+func TestRingResume(t *testing.T) {
+	var r ring
+	r.init(3, 1<<20)
+	r.add(gapEvent(1))
+	p := r.resume(fmt.Sprintf("%d-99", r.epoch))
+	r.add(gapEvent(2))
+	recs, _, missed, _ := r.read(&p, nil, 10)
+	if len(recs) != 1 || recs[0].seq != 1 || missed != 0 {
+		t.Errorf("%d records, missed %d; want the second", len(recs), missed)
 	}
 }
 

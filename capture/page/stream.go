@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -32,7 +30,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := stream{w: w, rc: http.NewResponseController(w), epoch: s.events.epoch}
-	pos := st.resume(r.Header.Get("Last-Event-ID"))
+	pos := s.events.resume(r.Header.Get("Last-Event-ID"))
 	st.run(r.Context(), &s.events, &pos)
 }
 
@@ -42,16 +40,6 @@ type stream struct {
 	rc    *http.ResponseController
 	epoch int64
 	buf   []byte
-}
-
-// resume is the position of a viewer that has seen the message with the given id.
-func (st *stream) resume(id string) position {
-	epoch, seq, _ := strings.Cut(id, "-")
-	n, err := strconv.ParseUint(seq, 10, 64)
-	if err != nil || epoch != strconv.FormatInt(st.epoch, 10) {
-		return position{}
-	}
-	return position{next: n, begun: true}
 }
 
 // run writes until the viewer is gone or too slow, or the ring is closed.
