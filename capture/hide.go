@@ -42,6 +42,15 @@ func hide(e Event, extra []string) {
 	}
 }
 
+// HideField returns the value of a field without what lets its reader in, as events have it where
+// Options.ShowSecrets is not set. It is value where there is nothing to hide.
+func HideField(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return hideValue(&Field{Name: name, Value: value}, nil)
+}
+
 // hideFields hides the values of fields.
 func hideFields(fields []Field, extra []string) {
 	for i := range fields {

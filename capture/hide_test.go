@@ -62,6 +62,19 @@ func TestHideFields(t *testing.T) {
 	}
 }
 
+func TestHideField(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"X-Api-Key", "abc", "(hidden, 3 octets)"},
+		{"X-Api-Key", "", ""},
+		{"Accept", "*/*", "*/*"},
+		{"Referer", "https://a.example/?token=abc", "https://a.example/?token=(hidden, 3 octets)"},
+	} {
+		if got := HideField(tt[0], tt[1]); got != tt[2] {
+			t.Errorf("%s: %s: %s, want %s", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
+
 // A value whose name is not sure may be a cookie.
 func TestHideWhatIsNotSure(t *testing.T) {
 	fields := []Field{

@@ -24,6 +24,11 @@ The table of --stat has the times of each request: for the name, the connection
 and its TLS, where the request made one; in the queue, for a connection of others
 or for a free stream; for sending; waiting for the response; and for its content.
 
+With --location, fields of --header that have secrets by custom (Authorization,
+Cookie, X-Api-Key, those with "token" in their name and such) go to the origin of
+the URL alone: to no other host, port or scheme. The content of --data goes along
+with a redirect of 307 or 308.
+
 With SSLKEYLOGFILE in the environment, the secrets of TLS are added to that file,
 for Wireshark and sluice inspect.`,
 		Example: `  sluice get https://example.com/

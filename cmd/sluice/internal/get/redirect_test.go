@@ -2,9 +2,47 @@ package get
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+// What a server redirects to on another port gets no field with a secret, and the same server all.
+func TestRedirectedFields(t *testing.T) {
+	var got http.Header
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer other.Close()
+	var to string
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got = r.Header; r.URL.Path == "/" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		}
+	}))
+	defer first.Close()
+	for name, tt := range map[string]struct {
+		to   string
+		want []string
+	}{
+		"the same origin": {"/x", []string{"Accept", "Authorization", "Cookie", "Referer", "X-Api-Key", "X-Plain"}},
+		"another port":    {other.URL, []string{"Accept", "X-Plain"}},
+	} {
+		to = tt.to
+		_, _, err := (&site{url: first.URL}).get(Options{Follow: true, Header: []string{
+			"Authorization: Bearer a", "Cookie: a=b", "X-Api-Key: a", "Accept: */*", "X-Plain: a",
+		}}, "/?token=abc")
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		got.Del("User-Agent")
+		if diff := cmp.Diff(tt.want, slices.Sorted(maps.Keys(got))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
 
 // Credentials go to the origin alone that they were given for.
 func TestRedirected(t *testing.T) {
@@ -26,7 +64,11 @@ func TestRedirected(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header = http.Header{"Authorization": {"Bearer a"}, "Cookie": {"a=b"}, "Accept": {"*/*"}}
+			r.Header = http.Header{
+				"Authorization": {"Bearer a"}, "Proxy-Authorization": {"Basic a"}, "Cookie": {"a=b"}, "Accept": {"*/*"},
+				"X-Api-Key": {"a"}, "X-Auth-Token": {"", "a"}, "Private-Token": {"a"}, "Dpop": {"a"},
+				"Referer": {"https://a.test/?access_token=a"}, "X-Original-Authorization": {"a"},
+			}
 			requests[i] = r
 		}
 		req := requests[len(requests)-1]
@@ -35,7 +77,7 @@ func TestRedirected(t *testing.T) {
 		}
 		want := 1
 		if tt.kept {
-			want = 3
+			want = 10
 		}
 		if len(req.Header) != want || req.Header.Get("Accept") == "" {
 			t.Errorf("%s: %v", tt.name, req.Header)
