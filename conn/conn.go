@@ -202,11 +202,12 @@ func (c *Conn) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size, grown := c.core.RecvWindow()
+	st := c.core.State()
 	return Stats{
 		Counts: c.core.Counts(),
 		Reads:  c.mu.stats.reads, Writes: c.mu.stats.writes,
 		BytesRead: c.mu.stats.bytesRead, BytesWritten: c.mu.stats.bytesWritten,
-		Streams: c.core.NumStreams(), Unread: c.core.Unread(), SendWindow: c.core.SendWindow(),
+		Streams: st.Streams, Unread: st.Unread, SendWindow: c.core.SendWindow(),
 		RecvWindow: size, RecvGrown: grown, RTT: c.core.RTT(),
 	}
 }

@@ -55,13 +55,13 @@ func (c *Conn) unlockAndNotify() {
 		c.closePoisonedLocked()
 	}
 	switch {
-	case c.core.NumStreams() > 0:
+	case c.core.State().Streams > 0:
 		c.mu.state.current = activityActive
 	case c.mu.settingsReceived && c.mu.state.current != activityIdle:
 		c.mu.state.current = activityIdle
 		if c.mu.phase == phaseOpen && (c.role == core.Server || c.opts.IdleTimeout > 0) {
 			c.core.SetTime(time.Now()) // idle from now on
-			if c.opts.IdleTimeout > 0 || c.core.Draining() {
+			if c.opts.IdleTimeout > 0 || c.core.State().Draining {
 				c.armLocked() // for the idle timeout, as nothing else may happen until then
 			}
 		}

@@ -61,7 +61,7 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	if !c.interruptible {
 		c.watchWriteLocked()
 	}
-	size, several, limit := len(b), c.core.NumStreams() > 1, c.writer.notSentLimit
+	size, several, limit := len(b), c.core.State().Streams > 1, c.writer.notSentLimit
 	if borrowed {
 		size += c.writer.vectored.size
 	}

@@ -88,7 +88,7 @@ func (c *Conn) readOnce() (goOn bool) {
 // outputFullLocked reports whether the peer lets so much output pile up that its frames are better
 // not read.
 func (c *Conn) outputFullLocked() bool {
-	return c.mu.phase == phaseOpen && c.core.OutputLen() > outputHighWater
+	return c.mu.phase == phaseOpen && c.core.State().OutputLen > outputHighWater
 }
 
 // awaitOutputSpace waits while the output is full. It reports whether the connection goes on, and
@@ -285,20 +285,24 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 	c.reader.lockHeld = true
 	c.core.SetPartial(partial, now)
 	c.ensureOutputLocked()
-	if c.core.AnyReady() && !c.borrowingLocked() { // the flusher will borrow it, without a copy
+	if c.core.State().Ready && !c.borrowingLocked() { // the flusher will borrow it, without a copy
 		c.fillLocked()
 	}
 	c.handleEventsLocked()
 	c.armLocked()
-	flush := c.core.OutputLen() > 0 || c.core.Drained()
+	st := c.core.State()
+	flush := st.OutputLen > 0 || st.Drained
 	handOver := len(c.reader.opened) > 0
 	if flush && !handOver {
 		c.flushSoonLocked()
 	}
 	writes := c.mu.stats.writes
-	c.reader.noStreams = c.core.NumStreams() == 0
-	c.reader.expected = c.core.ExpectedData() - c.reader.buffered
-	lagging := c.core.Unread() >= readAheadLimit
+	c.reader.noStreams = st.Streams == 0
+	c.reader.expected = 0
+	if st.Receiving {
+		c.reader.expected = c.core.ExpectedData() - c.reader.buffered
+	}
+	lagging := st.Unread >= readAheadLimit
 	c.dropOutputLocked()
 	c.reader.lockHeld = false
 	c.unlockAndNotify()

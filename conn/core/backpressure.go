@@ -24,7 +24,7 @@ func (d Driver) SetBackpressure(on bool) { d.sched.backpressure = on }
 // Awaits reports whether the stream that the scheduler has chosen has nothing to send yet, while
 // others have.
 func (d Driver) Awaits() bool {
-	if !d.sched.backpressure || d.sched.awaited == 0 || !d.Sendable() {
+	if !d.sched.backpressure || d.sched.num[awaited] == 0 || !d.Sendable() {
 		return false
 	}
 	s := d.next()

@@ -23,7 +23,7 @@ func TestRapidReset(t *testing.T) {
 		}
 		return rounds
 	}
-	if rounds := attack(p.c.Draining); rounds != 4001 {
+	if rounds := attack(func() bool { return p.c.State().Draining }); rounds != 4001 {
 		t.Errorf("drained after %d resets, want 4001", rounds)
 	}
 	last := ids(n - 1)
@@ -94,8 +94,8 @@ func TestResetBudget(t *testing.T) {
 	}
 	draining := func(why string, want bool) {
 		t.Helper()
-		if p.c.Draining() != want {
-			t.Fatalf("%s: draining is %v", why, p.c.Draining())
+		if p.c.State().Draining != want {
+			t.Fatalf("%s: draining is %v", why, p.c.State().Draining)
 		}
 	}
 	resets(4000)

@@ -40,11 +40,31 @@ func (d Driver) SetTime(now time.Time) {
 // SettingsTimeout runs from the next one, or SetTime.
 func (d Driver) NeedsTime() bool { return d.settings.ackStale }
 
-// OutputLen returns how many octets wait to be taken by Output.
-func (d Driver) OutputLen() int { return len(d.out) }
+// State is what a connection has to do at one moment.
+type State struct {
+	Streams   int   // number of streams that are open, half-closed or reserved
+	OutputLen int   // octets that wait to be taken by Output
+	Unread    int64 // octets of DATA that were received and not consumed
+	Ready     bool  // a stream is ready, or awaited (see SetBackpressure): while none is, Fill does nothing
+	Receiving bool  // the stream of the last DATA frame is not closed: see ExpectedData
+	Draining  bool  // a shutdown has begun on either side
+	Drained   bool  // the connection is over in good order: see Conn.Drained
+}
 
-// NumStreams returns how many streams are open, half-closed or reserved.
-func (d Driver) NumStreams() int { return d.streams.Len() }
+// State returns the state of the connection now.
+func (d Driver) State() State {
+	g, n := &d.goAway, d.streams.Len()
+	over := g.drain == drainFinal && g.lingerUntil == 0 || g.received && d.cfg.Role == Client
+	return State{
+		Streams:   n,
+		OutputLen: len(d.out),
+		Unread:    d.recv.unread,
+		Ready:     d.sched.num[ready]+d.sched.num[awaited] > 0,
+		Receiving: d.streams.lastData != nil,
+		Draining:  g.drain != running || g.received,
+		Drained:   n == 0 && over,
+	}
+}
 
 // LocalStreams returns how many streams are open or half-closed that this side has opened.
 func (d Driver) LocalStreams() int { return int(d.streams.local) }
@@ -55,9 +75,6 @@ func (d Driver) Streams(f func(*Stream)) {
 		f(s)
 	}
 }
-
-// Unread returns how many octets of DATA were received and not consumed.
-func (d Driver) Unread() int64 { return d.recv.unread }
 
 // SendWindow returns how many octets the peer's window for the connection has room for.
 func (d Driver) SendWindow() int64 { return int64(d.sendWindow.Available()) }
@@ -73,22 +90,15 @@ func (d Driver) Abandon() {
 
 var errAbandoned = &frame.ConnError{Code: frame.NoError, Reason: "connection closed"}
 
-// Draining reports whether a shutdown has begun on either side.
-func (d Driver) Draining() bool { return d.goAway.drain != running || d.goAway.received }
-
-// AnyReady reports whether a stream is ready, or awaited (see SetBackpressure): while none is, Fill
-// does nothing.
-func (d Driver) AnyReady() bool { return d.sched.sending > 0 || d.sched.awaited > 0 }
-
 // Sendable reports whether Fill would move data to the output, or end the connection for a fault of
 // the scheduler.
 func (d Driver) Sendable() bool {
-	return d.connErr == nil && d.sched.sending > 0 && d.sendWindow.Available() > 0
+	return d.connErr == nil && d.sched.num[ready] > 0 && d.sendWindow.Available() > 0
 }
 
 // Contended reports whether more than one stream has something to send that its window lets pass,
 // or is awaited (see SetBackpressure).
-func (d Driver) Contended() bool { return d.sched.sending+d.sched.awaited > 1 }
+func (d Driver) Contended() bool { return d.sched.num[ready]+d.sched.num[awaited] > 1 }
 
 // RTT returns the round-trip time of the path, as acknowledgements of SETTINGS and PING have shown
 // it, and 0 while it is not known. More than 4 s count as 4 s.

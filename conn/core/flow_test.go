@@ -201,7 +201,7 @@ func TestDroppedData(t *testing.T) {
 				}
 				p.take()
 				p.wantLedger("after")
-				if n, held := p.c.Unread(), p.c.recv.window.Held(); n != 0 || held != 0 {
+				if n, held := p.c.State().Unread, p.c.recv.window.Held(); n != 0 || held != 0 {
 					t.Errorf("%d octets are unread and %d held, although all are consumed", n, held)
 				}
 				p.alive("one stream's DATA is no matter of the connection")
@@ -234,8 +234,8 @@ func TestUnreadStream(t *testing.T) {
 		p.send(h2test.DataOf(1, 16383))
 	}
 	p.want("the connection's credit comes back at once", "WINDOW_UPDATE 0 49149")
-	if p.wantLedger("unread"); p.c.recv.window.Held() != 0 || p.c.Unread() != 4*16383 {
-		t.Errorf("%d octets held, %d unread", p.c.recv.window.Held(), p.c.Unread())
+	if p.wantLedger("unread"); p.c.recv.window.Held() != 0 || p.c.State().Unread != 4*16383 {
+		t.Errorf("%d octets held, %d unread", p.c.recv.window.Held(), p.c.State().Unread)
 	}
 	for range 20 {
 		p.send(h2test.DataOf(3, 16000))

@@ -281,8 +281,8 @@ func (z *fuzzer) end(err error, sent int) {
 		z.tb.Fatalf("the error is a %T: %v", err, err)
 	}
 	wantAccounts(z.tb, z.c)
-	if z.c.NumStreams() != len(z.live) {
-		z.tb.Errorf("%d streams in the table, events name %d", z.c.NumStreams(), len(z.live))
+	if z.c.State().Streams != len(z.live) {
+		z.tb.Errorf("%d streams in the table, events name %d", z.c.State().Streams, len(z.live))
 	}
 	for s, n := range z.owed {
 		z.c.Consume(s, n)
@@ -293,8 +293,8 @@ func (z *fuzzer) end(err error, sent int) {
 		grown > 0 && len(z.live) == 0 {
 		z.tb.Errorf("the connection's window is %d octets large, its %d streams have grown by %d", size, len(z.live), grown)
 	}
-	if z.c.Unread() != 0 || z.c.recv.window.Held() != 0 {
-		z.tb.Errorf("%d octets unread and %d held when all is consumed", z.c.Unread(), z.c.recv.window.Held())
+	if z.c.State().Unread != 0 || z.c.recv.window.Held() != 0 {
+		z.tb.Errorf("%d octets unread and %d held when all is consumed", z.c.State().Unread, z.c.recv.window.Held())
 	}
 	if ce != nil {
 		z.c.Fail(ce)

@@ -113,12 +113,7 @@ func (c *Conn) afterGoAway(id uint32) bool {
 
 // Drained reports whether the connection is over in good order: a drain has come to its end, or the
 // peer has sent GOAWAY, and no stream is left.
-func (c *Conn) Drained() bool {
-	if c.streams.Len() > 0 {
-		return false
-	}
-	return c.goAway.drain == drainFinal && c.goAway.lingerUntil == 0 || c.goAway.received && c.cfg.Role == Client
-}
+func (c *Conn) Drained() bool { return c.Driver().State().Drained }
 
 // Err returns the connection error that ended c, or nil.
 func (c *Conn) Err() error {

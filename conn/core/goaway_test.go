@@ -57,7 +57,7 @@ func TestShutdownFrames(t *testing.T) {
 	p.c.Shutdown(p.now)
 	p.take()
 	p.want("first step", firstGoAway, drainPingLine)
-	if p.c.Drained() || !p.c.Draining() {
+	if p.c.Drained() || !p.c.State().Draining {
 		t.Error("drained before the final GOAWAY")
 	}
 	p.send(frame.Ping{Ack: true, Data: drainPing})

@@ -122,7 +122,7 @@ func TestHonest(t *testing.T) {
 					t.Fatalf("request %d: %v", i, p.err)
 				}
 			}
-			if p.c.Draining() {
+			if p.c.State().Draining {
 				t.Error("the connection is drained")
 			}
 			wantAccounts(t, p.c)
@@ -213,7 +213,7 @@ func TestHonestStormsOfCancels(t *testing.T) {
 		storm(p, (20+i)*1001, 1001)
 	}
 	p.alive("storm upon storm")
-	if p.c.Draining() {
+	if p.c.State().Draining {
 		t.Error("the connection is drained")
 	}
 }
@@ -270,7 +270,7 @@ func TestHonestCancelsForLong(t *testing.T) {
 				p.out, p.events = nil, nil
 			}
 			p.alive(name)
-			if p.c.Draining() {
+			if p.c.State().Draining {
 				t.Error("the connection is drained")
 			}
 		})
@@ -293,8 +293,8 @@ func TestHonestFirstFlight(t *testing.T) {
 				refused++
 			}
 		}
-		if refused != n-250 || p.c.NumStreams() != 250 {
-			t.Errorf("%d of %d were refused, %d are open", refused, n, p.c.NumStreams())
+		if refused != n-250 || p.c.State().Streams != 250 {
+			t.Errorf("%d of %d were refused, %d are open", refused, n, p.c.State().Streams)
 		}
 		p.send(frame.Settings{Ack: true})
 		for i := range 250 {

@@ -75,7 +75,7 @@ func (c *Conn) Push(parent *Stream, fields []header.Field) (*Stream, error) {
 // none.
 func (d Driver) CanPush(parent *Stream) error {
 	switch {
-	case d.connErr != nil || d.Draining() || d.streams.ids.Exhausted():
+	case d.connErr != nil || d.State().Draining || d.streams.ids.Exhausted():
 		return ErrNoMoreStreams
 	case !d.peer.EnablePush:
 		return ErrPushDisabled

@@ -11,11 +11,10 @@ import (
 type scheduling struct {
 	priority.Scheduler
 
-	sending        int32           // number of streams that are ready
-	awaited        int32           // number of streams that are awaited
-	backpressure   bool            // see Driver.SetBackpressure
-	extensible     bool            // one of the two sides has stated a priority of RFC 9218
-	pendingUpdates []pendingUpdate // for streams that are idle, by ascending identifiers
+	num            [awaited + 1]int32 // number of streams of each readiness
+	backpressure   bool               // see Driver.SetBackpressure
+	extensible     bool               // one of the two sides has stated a priority of RFC 9218
+	pendingUpdates []pendingUpdate    // for streams that are idle, by ascending identifiers
 }
 
 // readiness says whether the scheduler has been told that a stream is ready, and why.
@@ -27,24 +26,14 @@ const (
 	awaited                   // the stream is ready and has nothing to send yet: see Driver.SetBackpressure
 )
 
-// count adds n to the number of streams of readiness r.
-func (sc *scheduling) count(r readiness, n int32) {
-	switch r {
-	case ready:
-		sc.sending += n
-	case awaited:
-		sc.awaited += n
-	}
-}
-
 // setReadiness changes the readiness of s and tells the scheduler.
 func (c *Conn) setReadiness(s *Stream, r readiness) {
 	if s.readiness == r {
 		return
 	}
-	c.sched.count(s.readiness, -1)
-	c.sched.count(r, 1)
 	was := s.readiness
+	c.sched.num[was]--
+	c.sched.num[r]++
 	s.readiness = r
 	switch {
 	case c.connErr != nil: // the scheduler is not called any more: see Fail and Driver.Abandon
@@ -93,8 +82,8 @@ func (c *Conn) Fill(limit int) {
 func (c *Conn) next() *Stream {
 	n := c.sched.Next()
 	if n == nil {
-		if c.Driver().AnyReady() {
-			c.failScheduler("Next has returned nil while %d streams are ready", c.sched.sending+c.sched.awaited)
+		if sending := c.sched.num[ready] + c.sched.num[awaited]; sending > 0 {
+			c.failScheduler("Next has returned nil while %d streams are ready", sending)
 		}
 		return nil
 	}

@@ -68,7 +68,7 @@ type Content struct {
 // CanOpen returns the error that Open would return now: nil, ErrNoStream or ErrNoMoreStreams.
 func (d Driver) CanOpen() error {
 	switch {
-	case d.connErr != nil || d.Draining() || d.streams.ids.LastLocal() >= frame.MaxStreamID-1:
+	case d.connErr != nil || d.State().Draining || d.streams.ids.LastLocal() >= frame.MaxStreamID-1:
 		return ErrNoMoreStreams
 	case uint32(d.streams.local) >= d.peer.MaxConcurrentStreams:
 		return ErrNoStream
@@ -181,7 +181,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue returns the error
 		return false
-	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.AnyReady():
+	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.State().Ready:
 		return false
 	}
 	d.appendData(s, data, 0, true)

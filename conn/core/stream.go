@@ -97,6 +97,7 @@ func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream 
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++
 	c.countConcurrent(s, 1)
+	c.sched.num[notReady]++
 	c.limit.opened()
 	c.sched.Open(&s.node, p)
 	return s
@@ -156,7 +157,7 @@ func (c *Conn) closeStream(s *Stream) {
 		c.streams.lastData = nil
 	}
 	c.streams.Delete(s.ID)
-	c.sched.count(s.readiness, -1)
+	c.sched.num[s.readiness]--
 	s.readiness = notReady
 	c.sched.Close(&s.node)
 	c.countConcurrent(s, -1)

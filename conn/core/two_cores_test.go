@@ -272,7 +272,7 @@ func (n *node) tick() {
 func (w *world) request() {
 	n := w.ends[Client]
 	if err := n.c.CanOpen(); err != nil {
-		if errors.Is(err, ErrNoMoreStreams) != n.c.Draining() {
+		if errors.Is(err, ErrNoMoreStreams) != n.c.State().Draining {
 			w.failf("CanOpen: %v", err)
 		}
 		return

@@ -213,7 +213,7 @@ func TestUnreadStreamsDoNotGrow(t *testing.T) {
 	if size, grown := p.c.RecvWindow(); size != frame.DefaultWindow || grown != 0 {
 		t.Errorf("the connection's window is %d, streams have grown by %d", size, grown)
 	}
-	if got, most := p.c.Unread(), int64(2<<20+frame.DefaultWindow); got > most || got < most-16384 {
+	if got, most := p.c.State().Unread, int64(2<<20+frame.DefaultWindow); got > most || got < most-16384 {
 		t.Errorf("%d octets are unread, want about %d", got, most)
 	}
 	p.wantLedger("unread")
@@ -251,7 +251,7 @@ func TestGrownStreamsStayWithinTheBudget(t *testing.T) {
 			p.send(h2test.DataOf(ids(i), int(room)))
 		}
 	}
-	if got, most := p.c.Unread(), int64(2<<20)+size; got > most {
+	if got, most := p.c.State().Unread, int64(2<<20)+size; got > most {
 		t.Errorf("%d octets are unread, want %d at most", got, most)
 	}
 }
