@@ -15,13 +15,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,8 +42,6 @@ func TestMain(m *testing.M) {
 	if origin == "" {
 		os.Exit(m.Run())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
 	reach := func(p *tunnel.Proxy) {
 		p.Resolver = publicNames{}
 		p.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -55,7 +51,7 @@ func TestMain(m *testing.M) {
 			return (&net.Dialer{}).DialContext(ctx, network, origin)
 		}
 	}
-	os.Exit(runWith(ctx, os.Args[1:], os.Stdout, os.Stderr, adjust{
+	os.Exit(runWith(untilSignal(), os.Args[1:], os.Stdout, os.Stderr, adjust{
 		proxy: func(o *proxy.Options) {
 			if o.HTTP == proxy.Defaults().HTTP {
 				o.HTTP = os.Getenv(listenVariable)

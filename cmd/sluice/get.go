@@ -18,7 +18,10 @@ func getCommand() *cobra.Command {
 		Long: `Fetch URLs side by side, over one connection where the server speaks HTTP/2.
 
 The contents are printed in the order of the URLs. The exit status is 0 where
-every URL was answered, whatever the status of the response (but see --fail).
+every URL was answered, whatever the status of the response (but see --fail), and
+130 where Ctrl-C came before the end (143 for SIGTERM). A file of --output is called
+FILE.part until it is whole; what fails or is interrupted is removed, and a FILE that
+was there before stays. A second Ctrl-C ends the program at once.
 
 The table of --stat has the times of each request: for the name, the connection
 and its TLS, where the request made one; in the queue, for a connection of others

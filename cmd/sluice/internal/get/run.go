@@ -68,13 +68,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	start := time.Now()
 	exchanges := g.fetch(ctx, files)
 	g.progress.wait()
+	var pushed []*pushed
 	if o.Stat {
-		pushed := g.pushes.wait()
+		pushed = g.pushes.wait()
 		if err := writeTable(&o, exchanges, pushed, t.Stats(), time.Since(start)); err != nil {
 			return err
 		}
 	}
-	return g.failures(exchanges)
+	return cmp.Or(g.interruption(ctx, exchanges, pushed), g.failures(exchanges))
 }
 
 // fetch runs all requests side by side, to their end.
@@ -165,7 +166,7 @@ func (g *getter) take(x *exchange, resp *http.Response) (err error) {
 }
 
 // failures returns the errors of exchanges as one. Where there were several exchanges, each is
-// reported on o.Err.
+// reported on o.Err, but for those that were interrupted.
 func (g *getter) failures(exchanges []*exchange) error {
 	n := 0
 	var last error
@@ -175,7 +176,7 @@ func (g *getter) failures(exchanges []*exchange) error {
 		}
 		n++
 		last = fmt.Errorf("%s: %s", g.o.name(x.url), visible(x.err.Error()))
-		if len(exchanges) > 1 {
+		if len(exchanges) > 1 && !errors.Is(x.err, context.Canceled) {
 			fmt.Fprintln(g.o.Err, "sluice:", last)
 		}
 	}

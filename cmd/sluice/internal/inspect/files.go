@@ -14,6 +14,7 @@ import (
 
 // files are what is written besides the output.
 type files struct {
+	names    []string
 	handlers []capture.Handler
 	closers  []func() error
 }
@@ -80,6 +81,7 @@ func newFiles(o *Options) (*files, error) {
 			return nil, errors.Join(err, f.close())
 		}
 		x := kind.open(file)
+		f.names = append(f.names, kind.name)
 		f.handlers = append(f.handlers, x.Handle)
 		f.closers = append(f.closers, func() error { return errors.Join(x.Close(), file.Close()) })
 	}
@@ -100,4 +102,19 @@ func (f *files) close() error {
 		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
+}
+
+// remove removes files that have a part of the capture, which nothing in them would say. It keeps
+// what is no file, such as a pipe.
+func (f *files) remove(said io.Writer) {
+	for _, name := range f.names {
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if err := os.Remove(name); err != nil {
+			fmt.Fprintf(said, "sluice inspect: %s has a part of the capture alone, and stays: %v\n", name, err)
+			continue
+		}
+		fmt.Fprintf(said, "sluice inspect: %s was removed: it had a part of the capture alone\n", name)
+	}
 }

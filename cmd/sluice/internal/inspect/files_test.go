@@ -2,7 +2,9 @@ package inspect
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -50,6 +52,25 @@ func TestFiles(t *testing.T) {
 	}
 	if r := inspectIt(t, Options{Files: []string{name}, HTML: "/nowhere/at/all"}); r.status != 2 {
 		t.Errorf("a file that cannot be written: exit status %d, %s", r.status, r.err)
+	}
+}
+
+// An interrupt leaves no file that looks as if it had the whole capture.
+func TestFilesInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	page := filepath.Join(t.TempDir(), "page.html")
+	var errs bytes.Buffer
+	err := Run(ctx, Options{
+		Files: []string{written(t, recorded(t))}, HTML: page, Out: io.Discard, Err: &errs,
+		Getenv: func(string) string { return "" },
+	})
+	var status *StatusError
+	if !errors.As(err, &status) || status.Code != 2 || !strings.Contains(err.Error(), "stopped before its end") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(page); !errors.Is(err, os.ErrNotExist) || !strings.Contains(errs.String(), page+" was removed") {
+		t.Errorf("%v; %s", err, &errs)
 	}
 }
 

@@ -115,6 +115,9 @@ func (r *reading) show() error {
 	if err := files.close(); err != nil {
 		return unreadable("%v", err)
 	}
+	if errors.Is(readErr, context.Canceled) {
+		files.remove(r.Err)
+	}
 	if !f.passed && r.summary.frames > 0 {
 		fmt.Fprintln(r.Err, "sluice inspect: nothing of the capture is what the flags choose")
 	}
