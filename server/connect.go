@@ -36,33 +36,33 @@ var (
 func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
 	w = unwrap(w)
 	if r, ok := w.(*response); ok {
-		return r.acceptConnect(0)
+		return r.acceptConnect(false)
 	}
 	return nil, fmt.Errorf("%w: the ResponseWriter is a %T", ErrNotConnect, w)
 }
 
-// acceptConnect is AcceptConnect for the ResponseWriter itself. With the flag isHijacked the tunnel
-// stays open when the handler returns.
-func (w *response) acceptConnect(hijack responseFlags) (*conn.Tunnel, error) {
+// acceptConnect is AcceptConnect for the ResponseWriter itself. With hijack the tunnel stays open
+// when the handler returns.
+func (w *response) acceptConnect(hijack bool) (*conn.Tunnel, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.x.s
 	switch {
 	case w.responseState == nil:
 		return nil, errWriteAfterReturn
-	case !w.is(isTunnel):
+	case !w.isConnect:
 		return nil, ErrNotConnect
-	case w.is(isAccepted):
+	case w.isAccepted:
 		return s.Tunnel(), nil
-	case w.status != 0 && !w.makesTunnelLocked() || w.written > 0:
+	case w.status != 0 && !w.makesTunnel || w.written > 0:
 		return nil, ErrAnswered
 	}
 	if err := w.flushLocked(); err != nil {
 		return nil, err
 	}
-	w.flags |= isAccepted | sentEnd | hijack
+	w.isAccepted, w.isHijacked, w.sentEnd = true, hijack, true
 	w.x.set(connectAccepted)
-	if hijack != 0 {
+	if hijack {
 		w.x.set(bodyClosed) // the end of the handler does not close it
 	}
 	if w.x.sc.srv.isDraining() { // shutdown may have looked for tunnels before
@@ -74,12 +74,6 @@ func (w *response) acceptConnect(hijack responseFlags) (*conn.Tunnel, error) {
 	t := conn.NewTunnel(s, w.x.leave)
 	w.x.sc.c.FlushNoWait()
 	return t, nil
-}
-
-// makesTunnelLocked reports whether the response makes a tunnel of the stream: it has no content
-// and no trailers then (RFC 9110 §9.3.6, RFC 9113 §8.5).
-func (w *response) makesTunnelLocked() bool {
-	return w.is(isTunnel) && w.status < http.StatusMultipleChoices
 }
 
 // closeTunnelLocked closes what AcceptConnect has returned.

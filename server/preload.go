@@ -28,7 +28,7 @@ func PushPreloads(h http.Handler) http.Handler {
 			resp.x.s.CanPush() == nil {
 			resp.mu.Lock()
 			if resp.responseState != nil {
-				resp.flags |= pushesLinks
+				resp.pushesLinks = true
 			}
 			resp.mu.Unlock()
 		}

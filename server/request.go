@@ -28,12 +28,7 @@ func (x *exchange) makeRequest(m *header.Message, names *headerNames) http.Handl
 	r.Host = m.Authority
 	r.RemoteAddr = sc.remoteAddr
 	r.TLS = sc.tls
-	switch m.Method {
-	case http.MethodHead:
-		x.resp.flags = isHead
-	case http.MethodConnect:
-		x.resp.flags = isTunnel
-	}
+	x.resp.isHead, x.resp.isConnect = m.Method == http.MethodHead, m.Method == http.MethodConnect
 	h := sc.handler
 	expect, early := x.makeHeader(m, names)
 	if m.Method == "CONNECT" && m.Protocol == "" {

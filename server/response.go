@@ -35,33 +35,32 @@ type responseState struct {
 	header   http.Header     // nil until Header is called
 	buf      *responseBuffer // nil while there is nothing to keep in it
 	trailers []string        // keys of header that the Trailer field has announced
-	status   uint16          // 0 until WriteHeader
-	flags    responseFlags
-	err      error // the first error of the stream; from then on nothing is sent
-	length   int64 // the handler's Content-Length, -1 when there is none
-	written  int64 // octets of the body that the handler has written
-	total    int64 // octets of the bodies of all responses before this one
+	err      error           // the first error of the stream; from then on nothing is sent
+	length   int64           // the handler's Content-Length, -1 when there is none
+	written  int64           // octets of the body that the handler has written
+	total    int64           // octets of the bodies of all responses before this one
+
+	// What the request was.
+	isHead    bool // HEAD
+	isConnect bool // CONNECT
+
+	// What the final header is. These are set with status.
+	status      uint16 // 0 until WriteHeader
+	noContent   bool   // the status allows no content (RFC 9110 §6.4.1)
+	makesTunnel bool   // 2xx to CONNECT: no content, no trailers (RFC 9110 §9.3.6, RFC 9113 §8.5)
+	hasType     bool   // Content-Type is not to be sniffed
+	hasDate     bool   // the handler has its own Date, or wants none
+	noLength    bool   // Content-Length is in the header map without a value: none is to be sent
+	closeWanted bool   // "Connection: close"
+	pushesLinks bool   // what Link fields with rel=preload name is to be pushed; set before status
+
+	// How far the response is.
+	sentHeader bool // the connection has the final header section
+	sentEnd    bool // the connection has END_STREAM
+	tooLong    bool // the handler has tried to write more than its Content-Length
+	isAccepted bool // AcceptConnect was called
+	isHijacked bool // what AcceptConnect has returned stays open when the handler returns
 }
-
-// responseFlags say how far a response is and what its header holds.
-type responseFlags uint16
-
-const (
-	isHead      responseFlags = 1 << iota // the request was HEAD
-	isTunnel                              // the request was CONNECT
-	sentHeader                            // the connection has the final header section
-	sentEnd                               // the connection has END_STREAM
-	hasType                               // Content-Type is not to be sniffed
-	hasDate                               // the handler has its own Date, or wants none
-	closeWanted                           // "Connection: close"
-	isAccepted                            // AcceptConnect was called
-	isHijacked                            // what it has returned stays open when the handler returns
-	pushesLinks                           // what Link fields with rel=preload name is to be pushed
-	noLength                              // Content-Length is in the header map without a value: none is to be sent
-	tooLong                               // the handler has tried to write more than its Content-Length
-)
-
-func (st *responseState) is(f responseFlags) bool { return st.flags&f != 0 }
 
 var (
 	_ http.Flusher       = (*response)(nil)
@@ -189,7 +188,7 @@ func (w *response) flushLocked() error {
 	if w.status == 0 {
 		w.freezeHeaderLocked(http.StatusOK)
 	}
-	if w.is(isAccepted) {
+	if w.isAccepted {
 		return nil
 	}
 	if err := w.sendLocked(w.buffered()); err != nil {
@@ -235,7 +234,7 @@ func (w *response) abort(code frame.Code) {
 	w.x.s.Reset(code) // before the lock, which a Write that waits holds: it fails then
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.is(isAccepted) {
+	if w.isAccepted {
 		w.closeTunnelLocked()
 	}
 	w.detachLocked()

@@ -25,20 +25,25 @@ func statusField(code int) header.Field {
 	return header.Field{Name: ":status", Value: statusDigits[i : i+3]}
 }
 
-// freezeHeaderLocked sets the status, and makes the header section of what is in the header map
-// now.
+// freezeHeaderLocked sets the status, 200 or above, and makes the header section of what is in the
+// header map now.
 func (w *response) freezeHeaderLocked(code int) {
 	if w.x.is(bodyContinue) {
 		w.x.clear(bodyContinue) // a final status takes the place of 100 (Continue)
 	}
 	w.status = uint16(code)
+	w.noContent = code == http.StatusNoContent || code == http.StatusNotModified
+	w.makesTunnel = w.isConnect && code < http.StatusMultipleChoices
 	w.length = -1
-	b := w.getBuffer()
+	if w.buf == nil {
+		w.buf = bufferPool.Get().(*responseBuffer)
+	}
+	b := w.buf
 	b.fields = append(b.fields[:0], statusField(code))
 	if w.header != nil {
 		b.fields = w.appendHeaderLocked(b.fields)
 	}
-	if w.is(pushesLinks) {
+	if w.pushesLinks {
 		w.pushLinksLocked(code)
 	}
 }
@@ -66,12 +71,12 @@ func (w *response) interpretLocked(m header.Meaning, values []string) bool {
 		return false
 	case header.Connection:
 		if len(values) > 0 && strings.EqualFold(values[0], "close") {
-			w.flags |= closeWanted
+			w.closeWanted = true
 		}
 		return false
 	case header.ContentLength:
 		if len(values) == 0 || values[0] == "" {
-			w.flags |= noLength
+			w.noLength = true
 			return false
 		}
 		if n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63); err == nil {
@@ -79,15 +84,15 @@ func (w *response) interpretLocked(m header.Meaning, values []string) bool {
 		}
 		return false
 	case header.ContentType:
-		w.flags |= hasType
+		w.hasType = true
 	case header.ContentEncoding: // the type of encoded content cannot be detected
 		if len(values) > 0 && values[0] != "" {
-			w.flags |= hasType
+			w.hasType = true
 		}
 	case header.Priority:
 		w.x.s.MergePriority(strings.Join(values, ", "))
 	case header.Date:
-		w.flags |= hasDate
+		w.hasDate = true
 	case header.Trailer:
 		for _, v := range values {
 			w.declareTrailersLocked(v)
@@ -100,23 +105,22 @@ func (w *response) interpretLocked(m header.Meaning, values []string) bool {
 // Content-Type, Content-Length and Date. p is the first part of the body, or all of it where whole
 // is set.
 func (w *response) addDefaultFieldsLocked(p []byte, whole bool) []header.Field {
-	fields := w.getBuffer().fields
-	allowed := bodyAllowed(w.status)
-	tunnel := w.makesTunnelLocked()
-	if !w.is(hasType) && allowed && len(p) > 0 && !tunnel {
+	fields := w.buf.fields
+	allowed := !w.noContent && !w.makesTunnel
+	if !w.hasType && allowed && len(p) > 0 {
 		fields = append(fields, header.Field{Name: "content-type", Value: detectContentType(p)})
 	}
 	length := w.length
-	if length < 0 && whole && allowed && !w.is(noLength) && (len(p) > 0 || !w.is(isHead)) {
+	if length < 0 && whole && allowed && !w.noLength && (len(p) > 0 || !w.isHead) {
 		length = int64(len(p))
 	}
-	if length >= 0 && !tunnel && w.status != http.StatusNoContent { // RFC 9110 §8.6
+	if length >= 0 && !w.makesTunnel && w.status != http.StatusNoContent { // RFC 9110 §8.6
 		fields = append(fields, header.Field{Name: "content-length", Value: strconv.FormatInt(length, 10)})
 	}
-	if !w.is(hasDate) {
+	if !w.hasDate {
 		fields = append(fields, header.Field{Name: "date", Value: w.x.sc.srv.date.now()})
 	}
-	if w.is(closeWanted) {
+	if w.closeWanted {
 		w.x.sc.c.Shutdown()
 	}
 	w.buf.fields = fields
@@ -132,7 +136,7 @@ func (w *response) writeInterimLocked(code int) (flush bool) {
 	if code == http.StatusContinue {
 		w.x.clear(bodyContinue)
 	}
-	if w.is(pushesLinks) && w.pushLinksLocked(code) {
+	if w.pushesLinks && w.pushLinksLocked(code) {
 		return true
 	}
 	fields := make([]header.Field, 1, 1+len(w.header))

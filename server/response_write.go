@@ -24,14 +24,6 @@ var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make
 // maxBufferedFields is how large a header section may have been for its memory to be kept.
 const maxBufferedFields = 64
 
-// getBuffer returns the buffer, which it takes from the pool where there is none.
-func (st *responseState) getBuffer() *responseBuffer {
-	if st.buf == nil {
-		st.buf = bufferPool.Get().(*responseBuffer)
-	}
-	return st.buf
-}
-
 // reset empties the buffer.
 func (b *responseBuffer) reset() {
 	clear(b.fields) // they keep the handler's strings from being freed
@@ -65,26 +57,28 @@ func (w *response) Write(p []byte) (n int, err error) {
 	if w.responseState == nil {
 		return 0, errWriteAfterReturn
 	}
-	if w.is(isAccepted) {
+	if w.isAccepted {
 		return 0, http.ErrHijacked
 	}
 	if w.status == 0 {
 		w.freezeHeaderLocked(http.StatusOK)
 	}
-	if !bodyAllowed(w.status) {
+	if w.noContent {
 		return 0, http.ErrBodyNotAllowed
 	}
 	if err := w.checkLocked(); err != nil {
 		return 0, err
 	}
 	if w.length >= 0 && w.written+int64(len(p)) > w.length {
-		w.flags |= tooLong
+		w.tooLong = true
 	}
-	if w.is(tooLong) { // a later part that fits would be sent in place of this one
+	if w.tooLong { // a later part that fits would be sent in place of this one
 		return 0, http.ErrContentLength
 	}
-	for {
-		b := w.getBuffer()
+	if w.buf == nil { // a flush has put it back
+		w.buf = bufferPool.Get().(*responseBuffer)
+	}
+	for b := w.buf; ; {
 		if len(p) <= bufferSize-b.n {
 			b.n += copy(b.body[b.n:], p)
 			w.written += int64(len(p))
@@ -121,14 +115,10 @@ func (w *response) sendLocked(p []byte) error {
 
 func (w *response) trySendLocked(p []byte) error {
 	s := w.x.s
-	if !w.is(sentHeader) {
-		head := w.is(isHead)
+	if !w.sentHeader {
 		fields := w.addDefaultFieldsLocked(p, false)
-		w.flags |= sentHeader
-		if head {
-			w.flags |= sentEnd
-		}
-		if err := s.WriteHeaders(fields, head); err != nil {
+		w.sentHeader, w.sentEnd = true, w.isHead
+		if err := s.WriteHeaders(fields, w.isHead); err != nil {
 			return err
 		}
 	}
@@ -136,7 +126,7 @@ func (w *response) trySendLocked(p []byte) error {
 	if w.buf != nil {
 		w.buf.n = 0
 	}
-	if len(p) == 0 || w.is(isHead) {
+	if len(p) == 0 || w.isHead {
 		return nil
 	}
 	_, err := s.Write(p)
@@ -148,50 +138,37 @@ func (w *response) trySendLocked(p []byte) error {
 func (w *response) finish(alone bool) (released bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	released, err := w.finishLocked(alone)
+	if w.status == 0 && w.err == nil {
+		w.freezeHeaderLocked(http.StatusOK)
+	}
+	s, body, err := w.x.s, w.buffered(), w.err
+	switch {
+	case w.sentEnd:
+		if w.isAccepted && !w.isHijacked {
+			w.closeTunnelLocked()
+		}
+	case err != nil:
+	case w.length >= 0 && w.written != w.length && !w.isHead && !w.noContent:
+		if err = w.sendLocked(body); err == nil {
+			err = http.ErrContentLength
+		}
+	case w.sentHeader:
+		err = s.Finish(body, w.trailerFieldsLocked())
+	default: // the whole response in one call
+		fields, trailers := w.addDefaultFieldsLocked(body, true), w.trailerFieldsLocked()
+		if w.isHead {
+			body = nil
+		}
+		if alone {
+			err = s.ReplyAndRelease(fields, body, trailers)
+			released = err == nil
+		} else {
+			err = s.Reply(fields, body, trailers)
+		}
+	}
 	if err != nil {
-		w.x.s.Reset(frame.InternalError) // the client must not take what it has for a complete response
+		s.Reset(frame.InternalError) // the client must not take what it has for a complete response
 	}
 	w.detachLocked()
 	return released
-}
-
-func (w *response) finishLocked(alone bool) (released bool, err error) {
-	if w.is(sentEnd) {
-		if w.is(isAccepted) && !w.is(isHijacked) {
-			w.closeTunnelLocked()
-		}
-		return false, w.err
-	}
-	if w.err != nil {
-		return false, w.err
-	}
-	if w.status == 0 {
-		w.freezeHeaderLocked(http.StatusOK)
-	}
-	if w.length >= 0 && w.written != w.length && !w.is(isHead) && bodyAllowed(w.status) {
-		if err := w.sendLocked(w.buffered()); err != nil {
-			return false, err
-		}
-		return false, http.ErrContentLength
-	}
-	s, body := w.x.s, w.buffered()
-	if w.is(sentHeader) {
-		return false, s.Finish(body, w.trailerFieldsLocked())
-	}
-	fields := w.addDefaultFieldsLocked(body, true)
-	trailers := w.trailerFieldsLocked()
-	if w.is(isHead) {
-		body = nil
-	}
-	if alone {
-		err = s.ReplyAndRelease(fields, body, trailers)
-		return err == nil, err
-	}
-	return false, s.Reply(fields, body, trailers)
-}
-
-// bodyAllowed reports whether a response with this status has content (RFC 9110 §6.4.1).
-func bodyAllowed(status uint16) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

@@ -33,7 +33,7 @@ func (w *response) declareTrailerLocked(key string) {
 // content has none: to HEAD, or with status 204 or 304, it ends with its header (RFC 9110 §9.3.2,
 // §15.3.5, §15.4.5).
 func (w *response) trailerFieldsLocked() []header.Field {
-	if len(w.header) == 0 || w.makesTunnelLocked() || w.is(isHead) || !bodyAllowed(w.status) {
+	if len(w.header) == 0 || w.makesTunnel || w.isHead || w.noContent {
 		return nil
 	}
 	var fields []header.Field

@@ -47,7 +47,7 @@ var (
 
 // acceptLocked makes the tunnel. The answer 101 was given before.
 func (c *webSocketConn) acceptLocked() error {
-	t, err := c.w.resp.acceptConnect(isHijacked)
+	t, err := c.w.resp.acceptConnect(true)
 	if err != nil {
 		return err
 	}
