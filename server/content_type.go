@@ -17,12 +17,21 @@ var binaryOctets = func() (t [256]bool) {
 	return t
 }()
 
-// detectContentType is http.DetectContentType, faster where the answer is plain text.
+// detectContentType is http.DetectContentType, faster where the answer is plain text: where no
+// other signature may match, and no octet is binary.
 func detectContentType(p []byte) string {
 	if len(p) > sniffLen {
 		p = p[:sniffLen]
 	}
-	if maybeSignature(p) {
+	i := 0
+	for i < len(p) && (p[i] == ' ' || p[i] >= '\t' && p[i] <= '\r' && p[i] != '\v') {
+		i++
+	}
+	switch {
+	case i == len(p), // rare
+		signatureStarts[p[0]] || signatureStarts[p[i]],
+		len(p) >= 8 && string(p[4:8]) == "ftyp",      // video/mp4
+		len(p) >= 36 && p[34] == 'L' && p[35] == 'P': // application/vnd.ms-fontobject
 		return http.DetectContentType(p)
 	}
 	for _, c := range p {
@@ -31,23 +40,4 @@ func detectContentType(p []byte) string {
 		}
 	}
 	return "text/plain; charset=utf-8"
-}
-
-// maybeSignature reports whether a signature other than that of plain text may match.
-func maybeSignature(p []byte) bool {
-	i := 0
-	for i < len(p) && (p[i] == ' ' || p[i] >= '\t' && p[i] <= '\r' && p[i] != '\v') {
-		i++
-	}
-	switch {
-	case i == len(p):
-		return true // rare, so that http.DetectContentType decides
-	case signatureStarts[p[0]] || signatureStarts[p[i]]:
-		return true
-	case len(p) >= 8 && string(p[4:8]) == "ftyp": // video/mp4
-		return true
-	case len(p) >= 36 && p[34] == 'L' && p[35] == 'P': // application/vnd.ms-fontobject
-		return true
-	}
-	return false
 }

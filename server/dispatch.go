@@ -1,13 +1,11 @@
 package server
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/conn"
-	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
@@ -25,7 +23,7 @@ import (
 //     is flushed, the handlers that run count as blocked from then on, and the server gives each
 //     request a goroutine for a while (checkProgress, handlerTime.stalled);
 //   - when the queue holds work for another CPU, a worker starts for it (startWorkersLocked);
-//   - when handlers have been slow of late, there is a worker for each request (handlerTime.slow).
+//   - when handlers have been slow of late, there is a worker for each request (handlerTime.workers).
 //
 // A handler may leave its goroutine changed: with other profiler labels, or locked to its thread.
 // Labels are put back before the next handler, and a goroutine that is locked ends with its
@@ -81,8 +79,7 @@ func (d *dispatcher) add(batch []*conn.Stream) bool {
 	if d.mu.queue.len() > int(d.queueLimit/2) {
 		dead = d.mu.queue.removeDead() // as many as are left must come before that is done again
 	}
-	d.startWorkersLocked()
-	if d.mu.queue.len() > d.availableLocked() {
+	if d.startWorkersLocked() {
 		d.armTimerLocked()
 	}
 	fits := d.mu.queue.len() <= int(d.queueLimit)
@@ -101,61 +98,27 @@ func (d *dispatcher) hasRoomForPush() bool {
 	return d.mu.queue.len() < int(d.queueLimit/2)
 }
 
-// availableLocked is how many workers are about to look at the queue.
-func (d *dispatcher) availableLocked() int {
-	return int(d.mu.workers - d.mu.running - d.mu.flushing)
-}
-
 // startWorkersLocked starts workers until there are as many that are not blocked as suit the queue.
-func (d *dispatcher) startWorkersLocked() {
+// It reports whether more requests wait than workers are about to look at the queue.
+func (d *dispatcher) startWorkersLocked() (short bool) {
 	waiting := d.mu.queue.len()
 	if waiting == 0 {
-		return
+		return false
 	}
 	target := d.limit
-	if !d.perRequest && !d.handlerTime.slow() && !d.handlerTime.separate() {
-		target = d.handlerTime.parallel(waiting)
+	if !d.perRequest {
+		target = d.handlerTime.workers(waiting, d.limit)
 	}
 	free := int(d.mu.workers - d.mu.running)
 	if target == d.limit { // no request is to wait, not for a worker that flushes either: that may last
-		free = d.availableLocked()
+		free -= int(d.mu.flushing)
 	}
 	for int(d.mu.workers) < d.limit && free < waiting && int(d.mu.workers-d.mu.blocked) < target {
 		d.mu.workers++
 		free++
 		go d.work() // ends when it finds nothing to do
 	}
-}
-
-// next ends the exchange that the worker has run, if any, and returns the one to run next. Where
-// there is none it returns nil, and what the worker is to do then. Streams that were reset while
-// they waited are released, outside mu, since that may call the user's ConnState.
-func (d *dispatcher) next(w *worker) (*exchange, idleAction) {
-	for {
-		if w.spare == nil {
-			w.spare = newExchange(&w.state)
-		}
-		s, idle := d.dequeue(w)
-		if s == nil {
-			return nil, idle
-		}
-		x := w.x
-		x.sc, x.s, x.parent = d.sc, s, d.sc.ctx
-		if err := s.SetOwner(x); err == nil || s.RemoteEnded() && outlives(err) {
-			return x, idle
-		}
-		s.Release()
-		d.undoDequeue(w)
-	}
-}
-
-// outlives reports whether a request that came whole is served though its stream has died while it
-// waited: where the client has left, which may count on what it had sent, but not where it has
-// taken the request back, was cut off for sending too much, or a panic has left the connection in
-// disorder.
-func outlives(err error) bool {
-	var ce *frame.ConnError
-	return errors.As(err, &ce) && ce.Code != frame.EnhanceYourCalm && ce.Code != frame.InternalError
+	return waiting > int(d.mu.workers-d.mu.running-d.mu.flushing)
 }
 
 // idleAction is what a worker does that finds no request.
@@ -167,9 +130,14 @@ const (
 	exit                        // another worker will flush
 )
 
-// dequeue ends the worker's exchange, if it has one, and takes a stream from the queue, for which
-// the worker counts as running a handler. A worker that is spent takes none.
-func (d *dispatcher) dequeue(w *worker) (*conn.Stream, idleAction) {
+// dequeue ends the worker's exchange, if it has one, and makes another of the next stream in the
+// queue: the worker counts as running its handler. Where there is none, or the worker is spent, it
+// returns nil, and what the worker is to do then.
+func (d *dispatcher) dequeue(w *worker) (*exchange, idleAction) {
+	if w.spare == nil {
+		w.spare = new(exchange)
+		w.spare.resp.x, w.spare.resp.responseState = w.spare, &w.state
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if w.x != nil {
@@ -178,12 +146,19 @@ func (d *dispatcher) dequeue(w *worker) (*conn.Stream, idleAction) {
 	}
 	if d.mu.queue.len() > 0 && !w.spent {
 		d.mu.started++
+		d.mu.running++
 		w.number = uint32(d.mu.started)
-		d.setRunningLocked(w)
+		w.x, w.spare = w.spare, nil
+		w.x.sc, w.x.s, w.x.parent = d.sc, d.mu.queue.pop(), d.sc.ctx
+		w.next = d.mu.active
+		if w.next != nil {
+			w.next.prev = w
+		}
+		d.mu.active = w
 		if d.mu.unflushed {
 			d.armTimerLocked()
 		}
-		return d.mu.queue.pop(), 0
+		return w.x, 0
 	}
 	switch {
 	case d.mu.coalescing:
@@ -218,18 +193,8 @@ func (d *dispatcher) stopCoalescing() {
 	d.mu.unflushed = false
 }
 
-// setRunningLocked counts w as running the handler of its spare exchange.
-func (d *dispatcher) setRunningLocked(w *worker) {
-	d.mu.running++
-	w.x, w.spare = w.spare, nil
-	w.next = d.mu.active
-	if d.mu.active != nil {
-		d.mu.active.prev = w
-	}
-	d.mu.active = w
-}
-
-// unsetRunningLocked undoes setRunningLocked, when the handler has returned or is not to be called.
+// unsetRunningLocked no longer counts w as running a handler, which has returned or is not to be
+// called.
 func (d *dispatcher) unsetRunningLocked(w *worker) {
 	d.mu.running--
 	if w.x.is(blocked) {
@@ -275,7 +240,9 @@ func (d *dispatcher) abandon(w *worker) {
 	d.startWorkersLocked()
 	d.mu.Unlock()
 	d.sc.c.Flush()
-	d.workerEnded()
+	if d.end.Load() != connOpen {
+		d.workerEnded()
+	}
 }
 
 // hasServed reports whether there has been a request.
@@ -308,12 +275,9 @@ func (d *dispatcher) connEnded() (allDone bool) {
 	return true
 }
 
-// workerEnded is called by a worker that no longer counts. The last one of a connection that has
-// ended calls serverConn.allDone.
+// workerEnded is called by a worker that no longer counts, where the connection has ended. The last
+// one calls serverConn.allDone.
 func (d *dispatcher) workerEnded() {
-	if d.end.Load() != handlersLeft {
-		return
-	}
 	d.mu.Lock()
 	last := d.mu.workers == 0 && d.mu.queue.len() == 0
 	d.mu.Unlock()

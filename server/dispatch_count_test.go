@@ -10,10 +10,9 @@ import (
 // that others wait between the moment that a worker takes it and the moment that the worker drops
 // it.
 func TestDroppedRequestIsNoHandler(t *testing.T) {
-	d := &dispatcher{handlerTime: &handlerTime{procs: 1}, limit: 10}
+	d := &dispatcher{sc: new(serverConn), handlerTime: &handlerTime{procs: 1}, limit: 10}
 	d.mu.workers = 1
 	w := new(worker)
-	w.spare = newExchange(&w.state)
 	d.mu.queue.items = append(d.mu.queue.items, new(conn.Stream))
 	d.dequeue(w)
 	d.blockAllLocked() // as checkProgress does

@@ -264,22 +264,24 @@ func TestNothingRunsWhenIdle(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
+	const limit = 100 // of workers; as many where handlers are slow
 	p := &handlerTime{procs: 4}
-	if p.slow() || p.parallel(1000) != 1 {
+	slow := func() bool { return p.workers(1, limit) == limit }
+	if slow() || p.workers(1000, limit) != 1 {
 		t.Error("knows something at first")
 	}
 	for range 50 {
 		p.observe(time.Microsecond)
 	}
-	if p.slow() || p.parallel(50) != 1 {
+	if slow() || p.workers(50, limit) != 1 {
 		t.Errorf("mean %d", p.mean.Load())
 	}
 	p.observe(time.Hour)
-	if !p.slow() {
+	if !slow() {
 		t.Error("an hour is not slow")
 	}
 	n := 0
-	for ; p.slow(); n++ {
+	for ; slow(); n++ {
 		p.observe(time.Microsecond)
 	}
 	if n > 10 {
@@ -288,10 +290,10 @@ func TestPace(t *testing.T) {
 	for range 50 {
 		p.observe(50 * time.Microsecond)
 	}
-	if got := p.parallel(4); got < 2 || got > 3 {
+	if got := p.workers(4, limit); got < 2 || got > 3 {
 		t.Errorf("4 requests of 50 µs: %d workers", got)
 	}
-	if got := p.parallel(1000); got != 4 {
+	if got := p.workers(1000, limit); got != 4 {
 		t.Errorf("1000 requests of 50 µs: %d workers for 4 CPUs", got)
 	}
 }

@@ -37,28 +37,8 @@ type exchange struct {
 	ctxState atomic.Pointer[cancelableContext] // nil until something waits for the request's context
 }
 
-// newExchange makes an exchange, which has no stream yet. It uses st until the handler has
-// returned.
-func newExchange(st *responseState) *exchange {
-	x := new(exchange)
-	x.resp.x = x
-	x.resp.responseState = st
-	return x
-}
-
 // enter begins a use of the stream by any goroutine, and reports whether it is still there.
 func (x *exchange) enter() bool { return x.uses.Enter() }
-
-// close lets no new call use the stream, and reports whether none is under way. The caller may go
-// on to use it until it calls leave.
-func (x *exchange) close() (alone bool) {
-	alone = x.uses.CloseAndEnter()
-	// Either this finds the cancelableContext, or cancelable finds uses closed.
-	if st := x.ctxState.Load(); st != nil {
-		st.cancel(errHandlerReturned)
-	}
-	return alone
-}
 
 // closed reports whether the handler has returned.
 func (x *exchange) closed() bool { return x.uses.Closed() }
@@ -93,8 +73,7 @@ func (x *exchange) run(names *headerNames) {
 	h := x.makeRequest(x.s.Message(), names)
 	h.ServeHTTP(&x.resp, &x.req)
 	returned = true
-	released := x.resp.finish(x.close())
-	x.release(released)
+	x.end(true)
 }
 
 // abort ends the exchange of a handler that has not returned, by a panic or runtime.Goexit.
@@ -105,13 +84,22 @@ func (x *exchange) abort(reason any) {
 		x.sc.logf("http: panic serving %v: %v\n%s", x.sc.remoteAddr, reason, buf)
 		x.sc.srv.panics.Add(1)
 	}
-	x.close()
-	x.resp.abort(frame.InternalError)
-	x.release(false)
+	x.end(false)
 }
 
-// release ends the exchange's use of the stream, which was released already or not.
-func (x *exchange) release(released bool) {
+// end ends the exchange and its use of the stream, when the handler has returned or will not.
+func (x *exchange) end(returned bool) {
+	alone := x.uses.CloseAndEnter() // no new call uses the stream; alone: and none is under way
+	// Either this finds the cancelableContext, or cancelable finds uses closed.
+	if st := x.ctxState.Load(); st != nil {
+		st.cancel(errHandlerReturned)
+	}
+	released := false // the stream, with the last frame
+	if returned {
+		released = x.resp.finish(alone)
+	} else {
+		x.resp.abort(frame.InternalError)
+	}
 	if f := x.req.MultipartForm; f != nil {
 		_ = f.RemoveAll() // as net/http does; temporary files that stay are no error of the request
 	}

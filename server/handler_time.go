@@ -47,7 +47,7 @@ const (
 // start returns when the nth round of a connection's workers has begun, or the zero time where the
 // round is not to be measured.
 func (t *handlerTime) start(n uint32) time.Time {
-	if n%sampleEvery != 1 && !t.slow() {
+	if n%sampleEvery != 1 && t.mean.Load() <= int64(slowHandler) {
 		return time.Time{}
 	}
 	return time.Now()
@@ -61,13 +61,15 @@ func (t *handlerTime) observe(d time.Duration) {
 	}
 }
 
-// slow reports whether handlers are too slow to share a goroutine.
-func (t *handlerTime) slow() bool { return t.mean.Load() > int64(slowHandler) }
-
-// parallel is how many CPUs the given number of requests can make use of.
-func (t *handlerTime) parallel(waiting int) int {
-	work := time.Duration(t.mean.Load()) * time.Duration(waiting)
-	return max(1, min(t.procs, int(work/parallelWork)+1))
+// workers is how many workers the given number of requests can make use of. It is limit where each
+// request is to have a goroutine, since handlers have been slow or one has held up others of late,
+// and otherwise the number of CPUs that there is work for.
+func (t *handlerTime) workers(waiting, limit int) int {
+	mean := time.Duration(t.mean.Load())
+	if mean > slowHandler || t.separated.Load() && t.separate() {
+		return limit
+	}
+	return max(1, min(t.procs, int(mean*time.Duration(waiting)/parallelWork)+1))
 }
 
 // stalled is called when a handler has held up others for progressInterval.
@@ -87,12 +89,8 @@ func (t *handlerTime) stalled(now time.Time) {
 	t.separated.Store(true)
 }
 
-// separate reports whether each request is to have a goroutine, since a handler has held up others
-// of late.
+// separate reports whether separateUntil is in the future.
 func (t *handlerTime) separate() bool {
-	if !t.separated.Load() {
-		return false
-	}
 	left := time.Duration(t.separateUntil.Load() - time.Now().UnixNano())
 	if left > 0 && left <= maxSeparate { // a clock that was set back does not make it longer
 		return true

@@ -44,7 +44,10 @@ func (x *exchange) makeRequest(m *header.Message, names *headerNames) http.Handl
 			h = answerOptions
 		}
 	}
-	x.makeBody(m)
+	r.Body = http.NoBody
+	if !x.s.HeadOnly() {
+		x.makeBody(m)
+	}
 	switch {
 	case m.TooLarge:
 		h = tooLarge
@@ -65,21 +68,18 @@ func (x *exchange) makeRequest(m *header.Message, names *headerNames) http.Handl
 	return h
 }
 
-// makeBody sets the body of the request and what belongs to it.
+// makeBody sets the body of the request and what belongs to it, unless empty DATA is all that has
+// followed the header.
 func (x *exchange) makeBody(m *header.Message) {
-	r := &x.req
-	empty := x.s.HeadOnly()
-	if !empty && x.s.RemoteEnded() {
+	if x.s.RemoteEnded() {
 		_, err := x.s.Read(nil)
-		empty = err == io.EOF && len(x.s.Trailers()) == 0 //nolint:errorlint // the end of a connection may wrap it
-	}
-	if empty {
-		r.Body = http.NoBody
-		return
+		if err == io.EOF && len(x.s.Trailers()) == 0 { //nolint:errorlint // the end of a connection may wrap it
+			return
+		}
 	}
 	x.set(bodyPresent)
-	r.Body = (*requestBody)(x)
-	r.ContentLength = m.ContentLength
+	x.req.Body = (*requestBody)(x)
+	x.req.ContentLength = m.ContentLength
 	if d := x.sc.hs.ReadTimeout; d > 0 {
 		x.s.EndReadAt(time.Now().Add(d))
 	}

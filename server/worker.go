@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/goroutine"
 )
 
@@ -62,7 +64,9 @@ func (d *dispatcher) work() {
 	}
 	ended, w.spent = true, false
 	workerPool.Put(w)
-	d.workerEnded()
+	if d.end.Load() != connOpen {
+		d.workerEnded()
+	}
 }
 
 // runQueue runs requests until the queue is empty or the worker is spent. It returns how many it
@@ -70,9 +74,14 @@ func (d *dispatcher) work() {
 func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
 	flushed := w.state.total
 	for {
-		x, idle := d.next(w)
+		x, idle := d.dequeue(w)
 		if x == nil {
 			return n, idle
+		}
+		if err := x.s.SetOwner(x); err != nil && !(x.s.RemoteEnded() && outlives(err)) { // it was reset while it waited
+			x.s.Release() // without mu: that may call the user's ConnState
+			d.undoDequeue(w)
+			continue
 		}
 		x.run(&w.names)
 		n++
@@ -82,6 +91,15 @@ func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
 			d.sc.c.Flush()
 		}
 	}
+}
+
+// outlives reports whether a request that came whole is served though its stream has died while it
+// waited: where the client has left, which may count on what it had sent, but not where it has
+// taken the request back, was cut off for sending too much, or a panic has left the connection in
+// disorder.
+func outlives(err error) bool {
+	var ce *frame.ConnError
+	return errors.As(err, &ce) && ce.Code != frame.EnhanceYourCalm && ce.Code != frame.InternalError
 }
 
 // Where it takes microseconds to find out whether a goroutine is locked to its thread, that is done
