@@ -23,7 +23,7 @@ import (
 //     is flushed, the handlers that run count as blocked from then on, and the server gives each
 //     request a goroutine for a while (checkProgress, handlerTime.stalled);
 //   - when the queue holds work for another CPU, a worker starts for it (startWorkersLocked);
-//   - when handlers have been slow of late, there is a worker for each request (handlerTime.workers).
+//   - when handlers have been slow of late, each request has a worker (handlerTime.workers).
 //
 // A handler may leave its goroutine changed: with other profiler labels, or locked to its thread.
 // Labels are put back before the next handler, and a goroutine that is locked ends with its

@@ -155,7 +155,11 @@ func (w *response) finish(alone bool) (released bool) {
 	case w.sentHeader:
 		err = s.Finish(body, w.trailerFieldsLocked())
 	default: // the whole response in one call
-		fields, trailers := w.addDefaultFieldsLocked(body, true), w.trailerFieldsLocked()
+		fields := w.addDefaultFieldsLocked(body, true)
+		var trailers []header.Field
+		if w.header != nil {
+			trailers = w.trailerFieldsLocked()
+		}
 		if w.isHead {
 			body = nil
 		}

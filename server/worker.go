@@ -33,6 +33,13 @@ const (
 	flushOctets    = 64 << 10
 )
 
+// Where it takes microseconds to find out whether a goroutine is locked to its thread, that is done
+// after each of the first requests of a connection and then after one in so many.
+const (
+	lockedFirst = 64
+	lockedEvery = 512
+)
+
 // work runs requests until there is nothing to do.
 func (d *dispatcher) work() {
 	growStack(0)
@@ -69,8 +76,9 @@ func (d *dispatcher) work() {
 	}
 }
 
-// runQueue runs requests until the queue is empty or the worker is spent. It returns how many it
-// has run, and what is to be done next.
+// runQueue runs requests until the queue is empty or the worker is spent. After each handler it
+// makes the goroutine fit for the next one, or has the worker be spent. It returns how many it has
+// run, and what is to be done next.
 func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
 	flushed := w.state.total
 	for {
@@ -78,14 +86,24 @@ func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
 		if x == nil {
 			return n, idle
 		}
-		if err := x.s.SetOwner(x); err != nil && !(x.s.RemoteEnded() && outlives(err)) { // it was reset while it waited
-			x.s.Release() // without mu: that may call the user's ConnState
+		if err := x.s.SetOwner(x); err != nil && !(x.s.RemoteEnded() && outlives(err)) {
+			x.s.Release() // it was reset while it waited; without mu: that may call the user's ConnState
 			d.undoDequeue(w)
 			continue
 		}
 		x.run(&w.names)
 		n++
-		d.cleanUp(w)
+		goroutine.Restore(d.labels) // for the next handler
+		switch {
+		case d.perRequest || d.handlerTime.oneEach.Load():
+			w.spent = true
+		case goroutine.LockedIsQuick:
+			w.spent = goroutine.Locked()
+		case w.number <= lockedFirst || w.number%lockedEvery == 0:
+			if w.spent = goroutine.Locked(); w.spent {
+				d.handlerTime.oneEach.Store(true)
+			}
+		}
 		if n%flushResponses == 0 || w.state.total-flushed >= flushOctets {
 			flushed = w.state.total
 			d.sc.c.Flush()
@@ -100,26 +118,4 @@ func (d *dispatcher) runQueue(w *worker) (n int, idle idleAction) {
 func outlives(err error) bool {
 	var ce *frame.ConnError
 	return errors.As(err, &ce) && ce.Code != frame.EnhanceYourCalm && ce.Code != frame.InternalError
-}
-
-// Where it takes microseconds to find out whether a goroutine is locked to its thread, that is done
-// after each of the first requests of a connection and then after one in so many.
-const (
-	lockedFirst = 64
-	lockedEvery = 512
-)
-
-// cleanUp makes the goroutine fit for the next handler, or has the worker be spent.
-func (d *dispatcher) cleanUp(w *worker) {
-	goroutine.Restore(d.labels)
-	switch {
-	case d.perRequest || d.handlerTime.oneEach.Load():
-		w.spent = true
-	case goroutine.LockedIsQuick:
-		w.spent = goroutine.Locked()
-	case w.number <= lockedFirst || w.number%lockedEvery == 0:
-		if w.spent = goroutine.Locked(); w.spent {
-			d.handlerTime.oneEach.Store(true)
-		}
-	}
 }
