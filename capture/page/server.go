@@ -40,9 +40,14 @@ type ServerOptions struct {
 //
 // A viewer opens URL, which has the token. It gets the token as a cookie and is sent to the page,
 // so that the token does not stay in the address.
+//
+// Browsers send the cookies of a host to all its ports. So that servers on other ports neither see
+// the token nor replace the cookie, its name and the path that it is for are made from the token,
+// and the page is below that path.
 type Server struct {
 	o      ServerOptions
-	cookie string
+	cookie string // its name
+	path   string // of the page; it ends in a slash
 	page   []byte
 	events ring
 }
@@ -67,7 +72,9 @@ func NewServer(o ServerOptions) *Server {
 		o.MaxViewers = DefaultMaxViewers
 	}
 	sum := sha256.Sum256([]byte(o.Token))
-	s := &Server{o: o, cookie: "sluice-" + hex.EncodeToString(sum[:4])}
+	s := &Server{
+		o: o, cookie: "sluice-" + hex.EncodeToString(sum[:4]), path: "/" + hex.EncodeToString(sum[len(sum)/2:]) + "/",
+	}
 	s.page = s.makePage()
 	s.events.init(o.MaxFrames, o.MaxOctets)
 	return s
@@ -99,7 +106,8 @@ func (s *Server) makePage() []byte {
 	return b.Bytes()
 }
 
-// ServeHTTP answers "/" with the page and "/events" with a stream of events.
+// ServeHTTP answers "/", with the token, with a redirect to the path of the page, and below that
+// "events" with a stream of events.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -119,10 +127,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.login(w, r)
 	case !s.allowed(r):
 		http.Error(w, "open the address with ?token= that was printed when this server began", http.StatusForbidden)
-	case r.URL.Path == "/":
+	case r.URL.Path == s.path:
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(s.page) // the viewer is gone where it fails
-	case r.URL.Path == "/events":
+	case r.URL.Path == s.path+"events":
 		s.serveEvents(w, r)
 	default:
 		http.NotFound(w, r)
@@ -136,14 +144,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: s.cookie, Value: s.o.Token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: s.cookie, Value: s.o.Token, Path: s.path, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.TLS != nil,
 	})
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, s.path, http.StatusSeeOther)
 }
 
-// allowed reports whether a request has the cookie with the token. The name of the cookie is made
-// from the token, because servers on other ports of a host share its cookies.
+// allowed reports whether a request has the cookie with the token.
 func (s *Server) allowed(r *http.Request) bool {
 	c, err := r.Cookie(s.cookie)
 	return err == nil && s.equalsToken(c.Value)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -24,23 +25,25 @@ func TestServerRefuses(t *testing.T) {
 		want                               int
 	}{
 		{"no token", "GET", "/", "127.0.0.1:1", "", 403},
-		{"no token for events", "GET", "/events", "127.0.0.1:1", "", 403},
+		{"no token for events", "GET", s.path + "events", "127.0.0.1:1", "", 403},
+		{"no token for the path", "GET", s.path, "127.0.0.1:1", "", 403},
 		{"wrong token", "GET", "/?token=wrong", "127.0.0.1:1", "", 403},
 		{"part of the token", "GET", "/?token=righ", "127.0.0.1:1", "", 403},
 		{"empty token", "GET", "/?token=", "127.0.0.1:1", "", 403},
-		{"wrong cookie", "GET", "/", "127.0.0.1:1", "wrong", 403},
+		{"wrong cookie", "GET", s.path, "127.0.0.1:1", "wrong", 403},
 		{"token", "GET", "/?token=right", "127.0.0.1:1", "", 303},
-		{"cookie", "GET", "/", "127.0.0.1:1", "right", 200},
-		{"IPv6", "GET", "/", "[::1]:1", "right", 200},
-		{"IPv6 without a port", "GET", "/", "[::1]", "right", 200},
-		{"localhost", "GET", "/", "LocalHost.:1", "right", 200},
-		{"named", "GET", "/", "box.example:8080", "right", 200},
-		{"a stranger's name", "GET", "/", "evil.example:8080", "right", 421},
+		{"cookie", "GET", s.path, "127.0.0.1:1", "right", 200},
+		{"IPv6", "GET", s.path, "[::1]:1", "right", 200},
+		{"IPv6 without a port", "GET", s.path, "[::1]", "right", 200},
+		{"localhost", "GET", s.path, "LocalHost.:1", "right", 200},
+		{"named", "GET", s.path, "box.example:8080", "right", 200},
+		{"a stranger's name", "GET", s.path, "evil.example:8080", "right", 421},
 		{"a stranger's name with the token", "GET", "/?token=right", "evil.example", "", 421},
-		{"a name that begins like an address", "GET", "/", "127.0.0.1.evil.example", "right", 421},
-		{"no host", "GET", "/", "", "right", 421},
-		{"POST", "POST", "/", "127.0.0.1:1", "right", 405},
-		{"another path", "GET", "/other", "127.0.0.1:1", "right", 404},
+		{"a name that begins like an address", "GET", s.path, "127.0.0.1.evil.example", "right", 421},
+		{"no host", "GET", s.path, "", "right", 421},
+		{"POST", "POST", s.path, "127.0.0.1:1", "right", 405},
+		{"another path", "GET", "/", "127.0.0.1:1", "right", 404},
+		{"another path below", "GET", s.path + "other", "127.0.0.1:1", "right", 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest(c.method, c.target, nil)
@@ -68,12 +71,56 @@ func TestServerLogin(t *testing.T) {
 	r.Host = "127.0.0.1:1"
 	s.ServeHTTP(w, r)
 	got := w.Header().Get("Set-Cookie")
-	want := s.cookie + "=right; Path=/; HttpOnly; SameSite=Lax"
-	if got != want || w.Header().Get("Location") != "/" {
-		t.Errorf("Set-Cookie %q and Location %q, want %q and /", got, w.Header().Get("Location"), want)
+	want := s.cookie + "=right; Path=" + s.path + "; HttpOnly; SameSite=Lax"
+	if got != want || w.Header().Get("Location") != s.path {
+		t.Errorf("Set-Cookie %q and Location %q, want %q and %s", got, w.Header().Get("Location"), want, s.path)
 	}
-	if strings.Contains(NewServer(ServerOptions{Token: "other"}).cookie, s.cookie) {
-		t.Error("servers with different tokens share the name of the cookie")
+}
+
+// Pages on two ports of a host do not log each other's viewers out, and a server on a third port
+// gets the token of neither.
+func TestServerCookiesOfOneHost(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewer := &http.Client{Jar: jar}
+	get := func(address string) (at string, body string) {
+		resp, err := viewer.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.Request.URL.String(), string(b)
+	}
+	var pages []string
+	for _, token := range []string{"one", "two"} {
+		s := NewServer(ServerOptions{Token: token, Options: Options{Title: "page " + token}})
+		ts := httptest.NewServer(s)
+		defer ts.Close()
+		at, _ := get(s.URL(strings.TrimPrefix(ts.URL, "http://")))
+		if strings.Contains(at, "token") {
+			t.Errorf("the token stays in the address: %s", at)
+		}
+		pages = append(pages, at)
+	}
+	for i, token := range []string{"one", "two"} {
+		if _, body := get(pages[i]); !strings.Contains(body, "page "+token) {
+			t.Errorf("page %s, loaded again: %s", token, body)
+		}
+	}
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header["Cookie"])
+	}))
+	defer other.Close()
+	for _, path := range []string{"/", "/events", "/index.html"} {
+		if _, body := get(other.URL + path); body != "[]" {
+			t.Errorf("%s of another server gets %s", path, body)
+		}
 	}
 }
 
@@ -88,7 +135,7 @@ type viewer struct {
 func view(t *testing.T, s *Server, url, lastID string) *viewer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	r, _ := http.NewRequestWithContext(ctx, "GET", url+"/events", nil)
+	r, _ := http.NewRequestWithContext(ctx, "GET", url+s.path+"events", nil)
 	r.AddCookie(&http.Cookie{Name: s.cookie, Value: s.o.Token})
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
@@ -268,7 +315,7 @@ func TestServerSlowViewer(t *testing.T) {
 			s.Handle(gapEvent(n))
 		}
 	}}
-	r := httptest.NewRequest("GET", "/events", nil)
+	r := httptest.NewRequest("GET", s.path+"events", nil)
 	r.Host = "localhost"
 	r.AddCookie(&http.Cookie{Name: s.cookie, Value: "x"})
 	s.ServeHTTP(w, r) // returns, though the server is not closed
@@ -284,7 +331,7 @@ func TestServerMaxViewers(t *testing.T) {
 	defer ts.Close()
 	defer s.Close()
 	view(t, s, ts.URL, "").message()
-	r, _ := http.NewRequest("GET", ts.URL+"/events", nil)
+	r, _ := http.NewRequest("GET", ts.URL+s.path+"events", nil)
 	r.AddCookie(&http.Cookie{Name: s.cookie, Value: "x"})
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -24,8 +24,7 @@ type Page struct {
 func Open(t *testing.T, banner string) *Page {
 	t.Helper()
 	address := regexp.MustCompile(`http://\S+/\?token=\w+`).FindString(banner)
-	u, err := url.Parse(address)
-	if err != nil || address == "" {
+	if address == "" {
 		t.Fatalf("no address of a live page is printed:\n%s", banner)
 	}
 	jar, err := cookiejar.New(nil)
@@ -35,13 +34,16 @@ func Open(t *testing.T, banner string) *Page {
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
 	c := &http.Client{Jar: jar, Transport: tr, Timeout: time.Minute}
-	if body := get(t, c, address); !strings.Contains(read(t, body), "<title>") {
+	at, body := get(t, c, address)
+	if !strings.Contains(read(t, body), "<title>") {
 		t.Error("that is no page")
 	}
-	return &Page{t: t, events: bufio.NewReader(get(t, c, "http://"+u.Host+"/events"))}
+	_, events := get(t, c, at.JoinPath("events").String())
+	return &Page{t: t, events: bufio.NewReader(events)}
 }
 
-func get(t *testing.T, c *http.Client, address string) io.Reader {
+// get returns what an address leads to, and where that is.
+func get(t *testing.T, c *http.Client, address string) (*url.URL, io.Reader) {
 	t.Helper()
 	res, err := c.Get(address)
 	if err != nil {
@@ -51,7 +53,7 @@ func get(t *testing.T, c *http.Client, address string) io.Reader {
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s: %s", address, res.Status, read(t, res.Body))
 	}
-	return res.Body
+	return res.Request.URL, res.Body
 }
 
 func read(t *testing.T, r io.Reader) string {
