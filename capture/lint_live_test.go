@@ -38,9 +38,8 @@ func TestLintLive(t *testing.T) {
 	}
 	group.Wait()
 	s.tr.CloseIdleConnections()
-	up.wait(t, 1)
-	down.wait(t, 1)
-	for name, r := range map[string]*recorded{"client": up, "server": down} {
+	for name, r := range map[string]*recorded{"server": down, "client": up} {
+		s.end(t, r)
 		for _, f := range r.findings {
 			if f.Severity == Error {
 				t.Errorf("at the %s: %s %v %d: %s", name, f.Rule, f.Dir, f.Stream, f.Text)
