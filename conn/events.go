@@ -83,16 +83,20 @@ func (c *Conn) unlockAndNotify() {
 	c.runCallbacks(callbacks, onQuota, report)
 }
 
-// runCallbacks calls the application. When one of the calls does not return, the connection ends,
-// and the others are made all the same.
+// runCallbacks calls the application: callbacks, then onQuota, which may be nil, then, if report is
+// set, Handler.ConnState until that has said the present state. state.reporting is set meanwhile,
+// which keeps its calls in order without a lock, so that ConnState may call the connection. When
+// one of the calls does not return, the connection ends, and the others are made all the same.
 func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
-	ok := false
+	st := &c.mu.state
+	ok, reporting := false, false
 	defer func() {
-		v, is := unwound(recover(), ok)
-		if !is {
+		if ok {
 			return
 		}
+		v := unwoundBy(recover())
 		c.mu.Lock()
+		st.reporting = st.reporting && !reporting
 		c.failPanicLocked(v)
 		c.unlockAndNotify()
 		c.runCallbacks(callbacks, onQuota, report)
@@ -107,30 +111,19 @@ func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
 		f()
 	}
 	if report {
-		report = false
-		c.reportState()
+		report, reporting = false, true
+		c.mu.Lock()
+		for st.current != st.reported {
+			st.reported = st.current
+			idle := st.current == activityIdle
+			c.mu.Unlock()
+			c.handler.ConnState(idle)
+			c.mu.Lock()
+		}
+		st.reporting = false
+		c.mu.Unlock()
 	}
 	ok = true
-}
-
-// reportState calls Handler.ConnState until that has said the present state. state.reporting is
-// set, which keeps the calls in order without a lock, so that ConnState may call the connection.
-func (c *Conn) reportState() {
-	c.mu.Lock()
-	defer func() {
-		c.mu.state.reporting = false
-		c.mu.Unlock()
-	}()
-	for c.mu.state.current != c.mu.state.reported {
-		c.mu.state.reported = c.mu.state.current
-		c.callConnState(c.mu.state.reported == activityIdle)
-	}
-}
-
-func (c *Conn) callConnState(idle bool) {
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	c.handler.ConnState(idle)
 }
 
 // handleEventsLocked brings to the streams, and to the callbacks, what core has found.
@@ -146,9 +139,11 @@ func (c *Conn) handleEventsLocked() {
 		}
 		switch e.Kind {
 		case core.EventHeaders:
-			st.receiveHeadLocked(e.End)
-			if c.role == core.Server {
+			st.recv.headReceived, st.recv.endReceived, st.recv.endedWithHead = true, e.End, e.End
+			if c.client == nil {
 				c.reader.opened = append(c.reader.opened, st) // only the reader, in apply, gets this event
+			} else {
+				c.client.queueWakeLocked(st)
 			}
 		case core.EventData:
 			st.receiveDataLocked(e.Data, e.End)

@@ -17,7 +17,7 @@ import (
 //     that one takes the new output along. Where it must not write itself, as the reader, the timer
 //     and calls of Read must not, it has a goroutine do so (flushSoonLocked).
 //  3. The flusher fills the output with queued DATA, takes it, releases the lock and writes it
-//     (writeOnceLocked in flush_socket.go), until nothing is left (flushLoopLocked).
+//     (writeOnceLocked in flush_socket.go), until nothing is left (flushLocked).
 //  4. A caller of Flush hands over to a goroutine after maxCallerWrites, or where it would wait.
 //  5. The last write of a connection that has been shut down opens the closing phases.
 
@@ -44,11 +44,12 @@ type output struct {
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	if !c.interruptible {
+	switch {
+	case c.mu.out.flushing || !c.interruptible:
 		c.flushSoonLocked()
-		return
+	case c.mu.phase < phaseLingering:
+		c.flushLocked(maxCallerWrites)
 	}
-	c.flushLocked()
 }
 
 // FlushNoWait writes what has been appended without ever waiting for the socket: what a plain
@@ -69,34 +70,23 @@ func (c *Conn) flushNoWaitLocked() {
 		c.flushSoonLocked()
 		return
 	}
-	c.mu.out.flushing = true
 	if c.core.State().Streams > 1 {
 		// With more than one stream, other goroutines may have something for the same write.
+		c.mu.out.flushing = true
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
 	}
-	c.flushLoopLocked(maxCallerWrites, true)
+	c.flushLocked(maxCallerWrites)
 }
 
-// flushLocked flushes, unless another goroutine does. It releases the lock while it writes.
-func (c *Conn) flushLocked() {
-	c.mu.out.backpressure.wakeFlusherLocked()
-	if c.mu.out.flushing || c.mu.phase >= phaseLingering {
-		return
-	}
-	if c.mu.park.parked {
-		c.initNonblockLocked()
-	}
-	c.mu.out.flushing = true
-	c.flushLoopLocked(maxCallerWrites, c.writer.nonblock != nil)
-}
-
-// flushSoonLocked has a goroutine flush. The reader must not write, or two peers that both write
-// would wait for each other.
+// flushSoonLocked has a goroutine flush: the present flusher, or a new one. The reader must not
+// write, or two peers that both write would wait for each other.
 func (c *Conn) flushSoonLocked() {
-	c.mu.out.backpressure.wakeFlusherLocked()
-	if !c.mu.out.flushing && !c.mu.out.flushSoon && c.mu.phase < phaseLingering {
+	switch {
+	case c.mu.out.flushing:
+		c.mu.out.backpressure.wakeFlusherLocked()
+	case !c.mu.out.flushSoon && c.mu.phase < phaseLingering:
 		c.mu.out.flushSoon = true
 		c.tasks.Add(1)
 		go c.flushTask()
@@ -111,11 +101,7 @@ func (c *Conn) flushTask() {
 	defer c.unlockAndNotify()
 	c.mu.out.flushSoon = false
 	if !c.mu.out.flushing && c.mu.phase < phaseLingering {
-		if c.mu.park.parked {
-			c.initNonblockLocked()
-		}
-		c.mu.out.flushing = true
-		c.flushLoopLocked(0, false)
+		c.flushLocked(0)
 	}
 }
 
@@ -125,7 +111,7 @@ func (c *Conn) continueFlushTask() {
 	defer c.tasks.Done()
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	c.flushLoopLocked(0, false)
+	c.flushLocked(0)
 }
 
 // flushAfterHandler has the output written that is older than the streams which were just handed
@@ -144,14 +130,19 @@ func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Unlock()
 }
 
-// flushLoopLocked writes until nothing is left, and clears flushing, which its caller has set. In
-// some cases a goroutine goes on, and flushing stays set: after maxWrites (0: no limit), since a
-// caller must not be kept busy for other streams; where a flusher that may wait would wait for the
-// writer of a stream; and with noWait where the socket does not take all at once. It releases the
-// lock while it writes.
-func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
+// flushLocked makes its caller the flusher, which writes until nothing is left. No other goroutine
+// may be one. In some cases a goroutine goes on, and flushing stays set: after maxWrites (0: no
+// limit), since a caller must not be kept busy for other streams; where a flusher that may wait
+// would wait for the writer of a stream; and, unless maxWrites is 0, where a plain socket does not
+// take all at once. It releases the lock while it writes.
+func (c *Conn) flushLocked(maxWrites int) {
 	ok, goesOn := false, false // goesOn: on another goroutine
 	defer c.recoverWriteLocked(&ok)
+	c.mu.out.flushing = true
+	if c.mu.park.parked {
+		c.initNonblockLocked()
+	}
+	noWait := maxWrites > 0 && c.writer.nonblock != nil
 	for n := 0; !goesOn && c.mu.phase < phaseLingering; n++ {
 		last := maxWrites > 0 && n == maxWrites
 		borrowed, awaits := false, false
@@ -181,17 +172,10 @@ func (c *Conn) flushLoopLocked(maxWrites int, noWait bool) {
 		if c.mu.phase == phaseClosing {
 			c.beginLingerLocked()
 		}
-		c.stopFlushingLocked()
-	}
-	ok = true
-}
-
-// stopFlushingLocked says that the caller is the flusher no longer.
-func (c *Conn) stopFlushingLocked() {
-	c.mu.out.flushing = false
-	if c.opts.Tracer != nil {
+		c.mu.out.flushing = false
 		c.mu.out.taken.Broadcast() // for traceEnd
 	}
+	ok = true
 }
 
 // fillLocked moves queued data to the output. It is not much where streams compete for the socket,

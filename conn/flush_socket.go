@@ -126,7 +126,7 @@ func (c *Conn) writeRestTask(buf *buffer, b, rest []byte, n int) {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
 	c.writeRestAndLock(buf, b, rest, n)
-	c.flushLoopLocked(0, false)
+	c.flushLocked(0)
 }
 
 // writeRestAndLock writes the rest of the output.
@@ -192,7 +192,9 @@ func (c *Conn) afterWriteAndLock(buf *buffer, b []byte, n int, err error) {
 		err = c.overdueLocked(err)
 	}
 	c.mu.closeDue = c.mu.closeDue && c.mu.out.err != nil
-	c.updateBackpressureLocked(n)
+	if c.writer.wait > 0 || c.mu.out.backpressure != nil {
+		c.updateBackpressureLocked(n)
+	}
 	c.mu.stats.writes++
 	c.mu.stats.bytesWritten += uint64(n)
 	if c.mu.out.resetsInFlight > 0 {

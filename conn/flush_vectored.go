@@ -153,7 +153,7 @@ func (c *Conn) writeVectoredRestTask() {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
 	c.writeVectoredRestAndLock()
-	c.flushLoopLocked(0, false)
+	c.flushLocked(0)
 }
 
 // writeVectoredRestAndLock writes the rest of an output with segments.

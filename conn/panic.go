@@ -72,33 +72,38 @@ func (c *Conn) deliverLastEventsLocked() {
 // recoverRead is deferred by the goroutine that reads. The panic may have come with the lock held,
 // which reader.lockHeld says.
 func (c *Conn) recoverRead(ok *bool) {
-	if v, is := unwound(recover(), *ok); is {
-		if !c.reader.lockHeld {
-			c.mu.Lock()
-		}
-		c.reader.lockHeld = false
-		c.failPanicLocked(v)
-		c.unlockAndNotify()
+	if *ok {
+		return
 	}
+	v := unwoundBy(recover())
+	if !c.reader.lockHeld {
+		c.mu.Lock()
+	}
+	c.reader.lockHeld = false
+	c.failPanicLocked(v)
+	c.unlockAndNotify()
 }
 
 // recoverWriteLocked is deferred by the flusher. It returns with the lock held, which the flusher
 // may have released.
 func (c *Conn) recoverWriteLocked(ok *bool) {
-	if v, is := unwound(recover(), *ok); is {
-		if c.writer.unlocked {
-			c.writer.unlocked = false
-			c.mu.Lock()
-		}
-		c.failPanicLocked(v)
-		c.stopFlushingLocked()
+	if *ok {
+		return
 	}
+	v := unwoundBy(recover())
+	if c.writer.unlocked {
+		c.writer.unlocked = false
+		c.mu.Lock()
+	}
+	c.failPanicLocked(v)
+	c.mu.out.flushing = false
+	c.mu.out.taken.Broadcast() // for traceEnd
 }
 
 // recoverLocked is deferred by a function that holds the lock all the time, which stays held.
 func (c *Conn) recoverLocked(ok *bool) {
-	if v, is := unwound(recover(), *ok); is {
-		c.failPanicLocked(v)
+	if !*ok {
+		c.failPanicLocked(unwoundBy(recover()))
 	}
 }
 
@@ -111,7 +116,8 @@ func (c *Conn) runIsolated(f func()) {
 		defer close(done)
 		ok := false
 		defer func() {
-			if v, is := unwound(recover(), ok); is {
+			if !ok {
+				v := unwoundBy(recover())
 				c.mu.Lock()
 				c.failPanicLocked(v)
 				c.unlockAndNotify()

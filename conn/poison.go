@@ -11,17 +11,13 @@ import (
 // errGoexit stands for the value of a panic where runtime.Goexit was called.
 var errGoexit = errors.New("runtime.Goexit was called, as testing.T.FailNow does")
 
-// unwound reports whether a function, which sets ok when it has come to its end, was left before
-// that. recovered is what recover has returned in the function that it has deferred; value is that
-// of the panic, or errGoexit.
-func unwound(recovered any, ok bool) (value any, is bool) {
-	switch {
-	case recovered != nil:
-		return recovered, true
-	case !ok:
-		return errGoexit, true
+// unwoundBy returns why a function was left before its end: the value of the panic, which recover
+// has returned, or errGoexit.
+func unwoundBy(recovered any) any {
+	if recovered == nil {
+		return errGoexit
 	}
-	return nil, false
+	return recovered
 }
 
 // poisonLocked notes that the application's code has unwound the stack while core was in the middle

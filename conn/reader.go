@@ -18,7 +18,7 @@ import (
 // How a connection reads. The reader is the goroutine in Serve, or on a client the request that
 // holds the read lease (readlease.go).
 //
-//  1. awaitOutputSpace waits while the peer lets too much output pile up.
+//  1. readOnce waits while the peer lets too much output pile up (awaitOutputSpaceLocked).
 //  2. read reads once, into a buffer that a lazy reader takes only when there is something to read.
 //  3. process takes frame by frame off the buffer: core.Driver.Decode without the lock, the Tracer
 //     and the FramePolicy of the application, then apply with the lock.
@@ -70,8 +70,11 @@ func (r *reader) init(nc net.Conn, received []byte) {
 func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
-	goOn, mayRead := c.awaitOutputSpace()
-	if mayRead {
+	c.mu.Lock()
+	mayRead := c.core.State().OutputLen <= outputHighWater || c.awaitOutputSpaceLocked()
+	goOn = c.mu.phase < phaseClosed
+	c.mu.Unlock()
+	if goOn && mayRead {
 		err := c.read()
 		switch {
 		case err == nil:
@@ -91,15 +94,14 @@ func (c *Conn) outputFullLocked() bool {
 	return c.mu.phase == phaseOpen && c.core.State().OutputLen > outputHighWater
 }
 
-// awaitOutputSpace waits while the output is full. It reports whether the connection goes on, and
-// whether the caller may read. A request that holds the read lease does not wait, since it could
-// not be given up meanwhile: mayRead is false, and the lease returns to Serve.
-func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// awaitOutputSpaceLocked waits while the output is full, and reports whether the caller may read
+// then. A request that holds the read lease does not wait, since it could not be given up
+// meanwhile: it may not read, and the lease returns to Serve.
+func (c *Conn) awaitOutputSpaceLocked() (mayRead bool) {
 	if c.client != nil && c.client.lease.holder == leaseRequest && c.outputFullLocked() {
-		return true, false
+		return false
 	}
+	c.reader.lockHeld = true
 	waited := false
 	for c.outputFullLocked() {
 		waited = true
@@ -111,8 +113,8 @@ func (c *Conn) awaitOutputSpace() (goOn, mayRead bool) {
 		c.core.SetPartial(c.core.Partial(c.reader.buf.b[:c.reader.buffered]), time.Now())
 		c.armLocked()
 	}
-	goOn = c.mu.phase < phaseClosed
-	return goOn, goOn
+	c.reader.lockHeld = false
+	return true
 }
 
 // read reads once from the socket, into the buffer.

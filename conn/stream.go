@@ -62,7 +62,7 @@ type recvState struct {
 	trailers []header.Field // valid once endReceived is set
 	deadline deadline       // after which reads fail
 
-	headReceived  bool // on a client: the final head of the response has arrived
+	headReceived  bool // the head has arrived, on a client the final one of the response
 	endedWithHead bool // END_STREAM came with the head
 	endReceived   bool // END_STREAM has arrived
 	closed        bool // CloseRead was called: what arrives is dropped
@@ -113,8 +113,12 @@ func (st *Stream) recycleLocked() {
 	if !st.released || !st.closed || st.client.wakeQueued || st.onEndPending {
 		return
 	}
-	st.recv.deadline.stopLocked()
-	st.send.deadline.stopLocked()
+	if st.recv.deadline.timer != nil {
+		st.recv.deadline.stopLocked()
+	}
+	if st.send.deadline.timer != nil {
+		st.send.deadline.stopLocked()
+	}
 	chunks, trailers := st.recv.body.chunks, st.recv.trailers
 	if fields := &st.cs.Head.Fields; cap(*fields) > maxKeptFields {
 		*fields = nil
@@ -227,7 +231,9 @@ func (st *Stream) Release() {
 
 func (st *Stream) releaseLocked() {
 	c := st.c
-	st.recv.deadline.stopLocked() // the write deadline may still be needed
+	if st.recv.deadline.timer != nil { // the write deadline may still be needed
+		st.recv.deadline.stopLocked()
+	}
 	if st.recv.body.size > 0 {
 		st.dropBodyLocked()
 	}
@@ -245,13 +251,6 @@ func (st *Stream) releaseLocked() {
 	st.recv.closed = true
 	st.recycleLocked()
 	c.dropOutputLocked()
-}
-
-// receiveHeadLocked notes that the head of a message has arrived, and with end its END_STREAM.
-func (st *Stream) receiveHeadLocked(end bool) {
-	st.recv.headReceived = true
-	st.recv.endReceived, st.recv.endedWithHead = end, end
-	st.wakeReaderLocked()
 }
 
 // failLocked notes that the stream has died early. On a server a stream whose response is complete,

@@ -40,12 +40,11 @@ func (d *deadline) startLocked(c *Conn, wait time.Duration, passed func()) {
 	d.timer = k
 }
 
+// stopLocked stops the timer, which runs.
 func (d *deadline) stopLocked() {
-	if d.timer != nil {
-		d.timer.on = false
-		d.timer.t.Stop()
-		d.timer = nil
-	}
+	d.timer.on = false
+	d.timer.t.Stop()
+	d.timer = nil
 }
 
 // SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded; the zero time
@@ -148,7 +147,9 @@ func (st *Stream) setDeadline(d *deadline, t time.Time, passed func()) error {
 // setDeadlineLocked moves d to t; passed is called when it passes, at once if t is not in the
 // future.
 func (st *Stream) setDeadlineLocked(d *deadline, t time.Time, passed func()) {
-	d.stopLocked()
+	if d.timer != nil {
+		d.stopLocked()
+	}
 	d.passed = false
 	if t.IsZero() {
 		return

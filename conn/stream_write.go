@@ -40,7 +40,12 @@ func (st *Stream) Reply(fields []header.Field, p []byte, trailers []header.Field
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	return st.awaitOnEndLocked(st.replyLocked(fields, p, trailers))
+	end := len(p) == 0 && len(trailers) == 0
+	err := st.writeHeadersLocked(fields, end)
+	if err == nil && !end {
+		_, err = st.queueLocked(p, trailers, true)
+	}
+	return st.awaitOnEndLocked(err)
 }
 
 // ReplyAndRelease is Reply followed, unless that fails, by Release, for a caller that is the last
@@ -49,21 +54,16 @@ func (st *Stream) ReplyAndRelease(fields []header.Field, p []byte, trailers []he
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	err := st.replyLocked(fields, p, trailers)
-	if err == nil {
-		st.releaseLocked()
-		return nil
-	}
-	return st.awaitOnEndLocked(err)
-}
-
-func (st *Stream) replyLocked(fields []header.Field, p []byte, trailers []header.Field) error {
 	end := len(p) == 0 && len(trailers) == 0
-	if err := st.writeHeadersLocked(fields, end); err != nil || end {
-		return err
+	err := st.writeHeadersLocked(fields, end)
+	if err == nil && !end {
+		_, err = st.queueLocked(p, trailers, true)
 	}
-	_, err := st.queueLocked(p, trailers, true)
-	return err
+	if err != nil {
+		return st.awaitOnEndLocked(err)
+	}
+	st.releaseLocked()
+	return nil
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for
@@ -146,7 +146,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 	}
 	st.send.drained, st.send.finished = false, end
 	if c.writesDirectlyLocked(len(p)) {
-		c.flushLocked()
+		c.flushLocked(maxCallerWrites)
 	} else {
 		c.fillLocked()
 		c.handleEventsLocked()

@@ -297,7 +297,9 @@ func (st *Stream) releaseTunnel() {
 	c.mu.Lock()
 	linger := c.role == core.Client && !st.closed && c.mu.phase == phaseOpen && st.send.finished
 	if linger {
-		st.recv.deadline.stopLocked()
+		if st.recv.deadline.timer != nil {
+			st.recv.deadline.stopLocked()
+		}
 		st.onEnd = nil
 		st.released, st.recv.resetOnData = true, true
 		d := &st.recv.deadline
