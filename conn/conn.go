@@ -41,7 +41,7 @@ type Handler interface {
 //
 //   - Some fields never change once the connection is made.
 //   - The reader is the goroutine in Serve, or on a client the request that holds the read lease
-//     (readlease.go). It owns reader, and of core the methods Decode, Partial, Frame and Refuse.
+//     (readlease.go). It owns reader, and of core the methods Decode, Frame and Refuse.
 //   - The flusher is the goroutine that has set mu.out.flushing. It owns writer, and nothing else
 //     writes to the socket.
 //   - The lock, mu, guards the fields in mu, the client's state, the state of all streams, and all

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/sluice-go/sluice/conn/core"
 	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/internal/socket"
 	"github.com/sluice-go/sluice/internal/socket/rcvlowat"
@@ -105,12 +104,12 @@ func (c *Conn) awaitOutputSpaceLocked() (mayRead bool) {
 	waited := false
 	for c.outputFullLocked() {
 		waited = true
-		c.core.SetPartial(core.Partial{}, time.Now()) // the rest of a frame is late because of us
+		c.core.SuspendPartial() // the rest of a frame is late because of us
 		c.flushSoonLocked()
 		c.mu.out.taken.Wait()
 	}
 	if waited && c.mu.phase == phaseOpen && c.reader.buf != nil {
-		c.core.SetPartial(c.core.Partial(c.reader.buf.b[:c.reader.buffered]), time.Now())
+		c.core.SetPartial(c.reader.buf.b[:c.reader.buffered], time.Now())
 		c.armLocked()
 	}
 	c.reader.lockHeld = false
@@ -239,13 +238,12 @@ func (c *Conn) process() bool {
 		}
 		b = b[n:]
 	}
-	partial := c.core.Partial(b)
 	r.buffered = copy(r.buf.b, b)
-	r.frameLen = int32(partial.Length) // 24 bits (RFC 9113 §4.1)
+	rest := r.buf.b[:r.buffered]
 	if r.buffered == 0 && len(r.buf.b) > bulkReadSize {
 		r.buf = nil // it was made for one large frame
 	}
-	return c.afterRead(partial, now)
+	return c.afterRead(rest, now)
 }
 
 // apply has the frame that was decoded take effect and reports whether the connection goes on.
@@ -276,8 +274,9 @@ func (c *Conn) apply(now time.Time) bool {
 const readAheadLimit = 128 << 10
 
 // afterRead does what is due once all that one read brought has been handled: queued data is moved
-// to the output as far as windows allow, new streams are handed over, and a flush is started.
-func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
+// to the output as far as windows allow, new streams are handed over, and a flush is started. rest
+// is the beginning of a frame that has not come whole.
+func (c *Conn) afterRead(rest []byte, now time.Time) bool {
 	c.mu.Lock()
 	if c.mu.phase != phaseOpen {
 		c.mu.Unlock()
@@ -285,7 +284,7 @@ func (c *Conn) afterRead(partial core.Partial, now time.Time) bool {
 		return false
 	}
 	c.reader.lockHeld = true
-	c.core.SetPartial(partial, now)
+	c.reader.frameLen = int32(c.core.SetPartial(rest, now)) // 24 bits (RFC 9113 §4.1)
 	c.ensureOutputLocked()
 	if c.core.State().Ready && !c.borrowingLocked() { // the flusher will borrow it, without a copy
 		c.fillLocked()

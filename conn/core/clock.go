@@ -26,11 +26,3 @@ func (k *clock) advance(now time.Time) {
 		k.offset += d
 	}
 }
-
-// toCaller returns t as the caller's clock shows it.
-func (k *clock) toCaller(t time.Time) time.Time {
-	if k.offset > 0 && !t.IsZero() {
-		t = t.Add(-k.offset)
-	}
-	return t
-}

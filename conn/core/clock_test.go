@@ -84,7 +84,7 @@ func TestNothingAfterFail(t *testing.T) {
 			p.queue(id, 100_000, true)
 			p.flush()
 		}
-		p.c.SetPartial(Partial{Begun: true, Length: 100}, p.now)
+		p.c.SetPartial(begunFrame(100), p.now)
 		p.c.Fail(frame.NewConnError(frame.InternalError, "", "a fault"))
 		p.c.Output(nil)
 		want := func(err error) {
@@ -122,7 +122,7 @@ func TestNothingAfterFail(t *testing.T) {
 		p.c.Consume(s, 4)
 		p.c.Tune(s, now)
 		p.c.SetTime(now)
-		p.c.SetPartial(Partial{Begun: true, Length: 100}, now)
+		p.c.SetPartial(begunFrame(100), now)
 		p.c.Shutdown(now)
 		p.c.Fail(frame.NewConnError(frame.InternalError, "", "another"))
 		_, _ = p.c.Decode(h2test.Ping("12345678").Append(nil))
@@ -183,7 +183,7 @@ func TestConfigOutOfRange(t *testing.T) {
 					p.open(false)
 					p.send(h2test.Response(1, 200), h2test.Data(1, "some"))
 				}
-				p.c.SetPartial(Partial{Begun: true, Length: 1 << 24}, p.now)
+				p.c.SetPartial(begunFrame(1<<24), p.now)
 				p.tick(time.Second)
 				p.consume(1, -1)
 				if role == Server {

@@ -37,13 +37,20 @@ func (c *Conn) Deadline() (at time.Time, ok bool) {
 		earliest(c.partialDeadline())
 	}
 	earliest(c.stallCheck)
-	earliest(c.idleDeadline())
-	earliest(c.pingDeadline())
+	if c.streams.Len() == 0 {
+		earliest(c.idleDeadline())
+	}
+	if c.cfg.PingInterval > 0 {
+		earliest(c.pingDeadline())
+	}
 	earliest(c.goAway.next)
 	if c.goAway.lingerUntil != 0 {
 		earliest(time.Unix(0, c.goAway.lingerUntil))
 	}
-	return c.toCaller(at), !at.IsZero()
+	if at.IsZero() {
+		return at, false
+	}
+	return at.Add(-c.offset), true
 }
 
 // Tick does what is due at the time now: timeouts, keepalive, the steps of a shutdown. An error is
@@ -87,10 +94,10 @@ func (c *Conn) checkTimers(now time.Time) error {
 	if due(c.stallCheck) {
 		c.resetStalled()
 	}
-	if due(c.idleDeadline()) {
+	if c.streams.Len() == 0 && due(c.idleDeadline()) {
 		c.beginDrain()
 	}
-	if due(c.pingDeadline()) {
+	if c.cfg.PingInterval > 0 && due(c.pingDeadline()) {
 		c.sendKeepalive(now)
 	}
 	return c.checkDrain(now)

@@ -15,7 +15,6 @@ type frameDecoder struct {
 	server           bool
 	prefaceLeft      string // octets of the client preface that have not arrived
 	settingsFirst    bool   // the next frame must be SETTINGS
-	partialHeaders   bool   // the last Partial has found a header block, or a frame of one
 	maxFrame         uint32 // length of a payload, see Config.MaxReadFrameSize
 	maxBlock         int    // compressed octets of one header block
 	maxContinuations int    // see Limits.MaxContinuations
@@ -71,7 +70,7 @@ func (dec *frameDecoder) init(cfg *Config, maxContinuations int) {
 // less than a whole frame. The frame takes effect with the next Apply. b must stay as it is until
 // the events of that Apply have been taken. An error is a *frame.ConnError, to be handed to Fail.
 //
-// Decode belongs to the reader, as Partial, Frame and Refuse do: it needs no lock, but must not run
+// Decode belongs to the reader, as Frame and Refuse do: it needs no lock, but must not run
 // at the same time as another of the reader's methods, Apply or Compact.
 func (d Driver) Decode(b []byte) (n int, err error) {
 	dec := &d.dec
@@ -214,7 +213,7 @@ func (c *Conn) Receive(b []byte, now time.Time) (n int, more bool, err error) {
 			return n, false, err
 		}
 		if k == 0 {
-			d.SetPartial(d.Partial(b[n:]), now)
+			d.SetPartial(b[n:], now)
 			return n, false, nil
 		}
 		n += k

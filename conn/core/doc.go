@@ -43,7 +43,7 @@
 // without it: Decode cuts one frame and decodes its header block, and Apply lets it take effect.
 // The methods are of three kinds:
 //
-//   - Decode, Partial, Frame and Refuse touch only what belongs to the reader, the goroutine that
+//   - Decode, Frame and Refuse touch only what belongs to the reader, the goroutine that
 //     reads the socket. They need no lock, and may run while other goroutines hold it.
 //   - Receive, Apply, SetPartial and Compact touch that and the rest: the reader calls them with
 //     the lock held.

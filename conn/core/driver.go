@@ -7,7 +7,7 @@ import (
 )
 
 // Driver is a Conn with the methods that package conn needs to serve it fast and from several
-// goroutines: the steps of Receive (Decode, Apply, Partial, SetPartial), frames that are refused
+// goroutines: the steps of Receive (Decode, Apply, SetPartial), frames that are refused
 // (Frame, Refuse), output without a copy (FillVectored, Finish, Keep, Unqueue), slow sockets
 // (SetBackpressure, Awaits, StopAwaiting), windows that grow (Tune), the time (SetTime), and the
 // present state of the connection. A program with one goroutine can do without them. They are not

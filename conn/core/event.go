@@ -75,20 +75,14 @@ const maxKeptEvents = 1024
 // NextEvent returns the next event in order, and whether there was one. The event is valid until
 // the next call of NextEvent.
 func (c *Conn) NextEvent() (*Event, bool) {
-	if c.events.next == len(c.events.list) {
-		if c.events.next > 0 {
-			c.clearEvents()
-		}
-		return nil, false
+	q := &c.events
+	if q.next < len(q.list) {
+		q.next++
+		return &q.list[q.next-1], true
 	}
-	c.events.next++
-	return &c.events.list[c.events.next-1], true
-}
-
-// clearEvents empties the queue, whose events have all been taken, and drops what they refer to.
-func (c *Conn) clearEvents() {
-	for i := range c.events.list {
-		switch e := &c.events.list[i]; e.Kind {
+	// All were taken: the queue is emptied, and what they refer to is dropped.
+	for i := range q.list {
+		switch e := &q.list[i]; e.Kind {
 		case EventHeaders,
 			EventClosed,
 			EventDrained: // they have only these two fields, and are too frequent to clear all
@@ -97,10 +91,11 @@ func (c *Conn) clearEvents() {
 			*e = Event{}
 		}
 	}
-	c.events.list, c.events.next = c.events.list[:0], 0
-	if cap(c.events.list) > maxKeptEvents {
-		c.events.list = nil
+	q.list, q.next = q.list[:0], 0
+	if cap(q.list) > maxKeptEvents {
+		q.list = nil
 	}
+	return nil, false
 }
 
 // emitEvent queues an event.
@@ -112,7 +107,7 @@ func (c *Conn) emitEvent(e Event) { *c.queueEvent(e.Kind, e.Stream) = e }
 func (c *Conn) queueEvent(kind EventKind, s *Stream) *Event {
 	n := len(c.events.list)
 	if n < cap(c.events.list) {
-		c.events.list = c.events.list[:n+1] // is zero but for Kind: see clearEvents
+		c.events.list = c.events.list[:n+1] // is zero but for Kind: see NextEvent
 	} else {
 		c.events.list = append(c.events.list, Event{})
 	}

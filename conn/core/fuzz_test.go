@@ -158,8 +158,7 @@ func (z *fuzzer) run(wire []byte) {
 			n, more, err = z.c.Receive(piece[at:], z.now)
 			z.take()
 			if !more && err == nil {
-				partial := z.c.Partial(piece[at+n:])
-				z.c.SetPartial(partial, z.now)
+				z.c.SetPartial(piece[at+n:], z.now)
 				rest = rest[at+n:]
 			}
 		}

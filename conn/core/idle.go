@@ -8,9 +8,9 @@ type idleState struct {
 	stale bool      // since is an earlier time: the caller has not said when the last stream ended
 }
 
-// idleDeadline returns when the connection will have been idle for too long.
+// idleDeadline returns when a connection without streams will have been idle for too long.
 func (c *Conn) idleDeadline() time.Time {
-	if c.streams.Len() > 0 || c.goAway.drain != running {
+	if c.goAway.drain != running {
 		return time.Time{}
 	}
 	return after(c.idle.since, c.cfg.IdleTimeout)
@@ -21,5 +21,5 @@ func (d Driver) IdleSince() time.Time {
 	if d.streams.Len() > 0 {
 		return time.Time{}
 	}
-	return d.toCaller(d.idle.since)
+	return d.idle.since.Add(-d.offset) // as the caller's clock shows it
 }

@@ -15,12 +15,9 @@ type keepaliveState struct {
 // pingDeadline returns when a keepalive PING is to be sent or, while one is under way, given up. A
 // PING is sent only when nothing has arrived for the interval, so never two without something from
 // the peer between them. One budget counts while no stream is open, and another while some are;
-// time fills only the latter.
+// time fills only the latter. PingInterval must be above 0.
 func (c *Conn) pingDeadline() time.Time {
-	switch {
-	case c.cfg.PingInterval <= 0:
-		return time.Time{}
-	case c.keepalive.waiting:
+	if c.keepalive.waiting {
 		return after(c.keepalive.sentAt, c.cfg.PingTimeout)
 	}
 	at := c.keepalive.lastFrame.Add(c.cfg.PingInterval)

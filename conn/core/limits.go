@@ -126,12 +126,8 @@ func (b *bucket) empty(now time.Time, burst, rate int) bool {
 	return b.used+1 > float64(burst)
 }
 
-// refund gives back one token.
-func (b *bucket) refund() {
-	if b.used > 0 {
-		b.used = max(0, b.used-1)
-	}
-}
+// refund gives back one token, or the rest that is missing of one.
+func (b *bucket) refund() { b.used = max(0, b.used-1) }
 
 // Frames that are free for what the two sides have sent. Credit that is not used is kept, up to a
 // bound.

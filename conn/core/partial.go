@@ -13,49 +13,38 @@ type partialState struct {
 	headers bool      // it is a header block, or a frame of one
 }
 
-// Partial is a frame or header block of which the rest has not arrived. The zero Partial is none.
-type Partial struct {
-	Begun  bool // a frame or header block has begun, and its end is missing
-	Length int  // octets of the frame that has begun, with its header; 0 while that is not known
-}
-
-// Partial returns what has begun and is not complete, where b is what Decode has left of the octets
-// received: a frame, or a header block whose CONTINUATION is missing. It belongs to the reader, as
-// Decode does.
-func (d Driver) Partial(b []byte) Partial {
-	dec := &d.dec
-	p := Partial{Begun: len(b) > 0 || dec.pending.open}
-	dec.partialHeaders = dec.pending.open
-	if dec.prefaceLeft != "" {
-		return p
-	}
-	if len(b) >= frame.HeaderLen {
-		p.Length = frame.HeaderLen + int(frame.ParseHeader(b).Length)
-	}
-	if len(b) > 3 {
-		t := frame.Type(b[3])
-		dec.partialHeaders = dec.partialHeaders || t == frame.TypeHeaders || t == frame.TypePushPromise
-	}
-	return p
-}
-
-// SetPartial starts or ends the time that the peer has to complete what it has begun: p is what
-// Partial has returned. A header block may take HeaderTimeout and another frame FrameTimeout, and
-// either a second more for each KiB of the frame. SetPartial belongs to the reader, as Partial
-// does, and needs the lock, too.
-func (d Driver) SetPartial(p Partial, now time.Time) {
-	st := &d.partial
-	switch {
-	case !p.Begun:
+// SetPartial starts or ends the time that the peer has to complete what it has begun: a frame, or a
+// header block whose CONTINUATION is missing. b is what Decode has left of the octets received. A
+// header block may take HeaderTimeout and another frame FrameTimeout, and either a second more for
+// each KiB of the frame. SetPartial returns the length of that frame, with its header, and 0 while
+// it is not known. It belongs to the reader, as Decode does, and needs the lock, too.
+func (d Driver) SetPartial(b []byte, now time.Time) (length int) {
+	st, dec := &d.partial, &d.dec
+	if len(b) == 0 && !dec.pending.open {
 		st.since = time.Time{}
-		return
-	case st.since.IsZero():
+		return 0
+	}
+	if st.since.IsZero() {
 		d.advance(now)
 		st.since = d.now
 	}
-	st.kib = uint32(p.Length >> 10)
-	st.headers = d.dec.partialHeaders // which Partial has found without the lock
+	st.kib, st.headers = 0, dec.pending.open
+	if dec.prefaceLeft != "" {
+		return 0
+	}
+	if len(b) > 3 {
+		t := frame.Type(b[3])
+		st.headers = st.headers || t == frame.TypeHeaders || t == frame.TypePushPromise
+	}
+	if len(b) >= frame.HeaderLen {
+		length = frame.HeaderLen + int(frame.ParseHeader(b).Length)
+		st.kib = uint32(length >> 10)
+	}
+	return length
 }
+
+// SuspendPartial ends that time while the caller does not read. SetPartial starts it again.
+func (d Driver) SuspendPartial() { d.partial.since = time.Time{} }
 
 // partialTimeout is how long a partial frame or header block may take, but for its length.
 func (c *Conn) partialTimeout() time.Duration {

@@ -47,14 +47,22 @@ func (d Driver) Apply(now time.Time) error {
 func (c *Conn) apply(h frame.Header, p []byte) error {
 	switch h.Type {
 	case frame.TypeData:
-		c.resetPingBudget()
+		if c.cfg.PingInterval > 0 {
+			c.resetPingBudget()
+		}
 		return c.recvData(h, p)
 	case frame.TypeHeaders, frame.TypePushPromise, frame.TypeContinuation: // the last frame of a header block
-		c.resetPingBudget()
-		if c.dec.block.promisedID != 0 {
-			return c.recvPushPromise(&c.dec.block)
+		if c.cfg.PingInterval > 0 {
+			c.resetPingBudget()
 		}
-		return c.recvHeaders(&c.dec.block)
+		switch b := &c.dec.block; {
+		case b.promisedID != 0:
+			return c.recvPushPromise(b)
+		case c.cfg.Role == Server && c.streams.ids.Idle(b.streamID):
+			return c.recvRequest(b)
+		default:
+			return c.recvHeaders(b)
+		}
 	case frame.TypePriority:
 		return c.recvPriority(h, p)
 	case frame.TypeRSTStream:

@@ -54,7 +54,9 @@ func (c *Conn) recvData(h frame.Header, p []byte) error {
 	if err != nil {
 		return err
 	}
-	c.closeIfDone(s)
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
 	return nil
 }
 

@@ -6,13 +6,12 @@ import (
 	"github.com/sluice-go/sluice/stream"
 )
 
-// recvHeaders handles a whole header block that began with HEADERS: a request, a response, or
-// trailers (RFC 9113 §8.1). Decode has decoded the block, since the HPACK table needs that of every
-// block, even one that is refused here.
+// A whole header block that begins with HEADERS is a request, a response, or trailers (RFC 9113
+// §8.1). Decode has decoded it, since the HPACK table needs that of every block, even one that is
+// refused here.
+
+// recvHeaders handles a header block that opens no stream: a response, or trailers.
 func (c *Conn) recvHeaders(b *headerBlock) error {
-	if c.cfg.Role == Server && c.streams.ids.Idle(b.streamID) {
-		return c.recvRequest(b)
-	}
 	s, ok := c.streams.Get(b.streamID)
 	switch {
 	case ok && s.headRecv:
@@ -40,8 +39,8 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	if err := c.streams.ids.Accept(b.streamID); err != nil {
 		return err
 	}
-	if c.afterGoAway(b.streamID) {
-		return c.chargeAfterGoAway()
+	if c.goAway.drain == drainFinal {
+		return c.chargeAfterGoAway() // the stream is later than the last one in our GOAWAY
 	}
 	if uint64(c.streams.remote) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return frame.NewStreamError(
@@ -109,7 +108,9 @@ func (c *Conn) recvResponse(s *Stream, b *headerBlock) error {
 		c.mustTransition(s, stream.RecvEndStream)
 	}
 	c.queueEvent(EventHeaders, s).End = b.endStream
-	c.closeIfDone(s)
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
 	return nil
 }
 
@@ -163,7 +164,9 @@ func (c *Conn) recvTrailers(s *Stream, b *headerBlock) error {
 		return err
 	}
 	c.emitEvent(Event{Kind: EventTrailers, Stream: s, End: true, Message: m})
-	c.closeIfDone(s)
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (c *Conn) setReadiness(s *Stream, r readiness) {
 
 // readyIfSendable makes s ready if it has something to send that its window lets pass.
 func (c *Conn) readyIfSendable(s *Stream) {
-	if s.out.waiting() && s.send.Available() > 0 {
+	if len(s.out.data) > 0 && s.send.Available() > 0 {
 		if s.readiness == awaited {
 			s.await = awaitState{} // it was worth waiting for
 		}

@@ -135,7 +135,7 @@ func (c *Conn) SendHead(s *Stream, h ResponseHead) error {
 		return ErrNoStream
 	}
 	s.headSent = !h.Interim
-	if s.headSent {
+	if s.headSent && c.limit.resets.used > 0 {
 		c.limit.resets.refund()
 	}
 	c.mustTransition(s, stream.SendHeaders)
@@ -155,7 +155,7 @@ func (c *Conn) Queue(s *Stream, p Content) error {
 		return ErrClosed
 	case !s.headSent:
 		return ErrOrder
-	case s.out.waiting():
+	case len(s.out.data) > 0:
 		return ErrBusy
 	}
 	o := &s.out // nothing waits, so data, trailers, copied and end are zero
@@ -179,7 +179,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case n > int(s.send.Available()) || n > int(d.sendWindow.Available()):
 		return false
-	case !s.state.CanSend() || s.out.end || s.out.waiting() || !s.headSent: // Queue returns the error
+	case !s.state.CanSend() || s.out.end || len(s.out.data) > 0 || !s.headSent: // Queue returns the error
 		return false
 	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.State().Ready:
 		return false
@@ -191,7 +191,7 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 
 // Keep makes a copy of what Queue has left waiting, so that the caller's memory is free again.
 func (d Driver) Keep(s *Stream) {
-	if s.out.waiting() && !s.out.copied {
+	if len(s.out.data) > 0 && !s.out.copied {
 		s.out.data = append([]byte(nil), s.out.data...)
 		s.out.trailers = append([]header.Field(nil), s.out.trailers...)
 		s.out.copied = true
@@ -270,6 +270,7 @@ func (c *Conn) finishQueue(s *Stream, ended bool) {
 	if !end {
 		return
 	}
+	c.setReadiness(s, notReady)
 	switch {
 	case ended:
 	case len(trailers) > 0:
@@ -281,13 +282,15 @@ func (c *Conn) finishQueue(s *Stream, ended bool) {
 	c.sentEnd(s)
 }
 
-// sentEnd moves s by our END_STREAM, and resets s if StopRecv has asked for that.
+// sentEnd moves s, which is not ready, by our END_STREAM. It resets s if StopRecv has asked for
+// that.
 func (c *Conn) sentEnd(s *Stream) {
 	c.mustTransition(s, stream.SendEndStream)
-	c.setReadiness(s, notReady)
 	if s.out.resetAfterEnd && s.state == stream.HalfClosedLocal {
 		c.Reset(s, c.stopCode())
 		return
 	}
-	c.closeIfDone(s)
+	if s.state.Closed() {
+		c.closeStream(s)
+	}
 }

@@ -25,7 +25,7 @@ func (c *Conn) resetStalled() {
 	var stalled []*Stream
 	for _, s := range c.streams.All() {
 		o := &s.out
-		if !o.waiting() {
+		if len(o.data) == 0 {
 			continue
 		}
 		if s.send.Available() > 0 && c.sendWindow.Available() > 0 {

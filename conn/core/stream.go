@@ -59,8 +59,6 @@ func (o *outgoing) reset() {
 	o.data, o.trailers, o.copied, o.end = nil, nil, false, false
 }
 
-func (o *outgoing) waiting() bool { return len(o.data) > 0 }
-
 // State returns the stream's state (RFC 9113 §5.1).
 func (s *Stream) State() stream.State { return s.state }
 
@@ -136,14 +134,8 @@ func (c *Conn) mustTransition(s *Stream, e stream.Event) {
 	s.state = r.Next
 }
 
-// closeIfDone takes s out of the table if its state is closed.
-func (c *Conn) closeIfDone(s *Stream) {
-	if s.state.Closed() {
-		c.closeStream(s)
-	}
-}
-
-// closeStream takes s out of the table, and queues the last event that names it.
+// closeStream takes s, whose state is closed, out of the table, and queues the last event that
+// names it.
 func (c *Conn) closeStream(s *Stream) {
 	c.streams.closed.Add(s.ID, s.state)
 	c.counts.StreamsClosed++
@@ -162,9 +154,10 @@ func (c *Conn) closeStream(s *Stream) {
 	c.sched.Close(&s.node)
 	c.countConcurrent(s, -1)
 	s.unsent = len(s.out.data)
-	s.out.reset()
-	s.out.resetAfterEnd = false
-	c.reclaimGrowth(s)
+	s.out = outgoing{}
+	if s.recv.growth+s.recv.restored > 0 {
+		c.reclaimGrowth(s)
+	}
 	if c.streams.Len() == 0 {
 		c.idle.since, c.idle.stale = c.now, !c.haveNow
 		if c.goAway.received {

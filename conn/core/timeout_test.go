@@ -65,8 +65,12 @@ func TestSettingsTimeout(t *testing.T) {
 // partial calls SetPartial as a caller does that has read all that was sent.
 func (p *peer) partial() {
 	p.tb.Helper()
-	partial := p.c.Partial(p.rest)
-	p.c.SetPartial(partial, p.now)
+	p.c.SetPartial(p.rest, p.now)
+}
+
+// begunFrame is the beginning of an unknown frame of so many octets, with its header.
+func begunFrame(length int) []byte {
+	return frame.Header{Length: uint32(length - frame.HeaderLen), Type: 0xbe, StreamID: 1}.Append(nil)
 }
 
 func TestHeaderTimeout(t *testing.T) {

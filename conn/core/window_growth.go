@@ -77,7 +77,7 @@ func (d Driver) Tune(s *Stream, now time.Time) {
 // reclaimGrowth frees what the window of s has grown by, once the peer can send nothing more on s
 // and all that it has sent is consumed.
 func (c *Conn) reclaimGrowth(s *Stream) {
-	if s.recv.growth+s.recv.restored > 0 && s.recv.unread == 0 && !s.state.CanReceive() {
+	if s.recv.unread == 0 && !s.state.CanReceive() {
 		c.recv.growth -= s.recv.growth
 		c.recv.initial.restored -= s.recv.restored
 		s.recv.growth, s.recv.restored = 0, 0
