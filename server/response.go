@@ -34,6 +34,7 @@ type response struct {
 type responseState struct {
 	header   http.Header     // nil until Header is called
 	buf      *responseBuffer // nil while there is nothing to keep in it
+	body     []byte          // the part of the body that is not sent yet, in the memory of buf
 	trailers []string        // keys of header that the Trailer field has announced
 	err      error           // the first error of the stream; from then on nothing is sent
 	length   int64           // the handler's Content-Length, -1 when there is none
@@ -191,7 +192,7 @@ func (w *response) flushLocked() error {
 	if w.isAccepted {
 		return nil
 	}
-	if err := w.sendLocked(w.buffered()); err != nil {
+	if err := w.sendLocked(w.body); err != nil {
 		return err
 	}
 	w.releaseBuffer()
@@ -247,7 +248,7 @@ func (w *response) detachLocked() {
 	if st.buf != nil {
 		st.buf.reset()
 	}
-	*st = responseState{buf: st.buf, total: st.total + st.written}
+	*st = responseState{buf: st.buf, body: st.body[:0], total: st.total + st.written}
 	w.responseState = nil
 }
 

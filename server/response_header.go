@@ -36,7 +36,7 @@ func (w *response) freezeHeaderLocked(code int) {
 	w.makesTunnel = w.isConnect && code < http.StatusMultipleChoices
 	w.length = -1
 	if w.buf == nil {
-		w.buf = bufferPool.Get().(*responseBuffer)
+		w.takeBuffer()
 	}
 	b := w.buf
 	b.fields = append(b.fields[:0], statusField(code))

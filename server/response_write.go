@@ -15,8 +15,7 @@ const bufferSize = 4 << 10
 // responseBuffer keeps what is not sent yet of a response.
 type responseBuffer struct {
 	fields []header.Field // the final header section, until it is sent
-	n      int            // octets in body
-	body   [bufferSize]byte
+	memory [bufferSize]byte
 }
 
 var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make([]header.Field, 0, 16)} }}
@@ -24,10 +23,16 @@ var bufferPool = sync.Pool{New: func() any { return &responseBuffer{fields: make
 // maxBufferedFields is how large a header section may have been for its memory to be kept.
 const maxBufferedFields = 64
 
+// takeBuffer takes a buffer from the pool.
+func (st *responseState) takeBuffer() {
+	st.buf = bufferPool.Get().(*responseBuffer)
+	st.body = st.buf.memory[:0]
+}
+
 // reset empties the buffer.
 func (b *responseBuffer) reset() {
 	clear(b.fields) // they keep the handler's strings from being freed
-	b.fields, b.n = b.fields[:0], 0
+	b.fields = b.fields[:0]
 	if cap(b.fields) > maxBufferedFields {
 		b.fields = nil
 	}
@@ -36,18 +41,10 @@ func (b *responseBuffer) reset() {
 // releaseBuffer empties the buffer and puts it back into the pool.
 func (st *responseState) releaseBuffer() {
 	if b := st.buf; b != nil {
-		st.buf = nil
+		st.buf, st.body = nil, nil
 		b.reset()
 		bufferPool.Put(b)
 	}
-}
-
-// buffered returns the octets of the body that are not sent yet.
-func (st *responseState) buffered() []byte {
-	if st.buf == nil {
-		return nil
-	}
-	return st.buf.body[:st.buf.n]
 }
 
 // Write takes p as the next part of the body: it buffers p, or sends it when it does not fit.
@@ -76,26 +73,25 @@ func (w *response) Write(p []byte) (n int, err error) {
 		return 0, http.ErrContentLength
 	}
 	if w.buf == nil { // a flush has put it back
-		w.buf = bufferPool.Get().(*responseBuffer)
+		w.takeBuffer()
 	}
-	for b := w.buf; ; {
-		if len(p) <= bufferSize-b.n {
-			b.n += copy(b.body[b.n:], p)
+	for {
+		if len(p) <= bufferSize-len(w.body) {
+			w.body = append(w.body, p...)
 			w.written += int64(len(p))
 			return n + len(p), nil
 		}
 		part := p
-		if b.n > 0 { // fill the buffer, so that there is enough to detect the Content-Type
-			part = p[:copy(b.body[b.n:], p)]
-			b.n = bufferSize
-			err = w.sendLocked(b.body[:])
+		if len(w.body) > 0 { // fill the buffer, so that there is enough to detect the Content-Type
+			part = p[:bufferSize-len(w.body)]
+			w.body = append(w.body, part...)
+			err = w.sendLocked(w.body)
 		} else {
 			err = w.sendLocked(p)
 		}
 		if err != nil {
 			return n, err
 		}
-		b.n = 0
 		n += len(part)
 		w.written += int64(len(part))
 		if p = p[len(part):]; len(p) == 0 {
@@ -123,9 +119,7 @@ func (w *response) trySendLocked(p []byte) error {
 		}
 	}
 	w.x.sc.d.outputPending()
-	if w.buf != nil {
-		w.buf.n = 0
-	}
+	w.body = w.body[:0]
 	if len(p) == 0 || w.isHead {
 		return nil
 	}
@@ -141,7 +135,7 @@ func (w *response) finish(alone bool) (released bool) {
 	if w.status == 0 && w.err == nil {
 		w.freezeHeaderLocked(http.StatusOK)
 	}
-	s, body, err := w.x.s, w.buffered(), w.err
+	s, body, err := w.x.s, w.body, w.err
 	switch {
 	case w.sentEnd:
 		if w.isAccepted && !w.isHijacked {
