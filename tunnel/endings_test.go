@@ -99,6 +99,7 @@ type endingTest struct {
 	e              *proxyEnv
 	client, target *endingSide
 	behind         *captured // the connection to the other proxy of a chain
+	limits         *heldLimits
 }
 
 // endingSide is one side of it.
@@ -122,12 +123,13 @@ func (c *captured) dial(ctx context.Context, network, addr string) (net.Conn, er
 func testEnding(t *testing.T, way string, row ending) {
 	p := &Proxy{IdleTimeout: -1}
 	if strings.Contains(row.steps, "idle limit") {
-		p.IdleTimeout = 200 * time.Millisecond
+		p.IdleTimeout = 100 * time.Millisecond
 	}
 	if strings.Contains(row.steps, "age limit") {
-		p.MaxTunnelAge = 300 * time.Millisecond
+		p.MaxTunnelAge = 100 * time.Millisecond
 	}
-	x := &endingTest{t: t, way: way, e: newProxy(t, p)}
+	limits := holdLimits(p)
+	x := &endingTest{t: t, way: way, e: newProxy(t, p), limits: limits}
 	if way == overChain {
 		x.chain(p)
 	}
@@ -221,6 +223,7 @@ func (x *endingTest) play(step string) {
 		}
 		return
 	case what == "limit":
+		x.limits.release()
 		return
 	case what == "FIN":
 		if err := side.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {

@@ -33,7 +33,7 @@ func (x *request) forward() {
 	defer stop()
 	if idle := x.p.idleTimeout(); idle > 0 {
 		f.idle = idle
-		f.timer = time.AfterFunc(idle, func() { f.cut(errIdle) })
+		f.timer = x.p.afterFunc(idle, func() { f.cut(errIdle) })
 		defer f.timer.Stop()
 	}
 	out, done := f.prepare(ctx)
@@ -57,7 +57,7 @@ type forward struct {
 	*request
 	cancel   context.CancelCauseFunc
 	idle     time.Duration // limit, 0: none
-	timer    *time.Timer   // of the limit
+	timer    timer         // of the limit
 	mu       sync.Mutex
 	sentHead bool // no interim response is to be sent any more; guarded by mu
 

@@ -39,13 +39,16 @@ func TestForwardClientStalls(t *testing.T) {
 				})
 				p := &Proxy{IdleTimeout: time.Hour}
 				if end == EndIdle {
-					p.IdleTimeout = 200 * time.Millisecond
+					p.IdleTimeout = 500 * time.Millisecond
 				}
+				limits := holdLimits(p)
 				e := newProxy(t, p)
 				_ = e.stalledRequest(way, "GET", endless)
 				upload := e.stalledRequest(way, "POST", silent)
-				if end == EndShutdown {
-					<-sent
+				<-sent
+				if end == EndIdle {
+					limits.release()
+				} else {
 					_ = p.Close()
 				}
 				status := map[string]int{EndIdle: http.StatusGatewayTimeout, EndShutdown: http.StatusServiceUnavailable}[end]

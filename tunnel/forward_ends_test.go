@@ -72,6 +72,7 @@ func TestForwardClientTakesNothing(t *testing.T) {
 				if end == EndShutdown {
 					p.IdleTimeout = -1
 				}
+				limits := holdLimits(p)
 				e := newProxy(t, p)
 				if test.way == overH2C {
 					resp, err := e.forwardClient(test.way).Get("http://" + addr)
@@ -83,7 +84,9 @@ func TestForwardClientTakesNothing(t *testing.T) {
 					_, _ = fmt.Fprintf(e.dialRaw(test.way), "GET http://%s/ HTTP/1.1\r\n%s", addr, test.head)
 					<-began // the buffers of both sockets may not be full, but will be
 				}
-				if end == EndShutdown {
+				if end == EndIdle {
+					limits.release()
+				} else {
 					_ = p.Close()
 				}
 				if r := e.record(); r.End != end || r.Status != http.StatusOK {

@@ -58,20 +58,21 @@ func (c *countedConn) Write(p []byte) (int, error) {
 
 func (c *countedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
-// watchIdle calls end once nothing has passed for a time, until stop is called.
-func (a *activity) watchIdle(limit time.Duration, end func()) (stop func()) {
+// watchIdle calls end once nothing has passed for the idle limit, until stop is called.
+func (a *activity) watchIdle(p *Proxy, end func()) (stop func()) {
 	a.last.Store(time.Now().UnixNano())
+	limit := p.idleTimeout()
 	if limit <= 0 {
 		return func() {}
 	}
 	var (
 		mu      sync.Mutex // guards the variables below
 		stopped bool
-		timer   *time.Timer
+		timer   timer
 	)
 	mu.Lock()
 	defer mu.Unlock()
-	timer = time.AfterFunc(limit, func() {
+	timer = p.afterFunc(limit, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		switch rest := limit - time.Since(time.Unix(0, a.last.Load())); {

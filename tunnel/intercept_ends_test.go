@@ -64,11 +64,14 @@ func TestInterceptLimits(t *testing.T) {
 	for _, protocol := range []string{"h2", "http/1.1"} {
 		addr := httpOrigin(t, protocol == "h2", http.NotFoundHandler())
 		for want, p := range map[string]*Proxy{
-			EndIdle: {IdleTimeout: 200 * time.Millisecond}, EndAge: {MaxTunnelAge: 200 * time.Millisecond},
+			EndIdle: {IdleTimeout: 100 * time.Millisecond}, EndAge: {MaxTunnelAge: 100 * time.Millisecond},
 		} {
 			e := newIntercepting(t, &Interceptor{})
 			e.p.IdleTimeout, e.p.MaxTunnelAge = p.IdleTimeout, p.MaxTunnelAge
-			_, _ = io.Copy(io.Discard, e.tls(addr, protocol))
+			limits := holdLimits(e.p)
+			c := e.tls(addr, protocol)
+			limits.release()
+			_, _ = io.Copy(io.Discard, c)
 			if r := e.tunnelRecord(); r.End != want {
 				t.Errorf("%s: %+v", protocol, r)
 			}
@@ -268,9 +271,7 @@ func TestInterceptLeavesNothing(t *testing.T) {
 		}
 		t.Logf("%s: %d goroutines more", name, runtime.NumGoroutine()-before)
 	}
-	if n := strings.Count(stacks(), "tunnel.(*session)"); n > 0 {
-		t.Errorf("%d goroutines are left:\n%s", n, stacks())
-	}
+	awaitNoMore(t, "goroutines of tunnels", 0, func() int { return strings.Count(stacks(), "tunnel.(*session)") })
 }
 
 func stacks() string {

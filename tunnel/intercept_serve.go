@@ -9,7 +9,6 @@ import (
 	"sort"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/frame"
@@ -68,9 +67,9 @@ func (s *session) serve() (client, origin net.Conn) {
 	stopClosed := context.AfterFunc(s.p.init().closed, func() { s.cut(EndShutdown) })
 	defer stopClosed()
 	if age := s.p.MaxTunnelAge; age > 0 {
-		defer time.AfterFunc(age, func() { s.cut(EndAge) }).Stop()
+		defer s.p.afterFunc(age, func() { s.cut(EndAge) }).Stop()
 	}
-	defer s.activity.watchIdle(s.p.idleTimeout(), func() { s.cut(EndIdle) })()
+	defer s.activity.watchIdle(s.p, func() { s.cut(EndIdle) })()
 	hello, client, origin, err := s.begin()
 	if client != nil {
 		return client, origin

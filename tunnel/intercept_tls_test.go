@@ -242,7 +242,6 @@ func (c helloRecorder) SetWriteDeadline(time.Time) error { return nil }
 // What is no ClientHello, though it begins like one, is refused and not relayed, and so is a client
 // that says nothing, or half.
 func TestInterceptBadHello(t *testing.T) {
-	e := newIntercepting(t, &Interceptor{HandshakeTimeout: 200 * time.Millisecond})
 	addr := tcpOrigin(t, func(c net.Conn) {
 		if b, _ := io.ReadAll(c); len(b) > 0 {
 			t.Errorf("the origin has got %q", b)
@@ -251,6 +250,11 @@ func TestInterceptBadHello(t *testing.T) {
 	for name, send := range map[string]string{
 		"garbage": "\x16\x03\x01\x00\x05hello", "a part": "\x16\x03\x01", "nothing": "",
 	} {
+		i := &Interceptor{}
+		if name != "garbage" {
+			i.HandshakeTimeout = 200 * time.Millisecond
+		}
+		e := newIntercepting(t, i)
 		c := e.tunnel("origin.example", addr)
 		_, _ = io.WriteString(c, send)
 		got, _ := io.ReadAll(c)

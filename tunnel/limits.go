@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/server"
@@ -23,6 +24,10 @@ type proxyState struct {
 	upstreams upstreams
 
 	webSocket webSocketMemory
+
+	// startTimer starts the timer of an idle or age limit; nil: time.AfterFunc. Tests have limits
+	// wait for what is to come before.
+	startTimer func(d time.Duration, f func()) timer
 
 	mu        sync.Mutex    // guards what follows
 	drained   chan struct{} // closed when nothing runs any more; nil before a drain
@@ -62,6 +67,20 @@ func (p *Proxy) init() *proxyState {
 		st.via = newPseudonym(p.name())
 	})
 	return st
+}
+
+// timer is a *time.Timer, as far as a limit needs it.
+type timer interface {
+	Reset(d time.Duration) bool
+	Stop() bool
+}
+
+// afterFunc calls f in a goroutine of its own when a limit of d is over.
+func (p *Proxy) afterFunc(d time.Duration, f func()) timer {
+	if start := p.init().startTimer; start != nil {
+		return start(d, f)
+	}
+	return time.AfterFunc(d, f)
 }
 
 // hold is a place within the limits.

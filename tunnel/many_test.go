@@ -209,8 +209,9 @@ func TestBadEndings(t *testing.T) {
 				for left := tunnels; left > 0; left -= 500 {
 					badEndings(t, e, tr, warm, min(left, 500), clientDoes, originDoes)
 				}
-				awaitNoMore(t, "descriptors", fds, func() int { return descriptors(t) })
-				awaitNoMore(t, "goroutines", goroutines, runtime.NumGoroutine)
+				const some = 4 // that come and go
+				awaitNoMore(t, "descriptors", fds+some, func() int { return descriptors(t) })
+				awaitNoMore(t, "goroutines", goroutines+some, runtime.NumGoroutine)
 				if st := e.p.Stats(); st.Open != 0 || len(e.p.state.perUser) != 0 || len(e.p.state.perConn) != 0 {
 					t.Errorf("left: %+v", st)
 				}
@@ -231,11 +232,11 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// awaitNoMore waits until there are no more than there were, but for a few that come and go.
+// awaitNoMore waits until there are no more than there were.
 func awaitNoMore(t *testing.T, what string, before int, count func() int) {
 	t.Helper()
 	deadline := time.After(testTimeout)
-	for tick := time.Tick(20 * time.Millisecond); count() > before+4; <-tick {
+	for tick := time.Tick(20 * time.Millisecond); count() > before; <-tick {
 		select {
 		case <-deadline:
 			buf := make([]byte, 1<<20)
@@ -299,7 +300,7 @@ func badEndings(
 	}
 	wg.Wait()
 	for range n {
-		if r := e.record(); r.End == "" || r.Duration > resetGrace {
+		if r := e.record(); r.End == "" {
 			t.Errorf("record: %+v", r)
 		}
 	}

@@ -48,8 +48,8 @@ type relay struct {
 	failed    [2]bool    // the side has failed
 	copied    [2]bool    // nothing more is read from the side
 	over      bool       // the timers are stopped
-	idleTimer *time.Timer
-	ageTimer  *time.Timer
+	idleTimer timer
+	ageTimer  timer
 	grace     *time.Timer // cuts off what is left when a side has failed
 }
 
@@ -60,7 +60,7 @@ func (p *Proxy) relay(client, target net.Conn, rec *Record) {
 		sides: [2]net.Conn{client, target}, idle: p.idleTimeout(),
 		start: time.Now(), returned: make(chan struct{}, 1),
 	}
-	r.startTimers(p.MaxTunnelAge)
+	r.startTimers(p)
 	stop := context.AfterFunc(p.init().closed, func() { r.cut(EndShutdown, nil) })
 	for side := range r.sides {
 		if t, ok := r.sides[side].(interface{ OnEnd(f func(error)) }); ok {
@@ -88,14 +88,14 @@ func (p *Proxy) idleTimeout() time.Duration {
 }
 
 // startTimers starts those of the limits.
-func (r *relay) startTimers(age time.Duration) {
+func (r *relay) startTimers(p *Proxy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.idle > 0 {
-		r.idleTimer = time.AfterFunc(r.idle, r.checkIdle)
+		r.idleTimer = p.afterFunc(r.idle, r.checkIdle)
 	}
-	if age > 0 {
-		r.ageTimer = time.AfterFunc(age, func() { r.cut(EndAge, nil) })
+	if age := p.MaxTunnelAge; age > 0 {
+		r.ageTimer = p.afterFunc(age, func() { r.cut(EndAge, nil) })
 	}
 }
 
@@ -198,10 +198,13 @@ func (r *relay) fill(rec *Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
-	for _, t := range []*time.Timer{r.idleTimer, r.ageTimer, r.grace} {
+	for _, t := range []timer{r.idleTimer, r.ageTimer} {
 		if t != nil {
 			t.Stop()
 		}
+	}
+	if r.grace != nil {
+		r.grace.Stop()
 	}
 	rec.Sent, rec.Received = r.octets[clientSide].Load(), r.octets[targetSide].Load()
 	if rec.End = r.end; r.end == "" {

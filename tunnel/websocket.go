@@ -127,7 +127,7 @@ func (ws *webSocket) respond(ctx context.Context, cancel context.CancelCauseFunc
 	}
 	f := &forward{request: ws.request, idle: ws.p.idleTimeout()}
 	if f.idle > 0 {
-		f.timer = time.AfterFunc(f.idle, func() { cancel(errIdle) })
+		f.timer = ws.p.afterFunc(f.idle, func() { cancel(errIdle) })
 		defer f.timer.Stop()
 	}
 	defer writesEnd(ctx, ws.w)()

@@ -240,9 +240,9 @@ func TestWebSocketRefused(t *testing.T) {
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	untrusted.StartTLS()
-	defer untrusted.Close()
+	t.Cleanup(untrusted.Close)
 	noTLS := httptest.NewServer(webSocketOrigin)
-	defer noTLS.Close()
+	t.Cleanup(noTLS.Close)
 	o := newOrigin(t)
 	answers := func(s string) string {
 		l := listen(t)
@@ -269,7 +269,7 @@ func TestWebSocketRefused(t *testing.T) {
 		"policy":      {noTLS.URL, &Proxy{Policy: &Rules{}}, 403, "port 443 only"},
 		"certificate": {untrusted.URL, &Proxy{}, 502, "tls_certificate_error"},
 		"no TLS":      {strings.Replace(noTLS.URL, "http", "https", 1), &Proxy{}, 502, "tls_protocol_error"},
-		"silence":     {"http://" + o.addr, &Proxy{DialTimeout: 100 * time.Millisecond}, 504, "http_response_timeout"},
+		"silence":     {"http://" + o.addr, &Proxy{DialTimeout: time.Second}, 504, "http_response_timeout"},
 		"nothing":     {answers(""), &Proxy{}, 502, "connection_terminated"},
 		"endless": {
 			answers("HTTP/1.1 101 x\r\nA: " + strings.Repeat("x", 300<<10)),
@@ -283,6 +283,7 @@ func TestWebSocketRefused(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // the silence takes its time
 			e := newProxy(t, c.p)
 			for _, way := range allWays {
 				nc, resp := e.webSocket(way, c.url+"/chat")
