@@ -13,9 +13,9 @@ import (
 
 // Defaults of a ContentDecoder.
 const (
-	DefaultMaxSent    = 4 << 20  // octets
-	DefaultMaxDecoded = 8 << 20  // octets
-	DefaultMaxWaiting = 16 << 20 // octets
+	DefaultMaxSent    = 4 << 20 // octets
+	DefaultMaxDecoded = 8 << 20 // octets
+	DefaultMaxWaiting = 8 << 20 // octets
 	DefaultMaxRatio   = 1000
 
 	ratioFloor    = 1 << 20 // octets that may always be decoded
@@ -47,18 +47,20 @@ type Content struct {
 // Content is kept as it was sent until its message is over, and is decoded then. It is not for
 // several goroutines at once.
 type ContentDecoder struct {
-	// Handler gets each Content that has octets or should have, when its message is over. It is
-	// valid during the call only.
+	// Handler gets each Content that has octets or should have, when its message is over. It and its
+	// octets are valid during the call only.
 	Handler func(*Content)
 
 	// MaxSent bounds what is kept of one message as it was sent, MaxDecoded what is decoded of it,
 	// and MaxWaiting what is kept of all messages that are not over; in octets. MaxRatio bounds how
-	// many octets one may become, behind the first MiB. 0 is the default of each.
+	// many octets one may become, behind the first MiB. 0 is the default of each. What is decoded
+	// takes as much memory as MaxDecoded, and up to 24 MiB for the windows of br and zstd.
 	MaxSent, MaxDecoded, MaxWaiting, MaxRatio int64
 
 	conns   map[uint64]*openContents
 	n       int // messages in conns
 	waiting int64
+	decoded []byte // of the message before, for the next one
 }
 
 // openContents are those of a connection.

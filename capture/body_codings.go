@@ -17,8 +17,10 @@ import (
 
 // Limits of what is undone.
 const (
-	maxCodings    = 8       // in a row
-	maxZstdWindow = 8 << 20 // octets (RFC 9659 §3)
+	maxCodings    = 8        // in a row
+	maxZstdWindow = 8 << 20  // octets (RFC 9659 §3)
+	brotliWindow  = 16 << 20 // octets, the most that there is (RFC 7932 §9.1)
+	maxWindows    = 24 << 20 // octets of all codings in a row: one br and one zstd, or three zstd
 )
 
 // codingsOf returns the content codings and behind them the transfer codings of a message, in the
@@ -61,8 +63,7 @@ func (c *ContentDecoder) decode(o *openContent) (p []byte, undone []string, err 
 		}
 		r, undone = next, o.codings[i:]
 	}
-	var out bytes.Buffer
-	_, err = io.Copy(&out, r)
+	c.decoded, err = readInto(c.decoded[:0], r, most)
 	switch {
 	case errors.Is(err, errDecodedLimit):
 		err = fmt.Errorf("the content becomes longer than %d octets: the rest is not decoded", most)
@@ -70,11 +71,31 @@ func (c *ContentDecoder) decode(o *openContent) (p []byte, undone []string, err 
 		err = o.err
 	case err != nil:
 		err = fmt.Errorf("the content is not valid %s: %w", strings.Join(o.codings, ", "), err)
-		if out.Len() == 0 {
+		if len(c.decoded) == 0 {
 			return o.octets, nil, err
 		}
 	}
-	return out.Bytes(), undone, err
+	return c.decoded, undone, err
+}
+
+// readInto appends to b what r gives up to its end, at most so many octets. It is io.ReadAll
+// without memory for more than that.
+func readInto(b []byte, r io.Reader, most int64) ([]byte, error) {
+	const first = 64 << 10
+	for {
+		if len(b) == cap(b) {
+			size := max(first, min(2*int64(len(b)), most+1))
+			b = append(make([]byte, 0, size), b...)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
 }
 
 // errDecodedLimit ends what a decoder gives.
@@ -82,8 +103,9 @@ var errDecodedLimit = errors.New("limit")
 
 // A decoderChain undoes codings, each of which may give as many octets.
 type decoderChain struct {
-	most  int64
-	zstds []*zstd.Decoder
+	most    int64
+	windows int // octets that the decoders may keep
+	zstds   []*zstd.Decoder
 }
 
 func (c *decoderChain) close() {
@@ -101,8 +123,14 @@ func (c *decoderChain) undo(coded io.Reader, coding string) (io.Reader, error) {
 	case "deflate":
 		r = &lazyReader{open: deflateReader(coded)}
 	case "br":
+		if err := c.reserve(brotliWindow); err != nil {
+			return nil, err
+		}
 		r = brotli.NewReader(coded)
 	case "zstd":
+		if err := c.reserve(maxZstdWindow); err != nil {
+			return nil, err
+		}
 		d, err := zstd.NewReader(coded, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
 			zstd.WithDecoderLowmem(true))
 		if err != nil {
@@ -114,6 +142,14 @@ func (c *decoderChain) undo(coded io.Reader, coding string) (io.Reader, error) {
 		return nil, fmt.Errorf("the coding %q is not known", coding)
 	}
 	return &limitedReader{r, c.most}, nil
+}
+
+// reserve counts the window of a decoder.
+func (c *decoderChain) reserve(octets int) error {
+	if c.windows += octets; c.windows > maxWindows {
+		return fmt.Errorf("its codings need windows of more than %d octets: what is within is not decoded", maxWindows)
+	}
+	return nil
 }
 
 // deflateReader opens the coding "deflate", which is zlib (RFC 9110 §8.4.1.2), but which some send

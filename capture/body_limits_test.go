@@ -115,6 +115,18 @@ func TestContentLimits(t *testing.T) {
 			"gzip,gzip", encode("gzip", bytes.Repeat(encode("gzip", nil), 1000)),
 			`1 server "" gzip gzip: the content becomes longer than 1000 octets: the rest is not decoded`,
 		},
+		{
+			"windows",
+			ContentDecoder{},
+			"br, br", encode("br", []byte("in br")),
+			`1 server "in br" br: its codings need windows of more than 25165824 octets: what is within is not decoded`,
+		},
+		{
+			"three windows",
+			ContentDecoder{},
+			"zstd, zstd, zstd", encode("zstd", encode("zstd", encode("zstd", []byte("text")))),
+			`1 server "text" zstd zstd zstd`,
+		},
 		{"sent", ContentDecoder{MaxSent: 60}, "", zeros, "1 server 60 octets: " +
 			"the content is longer than 60 octets as it was sent: the rest is not kept"},
 		{"waiting", ContentDecoder{MaxWaiting: 60}, "", zeros, "1 server 60 octets: " +

@@ -216,10 +216,15 @@ func appendBase64(b, octets []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(b, octets), '"')
 }
 
-// appendString appends a string. Besides what JSON demands it escapes the controls of C1, and the
-// characters that change the order of text, so that a line can be shown on a terminal.
+// appendString appends a string.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
+	return append(appendText(append(b, '"'), s), '"')
+}
+
+// appendText appends what stands between the quotes of a string. Besides what JSON demands it
+// escapes the controls of C1, and the characters that change the order of text, so that a line can
+// be shown on a terminal.
+func appendText(b []byte, s string) []byte {
 	from := 0 // what is behind it has not been appended
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -235,8 +240,7 @@ func appendString(b []byte, s string) []byte {
 		}
 		i += n
 	}
-	b = append(b, s[from:]...)
-	return append(b, '"')
+	return append(b, s[from:]...)
 }
 
 // unsafeRune reports whether a terminal, a browser or a script may do more with r than show it:

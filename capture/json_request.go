@@ -203,25 +203,6 @@ func (o *jsonObject) content(octets []byte) {
 	}
 }
 
-// AppendContentJSON appends what a ContentDecoder has made of a message as one line of JSON, whose
-// kind is "content"; it is otherwise as AppendJSON.
-func AppendContentJSON(b []byte, c *Content) []byte {
-	o := newObject(b)
-	o.str("kind", "content")
-	o.num("conn", int64(c.Conn))
-	o.time("time", c.Time)
-	o.num("stream", int64(c.Stream))
-	o.str("dir", c.Dir.String())
-	o.octetsIf("content_type", c.Type)
-	o.texts("codings", c.Codings)
-	o.num("sent", c.Sent)
-	o.content(c.Octets)
-	if c.Err != nil {
-		o.octets("error", c.Err.Error())
-	}
-	return o.end()
-}
-
 // messageJSON adds what a Message has.
 func messageJSON(o *jsonObject, e *Message) {
 	o.time("time", e.Time)

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -239,9 +240,12 @@ func TestJSONIsDocumented(t *testing.T) {
 		{Conn: 1, Octets: []byte{0xff}},
 	} {
 		var members map[string]any
-		line := AppendContentJSON(nil, &c)
-		if err := json.Unmarshal(line, &members); err != nil {
-			t.Fatalf("%v: %s", err, line)
+		var line bytes.Buffer
+		if err := c.WriteJSON(&line); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(line.Bytes(), &members); err != nil {
+			t.Fatalf("%v: %s", err, &line)
 		}
 		collectMembers(seen, "content", "", members)
 	}
@@ -251,6 +255,35 @@ func TestJSONIsDocumented(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("members of JSON (-docs/INSPECT.md +AppendJSON):\n%s", diff)
+	}
+}
+
+// Content that is written in pieces is the same JSON as what encoding/json makes of it.
+func TestContentJSONPieces(t *testing.T) {
+	for name, octets := range map[string][]byte{
+		"text":    []byte(strings.Repeat("é\x00\"abc", 2*jsonPiece)),
+		"cut":     []byte("a" + strings.Repeat("é", jsonPiece)),
+		"octets":  bytes.Repeat([]byte{0xff, 0, 1}, 2*jsonPiece),
+		"a piece": []byte(strings.Repeat("a", jsonPiece)),
+	} {
+		var line bytes.Buffer
+		if err := (&Content{Conn: 1, Octets: octets, Err: errContentCut}).WriteJSON(&line); err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Length      int
+			Text, Error string
+			Base64      []byte
+		}
+		if err := json.Unmarshal(line.Bytes(), &got); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got.Length != len(octets) || got.Text+string(got.Base64) != string(octets) || got.Error != errContentCut.Error() {
+			t.Errorf("%s: %d octets, %q", name, got.Length, got.Error)
+		}
+		if bytes.ContainsRune(line.Bytes(), '\n') {
+			t.Errorf("%s: more than a line", name)
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ func (f http1Form) content(d Dir, r *Request, c *Content) {
 	case !isText(c.Octets):
 		f.note("%d octets of content that is no text", len(c.Octets))
 	default:
-		writeSafe(f.w, string(c.Octets), "\n\t")
+		writeSafe(f.w, c.Octets, "\n\t")
 		if len(c.Octets) > 0 && c.Octets[len(c.Octets)-1] != '\n' {
 			f.line("")
 		}
@@ -215,9 +215,15 @@ func isText(p []byte) bool {
 
 // writeSafe writes text of a peer. What a terminal might act on is written as an escape, but for
 // the characters in keep, and for CR before LF, which is left away where LF is kept.
-func writeSafe(w *bufio.Writer, s, keep string) {
+func writeSafe[T string | []byte](w *bufio.Writer, s T, keep string) {
 	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
+		if s[i] >= ' ' && s[i] < 0x7f {
+			_ = w.WriteByte(s[i])
+			i++
+			continue
+		}
+		var next [utf8.UTFMax]byte
+		r, n := utf8.DecodeRune(next[:copy(next[:], s[i:])])
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(w, `\x%02x`, s[i])

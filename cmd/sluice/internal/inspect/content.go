@@ -10,7 +10,7 @@ import (
 )
 
 // maxKeptContent bounds the octets of content that wait for the end of their exchange.
-const maxKeptContent = 64 << 20
+const maxKeptContent = 4 << 20
 
 var errNotKept = errors.New("too much content waits for the end of its exchange: the rest is not kept")
 
@@ -52,11 +52,11 @@ func (x *exchangesAsHTTP1) event(e capture.Event) {
 // keep keeps the content of a message.
 func (x *exchangesAsHTTP1) keep(c *capture.Content) {
 	content := *c
-	content.Octets = bytes.Clone(c.Octets)
-	if x.kept += len(content.Octets); x.kept > maxKeptContent {
-		x.kept -= len(content.Octets)
-		content.Octets, content.Err = nil, errNotKept
+	if room := maxKeptContent - x.kept; len(c.Octets) > room {
+		content.Octets, content.Err = c.Octets[:room], errNotKept
 	}
+	content.Octets = bytes.Clone(content.Octets)
+	x.kept += len(content.Octets)
 	key := conn{c.Conn, c.Stream}
 	if x.content[key] == nil {
 		x.content[key] = &[2]*capture.Content{}

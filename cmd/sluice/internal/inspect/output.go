@@ -52,18 +52,16 @@ func newOutput(o *Options) (*output, error) {
 // json has the output be lines of JSON. Content is written without its codings.
 func (out *output) json(bodies bool) {
 	var line []byte
-	write := func(b []byte) {
-		line = append(b, '\n')
-		_, _ = out.w.Write(line) // noting keeps the error
-	}
 	out.shown = func(e capture.Event) {
 		if e.Kind() != "body" {
-			write(capture.AppendJSON(line[:0], e))
+			line = append(capture.AppendJSON(line[:0], e), '\n')
+			_, _ = out.w.Write(line) // noting keeps the error
 		}
 	}
 	if bodies {
 		decoder := &capture.ContentDecoder{Handler: func(c *capture.Content) {
-			write(capture.AppendContentJSON(line[:0], c))
+			_ = c.WriteJSON(out.w)
+			_ = out.w.WriteByte('\n')
 		}}
 		out.all = decoder.Event
 	}

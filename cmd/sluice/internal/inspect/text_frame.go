@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strconv"
 	"strings"
@@ -288,15 +289,31 @@ func (x *text) content(c *capture.Content) {
 	}
 	x.put("\n")
 	if utf8.Valid(c.Octets) {
-		for line := range strings.Lines(string(c.Octets)) {
+		for line := range bytes.Lines(c.Octets) {
 			x.put(indent + "| ")
-			x.say(strings.TrimRight(line, "\r\n"))
+			x.sayLong(bytes.TrimRight(line, "\r\n"))
 			x.put("\n")
 		}
 	} else {
 		x.put(indent + "| (no text)\n")
 	}
 	x.flush()
+}
+
+// sayLong appends text of a peer of any length, and writes what has been appended in pieces.
+func (x *text) sayLong(p []byte) {
+	const piece = 4 << 10
+	for len(p) > 0 {
+		n := min(len(p), piece)
+		for n < len(p) && !utf8.RuneStart(p[n]) {
+			n++
+		}
+		x.b = appendEscaped(x.b, p[:n])
+		p = p[n:]
+		if len(x.b) > piece {
+			x.flush()
+		}
+	}
 }
 
 // request writes an exchange that is over in one line.

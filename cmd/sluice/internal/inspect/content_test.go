@@ -1,0 +1,40 @@
+package inspect
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/capture"
+)
+
+// Content that waits for the end of its exchange is bounded in all, and cut where it is too much.
+func TestKeptContent(t *testing.T) {
+	x := newHTTP1(io.Discard, true)
+	content := &capture.Content{Conn: 1, Octets: bytes.Repeat([]byte("abc"), maxKeptContent/4)}
+	for i, want := range []int{maxKeptContent / 4 * 3, maxKeptContent / 4, 0} {
+		content.Stream = uint32(2*i + 1)
+		x.keep(content)
+		got := x.content[conn{1, content.Stream}][capture.Client]
+		if len(got.Octets) != want || (got.Err != nil) != (i > 0) {
+			t.Errorf("stream %d: %d octets, %v, want %d", content.Stream, len(got.Octets), got.Err, want)
+		}
+	}
+	x.event(&capture.End{Conn: 1})
+	if x.kept != 0 || len(x.content) != 0 {
+		t.Errorf("%d octets of %d exchanges are kept behind the end", x.kept, len(x.content))
+	}
+}
+
+// A long line of content is shown whole, in pieces that do not cut a character.
+func TestLongContent(t *testing.T) {
+	long := strings.Repeat("é", 5000) + "\x00" + strings.Repeat("abc", 5000)
+	var out bytes.Buffer
+	newText(&out, false).content(&capture.Content{Octets: []byte(long + "\r\nsecond")})
+	_, shown, _ := strings.Cut(out.String(), "\n")
+	want := indent + "| " + strings.Replace(long, "\x00", `\x00`, 1) + "\n" + indent + "| second\n"
+	if shown != want {
+		t.Errorf("%d octets, want %d: %.100q", len(shown), len(want), shown)
+	}
+}
