@@ -66,9 +66,7 @@ func (w *response) Write(p []byte) (n int, err error) {
 	if err := w.checkLocked(); err != nil {
 		return 0, err
 	}
-	if w.length >= 0 && w.written+int64(len(p)) > w.length {
-		w.tooLong = true
-	}
+	w.tooLong = w.tooLong || w.length >= 0 && w.written+int64(len(p)) > w.length
 	if w.tooLong { // a later part that fits would be sent in place of this one
 		return 0, http.ErrContentLength
 	}
