@@ -34,8 +34,8 @@ func (a *analyzer) unfollow(n int) { a.followed.Add(-int64(n)) }
 // A window is credit seen less DATA seen. So it is never less than what the sender had: credit
 // passes the capture before it reaches the sender, and DATA after it has left. Where the start of
 // the connection is missing, or octets were lost, windows are unknown until their stream ends, and
-// that of the connection for good; no Stall is told of an unknown window. Streams that begin later
-// have known windows, as long as the SETTINGS that say their size were seen.
+// that of the connection for good; no Stall is reported of an unknown window. Streams that begin
+// later have known windows, as long as the SETTINGS that say their size were seen.
 type ledger struct {
 	s       *session
 	senders [2]sender // by Dir: as a sender

@@ -8,7 +8,7 @@ import (
 	h2 "github.com/sluice-go/sluice/internal/h2test"
 )
 
-// Ten times 15 ms, and one, without window are no Stall, and are told as what they cost.
+// Ten times 15 ms, and one, without window are no Stall, and are reported as what they cost.
 func TestShortWaitsAreCounted(t *testing.T) {
 	p := newScript(t, Options{})
 	ask(p).server(h2.Response(1, 200), h2.DataOf(1, 1000))

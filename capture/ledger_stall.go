@@ -21,7 +21,7 @@ type mark struct {
 	weak     bool
 	start    time.Time
 	frame    uint64
-	own      time.Duration // for which its window had been shut before
+	own      time.Duration // for which its window had been exhausted before
 	conn     time.Duration // for which that of the connection had been
 	lastSent time.Time     // before the mark
 }
@@ -50,20 +50,20 @@ func (l *ledger) goOn(st *ledgerStream, d Dir, o opening) {
 // mark marks st if there is no window.
 func (l *ledger) mark(st *ledgerStream, d Dir, o opening) {
 	m, conn := &st.send[d], &l.senders[d].conn
-	if m.mark.on || !m.begun || m.ended || !m.window.shut && !conn.shut {
+	if m.mark.on || !m.begun || m.ended || !m.window.exhausted && !conn.exhausted {
 		return
 	}
 	used := o.stream == st.id && o.typ == frame.TypeData
 	m.mark = mark{
 		on: true, start: o.at, frame: o.frame, lastSent: m.last,
 		weak: !used && !m.owes() || !m.window.empty() && !conn.empty(),
-		own:  m.window.shutFor(o.at), conn: conn.shutFor(o.at),
+		own:  m.window.exhaustedFor(o.at), conn: conn.exhaustedFor(o.at),
 	}
 	l.senders[d].remove(st, d)
 }
 
-// markAll marks the streams of side d, since the window of the connection is shut. Each was put on
-// the list by a frame of its own, so that this costs no more than those frames.
+// markAll marks the streams of side d, since the window of the connection is exhausted. Each was
+// put on the list by a frame of its own, so that this costs no more than those frames.
 func (l *ledger) markAll(d Dir, but *ledgerStream, o opening) {
 	side := &l.senders[d]
 	for i := len(side.active) - 1; i >= 0; i-- {
@@ -113,17 +113,17 @@ func (l *ledger) abandon(st *ledgerStream, d Dir, e stallEnd) {
 	case opened && !k.weak:
 		l.stalled(st, d, k, stallEnd{o.at, o.frame, o.String()})
 	}
-	l.tellRest(st, d)
+	l.reportRest(st, d)
 }
 
 // stalled counts a Stall, and tells it.
 func (l *ledger) stalled(st *ledgerStream, d Dir, k mark, e stallEnd) {
 	m, conn := &st.send[d], &l.senders[d].conn
 	p := period{start: k.start, end: e, times: 1, blocked: max(e.at.Sub(k.start), 0)}
-	p.own = min(m.window.shutFor(e.at)-k.own, p.blocked)
-	p.conn = min(conn.shutFor(e.at)-k.conn, p.blocked)
+	p.own = min(m.window.exhaustedFor(e.at)-k.own, p.blocked)
+	p.conn = min(conn.exhaustedFor(e.at)-k.conn, p.blocked)
 	st.wait.Stream += p.own
 	st.wait.Connection += p.blocked - p.own
 	l.s.lint.waits(d, &p)
-	l.tell(st, d, p)
+	l.report(st, d, p)
 }

@@ -17,7 +17,7 @@ type sending struct {
 	last     time.Time // of the last HEADERS or DATA
 	slot     int       // index in sender.active, -1 where it is not there
 	mark     mark
-	told     *stallsTold // nil: none
+	reported *stallReports // nil: none
 }
 
 // owes reports whether content-length says that there is more to send.
@@ -41,9 +41,9 @@ func (l *ledger) data(f *Frame) {
 	}
 	if f.Header.Length > 0 {
 		l.excess.conn = side.conn.take(f.Header.Length)
-		wasShut := side.conn.shut
+		wasExhausted := side.conn.exhausted
 		side.conn.sent(o)
-		if side.conn.shut && !wasShut {
+		if side.conn.exhausted && !wasExhausted {
 			l.markAll(f.Dir, st, o)
 		}
 	}
@@ -135,7 +135,7 @@ func (l *ledger) endStream(st *ledgerStream, d Dir, t time.Time) {
 	m := &st.send[d]
 	m.ended, m.mark = true, mark{}
 	l.senders[d].remove(st, d)
-	l.tellRest(st, d)
+	l.reportRest(st, d)
 	if d == Client && st.requestEnd.IsZero() {
 		st.requestEnd = t
 	}

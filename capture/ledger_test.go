@@ -184,7 +184,7 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// Where the start is missing, or octets are lost, windows are unknown, and no Stall is told.
+// Where the start is missing, or octets are lost, windows are unknown, and no Stall is reported.
 func TestStallsOfUnknownWindows(t *testing.T) {
 	withheld := func(p *script, id uint32) {
 		p.server(h2.Response(id, 200), h2.DataOf(id, 1000))

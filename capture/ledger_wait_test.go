@@ -69,14 +69,14 @@ var waitCases = []struct {
 		p.at(40).server(h2.Response(1, 200).End()).at(300).client(h2.Get(3))
 	}, 3, Wait{}},
 
-	{"octets that were sent again, told before their frames", func(p *script) {
+	{"octets that were sent again, reported before their frames", func(p *script) {
 		p.client(h2.Post(1), h2.Post(3))
 		p.at(50)
 		p.s.retransmitted(Client, p.now, 30*ms)
 		p.client(h2.Data(1, "x"), h2.Data(3, "x"), h2.Data(3, "x")).at(60).client(h2.Data(3, "x"))
 	}, 3, Wait{Network: 30 * ms}},
 
-	{"octets that were sent again, told behind their frames", func(p *script) {
+	{"octets that were sent again, reported behind their frames", func(p *script) {
 		p.client(h2.Post(1), h2.Post(3)).at(50).client(h2.Data(3, "x"), h2.Data(3, "x"))
 		p.s.retransmitted(Client, p.now, 30*ms)
 		p.s.retransmitted(Server, p.now, 30*ms)
@@ -187,7 +187,7 @@ func TestLedgerBounds(t *testing.T) {
 		p.at(1e6).end(wire.Closed)
 		list := of[*Stall](p)
 		if len(list) != maxStalls+1 {
-			t.Fatalf("%d stalls are told", len(list))
+			t.Fatalf("%d stalls are reported", len(list))
 		}
 		last := list[maxStalls]
 		if last.Periods != 11 || last.EndedBy != "end of the connection" {

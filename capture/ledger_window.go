@@ -12,15 +12,15 @@ import (
 // small a frame.
 const tinyWindow = 256
 
-// A ledgerWindow is one window of a sender, and the time for which it was shut.
+// A ledgerWindow is one window of a sender, and the time for which it was exhausted.
 type ledgerWindow struct {
-	credit flow.SendWindow
-	known  bool
-	shut   bool
-	tiny   bool // shut, though there is some credit left
-	since  time.Time
-	total  time.Duration // for which it was shut, without the time since
-	opened opening       // the last one
+	credit    flow.SendWindow
+	known     bool
+	exhausted bool
+	tiny      bool // exhausted, though there is some credit left
+	since     time.Time
+	total     time.Duration // for which it was exhausted, without the time since
+	opened    opening       // the last one
 }
 
 // An opening is the frame that has opened a window.
@@ -60,19 +60,19 @@ func (w *ledgerWindow) take(n uint32) (excess uint32) {
 // empty reports whether nothing can be sent.
 func (w *ledgerWindow) empty() bool { return w.known && w.credit.Available() <= 0 }
 
-// check notes whether the window is shut, now that the frame of o has changed it.
+// check notes whether the window is exhausted, now that the frame of o has changed it.
 func (w *ledgerWindow) check(o opening) {
 	n := w.credit.Available()
-	shut := w.known && (n <= 0 || w.tiny && n < tinyWindow)
-	w.tiny = w.tiny && n > 0 && shut
+	exhausted := w.known && (n <= 0 || w.tiny && n < tinyWindow)
+	w.tiny = w.tiny && n > 0 && exhausted
 	switch {
-	case shut && !w.shut:
+	case exhausted && !w.exhausted:
 		w.since = o.at
-	case !shut && w.shut:
+	case !exhausted && w.exhausted:
 		w.total += max(o.at.Sub(w.since), 0)
 		w.opened = o
 	}
-	w.shut = shut
+	w.exhausted = exhausted
 }
 
 // sent is check for a frame that has used the window: what it has left may be too little.
@@ -89,11 +89,11 @@ func (w *ledgerWindow) given(o opening) {
 }
 
 // unknown says that the window is not known any more.
-func (w *ledgerWindow) unknown() { w.known, w.shut, w.tiny = false, false, false }
+func (w *ledgerWindow) unknown() { w.known, w.exhausted, w.tiny = false, false, false }
 
-// shutFor is the time for which the window was shut until t.
-func (w *ledgerWindow) shutFor(t time.Time) time.Duration {
-	if w.shut {
+// exhaustedFor is the time for which the window was exhausted until t.
+func (w *ledgerWindow) exhaustedFor(t time.Time) time.Duration {
+	if w.exhausted {
 		return w.total + max(t.Sub(w.since), 0)
 	}
 	return w.total

@@ -22,7 +22,7 @@ type requests struct {
 	blocks  [2]headerBlock // by Dir
 	closed  closedStreams
 	highest [2]uint32 // by the side that begins streams
-	missing [2]int64  // by Dir, octets that no frame has claimed yet
+	missing [2]int64  // by Dir, octets that are not known to be of a frame
 	early   map[uint32]*priority
 }
 
@@ -184,7 +184,7 @@ func (o *requests) dataFrame(f *Frame) {
 
 // content takes octets of DATA, before their frame is complete.
 func (o *requests) content(d Dir, t time.Time, stream uint32, p []byte, lost int64) {
-	o.claim(d, lost)
+	o.attribute(d, lost)
 	x := o.exchange(stream, t)
 	if x == nil {
 		return
@@ -241,9 +241,9 @@ func (o *requests) lost(d Dir, _ time.Time, n int64) {
 	o.missing[d] += n
 }
 
-// claim takes note that n of the octets that are missing belong to the frame that comes: the others
+// attribute takes n of the octets that are missing for those of the frame that comes: the others
 // are those of whole frames.
-func (o *requests) claim(d Dir, n int64) {
+func (o *requests) attribute(d Dir, n int64) {
 	if o.missing[d] > n {
 		o.list.losses[d]++
 	}
@@ -252,7 +252,7 @@ func (o *requests) claim(d Dir, n int64) {
 
 // whole takes note that f is over.
 func (o *requests) whole(f *Frame) {
-	o.claim(f.Dir, int64(f.Missing))
+	o.attribute(f.Dir, int64(f.Missing))
 	if x := o.open[f.Header.StreamID]; x != nil && f.Missing > 0 {
 		x.Lossy = true
 	}
@@ -260,8 +260,8 @@ func (o *requests) whole(f *Frame) {
 
 // end emits what is open, in the order of streams.
 func (o *requests) end(time.Time, wire.How) {
-	o.claim(Client, 0)
-	o.claim(Server, 0)
+	o.attribute(Client, 0)
+	o.attribute(Server, 0)
 	for _, x := range inOrder(o.open) {
 		o.finish(x)
 	}

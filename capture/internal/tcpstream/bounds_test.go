@@ -130,7 +130,7 @@ func TestManyHoles(t *testing.T) {
 	for i, s := range k.segs {
 		s.Number = uint64(i + 1)
 		a.Add(s)
-		if a.size > 3*patience*(6+pieceOverhead) {
+		if a.size > 3*maxWaitPackets*(6+pieceOverhead) {
 			t.Fatalf("%d octets wait after %d packets", a.size, i)
 		}
 	}

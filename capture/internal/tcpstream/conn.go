@@ -69,8 +69,8 @@ func (c *conn) otherSYN(s *packet.Segment, from int) bool {
 
 // late reports whether what is missing since m is not waited for any longer.
 func (c *conn) late(m *mark) bool {
-	return c.packets-m.packets > patience ||
-		c.a.now.number-m.number > patience && c.a.now.time.Sub(m.time) > patienceTime
+	return c.packets-m.packets > maxWaitPackets ||
+		c.a.now.number-m.number > maxWaitPackets && c.a.now.time.Sub(m.time) > maxWaitTime
 }
 
 // here is the place at hand.

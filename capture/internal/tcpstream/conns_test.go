@@ -199,25 +199,25 @@ func (k *talk) busy(n int, step time.Duration) {
 	}
 }
 
-// TestPatience looks for when a hole is given up, before the end of the capture.
-func TestPatience(t *testing.T) {
+// TestHoleIsWaitedFor looks for when a hole is given up, before the end of the capture.
+func TestHoleIsWaitedFor(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		after func(k *talk)
 		given bool
 	}{
 		{"packets of the connection", func(k *talk) {
-			for range patience {
+			for range maxWaitPackets {
 				k.send(s2c, "A", "")
 			}
 		}, true},
 		{"too few of them", func(k *talk) {
-			for range patience - 2 {
+			for range maxWaitPackets - 2 {
 				k.send(s2c, "A", "")
 			}
 		}, false},
 		{"packets of another one, within a moment", func(k *talk) { k.busy(1000, time.Millisecond) }, false},
-		{"packets of another one, and time", func(k *talk) { k.busy(patience, 20*time.Millisecond) }, true},
+		{"packets of another one, and time", func(k *talk) { k.busy(maxWaitPackets, 20*time.Millisecond) }, true},
 		{"time", func(k *talk) { k.busy(100, time.Second) }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -246,8 +246,9 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestResetIsPatient ends a connection with what follows RST, without a further packet of its own.
-func TestResetIsPatient(t *testing.T) {
+// TestResetWaitsForSegments ends a connection with what follows RST, without a further packet of
+// its own.
+func TestResetWaitsForSegments(t *testing.T) {
 	r := &recorder{t: t}
 	a := New(func(*Conn) wire.Sink { return r }, Options{})
 	k := newTalk(1, 2)
@@ -255,7 +256,7 @@ func TestResetIsPatient(t *testing.T) {
 	k.send(c2s, "A", "one")
 	k.send(s2c, "R", "")
 	k.send(c2s, "A", "two")
-	k.busy(patience+2, time.Microsecond)
+	k.busy(maxWaitPackets+2, time.Microsecond)
 	for i, s := range k.segs {
 		s.Number = uint64(i + 1)
 		a.Add(s)
@@ -287,7 +288,7 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 
 // TestBeginsInTime looks for when a connection begins whose first packets are not in the capture.
 func TestBeginsInTime(t *testing.T) {
-	for n, want := range map[int]string{patience - 1: "", patience: "octets"} {
+	for n, want := range map[int]string{maxWaitPackets - 1: "", maxWaitPackets: "octets"} {
 		r := &recorder{t: t}
 		a := New(func(*Conn) wire.Sink { return r }, Options{})
 		k := newTalk(1, 2)

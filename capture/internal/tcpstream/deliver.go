@@ -94,7 +94,7 @@ func (h *half) at(t time.Time) time.Time {
 // unstick gives up what was waited for long enough, or anything if force is set; why is then why.
 // It reports whether there may be more to hand on.
 func (c *conn) unstick(force bool, why string) bool {
-	if !c.begun && (force || c.a.now.number-c.first > patience) {
+	if !c.begun && (force || c.a.now.number-c.first > maxWaitPackets) {
 		c.begin()
 		return true
 	}
@@ -132,7 +132,7 @@ func (c *conn) skip(i int, force bool, why string) bool {
 	case h.ackedAll(h.next+1) || !h.seen:
 		why = WhyMissing
 	case force:
-	case !o.seen && c.packets-h.visible().packets > 8*patience:
+	case !o.seen && c.packets-h.visible().packets > 8*maxWaitPackets:
 		why = WhyMissing // no acknowledgements are in the capture
 	default:
 		return false // it will be sent again

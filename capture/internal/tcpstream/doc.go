@@ -9,8 +9,8 @@
 //     acknowledges was handed on. Captures of which packets were shuffled within some 20 packets
 //     come out as the others do.
 //   - Octets that the capture does not have as lost, with their number. A hole is given up when the
-//     peer has acknowledged octets in it, so that they have arrived, and when [patience] packets of
-//     the connection have not brought them; or at the end.
+//     peer has acknowledged octets in it, so that they have arrived, and when [maxWaitPackets]
+//     packets of the connection have not brought them; or at the end.
 //
 // What waits for a hole is bounded ([Options]); behind the bound the oldest hole is given up.
 //
@@ -19,12 +19,12 @@
 // The side that has sent SYN, or got SYN and ACK, is the client. A connection whose first packets
 // are not in the capture begins with the first octets seen, and the side with the lower port is
 // taken for the server, since clients get theirs from the upper ones; where both are the same, it
-// is the side that got the first segment. That is decided after [patience] packets of the capture,
-// in which SYN may come late. A connection that carries nothing is never opened.
+// is the side that got the first segment. That is decided after [maxWaitPackets] packets of the
+// capture, in which SYN may come late. A connection that carries nothing is never opened.
 //
 // # Ends
 //
-// FIN ends a direction when all before it was handed on. RST ends both, [patience] packets of the
-// capture later, since octets may come late; one whose sender goes on was forged. A FIN that is not
-// in the capture is known by its acknowledgement, which covers one octet more than there is.
+// FIN ends a direction when all before it was handed on. RST ends both, [maxWaitPackets] packets of
+// the capture later, since octets may come late; one whose sender goes on was forged. A FIN that is
+// not in the capture is known by its acknowledgement, which covers one octet more than there is.
 package tcpstream

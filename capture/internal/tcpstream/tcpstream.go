@@ -19,13 +19,13 @@ const (
 )
 
 const (
-	// patience is the number of packets that a hole is waited for. Packets that are shuffled within
-	// 20, and doubled, are up to 80 apart.
-	patience = 128
+	// maxWaitPackets is the number of packets that a hole is waited for. Packets that are shuffled
+	// within 20, and doubled, are up to 80 apart.
+	maxWaitPackets = 128
 
-	// patienceTime is what a hole of a connection with few packets is waited for, when patience
+	// maxWaitTime is what a hole of a connection with few packets is waited for, when maxWaitPackets
 	// packets of the capture have passed, too.
-	patienceTime = 2 * time.Second
+	maxWaitTime = 2 * time.Second
 
 	// memoryOfClosed is how long the segments of a closed connection are known as such.
 	memoryOfClosed = 30 * time.Second
@@ -202,14 +202,14 @@ func (a *Assembler) forget(c *conn) {
 func (a *Assembler) expire() {
 	for e := a.resets.Front(); e != nil; e = a.resets.Front() {
 		c := e.Value.(*conn)
-		if a.now.number-c.reset.number <= patience {
+		if a.now.number-c.reset.number <= maxWaitPackets {
 			break
 		}
 		c.finish()
 	}
 	for e := a.closed.Front(); e != nil; e = a.closed.Front() {
 		c := e.Value.(*conn)
-		if a.now.number-c.ended.number <= patience || a.now.time.Sub(c.ended.time) <= memoryOfClosed {
+		if a.now.number-c.ended.number <= maxWaitPackets || a.now.time.Sub(c.ended.time) <= memoryOfClosed {
 			break
 		}
 		a.forget(c)

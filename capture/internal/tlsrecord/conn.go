@@ -12,14 +12,14 @@ type Conn struct {
 	to   Sink
 	o    Options
 
-	halves  [2]half
-	hello   hellos
-	info    Info
-	told    bool     // the Sink has the Info
-	secrets *secrets // of this connection; nil until they are needed and found
-	suites  []*suite // one, or those that may be it
-	guessed bool     // there is no ServerHello, and TLS 1.3 is tried
-	budget  int64    // octets that may be decrypted in vain
+	halves    [2]half
+	hello     hellos
+	info      Info
+	announced bool     // the Sink has the Info
+	secrets   *secrets // of this connection; nil until they are needed and found
+	suites    []*suite // one, or those that may be it
+	guessed   bool     // there is no ServerHello, and TLS 1.3 is tried
+	budget    int64    // octets that may be decrypted in vain
 
 	held       held
 	changed    bool   // since what is held was looked at, something has become known
@@ -71,7 +71,7 @@ type half struct {
 	in      input
 	skip    int // octets to come of a record whose beginning is lost
 	counted undecrypted
-	dead    string // why nothing more can be decrypted
+	failure string // why nothing more can be decrypted
 
 	searching bool
 	gap       int64 // octets since the last record that is known, without those of in; -1 is unknown
@@ -133,8 +133,8 @@ func (c *Conn) feed(h *half, t time.Time, p []byte) (rest []byte, v verdict) {
 		switch {
 		case h.closed:
 			return nil, done
-		case h.dead != "":
-			c.bury(h, t, p)
+		case h.failure != "":
+			c.countFailed(h, t, p)
 			return nil, done
 		case h.skip > 0 && len(p) > 0:
 			n := min(h.skip, len(p))
@@ -182,7 +182,7 @@ func (c *Conn) direct(h *half, t time.Time, p []byte) (rest []byte, v verdict) {
 // strange is called where something else follows than a record.
 func (c *Conn) strange(h *half) {
 	if h.stage == stageClear && c.hello.count[h.dir] == 0 {
-		c.die(h, "what the "+h.dir.String()+" sends is not TLS")
+		c.giveUp(h, "what the "+h.dir.String()+" sends is not TLS")
 		return
 	}
 	c.lose(h, -1)
@@ -223,7 +223,7 @@ func (c *Conn) data(h *half, t time.Time, p []byte) {
 		return
 	}
 	h.carried = true
-	c.tell()
+	c.announce()
 	c.flush(h)
 	c.to.Octets(h.dir, t, p)
 }
@@ -238,18 +238,18 @@ func (c *Conn) alert(h *half, t time.Time, p []byte) {
 		return
 	}
 	if to, ok := c.to.(Alerts); ok {
-		c.tell()
+		c.announce()
 		to.Alert(h.dir, t, p[0] == 2, p[1])
 	}
 }
 
 // end is called where no more octets come.
 func (c *Conn) end(h *half, t time.Time, how wire.How) {
-	if h.searching && h.dead == "" && !h.closed {
+	if h.searching && h.failure == "" && !h.closed {
 		c.endSearch(h, t)
 	}
-	if h.dead != "" {
-		c.bury(h, t, nil)
+	if h.failure != "" {
+		c.countFailed(h, t, nil)
 	} else if n := len(h.in.p); n > 0 && (h.stage != stageClear || h.in.p[0] == recData) && !h.closed {
 		why := "the stream ends within a record"
 		if how == wire.Open {
@@ -268,15 +268,15 @@ func (c *Conn) close(h *half, t time.Time, how wire.How) {
 		return
 	}
 	h.closed = true
-	c.tell()
+	c.announce()
 	c.flush(h)
 	c.to.End(h.dir, t, how)
 }
 
-// tell tells the Sink of the handshake.
-func (c *Conn) tell() {
-	if !c.told {
-		c.told = true
+// announce tells the Sink of the handshake.
+func (c *Conn) announce() {
+	if !c.announced {
+		c.announced = true
 		c.to.Handshake(c.info)
 	}
 }

@@ -103,13 +103,13 @@ func (c *Conn) guessSuites() {
 	}
 }
 
-// sure reports whether the secrets and the suite are known.
-func (c *Conn) sure() bool { return c.secrets != nil && len(c.suites) == 1 }
+// hasKeys reports whether the secrets and the suite are known.
+func (c *Conn) hasKeys() bool { return c.secrets != nil && len(c.suites) == 1 }
 
 // mayCome reports whether a hello of a direction that has not been seen may still come.
 func (c *Conn) mayCome(d wire.Dir) bool {
 	h := &c.halves[d]
-	return !c.forced && !h.broken && !h.last && h.dead == ""
+	return !c.forced && !h.broken && !h.last && h.failure == ""
 }
 
 // waitKey returns wait where secrets that are not in the log may still come, else again.

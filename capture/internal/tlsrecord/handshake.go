@@ -59,7 +59,7 @@ func (c *Conn) clientHello(h *half, body []byte) {
 		c.hello.early = earlyOffered
 	}
 	if c.hello.named { // the server was ahead
-		c.tell()
+		c.announce()
 	}
 }
 
@@ -81,7 +81,7 @@ func (c *Conn) serverHello(h *half, body []byte) {
 	}
 	c.hello.server, c.hello.done[wire.Server] = hello, true
 	c.info.CipherSuite = hello.suite
-	if c.told { // a renegotiation
+	if c.announced { // a renegotiation
 		return
 	}
 	c.info.ALPN = hello.alpn
@@ -102,7 +102,7 @@ func (c *Conn) nameResumed(resumed bool) {
 	c.hello.named = true
 	c.info.Resumed = resumed
 	if c.hello.done[wire.Client] {
-		c.tell()
+		c.announce()
 	}
 }
 
@@ -113,7 +113,7 @@ func (c *Conn) message13(h *half, t time.Time, typ byte, body []byte) {
 		e := parseEncryptedExtensions(body)
 		c.info.ALPN, c.info.EarlyData = e.alpn, e.earlyData
 		c.settleEarly(e.earlyData)
-		c.tell()
+		c.announce()
 	case typ == msgEndOfEarlyData && h.stage == stageEarly:
 		c.enter(h, stageHandshake)
 	case typ == msgFinished && h.stage == stageHandshake:

@@ -60,7 +60,7 @@ func (c *Conn) spent() bool {
 
 // lost is called where n octets are missing; -1 is unknown.
 func (c *Conn) lost(h *half, t time.Time, n int64) {
-	if h.closed || h.dead != "" {
+	if h.closed || h.failure != "" {
 		return
 	}
 	if h.stage == stageClear {
@@ -159,7 +159,7 @@ func (c *Conn) report(h *half, t time.Time, n int64, why string) {
 	if n == 0 {
 		return
 	}
-	c.tell()
+	c.announce()
 	c.flush(h)
 	c.to.Lost(h.dir, t, n, why)
 }
@@ -187,7 +187,7 @@ func (c *Conn) scan(h *half, t time.Time, p []byte) (rest []byte, v verdict) {
 			h.in.clear()
 			return rest, again
 		case again:
-			if h.dead != "" {
+			if h.failure != "" {
 				return p, again
 			}
 			h.drop(1)
@@ -213,7 +213,7 @@ func (c *Conn) abandon(h *half, t time.Time, why string) {
 	if !nothing {
 		c.undecrypted(h, t, why, h.passed)
 	}
-	c.die(h, why)
+	c.giveUp(h, why)
 }
 
 // endSearch is called where no more octets come, and no record was found.
@@ -221,11 +221,11 @@ func (c *Conn) endSearch(h *half, t time.Time) {
 	// What looks like a header by chance, and claims more octets than come, hides the records in them.
 	for len(h.in.p) > 0 {
 		h.drop(1)
-		if _, v := c.feed(h, t, nil); v == wait || !h.searching || h.dead != "" || h.closed {
+		if _, v := c.feed(h, t, nil); v == wait || !h.searching || h.failure != "" || h.closed {
 			break
 		}
 	}
-	if !h.searching || h.dead != "" || h.closed {
+	if !h.searching || h.failure != "" || h.closed {
 		return
 	}
 	if c.o.StartMissing && !h.opened && h.passed == 0 && len(h.in.p) == 0 {
@@ -238,10 +238,10 @@ func (c *Conn) endSearch(h *half, t time.Time) {
 	c.abandon(h, t, why)
 }
 
-// bury counts octets of a direction that was given up.
-func (c *Conn) bury(h *half, t time.Time, p []byte) {
+// countFailed counts octets of a direction that was given up.
+func (c *Conn) countFailed(h *half, t time.Time, p []byte) {
 	if n := len(h.in.p) + len(p); n > 0 {
-		c.undecrypted(h, t, h.dead, int64(n))
+		c.undecrypted(h, t, h.failure, int64(n))
 	}
 	h.in.clear()
 }

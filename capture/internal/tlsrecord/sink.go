@@ -75,7 +75,7 @@ func (c *Conn) undecrypted(h *half, t time.Time, why string, n int64) {
 	begins := h.counted.why != why
 	c.skipped(h, t, why, n)
 	if begins {
-		c.tell()
+		c.announce()
 		c.to.Undecrypted(why, h.dir, t, h.counted.n)
 		h.counted.n = 0
 	}
@@ -94,7 +94,7 @@ func (c *Conn) skipped(h *half, t time.Time, why string, n int64) {
 // flush tells the Sink what was counted.
 func (c *Conn) flush(h *half) {
 	if h.counted.n > 0 {
-		c.tell()
+		c.announce()
 		c.to.Undecrypted(h.counted.why, h.dir, h.counted.t, h.counted.n)
 	}
 	if h.counted.hole {
@@ -103,9 +103,9 @@ func (c *Conn) flush(h *half) {
 	h.counted = undecrypted{}
 }
 
-// die gives a direction up: what is left of it is counted.
-func (c *Conn) die(h *half, why string) {
-	h.dead = why
+// giveUp gives a direction up: what is left of it is counted.
+func (c *Conn) giveUp(h *half, why string) {
+	h.failure = why
 	h.searching = false
 	h.skip = 0
 	c.changed = true

@@ -23,7 +23,7 @@ func (c *Conn) changeCipherSpec(h *half) verdict {
 	case v == wait:
 		return wait
 	case v == again:
-		c.die(h, why)
+		c.giveUp(h, why)
 		return done
 	case c.version() == version13:
 		return done

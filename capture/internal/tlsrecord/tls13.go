@@ -26,8 +26,8 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 	case v == wait:
 		return wait
 	case v == again:
-		c.die(h, why)
-	case c.version() != version13 || !c.sure():
+		c.giveUp(h, why)
+	case c.version() != version13 || !c.hasKeys():
 		c.lose(h, 0)
 	case h.dir == wire.Client && c.serverMayTell():
 		return wait
@@ -43,8 +43,8 @@ func (c *Conn) firstData(h *half, t time.Time, record []byte) verdict {
 // protocol, and what the server does with 0-RTT data.
 func (c *Conn) serverMayTell() bool {
 	h := &c.halves[wire.Server]
-	open := !c.told || c.hello.early == earlyOffered
-	return open && !c.forced && !h.last && h.dead == "" && h.stage < stageData
+	open := !c.announced || c.hello.early == earlyOffered
+	return open && !c.forced && !h.last && h.failure == "" && h.stage < stageData
 }
 
 // enter begins a stage of TLS 1.3.
@@ -149,7 +149,7 @@ func (c *Conn) keyless(h *half) verdict {
 	case h.stage == stageEarly:
 		c.enter(h, stageHandshake)
 	default:
-		c.die(h, c.missing(labelOf(h.dir, h.stage, version13)))
+		c.giveUp(h, c.missing(labelOf(h.dir, h.stage, version13)))
 	}
 	return again
 }
@@ -187,7 +187,7 @@ func (c *Conn) failed(h *half, t time.Time, record []byte) verdict {
 	case h.key == nil && h.failed <= maxHandshake:
 		return done // the handshake, for which the log has no secret
 	case !h.opened || h.failed > maxFailed:
-		c.die(h, c.misfit(h))
+		c.giveUp(h, c.misfit(h))
 		return again
 	}
 	h.seq++

@@ -7,7 +7,7 @@ const (
 	// collects garbage, keeps a sender waiting for less.
 	defaultMinStall = 20 * time.Millisecond
 
-	// maxStalls is how many Stalls of a direction of a stream are told one by one.
+	// maxStalls is how many Stalls of a direction of a stream are reported one by one.
 	maxStalls = 1000
 )
 
@@ -17,7 +17,7 @@ type period struct {
 	end       stallEnd
 	times     uint64
 	blocked   time.Duration // without window
-	own, conn time.Duration // for which each of the windows was shut
+	own, conn time.Duration // for which each of the windows was exhausted
 	sent      int64         // octets that the stream had sent by its end
 }
 
@@ -34,29 +34,29 @@ func (p *period) add(q period) {
 	p.conn += q.conn
 }
 
-// stallsTold is what was told of the Stalls of a direction of a stream.
-type stallsTold struct {
-	told  int
-	short period // several that are too short, with next to no DATA between them
-	rest  period // those beyond maxStalls
+// stallReports is what was reported of the Stalls of a direction of a stream.
+type stallReports struct {
+	reported int
+	short    period // several that are too short, with next to no DATA between them
+	rest     period // those beyond maxStalls
 }
 
-// tell tells a period, if it is long enough. Short ones in a row, in which a sender gets its window
-// octet by octet, are one.
-func (l *ledger) tell(st *ledgerStream, d Dir, p period) {
+// report reports a period, if it is long enough. Short ones in a row, in which a sender gets its
+// window octet by octet, are one.
+func (l *ledger) report(st *ledgerStream, d Dir, p period) {
 	m, least := &st.send[d], l.minStall()
-	if m.told == nil {
-		m.told = new(stallsTold)
+	if m.reported == nil {
+		m.reported = new(stallReports)
 	}
-	t := m.told
+	t := m.reported
 	p.sent = m.sent
 	if p.blocked >= least {
-		l.tellShort(st, d)
+		l.reportShort(st, d)
 		l.emit(st, d, p)
 		return
 	}
 	if s := &t.short; s.times > 0 && (p.sent-s.sent > tinyWindow || p.start.Sub(s.end.at) > least) {
-		l.tellShort(st, d)
+		l.reportShort(st, d)
 	}
 	t.short.add(p)
 }
@@ -68,9 +68,9 @@ func (l *ledger) minStall() time.Duration {
 	return defaultMinStall
 }
 
-// tellShort tells the short periods in a row, if they are long enough together.
-func (l *ledger) tellShort(st *ledgerStream, d Dir) {
-	t := st.send[d].told
+// reportShort reports the short periods in a row, if they are long enough together.
+func (l *ledger) reportShort(st *ledgerStream, d Dir) {
+	t := st.send[d].reported
 	p := t.short
 	t.short = period{}
 	if p.blocked >= l.minStall() {
@@ -78,27 +78,27 @@ func (l *ledger) tellShort(st *ledgerStream, d Dir) {
 	}
 }
 
-// tellRest tells what was not yet told, at the end of a stream.
-func (l *ledger) tellRest(st *ledgerStream, d Dir) {
-	t := st.send[d].told
+// reportRest reports what was not yet reported, at the end of a stream.
+func (l *ledger) reportRest(st *ledgerStream, d Dir) {
+	t := st.send[d].reported
 	if t == nil {
 		return
 	}
-	l.tellShort(st, d)
+	l.reportShort(st, d)
 	if t.rest.times > 0 {
 		l.event(st, d, t.rest)
 		t.rest = period{}
 	}
 }
 
-// emit tells a period, unless there were too many.
+// emit emits a period, unless there were too many.
 func (l *ledger) emit(st *ledgerStream, d Dir, p period) {
-	t := st.send[d].told
-	if t.told == maxStalls {
+	t := st.send[d].reported
+	if t.reported == maxStalls {
 		t.rest.add(p)
 		return
 	}
-	t.told++
+	t.reported++
 	l.event(st, d, p)
 }
 
@@ -112,8 +112,8 @@ func (l *ledger) event(st *ledgerStream, d Dir, p period) {
 	l.s.lint.stall(s)
 }
 
-// window is the window that was shut for a quarter of the time at least. With credit for one of
-// two windows, given at once, only the other one counts.
+// window is the window that was exhausted for a quarter of the time at least. With credit for one
+// of two windows, given at once, only the other one counts.
 func (p *period) window() Window {
 	own, conn := 4*p.own >= p.blocked, 4*p.conn >= p.blocked
 	switch {
