@@ -284,7 +284,10 @@ func (c *Conn) afterRead(rest []byte, now time.Time) bool {
 		return false
 	}
 	c.reader.lockHeld = true
-	c.reader.frameLen = int32(c.core.SetPartial(rest, now)) // 24 bits (RFC 9113 §4.1)
+	c.reader.frameLen = 0
+	if len(rest) > 0 {
+		c.reader.frameLen = int32(c.core.SetPartial(rest, now)) // 24 bits (RFC 9113 §4.1)
+	}
 	c.ensureOutputLocked()
 	if c.core.State().Ready && !c.borrowingLocked() { // the flusher will borrow it, without a copy
 		c.fillLocked()

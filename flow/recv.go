@@ -21,14 +21,15 @@ func NewRecvWindow(size uint32) RecvWindow {
 
 // Init makes w a new window of size octets, 0 to MaxWindow, all of which the peer may send.
 func (w *RecvWindow) Init(size uint32) {
-	checkSize(size)
+	if size > MaxWindow {
+		panicSize(size)
+	}
 	*w = RecvWindow{size: size, avail: int32(size)}
 }
 
-func checkSize(size uint32) {
-	if size > MaxWindow {
-		panic(fmt.Sprintf("BUG: flow: a receive window of %d octets", size))
-	}
+//go:noinline
+func panicSize(size uint32) {
+	panic(fmt.Sprintf("BUG: flow: a receive window of %d octets", size))
 }
 
 // Size returns the size of the window in octets.
@@ -120,7 +121,9 @@ func (w *RecvWindow) Flush() (increment uint32) {
 // depends on a setting, so Resize is also how the connection's window, which no setting changes,
 // gets another size than 65,535.
 func (w *RecvWindow) Resize(size uint32) (increment uint32) {
-	checkSize(size)
+	if size > MaxWindow {
+		panicSize(size)
+	}
 	grown := size > w.size
 	w.size = size
 	if grown {

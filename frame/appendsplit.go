@@ -19,7 +19,7 @@ func (f Headers) AppendSplit(b []byte, maxSize uint32) []byte {
 // padding, the promised identifier and one octet of the fragment.
 func (f PushPromise) AppendSplit(b []byte, maxSize uint32) []byte {
 	rest, end := f.Fragment, f.EndHeaders
-	n := firstPiece(padLen(f.Padded, f.PadLength)+promisedLen+len(rest), len(rest), maxSize)
+	n := firstPiece(f.payloadLen(), len(rest), maxSize)
 	f.Fragment, f.EndHeaders = rest[:n], end && n == len(rest)
 	return appendContinuations(f.Append(b), f.StreamID, rest[n:], end, maxSize)
 }

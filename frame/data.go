@@ -42,7 +42,13 @@ func (f *Data) parse(id uint32, flags Flags, p []byte) (err error) {
 
 // FlowLen returns how many octets f takes from the flow-control windows: the payload with Pad
 // Length and padding (RFC 9113 §6.1).
-func (f Data) FlowLen() int { return len(f.Data) + padLen(f.Padded, f.PadLength) }
+func (f Data) FlowLen() int {
+	n := len(f.Data)
+	if f.Padded {
+		n += 1 + int(f.PadLength)
+	}
+	return n
+}
 
 // Append appends the wire form of f to b and returns the longer slice.
 func (f Data) Append(b []byte) []byte {
@@ -92,14 +98,6 @@ func unpad(t Type, p []byte, fixed int) (rest []byte, pad uint8, err error) {
 //go:noinline
 func errPadding(t Type) error {
 	return NewConnError(ProtocolError, section(t), t.String()+" padding is longer than its payload")
-}
-
-// padLen returns how many octets Pad Length and the padding take.
-func padLen(padded bool, pad uint8) int {
-	if padded {
-		return 1 + int(pad)
-	}
-	return 0
 }
 
 var zeros [255]byte

@@ -92,7 +92,10 @@ func (f Headers) FrameHeader() Header {
 }
 
 func (f *Headers) payloadLen() int {
-	n := len(f.Fragment) + padLen(f.Padded, f.PadLength)
+	n := len(f.Fragment)
+	if f.Padded {
+		n += 1 + int(f.PadLength)
+	}
 	if f.HasPriority {
 		n += priorityLen
 	}

@@ -67,11 +67,19 @@ func (f PushPromise) Append(b []byte) []byte {
 // FrameHeader returns the header with which Append writes f.
 func (f PushPromise) FrameHeader() Header {
 	return Header{
-		Length:   lengthOf(padLen(f.Padded, f.PadLength) + promisedLen + len(f.Fragment)),
+		Length:   lengthOf(f.payloadLen()),
 		Type:     TypePushPromise,
 		Flags:    flagsIf(f.EndHeaders, FlagEndHeaders) | flagsIf(f.Padded, FlagPadded),
 		StreamID: f.StreamID,
 	}
+}
+
+func (f *PushPromise) payloadLen() int {
+	n := promisedLen + len(f.Fragment)
+	if f.Padded {
+		n += 1 + int(f.PadLength)
+	}
+	return n
 }
 
 // String describes f in one line.

@@ -79,29 +79,26 @@ func (c *ClosedStreams) Add(id uint32, s State) {
 	if s == ClosedResetRemote {
 		e |= resetRemote
 	}
-	if c.maxEnded > 0 {
-		*c.slot(id) = e
-	}
-}
-
-// slot returns the slot of stream id in the table of ended streams. The table grows up to its limit
-// before a stream gets the slot of another one. maxEnded must be above 0.
-func (c *ClosedStreams) slot(id uint32) *endedStream {
-	for {
+	for c.maxEnded > 0 {
 		if n := len(c.ended); n > 0 {
 			at := &c.ended[id>>1&uint32(n-1)]
 			if *at == 0 || *at&^resetRemote == endedStream(id) || n == c.maxEnded {
-				return at
+				*at = e
+				return
 			}
 		}
-		old := c.ended
-		c.ended = make([]endedStream, min(max(minEnded, 2*len(old)), c.maxEnded))
-		for _, e := range old {
-			if e != 0 {
-				// Streams with different slots in the smaller table have different slots in this
-				// one.
-				*c.slot(uint32(e &^ resetRemote)) = e
-			}
+		c.growEnded() // up to its limit, before a stream gets the slot of another one
+	}
+}
+
+// growEnded makes the table of ended streams larger, but not above maxEnded. Streams with different
+// slots in the smaller table have different slots in this one.
+func (c *ClosedStreams) growEnded() {
+	old := c.ended
+	c.ended = make([]endedStream, min(max(minEnded, 2*len(old)), c.maxEnded))
+	for _, e := range old {
+		if id := uint32(e &^ resetRemote); id != 0 {
+			c.ended[id>>1&uint32(len(c.ended)-1)] = e
 		}
 	}
 }

@@ -14,10 +14,12 @@ type partialState struct {
 }
 
 // SetPartial starts or ends the time that the peer has to complete what it has begun: a frame, or a
-// header block whose CONTINUATION is missing. b is what Decode has left of the octets received. A
-// header block may take HeaderTimeout and another frame FrameTimeout, and either a second more for
-// each KiB of the frame. SetPartial returns the length of that frame, with its header, and 0 while
-// it is not known. It belongs to the reader, as Decode does, and needs the lock, too.
+// header block whose CONTINUATION is missing. b is what Decode has left of the octets received.
+// Where that is nothing, Apply has called it already, unless SuspendPartial was called since.
+//
+// A header block may take HeaderTimeout and another frame FrameTimeout, and either a second more
+// for each KiB of the frame. SetPartial returns the length of that frame, with its header, and 0
+// while it is not known. It belongs to the reader, as Decode does, and needs the lock, too.
 func (d Driver) SetPartial(b []byte, now time.Time) (length int) {
 	st, dec := &d.partial, &d.dec
 	if len(b) == 0 && !dec.pending.open {

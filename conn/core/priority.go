@@ -147,13 +147,15 @@ func (c *Conn) applyPeerPriority(s *Stream, p priority.Params) {
 }
 
 // requestPriority returns the priority with which a request begins. stated is what its priority
-// field states. A PRIORITY_UPDATE that came before the request replaces that, as the RFC has it
-// (RFC 9218 §7).
+// field states, 0 for nothing. A PRIORITY_UPDATE that came before the request replaces that, as the
+// RFC has it (RFC 9218 §7).
 func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priority.Params) {
 	if b.hasPriority && !c.peer.NoRFC7540Priorities {
 		p = fromFrame(b.priority)
 	}
-	stated.Apply(&p)
+	if stated != 0 {
+		stated.Apply(&p)
+	}
 	if len(c.sched.pendingUpdates) > 0 {
 		c.takePendingUpdate(b.streamID, &p)
 	}

@@ -24,7 +24,8 @@ func (d Driver) Apply(now time.Time) error {
 	d.keepalive.lastFrame, d.keepalive.waiting = d.now, false // the peer is there
 	d.counts.FramesIn++
 	if !d.dec.complete {
-		return nil // a header block of which CONTINUATION is missing
+		d.SetPartial(nil, now) // a header block of which CONTINUATION is missing
+		return nil
 	}
 	d.dec.complete = false
 	d.partial.since = time.Time{} // the frame or header block is complete

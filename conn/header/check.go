@@ -13,24 +13,39 @@ import (
 // text that holds no octet of the peer. connectProtocol says that the receiver has sent
 // SETTINGS_ENABLE_CONNECT_PROTOCOL, without which :protocol is malformed (RFC 8441 §3).
 func (m *Message) CheckRequest(id uint32, connectProtocol bool) error {
-	return m.requestFault(connectProtocol).of(id)
+	if f := m.requestFault(connectProtocol); f != faultNone {
+		return f.of(id)
+	}
+	return nil
 }
 
 // CheckResponse is CheckRequest for the head of a response, interim or final (RFC 9113 §8.3.2).
-func (m *Message) CheckResponse(id uint32) error { return m.responseFault().of(id) }
+func (m *Message) CheckResponse(id uint32) error {
+	if f := m.responseFault(); f != faultNone {
+		return f.of(id)
+	}
+	return nil
+}
 
 // CheckTrailers is CheckRequest for the trailer section of a request or a response (RFC 9113
 // §8.1).
-func (m *Message) CheckTrailers(id uint32) error { return m.trailersFault().of(id) }
+func (m *Message) CheckTrailers(id uint32) error {
+	if f := m.trailersFault(); f != faultNone {
+		return f.of(id)
+	}
+	return nil
+}
 
 // CheckPromise is CheckRequest for a request that is promised (RFC 9113 §8.4).
-func (m *Message) CheckPromise(id uint32) error { return m.promiseFault().of(id) }
-
-// of is f as an error of stream id, nil where f is none.
-func (f fault) of(id uint32) error {
-	if f == faultNone {
-		return nil
+func (m *Message) CheckPromise(id uint32) error {
+	if f := m.promiseFault(); f != faultNone {
+		return f.of(id)
 	}
+	return nil
+}
+
+// of is f, which is not faultNone, as an error of stream id.
+func (f fault) of(id uint32) error {
 	section, reason := f.text()
 	return frame.NewStreamError(id, frame.ProtocolError, section, reason)
 }

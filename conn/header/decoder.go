@@ -212,7 +212,9 @@ func (d *Decoder) Finish(m *Message) error {
 		return d.finishDiscarding(m)
 	}
 	if again := d.isCached(); again && d.blockCache.msg != nil {
-		d.blockCache.load(m)
+		fields := append(m.emptyFields(), d.blockCache.msg.Fields...)
+		*m = *d.blockCache.msg
+		m.Fields = fields
 	} else {
 		m.reset()
 		d.begin(m)

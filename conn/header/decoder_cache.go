@@ -40,13 +40,6 @@ func (l *decodedBlock) store(m *Message) {
 	l.msg.Fields = append([]Field(nil), m.Fields...)
 }
 
-// load makes m a copy of the message that is kept.
-func (l *decodedBlock) load(m *Message) {
-	fields := append(m.emptyFields(), l.msg.Fields...)
-	*m = *l.msg
-	m.Fields = fields
-}
-
 // changesTable reports whether a block, which must be well-formed, has representations that change
 // the dynamic table: literals that enter it, and size updates (RFC 7541 §6).
 func changesTable(p []byte) bool {

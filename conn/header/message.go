@@ -33,11 +33,13 @@ type Message struct {
 	// answered.
 	TooLarge bool
 
+	// Priority is what the priority fields state (RFC 9218 §5), as far as they are valid.
+	Priority priority.Packed
+
 	// The rest is for the check methods, which know which kind of message this is.
-	seen     pseudoSet       // the pseudo-header fields that are there
-	fault    fault           // the first fault of a field
-	te       bool            // there is a te field
-	priority priority.Packed // the priority that the priority fields state
+	seen  pseudoSet // the pseudo-header fields that are there
+	fault fault     // the first fault of a field
+	te    bool      // there is a te field
 
 	priorities uint8  // the number of priority fields that were parsed
 	hosts      uint8  // the number of host fields: 0, 1, or 2 for more than one
@@ -53,9 +55,6 @@ func NewMessage(fields []Field) (m Message) {
 	}
 	return m
 }
-
-// Priority is what the priority fields of m state (RFC 9218 §5), as far as they are valid.
-func (m *Message) Priority() priority.Packed { return m.priority }
 
 // reset makes m an empty message. It keeps the memory for some fields, and no string.
 func (m *Message) reset() {

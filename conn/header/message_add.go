@@ -153,17 +153,17 @@ func (m *Message) addPriority(j *validatedField) {
 		return
 	}
 	m.priorities++
-	if m.priority == 0 {
+	if m.Priority == 0 {
 		if j.num == 0 {
 			j.num = 1 + int64(parsePriority(j.value))
 		}
-		m.priority = priority.Packed(j.num - 1)
+		m.Priority = priority.Packed(j.num - 1)
 		return
 	}
 	var p priority.Params
-	m.priority.Apply(&p)
+	m.Priority.Apply(&p)
 	p, _ = p.Merge(j.value)
-	m.priority = p.Pack()
+	m.Priority = p.Pack()
 }
 
 // addPseudo keeps a pseudo-header field (RFC 9113 §8.3), the first of its name.

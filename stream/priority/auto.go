@@ -27,7 +27,9 @@ func NewAuto() Scheduler { return new(auto) }
 
 // Open adds n, not ready.
 func (a *auto) Open(n *Node, p Params) {
-	a.selectScheme(p)
+	if p.Extensible || p.Tree {
+		a.selectScheme(p)
+	}
 	if a.selected != nil {
 		a.selected.Open(n, p)
 		return
@@ -43,11 +45,13 @@ func (a *auto) Close(n *Node) {
 		a.selected.Close(n)
 		return
 	}
-	if n.open {
-		a.Unready(n)
+	switch {
+	case n.ready:
+		a.rr.Unready(n)
+	case n.open:
 		a.notReady.remove(n)
-		n.open = false
 	}
+	n.open, n.ready = false, false
 }
 
 // Adjust changes a priority, and the scheme if this is the first priority of its form.
