@@ -49,10 +49,11 @@ const (
 
 // A Connection begins what is known of a connection. It comes when the protocol has been found.
 type Connection struct {
-	ID     uint64    // from 1
-	Time   time.Time // of the first packet
-	Client netip.AddrPort
-	Server netip.AddrPort
+	ID        uint64    // from 1
+	Time      time.Time // of the first packet
+	Connected time.Time // of the client's ACK that ends the handshake of TCP; zero is unknown
+	Client    netip.AddrPort
+	Server    netip.AddrPort
 
 	Protocol Protocol
 	Found    string // how the protocol was found: "preface", "alpn", "upgrade", "frames", "text", ""
@@ -82,6 +83,11 @@ type TLS struct {
 	HelloRetry   bool // HelloRetryRequest was sent
 	EarlyData    bool // 0-RTT data was accepted
 	Encrypted    bool // no key was found, so that the content is unknown
+
+	// Start is the time of the first octet of ClientHello, and Finished that of the last message of
+	// that name before there were octets of HTTP, which in TLS 1.3 may be that of the server alone.
+	// They are zero where they are unknown, as without a key.
+	Start, Finished time.Time
 }
 
 // VersionName is the name of the version, such as "TLS 1.3"; "" is unknown.

@@ -11,6 +11,7 @@ import (
 // connectionJSON adds what a Connection has.
 func connectionJSON(o *jsonObject, e *Connection) {
 	o.time("time", e.Time)
+	o.time("connected", e.Connected)
 	o.str("client", e.Client.String())
 	o.str("server", e.Server.String())
 	o.str("protocol", string(e.Protocol))
@@ -40,6 +41,8 @@ func tlsJSON(o *jsonObject, t *TLS) {
 	o.flag("hello_retry", t.HelloRetry)
 	o.flag("early_data", t.EarlyData)
 	o.flag("encrypted", t.Encrypted)
+	o.time("start", t.Start)
+	o.time("finished", t.Finished)
 }
 
 // requestJSON adds what a Request has.

@@ -50,13 +50,13 @@ func fullEvents() []Event {
 	bad.DataLen, bad.Missing, bad.Parsed, bad.Err = 4, 2, nil, errors.New("frame: wrong")
 	return []Event{
 		&Connection{
-			ID: 1, Time: at(0), Client: netip.MustParseAddrPort("192.0.2.1:50000"),
+			ID: 1, Time: at(0), Connected: at(2), Client: netip.MustParseAddrPort("192.0.2.1:50000"),
 			Server: netip.MustParseAddrPort("[2001:db8::1]:443"), Protocol: HTTP2, Found: "alpn", Parent: 2,
 			ParentStream: 5, Twin: 3, StartMissing: true, Leg: "client", Problem: "no key",
 			TLS: &TLS{
 				Version: 0x304, CipherSuite: 0x1301, ALPN: "h2", Offered: []string{"h2", "http/1.1"},
 				ServerName: "example.com", ClientRandom: []byte{0xab, 0xcd}, Resumed: true, HelloRetry: true,
-				EarlyData: true, Encrypted: true,
+				EarlyData: true, Encrypted: true, Start: at(3), Finished: at(9),
 			},
 		},
 		headers, bad,

@@ -206,7 +206,7 @@ func (rd *reading) moreKeys() {
 // open begins a connection.
 func (rd *reading) open(c *tcpstream.Conn) wire.Sink {
 	s := rd.a.open(c.Client, c.Server, c.Start)
-	s.info.StartMissing, s.noSYN = !c.SYN, !c.SYN
+	s.info.StartMissing, s.noSYN, s.info.Connected = !c.SYN, !c.SYN, c.Connected
 	return s
 }
 

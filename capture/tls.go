@@ -28,6 +28,7 @@ type plaintext struct {
 	why    string    // why octets could not be decrypted, the first reason
 	early  []Gap     // undecrypted octets, before the Connection could be delivered
 	octets int64     // of early
+	begun  time.Time // when the handshake has; zero is unknown
 }
 
 // Handshake implements tlsrecord.Sink.
@@ -35,9 +36,19 @@ func (p *plaintext) Handshake(i tlsrecord.Info) {
 	p.s.info.TLS = &TLS{
 		Version: i.Version, CipherSuite: i.CipherSuite, ALPN: i.ALPN, Offered: i.Offered,
 		ServerName: i.ServerName, ClientRandom: i.ClientRandom,
-		Resumed: i.Resumed, HelloRetry: i.HelloRetry, EarlyData: i.EarlyData,
+		Resumed: i.Resumed, HelloRetry: i.HelloRetry, EarlyData: i.EarlyData, Start: p.begun,
 	}
 	p.finder.alpn = i.ALPN
+}
+
+// Begun implements tlsrecord.Times.
+func (p *plaintext) Begun(t time.Time) { p.begun = t }
+
+// Finished implements tlsrecord.Times.
+func (p *plaintext) Finished(_ wire.Dir, t time.Time) {
+	if i := p.s.info.TLS; !p.s.known && t.After(i.Finished) { // later ones are those of a renegotiation
+		i.Finished = t
+	}
 }
 
 // Octets implements wire.Sink.

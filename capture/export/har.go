@@ -33,6 +33,10 @@ type HAROptions struct {
 // _bytesIn, _bytesOut, _objectSize, and some about the connection. Requests are in the order of
 // their end.
 //
+// Of the first request on a connection, timings.connect is the time from SYN to the last Finished
+// of TLS, or without TLS to the client's ACK, and timings.ssl the part of it from ClientHello on;
+// where there is no key, connect goes to the first frame and ssl is -1.
+//
 // The phases of a HAR follow one another. So timings.blocked is the time in which no stream was
 // free, before the request; what it waited for windows later is part of send and receive, and told
 // by timings._blocked_stream_window and timings._blocked_connection_window, and what it waited for
@@ -87,7 +91,8 @@ func (h *HAR) connection(ev *capture.Connection) {
 	if ev.TLS != nil {
 		c.tls = capture.TLS{
 			Version: ev.TLS.Version, CipherSuite: ev.TLS.CipherSuite, ALPN: ev.TLS.ALPN,
-			ServerName: ev.TLS.ServerName, Resumed: ev.TLS.Resumed,
+			ServerName: ev.TLS.ServerName, Resumed: ev.TLS.Resumed, EarlyData: ev.TLS.EarlyData,
+			Start: ev.TLS.Start, Finished: ev.TLS.Finished,
 		}
 		c.info.TLS = &c.tls
 	}

@@ -113,13 +113,10 @@ func (h *HAR) timings(e *harEntry, r *capture.Request, c *harConn) time.Time {
 }
 
 // connect counts the time that the connection took for the first request on it, and returns when
-// that began.
+// that began. As in HAR 1.2, connect includes ssl, which is its end.
 func (t *harTimings) connect(c *harConn, start time.Time) time.Time {
 	c.used = true
-	ready := c.ready
-	if c.info.Protocol == capture.HTTP1 {
-		ready = start
-	}
+	ready, secure := c.connected(start)
 	if c.info.StartMissing || c.info.Parent != 0 || ready.IsZero() {
 		return start
 	}
@@ -128,7 +125,27 @@ func (t *harTimings) connect(c *harConn, start time.Time) time.Time {
 	}
 	t.Connect = millis(after(c.info.Time, ready))
 	t.Blocked = millis(after(ready, start))
+	if secure {
+		t.SSL = millis(after(c.tls.Start, ready))
+	}
 	return c.info.Time
+}
+
+// connected returns when a connection was ready for a request that began at start, and whether that
+// is when the handshake of TLS had ended. Requests in 0-RTT data begin before it has.
+func (c *harConn) connected(start time.Time) (ready time.Time, secure bool) {
+	ready = c.ready
+	if c.info.Protocol == capture.HTTP1 {
+		ready = start
+	}
+	ended := c.tls.Finished
+	switch {
+	case c.info.TLS != nil && !c.tls.Start.IsZero() && !ended.IsZero() && !ended.After(start):
+		return ended, true
+	case c.info.TLS != nil && (!c.tls.EarlyData || c.info.Connected.IsZero()):
+		return ready, false
+	}
+	return first(c.info.Connected, ready), false
 }
 
 func (e *harEntry) request(r *capture.Request) {

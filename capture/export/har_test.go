@@ -196,6 +196,56 @@ func TestHARTimings(t *testing.T) {
 	}
 }
 
+// The first request on a connection has the times that TCP and TLS took; ssl is the end of connect.
+func TestHARConnect(t *testing.T) {
+	for _, c := range []struct {
+		name                       string
+		connected, start, finished float64
+		change                     func(c *capture.Connection, r *capture.Request)
+		connect, ssl, blocked      float64
+		begins                     float64
+	}{
+		{"TLS", 3, 4, 11, nil, 11, 7, 9, 0},
+		{"without a key", 3, 4, 0, nil, 12, -1, 8, 0},
+		{"TLS that ended behind the request", 3, 4, 21, nil, 12, -1, 8, 0},
+		{"0-RTT", 3, 4, 21, func(c *capture.Connection, _ *capture.Request) { c.TLS.EarlyData = true }, 3, -1, 17, 0},
+		{"in cleartext", 3, 0, 0, func(c *capture.Connection, _ *capture.Request) { c.TLS = nil }, 3, -1, 17, 0},
+		{"HTTP/1.1 in cleartext", 3, 0, 0, func(c *capture.Connection, _ *capture.Request) {
+			c.TLS, c.Protocol = nil, capture.HTTP1
+		}, 3, -1, 17, 0},
+		{"idle for long", 3, 4, 11, func(_ *capture.Connection, r *capture.Request) {
+			r.Start, r.RequestEnd, r.Response, r.End = at(500), at(500), at(510), at(520)
+		}, -1, -1, -1, 500},
+		{"start not seen", 3, 4, 11, func(c *capture.Connection, _ *capture.Request) {
+			c.StartMissing = true
+		}, -1, -1, -1, 20},
+	} {
+		info, tls, r := *someConn, *someConn.TLS, someRequest()
+		info.TLS, info.Connected = &tls, at(c.connected)
+		if c.start > 0 {
+			tls.Start = at(c.start)
+		}
+		if c.finished > 0 {
+			tls.Finished = at(c.finished)
+		}
+		if c.change != nil {
+			c.change(&info, r)
+		}
+		log := parsedHAR(t, HAROptions{}, &info, frame1, r, someRequest())
+		e := entryOf(t, log, 0)
+		got := e["timings"].(map[string]any)
+		if got["connect"] != c.connect || got["ssl"] != c.ssl || got["blocked"] != c.blocked {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		if s := e["startedDateTime"]; s != harTime(at(c.begins)) {
+			t.Errorf("%s: it begins at %s", c.name, s)
+		}
+		if again := entryOf(t, log, 1)["timings"].(map[string]any); again["connect"] != -1.0 || again["ssl"] != -1.0 {
+			t.Errorf("%s: the second request has connected, too: %v", c.name, again)
+		}
+	}
+}
+
 // Requests of which parts are missing give entries that readers can parse.
 func TestHARPartial(t *testing.T) {
 	reset := &capture.Request{

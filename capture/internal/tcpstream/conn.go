@@ -104,6 +104,9 @@ func (c *conn) add(s *packet.Segment, i int) {
 		c.syn(s, i)
 		pos++
 	}
+	if s.ACK && !s.SYN && h.syn && o.syn && i == c.client && c.Connected.IsZero() {
+		c.Connected = s.Time
+	}
 	if h.started && (pos < h.next-farAway || pos > h.next+farAway) {
 		c.strays++
 		c.counts[i].Strays++

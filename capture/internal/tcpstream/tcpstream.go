@@ -56,6 +56,7 @@ type Conn struct {
 	Start          time.Time // of the first packet seen
 	Number         uint64    // of that packet
 	SYN            bool      // its beginning was seen
+	Connected      time.Time // of the client's ACK of the SYN of the server; zero is unknown
 
 	client int       // the index of the client in counts
 	counts [2]Counts // by the side that sent what was counted

@@ -8,9 +8,11 @@ import (
 
 // A Conn decrypts a connection. It is a wire.Sink for the octets of TCP.
 type Conn struct {
-	keys *Keys
-	to   Sink
-	o    Options
+	keys  *Keys
+	to    Sink
+	times Times // to, if it is one
+	begun bool  // times has been called
+	o     Options
 
 	halves    [2]half
 	hello     hellos
@@ -90,6 +92,8 @@ type half struct {
 func New(k *Keys, to Sink, o Options) *Conn {
 	c := &Conn{keys: k, to: to, o: o, budget: minBudget, generation: k.generation}
 	c.held.of = &k.held
+	c.times, _ = to.(Times)
+	c.begun = o.StartMissing
 	for d := range c.halves {
 		h := &c.halves[d]
 		h.dir = wire.Dir(d)
@@ -105,6 +109,10 @@ func New(k *Keys, to Sink, o Options) *Conn {
 func (c *Conn) Octets(d wire.Dir, t time.Time, p []byte) {
 	c.budget += int64(len(p)) * budgetPerOctet
 	c.keys.octets += int64(len(p))
+	if d == wire.Client && c.times != nil && !c.begun {
+		c.begun = true
+		c.times.Begun(t)
+	}
 	c.submit(item{call: callOctets, d: d, t: t, octets: p})
 }
 

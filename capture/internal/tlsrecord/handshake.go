@@ -17,6 +17,9 @@ func (c *Conn) message(h *half, t time.Time, typ byte, body []byte) {
 	if h.dir == wire.Server && typ != msgHelloRequest {
 		c.nameResumed(typ == msgNewSessionTicket)
 	}
+	if c.times != nil && typ == msgFinished && c.announced {
+		c.times.Finished(h.dir, t)
+	}
 	switch {
 	case typ == msgClientHello && h.dir == wire.Client && c.helloMayCome():
 		c.clientHello(h, body)

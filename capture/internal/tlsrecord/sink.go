@@ -41,6 +41,15 @@ type Alerts interface {
 	Alert(d wire.Dir, t time.Time, fatal bool, description uint8)
 }
 
+// Times is what a Sink implements to be told when a handshake begins and ends.
+type Times interface {
+	// Begun has the time of the first octet of the client, where that was seen.
+	Begun(t time.Time)
+
+	// Finished has that of each Finished message that could be decrypted, behind Handshake.
+	Finished(d wire.Dir, t time.Time)
+}
+
 // Options are those of a Conn.
 type Options struct {
 	// HoldBack is how many octets of a connection are held back at most, while the key log has no
