@@ -3,8 +3,8 @@ package conn
 import "sync"
 
 // buffer is memory for octets that is given back when it is empty, so that an idle connection holds
-// none.
-type buffer struct{ b []byte }
+// none. The pools have pointers to buffers.
+type buffer = []byte
 
 const (
 	outStart        = 4 << 10   // a few small responses
@@ -17,17 +17,17 @@ const (
 	maxCallerWrites = 16        // writes after which a caller of Flush hands over to a goroutine
 )
 
-var outPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, outStart)} }}
+var outPool = sync.Pool{New: func() any { b := make(buffer, 0, outStart); return &b }}
 
 var (
-	readPool     = sync.Pool{New: func() any { return &buffer{b: make([]byte, readSize)} }}
-	bulkReadPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, bulkReadSize)} }}
-	waitReadPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, waitReadSize)} }}
+	readPool     = sync.Pool{New: func() any { b := make(buffer, readSize); return &b }}
+	bulkReadPool = sync.Pool{New: func() any { b := make(buffer, bulkReadSize); return &b }}
+	waitReadPool = sync.Pool{New: func() any { b := make(buffer, waitReadSize); return &b }}
 )
 
 // putRead gives a buffer for input back, unless it was made for one large frame.
 func putRead(b *buffer) {
-	switch len(b.b) {
+	switch len(*b) {
 	case readSize:
 		readPool.Put(b)
 	case bulkReadSize:
@@ -39,7 +39,7 @@ func putRead(b *buffer) {
 
 func putOut(b *buffer, used []byte) {
 	if cap(used) <= maxPooled {
-		b.b = used[:0]
+		*b = used[:0]
 		outPool.Put(b)
 	}
 }

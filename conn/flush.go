@@ -261,7 +261,7 @@ func (c *Conn) failByCoreLocked(err error) {
 func (c *Conn) ensureOutputLocked() {
 	if c.mu.out.buf == nil {
 		c.mu.out.buf = outPool.Get().(*buffer)
-		c.core.Output(c.mu.out.buf.b)
+		c.core.Output(*c.mu.out.buf)
 	}
 }
 

@@ -28,7 +28,7 @@ func writeTarget(nc net.Conn) (net.Conn, *tlsbatch.Conn) {
 // encrypt encrypts the output b, which buf holds. What it returns is written to the socket.
 func (c *Conn) encrypt(buf *buffer, b []byte) (*buffer, []byte, error) {
 	records := outPool.Get().(*buffer)
-	encrypted, err := c.writer.tlsBatch.Encrypt(c.nc, b, records.b)
+	encrypted, err := c.writer.tlsBatch.Encrypt(c.nc, b, *records)
 	c.writer.tlsOverhead = int32(len(encrypted) - len(b))
 	putOut(buf, b)
 	return records, encrypted, err

@@ -129,7 +129,7 @@ func (v *vectoredWriter) shrinkOutput() {
 	}
 	b := append(make([]byte, 0, outStart), v.output...)
 	putOut(v.buf, v.output)
-	v.buf, v.output = &buffer{}, b
+	v.buf, v.output = new(buffer), b
 }
 
 // copyUnsentSegments copies what the socket has not taken, where streams compete for a slow one:

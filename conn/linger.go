@@ -122,7 +122,7 @@ func (c *Conn) endOutput(l *lingerState) bool {
 // sendLingerPing sends lingerPing, through TLS where there is TLS.
 func (c *Conn) sendLingerPing() error {
 	box := outPool.Get().(*buffer)
-	b := frame.Ping{Data: lingerPing}.Append(box.b[:0])
+	b := frame.Ping{Data: lingerPing}.Append((*box)[:0])
 	if c.opts.Tracer != nil {
 		c.trace(Out, b, time.Now())
 	}
@@ -228,11 +228,11 @@ func (c *Conn) readLingering() {
 	if r.buf == nil {
 		r.buf = waitReadPool.Get().(*buffer)
 	} else { // the last read came before the reader knew that the connection had ended
-		c.noteLingerRead(0, bytes.TrimPrefix(r.buf.b[:r.buffered], []byte(frame.Preface)))
+		c.noteLingerRead(0, bytes.TrimPrefix((*r.buf)[:r.buffered], []byte(frame.Preface)))
 	}
 	for late := 0; late < 2; {
 		n, err := r.readDiscard(c)
-		c.noteLingerRead(n, r.buf.b[:n])
+		c.noteLingerRead(n, (*r.buf)[:n])
 		switch {
 		case n > 0:
 			late = 0
@@ -265,9 +265,9 @@ func (c *Conn) noteLingerRead(n int, b []byte) {
 // readDiscard reads into the buffer, whose octets are used no more.
 func (r *reader) readDiscard(c *Conn) (n int, err error) {
 	if r.lazy != nil {
-		n, err = r.lazy.Read(r.buf.b)
+		n, err = r.lazy.Read(*r.buf)
 	} else {
-		n, err = r.patience.Read(c.nc, r.buf.b)
+		n, err = r.patience.Read(c.nc, *r.buf)
 	}
 	return max(n, 0), err
 }

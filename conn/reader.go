@@ -18,7 +18,7 @@ import (
 // holds the read lease (readlease.go).
 //
 //  1. readOnce waits while the peer lets too much output pile up (awaitOutputSpaceLocked).
-//  2. read reads once, into a buffer that a lazy reader takes only when there is something to read.
+//  2. read reads once. From a plain socket it takes a buffer only when there is something to read.
 //  3. process takes frame by frame off the buffer: core.Driver.Decode without the lock, the Tracer
 //     and the FramePolicy of the application, then apply with the lock.
 //  4. afterRead does once what is due after all frames of one read: DATA that may go on is moved to
@@ -30,7 +30,7 @@ import (
 type reader struct {
 	lowWater  *rcvlowat.Mark // the low-water mark of the socket; nil where it has none, and before bulk comes
 	tlsBatch  *tlsbatch.Conn // reads ahead below TLS, with a low-water mark; nil where it is not there
-	lazy      *socket.Reader // takes a buffer when there is something to read; nil where nc is no plain socket
+	lazy      *socket.Reader // holds no buffer while it waits; nil where nc is no plain socket
 	buf       *buffer        // nil while no buffer is held
 	buffered  int            // octets in buf that were read and not handled
 	frameLen  int32          // length of the frame that has begun, 0 while it is not known
@@ -56,11 +56,12 @@ func (r *reader) init(nc net.Conn, received []byte) {
 	if len(received) > 0 {
 		// Many connections may come at once, each with a preface, so a buffer of the usual size
 		// would be too much.
-		if r.buf = waitReadPool.Get().(*buffer); len(received) > len(r.buf.b) {
+		if r.buf = waitReadPool.Get().(*buffer); len(received) > len(*r.buf) {
 			putRead(r.buf)
-			r.buf = &buffer{b: make([]byte, len(received))}
+			b := make(buffer, len(received))
+			r.buf = &b
 		}
-		r.buffered = copy(r.buf.b, received)
+		r.buffered = copy(*r.buf, received)
 	}
 }
 
@@ -109,7 +110,7 @@ func (c *Conn) awaitOutputSpaceLocked() (mayRead bool) {
 		c.mu.out.taken.Wait()
 	}
 	if waited && c.mu.phase == phaseOpen && c.reader.buf != nil {
-		c.core.SetPartial(c.reader.buf.b[:c.reader.buffered], time.Now())
+		c.core.SetPartial((*c.reader.buf)[:c.reader.buffered], time.Now())
 		c.armLocked()
 	}
 	c.reader.lockHeld = false
@@ -119,17 +120,34 @@ func (c *Conn) awaitOutputSpaceLocked() (mayRead bool) {
 // read reads once from the socket, into the buffer.
 func (c *Conn) read() error {
 	r := &c.reader
-	r.releaseBuf()
-	if r.lowWater == nil && r.lazy != nil && rcvlowat.Worthwhile(r.expected, int(r.lastRead)) {
-		r.lowWater = rcvlowat.New(socket.Of(c.nc))
+	if r.buf != nil && r.buffered == 0 &&
+		(r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
+		putRead(r.buf) // it is empty, and the next read need not begin with one of its size
+		r.buf = nil
 	}
-	if r.lowWater != nil {
-		r.bulk = r.lowWater.Expect(r.expected, int(r.lastRead))
+	if r.expected > 0 || r.lowWater != nil || r.tlsBatch != nil {
+		r.expectBody(c.nc)
 	}
-	if r.tlsBatch != nil {
-		r.tlsBatch.Expect(max(r.expected, 0))
+	if r.buf != nil && (r.filled || r.bulk || int(r.frameLen) > len(*r.buf)) {
+		r.grow()
 	}
-	n, err := r.read(c.nc)
+	n, err := 0, error(nil)
+	switch {
+	case r.lazy != nil && r.buf == nil:
+		pool := &readPool
+		if r.bulk {
+			pool = &bulkReadPool
+		}
+		r.buf, n, err = r.lazy.ReadPooled(pool)
+	case r.lazy != nil:
+		n, err = r.lazy.Read((*r.buf)[r.buffered:])
+	default:
+		if r.buf == nil {
+			r.buf = waitReadPool.Get().(*buffer)
+		}
+		n, err = r.patience.Read(c.nc, (*r.buf)[r.buffered:])
+	}
+	r.lastRead, r.filled = int32(n), r.buf != nil && r.buffered+n == len(*r.buf)
 	c.mu.Lock()
 	c.mu.stats.reads++
 	c.mu.stats.bytesRead += uint64(max(n, 0))
@@ -147,75 +165,43 @@ func (c *Conn) read() error {
 	return err
 }
 
-func (r *reader) read(nc net.Conn) (n int, err error) {
-	if r.buf != nil && (r.filled || r.bulk || int(r.frameLen) > len(r.buf.b)) {
-		r.grow()
+// expectBody tells the layers below the connection how much DATA is sure to come.
+func (r *reader) expectBody(nc net.Conn) {
+	if r.lowWater == nil && r.lazy != nil && rcvlowat.Worthwhile(r.expected, int(r.lastRead)) {
+		r.lowWater = rcvlowat.New(socket.Of(nc))
 	}
-	if r.lazy != nil {
-		if r.buf != nil {
-			n, err = r.lazy.Read(r.buf.b[r.buffered:])
-		} else {
-			n, err = r.lazy.ReadInto(r)
-		}
-	} else {
-		if r.buf == nil {
-			r.buf = waitReadPool.Get().(*buffer)
-		}
-		n, err = r.patience.Read(nc, r.buf.b[r.buffered:])
+	if r.lowWater != nil {
+		r.bulk = r.lowWater.Expect(r.expected, int(r.lastRead))
 	}
-	r.lastRead, r.filled = int32(n), r.buf != nil && r.buffered+n == len(r.buf.b)
-	return n, err
-}
-
-// Take implements socket.Memory: it takes a buffer from a pool, when the socket has something to
-// read.
-func (r *reader) Take() []byte {
-	pool := &readPool
-	if r.bulk {
-		pool = &bulkReadPool
+	if r.tlsBatch != nil {
+		r.tlsBatch.Expect(max(r.expected, 0))
 	}
-	r.buf = pool.Get().(*buffer)
-	return r.buf.b
-}
-
-// GiveBack implements socket.Memory: nothing was read into the buffer.
-func (r *reader) GiveBack() {
-	putRead(r.buf)
-	r.buf = nil
 }
 
 // grow takes a larger buffer: one for all that one read takes, and for a frame that needs more one
 // of twice the size. The length in its header is not believed before the octets have come.
 func (r *reader) grow() {
-	old, size := r.buf, len(r.buf.b)
+	old, size := r.buf, len(*r.buf)
 	switch {
 	case r.bulk && size < bulkReadSize:
 		r.buf = bulkReadPool.Get().(*buffer)
 	case size < readSize:
 		r.buf = readPool.Get().(*buffer)
 	case int(r.frameLen) > size && r.buffered == size:
-		r.buf = &buffer{b: make([]byte, min(2*size, int(r.frameLen)))}
+		b := make(buffer, min(2*size, int(r.frameLen)))
+		r.buf = &b
 	default:
 		return
 	}
-	copy(r.buf.b, old.b[:r.buffered])
+	copy(*r.buf, (*old)[:r.buffered])
 	putRead(old)
-}
-
-// releaseBuf gives an empty buffer back, unless the next read must begin with one of its size.
-func (r *reader) releaseBuf() {
-	if r.buf != nil && r.buffered == 0 &&
-		(r.lazy != nil || !r.filled && (r.noStreams || int(r.lastRead) <= waitReadSize)) {
-		putRead(r.buf)
-		r.buf = nil
-	}
 }
 
 // process handles every whole frame that was read and reports whether the connection goes on.
 func (c *Conn) process() bool {
 	now := time.Now()
 	r := &c.reader
-	b := r.buf.b[:r.buffered]
+	b := (*r.buf)[:r.buffered]
 	for {
 		n, err := c.core.Decode(b)
 		if c.opts.Tracer != nil {
@@ -238,9 +224,9 @@ func (c *Conn) process() bool {
 		}
 		b = b[n:]
 	}
-	r.buffered = copy(r.buf.b, b)
-	rest := r.buf.b[:r.buffered]
-	if r.buffered == 0 && len(r.buf.b) > bulkReadSize {
+	r.buffered = copy(*r.buf, b)
+	rest := (*r.buf)[:r.buffered]
+	if r.buffered == 0 && len(*r.buf) > bulkReadSize {
 		r.buf = nil // it was made for one large frame
 	}
 	return c.afterRead(rest, now)

@@ -42,14 +42,14 @@ func (t *Tunnel) awaitRead() error {
 func (t *Tunnel) writeOnceTo(w io.Writer) (int, error) {
 	buf := readPool.Get().(*buffer)
 	defer putRead(buf)
-	n, err := t.Read(buf.b)
+	n, err := t.Read(*buf)
 	if n == 0 {
 		if err == io.EOF { //nolint:errorlint // it comes again
 			err = nil
 		}
 		return 0, err
 	}
-	k, err := w.Write(buf.b[:n])
+	k, err := w.Write((*buf)[:n])
 	if err == nil && k < n {
 		err = io.ErrShortWrite
 	}
@@ -62,12 +62,12 @@ func (t *Tunnel) ReadFrom(r io.Reader) (n int64, err error) {
 	pool := &waitReadPool
 	for {
 		buf := pool.Get().(*buffer)
-		k, rerr := r.Read(buf.b)
+		k, rerr := r.Read(*buf)
 		sent, werr := 0, error(nil)
 		if k > 0 {
-			sent, werr = t.Write(buf.b[:k])
+			sent, werr = t.Write((*buf)[:k])
 		}
-		full := k == len(buf.b)
+		full := k == len(*buf)
 		putRead(buf)
 		n += int64(sent)
 		switch {

@@ -32,7 +32,6 @@ type sink struct {
 	from int
 	dst  net.Conn
 	err  error // of a Write
-	buf  *[]byte
 }
 
 // Write writes to the destination and counts. Where checkIdle has cut a Write short to see whether
@@ -89,12 +88,12 @@ func (s *sink) copyFrom(src net.Conn) error {
 func (s *sink) copySocket(src net.Conn, r *socket.Reader) error {
 	in, out := tcpOf(src), tcpOf(s.dst)
 	for {
-		n, err := r.ReadInto(s)
+		buf, n, err := r.ReadPooled(&buffers)
 		full := false
 		if n > 0 {
-			_, err = s.Write((*s.buf)[:n])
-			full = n == len(*s.buf)
-			s.GiveBack()
+			_, err = s.Write((*buf)[:n])
+			full = n == len(*buf)
+			buffers.Put(buf)
 		}
 		if err == nil && full && in != nil && out != nil {
 			err = s.splice(out, in)
@@ -145,18 +144,6 @@ func (s *sink) splice(dst, src *net.TCPConn) error {
 			return io.EOF
 		}
 	}
-}
-
-// Take returns a buffer, for the Reader of a socket.
-func (s *sink) Take() []byte {
-	s.buf = buffers.Get().(*[]byte)
-	return *s.buf
-}
-
-// GiveBack takes the buffer back.
-func (s *sink) GiveBack() {
-	buffers.Put(s.buf)
-	s.buf = nil
 }
 
 // copyAny is copyFrom for any connection.

@@ -2,6 +2,8 @@
 
 package socket
 
+import "sync"
+
 // A Reader does not exist on this system: NewReader returns nil.
 type Reader struct{}
 
@@ -11,8 +13,10 @@ func NewReader(*Socket) *Reader { return nil }
 // Read is never called.
 func (*Reader) Read([]byte) (int, error) { panic("BUG: there is no Reader on this system") }
 
-// ReadInto is never called.
-func (*Reader) ReadInto(Memory) (int, error) { panic("BUG: there is no Reader on this system") }
+// ReadPooled is never called.
+func (*Reader) ReadPooled(*sync.Pool) (*[]byte, int, error) {
+	panic("BUG: there is no Reader on this system")
+}
 
 // A Writer does not exist on this system: NewWriter returns nil.
 type Writer struct{}

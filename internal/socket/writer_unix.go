@@ -11,7 +11,7 @@ type Writer struct {
 
 	b     []byte        // what is to be written
 	n     int           // octets of b that are written
-	all   bool          // wait until the socket has taken all of b
+	all   bool          // Write is called: wait until the socket has taken all of b
 	errno syscall.Errno // the error of the last call, 0 for none
 }
 
@@ -26,20 +26,23 @@ func NewWriter(s *Socket) *Writer {
 }
 
 // TryWrite writes as much of b as the socket takes at once, which may be nothing. It never waits.
-func (w *Writer) TryWrite(b []byte) (int, error) { return w.write(b, false) }
-
-// Write writes all of b, and waits for the socket as Write of its net.Conn does. A deadline and
-// Close end the wait even if another part of the program has cleared O_NONBLOCK of the descriptor.
-func (w *Writer) Write(b []byte) (int, error) { return w.write(b, true) }
-
-func (w *Writer) write(b []byte, all bool) (int, error) {
-	w.b, w.n, w.all, w.errno = b, 0, all, 0
+func (w *Writer) TryWrite(b []byte) (int, error) {
+	w.b, w.n, w.errno = b, 0, 0
 	err := w.s.raw.Write(w.step)
 	w.b = nil
 	if err != nil || w.errno != 0 {
 		return w.n, opError("write", w.s.nc, w.errno, err)
 	}
 	return w.n, nil
+}
+
+// Write writes all of b, and waits for the socket as Write of its net.Conn does. A deadline and
+// Close end the wait even if another part of the program has cleared O_NONBLOCK of the descriptor.
+func (w *Writer) Write(b []byte) (int, error) {
+	w.all = true
+	n, err := w.TryWrite(b)
+	w.all = false
+	return n, err
 }
 
 // some makes write calls, on behalf of syscall.RawConn.Write: one, or with all set as many as the
