@@ -13,7 +13,7 @@ import (
 func TestLintLive(t *testing.T) {
 	up, down := record(), record()
 	cl, sl := &Live{Handler: up.handle}, &Live{Handler: down.handle}
-	s := newSite(t, func(srv *server.Server) {
+	s := newTestServer(t, func(srv *server.Server) {
 		srv.Tracer, srv.HTTP2 = sl, &http.HTTP2Config{MaxConcurrentStreams: 10}
 	}, nil)
 	s.tr.Tracer = cl

@@ -98,16 +98,17 @@ func (r *recorded) lines(id uint64, d Dir) []string {
 	return lines
 }
 
-// site is a server on loopback, with TLS unless its TLSConfig is taken away; its client trusts it.
-type site struct {
+// testServer is a server on loopback, with TLS unless its TLSConfig is taken away; its client
+// trusts it.
+type testServer struct {
 	url  string
 	tr   *client.Transport
 	cert *x509.Certificate
 	srv  *server.Server
 }
 
-// newSite starts one; set changes the server before.
-func newSite(t *testing.T, set func(s *server.Server), listen func(net.Listener) net.Listener) *site {
+// newTestServer starts one; set changes the server before.
+func newTestServer(t *testing.T, set func(s *server.Server), listen func(net.Listener) net.Listener) *testServer {
 	t.Helper()
 	cert, err := selfsigned.Certificate("localhost", "127.0.0.1")
 	if err != nil {
@@ -137,7 +138,7 @@ func newSite(t *testing.T, set func(s *server.Server), listen func(net.Listener)
 	}
 	var p http.Protocols
 	p.SetHTTP2(true)
-	s := &site{
+	s := &testServer{
 		url:  scheme + "://" + l.Addr().String(),
 		cert: cert.Leaf,
 		srv:  srv,
@@ -151,9 +152,9 @@ func newSite(t *testing.T, set func(s *server.Server), listen func(net.Listener)
 	return s
 }
 
-// end returns when no connection to the site is left that r shows: requests that come at the same
+// end returns when no connection to the server is left that r shows: requests that come at the same
 // time may have dialled more than one, of which some were used by none.
-func (s *site) end(t *testing.T, r *recorded) {
+func (s *testServer) end(t *testing.T, r *recorded) {
 	t.Helper()
 	if err := s.srv.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func (s *site) end(t *testing.T, r *recorded) {
 }
 
 // get asks for a path and returns the body.
-func (s *site) get(t *testing.T, path string) string {
+func (s *testServer) get(t *testing.T, path string) string {
 	t.Helper()
 	res, err := (&http.Client{Transport: s.tr}).Post(s.url+path, "text/plain", strings.NewReader("body "))
 	if err != nil {
@@ -183,7 +184,7 @@ func (s *site) get(t *testing.T, path string) string {
 func TestLiveBothEnds(t *testing.T) {
 	up, down := record(), record()
 	cl, sl := &Live{Handler: up.handle}, &Live{Handler: down.handle}
-	s := newSite(t, func(srv *server.Server) { srv.Tracer = sl }, nil)
+	s := newTestServer(t, func(srv *server.Server) { srv.Tracer = sl }, nil)
 	s.tr.Tracer = cl
 	if got := s.get(t, "/one"); got != "body hello /one" {
 		t.Errorf("the answer is %q", got)
@@ -229,12 +230,12 @@ func TestLiveConcurrent(t *testing.T) {
 	const conns, requests = 20, 10
 	r := record()
 	l := &Live{Handler: r.handle}
-	s := newSite(t, func(srv *server.Server) { srv.Tracer = l }, nil)
+	s := newTestServer(t, func(srv *server.Server) { srv.Tracer = l }, nil)
 	var wg sync.WaitGroup
 	for range conns {
 		tr := s.tr.Clone()
 		tr.Tracer = l
-		c := &site{url: s.url, tr: tr}
+		c := &testServer{url: s.url, tr: tr}
 		wg.Go(func() {
 			var requestsDone sync.WaitGroup
 			for i := range requests {

@@ -16,8 +16,8 @@ import (
 )
 
 // newInterceptor starts a proxy that ends TLS, shows it to l and sets a field, and has the client
-// of the site use it.
-func newInterceptor(t *testing.T, s *site, l *Live) {
+// of the test server use it.
+func newInterceptor(t *testing.T, s *testServer, l *Live) {
 	t.Helper()
 	caCert, err := selfsigned.Certificate("ca.example")
 	if err != nil {
@@ -69,7 +69,7 @@ func TestLiveIntercept(t *testing.T) {
 	for _, show := range []bool{false, true} {
 		r := record()
 		l := &Live{Handler: r.handle, Options: Options{ShowSecrets: show}}
-		s := newSite(t, func(*server.Server) {}, nil)
+		s := newTestServer(t, func(*server.Server) {}, nil)
 		newInterceptor(t, s, l)
 		if got := s.get(t, "/x"); got != "body hello /x" {
 			t.Fatalf("the answer is %q", got)
@@ -129,7 +129,7 @@ func requestFields(frames []Frame) []Field {
 func TestLiveInterceptHTTP1(t *testing.T) {
 	r := record()
 	l := &Live{Handler: r.handle}
-	s := newSite(t, func(*server.Server) {}, nil)
+	s := newTestServer(t, func(*server.Server) {}, nil)
 	newInterceptor(t, s, l)
 	s.tr.Protocols = new(http.Protocols)
 	s.tr.Protocols.SetHTTP1(true)

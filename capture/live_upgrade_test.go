@@ -20,7 +20,7 @@ import (
 func TestLiveUpgrade(t *testing.T) {
 	r := record()
 	l := &Live{Handler: r.handle}
-	s := newSite(t, func(srv *server.Server) {
+	s := newTestServer(t, func(srv *server.Server) {
 		srv.TLSConfig, srv.Tracer, srv.AllowH2CUpgrade = nil, l, true
 	}, nil)
 	nc, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

@@ -105,7 +105,7 @@ func (c pcapCase) run(t *testing.T) ([]byte, *recorded) {
 		}
 		r.handle(e)
 	}}
-	s := c.site(t, w, l)
+	s := c.server(t, w, l)
 	var wg sync.WaitGroup
 	get := func() {
 		tr := s.tr.Clone()
@@ -113,7 +113,7 @@ func (c pcapCase) run(t *testing.T) ([]byte, *recorded) {
 			tr.Tracer, tr.DialContext = l, w.WrapDial(nil)
 			tr.TLSClientConfig.KeyLogWriter = w.KeyLogWriter()
 		}
-		one := &site{url: s.url, tr: tr}
+		one := &testServer{url: s.url, tr: tr}
 		for i := range 2 {
 			if path := fmt.Sprintf("/%d", i); one.get(t, path) != "body hello "+path {
 				t.Error("a wrong answer")
@@ -138,14 +138,14 @@ func (c pcapCase) run(t *testing.T) ([]byte, *recorded) {
 	return file.Bytes(), r
 }
 
-func (c pcapCase) site(t *testing.T, w *PcapWriter, l *Live) *site {
+func (c pcapCase) server(t *testing.T, w *PcapWriter, l *Live) *testServer {
 	listen := func(nl net.Listener) net.Listener {
 		if c.atClient {
 			return nl
 		}
 		return w.WrapListener(nl)
 	}
-	s := newSite(t, func(srv *server.Server) {
+	s := newTestServer(t, func(srv *server.Server) {
 		if c.version == 0 {
 			srv.TLSConfig = nil
 		} else if !c.atClient {

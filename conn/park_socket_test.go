@@ -70,7 +70,7 @@ func (c *Conn) parkNow() {
 	}
 }
 
-func restSockets() map[string]func(*testing.T) (client, server net.Conn) {
+func parkSockets() map[string]func(*testing.T) (client, server net.Conn) {
 	return map[string]func(*testing.T) (client, server net.Conn){
 		"tcp":  func(t *testing.T) (_, _ net.Conn) { return tcpPair(t) },
 		"unix": func(t *testing.T) (_, _ net.Conn) { return unixPair(t) },
@@ -86,7 +86,7 @@ func restSockets() map[string]func(*testing.T) (client, server net.Conn) {
 }
 
 func TestParkOnSockets(t *testing.T) {
-	for name, connect := range restSockets() {
+	for name, connect := range parkSockets() {
 		t.Run(name, func(t *testing.T) {
 			cn, sn := connect(t)
 			p := startPair(t, cn, sn, Config{})
@@ -122,7 +122,7 @@ func TestParkWithoutWatch(t *testing.T) {
 
 // What ends a connection ends one that no goroutine reads.
 func TestParkEndsOnSockets(t *testing.T) {
-	for kind, connect := range restSockets() {
+	for kind, connect := range parkSockets() {
 		for name, end := range map[string]func(p *startedPair){
 			"peer":     func(p *startedPair) { _ = p.client.NetConn().Close() },
 			"client":   func(p *startedPair) { p.client.Shutdown() },
@@ -308,7 +308,7 @@ func TestParkWithHalfARecord(t *testing.T) {
 // The owner of a net.Conn may close it while the connection is parked, as http.Server.Close does:
 // the connection ends, although the kernel does not report it and no goroutine reads.
 func TestParkClosedByItsOwner(t *testing.T) {
-	for name, connect := range restSockets() {
+	for name, connect := range parkSockets() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cn, sn := connect(t)
@@ -330,9 +330,9 @@ func TestParkClosedByItsOwner(t *testing.T) {
 	}
 }
 
-// A parked connection keeps nothing of how quickly its socket was, unless something is still being
+// A parked connection keeps nothing of how slow its socket was, unless something is still being
 // written when it is parked.
-func TestParkForgetsPace(t *testing.T) {
+func TestParkForgetsBackpressure(t *testing.T) {
 	cn, sn := tcpPair(t)
 	p := startPair(t, cn, sn, Config{})
 	c := p.server
@@ -350,7 +350,7 @@ func TestParkForgetsPace(t *testing.T) {
 		c.mu.Unlock()
 	}
 	if !forgotten {
-		t.Error("the pace of writes is kept")
+		t.Error("the backpressure is kept")
 	}
 	_ = p.client.Close()
 	p.wantEnd()

@@ -24,17 +24,17 @@ func startParkable(t *testing.T, cfg Config) (p *testPeer, ended chan error) {
 	return p, ended
 }
 
-func (p *testPeer) asleep() bool {
+func (p *testPeer) parked() bool {
 	synctest.Wait()
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
 	return p.c.mu.park.parked
 }
 
-func (p *testPeer) wantAsleep(msg string, want bool) {
+func (p *testPeer) wantParked(msg string, want bool) {
 	p.t.Helper()
-	if got := p.asleep(); got != want {
-		p.t.Fatalf("%s: asleep is %v, want %v", msg, got, want)
+	if got := p.parked(); got != want {
+		p.t.Fatalf("%s: parked is %v, want %v", msg, got, want)
 	}
 }
 
@@ -66,26 +66,26 @@ func TestPark(t *testing.T) {
 		for range 5 {
 			p.exchange(id)
 			id += 2
-			p.wantAsleep("after an answer", false)
+			p.wantParked("after an answer", false)
 			time.Sleep(parkAfter - 1)
-			p.wantAsleep("before its time", false)
+			p.wantParked("before its time", false)
 			time.Sleep(parkAfter + 1)
-			p.wantAsleep("when nothing has come", true)
+			p.wantParked("when nothing has come", true)
 			time.Sleep(time.Hour)
 		}
 		// What is half here, or under way, keeps it awake.
 		half := p.codec.Append(nil, h2test.Post(id))
 		p.send(h2test.Raw(half[:12]))
 		time.Sleep(5 * parkAfter)
-		p.wantAsleep("half a frame", false)
+		p.wantParked("half a frame", false)
 		p.send(h2test.Raw(half[12:]))
 		st := p.stream(id)
 		time.Sleep(5 * parkAfter)
-		p.wantAsleep("an open stream", false)
+		p.wantParked("an open stream", false)
 		st.Release()
 		p.c.Flush()
 		time.Sleep(5 * parkAfter)
-		p.wantAsleep("nothing left", true)
+		p.wantParked("nothing left", true)
 		p.c.Shutdown()
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
@@ -114,7 +114,7 @@ func TestParkEnds(t *testing.T) {
 				p, ended := startParkable(t, Config{IdleTimeout: 5 * time.Minute})
 				p.exchange(1)
 				time.Sleep(time.Minute)
-				p.wantAsleep("after a minute", true)
+				p.wantParked("after a minute", true)
 				end(p)
 				time.Sleep(2 * time.Second)
 				_ = p.nc.Close()
@@ -136,7 +136,7 @@ func TestParkAndRequestsTogether(t *testing.T) {
 			gap := parkAfter*time.Duration(rng.IntN(4)) + time.Duration(rng.IntN(5)-2)
 			time.Sleep(max(gap, 0))
 			if rng.IntN(2) == 0 {
-				if p.asleep() {
+				if p.parked() {
 					slept++
 				}
 			}

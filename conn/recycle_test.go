@@ -20,20 +20,20 @@ import (
 	"github.com/sluice-go/sluice/internal/memconn"
 )
 
-// mood is what a client does to a stream that it has opened.
-type mood int
+// behaviour is what a client does to a stream that it has opened.
+type behaviour int
 
 const (
-	patient   mood = iota // echoes all of it
-	impatient             // resets it at some point
-	forgetful             // releases it at some point
-	deafened              // closes reading, sends the rest
-	hurried               // has deadlines
-	numOfMoods
+	readsAll     behaviour = iota // echoes all of it
+	resetsIt                      // resets it at some point
+	releasesIt                    // releases it at some point
+	closesRead                    // closes reading, sends the rest
+	hasDeadlines                  // has deadlines
+	numOfBehaviours
 )
 
-// capricious is echo whose server is no better.
-func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
+// echoOrNot is echo that fails for some requests, in one of several ways.
+func echoOrNot(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 	return func(st *Stream) {
 		mu.Lock()
 		n := rnd.IntN(20)
@@ -59,9 +59,9 @@ func capricious(rnd *rand.Rand, mu *sync.Mutex) func(*Stream) {
 	}
 }
 
-// misuse opens a stream, treats it as the mood says, and reports data that belongs to no stream or
+// misuse opens a stream, treats it as b says, and reports data that belongs to no stream or
 // to another.
-func misuse(c *Client, m mood, size, cut int) error {
+func misuse(c *Client, b behaviour, size, cut int) error {
 	st, err := openStream(c, h2test.Post(0).Fields, false)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func misuse(c *Client, m mood, size, cut int) error {
 	defer st.Release()
 	id := st.ID()
 	body := pattern(id, size)
-	if m == hurried {
+	if b == hasDeadlines {
 		_ = st.SetReadDeadline(time.Now().Add(3 * time.Millisecond))
 		_ = st.SetWriteDeadline(time.Now().Add(time.Millisecond))
 	}
@@ -88,7 +88,7 @@ func misuse(c *Client, m mood, size, cut int) error {
 		}
 		c.Flush()
 	})
-	if m == deafened {
+	if b == closesRead {
 		st.CloseRead()
 		return nil
 	}
@@ -117,10 +117,10 @@ func misuse(c *Client, m mood, size, cut int) error {
 			return nil
 		case err != nil:
 			return nil
-		case m == impatient && got > cut:
+		case b == resetsIt && got > cut:
 			st.Reset(frame.Cancel)
 			return nil
-		case m == forgetful && got > cut:
+		case b == releasesIt && got > cut:
 			wg.Wait() // a stream that is released may not be used
 			return nil
 		}
@@ -138,12 +138,12 @@ func TestRecycledStreamsAreClean(t *testing.T) {
 				var pairs [3]*pair // connections that exchange the memory of their streams
 				for i := range pairs {
 					cn, sn := testEnds(t, memconn.Options{MaxRead: 1 + rnd.IntN(5000), Latency: 100 * time.Microsecond})
-					pairs[i] = newPair(t, cn, sn, cfg, cfg, capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
+					pairs[i] = newPair(t, cn, sn, cfg, cfg, echoOrNot(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
 				}
 				var wg sync.WaitGroup
 				slots := make(chan struct{}, 60)
 				for range 800 {
-					p, m := pairs[rnd.IntN(len(pairs))], mood(rnd.IntN(int(numOfMoods)))
+					p, m := pairs[rnd.IntN(len(pairs))], behaviour(rnd.IntN(int(numOfBehaviours)))
 					size, cut := rnd.IntN(1<<rnd.IntN(16)), 1+rnd.IntN(3000)
 					slots <- struct{}{}
 					wg.Go(func() {
@@ -184,9 +184,9 @@ func TestDyingConnectionsHarmNoOthers(t *testing.T) {
 				survivor, _ := connect(echo)
 				var wg sync.WaitGroup
 				for i := range 40 {
-					p, cn := connect(capricious(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
+					p, cn := connect(echoOrNot(rand.New(rand.NewPCG(seed, uint64(i))), &mu))
 					for range 10 {
-						m, size := mood(rnd.IntN(int(numOfMoods))), rnd.IntN(20_000)
+						m, size := behaviour(rnd.IntN(int(numOfBehaviours))), rnd.IntN(20_000)
 						wg.Go(func() { _ = misuse(p.client, m, size, 700) })
 					}
 					wg.Go(func() { survivor.roundTrip(pattern(uint32(i), 100*i)) })

@@ -22,7 +22,7 @@ import (
 // A wait that a context ends leaves the stream as it was, in both roles.
 func TestReadContext(t *testing.T) {
 	forKinds(t, func(t *testing.T, cn, sn net.Conn) {
-		pace := make(chan string)
+		pieces := make(chan string)
 		var serverErr error
 		p := newPair(t, cn, sn, Config{}, Config{}, func(st *Stream) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -37,7 +37,7 @@ func TestReadContext(t *testing.T) {
 			serverErr = errors.Join(err, again)
 			_ = st.WriteHeaders(status2(200), false)
 			st.Conn().Flush()
-			for s := range pace {
+			for s := range pieces {
 				_, _ = st.Write([]byte(s))
 				st.Conn().Flush()
 			}
@@ -66,7 +66,7 @@ func TestReadContext(t *testing.T) {
 			if d := time.Since(start); n != 0 || !errors.Is(err, context.Canceled) || d != time.Second {
 				t.Fatalf("%d, %v, after %v", n, err, d)
 			}
-			pace <- "0123456789"
+			pieces <- "0123456789"
 			time.Sleep(time.Second)
 			if n, err := st.ReadContext(ctx, buf); n != 0 || !errors.Is(err, context.Canceled) {
 				t.Fatalf("a context that was done before: %d, %v", n, err)
@@ -77,7 +77,7 @@ func TestReadContext(t *testing.T) {
 				got.Write(buf[:n])
 			}
 		}
-		close(pace)
+		close(pieces)
 		_, err = got.ReadFrom(st)
 		check(t, "Read", err)
 		if want := "012345678901234567890123456789end"; got.String() != want {
@@ -150,7 +150,7 @@ func TestHeadContextOfInlineReader(t *testing.T) {
 		st := p.openRequest(h2test.Get(id), "")
 		k := p.start(func() (int, error) { _, err := st.HeadContext(ctx); return 0, err })
 		p.want("the request", h2test.Get(id))
-		if _, _, leader := p.lease(); leader != st {
+		if _, _, holder := p.lease(); holder != st {
 			t.Fatal("the request does not read for itself")
 		}
 		b := p.codec.Append(nil, h2test.Response(id, 204).End())

@@ -263,7 +263,7 @@ func TestNothingRunsWhenIdle(t *testing.T) {
 	})
 }
 
-func TestPace(t *testing.T) {
+func TestHandlerTime(t *testing.T) {
 	const limit = 100 // of workers; as many where handlers are slow
 	p := &handlerTime{procs: 4}
 	slow := func() bool { return p.workers(1, limit) == limit }

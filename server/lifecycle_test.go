@@ -28,7 +28,7 @@ type lifecycle struct {
 	t         *testing.T
 	addr      string
 	secure    bool
-	rests     bool           // the server watches connections by epoll alone that were without requests for 2 s
+	parks     bool           // the server watches connections by epoll alone that were without requests for 2 s
 	release   chan struct{}  // closed when the handlers shall return
 	begun     chan string    // a handler has begun
 	streaming chan struct{}  // closed when the client of "/stream" has the first octets
@@ -186,7 +186,7 @@ func (l *lifecycle) run(gentle bool, end func() string) string {
 	<-l.begun
 	<-l.begun
 	<-l.streaming // what has not arrived when a connection is closed may be lost
-	if l.rests {
+	if l.parks {
 		<-time.After(2100 * time.Millisecond)
 	}
 	over := make(chan string)
@@ -379,7 +379,7 @@ func testLifecycleEnd(t *testing.T, secure, ofHTTPTest bool, end func(l *lifecyc
 		all.Go(func() {
 			t.Run(kind, func(t *testing.T) {
 				l := newLifecycle(t, secure)
-				l.rests = kind != kindNetHTTP
+				l.parks = kind != kindNetHTTP
 				seen[i] = end(l, kind)
 			})
 		})

@@ -70,7 +70,7 @@ const racyChild = "SLUICE_TEST_RACY_CHILD"
 // A handler that changes memory while Write sends it is found by the race detector, although
 // nothing of ours copies it. It runs in a process of its own, since the detector fails a test that
 // has a race.
-func TestRaceLentMemory(t *testing.T) {
+func TestRaceBorrowedMemory(t *testing.T) {
 	if os.Getenv(racyChild) != "" {
 		runRacyChild(t)
 		return
@@ -79,7 +79,7 @@ func TestRaceLentMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestRaceLentMemory$")
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestRaceBorrowedMemory$")
 	cmd.Env = append(os.Environ(), racyChild+"=1", "GORACE=halt_on_error=1 atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "DATA RACE") || !strings.Contains(string(out), "internal/socket") {

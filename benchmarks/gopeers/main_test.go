@@ -16,7 +16,7 @@ import (
 )
 
 // Every server gives the answers of package peerserver.
-func TestRivals(t *testing.T) {
+func TestServers(t *testing.T) {
 	for name, newServer := range servers {
 		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
 			s, err := newServer(peerserver.Spec{Name: name, MaxStreams: 250})

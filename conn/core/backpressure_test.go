@@ -30,11 +30,13 @@ func fillOrder(t *testing.T, c Driver, limit int) string {
 // longer awaited: those behind it do not get the rest of the write.
 func TestBackpressure(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		patient bool
-		piece   int    // what A, which is urgent, writes at a time
-		again   string // one letter for each Fill: A has more (+), or has not and is awaited no longer (-), or was late (l)
-		want    []string
+		name         string
+		backpressure bool
+		piece        int // what A, which is urgent, writes at a time
+		// again has a letter for each Fill: A has more (+), or has not and is awaited no longer (-), or
+		// was late (l).
+		again string
+		want  []string
 	}{
 		{"quick", false, 32 << 10, "++", []string{"AABBBBC", "AABBBBC"}},
 		{"slow", true, 32 << 10, "+++", []string{"AA", "AA", "AA"}},
@@ -60,7 +62,7 @@ func TestBackpressure(t *testing.T) {
 				}
 			}
 			p.c.Output(nil)
-			p.c.SetBackpressure(tt.patient)
+			p.c.SetBackpressure(tt.backpressure)
 			give := func(id uint32, n int) {
 				t.Helper()
 				if s := p.stream(id); len(s.out.data) == 0 {

@@ -24,7 +24,7 @@ var (
 // every window.
 func TestTwoCores(t *testing.T) {
 	if *oneSeed != 0 {
-		runWorld(t, *oneSeed)
+		runTwoCores(t, *oneSeed)
 		return
 	}
 	n := *seeds
@@ -34,7 +34,7 @@ func TestTwoCores(t *testing.T) {
 	var total Counts
 	var grown, shrunk int
 	for seed := range n {
-		w := runWorld(t, seed+1)
+		w := runTwoCores(t, seed+1)
 		shrunk += w.shrunk
 		for _, n := range w.ends {
 			total.StreamsOpened += n.c.Counts().StreamsOpened
@@ -58,50 +58,52 @@ func TestTwoCores(t *testing.T) {
 
 func FuzzTwoCores(f *testing.F) {
 	f.Add(uint64(1))
-	f.Fuzz(func(t *testing.T, seed uint64) { runWorld(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { runTwoCores(t, seed) })
 }
 
-// A world is the two ends of a connection. All that is random in it comes from one seed.
-type world struct {
-	tb     testing.TB
-	seed   uint64
-	rng    *rand.Rand
-	now    time.Time
-	step   int
-	calm   bool // no more noise
-	shrunk int  // how often a connection has changed its initial window
+// A twoCores is the two ends of a connection. All that is random in it comes from one seed.
+type twoCores struct {
+	tb        testing.TB
+	seed      uint64
+	rng       *rand.Rand
+	now       time.Time
+	step      int
+	quiescent bool // no more noise
+	shrunk    int  // how often a connection has changed its initial window
 
-	ends  [2]*node // by Role
-	plans map[uint32]*plan
-	order []uint32 // of plans, as they were made
+	ends      [2]*endpoint // by Role
+	exchanges map[uint32]*exchange
+	order     []uint32 // of exchanges, as they were made
 }
 
-// A node is one end: a Conn, and the program that drives it.
-type node struct {
-	w     *world
+// An endpoint is one end: a Conn, and the program that drives it.
+type endpoint struct {
+	w     *twoCores
 	c     Driver
-	other *node
+	other *endpoint
 
 	wire []byte // on the way from here to the other
 	in   []byte // arrived here, not decoded
 
-	halves  map[uint32]*half
-	owners  map[*Stream]*half // also of streams that are closed and unread
-	open    []uint32          // streams that live here, for picking one at random
-	free    []*Stream
-	changes [][]frame.Setting // of ours, on their way until the acknowledgement
-	largest uint32            // frame that the peer has allowed since the output was taken
-	acks    int
-	asked   bool // the last change of the initial window was the connection's own, and is not acknowledged
-	begun   bool // the first flight is on the wire
-	ended   bool // Shutdown was called
+	endpointStreams map[uint32]*endpointStream
+	owners          map[*Stream]*endpointStream // also of streams that are closed and unread
+	open            []uint32                    // streams that live here, for picking one at random
+	free            []*Stream
+	changes         [][]frame.Setting // of ours, on their way until the acknowledgement
+	largest         uint32            // frame that the peer has allowed since the output was taken
+	acks            int
+	asked           bool // the last change of the initial window was the connection's own, and is not acknowledged
+	begun           bool // the first flight is on the wire
+	ended           bool // Shutdown was called
 }
 
-func runWorld(tb testing.TB, seed uint64) *world {
+func runTwoCores(tb testing.TB, seed uint64) *twoCores {
 	tb.Helper()
-	w := &world{tb: tb, seed: seed, rng: rand.New(rand.NewPCG(seed, 42)), now: epoch, plans: make(map[uint32]*plan)}
+	w := &twoCores{
+		tb: tb, seed: seed, rng: rand.New(rand.NewPCG(seed, 42)), now: epoch, exchanges: make(map[uint32]*exchange),
+	}
 	for i := range w.ends {
-		w.ends[i] = w.newNode()
+		w.ends[i] = w.newEndpoint()
 	}
 	for role, n := range w.ends {
 		n.c = New(w.config(Role(role), n)).Driver()
@@ -119,11 +121,11 @@ func runWorld(tb testing.TB, seed uint64) *world {
 	return w
 }
 
-func (w *world) newNode() *node {
-	return &node{w: w, halves: make(map[uint32]*half), owners: make(map[*Stream]*half)}
+func (w *twoCores) newEndpoint() *endpoint {
+	return &endpoint{w: w, endpointStreams: make(map[uint32]*endpointStream), owners: make(map[*Stream]*endpointStream)}
 }
 
-func (w *world) config(role Role, n *node) Config {
+func (w *twoCores) config(role Role, n *endpoint) Config {
 	cfg := testConfig(role)
 	cfg.MaxConcurrentStreams = w.pick(1, 3, 100)
 	cfg.DecoderTableSize = w.pick(0, 100, 4096, 1<<16)
@@ -155,7 +157,7 @@ func (w *world) config(role Role, n *node) Config {
 }
 
 // newStream uses the memory of closed streams again.
-func (n *node) newStream() *Stream {
+func (n *endpoint) newStream() *Stream {
 	if k := len(n.free); k > 0 {
 		s := n.free[k-1]
 		n.free = n.free[:k-1]
@@ -164,18 +166,18 @@ func (n *node) newStream() *Stream {
 	return new(Stream)
 }
 
-func (w *world) pick(values ...uint32) uint32 { return values[w.rng.IntN(len(values))] }
+func (w *twoCores) pick(values ...uint32) uint32 { return values[w.rng.IntN(len(values))] }
 
 // chance is true once in n times.
-func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+func (w *twoCores) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
-func (w *world) failf(format string, args ...any) {
+func (w *twoCores) failf(format string, args ...any) {
 	w.tb.Helper()
 	w.tb.Fatalf("-seed %d: step %d: %s", w.seed, w.step, fmt.Sprintf(format, args...))
 }
 
 // act does one random thing.
-func (w *world) act() {
+func (w *twoCores) act() {
 	w.now = w.now.Add(time.Duration(w.rng.IntN(20)) * time.Millisecond)
 	n := w.ends[w.rng.IntN(2)]
 	switch w.rng.IntN(16) {
@@ -199,7 +201,7 @@ func (w *world) act() {
 }
 
 // finishStep does rare things.
-func (n *node) finishStep() {
+func (n *endpoint) finishStep() {
 	switch n.w.rng.IntN(40) {
 	case 0:
 		n.ended = true
@@ -218,7 +220,7 @@ func (n *node) finishStep() {
 
 // reprioritize changes the priority of a stream, which must change nothing but the order of what is
 // sent.
-func (n *node) reprioritize() {
+func (n *endpoint) reprioritize() {
 	if h := n.any(); h != nil {
 		if err := n.c.SetPriority(h.s, n.w.priority()); err != nil && !errors.Is(err, ErrPriority) &&
 			!errors.Is(err, ErrClosed) {
@@ -228,7 +230,7 @@ func (n *node) reprioritize() {
 }
 
 // priority is one of any kind.
-func (w *world) priority() priority.Params {
+func (w *twoCores) priority() priority.Params {
 	return priority.Params{
 		Extensible: w.chance(2), Urgency: uint8(w.rng.IntN(9)), Incremental: w.chance(2),
 		Tree: w.chance(2), DependsOn: uint32(w.rng.IntN(40)), Exclusive: w.chance(3), Weight: uint8(w.rng.IntN(256)),
@@ -236,30 +238,30 @@ func (w *world) priority() priority.Params {
 }
 
 // disturb resets a stream, now and then, or says that it is not wanted.
-func (n *node) disturb() {
+func (n *endpoint) disturb() {
 	h := n.any()
 	if h == nil || !n.w.chance(3) {
 		return
 	}
 	if n.w.chance(3) {
-		h.plan.stopped[n.c.cfg.Role] = true
+		h.exchange.stopped[n.c.cfg.Role] = true
 		n.c.StopRecv(h.s)
 	} else {
-		h.plan.killed = true
+		h.exchange.killed = true
 		n.c.Reset(h.s, frame.Code(n.w.pick(uint32(frame.Cancel), uint32(frame.InternalError), 0)))
 	}
 	n.events()
 }
 
 // any picks a stream that lives here.
-func (n *node) any() *half {
+func (n *endpoint) any() *endpointStream {
 	if len(n.open) == 0 {
 		return nil
 	}
-	return n.halves[n.open[n.w.rng.IntN(len(n.open))]]
+	return n.endpointStreams[n.open[n.w.rng.IntN(len(n.open))]]
 }
 
-func (n *node) tick() {
+func (n *endpoint) tick() {
 	if at, ok := n.c.Deadline(); ok && !at.After(n.w.now) {
 		if err := n.c.Tick(n.w.now); err != nil {
 			n.w.failf("%v: Tick: %v", n.c.cfg.Role, err)
@@ -269,7 +271,7 @@ func (n *node) tick() {
 }
 
 // request makes the client open a stream.
-func (w *world) request() {
+func (w *twoCores) request() {
 	n := w.ends[Client]
 	if err := n.c.CanOpen(); err != nil {
 		if errors.Is(err, ErrNoMoreStreams) != n.c.State().Draining {
@@ -277,13 +279,13 @@ func (w *world) request() {
 		}
 		return
 	}
-	p := w.newPlan()
+	p := w.newExchange()
 	s, err := n.c.Open(Request{Fields: p.request.fields, Head: p.head, End: p.request.bare(), Priority: w.priority()})
 	if err != nil {
 		w.failf("Open: %v", err)
 	}
 	p.id = s.ID
-	w.plans[p.id] = p
+	w.exchanges[p.id] = p
 	w.order = append(w.order, p.id)
 	h := n.begin(s, p)
 	h.headSent, h.ended = true, p.request.bare()
@@ -291,14 +293,14 @@ func (w *world) request() {
 }
 
 // push makes the server promise something.
-func (w *world) push() {
+func (w *twoCores) push() {
 	n := w.ends[Server]
 	h := n.any()
 	if h == nil {
 		return
 	}
-	p := w.newPlan()
-	p.parent = h.plan
+	p := w.newExchange()
+	p.parent = h.exchange
 	p.request.fields[0].Value = "GET"
 	if p.head {
 		p.request.fields[0].Value = "HEAD"
@@ -315,7 +317,7 @@ func (w *world) push() {
 		return
 	}
 	p.id = s.ID
-	w.plans[p.id] = p
+	w.exchanges[p.id] = p
 	w.order = append(w.order, p.id)
 	hs := n.begin(s, p)
 	hs.gotHead, hs.gotEnd = true, true
@@ -323,7 +325,7 @@ func (w *world) push() {
 }
 
 // move takes output and puts it on the wire.
-func (n *node) move() {
+func (n *endpoint) move() {
 	n.c.SetBackpressure(n.w.chance(2))
 	n.c.Fill(n.w.rng.IntN(100_000))
 	if n.w.chance(4) {
@@ -334,7 +336,7 @@ func (n *node) move() {
 }
 
 // deliver lets k octets arrive here.
-func (n *node) deliver(k int) {
+func (n *endpoint) deliver(k int) {
 	k = min(k, len(n.other.wire))
 	n.in = append(n.in, n.other.wire[:k]...)
 	n.other.wire = n.other.wire[k:]
@@ -362,7 +364,7 @@ func (n *node) deliver(k int) {
 
 // change sends SETTINGS behind the back of the connection, and brings them into force when it is
 // time.
-func (n *node) change() {
+func (n *endpoint) change() {
 	var list []frame.Setting
 	for range n.w.rng.IntN(4) {
 		switch n.w.rng.IntN(4) {
@@ -388,7 +390,7 @@ func (n *node) change() {
 	n.sendSettings(list)
 }
 
-func (n *node) sendSettings(list []frame.Setting) {
+func (n *endpoint) sendSettings(list []frame.Setting) {
 	if n.c.cfg.MaxUnread < 1<<30 {
 		return // the connection sends its own, and takes every acknowledgement for that of those
 	}
@@ -397,7 +399,7 @@ func (n *node) sendSettings(list []frame.Setting) {
 }
 
 // noteAsked notes that the connection has sent SETTINGS of its own, which have no list.
-func (n *node) noteAsked() {
+func (n *endpoint) noteAsked() {
 	if n.c.settings.windowUnacked && !n.asked {
 		n.asked = true
 		n.changes = append(n.changes, nil)
@@ -407,7 +409,7 @@ func (n *node) noteAsked() {
 
 // acknowledged brings into force what the other has acknowledged. The first acknowledgement is for
 // what Start sent.
-func (n *node) acknowledged() {
+func (n *endpoint) acknowledged() {
 	if n.acks++; n.acks == 1 {
 		return
 	}

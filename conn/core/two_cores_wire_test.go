@@ -9,7 +9,7 @@ import (
 
 // shake puts frames on the wire, some in another form that means the same: in pieces, padded, with
 // priority, and with frames between them that mean nothing.
-func (n *node) shake(b []byte) {
+func (n *endpoint) shake(b []byte) {
 	w := n.w
 	n.noteLargest()
 	defer func() { n.largest = n.c.peer.MaxFrameSize }()
@@ -24,7 +24,7 @@ func (n *node) shake(b []byte) {
 	for len(b) > 0 {
 		h, p, k, err := frame.Split(b, frame.MaxMaxFrameSize)
 		if err != nil || k == 0 {
-			w.failf("%v has sent half a frame: %v", n.c.cfg.Role, err)
+			w.failf("%v has sent endpointStream a frame: %v", n.c.cfg.Role, err)
 		}
 		if h.Length > n.largest {
 			w.failf("%v has sent a frame that is too large: %v", n.c.cfg.Role, h)
@@ -43,17 +43,17 @@ func (n *node) shake(b []byte) {
 			n.wire = append(n.wire, whole...)
 		}
 	}
-	if !w.calm && w.chance(4) {
+	if !w.quiescent && w.chance(4) {
 		n.noise()
 	}
 }
 
 // noteLargest notes how large the frames may be that are in the output: the peer may allow less
 // since they were put there.
-func (n *node) noteLargest() { n.largest = max(n.largest, n.c.peer.MaxFrameSize) }
+func (n *endpoint) noteLargest() { n.largest = max(n.largest, n.c.peer.MaxFrameSize) }
 
 // shakeData pads DATA, for which the sender must have credit, or cuts it in two.
-func (n *node) shakeData(h frame.Header, p []byte) {
+func (n *endpoint) shakeData(h frame.Header, p []byte) {
 	f := frame.Data{StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Data: p}
 	pad := n.w.rng.IntN(256)
 	// Otherwise the credit may have come after the DATA.
@@ -75,7 +75,7 @@ func (n *node) shakeData(h frame.Header, p []byte) {
 }
 
 // shakeHeaders pads HEADERS, adds a priority, or goes on in CONTINUATION frames.
-func (n *node) shakeHeaders(h frame.Header, p []byte) {
+func (n *endpoint) shakeHeaders(h frame.Header, p []byte) {
 	w := n.w
 	f := frame.Headers{
 		StreamID: h.StreamID, EndStream: h.Flags.Has(frame.FlagEndStream), Padded: w.chance(2),
@@ -98,7 +98,7 @@ func (n *node) shakeHeaders(h frame.Header, p []byte) {
 }
 
 // noise is a frame that changes nothing.
-func (n *node) noise() {
+func (n *endpoint) noise() {
 	w := n.w
 	id := uint32(1 + w.rng.IntN(50))
 	switch w.rng.IntN(6) {
@@ -118,7 +118,7 @@ func (n *node) noise() {
 		}
 	case 4: // frames with content that end nothing
 		for _, o := range n.open {
-			if h := n.halves[o]; h.headSent && !h.ended && h.s.state.CanSend() {
+			if h := n.endpointStreams[o]; h.headSent && !h.ended && h.s.state.CanSend() {
 				n.wire = h2test.Data(o, "").Append(n.wire)
 				return
 			}
@@ -135,7 +135,7 @@ type transit struct {
 	updates map[uint32]int64 // increments
 }
 
-func (n *node) transit() transit {
+func (n *endpoint) transit() transit {
 	t := transit{make(map[uint32]int64), make(map[uint32]int64)}
 	skip := len(n.other.c.dec.prefaceLeft)
 	b := slices.Concat(n.other.in, n.wire, n.c.out)
@@ -160,7 +160,7 @@ func (n *node) transit() transit {
 }
 
 // check holds both ends' windows against each other, with what is on the way between them.
-func (w *world) check() {
+func (w *twoCores) check() {
 	for _, a := range w.ends {
 		b := a.other
 		wantAccounts(w.tb, a.c)
@@ -193,11 +193,11 @@ func (w *world) check() {
 }
 
 // settle lets everything come to its end.
-func (w *world) settle() {
+func (w *twoCores) settle() {
 	for _, n := range w.ends {
 		n.sendSettings([]frame.Setting{setting(frame.SettingInitialWindowSize, 40_000)})
 	}
-	w.calm = true
+	w.quiescent = true
 	quiet := 0
 	for round := 0; quiet < 3; round++ {
 		if round > 100_000 {
@@ -207,7 +207,7 @@ func (w *world) settle() {
 		quiet++
 		for _, n := range w.ends {
 			for _, id := range append([]uint32(nil), n.open...) {
-				h := n.halves[id]
+				h := n.endpointStreams[id]
 				for h.s != nil && h.queued == nil && !h.ended {
 					n.finish(h)
 					quiet = 0
@@ -233,7 +233,7 @@ func (w *world) settle() {
 }
 
 // finish sends what is left of a message.
-func (n *node) finish(h *half) {
+func (n *endpoint) finish(h *endpointStream) {
 	if n.c.cfg.Role == Server && !h.headSent {
 		n.sendHead(h)
 	} else {
@@ -243,7 +243,7 @@ func (n *node) finish(h *half) {
 }
 
 // checkEnd checks that everything has arrived and nothing is left.
-func (w *world) checkEnd() {
+func (w *twoCores) checkEnd() {
 	w.check()
 	for _, n := range w.ends {
 		c := n.c
@@ -271,13 +271,13 @@ func (w *world) checkEnd() {
 		}
 	}
 	for _, id := range w.order {
-		w.checkPlan(w.plans[id])
+		w.checkExchange(w.exchanges[id])
 	}
 }
 
-// checkPlan checks that both messages have arrived, where nothing was in the way.
-func (w *world) checkPlan(p *plan) {
-	client, server := w.ends[Client].halves[p.id], w.ends[Server].halves[p.id]
+// checkExchange checks that both messages have arrived, where nothing was in the way.
+func (w *twoCores) checkExchange(p *exchange) {
+	client, server := w.ends[Client].endpointStreams[p.id], w.ends[Server].endpointStreams[p.id]
 	switch {
 	case p.killed:
 	case p.parent != nil && server.reset != nil: // refused

@@ -24,13 +24,13 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// site is a server of the tests.
-type site struct {
+// testServer is a server of the tests.
+type testServer struct {
 	url   string
 	roots string // file of its certificate
 }
 
-func newSite(t *testing.T) *site {
+func newTestServer(t *testing.T) *testServer {
 	t.Helper()
 	cert, err := selfsigned.Certificate("127.0.0.1")
 	if err != nil {
@@ -77,7 +77,7 @@ func newSite(t *testing.T) *site {
 		_ = srv.Close()
 		<-ended
 	})
-	s := &site{url: "https://" + l.Addr().String(), roots: filepath.Join(t.TempDir(), "roots.pem")}
+	s := &testServer{url: "https://" + l.Addr().String(), roots: filepath.Join(t.TempDir(), "roots.pem")}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
 	if err := os.WriteFile(s.roots, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func newSite(t *testing.T) *site {
 }
 
 // get runs the command, and returns what it writes.
-func (s *site) get(o Options, paths ...string) (out, errs string, err error) {
+func (s *testServer) get(o Options, paths ...string) (out, errs string, err error) {
 	var stdout, stderr bytes.Buffer
 	for _, p := range paths {
 		o.URLs = append(o.URLs, s.url+p)
@@ -98,7 +98,7 @@ func (s *site) get(o Options, paths ...string) (out, errs string, err error) {
 }
 
 func TestGet(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	file := filepath.Join(t.TempDir(), "photo.jpg")
 	if err := os.WriteFile(file, []byte("photo"), 0o600); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestStat(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	out, errs, err := s.get(Options{Stat: true, Repeat: 2, Parallel: 4}, "/hello", "/push?key=abc")
 	if err != nil {
 		t.Fatal(err, errs)
@@ -200,7 +200,7 @@ func TestStat(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "to") + "/"
 	_, errs, err := s.get(Options{Output: folder, Terminal: 100, Parallel: 4}, "/hello", "/big", "/hello", "/cut")
@@ -253,7 +253,7 @@ func TestFileName(t *testing.T) {
 }
 
 func TestUpload(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	file := filepath.Join(t.TempDir(), "data")
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -265,7 +265,7 @@ func TestUpload(t *testing.T) {
 }
 
 func TestKeyLog(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	file := filepath.Join(t.TempDir(), "keys")
 	_, errs, err := s.get(Options{KeyLog: file}, "/hello")
 	if err != nil || !strings.Contains(errs, "Keys of TLS are written to "+file) {
@@ -282,7 +282,7 @@ func TestKeyLog(t *testing.T) {
 
 // The frames are shown, without what is secret, and recorded.
 func TestVerbose(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	file := filepath.Join(t.TempDir(), "record.pcapng")
 	o := Options{Verbose: true, Record: file, Header: []string{"Authorization: Bearer abc"}, Color: "never"}
 	out, errs, err := s.get(o, "/hello")
@@ -331,7 +331,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	s.roots = ""
 	_, _, err := s.get(Options{}, "/hello")
 	if err == nil || !strings.Contains(err.Error(), "--cacert FILE trusts it") {

@@ -12,7 +12,7 @@ import (
 
 // A push that does not end is given up with --timeout, and with an interrupt.
 func TestPushWithoutEnd(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	for name, tt := range map[string]struct {
 		timeout time.Duration
 		cancel  bool

@@ -31,7 +31,7 @@ func TestRedirectedFields(t *testing.T) {
 		"another port":    {other.URL, []string{"Accept", "X-Plain"}},
 	} {
 		to = tt.to
-		_, _, err := (&site{url: first.URL}).get(Options{Follow: true, Header: []string{
+		_, _, err := (&testServer{url: first.URL}).get(Options{Follow: true, Header: []string{
 			"Authorization: Bearer a", "Cookie: a=b", "X-Api-Key: a", "Accept: */*", "X-Plain: a",
 		}}, "/?token=abc")
 		if err != nil {

@@ -56,7 +56,7 @@ func TestUnique(t *testing.T) {
 
 // With --fail, the page of an error takes the place of no file.
 func TestFailKeepsFile(t *testing.T) {
-	s := newSite(t)
+	s := newTestServer(t)
 	file := filepath.Join(t.TempDir(), "file")
 	for _, tt := range []struct {
 		path, want string

@@ -76,7 +76,7 @@ func (c *config) banner(w io.Writer, ls *listen.Listeners, watched *watch.Watch)
 	if http != "" {
 		fmt.Fprintf(w, "  %s\n      HTTP/1.1, and HTTP/2 in clear (h2c) by prior knowledge\n", http)
 	}
-	fmt.Fprintf(w, "\nFor %s, to %s.\n", c.forWhom(), c.whereTo())
+	fmt.Fprintf(w, "\nFor %s, to %s.\n", c.clientsText(), c.targetsText())
 	if c.ca != nil {
 		fmt.Fprintf(w, "\nThe TLS of tunnels ends here. %s\n", strings.TrimSpace(c.ca.Trust()))
 	}
@@ -97,8 +97,8 @@ func (c *config) banner(w io.Writer, ls *listen.Listeners, watched *watch.Watch)
 	fmt.Fprintln(w, stop)
 }
 
-// forWhom says which clients may use the proxy.
-func (c *config) forWhom() string {
+// clientsText says which clients may use the proxy.
+func (c *config) clientsText() string {
 	var files []string
 	for _, f := range []string{c.o.Users, c.o.DigestUsers} {
 		if f != "" {
@@ -114,8 +114,8 @@ func (c *config) forWhom() string {
 	return "everyone that can connect"
 }
 
-// whereTo says what the proxy lets through.
-func (c *config) whereTo() string {
+// targetsText says what the proxy lets through.
+func (c *config) targetsText() string {
 	what := "public addresses"
 	if c.o.AllowPrivate {
 		what = "public and private addresses"

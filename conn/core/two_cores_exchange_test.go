@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-go/sluice/internal/h2test"
 )
 
-// A plan is what a stream is to carry. Both ends know it; what arrives is held against it.
-type plan struct {
+// An exchange is what a stream is to carry. Both ends know it; what arrives is held against it.
+type exchange struct {
 	id                uint32
-	head              bool  // the request is HEAD
-	parent            *plan // in answer to which it was promised
+	head              bool      // the request is HEAD
+	parent            *exchange // in answer to which it was promised
 	request, response letter
 	interim           [][]header.Field
 
@@ -33,10 +33,10 @@ type letter struct {
 // bare tells that the head is all.
 func (l *letter) bare() bool { return l.size == 0 && len(l.trailers) == 0 }
 
-// A half is what one end knows of a stream.
-type half struct {
-	s    *Stream // nil when closed
-	plan *plan
+// An endpointStream is what one end knows of a stream.
+type endpointStream struct {
+	s        *Stream // nil when closed
+	exchange *exchange
 
 	headSent bool
 	interims int
@@ -50,8 +50,8 @@ type half struct {
 	reset           error
 }
 
-func (w *world) newPlan() *plan {
-	p := &plan{head: w.chance(8)}
+func (w *twoCores) newExchange() *exchange {
+	p := &exchange{head: w.chance(8)}
 	method := "POST"
 	if p.head {
 		method = "HEAD"
@@ -73,7 +73,7 @@ func (w *world) newPlan() *plan {
 	return p
 }
 
-func (w *world) newLetter(head []string) letter {
+func (w *twoCores) newLetter(head []string) letter {
 	l := letter{size: int(w.pick(0, 0, 1, 100, 2000, 20_000, 70_000))}
 	l.size -= min(l.size, w.rng.IntN(10))
 	for range w.rng.IntN(4) {
@@ -95,24 +95,24 @@ func content(id uint32, from Role, i int) byte {
 }
 
 // outgoing and incoming are the messages as n sees them.
-func (h *half) outgoing(n *node) *letter {
+func (h *endpointStream) outgoing(n *endpoint) *letter {
 	if n.c.cfg.Role == Client {
-		return &h.plan.request
+		return &h.exchange.request
 	}
-	return &h.plan.response
+	return &h.exchange.response
 }
 
-func (h *half) incoming(n *node) *letter { return h.outgoing(n.other) }
+func (h *endpointStream) incoming(n *endpoint) *letter { return h.outgoing(n.other) }
 
-func (n *node) begin(s *Stream, p *plan) *half {
-	h := &half{s: s, plan: p}
-	n.halves[s.ID], n.owners[s] = h, h
+func (n *endpoint) begin(s *Stream, p *exchange) *endpointStream {
+	h := &endpointStream{s: s, exchange: p}
+	n.endpointStreams[s.ID], n.owners[s] = h, h
 	n.open = append(n.open, s.ID)
 	return h
 }
 
 // send goes on with some message.
-func (n *node) send() {
+func (n *endpoint) send() {
 	h := n.any()
 	switch {
 	case h == nil || h.ended && h.queued == nil:
@@ -127,8 +127,8 @@ func (n *node) send() {
 	n.events()
 }
 
-func (n *node) sendHead(h *half) {
-	p := h.plan
+func (n *endpoint) sendHead(h *endpointStream) {
+	p := h.exchange
 	if h.s.reserved && int(n.c.streams.local) >= int(n.c.peer.MaxConcurrentStreams) {
 		p.killed = true // the limit was lowered since the promise
 		if err := n.c.SendHead(h.s, ResponseHead{Fields: p.response.fields}); !errors.Is(err, ErrNoStream) {
@@ -146,11 +146,11 @@ func (n *node) sendHead(h *half) {
 	n.must(n.c.SendHead(h.s, ResponseHead{Fields: p.response.fields, End: h.ended}))
 }
 
-func (n *node) sendBody(h *half, most int) {
+func (n *endpoint) sendBody(h *endpointStream, most int) {
 	l := h.outgoing(n)
 	b := make([]byte, min(most, l.size-h.sent))
 	for i := range b {
-		b[i] = content(h.plan.id, n.c.cfg.Role, h.sent+i)
+		b[i] = content(h.exchange.id, n.c.cfg.Role, h.sent+i)
 	}
 	h.sent += len(b)
 	h.ended = h.sent == l.size && (len(b) == 0 || n.w.chance(2))
@@ -169,7 +169,7 @@ func (n *node) sendBody(h *half, most int) {
 }
 
 // hesitate takes back what waits to be sent, or has it copied.
-func (n *node) hesitate(h *half) {
+func (n *endpoint) hesitate(h *endpointStream) {
 	if n.w.chance(2) {
 		n.c.Keep(h.s)
 		clear(h.queued)
@@ -181,7 +181,7 @@ func (n *node) hesitate(h *half) {
 	}
 }
 
-func (n *node) must(err error) {
+func (n *endpoint) must(err error) {
 	n.w.tb.Helper()
 	if err != nil {
 		n.w.failf("%v: %v", n.c.cfg.Role, err)
@@ -189,7 +189,7 @@ func (n *node) must(err error) {
 }
 
 // read consumes something that has arrived.
-func (n *node) read() {
+func (n *endpoint) read() {
 	for s, h := range n.unread() {
 		k := 1 + n.w.rng.IntN(h.unread)
 		if n.w.chance(2) {
@@ -200,7 +200,7 @@ func (n *node) read() {
 	}
 }
 
-func (n *node) consume(s *Stream, h *half, k int) {
+func (n *endpoint) consume(s *Stream, h *endpointStream, k int) {
 	h.unread -= k
 	if n.c.Consume(s, k) {
 		n.c.Tune(s, n.w.now)
@@ -209,8 +209,8 @@ func (n *node) consume(s *Stream, h *half, k int) {
 }
 
 // unread finds what is unread, in an order that depends on the seed alone.
-func (n *node) unread() func(yield func(*Stream, *half) bool) {
-	return func(yield func(*Stream, *half) bool) {
+func (n *endpoint) unread() func(yield func(*Stream, *endpointStream) bool) {
+	return func(yield func(*Stream, *endpointStream) bool) {
 		var list []*Stream
 		for s, h := range n.owners {
 			if h.unread > 0 {
@@ -231,15 +231,15 @@ func (n *node) unread() func(yield func(*Stream, *half) bool) {
 }
 
 // recycle gives the memory of a stream back that is closed and read.
-func (n *node) recycle(s *Stream, h *half) {
+func (n *endpoint) recycle(s *Stream, h *endpointStream) {
 	if h.s == nil && h.unread == 0 {
 		delete(n.owners, s)
 		n.free = append(n.free, s)
 	}
 }
 
-// events takes what the connection has found and holds it against the plan.
-func (n *node) events() {
+// events takes what the connection has found and holds it against the exchange.
+func (n *endpoint) events() {
 	for {
 		e, ok := n.c.NextEvent()
 		if !ok {
@@ -249,12 +249,12 @@ func (n *node) events() {
 			continue
 		}
 		if e.Kind == EventHeaders && n.c.cfg.Role == Server {
-			n.begin(e.Stream, n.w.plans[e.Stream.ID])
+			n.begin(e.Stream, n.w.exchanges[e.Stream.ID])
 		}
 		if e.Kind == EventPush {
-			h := n.begin(e.Stream, n.w.plans[e.Stream.ID])
+			h := n.begin(e.Stream, n.w.exchanges[e.Stream.ID])
 			h.headSent, h.ended = true, true
-			n.same(e, e.Stream.Head.Fields, h.plan.request.fields)
+			n.same(e, e.Stream.Head.Fields, h.exchange.request.fields)
 			continue
 		}
 		h := n.owners[e.Stream]
@@ -265,7 +265,7 @@ func (n *node) events() {
 	}
 }
 
-func (n *node) event(e *Event, h *half) {
+func (n *endpoint) event(e *Event, h *endpointStream) {
 	l := h.incoming(n)
 	switch e.Kind {
 	case EventHeaders:
@@ -273,12 +273,12 @@ func (n *node) event(e *Event, h *half) {
 		n.same(e, e.Stream.Head.Fields, l.fields)
 		n.end(e, h)
 	case EventInformational:
-		n.same(e, e.Message.Fields, h.plan.interim[h.gotInterims])
+		n.same(e, e.Message.Fields, h.exchange.interim[h.gotInterims])
 		h.gotInterims++
 	case EventData:
 		for i, b := range e.Data {
-			if b != content(h.plan.id, n.other.c.cfg.Role, h.got+i) {
-				n.w.failf("%v: octet %d of stream %d is %d", n.c.cfg.Role, h.got+i, h.plan.id, b)
+			if b != content(h.exchange.id, n.other.c.cfg.Role, h.got+i) {
+				n.w.failf("%v: octet %d of stream %d is %d", n.c.cfg.Role, h.got+i, h.exchange.id, b)
 			}
 		}
 		h.got += len(e.Data)
@@ -286,7 +286,7 @@ func (n *node) event(e *Event, h *half) {
 		if len(l.trailers) == 0 || !e.End {
 			n.end(e, h)
 		} else {
-			n.w.failf("%v: stream %d ended without trailers", n.c.cfg.Role, h.plan.id)
+			n.w.failf("%v: stream %d ended without trailers", n.c.cfg.Role, h.exchange.id)
 		}
 	case EventTrailers:
 		n.same(e, e.Message.Fields, l.trailers)
@@ -300,7 +300,7 @@ func (n *node) event(e *Event, h *half) {
 			n.same(e, e.Stream.Head.Fields, l.fields) // as long as the stream lives
 		}
 		h.s = nil
-		i := slices.Index(n.open, h.plan.id)
+		i := slices.Index(n.open, h.exchange.id)
 		n.open = slices.Delete(n.open, i, i+1)
 		n.recycle(e.Stream, h)
 	case EventAltSvc: // noise
@@ -310,7 +310,7 @@ func (n *node) event(e *Event, h *half) {
 }
 
 // same compares fields with those that were sent; pseudo-header fields are not among the former.
-func (n *node) same(e *Event, got, want []header.Field) {
+func (n *endpoint) same(e *Event, got, want []header.Field) {
 	for len(want) > 0 && want[0].Name[0] == ':' {
 		want = want[1:]
 	}
@@ -320,7 +320,7 @@ func (n *node) same(e *Event, got, want []header.Field) {
 }
 
 // end checks that a message that ends is whole.
-func (n *node) end(e *Event, h *half) {
+func (n *endpoint) end(e *Event, h *endpointStream) {
 	if !e.End {
 		return
 	}
@@ -331,18 +331,20 @@ func (n *node) end(e *Event, h *half) {
 }
 
 // resetBy checks that a stream which ends early has a reason to.
-func (n *node) resetBy(e *Event, h *half) {
+func (n *endpoint) resetBy(e *Event, h *endpointStream) {
 	var se *frame.StreamError
 	if !errors.As(e.Err, &se) {
 		n.w.failf("%v: %v", n.c.cfg.Role, e.Err)
 	}
 	h.reset = e.Err
 	switch {
-	case h.plan.killed || h.plan.stopped[n.c.cfg.Role] || h.plan.stopped[n.other.c.cfg.Role]:
-	case h.plan.parent != nil && se.Initiator == frame.Remote && n.c.cfg.Role == Server: // refused, or its parent is gone
-	case h.plan.parent != nil && se.Code == frame.RefusedStream: // the client has lowered its limit since it was opened
+	case h.exchange.killed || h.exchange.stopped[n.c.cfg.Role] || h.exchange.stopped[n.other.c.cfg.Role]:
+	// A push that was refused, or whose parent is gone.
+	case h.exchange.parent != nil && se.Initiator == frame.Remote && n.c.cfg.Role == Server:
+	// The client has lowered its limit since it was opened.
+	case h.exchange.parent != nil && se.Code == frame.RefusedStream:
 	case se.Code == frame.RefusedStream && se.Initiator == frame.Remote && n.c.cfg.Role == Client:
-		h.plan.refused = true
+		h.exchange.refused = true
 	default:
 		n.w.failf("%v: nobody has reset the stream: %v", n.c.cfg.Role, e.Err)
 	}
