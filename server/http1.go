@@ -73,7 +73,8 @@ func (pc *pendingConn) serveHTTP1(read []byte, state *tls.ConnectionState) {
 	}
 	// net/http would close a tls.Conn for which ALPN has chosen what it does not know.
 	otherALPN := pc.cfg.IgnoreALPN && state != nil && state.NegotiatedProtocol == alpn.HTTP2
-	needsEnd := pc.done != nil || state == nil && s.upgrades(pc.cfg) // to be found by http1ConnState
+	// To be found by http1ConnState, which does not report what hijacks it to go on here.
+	needsEnd := pc.done != nil || s.ConnState != nil || state == nil && s.upgrades(pc.cfg)
 	switch {
 	case len(read) > 0 || otherALPN || needsEnd && !reflect.ValueOf(c).Comparable():
 		c = newPrefixConn(pc, read, state)
@@ -82,8 +83,9 @@ func (pc *pendingConn) serveHTTP1(read []byte, state *tls.ConnectionState) {
 		s.mu.http1Conns[c] = pc
 		s.mu.Unlock()
 	}
-	err := s.http1.Serve(&singleListener{ctx: context.WithValue(pc.ctx, pendingConnKey{}, pc), c: c})
-	if !errors.Is(err, errSingleConn) { // the server is closed
+	l := &singleListener{ctx: context.WithValue(pc.ctx, pendingConnKey{}, pc), c: c}
+	_ = s.http1.Serve(l) // which always fails
+	if l.c != nil {      // it was closed before it has accepted the connection
 		_ = s.takeHTTP1Conn(c)
 		drain(pc.nc)
 		pc.close(http.ErrServerClosed)
@@ -122,7 +124,7 @@ func (s *Server) http1ConnState(c net.Conn, state http.ConnState) {
 		pc = s.takeHTTP1Conn(c)
 	}
 	if pc != nil && pc.switched.Load() {
-		return // it goes on as HTTP/2
+		return // it goes on, as HTTP/2 or behind RefuseConnect
 	}
 	if p, ok := c.(prefixed); ok {
 		c = p.unwrap().Conn

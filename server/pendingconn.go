@@ -29,7 +29,9 @@ type pendingConn struct {
 	upgrade  *conn.Upgrade // the request of HTTP/1.1 that the caller of ServeConnWith has upgraded; nil: none
 
 	prefixConn *prefixConn // what HTTP/1.1 is served on, where octets were taken from nc; nil: nc itself
-	switched   atomic.Bool // HTTP/1.1 goes on as HTTP/2, by "Upgrade: h2c"
+	switched   atomic.Bool // HTTP/1.1 goes on as HTTP/2, by "Upgrade: h2c", or behind RefuseConnect
+
+	kept bool // it waits for its next request, behind RefuseConnect; guarded by Server.mu
 
 	// headerStart is when reading has begun of octets that the http.Server for HTTP/1.1 takes for
 	// the first of a request's header. Zero: it reads them from nc itself.

@@ -88,6 +88,11 @@ func (s *Server) waitPending(ctx context.Context) error {
 		s.mu.nonePending = make(chan struct{})
 	}
 	none := s.mu.nonePending
+	for pc := range s.mu.pending {
+		if pc.kept {
+			go pc.abort() // as in abortPending
+		}
+	}
 	s.mu.Unlock()
 	grace := time.AfterFunc(newConnGrace, s.abortPending)
 	defer grace.Stop()

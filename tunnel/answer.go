@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dunglas/httpsfv"
+
+	"github.com/sluice-go/sluice/server"
 )
 
 // Error types of Proxy-Status (RFC 9209 §2.3) that this package uses.
@@ -77,11 +79,15 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err 
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	p.boundFlush(w, r)
-	if r.ProtoMajor < 2 && r.Method == http.MethodConnect && ref.Status != http.StatusProxyAuthRequired {
-		// A client that does not wait for the answer has sent octets of the tunnel, which must not be
-		// taken for a request. With 407 the connection is kept, which schemes of several rounds need;
-		// net/http of Go 1.27 closes it all the same.
-		h.Set("Connection", "close")
+	if r.ProtoMajor < 2 && r.Method == http.MethodConnect {
+		switch {
+		case ref.Status != http.StatusProxyAuthRequired:
+			// A client that does not wait for the answer has sent octets of the tunnel, which must not
+			// be taken for a request.
+			h.Set("Connection", "close")
+		case server.RefuseConnect(w, r, ref.Status, []byte(body)) == nil:
+			return // the connection is kept, which schemes of several rounds need
+		}
 	}
 	if r.ProtoMajor < 2 && r.ContentLength != 0 {
 		// net/http reads the content before it answers, and closes the connection if that fails.

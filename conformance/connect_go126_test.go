@@ -1,7 +1,0 @@
-//go:build !go1.27
-
-package conformance
-
-// connsOfChallenge is how many connections a client of HTTP/1.1 makes for a CONNECT that is
-// challenged and sent again.
-const connsOfChallenge = 1
