@@ -35,6 +35,10 @@ type Content struct {
 	Octets  []byte   // up to what Err is about
 	Sent    int64    // octets as they were sent, those that are missing left out
 
+	// Messages are those of gRPC in Octets, of which at most 1,000 are told apart. With gRPC-Web
+	// trailers are none of them.
+	Messages []GRPCMessage
+
 	// Err says why there is not more in Octets: octets were lost, the message was cut, a coding is
 	// not valid or not known, or a limit. It is nil where all of the content is there.
 	Err error
@@ -42,7 +46,7 @@ type Content struct {
 
 // A ContentDecoder makes Contents of the events of any number of connections, however their
 // messages interleave. It needs Options.Bodies. The codings gzip, deflate, br and zstd are undone,
-// several in a row, too.
+// several in a row, too, and those of the messages of gRPC.
 //
 // Content is kept as it was sent until its message is over, and is decoded then. It is not for
 // several goroutines at once.
@@ -77,17 +81,19 @@ type contentKey struct {
 
 // openContent is the content of a message that is not over.
 type openContent struct {
-	known    bool // the header section was seen
-	kind     string
-	codings  []string
-	length   int64 // content-length; -1 is none
-	octets   []byte
-	sent     int64
-	time     time.Time
-	any      bool   // content was seen
-	gaps     uint64 // of the connection, when the content began
-	complete bool
-	err      error
+	known   bool // the header section was seen
+	kind    string
+	codings []string
+	length  int64 // content-length; -1 is none
+
+	grpcCoding string // grpc-encoding
+	octets     []byte
+	sent       int64
+	time       time.Time
+	any        bool   // content was seen
+	gaps       uint64 // of the connection, when the content began
+	complete   bool
+	err        error
 }
 
 // Errors of Content.
@@ -166,6 +172,9 @@ func (c *ContentDecoder) head(conn uint64, k contentKey, fields []Field, status 
 	kind := fieldValue(fields, "content-type")
 	o.kind = strings.Clone(kind[:min(len(kind), maxHeadOctets)])
 	o.codings = codingsOf(fields)
+	if coding := fieldValue(fields, "grpc-encoding"); len(coding) <= maxHeadOctets {
+		o.grpcCoding = strings.ToLower(coding)
+	}
 	if n, err := strconv.ParseUint(fieldValue(fields, "content-length"), 10, 63); err == nil {
 		o.length = int64(n)
 	}
@@ -252,6 +261,10 @@ func (c *ContentDecoder) finish(conn uint64, k contentKey) {
 	content.Octets, content.Codings, content.Err = c.decode(o)
 	if !o.known && content.Err == nil {
 		content.Err = errNoHead
+	}
+	var err error
+	if content.Messages, err = c.messages(o); content.Err == nil {
+		content.Err = err
 	}
 	c.Handler(&content)
 }

@@ -38,6 +38,12 @@ func codingsOf(fields []Field) []string {
 	return list
 }
 
+// mostDecoded is how many octets a content may become.
+func (c *ContentDecoder) mostDecoded(o *openContent) int64 {
+	most := max(ratioFloor, int64(len(o.octets))*orDefault(c.MaxRatio, DefaultMaxRatio))
+	return min(most, orDefault(c.MaxDecoded, DefaultMaxDecoded))
+}
+
 // decode undoes the codings of a content, and returns the octets, the codings that were undone, and
 // why there are not more.
 func (c *ContentDecoder) decode(o *openContent) (p []byte, undone []string, err error) {
@@ -47,8 +53,7 @@ func (c *ContentDecoder) decode(o *openContent) (p []byte, undone []string, err 
 	if len(o.codings) > maxCodings {
 		return o.octets, nil, fmt.Errorf("the content has more than %d codings", maxCodings)
 	}
-	most := max(ratioFloor, int64(len(o.octets))*orDefault(c.MaxRatio, DefaultMaxRatio))
-	most = min(most, orDefault(c.MaxDecoded, DefaultMaxDecoded))
+	most := c.mostDecoded(o)
 	chain := decoderChain{most: most}
 	defer chain.close()
 	var r io.Reader = bytes.NewReader(o.octets)

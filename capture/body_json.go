@@ -13,62 +13,95 @@ const jsonPiece = 16 << 10
 // It is otherwise as AppendJSON. It keeps nothing of the line, which may be six times as long as
 // the octets.
 func (c *Content) WriteJSON(w io.Writer) error {
-	o := newObject(make([]byte, 0, 1<<10))
-	o.str("kind", "content")
-	o.num("conn", int64(c.Conn))
-	o.time("time", c.Time)
-	o.num("stream", int64(c.Stream))
-	o.str("dir", c.Dir.String())
-	o.octetsIf("content_type", c.Type)
-	o.texts("codings", c.Codings)
-	o.num("sent", c.Sent)
+	j := contentJSON{jsonObject: newObject(make([]byte, 0, 1<<10)), w: w}
+	j.str("kind", "content")
+	j.num("conn", int64(c.Conn))
+	j.time("time", c.Time)
+	j.num("stream", int64(c.Stream))
+	j.str("dir", c.Dir.String())
+	j.octetsIf("content_type", c.Type)
+	j.texts("codings", c.Codings)
+	j.num("sent", c.Sent)
 	if c.Err != nil {
-		o.octets("error", c.Err.Error())
+		j.octets("error", c.Err.Error())
 	}
-	if len(c.Octets) <= jsonPiece {
-		o.content(c.Octets)
-		_, err := w.Write(o.end())
-		return err
+	j.content(c.Octets)
+	if len(c.Messages) > 0 {
+		j.objects("messages", len(c.Messages), func(i int) { j.message(&c.Messages[i]) })
 	}
-	o.num("length", int64(len(c.Octets)))
-	var err error
-	if utf8.Valid(c.Octets) {
-		o.key("text")
-		err = writeTextJSON(w, append(o.b, '"'), c.Octets)
-	} else {
-		o.key("base64")
-		err = writeBase64(w, append(o.b, '"'), c.Octets)
-	}
-	if err == nil {
-		_, err = io.WriteString(w, `"}`)
-	}
-	return err
+	j.b = j.end()
+	j.flush()
+	return j.err
 }
 
-// writeTextJSON writes b, and behind it the escaped octets of a text. b is used for the pieces.
-func writeTextJSON(w io.Writer, b, text []byte) error {
-	for len(text) > 0 {
+// contentJSON is an object that is written in pieces.
+type contentJSON struct {
+	*jsonObject
+	w   io.Writer
+	err error // of w, the first one
+}
+
+// flush writes what there is.
+func (j *contentJSON) flush() {
+	if j.err == nil {
+		_, j.err = j.w.Write(j.b)
+	}
+	j.b = j.b[:0]
+}
+
+// message adds what a message of gRPC has.
+func (j *contentJSON) message(m *GRPCMessage) {
+	j.flag("compressed", m.Compressed)
+	j.num("sent", m.Sent)
+	if m.Err != nil {
+		j.octets("error", m.Err.Error())
+	}
+	j.content(m.Octets)
+}
+
+// content adds octets: as text where they are text.
+func (j *contentJSON) content(octets []byte) {
+	if len(octets) <= jsonPiece {
+		j.jsonObject.content(octets)
+		if len(j.b) > jsonPiece {
+			j.flush()
+		}
+		return
+	}
+	j.num("length", int64(len(octets)))
+	if utf8.Valid(octets) {
+		j.key("text")
+		j.b = append(j.b, '"')
+		j.text(octets)
+	} else {
+		j.key("base64")
+		j.b = append(j.b, '"')
+		j.base64(octets)
+	}
+	j.b = append(j.b, '"')
+}
+
+// text writes a text that is escaped.
+func (j *contentJSON) text(text []byte) {
+	for len(text) > 0 && j.err == nil {
 		n := min(len(text), jsonPiece)
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n++
 		}
-		b = appendText(b, string(text[:n]))
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-		b, text = b[:0], text[n:]
+		j.b = appendText(j.b, string(text[:n]))
+		text = text[n:]
+		j.flush()
 	}
-	return nil
 }
 
-// writeBase64 writes b, and behind it octets in base64.
-func writeBase64(w io.Writer, b, octets []byte) error {
-	if _, err := w.Write(b); err != nil {
-		return err
+// base64 writes octets in base64.
+func (j *contentJSON) base64(octets []byte) {
+	j.flush()
+	if j.err != nil {
+		return
 	}
-	enc := base64.NewEncoder(base64.StdEncoding, w)
-	if _, err := enc.Write(octets); err != nil {
-		return err
+	enc := base64.NewEncoder(base64.StdEncoding, j.w)
+	if _, j.err = enc.Write(octets); j.err == nil {
+		j.err = enc.Close()
 	}
-	return enc.Close()
 }

@@ -177,15 +177,26 @@ func FuzzContent(f *testing.F) {
 		f.Add(byte(i), encode(coding, []byte("text that was sent")))
 		f.Add(byte(i), encode(coding, make([]byte, 10_000)))
 	}
-	codings := []string{"gzip", "br", "zstd", "deflate", "gzip, br", "br, zstd"}
+	f.Add(byte(6), []byte(framed(1, string(encode("gzip", []byte("hello"))))+framed(0, "a")))
+	codings := []string{"gzip", "br", "zstd", "deflate", "gzip, br", "br, zstd", "grpc"}
 	f.Fuzz(func(t *testing.T, n byte, p []byte) {
 		const most = 1 << 16
 		c := ContentDecoder{MaxDecoded: most, Handler: func(c *Content) {
 			if len(c.Octets) > max(most, len(p)) {
 				t.Errorf("%d octets", len(c.Octets))
 			}
+			n := 0
+			for i := range c.Messages {
+				n += len(c.Messages[i].Octets)
+			}
+			if n > most+len(p) {
+				t.Errorf("%d octets of messages", n)
+			}
 		}}
 		fields := []Field{{Name: "content-encoding", Value: codings[int(n)%len(codings)]}}
+		if fields[0].Value == "grpc" {
+			fields = []Field{{Name: "content-type", Value: "application/grpc"}, {Name: "grpc-encoding", Value: "gzip"}}
+		}
 		c.Event(&Message{Line: "HTTP/1.1 200 OK", Fields: fields})
 		c.Event(&Body{Octets: p, End: true})
 	})

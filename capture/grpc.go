@@ -31,9 +31,9 @@ const (
 
 // findGRPC begins to follow a call, where content-type says that it is one.
 func (x *exchange) findGRPC(d Dir, fields []Field) {
-	t := strings.ToLower(fieldValue(fields, "content-type"))
-	kind, ok := strings.CutPrefix(t, "application/grpc")
-	if !ok || kind != "" && !strings.ContainsRune("+-; ", rune(kind[0])) {
+	t := fieldValue(fields, "content-type")
+	kind, ok := grpcKind(t)
+	if !ok {
 		// A proxy on the way may answer a call with a page of its own, which has no messages.
 		x.grpc[d].off = x.grpc[d].off || t != ""
 		return

@@ -237,7 +237,9 @@ func TestJSONIsDocumented(t *testing.T) {
 			Conn: 1, Stream: 3, Dir: Server, Time: at(0), Type: "text/plain", Codings: []string{"gzip"}, Octets: []byte("text"),
 			Sent: 20, Err: errContentCut,
 		},
-		{Conn: 1, Octets: []byte{0xff}},
+		{Conn: 1, Octets: []byte{0xff}, Messages: []GRPCMessage{
+			{Compressed: true, Sent: 9, Octets: []byte{0xff}, Err: errContentCut}, {Octets: []byte("text")},
+		}},
 	} {
 		var members map[string]any
 		var line bytes.Buffer

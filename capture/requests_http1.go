@@ -150,13 +150,12 @@ func (f http1Form) content(d Dir, r *Request, c *Content) {
 		return
 	case c == nil:
 		f.note("%d octets of content", n)
+	case len(c.Messages) > 0:
+		f.messages(c.Messages)
 	case !isText(c.Octets):
 		f.note("%d octets of content that is no text", len(c.Octets))
 	default:
-		writeSafe(f.w, c.Octets, "\n\t")
-		if len(c.Octets) > 0 && c.Octets[len(c.Octets)-1] != '\n' {
-			f.line("")
-		}
+		f.text(c.Octets)
 	}
 	if c != nil && len(c.Codings) > 0 {
 		f.note("sent as %d octets with %s", c.Sent, strings.Join(c.Codings, ", "))
@@ -165,6 +164,32 @@ func (f http1Form) content(d Dir, r *Request, c *Content) {
 		f.note("the content ends here: %s", c.Err)
 	}
 	f.line("")
+}
+
+// text writes lines of text.
+func (f http1Form) text(p []byte) {
+	writeSafe(f.w, p, "\n\t")
+	if len(p) > 0 && p[len(p)-1] != '\n' {
+		f.line("")
+	}
+}
+
+// messages writes those of gRPC, which are shown where they are text.
+func (f http1Form) messages(list []GRPCMessage) {
+	for i := range list {
+		m := &list[i]
+		how := ""
+		if m.Compressed {
+			how = fmt.Sprintf(", sent as %d that are compressed", m.Sent)
+		}
+		f.note("message %d: %d octets%s", i+1, len(m.Octets), how)
+		if isText(m.Octets) {
+			f.text(m.Octets)
+		}
+		if m.Err != nil {
+			f.note("the message ends here: %s", m.Err)
+		}
+	}
 }
 
 // notes writes how the exchange ended.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/sluice-go/sluice/capture"
@@ -52,16 +53,29 @@ func (x *exchangesAsHTTP1) event(e capture.Event) {
 // keep keeps the content of a message.
 func (x *exchangesAsHTTP1) keep(c *capture.Content) {
 	content := *c
-	if room := maxKeptContent - x.kept; len(c.Octets) > room {
-		content.Octets, content.Err = c.Octets[:room], errNotKept
+	if len(c.Messages) > 0 { // they are shown in place of the octets
+		content.Octets, content.Messages = nil, slices.Clone(c.Messages)
+		for i := range content.Messages {
+			m := &content.Messages[i]
+			m.Octets, m.Err = x.keepOctets(m.Octets, m.Err)
+		}
+	} else {
+		content.Octets, content.Err = x.keepOctets(c.Octets, c.Err)
 	}
-	content.Octets = bytes.Clone(content.Octets)
-	x.kept += len(content.Octets)
 	key := conn{c.Conn, c.Stream}
 	if x.content[key] == nil {
 		x.content[key] = &[2]*capture.Content{}
 	}
 	x.content[key][c.Dir] = &content
+}
+
+// keepOctets returns a copy of the octets that there is room for, and err or why they are less.
+func (x *exchangesAsHTTP1) keepOctets(p []byte, err error) ([]byte, error) {
+	if room := maxKeptContent - x.kept; len(p) > room {
+		p, err = p[:room], errNotKept
+	}
+	x.kept += len(p)
+	return bytes.Clone(p), err
 }
 
 // take returns the content of an exchange, and forgets it.
@@ -73,6 +87,9 @@ func (x *exchangesAsHTTP1) take(key conn) (content [2]*capture.Content) {
 	for _, c := range content {
 		if c != nil {
 			x.kept -= len(c.Octets)
+			for i := range c.Messages {
+				x.kept -= len(c.Messages[i].Octets)
+			}
 		}
 	}
 	return content

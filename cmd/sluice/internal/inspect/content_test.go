@@ -38,3 +38,27 @@ func TestLongContent(t *testing.T) {
 		t.Errorf("%d octets, want %d: %.100q", len(shown), len(want), shown)
 	}
 }
+
+// Messages of gRPC are shown one by one, and are kept for the end of their exchange in place of the
+// octets that they were in.
+func TestMessages(t *testing.T) {
+	c := &capture.Content{Conn: 1, Stream: 1, Octets: make([]byte, 100), Messages: []capture.GRPCMessage{
+		{Compressed: true, Sent: 9, Octets: []byte("hello")}, {Octets: []byte{0xff}, Sent: 1, Err: io.ErrUnexpectedEOF},
+	}}
+	var out bytes.Buffer
+	newText(&out, false).content(c)
+	_, shown, _ := strings.Cut(out.String(), "\n")
+	const want = indent + "message 1: 5 octets, sent as 9 octets that are compressed\n" + indent + "| hello\n" +
+		indent + "message 2: 1 octet  unexpected EOF\n" + indent + "| (no text)\n"
+	if shown != want {
+		t.Errorf("%q, want %q", shown, want)
+	}
+	x := newHTTP1(io.Discard, true)
+	x.keep(c)
+	if x.kept != 6 {
+		t.Errorf("%d octets are kept, want 6", x.kept)
+	}
+	if x.take(conn{1, 1}); x.kept != 0 {
+		t.Errorf("%d octets are kept behind the end", x.kept)
+	}
+}

@@ -1,12 +1,10 @@
 package inspect
 
 import (
-	"bytes"
 	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sluice-go/sluice/capture"
 	"github.com/sluice-go/sluice/frame"
@@ -266,56 +264,6 @@ func (x *text) field(f *capture.Field) {
 	x.put("\n")
 }
 
-// content writes what a message carries, when it is over.
-func (x *text) content(c *capture.Content) {
-	arrow, s := x.side(c.Dir)
-	x.line(c.Conn, c.Time, arrow, s)
-	x.put("content        ")
-	from := len(x.b)
-	x.num(int64(c.Stream))
-	x.right(from, 5)
-	x.put("  " + countText(int64(len(c.Octets)), "octet"))
-	if c.Type != "" {
-		x.put(" of ")
-		x.say(c.Type)
-	}
-	if len(c.Codings) > 0 {
-		x.put(", sent as " + countText(c.Sent, "octet") + " with ")
-		x.say(strings.Join(c.Codings, ", "))
-	}
-	if c.Err != nil {
-		x.put("  ")
-		x.b = x.colors.bad.add(x.b, escaped(c.Err.Error()))
-	}
-	x.put("\n")
-	if utf8.Valid(c.Octets) {
-		for line := range bytes.Lines(c.Octets) {
-			x.put(indent + "| ")
-			x.sayLong(bytes.TrimRight(line, "\r\n"))
-			x.put("\n")
-		}
-	} else {
-		x.put(indent + "| (no text)\n")
-	}
-	x.flush()
-}
-
-// sayLong appends text of a peer of any length, and writes what has been appended in pieces.
-func (x *text) sayLong(p []byte) {
-	const piece = 4 << 10
-	for len(p) > 0 {
-		n := min(len(p), piece)
-		for n < len(p) && !utf8.RuneStart(p[n]) {
-			n++
-		}
-		x.b = appendEscaped(x.b, p[:n])
-		p = p[n:]
-		if len(x.b) > piece {
-			x.flush()
-		}
-	}
-}
-
 // request writes an exchange that is over in one line.
 func (x *text) request(e *capture.Request) {
 	at := e.End
@@ -342,8 +290,11 @@ func (x *text) request(e *capture.Request) {
 			x.put(" ")
 			x.say(g.Message)
 		}
-		x.put(", messages " + strconv.FormatInt(g.Count[capture.Client], 10) + " → " +
-			strconv.FormatInt(g.Count[capture.Server], 10) + " ←")
+		x.put(", messages ")
+		x.messages(g, capture.Client)
+		x.put(" → ")
+		x.messages(g, capture.Server)
+		x.put(" ←")
 	}
 	x.put("\n")
 }

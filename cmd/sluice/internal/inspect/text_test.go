@@ -105,7 +105,10 @@ func textEvents() []capture.Event {
 			Conn: 1, Stream: 1, Method: "GET", Scheme: "https", Authority: "a.example", Path: "/x?y", Status: 200,
 			Start: at(200), End: at(1400), Body: [2]int64{0, 5}, ResetBy: "client", ResetCode: frame.Cancel,
 			Wait: capture.Wait{Server: 200 * time.Microsecond, Connection: time.Second},
-			GRPC: &capture.GRPC{Status: 5, Message: "not found", Count: [2]int64{1, 2}},
+			GRPC: &capture.GRPC{
+				Status: 5, Message: "not found", Count: [2]int64{1, 4}, Messages: [2][]int64{{3}, {300, 0, 5, 6}},
+				Compressed: [2]int64{0, 1}, Encoding: [2]string{"", "gzip"},
+			},
 		},
 		&capture.Body{Conn: 1, Stream: 1, Time: at(1500), Dir: capture.Server, Octets: []byte("as it was sent"), End: true},
 		&capture.Message{
@@ -160,7 +163,8 @@ const wantText = `
 #1     0.001200 ! error: it is wrong (by the client, stream 1, frame 4, RFC 9113 §5.1, some-rule)
 #1     0.001300 ! 1448 octets are lost
 #1     0.001400 = request 1: GET https://a.example/x?y 200, reset by the client with CANCEL, 5 octets in 1.2ms; ` +
-	`waited 200µs for the server, 1s for the connection's window; gRPC status 5 not found, messages 1 → 2 ←
+	`waited 200µs for the server, 1s for the connection's window; gRPC status 5 not found, ` +
+	`messages 1 (3 octets) → 4 (300, 0, 5, … octets; 1 compressed: gzip) ←
 #1     0.001600 → message 1  GET / HTTP/1.1
                      host: a
                      no Host
