@@ -8,9 +8,8 @@ import (
 
 // Limits of what is kept of HTTP/1.1.
 const (
-	maxHTTP1Line          = 64 << 10 // octets of a line
-	keptHTTP1Line         = 4 << 10  // octets of memory for lines that are kept from one to the next
-	defaultMaxFieldOctets = 1 << 20  // of Options.MaxFieldOctets
+	maxHTTP1Line  = 64 << 10 // octets of a line
+	keptHTTP1Line = 4 << 10  // octets of memory for lines that are kept from one to the next
 
 	maxHTTP1Wait = 64 << 10 // octets of the client that wait for the answer to CONNECT or Upgrade
 )

@@ -225,7 +225,7 @@ func (o *http1Dir) field(line string, long bool) {
 	m, n := o.head, len(line)+fieldOverhead
 	limit := o.h.s.a.opts.MaxFieldOctets
 	if limit <= 0 {
-		limit = defaultMaxFieldOctets
+		limit = DefaultMaxFieldOctets
 	}
 	switch {
 	case m.kept+n > limit:

@@ -2,14 +2,8 @@ package capture
 
 import "time"
 
-const (
-	// defaultMinStall is Options.MinStall where it is 0. A reader that is not scheduled at once, or
-	// collects garbage, keeps a sender waiting for less.
-	defaultMinStall = 20 * time.Millisecond
-
-	// maxStalls is how many Stalls of a direction of a stream are reported one by one.
-	maxStalls = 1000
-)
+// maxStalls is how many Stalls of a direction of a stream are reported one by one.
+const maxStalls = 1000
 
 // A period is a time without window, or several in a row.
 type period struct {
@@ -65,7 +59,7 @@ func (l *ledger) minStall() time.Duration {
 	if n := l.s.a.opts.MinStall; n > 0 {
 		return n
 	}
-	return defaultMinStall
+	return DefaultMinStall
 }
 
 // reportShort reports the short periods in a row, if they are long enough together.

@@ -2,6 +2,19 @@ package capture
 
 import "time"
 
+// Defaults of Options.
+const (
+	// DefaultMinStall is that of MinStall. A reader that is not scheduled at once, or collects
+	// garbage, keeps a sender waiting for less.
+	DefaultMinStall = 20 * time.Millisecond
+
+	// DefaultMaxReadConnections is that of MaxConnections; a [Live] has a bound of its own.
+	DefaultMaxReadConnections = 1024
+
+	// DefaultMaxFieldOctets is that of MaxFieldOctets.
+	DefaultMaxFieldOctets = 1 << 20
+)
+
 // Options say what is shown.
 type Options struct {
 	// KeyLog has the secrets of TLS connections, in the format of SSLKEYLOGFILE. Those in the
@@ -19,18 +32,20 @@ type Options struct {
 	// Bodies has Body events delivered.
 	Bodies bool
 
-	// MinStall is the shortest Stall that is shown; default 20 ms. Shorter ones count in Wait.
+	// MinStall is the shortest Stall that is shown; default [DefaultMinStall], 20 ms. Shorter ones
+	// count in Wait.
 	MinStall time.Duration
 
 	// Start, if it is set, is called with the time of the first segment of TCP, before any event. A
-	// connection may be told later than one that began behind it.
+	// Connection may come later than that of one that began behind it.
 	Start func(time.Time)
 
 	// MaxConnections bounds the connections of a capture that are followed at the same time; default
-	// 1024. Each needs some 15 KiB. Beyond it the one that was idle for longest is told to be open
-	// at its end, and what follows of it is another one.
+	// [DefaultMaxReadConnections], 1024. Each needs some 15 KiB. Beyond it the one that was idle for
+	// longest has an End that says that it is open, and what follows of it is another one.
 	MaxConnections int
 
-	// MaxFieldOctets bounds the octets of a header section that are kept; default 1 MiB.
+	// MaxFieldOctets bounds the octets of a header section that are kept; default
+	// [DefaultMaxFieldOctets], 1 MiB.
 	MaxFieldOctets int
 }

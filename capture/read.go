@@ -49,9 +49,6 @@ const (
 	maxTCP    = 6 << 20  // of segments that wait for others
 )
 
-// maxConnections is the default of Options.MaxConnections.
-const maxConnections = 1024
-
 // ReadFile reads a capture from a file. It is otherwise as [Read].
 func ReadFile(name string, o Options, h Handler) (Summary, error) {
 	f, err := os.Open(name) //nolint:gosec // the caller names it
@@ -160,7 +157,7 @@ func (rd *reading) read(r io.Reader) error {
 	}
 	rd.packets = p
 	tcp := tcpstream.New(rd.open, tcpstream.Options{
-		MaxConns: cmp.Or(max(rd.a.opts.MaxConnections, 0), maxConnections), MaxBuffered: maxTCP,
+		MaxConns: cmp.Or(max(rd.a.opts.MaxConnections, 0), DefaultMaxReadConnections), MaxBuffered: maxTCP,
 	})
 	defer func() {
 		tcp.Close()

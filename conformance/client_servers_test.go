@@ -3,8 +3,6 @@ package conformance
 import (
 	"bufio"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -34,18 +32,14 @@ type foreignServer struct {
 func prepare(t *testing.T) *foreignServer {
 	t.Helper()
 	s := &foreignServer{dir: t.TempDir()}
-	s.key, s.cert = filepath.Join(s.dir, "key.pem"), filepath.Join(s.dir, "cert.pem")
 	cert, err := selfsigned.Certificate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
+	if s.cert, s.key, err = selfsigned.WriteFiles(s.dir, &cert); err != nil {
 		t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		s.key:                             pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
-		s.cert:                            pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
 		filepath.Join(s.dir, "hello"):     []byte(helloBody),
 		filepath.Join(s.dir, "push"):      []byte(helloBody),
 		filepath.Join(s.dir, "big"):       bigBody(),

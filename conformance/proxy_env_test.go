@@ -2,18 +2,14 @@ package conformance
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -106,18 +102,9 @@ func portOf(addr string) string { return addr[len("127.0.0.1:"):] }
 // writeCertificate writes a certificate and its key to files.
 func writeCertificate(t *testing.T, cert *tls.Certificate) (certFile, keyFile string) {
 	t.Helper()
-	key, err := x509.MarshalECPrivateKey(cert.PrivateKey.(*ecdsa.PrivateKey))
+	certFile, keyFile, err := selfsigned.WriteFiles(t.TempDir(), cert)
 	if err != nil {
 		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, keyFile: {Type: "EC PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return certFile, keyFile
 }

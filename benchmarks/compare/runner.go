@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -85,15 +83,9 @@ func (l *runner) writeCertificate() error {
 	if err != nil {
 		return err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		return err
-	}
 	l.root = cert.Certificate[0]
-	l.key, l.cert = filepath.Join(l.dir, "key.pem"), filepath.Join(l.dir, "cert.pem")
-	return errors.Join(
-		os.WriteFile(l.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
-		os.WriteFile(l.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.root}), 0o644))
+	l.cert, l.key, err = selfsigned.WriteFiles(l.dir, &cert)
+	return err
 }
 
 // environment describes the machine.

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -78,4 +80,28 @@ func TestCertificateHandshake(t *testing.T) {
 	}
 	c.Close() // the server may still be writing its session tickets
 	<-serverErr
+}
+
+func TestWriteFiles(t *testing.T) {
+	cert, err := Certificate("a.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile, err := WriteFiles(t.TempDir(), &cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Leaf.Equal(cert.Leaf) {
+		t.Error("the files have another certificate")
+	}
+	if info, err := os.Stat(keyFile); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
+	}
+	if _, _, err := WriteFiles(filepath.Join(certFile, "none"), &cert); err == nil {
+		t.Error("there is no error where the files cannot be written")
+	}
 }

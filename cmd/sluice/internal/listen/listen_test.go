@@ -1,13 +1,9 @@
 package listen
 
 import (
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,19 +55,9 @@ func writePair(t *testing.T, host string) *Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := x509.MarshalECPrivateKey(cert.PrivateKey.(*ecdsa.PrivateKey))
-	if err != nil {
+	var o Options
+	if o.CertFile, o.KeyFile, err = selfsigned.WriteFiles(t.TempDir(), &cert); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	o := &Options{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
-	for file, block := range map[string]*pem.Block{
-		o.CertFile: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
-		o.KeyFile:  {Type: "EC PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return o
+	return &o
 }
