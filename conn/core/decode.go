@@ -184,17 +184,14 @@ func (dec *frameDecoder) fragment(p []byte, end bool) error {
 			return err
 		}
 	}
-	if err := dec.hpack.Write(p); err != nil {
-		return err
-	}
 	if !end {
 		dec.pending.open = true
-		return nil
+		return dec.hpack.Write(p)
 	}
 	dec.block = dec.pending
 	dec.pending = headerBlock{}
 	dec.complete = true
-	return dec.hpack.Finish(&dec.msg)
+	return dec.hpack.Decode(p, &dec.msg)
 }
 
 // Receive handles every whole frame in b, and returns the number n of octets that those have.

@@ -44,19 +44,6 @@ func (cfg *Config) smallWindow() uint32 {
 	return min(small, cfg.StreamWindow)
 }
 
-// newStreamWindow returns the receive window of a new stream. Until the peer has acknowledged our
-// SETTINGS it may use the initial value (RFC 9113 §6.5.3), so a smaller one does not hold before
-// that.
-func (c *Conn) newStreamWindow() uint32 {
-	switch {
-	case c.settings.windowUnacked:
-		return c.cfg.StreamWindow // a small window holds once it is acknowledged, a large one at once
-	case c.settings.acked:
-		return c.recv.initial.size
-	}
-	return max(c.cfg.StreamWindow, frame.DefaultWindow)
-}
-
 // windowsSmall reports whether the windows of streams bound what can lie unread, so that no credit
 // need be withheld.
 func (c *Conn) windowsSmall() bool {

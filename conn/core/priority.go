@@ -169,7 +169,7 @@ func (c *Conn) requestPriority(b *headerBlock, stated priority.Packed) (p priori
 // identifier may be lower, could delay the page that needs it. Urgency is stated only where the
 // connection uses RFC 9218 already, because the scheduler would infer that from it.
 func (c *Conn) newPushStream(id uint32, parent *Stream) *Stream {
-	s := c.newStream(id, stream.Idle, priority.Params{Tree: true, DependsOn: parent.ID, Weight: priority.DefaultWeight})
+	s := c.newStream(id, priority.Params{Tree: true, DependsOn: parent.ID, Weight: priority.DefaultWeight})
 	if c.sched.extensible {
 		p := priority.Params{Extensible: true, Urgency: priority.DefaultUrgency}
 		if parent.prio.Extensible {

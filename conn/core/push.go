@@ -158,7 +158,7 @@ func (c *Conn) recvPushPromise(b *headerBlock) error {
 			"more streams promised than SETTINGS_MAX_CONCURRENT_STREAMS",
 		)
 	}
-	s := c.newStream(b.promisedID, stream.Idle, priority.Params{})
+	s := c.newStream(b.promisedID, priority.Params{})
 	c.mustTransition(s, stream.RecvPushPromise)
 	c.reserve(s)
 	s.Head, c.dec.msg = c.dec.msg, s.Head

@@ -57,7 +57,7 @@ func (c *Conn) recvRequest(b *headerBlock) error {
 	if b.endStream && m.ContentLength > 0 {
 		return badLength(b.streamID)
 	}
-	s := c.newStream(b.streamID, stream.Idle, c.requestPriority(b, m.Priority))
+	s := c.newStream(b.streamID, c.requestPriority(b, m.Priority))
 	c.takeHead(s)
 	s.tunnel = s.Head.Method == "CONNECT"
 	c.mustTransition(s, stream.RecvHeaders)

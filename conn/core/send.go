@@ -92,7 +92,7 @@ func (c *Conn) Open(r Request) (*Stream, error) {
 	p := r.Priority
 	p.Tree = p.Tree && p.DependsOn != id && p.DependsOn <= frame.MaxStreamID
 	p.Urgency = min(p.Urgency, priority.MaxUrgency)
-	s := c.newStream(id, stream.Idle, p)
+	s := c.newStream(id, p)
 	s.noBody, s.connect = r.Head, isConnect(r.Fields)
 	s.headSent = true
 	c.mustTransition(s, stream.SendHeaders)

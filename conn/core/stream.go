@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn/header"
 	"github.com/sluice-go/sluice/flow"
+	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/stream"
 	"github.com/sluice-go/sluice/stream/priority"
 )
@@ -81,16 +82,23 @@ type streamSet struct {
 	reserved int32   // number of streams that the server has promised and not opened
 }
 
-// newStream returns a new stream, and puts it into the table. The memory that Config.NewStream has
-// returned keeps its Owner, and the memory of Head.Fields.
-func (c *Conn) newStream(id uint32, st stream.State, p priority.Params) *Stream {
+// newStream returns a new stream, which is idle, and puts it into the table. The memory that
+// Config.NewStream has returned keeps its Owner, and the memory of Head.Fields.
+func (c *Conn) newStream(id uint32, p priority.Params) *Stream {
 	s := c.cfg.NewStream()
 	fields, owner := s.Head.Fields[:0], s.Owner
 	*s = Stream{}
-	s.ID, s.Owner, s.state, s.prio.Params, s.began = id, owner, st, p, c.now
+	s.ID, s.Owner, s.state, s.prio.Params, s.began = id, owner, stream.Idle, p, c.now
 	s.Head.Fields, s.Head.ContentLength = fields, -1
 	s.node.ID, s.node.Owner = id, s
-	s.recv.window.Init(c.newStreamWindow())
+	window := c.recv.initial.size
+	switch {
+	case c.settings.windowUnacked:
+		window = c.cfg.StreamWindow // a small window holds once it is acknowledged, a large one at once
+	case !c.settings.acked: // the peer may use the initial value until then (RFC 9113 §6.5.3)
+		window = max(c.cfg.StreamWindow, frame.DefaultWindow)
+	}
+	s.recv.window.Init(window)
 	s.send.Add(c.peer.InitialWindowSize)
 	c.streams.Put(id, s)
 	c.counts.StreamsOpened++

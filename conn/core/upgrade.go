@@ -31,7 +31,7 @@ func (c *Conn) Upgrade(settings []byte, request header.Message) error {
 			stated.Pack().Apply(&p)
 		}
 	}
-	s := c.newStream(1, stream.Idle, p)
+	s := c.newStream(1, p)
 	s.Head, s.headRecv = request, true
 	c.mustTransition(s, stream.RecvHeaders)
 	c.mustTransition(s, stream.RecvEndStream)

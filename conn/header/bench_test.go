@@ -117,9 +117,8 @@ func BenchmarkDecodeRequest(b *testing.B) {
 				decodeInto(b, d, &m, first)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = d.Write(block.octets)
 					d.blockCache.octets = d.blockCache.octets[:0]
-					_ = d.Finish(&m)
+					_ = d.Decode(block.octets, &m)
 					if err := m.CheckRequest(1, false); err != nil {
 						b.Fatal(err)
 					}
@@ -131,8 +130,7 @@ func BenchmarkDecodeRequest(b *testing.B) {
 				decodeInto(b, d, &m, first)
 				b.ReportAllocs()
 				for b.Loop() {
-					_ = d.Write(block.octets)
-					_ = d.Finish(&m)
+					_ = d.Decode(block.octets, &m)
 					if err := m.CheckRequest(1, false); err != nil {
 						b.Fatal(err)
 					}

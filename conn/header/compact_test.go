@@ -60,7 +60,7 @@ func TestDecodeCompact(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.Compact() // does nothing: a block is under way
-			if err := d.Finish(&m); err != nil {
+			if err := d.Decode(nil, &m); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			if got := plain(m.Fields); len(want)+len(got) > 0 && !m.TooLarge {
@@ -86,7 +86,7 @@ func TestDecodeCompactAfterError(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m Message
-	err := d.Finish(&m)
+	err := d.Decode(nil, &m)
 	if err == nil {
 		t.Fatal("an endless integer was accepted")
 	}

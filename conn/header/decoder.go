@@ -86,18 +86,43 @@ func NewDecoder(tableSize, maxBytes uint32, maxFields int) *Decoder {
 // it: whitespace at the ends of field values is cut off, and a string may have 16 MiB.
 func (d *Decoder) SetClient() { d.client = true }
 
-// Decode decodes a whole header block into m. What m had before is lost; its Fields serve as
-// memory. Where the block is over the bounds, m.TooLarge is true and m has the fields within them.
-// The strings stay valid, Fields until the next Decode into m.
+// Decode decodes a header block into m. block is the whole of it, or its last fragment where Write
+// has collected others. What m had before is lost; its Fields serve as memory. Where the block is
+// over the bounds, m.TooLarge is true and m has the fields within them. The strings stay valid,
+// Fields until the next Decode into m.
 //
 // An error is a *frame.ConnError of COMPRESSION_ERROR and stays: the tables of both sides differ
 // from then on (RFC 9113 §4.3). That includes a block, or a string in it, of more than four times
 // the larger of maxBytes and tableSize; after SetClient it may have 16 MiB in any case.
 func (d *Decoder) Decode(block []byte, m *Message) error {
+	if d.decoderScratch != nil && len(d.block) == 0 && d.isCached(block) {
+		fields := append(m.emptyFields(), d.blockCache.msg.Fields...)
+		*m = *d.blockCache.msg
+		m.Fields = fields
+		return nil
+	}
 	if err := d.Write(block); err != nil {
 		return err
 	}
-	return d.Finish(m)
+	if d.discarding != nil {
+		return d.finishDiscarding(m)
+	}
+	again := d.cacheBlock()
+	m.reset()
+	d.begin(m)
+	d.decode()
+	d.m = nil
+	if d.err != nil {
+		return d.err
+	}
+	if again && d.blockCache.msg == nil {
+		d.blockCache.store(m)
+	}
+	d.block = d.block[:0]
+	if cap(d.block) > maxKeptBlock {
+		d.block = nil
+	}
+	return nil
 }
 
 // maxBlockSize is how many octets a block, or a string in it once decoded, may have. It is so far
@@ -132,8 +157,8 @@ func (d *Decoder) SetTableSize(n uint32) {
 	}
 }
 
-// Write collects the next fragment of a block; p may be changed after the call. An error is a
-// *frame.ConnError with the code COMPRESSION_ERROR.
+// Write collects a fragment of a block before the last, with which Decode is called; p may be
+// changed after the call. An error is as that of Decode.
 func (d *Decoder) Write(p []byte) error {
 	if d.decoderScratch == nil {
 		d.decoderScratch = new(decoderScratch)
@@ -161,8 +186,8 @@ func (d *Decoder) Drop() {
 const discardStep = 1 << 20
 
 // Discard decodes and drops the collected octets of a block that is far over the limits of a
-// message. It is to be called before each further Write. Finish then gives the first fields of the
-// block, as a message that is TooLarge.
+// message. It is to be called before each further Write, and before Decode, which then gives the
+// first fields of the block, as a message that is TooLarge.
 func (d *Decoder) Discard() error { return d.discardFrom(discardStep) }
 
 // discardFrom does the work of Discard. The first call for a block decodes what is collected,
@@ -197,41 +222,6 @@ func (d *Decoder) finishDiscarding(m *Message) error {
 	m.Fields = append(fields, m.Fields...)
 	d.blockCache.octets, d.blockCache.msg = d.blockCache.octets[:0], nil
 	return d.err
-}
-
-// Finish ends the block and decodes it into m, as Decode does. It fails like Write when the block
-// is not well-formed HPACK.
-func (d *Decoder) Finish(m *Message) error {
-	if d.err != nil {
-		return d.err
-	}
-	if d.decoderScratch == nil {
-		d.decoderScratch = new(decoderScratch) // the block is empty
-	}
-	if d.discarding != nil {
-		return d.finishDiscarding(m)
-	}
-	if again := d.isCached(); again && d.blockCache.msg != nil {
-		fields := append(m.emptyFields(), d.blockCache.msg.Fields...)
-		*m = *d.blockCache.msg
-		m.Fields = fields
-	} else {
-		m.reset()
-		d.begin(m)
-		d.decode()
-		d.m = nil
-		if d.err != nil {
-			return d.err
-		}
-		if again {
-			d.blockCache.store(m)
-		}
-	}
-	d.block = d.block[:0]
-	if cap(d.block) > maxKeptBlock {
-		d.block = nil
-	}
-	return nil
 }
 
 func (d *Decoder) fail(section, reason string, cause error) {

@@ -15,9 +15,15 @@ const (
 	maxCachedMessage     = 4096 // octets of the fields of such a message, whose joined cookies may be long
 )
 
-// isCached reports whether the block is the same as the one before, and no size update is due. It
-// keeps the octets of a block that is not the same.
-func (d *Decoder) isCached() bool {
+// isCached reports whether a whole block is the same as the one before, whose message is kept.
+func (d *Decoder) isCached(block []byte) bool {
+	return d.blockCache.msg != nil && len(block) > 0 && string(block) == string(d.blockCache.octets) &&
+		!d.updateDue && d.discarding == nil && d.err == nil
+}
+
+// cacheBlock keeps the octets of the block that was collected. It reports whether it is the same as
+// the one before, and no size update is due, so that its message is worth keeping.
+func (d *Decoder) cacheBlock() (again bool) {
 	l := &d.blockCache
 	if len(d.block) > 0 && string(d.block) == string(l.octets) {
 		return !d.updateDue

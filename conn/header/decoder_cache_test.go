@@ -134,10 +134,7 @@ func TestDecodeSameBlockWithoutUpdate(t *testing.T) {
 		decodeInto(t, d, &m, []byte{0x82})
 	}
 	d.SetTableSize(100)
-	if err := d.Write([]byte{0x82}); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Finish(&m); !errors.Is(err, frame.CompressionError) {
+	if err := d.Decode([]byte{0x82}, &m); !errors.Is(err, frame.CompressionError) {
 		t.Errorf("the error is %v", err)
 	}
 }

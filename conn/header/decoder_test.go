@@ -85,7 +85,7 @@ func TestDecodeErrors(t *testing.T) {
 				if again := d.Write([]byte{0x82}); again != err {
 					t.Errorf("the next write gives %v", again)
 				}
-				if again := d.Finish(m); again != err {
+				if again := d.Decode(nil, m); again != err {
 					t.Errorf("the next finish gives %v", again)
 				}
 			})
@@ -93,16 +93,19 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// writeCut writes b in fragments whose sizes next gives.
-func writeCut(d *Decoder, b []byte, next func() int) error {
+// decodeFragments decodes b in fragments whose sizes next gives.
+func decodeFragments(d *Decoder, b []byte, next func() int, m *Message) error {
 	for len(b) > 0 {
 		n := min(next(), len(b))
-		if err := d.Write(bytes.Clone(b[:n])); err != nil { // a copy, as it may be overwritten after
+		p := bytes.Clone(b[:n]) // a copy, as it may be overwritten after
+		if b = b[n:]; len(b) == 0 {
+			return d.Decode(p, m)
+		}
+		if err := d.Write(p); err != nil {
 			return err
 		}
-		b = b[n:]
 	}
-	return nil
+	return d.Decode(nil, m)
 }
 
 func TestDecodeTableSize(t *testing.T) {

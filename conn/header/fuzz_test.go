@@ -135,9 +135,6 @@ func FuzzDecoder(f *testing.F) {
 }
 
 func decodeCut(d *Decoder, block []byte, next func() int) (*Message, error) {
-	if err := writeCut(d, block, next); err != nil {
-		return nil, err
-	}
 	m := new(Message)
-	return m, d.Finish(m)
+	return m, decodeFragments(d, block, next, m)
 }

@@ -39,10 +39,7 @@ func decodeOnce(t testing.TB, block []byte) *Message {
 	t.Helper()
 	d := NewDecoder(4096, 1<<20, 1000)
 	m := new(Message)
-	if err := d.Write(block); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Finish(m); err != nil {
+	if err := d.Decode(block, m); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -448,10 +445,7 @@ func TestMessageIsReset(t *testing.T) {
 
 func decodeInto(t testing.TB, d *Decoder, m *Message, block []byte) {
 	t.Helper()
-	if err := d.Write(block); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Finish(m); err != nil {
+	if err := d.Decode(block, m); err != nil {
 		t.Fatal(err)
 	}
 }
