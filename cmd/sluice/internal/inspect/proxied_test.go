@@ -40,6 +40,7 @@ func proxied(t *testing.T) (before, behind, both []byte) {
 		Transport: recording(writers[1], writers[2]),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
+			r.Out.Host = r.In.Host
 			r.SetXForwarded()
 			r.Out.Header.Del("X-Gone")
 			r.Out.Header.Set("X-Changed", "by the proxy")
@@ -101,8 +102,9 @@ func TestDiffOfProxy(t *testing.T) {
 	before, behind, both := proxied(t)
 	a, b, c := written(t, before), written(t, behind), written(t, both)
 	for name, o := range map[string]Options{
-		"two files": {Files: []string{a, b}},
-		"one file":  {Files: []string{c}, Conns: []string{"1", "2"}},
+		"two files":           {Files: []string{a, b}},
+		"one file":            {Files: []string{c}, Conns: []string{"1", "2"}},
+		"legs that are found": {Files: []string{c}},
 	} {
 		o.Diff = true
 		r := inspectIt(t, o)

@@ -240,7 +240,7 @@ func (r *reading) legs(c *comparison, f *filter) error {
 		return r.failed(r.Files[0], err)
 	}
 	if len(c.a.list)+len(c.b.list) == 0 && r.Files[0] != "-" {
-		if twins.side = twins.intercepted(); twins.side != nil {
+		if twins.side = twins.found(); twins.side != nil {
 			if err := r.read(r.Files[0], f.to(nil, twins.event)); err != nil {
 				return r.failed(r.Files[0], err)
 			}

@@ -29,6 +29,8 @@ type twins struct {
 	c    *comparison
 	side map[uint64]*exchanges // by connection
 	legs []leg
+	to   map[uint64]netip.AddrPort // servers of legs
+	all  passings                  // requests on legs
 }
 
 // A leg is a connection that may be one of the two of a proxy that ends TLS: these have nothing in
@@ -51,6 +53,9 @@ func (w *twins) event(e capture.Event) {
 		if side := w.side[e.Conn]; side != nil {
 			side.add(e)
 		}
+		if server, ok := w.to[e.Conn]; ok {
+			w.all.add(e, server)
+		}
 	}
 }
 
@@ -65,6 +70,10 @@ func (w *twins) connection(e *capture.Connection) {
 	}
 	if len(w.legs) < maxLegs && e.Twin == 0 && e.Leg == "" {
 		w.legs = append(w.legs, leg{e.ID, e.Server, e.Parent != 0})
+		if w.to == nil {
+			w.to = map[uint64]netip.AddrPort{}
+		}
+		w.to[e.ID] = e.Server
 	}
 	switch {
 	case e.Leg == "client":
@@ -77,15 +86,36 @@ func (w *twins) connection(e *capture.Connection) {
 	}
 }
 
+// found sorts connections that the capture does not call twins. It is nil where they cannot be told
+// to be the legs of a proxy.
+func (w *twins) found() map[uint64]*exchanges {
+	origin := w.all.legs()
+	side := w.intercepted(origin)
+	if side != nil || len(origin) == 0 {
+		return side
+	}
+	side = map[uint64]*exchanges{}
+	for conn, is := range origin {
+		side[conn] = &w.c.a
+		if is {
+			side[conn] = &w.c.b
+		}
+	}
+	return side
+}
+
 // intercepted sorts connections as those of a proxy that ends the TLS in its tunnels: the client's
-// side is what is in tunnels, the origin's what is neither in one nor a connection to the proxy. It
-// is nil where the capture does not have both.
-func (w *twins) intercepted() map[uint64]*exchanges {
+// side is what is in tunnels, the origin's what is neither in one nor a connection to the proxy,
+// and of that, where there is such, what has requests that were passed on. It is nil where the
+// capture does not have both.
+func (w *twins) intercepted(origin map[uint64]bool) map[uint64]*exchanges {
 	proxies := map[netip.AddrPort]bool{}
+	known := false
 	for _, l := range w.legs {
 		if l.nested {
 			proxies[l.server] = true
 		}
+		known = known || !l.nested && origin[l.id]
 	}
 	side := map[uint64]*exchanges{}
 	origins := 0
@@ -93,7 +123,7 @@ func (w *twins) intercepted() map[uint64]*exchanges {
 		switch {
 		case l.nested:
 			side[l.id] = &w.c.a
-		case !proxies[l.server]:
+		case !proxies[l.server] && (!known || origin[l.id]):
 			side[l.id] = &w.c.b
 			origins++
 		}
