@@ -181,6 +181,7 @@ func TestWebSocketThousand(t *testing.T) {
 			before := runtime.NumGoroutine()
 			s := newLibrarySite(t)
 			tr := webSocketTransport(t, true)
+			tr.StrictMaxConcurrentStreams = true // also while SETTINGS, by which there is room for all, are on their way
 			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
 			names := []string{"coder", "gorilla", "gobwas"}
