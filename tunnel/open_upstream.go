@@ -126,12 +126,17 @@ func (p *Proxy) dialForwardUpstream(ctx context.Context, network, addr string) (
 // openUpstream reaches a target through another proxy. The error is a *Refusal.
 func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Conn, error) {
 	addr, err := proxydial.ProxyAddr(u)
-	if err != nil || !proxydial.Knows(u.Scheme) || t.Kind == KindUDP {
-		details := "UDP is not carried through an upstream proxy"
-		if t.Kind != KindUDP {
-			details = "an upstream proxy has a scheme of http, https, h2c or socks5, and a host"
+	if err != nil || !proxydial.Knows(u.Scheme) {
+		return nil, &Refusal{
+			Status: http.StatusBadGateway, Type: typeConfiguration, Err: err,
+			Details: "an upstream proxy has a scheme of http, https, h2c or socks5, and a host",
 		}
-		return nil, &Refusal{Status: http.StatusBadGateway, Type: typeConfiguration, Details: details, Err: err}
+	}
+	if t.Kind == KindUDP && strings.HasPrefix(u.Scheme, "socks") {
+		return nil, &Refusal{
+			Status: http.StatusBadGateway, Type: typeConfiguration,
+			Details: "UDP is not carried through the upstream proxy " + addr + ", whose scheme is " + u.Scheme,
+		}
 	}
 	d, alone := p.upstreamDialer(u), p.proxyProtocolVersion(t) != 0
 	if alone { // the header of the PROXY protocol is for one client
@@ -145,7 +150,7 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 		}
 	}
 	ctx = context.WithValue(ctx, targetKey{}, t)
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))))
+	c, err := d.dialKind(ctx, t.Kind, t.hostPort())
 	if alone {
 		_ = d.Close() // its connection ends with the tunnel
 	}
@@ -153,6 +158,18 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 		return nil, upstreamRefusal(addr, err)
 	}
 	return c, nil
+}
+
+// dialKind is DialContext, or for a KindUDP DialUDP.
+func (d *Dialer) dialKind(ctx context.Context, kind Kind, addr string) (net.Conn, error) {
+	if kind != KindUDP {
+		return d.DialContext(ctx, "tcp", addr)
+	}
+	c, err := d.DialUDP(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.(net.Conn), nil // as DialUDP promises
 }
 
 // upstreamRefusal is the Refusal of a target that an upstream proxy has not reached, or of that
@@ -183,6 +200,10 @@ func answerRefusal(other string, pe *ProxyError) *Refusal {
 	r := &Refusal{Status: http.StatusBadGateway, Type: typeUnavailable, Err: pe}
 	switch pe.StatusCode {
 	case 0:
+		if errors.Is(pe, ErrNoConnectProtocol) {
+			r.Type, r.Details = typeConfiguration, other+" opens no tunnels for UDP over HTTP/2 (RFC 9298, RFC 8441)"
+			return r
+		}
 		r.Type, r.Details = typeProtocol, other+" did not answer CONNECT as a proxy does"
 		return r
 	case http.StatusProxyAuthRequired:

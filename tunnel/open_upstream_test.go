@@ -262,9 +262,9 @@ func TestUpstreamPolicy(t *testing.T) {
 	if r := asRefusal(err); r.Status != 502 || r.Type != typeConfiguration {
 		t.Errorf("a hook that fails: %+v", r)
 	}
-	p.Upstream = func(*Target) (*url.URL, error) { return u, nil }
+	p.Upstream = func(*Target) (*url.URL, error) { return mustURL(t, "socks5://proxy.example:1080"), nil }
 	_, err = p.open(t.Context(), &Target{Kind: KindUDP, Host: "www.example", Port: 443}, &Record{})
-	if r := asRefusal(err); r.Status != 502 || r.Type != typeConfiguration {
+	if r := asRefusal(err); r.Status != 502 || r.Type != typeConfiguration || !strings.Contains(r.Details, "socks5") {
 		t.Errorf("UDP: %+v", r)
 	}
 }

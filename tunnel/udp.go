@@ -42,6 +42,10 @@ func (x *request) serveUDP() {
 		})
 		return
 	}
+	if err := x.checkLoop(); err != nil {
+		p.refuse(x.w, x.r, x.rec, err)
+		return
+	}
 	ctx, cancel := x.openContext()
 	target, err := p.open(ctx, x.target, x.rec)
 	cancel(nil)
@@ -211,10 +215,15 @@ func (u *udpRelay) toClient() {
 }
 
 // endOfUDP names the end of a tunnel whose socket has failed, as after ICMP Destination
-// Unreachable.
+// Unreachable, or which an upstream proxy has ended: by a reset where its own socket has failed, in
+// good order at a limit of its.
 func endOfUDP(err error) string {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	var reset *frame.StreamError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &reset):
 		return EndTargetReset
+	case errors.Is(err, io.EOF):
+		return EndClosed
 	}
 	return EndTargetLost
 }
