@@ -128,11 +128,7 @@ func (c *Conn) runCallbacks(callbacks []callback, onQuota func(), report bool) {
 
 // handleEventsLocked brings to the streams, and to the callbacks, what core has found.
 func (c *Conn) handleEventsLocked() {
-	for {
-		e, ok := c.core.NextEvent()
-		if !ok {
-			return
-		}
+	for e, ok := c.core.NextEvent(); ok; e, ok = c.core.NextEvent() {
 		var st *Stream
 		if e.Stream != nil {
 			st = e.Stream.Owner.(*Stream)

@@ -52,8 +52,7 @@ func (c *Conn) initNonblockLocked() {
 // whether the write is over; if not, a goroutine goes on with it. It releases the lock while it
 // writes.
 func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
-	buf := c.mu.out.buf
-	b := c.core.Output(nil)
+	buf, b := c.mu.out.buf, c.core.Output(nil)
 	c.mu.out.buf = nil
 	c.mu.out.flushes++
 	c.mu.out.resetsInFlight, c.mu.out.resetsQueued = c.mu.out.resetsQueued, 0
@@ -61,7 +60,7 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	if !c.interruptible {
 		c.watchWriteLocked()
 	}
-	size, several, limit := len(b), c.core.State().Streams > 1, c.writer.notSentLimit
+	size, limit := len(b), c.writer.notSentLimit
 	if borrowed {
 		size += c.writer.vectored.size
 	}
@@ -83,22 +82,20 @@ func (c *Conn) writeOnceLocked(noWait, borrowed bool) bool {
 	if c.writer.tlsBatch != nil {
 		buf, b, err = c.encrypt(buf, b)
 	}
-	left := b
-	if err == nil && (noWait || several && c.writer.nonblock != nil) {
+	if err == nil && c.writer.nonblock != nil {
 		if c.writer.tlsBatch == nil { // under TLS the deadline would stay set behind the write
 			c.extendWriteDeadline()
 		}
 		n, err = c.writer.nonblock.TryWrite(b)
-		left = b[n:]
 	}
-	if err == nil && len(left) > 0 {
+	if err == nil && n < len(b) {
 		if c.noteSocketFull(noWait) {
-			go c.writeRestTask(buf, b, left, n)
+			go c.writeRestTask(buf, b, n)
 			c.mu.Lock()
 			return false
 		}
 		var k int
-		k, err = c.write(left)
+		k, err = c.write(b[n:])
 		n += k
 	}
 	c.afterWriteAndLock(buf, b, n, err)
@@ -122,18 +119,18 @@ func (c *Conn) noteSocketFull(task bool) bool {
 
 // writeRestTask is a goroutine that writes the rest of the output b, of which the socket has taken
 // n octets, and then flushes. It ends as flushTask does. buf holds the memory of b.
-func (c *Conn) writeRestTask(buf *buffer, b, rest []byte, n int) {
+func (c *Conn) writeRestTask(buf *buffer, b []byte, n int) {
 	defer c.tasks.Done()
 	defer c.unlockAndNotify()
-	c.writeRestAndLock(buf, b, rest, n)
+	c.writeRestAndLock(buf, b, n)
 	c.flushLocked(0)
 }
 
-// writeRestAndLock writes the rest of the output.
-func (c *Conn) writeRestAndLock(buf *buffer, b, rest []byte, n int) {
+// writeRestAndLock writes the rest of the output b, of which n octets are written.
+func (c *Conn) writeRestAndLock(buf *buffer, b []byte, n int) {
 	ok := false
 	defer c.recoverWriteLocked(&ok)
-	k, err := c.write(rest)
+	k, err := c.write(b[n:])
 	c.afterWriteAndLock(buf, b, n+k, err)
 	ok = true
 }

@@ -23,8 +23,9 @@ import (
 //     and the FramePolicy of the application, then apply with the lock.
 //  4. afterRead does once what is due after all frames of one read: DATA that may go on is moved to
 //     the output, the timer is set, and a flush is started.
-//  5. handOver gives the streams that the read has opened to the Handler. Their answers take the
-//     output along, so the flush of step 4 waits for them (flushAfterHandler).
+//  5. At last afterRead hands over: it gives the streams that the read has opened to the Handler.
+//     Their answers take the output along, so the flush of step 4 waits for them
+//     (flushAfterHandler).
 
 // reader is what the goroutine that reads owns: that in Serve, or the one with the read lease.
 type reader struct {
@@ -212,15 +213,10 @@ func (c *Conn) process() bool {
 		}
 		if err != nil {
 			c.fail(err)
-			c.handOver()
-			return false
-		}
-		if n == 0 {
 			break
 		}
-		if !c.apply(now) {
-			c.handOver()
-			return false
+		if n == 0 || !c.apply(now) {
+			break
 		}
 		b = b[n:]
 	}
@@ -259,69 +255,56 @@ func (c *Conn) apply(now time.Time) bool {
 // others run first, where there are no more CPUs: DATA is copied cheaply while it is in the cache.
 const readAheadLimit = 128 << 10
 
-// afterRead does what is due once all that one read brought has been handled: queued data is moved
-// to the output as far as windows allow, new streams are handed over, and a flush is started. rest
-// is the beginning of a frame that has not come whole.
-func (c *Conn) afterRead(rest []byte, now time.Time) bool {
+// afterRead does what is due once all that one read brought has been handled, and reports whether
+// the connection goes on. Where it does, queued data is moved to the output as far as windows
+// allow, and a flush is started. Then the new streams are handed over, also those that have died
+// meanwhile: the peer may count on a request being handled that came whole before its connection
+// ended. rest is the beginning of a frame that has not come whole.
+func (c *Conn) afterRead(rest []byte, now time.Time) (goOn bool) {
+	r := &c.reader
+	flush, lagging := false, false
 	c.mu.Lock()
-	if c.mu.phase != phaseOpen {
-		c.mu.Unlock()
-		c.handOver()
-		return false
-	}
-	c.reader.lockHeld = true
-	c.reader.frameLen = 0
-	if len(rest) > 0 {
-		c.reader.frameLen = int32(c.core.SetPartial(rest, now)) // 24 bits (RFC 9113 §4.1)
-	}
-	c.ensureOutputLocked()
-	if c.core.State().Ready && !c.borrowingLocked() { // the flusher will borrow it, without a copy
-		c.fillLocked()
-	}
-	c.handleEventsLocked()
-	c.armLocked()
-	st := c.core.State()
-	flush := st.OutputLen > 0 || st.Drained
-	handOver := len(c.reader.opened) > 0
-	if flush && !handOver {
-		c.flushSoonLocked()
+	if goOn = c.mu.phase == phaseOpen; goOn {
+		r.lockHeld = true
+		r.frameLen = 0
+		if len(rest) > 0 {
+			r.frameLen = int32(c.core.SetPartial(rest, now)) // 24 bits (RFC 9113 §4.1)
+		}
+		c.ensureOutputLocked()
+		if c.core.State().Ready && !c.borrowingLocked() { // the flusher will borrow it, without a copy
+			c.fillLocked()
+		}
+		c.handleEventsLocked()
+		c.armLocked()
+		st := c.core.State()
+		if flush = st.OutputLen > 0 || st.Drained; flush && len(r.opened) == 0 {
+			c.flushSoonLocked()
+		}
+		r.noStreams = st.Streams == 0
+		r.expected = 0
+		if st.Receiving {
+			r.expected = c.core.ExpectedData() - r.buffered
+		}
+		lagging = st.Unread >= readAheadLimit
+		c.dropOutputLocked()
+		r.lockHeld = false
 	}
 	writes := c.mu.stats.writes
-	c.reader.noStreams = st.Streams == 0
-	c.reader.expected = 0
-	if st.Receiving {
-		c.reader.expected = c.core.ExpectedData() - c.reader.buffered
-	}
-	lagging := st.Unread >= readAheadLimit
-	c.dropOutputLocked()
-	c.reader.lockHeld = false
 	c.unlockAndNotify()
 	if lagging {
 		runtime.Gosched()
 	}
-	if handOver {
-		c.handOver()
+	if len(r.opened) > 0 {
+		c.handler.HandleStreams(r.opened)
+		clear(r.opened)
+		if r.opened = r.opened[:0]; cap(r.opened) > 256 {
+			r.opened = nil
+		}
 		if flush {
 			c.flushAfterHandler(writes)
 		}
 	}
-	return true
-}
-
-// handOver gives the streams that the peer has opened to the handler, also those that have died
-// meanwhile: the peer may count on a request being handled that came whole before its connection
-// ended.
-func (c *Conn) handOver() {
-	r := &c.reader
-	if len(r.opened) == 0 {
-		return
-	}
-	c.handler.HandleStreams(r.opened)
-	clear(r.opened)
-	r.opened = r.opened[:0]
-	if cap(r.opened) > 256 {
-		r.opened = nil
-	}
+	return goOn
 }
 
 // interruptReadLocked has a request that holds the read lease for st return from its Read: its
