@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,45 +130,6 @@ func TestConfigureNewConnections(t *testing.T) {
 			_ = p.nc.Close()
 		}
 	})
-}
-
-// A body of unknown length that has been read in part cannot be handed back to net/http, and its
-// end may never come: the request fails with what has ended its attempt. One whose end has been
-// read is sent again.
-func TestConfigureBodyReadInPart(t *testing.T) {
-	for _, ended := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			f := newTestDialer(t)
-			t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
-			if _, err := Configure(t1); err != nil {
-				t.Fatal(err)
-			}
-			body, w := io.Pipe()
-			post := startOn(t, t1, newRequest(t, "POST", testURL, body))
-			p := f.accept()
-			id := p.request().StreamID
-			_, _ = io.WriteString(w, "part")
-			if ended {
-				_ = w.Close()
-			}
-			synctest.Wait()
-			p.send(h2test.GoAway(0, frame.NoError, ""))
-			if ended {
-				q := f.accept()
-				q.send(h2test.Response(q.request().StreamID, 204).End())
-				post.response()
-				_ = q.nc.Close()
-			} else {
-				err := post.wantErr(errNotComplete)
-				if !strings.Contains(err.Error(), "define Request.GetBody") {
-					t.Errorf("stream %d: %v", id, err)
-				}
-			}
-			t1.CloseIdleConnections()
-			f.close()
-			_ = p.nc.Close()
-		})
-	}
 }
 
 // Of the connections that net/http has dialled for requests that begin at once those stay that were
@@ -377,79 +336,6 @@ func http11Required(t *testing.T, requestBody io.Reader, goOn func()) {
 	_ = p.nc.Close()
 }
 
-// Over TLS: sessions are resumed where the user has a cache for them, keys are logged, and a
-// certificate that is not trusted is an error.
-func TestTLS(t *testing.T) {
-	u, _, tr := tlsSite(
-		t,
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.TLS.DidResume) }),
-	)
-	var keys strings.Builder
-	tr.TLSClientConfig.KeyLogWriter = &keys
-	tr.DisableKeepAlives = true
-	for i, want := range []string{"false", "false", "false", "true"} {
-		if i == 2 { // there was no session to resume before
-			tr.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-		}
-		resp, err := tr.RoundTrip(newRequest(t, "GET", u, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := readAll(t, resp); got != want || resp.TLS == nil || resp.TLS.NegotiatedProtocol != "h2" {
-			t.Errorf("request %d: resumed %s, TLS %+v", i, got, resp.TLS)
-		}
-	}
-	if !strings.Contains(keys.String(), "CLIENT_TRAFFIC_SECRET_0") {
-		t.Error("no keys were logged")
-	}
-	if tr.TLSClientConfig.NextProtos != nil || tr.TLSClientConfig.ServerName != "" {
-		t.Error("the user's configuration was changed")
-	}
-	distrusting := &Transport{Proxy: noProxy}
-	if _, err := distrusting.RoundTrip(newRequest(t, "GET", u, nil)); err == nil || !contains(err.Error(), "certificate") {
-		t.Errorf("unknown authority: %v", err)
-	}
-}
-
-// A handshake that does not end is given up.
-func TestTLSHandshakeTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newTestDialer(t, func(t *Transport) { t.Protocols = nil })
-		start := time.Now()
-		r := f.start(newRequest(t, "GET", "https://example.test/", nil))
-		nc, err := f.l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.wantErr(errHandshakeTimeout)
-		var timeout interface{ Timeout() bool }
-		if !errors.As(r.err, &timeout) || !timeout.Timeout() || time.Since(start) != 10*time.Second {
-			t.Errorf("%v after %v", r.err, time.Since(start))
-		}
-		_ = nc.Close()
-		f.close()
-	})
-}
-
-// A request that is given up while it waits for a dial does not wait for its end.
-func TestCancelDial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newTestDialer(t, func(t *Transport) { t.Protocols = nil })
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		spy := &spyBody{Reader: strings.NewReader("x")}
-		r := f.start(newRequest(t, "POST", "https://example.test/", spy).WithContext(ctx))
-		nc, err := f.l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.wantErr(context.DeadlineExceeded)
-		spy.check(t)
-		_ = nc.Close()
-		f.close()
-	})
-}
-
 // A window that was configured stays, the others grow.
 func TestGrowthOfWindows(t *testing.T) {
 	for _, tt := range []struct {
@@ -468,77 +354,4 @@ func TestGrowthOfWindows(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
-}
-
-// A small body without GetBody is sent again on another connection, which net/http dials.
-func TestConfigureReplay(t *testing.T) {
-	for name, length := range map[string]int64{"known": 4, "unknown": -1} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := newTestDialer(t)
-				t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
-				if _, err := Configure(t1); err != nil {
-					t.Fatal(err)
-				}
-				req := newRequest(t, "POST", testURL, streamOnly{strings.NewReader("body")})
-				req.ContentLength = length
-				r := startOn(t, t1, req)
-				p := f.accept()
-				for range 2 {
-					p.wantBody(p.request().StreamID, []byte("body"))
-					p.send(h2test.GoAway(0, frame.NoError, ""))
-					q := f.accept()
-					_ = p.nc.Close()
-					p = q
-				}
-				h := p.request()
-				p.wantBody(h.StreamID, []byte("body"))
-				p.send(h2test.Response(h.StreamID, 204).End())
-				r.response()
-				if req.GetBody != nil {
-					t.Error("the caller's request was changed")
-				}
-				t1.CloseIdleConnections()
-				f.close()
-				_ = p.nc.Close()
-			})
-		})
-	}
-}
-
-// Every body that GetBody gives is closed where net/http has to dial for another attempt, too, and
-// asks for a body of its own then.
-func TestConfigureGetBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newTestDialer(t)
-		t1 := &http.Transport{DialContext: f.l.Dial, Protocols: h2cOnly()}
-		if _, err := Configure(t1); err != nil {
-			t.Fatal(err)
-		}
-		bodies := []*spyBody{{Reader: strings.NewReader("body")}}
-		req := newRequest(t, "POST", testURL, bodies[0])
-		req.GetBody = func() (io.ReadCloser, error) {
-			bodies = append(bodies, &spyBody{Reader: strings.NewReader("body")})
-			return bodies[len(bodies)-1], nil
-		}
-		r := startOn(t, t1, req)
-		p := f.accept()
-		p.wantBody(p.request().StreamID, []byte("body"))
-		p.send(h2test.GoAway(0, frame.NoError, ""))
-		q := f.accept()
-		h := q.request()
-		q.wantBody(h.StreamID, []byte("body"))
-		q.send(h2test.Response(h.StreamID, 204).End())
-		r.response()
-		synctest.Wait()
-		if len(bodies) < 2 {
-			t.Errorf("%d bodies", len(bodies))
-		}
-		for _, b := range bodies {
-			b.check(t)
-		}
-		t1.CloseIdleConnections()
-		f.close()
-		_, _ = p.nc.Close(), q.nc.Close()
-	})
 }
