@@ -88,6 +88,12 @@ func (f *finder) decide() {
 	if !f.inTLS && g != looksTLS {
 		s.findTwin(v)
 	}
+	f.startGuessed(g)
+}
+
+// startGuessed goes on with what the first octets look like.
+func (f *finder) startGuessed(g guess) {
+	s := f.s
 	switch g {
 	case looksTLS:
 		if f.inTLS || s.a.keys == nil {

@@ -150,17 +150,22 @@ func (t *Transport) connConfig() conn.Config {
 		SettingsOrder:          t.SettingsOrder,
 		Grease:                 t.Grease,
 	}
+	if cfg.CountError == nil {
+		cfg.CountError = h.CountError
+	}
+	t.setConnDefaults(&cfg, h)
+	return cfg
+}
+
+// setConnDefaults sets what depends on whether the application has chosen it.
+func (t *Transport) setConnDefaults(cfg *conn.Config, h *http.HTTP2Config) {
 	if interval := cmp.Or(t.SendPingTimeout, h.SendPingTimeout); interval != 0 {
 		cfg.SendPingTimeout = max(interval, 0)
 		cfg.PingRenewal = cfg.SendPingTimeout // an interval that was asked for is kept while streams are open
-	}
-	if cfg.CountError == nil {
-		cfg.CountError = h.CountError
 	}
 	chosen := cmp.Or(t.MaxReceiveBufferPerConnection, h.MaxReceiveBufferPerConnection, t.MaxReceiveBufferPerStream,
 		h.MaxReceiveBufferPerStream) != 0
 	if cfg.MaxReceiveBufferGrowth == 0 && !chosen {
 		cfg.MaxReceiveBufferGrowth = conn.DefaultMaxReceiveBufferGrowth
 	}
-	return cfg
 }

@@ -100,7 +100,12 @@ func (r *h1relay) passRequest() (again bool, err error) {
 		r.auditExchange(&record, refusal)
 		return false, r.refuseRequest(refusal)
 	}
-	raw = withCRLF(raw)
+	return r.passExchange(head, withCRLF(raw))
+}
+
+// passExchange relays one request that is not refused, by its head and its content.
+func (r *h1relay) passExchange(head h1request, raw []byte) (again bool, err error) {
+	p := &r.requests
 	if head.method != "CONNECT" && r.mayHave(head.authority) {
 		raw = r.setInHead(raw)
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/get"
@@ -49,7 +50,12 @@ for Wireshark and sluice inspect.`,
 			return get.Run(cmd.Context(), o)
 		},
 	}
-	f := cmd.Flags()
+	getFlags(cmd.Flags(), &o)
+	return cmd
+}
+
+// getFlags are the flags in the order in which the help has them.
+func getFlags(f *pflag.FlagSet, o *get.Options) {
 	f.SortFlags = false
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "print every frame on standard error")
 	f.BoolVar(&o.Stat, "stat", false, "print a table of timings and pushes in place of the contents")
@@ -73,5 +79,4 @@ for Wireshark and sluice inspect.`,
 	f.StringVar(&o.Record, "record", "", "record the connections in this pcapng file, with the keys of TLS, for Wireshark")
 	f.StringVar(&o.Color, "color", o.Color, "colours of --verbose: auto, always or never")
 	f.BoolVar(&o.ShowSecrets, "show-secrets", false, "show the values of authorization, cookies and tokens")
-	return cmd
 }

@@ -93,7 +93,13 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 			return serve.Run(cmd.Context(), o)
 		},
 	}
-	f := cmd.Flags()
+	serveFlags(cmd.Flags(), &o)
+	watchFlags(cmd.Flags(), &o.Watch)
+	return cmd
+}
+
+// serveFlags are the flags of the server itself.
+func serveFlags(f *pflag.FlagSet, o *serve.Options) {
 	f.StringVar(&o.HTTPS, "https", o.HTTPS, `address of the TLS listener; "" turns it off`)
 	f.StringVar(&o.HTTP, "http", o.HTTP, `address of the cleartext listener; "" turns it off`)
 	f.StringVar(&o.Dir, "dir", "", "serve this directory instead of the demo site")
@@ -129,8 +135,6 @@ func serveCommand(adjust func(*serve.Options)) *cobra.Command {
 		false,
 		"log every request; with SSLKEYLOGFILE in the environment, append the keys of TLS to that file",
 	)
-	watchFlags(f, &o.Watch)
-	return cmd
 }
 
 // watchFlags are the flags that show and record what happens.

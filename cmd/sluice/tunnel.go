@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/reverse"
 )
@@ -41,7 +42,12 @@ all that the inner side allows by --proxy. Both have the same token.`,
 			return reverse.Run(cmd.Context(), o)
 		},
 	}
-	f := cmd.Flags()
+	tunnelFlags(cmd.Flags(), &o)
+	return cmd
+}
+
+// tunnelFlags are the flags of both sides, of the inner and of the outer one.
+func tunnelFlags(f *pflag.FlagSet, o *reverse.Options) {
 	f.StringVar(&o.TokenFile, "token-file", "", "file with the token of both sides, 16 characters or more")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "time that tunnels have after Ctrl-C")
 	f.DurationVar(
@@ -68,5 +74,4 @@ all that the inner side allows by --proxy. Both have the same token.`,
 	)
 	f.StringVar(&o.Proxy, "proxy", "", "address of a proxy for HTTP CONNECT, to all that the inner side allows")
 	f.StringVar(&o.Users, "users", "", `file of users for --proxy, with lines as "sluice proxy user NAME" prints them`)
-	return cmd
 }
