@@ -221,7 +221,7 @@ func (rd *reading) finish() {
 		Cut: p.Cut, Incomplete: p.Incomplete, BadBlocks: p.BadBlocks,
 	}
 	s.explain()
-	if rd.evicted > 0 {
+	if s.Evicted = rd.evicted; rd.evicted > 0 {
 		s.problem(countOf(rd.evicted, "connection") + " no longer followed, since too many were open at once")
 	}
 }

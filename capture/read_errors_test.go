@@ -120,5 +120,8 @@ func TestReadProblems(t *testing.T) {
 		if got := strings.Join(s.Problems, "; "); got != tt.want || err != nil {
 			t.Errorf("%s: %q, %v; want %q", tt.name, got, err, tt.want)
 		}
+		if many := tt.name == "many"; (s.Evicted == 1) != many {
+			t.Errorf("%s: %d connections were evicted", tt.name, s.Evicted)
+		}
 	}
 }

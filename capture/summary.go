@@ -14,6 +14,10 @@ type Summary struct {
 	Gaps                uint64
 	Lost                int64 // octets of HTTP that are missing
 
+	// Evicted are connections that are told to be open at their end since more than
+	// Options.MaxConnections were open at once.
+	Evicted uint64
+
 	Keys     int // client randoms that there are secrets for
 	KeysUsed int // those of connections that are in the capture
 

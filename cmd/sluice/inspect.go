@@ -80,5 +80,6 @@ func inspectFilterFlags(f *pflag.FlagSet, o *inspect.Options) {
 	f.StringSliceVar(&o.Types, "type", nil, "show frames of these types alone, such as HEADERS,RST_STREAM")
 	f.StringVar(&o.Host, "host", "", "show requests for this host alone; .example.com has those below it, too")
 	f.BoolVar(&o.Errors, "errors", false, "show streams alone that have findings, resets, or a status of 4xx or 5xx")
+	f.IntVar(&o.MaxConns, "max-connections", 0, "connections that are followed at once; each takes 15 KiB (default: 1024)")
 	f.DurationVar(&o.MinStall, "min-stall", 0, "show stalls from this length (default: 20ms)")
 }

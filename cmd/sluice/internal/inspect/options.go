@@ -19,6 +19,7 @@ type Options struct {
 	ShowSecrets bool
 	Follow      bool
 	MinStall    time.Duration
+	MaxConns    int    // connections that are followed at the same time; 0 is the default of package capture
 	Color       string // ColorAuto, ColorAlways or ColorNever
 
 	// The output; at most one of these is set. None is text.
@@ -68,6 +69,8 @@ func (o *Options) check() error {
 		}
 	}
 	switch {
+	case o.MaxConns < 0:
+		return errors.New("--max-connections must be at least 1")
 	case outputs > 1:
 		return errors.New("--json, --requests, --diff and --as are different outputs: choose one")
 	case o.As != "" && o.As != "http1":

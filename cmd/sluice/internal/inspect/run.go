@@ -16,10 +16,17 @@ import (
 // bounded far below it, but on a busy machine the collector may come late.
 const memoryLimit = 48 << 20
 
+// Connections that are followed at the same time within memoryLimit, and what another one takes in
+// octets.
+const (
+	usualConns = 1024
+	connMemory = 20 << 10
+)
+
 // Run runs the command. Its error is a *StatusError where the exit status is not 1.
 func Run(ctx context.Context, o Options) error {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
-		debug.SetMemoryLimit(memoryLimit)
+		debug.SetMemoryLimit(memoryLimit + connMemory*max(0, int64(o.MaxConns)-usualConns))
 	}
 	if err := o.check(); err != nil {
 		return &StatusError{statusUnreadable, err.Error()}
@@ -53,7 +60,7 @@ type reading struct {
 func (r *reading) options() capture.Options {
 	return capture.Options{
 		KeyLog: r.keyLog, MoreKeys: r.keys.more, ShowSecrets: r.ShowSecrets, Bodies: r.Bodies, MinStall: r.MinStall,
-		Start: r.out.start,
+		Start: r.out.start, MaxConnections: r.MaxConns,
 	}
 }
 

@@ -214,6 +214,9 @@ func (s *summary) writeMissing(w io.Writer, c palette) {
 	for _, p := range s.read.Problems {
 		say("%s", escaped(p))
 	}
+	if s.read.Evicted > 0 {
+		fmt.Fprintln(w, "  --max-connections follows more, which takes memory for each")
+	}
 	for i, p := range slices.Sorted(maps.Keys(s.problems)) {
 		if i == maxProblemsShown {
 			fmt.Fprintf(w, "  … and %d more\n", len(s.problems)-i)
