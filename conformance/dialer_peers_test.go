@@ -236,7 +236,8 @@ func (x *tunnelTargets) refused(t *testing.T, d *tunnel.Dialer) {
 	}
 }
 
-// The dialer opens tunnels through proxies of others, over each protocol that they speak.
+// The dialer opens tunnels through ours and through proxies of others, over each protocol that they
+// speak.
 func TestDialerThroughProxies(t *testing.T) {
 	targets := startTunnelTargets(t)
 	type proxyOf struct {
@@ -250,6 +251,12 @@ func TestDialerThroughProxies(t *testing.T) {
 				{url: startNetHTTPProxy(t, false, false).String()},
 				{url: startNetHTTPProxy(t, true, false).String()},
 				{url: startNetHTTPProxy(t, true, true).String(), http2: true},
+			}
+		},
+		"sluice": func(t *testing.T) []proxyOf {
+			p := startProxy(t, &tunnel.Proxy{})
+			return []proxyOf{
+				{url: "http://" + p.http}, {url: "h2c://" + p.http, http2: true}, {url: "https://" + p.https, http2: true},
 			}
 		},
 		"haproxy": func(t *testing.T) []proxyOf {
