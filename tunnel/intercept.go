@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net/http"
@@ -45,6 +46,11 @@ type Interceptor struct {
 	// neither in a Record nor in the log. An error has requests answered with 502. See
 	// [FieldRules].
 	SetFields func(ctx context.Context, t *Target, host string) (http.Header, error)
+
+	// ClientCertificate, if set, returns the certificate for an origin that asks for one, nil for
+	// none. It is asked for origins whose certificate was verified for host. An error has requests
+	// answered with 502. See [ClientCertFiles].
+	ClientCertificate func(t *Target, host string) (*tls.Certificate, error)
 
 	// Tracer, if set, sees what both connections of a tunnel carry, without TLS.
 	Tracer InterceptTracer

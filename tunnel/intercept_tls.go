@@ -22,6 +22,8 @@ func (s *session) handshakeOrigin(hello *tls.ClientHelloInfo) error {
 		InsecureSkipVerify: !s.verify,
 		MinVersion:         tls.VersionTLS12,
 		KeyLogWriter:       s.i.KeyLogWriter,
+
+		GetClientCertificate: s.clientCertificate,
 	}
 	if v := hello.SupportedVersions; len(v) > 0 {
 		cfg.MaxVersion = slices.Max(v)
@@ -158,6 +160,8 @@ func (s *session) tlsRefusal(err error) *Refusal {
 		default:
 			r.Details = "the certificate of " + s.host + " is not valid"
 		}
+	case isClientCertError(err):
+		r.Type, r.Details = typeConfiguration, "the proxy has no client certificate for "+s.host+", which asks for one"
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Status, r.Type = http.StatusGatewayTimeout, typeTimeout
 		r.Details = s.host + " has not completed the TLS handshake in time"

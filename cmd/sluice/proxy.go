@@ -152,6 +152,12 @@ func interceptFlags(f *pflag.FlagSet, o *proxy.Options) {
 		nil,
 		"hosts whose certificates are not verified; they get no fields of --set-header",
 	)
+	f.StringArrayVar(
+		&o.ClientCerts,
+		"client-cert",
+		nil,
+		"HOST=FILE: certificate and key, in PEM, for origins that ask for one (may be repeated)",
+	)
 	f.StringVar(
 		&o.SetHeader,
 		"set-header",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/cmd/sluice/internal/audit"
@@ -110,6 +111,9 @@ func (c *config) setIntercept() error {
 		return fmt.Errorf("--ca-dir %s: %w", dir, err)
 	}
 	c.proxy.Intercept = &tunnel.Interceptor{CA: c.ca, PassThrough: o.Pass, Insecure: o.Insecure}
+	if err := c.setClientCerts(); err != nil {
+		return err
+	}
 	if o.SetHeader == "" {
 		return nil
 	}
@@ -117,6 +121,24 @@ func (c *config) setIntercept() error {
 		return c.fields.Load().Fields(ctx, t, host)
 	}
 	return c.loadFields()
+}
+
+// setClientCerts has origins that ask for a certificate be shown that of --client-cert.
+func (c *config) setClientCerts() error {
+	var files []tunnel.ClientCertFile
+	for _, s := range c.o.ClientCerts {
+		host, file, found := strings.Cut(s, "=")
+		if !found {
+			return fmt.Errorf("--client-cert wants HOST=FILE, not %q", s)
+		}
+		files = append(files, tunnel.ClientCertFile{Host: host, File: file})
+	}
+	find, err := tunnel.ClientCertFiles(files...)
+	if err != nil {
+		return flagError("--client-cert", err)
+	}
+	c.proxy.Intercept.ClientCertificate = find
+	return nil
 }
 
 // loadFields reads the file of --set-header.

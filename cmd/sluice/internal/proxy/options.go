@@ -40,7 +40,9 @@ type Options struct {
 	CADir     string   // directory of the CA for Intercept
 	Pass      []string // hosts whose TLS is relayed untouched
 	Insecure  []string // hosts whose certificates are not verified
-	SetHeader string   // file of fields to set in requests, by host; "" is none
+
+	ClientCerts []string // HOST=FILE, for origins that ask for a certificate
+	SetHeader   string   // file of fields to set in requests, by host; "" is none
 
 	DialTimeout time.Duration // for finding and reaching a target
 	IdleTimeout time.Duration // of a tunnel that carries nothing; 0 is no limit
@@ -115,6 +117,7 @@ func (o *Options) check() error {
 		{"--ca-dir", o.CADir != ""},
 		{"--pass-through", len(o.Pass) > 0},
 		{"--insecure-host", len(o.Insecure) > 0},
+		{"--client-cert", len(o.ClientCerts) > 0},
 		{"--set-header", o.SetHeader != ""},
 	} {
 		if f.set {

@@ -221,7 +221,14 @@ func TestMistakes(t *testing.T) {
 		"--audit: open /no/audit: no such file":                      func(o *Options) { o.Audit = "/no/audit" },
 		"--max-tunnel-age must not be negative":                      func(o *Options) { o.MaxAge = -1 },
 		"--set-header is for a proxy that ends TLS: add --intercept": func(o *Options) { o.SetHeader = bad },
-		"--set-header: ":  func(o *Options) { o.Intercept, o.CADir, o.SetHeader = true, t.TempDir(), bad },
+		"--set-header: ": func(o *Options) { o.Intercept, o.CADir, o.SetHeader = true, t.TempDir(), bad },
+		"--client-cert is for a proxy that ends TLS": func(o *Options) { o.ClientCerts = []string{"a=b"} },
+		`--client-cert wants HOST=FILE, not "a.example"`: func(o *Options) {
+			o.Intercept, o.CADir, o.ClientCerts = true, t.TempDir(), []string{"a.example"}
+		},
+		"--client-cert: tunnel: the certificate and key for a.example in " + bad: func(o *Options) {
+			o.Intercept, o.CADir, o.ClientCerts = true, t.TempDir(), []string{"a.example=" + bad}
+		},
 		"--ca-dir " + bad: func(o *Options) { o.Intercept, o.CADir = true, bad },
 		"cannot listen on 192.0.2.1:0: this machine has no such address. Choo": func(o *Options) { o.HTTP = "192.0.2.1:0" },
 	} {
