@@ -14,87 +14,89 @@ import (
 
 const get2 = "> GET /2 HTTP/1.1\r\n\r\n"
 
+var http1LostTests = []struct {
+	name    string
+	missing bool // the start
+	steps   []string
+	want    []string
+}{
+	{
+		"within content of known length", false,
+		[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "<! 4", "< hiHTTP/1.1 200 OK\r\n\r\n"},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 9]", `server 1 body "abc"`, `server 1 body "" lost 4`,
+			`server 1 body "hi"`, `server 1 body "" end`, "request 1 GET / 200 body=0/5 lossy complete",
+			"server 2 HTTP/1.1 200 OK",
+		},
+	},
+	{
+		"the end of content with it", false,
+		[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "<! 6", get2},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 9]", `server 1 body "abc"`, `server 1 body "" lost 6`,
+			`server 1 body "" end`, "request 1 GET / 200 body=0/3 lossy complete", "client 2 GET /2 HTTP/1.1",
+		},
+	},
+	{
+		"within a chunk, then its end", false,
+		[]string{
+			getRoot, "< HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "<! 3", "< \r\n4\r\nx", "<! 8",
+			"< junk HTTP/1.1 200 no\r\n", get2, "< HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n",
+		},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK [Transfer-Encoding: chunked]", `server 1 body "ab"`, `server 1 body "" lost 3`,
+			`server 1 body "x"`, `server 1 body "" lost 8`, "request 1 GET / 200 body=0/3 lossy",
+			"client 2 GET /2 HTTP/1.1",
+			"server 2 HTTP/1.1 200 no [HTTP/1.1 404 N: ] [Content-Length: 0] (5 octets before it are no message of HTTP/1.1) " +
+				"(a line of the header section has no colon)",
+			"request 2 GET /2 200 complete",
+		},
+	},
+	{
+		"a response, and the next request finds its own", false,
+		[]string{getRoot, "<! 100", get2, "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		[]string{
+			gotRoot, "client 2 GET /2 HTTP/1.1", "request 1 GET / lossy", "server 2 HTTP/1.1 200 OK [Content-Length: 0]",
+			"request 2 GET /2 200 complete",
+		},
+	},
+	{
+		"a request, and its response is without", false,
+		[]string{
+			getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ">! 20",
+			"< HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\n", "> }GET /3 HTTP/1.1\r\n\r\n", "< HTTP/1.1 203 OK\r\n\r\n",
+		},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 0]", "request 1 GET / 200 complete",
+			"server 2 HTTP/1.1 201 OK [Content-Length: 0]", "request 2 201 start missing",
+			"client 3 GET /3 HTTP/1.1 (1 octets before it are no message of HTTP/1.1)", "server 3 HTTP/1.1 203 OK",
+		},
+	},
+	{
+		"in a header section", false,
+		[]string{
+			"> GET / HTTP/1.1\r\nA: b\r\nC", ">! 2", "> x: y\r\n\r\n", get2,
+			"< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		},
+		[]string{
+			"client 1 GET / HTTP/1.1 [A: b] (octets of it are missing)",
+			"client 2 GET /2 HTTP/1.1 (9 octets before it are no message of HTTP/1.1)",
+			"server 1 HTTP/1.1 200 OK [Content-Length: 0]", "request 1 GET / 200 lossy complete",
+		},
+	},
+	{
+		"the beginning", true,
+		[]string{"< junk\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", getRoot, "< HTTP/1.1 204 N\r\n\r\n"},
+		[]string{
+			"server 1 HTTP/1.1 200 OK [Content-Length: 0] (5 octets before it are no message of HTTP/1.1)",
+			"request 1 200 start missing", "client 2 GET / HTTP/1.1 [Host: a]", "server 2 HTTP/1.1 204 N",
+			"request 2 GET / 204 complete",
+		},
+	},
+}
+
 func TestHTTP1Lost(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		missing bool // the start
-		steps   []string
-		want    []string
-	}{
-		{
-			"within content of known length", false,
-			[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "<! 4", "< hiHTTP/1.1 200 OK\r\n\r\n"},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 9]", `server 1 body "abc"`, `server 1 body "" lost 4`,
-				`server 1 body "hi"`, `server 1 body "" end`, "request 1 GET / 200 body=0/5 lossy complete",
-				"server 2 HTTP/1.1 200 OK",
-			},
-		},
-		{
-			"the end of content with it", false,
-			[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "<! 6", get2},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 9]", `server 1 body "abc"`, `server 1 body "" lost 6`,
-				`server 1 body "" end`, "request 1 GET / 200 body=0/3 lossy complete", "client 2 GET /2 HTTP/1.1",
-			},
-		},
-		{
-			"within a chunk, then its end", false,
-			[]string{
-				getRoot, "< HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "<! 3", "< \r\n4\r\nx", "<! 8",
-				"< junk HTTP/1.1 200 no\r\n", get2, "< HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n",
-			},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK [Transfer-Encoding: chunked]", `server 1 body "ab"`, `server 1 body "" lost 3`,
-				`server 1 body "x"`, `server 1 body "" lost 8`, "request 1 GET / 200 body=0/3 lossy",
-				"client 2 GET /2 HTTP/1.1",
-				"server 2 HTTP/1.1 200 no [HTTP/1.1 404 N: ] [Content-Length: 0] (5 octets before it are no message of HTTP/1.1) " +
-					"(a line of the header section has no colon)",
-				"request 2 GET /2 200 complete",
-			},
-		},
-		{
-			"a response, and the next request finds its own", false,
-			[]string{getRoot, "<! 100", get2, "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
-			[]string{
-				gotRoot, "client 2 GET /2 HTTP/1.1", "request 1 GET / lossy", "server 2 HTTP/1.1 200 OK [Content-Length: 0]",
-				"request 2 GET /2 200 complete",
-			},
-		},
-		{
-			"a request, and its response is without", false,
-			[]string{
-				getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ">! 20",
-				"< HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\n", "> }GET /3 HTTP/1.1\r\n\r\n", "< HTTP/1.1 203 OK\r\n\r\n",
-			},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 0]", "request 1 GET / 200 complete",
-				"server 2 HTTP/1.1 201 OK [Content-Length: 0]", "request 2 201 start missing",
-				"client 3 GET /3 HTTP/1.1 (1 octets before it are no message of HTTP/1.1)", "server 3 HTTP/1.1 203 OK",
-			},
-		},
-		{
-			"in a header section", false,
-			[]string{
-				"> GET / HTTP/1.1\r\nA: b\r\nC", ">! 2", "> x: y\r\n\r\n", get2,
-				"< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-			},
-			[]string{
-				"client 1 GET / HTTP/1.1 [A: b] (octets of it are missing)",
-				"client 2 GET /2 HTTP/1.1 (9 octets before it are no message of HTTP/1.1)",
-				"server 1 HTTP/1.1 200 OK [Content-Length: 0]", "request 1 GET / 200 lossy complete",
-			},
-		},
-		{
-			"the beginning", true,
-			[]string{"< junk\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", getRoot, "< HTTP/1.1 204 N\r\n\r\n"},
-			[]string{
-				"server 1 HTTP/1.1 200 OK [Content-Length: 0] (5 octets before it are no message of HTTP/1.1)",
-				"request 1 200 start missing", "client 2 GET / HTTP/1.1 [Host: a]", "server 2 HTTP/1.1 204 N",
-				"request 2 GET / 204 complete",
-			},
-		},
-	} {
+	for _, tt := range http1LostTests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newHTTP1Play(t, tt.missing)
 			p.play(tt.steps...)

@@ -11,76 +11,78 @@ import (
 	"github.com/sluice-go/sluice/capture/internal/wire"
 )
 
+var http1ProblemsTests = []struct{ name, octets, want string }{
+	{
+		"obsolete folding", "> GET / HTTP/1.1\r\nA: b\r\n\tc\r\n  d\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [A: b c d] (a field goes on in a line that begins with whitespace: " +
+			"obsolete line folding (RFC 9112 §5.2))",
+	},
+	{
+		"whitespace before the first field", "> GET / HTTP/1.1\r\n A: b\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [A: b: ] (whitespace stands before the first field (RFC 9112 §2.2))",
+	},
+	{
+		"whitespace before a colon", "> GET / HTTP/1.1\r\nA : b\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [A: b] (there is whitespace before the colon of a field (RFC 9112 §5.1))",
+	},
+	{
+		"no token", "> GET / HTTP/1.1\r\na b: c\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [a b: c] (the name of a field is not a token (RFC 9110 §5.1))",
+	},
+	{
+		"NUL", "> GET / HTTP/1.1\r\na: b\x00c\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [a: b\x00c] (the value of a field has CR or NUL (RFC 9110 §5.5))",
+	},
+	{
+		"LF", "> GET / HTTP/1.1\nA: b\n\n",
+		"client 1 GET / HTTP/1.1 [A: b] (lines end with LF alone (RFC 9112 §2.2))",
+	},
+	{
+		"spaces in the target", "> GET /a b HTTP/1.1\r\n\r\n",
+		"client 1 GET /a b HTTP/1.1 (there is more whitespace in the request line than two spaces (RFC 9112 §3))",
+	},
+	{
+		"no space behind the status", "< HTTP/1.1 204\r\n\r\n",
+		"server 1 HTTP/1.1 204 (the status line has no space behind the status code (RFC 9112 §4))",
+	},
+	{
+		"two lengths", "> POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n",
+		"client 1 POST / HTTP/1.1 [Content-Length: 1] [content-length: 2] " +
+			"(there are several values of Content-Length (RFC 9112 §6.3))",
+	},
+	{
+		"the same length twice", "> POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
+		"client 1 POST / HTTP/1.1 [Content-Length: 1, 1]",
+	},
+	{
+		"no length", "< HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+		"server 1 HTTP/1.1 200 OK [Content-Length: x] (the value of Content-Length is not valid (RFC 9110 §8.6))",
+	},
+	{
+		"both framings", "> POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"client 1 POST / HTTP/1.1 [Content-Length: 1] [Transfer-Encoding: chunked] " +
+			"(there are both Transfer-Encoding and Content-Length (RFC 9112 §6.3))",
+	},
+	{
+		"not chunked", "> POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+		"client 1 POST / HTTP/1.1 [Transfer-Encoding: chunked, gzip] " +
+			"(the last transfer coding of the request is not chunked (RFC 9112 §6.3))",
+	},
+	{
+		"a long line", "> GET / HTTP/1.1\r\nA: " + strings.Repeat("b", 70_000) + "\r\n\r\n",
+		"client 1 GET / HTTP/1.1 [A: " + strings.Repeat("b", maxHTTP1Line-3) +
+			"] (a line is longer than 65536 octets: its end is not shown)",
+	},
+	{
+		"the end of a header section is missing", "> GET / HTTP/1.1\r\nA: b\r\n",
+		"client 1 GET / HTTP/1.1 [A: b] (the connection ends in it)",
+	},
+	{"no HTTP", "> SSH-2.0-x\r\ny", "client 0  (12 octets at the end are no message of HTTP/1.1)"},
+}
+
 // What is wrong with a message is noted in it, and the message is shown.
 func TestHTTP1Problems(t *testing.T) {
-	for _, tt := range []struct{ name, octets, want string }{
-		{
-			"obsolete folding", "> GET / HTTP/1.1\r\nA: b\r\n\tc\r\n  d\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [A: b c d] (a field goes on in a line that begins with whitespace: " +
-				"obsolete line folding (RFC 9112 §5.2))",
-		},
-		{
-			"whitespace before the first field", "> GET / HTTP/1.1\r\n A: b\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [A: b: ] (whitespace stands before the first field (RFC 9112 §2.2))",
-		},
-		{
-			"whitespace before a colon", "> GET / HTTP/1.1\r\nA : b\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [A: b] (there is whitespace before the colon of a field (RFC 9112 §5.1))",
-		},
-		{
-			"no token", "> GET / HTTP/1.1\r\na b: c\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [a b: c] (the name of a field is not a token (RFC 9110 §5.1))",
-		},
-		{
-			"NUL", "> GET / HTTP/1.1\r\na: b\x00c\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [a: b\x00c] (the value of a field has CR or NUL (RFC 9110 §5.5))",
-		},
-		{
-			"LF", "> GET / HTTP/1.1\nA: b\n\n",
-			"client 1 GET / HTTP/1.1 [A: b] (lines end with LF alone (RFC 9112 §2.2))",
-		},
-		{
-			"spaces in the target", "> GET /a b HTTP/1.1\r\n\r\n",
-			"client 1 GET /a b HTTP/1.1 (there is more whitespace in the request line than two spaces (RFC 9112 §3))",
-		},
-		{
-			"no space behind the status", "< HTTP/1.1 204\r\n\r\n",
-			"server 1 HTTP/1.1 204 (the status line has no space behind the status code (RFC 9112 §4))",
-		},
-		{
-			"two lengths", "> POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n",
-			"client 1 POST / HTTP/1.1 [Content-Length: 1] [content-length: 2] " +
-				"(there are several values of Content-Length (RFC 9112 §6.3))",
-		},
-		{
-			"the same length twice", "> POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
-			"client 1 POST / HTTP/1.1 [Content-Length: 1, 1]",
-		},
-		{
-			"no length", "< HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-			"server 1 HTTP/1.1 200 OK [Content-Length: x] (the value of Content-Length is not valid (RFC 9110 §8.6))",
-		},
-		{
-			"both framings", "> POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-			"client 1 POST / HTTP/1.1 [Content-Length: 1] [Transfer-Encoding: chunked] " +
-				"(there are both Transfer-Encoding and Content-Length (RFC 9112 §6.3))",
-		},
-		{
-			"not chunked", "> POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
-			"client 1 POST / HTTP/1.1 [Transfer-Encoding: chunked, gzip] " +
-				"(the last transfer coding of the request is not chunked (RFC 9112 §6.3))",
-		},
-		{
-			"a long line", "> GET / HTTP/1.1\r\nA: " + strings.Repeat("b", 70_000) + "\r\n\r\n",
-			"client 1 GET / HTTP/1.1 [A: " + strings.Repeat("b", maxHTTP1Line-3) +
-				"] (a line is longer than 65536 octets: its end is not shown)",
-		},
-		{
-			"the end of a header section is missing", "> GET / HTTP/1.1\r\nA: b\r\n",
-			"client 1 GET / HTTP/1.1 [A: b] (the connection ends in it)",
-		},
-		{"no HTTP", "> SSH-2.0-x\r\ny", "client 0  (12 octets at the end are no message of HTTP/1.1)"},
-	} {
+	for _, tt := range http1ProblemsTests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newHTTP1Play(t, false)
 			p.play(tt.octets, ">.", "<.")

@@ -88,87 +88,89 @@ const (
 	gotRoot = "client 1 GET / HTTP/1.1 [Host: a]"
 )
 
+var http1Tests = []struct {
+	name  string
+	steps []string
+	want  []string
+}{
+	{
+		"content of known length",
+		[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 3]", `server 1 body "abc"`,
+			`server 1 body "" end`, "request 1 GET / 200 body=0/3 complete",
+		},
+	},
+	{
+		"chunks with extensions and trailers",
+		[]string{
+			"> POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nab", "> c\r\n0\r\nA: b\r\n\r\n",
+			"< HTTP/1.0 204 \r\n\r\n",
+		},
+		[]string{
+			"client 1 POST /x HTTP/1.1 [Transfer-Encoding: chunked]", `client 1 body "ab"`, `client 1 body "c"`,
+			"client 1 trailers [A: b]", `client 1 body "" end`, "server 1 HTTP/1.0 204 ",
+			"request 1 POST /x 204 body=3/0 complete",
+		},
+	},
+	{
+		"content up to the end",
+		[]string{getRoot, "< HTTP/1.1 200 OK\r\n\r\na", "< b", "<."},
+		[]string{
+			gotRoot, "server 1 HTTP/1.1 200 OK", `server 1 body "a"`, `server 1 body "b"`,
+			`server 1 body "" end`, "request 1 GET / 200 body=0/2 complete",
+		},
+	},
+	{
+		"HEAD, 304 and 1xx without content, pipelined",
+		[]string{
+			"> HEAD /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n",
+			"< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 304 N\r\n\r\n" +
+				"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		},
+		[]string{
+			"client 1 HEAD /1 HTTP/1.1", "client 2 GET /2 HTTP/1.1", "client 3 GET /3 HTTP/1.1",
+			"server 1 HTTP/1.1 200 OK [Content-Length: 9]", "request 1 HEAD /1 200 complete",
+			"server 2 HTTP/1.1 103 E [Link: x]", "server 2 HTTP/1.1 304 N", "request 2 GET /2 103 304 complete",
+			"server 3 HTTP/1.1 200 OK [Content-Length: 0]", "request 3 GET /3 200 complete",
+		},
+	},
+	{
+		"the response comes first",
+		[]string{"< HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", getRoot},
+		[]string{
+			"server 1 HTTP/1.1 200 OK [Content-Length: 1]", `server 1 body "a"`, `server 1 body "" end`, gotRoot,
+			"request 1 GET / 200 body=0/1 complete",
+		},
+	},
+	{
+		"WebSocket",
+		[]string{
+			"> GET / HTTP/1.1\r\nConnection: x, Upgrade\r\nUpgrade: websocket\r\n\r\n",
+			"< HTTP/1.1 101 S\r\nUpgrade: WebSocket\r\n\r\n\x81", "> \x82", ">.", "<.",
+		},
+		[]string{
+			"client 1 GET / HTTP/1.1 [Connection: x, Upgrade] [Upgrade: websocket]",
+			"server 1 HTTP/1.1 101 S [Upgrade: WebSocket]", `server 1 body "\x81"`, `client 1 body "\x82"`,
+			`client 1 body "" end`, `server 1 body "" end`, "request 1 GET / 101 body=1/1 complete",
+		},
+	},
+	{
+		"an Upgrade that is not taken, pipelined",
+		[]string{
+			"> GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 HTTP/1.1\r\n\r\n",
+			"< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "<.", ">.",
+		},
+		[]string{
+			"client 1 GET / HTTP/1.1 [Connection: Upgrade] [Upgrade: h2c]",
+			"server 1 HTTP/1.1 200 OK [Content-Length: 0]", "client 2 GET /2 HTTP/1.1", "request 1 GET / 200 complete",
+			"request 2 GET /2",
+		},
+	},
+}
+
 func TestHTTP1(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		steps []string
-		want  []string
-	}{
-		{
-			"content of known length",
-			[]string{getRoot, "< HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK [Content-Length: 3]", `server 1 body "abc"`,
-				`server 1 body "" end`, "request 1 GET / 200 body=0/3 complete",
-			},
-		},
-		{
-			"chunks with extensions and trailers",
-			[]string{
-				"> POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nab", "> c\r\n0\r\nA: b\r\n\r\n",
-				"< HTTP/1.0 204 \r\n\r\n",
-			},
-			[]string{
-				"client 1 POST /x HTTP/1.1 [Transfer-Encoding: chunked]", `client 1 body "ab"`, `client 1 body "c"`,
-				"client 1 trailers [A: b]", `client 1 body "" end`, "server 1 HTTP/1.0 204 ",
-				"request 1 POST /x 204 body=3/0 complete",
-			},
-		},
-		{
-			"content up to the end",
-			[]string{getRoot, "< HTTP/1.1 200 OK\r\n\r\na", "< b", "<."},
-			[]string{
-				gotRoot, "server 1 HTTP/1.1 200 OK", `server 1 body "a"`, `server 1 body "b"`,
-				`server 1 body "" end`, "request 1 GET / 200 body=0/2 complete",
-			},
-		},
-		{
-			"HEAD, 304 and 1xx without content, pipelined",
-			[]string{
-				"> HEAD /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n",
-				"< HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 304 N\r\n\r\n" +
-					"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-			},
-			[]string{
-				"client 1 HEAD /1 HTTP/1.1", "client 2 GET /2 HTTP/1.1", "client 3 GET /3 HTTP/1.1",
-				"server 1 HTTP/1.1 200 OK [Content-Length: 9]", "request 1 HEAD /1 200 complete",
-				"server 2 HTTP/1.1 103 E [Link: x]", "server 2 HTTP/1.1 304 N", "request 2 GET /2 103 304 complete",
-				"server 3 HTTP/1.1 200 OK [Content-Length: 0]", "request 3 GET /3 200 complete",
-			},
-		},
-		{
-			"the response comes first",
-			[]string{"< HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", getRoot},
-			[]string{
-				"server 1 HTTP/1.1 200 OK [Content-Length: 1]", `server 1 body "a"`, `server 1 body "" end`, gotRoot,
-				"request 1 GET / 200 body=0/1 complete",
-			},
-		},
-		{
-			"WebSocket",
-			[]string{
-				"> GET / HTTP/1.1\r\nConnection: x, Upgrade\r\nUpgrade: websocket\r\n\r\n",
-				"< HTTP/1.1 101 S\r\nUpgrade: WebSocket\r\n\r\n\x81", "> \x82", ">.", "<.",
-			},
-			[]string{
-				"client 1 GET / HTTP/1.1 [Connection: x, Upgrade] [Upgrade: websocket]",
-				"server 1 HTTP/1.1 101 S [Upgrade: WebSocket]", `server 1 body "\x81"`, `client 1 body "\x82"`,
-				`client 1 body "" end`, `server 1 body "" end`, "request 1 GET / 101 body=1/1 complete",
-			},
-		},
-		{
-			"an Upgrade that is not taken, pipelined",
-			[]string{
-				"> GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 HTTP/1.1\r\n\r\n",
-				"< HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "<.", ">.",
-			},
-			[]string{
-				"client 1 GET / HTTP/1.1 [Connection: Upgrade] [Upgrade: h2c]",
-				"server 1 HTTP/1.1 200 OK [Content-Length: 0]", "client 2 GET /2 HTTP/1.1", "request 1 GET / 200 complete",
-				"request 2 GET /2",
-			},
-		},
-	} {
+	for _, tt := range http1Tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, octetwise := range []bool{false, true} {
 				p := newHTTP1Play(t, false)

@@ -146,39 +146,40 @@ func TestBadServers(t *testing.T) {
 	}
 }
 
+var badBodiesTests = []struct {
+	name string
+	do   func(p *peer)
+	want error
+}{
+	{"window overflow", func(p *peer) { // net/http of Go 1.26 hangs for ever: golang/go#77331
+		p.send(frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1}, frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1})
+	}, frame.FlowControlError},
+	{"more than content-length", func(p *peer) { p.send(h2test.Data(1, "0123456789")) }, frame.ProtocolError},
+	{"less than content-length", func(p *peer) { p.send(h2test.DataEnd(1, "0")) }, io.ErrUnexpectedEOF},
+	{"trailers that do not end", func(p *peer) { p.send(h2test.Response(1, 200)) }, frame.ProtocolError},
+	{"pseudo-header field in trailers", func(p *peer) { p.send(h2test.Response(1, 200).End()) }, frame.ProtocolError},
+	{"end of the connection", func(p *peer) { _ = p.nc.Close() }, io.ErrUnexpectedEOF},
+	{"RST_STREAM", func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, frame.InternalError},
+	{"RST_STREAM with NO_ERROR", func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, frame.NoError},
+	{"more than the window", func(p *peer) {
+		for range 5 << 20 / 16384 {
+			p.send(h2test.Data(1, strings.Repeat("x", 16384)))
+		}
+	}, frame.ProtocolError}, // content-length is noticed first
+	{"endless empty DATA", func(p *peer) {
+		for range 1000 {
+			p.send(h2test.Data(1, ""))
+		}
+	}, frame.EnhanceYourCalm},
+	{"GOAWAY for an error, and the end", func(p *peer) {
+		p.send(h2test.GoAway(1, frame.EnhanceYourCalm, ""))
+		_ = p.nc.Close()
+	}, frame.EnhanceYourCalm},
+}
+
 // The same while a response is read.
 func TestBadBodies(t *testing.T) {
-	tests := []struct {
-		name string
-		do   func(p *peer)
-		want error
-	}{
-		{"window overflow", func(p *peer) { // net/http of Go 1.26 hangs for ever: golang/go#77331
-			p.send(frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1}, frame.WindowUpdate{StreamID: 1, Increment: 1<<31 - 1})
-		}, frame.FlowControlError},
-		{"more than content-length", func(p *peer) { p.send(h2test.Data(1, "0123456789")) }, frame.ProtocolError},
-		{"less than content-length", func(p *peer) { p.send(h2test.DataEnd(1, "0")) }, io.ErrUnexpectedEOF},
-		{"trailers that do not end", func(p *peer) { p.send(h2test.Response(1, 200)) }, frame.ProtocolError},
-		{"pseudo-header field in trailers", func(p *peer) { p.send(h2test.Response(1, 200).End()) }, frame.ProtocolError},
-		{"end of the connection", func(p *peer) { _ = p.nc.Close() }, io.ErrUnexpectedEOF},
-		{"RST_STREAM", func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, frame.InternalError},
-		{"RST_STREAM with NO_ERROR", func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, frame.NoError},
-		{"more than the window", func(p *peer) {
-			for range 5 << 20 / 16384 {
-				p.send(h2test.Data(1, strings.Repeat("x", 16384)))
-			}
-		}, frame.ProtocolError}, // content-length is noticed first
-		{"endless empty DATA", func(p *peer) {
-			for range 1000 {
-				p.send(h2test.Data(1, ""))
-			}
-		}, frame.EnhanceYourCalm},
-		{"GOAWAY for an error, and the end", func(p *peer) {
-			p.send(h2test.GoAway(1, frame.EnhanceYourCalm, ""))
-			_ = p.nc.Close()
-		}, frame.EnhanceYourCalm},
-	}
-	for _, tt := range tests {
+	for _, tt := range badBodiesTests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newTestDialer(t)

@@ -65,30 +65,31 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
+var cancelTests = map[string]func(*http.Request) (*http.Request, func()){
+	"context": func(r *http.Request) (*http.Request, func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		return r.WithContext(ctx), cancel
+	},
+	"deadline": func(r *http.Request) (*http.Request, func()) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		return r.WithContext(ctx), func() { time.Sleep(time.Second); cancel() }
+	},
+	"Request.Cancel": func(r *http.Request) (*http.Request, func()) {
+		c := make(chan struct{})
+		r.Cancel = c //nolint:staticcheck // part of the contract
+		return r, func() { close(c) }
+	},
+}
+
 // Every way to cancel, at every stage, leaves nothing behind: the server gets one RST_STREAM, and
 // no goroutine is left, which the bubble checks.
 func TestCancel(t *testing.T) {
-	ways := map[string]func(*http.Request) (*http.Request, func()){
-		"context": func(r *http.Request) (*http.Request, func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			return r.WithContext(ctx), cancel
-		},
-		"deadline": func(r *http.Request) (*http.Request, func()) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			return r.WithContext(ctx), func() { time.Sleep(time.Second); cancel() }
-		},
-		"Request.Cancel": func(r *http.Request) (*http.Request, func()) {
-			c := make(chan struct{})
-			r.Cancel = c //nolint:staticcheck // part of the contract
-			return r, func() { close(c) }
-		},
-	}
 	bodies := map[string]func() *spyBody{
 		"none":    func() *spyBody { return nil },
 		"waiting": waitingBody,
 		"endless": func() *spyBody { return &spyBody{Reader: endless{}} },
 	}
-	for wayName, way := range ways {
+	for wayName, way := range cancelTests {
 		for bodyName, newBody := range bodies {
 			for _, stage := range []string{"head", "body"} {
 				t.Run(wayName+"/"+bodyName+"/"+stage, func(t *testing.T) {

@@ -19,26 +19,27 @@ import (
 
 func retrying(t *Transport) { t.MaxAttempts = 5 }
 
+var retryTests = map[string]struct {
+	do      func(p *peer)
+	again   bool // it is safe
+	newConn bool
+}{
+	"REFUSED_STREAM":           {func(p *peer) { p.send(h2test.RST(1, frame.RefusedStream)) }, true, false},
+	"GOAWAY below":             {func(p *peer) { p.send(h2test.GoAway(0, frame.NoError, "")) }, true, true},
+	"GOAWAY below, with error": {func(p *peer) { p.send(h2test.GoAway(0, frame.EnhanceYourCalm, "")) }, true, true},
+	"GOAWAY above, end": {
+		func(p *peer) { p.send(h2test.GoAway(1, frame.NoError, "")); _ = p.nc.Close() },
+		false,
+		false,
+	},
+	"INTERNAL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, false, false},
+	"PROTOCOL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.ProtocolError)) }, false, false},
+	"NO_ERROR":       {func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, false, false},
+	"end":            {func(p *peer) { _ = p.nc.Close() }, false, false},
+}
+
 // What certainly was not processed is sent again, with its body; everything else is not.
 func TestRetry(t *testing.T) {
-	refusals := map[string]struct {
-		do      func(p *peer)
-		again   bool // it is safe
-		newConn bool
-	}{
-		"REFUSED_STREAM":           {func(p *peer) { p.send(h2test.RST(1, frame.RefusedStream)) }, true, false},
-		"GOAWAY below":             {func(p *peer) { p.send(h2test.GoAway(0, frame.NoError, "")) }, true, true},
-		"GOAWAY below, with error": {func(p *peer) { p.send(h2test.GoAway(0, frame.EnhanceYourCalm, "")) }, true, true},
-		"GOAWAY above, end": {
-			func(p *peer) { p.send(h2test.GoAway(1, frame.NoError, "")); _ = p.nc.Close() },
-			false,
-			false,
-		},
-		"INTERNAL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.InternalError)) }, false, false},
-		"PROTOCOL_ERROR": {func(p *peer) { p.send(h2test.RST(1, frame.ProtocolError)) }, false, false},
-		"NO_ERROR":       {func(p *peer) { p.send(h2test.RST(1, frame.NoError)) }, false, false},
-		"end":            {func(p *peer) { _ = p.nc.Close() }, false, false},
-	}
 	bodies := map[string]struct {
 		body  func() io.Reader
 		again bool // it can be had
@@ -49,7 +50,7 @@ func TestRetry(t *testing.T) {
 		"small, no GetBody": {func() io.Reader { return streamOnly{strings.NewReader("body")} }, true},
 		"large, no GetBody": {func() io.Reader { return streamOnly{strings.NewReader(strings.Repeat("x", 100_000))} }, false},
 	}
-	for name, refusal := range refusals {
+	for name, refusal := range retryTests {
 		for bodyName, tt := range bodies {
 			t.Run(name+"/"+bodyName, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -37,6 +37,20 @@ func TestNeitherProtocol(t *testing.T) {
 	}
 }
 
+var protocolsOverTLSTests = []struct {
+	h1, h2 bool
+	alpn   []string // of the client
+	send   string
+	want   string // what the answer contains; "": the connection is closed without one
+}{
+	{false, true, nil, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""},
+	{false, true, []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""},
+	{false, true, []string{"h2"}, frame.Preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00", "\x04\x01\x00\x00\x00\x00"},
+	{true, false, []string{"h2"}, frame.Preface, ""},
+	{true, false, nil, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 OK"},
+	{true, false, []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 OK"},
+}
+
 // A protocol that is not in the set is not spoken, whatever ALPN has agreed on and wherever it was
 // offered.
 func TestProtocolsOverTLS(t *testing.T) {
@@ -49,19 +63,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 			return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: protos}, nil
 		}}
 	}
-	for _, c := range []struct {
-		h1, h2 bool
-		alpn   []string // of the client
-		send   string
-		want   string // what the answer contains; "": the connection is closed without one
-	}{
-		{false, true, nil, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""},
-		{false, true, []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""},
-		{false, true, []string{"h2"}, frame.Preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00", "\x04\x01\x00\x00\x00\x00"},
-		{true, false, []string{"h2"}, frame.Preface, ""},
-		{true, false, nil, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 OK"},
-		{true, false, []string{"http/1.1"}, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 OK"},
-	} {
+	for _, c := range protocolsOverTLSTests {
 		for _, kind := range []string{"Server", "Configure"} {
 			t.Run(fmt.Sprint(kind, c.h1, c.h2, c.alpn), func(t *testing.T) {
 				var p http.Protocols

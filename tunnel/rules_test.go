@@ -34,49 +34,51 @@ var testNames = fakeResolver{
 	"other.example": {"8.8.4.4"},
 }
 
+var rulesTests = []struct {
+	user, target string
+	allow        bool
+	rule         string
+}{
+	{"", "example.com:443", true, "policy.txt:5: allow .example.com"},
+	{"", "WWW.example.com.:443", true, "policy.txt:5: allow .example.com"},
+	{"", "www.example.com:80", false, "policy.txt:5: allow .example.com: for port 443 only"},
+	{"", "bad.example.com:443", false, "policy.txt:3: deny bad.example.com"},
+	{"", "bad.example.com:9000", false, "policy.txt:3: deny bad.example.com"},
+	{"", "quad.example.com:443", false, "policy.txt:4: deny any in 9.9.9.0/24"},
+	{"", "inside.example.com:443", false, "policy.txt:5: allow .example.com: " +
+		"10.1.0.1 is not public (10.0.0.0/8, private use)"},
+	{"", "notexample.com:443", false, "policy.txt: no line allows it"},
+	{"", "example.org:443", false, "policy.txt: no line allows it"},
+	{"", "a.b.example.org:8080", true, "policy.txt:6: allow *.Example.ORG. port 443,8000-8999"},
+	{"", "a.b.example.org:7999", false, "policy.txt:6: allow *.Example.ORG. port 443,8000-8999: " +
+		"for port 443,8000-8999 only"},
+	{"", "bücher.example:1", true, "policy.txt:7: allow BÜCHER.example port any"},
+	{"anna", "git.corp.example:22", true, "policy.txt:8: allow git.corp.example " +
+		"in 10.1.0.0/16,fd12::/16 port 22,443 user anna,ci"},
+	{"", "git.corp.example:22", false, "policy.txt: no line allows it"},
+	{"ann", "git.corp.example:22", false, "policy.txt: no line allows it"},
+	{"", "wiki.corp.example:443", true, "policy.txt:9: allow wiki.corp.example private"},
+	{"", "192.168.7.255:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
+	{"", "seven.example:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
+	{"", "eight.example:1234", false, "policy.txt: no line allows it"},
+	{"", "[::ffff:192.168.7.1]:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
+	{"", "[64:ff9b::192.168.7.1]:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
+	{"", "[fd00::7]:8080", true, "policy.txt:11: allow [fd00::7] port 8080"},
+	{"", "[fd00::8]:8080", false, "policy.txt: no line allows it"},
+	{"", "8.8.8.8:443", true, "policy.txt:12: allow 8.8.8.8"},
+	{"root", "other.example:9000", false, "policy.txt:13: deny any port 9000"},
+	{"root", "other.example:9001", true, "policy.txt:14: allow any port 9000-9001 user root"},
+	{"root", "eight.example:9001", false, "policy.txt:14: allow any port 9000-9001 user root: " +
+		"192.168.8.1 is not public (192.168.0.0/16, private use)"},
+}
+
 // The first line that matches decides, and the Refusal names it.
 func TestRules(t *testing.T) {
 	rules, err := ParseRules(strings.NewReader(testRules), "policy.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct {
-		user, target string
-		allow        bool
-		rule         string
-	}{
-		{"", "example.com:443", true, "policy.txt:5: allow .example.com"},
-		{"", "WWW.example.com.:443", true, "policy.txt:5: allow .example.com"},
-		{"", "www.example.com:80", false, "policy.txt:5: allow .example.com: for port 443 only"},
-		{"", "bad.example.com:443", false, "policy.txt:3: deny bad.example.com"},
-		{"", "bad.example.com:9000", false, "policy.txt:3: deny bad.example.com"},
-		{"", "quad.example.com:443", false, "policy.txt:4: deny any in 9.9.9.0/24"},
-		{"", "inside.example.com:443", false, "policy.txt:5: allow .example.com: " +
-			"10.1.0.1 is not public (10.0.0.0/8, private use)"},
-		{"", "notexample.com:443", false, "policy.txt: no line allows it"},
-		{"", "example.org:443", false, "policy.txt: no line allows it"},
-		{"", "a.b.example.org:8080", true, "policy.txt:6: allow *.Example.ORG. port 443,8000-8999"},
-		{"", "a.b.example.org:7999", false, "policy.txt:6: allow *.Example.ORG. port 443,8000-8999: " +
-			"for port 443,8000-8999 only"},
-		{"", "bücher.example:1", true, "policy.txt:7: allow BÜCHER.example port any"},
-		{"anna", "git.corp.example:22", true, "policy.txt:8: allow git.corp.example " +
-			"in 10.1.0.0/16,fd12::/16 port 22,443 user anna,ci"},
-		{"", "git.corp.example:22", false, "policy.txt: no line allows it"},
-		{"ann", "git.corp.example:22", false, "policy.txt: no line allows it"},
-		{"", "wiki.corp.example:443", true, "policy.txt:9: allow wiki.corp.example private"},
-		{"", "192.168.7.255:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
-		{"", "seven.example:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
-		{"", "eight.example:1234", false, "policy.txt: no line allows it"},
-		{"", "[::ffff:192.168.7.1]:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
-		{"", "[64:ff9b::192.168.7.1]:1234", true, "policy.txt:10: allow 192.168.7.0/24 port any"},
-		{"", "[fd00::7]:8080", true, "policy.txt:11: allow [fd00::7] port 8080"},
-		{"", "[fd00::8]:8080", false, "policy.txt: no line allows it"},
-		{"", "8.8.8.8:443", true, "policy.txt:12: allow 8.8.8.8"},
-		{"root", "other.example:9000", false, "policy.txt:13: deny any port 9000"},
-		{"root", "other.example:9001", true, "policy.txt:14: allow any port 9000-9001 user root"},
-		{"root", "eight.example:9001", false, "policy.txt:14: allow any port 9000-9001 user root: " +
-			"192.168.8.1 is not public (192.168.0.0/16, private use)"},
-	} {
+	for _, test := range rulesTests {
 		p := &Proxy{Policy: rules, Resolver: testNames}
 		e, err := p.Explain(t.Context(), test.target, test.user)
 		if err != nil {

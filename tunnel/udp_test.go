@@ -272,22 +272,24 @@ func TestUDPOverHTTP2(t *testing.T) {
 	}
 }
 
+var udpOverHTTP1Tests = map[string]struct {
+	end            func(s *udpServer, nc net.Conn)
+	record, reason string
+}{
+	"client ends":   {func(_ *udpServer, nc net.Conn) { _ = nc.(*memconn.Conn).CloseWrite() }, EndClosed, ""},
+	"client closes": {func(_ *udpServer, nc net.Conn) { _ = nc.Close() }, EndClosed, ""},
+	"malformed": {
+		func(_ *udpServer, nc net.Conn) { _, _ = io.WriteString(nc, capsule(0, "")) }, EndMalformed, "context ID",
+	},
+	"target refuses": {
+		func(s *udpServer, _ net.Conn) { s.target.queue <- syscall.ECONNREFUSED }, EndTargetReset, "refused",
+	},
+	"idle limit": {func(*udpServer, net.Conn) { time.Sleep(11 * time.Minute) }, EndIdle, ""},
+}
+
 // The examples of RFC 9298 §§3.2, 3.3, with datagrams right behind the request.
 func TestUDPOverHTTP1(t *testing.T) {
-	for name, tt := range map[string]struct {
-		end            func(s *udpServer, nc net.Conn)
-		record, reason string
-	}{
-		"client ends":   {func(_ *udpServer, nc net.Conn) { _ = nc.(*memconn.Conn).CloseWrite() }, EndClosed, ""},
-		"client closes": {func(_ *udpServer, nc net.Conn) { _ = nc.Close() }, EndClosed, ""},
-		"malformed": {
-			func(_ *udpServer, nc net.Conn) { _, _ = io.WriteString(nc, capsule(0, "")) }, EndMalformed, "context ID",
-		},
-		"target refuses": {
-			func(s *udpServer, _ net.Conn) { s.target.queue <- syscall.ECONNREFUSED }, EndTargetReset, "refused",
-		},
-		"idle limit": {func(*udpServer, net.Conn) { time.Sleep(11 * time.Minute) }, EndIdle, ""},
-	} {
+	for name, tt := range udpOverHTTP1Tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newUDPServer(t, &Proxy{UDP: true})

@@ -26,28 +26,30 @@ func fillOrder(t *testing.T, c Driver, limit int) string {
 	return order.String()
 }
 
+var backpressureTests = []struct {
+	name         string
+	backpressure bool
+	piece        int // what A, which is urgent, writes at a time
+	// again has a letter for each Fill: A has more (+), or has not and is awaited no longer (-), or
+	// was late (l).
+	again string
+	want  []string
+}{
+	{"quick", false, 32 << 10, "++", []string{"AABBBBC", "AABBBBC"}},
+	{"slow", true, 32 << 10, "+++", []string{"AA", "AA", "AA"}},
+	{"slow, and nothing comes", true, 32 << 10, "+--", []string{"AA", "BBBB", "BBBB"}},
+	{"slow, and pieces are small", true, 4 << 10, "+++", []string{"A", "A", "A"}},
+	{"slow, and nothing comes for a while", true, 32 << 10, "+-+", []string{"AA", "BBBB", "AA"}},
+	{"slow, and what comes is late", true, 32 << 10, "+l++", []string{"AA", "BBBB", "AABBBB", "AA"}},
+	{"late twice", true, 32 << 10, "+l++l++++", []string{
+		"AA", "BBBB", "AABBBB", "AA", "BBBB", "AABBBB", "AABBBB", "AABBBB", "AA",
+	}},
+}
+
 // Where the socket is slow a stream that is about to be given more keeps its turn, until it is no
 // longer awaited: those behind it do not get the rest of the write.
 func TestBackpressure(t *testing.T) {
-	for _, tt := range []struct {
-		name         string
-		backpressure bool
-		piece        int // what A, which is urgent, writes at a time
-		// again has a letter for each Fill: A has more (+), or has not and is awaited no longer (-), or
-		// was late (l).
-		again string
-		want  []string
-	}{
-		{"quick", false, 32 << 10, "++", []string{"AABBBBC", "AABBBBC"}},
-		{"slow", true, 32 << 10, "+++", []string{"AA", "AA", "AA"}},
-		{"slow, and nothing comes", true, 32 << 10, "+--", []string{"AA", "BBBB", "BBBB"}},
-		{"slow, and pieces are small", true, 4 << 10, "+++", []string{"A", "A", "A"}},
-		{"slow, and nothing comes for a while", true, 32 << 10, "+-+", []string{"AA", "BBBB", "AA"}},
-		{"slow, and what comes is late", true, 32 << 10, "+l++", []string{"AA", "BBBB", "AABBBB", "AA"}},
-		{"late twice", true, 32 << 10, "+l++l++++", []string{
-			"AA", "BBBB", "AABBBB", "AA", "BBBB", "AABBBB", "AABBBB", "AABBBB", "AA",
-		}},
-	} {
+	for _, tt := range backpressureTests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = priority.NewExtensible() })
 			p.send(h2test.Settings(setting(frame.SettingInitialWindowSize, 1<<30)), h2test.WindowUpdate(0, 1<<30))

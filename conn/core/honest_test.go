@@ -218,49 +218,50 @@ func TestHonestStormsOfCancels(t *testing.T) {
 	}
 }
 
+var honestCancelsForLongTests = map[string]func(p *peer, next func() uint32){
+	"10% of 1,000 requests a second": func(p *peer, next func() uint32) {
+		for i := range 1000 {
+			id := next()
+			p.send(h2test.Get(id))
+			if i%10 == 0 {
+				p.send(h2test.RST(id, frame.Cancel))
+			} else {
+				p.answer(id, true)
+			}
+			p.now = p.now.Add(time.Millisecond)
+		}
+	},
+	"20 of 20, thirty times": func(p *peer, next func() uint32) {
+		for range 30 {
+			var open []uint32
+			for range 20 {
+				open = append(open, next())
+				p.send(h2test.Get(open[len(open)-1]))
+			}
+			p.now = p.now.Add(time.Second / 30)
+			for _, id := range open {
+				p.send(h2test.RST(id, frame.Cancel))
+			}
+		}
+	},
+	"240 of 250 at once": func(p *peer, next func() uint32) {
+		for i := range 250 {
+			id := next()
+			p.send(h2test.Get(id))
+			if i < 240 {
+				p.send(h2test.RST(id, frame.Cancel))
+			} else {
+				p.answer(id, true)
+			}
+		}
+		p.now = p.now.Add(time.Second)
+	},
+}
+
 // Users that leave before they are answered, for two minutes: one of ten, or all twenty thirty
 // times a second, and nearly all of those that one connection has at once.
 func TestHonestCancelsForLong(t *testing.T) {
-	tests := map[string]func(p *peer, next func() uint32){
-		"10% of 1,000 requests a second": func(p *peer, next func() uint32) {
-			for i := range 1000 {
-				id := next()
-				p.send(h2test.Get(id))
-				if i%10 == 0 {
-					p.send(h2test.RST(id, frame.Cancel))
-				} else {
-					p.answer(id, true)
-				}
-				p.now = p.now.Add(time.Millisecond)
-			}
-		},
-		"20 of 20, thirty times": func(p *peer, next func() uint32) {
-			for range 30 {
-				var open []uint32
-				for range 20 {
-					open = append(open, next())
-					p.send(h2test.Get(open[len(open)-1]))
-				}
-				p.now = p.now.Add(time.Second / 30)
-				for _, id := range open {
-					p.send(h2test.RST(id, frame.Cancel))
-				}
-			}
-		},
-		"240 of 250 at once": func(p *peer, next func() uint32) {
-			for i := range 250 {
-				id := next()
-				p.send(h2test.Get(id))
-				if i < 240 {
-					p.send(h2test.RST(id, frame.Cancel))
-				} else {
-					p.answer(id, true)
-				}
-			}
-			p.now = p.now.Add(time.Second)
-		},
-	}
-	for name, second := range tests {
+	for name, second := range honestCancelsForLongTests {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, Server, func(cfg *Config) { cfg.MaxConcurrentStreams = 250 })
 			id := ^uint32(0)

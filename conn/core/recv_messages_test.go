@@ -158,82 +158,84 @@ func TestRequestTooLarge(t *testing.T) {
 	p.wantEvents("lines", "headers 3 GET / a=b a=b a=b a=b a=b a=b too large end", "headers 5 GET / a=b end")
 }
 
+var responsesTests = []struct {
+	name string
+	send []any
+	want string
+}{
+	{"final", []any{h2test.Response(1, 200, "x: y").End()}, "headers 1 200 x=y end"},
+	{
+		"interim",
+		[]any{h2test.Response(1, 103, "link: x"), h2test.Response(1, 100), h2test.Response(1, 200).End()},
+		"interim 1 103 link=x; interim 1 100; headers 1 200 end",
+	},
+	{"interim ends", []any{h2test.Response(1, 103).End()}, resetProtocol},
+	{"101", []any{h2test.Response(1, 101)}, resetProtocol},
+	{
+		"interim after final",
+		[]any{h2test.Response(1, 200), h2test.Response(1, 103)},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"two finals",
+		[]any{h2test.Response(1, 200), h2test.Response(1, 200).End()},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{"no status", []any{h2test.Headers(1, "x: y")}, resetProtocol},
+	{"a request", []any{h2test.GetOpen(1)}, resetProtocol},
+	{"bad status", []any{h2test.Response(1, 20)}, resetProtocol},
+	{"DATA first", []any{h2test.Data(1, "x")}, resetProtocol},
+	{
+		"DATA after interim",
+		[]any{h2test.Response(1, 100), h2test.Data(1, "x")},
+		"RST_STREAM 1 PROTOCOL_ERROR; interim 1 100; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{"END_STREAM in DATA first", []any{h2test.DataEnd(1, "")}, resetProtocol},
+	{
+		"trailers",
+		[]any{h2test.Response(1, 200), h2test.Data(1, "x"), h2test.Trailers(1, "x: y")},
+		"headers 1 200; data 1 1; trailers 1 x=y end",
+	},
+	{
+		"content-length",
+		[]any{h2test.Response(1, 200, "content-length: 1"), h2test.DataEnd(1, "x")},
+		"headers 1 200 content-length=1; data 1 1 end",
+	},
+	{"content-length and END_STREAM", []any{h2test.Response(1, 200, "content-length: 1").End()}, resetProtocol},
+	{
+		"too much content",
+		[]any{h2test.Response(1, 200, "content-length: 1"), h2test.Data(1, "xy")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; data 1 1; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{
+		"304 with content-length",
+		[]any{h2test.Response(1, 304, "content-length: 9").End()},
+		"headers 1 304 content-length=9 end",
+	},
+	{
+		"304 with content",
+		[]any{h2test.Response(1, 304), h2test.Data(1, "x")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 304; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{"204 with an empty DATA", []any{h2test.Response(1, 204), h2test.DataEnd(1, "")}, "headers 1 204; data 1 0 end"},
+	{
+		"204 with content",
+		[]any{h2test.Response(1, 204), h2test.Data(1, "x")},
+		"RST_STREAM 1 PROTOCOL_ERROR; headers 1 204; reset 1 local PROTOCOL_ERROR; closed 1",
+	},
+	{"te in a response", []any{h2test.Response(1, 200, "te: trailers")}, resetProtocol},
+	{
+		"complete, then NO_ERROR",
+		[]any{h2test.Response(1, 200).End(), h2test.RST(1, frame.NoError)},
+		"headers 1 200 end; reset 1 remote NO_ERROR; closed 1",
+	},
+	{"idle stream", []any{h2test.Response(3, 200)}, badID},
+	{"stream that was not promised", []any{h2test.Response(2, 200)}, badID},
+}
+
 // Responses (RFC 9113 §8.1, §8.3.2) to the request on stream 1, which is still being sent.
 func TestResponses(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		send []any
-		want string
-	}{
-		{"final", []any{h2test.Response(1, 200, "x: y").End()}, "headers 1 200 x=y end"},
-		{
-			"interim",
-			[]any{h2test.Response(1, 103, "link: x"), h2test.Response(1, 100), h2test.Response(1, 200).End()},
-			"interim 1 103 link=x; interim 1 100; headers 1 200 end",
-		},
-		{"interim ends", []any{h2test.Response(1, 103).End()}, resetProtocol},
-		{"101", []any{h2test.Response(1, 101)}, resetProtocol},
-		{
-			"interim after final",
-			[]any{h2test.Response(1, 200), h2test.Response(1, 103)},
-			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{
-			"two finals",
-			[]any{h2test.Response(1, 200), h2test.Response(1, 200).End()},
-			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{"no status", []any{h2test.Headers(1, "x: y")}, resetProtocol},
-		{"a request", []any{h2test.GetOpen(1)}, resetProtocol},
-		{"bad status", []any{h2test.Response(1, 20)}, resetProtocol},
-		{"DATA first", []any{h2test.Data(1, "x")}, resetProtocol},
-		{
-			"DATA after interim",
-			[]any{h2test.Response(1, 100), h2test.Data(1, "x")},
-			"RST_STREAM 1 PROTOCOL_ERROR; interim 1 100; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{"END_STREAM in DATA first", []any{h2test.DataEnd(1, "")}, resetProtocol},
-		{
-			"trailers",
-			[]any{h2test.Response(1, 200), h2test.Data(1, "x"), h2test.Trailers(1, "x: y")},
-			"headers 1 200; data 1 1; trailers 1 x=y end",
-		},
-		{
-			"content-length",
-			[]any{h2test.Response(1, 200, "content-length: 1"), h2test.DataEnd(1, "x")},
-			"headers 1 200 content-length=1; data 1 1 end",
-		},
-		{"content-length and END_STREAM", []any{h2test.Response(1, 200, "content-length: 1").End()}, resetProtocol},
-		{
-			"too much content",
-			[]any{h2test.Response(1, 200, "content-length: 1"), h2test.Data(1, "xy")},
-			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 200 content-length=1; data 1 1; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{
-			"304 with content-length",
-			[]any{h2test.Response(1, 304, "content-length: 9").End()},
-			"headers 1 304 content-length=9 end",
-		},
-		{
-			"304 with content",
-			[]any{h2test.Response(1, 304), h2test.Data(1, "x")},
-			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 304; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{"204 with an empty DATA", []any{h2test.Response(1, 204), h2test.DataEnd(1, "")}, "headers 1 204; data 1 0 end"},
-		{
-			"204 with content",
-			[]any{h2test.Response(1, 204), h2test.Data(1, "x")},
-			"RST_STREAM 1 PROTOCOL_ERROR; headers 1 204; reset 1 local PROTOCOL_ERROR; closed 1",
-		},
-		{"te in a response", []any{h2test.Response(1, 200, "te: trailers")}, resetProtocol},
-		{
-			"complete, then NO_ERROR",
-			[]any{h2test.Response(1, 200).End(), h2test.RST(1, frame.NoError)},
-			"headers 1 200 end; reset 1 remote NO_ERROR; closed 1",
-		},
-		{"idle stream", []any{h2test.Response(3, 200)}, badID},
-		{"stream that was not promised", []any{h2test.Response(2, 200)}, badID},
-	} {
+	for _, tt := range responsesTests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, Client)
 			p.open(false)

@@ -23,35 +23,37 @@ func (f *faulty) Next() *priority.Node {
 	return f.Scheduler.Next()
 }
 
+var faultsOfTheSchedulerTests = []struct {
+	name string
+	next func(p *peer, other *priority.Node) func() *priority.Node
+	want string
+}{
+	{"nil", func(*peer, *priority.Node) func() *priority.Node {
+		return func() *priority.Node { return nil }
+	}, "nil while 1 streams are ready"},
+	{"of another connection", func(_ *peer, other *priority.Node) func() *priority.Node {
+		return func() *priority.Node { return other }
+	}, "not of this connection"},
+	{"without a stream", func(*peer, *priority.Node) func() *priority.Node {
+		return func() *priority.Node { return &priority.Node{ID: 1} }
+	}, "not of this connection"},
+	{"closed", func(p *peer, _ *priority.Node) func() *priority.Node {
+		n := &p.stream(5).node
+		p.c.Reset(p.stream(5), frame.Cancel)
+		return func() *priority.Node { return n }
+	}, "was closed"},
+	{"not ready", func(p *peer, _ *priority.Node) func() *priority.Node {
+		return func() *priority.Node { return &p.stream(3).node }
+	}, "stream 3, which is not ready"},
+	{"always the same", func(p *peer, _ *priority.Node) func() *priority.Node {
+		return func() *priority.Node { return &p.stream(1).node }
+	}, "stream 1, which is not ready"},
+}
+
 // A Scheduler that returns what cannot be sent ends the connection, and nothing of another one's is
 // sent.
 func TestFaultsOfTheScheduler(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		next func(p *peer, other *priority.Node) func() *priority.Node
-		want string
-	}{
-		{"nil", func(*peer, *priority.Node) func() *priority.Node {
-			return func() *priority.Node { return nil }
-		}, "nil while 1 streams are ready"},
-		{"of another connection", func(_ *peer, other *priority.Node) func() *priority.Node {
-			return func() *priority.Node { return other }
-		}, "not of this connection"},
-		{"without a stream", func(*peer, *priority.Node) func() *priority.Node {
-			return func() *priority.Node { return &priority.Node{ID: 1} }
-		}, "not of this connection"},
-		{"closed", func(p *peer, _ *priority.Node) func() *priority.Node {
-			n := &p.stream(5).node
-			p.c.Reset(p.stream(5), frame.Cancel)
-			return func() *priority.Node { return n }
-		}, "was closed"},
-		{"not ready", func(p *peer, _ *priority.Node) func() *priority.Node {
-			return func() *priority.Node { return &p.stream(3).node }
-		}, "stream 3, which is not ready"},
-		{"always the same", func(p *peer, _ *priority.Node) func() *priority.Node {
-			return func() *priority.Node { return &p.stream(1).node }
-		}, "stream 1, which is not ready"},
-	} {
+	for _, tt := range faultsOfTheSchedulerTests {
 		t.Run(tt.name, func(t *testing.T) {
 			sched := &faulty{Scheduler: priority.NewRoundRobin()}
 			p := newPeer(t, Server, func(cfg *Config) { cfg.Scheduler = sched })

@@ -64,34 +64,36 @@ func TestTreeDepth(t *testing.T) {
 	checkTree(t, s)
 }
 
+var treeFloodTests = map[string]func(rng *rand.Rand, i uint32) (uint32, Params){
+	"idle streams": func(_ *rand.Rand, i uint32) (uint32, Params) { return 100_001 + 2*i, dep(0, 16) },
+	"a chain":      func(_ *rand.Rand, i uint32) (uint32, Params) { return 100_003 + 2*i, dep(100_001+2*i, 16) },
+	"an exclusive chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
+		return 100_003 + 2*i, exclusive(0, 16)
+	},
+	"all change parents": func(_ *rand.Rand, i uint32) (uint32, Params) {
+		return 1 + 2*(i%2),
+			exclusive(0, 1+int(i%256))
+	},
+	"all change parents, with a chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
+		return 1 + 2*(i%300), exclusive(1+2*((i+1)%300), 16)
+	},
+	"one chain of open streams": func(_ *rand.Rand, i uint32) (uint32, Params) {
+		return 3 + 2*(i%9000), dep(1+2*(i%9000), 16)
+	},
+	"in circles": func(_ *rand.Rand, i uint32) (uint32, Params) {
+		return 1 + 2*(i%5000), dep(1+2*((i+4999)%5000), 16)
+	},
+	"random": func(rng *rand.Rand, _ uint32) (uint32, Params) {
+		p := dep(uint32(rng.IntN(20_300)), 1+rng.IntN(256))
+		p.Exclusive = rng.IntN(3) == 0
+		return uint32(rng.IntN(20_300)), p
+	},
+}
+
 // 100,000 PRIORITY frames, made to cost as much as possible: time and memory are bounded.
 func TestTreeFlood(t *testing.T) {
 	const frames = 100_000
-	for name, attack := range map[string]func(rng *rand.Rand, i uint32) (uint32, Params){
-		"idle streams": func(_ *rand.Rand, i uint32) (uint32, Params) { return 100_001 + 2*i, dep(0, 16) },
-		"a chain":      func(_ *rand.Rand, i uint32) (uint32, Params) { return 100_003 + 2*i, dep(100_001+2*i, 16) },
-		"an exclusive chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
-			return 100_003 + 2*i, exclusive(0, 16)
-		},
-		"all change parents": func(_ *rand.Rand, i uint32) (uint32, Params) {
-			return 1 + 2*(i%2),
-				exclusive(0, 1+int(i%256))
-		},
-		"all change parents, with a chain": func(_ *rand.Rand, i uint32) (uint32, Params) {
-			return 1 + 2*(i%300), exclusive(1+2*((i+1)%300), 16)
-		},
-		"one chain of open streams": func(_ *rand.Rand, i uint32) (uint32, Params) {
-			return 3 + 2*(i%9000), dep(1+2*(i%9000), 16)
-		},
-		"in circles": func(_ *rand.Rand, i uint32) (uint32, Params) {
-			return 1 + 2*(i%5000), dep(1+2*((i+4999)%5000), 16)
-		},
-		"random": func(rng *rand.Rand, _ uint32) (uint32, Params) {
-			p := dep(uint32(rng.IntN(20_300)), 1+rng.IntN(256))
-			p.Exclusive = rng.IntN(3) == 0
-			return uint32(rng.IntN(20_300)), p
-		},
-	} {
+	for name, attack := range treeFloodTests {
 		t.Run(name, func(t *testing.T) {
 			s := newTree()
 			nodes := open(s, 10_000)
