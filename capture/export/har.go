@@ -30,8 +30,10 @@ type HAROptions struct {
 // Besides what HAR 1.2 has, an entry has members that WebPageTest has brought up and others read:
 // _http2_stream_id, _http2_stream_dependency, _http2_stream_weight, _http2_stream_exclusive,
 // _priority, _was_pushed, _chunks (ts in milliseconds since the page's start, bytes), _protocol,
-// _bytesIn, _bytesOut, _objectSize, and some about the connection. Requests are in the order of
-// their end.
+// _bytesIn, _bytesOut, _objectSize, and some about the connection, such as _connect_start,
+// _connect_end, _ssl_start and _ssl_end of its first request. Names and units are those that
+// waterfall-tools and sitespeed.io read; httpVersion is HTTP/2.0, as the latter wants it. Requests
+// are in the order of their end.
 //
 // Of the first request on a connection, timings.connect is the time from SYN to the last Finished
 // of TLS, or without TLS to the client's ACK, and timings.ssl the part of it from ClientHello on;

@@ -107,6 +107,9 @@ func (h *HAR) timings(e *harEntry, r *capture.Request, c *harConn) time.Time {
 		start = start.Add(-r.Wait.Concurrency)
 	} else if c != nil && !c.used && !r.Start.IsZero() && !r.Pushed {
 		start = t.connect(c, start)
+		if t.Connect >= 0 {
+			e.handshakes(c, h.out.since)
+		}
 	}
 	e.Time = max(t.Blocked, 0) + max(t.Connect, 0) + t.Send + t.Wait + t.Receive
 	return start
@@ -131,6 +134,29 @@ func (t *harTimings) connect(c *harConn, start time.Time) time.Time {
 	return c.info.Time
 }
 
+// handshakes says when those of TCP and TLS began and ended, as WebPageTest does: in milliseconds
+// since the start of the page.
+func (e *harEntry) handshakes(c *harConn, since func(time.Time) float64) {
+	at := func(t time.Time) *float64 {
+		if t.IsZero() {
+			return nil
+		}
+		ms := since(t)
+		return &ms
+	}
+	e.ConnectStart, e.ConnectEnd = at(c.info.Time), at(c.info.Connected)
+	e.SSLStart, e.SSLEnd = at(c.tls.Start), at(c.tls.Finished)
+}
+
+// httpVersion is a version as HAR has it: pagexray of sitespeed.io takes HTTP/2.0, and not HTTP/2,
+// for HTTP/2.
+func httpVersion(version string) string {
+	if version == "HTTP/2" {
+		return "HTTP/2.0"
+	}
+	return version
+}
+
 // connected returns when a connection was ready for a request that began at start, and whether that
 // is when the handshake of TLS had ended. Requests in 0-RTT data begin before it has.
 func (c *harConn) connected(start time.Time) (ready time.Time, secure bool) {
@@ -150,7 +176,7 @@ func (c *harConn) connected(start time.Time) (ready time.Time, secure bool) {
 
 func (e *harEntry) request(r *capture.Request) {
 	e.Request = harRequest{
-		Method: cmp.Or(r.Method, "UNKNOWN"), URL: e.url(r), HTTPVersion: r.Version, Cookies: []struct{}{},
+		Method: cmp.Or(r.Method, "UNKNOWN"), URL: e.url(r), HTTPVersion: httpVersion(r.Version), Cookies: []struct{}{},
 		Headers: harFields(r.Fields[capture.Client]), QueryString: query(r.Path), HeadersSize: -1,
 		BodySize: r.Body[capture.Client],
 	}
@@ -187,10 +213,10 @@ func (e *harEntry) url(r *capture.Request) string {
 
 func (e *harEntry) response(r *capture.Request) {
 	e.Response = harResponse{
-		Status: r.Status, StatusText: r.Reason, HTTPVersion: r.Version, Cookies: []struct{}{},
+		Status: r.Status, StatusText: r.Reason, HTTPVersion: httpVersion(r.Version), Cookies: []struct{}{},
 		Headers: harFields(r.Fields[capture.Server]), RedirectURL: r.Field(capture.Server, "location"), HeadersSize: -1,
-		BodySize: r.Body[capture.Server],
-		Content:  harContent{Size: r.Body[capture.Server], MimeType: r.ContentType},
+		BodySize: r.Body[capture.Server], Transferred: r.Wire[capture.Server],
+		Content: harContent{Size: r.Body[capture.Server], MimeType: r.ContentType},
 	}
 	if t := r.Trailers[capture.Server]; len(t) > 0 {
 		e.Response.Trailers = harFields(t)

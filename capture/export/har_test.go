@@ -85,14 +85,15 @@ func TestHAREntry(t *testing.T) {
 	log := parsedHAR(t, HAROptions{Title: "x.pcap"}, someConn, someRequest())
 	want := fromJSON(`{
 		"pageref":"page_1","startedDateTime":"2026-03-01T12:00:00.020000Z","time":60,
-		"request":{"method":"GET","url":"https://www.example.com/a?q=1&empty&x=a%20b","httpVersion":"HTTP/2","cookies":[],
+		"request":{"method":"GET","url":"https://www.example.com/a?q=1&empty&x=a%20b","httpVersion":"HTTP/2.0","cookies":[],
 			"headers":[{"name":":method","value":"GET"},{"name":"cookie","value":"(hidden)","_hidden":true},
 				{"name":"x-late","value":"","_state":"unknown"}],
 			"queryString":[{"name":"q","value":"1"},{"name":"empty","value":""},{"name":"x","value":"a b"}],
 			"headersSize":-1,"bodySize":0},
-		"response":{"status":200,"statusText":"","httpVersion":"HTTP/2","cookies":[],
+		"response":{"status":200,"statusText":"","httpVersion":"HTTP/2.0","cookies":[],
 			"headers":[{"name":":status","value":"200"},{"name":"content-type","value":"text/css"}],
 			"content":{"size":3000,"mimeType":"text/css"},"redirectURL":"","headersSize":-1,"bodySize":3000,
+			"_transferSize":3100,
 			"_trailers":[{"name":"server-timing","value":"db"}]},
 		"cache":{},
 		"timings":{"blocked":-1,"dns":-1,"connect":-1,"ssl":-1,"send":0.5,"wait":39.5,"receive":20,
@@ -236,6 +237,14 @@ func TestHARConnect(t *testing.T) {
 		got := e["timings"].(map[string]any)
 		if got["connect"] != c.connect || got["ssl"] != c.ssl || got["blocked"] != c.blocked {
 			t.Errorf("%s: %v", c.name, got)
+		}
+		for name, want := range map[string]float64{
+			"_connect_start": 0, "_connect_end": c.connected, "_ssl_start": c.start, "_ssl_end": c.finished,
+		} {
+			told := c.connect >= 0 && (want > 0 || name == "_connect_start") && (info.TLS != nil || name[1] == 'c')
+			if got, has := e[name]; has != told || has && got != want {
+				t.Errorf("%s: %s is %v, want %v: %t", c.name, name, got, want, told)
+			}
 		}
 		if s := e["startedDateTime"]; s != harTime(at(c.begins)) {
 			t.Errorf("%s: it begins at %s", c.name, s)

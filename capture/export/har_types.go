@@ -31,6 +31,10 @@ type harEntry struct {
 	ServerPort   string     `json:"_server_port,omitempty"`
 	ClientPort   string     `json:"_client_port,omitempty"`
 	ConnectionID string     `json:"_connectionId,omitempty"`
+	ConnectStart *float64   `json:"_connect_start,omitempty"`
+	ConnectEnd   *float64   `json:"_connect_end,omitempty"`
+	SSLStart     *float64   `json:"_ssl_start,omitempty"`
+	SSLEnd       *float64   `json:"_ssl_end,omitempty"`
 	TLSVersion   string     `json:"_tls_version,omitempty"`
 	TLSNextProto string     `json:"_tls_next_proto,omitempty"`
 	TLSResumed   string     `json:"_tls_resumed,omitempty"`
@@ -66,6 +70,7 @@ type harResponse struct {
 	RedirectURL string     `json:"redirectURL"`
 	HeadersSize int        `json:"headersSize"`
 	BodySize    int64      `json:"bodySize"`
+	Transferred int64      `json:"_transferSize"`
 	Trailers    []harField `json:"_trailers,omitempty"`
 	Error       string     `json:"_error,omitempty"`
 	GRPCStatus  *int       `json:"_grpc_status,omitempty"`
