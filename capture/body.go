@@ -31,7 +31,7 @@ type Content struct {
 	Time   time.Time // of its end, or of what was seen last
 
 	Type    string   // content-type, of which at most 256 octets are kept
-	Codings []string // those that were undone, in the order in which they were applied
+	Codings []string // content codings that were undone, in the order in which they were applied
 	Octets  []byte   // up to what Err is about
 	Sent    int64    // octets as they were sent, those that are missing left out
 

@@ -55,9 +55,9 @@ type splitter struct {
 	nhead   int          // octets of head
 	first   time.Time    // of the first octet of the frame
 	open    bool         // header is whole, and payload is to come
-	header  frame.Header //
+	header  frame.Header // of the frame
 	left    uint32       // octets of the payload that are to come
-	missing uint32       // of those that have passed
+	missing uint32       // octets of the payload that have passed and are not in the capture
 	payload []byte       // of a frame other than DATA
 	dropped bool         // the payload is not kept
 	pad     int          // of DATA: Pad Length, -1 where it is not known

@@ -20,7 +20,7 @@ type grpcReader struct {
 	left    uint32 // octets of the message that are still to come
 	off     bool   // octets were lost so that the next prefix cannot be found
 	web     bool   // the message has the trailers of gRPC-Web
-	content []byte // of it
+	content []byte // of the message, up to now
 }
 
 // Flags of a prefix.

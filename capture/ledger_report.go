@@ -32,7 +32,7 @@ func (p *period) add(q period) {
 type stallReports struct {
 	reported int
 	short    period // several that are too short, with next to no DATA between them
-	rest     period // those beyond maxStalls
+	rest     period // the periods beyond maxStalls, as one
 }
 
 // report reports a period, if it is long enough. Short ones in a row, in which a sender gets its

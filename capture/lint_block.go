@@ -14,9 +14,9 @@ type lintBlock struct {
 	stream    uint32
 	promised  uint32 // by PUSH_PROMISE; 0: it began with HEADERS
 	endStream bool
-	octets    uint32 // of its fragments
-	frames    uint32 // CONTINUATION
-	empty     uint32 // of these
+	octets    uint32 // of the fragments
+	frames    uint32 // CONTINUATION frames
+	empty     uint32 // CONTINUATION frames without a fragment
 	last      bool   // END_HEADERS has come with this frame
 }
 

@@ -11,8 +11,8 @@ type settingValues [frame.SettingNoRFC7540Priorities + 1]uint32
 
 // lintSettings is what a side has sent in SETTINGS.
 type lintSettings struct {
-	acked   settingValues // those in force: acknowledged by the other side
-	sent    settingValues // those sent last
+	acked   settingValues // values in force: acknowledged by the other side
+	sent    settingValues // values that were sent last
 	pending []pendingSettings
 	first   bool // one frame of SETTINGS was sent
 	unsure  bool // SETTINGS, or their acknowledgements, were lost

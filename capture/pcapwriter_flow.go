@@ -26,7 +26,7 @@ type pcapFlow struct {
 	random  clientRandom
 	holding bool // packets wait for keys
 	held    []heldPacket
-	octets  int // of them
+	octets  int // of the packets in held
 }
 
 // heldPacket is a packet that waits for keys.

@@ -22,10 +22,10 @@ const (
 type exchange struct {
 	Request
 	list   *exchanges
-	losses [2]uint64 // of list, when the exchange began
+	losses [2]uint64 // the losses of list, when the exchange began
 	ended  [2]bool   // by Dir
 	asked  bool      // the header section of the request was seen
-	final  bool      // that of the final response was seen
+	final  bool      // the header section of the final response was seen
 	began  time.Time // first octet of the final response
 	pieces [2]bool   // by Dir: Body events were delivered
 	grpc   [2]grpcReader

@@ -23,7 +23,7 @@ type session struct {
 	frames    uint64
 	observers []observer
 	ledger    *ledger  // one of observers
-	lint      *lint    // another one
+	lint      *lint    // one of observers
 	tunnels   *tunnels // one of observers, or nil
 	ended     uint64   // requests that were delivered
 	queue     []Event  // of observers, delivered behind the frame
@@ -33,16 +33,16 @@ type session struct {
 	target string     // of the CONNECT that it is in
 	stage  wire.Sink  // takes the octets
 	plain  *plaintext // what is in TLS; nil without
-	known  bool       // found was called
+	known  bool       // the protocol was found: found was called
 	sides  [2]*side   // by Dir; of HTTP/2
 	cur    Frame      // the frame that is decoded
 	data   [2]dataCache
 	lastID uint32   // the highest stream identifier that was seen
 	octets [2]int64 // by Dir, for End
-	missed [2]int64
+	missed [2]int64 // by Dir: octets that are missing, for End
 	untold untold
 	turned wire.Dir // 1 where the sides have changed places (sides.go)
-	closed [2]bool
+	closed [2]bool  // by Dir: the direction has ended
 	how    wire.How // the worse of the two ends
 }
 

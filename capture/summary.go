@@ -19,7 +19,7 @@ type Summary struct {
 	Evicted uint64
 
 	Keys     int // client randoms that there are secrets for
-	KeysUsed int // those of connections that are in the capture
+	KeysUsed int // client randoms that have secrets, of connections that are in the capture
 
 	// Problems say in a sentence each what kept a part of the capture from being shown.
 	Problems []string

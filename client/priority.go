@@ -14,7 +14,7 @@ import (
 type requestPriority struct {
 	mu   sync.Mutex // guards all below
 	p    PriorityParams
-	runs map[*exchange]struct{} // those that have a stream
+	runs map[*exchange]struct{} // attempts of requests that have a stream
 }
 
 type priorityKey struct{}

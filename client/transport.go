@@ -267,7 +267,7 @@ type Transport struct {
 		ownPool *pool // the same as pool, nil where Transport.Pool is set
 		h1      *http.Transport
 	}
-	schemes atomic.Pointer[map[string]http.RoundTripper] // those of RegisterProtocol
+	schemes atomic.Pointer[map[string]http.RoundTripper] // what RegisterProtocol was given
 
 	h1      http1State
 	proxies proxies

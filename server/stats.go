@@ -11,7 +11,7 @@ import (
 // that are open.
 type Stats struct {
 	Connections uint64 // that were served
-	Open        int    // of them, now
+	Open        int    // connections that are open now
 	Requests    uint64 // that were given to a handler
 	Running     int    // handlers now
 	Queued      int    // requests that wait for a handler now

@@ -40,9 +40,9 @@ type proxyState struct {
 // Stats are counters of a Proxy.
 type Stats struct {
 	Tunnels  uint64 // that were asked for and not refused before the target was looked for
-	Open     int    // of them, now
-	Requests uint64 // that are not for tunnels, counted in the same way
-	Running  int    // of them, now
+	Open     int    // tunnels that are open now
+	Requests uint64 // that are not for tunnels, and were not refused before the target was looked for
+	Running  int    // such requests that run now
 	Refused  uint64 // that were answered by the proxy itself
 
 	Sent     int64 // octets from clients to targets, of what has ended

@@ -42,7 +42,7 @@ type ProxyProtocolListener struct {
 	once     sync.Once
 	accepted chan accepted
 	failed   chan struct{} // closed when the Listener has failed for good
-	err      error         // of that; set before failed is closed
+	err      error         // why the Listener has failed; set before failed is closed
 	ctx      context.Context
 	cancel   context.CancelFunc // by Close
 }

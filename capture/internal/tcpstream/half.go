@@ -50,15 +50,15 @@ type half struct {
 	hasBase bool
 	base    uint32
 
-	seen    bool // a segment of it
+	seen    bool // a segment of this side was seen
 	syn     bool
 	isn     uint32
 	started bool  // next is known
 	next    int64 // position behind what was handed on
 
-	hasAck   bool // the peer has acknowledged something:
-	firstAck int64
-	acked    int64
+	hasAck   bool  // the peer has acknowledged something
+	firstAck int64 // the lowest position that it has acknowledged
+	acked    int64 // the highest position that it has acknowledged
 
 	fin     bool
 	finAt   int64
@@ -71,7 +71,7 @@ type half struct {
 
 	queue []piece // what waits, in order, without overlaps
 	ended bool
-	last  time.Time // what the sink was told
+	last  time.Time // the time of the last call of the sink
 	copy  uint64    // the latest segment, in recent
 
 	// missing says that octets are known to be missing by their acknowledgement only; since says

@@ -54,8 +54,8 @@ type Options struct {
 type Conn struct {
 	Client, Server netip.AddrPort
 	Start          time.Time // of the first packet seen
-	Number         uint64    // of that packet
-	SYN            bool      // its beginning was seen
+	Number         uint64    // of the first packet seen
+	SYN            bool      // the beginning of the connection was seen
 	Connected      time.Time // of the client's ACK of the SYN of the server; zero is unknown
 
 	client int       // the index of the client in counts
@@ -104,7 +104,7 @@ type Assembler struct {
 	waiting *list.List // of *conn with octets that wait, the oldest first
 	resets  *list.List // of *conn that were reset, in order
 	closed  *list.List // of *conn that have ended, in order
-	size    int        // of all that waits
+	size    int        // octets that wait, of all connections
 	recent  recent
 	now     mark
 	evicted uint64

@@ -66,7 +66,7 @@ type half struct {
 	stage   stage
 	key     *key   // nil in the clear, and while there is no secret for the stage
 	hello   int    // of TLS 1.2: the count of the ServerHello that key is from
-	later   *key   // that of the stage behind, once it was needed
+	later   *key   // the key of the next stage, once it was needed
 	seq     uint64 // of the next record
 	opened  bool   // key has opened a record
 	failed  int    // records in a row that key has not opened
@@ -77,7 +77,7 @@ type half struct {
 
 	searching bool
 	gap       int64 // octets since the last record that is known, without those of in; -1 is unknown
-	passed    int64 // those of them that were there, and looked at
+	passed    int64 // octets since the last record that is known which are in the capture, and were looked at
 
 	messages messages
 	broken   bool // what this direction sends in the clear is not all there

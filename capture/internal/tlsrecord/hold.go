@@ -35,7 +35,7 @@ type held struct {
 	items  [2][]item
 	number uint64
 	size   int  // octets that they take
-	of     *int // the same, of all connections
+	of     *int // octets that such calls take, of all connections
 	ends   int  // calls of End among them
 }
 

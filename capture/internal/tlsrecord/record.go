@@ -46,7 +46,7 @@ var (
 // record is looked for.
 type input struct {
 	short *[maxShort]byte  // the buffer that p is at the front of; nil for none
-	long  *[maxRecord]byte // the same, where it may be more
+	long  *[maxRecord]byte // the buffer instead of short, for records that do not fit that
 	p     []byte
 }
 

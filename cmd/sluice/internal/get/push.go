@@ -27,12 +27,12 @@ type pushed struct {
 // pushes takes what servers push. It counts the promises, too, since each one is handled by a
 // goroutine of its own, which may begin behind the end of all requests.
 type pushes struct {
-	ctx     context.Context // its end cancels them
-	timeout time.Duration   // of each; 0 is none
+	ctx     context.Context // ends what is pushed, when it is done
+	timeout time.Duration   // of each pushed response; 0 is none
 
 	mu              sync.Mutex // guards the fields below
 	promised, begun int
-	list            []*pushed     // those that are over
+	list            []*pushed     // pushed responses that are over
 	changed         chan struct{} // closed and replaced with each change
 }
 

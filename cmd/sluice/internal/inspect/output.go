@@ -17,8 +17,8 @@ const outputBuffer = 64 << 10
 type output struct {
 	w      *bufio.Writer
 	err    error           // of writing
-	shown  capture.Handler // of events that are shown
-	all    capture.Handler // of those of other types, too; nil is none
+	shown  capture.Handler // gets the events that are shown
+	all    capture.Handler // gets the events of other types, too; nil is none
 	start  func(time.Time) // sets the time from which others count; nil is none
 	colors bool
 }

@@ -43,7 +43,7 @@ type Listeners struct {
 	HTTPS, HTTP net.Listener
 	Cert        tls.Certificate // of HTTPS
 
-	count int // of those that are open
+	count int // listeners that are open
 }
 
 // Open opens the listeners that o asks for, or none after an error.
