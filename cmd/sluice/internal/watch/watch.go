@@ -65,8 +65,21 @@ func (w *Watch) openFiles() (err error) {
 	if err != nil {
 		return fmt.Errorf("SSLKEYLOGFILE: %w", err)
 	}
-	w.keys = &keyFile{f: f, log: w.log}
+	w.keys = &keyFile{f: f, log: w.log, access: closeToOthers(f)}
 	return nil
+}
+
+// closeToOthers lets only its owner read a file, which may have been there before, and says what is
+// the case then, for a banner; "" for what is no file, such as a pipe.
+func closeToOthers(f *os.File) string {
+	info, err := f.Stat()
+	switch {
+	case err != nil || !info.Mode().IsRegular():
+		return ""
+	case info.Mode().Perm()&0o077 != 0 && f.Chmod(0o600) != nil: // it is another user's
+		return fmt.Sprintf(" (mode %#o: others may read it)", info.Mode().Perm())
+	}
+	return " (mode 0600)"
 }
 
 func (w *Watch) openPage(title string) error {
@@ -160,8 +173,8 @@ func (w *Watch) Banner(out io.Writer) {
 		fmt.Fprintf(out, "\nRecorded in %s (mode 0600), with the keys that decrypt it: Wireshark opens it.\n", w.o.Record)
 	}
 	if w.keys != nil {
-		fmt.Fprintf(out, "\nKeys of TLS are written to %s, as SSLKEYLOGFILE says: they decrypt these connections.\n",
-			w.o.KeyLog)
+		fmt.Fprintf(out, "\nKeys of TLS are written to %s%s, as SSLKEYLOGFILE says: they decrypt these connections.\n",
+			w.o.KeyLog, w.keys.access)
 	}
 }
 
@@ -202,6 +215,7 @@ func (w *Watch) closeServer() {
 type keyFile struct {
 	f      *os.File
 	log    *log.Logger
+	access string // that others have, for the banner
 	failed sync.Once
 }
 

@@ -64,6 +64,44 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// A key log that was there before, and could be read by all, is for its owner alone then, which is
+// said. A pipe stays as it is.
+func TestKeyFileMode(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("# before\n"), 0o644); err != nil { //nolint:gosec // that is the case
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{file: file + " (mode 0600), as", os.DevNull: os.DevNull + ", as"} {
+		before, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := Open(Options{KeyLog: name}, "x", log.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		w.Banner(&out)
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		after, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode := before.Mode()
+		if name == file {
+			mode = 0o600
+		}
+		if after.Mode() != mode || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: mode %v, want %v: %s", name, after.Mode(), mode, &out)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "# before\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // A key log that cannot be written ends no handshake, and that is said once.
 func TestKeyFileFails(t *testing.T) {
 	var logged bytes.Buffer
