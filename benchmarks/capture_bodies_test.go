@@ -3,6 +3,7 @@ package benchmarks
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -25,20 +26,32 @@ var bodies = []struct {
 	play func(c *captureFile)
 	cut  string // what the output says
 }{
-	{"zeros", func(c *captureFile) { playBombs(c, gzipped(make([]byte, 40<<20)), "gzip") }, "is not decoded"},
+	{"zeros", func(c *captureFile) {
+		playBombs(c, gzipped(make([]byte, 40<<20)), text, "content-encoding: gzip")
+	}, "the rest is not"},
 	{"text", func(c *captureFile) {
-		playBombs(c, gzipped(bytes.Repeat([]byte("abcdefg\n"), 5<<20)), "gzip")
+		playBombs(c, gzipped(bytes.Repeat([]byte("abcdefg\n"), 5<<20)), text, "content-encoding: gzip")
+	}, "the rest is not"},
+	{"noise", func(c *captureFile) {
+		playBombs(c, gzipped(bytes.Repeat(noise(30<<10), 1000)), text, "content-encoding: gzip")
+	}, "the rest is not"},
+	{"messages", func(c *captureFile) {
+		message := gzipped(make([]byte, 3<<20))
+		message = append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(message))), message...)
+		playBombs(c, bytes.Repeat(message, 300), "content-type: application/grpc", "grpc-encoding: gzip")
 	}, "is not decoded"},
-	{"noise", func(c *captureFile) { playBombs(c, gzipped(bytes.Repeat(noise(30<<10), 1000)), "gzip") }, "is not decoded"},
 	{"windows-of-br", func(c *captureFile) {
-		playBombs(c, nested(brotlied), strings.Repeat("br,", 8))
+		playBombs(c, nested(brotlied), text, "content-encoding: "+strings.Repeat("br,", 8))
 	}, "is not decoded"},
 	{"windows-of-zstd", func(c *captureFile) {
-		playBombs(c, nested(zstded), strings.Repeat("zstd,", 8))
+		playBombs(c, nested(zstded), text, "content-encoding: "+strings.Repeat("zstd,", 8))
 	}, "is not decoded"},
 	{"all-at-once", playWaiting, "the rest is not kept"},
 	{"without-a-response", playKept, "the rest is not"},
 }
+
+// text is a field of what is text.
+const text = "content-type: text/plain"
 
 // bodiesVariable is a folder that TestCaptureBodies writes its captures to, in a process of its
 // own: a child has the most memory that its parent had as its least.
@@ -141,12 +154,12 @@ func nested(code func([]byte) []byte) []byte {
 }
 
 // playBombs has responses of the same content, four at a time.
-func playBombs(c *captureFile, content []byte, coding string) {
+func playBombs(c *captureFile, content []byte, fields ...string) {
 	p := c.conn(0)
 	for id := uint32(1); id < 16; id += 8 {
 		for i := range uint32(4) {
 			p.send(captureClient, h2test.Get(id+2*i))
-			p.send(captureServer, h2test.Response(id+2*i, 200, "content-type: text/plain", "content-encoding: "+coding))
+			p.send(captureServer, h2test.Response(id+2*i, 200, fields...))
 		}
 		for piece := range slices.Chunk(content, 1<<14) {
 			for i := range uint32(4) {
