@@ -60,7 +60,7 @@ func newUpgrade(s *session) wire.Sink {
 	return &text{h}
 }
 
-// text tells of the octets of HTTP/1.1 that are missing.
+// text is an http1 that emits a Gap for octets that are missing.
 type text struct{ *http1 }
 
 // Lost implements wire.Sink.

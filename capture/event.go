@@ -203,7 +203,7 @@ type Stall struct {
 	Frame      uint64 // the number of the frame that ended it; 0 for none
 
 	// Periods is 1, or more where short stalls with little DATA between them, or too many of one
-	// stream, are told as one. Blocked is how long the stream had no window between Start and End.
+	// stream, are one Stall. Blocked is how long the stream had no window between Start and End.
 	Periods uint64
 	Blocked time.Duration
 }

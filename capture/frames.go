@@ -63,7 +63,7 @@ type splitter struct {
 	pad     int          // of DATA: Pad Length, -1 where it is not known
 	content uint32       // of DATA: octets in front of the padding that are to come
 	hole    int64        // of DATA: octets of content that are missing before the next ones
-	holes   *gap         // of the frame: what is missing in it, and not told of yet
+	holes   *gap         // of the frame: what is missing in it, and not reported yet
 
 	doubt  int   // frames to come that have to be plausible, since their place was found by search
 	seek   *held // octets that are searched; nil: the place of the next frame is known
@@ -200,7 +200,7 @@ func (sp *splitter) readData(t time.Time, part []byte) {
 // finish delivers the frame.
 func (sp *splitter) finish(t time.Time) {
 	sp.open = false
-	sp.tellHoles(t)
+	sp.reportHoles(t)
 	h := sp.header
 	if h.Type == frame.TypeData {
 		if sp.hole > 0 {
@@ -240,19 +240,20 @@ func (sp *splitter) lost(t time.Time, n int64, why string) {
 	sp.search(t, g)
 }
 
-// addHole notes what is missing within the frame. It is told with the frame, once for each reason.
+// addHole notes what is missing within the frame. It is reported with the frame, once for each
+// reason.
 func (sp *splitter) addHole(t time.Time, g *gap) {
 	if h := sp.holes; h != nil && h.reason == g.reason {
 		h.add(g.octets, 0)
 		return
 	}
-	sp.tellHoles(t)
+	sp.reportHoles(t)
 	g.within = sp.header
 	sp.holes = g
 }
 
-// tellHoles tells of what is missing within the frame.
-func (sp *splitter) tellHoles(t time.Time) {
+// reportHoles emits a Gap for what is missing within the frame.
+func (sp *splitter) reportHoles(t time.Time) {
 	if sp.holes != nil {
 		sp.holes.emit(sp.s, sp.d, t)
 		sp.holes = nil

@@ -116,7 +116,7 @@ func (l *ledger) abandon(st *ledgerStream, d Dir, e stallEnd) {
 	l.reportRest(st, d)
 }
 
-// stalled counts a Stall, and tells it.
+// stalled counts a Stall, and reports it.
 func (l *ledger) stalled(st *ledgerStream, d Dir, k mark, e stallEnd) {
 	m, conn := &st.send[d], &l.senders[d].conn
 	p := period{start: k.start, end: e, times: 1, blocked: max(e.at.Sub(k.start), 0)}

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxFindings is how many Findings of a rule are told of a connection. How many more there were
-	// is told at its end.
+	// maxFindings is how many Findings of a rule are reported of a connection. How many more there were
+	// is reported at its end.
 	maxFindings = 100
 
-	// againAfter is when a rule that is told once is told again.
+	// againAfter is when a rule that is reported once is reported again.
 	againAfter = time.Minute
 )
 
@@ -33,7 +33,7 @@ type lint struct {
 	closed  closedList
 	message lintMessage      // the header section that ended with this frame
 	counts  []uint32         // by rule; nil: none was broken
-	last    []time.Time      // by rule: when one of perConn was told
+	last    []time.Time      // by rule: when one of perConn was reported
 	waited  [2]waitedTotal   // by Dir
 	held    [2][]heldOffence // by Dir of the side that has to send first
 }
@@ -104,14 +104,14 @@ func (o *offence) by(d Dir) *offence { o.dir = d; return o }
 // on is done on another stream than that of the frame.
 func (o *offence) on(id uint32) *offence { o.stream = id; return o }
 
-// report tells an offence.
+// report emits a Finding for an offence.
 func (l *lint) report(rule int, o *offence) {
 	r := &rules[rule]
 	if st := l.get(o.stream); r.once == perStream && st != nil {
-		if st.told.has(rule) {
+		if st.reported.has(rule) {
 			return
 		}
-		st.told.add(rule)
+		st.reported.add(rule)
 	}
 	if l.counts == nil {
 		l.counts, l.last = make([]uint32, len(rules)), make([]time.Time, len(rules))

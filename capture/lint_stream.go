@@ -15,13 +15,13 @@ const (
 
 // lintStream is a stream, open or closed.
 type lintStream struct {
-	id     uint32
-	view   [2]stream.State // by Dir: the state as that side sees it, but for RST_STREAM of the other one
-	unsure bool            // it was open when octets were lost, or before the capture began
-	told   ruleSet         // rules that were told once
-	opened time.Time
-	resets [2]time.Time // by Dir: when that side has sent RST_STREAM
-	counts bool         // it counts for lintSide.open
+	id       uint32
+	view     [2]stream.State // by Dir: the state as that side sees it, but for RST_STREAM of the other one
+	unsure   bool            // it was open when octets were lost, or before the capture began
+	reported ruleSet         // rules that were reported once
+	opened   time.Time
+	resets   [2]time.Time // by Dir: when that side has sent RST_STREAM
+	counts   bool         // it counts for lintSide.open
 
 	heads    [2]uint8 // by Dir: header sections, up to two: a head, and trailers
 	declared [2]int64 // content-length, -1 where there is none, or it does not count

@@ -3,7 +3,7 @@ package capture
 import "crypto/sha256"
 
 // A session of TLS 1.2 that is resumed has the master secret of the first connection, and a random
-// of its own, for which crypto/tls tells no line. A PcapWriter makes that line: it remembers the
+// of its own, for which crypto/tls gives no line. A PcapWriter makes that line: it remembers the
 // master secret by the ticket that the server has given (RFC 5077 §3.3), and finds it by the one
 // that the client offers.
 

@@ -4,7 +4,7 @@ import "time"
 
 // How long packets wait for keys.
 //
-// crypto/tls tells the keys of a connection when it has derived them: a server before it writes
+// crypto/tls gives the keys of a connection when it has derived them: a server before it writes
 // anything that needs them, but a client when it has read such octets already, and a server of TLS
 // 1.2 too. A packet with such octets therefore waits, with all that come behind it, until the
 // file has the keys. It waits no longer where they do not come:

@@ -68,7 +68,7 @@ type rule struct {
 	kind eventKind
 }
 
-// A scope says how often a rule is told.
+// A scope says how often a rule is reported.
 type scope uint8
 
 const (

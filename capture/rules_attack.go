@@ -134,7 +134,7 @@ var attackRules = []rule{
 	},
 }
 
-// attack is a rule about a pattern. It is told once a minute, with the first frame behind those
+// attack is a rule about a pattern. It is reported once a minute, with the first frame behind those
 // that make it up.
 func attack(id, section, title, text string, check func(l *lint, f *Frame) *offence) rule {
 	return rule{

@@ -7,7 +7,7 @@ var captureRules = []rule{
 			ID: "octets-missing", Group: "Capture", Severity: Error,
 			Title: "octets are missing",
 			Text: "Octets that were sent are not in the capture: it has lost packets, or cut them off (`tcpdump -s 0` " +
-				"keeps them whole). One finding is told for each gap. What the octets may have been is not guessed: " +
+				"keeps them whole). There is one finding for each gap. What the octets may have been is not guessed: " +
 				"windows, and the streams that were open, are not judged from then on.",
 		},
 		kind: onGap, on: func(l *lint, e *lintEvent) []*offence { return missing(e.gap, "lost", "cut") },

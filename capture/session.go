@@ -29,21 +29,21 @@ type session struct {
 	queue     []Event  // of observers, delivered behind the frame
 	secrets   []string // names of further fields that are hidden, in lower case
 
-	depth  int        // of tunnels that it is in
-	target string     // of the CONNECT that it is in
-	stage  wire.Sink  // takes the octets
-	plain  *plaintext // what is in TLS; nil without
-	known  bool       // the protocol was found: found was called
-	sides  [2]*side   // by Dir; of HTTP/2
-	cur    Frame      // the frame that is decoded
-	data   [2]dataCache
-	lastID uint32   // the highest stream identifier that was seen
-	octets [2]int64 // by Dir, for End
-	missed [2]int64 // by Dir: octets that are missing, for End
-	untold untold
-	turned wire.Dir // 1 where the sides have changed places (sides.go)
-	closed [2]bool  // by Dir: the direction has ended
-	how    wire.How // the worse of the two ends
+	depth      int        // of tunnels that it is in
+	target     string     // of the CONNECT that it is in
+	stage      wire.Sink  // takes the octets
+	plain      *plaintext // what is in TLS; nil without
+	known      bool       // the protocol was found: found was called
+	sides      [2]*side   // by Dir; of HTTP/2
+	cur        Frame      // the frame that is decoded
+	data       [2]dataCache
+	lastID     uint32   // the highest stream identifier that was seen
+	octets     [2]int64 // by Dir, for End
+	missed     [2]int64 // by Dir: octets that are missing, for End
+	unreported unreported
+	turned     wire.Dir // 1 where the sides have changed places (sides.go)
+	closed     [2]bool  // by Dir: the direction has ended
+	how        wire.How // the worse of the two ends
 }
 
 // observer sees the frames of a session before secrets are hidden.
@@ -78,7 +78,7 @@ func (s *session) Octets(d wire.Dir, t time.Time, p []byte) {
 // Lost implements wire.Sink.
 func (s *session) Lost(d wire.Dir, t time.Time, n int64, why string) {
 	d ^= s.turned
-	s.untold.add(s, Dir(d), t, n, why)
+	s.unreported.add(s, Dir(d), t, n, why)
 	s.stage.Lost(d, t, n, why)
 }
 
@@ -211,7 +211,7 @@ func (s *session) send(e Event) {
 	case *Request:
 		s.ended++
 	case *Gap:
-		s.untold[e.Dir] = nil
+		s.unreported[e.Dir] = nil
 	}
 	s.a.handler(e)
 }
@@ -219,7 +219,7 @@ func (s *session) send(e Event) {
 // end is the last call for a session.
 func (s *session) end(t time.Time, how wire.How) {
 	if s.plain != nil && s.known {
-		s.untold.tell(s)
+		s.unreported.report(s)
 	}
 	for _, o := range s.observers {
 		o.end(t, how)

@@ -144,8 +144,8 @@ func (s *session) turn() {
 	s.info.Client, s.info.Server = s.info.Server, s.info.Client
 	s.octets[Client], s.octets[Server] = s.octets[Server], s.octets[Client]
 	s.closed[Client], s.closed[Server] = s.closed[Server], s.closed[Client]
-	s.untold[Client], s.untold[Server] = s.untold[Server], s.untold[Client]
-	for _, g := range s.untold {
+	s.unreported[Client], s.unreported[Server] = s.unreported[Server], s.unreported[Client]
+	for _, g := range s.unreported {
 		if g != nil {
 			g.Dir = g.Dir.Other()
 		}

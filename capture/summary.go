@@ -14,7 +14,7 @@ type Summary struct {
 	Gaps                uint64
 	Lost                int64 // octets of HTTP that are missing
 
-	// Evicted are connections that are told to be open at their end since more than
+	// Evicted counts connections whose End says that they are open since more than
 	// Options.MaxConnections were open at once.
 	Evicted uint64
 

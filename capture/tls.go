@@ -131,12 +131,12 @@ func (p *plaintext) deliver() {
 // End implements wire.Sink.
 func (p *plaintext) End(d wire.Dir, t time.Time, how wire.How) { p.to.End(d, t, how) }
 
-// untold are, by Dir, octets of TCP that are missing and that no Gap has told of yet. Those of a
+// unreported are, by Dir, octets of TCP that are missing and that are in no Gap yet. Those of a
 // handshake may be without consequence for what is in TLS.
-type untold [2]*Gap
+type unreported [2]*Gap
 
-// add keeps octets in mind.
-func (u *untold) add(s *session, d Dir, t time.Time, n int64, why string) {
+// add counts octets, for the Gap that report may emit.
+func (u *unreported) add(s *session, d Dir, t time.Time, n int64, why string) {
 	g := u[d]
 	switch {
 	case g == nil:
@@ -148,8 +148,9 @@ func (u *untold) add(s *session, d Dir, t time.Time, n int64, why string) {
 	}
 }
 
-// tell tells, at the end of a connection with TLS, of octets that were missed by nothing within it.
-func (u *untold) tell(s *session) {
+// report emits, at the end of a connection with TLS, Gaps for octets that nothing within it has
+// missed.
+func (u *unreported) report(s *session) {
 	for _, g := range u {
 		if g == nil || g.Octets < 0 {
 			continue
