@@ -58,7 +58,7 @@ func badRequest(format string, args ...any) *Refusal {
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, rec *Record, err error) {
 	ref := refusalOf(err)
 	rec.Status, rec.End, rec.Error = ref.Status, EndRefused, ref.Error()
-	if ref.Err != nil {
+	if ref.Err != nil && !strings.Contains(rec.Error, ref.Err.Error()) {
 		rec.Error += ": " + ref.Err.Error()
 	}
 	if rec.Rule == "" {

@@ -155,3 +155,14 @@ func TestNetHTTPTransport(t *testing.T) {
 		}
 	}
 }
+
+// The record of a target that is none says once what is wrong.
+func TestConnectRefusedRecord(t *testing.T) {
+	e := newProxy(t, &Proxy{})
+	if c, resp := e.dial(overHTTP1, "example.com"); c != nil {
+		t.Error(resp.Status)
+	}
+	if r := e.record(); strings.Count(r.Error, "names no port") != 1 {
+		t.Errorf("%q", r.Error)
+	}
+}
