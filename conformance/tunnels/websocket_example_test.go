@@ -74,7 +74,7 @@ func Example_webSocket() {
 	defer b.Close()
 	_, msg, err = b.ReadMessage()
 	fmt.Printf("%s %v\n", msg, err)
-	fmt.Println("connections:", tr.Stats().Dials)
+	fmt.Println("connections:", tr.Stats().Conns)
 	// Output:
 	// hello from coder/websocket <nil>
 	// hello from gorilla/websocket <nil>

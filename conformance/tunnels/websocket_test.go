@@ -88,6 +88,7 @@ func TestWebSocketLibraries(t *testing.T) {
 						ctx, cancel := context.WithTimeout(t.Context(), patience)
 						defer cancel()
 						var tr *client.Transport
+						dials := uint64(0)
 						if http2 {
 							tr = webSocketTransport(t, secure)
 						}
@@ -98,14 +99,18 @@ func TestWebSocketLibraries(t *testing.T) {
 							if origin == "" {
 								origin = own
 							}
-							return dial(ctx, tr, url, origin)
+							w, err := dial(ctx, tr, url, origin)
+							if tr != nil && dials == 0 {
+								dials = tr.Stats().Dials // more than 1 where the first has taken long
+							}
+							return w, err
 						})
 						if n := s.overHTTP2("/"+serving) - before; secure && (n > 0) != http2 {
 							t.Errorf("%d WebSockets over HTTP/2", n)
 						}
 						if tr != nil {
-							if n := tr.Stats().Dials; n != 1 {
-								t.Errorf("%d connections, want 1", n)
+							if n := tr.Stats().Dials - dials; n != 0 {
+								t.Errorf("%d connections more than the first", n)
 							}
 						}
 					})
@@ -181,9 +186,15 @@ func TestWebSocketThousand(t *testing.T) {
 			before := runtime.NumGoroutine()
 			s := newLibrarySite(t)
 			tr := webSocketTransport(t, true)
-			tr.StrictMaxConcurrentStreams = true // also while SETTINGS, by which there is room for all, are on their way
 			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
+			// A Transport dials again beside a dial that takes long, as on a busy machine.
+			first, err := dialers[serving](ctx, tr, s.url(true, serving), "https://"+s.tls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first.drop()
+			dials := tr.Stats().Dials
 			names := []string{"coder", "gorilla", "gobwas"}
 			errs := make(chan error, sockets)
 			var open, all sync.WaitGroup
@@ -219,8 +230,8 @@ func TestWebSocketThousand(t *testing.T) {
 			for err := range errs {
 				t.Error(err)
 			}
-			if st := tr.Stats(); st.Dials != 1 {
-				t.Errorf("%d connections, want 1", st.Dials)
+			if st := tr.Stats(); st.Dials != dials {
+				t.Errorf("%d connections more than the one that was there", st.Dials-dials)
 			}
 			s.running.Wait()
 			tr.CloseIdleConnections()
