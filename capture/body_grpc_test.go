@@ -110,7 +110,7 @@ func TestContentManyMessages(t *testing.T) {
 	l := newContentLog()
 	n := 0
 	l.c.Handler = func(c *Content) {
-		if n = len(c.Messages); c.Err != errManyMessages { //nolint:errorlint // it is this very value
+		if n = len(c.Messages); c.Err != errManyMessages {
 			t.Error(c.Err)
 		}
 	}
