@@ -167,6 +167,7 @@ func TestBulk(t *testing.T) {
 			if c == nil {
 				t.Fatal(resp.Status)
 			}
+			_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
 			if err := binary.Write(c, binary.LittleEndian, uint32(7)); err != nil {
 				t.Fatal(err)
 			}
