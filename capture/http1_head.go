@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/syntax"
 )
 
 // An http1Head is a header section, or a trailer section, with the line before it.
@@ -47,7 +49,7 @@ func (m *http1Head) add(line string, long bool) {
 		m.problem("there is whitespace before the colon of a field (RFC 9112 §5.1)")
 		name = trimmed
 	}
-	if !isToken(name) {
+	if !syntax.ValidToken(name) {
 		m.problem("the name of a field is not a token (RFC 9110 §5.1)")
 	}
 	value = strings.Trim(value, " \t")
@@ -94,7 +96,7 @@ func parseRequestLine(line string) (s startLine, ok bool) {
 	line = strings.TrimRight(line, " \t")
 	method, rest, ok := strings.Cut(line, " ")
 	end := strings.LastIndexByte(rest, ' ')
-	if !ok || end < 0 || !isToken(method) || len(method) > 64 || !isHTTP1(rest[end+1:]) {
+	if !ok || end < 0 || !syntax.ValidToken(method) || len(method) > 64 || !isHTTP1(rest[end+1:]) {
 		return s, false
 	}
 	s = startLine{version: rest[end+1:], method: method, target: strings.Trim(rest[:end], " \t")}
@@ -166,16 +168,4 @@ func cutLast(s, separator string) (before, after string) {
 // isHTTP1 reports whether s is the name of a version of HTTP/1.
 func isHTTP1(s string) bool {
 	return len(s) == len("HTTP/1.1") && strings.HasPrefix(s, "HTTP/1.") && '0' <= s[7] && s[7] <= '9'
-}
-
-// isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return s != ""
 }

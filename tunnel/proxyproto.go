@@ -153,9 +153,9 @@ func (l *ProxyProtocolListener) readHeader(nc net.Conn) {
 	}
 	_ = nc.SetReadDeadline(time.Time{})
 	c := &proxiedConn{
-		Prefixed: netconn.Prefixed{Conn: nc, Prefix: first[:n:n]},
-		remote:   nc.RemoteAddr(),
-		local:    nc.LocalAddr(),
+		PrefixedStream: netconn.PrefixedStream{Prefixed: netconn.Prefixed{Conn: nc, Prefix: first[:n:n]}},
+		remote:         nc.RemoteAddr(),
+		local:          nc.LocalAddr(),
 	}
 	if h.source != nil {
 		c.remote, c.local = h.source, h.destination
@@ -165,7 +165,7 @@ func (l *ProxyProtocolListener) readHeader(nc net.Conn) {
 
 // proxiedConn is a connection with the addresses of its header.
 type proxiedConn struct {
-	netconn.Prefixed
+	netconn.PrefixedStream
 	remote, local net.Addr
 }
 
@@ -174,34 +174,6 @@ func (c *proxiedConn) RemoteAddr() net.Addr { return c.remote }
 
 // LocalAddr returns the address that the client has connected to.
 func (c *proxiedConn) LocalAddr() net.Addr { return c.local }
-
-// CloseWrite sends FIN.
-func (c *proxiedConn) CloseWrite() error {
-	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// ReadFrom lets io.Copy use splice and sendfile.
-func (c *proxiedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
-
-// WriteTo lets io.Copy use splice.
-func (c *proxiedConn) WriteTo(w io.Writer) (int64, error) {
-	var n int64
-	if len(c.Prefix) > 0 {
-		k, err := w.Write(c.Prefix)
-		c.Prefix = c.Prefix[k:]
-		if n = int64(k); err != nil {
-			return n, err
-		}
-	}
-	k, err := io.Copy(w, c.Conn)
-	return n + k, err
-}
-
-// NetConn returns the load balancer's connection.
-func (c *proxiedConn) NetConn() net.Conn { return c.Conn }
 
 // InterruptibleRead reports what netconn.Interruptible does of the connection below.
 func (c *proxiedConn) InterruptibleRead(netconn.Mark) bool { return netconn.Interruptible(c.Conn) }

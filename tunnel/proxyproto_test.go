@@ -210,7 +210,8 @@ func (l tcpAddressed) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	from := &net.TCPAddr{IP: net.IP{127, 0, 0, 1}, Port: 1}
-	return &proxiedConn{Prefixed: netconn.Prefixed{Conn: nc}, remote: from, local: nc.LocalAddr()}, nil
+	below := netconn.PrefixedStream{Prefixed: netconn.Prefixed{Conn: nc}}
+	return &proxiedConn{PrefixedStream: below, remote: from, local: nc.LocalAddr()}, nil
 }
 
 func newMemListener() *memListener {

@@ -71,11 +71,3 @@ func asksForReverse(h http.Header) bool {
 	return syntax.HasToken(h["Connection"], "upgrade") && len(h["Upgrade"]) == 1 &&
 		strings.EqualFold(h["Upgrade"][0], reverseProtocol)
 }
-
-// orDefault returns a duration, or the default where it is zero.
-func orDefault(d, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return d
-}

@@ -108,7 +108,7 @@ func (in *ReverseInner) Run(ctx context.Context) error {
 		Handler: in.Handler, Protocols: &protocols, Config: in.HTTP2,
 		ErrorLog: slog.NewLogLogger(in.logger().Handler(), slog.LevelDebug),
 	}
-	if every := orDefault(in.KeepAlive, DefaultReverseKeepAlive); every > 0 {
+	if every := cmp.Or(in.KeepAlive, DefaultReverseKeepAlive); every > 0 {
 		srv.SendPingTimeout, srv.PingTimeout = every, reversePingTimeout
 	}
 	srv.FirstByteTimeout = cmp.Or(srv.FirstByteTimeout, reverseHandshakeTimeout)
@@ -172,12 +172,12 @@ func (in *ReverseInner) keep(ctx context.Context, srv *server.Server, running *s
 }
 
 func (in *ReverseInner) maxBackoff() time.Duration {
-	return orDefault(in.MaxBackoff, DefaultReverseMaxBackoff)
+	return cmp.Or(in.MaxBackoff, DefaultReverseMaxBackoff)
 }
 
 // backoff returns how long to wait after a number of failures before.
 func (in *ReverseInner) backoff(failures int) time.Duration {
-	d, most := orDefault(in.MinBackoff, DefaultReverseMinBackoff), in.maxBackoff()
+	d, most := cmp.Or(in.MinBackoff, DefaultReverseMinBackoff), in.maxBackoff()
 	for range failures {
 		if d *= 2; d >= most {
 			break

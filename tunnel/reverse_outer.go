@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,7 +174,7 @@ func (o *ReverseOuter) serve(cc *client.ClientConn, addr string) {
 
 // keepAlive sends PINGs until the connection has ended.
 func (o *ReverseOuter) keepAlive(cc *client.ClientConn) error {
-	every := orDefault(o.KeepAlive, DefaultReverseKeepAlive)
+	every := cmp.Or(o.KeepAlive, DefaultReverseKeepAlive)
 	if every < 0 {
 		<-cc.Done()
 		return cc.State().Err

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func dialReverse(cc *client.ClientConn, req *http.Request) (net.Conn, error) {
 
 // take reserves a stream on the connection whose turn it is, and waits while there is none.
 func (o *ReverseOuter) take(ctx context.Context) (*client.ClientConn, error) {
-	wait := orDefault(o.WaitTimeout, DefaultReverseWait)
+	wait := cmp.Or(o.WaitTimeout, DefaultReverseWait)
 	var timeout <-chan time.Time
 	for {
 		o.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/netconn"
 	"github.com/sluice-go/sluice/internal/syntax"
 )
 
@@ -146,51 +147,5 @@ func withEarly(nc net.Conn, r *bufio.Reader) net.Conn {
 		return nc
 	}
 	early, _ := r.Peek(r.Buffered())
-	return &earlyConn{Conn: nc, early: early}
-}
-
-// earlyConn is a connection of which something was read already: Read returns that first.
-type earlyConn struct {
-	net.Conn
-	early []byte // belongs to the goroutine that reads
-}
-
-// Read returns what was read already, and then what the connection has.
-func (c *earlyConn) Read(p []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.early)
-	if c.early = c.early[n:]; len(c.early) == 0 {
-		c.early = nil // the buffer is not kept
-	}
-	return n, nil
-}
-
-// WriteTo lets io.Copy read the connection in the way that is its own.
-func (c *earlyConn) WriteTo(w io.Writer) (n int64, err error) {
-	if len(c.early) > 0 {
-		k, err := w.Write(c.early)
-		n, c.early = int64(k), c.early[k:]
-		if err != nil {
-			return n, err
-		}
-		c.early = nil
-	}
-	k, err := io.Copy(w, c.Conn)
-	return n + k, err
-}
-
-// ReadFrom lets io.Copy write the connection in the way that is its own.
-func (c *earlyConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
-
-// NetConn returns the connection, for addresses and options of its socket.
-func (c *earlyConn) NetConn() net.Conn { return c.Conn }
-
-// CloseWrite ends the direction to the target.
-func (c *earlyConn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return &netconn.PrefixedStream{Prefixed: netconn.Prefixed{Conn: nc, Prefix: early}}
 }
