@@ -167,7 +167,8 @@ type prefixConn struct {
 	netconn.Prefixed
 	pendingConn *pendingConn
 
-	header headerDeadline
+	header   headerDeadline
+	patience netconn.Patience // owned by the goroutine that reads
 }
 
 // headerDeadline adjusts the deadlines that an http.Server sets for the header of the first
@@ -218,6 +219,11 @@ func (c *prefixConn) unwrap() *prefixConn { return c }
 
 // ConnectionState is the method by which net/http knows TLS connections that are not of crypto/tls.
 func (c *tlsPrefixConn) ConnectionState() tls.ConnectionState { return c.state }
+
+// Read returns octets of Prefix, and then those of the connection. Where the connection returns
+// neither an octet nor an error, it reads again: net/http looks out for the client's end by a
+// single Read while a handler runs.
+func (c *prefixConn) Read(p []byte) (int, error) { return c.patience.Read(&c.Prefixed, p) }
 
 // SetReadDeadline has the deadlines for the first request's header count from when reading has
 // begun.

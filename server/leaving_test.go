@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-go/sluice/frame"
 	"github.com/sluice-go/sluice/internal/h2test"
+	"github.com/sluice-go/sluice/internal/memconn"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 )
 
@@ -190,4 +191,38 @@ func TestRequestsBeforeFault(t *testing.T) {
 			t.Errorf("served: %s", got)
 		}
 	})
+}
+
+// TestClientLeavesHandlerOfHTTP1: the context of a handler ends when the client leaves, on each
+// kind of connection.
+func TestClientLeavesHandlerOfHTTP1(t *testing.T) {
+	for _, kind := range memconn.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told, stop := make(chan error, 1), make(chan struct{})
+				srv := serving(func(_ http.ResponseWriter, r *http.Request) {
+					select {
+					case <-r.Context().Done():
+						told <- r.Context().Err()
+					case <-stop:
+					}
+				})
+				client, server := memconn.Pipe(memconn.Options{Server: kind})
+				served := make(chan struct{})
+				go func() { srv.ServeConn(server); close(served) }()
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: example.test\r\n\r\n")
+				synctest.Wait()
+				if len(told) > 0 {
+					t.Errorf("the context has ended before the client has left: %v", <-told)
+				}
+				_ = client.Close()
+				synctest.Wait()
+				if len(told) == 0 {
+					t.Error("the client has left, and the handler was not told")
+				}
+				close(stop)
+				<-served
+			})
+		})
+	}
 }
