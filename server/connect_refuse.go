@@ -2,10 +2,14 @@ package server
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/textproto"
 	"os"
 	"time"
 
@@ -61,8 +65,15 @@ func RefuseConnect(w http.ResponseWriter, r *http.Request, status int, body []by
 	return nil
 }
 
-// refusalOf returns a response of HTTP/1.1.
+// refusalOf returns a response of HTTP/1.1 that says its length once, whatever is in h.
 func refusalOf(status int, h http.Header, body []byte) []byte {
+	maps.DeleteFunc(h, func(name string, _ []string) bool {
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "Content-Length", "Transfer-Encoding", "Trailer":
+			return true
+		}
+		return false
+	})
 	h.Set("Content-Length", fmt.Sprint(len(body)))
 	b := fmt.Appendf(nil, "HTTP/1.1 %03d %s\r\n", status, http.StatusText(status))
 	buf := bytes.NewBuffer(b)
@@ -106,6 +117,37 @@ func (pc *pendingConn) setKept(kept bool) bool {
 	defer s.mu.Unlock()
 	pc.kept = kept
 	return !s.inShutdown.Load()
+}
+
+// serveKept waits for the next request of HTTP/1.1 over TLS, as sniff does on cleartext: to
+// Server.http1 the connection would be a new one, for which IdleTimeout does not count.
+func (pc *pendingConn) serveKept(state *tls.ConnectionState) (handedOver bool, err error) {
+	stop := readWithin(pc.nc, pc.firstByteTimeout())
+	var first [1]byte
+	var patience netconn.Patience
+	n, err := patience.Read(pc.nc, first[:])
+	stop()
+	_ = pc.nc.SetReadDeadline(time.Time{}) // fails on a dead connection only
+	switch {
+	case n > 0: // an error comes again
+	case err == io.EOF: //nolint:errorlint // an error that wraps it is no orderly end
+		return false, nil
+	default:
+		return false, err
+	}
+	pc.headerStart = time.Now()
+	pc.serveHTTP1(first[:], state)
+	return true, nil
+}
+
+// firstByteTimeout bounds the time until the client has sent the first octet of a request; 0 is no
+// limit.
+func (pc *pendingConn) firstByteTimeout() time.Duration {
+	hs := pc.s.http1
+	if d := cmp.Or(hs.IdleTimeout, hs.ReadTimeout); pc.kept && d > 0 {
+		return d
+	}
+	return pc.cfg.firstByteTimeout(hs)
 }
 
 // errEarlyOctets is why a connection ends that RefuseConnect does not keep.

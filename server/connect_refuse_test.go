@@ -77,16 +77,17 @@ func (r *refuser) dial(t *testing.T, way string) (nc net.Conn, done chan struct{
 			t.Fatal(err)
 		}
 		go func() { r.ServeConn(accepted); close(done) }()
-	case "TLS":
+	case "TLS", "ALPN": // which chooses h2 that is ignored, or http/1.1
 		cert, err := selfsigned.Certificate("127.0.0.1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.TLSConfig, r.IgnoreALPN = &tls.Config{Certificates: []tls.Certificate{cert}}, true
+		r.TLSConfig, r.IgnoreALPN = &tls.Config{Certificates: []tls.Certificate{cert}}, way == "TLS"
 		go func() { _ = r.ServeTLS(l, "", "") }()
 		roots := x509.NewCertPool()
 		roots.AddCert(cert.Leaf)
-		nc = tls.Client(nc, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: []string{"h2"}})
+		protos := map[string][]string{"TLS": {"h2"}, "ALPN": {"http/1.1"}}[way]
+		nc = tls.Client(nc, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: protos})
 	default:
 		go func() { _ = r.Serve(l) }()
 	}
@@ -112,10 +113,13 @@ func ask(t *testing.T, nc net.Conn, br *bufio.Reader, request string) (*http.Res
 
 const connectRequest = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
 
+// refusedWays are those of refuser.dial.
+var refusedWays = []string{"cleartext", "TLS", "ALPN", "ServeConn"}
+
 // A refused CONNECT leaves the connection for other requests, however often, with the same version
 // of Go or another; and ConnState sees one connection, not one that was taken over.
 func TestRefuseConnectKeeps(t *testing.T) {
-	for _, way := range []string{"cleartext", "TLS", "ServeConn"} {
+	for _, way := range refusedWays {
 		t.Run(way, func(t *testing.T) {
 			r := newRefuser()
 			nc, done := r.dial(t, way)
@@ -177,21 +181,65 @@ func TestRefuseConnectDoesNot(t *testing.T) {
 	}
 }
 
-// Shutdown closes a connection that is kept, and one that is to be refused meanwhile is not.
+// Shutdown closes a connection that is kept at once, over TLS, too.
 func TestRefuseConnectShutdown(t *testing.T) {
+	for _, way := range refusedWays {
+		t.Run(way, func(t *testing.T) {
+			r := newRefuser()
+			nc, _ := r.dial(t, way)
+			br := bufio.NewReader(nc)
+			if resp, _ := ask(t, nc, br, connectRequest); resp.StatusCode != 407 {
+				t.Errorf("%v", resp)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			if err := r.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+			if b, err := io.ReadAll(br); len(b) > 0 || err != nil && !strings.Contains(fmt.Sprint(err), "reset") {
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	}
+}
+
+// A connection that is kept is closed behind IdleTimeout, and not behind what a new one has.
+func TestRefuseConnectIdle(t *testing.T) {
+	for _, way := range refusedWays {
+		t.Run(way, func(t *testing.T) {
+			r := newRefuser()
+			r.IdleTimeout, r.FirstByteTimeout = 50*time.Millisecond, time.Minute
+			nc, _ := r.dial(t, way)
+			br := bufio.NewReader(nc)
+			if resp, _ := ask(t, nc, br, connectRequest); resp.StatusCode != 407 {
+				t.Errorf("%v", resp)
+			}
+			if b, err := io.ReadAll(br); len(b) > 0 || err != nil { // fails behind the deadline of dial
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	}
+}
+
+// What a handler says of the length of the answer, in whatever case, does not contradict it.
+func TestRefuseConnectFraming(t *testing.T) {
 	r := newRefuser()
+	refuse := r.Handler
+	r.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodConnect {
+			for _, name := range []string{"Transfer-Encoding", "transfer-encoding", "content-length", "Trailer"} {
+				w.Header()[name] = []string{"chunked"}
+			}
+		}
+		refuse.ServeHTTP(w, req)
+	})
 	nc, _ := r.dial(t, "cleartext")
 	br := bufio.NewReader(nc)
-	if resp, _ := ask(t, nc, br, connectRequest); resp.StatusCode != 407 {
-		t.Errorf("%v", resp)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), newConnGrace-time.Second)
-	defer cancel()
-	if err := r.Shutdown(ctx); err != nil {
-		t.Error(err)
-	}
-	if b, err := io.ReadAll(br); len(b) > 0 || err != nil && !strings.Contains(fmt.Sprint(err), "reset") {
-		t.Errorf("%q, %v", b, err)
+	for range 2 {
+		resp, body := ask(t, nc, br, connectRequest)
+		if resp.StatusCode != 407 || body != "who are you?" || len(resp.TransferEncoding) > 0 || len(resp.Trailer) > 0 {
+			t.Errorf("%v, %q", resp, body)
+		}
 	}
 }
 

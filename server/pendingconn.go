@@ -31,7 +31,9 @@ type pendingConn struct {
 	prefixConn *prefixConn // what HTTP/1.1 is served on, where octets were taken from nc; nil: nc itself
 	switched   atomic.Bool // HTTP/1.1 goes on as HTTP/2, by "Upgrade: h2c", or behind RefuseConnect
 
-	kept bool // it waits for its next request, behind RefuseConnect; guarded by Server.mu
+	// kept says that it waits for its next request, behind RefuseConnect. It is set with Server.mu
+	// held, by the goroutine that has it served.
+	kept bool
 
 	// headerStart is when reading has begun of octets that the http.Server for HTTP/1.1 takes for
 	// the first of a request's header. Zero: it reads them from nc itself.
@@ -174,6 +176,8 @@ func (pc *pendingConn) serve() {
 		handedOver, err = pc.sniff(state, p.HTTP1(), p.HTTP2())
 	case pc.s.TLSNextProto[state.NegotiatedProtocol] != nil && len(pc.received) > 0:
 		err = errReceivedElsewhere
+	case pc.kept:
+		handedOver, err = pc.serveKept(state)
 	case p.HTTP1() || pc.s.TLSNextProto[state.NegotiatedProtocol] != nil:
 		handedOver = true
 		pc.serveHTTP1(pc.received, state)

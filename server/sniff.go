@@ -43,7 +43,7 @@ func (pc *pendingConn) sniff(state *tls.ConnectionState, http1, http2 bool) (han
 		return true, nil
 	}
 	start := time.Now()
-	stop := readWithin(pc.nc, pc.cfg.firstByteTimeout(pc.s.http1))
+	stop := readWithin(pc.nc, pc.firstByteTimeout())
 	p := newPeeker(pc.nc, pc.received)
 	got, err := readFirstLine(p, func() {
 		start = time.Now()
