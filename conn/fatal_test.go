@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -233,6 +234,56 @@ func TestHeaderTimeout(t *testing.T) {
 					"GOAWAY",
 					h2test.GoAway(0, frame.EnhanceYourCalm, "frame or header block not completed in time (RFC 9113 §10.5)"),
 				)
+				p.wantEOF("the connection ends")
+			})
+		})
+	}
+}
+
+// A header block that is open when the peer has let too much output pile up gets HeaderTimeout once
+// that is gone, also where its first frame was read into a buffer that is kept no longer.
+func TestHeaderTimeoutBehindFullOutput(t *testing.T) {
+	for _, length := range []int{10_000, bulkReadSize + 10_000} {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var streams []*Stream
+				reply := func(st *Stream) {
+					if err := st.Reply(status2(200, "x-large", string(make([]byte, keepLimit))), nil, nil); err != nil {
+						t.Error(err)
+					}
+					st.Release()
+				}
+				p := newBlockedPeer(t, Config{
+					HeaderTimeout: 5 * time.Second, WriteByteTimeout: time.Hour, MaxReadFrameSize: 1 << 20,
+					FramePolicy: func(_ *Conn, h frame.Header, _ []byte) error {
+						if h.Length == uint32(length) { // the reader finds the output full when it reads next
+							for _, st := range streams {
+								reply(st)
+							}
+						}
+						return nil
+					},
+				})
+				p.h.onStreams = func(batch []*Stream) { streams = append(streams, batch...) }
+				p.send(gets(1, 60)...)
+				reply(streams[0])
+				streams = streams[1:]
+				go p.c.Flush()
+				synctest.Wait() // the socket is full
+				p.send(h2test.Raw(frame.Headers{StreamID: 201, Fragment: make([]byte, length)}.Append(nil)))
+				time.Sleep(time.Minute) // the block is late because of us
+				answers := 0
+				for range p.frames() {
+					answers++
+				}
+				if answers != 60 {
+					t.Errorf("%d answers have come", answers)
+				}
+				time.Sleep(5*time.Second - 1)
+				p.want("in time")
+				time.Sleep(1)
+				p.want("late",
+					h2test.GoAway(119, frame.EnhanceYourCalm, "frame or header block not completed in time (RFC 9113 §10.5)"))
 				p.wantEOF("the connection ends")
 			})
 		})

@@ -110,8 +110,12 @@ func (c *Conn) awaitOutputSpaceLocked() (mayRead bool) {
 		c.flushSoonLocked()
 		c.mu.out.taken.Wait()
 	}
-	if waited && c.mu.phase == phaseOpen && c.reader.buf != nil {
-		c.core.SetPartial((*c.reader.buf)[:c.reader.buffered], time.Now())
+	if waited && c.mu.phase == phaseOpen {
+		var rest []byte
+		if r := &c.reader; r.buf != nil {
+			rest = (*r.buf)[:r.buffered]
+		}
+		c.core.SetPartial(rest, time.Now()) // rest may be nothing while a header block is open
 		c.armLocked()
 	}
 	c.reader.lockHeld = false
