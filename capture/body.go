@@ -173,7 +173,7 @@ func (c *ContentDecoder) head(conn uint64, k contentKey, fields []Field, status 
 	o.kind = strings.Clone(kind[:min(len(kind), maxHeadOctets)])
 	o.codings = codingsOf(fields)
 	if coding := fieldValue(fields, "grpc-encoding"); len(coding) <= maxHeadOctets {
-		o.grpcCoding = strings.ToLower(coding)
+		o.grpcCoding = strings.Clone(strings.ToLower(coding)) // not a part of a longer text
 	}
 	if n, err := strconv.ParseUint(fieldValue(fields, "content-length"), 10, 63); err == nil {
 		o.length = int64(n)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // A GRPCMessage is a message in the content of a call of gRPC.
@@ -21,7 +23,13 @@ type GRPCMessage struct {
 var (
 	errManyMessages = fmt.Errorf("only the first %d messages are shown apart", maxMessageSizes)
 	errNoCoding     = errors.New("it is compressed, but no grpc-encoding says how")
+	errManyWindows  = fmt.Errorf("the messages need windows of more than %d octets: the rest is not decoded",
+		maxMessageWindows)
 )
+
+// maxMessageWindows bounds the windows of br and zstd, in octets, that are taken for the messages
+// of a content, one after another: one of 14 octets may have 16 MiB, and give nothing.
+const maxMessageWindows = 1 << 30
 
 // grpcKind returns what follows "application/grpc" in a content-type, and reports whether that is
 // one of gRPC.
@@ -38,7 +46,7 @@ func (c *ContentDecoder) messages(o *openContent) (list []GRPCMessage, err error
 		return nil, nil
 	}
 	cut := cmp.Or(o.err, errContentCut)
-	most := c.mostDecoded(o)
+	decoder := messageDecoder{coding: o.grpcCoding, most: c.mostDecoded(o)}
 	out, ends := c.decoded[:0], []int(nil) // of the messages in out, -1 where one is not compressed
 	for p := o.octets; len(p) > 0; {
 		if len(list) == maxMessageSizes {
@@ -59,7 +67,7 @@ func (c *ContentDecoder) messages(o *openContent) (list []GRPCMessage, err error
 		}
 		m, end := GRPCMessage{Compressed: flags&grpcCompressed != 0, Sent: int64(len(body)), Octets: body}, -1
 		if m.Compressed {
-			out, m.Err = readMessage(out, body, o.grpcCoding, most)
+			out, m.Err = decoder.read(out, body)
 			end = len(out)
 		}
 		if int64(len(body)) < n {
@@ -78,24 +86,52 @@ func (c *ContentDecoder) messages(o *openContent) (list []GRPCMessage, err error
 	return list, err
 }
 
-// readMessage appends a message to out without its coding. No more than most octets are in out
-// then.
-func readMessage(out, body []byte, coding string, most int64) ([]byte, error) {
-	if coding == "" || coding == "identity" {
+// A messageDecoder undoes the coding of the messages in a content.
+type messageDecoder struct {
+	coding  string
+	most    int64 // octets that all messages may become
+	windows int   // octets of the windows that were taken
+}
+
+// read appends a message to out without its coding.
+func (d *messageDecoder) read(out, body []byte) ([]byte, error) {
+	if d.coding == "" || d.coding == "identity" {
 		return out, errNoCoding
 	}
-	chain := decoderChain{most: most - int64(len(out))}
+	longer := fmt.Errorf("the messages become longer than %d octets: the rest is not decoded", d.most)
+	if int64(len(out)) >= d.most && len(body) > 0 {
+		return out, longer
+	}
+	if d.windows += windowOf(d.coding, body); d.windows > maxMessageWindows {
+		return out, errManyWindows
+	}
+	chain := decoderChain{most: d.most - int64(len(out))}
 	defer chain.close()
-	r, err := chain.undo(bytes.NewReader(body), coding)
+	r, err := chain.undo(bytes.NewReader(body), d.coding)
 	if err != nil {
 		return out, err
 	}
-	out, err = readInto(out, r, most)
+	out, err = readInto(out, r, d.most)
 	switch {
 	case errors.Is(err, errDecodedLimit):
-		return out, fmt.Errorf("the messages become longer than %d octets: the rest is not decoded", most)
+		return out, longer
 	case err != nil:
-		return out, fmt.Errorf("the message is not valid %s: %w", coding, err)
+		return out, fmt.Errorf("the message is not valid %s: %w", d.coding, err)
 	}
 	return out, nil
+}
+
+// windowOf is how many octets of window a decoder may need for p.
+func windowOf(coding string, p []byte) int {
+	switch coding {
+	case "br":
+		return brotliWindow
+	case "zstd":
+		var h zstd.Header
+		if h.Decode(p) == nil && !h.SingleSegment {
+			return int(min(h.WindowSize, maxZstdWindow))
+		}
+		return int(min(h.FrameContentSize, maxZstdWindow))
+	}
+	return 0
 }

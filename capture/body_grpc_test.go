@@ -1,6 +1,7 @@
 package capture
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -135,5 +136,38 @@ func TestMessagesAsHTTP1(t *testing.T) {
 		"[the message ends here: the message was cut off]\n\n"
 	if !strings.Contains(b.String(), want) {
 		t.Errorf("it lacks\n%s:\n%s", want, &b)
+	}
+}
+
+// Messages that need much memory and give little, or come behind the limit of what is decoded, are
+// not decoded one after another.
+func TestContentMessageBombs(t *testing.T) {
+	// 1 MiB of zeros, and their first octets, which say how large the window is.
+	br, zst := string(encode("br", make([]byte, 1<<20))), string(encode("zstd", make([]byte, 1<<20)))
+	for _, tt := range []struct {
+		coding, message string
+		most            int64
+		why             string
+		decoders        int // that are opened
+	}{
+		{"br", br, 1000, "longer than 1000 octets", 1},
+		{"br", br[:4], 0, "windows of more than", maxMessageWindows / brotliWindow},
+		{"zstd", zst, 1000, "longer than 1000 octets", 1},
+	} {
+		d := messageDecoder{coding: tt.coding, most: stdcmp.Or(tt.most, 1<<20)}
+		var out []byte
+		bounded := 0
+		for range 200 {
+			var err error
+			if out, err = d.read(out, []byte(tt.message)); err != nil && strings.Contains(err.Error(), tt.why) {
+				bounded++
+			}
+		}
+		if tt.most == 0 && bounded != 200-tt.decoders {
+			t.Errorf("%s: %d messages are not decoded, want %d", tt.coding, bounded, 200-tt.decoders)
+		}
+		if tt.most > 0 && (bounded != 200 || d.windows > tt.decoders*brotliWindow || int64(len(out)) > tt.most) {
+			t.Errorf("%s: %d messages are not decoded, windows %d, %d octets", tt.coding, bounded, d.windows, len(out))
+		}
 	}
 }

@@ -150,7 +150,7 @@ func interceptFlags(f *pflag.FlagSet, o *proxy.Options) {
 		&o.Insecure,
 		"insecure-host",
 		nil,
-		"hosts whose certificates are not verified; they get no fields of --set-header",
+		"hosts whose certificates are not verified; they get nothing of --set-header and --client-cert",
 	)
 	f.StringArrayVar(
 		&o.ClientCerts,

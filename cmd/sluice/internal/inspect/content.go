@@ -10,8 +10,12 @@ import (
 	"github.com/sluice-go/sluice/capture"
 )
 
-// maxKeptContent bounds the octets of content that wait for the end of their exchange.
-const maxKeptContent = 4 << 20
+// maxKeptContent bounds the octets of content that wait for the end of their exchange. A message of
+// gRPC counts for messageOverhead more, which is the memory that it takes beside them.
+const (
+	maxKeptContent  = 4 << 20
+	messageOverhead = 64
+)
 
 var errNotKept = errors.New("too much content waits for the end of its exchange: the rest is not kept")
 
@@ -54,7 +58,12 @@ func (x *exchangesAsHTTP1) event(e capture.Event) {
 func (x *exchangesAsHTTP1) keep(c *capture.Content) {
 	content := *c
 	if len(c.Messages) > 0 { // they are shown in place of the octets
-		content.Octets, content.Messages = nil, slices.Clone(c.Messages)
+		list := c.Messages
+		if room := (maxKeptContent - x.kept) / messageOverhead; len(list) > room {
+			list, content.Err = list[:room], errNotKept
+		}
+		x.kept += len(list) * messageOverhead
+		content.Octets, content.Messages = nil, slices.Clone(list)
 		for i := range content.Messages {
 			m := &content.Messages[i]
 			m.Octets, m.Err = x.keepOctets(m.Octets, m.Err)
@@ -86,7 +95,7 @@ func (x *exchangesAsHTTP1) take(key conn) (content [2]*capture.Content) {
 	}
 	for _, c := range content {
 		if c != nil {
-			x.kept -= len(c.Octets)
+			x.kept -= len(c.Octets) + len(c.Messages)*messageOverhead
 			for i := range c.Messages {
 				x.kept -= len(c.Messages[i].Octets)
 			}

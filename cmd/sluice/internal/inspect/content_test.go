@@ -55,10 +55,31 @@ func TestMessages(t *testing.T) {
 	}
 	x := newHTTP1(io.Discard, true)
 	x.keep(c)
-	if x.kept != 6 {
-		t.Errorf("%d octets are kept, want 6", x.kept)
+	if want := 6 + 2*messageOverhead; x.kept != want {
+		t.Errorf("%d octets are kept, want %d", x.kept, want)
 	}
 	if x.take(conn{1, 1}); x.kept != 0 {
+		t.Errorf("%d octets are kept behind the end", x.kept)
+	}
+}
+
+// Messages without octets take memory, too, which is bounded.
+func TestKeptMessages(t *testing.T) {
+	x := newHTTP1(io.Discard, true)
+	n := 0
+	for i := range 2 * maxKeptContent / messageOverhead / 1000 {
+		c := &capture.Content{Conn: 1, Stream: uint32(2*i + 1), Messages: make([]capture.GRPCMessage, 1000)}
+		x.keep(c)
+		got := x.content[conn{1, c.Stream}][capture.Client]
+		n += len(got.Messages)
+		if len(got.Messages) < 1000 && got.Err == nil {
+			t.Errorf("stream %d: %d messages and no error", c.Stream, len(got.Messages))
+		}
+	}
+	if n != maxKeptContent/messageOverhead {
+		t.Errorf("%d messages are kept, want %d", n, maxKeptContent/messageOverhead)
+	}
+	if x.event(&capture.End{Conn: 1}); x.kept != 0 {
 		t.Errorf("%d octets are kept behind the end", x.kept)
 	}
 }
