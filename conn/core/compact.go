@@ -9,7 +9,9 @@ import (
 // called between Decode and Apply.
 func (d Driver) Compact() {
 	d.dec.hpack.Compact()
-	d.dec.decoded = nil
+	if !d.dec.pending.open { // otherwise it may have the refusal of a header block that is being received
+		d.dec.decoded = nil
+	}
 	d.enc.Compact()
 	if d.events.next == len(d.events.list) {
 		d.events.list, d.events.next = nil, 0

@@ -22,7 +22,7 @@ type frameDecoder struct {
 	hpack   *header.Decoder
 	pending headerBlock // if open, the header block of which CONTINUATION must follow
 
-	*decoded // nil until the first Decode, and after Compact
+	*decoded // nil until the first Decode, and perhaps after Compact
 }
 
 // decoded is what the last Decode has decoded, for Apply.

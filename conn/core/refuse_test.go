@@ -137,3 +137,15 @@ func TestRefuseKeepsCredit(t *testing.T) {
 		t.Errorf("the rest of the response was not sent: %q", p.out)
 	}
 }
+
+// What Compact frees is not that a frame of the header block which is being received was refused.
+func TestRefuseSurvivesCompact(t *testing.T) {
+	p := newPeer(t, Server)
+	block := p.codec.Block(h2test.Get(1).Fields...)
+	p.sendRefused(frame.NoError, frame.Headers{StreamID: 1, EndStream: true, Fragment: block[:2]})
+	p.c.Compact()
+	p.send(frame.Continuation{StreamID: 1, EndHeaders: true, Fragment: block[2:]})
+	if got := p.outcome(); got != "RST_STREAM 1 REFUSED_STREAM" {
+		t.Errorf("got %s", got)
+	}
+}
