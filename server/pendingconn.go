@@ -35,6 +35,8 @@ type pendingConn struct {
 	// held, by the goroutine that has it served.
 	kept bool
 
+	tracked int // calls of track that were not undone; guarded by Server.mu
+
 	// headerStart is when reading has begun of octets that the http.Server for HTTP/1.1 takes for
 	// the first of a request's header. Zero: it reads them from nc itself.
 	headerStart time.Time
@@ -86,14 +88,20 @@ func (pc *pendingConn) track() {
 	s := pc.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	pc.tracked++
 	s.mu.pending[pc] = struct{}{}
 }
 
-// untrack undoes track, once the connection has ended or what serves it tracks it.
+// untrack undoes one track, once the connection has ended or what serves it tracks it. A handler
+// may have called RefuseConnect, and so track, before serveHTTP1 comes to that.
 func (pc *pendingConn) untrack() {
 	s := pc.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if pc.tracked--; pc.tracked > 0 {
+		return
+	}
+	pc.tracked = 0 // h2c by Upgrade undoes it once more
 	delete(s.mu.pending, pc)
 	if len(s.mu.pending) == 0 && s.mu.nonePending != nil {
 		close(s.mu.nonePending)
