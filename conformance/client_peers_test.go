@@ -254,7 +254,7 @@ func testAtOnce(t *testing.T, rt http.RoundTripper, url string, requests int) {
 				return
 			}
 			if b, err := drain(resp); err != nil || resp.StatusCode != http.StatusOK || string(b) != helloBody {
-				errs <- fmt.Errorf("%s, %q, %w", resp.Status, b, err)
+				errs <- fmt.Errorf("%s, %q, error %v", resp.Status, b, err)
 			}
 		})
 	}

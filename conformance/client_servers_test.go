@@ -309,7 +309,8 @@ hosts:
 	return await(t, port)
 }
 
-// startCaddy serves files, and passes uploads and requests for trailers on.
+// startCaddy serves files, and passes uploads and requests for trailers on. It dials the backend a
+// thousand times at once for /gather, for which its 3 s are too little on a machine that is busy.
 func startCaddy(t *testing.T, secure bool) (addr string) {
 	t.Helper()
 	path := requirePeer(t, "caddy")
@@ -326,13 +327,24 @@ func startCaddy(t *testing.T, secure bool) (addr string) {
 		protocols h1 h2 h2c
 	}
 }
+(patient) {
+	transport http {
+		dial_timeout 60s
+	}
+}
 %s://127.0.0.1:%d {
 	bind 127.0.0.1
 	%s
 	root * %s
-	reverse_proxy /upload %s
-	reverse_proxy /trailers %s
-	reverse_proxy /gather %s
+	reverse_proxy /upload %s {
+		import patient
+	}
+	reverse_proxy /trailers %s {
+		import patient
+	}
+	reverse_proxy /gather %s {
+		import patient
+	}
 	file_server
 }
 `, scheme, port, certificate, s.dir, s.backend, s.backend, s.backend))
