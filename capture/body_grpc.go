@@ -102,9 +102,11 @@ func (d *messageDecoder) read(out, body []byte) ([]byte, error) {
 	if int64(len(out)) >= d.most && len(body) > 0 {
 		return out, longer
 	}
-	if d.windows += windowOf(d.coding, body); d.windows > maxMessageWindows {
+	window := windowOf(d.coding, body)
+	if window > maxMessageWindows-d.windows {
 		return out, errManyWindows
 	}
+	d.windows += window
 	chain := decoderChain{most: d.most - int64(len(out))}
 	defer chain.close()
 	r, err := chain.undo(bytes.NewReader(body), d.coding)
