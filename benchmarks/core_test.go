@@ -81,7 +81,7 @@ func (p *pair) pump() {
 func (p *pair) carry(from, to core.Driver, wire *[]byte) bool {
 	from.Fill(256 << 10)
 	p.events(from)
-	if from.State().OutputLen == 0 {
+	if from.OutputLen() == 0 {
 		return false
 	}
 	out := from.Output(p.spare)
@@ -238,7 +238,7 @@ func TestPair(t *testing.T) {
 	if want := int64(3 * len(p.body)); p.bytes != want {
 		t.Errorf("%d octets arrived, want %d", p.bytes, want)
 	}
-	if n := p.server.State().Streams; n != 0 {
+	if n := p.server.NumStreams(); n != 0 {
 		t.Errorf("the server has %d streams left", n)
 	}
 	if n := p.server.State().Unread + p.client.State().Unread; n != 0 {

@@ -102,7 +102,7 @@ func (c *Conn) updateBackpressureLocked(n int) {
 // streamsCompeteLocked reports whether streams compete for the socket.
 func (c *Conn) streamsCompeteLocked() bool {
 	return c.mu.out.backpressure != nil && (c.mu.out.backpressure.slow || c.mu.out.backpressure.contended) &&
-		c.core.State().Streams > 1
+		c.core.NumStreams() > 1
 }
 
 // writeSize returns what one write of the socket gets where streams compete for it: what it takes
@@ -115,7 +115,7 @@ func (p *backpressure) writeSize() int {
 // power of two: what the socket takes in unsentTime where streams are to compete, so that it always
 // has something to send; 0 is no limit.
 func (c *Conn) notSentLimitLocked() (exponent uint8) {
-	if c.core.State().Streams < 2 {
+	if c.core.NumStreams() < 2 {
 		return 0
 	}
 	rate := 0
@@ -134,7 +134,7 @@ func (c *Conn) notSentLimitLocked() (exponent uint8) {
 // is empty, too, the flusher waits for the writer as long as waitCredit lasts. It reports whether
 // there may be more for the output now. It releases the lock meanwhile.
 func (c *Conn) awaitStreamWriterLocked() bool {
-	if !c.core.Awaits() || c.core.State().OutputLen >= smallWriteSize {
+	if !c.core.Awaits() || c.core.OutputLen() >= smallWriteSize {
 		return false
 	}
 	for range 2 { // a writer that was woken runs next
@@ -145,7 +145,7 @@ func (c *Conn) awaitStreamWriterLocked() bool {
 			return c.mu.phase < phaseLingering
 		}
 	}
-	if c.core.State().OutputLen > 0 {
+	if c.core.OutputLen() > 0 {
 		return false // there is enough to write for a while
 	}
 	start := time.Now()
@@ -154,7 +154,7 @@ func (c *Conn) awaitStreamWriterLocked() bool {
 	}
 	took := time.Since(start)
 	c.mu.out.backpressure.waitCredit = max(c.mu.out.backpressure.waitCredit-took, 0)
-	if c.core.State().OutputLen == 0 && (!c.mu.out.backpressure.slow || c.mu.out.backpressure.waitCredit == 0) {
+	if c.core.OutputLen() == 0 && (!c.mu.out.backpressure.slow || c.mu.out.backpressure.waitCredit == 0) {
 		c.core.StopAwaiting(took, lateAfter)
 	}
 	return c.mu.phase < phaseLingering

@@ -207,7 +207,7 @@ func (c *Conn) Stats() Stats {
 		Counts: c.core.Counts(),
 		Reads:  c.mu.stats.reads, Writes: c.mu.stats.writes,
 		BytesRead: c.mu.stats.bytesRead, BytesWritten: c.mu.stats.bytesWritten,
-		Streams: st.Streams, Unread: st.Unread, SendWindow: c.core.SendWindow(),
+		Streams: c.core.NumStreams(), Unread: st.Unread, SendWindow: c.core.SendWindow(),
 		RecvWindow: size, RecvGrown: grown, RTT: c.core.RTT(),
 	}
 }

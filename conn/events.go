@@ -55,7 +55,7 @@ func (c *Conn) unlockAndNotify() {
 		c.closePoisonedLocked()
 	}
 	switch {
-	case c.core.State().Streams > 0:
+	case c.core.NumStreams() > 0:
 		c.mu.state.current = activityActive
 	case c.mu.settingsReceived && c.mu.state.current != activityIdle:
 		c.mu.state.current = activityIdle

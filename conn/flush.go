@@ -63,14 +63,14 @@ func (c *Conn) FlushNoWait() {
 }
 
 func (c *Conn) flushNoWaitLocked() {
-	if c.mu.out.flushing || c.mu.phase >= phaseLingering || c.core.State().OutputLen == 0 {
+	if c.mu.out.flushing || c.mu.phase >= phaseLingering || c.core.OutputLen() == 0 {
 		return
 	}
 	if c.writer.nonblock == nil {
 		c.flushSoonLocked()
 		return
 	}
-	if c.core.State().Streams > 1 {
+	if c.core.NumStreams() > 1 {
 		// With more than one stream, other goroutines may have something for the same write.
 		c.mu.out.flushing = true
 		c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *Conn) continueFlushTask() {
 // goroutines that the handler has started run first. writes is the number of writes before.
 func (c *Conn) flushAfterHandler(writes uint64) {
 	c.mu.Lock()
-	if c.mu.stats.writes == writes && !c.mu.out.flushing && c.core.State().OutputLen > 0 && c.mu.phase == phaseOpen {
+	if c.mu.stats.writes == writes && !c.mu.out.flushing && c.core.OutputLen() > 0 && c.mu.phase == phaseOpen {
 		c.tasks.Add(1)
 		go func() { // ends as flushTask does
 			defer c.tasks.Done()
@@ -152,7 +152,7 @@ func (c *Conn) flushLocked(maxWrites int) {
 		if c.mu.out.err != nil {
 			c.core.Output(c.core.Output(nil)) // it is never written
 		}
-		if c.core.State().OutputLen == 0 && !awaits {
+		if c.core.OutputLen() == 0 && !awaits {
 			break
 		}
 		if last || awaits {
@@ -183,7 +183,7 @@ func (c *Conn) flushLocked(maxWrites int) {
 // not behind it.
 func (c *Conn) fillLocked() {
 	competes := c.streamsCompeteLocked() ||
-		c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.State().Streams > 1
+		c.mu.out.backpressure != nil && c.mu.out.backpressure.socketFull && c.core.NumStreams() > 1
 	if competes {
 		c.core.SetBackpressure(true)
 		c.core.Fill(c.mu.out.backpressure.writeSize())
@@ -206,7 +206,7 @@ func (c *Conn) fillForWriteLocked(mayBorrow, mayWait bool) (borrowed, awaits boo
 	for mayWait && !borrowed && c.awaitStreamWriterLocked() {
 		borrowed = c.fillOnceLocked(mayBorrow)
 	}
-	awaits = c.core.State().OutputLen == 0 && c.core.Awaits()
+	awaits = c.core.OutputLen() == 0 && c.core.Awaits()
 	c.checkSchedulerLocked() // which Fill and Awaits ask; while no stream is ready nothing asks it
 	return borrowed, awaits
 }
@@ -267,7 +267,7 @@ func (c *Conn) ensureOutputLocked() {
 
 // dropOutputLocked gives the memory of an empty output back, so that an idle connection holds none.
 func (c *Conn) dropOutputLocked() {
-	if c.mu.out.buf != nil && c.core.State().OutputLen == 0 {
+	if c.mu.out.buf != nil && c.core.OutputLen() == 0 {
 		b := c.core.Output(nil)
 		putOut(c.mu.out.buf, b)
 		c.mu.out.buf = nil

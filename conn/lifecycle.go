@@ -202,7 +202,7 @@ func (c *Conn) beginCloseLocked() {
 func (c *Conn) closeAfterOutputLocked() {
 	c.ensureOutputLocked()
 	c.core.SetBackpressure(false)
-	c.core.Fill(c.core.State().OutputLen + fillLimit)
+	c.core.Fill(c.core.OutputLen() + fillLimit)
 	c.handleEventsLocked()
 	if c.checkSchedulerLocked(); c.mu.phase != phaseOpen {
 		return

@@ -35,7 +35,7 @@ func (c *Conn) readFailed(err error) {
 		return
 	}
 	if c.role == core.Server && c.mu.out.err == nil &&
-		(c.mu.out.flushing || c.core.State().OutputLen > 0 || c.core.Sendable()) {
+		(c.mu.out.flushing || c.core.OutputLen() > 0 || c.core.Sendable()) {
 		c.closeAfterOutputLocked()
 		return
 	}
@@ -79,7 +79,7 @@ func (c *Conn) lostErrLocked(err error) error {
 // writeLostErrLocked returns why the connection ends when a write has failed with err: nil where it
 // was being shut down and no stream is left.
 func (c *Conn) writeLostErrLocked(err error) error {
-	if st := c.core.State(); st.Draining && st.Streams == 0 {
+	if c.core.State().Draining && c.core.NumStreams() == 0 {
 		return nil
 	}
 	return &frame.ConnError{Code: frame.NoError, Reason: "connection lost", Cause: c.writeTimedOut(err)}
@@ -88,7 +88,7 @@ func (c *Conn) writeLostErrLocked(err error) error {
 // eofErrLocked returns why the connection ends when the peer has sent FIN: nil where no stream is
 // open.
 func (c *Conn) eofErrLocked() error {
-	if c.core.State().Streams == 0 {
+	if c.core.NumStreams() == 0 {
 		return nil
 	}
 	return c.lostErrLocked(io.EOF)

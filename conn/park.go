@@ -89,8 +89,8 @@ func (c *Conn) requestParkLocked(now time.Time) {
 	p := &c.mu.park
 	switch {
 	case now.Before(p.checkAt): // the timer was set for something else
-	case c.core.State().Streams == 0 && p.readsAtCheck == uint32(c.mu.stats.reads) &&
-		!c.mu.out.flushing && c.core.State().OutputLen == 0:
+	case c.core.NumStreams() == 0 && p.readsAtCheck == uint32(c.mu.stats.reads) &&
+		!c.mu.out.flushing && c.core.OutputLen() == 0:
 		if !p.requested && c.nc.SetReadDeadline(time.Unix(1, 0)) == nil {
 			p.requested = true
 		}
@@ -109,7 +109,7 @@ func (c *Conn) parkLocked() {
 	if c.mu.phase != phaseOpen {
 		return
 	}
-	if c.core.State().Streams > 0 || c.reader.buffered > 0 {
+	if c.core.NumStreams() > 0 || c.reader.buffered > 0 {
 		c.unparkLocked() // something has come in between
 		return
 	}

@@ -78,7 +78,7 @@ func (st *Stream) Probe() {
 		c.ensureOutputLocked()
 		c.core.Probe(time.Now())
 		c.armLocked()
-		if c.core.State().OutputLen > 0 {
+		if c.core.OutputLen() > 0 {
 			c.flushSoonLocked()
 		}
 		c.dropOutputLocked()

@@ -39,7 +39,7 @@ func (st *Stream) SetPriority(p priority.Params) error {
 	}
 	c.ensureOutputLocked()
 	err := c.core.SetPriority(&st.cs, p)
-	if c.core.State().OutputLen > 0 {
+	if c.core.OutputLen() > 0 {
 		c.flushSoonLocked()
 	}
 	c.dropOutputLocked()

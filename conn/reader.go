@@ -72,7 +72,7 @@ func (c *Conn) readOnce() (goOn bool) {
 	ok := false
 	defer c.recoverRead(&ok)
 	c.mu.Lock()
-	mayRead := c.core.State().OutputLen <= outputHighWater || c.awaitOutputSpaceLocked()
+	mayRead := c.core.OutputLen() <= outputHighWater || c.awaitOutputSpaceLocked()
 	goOn = c.mu.phase < phaseClosed
 	c.mu.Unlock()
 	if goOn && mayRead {
@@ -92,7 +92,7 @@ func (c *Conn) readOnce() (goOn bool) {
 // outputFullLocked reports whether the peer lets so much output pile up that its frames are better
 // not read.
 func (c *Conn) outputFullLocked() bool {
-	return c.mu.phase == phaseOpen && c.core.State().OutputLen > outputHighWater
+	return c.mu.phase == phaseOpen && c.core.OutputLen() > outputHighWater
 }
 
 // awaitOutputSpaceLocked waits while the output is full, and reports whether the caller may read
@@ -281,10 +281,10 @@ func (c *Conn) afterRead(rest []byte, now time.Time) (goOn bool) {
 		c.handleEventsLocked()
 		c.armLocked()
 		st := c.core.State()
-		if flush = st.OutputLen > 0 || st.Drained; flush && len(r.opened) == 0 {
+		if flush = c.core.OutputLen() > 0 || st.Drained; flush && len(r.opened) == 0 {
 			c.flushSoonLocked()
 		}
-		r.noStreams = st.Streams == 0
+		r.noStreams = c.core.NumStreams() == 0
 		r.expected = 0
 		if st.Receiving {
 			r.expected = c.core.ExpectedData() - r.buffered

@@ -66,7 +66,7 @@ func (c *Client) acquireLease() bool {
 	defer c.mu.Unlock()
 	t := &c.lease
 	t.wakeCaughtUpLocked()
-	if t.holder == leaseServe && t.backToBack && c.mu.phase == phaseOpen && c.core.State().Streams == 0 {
+	if t.holder == leaseServe && t.backToBack && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 		c.releaseLeaseLocked()
 	}
 	for t.holder != leaseServe {
@@ -151,7 +151,7 @@ func (c *Client) readWithLeaseLocked(st *Stream, more func() bool) {
 	goOn := true
 	defer func() { // even if code of the application has ended this goroutine
 		t.ended = t.ended || !goOn
-		if goOn && c.mu.phase == phaseOpen && c.core.State().Streams == 0 {
+		if goOn && c.mu.phase == phaseOpen && c.core.NumStreams() == 0 {
 			c.releaseLeaseLocked()
 		} else {
 			c.returnLeaseLocked()
@@ -174,7 +174,7 @@ func (c *Client) readOnceUnlocked() bool {
 // stream is opened.
 func (c *Client) noteRequestGapLocked() {
 	t := &c.lease
-	if !t.backToBack && c.mayReadInline() && c.mu.settingsReceived && c.core.State().Streams == 0 {
+	if !t.backToBack && c.mayReadInline() && c.mu.settingsReceived && c.core.NumStreams() == 0 {
 		// No time at all passes only in a bubble of testing/synctest, where a test may wait for
 		// what a server sends.
 		gap := time.Since(c.core.IdleSince())

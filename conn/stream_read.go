@@ -25,11 +25,11 @@ func (st *Stream) read(p []byte, w *interrupt) (int, error) {
 	n := st.recv.body.read(p)
 	if n > 0 && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
-		before := c.core.State().OutputLen
+		before := c.core.OutputLen()
 		if c.core.Consume(&st.cs, n) {
 			c.core.Tune(&st.cs, time.Now())
 		}
-		if c.core.State().OutputLen > before {
+		if c.core.OutputLen() > before {
 			c.armAckTimerLocked()
 			c.flushSoonLocked() // credit that the peer may be waiting for
 		}
@@ -101,14 +101,14 @@ func (st *Stream) CloseRead() {
 	c.mu.Lock()
 	defer c.unlockAndNotify()
 	st.recv.closed = true
-	before := c.core.State().OutputLen
+	before := c.core.OutputLen()
 	st.dropBodyLocked()
 	if !st.closed && c.mu.phase == phaseOpen {
 		c.ensureOutputLocked()
 		c.core.StopRecv(&st.cs)
 		c.handleEventsLocked()
 	}
-	if c.core.State().OutputLen > before {
+	if c.core.OutputLen() > before {
 		c.flushSoonLocked() // credit that other streams may be waiting for
 	}
 	st.canRead.Broadcast()

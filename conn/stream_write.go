@@ -138,7 +138,7 @@ func (st *Stream) reclaimOnUnwindLocked(ok *bool) {
 func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool) (int, error) {
 	c := st.c
 	if n := int64(len(p)); n > st.cs.SendWindow() || n > c.core.SendWindow() ||
-		c.core.State().OutputLen+len(p) > fillLimit {
+		c.core.OutputLen()+len(p) > fillLimit {
 		c.core.SetTime(time.Now()) // when the wait begins
 	}
 	if err := c.core.Queue(&st.cs, core.Content{Data: p, Trailers: trailers, End: end}); err != nil {
@@ -171,7 +171,7 @@ func (st *Stream) queueAndWaitLocked(p []byte, trailers []header.Field, end bool
 			st.notifyBlockedLocked()
 			continue
 		}
-		if c.core.State().OutputLen > 0 || c.core.Sendable() {
+		if c.core.OutputLen() > 0 || c.core.Sendable() {
 			c.flushSoonLocked() // not by this goroutine, which a reset or the deadline must reach
 		}
 		st.canWrite.Wait()

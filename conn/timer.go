@@ -138,7 +138,7 @@ func (c *Conn) runDueLocked(now time.Time) error {
 		if c.mu.park.allowed && !c.mu.park.parked && !c.mu.closeDue {
 			c.requestParkLocked(now)
 		}
-		if c.core.State().OutputLen > 0 || c.core.State().Drained {
+		if c.core.OutputLen() > 0 || c.core.State().Drained {
 			c.flushSoonLocked()
 		}
 	}

@@ -78,7 +78,7 @@ func (d *duo) exchange(n int) {
 
 // carry brings octets to the other side until none are left.
 func (d *duo) carry() {
-	for d.ends[Client].State().OutputLen+d.ends[Server].State().OutputLen > 0 {
+	for d.ends[Client].OutputLen()+d.ends[Server].OutputLen() > 0 {
 		for role, c := range d.ends {
 			d.out[role] = c.Output(d.out[role])
 			other := d.ends[1-role]

@@ -132,7 +132,7 @@ func TestNothingAfterFail(t *testing.T) {
 		if err := p.c.Tick(now); err != nil {
 			t.Error(err)
 		}
-		if n := p.c.State().OutputLen; n > 0 {
+		if n := p.c.OutputLen(); n > 0 {
 			t.Errorf("%v: %d octets behind the last GOAWAY: %q", role, n, p.c.Output(nil))
 		}
 		if at, ok := p.c.Deadline(); ok {

@@ -40,7 +40,7 @@ func TestDecodeWithoutLock(t *testing.T) {
 		wire = wire[n:]
 	}
 	<-done
-	if n := p.c.State().Streams; n != 0 {
+	if n := p.c.NumStreams(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }

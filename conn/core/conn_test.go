@@ -66,13 +66,13 @@ func TestFirstFlight(t *testing.T) {
 			}
 			want = frame.AppendSettings(want, slices.Concat(tt.first, common, tt.last)...)
 			want = h2test.WindowUpdate(0, 100_000-65535).Append(want)
-			if n := c.State().OutputLen; n != len(want) {
+			if n := c.OutputLen(); n != len(want) {
 				t.Errorf("%d octets wait, want %d", n, len(want))
 			}
 			if diff := cmp.Diff(want, c.Output(nil)); diff != "" {
 				t.Errorf("first flight (-want +got):\n%s", diff)
 			}
-			if n := c.State().OutputLen; n != 0 {
+			if n := c.OutputLen(); n != 0 {
 				t.Errorf("%d octets wait after Output", n)
 			}
 		})
@@ -94,7 +94,7 @@ func TestStreams(t *testing.T) {
 	if want := []uint32{1, 3}; !slices.Equal(list, want) {
 		t.Errorf("streams %v, want %v", list, want)
 	}
-	if n, local := p.c.State().Streams, p.c.LocalStreams(); n != 2 || local != 0 {
+	if n, local := p.c.NumStreams(), p.c.LocalStreams(); n != 2 || local != 0 {
 		t.Errorf("%d streams, %d of them ours", n, local)
 	}
 	if err := p.c.Err(); err != nil {

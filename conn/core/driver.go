@@ -40,10 +40,14 @@ func (d Driver) SetTime(now time.Time) {
 // SettingsTimeout runs from the next one, or SetTime.
 func (d Driver) NeedsTime() bool { return d.settings.ackStale }
 
+// OutputLen returns how many octets wait to be taken by Output.
+func (d Driver) OutputLen() int { return len(d.out) }
+
+// NumStreams returns how many streams are open, half-closed or reserved.
+func (d Driver) NumStreams() int { return d.streams.Len() }
+
 // State is what a connection has to do at one moment.
 type State struct {
-	Streams   int   // number of streams that are open, half-closed or reserved
-	OutputLen int   // octets that wait to be taken by Output
 	Unread    int64 // octets of DATA that were received and not consumed
 	Ready     bool  // a stream is ready, or awaited (see SetBackpressure): while none is, Fill does nothing
 	Receiving bool  // the stream of the last DATA frame is not closed: see ExpectedData
@@ -53,16 +57,14 @@ type State struct {
 
 // State returns the state of the connection now.
 func (d Driver) State() State {
-	g, n := &d.goAway, d.streams.Len()
+	g := &d.goAway
 	over := g.drain == drainFinal && g.lingerUntil == 0 || g.received && d.cfg.Role == Client
 	return State{
-		Streams:   n,
-		OutputLen: len(d.out),
 		Unread:    d.recv.unread,
 		Ready:     d.sched.num[ready]+d.sched.num[awaited] > 0,
 		Receiving: d.streams.lastData != nil,
 		Draining:  g.drain != running || g.received,
-		Drained:   n == 0 && over,
+		Drained:   d.NumStreams() == 0 && over,
 	}
 }
 

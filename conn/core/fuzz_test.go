@@ -280,8 +280,8 @@ func (z *fuzzer) end(err error, sent int) {
 		z.tb.Fatalf("the error is a %T: %v", err, err)
 	}
 	wantAccounts(z.tb, z.c)
-	if z.c.State().Streams != len(z.live) {
-		z.tb.Errorf("%d streams in the table, events name %d", z.c.State().Streams, len(z.live))
+	if z.c.NumStreams() != len(z.live) {
+		z.tb.Errorf("%d streams in the table, events name %d", z.c.NumStreams(), len(z.live))
 	}
 	for s, n := range z.owed {
 		z.c.Consume(s, n)

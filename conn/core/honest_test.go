@@ -294,8 +294,8 @@ func TestHonestFirstFlight(t *testing.T) {
 				refused++
 			}
 		}
-		if refused != n-250 || p.c.State().Streams != 250 {
-			t.Errorf("%d of %d were refused, %d are open", refused, n, p.c.State().Streams)
+		if refused != n-250 || p.c.NumStreams() != 250 {
+			t.Errorf("%d of %d were refused, %d are open", refused, n, p.c.NumStreams())
 		}
 		p.send(frame.Settings{Ack: true})
 		for i := range 250 {

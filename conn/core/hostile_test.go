@@ -237,7 +237,7 @@ func TestManyStreams(t *testing.T) {
 						begin := time.Now()
 						end(p, n)
 						took += time.Since(begin)
-						if left := p.c.State().Streams; left != 0 {
+						if left := p.c.NumStreams(); left != 0 {
 							t.Fatalf("%d streams are left", left)
 						}
 					}

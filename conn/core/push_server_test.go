@@ -91,7 +91,7 @@ func TestServerPush(t *testing.T) {
 	p.queue(2, 3, true, "x: y")
 	p.want("the answer", "HEADERS 2 :status=103", "DATA 2 3 octets", "HEADERS 2 x=y END_STREAM")
 	p.wantEvents("the ends", "drained 1", "closed 1", "drained 2", "closed 2")
-	if int32(p.c.State().Streams)+p.c.streams.local+p.c.streams.remote+p.c.streams.reserved != 0 {
+	if int32(p.c.NumStreams())+p.c.streams.local+p.c.streams.remote+p.c.streams.reserved != 0 {
 		t.Error("streams are left")
 	}
 	if n := p.c.Counts().PromisesOut; n != 1 {
@@ -238,8 +238,8 @@ func TestServerPushCancelled(t *testing.T) {
 	p.wantEvents("told", "reset 2 remote CANCEL", "closed 2", "reset 4 remote REFUSED_STREAM", "closed 4")
 	p.flush()
 	p.want("nothing more is sent")
-	if p.c.State().Streams != 1 || p.c.streams.local+p.c.streams.reserved != 0 {
-		t.Errorf("%d streams, %d of them ours, %d reserved", p.c.State().Streams, p.c.streams.local, p.c.streams.reserved)
+	if p.c.NumStreams() != 1 || p.c.streams.local+p.c.streams.reserved != 0 {
+		t.Errorf("%d streams, %d of them ours, %d reserved", p.c.NumStreams(), p.c.streams.local, p.c.streams.reserved)
 	}
 	p.send(h2test.RST(2, frame.Cancel), h2test.WindowUpdate(4, 10))
 	p.wantQuiet("late frames")

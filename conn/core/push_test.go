@@ -32,7 +32,7 @@ func TestPush(t *testing.T) {
 		"trailers 2 x=y end", "closed 2")
 	p.want("nothing is sent")
 	p.consume(2, -1)
-	if n := int32(p.c.State().Streams) + p.c.streams.remote + p.c.streams.local; n != 0 {
+	if n := int32(p.c.NumStreams()) + p.c.streams.remote + p.c.streams.local; n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }

@@ -133,7 +133,7 @@ func TestRefuseKeepsCredit(t *testing.T) {
 		h2test.WindowUpdate(0, 2*frame.DefaultWindow),
 	)
 	p.flush()
-	if p.c.State().Streams != 0 {
+	if p.c.NumStreams() != 0 {
 		t.Errorf("the rest of the response was not sent: %q", p.out)
 	}
 }

@@ -143,7 +143,7 @@ func TestAbandonedStreamsTouchNoOther(t *testing.T) {
 	if err := q.c.Err(); err != nil {
 		t.Errorf("the other connection: %v", err)
 	}
-	if n := q.c.State().Streams; n != 2 || q.c.Sendable() { // half-closed (local)
+	if n := q.c.NumStreams(); n != 2 || q.c.Sendable() { // half-closed (local)
 		t.Errorf("%d streams, and what they have to send is not all sent", n)
 	}
 }

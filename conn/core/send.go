@@ -181,7 +181,8 @@ func (d Driver) Finish(s *Stream, data []byte, limit int) bool {
 		return false
 	case !s.state.CanSend() || s.out.end || len(s.out.data) > 0 || !s.headSent: // Queue returns the error
 		return false
-	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil || d.State().Ready:
+	case len(d.out) >= limit || d.cfg.Padding != nil || d.connErr != nil ||
+		d.sched.num[ready]+d.sched.num[awaited] > 0:
 		return false
 	}
 	d.appendData(s, data, 0, true)

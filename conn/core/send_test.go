@@ -173,7 +173,7 @@ func TestFinish(t *testing.T) {
 	for id := range 3 {
 		p.answer(ids(id), false)
 	}
-	no("an output that is full", 1, 1, p.c.State().OutputLen)
+	no("an output that is full", 1, 1, p.c.OutputLen())
 	p.outcome()
 	no("nothing", 1, 0, 100)
 	no("more than a frame", 1, frame.MinMaxFrameSize+1, 100)

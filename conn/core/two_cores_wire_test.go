@@ -201,8 +201,8 @@ func (w *twoCores) settle() {
 	quiet := 0
 	for round := 0; quiet < 3; round++ {
 		if round > 100_000 {
-			w.failf("there is no end: client %d streams, server %d", w.ends[Client].c.State().Streams,
-				w.ends[Server].c.State().Streams)
+			w.failf("there is no end: client %d streams, server %d", w.ends[Client].c.NumStreams(),
+				w.ends[Server].c.NumStreams())
 		}
 		quiet++
 		for _, n := range w.ends {
@@ -247,12 +247,12 @@ func (w *twoCores) checkEnd() {
 	w.check()
 	for _, n := range w.ends {
 		c := n.c
-		if c.State().Streams != 0 || c.streams.local != 0 || c.streams.remote != 0 || c.streams.reserved != 0 ||
+		if c.NumStreams() != 0 || c.streams.local != 0 || c.streams.remote != 0 || c.streams.reserved != 0 ||
 			len(n.open) != 0 || len(n.owners) != 0 {
 			w.failf(
 				"%v: streams are left: %d, %d local, %d remote",
 				c.cfg.Role,
-				c.State().Streams,
+				c.NumStreams(),
 				c.streams.local,
 				c.streams.remote,
 			)

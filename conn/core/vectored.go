@@ -23,7 +23,7 @@ type vectoredOutput struct {
 // FillVectored is Fill for a caller that takes the output at once and can send data that lies in
 // several places (writev): it does not copy large payloads but appends them to segments. Their
 // memory must not change until they are sent, or copied, although EventDrained may come before. The
-// limit counts their octets, State.OutputLen does not.
+// limit counts their octets, OutputLen does not.
 func (d Driver) FillVectored(limit int, segments []Segment) []Segment {
 	d.vectored = vectoredOutput{on: true, segments: segments}
 	d.Fill(limit)
