@@ -40,12 +40,7 @@ func (st *Stream) Reply(fields []header.Field, p []byte, trailers []header.Field
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	end := len(p) == 0 && len(trailers) == 0
-	err := st.writeHeadersLocked(fields, end)
-	if err == nil && !end {
-		_, err = st.queueLocked(p, trailers, true)
-	}
-	return st.awaitOnEndLocked(err)
+	return st.awaitOnEndLocked(st.replyLocked(fields, p, trailers))
 }
 
 // ReplyAndRelease is Reply followed, unless that fails, by Release, for a caller that is the last
@@ -54,16 +49,21 @@ func (st *Stream) ReplyAndRelease(fields []header.Field, p []byte, trailers []he
 	c := st.c
 	c.mu.Lock()
 	defer c.unlockAndNotify()
-	end := len(p) == 0 && len(trailers) == 0
-	err := st.writeHeadersLocked(fields, end)
-	if err == nil && !end {
-		_, err = st.queueLocked(p, trailers, true)
-	}
-	if err != nil {
+	if err := st.replyLocked(fields, p, trailers); err != nil {
 		return st.awaitOnEndLocked(err)
 	}
 	st.releaseLocked()
 	return nil
+}
+
+// replyLocked appends a whole response: its head, content and trailers.
+func (st *Stream) replyLocked(fields []header.Field, p []byte, trailers []header.Field) error {
+	end := len(p) == 0 && len(trailers) == 0
+	if err := st.writeHeadersLocked(fields, end); err != nil || end {
+		return err
+	}
+	_, err := st.queueLocked(p, trailers, true)
+	return err
 }
 
 // Write sends p as DATA. It returns when every octet is copied or sent, and until then waits for
