@@ -28,7 +28,7 @@ func (d *dispatcher) armTimerLocked() {
 func (d *dispatcher) checkProgress() {
 	d.mu.Lock()
 	d.mu.armed = false
-	if d.mu.queue.len() > 0 && uint32(d.mu.started) == d.mu.progressMark && d.mu.workers == d.mu.running+d.mu.flushing {
+	if d.mu.queue.len() > 0 && uint32(d.mu.started) == d.mu.progressMark && d.mu.workers <= d.mu.running+d.mu.flushing {
 		d.handlerTime.stalled(time.Now())
 		d.blockAllLocked()
 		d.startWorkersLocked()
