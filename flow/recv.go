@@ -27,6 +27,8 @@ func (w *RecvWindow) Init(size uint32) {
 	*w = RecvWindow{size: size, avail: int32(size)}
 }
 
+// panicSize ends the program for a size that is no window's. It is not inlined, so that Init is.
+//
 //go:noinline
 func panicSize(size uint32) {
 	panic(fmt.Sprintf("BUG: flow: a receive window of %d octets", size))
