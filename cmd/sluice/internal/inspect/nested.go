@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -81,7 +82,10 @@ func (p *passings) add(r *capture.Request, server netip.AddrPort) {
 func (p *passings) legs() map[uint64]bool {
 	for _, list := range p.byName {
 		slices.SortStableFunc(list, func(a, b *passed) int { return a.start.Compare(b.start) })
-		nest(list)
+		for a, b := range nested(list) {
+			a.inner.add(b.server)
+			b.outer.add(a.server)
+		}
 	}
 	origin, both := map[uint64]bool{}, map[uint64]bool{}
 	side := func(conn uint64, is bool) {
@@ -91,12 +95,10 @@ func (p *passings) legs() map[uint64]bool {
 		origin[conn] = is
 	}
 	for _, list := range p.byName {
-		for i, a := range list {
-			for _, b := range list[i+1 : min(i+1+maxPassedAtOnce, len(list))] {
-				if a.holds(b) && a.inner.is(b.server) && b.outer.is(a.server) {
-					side(a.conn, false)
-					side(b.conn, true)
-				}
+		for a, b := range nested(list) {
+			if a.inner.is(b.server) && b.outer.is(a.server) {
+				side(a.conn, false)
+				side(b.conn, true)
 			}
 		}
 	}
@@ -106,13 +108,15 @@ func (p *passings) legs() map[uint64]bool {
 	return origin
 }
 
-// nest finds which requests of a list, in order of their beginning, lie within which.
-func nest(list []*passed) {
-	for i, a := range list {
-		for _, b := range list[i+1 : min(i+1+maxPassedAtOnce, len(list))] {
-			if a.holds(b) {
-				a.inner.add(b.server)
-				b.outer.add(a.server)
+// nested yields the requests of a list, which is in order of their beginning, with each that lies
+// within them.
+func nested(list []*passed) iter.Seq2[*passed, *passed] {
+	return func(yield func(a, b *passed) bool) {
+		for i, a := range list {
+			for _, b := range list[i+1 : min(i+1+maxPassedAtOnce, len(list))] {
+				if a.holds(b) && !yield(a, b) {
+					return
+				}
 			}
 		}
 	}
