@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // An interruption is the error of a run that the end of its context has cut short.
@@ -17,7 +18,7 @@ func (e *interruption) Error() string { return e.text }
 func (e *interruption) Unwrap() error { return e.cause }
 
 // interruption returns the error of what was not over when ctx ended; nil where all was.
-func (g *getter) interruption(ctx context.Context, exchanges []*exchange, pushed []*pushed) error {
+func (g *getter) interruption(ctx context.Context, exchanges []*exchange, pushes []*pushed) error {
 	if ctx.Err() == nil {
 		return nil
 	}
@@ -27,9 +28,10 @@ func (g *getter) interruption(ctx context.Context, exchanges []*exchange, pushed
 			n++
 		}
 	}
+	pushFailed := slices.ContainsFunc(pushes, func(p *pushed) bool { return p.err != nil })
 	e := &interruption{cause: context.Cause(ctx)}
 	switch {
-	case n == 0 && !anyFailed(pushed):
+	case n == 0 && !pushFailed:
 		return nil
 	case n == 0:
 		e.text = "interrupted: a push has not come to its end"
@@ -39,14 +41,4 @@ func (g *getter) interruption(ctx context.Context, exchanges []*exchange, pushed
 		e.text = fmt.Sprintf("interrupted: %d of %d requests have not come to their end", n, len(exchanges))
 	}
 	return e
-}
-
-// anyFailed reports whether a push has failed.
-func anyFailed(list []*pushed) bool {
-	for _, p := range list {
-		if p.err != nil {
-			return true
-		}
-	}
-	return false
 }
