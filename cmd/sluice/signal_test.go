@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,7 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluice-go/sluice/capture"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/inspect/inspecttest"
 )
 
 // A program is this test's program as the command.
@@ -147,13 +146,14 @@ func TestInterruptFollow(t *testing.T) {
 		ping  = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
 		wrong = "\x00\x00\x08\x06\x00\x00\x00\x00\x0112345678" // on a stream
 	)
+	long := inspecttest.Sent(t, begin+ping+wrong+ping)
 	for name, tt := range map[string]struct {
 		file   []byte
 		status int
 	}{
-		"clean":                    {pcap(t, begin+ping), 0},
-		"a finding":                {pcap(t, begin+ping+wrong), 1},
-		"in the midst of a packet": {pcap(t, begin+ping+wrong+ping)[:len(pcap(t, begin+ping+wrong+ping))-3], 1},
+		"clean":                    {inspecttest.Sent(t, begin+ping), 0},
+		"a finding":                {inspecttest.Sent(t, begin+ping+wrong), 1},
+		"in the midst of a packet": {long[:len(long)-3], 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -188,30 +188,4 @@ func TestInterruptFollow(t *testing.T) {
 			}
 		})
 	}
-}
-
-// pcap is a capture of what a client sends.
-func pcap(t *testing.T, sent string) []byte {
-	t.Helper()
-	var file bytes.Buffer
-	w, err := capture.NewPcapWriter(&file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	near, far := net.Pipe()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		_, _ = io.Copy(io.Discard, far) // ends with near
-	}()
-	c := w.WrapConn(near, capture.Client)
-	if _, err := io.WriteString(c, sent); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	<-drained
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return file.Bytes()
 }

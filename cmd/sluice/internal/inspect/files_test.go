@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/sluice-go/sluice/capture"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/inspect/inspecttest"
 )
 
 // Files are written besides; those with secrets are for their owner alone.
@@ -110,29 +109,9 @@ func TestFilesKeepTheCapture(t *testing.T) {
 
 // Files are complete where the reader of the output goes early, as in "| head".
 func TestFilesClosedOutput(t *testing.T) {
-	var file bytes.Buffer
-	w, err := capture.NewPcapWriter(&file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	near, far := net.Pipe()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		_, _ = io.Copy(io.Discard, far) // ends with near
-	}()
-	c := w.WrapConn(near, capture.Client)
 	const ping = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
 	script := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00" + strings.Repeat(ping, 45_000)
-	if _, err := io.WriteString(c, script); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	<-drained
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	name := written(t, file.Bytes())
+	name := written(t, inspecttest.Sent(t, script))
 	var pages [2]string
 	for i, out := range []io.Writer{io.Discard, failingWriter{syscall.EPIPE}} {
 		page := filepath.Join(t.TempDir(), "page.html")

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,32 +13,15 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/listen/listentest"
 	"github.com/sluice-go/sluice/internal/selfsigned"
 	"github.com/sluice-go/sluice/server"
 	"github.com/sluice-go/sluice/tunnel"
 )
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // origin is a site on TLS that is reached by every name, at a public address.
 type origin struct {
@@ -101,53 +83,19 @@ func (o *origin) adjust(p *tunnel.Proxy) {
 
 // running is a proxy that a test has started.
 type running struct {
-	t           *testing.T
-	https, http string // addresses, "" when off
-	out, err    lockedBuffer
-	reload      chan os.Signal
-	stop        context.CancelFunc
-	ended       chan error
+	*listentest.Running
+	reload chan os.Signal
 }
 
 // start runs o until the test ends.
 func start(t *testing.T, o Options) *running {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	r := &running{t: t, stop: stop, ended: make(chan error, 1), reload: make(chan os.Signal)}
-	ready := make(chan struct{})
-	o.Out, o.Err, o.Reload = &r.out, &r.err, r.reload
-	o.Ready = func(https, http net.Addr) {
-		if https != nil {
-			r.https = https.String()
-		}
-		if http != nil {
-			r.http = http.String()
-		}
-		close(ready)
-	}
-	go func() { r.ended <- Run(ctx, o) }()
-	select {
-	case <-ready:
-	case err := <-r.ended:
-		stop()
-		t.Fatalf("it did not start: %v", err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := <-r.ended; err != nil {
-			t.Errorf("at the end: %v", err)
-		}
-		r.ended <- nil
-	})
-	return r
-}
-
-// stopNow stops the proxy and returns what Run returned.
-func (r *running) stopNow() error {
-	r.stop()
-	err := <-r.ended
-	r.ended <- nil // for the clean-up
-	return err
+	reload := make(chan os.Signal)
+	return &running{reload: reload, Running: listentest.Start(t,
+		func(ctx context.Context, r *listentest.Running, ready func(https, http net.Addr)) error {
+			o.Out, o.Err, o.Reload, o.Ready = &r.Out, &r.Err, reload, ready
+			return Run(ctx, o)
+		})}
 }
 
 // local are options for tests: both listeners on this machine, and nothing is drained for long.

@@ -30,12 +30,12 @@ func TestProxy(t *testing.T) {
 	opts := local(o)
 	opts.Audit, opts.Verbose = audit, true
 	r := start(t, opts)
-	for _, proxy := range []string{"http://" + r.http, "https://" + r.https} {
+	for _, proxy := range []string{"http://" + r.HTTP, "https://" + r.HTTPS} {
 		if got, err := fetch(t, o, proxy); err != nil || got != "hello from example.com" {
 			t.Errorf("%s: %q, %v", proxy, got, err)
 		}
 	}
-	nc, err := h2Tunnel(t, r.https, "example.com:443")
+	nc, err := h2Tunnel(t, r.HTTPS, "example.com:443")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestProxy(t *testing.T) {
 		t.Error(err)
 	}
 	_ = tc.Close()
-	if err := r.stopNow(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Error(err)
 	}
 	b, err := os.ReadFile(audit)
@@ -65,7 +65,7 @@ func TestProxy(t *testing.T) {
 	if protos["HTTP/1.1"] != 2 || protos["HTTP/2.0"] != 1 {
 		t.Errorf("%v in the audit log", protos)
 	}
-	if got := r.err.String(); strings.Count(got, "msg=tunnel") != 3 {
+	if got := r.Err.String(); strings.Count(got, "msg=tunnel") != 3 {
 		t.Errorf("the log of -v has not three tunnels:\n%s", got)
 	}
 	if info, err := os.Stat(audit); err != nil || info.Mode().Perm() != 0o600 {
@@ -127,7 +127,7 @@ func TestReload(t *testing.T) {
 	r := start(t, opts)
 	get := func(password, want string) {
 		t.Helper()
-		got, err := fetch(t, o, "http://anna:"+password+"@"+r.http)
+		got, err := fetch(t, o, "http://anna:"+password+"@"+r.HTTP)
 		if !strings.Contains(fmt.Sprint(got, " ", err), want) {
 			t.Errorf("with the password %s: %q, %v; want %q", password, got, err, want)
 		}
@@ -157,11 +157,11 @@ func TestReload(t *testing.T) {
 	reload()
 	get("second", "hello from example.com")
 	for _, want := range []string{opts.Policy + ":1: allow needs a destination", opts.Users + ":1: ", "stays as it was"} {
-		if got := r.err.String(); !strings.Contains(got, want) {
+		if got := r.Err.String(); !strings.Contains(got, want) {
 			t.Errorf("%q is not in the log:\n%s", want, got)
 		}
 	}
-	if err := r.stopNow(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Error(err)
 	}
 	for _, file := range []string{opts.Audit, opts.Audit + ".1"} {
@@ -179,7 +179,7 @@ func TestDrain(t *testing.T) {
 			opts := local(o)
 			opts.Drain = 100 * time.Millisecond
 			r := start(t, opts)
-			u := &url.URL{Scheme: way, Host: map[string]string{"http": r.http, "https": r.https}[way]}
+			u := &url.URL{Scheme: way, Host: map[string]string{"http": r.HTTP, "https": r.HTTPS}[way]}
 			tr := &http.Transport{Proxy: http.ProxyURL(u), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			defer tr.CloseIdleConnections()
 			resp, err := (&http.Client{Transport: tr}).Get("https://example.com/wait")
@@ -187,13 +187,13 @@ func TestDrain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			if err := r.stopNow(); err != nil {
+			if err := r.Stop(); err != nil {
 				t.Error(err)
 			}
 			if _, err := io.ReadAll(resp.Body); err == nil {
 				t.Error("the tunnel seems to have ended in good order")
 			}
-			if out := r.out.String(); !strings.Contains(out, "were cut off") || !strings.HasSuffix(out, "Stopped.\n") {
+			if out := r.Out.String(); !strings.Contains(out, "were cut off") || !strings.HasSuffix(out, "Stopped.\n") {
 				t.Errorf("it printed:\n%s", out)
 			}
 		})
@@ -263,7 +263,7 @@ func TestWarnings(t *testing.T) {
 			opts.HTTP = "127.0.0.1:0"
 			tt.set(&opts)
 			r := start(t, opts)
-			if got := r.err.String(); (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+			if got := r.Err.String(); (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("logged: %q, want %q", got, tt.want)
 			}
 		})
@@ -299,20 +299,20 @@ func TestUpstream(t *testing.T) {
 	o := newOrigin(t)
 	behind := start(t, local(o))
 	opts := local(o)
-	opts.Upstream, opts.NoProxy, opts.Audit = "http://"+behind.http, "example.org", "-"
+	opts.Upstream, opts.NoProxy, opts.Audit = "http://"+behind.HTTP, "example.org", "-"
 	r := start(t, opts)
-	if got, err := fetch(t, o, "http://"+r.http); err != nil || got != "hello from example.com" {
+	if got, err := fetch(t, o, "http://"+r.HTTP); err != nil || got != "hello from example.com" {
 		t.Errorf("%q, %v", got, err)
 	}
-	nc, err := h2Tunnel(t, r.https, "example.org:443")
+	nc, err := h2Tunnel(t, r.HTTPS, "example.org:443")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = nc.Close()
-	if err := r.stopNow(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Error(err)
 	}
-	out := r.out.String()
+	out := r.Out.String()
 	for line := range strings.Lines(out) {
 		direct := strings.Contains(line, `"upstream"`)
 		if strings.Contains(line, `"target":"example.com:443"`) != direct && strings.HasPrefix(line, "{") {
@@ -343,12 +343,12 @@ func TestIntercept(t *testing.T) {
 			t.Fatal(err)
 		}
 		fingerprints = append(fingerprints, ca.Fingerprint())
-		if out := r.out.String(); !strings.Contains(out, ca.Fingerprint()) || !strings.Contains(out, "--cacert "+opts.CADir) {
+		if out := r.Out.String(); !strings.Contains(out, ca.Fingerprint()) || !strings.Contains(out, "--cacert "+opts.CADir) {
 			t.Errorf("the fingerprint or the CA is not printed:\n%s", out)
 		}
 		trusting := &origin{addr: o.addr, roots: x509.NewCertPool()}
 		trusting.roots.AddCert(ca.Certificate())
-		if got, err := fetch(t, trusting, "http://"+r.http); err != nil || got != "hello from example.comBearer first" {
+		if got, err := fetch(t, trusting, "http://"+r.HTTP); err != nil || got != "hello from example.comBearer first" {
 			t.Errorf("%q, %v", got, err)
 		}
 		if len(fingerprints) == 2 {
@@ -357,11 +357,11 @@ func TestIntercept(t *testing.T) {
 			}
 			r.reload <- os.Interrupt
 			r.reload <- os.Interrupt // is taken when the first has been done
-			if got, err := fetch(t, trusting, "http://"+r.http); err != nil || got != "hello from example.comBearer second" {
+			if got, err := fetch(t, trusting, "http://"+r.HTTP); err != nil || got != "hello from example.comBearer second" {
 				t.Errorf("%q, %v", got, err)
 			}
 		}
-		nc, err := h2Tunnel(t, r.https, "www.example.com:443")
+		nc, err := h2Tunnel(t, r.HTTPS, "www.example.com:443")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,10 +370,10 @@ func TestIntercept(t *testing.T) {
 			t.Errorf("passed through: %v", err)
 		}
 		_ = tc.Close()
-		if err := r.stopNow(); err != nil {
+		if err := r.Stop(); err != nil {
 			t.Error(err)
 		}
-		if got := r.err.String(); strings.Contains(got, "Bearer") {
+		if got := r.Err.String(); strings.Contains(got, "Bearer") {
 			t.Errorf("logged:\n%s", got)
 		}
 	}

@@ -36,14 +36,14 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := watchtest.Open(t, r.out.String())
+	page := watchtest.Open(t, r.Out.String())
 	trusting := &origin{addr: o.addr, roots: x509.NewCertPool()}
 	trusting.roots.AddCert(ca.Certificate())
-	if got, err := fetch(t, trusting, "http://"+r.http); err != nil || got != "hello from example.comBearer first" {
+	if got, err := fetch(t, trusting, "http://"+r.HTTP); err != nil || got != "hello from example.comBearer first" {
 		t.Errorf("%q, %v", got, err)
 	}
 	seen := page.Await(`"leg":"client"`, `"leg":"origin"`, `"example.com"`, `uthorization"`) // of HTTP/2, or of HTTP/1.1
-	if err := r.stopNow(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Error(err)
 	}
 	if seen += page.AwaitEnd(); strings.Contains(seen, "Bearer first") {

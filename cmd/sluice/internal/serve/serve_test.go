@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -11,78 +10,28 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-go/sluice/client"
+	"github.com/sluice-go/sluice/cmd/sluice/internal/listen/listentest"
 )
 
 // A running is a server started by a test.
 type running struct {
-	t           *testing.T
-	https, http string // base URLs, "" when off
-	out, err    lockedBuffer
-	stop        context.CancelFunc
-	ended       chan error
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	*listentest.Running
+	https, http string // base URLs
 }
 
 // start runs o on free ports of this machine until the test ends.
 func start(t *testing.T, o Options) *running {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	r := &running{t: t, stop: stop, ended: make(chan error, 1)}
-	ready := make(chan struct{})
-	o.Out, o.Err = &r.out, &r.err
-	o.Ready = func(https, http net.Addr) {
-		if https != nil {
-			r.https = "https://" + https.String()
-		}
-		if http != nil {
-			r.http = "http://" + http.String()
-		}
-		close(ready)
-	}
-	go func() { r.ended <- Run(ctx, o) }()
-	select {
-	case <-ready:
-	case err := <-r.ended:
-		stop()
-		t.Fatalf("it did not start: %v", err)
-	}
-	t.Cleanup(func() {
-		stop()
-		if err := <-r.ended; err != nil {
-			t.Errorf("at the end: %v", err)
-		}
-		r.ended <- nil
-	})
-	return r
-}
-
-// stopNow stops the server and returns what Run returned.
-func (r *running) stopNow() error {
-	r.stop()
-	err := <-r.ended
-	r.ended <- nil // for the clean-up
-	return err
+	r := listentest.Start(t,
+		func(ctx context.Context, r *listentest.Running, ready func(https, http net.Addr)) error {
+			o.Out, o.Err, o.Ready = &r.Out, &r.Err, ready
+			return Run(ctx, o)
+		})
+	return &running{r, "https://" + r.HTTPS, "http://" + r.HTTP}
 }
 
 // client speaks the protocols given, and trusts any certificate.
@@ -159,7 +108,7 @@ func TestDirectory(t *testing.T) {
 	if res.StatusCode != 404 {
 		t.Errorf("the demo site is mixed into a directory: /stats gives %s", res.Status)
 	}
-	if out := r.out.String(); !strings.Contains(out, "certificate from "+o.CertFile) || strings.Contains(out, "-k ") {
+	if out := r.Out.String(); !strings.Contains(out, "certificate from "+o.CertFile) || strings.Contains(out, "-k ") {
 		t.Errorf("the banner does not know the certificate:\n%s", out)
 	}
 }
@@ -186,11 +135,11 @@ func TestDrain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer res.Body.Close()
-			err = r.stopNow()
+			err = r.Stop()
 			b, readErr := io.ReadAll(res.Body)
 			if tt.want == "" {
 				if err != nil || readErr != nil || strings.Count(string(b), "\n") != 2 ||
-					!strings.HasSuffix(r.out.String(), "\nStopped.\n") {
+					!strings.HasSuffix(r.Out.String(), "\nStopped.\n") {
 					t.Errorf("Run: %v; the answer: %q, %v", err, b, readErr)
 				}
 				return
@@ -214,11 +163,11 @@ func TestVerbose(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if err := r.stopNow(); err != nil {
+	if err := r.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`HTTP/2.0 GET "/bytes/5" 200 5 B`, `HTTP/2.0 GET "/none" 404 19 B`} {
-		if got := r.err.String(); !strings.Contains(got, want) {
+		if got := r.Err.String(); !strings.Contains(got, want) {
 			t.Errorf("the log lacks %q:\n%s", want, got)
 		}
 	}
@@ -239,7 +188,7 @@ func TestWhatIsPrintedWorks(t *testing.T) {
 	} {
 		o.Drain = 5 * time.Second
 		r := start(t, o)
-		_, list, _ := strings.Cut(r.out.String(), "Try:\n")
+		_, list, _ := strings.Cut(r.Out.String(), "Try:\n")
 		list, _, _ = strings.Cut(list, "\n\n")
 		for line := range strings.Lines(list) {
 			command, shows, ok := strings.Cut(line, "  # ")

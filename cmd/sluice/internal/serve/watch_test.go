@@ -24,7 +24,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: 5 * time.Second, Watch: w})
-		banner := r.out.String()
+		banner := r.Out.String()
 		for _, want := range []string{"http://127.0.0.1:", "Recorded in " + w.Record, "TLS are written to " + w.KeyLog} {
 			if !strings.Contains(banner, want) {
 				t.Errorf("the banner lacks %q:\n%s", want, banner)
@@ -53,7 +53,7 @@ func TestWatch(t *testing.T) {
 				t.Errorf("with ShowSecrets %v:\n%s", show, seen)
 			}
 		}
-		if err := r.stopNow(); err != nil {
+		if err := r.Stop(); err != nil {
 			t.Error(err)
 		}
 		for name, want := range map[string]string{
