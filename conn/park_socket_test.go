@@ -136,7 +136,7 @@ func TestParkEndsOnSockets(t *testing.T) {
 				t.Parallel()
 				var cfg Config
 				if name == "timer" {
-					cfg.IdleTimeout = 50 * time.Millisecond
+					cfg.IdleTimeout = 2 * time.Second // more than a busy machine takes until the request
 				}
 				cn, sn := connect(t)
 				p := startPair(t, cn, sn, cfg)
@@ -178,7 +178,13 @@ func TestParkMany(t *testing.T) {
 			p.server.parkNow()
 		}
 	}
-	if now := runtime.NumGoroutine() - before; runtime.GOOS == "linux" && now > n+n/10 {
+	// What has let go of a connection may still have to end.
+	now := runtime.NumGoroutine() - before
+	for until := time.Now().Add(time.Minute); now > n+n/10 && time.Now().Before(until); {
+		runtime.Gosched()
+		now = runtime.NumGoroutine() - before
+	}
+	if runtime.GOOS == "linux" && now > n+n/10 {
 		t.Errorf("%d goroutines for %d clients that read and as many servers that are parked", now, n)
 	}
 	each(func(p *startedPair) { p.roundTrip([]byte("hello")) })
@@ -322,7 +328,7 @@ func TestParkClosedByItsOwner(t *testing.T) {
 				if err != nil && !errors.Is(err, net.ErrClosed) {
 					t.Errorf("the end was told with %v", err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the connection lives still")
 			}
 			<-p.served
