@@ -207,7 +207,7 @@ func (b *watchedBody) Close() error {
 
 // closedOnce waits until the body is closed.
 func (b *watchedBody) closedOnce(t *testing.T, what string) {
-	for deadline := time.Now().Add(10 * time.Second); b.closes.Load() == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); b.closes.Load() == 0 && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 	if n := b.closes.Load(); n != 1 {

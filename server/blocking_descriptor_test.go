@@ -34,7 +34,7 @@ func TestBlockingDescriptor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, exe, "-test.run=^TestBlockingDescriptor$")
 			cmd.Env = append(os.Environ(), blockingChild+"="+how)

@@ -68,7 +68,7 @@ func (r *refuser) dial(t *testing.T, way string) (nc net.Conn, done chan struct{
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	done = make(chan struct{})
 	switch way {
 	case "ServeConn":
@@ -191,7 +191,7 @@ func TestRefuseConnectShutdown(t *testing.T) {
 			if resp, _ := ask(t, nc, br, connectRequest); resp.StatusCode != 407 {
 				t.Errorf("%v", resp)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := r.Shutdown(ctx); err != nil {
 				t.Error(err)

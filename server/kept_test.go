@@ -62,7 +62,7 @@ func TestKeptPartsOfRequest(t *testing.T) {
 		return len(conns) == 4
 	}
 	_ = nc.Close()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !gone() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d requests are kept, and a connection with them", len(all))

@@ -76,7 +76,7 @@ func TestWholeRequestsOfLeavingClient(t *testing.T) {
 					}
 					leave(nc)
 				}
-				for deadline := time.Now().Add(10 * time.Second); served.Load() < rounds*each && time.Now().Before(deadline); {
+				for deadline := time.Now().Add(time.Minute); served.Load() < rounds*each && time.Now().Before(deadline); {
 					waitABit()
 				}
 				if n := served.Load(); n != rounds*each || wrong.Load() > 0 {

@@ -28,7 +28,6 @@ type lifecycle struct {
 	t         *testing.T
 	addr      string
 	secure    bool
-	parks     bool           // the server watches connections by epoll alone that were without requests for 2 s
 	release   chan struct{}  // closed when the handlers shall return
 	begun     chan string    // a handler has begun
 	streaming chan struct{}  // closed when the client of "/stream" has the first octets
@@ -186,9 +185,9 @@ func (l *lifecycle) run(gentle bool, end func() string) string {
 	<-l.begun
 	<-l.begun
 	<-l.streaming // what has not arrived when a connection is closed may be lost
-	if l.parks {
-		<-time.After(2100 * time.Millisecond)
-	}
+	// All kinds wait: those that park connections have parked them, and in each of them the state of
+	// the connection at rest is known.
+	<-time.After(2100 * time.Millisecond)
 	over := make(chan string)
 	go func() { over <- end() }()
 	if gentle {
@@ -379,7 +378,6 @@ func testLifecycleEnd(t *testing.T, secure, ofHTTPTest bool, end func(l *lifecyc
 		all.Go(func() {
 			t.Run(kind, func(t *testing.T) {
 				l := newLifecycle(t, secure)
-				l.parks = kind != kindNetHTTP
 				seen[i] = end(l, kind)
 			})
 		})

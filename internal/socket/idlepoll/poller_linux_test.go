@@ -40,7 +40,7 @@ func TestClosedWhileWatched(t *testing.T) {
 		if got != id {
 			t.Errorf("woken for %d, not for %d", got, id)
 		}
-	case <-time.After(4 * maxSweepInterval):
+	case <-time.After(12 * maxSweepInterval):
 		t.Error("not woken")
 	}
 	if len(other.wakes) > 0 {
