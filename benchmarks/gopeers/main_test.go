@@ -41,7 +41,7 @@ func TestServers(t *testing.T) {
 
 func ask(t *testing.T, name, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -71,19 +73,24 @@ func (p *Process) Stop() {
 	_ = p.cmd.Wait() // its error is that of the signal
 }
 
-// FreePort returns a port of 127.0.0.1 on which no process listens.
+// FreePort returns a port of 127.0.0.1 on which no process listens, below those that the kernel
+// gives to connections, so that none takes it before the process that is told to listen there.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const first, end = 10_000, 32_000
+	var err error
+	for range 100 {
+		port := first + rand.IntN(end-first)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // AwaitListener waits until a process accepts connections at addr.
 func AwaitListener(ctx context.Context, addr string) error {
-	const patience = 10 * time.Second
+	const patience = time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("no process accepts connections"))
 	defer cancel()
 	for {
