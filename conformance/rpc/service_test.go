@@ -128,8 +128,8 @@ func (e *echo) chat(
 	}
 }
 
-// patience bounds each wait for something that takes a moment.
-const patience = 20 * time.Second
+// patience bounds each wait for something that takes a moment, or some seconds on a busy machine.
+const patience = time.Minute
 
 // waitEnded waits until the handler of a call that was given up has noticed.
 func (e *echo) waitEnded(t *testing.T) ending {

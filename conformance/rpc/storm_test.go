@@ -117,6 +117,10 @@ func TestOurStormsOnGRPCServer(t *testing.T) {
 	t.Cleanup(tr.CloseIdleConnections)
 	opts := []connect.ClientOption{connect.WithGRPC()}
 	c := &connectCaller{hc: &http.Client{Transport: tr}, url: "http://" + addr, opts: opts}
+	// A Transport dials again beside a dial that takes long and that many calls wait for.
+	if _, err := c.say(limited(t), []byte("first"), ""); err != nil {
+		t.Fatal(err)
+	}
 	storm(t, c)
 	deadlines(t, c)
 	if n := tr.Stats().ConnsOpened; n != 1 {

@@ -124,7 +124,7 @@ func TestWebSocket(t *testing.T) {
 		addr := startOurs(t, secure, serveWebSocket(t), func(s *server.Server) { s.EnableConnectProtocol = true })
 		url := map[bool]string{false: "ws://", true: "wss://"}[secure] + addr + "/chat"
 		tr := webSocketTransport(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
 		dial := func(mode websocket.CompressionMode) (*websocket.Conn, error) {
 			c, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{

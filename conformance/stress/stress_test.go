@@ -360,9 +360,9 @@ func (w *pair) end(goroutines int) {
 	}
 }
 
-// poll waits for a condition.
+// poll waits for a condition, which a busy machine may take long to meet.
 func poll(ok func() bool) bool {
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}

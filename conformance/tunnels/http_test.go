@@ -20,8 +20,8 @@ import (
 	"github.com/sluice-go/sluice/server"
 )
 
-// patience bounds each wait for something that takes a moment.
-const patience = 20 * time.Second
+// patience bounds each wait for something that takes a moment, or some seconds on a busy machine.
+const patience = time.Minute
 
 // A service is what is asked over the tunnels.
 type service struct {
