@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ type tlsProgram struct {
 	out  io.Reader
 }
 
-// startOpenSSL starts a server of one connection after another.
+// startOpenSSL starts a server of one connection after another, and waits until it listens.
 func startOpenSSL(t *testing.T, args ...string) *tlsProgram {
 	t.Helper()
 	path := requirePeer(t, "openssl")
@@ -51,26 +53,31 @@ func startOpenSSL(t *testing.T, args ...string) *tlsProgram {
 		out.Close()
 		_ = cmd.Wait() // killed
 	})
+	awaitListener(t, port)
 	p.addr = fmt.Sprintf("127.0.0.1:%d", port)
 	return p
 }
 
-// awaitListener waits until a port of the loopback address is listened on, without a connection.
-func awaitListener(t *testing.T, addr string) {
+// awaitListener waits until a port of the loopback address is listened on, without a connection,
+// and without listening there itself, which might be when the program wants to.
+func awaitListener(t *testing.T, port int) {
 	t.Helper()
-	give := time.After(rawTimeout)
+	give := time.After(peerTimeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	listening := regexp.MustCompile(fmt.Sprintf(`: 0100007F:%04X 00000000:0000 0A `, port))
 	for {
-		l, err := net.Listen("tcp", addr)
+		table, err := os.ReadFile("/proc/net/tcp")
 		if err != nil {
-			return // it is in use
+			peerMissing(t, err.Error())
 		}
-		l.Close()
+		if listening.Match(table) {
+			return
+		}
 		select {
 		case <-tick.C:
 		case <-give:
-			t.Fatalf("nothing listens on %s", addr)
+			t.Fatalf("nothing listens on port %d", port)
 		}
 	}
 }
@@ -79,7 +86,6 @@ func awaitListener(t *testing.T, addr string) {
 // HelloRetryRequest.
 func helloRetried(t *testing.T) captured {
 	p := startOpenSSL(t, "-quiet", "-groups", "P-384", "-tls1_3")
-	awaitListener(t, p.addr)
 	ls := startServer(t, false, testHandler())
 	backend, err := net.Dial("tcp", ls.Addr)
 	if err != nil {
@@ -133,7 +139,6 @@ func (p *tlsProgram) write(octets []byte) {
 // program takes lines that begin with K as the command to do that; frames begin with a zero.
 func keysUpdated(t *testing.T) captured {
 	p := startOpenSSL(t, "-tls1_3")
-	awaitListener(t, p.addr)
 	r := record(t, p.addr)
 	var k keyLog
 	tr := newTransport(t, func(tr *client.Transport) { tr.TLSClientConfig.KeyLogWriter = &k })

@@ -163,7 +163,7 @@ func (c clientCase) test(t *testing.T, secure bool, scheme string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	cfg := config.Config{Timeout: 2 * time.Second, MaxHeaderLen: 4000, TLS: secure}
+	cfg := config.Config{Timeout: 20 * time.Second, MaxHeaderLen: 4000, TLS: secure}
 	if err := c.play(cfg, nc); err != nil {
 		t.Error(c.explain(err))
 	}
@@ -191,7 +191,7 @@ func TestH2SpecClientFailureIsExplained(t *testing.T) {
 			io.CopyN(io.Discard, ours, 9) // half a frame, and then the end
 			ours.Close()
 		}()
-		err := c.play(config.Config{Timeout: 2 * time.Second}, theirs)
+		err := c.play(config.Config{Timeout: 20 * time.Second}, theirs)
 		if err == nil {
 			t.Fatal("the case passed against a client that answers no PING")
 		}

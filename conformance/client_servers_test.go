@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -98,15 +99,28 @@ func (s *foreignServer) config(t *testing.T, text string) string {
 	return name
 }
 
-// freePort returns the number of a port that is free, as far as one can know.
+// portsGiven are those that freePort has returned.
+var portsGiven sync.Map
+
+// freePort returns the number of a port that is free, and stays so until a program that is told to
+// listens on it: it is below those that the kernel gives to connections, of which tests that run
+// beside this one have thousands.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, end = 10_000, 32_000
+	for range 1000 {
+		port := first + rand.IntN(end-first)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // it is in use
+		}
+		l.Close()
+		if _, given := portsGiven.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // run starts a program, whose files and configuration are in the server's directory, until the test
@@ -155,7 +169,7 @@ func (s *foreignServer) run(t *testing.T, path string, args ...string) io.Reader
 func await(t *testing.T, port int) (addr string) {
 	t.Helper()
 	addr = fmt.Sprintf("127.0.0.1:%d", port)
-	give := time.After(rawTimeout)
+	give := time.After(peerTimeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -246,6 +260,7 @@ http {
 	scgi_temp_path %[2]s/scgi;
 	client_max_body_size 64m;
 	keepalive_requests 300;
+	proxy_read_timeout 240s;
 	server {
 		listen 127.0.0.1:%[3]d %[4]s http2;
 		ssl_certificate %[2]s/cert.pem;
@@ -292,6 +307,7 @@ func startH2O(t *testing.T, secure bool) (addr string) {
 	conf := s.config(t, fmt.Sprintf(`
 %s
 num-threads: 1
+proxy.timeout.io: 240000
 listen:
   host: 127.0.0.1
   port: %d%s

@@ -53,14 +53,9 @@ func startTunnelTargets(t *testing.T) *tunnelTargets {
 		fmt.Fprintf(w, "%s %s", r.Method, r.URL.Path)
 	}))
 	t.Cleanup(site.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	return &tunnelTargets{
 		site: site,
-		off:  l.Addr().String(),
+		off:  "127.0.0.1:1",
 		smtp: serveTarget(t, func(nc net.Conn) {
 			fmt.Fprint(nc, "220 mail.test ESMTP\r\n")
 			lines := bufio.NewScanner(nc)

@@ -93,7 +93,7 @@ global
 	nbthread 1
 defaults
 	mode http
-	timeout connect 5s
+	timeout connect 60s
 	timeout client 60s
 	timeout server 60s
 	timeout tunnel 60s

@@ -199,7 +199,7 @@ func (ls *liveServer) h2specConfig(t *testing.T) config.Config {
 	}
 	return config.Config{
 		Host: host, Port: n, Path: "/",
-		Timeout:      2 * time.Second,
+		Timeout:      20 * time.Second,
 		MaxHeaderLen: 4000,
 		Strict:       true,
 		TLS:          strings.HasPrefix(ls.URL, "https:"),

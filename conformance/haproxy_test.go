@@ -25,7 +25,7 @@ global
 	log stderr local0 notice
 defaults
 	mode http
-	timeout connect 5s
+	timeout connect 60s
 	timeout client 60s
 	timeout server 60s
 	timeout check 20s

@@ -116,7 +116,7 @@ func TestNodeReset(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: the request's context ended with %v, want context.Canceled", ls.URL, err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(rawTimeout):
 			t.Errorf("%s: the handler was not told of the reset", ls.URL)
 		}
 	}

@@ -17,18 +17,19 @@ import (
 	"github.com/sluice-go/sluice/tunnel"
 )
 
-// proxyHeaderConfig passes connections on behind a PROXY protocol header, and checks with one.
+// proxyHeaderConfig passes connections on behind a PROXY protocol header, and checks with one. A
+// check has 20 ms, which a busy machine may not have: it does not count.
 const proxyHeaderConfig = `
 global
 	nbthread 1
 defaults
 	mode tcp
-	timeout connect 5s
+	timeout connect 60s
 	timeout client 60s
 	timeout server 60s
 listen front
 	bind 127.0.0.1:%d
-	server ours %s %s check check-send-proxy inter 20ms
+	server ours %s %s check check-send-proxy inter 20ms fall 1000000
 `
 
 // probes counts the connections that a listener below a ProxyProtocolListener has accepted.

@@ -17,8 +17,9 @@ import (
 )
 
 // rawTimeout bounds each wait for the server. Nothing that is waited for takes longer than a
-// moment: it is only reached when the server is at fault.
-const rawTimeout = 10 * time.Second
+// moment, or some seconds on a machine that is busy: it is only reached when the server is at
+// fault.
+const rawTimeout = time.Minute
 
 // A rawPeer plays an HTTP/2 client frame by frame. Frames are collected with add and the like and
 // written by flush, so that many can go out in one write. The side that reads may be used by

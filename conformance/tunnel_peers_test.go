@@ -104,7 +104,7 @@ func (s *tunnelHandler) wantEnd(t *testing.T, want error) {
 		if !errors.Is(err, want) {
 			t.Errorf("the tunnel ended with %v, want %v", err, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(rawTimeout):
 		t.Error("the tunnel has not ended")
 	}
 }
