@@ -236,6 +236,11 @@ func (x *endingTest) play(step string) {
 	case what == "RST":
 		abort(side.testable(), frame.Cancel)
 	case step == "client lost":
+		// Write returns when the octets are in the output, which another goroutine may be writing:
+		// what the proxy has answered behind them, it has got.
+		if _, err := side.Conn.(*conn.Tunnel).Conn().Ping(x.t.Context()); err != nil {
+			x.t.Fatalf("PING: %v", err)
+		}
 		_ = side.raw.Close()
 	case step == "target lost":
 		_ = x.behind.Close()
