@@ -32,7 +32,9 @@ var (
 // returns the same Tunnel.
 //
 // w is the handler's ResponseWriter, or what wraps it and has a method Unwrap()
-// http.ResponseWriter. The error is ErrNotConnect, ErrAnswered, or that of a stream which has died.
+// http.ResponseWriter. The error is ErrNotConnect, ErrAnswered, or that of a stream which has died
+// before the response was on its way. A client that has got the response may have sent octets and
+// gone by now: reading the Tunnel returns them, and then the error.
 func AcceptConnect(w http.ResponseWriter) (*conn.Tunnel, error) {
 	w = unwrap(w)
 	if r, ok := w.(*response); ok {
@@ -57,9 +59,13 @@ func (w *response) acceptConnect(hijack bool) (*conn.Tunnel, error) {
 	case w.status != 0 && !w.makesTunnel || w.written > 0:
 		return nil, ErrAnswered
 	}
-	if err := w.flushLocked(); err != nil {
+	if w.status == 0 {
+		w.freezeHeaderLocked(http.StatusOK)
+	}
+	if err := w.sendLocked(w.body); err != nil {
 		return nil, err
 	}
+	w.releaseBuffer()
 	w.isAccepted, w.isHijacked, w.sentEnd = true, hijack, true
 	w.x.set(connectAccepted)
 	if hijack {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/conn"
 	"github.com/sluice-go/sluice/frame"
+	"github.com/sluice-go/sluice/internal/h2test"
 )
 
 // accepting is a Server whose handler accepts CONNECT and calls f with the tunnel.
@@ -135,6 +136,48 @@ func TestAcceptConnectRefuses(t *testing.T) {
 		}
 		p.close()
 	})
+}
+
+// A client that has got the head may go before AcceptConnect returns: what it has sent is there.
+func TestAcceptConnectClientGone(t *testing.T) {
+	for name, leave := range map[string]func(*peer){
+		"reset": func(p *peer) { p.send(h2test.RST(1, frame.Cancel)) },
+		"lost":  func(p *peer) { _ = p.nc.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gone, got := make(chan struct{}), make(chan string, 1)
+				p := newPeer(t, serving(func(w http.ResponseWriter, _ *http.Request) {
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						t.Errorf("Flush: %v", err)
+					}
+					<-gone
+					tunnel, err := AcceptConnect(w)
+					if err != nil {
+						t.Errorf("AcceptConnect: %v", err)
+						got <- ""
+						return
+					}
+					b, err := io.ReadAll(tunnel)
+					if err == nil {
+						t.Error("the tunnel looks whole")
+					}
+					got <- string(b)
+				}))
+				p.send(p.request(1, "CONNECT", "db.test:5432", false))
+				p.want("the head", "HEADERS 1 :status=200")
+				p.send(data(1, "last words", false))
+				synctest.Wait()
+				leave(p)
+				synctest.Wait()
+				close(gone)
+				if b := <-got; b != "last words" {
+					t.Errorf("the tunnel has %q", b)
+				}
+				p.close()
+			})
+		})
+	}
 }
 
 // Without the setting, :protocol is malformed (RFC 8441 §3); so it is with another method.
