@@ -100,8 +100,8 @@ func withoutEach(t *testing.T, c captured, packets []capturedPacket, want judged
 	}
 }
 
-// missed reports whether the other packets show that the octets of packet i were sent, and do not
-// have them, as a retransmission does.
+// missed reports whether the other packets show that the octets of packet i were sent, and have
+// none of them, as retransmissions do, which may begin and end elsewhere.
 func missed(packets []capturedPacket, i int) (shown bool) {
 	s := tcpOf(packets[i].data)
 	if len(s.Payload) == 0 {
@@ -114,7 +114,7 @@ func missed(packets []capturedPacket, i int) (shown bool) {
 		peer := other.SrcPort == s.DstPort && other.DstPort == s.SrcPort
 		switch {
 		case n == i || other.RST:
-		case same && len(other.Payload) > 0 && other.Seq == s.Seq:
+		case same && int32(other.Seq-end) < 0 && int32(other.Seq+uint32(len(other.Payload))-s.Seq) > 0:
 			return false
 		case n > i && (same && int32(other.Seq-end) >= 0 || peer && int32(other.Ack-end) >= 0):
 			shown = true

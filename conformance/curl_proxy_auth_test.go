@@ -114,7 +114,7 @@ func TestCurlProxyAuth(t *testing.T) {
 			} {
 				t.Run(strings.Join([]string{x[:5], origin[:5], test.flags, test.user}, " "), func(t *testing.T) {
 					args := []string{
-						"-q", "-sS", "-v", "-k", "--proxy-insecure", "--noproxy", "", "--max-time", "30", "-x", x,
+						"-q", "-sS", "-v", "-k", "--proxy-insecure", "--noproxy", "", "--max-time", "200", "-x", x,
 						test.flags, "-w", "\n%{http_code} %{http_connect} %{num_connects}", origin + "/a?b=1",
 					}
 					if test.user != "" {

@@ -27,7 +27,7 @@ func (c curl) run(t *testing.T, args ...string) (body, verbose string) {
 	r := mustRunPeer(
 		t,
 		c.path,
-		append([]string{"-q", "-sS", "-v", "-k", "--noproxy", "*", "--max-time", "30"}, args...)...)
+		append([]string{"-q", "-sS", "-v", "-k", "--noproxy", "*", "--max-time", "200"}, args...)...)
 	return r.stdout, r.stderr
 }
 

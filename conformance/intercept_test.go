@@ -120,13 +120,13 @@ func TestCurlIntercepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for flag, want := range map[string]string{"--http2": "HTTP/2.0 1048576", "--http1.1": "HTTP/1.1 1048576"} {
-		r := mustRunPeer(t, c, "-q", "-sS", "--max-time", "30", "--noproxy", "", "-x", s.proxy,
+		r := mustRunPeer(t, c, "-q", "-sS", "--max-time", "200", "--noproxy", "", "-x", s.proxy,
 			"--cacert", s.caFile, flag, "-T", upload, s.url+"/upload")
 		if r.stdout != want {
 			t.Errorf("%s: %q, want %q; %s", flag, r.stdout, want, clip(r.stderr))
 		}
 	}
-	if r := runPeer(t, c, "-q", "-sS", "--max-time", "30", "--noproxy", "", "-x", s.proxy, s.url); r.err == nil {
+	if r := runPeer(t, c, "-q", "-sS", "--max-time", "200", "--noproxy", "", "-x", s.proxy, s.url); r.err == nil {
 		t.Errorf("without the CA: %q", r.stdout)
 	}
 }

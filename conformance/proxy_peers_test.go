@@ -61,7 +61,7 @@ func TestProxyCurl(t *testing.T) {
 // throughProxy is run with a proxy, and without the environment's exceptions.
 func (c curl) throughProxy(t *testing.T, f *forwardProxy, args ...string) (body, verbose string) {
 	t.Helper()
-	args = append([]string{"-q", "-sS", "-v", "--cacert", f.cert, "--noproxy", "", "--max-time", "30"}, args...)
+	args = append([]string{"-q", "-sS", "-v", "--cacert", f.cert, "--noproxy", "", "--max-time", "200"}, args...)
 	r := runPeer(t, c.path, args...)
 	return r.stdout, r.stderr
 }
