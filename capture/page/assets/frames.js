@@ -2,7 +2,10 @@
 
 const FRAME = 22; // height of a row
 
-const frameList = {shown: [], pool: []};
+const frameList = {
+  shown: [], pool: [],
+  follow: false, // a live page keeps the last frame in sight, until somebody scrolls away from it
+};
 
 const frameColumns = ['number', 'time', 'side', 'type', 'stream', 'flags', 'length', 'info'];
 
@@ -34,6 +37,8 @@ function paintFrames() {
   const box = $('fr');
   const list = frameList.shown;
   $('fr-space').style.height = list.length * FRAME + 'px';
+  if (list.length * FRAME <= box.clientHeight) frameList.follow = meta.live;
+  if (frameList.follow && !view.frame && !view.scope) box.scrollTop = box.scrollHeight;
   $('fr-grid').setAttribute('aria-rowcount', list.length + 1);
   const at = view.toFrame && !$('panel-frames').hidden ? list.indexOf(view.toFrame) : -1;
   if (at >= 0) scrollInto(box, at * FRAME, FRAME, 0);
@@ -49,6 +54,14 @@ function paintFrames() {
   if (active) $('fr-grid').setAttribute('aria-activedescendant', active.id); else $('fr-grid').removeAttribute('aria-activedescendant');
   $('fr-empty').hidden = list.length > 0;
   paintScope();
+}
+
+// onFramesScroll has a live page follow where the end of the list is in sight. It is asked where
+// the list is scrolled, not where it grows: then the end is out of sight until the next picture.
+function onFramesScroll() {
+  const box = $('fr');
+  frameList.follow = meta.live && box.scrollTop + box.clientHeight >= box.scrollHeight - FRAME;
+  redraw('frames');
 }
 
 function newFrameRow() {

@@ -237,7 +237,7 @@ function listen() {
     box.addEventListener('dblclick', (e) => { if (localPoint(e, box)[0] > layout.label) fit(); });
   }
   $('wf').addEventListener('scroll', () => redraw('waterfall'));
-  $('fr').addEventListener('scroll', () => redraw('frames'));
+  $('fr').addEventListener('scroll', onFramesScroll);
   let timer = 0;
   $('filter').addEventListener('input', () => {
     clearTimeout(timer);

@@ -38,19 +38,14 @@ function reset() {
 // refresh shows what has come.
 function refresh() {
   pending = 0;
-  const box = $('fr');
-  const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - FRAME;
   trim();
   if (!view.conn && model.conns.length) {
     showConn(model.conns[model.conns.length - 1]);
+    frameList.follow = true;
   }
   applyFilter();
   if (view.fitted) fit();
   redraw();
-  if (atEnd && !view.frame && !view.scope) {
-    paintFrames();
-    box.scrollTop = box.scrollHeight;
-  }
 }
 
 // trim forgets the oldest frames and rows where there are more frames than the page may have.

@@ -97,6 +97,7 @@ function showConn(c) {
   Object.assign(view, {conn: c, row: null, scope: null, frame: null, hover: -1});
   $('wf').scrollTop = 0;
   $('fr').scrollTop = 0;
+  frameList.follow = false;
   applyFilter();
   fit();
   redraw();
