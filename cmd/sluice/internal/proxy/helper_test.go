@@ -101,7 +101,7 @@ func start(t *testing.T, o Options) *running {
 // local are options for tests: both listeners on this machine, and nothing is drained for long.
 func local(o *origin) Options {
 	opts := Defaults()
-	opts.HTTP, opts.HTTPS, opts.Drain = "127.0.0.1:0", "127.0.0.1:0", 5*time.Second
+	opts.HTTP, opts.HTTPS, opts.Drain = "127.0.0.1:0", "127.0.0.1:0", time.Minute
 	opts.Adjust = o.adjust
 	return opts
 }
@@ -120,7 +120,7 @@ func fetch(t *testing.T, o *origin, proxy string) (string, error) {
 		tr.TLSClientConfig.InsecureSkipVerify = true
 	}
 	defer tr.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: tr, Timeout: 20 * time.Second}).Get("https://example.com/")
+	resp, err := (&http.Client{Transport: tr, Timeout: time.Minute}).Get("https://example.com/")
 	if err != nil {
 		return "", err
 	}

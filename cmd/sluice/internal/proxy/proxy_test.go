@@ -132,9 +132,9 @@ func TestReload(t *testing.T) {
 			t.Errorf("with the password %s: %q, %v; want %q", password, got, err, want)
 		}
 	}
-	write := func(file, text string) {
+	write := func(file, text string) { // whole: the second signal of reload may not have been done
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.Rename(writeFile(t, "new.txt", text), file); err != nil {
 			t.Fatal(err)
 		}
 	}

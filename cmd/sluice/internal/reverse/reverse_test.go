@@ -90,7 +90,7 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	return nc.(*net.TCPConn)
 }
 
@@ -111,7 +111,7 @@ func TestResets(t *testing.T) {
 		}
 		target = nc.(*net.TCPConn)
 		t.Cleanup(func() { _ = target.Close() })
-		_ = target.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = target.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(client, "to")
 		_, _ = io.WriteString(target, "fro")
 		for c, n := range map[*net.TCPConn]int{client: 3, target: 2} {
@@ -137,7 +137,7 @@ func TestResets(t *testing.T) {
 	denied, err := net.Dial("tcp", addrs[1].String())
 	if err == nil { // else at once
 		defer denied.Close()
-		_ = denied.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = denied.SetDeadline(time.Now().Add(time.Minute))
 		_, err = denied.Read(make([]byte, 1))
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
@@ -188,7 +188,7 @@ func TestBothSides(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(nc, "hello")
 		_ = nc.(*net.TCPConn).CloseWrite()
 		b, _ := io.ReadAll(nc) // what came before an error
@@ -269,7 +269,7 @@ func TestIdle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(time.Minute))
 		_, err = nc.Read(make([]byte, 1))
 		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: the tunnel has not ended: %v", side, err)

@@ -40,7 +40,7 @@ func newClient(t *testing.T, set func(*http.Protocols)) *http.Client {
 	set(&p)
 	tr := &client.Transport{Protocols: &p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 func fetch(t *testing.T, c *http.Client, url string) (proto, body string) {
@@ -61,7 +61,7 @@ func fetch(t *testing.T, c *http.Client, url string) (proto, body string) {
 }
 
 func TestProtocols(t *testing.T) {
-	r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: 5 * time.Second})
+	r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: time.Minute})
 	for _, tt := range []struct {
 		name, base, want string
 		set              func(*http.Protocols)
@@ -81,7 +81,7 @@ func TestProtocols(t *testing.T) {
 }
 
 func TestStatsCount(t *testing.T) {
-	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second})
+	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: time.Minute})
 	c := newClient(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	if _, got := fetch(t, c, r.http+"/stats"); !strings.HasPrefix(got, "{") || len(got) < 20 {
 		t.Errorf("/stats: %s", got)
@@ -94,7 +94,7 @@ func TestDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := writePair(t, "own.test")
-	o.HTTPS, o.HTTP, o.Dir, o.Drain = "127.0.0.1:0", "127.0.0.1:0", dir, 5*time.Second
+	o.HTTPS, o.HTTP, o.Dir, o.Drain = "127.0.0.1:0", "127.0.0.1:0", dir, time.Minute
 	r := start(t, *o)
 	c := newClient(t, func(p *http.Protocols) { p.SetHTTP2(true) })
 	if proto, got := fetch(t, c, r.https+"/a.txt"); proto != "HTTP/2.0" || got != "from a file" {
@@ -121,7 +121,7 @@ func TestDrain(t *testing.T) {
 		drain      time.Duration
 		want       string
 	}{
-		{"in time", "/stream?n=2&every=200ms", 20 * time.Second, ""},
+		{"in time", "/stream?n=2&every=200ms", time.Minute, ""},
 		{
 			"too late", "/stream?n=2&every=30s", 50 * time.Millisecond,
 			"some requests did not finish within 50ms and were cut off; --drain gives them longer",
@@ -155,7 +155,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestVerbose(t *testing.T) {
-	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: 5 * time.Second, Verbose: true})
+	r := start(t, Options{HTTP: "127.0.0.1:0", Drain: time.Minute, Verbose: true})
 	c := newClient(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	fetch(t, c, r.http+"/bytes/5")
 	res, err := c.Get(r.http + "/none")
@@ -186,7 +186,7 @@ func TestWhatIsPrintedWorks(t *testing.T) {
 		{HTTP: "127.0.0.1:0"},
 		{HTTPS: ":0", HTTP: ":0", Dir: "."},
 	} {
-		o.Drain = 5 * time.Second
+		o.Drain = time.Minute
 		r := start(t, o)
 		_, list, _ := strings.Cut(r.Out.String(), "Try:\n")
 		list, _, _ = strings.Cut(list, "\n\n")

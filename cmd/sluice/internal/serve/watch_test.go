@@ -23,7 +23,7 @@ func TestWatch(t *testing.T) {
 		if err := os.WriteFile(w.KeyLog, []byte("# older\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: 5 * time.Second, Watch: w})
+		r := start(t, Options{HTTPS: "127.0.0.1:0", HTTP: "127.0.0.1:0", Drain: time.Minute, Watch: w})
 		banner := r.Out.String()
 		for _, want := range []string{"http://127.0.0.1:", "Recorded in " + w.Record, "TLS are written to " + w.KeyLog} {
 			if !strings.Contains(banner, want) {

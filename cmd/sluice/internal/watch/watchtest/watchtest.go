@@ -33,7 +33,7 @@ func Open(t *testing.T, banner string) *Page {
 	}
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	c := &http.Client{Jar: jar, Transport: tr, Timeout: time.Minute}
+	c := &http.Client{Jar: jar, Transport: tr, Timeout: 5 * time.Minute} // of the events to their end, too
 	at, body := get(t, c, address)
 	if !strings.Contains(read(t, body), "<title>") {
 		t.Error("that is no page")
