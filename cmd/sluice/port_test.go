@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// reservePort returns a free port of all addresses for a program that names it to listen. A socket
-// that is bound and does not listen keeps it, until the test ends, from all that ask for any port,
-// as other tests do; with SO_REUSEADDR on both, which Go sets on listeners, Linux lets others listen
-// beside it. Other systems may not, so that there the port is free for anyone.
+// reservePort returns a free port of all addresses, on which a program that names it may listen. A
+// socket that is bound and does not listen keeps it, until the test ends, from all that ask for any
+// port, as other tests do. With SO_REUSEADDR on both, which Go sets on listeners, Linux lets others
+// listen beside it. Other systems may not, so that there the port is free for anyone.
 func reservePort(t *testing.T) string {
 	t.Helper()
 	fd, port, err := bindAny(syscall.AF_INET6, &syscall.SockaddrInet6{})

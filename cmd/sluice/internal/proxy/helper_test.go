@@ -98,7 +98,8 @@ func start(t *testing.T, o Options) *running {
 		})}
 }
 
-// local are options for tests: both listeners on this machine, and nothing is drained for long.
+// local are options for tests: both listeners on this machine, and all the time to drain that a
+// slow machine takes.
 func local(o *origin) Options {
 	opts := Defaults()
 	opts.HTTP, opts.HTTPS, opts.Drain = "127.0.0.1:0", "127.0.0.1:0", time.Minute
