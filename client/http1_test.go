@@ -55,9 +55,25 @@ func protoHandler(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, r.Proto+" "+string(b))
 }
 
+// wantOneConnection wants f to have made one connection. net/http gives one up whose request has
+// not been reported as written 50 ms after the response, as on a busy machine: then f may try
+// again.
+func wantOneConnection(t *testing.T, f func(t *testing.T) (conns int32)) {
+	t.Helper()
+	var conns [3]int32
+	for i := range conns {
+		if conns[i] = f(t); conns[i] == 1 {
+			return
+		}
+	}
+	t.Errorf("%d connections in three attempts, want one", conns)
+}
+
 // A server that speaks HTTP/1.1 is dialled once, and the proxy function asked once for each
 // request.
-func TestHTTP1OneConnection(t *testing.T) {
+func TestHTTP1OneConnection(t *testing.T) { wantOneConnection(t, http1OneConnection) }
+
+func http1OneConnection(t *testing.T) (conns int32) {
 	s := newALPNServer(t, http.HandlerFunc(protoHandler))
 	asked := 0
 	tr := &Transport{TLSClientConfig: s.cfg, Proxy: func(*http.Request) (*url.URL, error) { asked++; return nil, nil }}
@@ -71,13 +87,16 @@ func TestHTTP1OneConnection(t *testing.T) {
 			t.Errorf("%q, TLS %v", got, resp.TLS)
 		}
 	}
-	if n := s.conns.Load(); n != 1 || asked != 3 {
-		t.Errorf("%d connections, the proxy function was asked %d times", n, asked)
+	if asked != 3 {
+		t.Errorf("the proxy function was asked %d times", asked)
 	}
+	return s.conns.Load()
 }
 
 // The same through a proxy, whose tunnel serves HTTP/1.1.
-func TestHTTP1OneTunnel(t *testing.T) {
+func TestHTTP1OneTunnel(t *testing.T) { wantOneConnection(t, http1OneTunnel) }
+
+func http1OneTunnel(t *testing.T) (conns int32) {
 	s := newALPNServer(t, http.HandlerFunc(protoHandler))
 	p := newConnectProxy(t)
 	tr := &Transport{TLSClientConfig: s.cfg, Proxy: p.url("user")}
@@ -90,10 +109,8 @@ func TestHTTP1OneTunnel(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
-	if n := s.conns.Load(); n != 1 {
-		t.Errorf("%d connections", n)
-	}
 	tr.CloseIdleConnections()
+	return s.conns.Load()
 }
 
 // ALPN decides for each connection: a server that gains HTTP/2, and loses it again, is spoken to in
