@@ -28,7 +28,7 @@ func TestLiveUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	settings := base64.RawURLEncoding.EncodeToString([]byte{0, 4, 0, 0, 0, 5}) // SETTINGS_INITIAL_WINDOW_SIZE
 	fmt.Fprintf(nc, "GET /up HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"+
 		"HTTP2-Settings: %s\r\nCookie: id=0123456789\r\n\r\n%s", settings, frame.AppendSettings([]byte(frame.Preface)))

@@ -78,7 +78,7 @@ func (p *process) say(line string) {
 func (p *process) await(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		p.mu.Lock()
 		if m := re.FindSubmatchIndex(p.out); m != nil {

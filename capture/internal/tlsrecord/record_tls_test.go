@@ -46,7 +46,7 @@ func (tp *tape) add(d wire.Dir, p []byte) {
 // await waits until a condition holds, which may do so once something has passed.
 func (tp *tape) await(t *testing.T, holds func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for !holds() {
 		select {
 		case <-tp.grown:
