@@ -187,7 +187,7 @@ func TestStat(t *testing.T) {
 		`(?m)^ *status +proto +octets +dns +connect +tls +queue +send +wait +content +total +URL$`,
 		`(?m)^ +200 +HTTP/2.0 +18 .* https://[0-9.:]+/hello$`,
 		`(?m)^ +200 +pushed +18 .*/hello \(for https://.*key=\(hidden, 3 octets\)\)$`,
-		`4 requests, 2 pushes, 86 octets in \S+ over 1 connections of HTTP/2`,
+		`4 requests, 2 pushes, 86 octets in \S+ over [1-4] connections of HTTP/2`, // more than 1 where a dial takes long
 		`total: least \S+, median \S+, most \S+`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

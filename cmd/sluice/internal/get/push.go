@@ -11,9 +11,12 @@ import (
 	"github.com/sluice-go/sluice/client"
 )
 
-// refusedAfter is how long a promise may take to come to HandlePush. One that the client has
-// refused never does.
-const refusedAfter = time.Second
+// A promise may take refusedSteps to come to HandlePush; one that the client has refused never
+// does. They are counted one by one, since no more than one passes while the program is stopped.
+const (
+	refusedStep  = 100 * time.Millisecond
+	refusedSteps = 10
+)
 
 // A pushed is a response that the server has pushed.
 type pushed struct {
@@ -72,19 +75,20 @@ func (p *pushes) change(f func()) {
 
 // wait waits for what was promised, and returns it.
 func (p *pushes) wait() []*pushed {
-	refused := time.After(refusedAfter)
-	for late := false; ; {
+	step := time.NewTicker(refusedStep)
+	defer step.Stop()
+	for steps := 0; ; {
 		p.mu.Lock()
 		list, changed := slices.Clone(p.list), p.changed
-		over := len(p.list) == p.begun && (late || p.begun >= p.promised)
+		over := len(p.list) == p.begun && (steps == refusedSteps || p.begun >= p.promised)
 		p.mu.Unlock()
 		if over {
 			return list
 		}
 		select {
 		case <-changed:
-		case <-refused:
-			late = true
+		case <-step.C:
+			steps = min(steps+1, refusedSteps)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -65,6 +66,29 @@ func (f pushBegun) Write(p []byte) (int, error) {
 
 // pushedHead reports whether an event is the head of a response on stream 2.
 var pushedHead = regexp.MustCompile(`← HEADERS +2 `).Match
+
+// Of two promises, one that the client has refused is not waited for, and one that comes late is.
+func TestPushRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		p := newPushes(t.Context(), &Options{})
+		p.change(func() { p.promised = 2 })
+		go func() {
+			time.Sleep((refusedSteps - 1) * refusedStep)
+			p.change(func() { p.begun++ })
+			time.Sleep(time.Minute)
+			p.change(func() { p.list = append(p.list, &pushed{}) })
+		}()
+		if got := p.wait(); len(got) != 1 || time.Since(start) != time.Minute+(refusedSteps-1)*refusedStep {
+			t.Errorf("%d pushes after %v", len(got), time.Since(start))
+		}
+		p.change(func() { p.begun, p.list = 0, nil })
+		start = time.Now()
+		if got := p.wait(); len(got) != 0 || time.Since(start) != refusedSteps*refusedStep {
+			t.Errorf("%d pushes after %v", len(got), time.Since(start))
+		}
+	})
+}
 
 // pushForever answers with a push that does not end.
 func pushForever(mux *http.ServeMux) {
