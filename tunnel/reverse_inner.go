@@ -40,7 +40,8 @@ type ReverseInner struct {
 	Token func(ctx context.Context) (string, error)
 
 	// Handler answers the requests. It is usually a *Proxy, whose Policy says what may be reached:
-	// the zero Rules, port 443 of public addresses and so nothing inside.
+	// the zero Rules, port 443 of public addresses and so nothing inside. Where it is a *Proxy with
+	// UDP, extended CONNECT is offered as if HTTP2.EnableConnectProtocol were set.
 	Handler http.Handler
 
 	// Connections is how many connections are kept. Tunnels are spread over them, and a dial at the
@@ -107,6 +108,9 @@ func (in *ReverseInner) Run(ctx context.Context) error {
 	srv := &server.Server{
 		Handler: in.Handler, Protocols: &protocols, Config: in.HTTP2,
 		ErrorLog: slog.NewLogLogger(in.logger().Handler(), slog.LevelDebug),
+	}
+	if p, ok := in.Handler.(*Proxy); ok && p.UDP {
+		srv.EnableConnectProtocol = true
 	}
 	if every := cmp.Or(in.KeepAlive, DefaultReverseKeepAlive); every > 0 {
 		srv.SendPingTimeout, srv.PingTimeout = every, reversePingTimeout

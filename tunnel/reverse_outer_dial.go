@@ -32,17 +32,42 @@ func (o *ReverseOuter) DialContext(ctx context.Context, network, addr string) (n
 	default:
 		return nil, fmt.Errorf("tunnel: a reverse tunnel carries tcp, not %s", network)
 	}
-	req := (&http.Request{
+	return o.open(ctx, &http.Request{
 		Method: http.MethodConnect, URL: &url.URL{Scheme: "http", Host: addr}, Host: addr, Header: http.Header{},
 		Proto: "HTTP/2.0", ProtoMajor: 2,
-	}).WithContext(ctx)
+	}, addr)
+}
+
+// DialUDP opens a tunnel for UDP to addr, "host:port", as DialContext does for TCP, with extended
+// CONNECT (RFC 9298). Connections of inner sides that carry no UDP are passed over; the error is
+// ErrNoConnectProtocol where there are no others. An inner side carries UDP where its Handler is a
+// Proxy with UDP. What is returned is a [*UDPConn], and so a net.Conn as well.
+func (o *ReverseOuter) DialUDP(ctx context.Context, addr string) (net.PacketConn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	const inner = "inner.invalid" // an inner side has no name
+	nc, err := o.open(ctx, &http.Request{
+		Method: http.MethodConnect, URL: &url.URL{Scheme: "http", Host: inner, Opaque: udpPath(host, port)}, Host: inner,
+		Header: http.Header{protocolField: {udpProtocol}, capsuleField: {"?1"}}, Proto: "HTTP/2.0", ProtoMajor: 2,
+	}, addr)
+	if err != nil {
+		return nil, err
+	}
+	return newUDPConn(nc, addr), nil
+}
+
+// open opens a tunnel by a request of CONNECT.
+func (o *ReverseOuter) open(ctx context.Context, req *http.Request, target string) (net.Conn, error) {
+	req = req.WithContext(ctx)
 	// A connection that is lost has its place taken by others; each fails a dial but once.
 	for attempt := 1; ; attempt++ {
-		cc, err := o.take(ctx)
+		cc, err := o.take(ctx, isExtended(req))
 		if err != nil {
 			return nil, err
 		}
-		nc, err := dialReverse(cc, req)
+		nc, err := dialReverse(cc, req, target)
 		if err == nil {
 			return nc, nil
 		}
@@ -50,22 +75,22 @@ func (o *ReverseOuter) DialContext(ctx context.Context, network, addr string) (n
 		if errors.As(err, &refusal) || ctx.Err() != nil || attempt > DefaultReverseConnections+2 || !isLost(err) {
 			return nil, err
 		}
-		o.logger().Info("dial goes on with another connection", "target", addr, "error", err)
+		o.logger().Info("dial goes on with another connection", "target", target, "error", err)
 	}
 }
 
-// DialTarget is DialContext for [Proxy.DialTarget], so that a Proxy at the outer side reaches what
-// the inner side allows. The error is a *[Refusal], with what the inner side has said. UDP is
-// refused.
+// DialTarget is DialContext, and for UDP DialUDP, for [Proxy.DialTarget], so that a Proxy at the
+// outer side reaches what the inner side allows. The error is a *[Refusal], with what the inner
+// side has said.
 func (o *ReverseOuter) DialTarget(ctx context.Context, t *Target) (net.Conn, error) {
-	if t.Kind == KindUDP {
-		return nil, &Refusal{
-			Status: http.StatusBadGateway, Type: typeConfiguration, Details: "UDP is not carried through a reverse tunnel",
-		}
-	}
-	nc, err := o.DialContext(ctx, "tcp", t.hostPort())
+	nc, err := o.dialKind(ctx, t.Kind, t.hostPort())
 	if err == nil {
 		return nc, nil
+	}
+	if errors.Is(err, ErrNoConnectProtocol) {
+		return nil, &Refusal{
+			Status: http.StatusBadGateway, Type: typeConfiguration, Details: "no inner side opens tunnels for UDP", Err: err,
+		}
 	}
 	if answer, ok := errors.AsType[*ProxyError](err); ok {
 		return nil, answerRefusal("the inner side", answer)
@@ -79,21 +104,37 @@ func (o *ReverseOuter) DialTarget(ctx context.Context, t *Target) (net.Conn, err
 	return nil, r
 }
 
-// isLost reports whether a CONNECT request has failed with its connection, or was not processed: no
-// octet of the tunnel was sent, and another connection may have it.
+// dialKind is DialContext, or for KindUDP DialUDP.
+func (o *ReverseOuter) dialKind(ctx context.Context, kind Kind, addr string) (net.Conn, error) {
+	if kind != KindUDP {
+		return o.DialContext(ctx, "tcp", addr)
+	}
+	c, err := o.DialUDP(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.(net.Conn), nil // as DialUDP promises
+}
+
+// isLost reports whether a CONNECT request has failed with its connection, or was not processed, or
+// not sent at all: no octet of the tunnel was sent, and another connection may have it.
 func isLost(err error) bool {
 	var ce *client.Error
 	var lost *frame.ConnError
-	return errors.As(err, &ce) && ce.Unprocessed || errors.As(err, &lost)
+	return errors.As(err, &ce) && ce.Unprocessed || errors.As(err, &lost) || errors.Is(err, client.ErrNoConnectProtocol)
 }
 
 // dialReverse opens a tunnel on a connection of which a stream is reserved.
-func dialReverse(cc *client.ClientConn, req *http.Request) (net.Conn, error) {
+func dialReverse(cc *client.ClientConn, req *http.Request, target string) (net.Conn, error) {
 	t, resp, err := cc.Connect(req)
 	if err != nil {
 		return nil, err
 	}
 	if t != nil {
+		if name := contentField(resp.Header); name != "" && isExtended(req) { // RFC 9297 §3.2
+			_ = t.Abort(frame.ProtocolError) // returns nil
+			return nil, fmt.Errorf("tunnel: the inner side has answered %s with a %s", target, name)
+		}
 		return t, nil
 	}
 	defer resp.Body.Close()
@@ -103,16 +144,17 @@ func dialReverse(cc *client.ClientConn, req *http.Request) (net.Conn, error) {
 	}
 	return nil, &Refusal{
 		Status: resp.StatusCode, Header: resp.Header,
-		Details: fmt.Sprintf("the inner side has answered CONNECT to %s with %s: %s", req.Host, resp.Status, text),
+		Details: fmt.Sprintf("the inner side has answered CONNECT to %s with %s: %s", target, resp.Status, text),
 		Err: &ProxyError{
-			Addr: "inner side", Target: req.Host, StatusCode: resp.StatusCode, Header: resp.Header, Body: text,
+			Addr: "inner side", Target: target, StatusCode: resp.StatusCode, Header: resp.Header, Body: text,
 			ProxyStatus: strings.Join(resp.Header.Values("Proxy-Status"), ", "),
 		},
 	}
 }
 
-// take reserves a stream on the connection whose turn it is, and waits while there is none.
-func (o *ReverseOuter) take(ctx context.Context) (*client.ClientConn, error) {
+// take reserves a stream on the connection whose turn it is, and waits while there is none. For
+// extended CONNECT those that are known not to offer it are passed over.
+func (o *ReverseOuter) take(ctx context.Context, extended bool) (*client.ClientConn, error) {
 	wait := cmp.Or(o.WaitTimeout, DefaultReverseWait)
 	var timeout <-chan time.Time
 	for {
@@ -124,10 +166,17 @@ func (o *ReverseOuter) take(ctx context.Context) (*client.ClientConn, error) {
 		conns, next, changed := o.conns, o.next, o.awaitLocked()
 		o.next++
 		o.mu.Unlock()
+		plain := 0
 		for i := range conns {
-			if cc := conns[(next+i)%len(conns)]; cc.Reserve() == nil {
+			cc := conns[(next+i)%len(conns)]
+			if s, known := cc.Conn().KnownSettings(); extended && known && !s.EnableConnectProtocol {
+				plain++
+			} else if cc.Reserve() == nil {
 				return cc, nil
 			}
+		}
+		if plain > 0 && plain == len(conns) {
+			return nil, fmt.Errorf("tunnel: inner sides: %w", ErrNoConnectProtocol)
 		}
 		if wait < 0 {
 			return nil, ErrNoInner

@@ -18,7 +18,7 @@ import (
 )
 
 // newReversePair returns an outer side to which an inner side is connected.
-func newReversePair(t *testing.T, inner *Proxy) *ReverseOuter {
+func newReversePair(t *testing.T, inner http.Handler) *ReverseOuter {
 	t.Helper()
 	outer := &ReverseOuter{Authenticate: BearerToken("secret")}
 	srv, l := &server.Server{Handler: outer}, listen(t)
@@ -28,8 +28,10 @@ func newReversePair(t *testing.T, inner *Proxy) *ReverseOuter {
 		_ = srv.Serve(l)
 		done <- struct{}{}
 	}()
+	_, isProxy := inner.(*Proxy)
 	in := &ReverseInner{
 		URL: &url.URL{Scheme: "http", Host: l.Addr().String()}, Handler: inner, DrainTimeout: -1,
+		HTTP2: server.Config{EnableConnectProtocol: !isProxy}, // a Proxy says by its UDP
 		Token: func(context.Context) (string, error) { return "secret", nil },
 	}
 	go func() {
@@ -134,7 +136,7 @@ func TestReverseProxy(t *testing.T) {
 }
 
 // The default policy at the outer side refuses addresses that are not public, and a line with a
-// network does not let through names; UDP, and no inner side, have answers of their own.
+// network does not let through names; no inner side has an answer of its own.
 func TestDialTargetPolicy(t *testing.T) {
 	called := ""
 	hook := func(_ context.Context, t *Target) (net.Conn, error) {
@@ -158,8 +160,8 @@ func TestDialTargetPolicy(t *testing.T) {
 		"network, name":    {&Proxy{DialTarget: hook, Policy: network}, Target{Host: "a.example", Port: 443}, 403, false},
 		"network, its own": {&Proxy{DialTarget: hook, Policy: network}, Target{Host: "10.0.0.1", Port: 443}, 502, true},
 		"no inner side":    {&Proxy{DialTarget: outer.DialTarget}, Target{Host: "a.example", Port: 443}, 503, false},
-		"UDP is not carried": {
-			&Proxy{DialTarget: outer.DialTarget}, Target{Host: "a.example", Port: 443, Kind: KindUDP}, 502, false,
+		"no inner side for UDP": {
+			&Proxy{DialTarget: outer.DialTarget}, Target{Host: "a.example", Port: 443, Kind: KindUDP}, 503, false,
 		},
 	} {
 		called = ""

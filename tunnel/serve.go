@@ -160,21 +160,27 @@ func (x *request) absolute() (scheme, authority string) {
 	return strings.ToLower(info.Scheme), r.Host
 }
 
+// protocolField is where a Header has the pseudo-header field of extended CONNECT.
+const protocolField = ":protocol"
+
+// isExtended reports whether a CONNECT request is an extended one (RFC 8441 §4).
+func isExtended(r *http.Request) bool { return len(r.Header[protocolField]) > 0 }
+
 // kindOf says what a request is for.
 func kindOf(r *http.Request) Kind {
 	protocol := ""
 	switch {
-	case r.Method == http.MethodConnect && len(r.Header[":protocol"]) == 0:
+	case r.Method == http.MethodConnect && !isExtended(r):
 		return KindTunnel
 	case r.Method == http.MethodConnect:
-		protocol = r.Header[":protocol"][0]
+		protocol = r.Header[protocolField][0]
 	case r.ProtoMajor < 2 && syntax.HasToken(r.Header["Connection"], "upgrade"):
 		protocol = r.Header.Get("Upgrade")
 	}
 	switch {
 	case strings.EqualFold(protocol, "websocket"):
 		return KindWebSocket
-	case strings.EqualFold(protocol, "connect-udp"):
+	case strings.EqualFold(protocol, udpProtocol):
 		return KindUDP
 	}
 	return KindRequest
@@ -182,7 +188,7 @@ func kindOf(r *http.Request) Kind {
 
 // authorityOf returns what a request is for, as the client has written it.
 func authorityOf(r *http.Request) string {
-	if r.Method == http.MethodConnect && r.RequestURI != "" && len(r.Header[":protocol"]) == 0 {
+	if r.Method == http.MethodConnect && r.RequestURI != "" && !isExtended(r) {
 		return withoutUserinfo(r.RequestURI)
 	}
 	return r.Host

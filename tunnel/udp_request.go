@@ -31,15 +31,24 @@ func checkUDPRequest(r *http.Request) error {
 			return errors.New("there must be one Upgrade field, which is connect-udp alone")
 		}
 	}
-	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding"} {
-		if len(r.Header[name]) > 0 {
-			return fmt.Errorf("a request for a tunnel has no %s", name)
-		}
+	if name := contentField(r.Header); name != "" {
+		return fmt.Errorf("a request for a tunnel has no %s", name)
 	}
 	if r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
 		return errors.New("a request for a tunnel has no content")
 	}
 	return nil
+}
+
+// contentField returns the name of a field that announces content, "" for none: a message that
+// begins a stream of capsules has none of them (RFC 9297 §3.2).
+func contentField(h http.Header) string {
+	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding"} {
+		if len(h[name]) > 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // udpTarget returns the host and port that a request for a tunnel for UDP names in its path, which

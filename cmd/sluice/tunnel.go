@@ -57,6 +57,7 @@ func tunnelFlags(f *pflag.FlagSet, o *reverse.Options) {
 		"time after which a tunnel that carries nothing ends; 0 is never",
 	)
 	f.StringVar(&o.Audit, "audit", "", `file for a line of JSON for each tunnel; "-" is the standard output`)
+	f.BoolVar(&o.UDP, "udp", false, "carry UDP too (RFC 9298): give it at both sides, and --proxy at the outer one")
 	f.BoolVar(&o.Inner, "reverse", false, "be the inner side, in the network that is to be reached")
 	f.StringVar(&o.To, "to", "", "URL of the outer side, https://HOST:PORT")
 	f.StringVar(&o.CAFile, "ca", "", "PEM file with the roots for --to (default: the system's)")

@@ -21,6 +21,7 @@ type Options struct {
 	Drain       time.Duration // for tunnels after the signal to stop
 	IdleTimeout time.Duration // after which a tunnel that carries nothing ends; 0: never
 	Audit       string        // file for a line for each tunnel, "-" for Out; "" for none
+	UDP         bool          // carry UDP too: the inner side to Allow, the outer side for clients of Proxy
 
 	// Of the inner side.
 	Inner       bool
@@ -76,6 +77,8 @@ func (o *Options) check() error {
 		return errors.New("--listen ADDRESS=HOST:PORT is needed, such as 127.0.0.1:2222=db.internal:22, or --proxy ADDRESS")
 	case o.Users != "" && o.Proxy == "":
 		return errors.New("--users is for --proxy")
+	case o.UDP && o.Proxy == "":
+		return errors.New("--udp at the outer side is for clients of --proxy")
 	case o.Cleartext && (o.CertFile != "" || o.KeyFile != ""):
 		return errors.New("--cleartext goes without --cert and --key")
 	case !o.Cleartext && (o.CertFile == "" || o.KeyFile == ""):

@@ -311,6 +311,7 @@ func TestMistakes(t *testing.T) {
 		"--tunnel-idle-timeout":    {outer, func(o *Options) { o.IdleTimeout = -1 }},
 		"--users is for --proxy":   {outer, func(o *Options) { o.Users = "x" }},
 		"--users: open":            {outer, func(o *Options) { o.Users, o.Proxy = "/no/users", "127.0.0.1:0" }},
+		"--udp at the outer side":  {outer, func(o *Options) { o.UDP = true }},
 		"--proxy and --users are":  {inner, func(o *Options) { o.Proxy = "127.0.0.1:0" }},
 		"--proxy: listen":          {outer, func(o *Options) { o.Proxy = "127.0.0.1" }},
 		"--audit: open":            {outer, func(o *Options) { o.Audit = "/no/audit" }},

@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options) error {
 	if _, err := o.token(); err != nil {
 		return err
 	}
-	p := &tunnel.Proxy{IdleTimeout: -1, Logger: o.logger()}
+	p := &tunnel.Proxy{IdleTimeout: -1, UDP: o.UDP, Logger: o.logger()}
 	if o.IdleTimeout > 0 {
 		p.IdleTimeout = o.IdleTimeout
 	}
