@@ -237,7 +237,7 @@ func TestLiveConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for range conns {
 		tr := s.tr.Clone()
-		tr.Tracer = l
+		tr.Tracer, tr.MaxConnsPerHost = l, 1 // else a dial may begin beside one that takes long, and end behind all
 		c := &testServer{url: s.url, tr: tr}
 		wg.Go(func() {
 			var requestsDone sync.WaitGroup
