@@ -19,8 +19,9 @@ import (
 	"github.com/sluice-go/sluice/tunnel"
 )
 
-// viewersEnd is how long viewers of the page have to take the last events.
-const viewersEnd = 2 * time.Second
+// viewersEnd is how long viewers of the page have to take the last events, as requests of serve
+// have by default. Only a viewer that does not read takes so long.
+const viewersEnd = 10 * time.Second
 
 // A Watch is what Options have asked for. Its methods do nothing, and return nil or what they were
 // given, for what was not asked for.
