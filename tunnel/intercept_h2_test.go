@@ -128,6 +128,7 @@ func TestInterceptHTTP2Messages(t *testing.T) {
 	if err := st.Finish([]byte("content"), fieldsOf("t", "1")); err != nil {
 		t.Fatal(err)
 	}
+	c.Flush() // that of OpenRequest may be over
 	head, err := st.AwaitHead()
 	if err != nil {
 		t.Fatal(err)
