@@ -313,12 +313,7 @@ func TestDialerKinds(t *testing.T) {
 
 // A refused tunnel says why, whatever the protocol.
 func TestDialerRefused(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := l.Addr().String()
-	_ = l.Close()
+	target := refusesTCP(t)
 	for name, k := range proxyKinds(t) {
 		if k.proxy.addr == "" {
 			continue

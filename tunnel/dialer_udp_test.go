@@ -167,12 +167,7 @@ func TestDialUDPErrors(t *testing.T) {
 	l := listen(t)
 	go func() { _ = without.Serve(l) }()
 	defer without.Close()
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.LocalAddr().String()
-	_ = closed.Close()
+	nobody := refusesUDP(t)
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	for _, way := range allWays {
@@ -209,7 +204,7 @@ func TestDialUDPErrors(t *testing.T) {
 	}
 	for _, d := range []*Dialer{
 		{Proxy: &url.URL{Scheme: "socks5", Host: "127.0.0.1:1"}},
-		{Proxy: &url.URL{Scheme: "http", Host: nobody}},
+		{Proxy: &url.URL{Scheme: "http", Host: refusesTCP(t)}},
 	} {
 		if _, err := d.DialUDP(ctx, "192.0.2.6:53"); err == nil {
 			t.Errorf("%s: a tunnel", d.Proxy)

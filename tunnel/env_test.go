@@ -107,6 +107,30 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
+// refusesTCP returns an address at which connections are refused. It is that of a connection, so
+// that no other program listens there meanwhile.
+func refusesTCP(t *testing.T) string {
+	t.Helper()
+	c, err := net.Dial("tcp", newOrigin(t).addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().String()
+}
+
+// refusesUDP returns an address at which datagrams are refused. It is that of a socket which takes
+// those of another peer only.
+func refusesUDP(t *testing.T) string {
+	t.Helper()
+	c, err := net.Dial("udp", "127.0.0.1:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().String()
+}
+
 // record waits for the record of one tunnel or request.
 func (e *proxyEnv) record() *Record {
 	e.t.Helper()

@@ -17,6 +17,7 @@ import (
 // TestForwardClientStalls has clients take nothing of a response, or send nothing of their content:
 // the limits hold for them, and so does Close.
 func TestForwardClientStalls(t *testing.T) {
+	t.Parallel()
 	endless := tcpOrigin(t, func(c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
 			return
@@ -29,6 +30,7 @@ func TestForwardClientStalls(t *testing.T) {
 	for _, way := range forwardWays {
 		for _, end := range []string{EndIdle, EndShutdown} {
 			t.Run(way+" "+end, func(t *testing.T) {
+				t.Parallel() // crypto/tls may take 5 s to give up its close_notify
 				sent := make(chan struct{}, 100)
 				silent := tcpOrigin(t, func(c net.Conn) {
 					if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
@@ -124,6 +126,7 @@ func (e *proxyEnv) stalledRequest(way, method, origin string) io.Reader {
 // TestForwardEarlyResponse has the origin answer before the content of the request has come. The
 // next request on the connection is one that the client has sent as such.
 func TestForwardEarlyResponse(t *testing.T) {
+	t.Parallel()
 	origin := tcpOrigin(t, func(c net.Conn) {
 		for r := bufio.NewReader(c); ; {
 			req, err := http.ReadRequest(r)
@@ -162,6 +165,7 @@ func TestForwardEarlyResponse(t *testing.T) {
 
 // TestRefuseContent refuses requests whose content does not come: the answer does.
 func TestRefuseContent(t *testing.T) {
+	t.Parallel()
 	for _, head := range []string{
 		"POST http://origin.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
 		"POST http://origin.test/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",

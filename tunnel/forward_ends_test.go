@@ -45,6 +45,7 @@ func rawOrigin(t *testing.T, f func(c net.Conn, head string)) string {
 // A client that takes nothing of a response holds nothing longer than the idle limit, and not
 // against Close.
 func TestForwardClientTakesNothing(t *testing.T) {
+	t.Parallel()
 	const get, ask = "Host: x\r\n\r\n", "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	for _, test := range []struct{ name, way, head string }{
@@ -55,6 +56,7 @@ func TestForwardClientTakesNothing(t *testing.T) {
 	} {
 		for _, end := range []string{EndIdle, EndShutdown} {
 			t.Run(test.name+" "+end, func(t *testing.T) {
+				t.Parallel() // crypto/tls may take 5 s to give up its close_notify
 				began := make(chan struct{}, 1)
 				addr := rawOrigin(t, func(c net.Conn, _ string) {
 					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")

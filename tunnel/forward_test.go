@@ -124,8 +124,7 @@ func TestForward(t *testing.T) {
 // TestForwardRefusals sends on what has no way, and what is for the proxy itself.
 func TestForwardRefusals(t *testing.T) {
 	e := newProxy(t, &Proxy{})
-	gone := newOrigin(t)
-	_ = gone.l.Close()
+	gone := refusesTCP(t)
 	own := newOrigin(t)
 	go func() {
 		for {
@@ -147,7 +146,7 @@ func TestForwardRefusals(t *testing.T) {
 		{"GET https://" + own.addr + "/ HTTP/1.1\r\nHost: x\r\n", "421", "sluice;error=http_request_error"},
 		{"GET ftp://" + own.addr + "/ HTTP/1.1\r\nHost: x\r\n", "400", "sluice;error=http_request_error"},
 		{"GET http://a@" + own.addr + "/ HTTP/1.1\r\nHost: x\r\n", "400", "sluice;error=http_request_error"},
-		{"GET http://" + gone.addr + "/ HTTP/1.1\r\nHost: x\r\n", "502", "sluice;error=connection_refused"},
+		{"GET http://" + gone + "/ HTTP/1.1\r\nHost: x\r\n", "502", "sluice;error=connection_refused"},
 		{"GET http://" + own.addr + "/ HTTP/1.1\r\nHost: x\r\n", "502", "sluice;error=connection_terminated"},
 		{"GET http://" + own.addr + "/502 HTTP/1.1\r\nHost: x\r\n", "502", ""},
 		{

@@ -93,12 +93,12 @@ func serveNoise(t *testing.T, l net.Listener, size int64) (wait func()) {
 	return wg.Wait
 }
 
-// TestThousandTunnels carries 1 MiB both ways through each of 1,000 tunnels over one connection of
-// HTTP/2, beside one that is stalled: its client reads nothing.
+// TestThousandTunnels carries 256 KiB both ways through each of 1,000 tunnels over one connection
+// of HTTP/2, beside one that is stalled: its client reads nothing.
 func TestThousandTunnels(t *testing.T) {
-	tunnels, size := 1000, int64(1<<20)
+	tunnels, size := 1000, int64(1<<18)
 	if testing.Short() || raceEnabled {
-		tunnels, size = 100, 1<<18
+		tunnels = 100
 	}
 	e, o := newProxy(t, &Proxy{}), newOrigin(t)
 	tr := e.transport(overH2)
@@ -203,7 +203,7 @@ func TestBadEndings(t *testing.T) {
 	for _, clientDoes := range []string{closes, resets, goesSilent} {
 		for _, originDoes := range []string{closes, neverReads, halfClosesSilent} {
 			t.Run("client "+clientDoes+", origin "+originDoes, func(t *testing.T) {
-				e := newProxy(t, &Proxy{IdleTimeout: 500 * time.Millisecond})
+				e := newProxy(t, &Proxy{IdleTimeout: 200 * time.Millisecond})
 				tr := e.transport(overH2C)
 				warm := newOrigin(t) // so that what stays open anyway is there before
 				badEndings(t, e, tr, warm, 2, closes, closes)

@@ -59,8 +59,7 @@ func TestUDPThroughUpstream(t *testing.T) {
 // The end of the tunnel at the other proxy is the end here: in good order at its idle limit, a
 // reset where the port is closed.
 func TestUDPThroughUpstreamEnds(t *testing.T) {
-	closed := listen(t)
-	refuses := closed.Addr().String() // no UDP socket has the port either
+	refuses := refusesUDP(t)
 	target := echoUDP(t, "127.0.0.1:0", func(b []byte) []byte { return b })
 	for _, way := range []string{overH2, overH2C} {
 		limits := map[string]time.Duration{target: 100 * time.Millisecond, refuses: -1}

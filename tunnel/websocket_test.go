@@ -232,6 +232,7 @@ func TestWebSocketNotAccepted(t *testing.T) {
 
 // Refusals of the proxy itself name the cause.
 func TestWebSocketRefused(t *testing.T) {
+	t.Parallel()
 	cert, err := selfsigned.Certificate("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
