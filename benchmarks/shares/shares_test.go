@@ -46,9 +46,10 @@ func TestShares(t *testing.T) {
 					return
 				}
 				t.Logf("after %v: shares are %s, want %s", time.Since(start).Round(time.Millisecond), percent(got), percent(want))
-				if attempt == 3 { // a machine that lets a writer wait for 20 ms and more is not the connection's fault
-					t.Fatal("three times the shares were not those that the scheduler decides on")
+				if attempt == 5 {
+					t.Fatal("five times the shares were not those that the scheduler decides on")
 				}
+				s.Rate /= 2 // a machine that lets a writer wait for 20 ms and more is not the connection's fault
 			}
 		})
 	}
