@@ -92,12 +92,16 @@ func (x *exchange) releaseStream() {
 // says that the server needs no more of it.
 func (x *exchange) responseDone() {
 	x.mu.Lock()
-	x.mu.responseEnded = true
-	both, unwanted := x.upload == nil || x.mu.uploadEnded, x.mu.answeredEarly
+	unwanted := x.mu.answeredEarly
 	x.mu.Unlock()
-	if unwanted {
+	if unwanted && x.enter() { // before uploadDone may give the stream back
 		x.stream.Reset(frame.NoError) // nothing more will be sent; does nothing where all was sent
+		x.leave()
 	}
+	x.mu.Lock()
+	x.mu.responseEnded = true
+	both := x.upload == nil || x.mu.uploadEnded
+	x.mu.Unlock()
 	if both || unwanted {
 		x.finish()
 	}
