@@ -38,6 +38,7 @@ type clientState struct {
 
 	settingsReady chan struct{} // closed when the peer's SETTINGS have come, or never will; nil until AwaitSettings waits
 	wakeQueue     []*Stream     // streams whose readers are woken when all that one read has brought is handled
+	promising     []*Stream     // streams on which others were promised that the handler has not got yet
 
 	tunnelCloseTimeout time.Duration // Config.TunnelCloseTimeout; 0: no limit
 

@@ -19,6 +19,28 @@ func (c *Client) acceptPushLocked(st, parent *Stream) {
 	st.client.promise = &promise
 	st.send.finished = true // a promised stream has no request body
 	c.reader.opened = append(c.reader.opened, st)
+	if !parent.client.promising {
+		parent.client.promising = true
+		c.promising = append(c.promising, parent)
+	}
+}
+
+// promisingLocked reports whether a stream was promised on st that the handler has not got yet.
+// What follows the promise is read after that: a proxy must promise before it passes it on (RFC
+// 9113 §8.4.1).
+func (st *Stream) promisingLocked() bool { return st.client.promising && st.err == nil }
+
+// afterHandOver has what follows promises read: the handler has got the streams.
+func (c *Client) afterHandOver() {
+	c.mu.Lock()
+	defer c.unlockAndNotify()
+	for i, st := range c.promising {
+		st.client.promising = false
+		st.canRead.Broadcast()
+		st.recycleLocked()
+		c.promising[i] = nil
+	}
+	c.promising = c.promising[:0]
 }
 
 // OpenedBy returns the Owner of the stream on which the peer has promised st. Client only.

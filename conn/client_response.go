@@ -21,7 +21,7 @@ func (st *Stream) AwaitHead() (ResponseHead, error) {
 
 // awaitHeadLocked waits for the head, until w, which may be nil, ends the wait.
 func (st *Stream) awaitHeadLocked(w *interrupt) (*header.Message, error) {
-	for !st.recv.headReceived {
+	for !st.recv.headReceived || st.promisingLocked() {
 		switch {
 		case st.err != nil:
 			return nil, st.err

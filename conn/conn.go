@@ -19,7 +19,8 @@ type Handler interface {
 	// handed over must be Released exactly once. The flush of an answer is the handler's: the
 	// goroutine that answers calls Conn.Flush once it has nothing more to append. A client gets the
 	// streams that the server has promised on streams with an Owner (RFC 9113 §8.4), where
-	// Config.EnablePush allows it.
+	// Config.EnablePush allows it. What follows the promise on such a stream is read when
+	// HandleStreams has returned.
 	HandleStreams(batch []*Stream)
 
 	// StreamBlocked is called when a call on s, Read, Write or Finish, is about to wait for the

@@ -198,6 +198,62 @@ func TestPushPair(t *testing.T) {
 	})
 }
 
+// What follows a promise is not read before the handler has got the promised stream, though all has
+// come at once; nor is the memory of the stream given back.
+func TestPushBeforeResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestServer(t, Config{EnablePush: true})
+		goOn := make(chan struct{})
+		p.h.onStreams = func([]*Stream) { <-goOn }
+		open := func() *Stream {
+			st, err := p.client.OpenRequest(&Request{Fields: h2test.Get(0).Fields, End: true, Owner: p})
+			check(t, "OpenRequest", err)
+			return st
+		}
+		head, body, released := open(), open(), open()
+		p.frames()
+		p.send(h2test.Response(3, 200))
+		_, err := headOf(body)
+		check(t, "Head", err)
+		got := make(chan string, 2)
+		go func() {
+			_, err := headOf(head)
+			got <- fmt.Sprint("head ", err)
+		}()
+		go func() {
+			b, err := io.ReadAll(body)
+			got <- fmt.Sprint(string(b), " ", err)
+		}()
+		synctest.Wait()
+		promise := func(on, id uint32) frame.PushPromise {
+			fields := h2test.Request(0, "GET", "/").Fields
+			return frame.PushPromise{StreamID: on, PromisedID: id, EndHeaders: true, Fragment: p.codec.Block(fields...)}
+		}
+		p.send(promise(1, 2), promise(1, 4), promise(3, 6), promise(5, 8), h2test.Response(1, 200), h2test.DataEnd(3, "body"),
+			h2test.Response(5, 204).End())
+		released.Release()
+		synctest.Wait()
+		if len(got) > 0 {
+			t.Errorf("%s, before the handler has got the promise", <-got)
+		}
+		close(goOn)
+		synctest.Wait()
+		if len(got) != 2 {
+			t.Fatalf("%d of 2 readers have gone on", len(got))
+		}
+		for range 2 {
+			if s := <-got; s != "head <nil>" && s != "body <nil>" {
+				t.Error(s)
+			}
+		}
+		head.Release()
+		body.Release()
+		for id := uint32(2); id <= 8; id += 2 {
+			p.stream(id).Release()
+		}
+	})
+}
+
 // OnReceive reports what has arrived for a stream that is not read.
 func TestOnReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

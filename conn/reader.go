@@ -300,6 +300,9 @@ func (c *Conn) afterRead(rest []byte, now time.Time) (goOn bool) {
 	}
 	if len(r.opened) > 0 {
 		c.handler.HandleStreams(r.opened)
+		if c.client != nil {
+			c.client.afterHandOver()
+		}
 		clear(r.opened)
 		if r.opened = r.opened[:0]; cap(r.opened) > 256 {
 			r.opened = nil

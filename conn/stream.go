@@ -84,6 +84,7 @@ type clientStream struct {
 	readsAtOpen   uint64 // the reads of the socket at that time
 	unsent        bool   // the stream died before any of the request was written
 	wakeQueued    bool   // the stream is in clientState.wakeQueue
+	promising     bool   // the stream is in clientState.promising
 
 	onInterim func(*header.Message) // Request.OnInterim
 	onReceive func(n int)           // what OnReceive was given
@@ -110,7 +111,7 @@ const maxKeptFields = 64
 // recycleLocked gives the memory of a stream back to the pool once neither the application nor core
 // nor a callback uses it.
 func (st *Stream) recycleLocked() {
-	if !st.released || !st.closed || st.client.wakeQueued || st.onEndPending {
+	if !st.released || !st.closed || st.client.wakeQueued || st.client.promising || st.onEndPending {
 		return
 	}
 	if st.recv.deadline.timer != nil {

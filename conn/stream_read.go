@@ -48,6 +48,7 @@ func (st *Stream) awaitBodyLocked(want int, w *interrupt) error {
 			return ErrReadClosed
 		case st.recv.deadline.passed:
 			return errDeadline
+		case want > 0 && st.promisingLocked():
 		case st.recv.body.size > 0 || want == 0 && st.err == nil && !st.recv.endReceived:
 			return nil
 		case st.recv.expired:

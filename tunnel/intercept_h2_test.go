@@ -215,7 +215,7 @@ func TestInterceptHTTP2Push(t *testing.T) {
 	c := e.h2Client(addr, conn.Config{EnablePush: true}, func(st *conn.Stream) {
 		head, err := st.AwaitHead()
 		if err != nil {
-			t.Error(err)
+			got <- err.Error()
 			return
 		}
 		body, err := io.ReadAll(st)
@@ -225,8 +225,13 @@ func TestInterceptHTTP2Push(t *testing.T) {
 	if _, err := st.AwaitHead(); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff("/pushed?x accept: text/css\n200 pushed <nil>", <-got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+	select {
+	case s := <-got:
+		if d := cmp.Diff("/pushed?x accept: text/css\n200 pushed <nil>", s); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	case <-time.After(testTimeout):
+		t.Fatal("no push")
 	}
 	st.Release()
 	none := e.h2Client(addr, conn.Config{}, nil)
