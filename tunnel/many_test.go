@@ -93,12 +93,12 @@ func serveNoise(t *testing.T, l net.Listener, size int64) (wait func()) {
 	return wg.Wait
 }
 
-// TestThousandTunnels carries 256 KiB both ways through each of 1,000 tunnels over one connection
-// of HTTP/2, beside one that is stalled: its client reads nothing.
+// TestThousandTunnels carries 1 MiB both ways through each of 1,000 tunnels over one connection of
+// HTTP/2, beside one that is stalled: its client reads nothing.
 func TestThousandTunnels(t *testing.T) {
-	tunnels, size := 1000, int64(1<<18)
+	tunnels, size := 1000, int64(1<<20)
 	if testing.Short() || raceEnabled {
-		tunnels = 100
+		tunnels, size = 100, 1<<18
 	}
 	e, o := newProxy(t, &Proxy{}), newOrigin(t)
 	tr := e.transport(overH2)
