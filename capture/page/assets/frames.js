@@ -5,6 +5,9 @@ const FRAME = 22; // height of a row
 const frameList = {
   shown: [], pool: [],
   follow: false, // a live page keeps the last frame in sight, until somebody scrolls away from it
+  top: 0, // where the list is scrolled to, as far as is known: by the page, or by somebody
+  to: null, // where it is to be scrolled to with the next picture in which it is in sight; null: nowhere
+  back: null, // the place in the connection's list while that of a row is shown
 };
 
 const frameColumns = ['number', 'time', 'side', 'type', 'stream', 'flags', 'length', 'info'];
@@ -37,8 +40,7 @@ function paintFrames() {
   const box = $('fr');
   const list = frameList.shown;
   $('fr-space').style.height = list.length * FRAME + 'px';
-  if (list.length * FRAME <= box.clientHeight) frameList.follow = meta.live;
-  if (frameList.follow && !view.frame && !view.scope) box.scrollTop = box.scrollHeight;
+  if (box.clientHeight > 0) scrollFrames(box, list);
   $('fr-grid').setAttribute('aria-rowcount', list.length + 1);
   const at = view.toFrame && !$('panel-frames').hidden ? list.indexOf(view.toFrame) : -1;
   if (at >= 0) scrollInto(box, at * FRAME, FRAME, 0);
@@ -56,12 +58,45 @@ function paintFrames() {
   paintScope();
 }
 
-// onFramesScroll has a live page follow where the end of the list is in sight. It is asked where
-// the list is scrolled, not where it grows: then the end is out of sight until the next picture.
+// scrollFrames has the list where it belongs.
+function scrollFrames(box, list) {
+  if (!view.scope && list.length * FRAME <= box.clientHeight) frameList.follow = meta.live;
+  const to = following() ? box.scrollHeight : frameList.to;
+  frameList.to = null;
+  if (to === null) return;
+  box.scrollTop = to;
+  frameList.top = box.scrollTop;
+}
+
+// following reports whether the end of the list is kept in sight: not where somebody reads a frame.
+function following() { return frameList.follow && !view.frame && !view.scope; }
+
+// onFramesScroll has a live page follow no more where somebody scrolls up, however little, and again
+// where somebody scrolls down to the end. What the page has scrolled, and a box of another height,
+// say nothing of what somebody wants.
 function onFramesScroll() {
   const box = $('fr');
-  frameList.follow = meta.live && box.scrollTop + box.clientHeight >= box.scrollHeight - FRAME;
+  const by = box.scrollTop - frameList.top;
+  const below = box.scrollHeight - box.clientHeight - box.scrollTop;
+  frameList.top = box.scrollTop;
+  if (!view.scope && by > 0) frameList.follow = meta.live && below <= FRAME;
+  if (!view.scope && by < 0 && below > 1) frameList.follow = false;
   redraw('frames');
+}
+
+// framePlace is which frame is the first in sight, and how much of it is above; null where the list
+// is not in sight, or is about to be elsewhere.
+function framePlace() {
+  const box = $('fr');
+  const at = Math.floor(box.scrollTop / FRAME);
+  if (box.clientHeight === 0 || frameList.to !== null || following() || !frameList.shown[at]) return null;
+  return {at, frame: frameList.shown[at], above: box.scrollTop - at * FRAME};
+}
+
+// toPlace has the frame of a place be again where it was in sight; where it is forgotten, the oldest.
+function toPlace(place) {
+  const at = frameList.shown.indexOf(place.frame);
+  frameList.to = at < 0 ? 0 : at * FRAME + place.above;
 }
 
 function newFrameRow() {

@@ -38,12 +38,14 @@ function reset() {
 // refresh shows what has come.
 function refresh() {
   pending = 0;
+  const place = framePlace();
   trim();
   if (!view.conn && model.conns.length) {
     showConn(model.conns[model.conns.length - 1]);
     frameList.follow = true;
   }
   applyFilter();
+  if (place && frameList.shown[place.at] !== place.frame) toPlace(place); // some were forgotten
   if (view.fitted) fit();
   redraw();
 }

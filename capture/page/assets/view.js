@@ -96,8 +96,7 @@ function showConn(c) {
   if (!c || view.conn === c) return;
   Object.assign(view, {conn: c, row: null, scope: null, frame: null, hover: -1});
   $('wf').scrollTop = 0;
-  $('fr').scrollTop = 0;
-  frameList.follow = false;
+  Object.assign(frameList, {follow: false, to: 0});
   applyFilter();
   fit();
   redraw();
@@ -113,10 +112,11 @@ function selectRow(row, keepFrames) {
 
 // openRow lists the frames of a row.
 function openRow(row) {
+  if (!view.scope) frameList.back = framePlace();
   view.row = row;
   view.scope = row;
   view.frame = null;
-  $('fr').scrollTop = 0;
+  frameList.to = 0;
   showTab('frames');
   applyFilter();
   redraw();
@@ -126,6 +126,7 @@ function openRow(row) {
 function closeRow() {
   view.scope = null;
   applyFilter();
+  if (frameList.back) toPlace(frameList.back);
   view.toFrame = view.frame;
   redraw();
 }
