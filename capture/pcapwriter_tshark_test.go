@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-go/sluice/internal/tsharktest"
 	"github.com/sluice-go/sluice/server"
 )
 
@@ -33,7 +34,8 @@ func tshark(t *testing.T, capture []byte, args ...string) string {
 	if err := os.WriteFile(name, capture, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "tshark", append([]string{"-r", name}, args...)...)
+	args = slices.Concat(tsharktest.Args(t), []string{"-r", name}, args)
+	cmd := exec.CommandContext(t.Context(), "tshark", args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-go/sluice/capture"
+	"github.com/sluice-go/sluice/internal/tsharktest"
 )
 
 // The handshakes of TCP and TLS begin and end where tshark sees them.
@@ -64,7 +65,8 @@ func (h handshake) String() string {
 // tsharkHandshakes returns the handshakes of connections with TLS, by the port of the client.
 func tsharkHandshakes(t *testing.T, file string, args []string) map[uint16]string {
 	t.Helper()
-	args = append([]string{"-r", file, "-Y", "tcp", "-T", "fields", "-E", "separator=|"}, args...)
+	fields := []string{"-r", file, "-Y", "tcp", "-T", "fields", "-E", "separator=|"}
+	args = slices.Concat(tsharktest.Args(t), fields, args)
 	for _, f := range []string{
 		"frame.time_epoch", "ip.src", "tcp.srcport", "tcp.dstport", "tcp.flags.syn", "tcp.flags.ack",
 		"tls.handshake.type", "http2.type",

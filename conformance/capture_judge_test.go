@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sluice-go/sluice/internal/tsharktest"
 )
 
 // A judgedFrame is what two readers of a capture have to agree on, in words that do not depend on
@@ -109,7 +112,8 @@ func tsharkFrames(t *testing.T, file, keyLog string, args ...string) judgedStrea
 	t.Helper()
 	// A busy machine loses and reorders segments on the loopback interface, too.
 	order := []string{"-o", "tcp.reassemble_out_of_order:TRUE"}
-	args = append(append([]string{"-r", file, "-Y", "http2", "-T", "json", "-J", "tcp http2"}, order...), args...)
+	args = slices.Concat(
+		tsharktest.Args(t), []string{"-r", file, "-Y", "http2", "-T", "json", "-J", "tcp http2"}, order, args)
 	if keyLog != "" {
 		args = append(args, "-o", "tls.keylog_file:"+keyLog)
 	}
