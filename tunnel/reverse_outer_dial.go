@@ -40,8 +40,9 @@ func (o *ReverseOuter) DialContext(ctx context.Context, network, addr string) (n
 
 // DialUDP opens a tunnel for UDP to addr, "host:port", as DialContext does for TCP, with extended
 // CONNECT (RFC 9298). Connections of inner sides that carry no UDP are passed over; the error is
-// ErrNoConnectProtocol where there are no others. An inner side carries UDP where its Handler is a
-// Proxy with UDP. What is returned is a [*UDPConn], and so a net.Conn as well.
+// ErrNoConnectProtocol where there are no others, while one that carries none takes tunnels. An
+// inner side carries UDP where its Handler is a Proxy with UDP. What is returned is a [*UDPConn],
+// and so a net.Conn as well.
 func (o *ReverseOuter) DialUDP(ctx context.Context, addr string) (net.PacketConn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -152,8 +153,7 @@ func dialReverse(cc *client.ClientConn, req *http.Request, target string) (net.C
 	}
 }
 
-// take reserves a stream on the connection whose turn it is, and waits while there is none. For
-// extended CONNECT those that are known not to offer it are passed over.
+// take reserves a stream on the connection whose turn it is, and waits while there is none.
 func (o *ReverseOuter) take(ctx context.Context, extended bool) (*client.ClientConn, error) {
 	wait := cmp.Or(o.WaitTimeout, DefaultReverseWait)
 	var timeout <-chan time.Time
@@ -166,17 +166,12 @@ func (o *ReverseOuter) take(ctx context.Context, extended bool) (*client.ClientC
 		conns, next, changed := o.conns, o.next, o.awaitLocked()
 		o.next++
 		o.mu.Unlock()
-		plain := 0
-		for i := range conns {
-			cc := conns[(next+i)%len(conns)]
-			if s, known := cc.Conn().KnownSettings(); extended && known && !s.EnableConnectProtocol {
-				plain++
-			} else if cc.Reserve() == nil {
-				return cc, nil
-			}
-		}
-		if plain > 0 && plain == len(conns) {
-			return nil, fmt.Errorf("tunnel: inner sides: %w", ErrNoConnectProtocol)
+		cc, others, plain := reserve(conns, next, extended)
+		switch {
+		case cc != nil:
+			return cc, nil
+		case plain > 0 && others == 0:
+			return nil, fmt.Errorf("tunnel: no inner side opens tunnels for UDP: %w", ErrNoConnectProtocol)
 		}
 		if wait < 0 {
 			return nil, ErrNoInner
@@ -189,12 +184,32 @@ func (o *ReverseOuter) take(ctx context.Context, extended bool) (*client.ClientC
 		select {
 		case <-changed:
 		case <-timeout:
-			if len(conns) > 0 {
-				return nil, fmt.Errorf("%w that takes another tunnel: %d connections are full", ErrNoInner, len(conns))
+			if others > 0 {
+				return nil, fmt.Errorf("%w that takes another tunnel: %d connections are full", ErrNoInner, others)
 			}
 			return nil, ErrNoInner
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// reserve reserves a stream on one of the connections, beginning with the next one. Where none has
+// one, the first result is nil, others is how many may have one later, or have ended, and plain how
+// many take tunnels, but none of extended CONNECT.
+func reserve(conns []*client.ClientConn, next int, extended bool) (cc *client.ClientConn, others, plain int) {
+	for i := range conns {
+		cc := conns[(next+i)%len(conns)]
+		s, known := cc.Conn().KnownSettings()
+		switch {
+		case !extended || !known || s.EnableConnectProtocol:
+			if cc.Reserve() == nil {
+				return cc, 0, 0
+			}
+			others++
+		case cc.State().Err == nil: // one that is drained may have its place taken by one that offers it
+			plain++
+		}
+	}
+	return nil, others, plain
 }

@@ -202,7 +202,11 @@ func (u *udpRelay) toClient() {
 			if dropsDatagram(err) {
 				continue
 			}
-			u.stop(endOfUDP(err), err)
+			end := endOfUDP(err)
+			if end == EndClosed {
+				err = errEndedBeyond
+			}
+			u.stop(end, err)
 			return
 		}
 		if _, err := u.client.Write(putUDPHeader(b[:udpCapsuleHeader+n])); err != nil {
@@ -213,6 +217,9 @@ func (u *udpRelay) toClient() {
 		u.active()
 	}
 }
+
+// errEndedBeyond is the cause in a Record where Read of the target has returned io.EOF.
+var errEndedBeyond = errors.New("the upstream proxy or the inner side has ended the tunnel, as at a limit of its own")
 
 // endOfUDP names the end of a tunnel whose socket has failed, as after ICMP Destination
 // Unreachable, or which an upstream proxy has ended: by a reset where its own socket has failed, in
