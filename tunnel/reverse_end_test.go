@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -178,4 +180,40 @@ func (l slowLog) Handle(_ context.Context, r slog.Record) error {
 		l.said.Add(1)
 	}
 	return nil
+}
+
+// A failingConn has an inner side stopped while it writes its request, which fails.
+type failingConn struct {
+	net.Conn
+	stop func()
+}
+
+func (c failingConn) Write([]byte) (int, error) {
+	c.stop()
+	return 0, io.ErrClosedPipe
+}
+
+// An inner side may be stopped at the moment at which its request for a connection fails.
+func TestReverseStopWhileConnecting(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			near, far := net.Pipe()
+			defer far.Close()
+			in := &ReverseInner{
+				URL: &url.URL{Scheme: "http", Host: "outer.example"}, Handler: &Proxy{}, Connections: 1,
+				Token: func(context.Context) (string, error) { return "secret", nil },
+				DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return failingConn{near, cancel}, nil
+				},
+			}
+			if err := in.Run(ctx); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			synctest.Wait()
+			if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("the connection is not closed: %v", err)
+			}
+		})
+	}
 }

@@ -273,7 +273,9 @@ func (in *ReverseInner) connect(ctx context.Context) (nc net.Conn, received []by
 		}
 		nc = tc
 	}
-	stop := context.AfterFunc(ctx, func() { _ = nc.Close() }) // the error of a call below is enough
+	// The result nc may be nil at the time when ctx is done.
+	dialled := nc
+	stop := context.AfterFunc(ctx, func() { _ = dialled.Close() }) // the error of a call below is enough
 	received, err = in.upgrade(nc, token)
 	if !stop() && err == nil {
 		err = ctx.Err()
