@@ -150,7 +150,7 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 		}
 	}
 	ctx = context.WithValue(ctx, targetKey{}, t)
-	c, err := d.dialKind(ctx, t.Kind, t.hostPort())
+	c, err := dialKind(ctx, d, t)
 	if alone {
 		_ = d.Close() // its connection ends with the tunnel
 	}
@@ -160,16 +160,22 @@ func (p *Proxy) openUpstream(ctx context.Context, t *Target, u *url.URL) (net.Co
 	return c, nil
 }
 
-// dialKind is DialContext, or for a KindUDP DialUDP.
-func (d *Dialer) dialKind(ctx context.Context, kind Kind, addr string) (net.Conn, error) {
-	if kind != KindUDP {
-		return d.DialContext(ctx, "tcp", addr)
+// A targetDialer opens tunnels through others: a Dialer, or a ReverseOuter.
+type targetDialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	DialUDP(ctx context.Context, addr string) (net.PacketConn, error) // which is a net.Conn, too
+}
+
+// dialKind opens a tunnel to a target by DialContext, or for KindUDP by DialUDP.
+func dialKind(ctx context.Context, d targetDialer, t *Target) (net.Conn, error) {
+	if t.Kind != KindUDP {
+		return d.DialContext(ctx, "tcp", t.hostPort())
 	}
-	c, err := d.DialUDP(ctx, addr)
+	c, err := d.DialUDP(ctx, t.hostPort())
 	if err != nil {
 		return nil, err
 	}
-	return c.(net.Conn), nil // as DialUDP promises
+	return c.(net.Conn), nil // as both promise
 }
 
 // upstreamRefusal is the Refusal of a target that an upstream proxy has not reached, or of that

@@ -84,7 +84,7 @@ func (o *ReverseOuter) open(ctx context.Context, req *http.Request, target strin
 // outer side reaches what the inner side allows. The error is a *[Refusal], with what the inner
 // side has said.
 func (o *ReverseOuter) DialTarget(ctx context.Context, t *Target) (net.Conn, error) {
-	nc, err := o.dialKind(ctx, t.Kind, t.hostPort())
+	nc, err := dialKind(ctx, o, t)
 	if err == nil {
 		return nc, nil
 	}
@@ -103,18 +103,6 @@ func (o *ReverseOuter) DialTarget(ctx context.Context, t *Target) (net.Conn, err
 	}
 	r, _ := classifyDialError(err)
 	return nil, r
-}
-
-// dialKind is DialContext, or for KindUDP DialUDP.
-func (o *ReverseOuter) dialKind(ctx context.Context, kind Kind, addr string) (net.Conn, error) {
-	if kind != KindUDP {
-		return o.DialContext(ctx, "tcp", addr)
-	}
-	c, err := o.DialUDP(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	return c.(net.Conn), nil // as DialUDP promises
 }
 
 // isLost reports whether a CONNECT request has failed with its connection, or was not processed, or
