@@ -36,8 +36,7 @@ func (c *Client) afterHandOver() {
 	defer c.unlockAndNotify()
 	for i, st := range c.promising {
 		st.client.promising = false
-		st.canRead.Broadcast()
-		st.recycleLocked()
+		c.queueWakeLocked(st)
 		c.promising[i] = nil
 	}
 	c.promising = c.promising[:0]
